@@ -1,0 +1,31 @@
+//! Data that waits: received blocks until their batch is done, and data sets until nothing needs them.
+//!
+//! Owns the stores and how they take from the memory budget. Never decides which batch a block belongs to: see
+//! `tracker`.
+
+mod data_set;
+mod store;
+
+pub use data_set::DataSetStore;
+pub use store::{Block, BlockStore};
+
+use arrow::array::RecordBatch;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Rows of one partition, in order.
+pub type Rows = std::sync::Arc<[RecordBatch]>;
+
+/// The bytes that rows take in memory.
+pub fn bytes_of(rows: &[RecordBatch]) -> usize {
+    rows.iter().map(RecordBatch::get_array_memory_size).sum()
+}
+
+/// The number of rows.
+pub fn row_count(rows: &[RecordBatch]) -> u64 {
+    rows.iter().map(|batch| batch.num_rows() as u64).sum()
+}
+
+/// No code runs between a panic and the next use of a lock that could leave the data half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,226 @@
+//! Every key of the job file, once: its name, Spark's name for it, its type and range, its default, what it does.
+//!
+//! Owns the table from which values are checked, near misses are found and `docs/configuration.md` is written, and
+//! the constants of derived defaults. Never computes: derived defaults and rules between keys are in `resolve`.
+
+use super::key::{Declared, Key};
+use super::range::{Count, Size, Span};
+use super::settings::OnError;
+use super::shape::{Address, Choice, FilePath, Name, Strings};
+use super::subject::Fallback;
+use crate::time::Duration;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// No interval, delay or limit of time is longer: more is a slip of the unit.
+const HOUR_MS: u64 = 3_600_000;
+
+/// The default of `receiver.block_interval`, unless batches are shorter. Spark's.
+pub(super) const DEFAULT_BLOCK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// An explicit `receiver.block_interval` below this is warned about: each block becomes a task. Spark's advice.
+pub(super) const SMALL_BLOCK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What the default of `engine.memory` adds to the memory of plugin instances, for blocks, shuffles and state.
+pub(super) const MEMORY_FOR_DATA: u64 = GIB;
+
+/// Plugin instances that exist beside one for each thread: the driver.
+pub(super) const DRIVER_INSTANCES: u64 = 1;
+
+/// The types a source can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SourceType {
+    Socket,
+    Queue,
+}
+
+/// Declares keys, and lists them in [`KEYS`] in the same order.
+macro_rules! keys {
+    ($($id:ident: $shape:ty = $key:expr;)*) => {
+        $(pub(super) static $id: Key<$shape> = $key;)*
+
+        /// All keys, in the order of the documentation.
+        pub(super) static KEYS: &[&dyn Declared] = &[$(&$id),*];
+    };
+}
+
+keys! {
+    JOB_NAME: Name = Key::new(
+        "job.name",
+        Name,
+        Fallback::Required("word-count"),
+        "The name of the job. Outputs and logs carry it; two jobs that write to the same place need different names.",
+    )
+    .spark("spark.app.name");
+
+    JOB_PLUGIN: FilePath = Key::new(
+        "job.plugin",
+        FilePath,
+        Fallback::Required("word_count.wasm"),
+        "The WebAssembly component to run.",
+    );
+
+    JOB_BATCH_INTERVAL: Span = Key::new(
+        "job.batch_interval",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("1s"),
+        "How much time one batch covers. In Spark it is the second argument of `StreamingContext`.",
+    );
+
+    JOB_PARALLELISM: Count = Key::new(
+        "job.parallelism",
+        Count { min: 1, max: 256 },
+        Fallback::Number(2),
+        "Partitions of a shuffle whose operator does not say how many.",
+    )
+    .spark("spark.default.parallelism");
+
+    JOB_ARGS: Strings = Key::new(
+        "job.args",
+        Strings,
+        Fallback::Empty,
+        "Arguments to the plugin, by name. All values are strings.",
+    );
+
+    JOB_ON_ERROR: Choice<OnError> = Key::new(
+        "job.on_error",
+        Choice(&[("stop", OnError::Stop), ("continue", OnError::Continue)]),
+        Fallback::Text("stop"),
+        "What happens when a batch fails for good: the job stops, or the batch is given up and the next one runs.",
+    );
+
+    SOURCE_TYPE: Choice<SourceType> = Key::new(
+        "sources.NAME.type",
+        Choice(&[("socket", SourceType::Socket), ("queue", SourceType::Queue)]),
+        Fallback::Required("socket"),
+        "Where the records come from.",
+    );
+
+    SOCKET_ADDRESS: Address = Key::new(
+        "sources.NAME.address",
+        Address,
+        Fallback::Required("127.0.0.1:9999"),
+        "The server to read lines from. An IPv6 address stands in brackets.",
+    )
+    .source_type("socket");
+
+    SOCKET_RECONNECT_DELAY: Span = Key::new(
+        "sources.NAME.reconnect_delay",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("2s"),
+        "How long to wait before connecting again after a connection failed or ended.",
+    )
+    .spark("spark.streaming.receiverRestartDelay")
+    .source_type("socket");
+
+    SOCKET_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted.",
+    )
+    .source_type("socket");
+
+    QUEUE_PATH: FilePath = Key::new(
+        "sources.NAME.path",
+        FilePath,
+        Fallback::Required("batches.jsonl"),
+        "A file with one data set a line, each a JSON array of records; every batch takes the next line.",
+    )
+    .source_type("queue");
+
+    RECEIVER_BLOCK_INTERVAL: Span = Key::new(
+        "receiver.block_interval",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Derived { doc: "the smaller of 200ms and `job.batch_interval`", example: "200ms" },
+        "How much time one block of received data covers: a block becomes a partition, and so a task. At most \
+         `job.batch_interval`; below 50ms it is warned about.",
+    )
+    .spark("spark.streaming.blockInterval");
+
+    ENGINE_THREADS: Count = Key::new(
+        "engine.threads",
+        Count { min: 1, max: 256 },
+        Fallback::Derived { doc: "the number of CPUs, at most 256", example: "4" },
+        "Tasks that run at the same time.",
+    );
+
+    ENGINE_TASK_RETRIES: Count = Key::new(
+        "engine.task_retries",
+        Count { min: 0, max: 100 },
+        Fallback::Number(4),
+        "How many times in all a task is tried when the cause of its failure lies outside the plugin. 0 and 1 both \
+         mean once.",
+    )
+    .spark("spark.task.maxFailures");
+
+    ENGINE_MEMORY: Size = Key::new(
+        "engine.memory",
+        Size { min: MIB, max: 16_384 * GIB },
+        Fallback::Derived { doc: "`limits.memory` x (`engine.threads` + 1) + 1GiB", example: "4GiB" },
+        "The memory of the whole job: plugin instances, blocks, shuffles and state. It must hold one plugin instance \
+         for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
+    );
+
+    LIMITS_MEMORY: Size = Key::new(
+        "limits.memory",
+        Size { min: MIB, max: 4 * GIB },
+        Fallback::Text("256MiB"),
+        "The linear memory of one plugin instance.",
+    );
+
+    LIMITS_TASK_TIME: Span = Key::new(
+        "limits.task_time",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("10s"),
+        "How long plugin code may run in one task.",
+    );
+
+    LIMITS_RESULT_SIZE: Size = Key::new(
+        "limits.result_size",
+        Size { min: KIB, max: 4 * GIB },
+        Fallback::Text("128MiB"),
+        "How much one task may return in all.",
+    );
+
+    LIMITS_PLUGIN_SIZE: Size = Key::new(
+        "limits.plugin_size",
+        Size { min: KIB, max: 4 * GIB },
+        Fallback::Text("64MiB"),
+        "The largest plugin file that is compiled.",
+    );
+}
+
+/// The tables of keys, in the order of the documentation: `job`, `sources.NAME` and so on.
+pub(super) fn sections() -> Vec<&'static str> {
+    let mut sections: Vec<_> = KEYS.iter().map(|key| key.section()).collect();
+    sections.dedup();
+    sections
+}
+
+/// The section of all sources.
+pub(super) const SOURCE_SECTION: &str = "sources.NAME";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::report::Report;
+
+    #[test]
+    fn every_key_is_documented_and_its_default_is_valid() {
+        let mut names = std::collections::BTreeSet::new();
+        for key in KEYS {
+            assert!(key.doc().ends_with('.') && !key.doc().contains("  "), "{}", key.name());
+            assert!(key.has_valid_default(&mut Report::new(Path::new("job.toml"))), "{}", key.name());
+            assert!(names.insert((key.name(), key.source_type())), "{} is declared twice", key.name());
+            assert!(!key.section().is_empty(), "{} stands in no table", key.name());
+            let is_type = |of| SOURCE_TYPE.shape().words().any(|word| word == of);
+            assert!(key.source_type().is_none_or(is_type), "{}", key.name());
+        }
+        assert_eq!(sections(), ["job", SOURCE_SECTION, "receiver", "engine", "limits"]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Which names in the job file do not exist, or do not exist there.
+//!
+//! Owns the messages about unknown tables and keys, with what was likely meant. Never looks at values, except at the
+//! type of a source, which decides about its keys.
+
+use std::collections::BTreeSet;
+
+use super::distance::nearest;
+use super::key::Declared;
+use super::keys::{KEYS, SOURCE_SECTION, sections};
+use super::quote::{listed, quoted, segment};
+use super::report::Report;
+use super::suggest;
+use super::tree::{Node, Raw, Table};
+
+/// The dotted names of keys, and of tables, that are probably present under a wrong name: that they are missing is
+/// not worth an error of its own.
+pub(super) type Misspelt = BTreeSet<String>;
+
+/// Reports every unknown name in the file. A known table that is not a table is left to `sections`.
+pub(super) fn check(root: &Table, report: &mut Report<'_>) -> Misspelt {
+    let mut names = Names { report, misspelt: Misspelt::new() };
+    for (head, node) in root {
+        let Raw::Table(table) = &node.raw else {
+            if !heads().contains(&head.as_str()) {
+                names.unknown_key("", head, &[], None, node);
+            }
+            continue;
+        };
+        match head.as_str() {
+            "sources" => {
+                for (name, node) in table {
+                    if let Raw::Table(source) = &node.raw {
+                        names.source(&format!("sources.{}", segment(name)), source);
+                    }
+                }
+            }
+            section if sections().contains(&section) => names.section(section, table),
+            unknown => names.unknown_table(unknown, table, node),
+        }
+    }
+    names.misspelt
+}
+
+/// The names that can stand at the top of the file.
+fn heads() -> Vec<&'static str> {
+    sections().iter().map(|section| section.split('.').next().unwrap_or(section)).collect()
+}
+
+/// The keys of a table that hold for a source of the given type.
+fn keys_of(section: &str, source_type: Option<&str>) -> Vec<&'static str> {
+    let holds = |key: &&&dyn Declared| {
+        key.section() == section
+            && (source_type.is_none() || key.source_type().is_none() || key.source_type() == source_type)
+    };
+    let mut keys: Vec<_> = KEYS.iter().filter(holds).map(|key| key.leaf()).collect();
+    let mut seen = BTreeSet::new();
+    keys.retain(|key| seen.insert(*key));
+    keys
+}
+
+struct Names<'r, 'a> {
+    report: &'r mut Report<'a>,
+    misspelt: Misspelt,
+}
+
+impl Names<'_, '_> {
+    fn section(&mut self, section: &str, table: &Table) {
+        let known = keys_of(section, None);
+        for (key, node) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            self.unknown_key(section, key, &known, None, node);
+        }
+    }
+
+    fn source(&mut self, section: &str, table: &Table) {
+        let given = table.get("type").map(|node| &node.raw);
+        let source_type = match given {
+            Some(Raw::Text(text)) if KEYS.iter().any(|key| key.source_type() == Some(text)) => Some(text.as_str()),
+            _ => None,
+        };
+        let known = keys_of(SOURCE_SECTION, source_type);
+        for (key, node) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            let of_key = |declared: &&&dyn Declared| declared.section() == SOURCE_SECTION && declared.leaf() == key;
+            let types: Vec<_> = KEYS.iter().filter(of_key).filter_map(|key| key.source_type()).map(quoted).collect();
+            let Some(source_type) = source_type.filter(|_| !types.is_empty()) else {
+                // Below a type that does not exist, a key like no other belongs to that type.
+                let is_of_unknown_type = given.is_some() && source_type.is_none();
+                if !is_of_unknown_type || !suggest::keys(section, key, &known).is_empty() {
+                    self.unknown_key(section, key, &known, source_type, node);
+                }
+                continue;
+            };
+            let types = listed(&types, "or");
+            let message =
+                format!("`{section}.{key}` belongs to type {types}, but {section} has type \"{source_type}\"");
+            self.report.error(&node.place, message, format!("remove it, or set `type = {types}`"));
+        }
+    }
+
+    fn unknown_key(&mut self, section: &str, key: &str, here: &[&'static str], source_type: Option<&str>, node: &Node) {
+        let meant = suggest::keys(section, key, here);
+        let help = if !meant.is_empty() {
+            did_you_mean(&meant)
+        } else if heads().contains(&key) && matches!(node.raw, Raw::Table(_)) {
+            format!("[{key}] is a table of its own, not part of [{section}]")
+        } else if here.is_empty() {
+            tables_there_are()
+        } else {
+            let keys: Vec<_> = here.iter().map(|key| format!("`{key}`")).collect();
+            let owner = match source_type {
+                Some(source_type) => format!("a source of type {}", quoted(source_type)),
+                None => format!("[{section}]"),
+            };
+            format!("{owner} has the keys {}", listed(&keys, "and"))
+        };
+        let name = if section.is_empty() { segment(key) } else { format!("{section}.{}", segment(key)) };
+        self.report.error(&node.place, format!("unknown key `{name}`"), help);
+        self.misspelt.extend(meant);
+    }
+
+    /// One error for a table, unless it holds keys that are known under other names, such as Spark's.
+    fn unknown_table(&mut self, head: &str, table: &Table, node: &Node) {
+        let message = format!("unknown table `[{}]`", segment(head));
+        if let Some(near) = nearest(head, heads()) {
+            self.report.error(&node.place, message, format!("did you mean `[{near}]`?"));
+            self.misspelt.insert(near.to_owned());
+            return;
+        }
+        let mut leaves = Vec::new();
+        collect_leaves(head, table, &mut leaves);
+        let is_known = |(section, leaf, _): &(String, &str, &Node)| !suggest::keys(section, leaf, &[]).is_empty();
+        let (known, unknown): (Vec<_>, Vec<_>) = leaves.into_iter().partition(is_known);
+        if known.is_empty() || !unknown.is_empty() {
+            self.report.error(&node.place, message, tables_there_are());
+        }
+        for (section, leaf, node) in known {
+            self.unknown_key(&section, leaf, &[], None, node);
+        }
+    }
+}
+
+fn did_you_mean(meant: &[String]) -> String {
+    format!("did you mean {}?", listed(&meant.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>(), "or"))
+}
+
+fn tables_there_are() -> String {
+    let tables: Vec<_> = sections().iter().map(|section| format!("[{section}]")).collect();
+    format!("the tables are {}", listed(&tables, "and"))
+}
+
+/// The values below a table: the dotted name of their own table, their key, and themselves.
+fn collect_leaves<'t>(section: &str, table: &'t Table, leaves: &mut Vec<(String, &'t str, &'t Node)>) {
+    for (key, node) in table {
+        match &node.raw {
+            Raw::Table(inner) => collect_leaves(&format!("{section}.{}", segment(key)), inner, leaves),
+            _ => leaves.push((section.to_owned(), key, node)),
+        }
+    }
+}

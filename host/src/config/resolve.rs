@@ -1,0 +1,198 @@
+//! From the tree of the job file to [`Settings`].
+//!
+//! Owns derived defaults, the rules between keys, and where relative paths start. Never reads anything from the
+//! machine: the number of CPUs is passed in, and files that are named are not opened.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::key::Declared;
+use super::keys::{self, KEYS, SourceType};
+use super::names::Misspelt;
+use super::quote::quoted;
+use super::report::{Report, Reported};
+use super::sections::{Reader, Section};
+use super::settings::{EngineSettings, Facts, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings};
+use super::shape::{NAME_RULE, Name};
+use super::tree::Table;
+use super::units::{DURATIONS, SIZES};
+use crate::time::{Duration, whole_ms};
+
+/// Reads all settings, reporting every mistake. The result has no warnings yet.
+///
+/// A value that rules of other tables need is read first and by itself: a mistake elsewhere in its table must not
+/// hide theirs.
+pub(super) fn settings(
+    root: &Table,
+    origin: &Path,
+    facts: &Facts,
+    misspelt: &Misspelt,
+    report: &mut Report<'_>,
+) -> Result<Settings, Reported> {
+    let directory = origin.parent().unwrap_or(Path::new(""));
+    let reader = &mut Reader { report, misspelt };
+    let job = reader.section(root, "job");
+    let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
+    let job = job.and_then(|table| read_job(&table, batch_interval, directory, reader));
+    let sources = read_sources(root, directory, reader);
+    let receiver = reader.section(root, "receiver").and_then(|table| read_receiver(&table, batch_interval, reader));
+    let limits = reader.section(root, "limits");
+    let instance_bytes = limits.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::LIMITS_MEMORY));
+    let limits = limits.and_then(|table| read_limits(&table, instance_bytes, reader));
+    let engine = reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, reader));
+    let warnings = Vec::new();
+    Ok(Settings { job: job?, sources: sources?, receiver: receiver?, engine: engine?, limits: limits?, warnings })
+}
+
+fn read_job(
+    table: &Section<'_>,
+    batch_interval: Result<Duration, Reported>,
+    directory: &Path,
+    reader: &mut Reader<'_, '_>,
+) -> Result<JobSettings, Reported> {
+    let name = reader.read(table, &keys::JOB_NAME);
+    let plugin = reader.read(table, &keys::JOB_PLUGIN);
+    let parallelism = reader.read(table, &keys::JOB_PARALLELISM);
+    let args = reader.read(table, &keys::JOB_ARGS);
+    let on_error = reader.read(table, &keys::JOB_ON_ERROR);
+    Ok(JobSettings {
+        name: name?,
+        plugin: directory.join(plugin?),
+        batch_interval: batch_interval?,
+        parallelism: parallelism?,
+        args: args?,
+        on_error: on_error?,
+    })
+}
+
+fn read_sources(
+    root: &Table,
+    directory: &Path,
+    reader: &mut Reader<'_, '_>,
+) -> Result<BTreeMap<String, SourceSettings>, Reported> {
+    let tables = reader.sources(root)?;
+    let mut sources = BTreeMap::new();
+    let mut fault = None;
+    for (name, table) in tables {
+        match table.and_then(|table| read_source(name, &table, directory, reader)) {
+            Ok(source) => drop(sources.insert(name.to_owned(), source)),
+            Err(reported) => fault = Some(reported),
+        }
+    }
+    fault.map_or(Ok(sources), Err)
+}
+
+fn read_source(
+    name: &str,
+    table: &Section<'_>,
+    directory: &Path,
+    reader: &mut Reader<'_, '_>,
+) -> Result<SourceSettings, Reported> {
+    let has_valid_name = match Name::fault(name, "lines") {
+        None => Ok(()),
+        Some((fault, fixed)) => {
+            let message = format!("the name of source {} {fault}", quoted(name));
+            Err(reader.report.error(table.place(), message, format!("use {NAME_RULE}, as in [sources.{fixed}]")))
+        }
+    };
+    let source_type = match reader.given(table, &keys::SOURCE_TYPE)? {
+        Some(given) => given.value,
+        None => {
+            // A key that only one type has tells which type was meant.
+            let meant = KEYS.iter().filter(|key| table.has(key.leaf())).find_map(|key| key.source_type());
+            let example = meant.map_or_else(|| keys::SOURCE_TYPE.fallback().example(), quoted);
+            return Err(reader.missing(table, keys::SOURCE_TYPE.leaf(), &example));
+        }
+    };
+    let source = match source_type {
+        SourceType::Socket => {
+            let address = reader.read(table, &keys::SOCKET_ADDRESS);
+            let reconnect_delay = reader.read(table, &keys::SOCKET_RECONNECT_DELAY);
+            let max_line_bytes = reader.read(table, &keys::SOCKET_MAX_LINE);
+            SourceSettings::Socket {
+                address: address?,
+                reconnect_delay: reconnect_delay?,
+                max_line_bytes: max_line_bytes?,
+            }
+        }
+        SourceType::Queue => SourceSettings::Queue { path: directory.join(reader.read(table, &keys::QUEUE_PATH)?) },
+    };
+    has_valid_name.map(|()| source)
+}
+
+fn read_receiver(
+    table: &Section<'_>,
+    batch_interval: Result<Duration, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<ReceiverSettings, Reported> {
+    let given = reader.given(table, &keys::RECEIVER_BLOCK_INTERVAL)?;
+    let batch_interval = batch_interval?;
+    let default = batch_interval.min(keys::DEFAULT_BLOCK_INTERVAL);
+    let show = |duration| DURATIONS.show(whole_ms(duration));
+    let Some(given) = given else { return Ok(ReceiverSettings { block_interval: default }) };
+    if given.value > batch_interval {
+        let batch = show(batch_interval);
+        let message = format!("{} is longer than a batch: job.batch_interval is {batch}", given.text);
+        let help = format!("use \"{batch}\" or less, or leave it out for the default of {}", show(default));
+        return Err(reader.report.error(&given.place, message, help));
+    }
+    if given.value < keys::SMALL_BLOCK_INTERVAL {
+        let small = show(keys::SMALL_BLOCK_INTERVAL);
+        let message = format!(
+            "{} is below {small}, and every block costs a task; leave it out for the default of {}",
+            given.text,
+            show(default),
+        );
+        reader.report.warn(&given.place, &message);
+    }
+    Ok(ReceiverSettings { block_interval: given.value })
+}
+
+fn read_limits(
+    table: &Section<'_>,
+    memory_bytes: Result<u64, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<LimitSettings, Reported> {
+    let task_time = reader.read(table, &keys::LIMITS_TASK_TIME);
+    let result_size_bytes = reader.read(table, &keys::LIMITS_RESULT_SIZE);
+    let plugin_size_bytes = reader.read(table, &keys::LIMITS_PLUGIN_SIZE);
+    Ok(LimitSettings {
+        memory_bytes: memory_bytes?,
+        task_time: task_time?,
+        result_size_bytes: result_size_bytes?,
+        plugin_size_bytes: plugin_size_bytes?,
+    })
+}
+
+fn read_engine(
+    table: &Section<'_>,
+    facts: &Facts,
+    instance_bytes: Result<u64, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<EngineSettings, Reported> {
+    let threads = reader.given(table, &keys::ENGINE_THREADS).map(|given| {
+        let cpus = u32::try_from(facts.cpus).unwrap_or(u32::MAX);
+        given.map_or_else(|| keys::ENGINE_THREADS.shape().clamp(cpus), |given| given.value)
+    });
+    let task_retries = reader.read(table, &keys::ENGINE_TASK_RETRIES);
+    let memory = reader.given(table, &keys::ENGINE_MEMORY)?;
+    let (threads, instance_bytes) = (threads?, instance_bytes?);
+    let needed_bytes = instance_bytes.saturating_mul(u64::from(threads) + keys::DRIVER_INSTANCES);
+    let memory_bytes = match memory {
+        None => needed_bytes.saturating_add(keys::MEMORY_FOR_DATA),
+        Some(given) if given.value >= needed_bytes => given.value,
+        Some(given) => {
+            let needed = SIZES.show(needed_bytes);
+            let message = format!(
+                "{} is less than plugin instances may take: limits.memory {} x (engine.threads {threads} + {} for the \
+                 driver) = {needed}",
+                given.text,
+                SIZES.show(instance_bytes),
+                keys::DRIVER_INSTANCES,
+            );
+            let help = format!("use \"{needed}\" or more, or lower limits.memory or engine.threads");
+            return Err(reader.report.error(&given.place, message, help));
+        }
+    };
+    Ok(EngineSettings { threads, task_retries: task_retries?, memory_bytes })
+}

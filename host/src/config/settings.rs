@@ -1,0 +1,108 @@
+//! The settings of a job: what the rest of the host sees of the job file.
+//!
+//! Owns [`Settings`] and its parts: plain data, nothing optional. Never sees TOML or a default: that is `resolve`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::time::Duration;
+
+/// Everything a job is told, resolved and validated: every default is filled in, every path is final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The job itself.
+    pub job: JobSettings,
+    /// Where records come from, by the name under which the plugin asks for them; may be empty.
+    pub sources: BTreeMap<String, SourceSettings>,
+    /// How received data is cut into blocks.
+    pub receiver: ReceiverSettings,
+    /// What runs the tasks.
+    pub engine: EngineSettings,
+    /// What one plugin instance may use.
+    pub limits: LimitSettings,
+    /// What is allowed but probably not wanted: one line each, beginning with its place in the job file.
+    pub warnings: Vec<String>,
+}
+
+/// `[job]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobSettings {
+    /// 1 to 100 of `a-z A-Z 0-9 . _ -`.
+    pub name: String,
+    /// The component to run. Relative only if the path of the job file is.
+    pub plugin: PathBuf,
+    /// 1 ms to 1 h, in whole milliseconds.
+    pub batch_interval: Duration,
+    /// Partitions of a shuffle by default: 1 to 256.
+    pub parallelism: u32,
+    /// Arguments to the plugin, by name.
+    pub args: BTreeMap<String, String>,
+    /// What happens when a batch fails for good.
+    pub on_error: OnError,
+}
+
+/// What happens when a batch fails for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnError {
+    /// The job stops with the error.
+    Stop,
+    /// The batch is given up, and the next one runs.
+    Continue,
+}
+
+/// `[sources.NAME]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// Lines of text from a TCP server.
+    Socket {
+        /// `host:port`, an IPv6 host in brackets, port 1 to 65535. The host has not been looked up.
+        address: String,
+        /// The pause before connecting again: 1 ms to 1 h.
+        reconnect_delay: Duration,
+        /// The longest line accepted: 1 B to 256 MiB.
+        max_line_bytes: u64,
+    },
+    /// Data sets from a file of JSON lines.
+    Queue {
+        /// The file. Relative only if the path of the job file is.
+        path: PathBuf,
+    },
+}
+
+/// `[receiver]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiverSettings {
+    /// 1 ms to the batch interval.
+    pub block_interval: Duration,
+}
+
+/// `[engine]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineSettings {
+    /// Tasks that run at the same time: 1 to 256.
+    pub threads: u32,
+    /// Total tries of a task that fails for a cause outside the plugin: 0 to 100; 0 and 1 both mean one try.
+    pub task_retries: u32,
+    /// The memory budget of the job: at least `limits.memory_bytes` x (`threads` + 1).
+    pub memory_bytes: u64,
+}
+
+/// `[limits]`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitSettings {
+    /// Linear memory of one plugin instance: 1 MiB to 4 GiB.
+    pub memory_bytes: u64,
+    /// Run time of plugin code in one task: 1 ms to 1 h.
+    pub task_time: Duration,
+    /// What one task may return in all: 1 KiB to 4 GiB.
+    pub result_size_bytes: u64,
+    /// The largest plugin file: 1 KiB to 4 GiB.
+    pub plugin_size_bytes: u64,
+}
+
+/// What the machine tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// CPUs that the job may use. 0 counts as 1.
+    pub cpus: usize,
+}

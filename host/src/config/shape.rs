@@ -1,0 +1,201 @@
+//! The shapes a value can have, and what is said when it has another.
+//!
+//! Owns one [`Shape`] per type of value: its check, its range, its messages. Never knows which key has which shape.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::distance::nearest;
+use super::quote::{listed, quoted};
+use super::report::{Place, Report, Reported};
+use super::subject::{Fallback, Subject};
+use super::tree::{Node, Raw};
+
+/// What a key accepts.
+pub(super) trait Shape: Sync {
+    /// What it becomes.
+    type Value;
+
+    /// Checks a value; whatever is wrong with it is reported.
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported>;
+
+    /// Type and range, for the documentation.
+    fn describe(&self) -> String;
+}
+
+/// A name: of a job, of a source.
+pub(super) struct Name;
+
+impl Name {
+    /// The longest name, in bytes: it becomes part of file names, whose limit is 255.
+    const MAX_BYTES: usize = 100;
+
+    /// What is wrong with a name, and a name like it that is right; `example` if it is empty.
+    pub(super) fn fault(name: &str, example: &str) -> Option<(&'static str, String)> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        let fixed: String = name.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(Self::MAX_BYTES).collect();
+        if name.is_empty() {
+            Some(("is empty", example.to_owned()))
+        } else if !name.chars().all(is_allowed) {
+            Some(("has a character that a name cannot have", fixed))
+        } else if name.len() > Self::MAX_BYTES {
+            Some(("is longer than 100 characters", fixed))
+        } else {
+            None
+        }
+    }
+}
+
+/// What a name consists of, for messages and documentation.
+pub(super) const NAME_RULE: &str = "1 to 100 letters (a-z, A-Z), digits, `.`, `_` and `-`";
+
+impl Shape for Name {
+    type Value = String;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<String, Reported> {
+        let name = subject.text(node, report)?;
+        let Some((fault, fixed)) = Self::fault(name, "word-count") else { return Ok(name.to_owned()) };
+        let help = format!("use {NAME_RULE}, such as {}", quoted(&fixed));
+        Err(report.error(&node.place, format!("{} {fault}", subject.given(&node.raw)), help))
+    }
+
+    fn describe(&self) -> String {
+        format!("string: {NAME_RULE}")
+    }
+}
+
+/// The path of a file. Resolving it against the job file is up to `resolve`.
+pub(super) struct FilePath;
+
+impl Shape for FilePath {
+    type Value = PathBuf;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<PathBuf, Reported> {
+        let path = subject.text(node, report)?;
+        let fault = if path.is_empty() {
+            "is empty"
+        } else if path.contains('\0') {
+            "contains a NUL character"
+        } else {
+            return Ok(PathBuf::from(path));
+        };
+        let help = format!("name a file, as in `{} = {}`", subject.key, subject.fallback.example());
+        Err(report.error(&node.place, format!("{} {fault}", subject.given(&node.raw)), help))
+    }
+
+    fn describe(&self) -> String {
+        "path".to_owned()
+    }
+}
+
+/// `host:port`, with an IPv6 address in brackets. The host is not looked up.
+pub(super) struct Address;
+
+impl Address {
+    fn fault(address: &str) -> Option<(String, String)> {
+        let as_written = "write it as host:port, such as \"127.0.0.1:9999\"".to_owned();
+        if let Some((_, rest)) = address.split_once("://") {
+            let rest = rest.split('/').next().unwrap_or_default();
+            let help = if Self::fault(rest).is_none() { format!("use {}", quoted(rest)) } else { as_written };
+            return Some(("is a URL, not host:port".to_owned(), help));
+        }
+        let Some((host, port)) = address.rsplit_once(':') else {
+            return Some(("has no port".to_owned(), as_written));
+        };
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if inner.is_none() && host.contains(':') {
+            let help = format!("put the host in brackets: {}", quoted(&format!("[{host}]:{port}")));
+            return Some(("has an IPv6 address without brackets".to_owned(), help));
+        }
+        let is_host = |c: char| c.is_alphanumeric() || "-._".contains(c);
+        let is_valid = match inner {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => host.chars().all(is_host),
+        };
+        if host.is_empty() {
+            return Some(("has no host".to_owned(), as_written));
+        }
+        if !is_valid {
+            return Some((format!("has no valid host in {}", quoted(host)), as_written));
+        }
+        let is_port = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        (!is_port).then(|| (format!("has the port {}, not a number from 1 to 65535", quoted(port)), as_written))
+    }
+}
+
+impl Shape for Address {
+    type Value = String;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<String, Reported> {
+        let address = subject.text(node, report)?;
+        let Some((fault, help)) = Self::fault(address) else { return Ok(address.to_owned()) };
+        Err(report.error(&node.place, format!("{} {fault}", subject.given(&node.raw)), help))
+    }
+
+    fn describe(&self) -> String {
+        "string: host:port".to_owned()
+    }
+}
+
+/// One of a few words.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T> Choice<T> {
+    /// The words.
+    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(word, _)| *word)
+    }
+}
+
+impl<T: Copy + Sync> Shape for Choice<T> {
+    type Value = T;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<T, Reported> {
+        let text = subject.text(node, report)?;
+        if let Some((_, value)) = self.0.iter().find(|(word, _)| *word == text) {
+            return Ok(*value);
+        }
+        let known: Vec<String> = self.words().map(quoted).collect();
+        let message = format!("{} is not {}", subject.given(&node.raw), listed(&known, "or"));
+        let help = nearest(text, self.words()).map_or_else(
+            || format!("use {}{}", listed(&known, "or"), subject.default_note()),
+            |word| format!("did you mean {}?", quoted(word)),
+        );
+        Err(report.error(&node.place, message, help))
+    }
+
+    fn describe(&self) -> String {
+        listed(&self.words().map(|word| format!("`{}`", quoted(word))).collect::<Vec<_>>(), "or")
+    }
+}
+
+/// A table with any keys, all of whose values are strings.
+pub(super) struct Strings;
+
+impl Shape for Strings {
+    type Value = BTreeMap<String, String>;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported> {
+        let name = subject.name();
+        let Raw::Table(table) = &node.raw else {
+            let help = format!("write `{} = {{ key = \"value\" }}`", subject.key);
+            return Err(subject.wrong_type("a table of strings", help, node, report));
+        };
+        let mut strings = BTreeMap::new();
+        let mut fault = None;
+        for (key, node) in table {
+            let is_override = matches!(node.place, Place::Override { .. });
+            let fallback = Fallback::Required("value");
+            let subject = Subject { section: &name, key, fallback, is_override };
+            match subject.text(node, report) {
+                Ok(text) => drop(strings.insert(key.clone(), text.to_owned())),
+                Err(reported) => fault = Some(reported),
+            }
+        }
+        fault.map_or(Ok(strings), Err)
+    }
+
+    fn describe(&self) -> String {
+        "table of strings".to_owned()
+    }
+}

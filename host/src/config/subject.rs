@@ -1,0 +1,88 @@
+//! The key that a message is about: its name, its default, an example of what to write.
+//!
+//! Owns [`Subject`], [`Fallback`] and the messages that all types of value share. Never checks a range.
+
+use super::quote::{quoted, segment};
+use super::report::{Report, Reported};
+use super::tree::{Node, Raw};
+
+/// What holds when a key is absent.
+#[derive(Clone, Copy)]
+pub(super) enum Fallback {
+    /// It is an error. With a value as an example, as it is written in quotes.
+    Required(&'static str),
+    /// This text.
+    Text(&'static str),
+    /// This number.
+    Number(u64),
+    /// An empty table.
+    Empty,
+    /// Something that depends on other settings: `resolve` computes it, this describes it.
+    Derived { doc: &'static str, example: &'static str },
+}
+
+impl Fallback {
+    /// A value that can be written, as TOML.
+    pub(super) fn example(self) -> String {
+        match self {
+            Self::Required(text) | Self::Text(text) | Self::Derived { example: text, .. } => quoted(text),
+            Self::Number(number) => number.to_string(),
+            Self::Empty => "{}".to_owned(),
+        }
+    }
+
+    /// The default as it is written in TOML; none if there is no fixed one.
+    pub(super) fn fixed(self) -> Option<String> {
+        match self {
+            Self::Text(_) | Self::Number(_) => Some(self.example()),
+            Self::Required(_) | Self::Empty | Self::Derived { .. } => None,
+        }
+    }
+}
+
+/// The key whose value is checked, for messages.
+pub(super) struct Subject<'a> {
+    /// The table: `sources.lines`.
+    pub(super) section: &'a str,
+    /// The key in it: `address`.
+    pub(super) key: &'a str,
+    /// Its default or an example.
+    pub(super) fallback: Fallback,
+    /// Whether the value was given by `--set`.
+    pub(super) is_override: bool,
+}
+
+impl Subject<'_> {
+    /// `sources.lines.address`
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.section, segment(self.key))
+    }
+
+    /// `job.parallelism = 300`; the name alone if the value is an array or a table.
+    pub(super) fn given(&self, raw: &Raw) -> String {
+        raw.literal().map_or_else(|| format!("`{}`", self.name()), |value| format!("{} = {value}", self.name()))
+    }
+
+    /// `; the default is 2`, or nothing.
+    pub(super) fn default_note(&self) -> String {
+        self.fallback.fixed().map(|value| format!("; the default is {value}")).unwrap_or_default()
+    }
+
+    /// The mistake of a value of another type.
+    pub(super) fn wrong_type(&self, wanted: &str, help: String, node: &Node, report: &mut Report<'_>) -> Reported {
+        report.error(&node.place, format!("`{}` must be {wanted}, not {}", self.name(), node.raw.kind()), help)
+    }
+
+    /// The text of a string value, or the mistake that it is none.
+    pub(super) fn text<'n>(&self, node: &'n Node, report: &mut Report<'_>) -> Result<&'n str, Reported> {
+        let help = match (&node.raw, node.raw.literal()) {
+            (Raw::Text(text), _) => return Ok(text),
+            (_, Some(value)) if self.is_override => {
+                format!("quote it so that the shell keeps the quotes: --set '{}=\"{value}\"'", self.name())
+            }
+            (_, Some(value)) => format!("put it in quotes: `{} = \"{value}\"`", segment(self.key)),
+            (_, None) => format!("write it as in `{} = {}`", segment(self.key), self.fallback.example()),
+        };
+        Err(self.wrong_type("a string", help, node, report))
+    }
+}

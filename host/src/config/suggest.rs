@@ -1,0 +1,62 @@
+//! Which keys somebody may have meant by one that does not exist.
+//!
+//! Owns the order in which Spark's names, other tables and near names are searched. Never reports.
+
+use super::distance::{nearest, snake_case};
+use super::key::Declared;
+use super::keys::{KEYS, SOURCE_SECTION};
+
+/// The keys that may have been meant by the key `leaf` in a table whose keys are `here`, as dotted names. `section` is
+/// that table as it is called in the file, as in `sources.lines`; empty at the top.
+pub(super) fn keys(section: &str, leaf: &str, here: &[&'static str]) -> Vec<String> {
+    let full = if section.is_empty() { leaf.to_owned() } else { format!("{section}.{leaf}") };
+    let by = |is_meant: &dyn Fn(&dyn Declared) -> bool| -> Vec<String> {
+        let meant = KEYS.iter().filter(|key| is_meant(**key));
+        let mut names: Vec<String> = meant.map(|key| in_section(section, *key)).collect();
+        names.dedup();
+        names
+    };
+    let of_spark =
+        by(&|key| key.spark().is_some_and(|name| [full.as_str(), leaf].iter().any(|n| name.eq_ignore_ascii_case(n))));
+    if !of_spark.is_empty() {
+        return of_spark;
+    }
+    let snake = snake_case(leaf);
+    if here.contains(&snake.as_str()) {
+        return vec![format!("{section}.{snake}")];
+    }
+    let elsewhere = by(&|key| key.leaf() == snake);
+    if !elsewhere.is_empty() {
+        return elsewhere;
+    }
+    if let Some(near) = nearest(leaf, here.iter().copied()) {
+        return vec![format!("{section}.{near}")];
+    }
+    let near = nearest(leaf, KEYS.iter().map(|key| key.leaf()));
+    near.map(|near| by(&|key| key.leaf() == near)).unwrap_or_default()
+}
+
+/// The name of a key, with the source at hand for `NAME`.
+fn in_section(section: &str, key: &dyn Declared) -> String {
+    if key.section() == SOURCE_SECTION && section.starts_with("sources.") {
+        return format!("{section}.{}", key.leaf());
+    }
+    key.name().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_looked_for_in_spark_then_elsewhere_then_near() {
+        let job = ["name", "plugin", "batch_interval"];
+        assert_eq!(keys("", "spark.default.parallelism", &[]), ["job.parallelism"]);
+        assert_eq!(keys("job", "batchInterval", &job), ["job.batch_interval"]);
+        assert_eq!(keys("job", "memory", &job), ["engine.memory", "limits.memory"]);
+        assert_eq!(keys("job", "nme", &job), ["job.name"]);
+        assert_eq!(keys("", "paralelism", &[]), ["job.parallelism"]);
+        assert_eq!(keys("sources.lines", "paht", &["type"]), ["sources.lines.path"]);
+        assert!(keys("job", "checkpoint", &job).is_empty());
+    }
+}

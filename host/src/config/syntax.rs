@@ -1,0 +1,169 @@
+//! What is said about a text that is not TOML.
+//!
+//! Owns turning the parser's errors into messages with a place and a remedy. Never reads settings: a file that is not
+//! TOML has none, since what follows the first error may have been meant differently.
+
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue, Error};
+
+use super::lines::LineStarts;
+use super::quote::{escaped, listed, quoted, segment};
+use super::report::{Place, Report, Reported};
+
+/// Names given twice beyond this many are left for the next attempt: a file pasted into itself has one a line.
+const MOST_ERRORS: usize = 20;
+
+/// Reports why `text` is not TOML: names given twice, each, up to the first error of another kind, which may have
+/// caused those after it.
+pub(super) fn report(text: &str, report: &mut Report<'_>) -> Reported {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    let lines = LineStarts::of(text);
+    let mut last = None;
+    for error in errors.iter().take(MOST_ERRORS) {
+        let spot = Spot::of(error, text, &lines);
+        let is_duplicate = error.message() == "duplicate key";
+        let (message, help) =
+            if is_duplicate { duplicate(&spot, text, &tree, &lines) } else { spot.explain(error.message()) };
+        last = Some(report.error(&Place::Position { line: spot.line, column: spot.column }, message, help));
+        if !is_duplicate {
+            break;
+        }
+    }
+    last.unwrap_or_else(|| report.error(&Place::File, "is not TOML", "see https://toml.io for what is"))
+}
+
+/// The part of the text that an error points at.
+struct Spot<'t> {
+    line: usize,
+    column: usize,
+    offset: usize,
+    /// Whether it is right of a `=`.
+    is_value: bool,
+    /// The character there.
+    first: Option<char>,
+    /// What the parser marked; often empty.
+    marked: &'t str,
+    /// The whole line, without surrounding white space.
+    line_text: &'t str,
+}
+
+impl<'t> Spot<'t> {
+    fn of(error: &Error, text: &'t str, lines: &LineStarts) -> Self {
+        // What is missing at the end of the file is missing after its last word, not in an empty line that follows.
+        let end = text.trim_end().len();
+        let span = error.span().unwrap_or(end..end);
+        let mut offset = span.start.min(end);
+        while !text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let line = lines.line(offset);
+        let start = lines.start(line);
+        let before = text.get(start..offset).unwrap_or_default();
+        Self {
+            line,
+            column: before.chars().filter(|c| *c != BYTE_ORDER_MARK).count() + 1,
+            offset,
+            is_value: before.contains('='),
+            first: text.get(offset..).and_then(|rest| rest.chars().next()),
+            marked: text.get(offset..span.end).unwrap_or_default(),
+            line_text: text.get(start..).unwrap_or_default().lines().next().unwrap_or_default().trim_matches(unseen),
+        }
+    }
+
+    /// Message and help for an error other than a name given twice.
+    fn explain(&self, message: &str) -> (String, String) {
+        let (key, rest) = self.line_text.split_once('=').unwrap_or_default();
+        let (key, rest) = (key.trim(), rest.split(" #").next().unwrap_or_default().trim());
+        if message.starts_with("string values must be quoted") {
+            if self.marked.trim().is_empty() {
+                return self.without_value(key);
+            }
+            return unquoted(key, rest, self.marked.trim());
+        }
+        if self.is_value
+            && message.starts_with("invalid ")
+            && rest.starts_with(|c: char| c.is_ascii_alphanumeric() || ".+-".contains(c))
+        {
+            return unquoted(key, rest, rest);
+        }
+        if message.contains("escaped value") || message.contains("unicode") {
+            let help = "in single quotes a backslash is just a backslash: 'C:\\jobs'; in double quotes, double it";
+            let unknown = self.first.filter(|_| message.starts_with("missing escaped value"));
+            let escape = unknown.map(|c| format!("`\\{}` means nothing in a string", escaped(&c.to_string())));
+            return (escape.unwrap_or_else(|| readable(message)), help.to_owned());
+        }
+        (readable(message), format!("the line reads `{}`", escaped(self.line_text)))
+    }
+
+    fn without_value(&self, key: &str) -> (String, String) {
+        if key.is_empty() {
+            return ("a value is missing".to_owned(), format!("the line reads `{}`", escaped(self.line_text)));
+        }
+        (format!("`{}` has no value", escaped(key)), "write a value after the `=`, or remove the line".to_owned())
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+fn unseen(c: char) -> bool {
+    c.is_whitespace() || c == BYTE_ORDER_MARK
+}
+
+/// For `batch_interval = 1s`; `rest` is all that follows the `=`, `value` the part that lacks quotes.
+fn unquoted(key: &str, rest: &str, value: &str) -> (String, String) {
+    let fixed = quoted(value.trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']));
+    let message = format!("the value `{}` needs quotes", escaped(value));
+    if rest == value && !key.is_empty() {
+        return (message, format!("write `{} = {fixed}`", escaped(key)));
+    }
+    (message, format!("write {fixed}"))
+}
+
+/// The parser's message with its list of what it expected in English.
+fn readable(message: &str) -> String {
+    let Some((what, expected)) = message.split_once(", expected ") else { return message.to_owned() };
+    let item = |item: &str| if item == "newline" { "a new line".to_owned() } else { item.to_owned() };
+    let expected: Vec<String> = expected.split(", ").filter(|item| *item != "nothing").map(item).collect();
+    if expected.is_empty() { what.to_owned() } else { format!("{what}, expected {}", listed(&expected, "or")) }
+}
+
+/// For a key or table that is given twice. Says where the first is if only one place can be it.
+fn duplicate(spot: &Spot<'_>, text: &str, tree: &toml::Spanned<DeTable<'_>>, lines: &LineStarts) -> (String, String) {
+    let name = spot.marked.trim_matches(['"', '\'']);
+    let mut candidates = Vec::new();
+    let is_header = spot.line_text.starts_with('[');
+    // The parser forgets the first of two headers, but it looks like the second. A key has its double below the same
+    // header.
+    if is_header {
+        let above = text.lines().take(spot.line - 1).zip(1..);
+        candidates.extend(above.filter(|(line, _)| line.trim_matches(unseen) == spot.line_text).map(|(_, line)| line));
+    } else {
+        let above = text.get(..spot.offset).unwrap_or_default();
+        let header = above.rfind("\n[").unwrap_or(0);
+        let mut found = Vec::new();
+        same_name(tree.get_ref(), name, &(header..spot.offset), &mut found);
+        candidates.extend(found.into_iter().map(|offset| lines.line(offset)));
+    }
+    let shown = if is_header { escaped(spot.line_text) } else { segment(name) };
+    let first = if let [line] = candidates.as_slice() { Some(*line) } else { None };
+    let whence = first.map(|line| format!(", first in line {line}")).unwrap_or_default();
+    let help = match first {
+        Some(line) if is_header => format!("move the keys below it up to line {line}"),
+        _ if is_header => "move the keys below it to the first one".to_owned(),
+        _ => "keep one of the two".to_owned(),
+    };
+    (format!("`{shown}` is given twice{whence}"), help)
+}
+
+/// The offsets in `range` of keys called `name`.
+fn same_name(table: &DeTable<'_>, name: &str, range: &Range<usize>, found: &mut Vec<usize>) {
+    for (key, value) in table {
+        if key.get_ref() == name && range.contains(&key.span().start) {
+            found.push(key.span().start);
+        }
+        if let DeValue::Table(inner) = value.get_ref() {
+            same_name(inner, name, range, found);
+        }
+    }
+}

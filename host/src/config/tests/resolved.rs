@@ -1,0 +1,214 @@
+//! What right job files become, and how errors reach the caller.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{JOB, loaded};
+use crate::config::{
+    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, load,
+};
+use crate::error::{Error, ErrorKind};
+use crate::time::Duration;
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn defaults_are_as_documented() {
+    let settings = loaded(JOB, &[]).unwrap();
+    let expected = Settings {
+        job: JobSettings {
+            name: "wc".to_owned(),
+            plugin: PathBuf::from("wc.wasm"),
+            batch_interval: Duration::from_secs(1),
+            parallelism: 2,
+            args: BTreeMap::new(),
+            on_error: OnError::Stop,
+        },
+        sources: BTreeMap::new(),
+        receiver: ReceiverSettings { block_interval: Duration::from_millis(200) },
+        engine: EngineSettings { threads: 4, task_retries: 4, memory_bytes: 256 * MIB * 5 + 1024 * MIB },
+        limits: LimitSettings {
+            memory_bytes: 256 * MIB,
+            task_time: Duration::from_secs(10),
+            result_size_bytes: 128 * MIB,
+            plugin_size_bytes: 64 * MIB,
+        },
+        warnings: Vec::new(),
+    };
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn every_key_can_be_set() {
+    let text = r#"
+        [job]
+        name = "word-count_2.0"
+        plugin = "/opt/wc.wasm"
+        batch_interval = "5m"
+        parallelism = 0x10
+        args = { min_length = "3", "any key" = "" }
+        on_error = "continue"
+        [sources.lines]
+        type = "socket"
+        address = "[::1]:9999"
+        reconnect_delay = "250ms"
+        max_line = "64kB"
+        [sources."test.1"]
+        type = "queue"
+        path = "in/batches.jsonl"
+        [receiver]
+        block_interval = "50ms"
+        [engine]
+        threads = 1
+        task_retries = 0
+        memory = "4MiB"
+        [limits]
+        memory = "2MiB"
+        task_time = "1h"
+        result_size = "1KiB"
+        plugin_size = "4GiB"
+    "#;
+    let settings = load(text, Path::new("/etc/jobs/job.toml"), &[], &Facts { cpus: 64 }).unwrap();
+    let args = [("any key", ""), ("min_length", "3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let socket = SourceSettings::Socket {
+        address: "[::1]:9999".to_owned(),
+        reconnect_delay: Duration::from_millis(250),
+        max_line_bytes: 64_000,
+    };
+    let queue = SourceSettings::Queue { path: PathBuf::from("/etc/jobs/in/batches.jsonl") };
+    let expected = Settings {
+        job: JobSettings {
+            name: "word-count_2.0".to_owned(),
+            plugin: PathBuf::from("/opt/wc.wasm"),
+            batch_interval: Duration::from_secs(300),
+            parallelism: 16,
+            args: args.into(),
+            on_error: OnError::Continue,
+        },
+        sources: BTreeMap::from([("lines".to_owned(), socket), ("test.1".to_owned(), queue)]),
+        receiver: ReceiverSettings { block_interval: Duration::from_millis(50) },
+        engine: EngineSettings { threads: 1, task_retries: 0, memory_bytes: 4 * MIB },
+        limits: LimitSettings {
+            memory_bytes: 2 * MIB,
+            task_time: Duration::from_secs(3600),
+            result_size_bytes: 1024,
+            plugin_size_bytes: 4096 * MIB,
+        },
+        warnings: Vec::new(),
+    };
+    assert_eq!(settings, expected);
+}
+
+#[test]
+fn relative_paths_start_at_the_job_file() {
+    let at = |origin: &str| load(JOB, Path::new(origin), &[], &Facts { cpus: 1 }).unwrap().job.plugin;
+    assert_eq!(at("/etc/jobs/job.toml"), PathBuf::from("/etc/jobs/wc.wasm"));
+    assert_eq!(at("../job.toml"), PathBuf::from("../wc.wasm"));
+    assert_eq!(at("job.toml"), PathBuf::from("wc.wasm"));
+    assert_eq!(at(""), PathBuf::from("wc.wasm"));
+}
+
+#[test]
+fn blocks_may_be_as_long_as_batches() {
+    let settings = loaded(JOB, &[("receiver.block_interval", "1s")]).unwrap();
+    assert_eq!(settings.receiver.block_interval, Duration::from_secs(1));
+}
+
+#[test]
+fn blocks_are_never_longer_than_batches_by_default() {
+    let settings = loaded(&format!("{JOB}batch_interval = \"20ms\"\n"), &[]).unwrap();
+    assert_eq!(settings.receiver.block_interval, Duration::from_millis(20));
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn an_explicitly_small_block_interval_is_warned_about() {
+    let warning = "receiver.block_interval = \"20ms\" is below 50ms, and every block costs a task; leave it out for \
+                   the default of 200ms";
+    let settings = loaded(&format!("{JOB}[receiver]\nblock_interval = \"20ms\"\n"), &[]).unwrap();
+    assert_eq!(settings.warnings, [format!("job.toml line 5: {warning}")]);
+    let settings = loaded(JOB, &[("receiver.block_interval", "20ms")]).unwrap();
+    assert_eq!(settings.warnings, [format!("--set receiver.block_interval: {warning}")]);
+}
+
+#[test]
+fn threads_follow_the_cpus_within_their_range() {
+    for (cpus, threads) in [(0, 1), (1, 1), (8, 8), (1000, 256), (usize::MAX, 256)] {
+        let settings = load(JOB, Path::new("job.toml"), &[], &Facts { cpus }).unwrap();
+        assert_eq!(settings.engine.threads, threads);
+    }
+}
+
+#[test]
+fn the_memory_that_an_error_proposes_is_enough() {
+    let text = format!("{JOB}[limits]\nmemory = \"3MB\"\n[engine]\nthreads = 7\n");
+    let errors = loaded(&text, &[("engine.memory", "1MiB")]).unwrap_err();
+    assert_eq!(errors.errors[0].help, "use \"24MB\" or more, or lower limits.memory or engine.threads");
+    assert_eq!(loaded(&text, &[("engine.memory", "24MB")]).unwrap().engine.memory_bytes, 24_000_000);
+    assert!(loaded(&text, &[("engine.memory", "23999999B")]).is_err());
+}
+
+#[test]
+fn overrides_replace_and_add() {
+    let text = format!("{JOB}args = {{ a = \"1\", b = \"2\" }}\n[sources.s]\ntype = \"queue\"\npath = \"x\"\n");
+    let set = [
+        ("job.name", "first"),
+        ("job.name", "second"),
+        ("job.batch_interval", "5s"),
+        ("job.parallelism", " 7 "),
+        ("job.args.b", "two"),
+        ("job.args.\"c d\"", "\"3\""),
+        ("sources.s.path", "/abs/y"),
+        ("sources.t", "{ type = \"queue\", path = \"z\" }"),
+    ];
+    let settings = loaded(&text, &set).unwrap();
+    assert_eq!((settings.job.name.as_str(), settings.job.parallelism), ("second", 7));
+    assert_eq!(settings.job.batch_interval, Duration::from_secs(5));
+    let args = [("a", "1"), ("b", "two"), ("c d", "3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    assert_eq!(settings.job.args, args.into());
+    let path = |name: &str| match &settings.sources[name] {
+        SourceSettings::Queue { path } => path.clone(),
+        SourceSettings::Socket { .. } => unreachable!("{name} is a queue"),
+    };
+    assert_eq!((path("s"), path("t")), (PathBuf::from("/abs/y"), PathBuf::from("z")));
+
+    assert_eq!(loaded(&text, &[("job.args", "{}")]).unwrap().job.args, BTreeMap::new());
+    // What the file says wrongly can be put right, even if it is no table.
+    assert!(loaded("job = 5", &[("job.name", "wc"), ("job.plugin", "wc.wasm")]).is_ok());
+}
+
+#[test]
+fn errors_become_one_error_of_the_user() {
+    let one = loaded("[job]\nname = \"wc\"\n", &[]).unwrap_err();
+    assert_eq!(one.errors[0].line, Some(1));
+    let error = Error::from(one);
+    assert_eq!(error.kind, ErrorKind::User);
+    assert_eq!(error.message, "job.toml line 1: `job.plugin` is missing");
+    assert_eq!(error.help.as_deref(), Some("add `plugin = \"word_count.wasm\"` under [job]"));
+
+    let two = loaded("[job]\nname = 5\nplugin = \"x\"\nparallelism = 0\n", &[]).unwrap_err();
+    let text = two.to_string();
+    let error = Error::from(two);
+    assert_eq!(
+        error.message,
+        "job.toml line 2: `job.name` must be a string, not a whole number\n\
+         help: put it in quotes: `name = \"5\"`\n\
+         error: job.toml line 4: job.parallelism = 0 is below the minimum of 1"
+    );
+    assert_eq!(error.help.as_deref(), Some("use a whole number from 1 to 256; the default is 2"));
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn a_long_value_is_cut_in_messages() {
+    let errors = loaded(&format!("[job]\nname = \"{}\"\nplugin = \"x\"\n", "x".repeat(500)), &[]).unwrap_err();
+    let shown = format!("job.name = \"{}...\" is longer than 100 characters", "x".repeat(120));
+    assert_eq!(errors.errors[0].message, shown);
+    assert!(errors.errors[0].help.ends_with(&format!("such as \"{}\"", "x".repeat(100))));
+}
+
+#[test]
+fn the_job_file_is_named_as_it_was_given() {
+    let errors = load("x", Path::new("jobs/a\u{1b}b.toml"), &[], &Facts { cpus: 1 }).unwrap_err();
+    assert_eq!(errors.errors[0].place, "jobs/a\\u{1b}b.toml line 1, column 2");
+}

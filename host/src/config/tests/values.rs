@@ -1,0 +1,388 @@
+//! The exact words about single values.
+
+use super::Text::{Below, Whole};
+use super::{Case, check};
+
+#[test]
+fn every_wrong_value_says_what_is_right() {
+    check(VALUES);
+}
+
+const VALUES: &[Case] = &[
+    Case {
+        text: Whole("[job]\nname = 5\nplugin = true\n"),
+        set: &[],
+        errors: &[
+            "job.toml line 2: `job.name` must be a string, not a whole number",
+            r#"help: put it in quotes: `name = "5"`"#,
+            "error: job.toml line 3: `job.plugin` must be a string, not a boolean",
+            r#"help: put it in quotes: `plugin = "true"`"#,
+        ],
+    },
+    Case {
+        text: Whole("[job]\nname = [\"wc\"]\nplugin = {}\n"),
+        set: &[],
+        errors: &[
+            "job.toml line 2: `job.name` must be a string, not an array",
+            r#"help: write it as in `name = "word-count"`"#,
+            "error: job.toml line 3: `job.plugin` must be a string, not a table",
+            r#"help: write it as in `plugin = "word_count.wasm"`"#,
+        ],
+    },
+    Case {
+        text: Whole("[job]\nname = \"word count\"\nplugin = \"wc.wasm\"\n"),
+        set: &[],
+        errors: &[
+            r#"job.toml line 2: job.name = "word count" has a character that a name cannot have"#,
+            r#"help: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` and `-`, such as "word-count""#,
+        ],
+    },
+    Case {
+        text: Whole("[job]\nname = \"\"\nplugin = \"\"\n"),
+        set: &[],
+        errors: &[
+            r#"job.toml line 2: job.name = "" is empty"#,
+            r#"help: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` and `-`, such as "word-count""#,
+            r#"error: job.toml line 3: job.plugin = "" is empty"#,
+            r#"help: name a file, as in `plugin = "word_count.wasm"`"#,
+        ],
+    },
+    Case {
+        text: Whole("[job]\nname = \"wc\"\nplugin = \"a\\u0000b\"\n"),
+        set: &[],
+        errors: &[
+            r#"job.toml line 3: job.plugin = "a\0b" contains a NUL character"#,
+            r#"help: name a file, as in `plugin = "word_count.wasm"`"#,
+        ],
+    },
+    Case {
+        text: Below(r#"on_error = "contineu""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.on_error = "contineu" is not "stop" or "continue""#,
+            r#"help: did you mean "continue"?"#,
+        ],
+    },
+    Case {
+        text: Below(r#"on_error = "retry""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.on_error = "retry" is not "stop" or "continue""#,
+            r#"help: use "stop" or "continue"; the default is "stop""#,
+        ],
+    },
+    Case {
+        text: Below("parallelism = 0"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.parallelism = 0 is below the minimum of 1",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below("parallelism = 300"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.parallelism = 300 is above the maximum of 256",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below("parallelism = -1"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.parallelism = -1 is below the minimum of 1",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below("parallelism = 99999999999999999999999999999999999999999"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.parallelism = 99999999999999999999999999999999999999999 is above the maximum of 256",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below("parallelism = 0x"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.parallelism = 0x is not a number",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below(r#"parallelism = "4""#),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.parallelism` must be a whole number, not a string",
+            "help: remove the quotes: `parallelism = 4`",
+        ],
+    },
+    Case {
+        text: Below(r#"parallelism = "four""#),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.parallelism` must be a whole number, not a string",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below("parallelism = 2.0"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.parallelism` must be a whole number, not a decimal number",
+            "help: use a whole number from 1 to 256; the default is 2",
+        ],
+    },
+    Case {
+        text: Below(r#"args = { min_length = 3, "a b" = [1], c = "x" }"#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: `job.args."a b"` must be a string, not an array"#,
+            r#"help: write it as in `"a b" = "value"`"#,
+            "error: job.toml line 4: `job.args.min_length` must be a string, not a whole number",
+            r#"help: put it in quotes: `min_length = "3"`"#,
+        ],
+    },
+    Case {
+        text: Below(r#"args = "x""#),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.args` must be a table of strings, not a string",
+            r#"help: write `args = { key = "value" }`"#,
+        ],
+    },
+    Case {
+        text: Below("batch_interval = 5"),
+        set: &[],
+        errors: &["job.toml line 4: job.batch_interval = 5 needs a unit", r#"help: use "5s" or "5ms""#],
+    },
+    Case {
+        text: Below("batch_interval = 5000000"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.batch_interval = 5000000 needs a unit",
+            r#"help: use "1ms" to "1h"; the default is "1s""#,
+        ],
+    },
+    Case {
+        text: Below("batch_interval = -5"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: job.batch_interval = -5 is not a duration",
+            r#"help: write a whole number and a unit, such as "1s""#,
+        ],
+    },
+    Case {
+        text: Below("batch_interval = 1.5"),
+        set: &[],
+        errors: &["job.toml line 4: job.batch_interval = 1.5 needs a unit", r#"help: use "1500ms""#],
+    },
+    Case {
+        text: Below("batch_interval = true"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.batch_interval` must be a duration, not a boolean",
+            r#"help: write it as in `batch_interval = "1s"`"#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "5""#),
+        set: &[],
+        errors: &[r#"job.toml line 4: job.batch_interval = "5" needs a unit"#, r#"help: use "5s" or "5ms""#],
+    },
+    Case {
+        text: Below(r#"batch_interval = "1.5s""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "1.5s" has a fraction; a duration is a whole number and a unit"#,
+            r#"help: use "1500ms""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "0.1ms""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "0.1ms" has a fraction; a duration is a whole number and a unit"#,
+            r#"help: use "1ms" to "1h"; the default is "1s""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "1 s""#),
+        set: &[],
+        errors: &[r#"job.toml line 4: job.batch_interval = "1 s" has white space in it"#, r#"help: use "1s""#],
+    },
+    Case {
+        text: Below(r#"batch_interval = "5 sec""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "5 sec" has the unknown unit "sec""#,
+            r#"help: use "5s"; the units are ms, s, m and h"#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "1d""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "1d" has the unknown unit "d""#,
+            "help: the units are ms, s, m and h",
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "soon""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "soon" is not a duration"#,
+            r#"help: write a whole number and a unit, such as "1s""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = """#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "" is not a duration"#,
+            r#"help: write a whole number and a unit, such as "1s""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "0s""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "0s" is below the minimum of 1ms"#,
+            r#"help: use "1ms" to "1h"; the default is "1s""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "2h""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "2h" is above the maximum of 1h"#,
+            r#"help: use "1ms" to "1h"; the default is "1s""#,
+        ],
+    },
+    Case {
+        text: Below(r#"batch_interval = "99999999999999999999h""#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: job.batch_interval = "99999999999999999999h" is above the maximum of 1h"#,
+            r#"help: use "1ms" to "1h"; the default is "1s""#,
+        ],
+    },
+    Case {
+        text: Below("[limits]\nmemory = 256"),
+        set: &[],
+        errors: &["job.toml line 5: limits.memory = 256 needs a unit", r#"help: use "256MiB""#],
+    },
+    Case {
+        text: Below("[limits]\nmemory = 268435456"),
+        set: &[],
+        errors: &["job.toml line 5: limits.memory = 268435456 needs a unit", r#"help: use "256MiB""#],
+    },
+    Case {
+        text: Below("[limits]\nmemory = \"256M\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 5: limits.memory = "256M" has the unknown unit "M""#,
+            r#"help: use "256MiB" or "256MB"; the units are B, kB, MB, GB, KiB, MiB and GiB"#,
+        ],
+    },
+    Case {
+        text: Below("[limits]\nmemory = \"5GiB\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 5: limits.memory = "5GiB" is above the maximum of 4GiB"#,
+            r#"help: use "1MiB" to "4GiB"; the default is "256MiB""#,
+        ],
+    },
+    Case {
+        text: Below("[limits]\nmemory = \"100kB\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 5: limits.memory = "100kB" is below the minimum of 1MiB"#,
+            r#"help: use "1MiB" to "4GiB"; the default is "256MiB""#,
+        ],
+    },
+    Case {
+        text: Below("[limits]\nmemory = 1979-05-27"),
+        set: &[],
+        errors: &[
+            "job.toml line 5: `limits.memory` must be a size, not a date or time",
+            r#"help: write it as in `memory = "256MiB"`"#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"localhost\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "localhost" has no port"#,
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \":9999\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = ":9999" has no host"#,
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"localhost:http\""),
+        set: &[],
+        errors: &[
+            "job.toml line 6: sources.lines.address = \"localhost:http\" has the port \"http\", not a number from \
+             1 to 65535",
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"localhost:65536\""),
+        set: &[],
+        errors: &[
+            "job.toml line 6: sources.lines.address = \"localhost:65536\" has the port \"65536\", not a number \
+             from 1 to 65535",
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"::1:9999\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "::1:9999" has an IPv6 address without brackets"#,
+            r#"help: put the host in brackets: "[::1]:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"tcp://localhost:9999/\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "tcp://localhost:9999/" is a URL, not host:port"#,
+            r#"help: use "localhost:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"tcp://localhost\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "tcp://localhost" is a URL, not host:port"#,
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"local host:1\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "local host:1" has no valid host in "local host""#,
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+    Case {
+        text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"[::x]:1\""),
+        set: &[],
+        errors: &[
+            r#"job.toml line 6: sources.lines.address = "[::x]:1" has no valid host in "[::x]""#,
+            r#"help: write it as host:port, such as "127.0.0.1:9999""#,
+        ],
+    },
+];

@@ -1,0 +1,160 @@
+//! The job file as a tree in which every value knows its place.
+//!
+//! Owns [`Node`], reading TOML into it, and laying `--set KEY=VALUE` over it. Knows no key of Millstream: which keys
+//! exist is in `keys`, what is wrong with the text itself is in `syntax`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeString, DeTable, DeValue};
+
+use super::lines::LineStarts;
+use super::quote::{escaped, quoted};
+use super::report::{Place, Report, Reported};
+use super::syntax;
+
+/// A table: keys in alphabetical order.
+pub(super) type Table = BTreeMap<String, Node>;
+
+/// A value and where it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// The place of the key; of the header for a table that has one.
+    pub(super) place: Place,
+    /// The value.
+    pub(super) raw: Raw,
+}
+
+/// A value as TOML reads it, before any key is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Raw {
+    /// A string.
+    Text(String),
+    /// An integer: its text, and its value if it fits.
+    Whole { text: String, value: Option<i128> },
+    /// A float, as text.
+    Fraction(String),
+    /// `true` or `false`.
+    Flag(bool),
+    /// A date, a time or both, as text.
+    Moment(String),
+    /// An array; its elements are never used.
+    List { has_tables: bool },
+    /// A table.
+    Table(Table),
+}
+
+impl Raw {
+    /// What it is, for a message: `a string`.
+    pub(super) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Whole { .. } => "a whole number",
+            Self::Fraction(_) => "a decimal number",
+            Self::Flag(_) => "a boolean",
+            Self::Moment(_) => "a date or time",
+            Self::List { has_tables: false } => "an array",
+            Self::List { has_tables: true } => "an array of tables",
+            Self::Table(_) => "a table",
+        }
+    }
+
+    /// The value as it is shown in a message; none for arrays and tables.
+    pub(super) fn literal(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(quoted(text)),
+            Self::Whole { text, .. } | Self::Fraction(text) | Self::Moment(text) => Some(escaped(text)),
+            Self::Flag(flag) => Some(flag.to_string()),
+            Self::List { .. } | Self::Table(_) => None,
+        }
+    }
+}
+
+/// Reads a job file. A text that is not TOML is reported with line and column.
+pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Result<Table, Reported> {
+    match DeTable::parse(text) {
+        Ok(root) => {
+            let lines = LineStarts::of(text);
+            Ok(table(root.get_ref(), &|span| Place::Line(lines.line(span.start))))
+        }
+        Err(_) => Err(syntax::report(text, report)),
+    }
+}
+
+/// Lays `--set KEY=VALUE` pairs over the tree: the last one wins, a table replaces a table as a whole.
+pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &mut Report<'_>) {
+    for (index, (key, value)) in overrides.iter().enumerate() {
+        let place = Place::Override { index, key: key.clone() };
+        let Some((path, last)) = dotted(key) else {
+            let message = format!("{} is not a dotted key", quoted(key));
+            report.error(&place, message, "write it as in `--set job.parallelism=4`");
+            continue;
+        };
+        let raw = match DeValue::parse(value.trim()) {
+            Ok(value) => raw(value.get_ref(), &|_| place.clone()),
+            Err(_) => Raw::Text(value.clone()),
+        };
+        insert(root, &path, last, Node { place, raw });
+    }
+}
+
+/// Puts a node where `path` and `key` say. What is in the way and no table is replaced.
+fn insert(table: &mut Table, path: &[String], key: String, node: Node) {
+    let Some((head, rest)) = path.split_first() else {
+        table.insert(key, node);
+        return;
+    };
+    let place = node.place.clone();
+    match table.get_mut(head).map(|node| &mut node.raw) {
+        Some(Raw::Table(inner)) => insert(inner, rest, key, node),
+        _ => {
+            let mut inner = Table::new();
+            insert(&mut inner, rest, key, node);
+            table.insert(head.clone(), Node { place, raw: Raw::Table(inner) });
+        }
+    }
+}
+
+/// The parts of a key such as `sources.lines.address`, quoted where TOML wants it; the last one apart.
+fn dotted(key: &str) -> Option<(Vec<String>, String)> {
+    let text = format!("{key}=0");
+    let mut table = DeTable::parse(&text).ok().filter(|_| !key.contains(['\n', '\r']))?.into_inner();
+    let mut path = Vec::new();
+    loop {
+        let (part, value) = table.into_iter().next()?;
+        let value_start = value.span().start;
+        match value.into_inner() {
+            DeValue::Table(inner) => {
+                path.push(part.into_inner().into_owned());
+                table = inner;
+            }
+            // Only the 0 written above: a key such as `a=1#` brings its own value.
+            _ if value_start == key.len() + 1 => return Some((path, part.into_inner().into_owned())),
+            _ => return None,
+        }
+    }
+}
+
+fn table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Place) -> Table {
+    let node = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+        (key.get_ref().to_string(), Node { place: place(key.span()), raw: raw(value.get_ref(), place) })
+    };
+    table.iter().map(node).collect()
+}
+
+fn raw(value: &DeValue<'_>, place: &dyn Fn(Range<usize>) -> Place) -> Raw {
+    match value {
+        DeValue::String(text) => Raw::Text(text.to_string()),
+        DeValue::Integer(number) => Raw::Whole { text: number.to_string(), value: whole(number) },
+        DeValue::Float(number) => Raw::Fraction(number.to_string()),
+        DeValue::Boolean(flag) => Raw::Flag(*flag),
+        DeValue::Datetime(moment) => Raw::Moment(moment.to_string()),
+        DeValue::Array(items) => Raw::List { has_tables: items.iter().any(|item| item.get_ref().is_table()) },
+        DeValue::Table(inner) => Raw::Table(table(inner, place)),
+    }
+}
+
+fn whole(number: &DeInteger<'_>) -> Option<i128> {
+    i128::from_str_radix(number.as_str(), number.radix()).ok()
+}

@@ -1,0 +1,298 @@
+//! [`StreamingContext`]: the one place that puts a run together, starts it, and stops it.
+//!
+//! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
+
+use crate::block::BlockStore;
+use crate::config::{Settings, SourceSettings};
+use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Graph, GraphError, Operation, StageGraph};
+use crate::input::QueueInput;
+use crate::listener::{Event, ListenerBus};
+use crate::memory::MemoryBudget;
+use crate::plugin::{Cancel, Limits, Plugin, Runtime};
+use crate::receiver::{self, ReceiverSettings};
+use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::tracker::ReceiverTracker;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many batches may wait for the scheduler before the batch clock waits too.
+const QUEUED_BATCHES_MAX: usize = 1000;
+/// How many stored blocks may wait for the tracker before receivers wait.
+const REPORTED_BLOCKS_MAX: usize = 64;
+
+/// What a run can be given besides its settings.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Stop gracefully after this many batches.
+    pub stop_after: Option<u64>,
+    /// Stop gracefully when no source can bring more.
+    pub stop_when_idle: bool,
+    /// Who hears of events.
+    pub listeners: ListenerBus,
+    /// What a test makes fail.
+    pub faults: Arc<dyn FaultInjector>,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            stop_after: None,
+            stop_when_idle: false,
+            listeners: ListenerBus::default(),
+            faults: Arc::new(NoFaults),
+        }
+    }
+}
+
+/// A job that was checked and can be started, once.
+pub struct StreamingContext {
+    env: Env,
+    settings: Settings,
+    plugin: Arc<Plugin>,
+    graph: Arc<Graph>,
+    budget: MemoryBudget,
+}
+
+/// A job that runs.
+pub struct Running {
+    stop: watch::Sender<StopRequest>,
+    cancel: Cancel,
+    ended: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl StreamingContext {
+    /// Reads and loads the plugin, asks it for its graph, and checks that graph and job file fit.
+    ///
+    /// # Errors
+    /// Everything that can be known before the job starts.
+    pub fn new(env: Env, settings: Settings) -> Result<Self, Error> {
+        let path = &settings.job.plugin;
+        // One byte more than allowed is enough to say that it is too large.
+        let bytes = env.disk.read(path, settings.limits.plugin_size_bytes.saturating_add(1)).map_err(|error| {
+            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.display()))
+                .help("build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin")
+        })?;
+        let plugin = Self::load_plugin(&settings, &bytes)?;
+        Self::with_plugin(env, settings, plugin)
+    }
+
+    /// Compiles a plugin for jobs with these limits.
+    ///
+    /// # Errors
+    /// When it is not a plugin that this host can run.
+    pub fn load_plugin(settings: &Settings, bytes: &[u8]) -> Result<Arc<Plugin>, Error> {
+        let limits = Limits {
+            memory_bytes: settings.limits.memory_bytes,
+            task_time: settings.limits.task_time,
+            result_bytes: settings.limits.result_size_bytes,
+            plugin_bytes: settings.limits.plugin_size_bytes,
+        };
+        // One for the driver, one that is being thrown away.
+        let instances = settings.engine.threads as usize + 2;
+        let runtime = Runtime::start(limits, instances).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("cannot start the WebAssembly engine: {error:#}"))
+        })?;
+        let subject = settings.job.plugin.display().to_string();
+        let plugin = Plugin::load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
+        Ok(Arc::new(plugin))
+    }
+
+    /// A job of a plugin that was loaded before.
+    ///
+    /// # Errors
+    /// When the plugin's graph is wrong, or does not fit the job file.
+    pub fn with_plugin(env: Env, settings: Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
+        let subject = settings.job.plugin.display().to_string();
+        let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
+        let budget = MemoryBudget::new(settings.engine.memory_bytes, instance_bytes).map_err(|error| {
+            Error::new(ErrorKind::User, format!("engine.memory is too small for its plugin instances: {error}"))
+                .help("raise engine.memory, or lower limits.memory or engine.threads")
+        })?;
+        let described = plugin.describe(&arguments(&settings)).map_err(|failure| {
+            Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
+                .help("run the plugin's `build` function natively with millstream::testing to see why")
+        })?;
+        let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
+        check_sources(&graph, &settings)?;
+        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget })
+    }
+
+    /// The graph that the plugin described.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Starts receiving and processing. Nothing can be added any more.
+    ///
+    /// # Errors
+    /// When an input cannot be opened.
+    pub fn start(self, options: RunOptions) -> Result<Running, Error> {
+        let Self { env, settings, plugin, graph, budget } = self;
+        let cancel = plugin.cancel();
+        let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
+        let store = BlockStore::new(&budget);
+        let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
+        let mut queues = Vec::new();
+        let mut sockets = Vec::new();
+        for (name, source) in &settings.sources {
+            match source {
+                SourceSettings::Queue { path } => {
+                    let Some(ty) = source_type(&graph, name) else { continue };
+                    queues.push(QueueInput::read(&env, name, path, &ty, settings.job.parallelism as usize)?);
+                }
+                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
+                    sockets.push(ReceiverSettings {
+                        source: name.clone(),
+                        address: address.clone(),
+                        reconnect_delay: *reconnect_delay,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        block_interval: settings.receiver.block_interval,
+                    });
+                }
+            }
+        }
+        let engine = EmbeddedEngine::new(EngineParts {
+            env: env.clone(),
+            job: settings.job.name.clone(),
+            arguments: arguments(&settings),
+            graph: graph.clone(),
+            stages: stages.clone(),
+            plugin,
+            blocks: store.clone(),
+            budget,
+            slots: settings.engine.threads as usize,
+            tries: settings.engine.task_retries,
+            faults: options.faults,
+            listeners: options.listeners.clone(),
+        })?;
+        let listeners = options.listeners;
+        listeners.post(&Event::StreamingStarted { job: settings.job.name.clone() });
+        let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
+        let receivers = sockets.into_iter().map(start).collect();
+        let tracker = ReceiverTracker::start(&env, store.clone(), queues, receivers, reported);
+        let (stop, stopping) = watch::channel(StopRequest::None);
+        let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
+        let generator_settings = GeneratorSettings {
+            interval: settings.job.batch_interval,
+            stop_after: options.stop_after,
+            stop_when_idle: options.stop_when_idle,
+        };
+        let generator =
+            JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
+        let parts = SchedulerParts {
+            env: env.clone(),
+            engine: Arc::new(engine),
+            tracker: tracker.clone(),
+            graph,
+            stages,
+            listeners: listeners.clone(),
+            on_error: settings.job.on_error,
+        };
+        let scheduler = JobScheduler::new(parts, stopping);
+        let (end, ended) = oneshot::channel();
+        env.control.spawn("job generator", Box::pin(generator.run()));
+        env.control.spawn(
+            "job scheduler",
+            Box::pin(async move {
+                let outcome = scheduler.run(queued).await;
+                tracker.stop_receivers().await;
+                listeners.post(&Event::StreamingStopped);
+                // Nobody awaits the end: the program is going away.
+                let _ = end.send(outcome);
+            }),
+        );
+        Ok(Running { stop, cancel, ended })
+    }
+}
+
+impl Running {
+    /// Asks the run to stop. A graceful stop processes what was received; a second request, or [`StopRequest::Now`],
+    /// stops at once.
+    pub fn stop(&self, request: StopRequest) {
+        let again = *self.stop.borrow() == StopRequest::Graceful;
+        let request = if again { StopRequest::Now } else { request };
+        if request == StopRequest::Now {
+            self.cancel.cancel();
+        }
+        self.stop.send_if_modified(|stop| {
+            let stronger = request > *stop;
+            *stop = request.max(*stop);
+            stronger
+        });
+    }
+
+    /// Waits until the run ends, by a stop or by an error.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn await_termination(&mut self) -> Result<(), Error> {
+        (&mut self.ended).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the job scheduler ended without a word").help("please report this"))
+        })
+    }
+}
+
+fn arguments(settings: &Settings) -> Vec<(String, String)> {
+    settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordType> {
+    graph.sources().find(|(source, _)| *source == name).and_then(|(_, node)| node.rows.clone())
+}
+
+fn graph_error(subject: &str, errors: &[GraphError]) -> Error {
+    let message = match errors {
+        [GraphError::NoOutput] => format!("{}, in plugin {subject}", GraphError::NoOutput),
+        errors => {
+            let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
+            format!("plugin {subject} described a graph that cannot run:{}", lines.concat())
+        }
+    };
+    let unknown = errors.iter().any(|error| matches!(error, GraphError::UnknownKind { .. }));
+    let help = match errors {
+        [GraphError::NoOutput] => "end at least one stream with an output such as `print()`",
+        _ if unknown => "the plugin may need a newer host",
+        _ => "build the plugin with the millstream crate of this host's version",
+    };
+    Error::new(ErrorKind::User, message).help(help)
+}
+
+/// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
+fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
+    let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
+    let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
+    if let Some(missing) = read.difference(&given).next() {
+        let message = format!("the plugin reads source `{missing}`, which the job file does not define");
+        return Err(Error::new(ErrorKind::User, message).help(format!("add a [sources.{missing}] table to the job file")));
+    }
+    if let Some(unused) = given.difference(&read).next() {
+        let message = format!("the job file defines source `{unused}`, which the plugin does not read");
+        let names: Vec<String> = read.iter().map(|name| format!("`{name}`")).collect();
+        let help = format!("remove [sources.{unused}], or rename it; the plugin reads {}", names.join(", "));
+        return Err(Error::new(ErrorKind::User, message).help(help));
+    }
+    for (source, node) in graph.sources() {
+        let ty = node.rows.as_ref();
+        let is_text = ty == Some(&crate::data::schema::RecordType::text());
+        let is_socket = matches!(settings.sources.get(source), Some(SourceSettings::Socket { .. }));
+        if is_socket && !is_text {
+            let ty = ty.map(ToString::to_string).unwrap_or_default();
+            let message = format!("the plugin reads {ty} from source `{source}`, but a socket gives lines of text");
+            return Err(Error::new(ErrorKind::User, message).help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
+        }
+    }
+    let mut first: std::collections::BTreeMap<&str, &crate::graph::Node> = std::collections::BTreeMap::new();
+    for (source, node) in graph.sources() {
+        debug_assert!(matches!(node.operation, Operation::Source { .. }));
+        let other = first.entry(source).or_insert(node);
+        if other.rows != node.rows {
+            let message = format!("the plugin reads source `{source}` as different types, in {other} and {node}");
+            return Err(Error::new(ErrorKind::User, message).help("read it once, and use the stream twice"));
+        }
+    }
+    Ok(())
+}

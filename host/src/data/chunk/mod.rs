@@ -1,0 +1,147 @@
+//! Chunks: rows in the flat layout that crosses the plugin boundary.
+//!
+//! Owns that layout: [`decode`] from plugins, [`encode`] for them, and [`chunks`], which cuts a batch into pieces of the
+//! right size. What a plugin sends is checked in full: a batch that `decode` gives is valid Arrow data, whatever the
+//! bytes were. Never calls a plugin.
+//!
+//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists the
+//! buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant bit
+//! first; length 0 says that every value is there), then:
+//!
+//! - `bool`: one bit a row; numbers: their values, little-endian;
+//! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes they point into;
+//! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
+//! - `struct`: nothing more, then the buffers of its children.
+//!
+//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers do not overlap. They may
+//! be longer than needed, and without rows they may be empty.
+
+mod decode;
+mod encode;
+mod split;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::decode;
+pub use encode::encode;
+pub use split::chunks;
+
+use super::view::ViewError;
+
+#[cfg(target_endian = "big")]
+compile_error!("chunks are little-endian, and so must the host be");
+
+/// What is wrong with a chunk, or with a batch that should become one. Buffers and rows count from 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// The directory does not have the length that the type asks for.
+    #[error("the chunk has {found} buffers, its type needs {expected}")]
+    BufferCount {
+        /// What the type asks for.
+        expected: usize,
+        /// What the chunk has.
+        found: usize,
+    },
+    /// A buffer is not inside of the data.
+    #[error("buffer {buffer} is {length} bytes long from byte {offset}, but the data ends at byte {data}")]
+    Bounds {
+        /// The buffer's position in the directory.
+        buffer: usize,
+        /// Where it starts.
+        offset: u32,
+        /// How long it is.
+        length: u32,
+        /// How long the data is.
+        data: usize,
+    },
+    /// Two buffers share bytes. Otherwise a small chunk could stand for a batch a thousand times its size.
+    #[error("the buffers are {total} bytes long together, but the data has only {data}, so some overlap")]
+    Overlap {
+        /// The lengths of all buffers.
+        total: u64,
+        /// How long the data is.
+        data: usize,
+    },
+    /// The buffers of one column are not what its type and the number of rows ask for.
+    #[error("column `{column}` ({kind}): {problem}")]
+    Column {
+        /// The column, with the path to the field inside of it.
+        column: String,
+        /// The field's kind.
+        kind: &'static str,
+        /// What is wrong.
+        problem: ColumnProblem,
+    },
+    /// The batch does not have the type of the chunk to be written.
+    #[error(transparent)]
+    Batch(#[from] ViewError),
+    /// The batch does not fit into a chunk.
+    #[error("a batch of {bytes} bytes is too large for one chunk, which holds 2147483647")]
+    TooLarge {
+        /// How large it is, at least.
+        bytes: u64,
+    },
+    /// Arrow refused what was checked before: a defect of the host.
+    #[error("arrow refuses the columns: {0}")]
+    Arrow(String),
+}
+
+/// What is wrong with the buffers of a column.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnProblem {
+    /// A buffer is too short.
+    #[error("buffer {buffer} is {found} bytes long, {needed} are needed for {rows} rows")]
+    Short {
+        /// The buffer's position in the directory.
+        buffer: usize,
+        /// How long it is.
+        found: usize,
+        /// How long it has to be.
+        needed: u64,
+        /// How many rows the field has.
+        rows: usize,
+    },
+    /// The first offset is negative.
+    #[error("the offsets in buffer {buffer} start at {first}")]
+    Negative {
+        /// The buffer's position in the directory.
+        buffer: usize,
+        /// The first offset.
+        first: i32,
+    },
+    /// A row ends before it starts.
+    #[error("the offsets in buffer {buffer} fall from {start} to {end} in row {row}")]
+    Falling {
+        /// The buffer's position in the directory.
+        buffer: usize,
+        /// The row.
+        row: usize,
+        /// Where it starts.
+        start: i32,
+        /// Where it ends.
+        end: i32,
+    },
+    /// A row ends outside of the bytes.
+    #[error("the last offset is {last}, but buffer {buffer} is {length} bytes long")]
+    Outside {
+        /// The position in the directory of the buffer of bytes.
+        buffer: usize,
+        /// The last offset.
+        last: usize,
+        /// How long the buffer of bytes is.
+        length: usize,
+    },
+    /// A text is not UTF-8.
+    #[error("row {row} is not valid UTF-8")]
+    Utf8 {
+        /// The row.
+        row: usize,
+    },
+    /// A value is absent where the type has no absent values.
+    #[error("row {row} is absent, but the field is not optional")]
+    Absent {
+        /// The first such row.
+        row: usize,
+    },
+}

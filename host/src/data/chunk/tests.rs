@@ -1,0 +1,267 @@
+use super::super::arbitrary::{rows, ty};
+use super::super::{json, text};
+use super::*;
+use crate::data::schema::RecordType;
+use arrow::array::{Array, RecordBatch};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn pair() -> RecordType {
+    ty(&[("", "struct", 2), ("0", "text", 0), ("1", "u64", 0)])
+}
+
+fn encoded(batch: &RecordBatch, ty: &RecordType) -> (Vec<(u32, u32)>, Vec<u8>) {
+    let (mut directory, mut data) = (vec![(9, 9)], vec![9]);
+    encode(batch, ty, &mut directory, &mut data).unwrap();
+    (directory, data)
+}
+
+fn problem(ty: &RecordType, rows: u32, directory: &[(u32, u32)], data: &[u8]) -> String {
+    decode(ty, rows, directory, data.to_vec()).unwrap_err().to_string()
+}
+
+fn i32s(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn the_layout_is_the_documented_one() {
+    let batch = json::records(&pair(), &[json!(["ab", 1]), json!(["", 2]), json!(["c", 3])]).unwrap();
+    let (directory, data) = encoded(&batch, &pair());
+    assert_eq!(directory, [(0, 0), (0, 16), (16, 3), (24, 0), (24, 24)]);
+    let expected = [i32s(&[0, 2, 2, 3]), b"abc\0\0\0\0\0".to_vec(), i32s(&[1, 0, 2, 0, 3, 0])].concat();
+    assert_eq!(data, expected);
+
+    let lists = ty(&[("", "?list", 1), ("", "?bool", 0)]);
+    let batch = json::records(&lists, &[json!([true, null]), json!(null), json!([true])]).unwrap();
+    let (directory, data) = encoded(&batch, &lists);
+    assert_eq!(directory, [(0, 1), (8, 16), (24, 1), (32, 1)]);
+    assert_eq!((data[0], &data[8..24], data[24], data[32]), (0b101, i32s(&[0, 2, 2, 3]).as_slice(), 0b101, 0b101));
+}
+
+#[test]
+fn only_misaligned_buffers_are_copied() {
+    let mut data = i32s(&[0, 1, 2, 7, 7]);
+    data.extend(b"ab");
+    let start = data.as_ptr();
+    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (20, 2)], data).unwrap();
+    let column = batch.column(0).to_data();
+    assert_eq!(column.buffers()[0].as_ptr(), start);
+    assert_eq!(column.buffers()[1].as_ptr(), start.wrapping_add(20));
+
+    let mut data = vec![0xff];
+    data.extend(i32s(&[0, 1, 2]));
+    data.extend(b"ab");
+    let copied = decode(&RecordType::text(), 2, &[(0, 0), (1, 12), (13, 2)], data).unwrap();
+    assert_eq!(copied, batch);
+}
+
+#[test]
+fn text_may_start_anywhere_in_its_bytes() {
+    let data = [i32s(&[1, 2, 4]), b"\xffa\xc3\xa9\xff".to_vec()].concat();
+    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (12, 5)], data).unwrap();
+    assert_eq!(batch, json::records(&RecordType::text(), &[json!("a"), json!("é")]).unwrap());
+}
+
+#[test]
+fn without_rows_buffers_may_be_empty() {
+    let ty = ty(&[("", "struct", 3), ("a", "list", 1), ("", "text", 0), ("b", "?i64", 0), ("c", "bool", 0)]);
+    let batch = decode(&ty, 0, &[(0, 0); 9], Vec::new()).unwrap();
+    assert_eq!(batch, json::records(&ty, &[]).unwrap());
+    let (directory, data) = encoded(&batch, &ty);
+    assert_eq!(decode(&ty, 0, &directory, data).unwrap(), batch);
+}
+
+#[test]
+fn each_mistake_is_named() {
+    let data = [i32s(&[0, 1, 2, 3]), b"abc\0\0\0\0\0".to_vec(), vec![0; 24]].concat();
+    let ok = [(0, 0), (0, 16), (16, 3), (24, 0), (24, 24)];
+    assert!(decode(&pair(), 3, &ok, data.clone()).is_ok());
+    let with = |at: usize, extent: (u32, u32)| {
+        let mut directory = ok;
+        directory[at] = extent;
+        directory
+    };
+    assert_eq!(problem(&pair(), 3, &ok[..4], &data), "the chunk has 4 buffers, its type needs 5");
+    assert_eq!(
+        problem(&pair(), 3, &with(2, (u32::MAX, u32::MAX)), &data),
+        "buffer 2 is 4294967295 bytes long from byte 4294967295, but the data ends at byte 48"
+    );
+    assert_eq!(
+        problem(&pair(), 3, &with(0, (0, 16)), &data),
+        "the buffers are 59 bytes long together, but the data has only 48, so some overlap"
+    );
+    assert_eq!(
+        problem(&pair(), 3, &with(4, (24, 17)), &data),
+        "column `1` (u64): buffer 4 is 17 bytes long, 24 are needed for 3 rows"
+    );
+    assert_eq!(
+        problem(&pair(), u32::MAX, &ok, &data),
+        "column `0` (text): buffer 1 is 16 bytes long, 17179869184 are needed for 4294967295 rows"
+    );
+    assert_eq!(
+        problem(&pair(), 3, &with(2, (16, 2)), &data),
+        "column `0` (text): the last offset is 3, but buffer 2 is 2 bytes long"
+    );
+    assert_eq!(
+        problem(&pair(), 3, &with(3, (16, 1)), &data),
+        "column `1` (u64): row 1 is absent, but the field is not optional"
+    );
+    let offsets = |offsets: &[i32], text: &str| [i32s(offsets), text.as_bytes().to_vec()].concat();
+    let text = |rows: u32, data: &[u8]| {
+        let offsets = 4 * (rows + 1);
+        problem(&RecordType::text(), rows, &[(0, 0), (0, offsets), (offsets, data.len() as u32 - offsets)], data)
+    };
+    assert_eq!(text(1, &offsets(&[-1, 1], "a")), "column `value` (text): the offsets in buffer 1 start at -1");
+    assert_eq!(
+        text(3, &offsets(&[0, 2, 1, 2], "ab")),
+        "column `value` (text): the offsets in buffer 1 fall from 2 to 1 in row 1"
+    );
+    assert_eq!(text(2, &offsets(&[0, 1, 2], "é")), "column `value` (text): row 0 is not valid UTF-8");
+    let nested = ty(&[("", "struct", 1), ("a", "list", 1), ("", "?struct", 1), ("b", "i16", 0)]);
+    let data = [i32s(&[0, 2]), vec![1, 0, 0, 0, 0, 0]].concat();
+    assert_eq!(
+        problem(&nested, 1, &[(0, 0), (0, 8), (8, 1), (9, 0), (10, 3)], &data),
+        "column `a.item.b` (i16): buffer 4 is 3 bytes long, 4 are needed for 2 rows"
+    );
+}
+
+#[test]
+fn a_batch_of_another_type_is_not_written() {
+    let batch = json::records(&RecordType::text(), &[json!("a")]).unwrap();
+    let written = encode(&batch, &pair(), &mut Vec::new(), &mut Vec::new());
+    assert_eq!(written.unwrap_err().to_string(), "the batch has 1 columns, 2 are needed");
+    let written = encode(&batch, &ty(&[("", "u8", 0)]), &mut Vec::new(), &mut Vec::new());
+    assert_eq!(written.unwrap_err().to_string(), "column `value` is of the arrow type Utf8, u8 is needed");
+    let optional = ty(&[("", "?text", 0)]);
+    let batch = json::records(&optional, &[json!(null)]).unwrap();
+    let written = encode(&batch, &RecordType::text(), &mut Vec::new(), &mut Vec::new());
+    assert_eq!(written.unwrap_err().to_string(), "column `value` (text) has 1 absent values, but is not optional");
+}
+
+#[test]
+fn a_batch_is_cut_into_chunks_of_about_the_size() {
+    let lines: Vec<_> = (0..1000).map(|n| json!("x".repeat(n % 50))).collect();
+    let batch = json::records(&RecordType::text(), &lines).unwrap();
+    let slices: Vec<_> = chunks(&batch, 1000).collect();
+    assert_eq!(arrow::compute::concat_batches(batch.schema_ref(), &slices).unwrap(), batch);
+    for slice in &slices[..slices.len() - 1] {
+        let size = encoded(slice, &RecordType::text()).1.len();
+        assert!((900..=1016).contains(&size), "{size}");
+    }
+    assert_eq!(chunks(&batch, 0).count(), 1000);
+    assert_eq!(chunks(&batch, usize::MAX).count(), 1);
+    assert_eq!(chunks(&batch.slice(0, 0), 10).count(), 0);
+}
+
+/// What can be done to a chunk.
+#[derive(Clone, Debug)]
+enum Damage {
+    Flip(prop::sample::Index, u8),
+    Extent(prop::sample::Index, i32, i32),
+    Swap(prop::sample::Index, prop::sample::Index),
+    Rows(u32),
+    Truncate(prop::sample::Index),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        4 => (index(), any::<u8>()).prop_map(|(at, bits)| Damage::Flip(at, bits)),
+        2 => (index(), -9..9i32, -9..9i32).prop_map(|(at, offset, length)| Damage::Extent(at, offset, length)),
+        1 => (index(), index()).prop_map(|(a, b)| Damage::Swap(a, b)),
+        1 => prop_oneof![0..20u32, any::<u32>()].prop_map(Damage::Rows),
+        1 => index().prop_map(Damage::Truncate),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn decoding_gives_the_batch_back(
+        (ty, values, batch) in rows(12), start in any::<prop::sample::Index>(), end in any::<prop::sample::Index>(), shift in 0..8usize,
+    ) {
+        let (start, end) = (start.index(values.len() + 1), end.index(values.len() + 1));
+        let (start, end) = (start.min(end), start.max(end));
+        let slice = batch.slice(start, end - start);
+        let (mut directory, mut data) = encoded(&slice, &ty);
+        prop_assert!(directory.iter().all(|extent| extent.0 % 8 == 0));
+
+        let alone = json::records(&ty, &values[start..end]).unwrap();
+        prop_assert_eq!(encoded(&alone, &ty), (directory.clone(), data.clone()));
+
+        data.splice(0..0, vec![0xff; shift]);
+        directory.iter_mut().for_each(|extent| extent.0 += shift as u32);
+        let decoded = decode(&ty, slice.num_rows() as u32, &directory, data).unwrap();
+        prop_assert_eq!(&decoded, &slice);
+        prop_assert_eq!(decoded.schema(), batch.schema());
+        // The values of absent rows are written too, so nothing is lost by a second time.
+        prop_assert_eq!(encoded(&decoded, &ty), encoded(&slice, &ty));
+    }
+
+    #[test]
+    fn a_damaged_chunk_is_refused_or_still_valid(
+        (ty, _, batch) in rows(12), damages in proptest::collection::vec(damage(), 1..4),
+    ) {
+        let (mut directory, mut data) = encoded(&batch, &ty);
+        let mut rows = batch.num_rows() as u32;
+        for damage in damages {
+            match damage {
+                Damage::Flip(at, bits) if !data.is_empty() => {
+                    let at = at.index(data.len());
+                    data[at] ^= bits;
+                }
+                Damage::Extent(at, offset, length) => {
+                    let extent = at.get_mut(&mut directory);
+                    *extent = (extent.0.wrapping_add_signed(offset), extent.1.wrapping_add_signed(length));
+                }
+                Damage::Swap(a, b) => {
+                    let length = directory.len();
+                    directory.swap(a.index(length), b.index(length));
+                }
+                Damage::Rows(damaged) => rows = damaged,
+                Damage::Truncate(at) => data.truncate(at.index(data.len() + 1)),
+                Damage::Flip(..) => {}
+            }
+        }
+        let decoded = decode(&ty, rows, &directory, data);
+        // Everything is found before arrow looks at it.
+        prop_assert!(!matches!(decoded, Err(ChunkError::Arrow(_))), "{:?}", decoded);
+        if let Ok(decoded) = decoded {
+            prop_assert_eq!(decoded.num_rows(), rows as usize);
+            for column in decoded.columns() {
+                column.to_data().validate_full().unwrap();
+            }
+            let (directory, data) = encoded(&decoded, &ty);
+            let again = decode(&ty, rows, &directory, data.clone()).unwrap();
+            prop_assert_eq!(encoded(&again, &ty), (directory, data));
+            let mut out = String::new();
+            for row in 0..decoded.num_rows() {
+                text::write_row(&decoded, &ty, row, &mut out).unwrap();
+                json::row_to_json(&decoded, &ty, row).unwrap();
+            }
+        }
+    }
+
+    /// Text in particular: what is accepted is exactly what arrow accepts. (Arrow cares where in the bytes texts lie that
+    /// are all empty; nobody can tell.)
+    #[test]
+    fn text_is_accepted_as_arrow_accepts_it(
+        bytes in prop_oneof!["[aé€]{0,6}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..8)],
+        offsets in proptest::collection::vec(-1..12i32, 2..5),
+    ) {
+        let rows = offsets.len() - 1;
+        let data = [i32s(&offsets), bytes.clone()].concat();
+        let start = 4 * offsets.len() as u32;
+        let directory = [(0, 0), (0, start), (start, bytes.len() as u32)];
+        let all_empty = offsets.iter().all(|&offset| offset == offsets[0] && (0..=bytes.len() as i32).contains(&offset));
+        let accepted = decode(&RecordType::text(), rows as u32, &directory, data).is_ok();
+        let arrow = arrow::array::ArrayData::builder(arrow::datatypes::DataType::Utf8)
+            .len(rows)
+            .add_buffer(arrow::buffer::Buffer::from_vec(offsets))
+            .add_buffer(arrow::buffer::Buffer::from_vec(bytes))
+            .build();
+        prop_assert_eq!(accepted, arrow.is_ok() || all_empty);
+    }
+}

@@ -1,0 +1,48 @@
+//! Rows as JSON: what the `queue` source and tests write, and what tools read.
+//!
+//! Owns which JSON value stands for which value of a type. Reading is directed by the type, so nothing is guessed.
+//!
+//! | type | JSON |
+//! |---|---|
+//! | `bool`, numbers | boolean, number; a float may also be `"NaN"`, `"Infinity"` or `"-Infinity"` |
+//! | `text` | string |
+//! | `bytes` | string of hexadecimal digits, two a byte |
+//! | `list`, tuple | array |
+//! | other `struct` | object; a member that may be absent may be left out |
+//! | absent value | `null` |
+
+mod read;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use read::records;
+pub use write::row_to_json;
+
+/// Why JSON values are no rows of a type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// A value of the wrong form.
+    #[error("record {record}{}: expected {expected}, found {found}", at(.path))]
+    Value {
+        /// The record, counted from 0.
+        record: usize,
+        /// Where in the record, such as `1[2].name`; empty for the record itself.
+        path: String,
+        /// The type, or what is missing.
+        expected: String,
+        /// What was there instead, shortened.
+        found: String,
+    },
+    /// More text, bytes or list items than one column can hold.
+    #[error("the records are too large: a column of one data set holds at most 2147483647 bytes or list items")]
+    TooLarge,
+    /// Arrow refused what was checked before: a defect of the host.
+    #[error("arrow refuses the columns: {0}")]
+    Arrow(String),
+}
+
+fn at(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!(" at `{path}`") }
+}

@@ -1,0 +1,187 @@
+//! Lines of text from a stream of bytes.
+//!
+//! Owns where a line ends and what happens to lines that are too long or not UTF-8. Never reads a socket or a file.
+//! However the stream is cut into pushes, the lines are the same.
+
+use super::schema::RecordType;
+use super::utf8::text_array;
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::buffer::{Buffer, OffsetBuffer};
+use std::sync::Arc;
+
+/// The longest line and chunk that can be asked for. Three times as much, for bytes that are all replaced, fits an `i32`.
+const BYTES_MAX: usize = 1 << 29;
+
+/// Splits a stream of bytes into lines.
+///
+/// A line ends with `\n` or `\r\n`; a `\r` elsewhere belongs to it. Empty lines are lines. Every part of a line that is
+/// not UTF-8 is replaced by U+FFFD, as [`String::from_utf8_lossy`] does. A line that is too long is dropped as a whole.
+#[derive(Debug)]
+pub struct LineSplitter {
+    max_line_bytes: usize,
+    target_chunk_bytes: usize,
+    /// The start of a line whose end has not come yet.
+    partial: Vec<u8>,
+    /// Whether the line whose end has not come yet is already known to be too long.
+    dropping: bool,
+    /// The bytes of complete lines, without line ends.
+    values: Vec<u8>,
+    /// Where each of them starts, and where the last one ends.
+    offsets: Vec<i32>,
+    complete: Vec<RecordBatch>,
+    replaced_lines: u64,
+    dropped_lines: u64,
+}
+
+impl LineSplitter {
+    /// For lines of at most `max_line_bytes`, not counting the line end, in chunks of about `target_chunk_bytes`. Both
+    /// count as at least 1 byte and at most 512 MiB.
+    pub fn new(max_line_bytes: usize, target_chunk_bytes: usize) -> Self {
+        Self {
+            max_line_bytes: max_line_bytes.clamp(1, BYTES_MAX),
+            target_chunk_bytes: target_chunk_bytes.clamp(1, BYTES_MAX),
+            partial: Vec::new(),
+            dropping: false,
+            values: Vec::new(),
+            offsets: vec![0],
+            complete: Vec::new(),
+            replaced_lines: 0,
+            dropped_lines: 0,
+        }
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        if self.dropping || !self.partial.is_empty() {
+            let Some((end, rest)) = split_line(bytes) else {
+                self.push_partial(bytes);
+                return;
+            };
+            self.push_partial(end);
+            if std::mem::take(&mut self.dropping) {
+                self.dropped_lines += 1;
+            } else {
+                let mut line = std::mem::take(&mut self.partial);
+                self.push_line(&line);
+                line.clear();
+                self.partial = line;
+            }
+            bytes = rest;
+        }
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            self.push_line(bytes.get(start..end).unwrap_or_default());
+            start = end + 1;
+        }
+        self.push_partial(bytes.get(start..).unwrap_or_default());
+    }
+
+    /// The complete lines that came since the last call, in order, as batches of [`RecordType::text`]. A batch takes at
+    /// most about the target size, but holds at least one line.
+    pub fn take(&mut self) -> Vec<RecordBatch> {
+        self.cut();
+        std::mem::take(&mut self.complete)
+    }
+
+    /// The stream has ended: gives what [`LineSplitter::take`] gives, and the last line even if it has no line end. A new
+    /// stream may follow; the counters go on.
+    pub fn finish(&mut self) -> Vec<RecordBatch> {
+        let last = std::mem::take(&mut self.partial);
+        if std::mem::take(&mut self.dropping) || last.len() > self.max_line_bytes {
+            self.dropped_lines += 1;
+        } else if !last.is_empty() {
+            self.append(&last);
+        }
+        self.take()
+    }
+
+    /// How many of the lines that were taken were not UTF-8 and had parts replaced.
+    pub fn replaced_lines(&self) -> u64 {
+        self.replaced_lines
+    }
+
+    /// How many lines were dropped because they were too long.
+    pub fn dropped_lines(&self) -> u64 {
+        self.dropped_lines
+    }
+
+    /// How many bytes are held and not taken yet, about.
+    pub fn buffered_bytes(&self) -> usize {
+        let complete: usize = self.complete.iter().map(RecordBatch::get_array_memory_size).sum();
+        complete + self.partial.len() + self.values.len() + self.offsets.len() * size_of::<i32>()
+    }
+
+    /// Adds to the line whose end has not come yet.
+    fn push_partial(&mut self, bytes: &[u8]) {
+        if self.dropping {
+            return;
+        }
+        let length = self.partial.len() + bytes.len();
+        // One byte more may be the `\r` of the line end.
+        let may_fit = length <= self.max_line_bytes || (length == self.max_line_bytes + 1 && bytes.ends_with(b"\r"));
+        if may_fit || bytes.is_empty() {
+            self.partial.extend_from_slice(bytes);
+        } else {
+            self.dropping = true;
+            self.partial = Vec::new();
+        }
+    }
+
+    /// Adds a complete line, given without its `\n`.
+    #[inline]
+    fn push_line(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > self.max_line_bytes {
+            self.dropped_lines += 1;
+        } else {
+            self.append(line);
+        }
+    }
+
+    #[inline]
+    fn append(&mut self, line: &[u8]) {
+        let offset_bytes = self.offsets.len() * size_of::<i32>();
+        if self.offsets.len() > 1 && self.values.len() + line.len() + offset_bytes > self.target_chunk_bytes {
+            self.cut();
+        }
+        self.values.extend_from_slice(line);
+        // Cannot be cut off: see `BYTES_MAX`.
+        self.offsets.push(self.values.len() as i32);
+    }
+
+    /// Makes a batch of the complete lines.
+    fn cut(&mut self) {
+        if self.offsets.len() <= 1 {
+            return;
+        }
+        let next_offsets = Vec::with_capacity(self.offsets.len() + self.offsets.len() / 8);
+        let next_values = Vec::with_capacity(self.values.len() + self.values.len() / 8);
+        let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, next_offsets).into());
+        self.offsets.push(0);
+        let values = Buffer::from_vec(std::mem::replace(&mut self.values, next_values));
+        let array = text_array(offsets.clone(), &values, None).unwrap_or_else(|_| self.replace(&offsets, &values));
+        let columns = vec![Arc::new(array) as ArrayRef];
+        // Cannot fail: one column of text, without absent values, is what the type says.
+        self.complete.extend(RecordBatch::try_new(Arc::clone(RecordType::text().arrow()), columns));
+    }
+
+    /// Makes text of lines that are not all UTF-8.
+    fn replace(&mut self, offsets: &[i32], values: &[u8]) -> StringArray {
+        let lines = offsets.iter().zip(offsets.iter().skip(1)).map(|(&start, &end)| {
+            let line = values.get(start as usize..end as usize).unwrap_or_default();
+            let text = String::from_utf8_lossy(line);
+            self.replaced_lines += u64::from(matches!(text, std::borrow::Cow::Owned(_)));
+            text
+        });
+        StringArray::from_iter_values(lines)
+    }
+}
+
+/// What stands before the first `\n`, and what comes after it.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\n', bytes)?;
+    Some((bytes.get(..end)?, bytes.get(end + 1..)?))
+}
+
+#[cfg(test)]
+mod tests;

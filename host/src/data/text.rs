@@ -1,0 +1,211 @@
+//! Rows as people see them: printed by `print`, saved by `save_as_text_files`, shown in messages.
+//!
+//! Owns the form of every value, which is Scala's and Java's where they have one. Never parses.
+
+use super::schema::RecordType;
+use super::view::{self, Column, Values, ViewError, items, match_values};
+use arrow::array::RecordBatch;
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Writes rows of one batch.
+pub struct RowWriter<'a> {
+    columns: Vec<Column<'a>>,
+    flat: bool,
+    rows: usize,
+}
+
+impl<'a> RowWriter<'a> {
+    /// For the rows of `batch`, which are of type `ty`.
+    ///
+    /// # Errors
+    /// If the batch does not have the type.
+    pub fn new(batch: &'a RecordBatch, ty: &'a RecordType) -> Result<Self, ViewError> {
+        Ok(Self { columns: view::columns(ty, batch)?, flat: ty.is_flat(), rows: batch.num_rows() })
+    }
+
+    /// Appends row `row`, without a line end.
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn write(&self, row: usize, out: &mut String) -> Result<(), ViewError> {
+        if row >= self.rows {
+            return Err(ViewError::Row { row, rows: self.rows });
+        }
+        if self.flat {
+            write_members(&self.columns, row, out);
+        } else {
+            self.columns.iter().for_each(|column| write_value(column, row, out));
+        }
+        Ok(())
+    }
+}
+
+/// Appends row `row` of `batch`, which is of type `ty`, without a line end. For many rows, keep a [`RowWriter`].
+///
+/// Tuples and structs print as `(hello,1)`, lists as `[1, 2]`, options as `Some(x)` and `None`, bytes in hexadecimal,
+/// floats as Java prints them, text as it is.
+///
+/// # Errors
+/// If the batch does not have the type or the row.
+pub fn write_row(batch: &RecordBatch, ty: &RecordType, row: usize, out: &mut String) -> Result<(), ViewError> {
+    RowWriter::new(batch, ty)?.write(row, out)
+}
+
+/// Appends one value of a column that has the row.
+fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
+    if !column.node.nullable() {
+        write_present(column, row, out);
+    } else if column.is_absent(row) {
+        out.push_str("None");
+    } else {
+        out.push_str("Some(");
+        write_present(column, row, out);
+        out.push(')');
+    }
+}
+
+fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
+    match_values!(&column.values,
+        integer(values) => {
+            if let Some(value) = values.get(row) {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "{value}");
+            }
+        },
+        Values::F32(values) => {
+            if let Some(&value) = values.get(row) {
+                write_f32(value, out);
+            }
+        }
+        Values::F64(values) => {
+            if let Some(&value) = values.get(row) {
+                write_f64(value, out);
+            }
+        }
+        Values::Bool(bits) => out.push_str(if bits.value(row) { "true" } else { "false" }),
+        Values::Text(texts) => out.push_str(texts.value(row)),
+        Values::Bytes(bytes) => write_hex(bytes.value(row), out),
+        Values::List(offsets, values) => {
+            out.push('[');
+            for (at, item) in items(offsets, row).enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                write_value(values, item, out);
+            }
+            out.push(']');
+        }
+        Values::Struct(members) => match members.as_slice() {
+            [inner] if column.node.wraps_option() => write_value(inner, row, out),
+            members => write_members(members, row, out),
+        }
+    );
+}
+
+fn write_members(members: &[Column<'_>], row: usize, out: &mut String) {
+    out.push('(');
+    for (at, member) in members.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_value(member, row, out);
+    }
+    out.push(')');
+}
+
+/// Appends two lower-case digits a byte.
+pub(super) fn write_hex(bytes: &[u8], out: &mut String) {
+    out.reserve(2 * bytes.len());
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 0xf] {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or_default());
+        }
+    }
+}
+
+/// Appends a float as Java's `Double.toString` gives it.
+pub fn write_f64(value: f64, out: &mut String) {
+    let shortest = format!("{value:e}");
+    let two_digits = || Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value));
+    write_float(value, &shortest, two_digits, out);
+}
+
+/// Appends a float as Java's `Float.toString` gives it.
+pub fn write_f32(value: f32, out: &mut String) {
+    let shortest = format!("{value:e}");
+    let two_digits = || Some(format!("{value:.1e}")).filter(|two| two.parse() == Ok(value));
+    write_float(f64::from(value), &shortest, two_digits, out);
+}
+
+/// Writes a float from its shortest decimal form, `-1.5e-7`: plain from 0.001 to below ten million, else with an
+/// exponent. `two_digits` gives its closest form of two digits.
+fn write_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<String>, out: &mut String) {
+    if value.is_nan() {
+        out.push_str("NaN");
+        return;
+    }
+    if value.is_sign_negative() {
+        out.push('-');
+    }
+    let magnitude = value.abs();
+    if magnitude.is_infinite() {
+        out.push_str("Infinity");
+        return;
+    }
+    // Java never gives less than two digits, and then chooses the closest two: 4.9E-324, where 5E-324 would do.
+    let replaced = if shortest.contains('.') { None } else { two_digits() };
+    let scientific = replaced.as_deref().unwrap_or(shortest).trim_start_matches('-');
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+    if magnitude != 0.0 && !(1e-3..1e7).contains(&magnitude) {
+        out.push_str(mantissa);
+        if !mantissa.contains('.') {
+            out.push_str(".0");
+        }
+        out.push('E');
+        out.push_str(exponent);
+        return;
+    }
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let mut digits = mantissa.bytes().filter(u8::is_ascii_digit).map(char::from).peekable();
+    if exponent < 0 {
+        out.push_str("0.");
+        (1..exponent.unsigned_abs()).for_each(|_| out.push('0'));
+    } else {
+        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
+        out.push('.');
+    }
+    out.push(digits.next().unwrap_or('0'));
+    // A last zero can only come from `two_digits`, and then the digit before it was all there is.
+    let rest: String = digits.collect();
+    out.push_str(rest.trim_end_matches('0'));
+}
+
+/// Replaces what could change how a terminal shows the rest: control characters other than the tab, line and paragraph
+/// separators, and marks that change the direction of text, each by its code as in `\u{1b}`.
+pub fn escape_control(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find(changes_terminal) else { return Cow::Borrowed(text) };
+    let (harmless, rest) = text.split_at(first);
+    let mut escaped = String::with_capacity(text.len() + 16);
+    escaped.push_str(harmless);
+    for character in rest.chars() {
+        if changes_terminal(character) {
+            escaped.extend(character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn changes_terminal(character: char) -> bool {
+    match character {
+        '\t' => false,
+        '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        // C0, DEL and C1.
+        _ => character.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Columns seen through the type of their rows: each array is downcast once, and then read row by row.
+//!
+//! Owns the check that a batch is what its type says. Never copies values.
+
+use super::schema::{Kind, Node, RecordType};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
+use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+
+/// Columns are not what their type says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ViewError {
+    /// Too few or too many columns.
+    #[error("the batch has {found} columns, {expected} are needed")]
+    Columns {
+        /// How many the type has.
+        expected: usize,
+        /// How many the batch has.
+        found: usize,
+    },
+    /// A column of another type.
+    #[error("column `{column}` is of the arrow type {found}, {expected} is needed")]
+    Type {
+        /// The column, with the path to the field inside of it.
+        column: String,
+        /// The kind that the type declares.
+        expected: &'static str,
+        /// What the batch has.
+        found: String,
+    },
+    /// An absent value where the type has none.
+    #[error("column `{column}` ({kind}) has {count} absent values, but is not optional")]
+    Absent {
+        /// The column, with the path to the field inside of it.
+        column: String,
+        /// Its kind.
+        kind: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// A row that the batch does not have.
+    #[error("there is no row {row} in a batch of {rows}")]
+    Row {
+        /// The row that was asked for, from 0.
+        row: usize,
+        /// How many there are.
+        rows: usize,
+    },
+}
+
+impl ViewError {
+    /// Puts the name of the parent before the column.
+    fn below(mut self, parent: &str) -> Self {
+        if let Self::Type { column, .. } | Self::Absent { column, .. } = &mut self {
+            *column = format!("{parent}.{column}");
+        }
+        self
+    }
+}
+
+/// The values of one field.
+pub(super) struct Column<'a> {
+    pub(super) node: &'a Node,
+    /// Present only if a value is absent.
+    pub(super) nulls: Option<&'a NullBuffer>,
+    pub(super) values: Values<'a>,
+}
+
+/// Values by kind. Those of absent rows may be anything.
+pub(super) enum Values<'a> {
+    Bool(&'a BooleanBuffer),
+    I8(&'a ScalarBuffer<i8>),
+    I16(&'a ScalarBuffer<i16>),
+    I32(&'a ScalarBuffer<i32>),
+    I64(&'a ScalarBuffer<i64>),
+    U8(&'a ScalarBuffer<u8>),
+    U16(&'a ScalarBuffer<u16>),
+    U32(&'a ScalarBuffer<u32>),
+    U64(&'a ScalarBuffer<u64>),
+    F32(&'a ScalarBuffer<f32>),
+    F64(&'a ScalarBuffer<f64>),
+    Text(&'a StringArray),
+    Bytes(&'a BinaryArray),
+    List(&'a OffsetBuffer<i32>, Box<Column<'a>>),
+    Struct(Vec<Column<'a>>),
+}
+
+/// Matches [`Values`], with one arm for all integers.
+macro_rules! match_values {
+    ($values:expr, integer($n:ident) => $integer:expr, $($rest:tt)*) => {
+        match $values {
+            $crate::data::view::Values::I8($n) => $integer,
+            $crate::data::view::Values::I16($n) => $integer,
+            $crate::data::view::Values::I32($n) => $integer,
+            $crate::data::view::Values::I64($n) => $integer,
+            $crate::data::view::Values::U8($n) => $integer,
+            $crate::data::view::Values::U16($n) => $integer,
+            $crate::data::view::Values::U32($n) => $integer,
+            $crate::data::view::Values::U64($n) => $integer,
+            $($rest)*
+        }
+    };
+}
+pub(super) use match_values;
+
+impl<'a> Column<'a> {
+    /// Sees `array` as the values of `node`. Where `mask` says that the parent is absent, the value may be absent too.
+    pub(super) fn new(node: &'a Node, array: &'a dyn Array, mask: Option<&NullBuffer>) -> Result<Self, ViewError> {
+        let mismatch = || ViewError::Type {
+            column: node.name().to_owned(),
+            expected: node.kind.name(),
+            found: array.data_type().to_string(),
+        };
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+        if let Some(nulls) = nulls
+            && !node.nullable()
+            && !mask.is_some_and(|mask| mask.len() == nulls.len() && mask.contains(nulls))
+        {
+            let (column, count) = (node.name().to_owned(), nulls.null_count());
+            return Err(ViewError::Absent { column, kind: node.kind.name(), count });
+        }
+        macro_rules! number {
+            ($variant:ident, $type:ty) => {
+                array.as_primitive_opt::<$type>().map(|array| Values::$variant(array.values()))
+            };
+        }
+        let values = match node.kind {
+            Kind::Bool => array.as_boolean_opt().map(|array| Values::Bool(array.values())),
+            Kind::I8 => number!(I8, Int8Type),
+            Kind::I16 => number!(I16, Int16Type),
+            Kind::I32 => number!(I32, Int32Type),
+            Kind::I64 => number!(I64, Int64Type),
+            Kind::U8 => number!(U8, UInt8Type),
+            Kind::U16 => number!(U16, UInt16Type),
+            Kind::U32 => number!(U32, UInt32Type),
+            Kind::U64 => number!(U64, UInt64Type),
+            Kind::F32 => number!(F32, Float32Type),
+            Kind::F64 => number!(F64, Float64Type),
+            Kind::Text => array.as_string_opt::<i32>().map(Values::Text),
+            Kind::Bytes => array.as_binary_opt::<i32>().map(Values::Bytes),
+            Kind::List => match (array.as_list_opt::<i32>(), node.children.as_slice()) {
+                (Some(list), [item]) => {
+                    let items = Self::new(item, list.values(), None).map_err(|error| error.below(node.name()))?;
+                    Some(Values::List(list.offsets(), Box::new(items)))
+                }
+                _ => None,
+            },
+            Kind::Struct => match array.as_struct_opt() {
+                Some(members) if members.num_columns() == node.children.len() => {
+                    let columns = node.children.iter().zip(members.columns());
+                    let columns = columns.map(|(child, array)| {
+                        let column = Self::new(child, array, members.nulls());
+                        column.map_err(|error| error.below(node.name()))
+                    });
+                    Some(Values::Struct(columns.collect::<Result<_, _>>()?))
+                }
+                _ => None,
+            },
+        };
+        let nulls = nulls.filter(|_| node.nullable());
+        Ok(Self { node, nulls, values: values.ok_or_else(mismatch)? })
+    }
+
+    /// Whether the value of a row that the array has is absent.
+    pub(super) fn is_absent(&self, row: usize) -> bool {
+        self.nulls.is_some_and(|nulls| nulls.is_null(row))
+    }
+}
+
+/// Sees a batch as rows of `ty`: one column for each of [`RecordType::columns`].
+pub(super) fn columns<'a>(ty: &'a RecordType, batch: &'a RecordBatch) -> Result<Vec<Column<'a>>, ViewError> {
+    let nodes = ty.columns();
+    if nodes.len() != batch.num_columns() {
+        return Err(ViewError::Columns { expected: nodes.len(), found: batch.num_columns() });
+    }
+    let pairs = nodes.iter().zip(batch.columns());
+    pairs.map(|(node, array): (&Node, &ArrayRef)| Column::new(node, array, None)).collect()
+}
+
+/// The items of a row of a list.
+pub(super) fn items(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
+    let at = |row: usize| offsets.get(row).map_or(0, |&offset| usize::try_from(offset).unwrap_or_default());
+    at(row)..at(row + 1)
+}

@@ -1,0 +1,283 @@
+//! The engine in this process: tasks on the engine's threads, shuffles in its memory.
+
+use super::fault::FaultInjector;
+use super::leaf::{Piece, Stores};
+use super::plan::Planner;
+use super::plugin_exec::LoadedPlugin;
+use super::retry::{Cause, Next, after_failure};
+use super::shuffle::ShuffleStore;
+use super::task::{Attempt, AttemptError};
+use super::{Engine, JobRequest};
+use crate::block::{BlockStore, DataSetStore};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Graph, Stage, StageGraph, StageInput, StageOutput};
+use crate::ids::{NodeId, StageId, TaskId};
+use crate::listener::{Event, ListenerBus};
+use crate::memory::MemoryBudget;
+use crate::plugin::Plugin;
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use datafusion_execution::TaskContext;
+use datafusion_execution::config::SessionConfig;
+use datafusion_execution::runtime_env::RuntimeEnvBuilder;
+use futures::future::BoxFuture;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, oneshot};
+
+/// What an engine is made of.
+pub struct EngineParts {
+    /// Runs its tasks.
+    pub env: Env,
+    /// The job's name.
+    pub job: String,
+    /// The job's arguments.
+    pub arguments: Vec<(String, String)>,
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// Its stages.
+    pub stages: Arc<StageGraph>,
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// Where received blocks are.
+    pub blocks: BlockStore,
+    /// What shuffles and data sets take from.
+    pub budget: MemoryBudget,
+    /// How many tasks run at a time.
+    pub slots: usize,
+    /// How many attempts causes outside the plugin may cost.
+    pub tries: u32,
+    /// What a test makes fail.
+    pub faults: Arc<dyn FaultInjector>,
+    /// Hears of retries.
+    pub listeners: ListenerBus,
+}
+
+/// Runs tasks on the engine's executor.
+pub struct EmbeddedEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    env: Env,
+    planner: Planner,
+    stages: Arc<StageGraph>,
+    stores: Arc<Stores>,
+    context: Arc<TaskContext>,
+    slots: Semaphore,
+    tries: u32,
+    faults: Arc<dyn FaultInjector>,
+    listeners: ListenerBus,
+    /// How many partitions each stage had that ran for a batch.
+    done: Mutex<BTreeMap<(Time, StageId), u32>>,
+}
+
+impl EmbeddedEngine {
+    /// Puts an engine together. It runs nothing yet.
+    ///
+    /// # Errors
+    /// When DataFusion refuses its settings.
+    pub fn new(parts: EngineParts) -> Result<Self, Error> {
+        let stores = Arc::new(Stores {
+            blocks: parts.blocks,
+            data_sets: DataSetStore::new(&parts.budget),
+            shuffles: ShuffleStore::new(&parts.budget),
+        });
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(parts.budget.pool())
+            .build_arc()
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
+        let config = SessionConfig::new()
+            .with_extension(stores.clone())
+            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+        let context = Arc::new(TaskContext::new(
+            None,
+            parts.job.clone(),
+            config,
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            runtime,
+        ));
+        let planner = Planner { graph: parts.graph, job: parts.job, arguments: parts.arguments.into() };
+        let shared = Shared {
+            env: parts.env,
+            planner,
+            stages: parts.stages,
+            stores,
+            context,
+            slots: Semaphore::new(parts.slots.max(1)),
+            tries: parts.tries,
+            faults: parts.faults,
+            listeners: parts.listeners,
+            done: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+impl Engine for EmbeddedEngine {
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>> {
+        Box::pin(async move {
+            let mut rows = Vec::new();
+            for id in &request.job.stages {
+                let stage = self.shared.stages.stage(*id).ok_or_else(|| internal(*id))?;
+                let ran = self.shared.lock().contains_key(&(request.batch, *id));
+                if ran && stage.output != StageOutput::Result {
+                    continue;
+                }
+                rows = Shared::run_stage(&self.shared, stage, &request).await?;
+            }
+            Ok(rows)
+        })
+    }
+
+    fn forget(&self, batch: Time) {
+        self.shared.stores.shuffles.forget(batch);
+        self.shared.stores.data_sets.forget(batch);
+        self.shared.lock().retain(|(time, _), _| *time != batch);
+    }
+}
+
+fn internal(stage: StageId) -> Error {
+    Error::new(ErrorKind::Internal, format!("stage {stage} is not in the stage graph")).help("please report this")
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Time, StageId), u32>> {
+        // No code runs between a panic and the next use that could leave the map half changed.
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs all tasks of a stage and returns their rows, by partition.
+    async fn run_stage(
+        shared: &Arc<Self>,
+        stage: &Stage,
+        request: &JobRequest,
+    ) -> Result<Vec<Vec<RecordBatch>>, Error> {
+        let pieces = shared.pieces(stage, request)?;
+        let partitions = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        let mut running = Vec::new();
+        for partition in 0..partitions {
+            let (send, receive) = oneshot::channel();
+            let (shared, stage, pieces) = (shared.clone(), stage.clone(), pieces.clone());
+            let task = TaskId { batch: request.batch, stage: stage.id, partition };
+            let rows_wanted = request.rows_wanted;
+            let env = shared.env.clone();
+            let run = async move {
+                let outcome = shared.run_task(task, &stage, &pieces, rows_wanted).await;
+                // The job is given up when another of its tasks has failed.
+                let _ = send.send(outcome);
+            };
+            env.engine.spawn("task", Box::pin(run));
+            running.push(receive);
+        }
+        let mut rows = Vec::new();
+        let mut failure = None;
+        for (partition, task) in running.into_iter().enumerate() {
+            match task.await {
+                Ok(Ok(partition_rows)) => rows.push(partition_rows),
+                // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Err(_) => {
+                    let message = format!("the task of stage {}, partition {partition} panicked", stage.id);
+                    failure = failure.or(Some(Error::new(ErrorKind::Internal, message).help("please report this")));
+                }
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        shared.lock().insert((request.batch, stage.id), partitions);
+        Ok(rows)
+    }
+
+    /// What each partition of a stage reads.
+    fn pieces(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Piece>, Error> {
+        let partitions_of = |wanted: &dyn Fn(&Stage) -> bool| {
+            let writer = self.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
+            writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(stage.id))
+        };
+        match stage.input {
+            StageInput::Source { node } => {
+                let blocks = request.input.get(&node).cloned().unwrap_or_default();
+                Ok(blocks.into_iter().map(Piece::Block).collect())
+            }
+            StageInput::Shuffle { stage: writer, .. } => {
+                let maps = partitions_of(&|stage| stage.id == writer)?;
+                let Some(StageOutput::Shuffle { partitions, .. }) = self.stages.stage(writer).map(|stage| stage.output)
+                else {
+                    return Err(internal(writer));
+                };
+                Ok((0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }).collect())
+            }
+            StageInput::DataSet { node } => {
+                let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node })?;
+                Ok((0..partitions).map(|partition| Piece::DataSet { node, partition }).collect())
+            }
+        }
+    }
+
+    /// Runs a task until it succeeds or has failed for good.
+    async fn run_task(
+        &self,
+        task: TaskId,
+        stage: &Stage,
+        pieces: &[Piece],
+        rows_wanted: usize,
+    ) -> Result<Vec<RecordBatch>, Error> {
+        let _slot = self.slots.acquire().await;
+        let key_type = self.planner.key_type(stage);
+        let (mut traced, mut outside) = (false, 0);
+        for number in 0.. {
+            let plan = self.planner.plan(stage, task.batch, pieces.to_vec(), traced).ok_or_else(|| internal(stage.id))?;
+            let attempt = Attempt {
+                task,
+                number,
+                stage,
+                plan,
+                context: self.context.clone(),
+                stores: &self.stores,
+                faults: &*self.faults,
+                rows_wanted,
+                key_type: key_type.as_ref(),
+            };
+            let error = match attempt.run().await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            outside += u32::from(error.cause == Cause::Outside);
+            match after_failure(error.cause, traced, outside, self.tries) {
+                Next::Retry { traced: next } => {
+                    traced = next;
+                    self.listeners.post(&Event::TaskRetried { task, reason: error.message });
+                }
+                Next::Fail => return Err(self.explain(task, stage, &error)),
+            }
+        }
+        Err(internal(stage.id))
+    }
+
+    /// A task's failure as its reader sees it: operator, batch, partition and record.
+    fn explain(&self, task: TaskId, stage: &Stage, error: &AttemptError) -> Error {
+        let TaskId { batch, partition, .. } = task;
+        let operator = |node: NodeId| self.planner.graph.node(node).map(|node| format!("operator {node}"));
+        let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
+        let subject = match &place {
+            Some((operator, record)) => {
+                format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
+            }
+            None => format!("{} failed on batch {batch}, partition {partition}", self.planner.describe(stage)),
+        };
+        let (kind, help) = match error.cause {
+            Cause::Plugin => {
+                (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
+            }
+            Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
+            Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
+        };
+        Error::new(kind, format!("{subject}: {}", error.message)).help(help)
+    }
+}

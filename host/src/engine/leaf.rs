@@ -1,0 +1,144 @@
+//! The leaf of every plan: rows that a store holds, by descriptor.
+//!
+//! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
+
+use super::shuffle::ShuffleStore;
+use crate::block::{BlockStore, DataSetStore};
+use crate::ids::{BlockId, NodeId, StageId};
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_expr::EquivalenceProperties;
+use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion_physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+};
+use datafusion_common::tree_node::TreeNodeRecursion;
+use std::fmt;
+use std::sync::Arc;
+
+/// What one partition of a leaf reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// A received block.
+    Block(BlockId),
+    /// The buckets of a reduce partition, of all `maps` map partitions in order.
+    Buckets {
+        stage: StageId,
+        maps: u32,
+        reduce: u32,
+    },
+    /// A partition of a data set.
+    DataSet {
+        node: NodeId,
+        partition: u32,
+    },
+}
+
+/// Where leaves find what they name: an extension of the task context.
+pub(super) struct Stores {
+    pub blocks: BlockStore,
+    pub data_sets: DataSetStore,
+    pub shuffles: ShuffleStore,
+}
+
+impl Stores {
+    fn read(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {
+        let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
+        match piece {
+            Piece::Block(id) => {
+                self.blocks.get(id).map(|rows| rows.to_vec()).ok_or_else(|| lost(format!("block {id}")))
+            }
+            Piece::DataSet { node, partition } => self
+                .data_sets
+                .get(*node, batch, *partition)
+                .map(|rows| rows.to_vec())
+                .ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}"))),
+            Piece::Buckets { stage, maps, reduce } => {
+                let mut rows = Vec::new();
+                for map in 0..*maps {
+                    let bucket = self.shuffles.get(batch, *stage, map, *reduce);
+                    rows.extend(bucket.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?);
+                }
+                Ok(rows)
+            }
+        }
+    }
+}
+
+/// Reads one piece a partition.
+#[derive(Debug)]
+pub(super) struct LeafExec {
+    batch: Time,
+    pieces: Vec<Piece>,
+    properties: Arc<PlanProperties>,
+}
+
+impl LeafExec {
+    pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
+        let properties = Arc::new(plan_properties(schema, pieces.len()));
+        Self { batch, pieces, properties }
+    }
+}
+
+/// The properties of a node whose partitions are independent and finite.
+pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanProperties {
+    let partitioning = Partitioning::UnknownPartitioning(partitions);
+    PlanProperties::new(EquivalenceProperties::new(schema), partitioning, EmissionType::Incremental, Boundedness::Bounded)
+}
+
+impl DisplayAs for LeafExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LeafExec: {} partitions", self.pieces.len())
+    }
+}
+
+impl ExecutionPlan for LeafExec {
+    fn name(&self) -> &'static str {
+        "LeafExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let stores = context
+            .session_config()
+            .get_extension::<Stores>()
+            .ok_or_else(|| DataFusionError::Internal("the task context has no stores".to_owned()))?;
+        let piece = self
+            .pieces
+            .get(partition)
+            .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
+        let rows = stores.read(self.batch, piece)?;
+        let stream = futures::stream::iter(rows.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+}

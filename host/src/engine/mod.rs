@@ -1,0 +1,54 @@
+//! Runs the stages of a batch: tasks, shuffles, retries.
+//!
+//! Owns everything that computes, and is the only module that names DataFusion (with `memory`). A task is one stage on
+//! one partition; it is built from descriptors alone, run alone, and run again alone. What a task produces depends on
+//! its input only: never on timing, order of arrival or memory pressure.
+
+mod embedded;
+mod fault;
+mod leaf;
+mod plan;
+mod plugin_exec;
+mod retry;
+mod shuffle;
+mod task;
+
+pub use embedded::{EmbeddedEngine, EngineParts};
+pub use fault::{FaultInjector, FaultPoint, NoFaults};
+
+use crate::error::Error;
+use crate::graph::OutputJob;
+use crate::ids::{BlockId, NodeId};
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The blocks of a batch, by the node of their source. A block is a partition.
+pub type BatchInput = BTreeMap<NodeId, Vec<BlockId>>;
+
+/// An output of a batch that is to be computed.
+#[derive(Clone, Debug)]
+pub struct JobRequest {
+    /// The batch.
+    pub batch: Time,
+    /// The stages, in order.
+    pub job: OutputJob,
+    /// What they read.
+    pub input: Arc<BatchInput>,
+    /// How many rows of each partition the output wants, from the first.
+    pub rows_wanted: usize,
+}
+
+/// Runs jobs, in this process or elsewhere.
+pub trait Engine: Send + Sync {
+    /// Runs the stages of a job that have not run for this batch yet, and returns the rows of the last, by partition.
+    ///
+    /// # Errors
+    /// When a task failed for good. Nothing else of the batch is affected.
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>>;
+
+    /// Forgets shuffles and data sets of a batch.
+    fn forget(&self, batch: Time);
+}

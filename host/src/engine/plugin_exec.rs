@@ -1,0 +1,160 @@
+//! The node that runs a plugin's fused steps on each partition.
+//!
+//! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on.
+
+use super::leaf::plan_properties;
+use crate::plugin::{Failure, Place, Plugin, TaskInstance, TaskProgram};
+use arrow::array::RecordBatch;
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion_physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
+    ReplaceChildrenOptions,
+};
+use futures::StreamExt as _;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// Plugin code failed in a task, with how far a traced run had come.
+#[derive(Debug)]
+pub(super) struct PluginError {
+    pub failure: Failure,
+    pub place: Option<Place>,
+}
+
+impl fmt::Display for PluginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.failure.fmt(f)
+    }
+}
+
+impl std::error::Error for PluginError {}
+
+impl From<PluginError> for DataFusionError {
+    fn from(error: PluginError) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+/// The plugin of the run: an extension of the task context.
+pub(super) struct LoadedPlugin(pub Arc<Plugin>);
+
+/// Runs a task program on the rows of its child.
+#[derive(Debug)]
+pub(super) struct PluginExec {
+    child: Arc<dyn ExecutionPlan>,
+    program: TaskProgram,
+    properties: Arc<PlanProperties>,
+}
+
+impl PluginExec {
+    pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram) -> Self {
+        let partitions = child.output_partitioning().partition_count();
+        let properties = Arc::new(plan_properties(program.output_type.arrow().clone(), partitions));
+        Self { child, program, properties }
+    }
+}
+
+impl DisplayAs for PluginExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PluginExec: {:?}", self.program.steps)
+    }
+}
+
+impl ExecutionPlan for PluginExec {
+    fn name(&self) -> &'static str {
+        "PluginExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.child]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(child), true) => Ok(Arc::new(Self::new(child, self.program.clone()))),
+            _ => Err(DataFusionError::Internal("PluginExec has one child".to_owned())),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let plugin = context
+            .session_config()
+            .get_extension::<LoadedPlugin>()
+            .ok_or_else(|| DataFusionError::Internal("the task context has no plugin".to_owned()))?;
+        let input = self.child.execute(partition, context)?;
+        let mut program = self.program.clone();
+        program.partition = u32::try_from(partition).unwrap_or(u32::MAX);
+        let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
+        let stream = futures::stream::try_unfold(run, |mut run| async move {
+            Ok(run.next().await?.map(|batch| (batch, run)))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+}
+
+/// An execution in progress.
+struct Run {
+    plugin: Arc<LoadedPlugin>,
+    program: TaskProgram,
+    input: SendableRecordBatchStream,
+    instance: Option<TaskInstance>,
+    ready: VecDeque<RecordBatch>,
+    done: bool,
+}
+
+impl Run {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                return Ok(Some(batch));
+            }
+            if self.done {
+                return Ok(None);
+            }
+            let input = self.input.next().await.transpose()?;
+            let emitted = self.feed(input).map_err(|(failure, place)| PluginError { failure, place })?;
+            self.ready.extend(emitted.into_iter().filter(|batch| batch.num_rows() > 0));
+        }
+    }
+
+    fn feed(&mut self, input: Option<RecordBatch>) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            None => self.instance.insert(TaskInstance::open(&self.plugin.0, &self.program)?),
+        };
+        match input {
+            Some(batch) => instance.push(0, &batch),
+            None => {
+                self.done = true;
+                let emitted = instance.finish()?;
+                // Its memory goes back to the pool before the rows are handed on.
+                self.instance = None;
+                Ok(emitted)
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The real world: the machine's clock, its files and sockets, and two pools of threads.
+
+use super::{Clock, Console, Disk, Env, Executor, Incoming, Network};
+use crate::time::{Duration, Time};
+use futures::future::BoxFuture;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The thread pools of a run. Dropping it stops them.
+pub struct RealExecutors {
+    control: Runtime,
+    engine: Runtime,
+}
+
+impl RealExecutors {
+    /// Starts a small pool for actors and `engine_threads` threads for tasks.
+    ///
+    /// # Errors
+    /// When the system refuses more threads.
+    pub fn start(engine_threads: usize) -> io::Result<Self> {
+        let control = Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+        let engine = Builder::new_multi_thread().worker_threads(engine_threads).thread_name("engine").build()?;
+        Ok(Self { control, engine })
+    }
+
+    /// Runs the host's main future on this thread.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.control.block_on(future)
+    }
+
+    /// Stops without waiting for a task that still computes.
+    pub fn shutdown(self) {
+        self.engine.shutdown_background();
+        self.control.shutdown_background();
+    }
+}
+
+/// The real world, on these pools.
+pub fn real(executors: &RealExecutors) -> Env {
+    Env {
+        clock: Arc::new(SystemClock { start: Instant::now() }),
+        disk: Arc::new(Files),
+        network: Arc::new(Tcp),
+        console: Arc::new(Stdout),
+        control: Arc::new(Pool(executors.control.handle().clone())),
+        engine: Arc::new(Pool(executors.engine.handle().clone())),
+    }
+}
+
+/// SIGINT and SIGTERM, as requests to stop.
+pub struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Takes the two signals over from the system. Only on a thread that runs [`RealExecutors::block_on`].
+    ///
+    /// # Errors
+    /// When the system refuses a signal handler.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next of them.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+struct SystemClock {
+    start: Instant,
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Time {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            loop {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let left = Duration::from_millis(time.as_ms()).saturating_sub(now);
+                if left.is_zero() {
+                    return;
+                }
+                // A long sleep is cut, so that a clock that was set is noticed.
+                tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+            }
+        })
+    }
+}
+
+struct Files;
+
+impl Disk for Files {
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+}
+
+struct Tcp;
+
+impl Network for Tcp {
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>> {
+        let address = address.to_owned();
+        Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            Ok(Box::new(stream) as Box<dyn Incoming>)
+        })
+    }
+}
+
+struct Stdout;
+
+impl Console for Stdout {
+    fn write(&self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+}
+
+struct Pool(Handle);
+
+impl Executor for Pool {
+    fn spawn(&self, _: &'static str, future: BoxFuture<'static, ()>) {
+        self.0.spawn(future);
+    }
+}

@@ -1,0 +1,11 @@
+//! What the program is: the graph of streams and outputs that the plugin described, and the stages it is cut into.
+//!
+//! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
+
+mod node;
+mod stage;
+mod validate;
+
+pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+pub use stage::{OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
+pub use validate::GraphError;

@@ -1,0 +1,122 @@
+//! Nodes: streams, operations on streams, and outputs.
+
+use crate::data::schema::{Field, RecordType};
+use crate::ids::NodeId;
+use std::fmt;
+
+/// What a parameter of a described node can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParameterValue {
+    /// A number.
+    Integer(i64),
+    /// A text.
+    Text(String),
+    /// A switch.
+    Flag(bool),
+    /// A span of time, in milliseconds.
+    DurationMs(u64),
+}
+
+/// A node as the plugin described it: open names, nothing checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedNode {
+    /// What it does.
+    pub kind: String,
+    /// The name its author gave it.
+    pub name: Option<String>,
+    /// The nodes it reads, by position.
+    pub parents: Vec<u32>,
+    /// What the kind needs.
+    pub parameters: Vec<(String, ParameterValue)>,
+    /// The rows it produces; empty for an output.
+    pub rows: Vec<Field>,
+    /// The rows it sends through a shuffle.
+    pub exchanged: Option<Vec<Field>>,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Rows come from the source that the job file calls so.
+    Source {
+        /// The source's name.
+        source: String,
+    },
+    /// Each row passes through a function of the plugin's, which gives none, one or more: `map`, `flat_map`, `filter`.
+    Narrow,
+    /// Rows are aggregated by key: pre-aggregated, shuffled, aggregated.
+    Reduce {
+        /// The partitions that the shuffle makes; the job's `parallelism` if absent.
+        partitions: Option<u32>,
+    },
+    /// The first rows of each batch are printed.
+    Print {
+        /// How many.
+        rows: u32,
+    },
+}
+
+/// A node that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its position in the graph.
+    pub id: NodeId,
+    /// What it does, as the plugin calls it.
+    pub kind: String,
+    /// The name its author gave it.
+    pub name: Option<String>,
+    /// The nodes it reads. All of them stand before it.
+    pub parents: Vec<NodeId>,
+    /// What it does.
+    pub operation: Operation,
+    /// The rows it produces. Absent for an output.
+    pub rows: Option<RecordType>,
+    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle.
+    pub exchanged: Option<RecordType>,
+}
+
+/// `` `counts` (reduce_by_key, node 3) `` or `` `reduce_by_key` (node 3) ``
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "`{name}` ({}, node {})", self.kind, self.id),
+            None => write!(f, "`{}` (node {})", self.kind, self.id),
+        }
+    }
+}
+
+/// The checked graph. Nodes stand after the nodes they read, so it has no cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Graph {
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// All nodes, by position.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node with this id, which must come from this graph.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// How many nodes read this one.
+    pub fn consumers(&self, id: NodeId) -> usize {
+        self.nodes.iter().filter(|node| node.parents.contains(&id)).count()
+    }
+
+    /// The outputs, in the order of definition, which is the order in which they run.
+    pub fn outputs(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| matches!(node.operation, Operation::Print { .. }))
+    }
+
+    /// The sources that the graph reads: name and node.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.nodes.iter().filter_map(|node| match &node.operation {
+            Operation::Source { source } => Some((source.as_str(), node)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
+
+use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+use crate::data::schema::{RecordType, SchemaError};
+use crate::ids::NodeId;
+use std::collections::BTreeMap;
+
+/// The longest graph that is accepted.
+const NODES_MAX: usize = 10_000;
+/// The longest name or kind that is accepted, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+/// The most partitions that a shuffle may ask for.
+const PARTITIONS_MAX: i64 = 4096;
+
+/// What is wrong with a described graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// Spark's words, for the most frequent mistake of beginners.
+    #[error("No output operations registered, so nothing to execute")]
+    NoOutput,
+    /// More nodes than the host is willing to look at.
+    #[error("the graph has {0} nodes, which is more than {NODES_MAX}")]
+    TooLong(usize),
+    /// A kind that this host does not know.
+    #[error("node {node} is of the kind `{kind}`, which this host does not know")]
+    UnknownKind {
+        /// The node's position.
+        node: usize,
+        /// What it calls itself.
+        kind: String,
+    },
+    /// Anything else that makes no sense.
+    #[error("{subject}: {problem}")]
+    Node {
+        /// The node, by kind and position.
+        subject: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// What is needed to report a problem of one node.
+struct Subject<'a> {
+    position: usize,
+    described: &'a DescribedNode,
+}
+
+impl Subject<'_> {
+    fn error(&self, problem: impl Into<String>) -> GraphError {
+        let kind: String = self.described.kind.chars().take(NAME_BYTES_MAX).collect();
+        GraphError::Node { subject: format!("`{kind}` (node {})", self.position), problem: problem.into() }
+    }
+
+    fn record_type(&self, what: &str, fields: &[crate::data::schema::Field]) -> Result<RecordType, GraphError> {
+        let parsed: Result<RecordType, SchemaError> = RecordType::parse(fields.to_vec());
+        parsed.map_err(|error| self.error(format!("its {what} have no valid type: {error}")))
+    }
+
+    fn integer(&self, name: &str) -> Option<i64> {
+        self.described.parameters.iter().find_map(|(key, value)| match value {
+            ParameterValue::Integer(n) if key == name => Some(*n),
+            _ => None,
+        })
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.described.parameters.iter().find_map(|(key, value)| match value {
+            ParameterValue::Text(text) if key == name => Some(text.as_str()),
+            _ => None,
+        })
+    }
+}
+
+impl Graph {
+    /// Checks the nodes that a plugin described.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at least one problem.
+    pub fn from_described(described: &[DescribedNode]) -> Result<Self, Vec<GraphError>> {
+        if described.len() > NODES_MAX {
+            return Err(vec![GraphError::TooLong(described.len())]);
+        }
+        let mut nodes = Vec::with_capacity(described.len());
+        let mut errors = Vec::new();
+        for (position, described) in described.iter().enumerate() {
+            match check_node(&Subject { position, described }, &nodes) {
+                Ok(node) => nodes.push(Some(node)),
+                Err(error) => {
+                    // A node that stands on a broken one is not a problem of its own.
+                    errors.extend(error);
+                    nodes.push(None);
+                }
+            }
+        }
+        let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
+        errors.extend(duplicate_names(&nodes));
+        let graph = Self { nodes };
+        if errors.is_empty() && graph.outputs().next().is_none() {
+            errors.push(GraphError::NoOutput);
+        }
+        if errors.is_empty() { Ok(graph) } else { Err(errors) }
+    }
+}
+
+fn duplicate_names(nodes: &[Node]) -> Vec<GraphError> {
+    let mut seen = BTreeMap::new();
+    let mut errors = Vec::new();
+    for node in nodes {
+        if let Some(name) = &node.name
+            && let Some(first) = seen.insert(name, node.id)
+        {
+            let problem = format!("the name `{name}` is already that of node {first}");
+            errors.push(GraphError::Node { subject: format!("`{}` (node {})", node.kind, node.id), problem });
+        }
+    }
+    errors
+}
+
+/// Checks one node against the ones before it. `Err(None)`: it stands on a node that was already reported.
+fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Option<GraphError>> {
+    let described = subject.described;
+    for text in described.name.iter().chain([&described.kind]) {
+        if text.is_empty() || text.len() > NAME_BYTES_MAX {
+            let problem = format!("a name or kind is {} bytes long, not 1 to {NAME_BYTES_MAX}", text.len());
+            return Err(Some(subject.error(problem)));
+        }
+    }
+    let mut parents = Vec::new();
+    for &parent in &described.parents {
+        match before.get(parent as usize) {
+            Some(Some(node)) => parents.push(node),
+            Some(None) => return Err(None),
+            None => return Err(Some(subject.error(format!("it reads node {parent}, which does not stand before it")))),
+        }
+    }
+    let operation = operation(subject, &parents)?;
+    let is_output = matches!(operation, Operation::Print { .. });
+    let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
+    let exchanged = match (&operation, &described.exchanged) {
+        (Operation::Reduce { .. }, Some(fields)) => Some(subject.record_type("exchanged rows", fields)?),
+        (Operation::Reduce { .. }, None) => return Err(Some(subject.error("it shuffles, but exchanges no rows"))),
+        (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but does not shuffle"))),
+        (_, None) => None,
+    };
+    for ty in exchanged.iter().chain(rows.iter().filter(|_| exchanged.is_some())) {
+        if !ty.is_pair() {
+            return Err(Some(subject.error(format!("it works by key, but its rows are {ty}, not pairs"))));
+        }
+    }
+    Ok(Node {
+        id: NodeId(u32::try_from(subject.position).unwrap_or(u32::MAX)),
+        kind: described.kind.clone(),
+        name: described.name.clone(),
+        parents: parents.iter().map(|node| node.id).collect(),
+        operation,
+        rows,
+        exchanged,
+    })
+}
+
+fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, GraphError> {
+    let described = subject.described;
+    let expected_parents = usize::from(described.kind != "source");
+    let operation = match described.kind.as_str() {
+        "source" => {
+            let source = subject.text("source").ok_or_else(|| subject.error("it has no parameter `source`"))?;
+            Operation::Source { source: source.to_owned() }
+        }
+        "map" | "flat_map" | "filter" => Operation::Narrow,
+        "reduce_by_key" => Operation::Reduce { partitions: partitions(subject)? },
+        "print" => {
+            let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;
+            let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
+            Operation::Print { rows }
+        }
+        _ => {
+            let kind = described.kind.chars().take(NAME_BYTES_MAX).collect();
+            return Err(GraphError::UnknownKind { node: subject.position, kind });
+        }
+    };
+    if parents.len() != expected_parents {
+        return Err(subject.error(format!("it reads {} streams, not {expected_parents}", parents.len())));
+    }
+    if let Some(output) = parents.iter().find(|parent| parent.rows.is_none()) {
+        return Err(subject.error(format!("it reads {output}, which is an output")));
+    }
+    Ok(operation)
+}
+
+fn partitions(subject: &Subject<'_>) -> Result<Option<u32>, GraphError> {
+    match subject.integer("partitions") {
+        None => Ok(None),
+        Some(n @ 1..=PARTITIONS_MAX) => Ok(u32::try_from(n).ok()),
+        Some(n) => Err(subject.error(format!("it asks for {n} partitions, not 1 to {PARTITIONS_MAX}"))),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::data::schema::Field;
+
+    fn field(name: &str, kind: &str, children: u32) -> Field {
+        Field { name: name.into(), kind: kind.into(), nullable: false, children, metadata: Vec::new() }
+    }
+
+    pub fn text() -> Vec<Field> {
+        vec![field("value", "text", 0)]
+    }
+
+    pub fn pair() -> Vec<Field> {
+        vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]
+    }
+
+    pub fn node(kind: &str, parents: &[u32], rows: Vec<Field>) -> DescribedNode {
+        let parameters = match kind {
+            "source" => vec![("source".to_owned(), ParameterValue::Text("lines".to_owned()))],
+            "print" => vec![("rows".to_owned(), ParameterValue::Integer(10))],
+            _ => Vec::new(),
+        };
+        let exchanged = (kind == "reduce_by_key").then(|| rows.clone());
+        DescribedNode { kind: kind.to_owned(), name: None, parents: parents.to_vec(), parameters, rows, exchanged }
+    }
+
+    fn problems(described: &[DescribedNode]) -> Vec<String> {
+        Graph::from_described(described).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_graph_without_output_is_an_error() {
+        let problem = "No output operations registered, so nothing to execute";
+        assert_eq!(problems(&[node("source", &[], text())]), [problem]);
+        assert_eq!(problems(&[]), [problem]);
+    }
+
+    #[test]
+    fn each_mistake_is_named_once() {
+        let mut named = node("map", &[0], text());
+        named.name = Some("same".into());
+        let graph = [
+            node("source", &[], text()),
+            named.clone(),
+            named,
+            node("shuffle_wildly", &[0], text()),
+            node("map", &[3], text()),
+            node("map", &[9], text()),
+            node("map", &[6], text()),
+            node("reduce_by_key", &[0], text()),
+            node("print", &[0], Vec::new()),
+            node("print", &[8], Vec::new()),
+            node("map", &[], text()),
+            node("map", &[0], vec![field("value", "quaternion", 0)]),
+        ];
+        let problems = problems(&graph);
+        assert_eq!(problems[0], "node 3 is of the kind `shuffle_wildly`, which this host does not know");
+        assert_eq!(problems[1], "`map` (node 5): it reads node 9, which does not stand before it");
+        assert_eq!(problems[2], "`map` (node 6): it reads node 6, which does not stand before it");
+        assert_eq!(problems[3], "`reduce_by_key` (node 7): it works by key, but its rows are text, not pairs");
+        assert_eq!(problems[4], "`print` (node 9): it reads `print` (node 8), which is an output");
+        assert_eq!(problems[5], "`map` (node 10): it reads 0 streams, not 1");
+        assert!(problems[6].starts_with("`map` (node 11): its rows have no valid type: "), "{}", problems[6]);
+        assert_eq!(problems[7], "`map` (node 2): the name `same` is already that of node 1");
+        assert_eq!(problems.len(), 8);
+    }
+}

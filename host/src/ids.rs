@@ -1,0 +1,60 @@
+//! Names of things that logs, errors and events refer to.
+//!
+//! Owns small types without behaviour. Never owns what they name.
+
+use crate::time::Time;
+use std::fmt;
+
+/// A node of the job's graph: its position in the list that the plugin described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// A stage of the job's stage graph: its position there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageId(pub u32);
+
+/// A received block: the how-many-th of its source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId {
+    /// The source's name in the job file.
+    pub source: String,
+    /// Counts the blocks of the source, from 0.
+    pub sequence: u64,
+}
+
+/// One stage of a batch on one partition. It is run, failed and retried alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId {
+    /// The batch.
+    pub batch: Time,
+    /// The stage.
+    pub stage: StageId,
+    /// The partition, from 0.
+    pub partition: u32,
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// `lines/17`
+impl fmt::Display for BlockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.source, self.sequence)
+    }
+}
+
+/// `batch 1700000012000 ms, stage 0, partition 1`
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch {}, stage {}, partition {}", self.batch, self.stage, self.partition)
+    }
+}

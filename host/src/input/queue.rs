@@ -1,0 +1,106 @@
+//! A queue of data sets, one for each batch. Spark's `queueStream`, read from a file of JSON lines.
+
+use crate::block::Block;
+use crate::data::json;
+use crate::data::schema::RecordType;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::ids::BlockId;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+
+/// The largest queue file that is accepted.
+const FILE_BYTES_MAX: u64 = 1 << 30;
+
+/// Why a queue file was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A line is not what it has to be.
+    #[error("{path} line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl From<QueueError> for Error {
+    fn from(error: QueueError) -> Self {
+        let help = match &error {
+            QueueError::Unreadable { .. } => "a queue is a file of JSON lines: one array of records for each batch",
+            QueueError::Line { .. } => "each line is a JSON array of records; a tuple is an array",
+        };
+        Self::new(ErrorKind::User, error.to_string()).help(help)
+    }
+}
+
+/// Gives one data set to each batch, and nothing when it is used up.
+pub struct QueueInput {
+    source: String,
+    partitions: usize,
+    batches: VecDeque<Vec<arrow::array::RecordBatch>>,
+    next: u64,
+}
+
+impl QueueInput {
+    /// Reads a queue of records of type `ty`. Each data set is split into `partitions` parts of equal size.
+    ///
+    /// # Errors
+    /// See [`QueueError`].
+    pub fn read(env: &Env, source: &str, path: &Path, ty: &RecordType, partitions: usize) -> Result<Self, QueueError> {
+        let bytes = env
+            .disk
+            .read(path, FILE_BYTES_MAX)
+            .map_err(|error| QueueError::Unreadable { path: path.to_owned(), error })?;
+        let mut batches = VecDeque::new();
+        let lines = bytes.split(|byte| *byte == b'\n').enumerate();
+        for (at, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
+            let problem = |problem| QueueError::Line { path: path.to_owned(), line: at + 1, problem };
+            let records: Vec<serde_json::Value> =
+                serde_json::from_slice(line).map_err(|error| problem(error.to_string()))?;
+            batches.push_back(split(ty, &records, partitions).map_err(|error| problem(error.to_string()))?);
+        }
+        Ok(Self { source: source.to_owned(), partitions, batches, next: 0 })
+    }
+
+    /// The blocks of the next batch.
+    pub fn next_batch(&mut self) -> Vec<Block> {
+        let parts = self.batches.pop_front().unwrap_or_default();
+        let first = self.next;
+        self.next += self.partitions as u64;
+        (first..)
+            .zip(parts)
+            .map(|(sequence, rows)| Block {
+                id: BlockId { source: self.source.clone(), sequence },
+                rows: vec![rows].into(),
+            })
+            .collect()
+    }
+
+    /// Whether all data sets were given.
+    pub fn is_used_up(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
+
+/// Part `n` of `parts` holds the records from `n * count / parts` on, as Spark splits a collection.
+fn split(
+    ty: &RecordType,
+    records: &[serde_json::Value],
+    parts: usize,
+) -> Result<Vec<arrow::array::RecordBatch>, json::JsonError> {
+    let parts = parts.max(1);
+    let bound = |part: usize| part * records.len() / parts;
+    (0..parts).map(|part| json::records(ty, records.get(bound(part)..bound(part + 1)).unwrap_or_default())).collect()
+}

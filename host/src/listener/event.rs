@@ -1,0 +1,131 @@
+//! The events. Names and fields are those of Spark's `StreamingListener`.
+
+use crate::time::{Duration, Time};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What is known of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchInfo {
+    /// The batch.
+    pub batch_time: Time,
+    /// Records that came in, by source.
+    pub records: BTreeMap<String, u64>,
+    /// How long it waited for earlier batches.
+    pub scheduling_delay: Duration,
+    /// How long its jobs took. Zero before it is completed.
+    pub processing_delay: Duration,
+}
+
+impl BatchInfo {
+    /// From submission to completion.
+    pub fn total_delay(&self) -> Duration {
+        self.scheduling_delay + self.processing_delay
+    }
+
+    /// Records that came in from all sources.
+    pub fn record_count(&self) -> u64 {
+        self.records.values().sum()
+    }
+}
+
+/// What is known of one output operation of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputOperationInfo {
+    /// The batch.
+    pub batch_time: Time,
+    /// Which output it is, in order of definition, from 0.
+    pub id: usize,
+    /// What it is called.
+    pub description: String,
+    /// How long it took. Zero before it is completed.
+    pub duration: Duration,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The job runs.
+    StreamingStarted {
+        /// The job's name.
+        job: String,
+    },
+    /// A receiver is connected to its source.
+    ReceiverStarted {
+        /// The source.
+        source: String,
+    },
+    /// A receiver lost its source, or never reached it, and will try again.
+    ReceiverError {
+        /// The source.
+        source: String,
+        /// What happened.
+        error: String,
+        /// When it tries again.
+        retry_in: Duration,
+    },
+    /// A receiver dropped or changed records that it could not take.
+    ReceiverSkipped {
+        /// The source.
+        source: String,
+        /// Lines that were too long, and dropped.
+        too_long: u64,
+        /// Lines with bytes that are not UTF-8, which were replaced.
+        not_utf8: u64,
+    },
+    /// A receiver ended.
+    ReceiverStopped {
+        /// The source.
+        source: String,
+    },
+    /// A batch waits for its turn.
+    BatchSubmitted(BatchInfo),
+    /// A batch's jobs run.
+    BatchStarted(BatchInfo),
+    /// A batch is done, whether its outputs succeeded or not.
+    BatchCompleted(BatchInfo),
+    /// An output operation runs.
+    OutputOperationStarted(OutputOperationInfo),
+    /// An output operation is done.
+    OutputOperationCompleted(OutputOperationInfo),
+    /// A task failed and runs again.
+    TaskRetried {
+        /// Which task.
+        task: crate::ids::TaskId,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing more will happen.
+    StreamingStopped,
+}
+
+/// One line, without anything that differs between two runs of the same input except delays.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StreamingStarted { job } => write!(f, "StreamingStarted {job}"),
+            Self::ReceiverStarted { source } => write!(f, "ReceiverStarted {source}"),
+            Self::ReceiverError { source, error, retry_in } => {
+                write!(f, "ReceiverError {source}: {error}; next try in {} ms", retry_in.as_millis())
+            }
+            Self::ReceiverSkipped { source, too_long, not_utf8 } => {
+                write!(f, "ReceiverSkipped {source}: {too_long} lines too long, {not_utf8} lines not UTF-8")
+            }
+            Self::ReceiverStopped { source } => write!(f, "ReceiverStopped {source}"),
+            Self::BatchSubmitted(info) => write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count()),
+            Self::BatchStarted(info) => write!(f, "BatchStarted {}", info.batch_time),
+            Self::BatchCompleted(info) => write!(f, "BatchCompleted {}", info.batch_time),
+            Self::OutputOperationStarted(info) => {
+                write!(f, "OutputOperationStarted {}: {} {}", info.batch_time, info.id, info.description)
+            }
+            Self::OutputOperationCompleted(info) => {
+                write!(f, "OutputOperationCompleted {}: {} {}", info.batch_time, info.id, info.description)?;
+                info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+            }
+            Self::TaskRetried { task, reason } => write!(f, "TaskRetried {task}: {reason}"),
+            Self::StreamingStopped => f.write_str("StreamingStopped"),
+        }
+    }
+}

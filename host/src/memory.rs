@@ -1,0 +1,100 @@
+//! The one memory budget of a job: blocks, shuffles, data sets and operators all take from it.
+//!
+//! Owns the pool and its policy. At start it sets aside what plugin instances may grow to, so that growth below their
+//! limit never fails for lack of room.
+
+use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
+use std::sync::Arc;
+
+/// The budget has less room than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{asked} bytes do not fit into engine.memory = {budget} bytes, of which {reserved} are taken")]
+pub struct NoRoom {
+    asked: usize,
+    budget: usize,
+    reserved: usize,
+}
+
+/// The budget. Clones share it.
+#[derive(Clone)]
+pub struct MemoryBudget {
+    pool: Arc<dyn MemoryPool>,
+    budget: usize,
+    _instances: Arc<MemoryReservation>,
+}
+
+impl MemoryBudget {
+    /// A budget of `budget` bytes, of which `instances` bytes are set aside for plugin instances.
+    ///
+    /// # Errors
+    /// When the instances alone do not fit.
+    pub fn new(budget: u64, instances: u64) -> Result<Self, NoRoom> {
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(budget));
+        let reservation = MemoryConsumer::new("plugin instances").register(&pool);
+        let asked = usize::try_from(instances).unwrap_or(usize::MAX);
+        reservation.try_grow(asked).map_err(|_| NoRoom { asked, budget, reserved: 0 })?;
+        Ok(Self { pool, budget, _instances: Arc::new(reservation) })
+    }
+
+    /// The pool that operators reserve from.
+    pub fn pool(&self) -> Arc<dyn MemoryPool> {
+        self.pool.clone()
+    }
+
+    /// Room for `consumer`, none of it taken yet.
+    pub fn room(&self, consumer: &str) -> Room {
+        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), budget: self.clone() }
+    }
+}
+
+/// What one consumer has taken. Given back when dropped.
+pub struct Room {
+    reservation: MemoryReservation,
+    budget: MemoryBudget,
+}
+
+impl Room {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        self.reservation.try_grow(bytes).map_err(|_| NoRoom {
+            asked: bytes,
+            budget: self.budget.budget,
+            reserved: self.budget.pool.reserved(),
+        })
+    }
+
+    /// Gives `bytes` back, at most what was taken.
+    pub fn give_back(&self, bytes: usize) {
+        self.reservation.shrink(bytes.min(self.reservation.size()));
+    }
+
+    /// What is taken, in bytes.
+    pub fn taken(&self) -> usize {
+        self.reservation.size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_is_not_there_for_others() {
+        let budget = MemoryBudget::new(1000, 400).unwrap();
+        let room = budget.room("blocks");
+        assert_eq!(
+            room.take(601).unwrap_err().to_string(),
+            "601 bytes do not fit into engine.memory = 1000 bytes, of which 400 are taken"
+        );
+        room.take(600).unwrap();
+        room.give_back(100);
+        assert_eq!(room.taken(), 500);
+        drop(room);
+        budget.room("others").take(600).unwrap();
+        assert!(MemoryBudget::new(1000, 1001).is_err());
+    }
+}

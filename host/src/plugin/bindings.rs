@@ -1,0 +1,7 @@
+//! What `wit/` becomes in Rust. Nothing else belongs here.
+
+wasmtime::component::bindgen!({
+    path: "../wit",
+    world: "plugin",
+    imports: { default: trappable },
+});

@@ -1,0 +1,64 @@
+//! Asks a plugin for its graph.
+
+use super::bindings::exports::millstream::plugin::program;
+use super::bindings::millstream::plugin::types;
+use super::failure::Failure;
+use super::instance::{Instance, TaskState};
+use super::load::Plugin;
+use crate::data::schema::Field;
+use crate::graph::{DescribedNode, ParameterValue};
+use crate::time::Time;
+
+impl Plugin {
+    /// Calls `describe` with the job's arguments, within the limits of a task.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses.
+    pub fn describe(&self, arguments: &[(String, String)]) -> Result<Vec<DescribedNode>, Failure> {
+        let mut instance = Instance::new(self, TaskState::for_describe(&self.runtime))?;
+        let described = instance.call(|bindings, store| {
+            bindings.millstream_plugin_program().call_describe(store, arguments)
+        })?;
+        match described {
+            Ok(graph) => Ok(graph.nodes.into_iter().map(node).collect()),
+            Err(program::DescribeError::Argument((name, why))) => {
+                Err(Failure::Refused(format!("argument `{name}`: {why}")))
+            }
+            Err(program::DescribeError::Invalid(why)) => Err(Failure::Refused(why)),
+        }
+    }
+}
+
+impl TaskState {
+    fn for_describe(runtime: &super::Runtime) -> Self {
+        Self::new(runtime, Time::default(), 0, 0, None)
+    }
+}
+
+fn node(node: program::Node) -> DescribedNode {
+    let value = |value| match value {
+        program::ParameterValue::Integer(n) => ParameterValue::Integer(n),
+        program::ParameterValue::Text(text) => ParameterValue::Text(text),
+        program::ParameterValue::Flag(flag) => ParameterValue::Flag(flag),
+        program::ParameterValue::Duration(ms) => ParameterValue::DurationMs(ms),
+    };
+    DescribedNode {
+        kind: node.kind,
+        name: node.name,
+        parents: node.parents,
+        parameters: node.parameters.into_iter().map(|parameter| (parameter.name, value(parameter.value))).collect(),
+        rows: fields(node.rows),
+        exchanged: node.exchanged.map(fields),
+    }
+}
+
+fn fields(schema: Vec<types::Field>) -> Vec<Field> {
+    let field = |field: types::Field| Field {
+        name: field.name,
+        kind: field.kind,
+        nullable: field.nullable,
+        children: field.children,
+        metadata: field.metadata,
+    };
+    schema.into_iter().map(field).collect()
+}

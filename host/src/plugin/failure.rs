@@ -1,0 +1,58 @@
+//! Why plugin code failed, and where in the data.
+
+use crate::ids::NodeId;
+use crate::time::Duration;
+
+/// How far a traced run had come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The operator that was about to see the record.
+    pub operator: NodeId,
+    /// The record of the task's input, from 0.
+    pub record: u64,
+}
+
+/// Why a call of plugin code failed. Says nothing about which task it was: the caller knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The plugin's own code gave up, with its message.
+    #[error("{0}")]
+    Panicked(String),
+    /// A trap that is not one of the others.
+    #[error("it trapped: {0}")]
+    Trapped(String),
+    /// It computed for too long.
+    #[error("it ran longer than limits.task_time = {}", seconds(.0))]
+    TimedOut(Duration),
+    /// It asked for more memory than it may have.
+    #[error("it asked for {asked} bytes of memory, and limits.memory = {limit} bytes")]
+    OutOfMemory {
+        /// What it asked for.
+        asked: u64,
+        /// What it may have.
+        limit: u64,
+    },
+    /// It used up its stack.
+    #[error("it used up its stack: recursion without end?")]
+    StackOverflow,
+    /// It emitted too much.
+    #[error("it emitted more than limits.result_size = {0} bytes")]
+    ResultTooLarge(u64),
+    /// What it emitted or described is not valid.
+    #[error("it returned broken data: {0}")]
+    BrokenData(String),
+    /// It refused, by the interface's own errors.
+    #[error("{0}")]
+    Refused(String),
+    /// The run is being stopped.
+    #[error("it was stopped")]
+    Cancelled,
+}
+
+fn seconds(duration: &Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{}ms", duration.as_millis())
+    }
+}

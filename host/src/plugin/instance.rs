@@ -1,0 +1,352 @@
+//! One instance of a plugin, for one task, inside its limits.
+//!
+//! Owns the life of an instance: made from the pool, opened, fed, finished, thrown away; never used again after a
+//! failure. Owns what the plugin may call back: rows, log, trace.
+
+use super::bindings::exports::millstream::plugin::tasks;
+use super::bindings::millstream::plugin::{runtime as interface, types};
+use super::bindings::{self};
+use super::failure::{Failure, Place};
+use super::limits::{MemoryLimiter, Stopwatch};
+use super::load::Plugin;
+use super::runtime::{Cancel, Runtime};
+use crate::data::chunk;
+use crate::data::schema::RecordType;
+use crate::ids::NodeId;
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use std::sync::Arc;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+/// The most log lines of one task that are passed on, and the most bytes of each.
+const LOG_LINES_MAX: u32 = 1000;
+const LOG_BYTES_MAX: usize = 8 * 1024;
+
+/// What a task asks of the plugin, without the data. It can be rebuilt from the stage graph anywhere.
+#[derive(Clone, Debug)]
+pub struct TaskProgram {
+    /// The batch.
+    pub batch: Time,
+    /// The partition, from 0.
+    pub partition: u32,
+    /// The job's arguments.
+    pub arguments: Arc<[(String, String)]>,
+    /// Seeds random numbers in the task: follows from job and operator, never from the attempt.
+    pub seed: u64,
+    /// The node whose rows come in, or are exchanged.
+    pub input: NodeId,
+    /// The type of the rows that come in.
+    pub input_type: RecordType,
+    /// What to do: node and role.
+    pub steps: Arc<[(NodeId, &'static str)]>,
+    /// The type of the rows that go out.
+    pub output_type: RecordType,
+    /// Whether to report each record first.
+    pub traced: bool,
+}
+
+/// The host's side of an instance.
+pub(super) struct TaskState {
+    limiter: MemoryLimiter,
+    stopwatch: Stopwatch,
+    cancel: Cancel,
+    task_time: crate::time::Duration,
+    result_bytes: u64,
+    batch: Time,
+    random: u64,
+    result_left: u64,
+    output_type: Option<RecordType>,
+    emitted: Vec<RecordBatch>,
+    panic: Option<String>,
+    failure: Option<Failure>,
+    place: Option<Place>,
+    log_lines: u32,
+    partition: u32,
+}
+
+impl TaskState {
+    pub(super) fn new(
+        runtime: &Runtime,
+        batch: Time,
+        partition: u32,
+        seed: u64,
+        output_type: Option<RecordType>,
+    ) -> Self {
+        Self {
+            limiter: MemoryLimiter::new(&runtime.limits),
+            stopwatch: Stopwatch::new(&runtime.limits),
+            cancel: runtime.cancel.clone(),
+            task_time: runtime.limits.task_time,
+            result_bytes: runtime.limits.result_bytes,
+            batch,
+            random: seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition),
+            result_left: runtime.limits.result_bytes,
+            output_type,
+            emitted: Vec::new(),
+            panic: None,
+            failure: None,
+            place: None,
+            log_lines: 0,
+            partition,
+        }
+    }
+
+    pub(super) fn batch_ms(&self) -> u64 {
+        self.batch.as_ms()
+    }
+
+    /// The next of a sequence of numbers that follows from the seed: splitmix64, by Sebastiano Vigna (public domain).
+    pub(super) fn random_u64(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        const BYTES_MAX: u64 = 64 * 1024;
+        wasmtime::ensure!(count <= BYTES_MAX, "asked for {count} random bytes at once, more than {BYTES_MAX}");
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < count {
+            bytes.extend_from_slice(&self.random_u64().to_le_bytes());
+        }
+        bytes.truncate(usize::try_from(count).unwrap_or(0));
+        Ok(bytes)
+    }
+
+    pub(super) fn standard_output(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().for_each(|line| self.log_line(tracing::Level::INFO, line));
+    }
+
+    fn log_line(&mut self, level: tracing::Level, line: &str) {
+        self.log_lines = self.log_lines.saturating_add(1);
+        let (batch, partition) = (self.batch.as_ms(), self.partition);
+        if self.log_lines == LOG_LINES_MAX {
+            tracing::warn!(target: "plugin", batch, partition, "further log lines of this task are dropped");
+        }
+        if self.log_lines >= LOG_LINES_MAX {
+            return;
+        }
+        let line: String = line.chars().take(LOG_BYTES_MAX).collect();
+        let line = crate::data::text::escape_control(&line).into_owned();
+        match level {
+            tracing::Level::ERROR => tracing::error!(target: "plugin", batch, partition, "{line}"),
+            tracing::Level::WARN => tracing::warn!(target: "plugin", batch, partition, "{line}"),
+            tracing::Level::DEBUG => tracing::debug!(target: "plugin", batch, partition, "{line}"),
+            _ => tracing::info!(target: "plugin", batch, partition, "{line}"),
+        }
+    }
+
+    /// Fails the running call with a reason of our own.
+    fn fail(&mut self, failure: Failure) -> wasmtime::Error {
+        let error = wasmtime::Error::msg(failure.to_string());
+        self.failure = Some(failure);
+        error
+    }
+}
+
+impl interface::Host for TaskState {
+    fn log(&mut self, level: interface::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            interface::Level::Error => tracing::Level::ERROR,
+            interface::Level::Warn => tracing::Level::WARN,
+            interface::Level::Info => tracing::Level::INFO,
+            interface::Level::Debug => tracing::Level::DEBUG,
+        };
+        self.log_line(level, &message);
+        Ok(())
+    }
+
+    fn emit(&mut self, rows: types::Chunk) -> wasmtime::Result<()> {
+        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8;
+        match self.result_left.checked_sub(bytes) {
+            Some(left) => self.result_left = left,
+            None => return Err(self.fail(Failure::ResultTooLarge(self.result_bytes))),
+        }
+        let Some(ty) = &self.output_type else {
+            return Err(self.fail(Failure::BrokenData("rows outside of a task".to_owned())));
+        };
+        let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
+        match chunk::decode(ty, rows.rows, &extents, rows.data) {
+            Ok(batch) => self.emitted.push(batch),
+            Err(error) => return Err(self.fail(Failure::BrokenData(error.to_string()))),
+        }
+        Ok(())
+    }
+
+    fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {
+        self.place = Some(Place { operator: NodeId(operator), record });
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic = Some(message.chars().take(LOG_BYTES_MAX).collect());
+        Ok(())
+    }
+}
+
+impl types::Host for TaskState {}
+
+/// An instance and its store.
+pub(super) struct Instance {
+    store: Store<TaskState>,
+    bindings: bindings::Plugin,
+    limits: super::Limits,
+}
+
+impl Instance {
+    pub(super) fn new(plugin: &Plugin, state: TaskState) -> Result<Self, Failure> {
+        let limits = plugin.runtime.limits.clone();
+        let mut store = Store::new(&plugin.runtime.engine, state);
+        store.limiter(|state| &mut state.limiter);
+        // What one call may hand over at once. The sum is counted in `emit`.
+        store.set_hostcall_fuel(usize::try_from(limits.result_bytes).unwrap_or(usize::MAX).saturating_add(64 * 1024));
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if state.cancel.is_cancelled() {
+                return Err(state.fail(Failure::Cancelled));
+            }
+            if state.stopwatch.is_over() {
+                let limit = state.task_time;
+                return Err(state.fail(Failure::TimedOut(limit)));
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        store.data_mut().stopwatch.start();
+        let bindings = plugin.pre.instantiate(&mut store);
+        store.data_mut().stopwatch.stop();
+        match bindings {
+            Ok(bindings) => Ok(Self { store, bindings, limits }),
+            Err(error) => Err(classify(store.data_mut(), &limits, &error)),
+        }
+    }
+
+    /// Calls into the plugin, within the limits.
+    pub(super) fn call<T>(
+        &mut self,
+        f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        self.store.data_mut().stopwatch.start();
+        // An epoch may have passed since the last call.
+        self.store.set_epoch_deadline(1);
+        let result = f(&self.bindings, &mut self.store);
+        let state = self.store.data_mut();
+        state.stopwatch.stop();
+        result.map_err(|error| classify(state, &self.limits, &error))
+    }
+}
+
+/// Tells the reason of a failed call from what the host saw of it.
+fn classify(state: &mut TaskState, limits: &super::Limits, error: &wasmtime::Error) -> Failure {
+    let trap = error.downcast_ref::<Trap>();
+    if let Some(asked) = state.limiter.refused {
+        return Failure::OutOfMemory { asked: asked as u64, limit: limits.memory_bytes };
+    }
+    match (state.failure.take(), state.panic.take(), trap) {
+        (Some(failure), _, _) => failure,
+        (None, Some(message), _) => Failure::Panicked(message),
+        (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
+        (None, None, _) => {
+            // The root cause says what happened; what stands around it is a backtrace.
+            Failure::Trapped(error.root_cause().to_string())
+        }
+    }
+}
+
+/// A task inside the plugin: opened, then fed, then finished.
+pub struct TaskInstance {
+    instance: Instance,
+    input_type: RecordType,
+    extents: Vec<(u32, u32)>,
+    data: Vec<u8>,
+}
+
+impl TaskInstance {
+    /// Makes an instance and opens the task in it.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses.
+    pub fn open(plugin: &Plugin, program: &TaskProgram) -> Result<Self, (Failure, Option<Place>)> {
+        let state = TaskState::new(
+            &plugin.runtime,
+            program.batch,
+            program.partition,
+            program.seed,
+            Some(program.output_type.clone()),
+        );
+        let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
+        let mut task =
+            Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
+        let request = tasks::Task {
+            batch: program.batch.as_ms(),
+            partition: program.partition,
+            arguments: program.arguments.to_vec(),
+            input: program.input.0,
+            steps: program
+                .steps
+                .iter()
+                .map(|(node, role)| tasks::Step { node: node.0, role: (*role).to_owned() })
+                .collect(),
+            traced: program.traced,
+            replay: None,
+        };
+        task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
+        Ok(task)
+    }
+
+    /// Feeds rows and returns what the plugin emitted meanwhile.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses; then also how far a traced run had come.
+    pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        let (mut extents, mut data) = (std::mem::take(&mut self.extents), std::mem::take(&mut self.data));
+        chunk::encode(batch, &self.input_type, &mut extents, &mut data)
+            .map_err(|error| (Failure::BrokenData(format!("input: {error}")), None))?;
+        let rows = types::Chunk {
+            rows: u32::try_from(batch.num_rows()).unwrap_or(u32::MAX),
+            extents: extents.iter().map(|&(offset, length)| types::Extent { offset, length }).collect(),
+            data,
+        };
+        let result = self.run(|bindings, store| bindings.millstream_plugin_tasks().call_push(store, input, &rows));
+        (self.extents, self.data) = (extents, rows.data);
+        result
+    }
+
+    /// Ends the input and returns the last rows.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses; then also how far a traced run had come.
+    pub fn finish(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        self.run(|bindings, store| bindings.millstream_plugin_tasks().call_finish(store))
+    }
+
+    /// The most linear memory the instance had, in bytes.
+    pub fn peak_memory_bytes(&self) -> usize {
+        self.instance.store.data().limiter.peak
+    }
+
+    fn run(
+        &mut self,
+        f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<Result<(), tasks::TaskError>>,
+    ) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        let result = self.instance.call(f);
+        let state = self.instance.store.data_mut();
+        match result {
+            Ok(Ok(())) => Ok(std::mem::take(&mut state.emitted)),
+            Ok(Err(refused)) => Err((Failure::Refused(refusal(refused)), state.place)),
+            Err(failure) => Err((failure, state.place)),
+        }
+    }
+}
+
+fn refusal(error: tasks::TaskError) -> String {
+    match error {
+        tasks::TaskError::Unsupported(what) => format!("the plugin does not support {what}"),
+        tasks::TaskError::Chunk(why) => format!("the plugin cannot read its input: {why}"),
+        tasks::TaskError::NotDeterministic(why) => format!("driver function is not deterministic: {why}"),
+        tasks::TaskError::Failed(why) => why,
+    }
+}

@@ -1,0 +1,19 @@
+//! The plugin: a component that is loaded, checked, asked for its graph, and run task by task inside limits.
+//!
+//! Owns everything that touches WebAssembly; no other module names wasmtime. Nothing a plugin says or returns is trusted.
+//! Callers may rely on this: whatever plugin code does, a call ends with a value or a [`Failure`], within the limits.
+
+mod bindings;
+mod describe;
+mod failure;
+mod instance;
+mod limits;
+mod load;
+mod runtime;
+mod wasi;
+
+pub use failure::{Failure, Place};
+pub use instance::{TaskInstance, TaskProgram};
+pub use limits::Limits;
+pub use load::{LoadError, Plugin};
+pub use runtime::{Cancel, Runtime};

@@ -1,0 +1,105 @@
+//! The batch clock: makes a batch at each multiple of the interval, and the last one when the job stops.
+//!
+//! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back.
+
+use super::job_scheduler::JobSet;
+use crate::env::Env;
+use crate::time::{Duration, Time};
+use crate::tracker::TrackerHandle;
+use tokio::sync::{mpsc, watch};
+
+/// How a run is asked to stop. Later requests are stronger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopRequest {
+    /// It is not.
+    #[default]
+    None,
+    /// After everything that was received is processed.
+    Graceful,
+    /// At once.
+    Now,
+}
+
+/// When to make batches.
+#[derive(Clone, Debug)]
+pub struct GeneratorSettings {
+    /// The batch interval.
+    pub interval: Duration,
+    /// Stop gracefully after this many batches.
+    pub stop_after: Option<u64>,
+    /// Stop gracefully when nothing more can come.
+    pub stop_when_idle: bool,
+}
+
+/// The actor.
+pub struct JobGenerator {
+    env: Env,
+    settings: GeneratorSettings,
+    tracker: TrackerHandle,
+    batches: mpsc::Sender<JobSet>,
+    stop: watch::Receiver<StopRequest>,
+}
+
+impl JobGenerator {
+    /// An actor that sends each batch to `batches` until `stop` says otherwise.
+    pub fn new(
+        env: Env,
+        settings: GeneratorSettings,
+        tracker: TrackerHandle,
+        batches: mpsc::Sender<JobSet>,
+        stop: watch::Receiver<StopRequest>,
+    ) -> Self {
+        Self { env, settings, tracker, batches, stop }
+    }
+
+    /// Makes batches until the job stops. When it returns, the last batch was sent.
+    pub async fn run(mut self) {
+        let interval = self.settings.interval;
+        let mut next = self.env.clock.now().next_multiple(interval);
+        let mut made = 0u64;
+        loop {
+            let limit_reached = self.settings.stop_after.is_some_and(|limit| made >= limit);
+            let stop = if limit_reached { StopRequest::Graceful } else { self.wait_until(next).await };
+            match stop {
+                StopRequest::Now => return,
+                StopRequest::Graceful => {
+                    // Receivers store and report what they hold; then the last batch takes it.
+                    if self.tracker.stop_receivers().await {
+                        self.env.clock.sleep_until(next).await;
+                        self.make(next).await;
+                    }
+                    return;
+                }
+                StopRequest::None => {}
+            }
+            if !self.make(next).await {
+                return;
+            }
+            made += 1;
+            next = next + interval;
+            if self.settings.stop_when_idle && self.tracker.is_idle().await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for a batch time, or for a request to stop.
+    async fn wait_until(&mut self, time: Time) -> StopRequest {
+        let stop = &mut self.stop;
+        tokio::select! {
+            biased;
+            changed = stop.wait_for(|stop| *stop != StopRequest::None) => match changed {
+                Ok(request) => *request,
+                Err(_) => StopRequest::Now,
+            },
+            () = self.env.clock.sleep_until(time) => StopRequest::None,
+        }
+    }
+
+    /// Gives a batch its data and queues it. False if nobody takes batches any more.
+    async fn make(&self, batch: Time) -> bool {
+        let allocation = self.tracker.allocate(batch).await;
+        let submitted = self.env.clock.monotonic();
+        self.batches.send(JobSet { batch, allocation, submitted }).await.is_ok()
+    }
+}

@@ -1,0 +1,9 @@
+//! Which blocks belong to which batch.
+//!
+//! Owns the record of blocks that were stored, given to a batch, and done with. A block is given to exactly one batch.
+
+mod received_block_tracker;
+mod receiver_tracker;
+
+pub use received_block_tracker::{Allocation, ReceivedBlockTracker};
+pub use receiver_tracker::{ReceiverTracker, TrackerHandle};

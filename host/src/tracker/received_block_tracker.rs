@@ -1,0 +1,105 @@
+//! The record itself: pure, event-sourced, so that a log of the same events will rebuild it.
+
+use crate::ids::BlockId;
+use crate::receiver::StoredBlock;
+use crate::time::Time;
+use std::collections::BTreeMap;
+
+/// The blocks of a batch, by source, each source's in the order in which they were stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// The blocks.
+    pub blocks: BTreeMap<String, Vec<StoredBlock>>,
+}
+
+impl Allocation {
+    /// The names of all blocks.
+    pub fn block_ids(&self) -> Vec<BlockId> {
+        self.blocks.values().flatten().map(|block| block.id.clone()).collect()
+    }
+
+    /// Records by source.
+    pub fn records(&self) -> BTreeMap<String, u64> {
+        let sum = |blocks: &Vec<StoredBlock>| blocks.iter().map(|block| block.rows).sum();
+        self.blocks.iter().map(|(source, blocks)| (source.clone(), sum(blocks))).collect()
+    }
+}
+
+/// Blocks that were stored and not given to a batch yet, and the batches that are not done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReceivedBlockTracker {
+    unallocated: Allocation,
+    allocated: BTreeMap<Time, Allocation>,
+    last_batch: Option<Time>,
+}
+
+impl ReceivedBlockTracker {
+    /// A block was stored.
+    pub fn block_added(&mut self, block: StoredBlock) {
+        self.unallocated.blocks.entry(block.id.source.clone()).or_default().push(block);
+    }
+
+    /// Gives all blocks that are not given yet to `batch`. A batch that is not after the last one keeps what it has:
+    /// running it again must read the same.
+    pub fn allocate(&mut self, batch: Time) -> Allocation {
+        if self.last_batch.is_none_or(|last| batch > last) {
+            self.last_batch = Some(batch);
+            self.allocated.insert(batch, std::mem::take(&mut self.unallocated));
+        }
+        self.allocated.get(&batch).cloned().unwrap_or_default()
+    }
+
+    /// A batch is done with: the blocks it had, which nothing needs any more.
+    pub fn batch_done(&mut self, batch: Time) -> Vec<BlockId> {
+        self.allocated.remove(&batch).map(|allocation| allocation.block_ids()).unwrap_or_default()
+    }
+
+    /// Whether a stored block waits for a batch.
+    pub fn has_unallocated(&self) -> bool {
+        !self.unallocated.blocks.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(source: u8, sequence: u64) -> StoredBlock {
+        StoredBlock { id: BlockId { source: source.to_string(), sequence }, rows: 1 }
+    }
+
+    proptest! {
+        /// Whatever the order of events: each block is given to one batch, in order, and released once.
+        #[test]
+        fn each_block_is_given_once(events in prop::collection::vec(prop::option::of(0u8..3), 0..100)) {
+            let mut tracker = ReceivedBlockTracker::default();
+            let (mut added, mut given, mut released) = (Vec::new(), Vec::new(), Vec::new());
+            let mut batches = 0;
+            for event in events {
+                match event {
+                    Some(source) => {
+                        let block = block(source, added.len() as u64);
+                        added.push(block.id.clone());
+                        tracker.block_added(block);
+                    }
+                    None => {
+                        batches += 1;
+                        let first = tracker.allocate(Time::from_ms(batches));
+                        prop_assert_eq!(&tracker.allocate(Time::from_ms(batches)), &first);
+                        given.extend(first.block_ids());
+                        prop_assert!(!tracker.has_unallocated());
+                    }
+                }
+            }
+            batches += 1;
+            given.extend(tracker.allocate(Time::from_ms(batches)).block_ids());
+            for batch in 1..=batches {
+                released.extend(tracker.batch_done(Time::from_ms(batch)));
+            }
+            prop_assert_eq!(&given, &released);
+            given.sort_by_key(|id| id.sequence);
+            prop_assert_eq!(given, added);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the job generator.
+
+use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
+use crate::block::BlockStore;
+use crate::env::Env;
+use crate::input::QueueInput;
+use crate::receiver::{ReceiverHandle, StoredBlock};
+use crate::time::Time;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the tracker can be asked.
+enum Request {
+    /// Give the batch its blocks.
+    Allocate(Time, oneshot::Sender<Allocation>),
+    /// The batch is done with.
+    BatchDone(Time),
+    /// Stop all receivers, then say whether a block waits for a batch.
+    StopReceivers(oneshot::Sender<bool>),
+    /// Say whether any input may still bring data of its own accord.
+    IsIdle(oneshot::Sender<bool>),
+}
+
+/// Asks the tracker. Clones ask the same one.
+#[derive(Clone)]
+pub struct TrackerHandle {
+    requests: mpsc::Sender<Request>,
+}
+
+impl TrackerHandle {
+    /// The blocks of a batch, which are its from now on.
+    pub async fn allocate(&self, batch: Time) -> Allocation {
+        self.ask(|reply| Request::Allocate(batch, reply)).await.unwrap_or_default()
+    }
+
+    /// Lets go of the blocks of a batch.
+    pub async fn batch_done(&self, batch: Time) {
+        // A tracker that is gone holds no blocks.
+        let _ = self.requests.send(Request::BatchDone(batch)).await;
+    }
+
+    /// Stops all receivers. True if there is data that no batch has.
+    pub async fn stop_receivers(&self) -> bool {
+        self.ask(Request::StopReceivers).await.unwrap_or(false)
+    }
+
+    /// True if nothing more can come: all queues are used up and there is no receiver.
+    pub async fn is_idle(&self) -> bool {
+        self.ask(Request::IsIdle).await.unwrap_or(true)
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}
+
+/// The actor.
+pub struct ReceiverTracker {
+    store: BlockStore,
+    queues: Vec<QueueInput>,
+    receivers: Vec<ReceiverHandle>,
+    stored: mpsc::Receiver<StoredBlock>,
+    blocks: ReceivedBlockTracker,
+}
+
+impl ReceiverTracker {
+    /// Starts the actor. `stored` is where `receivers` report their blocks.
+    pub fn start(
+        env: &Env,
+        store: BlockStore,
+        queues: Vec<QueueInput>,
+        receivers: Vec<ReceiverHandle>,
+        stored: mpsc::Receiver<StoredBlock>,
+    ) -> TrackerHandle {
+        // The job generator and the scheduler ask one thing at a time.
+        let (requests, inbox) = mpsc::channel(16);
+        let tracker = Self { store, queues, receivers, stored, blocks: ReceivedBlockTracker::default() };
+        env.control.spawn("tracker", Box::pin(tracker.run(inbox)));
+        TrackerHandle { requests }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        loop {
+            tokio::select! {
+                biased;
+                // A block that was stored before a question was asked counts for its answer.
+                Some(block) = self.stored.recv() => self.blocks.block_added(block),
+                request = inbox.recv() => match request {
+                    Some(request) => self.answer(request).await,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        // An answer that nobody waits for any more is not an error.
+        match request {
+            Request::Allocate(batch, reply) => {
+                for queue in &mut self.queues {
+                    for block in queue.next_batch() {
+                        self.blocks.block_added(StoredBlock { id: block.id.clone(), rows: block.row_count() });
+                        self.store.put_at_once(block);
+                    }
+                }
+                let _ = reply.send(self.blocks.allocate(batch));
+            }
+            Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
+            Request::StopReceivers(reply) => {
+                let stopping = futures::future::join_all(self.receivers.drain(..).map(ReceiverHandle::stop));
+                tokio::pin!(stopping);
+                loop {
+                    tokio::select! {
+                        biased;
+                        Some(block) = self.stored.recv() => self.blocks.block_added(block),
+                        _ = &mut stopping => break,
+                    }
+                }
+                while let Ok(block) = self.stored.try_recv() {
+                    self.blocks.block_added(block);
+                }
+                let _ = reply.send(self.blocks.has_unallocated());
+            }
+            Request::IsIdle(reply) => {
+                let idle = self.receivers.is_empty() && self.queues.iter().all(QueueInput::is_used_up);
+                let _ = reply.send(idle && !self.blocks.has_unallocated());
+            }
+        }
+    }
+}

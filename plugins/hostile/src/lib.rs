@@ -1,0 +1,107 @@
+//! A plugin that misbehaves on request: the job's argument `does` says what it does, and a line `boom` makes it do so.
+//!
+//! It uses the raw bindings where the SDK would not let it be wrong.
+
+use millstream::bindings::millstream::plugin::{runtime, types};
+use millstream::{Level, StreamingContext, Text};
+
+/// Emits text rows with these buffers behind the SDK's back.
+fn emit(rows: u32, buffers: &[&[u8]]) {
+    let mut data = Vec::new();
+    let mut extents = Vec::new();
+    for buffer in buffers {
+        extents.push(types::Extent { offset: data.len() as u32, length: buffer.len() as u32 });
+        data.extend_from_slice(buffer);
+        data.resize(data.len().next_multiple_of(8), 0);
+    }
+    runtime::emit(&types::Chunk { rows, extents, data });
+}
+
+/// Little-endian offsets.
+fn offsets(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn recurse(depth: u64) -> u64 {
+    if std::hint::black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + depth }
+}
+
+fn misbehave(how: &str) {
+    match how {
+        "panic" => panic!("the plugin does not like this line"),
+        "loop" => loop {
+            std::hint::black_box(());
+        },
+        "allocate" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(std::hint::black_box(vec![1u8; 1 << 20]));
+            }
+        }
+        "recurse" => {
+            std::hint::black_box(recurse(0));
+        }
+        "exit" => std::process::exit(0),
+        "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "offsets-descend" => emit(2, &[&[], &offsets(&[0, 4, 2]), b"abcd"]),
+        "offsets-beyond" => emit(1, &[&[], &offsets(&[0, 1000]), b"abcd"]),
+        "offsets-negative" => emit(1, &[&[], &offsets(&[-4, 4]), b"abcd"]),
+        "not-utf8" => emit(1, &[&[], &offsets(&[0, 4]), b"ab\xff\xfe"]),
+        "cut-character" => emit(2, &[&[], &offsets(&[0, 1, 2]), "é".as_bytes()]),
+        "buffers-missing" => emit(1, &[&[]]),
+        "buffer-outside" => runtime::emit(&types::Chunk {
+            rows: 1,
+            extents: vec![types::Extent { offset: u32::MAX, length: u32::MAX }; 3],
+            data: Vec::new(),
+        }),
+        "rows-missing" => emit(u32::MAX, &[&[], &offsets(&[0, 4]), b"abcd"]),
+        "flood" => loop {
+            emit(1, &[&[], &offsets(&[0, 1 << 20]), &vec![b'x'; 1 << 20]]);
+        },
+        "log-flood" => (0..100_000).for_each(|line| millstream::log(Level::Info, &format!("line {line}"))),
+        "behave" => {}
+        other => panic!("unknown behaviour {other}"),
+    }
+}
+
+fn build(ctx: &StreamingContext) {
+    let how = ctx.arg("does").unwrap_or("behave").to_owned();
+    match how.as_str() {
+        "describe-panic" => panic!("no graph today"),
+        "describe-loop" => misbehave("loop"),
+        "describe-allocate" => misbehave("allocate"),
+        "describe-emit" => misbehave("not-utf8"),
+        "no-output" => {
+            ctx.text_stream("lines");
+            return;
+        }
+        "partitions" => {
+            let _ = ctx.text_stream("lines").partitions(3);
+        }
+        "random" => {
+            // What a program finds around it: none of it may differ between two runs.
+            ctx.text_stream("lines")
+                .map(|line| {
+                    let map: std::collections::HashMap<u32, u32> = (0..5).map(|n| (n, n)).collect();
+                    let order: Vec<u32> = map.into_keys().collect();
+                    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+                    let vars = std::env::vars().count();
+                    let files = std::fs::read_dir("/").is_ok();
+                    Text::from(format!("{line} {order:?} {now:?} {vars} {files}"))
+                })
+                .print();
+            return;
+        }
+        _ => {}
+    }
+    ctx.text_stream("lines")
+        .map(move |line| {
+            if line == "boom" {
+                misbehave(&how);
+            }
+            line
+        })
+        .name("fragile")
+        .print();
+}
+millstream::plugin!(build);

@@ -1,0 +1,251 @@
+//! [`Chain`]: the operators between two shuffles, fused into one loop by the compiler.
+//!
+//! Owns the two forms an operator takes. In the fused form the whole chain is one type, and no call is indirect. In the
+//! dynamic form each operator is a boxed function, so that a stage may begin or end at any node, and a traced run can
+//! report each record before each operator. Never emits rows: see `task.rs`.
+
+use crate::record::{Column, Record};
+use crate::runtime;
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+/// A node of the graph, by its position.
+pub(crate) type NodeId = u32;
+
+thread_local! {
+    /// In a traced run: which input record of the task is on its way.
+    static RECORD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Begins to count records anew, for a new task.
+pub(crate) fn restart_trace() {
+    RECORD.set(0);
+}
+
+/// In a traced run: the next record of the task's input begins.
+pub(crate) fn next_record() {
+    RECORD.set(RECORD.get() + 1);
+}
+
+/// Reports that `operator` is about to see the current record.
+pub(crate) fn trace(operator: NodeId) {
+    runtime::at(operator, RECORD.get());
+}
+
+/// Decoded rows of one node.
+pub struct Rows {
+    pub(crate) node: NodeId,
+    pub(crate) column: Box<dyn Any>,
+    pub(crate) rows: usize,
+}
+
+/// A typed pipeline from the rows of some nodes to a stream of values. Users meet it only as the second parameter of
+/// [`DStream`](crate::DStream).
+pub trait Chain: Clone + 'static {
+    /// What comes out.
+    type Out: Record;
+
+    /// Sends each row through the chain into `sink`, if the rows are of a node that the chain begins at.
+    fn run<S: FnMut(Self::Out)>(&self, rows: &Rows, sink: &mut S);
+
+    /// The operators that rows of the node `leaf` pass, or nothing if the chain does not begin there.
+    fn path(&self, leaf: u32) -> Option<Vec<u32>>;
+}
+
+/// The beginning of a chain: rows of a source, of a shuffle, or of a data set.
+pub struct Cut<T> {
+    pub(crate) node: NodeId,
+    pub(crate) kind: PhantomData<T>,
+}
+
+impl<T> Clone for Cut<T> {
+    fn clone(&self) -> Self {
+        Self { node: self.node, kind: PhantomData }
+    }
+}
+
+impl<T: Record> Chain for Cut<T> {
+    type Out = T;
+
+    #[inline]
+    fn run<S: FnMut(T)>(&self, rows: &Rows, sink: &mut S) {
+        if rows.node != self.node {
+            return;
+        }
+        if let Some(column) = rows.column.downcast_ref::<T::Column>() {
+            for row in 0..rows.rows {
+                sink(column.get(row));
+            }
+        }
+    }
+
+    fn path(&self, leaf: u32) -> Option<Vec<u32>> {
+        (leaf == self.node).then(Vec::new)
+    }
+}
+
+/// What an operator does with one value.
+pub trait Apply: 'static {
+    /// What it takes.
+    type In: Record;
+    /// What it gives.
+    type Out: Record;
+    /// Sends what it gives for `value` into `sink`.
+    fn apply<S: FnMut(Self::Out)>(&self, value: Self::In, sink: &mut S);
+}
+
+/// A chain with one more operator.
+pub struct Then<P, A> {
+    pub(crate) node: NodeId,
+    pub(crate) parent: P,
+    pub(crate) apply: Rc<A>,
+}
+
+impl<P: Clone, A> Clone for Then<P, A> {
+    fn clone(&self) -> Self {
+        Self { node: self.node, parent: self.parent.clone(), apply: Rc::clone(&self.apply) }
+    }
+}
+
+impl<P: Chain, A: Apply<In = P::Out>> Chain for Then<P, A> {
+    type Out = A::Out;
+
+    #[inline]
+    fn run<S: FnMut(A::Out)>(&self, rows: &Rows, sink: &mut S) {
+        self.parent.run(rows, &mut |value| self.apply.apply(value, sink));
+    }
+
+    fn path(&self, leaf: u32) -> Option<Vec<u32>> {
+        let mut path = self.parent.path(leaf)?;
+        path.push(self.node);
+        Some(path)
+    }
+}
+
+/// A chain of unknown operators: a [`Driver`] as a [`Chain`]. Costs an indirect call a value.
+pub struct Erased<T>(pub(crate) Driver<T>);
+
+impl<T> Clone for Erased<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: Record> Chain for Erased<T> {
+    type Out = T;
+
+    fn run<S: FnMut(T)>(&self, rows: &Rows, sink: &mut S) {
+        (self.0)(rows, sink);
+    }
+
+    fn path(&self, _: u32) -> Option<Vec<u32>> {
+        None
+    }
+}
+
+/// Sends each row into a sink: the dynamic form of a chain.
+pub(crate) type Driver<T> = Rc<dyn Fn(&Rows, &mut dyn FnMut(T))>;
+
+/// A [`Driver`] of a type that only the operator knows.
+pub(crate) type AnyDriver = Box<dyn Any>;
+
+/// The dynamic form of an operator: puts itself behind a driver of its input. Nothing if the driver is of another type.
+pub(crate) type Step = Box<dyn Fn(AnyDriver, bool) -> Option<AnyDriver>>;
+
+/// The driver that reads rows of `node`.
+pub(crate) fn leaf<T: Record>(node: NodeId, traced: bool) -> AnyDriver {
+    let cut = Cut::<T> { node, kind: PhantomData };
+    let driver: Driver<T> = Rc::new(move |rows, sink| {
+        cut.run(rows, &mut |value| {
+            sink(value);
+            if traced {
+                next_record();
+            }
+        });
+    });
+    Box::new(driver)
+}
+
+/// The dynamic form of `apply`.
+pub(crate) fn step<A: Apply>(node: NodeId, apply: Rc<A>) -> Step {
+    Box::new(move |parent, traced| {
+        let parent = *parent.downcast::<Driver<A::In>>().ok()?;
+        let apply = Rc::clone(&apply);
+        let driver: Driver<A::Out> = Rc::new(move |rows, sink| {
+            parent(rows, &mut |value| {
+                if traced {
+                    trace(node);
+                }
+                apply.apply(value, &mut |out| sink(out));
+            });
+        });
+        Some(Box::new(driver))
+    })
+}
+
+/// `map`.
+pub struct Map<F, T, R> {
+    function: F,
+    kind: PhantomData<fn(T) -> R>,
+}
+
+/// `flat_map`.
+pub struct FlatMap<F, T, R> {
+    function: F,
+    kind: PhantomData<fn(T) -> R>,
+}
+
+impl<F, T, R> Map<F, T, R> {
+    pub(crate) fn new(function: F) -> Self {
+        Self { function, kind: PhantomData }
+    }
+}
+
+impl<F, T, R> FlatMap<F, T, R> {
+    pub(crate) fn new(function: F) -> Self {
+        Self { function, kind: PhantomData }
+    }
+}
+
+impl<F: Fn(T) -> R + 'static, T: Record, R: Record> Apply for Map<F, T, R> {
+    type In = T;
+    type Out = R;
+    #[inline]
+    fn apply<S: FnMut(R)>(&self, value: T, sink: &mut S) {
+        sink((self.function)(value));
+    }
+}
+
+impl<F: Fn(T) -> R + 'static, T: Record, R: IntoIterator<Item: Record> + 'static> Apply for FlatMap<F, T, R> {
+    type In = T;
+    type Out = R::Item;
+    #[inline]
+    fn apply<S: FnMut(R::Item)>(&self, value: T, sink: &mut S) {
+        (self.function)(value).into_iter().for_each(sink);
+    }
+}
+
+/// `filter`.
+pub struct Filter<F, T> {
+    function: F,
+    kind: PhantomData<fn(T)>,
+}
+
+impl<F, T> Filter<F, T> {
+    pub(crate) fn new(function: F) -> Self {
+        Self { function, kind: PhantomData }
+    }
+}
+
+impl<F: Fn(&T) -> bool + 'static, T: Record> Apply for Filter<F, T> {
+    type In = T;
+    type Out = T;
+    #[inline]
+    fn apply<S: FnMut(T)>(&self, value: T, sink: &mut S) {
+        if (self.function)(&value) {
+            sink(value);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! [`StreamingContext`]: where a program gets its streams and its arguments from.
+
+use crate::chain::{Cut, NodeId};
+use crate::dstream::DStream;
+use crate::graph::{Code, Graph, Value};
+use crate::record::Record;
+use crate::text::Text;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+/// The entry point of a program: its streams begin here.
+pub struct StreamingContext {
+    pub(crate) graph: Rc<Graph>,
+}
+
+impl StreamingContext {
+    pub(crate) fn new(arguments: Vec<(String, String)>) -> Self {
+        Self { graph: Rc::new(Graph::new(arguments)) }
+    }
+
+    /// A stream of lines of text, from the source that the job file calls `source`. Spark: `socketTextStream`,
+    /// `textFileStream`.
+    ///
+    /// ```
+    /// use millstream::{Text, testing};
+    /// let printed = testing::Job::new(|ctx| { ctx.text_stream("lines").print(); })
+    ///     .batch("lines", ["to be", "or not"])
+    ///     .run();
+    /// assert_eq!(printed[0].rows, ["to be", "or not"]);
+    /// ```
+    pub fn text_stream(&self, source: &str) -> DStream<Text, Cut<Text>> {
+        self.stream(source)
+    }
+
+    /// A stream of records of any type, from the source that the job file calls `source`. Spark: `queueStream`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| { ctx.stream::<(u32, bool)>("pairs").print(); })
+    ///     .batch("pairs", [(1u32, true)])
+    ///     .run();
+    /// assert_eq!(printed[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn stream<T: Record>(&self, source: &str) -> DStream<T, Cut<T>> {
+        let node = self.graph.add::<T>("source", Vec::new(), Code::default());
+        self.graph.change(node, |node| node.parameters.push(("source", Value::Text(source.to_owned()))));
+        cut(&self.graph, node)
+    }
+
+    /// The value that the job file's `args` gives to `name`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let shortest: usize = ctx.arg("shortest").and_then(|n| n.parse().ok()).unwrap_or(1);
+    ///     ctx.text_stream("words").filter(move |word| word.len() >= shortest).print();
+    /// });
+    /// let printed = job.arg("shortest", "3").batch("words", ["to", "be", "not"]).run();
+    /// assert_eq!(printed[0].rows, ["not"]);
+    /// ```
+    pub fn arg(&self, name: &str) -> Option<&str> {
+        self.graph.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A stream whose chain begins at `node`.
+pub(crate) fn cut<T: Record>(graph: &Rc<Graph>, node: NodeId) -> DStream<T, Cut<T>> {
+    DStream { graph: Rc::clone(graph), node, chain: Cut { node, kind: PhantomData }, kind: PhantomData }
+}

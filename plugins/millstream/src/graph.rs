@@ -1,0 +1,149 @@
+//! The graph that a program builds: its nodes as plain data, and the code behind each.
+//!
+//! Owns the untyped list that the typed interface writes into. Never runs anything: see `task.rs`.
+
+use crate::chain::{AnyDriver, Chain, NodeId, Step};
+use crate::chunk::{Chunk, Malformed};
+use crate::record::{Column, Field, Record, fields_of, read_column};
+use crate::task::{EmitTail, Head, Tail};
+use crate::{chain, chain::Driver, chain::Erased};
+use std::any::Any;
+use std::cell::{Ref, RefCell};
+
+/// What a parameter of a node can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Integer(i64),
+    Text(String),
+}
+
+/// A node as the host sees it, and its code.
+pub(crate) struct Node {
+    pub kind: &'static str,
+    pub name: Option<String>,
+    pub parents: Vec<NodeId>,
+    pub parameters: Vec<(&'static str, Value)>,
+    pub rows: Vec<Field>,
+    pub exchanged: Option<Vec<Field>>,
+    pub code: Code,
+}
+
+/// What a node can do in a task.
+#[derive(Default)]
+pub(crate) struct Code {
+    /// How its rows are read and written. Absent for outputs.
+    pub rows: Option<RowCode>,
+    /// Its function on each row.
+    pub step: Option<Step>,
+    /// How rows are aggregated before and after a shuffle.
+    pub exchange: Option<ExchangeCode>,
+    /// The fused chain that ends with emitting this node's rows.
+    pub fused_emit: Option<Fused>,
+    /// The fused chain that ends with pre-aggregating this node's rows.
+    pub fused_combine: Option<Fused>,
+}
+
+/// How the rows of a node are read and written.
+#[derive(Clone, Copy)]
+pub(crate) struct RowCode {
+    pub decode: fn(Chunk) -> Result<(Box<dyn Any>, usize), Malformed>,
+    pub leaf: fn(NodeId, bool) -> AnyDriver,
+    pub emit: fn(AnyDriver) -> Option<Box<dyn Tail>>,
+    /// The rows as `print` shows them.
+    pub show: fn(Chunk) -> Vec<String>,
+}
+
+impl RowCode {
+    fn of<T: Record>() -> Self {
+        Self {
+            decode: |chunk| read_column::<T>(chunk).map(|(column, rows)| (Box::new(column) as Box<dyn Any>, rows)),
+            leaf: chain::leaf::<T>,
+            emit: |driver| {
+                let driver = *driver.downcast::<Driver<T>>().ok()?;
+                Some(Box::new(EmitTail::new(Erased(driver))))
+            },
+            show: |chunk| {
+                let Ok((column, rows)) = read_column::<T>(chunk) else { return Vec::new() };
+                let show = |row| {
+                    let mut text = String::new();
+                    column.get(row).show(&mut text);
+                    text
+                };
+                (0..rows).map(show).collect()
+            },
+        }
+    }
+}
+
+type MakeTail = Box<dyn Fn() -> Box<dyn Tail>>;
+
+/// The aggregation around a shuffle.
+pub(crate) struct ExchangeCode {
+    pub combine: Box<dyn Fn(NodeId, AnyDriver, bool) -> Option<Box<dyn Tail>>>,
+    pub reduce: Box<dyn Fn(NodeId, bool) -> Box<dyn Head>>,
+}
+
+/// A fused chain with its end.
+pub(crate) struct Fused {
+    /// The operators that rows of a node pass in it.
+    pub path: Box<dyn Fn(NodeId) -> Option<Vec<NodeId>>>,
+    pub tail: MakeTail,
+}
+
+impl Fused {
+    pub fn new<C: Chain>(chain: C, tail: impl Fn(C) -> Box<dyn Tail> + 'static) -> Self {
+        let path = chain.clone();
+        Self { path: Box::new(move |leaf| path.path(leaf)), tail: Box::new(move || tail(chain.clone())) }
+    }
+}
+
+/// The nodes that a program has made so far.
+pub(crate) struct Graph {
+    nodes: RefCell<Vec<Node>>,
+    pub arguments: Vec<(String, String)>,
+    problem: RefCell<Option<String>>,
+}
+
+impl Graph {
+    pub fn new(arguments: Vec<(String, String)>) -> Self {
+        Self { nodes: RefCell::default(), arguments, problem: RefCell::default() }
+    }
+
+    /// Adds a node that produces rows of type `T`.
+    pub fn add<T: Record>(&self, kind: &'static str, parents: Vec<NodeId>, code: Code) -> NodeId {
+        let code = Code { rows: Some(RowCode::of::<T>()), ..code };
+        self.push(Node { kind, name: None, parents, parameters: Vec::new(), rows: fields_of::<T>(), exchanged: None, code })
+    }
+
+    /// Adds an output of the rows of `parent`.
+    pub fn add_output(&self, kind: &'static str, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
+        let parents = vec![parent];
+        self.push(Node { kind, name: None, parents, parameters, rows: Vec::new(), exchanged: None, code: Code::default() })
+    }
+
+    fn push(&self, node: Node) -> NodeId {
+        let mut nodes = self.nodes.borrow_mut();
+        nodes.push(node);
+        (nodes.len() - 1) as NodeId
+    }
+
+    /// Changes a node that exists.
+    pub fn change(&self, node: NodeId, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.borrow_mut().get_mut(node as usize) {
+            change(node);
+        }
+    }
+
+    /// Notes that the program is wrong. The first reason is the one that is told.
+    pub fn invalid(&self, problem: String) {
+        self.problem.borrow_mut().get_or_insert(problem);
+    }
+
+    pub fn problem(&self) -> Option<String> {
+        self.problem.borrow().clone()
+    }
+
+    pub fn nodes(&self) -> Ref<'_, Vec<Node>> {
+        self.nodes.borrow()
+    }
+}

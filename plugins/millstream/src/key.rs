@@ -1,0 +1,217 @@
+//! [`Key`]: records that rows can be grouped by, and their one canonical byte encoding.
+//!
+//! Owns the encoding on the plugin's side. The host computes the same bytes from columns (`host/src/data/key.rs` is the
+//! specification); a test there and one here hold the same examples.
+
+use crate::record::{Builder, Bytes, Record};
+use crate::text::Text;
+
+/// A record that can be a key. Equal keys have equal encodings: `-0.0` counts as `0.0`, and every NaN as the same one.
+pub trait Key: Record {
+    /// Appends the canonical encoding. `last` says that nothing follows in the key.
+    fn encode(&self, last: bool, out: &mut Vec<u8>);
+
+    /// Takes the key off the front of its encoding.
+    fn decode(bytes: &mut &[u8], last: bool) -> Self;
+
+    /// Calls `f` with the encoding of the whole key. `scratch` is room to work in.
+    #[inline]
+    fn with_encoded<R>(&self, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
+        scratch.clear();
+        self.encode(true, scratch);
+        f(scratch)
+    }
+
+    /// Appends the key that was encoded as `bytes` to a column.
+    #[inline]
+    fn push_encoded(mut bytes: &[u8], builder: &mut Self::Builder) {
+        builder.push(Self::decode(&mut bytes, true));
+    }
+}
+
+/// Takes `count` bytes off the front. An encoding is only ever read by the type that wrote it, in the same task.
+fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let (front, rest) = bytes.split_at(count.min(bytes.len()));
+    *bytes = rest;
+    front
+}
+
+fn take_array<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    let front = take(bytes, N);
+    array[..front.len()].copy_from_slice(front);
+    array
+}
+
+fn encode_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
+    if !last {
+        out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    }
+    out.extend_from_slice(bytes);
+}
+
+fn decode_bytes<'a>(bytes: &mut &'a [u8], last: bool) -> &'a [u8] {
+    let count = if last { bytes.len() } else { u32::from_le_bytes(take_array(bytes)) as usize };
+    take(bytes, count)
+}
+
+macro_rules! fixed_key {
+    ($($type:ty, |$value:ident| $canonical:expr;)*) => {$(
+        impl Key for $type {
+            #[inline]
+            fn encode(&self, _: bool, out: &mut Vec<u8>) {
+                let $value = *self;
+                out.extend_from_slice(&$canonical.to_le_bytes());
+            }
+            fn decode(bytes: &mut &[u8], _: bool) -> Self {
+                Self::from_le_bytes(take_array(bytes))
+            }
+        }
+    )*};
+}
+
+fixed_key! {
+    i8, |n| n;
+    i16, |n| n;
+    i32, |n| n;
+    i64, |n| n;
+    u8, |n| n;
+    u16, |n| n;
+    u32, |n| n;
+    u64, |n| n;
+    f32, |n| if n.is_nan() { f32::from_bits(0x7fc0_0000) } else if n == 0.0 { 0.0 } else { n };
+    f64, |n| if n.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else if n == 0.0 { 0.0 } else { n };
+}
+
+impl Key for bool {
+    fn encode(&self, _: bool, out: &mut Vec<u8>) {
+        out.push(u8::from(*self));
+    }
+    fn decode(bytes: &mut &[u8], _: bool) -> Self {
+        take_array::<1>(bytes) != [0]
+    }
+}
+
+impl Key for Text {
+    #[inline]
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        encode_bytes(self.as_bytes(), last, out);
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        Self::from(String::decode(bytes, last))
+    }
+    #[inline]
+    fn with_encoded<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
+        f(self.as_bytes())
+    }
+    #[inline]
+    fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
+        builder.push_bytes(bytes);
+    }
+}
+
+impl Key for String {
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        encode_bytes(self.as_bytes(), last, out);
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        String::from_utf8_lossy(decode_bytes(bytes, last)).into_owned()
+    }
+    fn with_encoded<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
+        f(self.as_bytes())
+    }
+    fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
+        builder.push_bytes(bytes);
+    }
+}
+
+impl Key for Bytes {
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        encode_bytes(&self.0, last, out);
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        Self(decode_bytes(bytes, last).to_vec())
+    }
+}
+
+impl<K: Key> Key for Option<K> {
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        out.push(u8::from(self.is_some()));
+        if let Some(value) = self {
+            value.encode(last, out);
+        }
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        bool::decode(bytes, false).then(|| K::decode(bytes, last))
+    }
+}
+
+impl<K: Key> Key for Vec<K> {
+    fn encode(&self, _: bool, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.len() as u32).to_le_bytes());
+        self.iter().for_each(|item| item.encode(false, out));
+    }
+    fn decode(bytes: &mut &[u8], _: bool) -> Self {
+        (0..u32::from_le_bytes(take_array(bytes))).map(|_| K::decode(bytes, false)).collect()
+    }
+}
+
+macro_rules! tuple_key {
+    ($(($($type:ident $at:tt),* => $last:ident $last_at:tt);)*) => {$(
+        impl<$($type: Key,)* $last: Key> Key for ($($type,)* $last,) {
+            fn encode(&self, last: bool, out: &mut Vec<u8>) {
+                $(self.$at.encode(false, out);)*
+                self.$last_at.encode(last, out);
+            }
+            fn decode(bytes: &mut &[u8], last: bool) -> Self {
+                ($($type::decode(bytes, false),)* $last::decode(bytes, last),)
+            }
+        }
+    )*};
+}
+
+tuple_key! {
+    (=> A 0);
+    (A 0 => B 1);
+    (A 0, B 1 => C 2);
+    (A 0, B 1, C 2 => D 3);
+    (A 0, B 1, C 2, D 3 => E 4);
+    (A 0, B 1, C 2, D 3, E 4 => F 5);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(key: impl Key) -> Vec<u8> {
+        key.with_encoded(&mut Vec::new(), <[u8]>::to_vec)
+    }
+
+    /// The same examples as in the host's `data/key.rs`.
+    #[test]
+    fn encodings_are_those_of_the_specification() {
+        assert_eq!(encoded(Text::from("ab")), b"ab");
+        assert_eq!(encoded((Text::from("ab"), 1u16)), b"\x02\0\0\0ab\x01\0");
+        assert_eq!(encoded((1u16, Text::from("ab"))), b"\x01\0ab");
+        assert_eq!(encoded(-1i32), [0xff; 4]);
+        assert_eq!(encoded(-0.0f64), [0; 8]);
+        assert_eq!(encoded(-f64::NAN), 0x7ff8_0000_0000_0000u64.to_le_bytes());
+        assert_eq!(encoded(None::<u8>), [0]);
+        assert_eq!(encoded(Some(7u8)), [1, 7]);
+        assert_eq!(encoded(vec![Text::from("a")]), b"\x01\0\0\0\x01\0\0\0a");
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_gives_the_key_back(key in any::<(String, Option<i64>, Vec<String>, bool, String)>()) {
+            let bytes = encoded(key.clone());
+            prop_assert_eq!(<(String, Option<i64>, Vec<String>, bool, String)>::decode(&mut bytes.as_slice(), true), key);
+        }
+
+        #[test]
+        fn different_keys_have_different_encodings(a in any::<(String, Vec<u8>, String)>(), b in any::<(String, Vec<u8>, String)>()) {
+            prop_assert_eq!(a == b, encoded(a) == encoded(b));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Write stream-processing plugins for the Millstream host.
+//!
+//! A program is a function that defines streams and outputs; [`plugin!`] makes it a plugin.
+//!
+//! ```
+//! use millstream::*;
+//!
+//! fn build(ctx: &StreamingContext) {
+//!     ctx.text_stream("lines")
+//!         .flat_map(|line| line.split(' '))
+//!         .map(|word| (word, 1u64))
+//!         .reduce_by_key(|a, b| a + b)
+//!         .print();
+//! }
+//! millstream::plugin!(build);
+//! ```
+//!
+//! [`testing`] runs the same function on native code, without a host.
+
+extern crate self as millstream;
+
+mod chain;
+mod chunk;
+mod combine;
+mod context;
+mod dstream;
+mod graph;
+mod key;
+mod pair;
+mod record;
+mod runtime;
+mod task;
+mod text;
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod guest;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+
+pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, Then};
+pub use context::StreamingContext;
+pub use dstream::{DStream, Output};
+pub use key::Key;
+pub use record::{Bytes, Record};
+pub use runtime::{Level, log};
+pub use text::{Split, SplitWhitespace, Text};
+
+#[doc(hidden)]
+pub use wit_bindgen;
+
+/// Makes a plugin of a function that takes a [`StreamingContext`].
+#[macro_export]
+macro_rules! plugin {
+    ($build:path) => {
+        const _: () = {
+            struct Plugin;
+            impl $crate::guest::Program for Plugin {
+                fn build(ctx: &$crate::StreamingContext) {
+                    $build(ctx);
+                }
+            }
+            type Exports = $crate::guest::Exports<Plugin>;
+            $crate::bindings::export_plugin!(Exports with_types_in $crate::bindings);
+        };
+    };
+}

@@ -1,0 +1,298 @@
+//! [`Record`]: what an element of a stream can be, and how its values lie in columns.
+//!
+//! Owns the trait and the types of Rust that have it. Never knows operators or the boundary.
+
+use crate::chunk::{Chunk, ChunkReader, ChunkWriter, Malformed};
+
+/// One field of a row type, as `wit/types.wit` describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    pub kind: &'static str,
+    pub nullable: bool,
+    pub children: u32,
+}
+
+impl Field {
+    fn leaf(name: &str, kind: &'static str) -> Self {
+        Self { name: name.to_owned(), kind, nullable: false, children: 0 }
+    }
+}
+
+/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them.
+pub trait Record: Sized + 'static {
+    /// Values of this type, as they came in a chunk.
+    type Column: Column<Item = Self>;
+    /// Values of this type, on their way into a chunk.
+    type Builder: Builder<Item = Self>;
+    /// Whether the type has a value that stands for absence.
+    const NULLABLE: bool = false;
+    /// Whether values at the root are laid out as several columns. True for tuples.
+    const FLAT: bool = false;
+
+    /// Appends this type's fields in pre-order, the first of them called `name`.
+    fn describe(name: &str, fields: &mut Vec<Field>);
+
+    /// Appends the value as `print` shows it.
+    fn show(&self, out: &mut String);
+}
+
+/// Reads values of one type from a chunk.
+pub trait Column: Sized + 'static {
+    type Item;
+    /// Takes the buffers that belong to this column. `root` is true for the row type itself.
+    fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed>;
+    /// The value of a row below the number of rows that the column was read with.
+    fn get(&self, row: usize) -> Self::Item;
+}
+
+/// Collects values of one type for a chunk.
+pub trait Builder: Default + 'static {
+    type Item;
+    fn push(&mut self, item: Self::Item);
+    /// Takes the place of an absent value.
+    fn push_absent(&mut self);
+    /// About how many bytes the values take.
+    fn bytes(&self) -> usize;
+    /// Moves the values into a chunk and is empty again. `root` is true for the row type itself.
+    fn write(&mut self, out: &mut ChunkWriter, root: bool);
+}
+
+/// The fields of a row type.
+pub(crate) fn fields_of<T: Record>() -> Vec<Field> {
+    let mut fields = Vec::new();
+    T::describe("value", &mut fields);
+    fields
+}
+
+/// Reads all rows of a chunk as one column.
+pub(crate) fn read_column<T: Record>(chunk: Chunk) -> Result<(T::Column, usize), Malformed> {
+    let rows = chunk.rows as usize;
+    let column = T::Column::read(&mut ChunkReader::new(chunk), rows, true)?;
+    Ok((column, rows))
+}
+
+/// Moves the `rows` values of a builder into a chunk.
+pub(crate) fn write_chunk<B: Builder>(builder: &mut B, rows: usize) -> Chunk {
+    let mut writer = ChunkWriter::default();
+    builder.write(&mut writer, true);
+    writer.finish(rows)
+}
+
+mod fixed {
+    use super::*;
+    use std::rc::Rc;
+
+    /// Numbers, one after the other.
+    pub struct FixedColumn<T> {
+        data: Rc<Vec<u8>>,
+        start: usize,
+        kind: std::marker::PhantomData<T>,
+    }
+
+    /// Numbers, one after the other, little-endian.
+    pub struct FixedBuilder<T> {
+        bytes: Vec<u8>,
+        kind: std::marker::PhantomData<T>,
+    }
+
+    impl<T> Default for FixedBuilder<T> {
+        fn default() -> Self {
+            Self { bytes: Vec::new(), kind: std::marker::PhantomData }
+        }
+    }
+
+    macro_rules! fixed {
+        ($($type:ty, $kind:literal, $width:literal, $show:expr;)*) => {$(
+            impl Record for $type {
+                type Column = FixedColumn<$type>;
+                type Builder = FixedBuilder<$type>;
+                fn describe(name: &str, fields: &mut Vec<Field>) {
+                    fields.push(Field::leaf(name, $kind));
+                }
+                fn show(&self, out: &mut String) {
+                    let show: fn($type, &mut String) = $show;
+                    show(*self, out);
+                }
+            }
+
+            impl Column for FixedColumn<$type> {
+                type Item = $type;
+                fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+                    source.buffer()?;
+                    let values = source.buffer_of(rows.saturating_mul($width))?;
+                    Ok(Self { data: Rc::clone(&source.data), start: values.start, kind: std::marker::PhantomData })
+                }
+                #[inline]
+                fn get(&self, row: usize) -> $type {
+                    let at = self.start + row * $width;
+                    let mut bytes = [0; $width];
+                    bytes.copy_from_slice(&self.data[at..at + $width]);
+                    <$type>::from_le_bytes(bytes)
+                }
+            }
+
+            impl Builder for FixedBuilder<$type> {
+                type Item = $type;
+                #[inline]
+                fn push(&mut self, item: $type) {
+                    self.bytes.extend_from_slice(&item.to_le_bytes());
+                }
+                fn push_absent(&mut self) {
+                    self.bytes.extend_from_slice(&[0; $width]);
+                }
+                #[inline]
+                fn bytes(&self) -> usize {
+                    self.bytes.len()
+                }
+                fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+                    out.field();
+                    out.buffer(&self.bytes);
+                    self.bytes.clear();
+                }
+            }
+        )*};
+    }
+
+    fixed! {
+        i8, "i8", 1, |n, out| out.push_str(&n.to_string());
+        i16, "i16", 2, |n, out| out.push_str(&n.to_string());
+        i32, "i32", 4, |n, out| out.push_str(&n.to_string());
+        i64, "i64", 8, |n, out| out.push_str(&n.to_string());
+        u8, "u8", 1, |n, out| out.push_str(&n.to_string());
+        u16, "u16", 2, |n, out| out.push_str(&n.to_string());
+        u32, "u32", 4, |n, out| out.push_str(&n.to_string());
+        u64, "u64", 8, |n, out| out.push_str(&n.to_string());
+        f32, "f32", 4, |n, out| show_float(f64::from(n.abs()), n.is_sign_negative(), n.is_nan(), &format!("{:e}", n.abs()), out);
+        f64, "f64", 8, |n, out| show_float(n.abs(), n.is_sign_negative(), n.is_nan(), &format!("{:e}", n.abs()), out);
+    }
+
+    /// Writes a float as Java prints it: plain from 0.001 to below ten million, else with an exponent.
+    fn show_float(magnitude: f64, negative: bool, nan: bool, scientific: &str, out: &mut String) {
+        if nan {
+            out.push_str("NaN");
+            return;
+        }
+        if negative {
+            out.push('-');
+        }
+        if magnitude.is_infinite() {
+            out.push_str("Infinity");
+            return;
+        }
+        let (digits, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+        if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
+            // The shortest digits of the number itself, moved by the exponent.
+            let exponent: i32 = exponent.parse().unwrap_or(0);
+            let plain: String = digits.chars().filter(char::is_ascii_digit).collect();
+            if exponent < 0 {
+                out.push_str("0.");
+                (1..-exponent).for_each(|_| out.push('0'));
+                out.push_str(&plain);
+            } else {
+                let whole = exponent as usize + 1;
+                out.extend((0..whole).map(|at| plain.chars().nth(at).unwrap_or('0')));
+                out.push('.');
+                out.push_str(if plain.len() > whole { &plain[whole..] } else { "0" });
+            }
+        } else {
+            out.push_str(digits);
+            if !digits.contains('.') {
+                out.push_str(".0");
+            }
+            out.push('E');
+            out.push_str(exponent);
+        }
+    }
+}
+
+mod bool_record {
+    use super::*;
+    use std::rc::Rc;
+
+    /// One bit a row, least significant bit first.
+    pub struct BitColumn {
+        data: Rc<Vec<u8>>,
+        start: usize,
+    }
+
+    /// One bit a row, least significant bit first.
+    #[derive(Default)]
+    pub struct BitBuilder {
+        bytes: Vec<u8>,
+        rows: usize,
+    }
+
+    impl BitBuilder {
+        pub(super) fn take(&mut self) -> Vec<u8> {
+            self.rows = 0;
+            std::mem::take(&mut self.bytes)
+        }
+
+        pub(super) fn bit(&mut self, set: bool) {
+            if self.rows.is_multiple_of(8) {
+                self.bytes.push(0);
+            }
+            if let Some(last) = self.bytes.last_mut() {
+                *last |= u8::from(set) << (self.rows % 8);
+            }
+            self.rows += 1;
+        }
+    }
+
+    impl BitColumn {
+        pub(super) fn new(data: Rc<Vec<u8>>, start: usize) -> Self {
+            Self { data, start }
+        }
+
+        #[inline]
+        pub(super) fn bit(&self, row: usize) -> bool {
+            self.data[self.start + row / 8] >> (row % 8) & 1 == 1
+        }
+    }
+
+    impl Record for bool {
+        type Column = BitColumn;
+        type Builder = BitBuilder;
+        fn describe(name: &str, fields: &mut Vec<Field>) {
+            fields.push(Field::leaf(name, "bool"));
+        }
+        fn show(&self, out: &mut String) {
+            out.push_str(if *self { "true" } else { "false" });
+        }
+    }
+
+    impl Column for BitColumn {
+        type Item = bool;
+        fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+            source.buffer()?;
+            let bits = source.buffer_of(rows.div_ceil(8))?;
+            Ok(Self::new(Rc::clone(&source.data), bits.start))
+        }
+        #[inline]
+        fn get(&self, row: usize) -> bool {
+            self.bit(row)
+        }
+    }
+
+    impl Builder for BitBuilder {
+        type Item = bool;
+        fn push(&mut self, item: bool) {
+            self.bit(item);
+        }
+        fn push_absent(&mut self) {
+            self.bit(false);
+        }
+        fn bytes(&self) -> usize {
+            self.bytes.len()
+        }
+        fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+            out.field();
+            out.buffer(&self.take());
+        }
+    }
+}
+
+mod variable;
+
+pub use variable::Bytes;

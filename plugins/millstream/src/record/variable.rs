@@ -1,0 +1,394 @@
+//! Records whose values take different room: text, bytes, lists; and the records built of others: options and tuples.
+
+use super::bool_record::{BitBuilder, BitColumn};
+use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed, Record};
+use crate::text::Text;
+use std::fmt::Write as _;
+use std::rc::Rc;
+
+/// Offsets into a run of items: those of row `n` lie at `offset(n)..offset(n + 1)`.
+struct Offsets {
+    data: Rc<Vec<u8>>,
+    start: usize,
+}
+
+impl Offsets {
+    fn read(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
+        let range = source.buffer()?;
+        if rows > 0 && range.len() < (rows + 1).saturating_mul(4) {
+            return Err(Malformed("an offsets buffer is too short for its rows"));
+        }
+        Ok(Self { data: Rc::clone(&source.data), start: range.start })
+    }
+
+    #[inline]
+    fn get(&self, at: usize) -> usize {
+        let at = self.start + at * 4;
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&self.data[at..at + 4]);
+        u32::from_le_bytes(bytes) as usize
+    }
+}
+
+/// Appends a running end to an offsets buffer that begins with 0.
+#[inline]
+fn push_offset(offsets: &mut Vec<u8>, end: usize) {
+    if offsets.is_empty() {
+        offsets.extend_from_slice(&[0; 4]);
+    }
+    offsets.extend_from_slice(&(end as u32).to_le_bytes());
+}
+
+/// Pieces of bytes, one a row.
+pub struct BytesColumn<T> {
+    offsets: Offsets,
+    data: Rc<Vec<u8>>,
+    start: usize,
+    kind: std::marker::PhantomData<T>,
+}
+
+/// Pieces of bytes, one a row.
+pub struct BytesBuilder<T> {
+    offsets: Vec<u8>,
+    bytes: Vec<u8>,
+    kind: std::marker::PhantomData<T>,
+}
+
+impl<T> Default for BytesBuilder<T> {
+    fn default() -> Self {
+        Self { offsets: Vec::new(), bytes: Vec::new(), kind: std::marker::PhantomData }
+    }
+}
+
+impl<T> BytesBuilder<T> {
+    /// Appends a row of these bytes, which must be valid for the type.
+    #[inline]
+    pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        push_offset(&mut self.offsets, self.bytes.len());
+    }
+}
+
+/// Bytes without a meaning to the host. Printed as hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Bytes(pub Vec<u8>);
+
+macro_rules! bytes_record {
+    ($($type:ty, $kind:literal, |$self:ident, $row:ident| $get:expr, |$item:ident| $bytes:expr, |$value:ident, $out:ident| $show:expr;)*) => {$(
+        impl Record for $type {
+            type Column = BytesColumn<$type>;
+            type Builder = BytesBuilder<$type>;
+            fn describe(name: &str, fields: &mut Vec<Field>) {
+                fields.push(Field::leaf(name, $kind));
+            }
+            fn show(&self, $out: &mut String) {
+                let $value = self;
+                $show;
+            }
+        }
+
+        impl Column for BytesColumn<$type> {
+            type Item = $type;
+            fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+                source.buffer()?;
+                let offsets = Offsets::read(source, rows)?;
+                let bytes = source.buffer()?;
+                if rows > 0 && offsets.get(rows) > bytes.len() {
+                    return Err(Malformed("an offset lies outside of its bytes"));
+                }
+                Ok(Self { offsets, data: Rc::clone(&source.data), start: bytes.start, kind: std::marker::PhantomData })
+            }
+            #[inline]
+            fn get(&$self, $row: usize) -> $type {
+                $get
+            }
+        }
+
+        impl Builder for BytesBuilder<$type> {
+            type Item = $type;
+            #[inline]
+            fn push(&mut self, $item: $type) {
+                self.push_bytes($bytes);
+            }
+            fn push_absent(&mut self) {
+                self.push_bytes(&[]);
+            }
+            #[inline]
+            fn bytes(&self) -> usize {
+                self.bytes.len() + self.offsets.len()
+            }
+            fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+                out.field();
+                out.buffer(&self.offsets);
+                out.buffer(&self.bytes);
+                self.offsets.clear();
+                self.bytes.clear();
+            }
+        }
+    )*};
+}
+
+impl<T> BytesColumn<T> {
+    #[inline]
+    fn range(&self, row: usize) -> (usize, usize) {
+        (self.start + self.offsets.get(row), self.start + self.offsets.get(row + 1))
+    }
+}
+
+bytes_record! {
+    Text, "text",
+        |self, row| {
+            let (start, end) = self.range(row);
+            // SAFETY: the host checks every text it sends, and `Builder` for text is only given whole texts.
+            unsafe { Text::from_shared(Rc::clone(&self.data), start, end) }
+        },
+        |item| item.as_bytes(),
+        |value, out| out.push_str(value);
+    String, "text",
+        |self, row| {
+            let (start, end) = self.range(row);
+            String::from_utf8_lossy(&self.data[start..end]).into_owned()
+        },
+        |item| item.as_bytes(),
+        |value, out| out.push_str(value);
+    Bytes, "bytes",
+        |self, row| {
+            let (start, end) = self.range(row);
+            Bytes(self.data[start..end].to_vec())
+        },
+        |item| &item.0,
+        |value, out| for byte in &value.0 {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "{byte:02x}");
+        };
+}
+
+/// Lists, one a row.
+pub struct ListColumn<T: Record> {
+    offsets: Offsets,
+    items: T::Column,
+}
+
+/// Lists, one a row.
+pub struct ListBuilder<T: Record> {
+    offsets: Vec<u8>,
+    items: T::Builder,
+    count: usize,
+}
+
+impl<T: Record> Default for ListBuilder<T> {
+    fn default() -> Self {
+        Self { offsets: Vec::new(), items: T::Builder::default(), count: 0 }
+    }
+}
+
+impl<T: Record> Record for Vec<T> {
+    type Column = ListColumn<T>;
+    type Builder = ListBuilder<T>;
+    fn describe(name: &str, fields: &mut Vec<Field>) {
+        fields.push(Field { name: name.to_owned(), kind: "list", nullable: false, children: 1 });
+        T::describe("item", fields);
+    }
+    fn show(&self, out: &mut String) {
+        out.push('[');
+        for (at, item) in self.iter().enumerate() {
+            if at > 0 {
+                out.push_str(", ");
+            }
+            item.show(out);
+        }
+        out.push(']');
+    }
+}
+
+impl<T: Record> Column for ListColumn<T> {
+    type Item = Vec<T>;
+    fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+        source.buffer()?;
+        let offsets = Offsets::read(source, rows)?;
+        let count = if rows == 0 { 0 } else { offsets.get(rows) };
+        Ok(Self { offsets, items: T::Column::read(source, count, false)? })
+    }
+    fn get(&self, row: usize) -> Vec<T> {
+        (self.offsets.get(row)..self.offsets.get(row + 1)).map(|at| self.items.get(at)).collect()
+    }
+}
+
+impl<T: Record> Builder for ListBuilder<T> {
+    type Item = Vec<T>;
+    fn push(&mut self, items: Vec<T>) {
+        self.count += items.len();
+        items.into_iter().for_each(|item| self.items.push(item));
+        push_offset(&mut self.offsets, self.count);
+    }
+    fn push_absent(&mut self) {
+        push_offset(&mut self.offsets, self.count);
+    }
+    fn bytes(&self) -> usize {
+        self.offsets.len() + self.items.bytes()
+    }
+    fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+        out.field();
+        out.buffer(&self.offsets);
+        self.items.write(out, false);
+        self.offsets.clear();
+        self.count = 0;
+    }
+}
+
+/// Values that may be absent.
+pub struct OptionColumn<T: Record> {
+    present: Option<BitColumn>,
+    values: T::Column,
+}
+
+/// Values that may be absent.
+pub struct OptionBuilder<T: Record> {
+    present: BitBuilder,
+    values: T::Builder,
+}
+
+impl<T: Record> Default for OptionBuilder<T> {
+    fn default() -> Self {
+        Self { present: BitBuilder::default(), values: T::Builder::default() }
+    }
+}
+
+impl<T: Record> Record for Option<T> {
+    type Column = OptionColumn<T>;
+    type Builder = OptionBuilder<T>;
+    const NULLABLE: bool = true;
+
+    /// An option of an option is a one-field struct that may be absent.
+    fn describe(name: &str, fields: &mut Vec<Field>) {
+        if T::NULLABLE {
+            fields.push(Field { name: name.to_owned(), kind: "struct", nullable: true, children: 1 });
+            T::describe("value", fields);
+        } else {
+            let at = fields.len();
+            T::describe(name, fields);
+            fields[at].nullable = true;
+        }
+    }
+
+    fn show(&self, out: &mut String) {
+        match self {
+            Some(value) => {
+                out.push_str("Some(");
+                value.show(out);
+                out.push(')');
+            }
+            None => out.push_str("None"),
+        }
+    }
+}
+
+impl<T: Record> Column for OptionColumn<T> {
+    type Item = Option<T>;
+    fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+        let bits = source.buffer()?;
+        let present = (!bits.is_empty()).then(|| BitColumn::new(Rc::clone(&source.data), bits.start));
+        if present.is_some() && bits.len() < rows.div_ceil(8) {
+            return Err(Malformed("a validity bitmap is too short for its rows"));
+        }
+        if !T::NULLABLE {
+            source.put_back();
+        }
+        Ok(Self { present, values: T::Column::read(source, rows, false)? })
+    }
+    fn get(&self, row: usize) -> Option<T> {
+        self.present.as_ref().is_none_or(|bits| bits.bit(row)).then(|| self.values.get(row))
+    }
+}
+
+impl<T: Record> Builder for OptionBuilder<T> {
+    type Item = Option<T>;
+    fn push(&mut self, item: Option<T>) {
+        self.present.bit(item.is_some());
+        match item {
+            Some(value) => self.values.push(value),
+            None => self.values.push_absent(),
+        }
+    }
+    fn push_absent(&mut self) {
+        self.push(None);
+    }
+    fn bytes(&self) -> usize {
+        self.present.bytes() + self.values.bytes()
+    }
+    fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+        out.set_validity(self.present.take());
+        if T::NULLABLE {
+            out.field();
+        }
+        self.values.write(out, false);
+    }
+}
+
+macro_rules! tuple_record {
+    ($(($count:literal; $($type:ident $at:tt $name:literal),+);)*) => {$(
+        impl<$($type: Record),+> Record for ($($type,)+) {
+            type Column = ($($type::Column,)+);
+            type Builder = ($($type::Builder,)+);
+            const FLAT: bool = true;
+            fn describe(name: &str, fields: &mut Vec<Field>) {
+                fields.push(Field { name: name.to_owned(), kind: "struct", nullable: false, children: $count });
+                $($type::describe($name, fields);)+
+            }
+            fn show(&self, out: &mut String) {
+                out.push('(');
+                $(
+                    if $at > 0 {
+                        out.push(',');
+                    }
+                    self.$at.show(out);
+                )+
+                out.push(')');
+            }
+        }
+
+        impl<$($type: Column),+> Column for ($($type,)+) {
+            type Item = ($($type::Item,)+);
+            fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed> {
+                if !root {
+                    source.buffer()?;
+                }
+                Ok(($($type::read(source, rows, false)?,)+))
+            }
+            #[inline]
+            fn get(&self, row: usize) -> Self::Item {
+                ($(self.$at.get(row),)+)
+            }
+        }
+
+        impl<$($type: Builder),+> Builder for ($($type,)+) {
+            type Item = ($($type::Item,)+);
+            #[inline]
+            fn push(&mut self, item: Self::Item) {
+                $(self.$at.push(item.$at);)+
+            }
+            fn push_absent(&mut self) {
+                $(self.$at.push_absent();)+
+            }
+            #[inline]
+            fn bytes(&self) -> usize {
+                0 $(+ self.$at.bytes())+
+            }
+            fn write(&mut self, out: &mut ChunkWriter, root: bool) {
+                if !root {
+                    out.field();
+                }
+                $(self.$at.write(out, false);)+
+            }
+        }
+    )*};
+}
+
+tuple_record! {
+    (1; A 0 "0");
+    (2; A 0 "0", B 1 "1");
+    (3; A 0 "0", B 1 "1", C 2 "2");
+    (4; A 0 "0", B 1 "1", C 2 "2", D 3 "3");
+    (5; A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4");
+    (6; A 0 "0", B 1 "1", C 2 "2", D 3 "3", E 4 "4", F 5 "5");
+}

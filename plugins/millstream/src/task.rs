@@ -1,0 +1,314 @@
+//! One stage on one partition: rows in, through the chain, rows out.
+//!
+//! Owns how a task is put together from the graph, and when rows leave it. What it emits depends on its input alone:
+//! tables and columns are emptied at fixed sizes, never by memory pressure or time.
+
+use crate::chain::{self, AnyDriver, Chain, Driver, Erased, NodeId, Rows};
+use crate::chunk::{Chunk, Malformed};
+use crate::combine::CombineTable;
+use crate::graph::{ExchangeCode, Fused, Graph, RowCode};
+use crate::key::Key;
+use crate::record::{Builder, Column, Record, read_column, write_chunk};
+use crate::runtime;
+use std::rc::Rc;
+
+/// Emitted chunks are at most about this many bytes long.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// A pre-aggregation is emitted when it has this many keys, or their encodings take [`COMBINE_KEY_BYTES`].
+const COMBINE_KEYS: usize = 128 * 1024;
+const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a task is asked to do.
+pub(crate) struct TaskSpec {
+    pub input: NodeId,
+    pub steps: Vec<(NodeId, String)>,
+    pub traced: bool,
+}
+
+/// Why a task cannot go on. The cases are those of `wit/task.wit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TaskError {
+    Unsupported(String),
+    Chunk(String),
+}
+
+impl From<Malformed> for TaskError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Chunk(malformed.to_string())
+    }
+}
+
+/// The end of a chain: takes the rows that come out.
+pub(crate) trait Tail {
+    fn push(&mut self, rows: &Rows);
+    fn finish(&mut self);
+}
+
+/// The beginning of a stage that has to see all its input before the first row comes out.
+pub(crate) trait Head {
+    fn push(&mut self, chunk: Chunk) -> Result<(), Malformed>;
+    /// Hands the result to `out`, in chunks.
+    fn finish(&mut self, out: &mut dyn FnMut(Chunk) -> Result<(), TaskError>) -> Result<(), TaskError>;
+}
+
+/// Emits the rows as they are.
+pub(crate) struct EmitTail<C: Chain> {
+    chain: C,
+    builder: <C::Out as Record>::Builder,
+    rows: usize,
+}
+
+impl<C: Chain> EmitTail<C> {
+    pub fn new(chain: C) -> Self {
+        Self { chain, builder: Default::default(), rows: 0 }
+    }
+
+    pub fn fused(chain: C) -> Fused {
+        Fused::new(chain, |chain| Box::new(Self::new(chain)))
+    }
+}
+
+impl<C: Chain> Tail for EmitTail<C> {
+    fn push(&mut self, rows: &Rows) {
+        let Self { chain, builder, rows: count } = self;
+        chain.run(rows, &mut |value| {
+            builder.push(value);
+            *count += 1;
+            if builder.bytes() >= CHUNK_BYTES {
+                runtime::emit(write_chunk(builder, *count));
+                *count = 0;
+            }
+        });
+    }
+
+    fn finish(&mut self) {
+        if self.rows > 0 {
+            runtime::emit(write_chunk(&mut self.builder, self.rows));
+            self.rows = 0;
+        }
+    }
+}
+
+/// Merges values by key before the shuffle.
+struct CombineTail<K, V, C, F> {
+    chain: C,
+    merge: Rc<F>,
+    table: CombineTable<K, V>,
+    traced: Option<NodeId>,
+}
+
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>, F: Fn(V, V) -> V + 'static> Tail for CombineTail<K, V, C, F> {
+    #[inline]
+    fn push(&mut self, rows: &Rows) {
+        let Self { chain, merge, table, traced } = self;
+        let traced = *traced;
+        chain.run(rows, &mut |(key, value)| {
+            if let Some(node) = traced {
+                chain::trace(node);
+            }
+            table.merge(&key, value, &**merge);
+            if table.len() >= COMBINE_KEYS || table.key_bytes() >= COMBINE_KEY_BYTES {
+                emit_table(table);
+            }
+        });
+    }
+
+    fn finish(&mut self) {
+        emit_table(&mut self.table);
+    }
+}
+
+/// Empties a table into chunks and emits them.
+#[cold]
+#[inline(never)]
+fn emit_table<K: Key, V: Record>(table: &mut CombineTable<K, V>) {
+    drain_table(table, |chunk| runtime::emit(chunk));
+}
+
+/// Empties a table into chunks.
+fn drain_table<K: Key, V: Record>(table: &mut CombineTable<K, V>, mut out: impl FnMut(Chunk)) {
+    let mut columns = <(K::Builder, V::Builder)>::default();
+    let mut written = 0;
+    let mut rows = 0;
+    table.drain(&mut columns, |columns, count| {
+        rows = count;
+        if columns.0.bytes() + columns.1.bytes() >= CHUNK_BYTES {
+            out(write_chunk(columns, count - written));
+            written = count;
+        }
+    });
+    if rows > written {
+        out(write_chunk(&mut columns, rows - written));
+    }
+}
+
+/// Merges values by key after the shuffle.
+struct ReduceHead<K, V, F> {
+    merge: Rc<F>,
+    table: CombineTable<K, V>,
+    traced: Option<NodeId>,
+}
+
+impl<K: Key, V: Record, F: Fn(V, V) -> V> Head for ReduceHead<K, V, F> {
+    fn push(&mut self, chunk: Chunk) -> Result<(), Malformed> {
+        let (column, rows) = read_column::<(K, V)>(chunk)?;
+        for row in 0..rows {
+            if let Some(node) = self.traced {
+                chain::trace(node);
+                chain::next_record();
+            }
+            let (key, value) = column.get(row);
+            self.table.merge(&key, value, &*self.merge);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut dyn FnMut(Chunk) -> Result<(), TaskError>) -> Result<(), TaskError> {
+        let mut outcome = Ok(());
+        drain_table(&mut self.table, |chunk| {
+            if outcome.is_ok() {
+                outcome = out(chunk);
+            }
+        });
+        outcome
+    }
+}
+
+/// The code of a `reduce_by_key` with `merge`.
+pub(crate) fn reduce_exchange<K: Key, V: Record, F: Fn(V, V) -> V + 'static>(merge: Rc<F>) -> ExchangeCode {
+    let for_reduce = Rc::clone(&merge);
+    ExchangeCode {
+        combine: Box::new(move |node, driver: AnyDriver, traced| {
+            let chain = Erased(*driver.downcast::<Driver<(K, V)>>().ok()?);
+            let (merge, traced) = (Rc::clone(&merge), traced.then_some(node));
+            Some(Box::new(CombineTail { chain, merge, table: CombineTable::new(), traced }))
+        }),
+        reduce: Box::new(move |node, traced| {
+            let (merge, traced) = (Rc::clone(&for_reduce), traced.then_some(node));
+            Box::new(ReduceHead::<K, V, F> { merge, table: CombineTable::new(), traced })
+        }),
+    }
+}
+
+/// The fused chain that ends with `merge` before a shuffle.
+pub(crate) fn fused_combine<K: Key, V: Record, C: Chain<Out = (K, V)>, F: Fn(V, V) -> V + 'static>(
+    chain: C,
+    merge: Rc<F>,
+) -> Fused {
+    Fused::new(chain, move |chain| {
+        Box::new(CombineTail { chain, merge: Rc::clone(&merge), table: CombineTable::new(), traced: None })
+    })
+}
+
+/// The part of a task between its first decoded rows and its end.
+struct Body {
+    leaf: NodeId,
+    rows: RowCode,
+    tail: Box<dyn Tail>,
+}
+
+impl Body {
+    fn push(&mut self, chunk: Chunk) -> Result<(), TaskError> {
+        let (column, rows) = (self.rows.decode)(chunk)?;
+        self.tail.push(&Rows { node: self.leaf, column, rows });
+        Ok(())
+    }
+}
+
+/// A running task.
+pub(crate) struct Task {
+    head: Option<Box<dyn Head>>,
+    body: Option<Body>,
+}
+
+impl Task {
+    pub fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
+        chain::restart_trace();
+        let nodes = graph.nodes();
+        let node = |id: NodeId| nodes.get(id as usize).ok_or_else(|| TaskError::Unsupported(format!("node {id}")));
+        let unsupported =
+            |id: NodeId, role: &str| TaskError::Unsupported(format!("role `{role}` of node {id}, or its place"));
+
+        let mut steps = spec.steps.as_slice();
+        let mut leaf = spec.input;
+        let mut head = None;
+        if let Some(((id, role), rest)) = steps.split_first()
+            && role == "reduce"
+        {
+            let exchange = node(*id)?.code.exchange.as_ref().ok_or_else(|| unsupported(*id, role))?;
+            head = Some((exchange.reduce)(*id, spec.traced));
+            leaf = *id;
+            steps = rest;
+        }
+        let mut combine = None;
+        if let Some(((id, role), rest)) = steps.split_last()
+            && role == "combine"
+        {
+            combine = Some(*id);
+            steps = rest;
+        }
+        if let Some((id, role)) = steps.iter().find(|(_, role)| role != "apply") {
+            return Err(unsupported(*id, role));
+        }
+        if head.is_some() && steps.is_empty() && combine.is_none() {
+            return Ok(Self { head, body: None });
+        }
+
+        let rows = node(leaf)?.code.rows.ok_or_else(|| unsupported(leaf, "input"))?;
+        let path: Vec<NodeId> = steps.iter().map(|(id, _)| *id).collect();
+        let end = path.last().copied().unwrap_or(leaf);
+        let fused = match combine {
+            Some(id) => node(id)?.code.fused_combine.as_ref(),
+            None => node(end)?.code.fused_emit.as_ref(),
+        };
+        let tail = match fused.filter(|fused| !spec.traced && (fused.path)(leaf).as_ref() == Some(&path)) {
+            Some(fused) => (fused.tail)(),
+            None => {
+                let mut driver = (rows.leaf)(leaf, spec.traced);
+                for id in path {
+                    let step = node(id)?.code.step.as_ref().ok_or_else(|| unsupported(id, "apply"))?;
+                    driver = step(driver, spec.traced).ok_or_else(|| unsupported(id, "apply"))?;
+                }
+                match combine {
+                    Some(id) => node(id)?
+                        .code
+                        .exchange
+                        .as_ref()
+                        .and_then(|exchange| (exchange.combine)(id, driver, spec.traced))
+                        .ok_or_else(|| unsupported(id, "combine"))?,
+                    None => node(end)?
+                        .code
+                        .rows
+                        .and_then(|rows| (rows.emit)(driver))
+                        .ok_or_else(|| unsupported(end, "emit"))?,
+                }
+            }
+        };
+        Ok(Self { head, body: Some(Body { leaf, rows, tail }) })
+    }
+
+    pub fn push(&mut self, chunk: Chunk) -> Result<(), TaskError> {
+        match (&mut self.head, &mut self.body) {
+            (Some(head), _) => Ok(head.push(chunk)?),
+            (None, Some(body)) => body.push(chunk),
+            (None, None) => Ok(()),
+        }
+    }
+
+    pub fn finish(&mut self) -> Result<(), TaskError> {
+        if let Some(head) = &mut self.head {
+            chain::restart_trace();
+            match &mut self.body {
+                Some(body) => head.finish(&mut |chunk| body.push(chunk))?,
+                None => head.finish(&mut |chunk| {
+                    runtime::emit(chunk);
+                    Ok(())
+                })?,
+            }
+        }
+        if let Some(body) = &mut self.body {
+            body.tail.finish();
+        }
+        Ok(())
+    }
+}

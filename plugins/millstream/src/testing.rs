@@ -1,0 +1,214 @@
+//! Runs a program on native code: batches in, batches out, without a host.
+//!
+//! Owns a harness that goes the way the host goes, with one partition: operators, pre-aggregation, shuffle, aggregation,
+//! each through the same tasks and the same flat chunks as in a component. Never used by a plugin that runs.
+
+use crate::chain::{Chain, NodeId};
+use crate::chunk::Chunk;
+use crate::context::{StreamingContext, cut};
+use crate::dstream::DStream;
+use crate::graph::{Graph, Value};
+use crate::record::{Builder, Column, Record, read_column, write_chunk};
+use crate::runtime::take_emitted;
+use crate::task::{Task, TaskSpec};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Applies `operation` to a stream of `batches` and returns what comes out, batch by batch.
+///
+/// ```
+/// use millstream::testing;
+/// let out = testing::run(vec![vec![1u64, 2], vec![]], |numbers| numbers.map(|n| n + 1));
+/// assert_eq!(out, [vec![2, 3], vec![]]);
+/// ```
+///
+/// # Panics
+/// If the operation panics, or the program is invalid.
+pub fn run<T, U, C>(batches: Vec<Vec<T>>, operation: impl FnOnce(DStream<T, crate::Cut<T>>) -> DStream<U, C>) -> Vec<Vec<U>>
+where
+    T: Record,
+    U: Record,
+    C: Chain<Out = U>,
+{
+    let ctx = StreamingContext::new(Vec::new());
+    let node = ctx.stream::<T>("input").node;
+    let result = operation(cut(&ctx.graph, node)).node;
+    check(&ctx.graph);
+    let batch = |rows: Vec<T>| {
+        let inputs = BTreeMap::from([("input".to_owned(), chunk_of(rows))]);
+        evaluate(&ctx.graph, result, &inputs).into_iter().flat_map(rows_of::<U>).collect()
+    };
+    batches.into_iter().map(batch).collect()
+}
+
+/// What an output showed for a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// Which batch it was, from 0.
+    pub batch: usize,
+    /// Which output it was, in the order of definition, from 0.
+    pub output: usize,
+    /// The rows as `print` shows them.
+    pub rows: Vec<String>,
+}
+
+type Batches = BTreeMap<String, Vec<Chunk>>;
+
+/// A whole program under test: sources by name, batches, printed rows.
+///
+/// ```
+/// use millstream::{StreamingContext, testing};
+/// fn build(ctx: &StreamingContext) {
+///     ctx.text_stream("lines")
+///         .flat_map(|line| line.split(' '))
+///         .map(|word| (word, 1u64))
+///         .reduce_by_key(|a, b| a + b)
+///         .print();
+/// }
+/// let printed = testing::Job::new(build).batch("lines", ["to be or", "not to be"]).run();
+/// assert_eq!(printed[0].rows, ["(to,2)", "(be,2)", "(or,1)", "(not,1)"]);
+/// ```
+pub struct Job<B> {
+    build: B,
+    arguments: Vec<(String, String)>,
+    sources: Batches,
+}
+
+impl<B: FnOnce(&StreamingContext)> Job<B> {
+    /// A job that runs what `build` defines.
+    pub fn new(build: B) -> Self {
+        Self { build, arguments: Vec::new(), sources: Batches::new() }
+    }
+
+    /// Sets an argument, as the job file's `args` does.
+    #[must_use]
+    pub fn arg(mut self, name: &str, value: &str) -> Self {
+        self.arguments.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds the next batch of a source. Text may be given as string slices.
+    #[must_use]
+    pub fn batch<I: Input>(mut self, source: &str, rows: impl IntoIterator<Item = I>) -> Self {
+        let rows = rows.into_iter().map(Input::into_record).collect();
+        self.sources.entry(source.to_owned()).or_default().push(chunk_of(rows));
+        self
+    }
+
+    /// Runs all batches and returns what each output printed, in order.
+    ///
+    /// # Panics
+    /// If the program panics or is invalid.
+    pub fn run(self) -> Vec<Printed> {
+        let ctx = StreamingContext::new(self.arguments);
+        (self.build)(&ctx);
+        check(&ctx.graph);
+        let outputs: Vec<NodeId> = {
+            let nodes = ctx.graph.nodes();
+            (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].kind == "print").collect()
+        };
+        assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
+        let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
+        let mut printed = Vec::new();
+        for batch in 0..batches {
+            let inputs = self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
+            let inputs = inputs.collect();
+            for (output, id) in outputs.iter().enumerate() {
+                printed.push(Printed { batch, output, rows: print(&ctx.graph, *id, &inputs) });
+            }
+        }
+        printed
+    }
+}
+
+/// What can stand for a record in a test's input.
+pub trait Input {
+    /// The type of the record.
+    type Record: Record;
+    /// Makes the record.
+    fn into_record(self) -> Self::Record;
+}
+
+impl Input for &str {
+    type Record = crate::Text;
+    fn into_record(self) -> crate::Text {
+        self.into()
+    }
+}
+
+impl<T: Record> Input for T {
+    type Record = T;
+    fn into_record(self) -> T {
+        self
+    }
+}
+
+fn check(graph: &Graph) {
+    if let Some(problem) = graph.problem() {
+        panic!("invalid program: {problem}");
+    }
+}
+
+fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
+    let mut builder = T::Builder::default();
+    let count = rows.len();
+    rows.into_iter().for_each(|row| builder.push(row));
+    write_chunk(&mut builder, count)
+}
+
+fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
+    let (column, rows) = read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
+    (0..rows).map(|row| column.get(row)).collect()
+}
+
+/// The rows of `node` in a batch.
+fn evaluate(graph: &Rc<Graph>, node: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
+    let (kind, parent, source) = {
+        let nodes = graph.nodes();
+        let found = &nodes[node as usize];
+        let source = found.parameters.iter().find_map(|(name, value)| match value {
+            Value::Text(text) if *name == "source" => Some(text.clone()),
+            _ => None,
+        });
+        (found.exchanged.is_some(), found.parents.first().copied(), source)
+    };
+    match (parent, kind) {
+        (None, _) => source.and_then(|source| inputs.get(&source).cloned()).into_iter().collect(),
+        (Some(parent), false) => task(graph, parent, node, "apply", evaluate(graph, parent, inputs)),
+        (Some(parent), true) => {
+            let combined = task(graph, parent, node, "combine", evaluate(graph, parent, inputs));
+            task(graph, node, node, "reduce", combined)
+        }
+    }
+}
+
+fn task(graph: &Rc<Graph>, input: NodeId, node: NodeId, role: &str, chunks: Vec<Chunk>) -> Vec<Chunk> {
+    let spec = TaskSpec { input, steps: vec![(node, role.to_owned())], traced: false };
+    let run = || {
+        let mut task = Task::open(graph, &spec)?;
+        chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+        task.finish()
+    };
+    run().unwrap_or_else(|error| panic!("node {node}: {error:?}"));
+    take_emitted()
+}
+
+fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<String> {
+    let (parent, limit, show) = {
+        let nodes = graph.nodes();
+        let node = &nodes[output as usize];
+        let parent = node.parents[0];
+        let limit = node.parameters.iter().find_map(|(name, value)| match value {
+            Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
+            _ => None,
+        });
+        (parent, limit.unwrap_or(10), nodes[parent as usize].code.rows)
+    };
+    let show = show.expect("the parent of an output has rows").show;
+    let mut rows: Vec<String> = evaluate(graph, parent, inputs).into_iter().flat_map(show).collect();
+    if rows.len() > limit {
+        rows.truncate(limit);
+        rows.push("...".to_owned());
+    }
+    rows
+}

@@ -1,0 +1,272 @@
+//! [`Text`]: a piece of a chunk's text, shared instead of copied.
+//!
+//! Owns the type and the ways to cut it further. Never copies text, except where a method says so.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::rc::Rc;
+
+/// Text that shares the memory of the chunk it came from. It dereferences to `str`; cloning costs a counter.
+///
+/// The methods defined here that cut text, such as [`Text::split`], return pieces that live on their own, so that a
+/// closure may return them. The methods of `str` are there too; what they borrow cannot leave the closure.
+#[derive(Clone)]
+pub struct Text {
+    start: *const u8,
+    length: usize,
+    owner: Rc<Vec<u8>>,
+}
+
+impl Text {
+    /// The piece of `owner` at `start..end`.
+    ///
+    /// # Panics
+    /// If the range lies outside of `owner`.
+    ///
+    /// # Safety
+    /// The range must be UTF-8.
+    pub(crate) unsafe fn from_shared(owner: Rc<Vec<u8>>, start: usize, end: usize) -> Self {
+        let bytes = &owner[start..end];
+        Self { start: bytes.as_ptr(), length: bytes.len(), owner }
+    }
+
+    /// The text as a string slice.
+    #[inline]
+    pub fn as_str(&self) -> &str {
+        // SAFETY: `start..start + length` lies in the vector that `owner` keeps alive and that nobody can change while
+        // it is shared; it was UTF-8 when this piece was cut, and pieces are only cut at character boundaries.
+        unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(self.start, self.length)) }
+    }
+
+    /// The piece of this text that `piece`, a slice of it, covers.
+    #[inline]
+    fn share(&self, piece: &str) -> Self {
+        debug_assert!(self.as_str().as_bytes().as_ptr_range().start <= piece.as_ptr());
+        Self { start: piece.as_ptr(), length: piece.len(), owner: Rc::clone(&self.owner) }
+    }
+
+    /// The pieces between occurrences of `separator`, empty ones included, as [`str::split`] gives them.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// let words: Vec<Text> = Text::from("to be  or").split(' ').collect();
+    /// assert_eq!(words, ["to", "be", "", "or"]);
+    /// ```
+    #[inline]
+    pub fn split(&self, separator: char) -> Split {
+        Split { text: self.clone(), rest: Some((0, self.length)), separator }
+    }
+
+    /// The pieces between runs of white space, none of them empty, as [`str::split_whitespace`] gives them.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// let words: Vec<Text> = Text::from("  to be\tor ").split_whitespace().collect();
+    /// assert_eq!(words, ["to", "be", "or"]);
+    /// ```
+    pub fn split_whitespace(&self) -> SplitWhitespace {
+        SplitWhitespace { rest: self.clone() }
+    }
+
+    /// What stands before and after the first `separator`, or nothing if there is none.
+    ///
+    /// ```
+    /// use millstream::Text;
+    /// let (key, value) = Text::from("lang=en=us").split_once('=').unwrap();
+    /// assert_eq!((key.as_str(), value.as_str()), ("lang", "en=us"));
+    /// ```
+    pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
+        let (before, after) = self.as_str().split_once(separator)?;
+        Some((self.share(before), self.share(after)))
+    }
+
+    /// The text without white space at its ends.
+    ///
+    /// ```
+    /// assert_eq!(millstream::Text::from(" a b ").trim(), "a b");
+    /// ```
+    #[must_use]
+    pub fn trim(&self) -> Self {
+        self.share(self.as_str().trim())
+    }
+
+    /// The bytes `range` of the text, or nothing if it is out of bounds or would cut a character.
+    ///
+    /// ```
+    /// assert_eq!(millstream::Text::from("2026-11-21").slice(0..4).unwrap(), "2026");
+    /// ```
+    pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
+        self.as_str().get(range).map(|piece| self.share(piece))
+    }
+}
+
+/// The pieces of a text between occurrences of a character. Made by [`Text::split`].
+pub struct Split {
+    text: Text,
+    rest: Option<(usize, usize)>,
+    separator: char,
+}
+
+impl Iterator for Split {
+    type Item = Text;
+
+    #[inline]
+    fn next(&mut self) -> Option<Text> {
+        let (start, end) = self.rest?;
+        let rest = &self.text.as_str()[start..end];
+        let found = if self.separator.is_ascii() {
+            memchr::memchr(self.separator as u8, rest.as_bytes())
+        } else {
+            rest.find(self.separator)
+        };
+        let piece = match found {
+            Some(at) => {
+                self.rest = Some((start + at + self.separator.len_utf8(), end));
+                &rest[..at]
+            }
+            None => {
+                self.rest = None;
+                rest
+            }
+        };
+        Some(self.text.share(piece))
+    }
+}
+
+/// The pieces of a text between white space. Made by [`Text::split_whitespace`].
+pub struct SplitWhitespace {
+    rest: Text,
+}
+
+impl Iterator for SplitWhitespace {
+    type Item = Text;
+
+    fn next(&mut self) -> Option<Text> {
+        let rest = self.rest.as_str().trim_start();
+        if rest.is_empty() {
+            return None;
+        }
+        let (piece, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        let piece = self.rest.share(piece);
+        self.rest = self.rest.share(after);
+        Some(piece)
+    }
+}
+
+/// Copies the text.
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::from(text.to_owned())
+    }
+}
+
+/// Takes the text over without copying it.
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        let owner = Rc::new(text.into_bytes());
+        Self { start: owner.as_ptr(), length: owner.len(), owner }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+    #[inline]
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.as_str(), f)
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Text {}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn split_gives_what_str_gives(text in "[ab é]{0,30}", separator in prop::sample::select(vec![' ', 'a', 'é'])) {
+            let ours: Vec<Text> = Text::from(text.as_str()).split(separator).collect();
+            let theirs: Vec<&str> = text.split(separator).collect();
+            prop_assert_eq!(ours, theirs);
+        }
+
+        #[test]
+        fn split_whitespace_gives_what_str_gives(text in "[ab\t\u{2003}é]{0,30}") {
+            let ours: Vec<Text> = Text::from(text.as_str()).split_whitespace().collect();
+            let theirs: Vec<&str> = text.split_whitespace().collect();
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn a_piece_outlives_the_text_it_was_cut_from() {
+        let piece = {
+            let text = Text::from(String::from("hello world"));
+            text.split(' ').nth(1)
+        };
+        assert_eq!(piece.as_deref(), Some("world"));
+    }
+}

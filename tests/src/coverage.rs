@@ -1,0 +1,258 @@
+//! The coverage table: which row of the feature checklist is shown by which tests.
+//!
+//! Owns the form of `tests/coverage.toml`. A row is `shown` by tests, `documented` by a section of a document,
+//! `not-applicable` for a reason, or comes `later`. What is claimed here is checked twice: the suite checks the table
+//! and its anchors, the `ledger` program that every cited test has passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::markdown;
+use crate::test_log::{Outcome, TestLog};
+
+/// Where the table is, from the root of the repository.
+pub const PATH: &str = "tests/coverage.toml";
+
+/// The areas of the checklist and the number of rows of each. Rows count from 01.
+pub const AREAS: [(&str, usize); 19] = [
+    ("S1", 36),
+    ("S2", 53),
+    ("S3", 22),
+    ("S4", 21),
+    ("S5", 9),
+    ("S6", 19),
+    ("S7", 10),
+    ("S8", 4),
+    ("S9", 18),
+    ("S10", 22),
+    ("S11", 6),
+    ("S12", 22),
+    ("S13", 6),
+    ("S14", 8),
+    ("S15", 28),
+    ("S16", 26),
+    ("S17", 26),
+    ("S18", 27),
+    ("S19", 15),
+];
+
+/// What is claimed about a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// These tests show it, each named `target::path::of::test`.
+    Shown(Vec<String>),
+    /// This section of a document, `FILE.md#anchor`, says how it is done here.
+    Documented(String),
+    /// It has no meaning here, for this reason.
+    NotApplicable(String),
+    /// It is still to be built.
+    Later,
+}
+
+/// The coverage table, complete and well-formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    rows: BTreeMap<String, Status>,
+}
+
+/// A row as it stands in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRow {
+    title: Option<String>,
+    status: Option<String>,
+    tests: Option<Vec<String>>,
+    doc: Option<String>,
+    reason: Option<String>,
+}
+
+impl Coverage {
+    /// Reads the table. On failure, everything that is wrong with it, one message each.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let table: toml::Table = text.parse().map_err(|error| vec![format!("{PATH} is not TOML: {error}")])?;
+        let mut problems = wrong_ids(table.keys());
+        let mut rows = BTreeMap::new();
+        for (id, value) in table {
+            match value.try_into::<RawRow>().map_err(|error| error.to_string()).and_then(RawRow::status) {
+                Ok(status) => _ = rows.insert(id, status),
+                Err(problem) => problems.push(format!("{id}: {}", problem.trim_end())),
+            }
+        }
+        if problems.is_empty() { Ok(Self { rows }) } else { Err(problems) }
+    }
+
+    /// Rows documented by an anchor that does not exist. `read` gives the text of a document by its path from the root.
+    pub fn broken_docs(&self, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        let mut documents: BTreeMap<&str, Option<BTreeSet<String>>> = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (id, status) in &self.rows {
+            let Status::Documented(doc) = status else { continue };
+            let Some((path, anchor)) = doc.split_once('#') else {
+                problems.push(format!("{id}: `{doc}` is not of the form FILE.md#anchor"));
+                continue;
+            };
+            match documents.entry(path).or_insert_with(|| read(path).map(|text| markdown::anchors(&text))) {
+                None => problems.push(format!("{id}: there is no {path}")),
+                Some(anchors) if anchors.contains(anchor) => {}
+                Some(anchors) => {
+                    let known = anchors.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                    problems.push(format!("{id}: {path} has no heading #{anchor}; it has {known}"));
+                }
+            }
+        }
+        problems
+    }
+
+    /// Rows said to be shown by a test that the log does not report as passed.
+    pub fn unshown(&self, log: &TestLog) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (id, status) in &self.rows {
+            let Status::Shown(tests) = status else { continue };
+            for test in tests {
+                match log.outcome(test) {
+                    Some(Outcome::Passed) => {}
+                    Some(Outcome::Failed) => problems.push(format!("{id}: {test} did not pass")),
+                    None => problems.push(format!("{id}: {test} did not run")),
+                }
+            }
+        }
+        problems
+    }
+
+    /// How many rows have which status: `41 shown, 5 documented, 60 not applicable, 272 later`.
+    pub fn summary(&self) -> String {
+        let count = |is: fn(&Status) -> bool| self.rows.values().filter(|status| is(status)).count();
+        format!(
+            "{} shown, {} documented, {} not applicable, {} later",
+            count(|status| matches!(status, Status::Shown(_))),
+            count(|status| matches!(status, Status::Documented(_))),
+            count(|status| matches!(status, Status::NotApplicable(_))),
+            count(|status| matches!(status, Status::Later)),
+        )
+    }
+}
+
+impl RawRow {
+    /// What the row claims; or what is wrong with it. A field that does not belong to the status is wrong.
+    fn status(self) -> Result<Status, String> {
+        if self.title.is_none_or(|title| title.trim().is_empty()) {
+            return Err("it has no title".to_owned());
+        }
+        let status = self.status.ok_or("it has no status")?;
+        let tests = self.tests.filter(|tests| !tests.is_empty());
+        let doc = self.doc.filter(|doc| !doc.trim().is_empty());
+        let reason = self.reason.filter(|reason| !reason.trim().is_empty());
+        match (status.as_str(), tests, doc, reason) {
+            ("shown", Some(tests), None, None) => match tests.iter().find(|test| !test.contains("::")) {
+                None => Ok(Status::Shown(tests)),
+                Some(test) => Err(format!("the test `{test}` is not of the form target::path::of::test")),
+            },
+            ("documented", None, Some(doc), None) => Ok(Status::Documented(doc)),
+            ("not-applicable", None, None, Some(reason)) => Ok(Status::NotApplicable(reason)),
+            ("later", None, None, None) => Ok(Status::Later),
+            ("shown", ..) => Err("status `shown` needs `tests` and nothing else".to_owned()),
+            ("documented", ..) => Err("status `documented` needs `doc` and nothing else".to_owned()),
+            ("not-applicable", ..) => Err("status `not-applicable` needs `reason` and nothing else".to_owned()),
+            ("later", ..) => Err("status `later` has no `tests`, `doc` or `reason`".to_owned()),
+            (other, ..) => {
+                Err(format!("unknown status `{other}`; use `shown`, `documented`, `not-applicable` or `later`"))
+            }
+        }
+    }
+}
+
+/// Ids that are missing from the table and ids that the checklist does not have.
+fn wrong_ids<'a>(found: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let found: BTreeSet<String> = found.cloned().collect();
+    let expected: BTreeSet<String> =
+        AREAS.iter().flat_map(|(area, rows)| (1..=*rows).map(move |row| format!("{area}.{row:02}"))).collect();
+    let missing = expected.difference(&found).map(|id| format!("{id}: the table has no such row, the checklist has"));
+    let extra = found.difference(&expected).map(|id| format!("{id}: the checklist has no such row"));
+    missing.chain(extra).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    /// A complete table in which S1.01 is `first` and every other row comes later.
+    fn table(first: &str) -> String {
+        let mut text = format!("[\"S1.01\"]\n{first}\n");
+        for (area, rows) in AREAS {
+            for row in (1..=rows).filter(|row| area != "S1" || *row != 1) {
+                writeln!(text, "[\"{area}.{row:02}\"]\ntitle = \"t\"\nstatus = \"later\"").expect("a string grows");
+            }
+        }
+        text
+    }
+
+    fn problems(first: &str) -> Vec<String> {
+        Coverage::parse(&table(first)).expect_err("the table is wrong")
+    }
+
+    #[test]
+    fn the_checklist_has_378_rows() {
+        assert_eq!(AREAS.iter().map(|(_, rows)| rows).sum::<usize>(), 378);
+    }
+
+    #[test]
+    fn a_missing_and_an_extra_id_are_named() {
+        let text = table("title = \"t\"\nstatus = \"later\"").replace("\"S19.15\"", "\"S19.16\"");
+        let problems = Coverage::parse(&text).expect_err("the ids are wrong");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("S19.15: the table has no such row"), "{problems:?}");
+        assert!(problems[1].starts_with("S19.16: the checklist has no such row"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_unknown_status_and_a_missing_field_are_named() {
+        assert!(problems("title = \"t\"\nstatus = \"done\"")[0].contains("unknown status `done`"));
+        assert!(problems("title = \"t\"\nstatus = \"shown\"\ntests = []")[0].contains("needs `tests`"));
+        assert!(problems("title = \"t\"\nstatus = \"not-applicable\"")[0].contains("needs `reason`"));
+        assert!(problems("status = \"later\"")[0].contains("no title"));
+        assert!(problems("title = \"t\"\nstatus = \"later\"\nreazon = \"x\"")[0].contains("reazon"));
+        assert!(problems("title = \"t\"\nstatus = \"shown\"\ntests = [\"alone\"]")[0].contains("`alone`"));
+    }
+
+    #[test]
+    fn a_broken_anchor_is_named() {
+        let read = |path: &str| (path == "README.md").then(|| "# What is promised\n".to_owned());
+        let broken = |doc: &str| {
+            let row = format!("title = \"t\"\nstatus = \"documented\"\ndoc = \"{doc}\"");
+            Coverage::parse(&table(&row)).expect("the table is well-formed").broken_docs(read)
+        };
+        assert_eq!(broken("README.md#what-is-promised"), Vec::<String>::new());
+        assert_eq!(broken("README.md#x"), ["S1.01: README.md has no heading #x; it has what-is-promised"]);
+        assert_eq!(broken("NO.md#x"), ["S1.01: there is no NO.md"]);
+        assert_eq!(broken("README.md"), ["S1.01: `README.md` is not of the form FILE.md#anchor"]);
+    }
+
+    #[test]
+    fn a_cited_test_must_have_passed_under_its_target() {
+        let log = TestLog::parse(
+            "     Running suite/main.rs (target/debug/deps/suite-0123456789abcdef)\n\
+             test golden::network_word_count ... ok\n\
+             test golden::windows ... FAILED\n",
+        );
+        let unshown = |test: &str| {
+            let row = format!("title = \"t\"\nstatus = \"shown\"\ntests = [\"{test}\"]");
+            Coverage::parse(&table(&row)).expect("the table is well-formed").unshown(&log)
+        };
+        assert_eq!(unshown("suite::golden::network_word_count"), Vec::<String>::new());
+        assert_eq!(unshown("suite::golden::windows"), ["S1.01: suite::golden::windows did not pass"]);
+        assert_eq!(
+            unshown("host::golden::network_word_count"),
+            ["S1.01: host::golden::network_word_count did not run"]
+        );
+    }
+
+    #[test]
+    fn the_summary_counts_each_status() {
+        let coverage = Coverage::parse(&table("title = \"t\"\nstatus = \"not-applicable\"\nreason = \"r\""));
+        let summary = coverage.expect("the table is well-formed").summary();
+        assert_eq!(summary, "0 shown, 0 documented, 1 not applicable, 377 later");
+    }
+}

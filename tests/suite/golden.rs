@@ -1,0 +1,146 @@
+//! Golden streams: batches in, printed batches out, through the real WebAssembly path.
+//!
+//! Each file of `tests/golden` runs plainly, twice, with a failure injected into each of its tasks in turn, and under
+//! shuffled schedules: the output is the same byte for byte. With `MILLSTREAM_BLESS=1` the expected output is rewritten.
+
+use super::support::simulated::{Job, Outcome};
+use host::engine::{FaultInjector, FaultPoint};
+use host::ids::TaskId;
+use millstream_tests::repository;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many schedules each golden runs under.
+const SCHEDULES: u64 = 20;
+
+/// A golden file: a job, and what it prints.
+struct Golden {
+    path: PathBuf,
+    text: String,
+    job: Job,
+    expected: String,
+}
+
+impl Golden {
+    /// Reads `tests/golden/NAME.stream`: keys of the job, `---- input`, a JSON array a batch, `---- output`, the output.
+    fn read(name: &str) -> Self {
+        let path = repository::root().join("tests/golden").join(format!("{name}.stream"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (header, rest) = text.split_once("---- input\n").expect("a golden file has a line `---- input`");
+        let (input, expected) = rest.split_once("---- output\n").expect("a golden file has a line `---- output`");
+        let mut lines = header.lines();
+        let plugin = lines.next().and_then(|line| line.strip_prefix("plugin ")).expect("the first line names the plugin");
+        let keys: Vec<&str> = lines.collect();
+        let job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
+        let expected = expected.to_owned();
+        Self { path, job, expected, text }
+    }
+
+    /// Compares, or rewrites the file.
+    fn check(&self, outcome: &Outcome) {
+        assert_eq!(outcome.result, Ok(()));
+        if std::env::var_os("MILLSTREAM_BLESS").is_some() {
+            let kept = self.text.strip_suffix(&self.expected).expect("the output stands last");
+            std::fs::write(&self.path, format!("{kept}{}", outcome.printed)).expect("the golden file can be written");
+        } else {
+            assert_eq!(outcome.printed, self.expected, "{}", self.path.display());
+        }
+    }
+
+    /// The matrix that every golden goes through.
+    fn check_in_matrix(&self) {
+        let plain = Job::run(&self.job);
+        self.check(&plain);
+        assert_eq!(Job::run(&self.job), plain, "two runs of a seed differ");
+        for seed in 1..=SCHEDULES {
+            let shuffled = self.job.clone().with_seed(seed).run();
+            assert_eq!(shuffled.printed, plain.printed, "seed {seed}");
+        }
+        let tasks = Arc::new(Mutex::new(BTreeSet::new()));
+        self.job.clone().with_faults(Recording(tasks.clone())).run();
+        let tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        assert!(tasks.len() > 1, "a golden should have several tasks");
+        for task in tasks {
+            for point in [FaultPoint::Begin, FaultPoint::BeforeCommit] {
+                let outcome = self.job.clone().with_faults(FailsOnce { task, point }).run();
+                assert_eq!(outcome.retries, 1, "{task} did not fail");
+                assert_eq!((outcome.result, outcome.printed), (Ok(()), plain.printed.clone()), "{task} failed {point:?}");
+            }
+        }
+        let outcome = self.job.clone().with_faults(AllFailOnce).run();
+        assert_eq!((outcome.result, outcome.printed), (Ok(()), plain.printed));
+    }
+}
+
+/// Notes which tasks run.
+struct Recording(Arc<Mutex<BTreeSet<TaskId>>>);
+
+impl FaultInjector for Recording {
+    fn fails(&self, task: TaskId, _: u32, _: FaultPoint) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(task);
+        false
+    }
+}
+
+/// Fails the first attempt of one task.
+struct FailsOnce {
+    task: TaskId,
+    point: FaultPoint,
+}
+
+impl FaultInjector for FailsOnce {
+    fn fails(&self, task: TaskId, attempt: u32, point: FaultPoint) -> bool {
+        (task, attempt, point) == (self.task, 0, self.point)
+    }
+}
+
+/// Fails the first attempt of every task, late.
+struct AllFailOnce;
+
+impl FaultInjector for AllFailOnce {
+    fn fails(&self, _: TaskId, attempt: u32, point: FaultPoint) -> bool {
+        attempt == 0 && point == FaultPoint::BeforeCommit
+    }
+}
+
+/// S1.01, S1.03, S1.05, S2.07, S2.23, S3.01, S3.02, S3.03, S3.12, S6.02, S6.03, S16.03.
+#[test]
+fn network_word_count() {
+    Golden::read("network_word_count").check_in_matrix();
+}
+
+/// S3.13: at other parallelisms the same counts come out, in another order.
+#[test]
+fn parallelism_changes_the_order_only() {
+    let golden = Golden::read("network_word_count");
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    for parallelism in [1, 3] {
+        let mut job = golden.job.clone();
+        job.job_file = job.job_file.replace("parallelism = 2", &format!("parallelism = {parallelism}"));
+        let outcome = job.run();
+        assert_eq!(sorted(&outcome.printed), sorted(&golden.expected), "parallelism {parallelism}");
+    }
+}
+
+/// A task that keeps failing for a reason outside the plugin ends the run after its tries, with that reason.
+#[test]
+fn a_task_that_fails_too_often_ends_the_run() {
+    struct AlwaysFails;
+    impl FaultInjector for AlwaysFails {
+        fn fails(&self, task: TaskId, _: u32, point: FaultPoint) -> bool {
+            task.stage.0 == 1 && task.partition == 1 && point == FaultPoint::Begin
+        }
+    }
+    let outcome = Golden::read("network_word_count").job.with_faults(AlwaysFails).run();
+    assert_eq!(outcome.retries, 3);
+    assert_eq!(
+        outcome.error(),
+        "operator `reduce_by_key` (node 3) failed on batch 1000000001000 ms, partition 1: injected failure: Begin\n\
+         help: see the warnings above for each attempt"
+    );
+}

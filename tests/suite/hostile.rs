@@ -1,0 +1,133 @@
+//! Hostile plugins: whatever plugin code does, its task fails with a message that says where, and the host lives.
+
+use super::support::simulated::{Job, Outcome};
+
+/// Two partitions; the line `boom` is record 1 of partition 1 of the first batch.
+const QUEUE: &str = "[\"a\", \"b\", \"c\", \"boom\"]\n[\"d\", \"e\"]\n";
+
+/// What every failure at that line begins with.
+const PLACE: &str = "operator `fragile` (map, node 1) failed on batch 1000000001000 ms, partition 1, record 1: ";
+
+fn job(behaviour: &str) -> Job {
+    Job::on_queue("hostile", QUEUE)
+        .with_job_keys(&format!("parallelism = 2\nargs = {{ does = \"{behaviour}\" }}"))
+        .with_tables("\n[limits]\nmemory = \"32MiB\"\ntask_time = \"300ms\"\nresult_size = \"8MiB\"\n")
+}
+
+fn run(behaviour: &str) -> Outcome {
+    job(behaviour).run()
+}
+
+/// The error of a job whose plugin misbehaves, without its place and its help.
+fn failure(behaviour: &str) -> String {
+    let error = run(behaviour).error();
+    let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
+    assert_eq!(help, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch");
+    message.strip_prefix(PLACE).unwrap_or_else(|| panic!("{behaviour}: no place in: {error}")).to_owned()
+}
+
+#[test]
+fn a_plugin_that_behaves_runs() {
+    let outcome = run("behave");
+    assert_eq!(outcome.result, Ok(()));
+    assert!(outcome.printed.contains("\nboom\n") && outcome.printed.contains("\ne\n"));
+}
+
+#[test]
+fn a_panic_is_reported_with_its_message_and_record() {
+    let failure = failure("panic");
+    assert!(failure.contains("the plugin does not like this line"), "{failure}");
+    assert!(failure.contains("plugins/hostile/src/lib.rs:"), "{failure}");
+}
+
+#[test]
+fn a_loop_without_end_runs_into_the_time_limit() {
+    assert_eq!(failure("loop"), "it ran longer than limits.task_time = 300ms");
+}
+
+#[test]
+fn allocating_without_end_runs_into_the_memory_limit() {
+    let failure = failure("allocate");
+    assert!(failure.starts_with("it asked for ") && failure.ends_with("limits.memory = 33554432 bytes"), "{failure}");
+}
+
+#[test]
+fn recursion_without_end_uses_up_the_stack() {
+    let failure = failure("recurse");
+    assert!(failure == "it used up its stack: recursion without end?" || failure.contains("memory"), "{failure}");
+}
+
+#[test]
+fn exiting_and_sleeping_are_traps() {
+    for behaviour in ["exit", "sleep"] {
+        let failure = failure(behaviour);
+        assert!(failure.starts_with("it trapped: "), "{behaviour}: {failure}");
+    }
+}
+
+#[test]
+fn broken_rows_are_refused() {
+    for behaviour in [
+        "offsets-descend",
+        "offsets-beyond",
+        "offsets-negative",
+        "not-utf8",
+        "cut-character",
+        "buffers-missing",
+        "buffer-outside",
+        "rows-missing",
+    ] {
+        let failure = failure(behaviour);
+        assert!(failure.starts_with("it returned broken data: "), "{behaviour}: {failure}");
+    }
+}
+
+#[test]
+fn emitting_without_end_runs_into_the_result_limit() {
+    assert_eq!(failure("flood"), "it emitted more than limits.result_size = 8388608 bytes");
+}
+
+#[test]
+fn a_log_flood_is_cut() {
+    assert_eq!(run("log-flood").result, Ok(()));
+}
+
+/// S1.28 and what else can go wrong in `describe`.
+#[test]
+fn describing_is_limited_too() {
+    let describe = |behaviour| run(behaviour).error();
+    assert_eq!(
+        describe("no-output"),
+        "No output operations registered, so nothing to execute, in plugin /jobs/plugin.wasm\n\
+         help: end at least one stream with an output such as `print()`"
+    );
+    assert!(describe("describe-panic").contains("no graph today"));
+    assert!(describe("describe-loop").contains("it ran longer than limits.task_time = 300ms"));
+    assert!(describe("describe-allocate").contains("it asked for "));
+    assert!(describe("describe-emit").contains("rows outside of a task"));
+    assert!(describe("partitions").contains("partitions(3) follows `source`, which does not shuffle"));
+}
+
+/// With `on_error = "continue"` the failed batch is given up, and the next one runs.
+#[test]
+fn the_host_outlives_the_plugin() {
+    for behaviour in ["panic", "loop", "allocate", "not-utf8"] {
+        let mut job = job(behaviour);
+        job.job_file = job.job_file.replace("[job]\n", "[job]\non_error = \"continue\"\n");
+        let outcome = job.run();
+        assert_eq!(outcome.result, Ok(()), "{behaviour}");
+        assert!(outcome.printed.contains("Time: 1000000002000 ms\n") && outcome.printed.contains("\nd\ne\n"), "{behaviour}");
+        assert!(!outcome.printed.contains("Time: 1000000001000 ms\n"), "{behaviour}");
+        let failed = outcome.log.iter().any(|line| line.contains("OutputOperationCompleted 1000000001000 ms") && line.contains(PLACE));
+        assert!(failed, "{behaviour}: {:#?}", outcome.log);
+    }
+}
+
+/// S16.03: clocks, random numbers, environment and files are the same for every run, on every attempt.
+#[test]
+fn what_a_plugin_finds_around_it_is_the_same_in_every_run() {
+    let outcome = run("random");
+    assert_eq!(outcome.result, Ok(()));
+    assert!(outcome.printed.contains("Ok(1000000001s) 0 false"), "{}", outcome.printed);
+    assert_eq!(run("random"), outcome);
+}

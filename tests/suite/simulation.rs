@@ -1,0 +1,104 @@
+//! The whole host in a simulated world: sockets that break, time that jumps ahead, schedules that change.
+
+use super::support::simulated::{Job, Outcome, START};
+use host::env::Connection;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A job that counts the words of two servers' connections.
+fn socket_job(connections: Vec<Connection>) -> Job {
+    let mut job = Job::on_queue("network_word_count", "");
+    job.job_file = "[job]\nname = \"sockets\"\nbatch_interval = \"1s\"\n\n[sources.lines]\ntype = \"socket\"\naddress = \"server:9999\"\n".to_owned();
+    job.servers = vec![("server:9999".to_owned(), connections)];
+    job.stop_after = Some(8);
+    job
+}
+
+fn sends(parts: &[(u64, &str)]) -> Vec<(Duration, Vec<u8>)> {
+    parts.iter().map(|(delay_ms, text)| (Duration::from_millis(*delay_ms), text.as_bytes().to_vec())).collect()
+}
+
+/// The sums of all counts that were printed, by word.
+fn totals(outcome: &Outcome) -> BTreeMap<String, u64> {
+    let mut totals = BTreeMap::new();
+    for line in outcome.printed.lines() {
+        if let Some((word, count)) = line.strip_prefix('(').and_then(|line| line.strip_suffix(')')?.rsplit_once(',')) {
+            *totals.entry(word.to_owned()).or_default() += count.parse::<u64>().expect("a count is a number");
+        }
+    }
+    totals
+}
+
+fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
+}
+
+/// S2.07: each record is a line; a line may come in pieces, and its batch is that of its end.
+#[test]
+fn lines_that_come_in_pieces_are_whole() {
+    let pieces = sends(&[(100, "a b\nfirst ha"), (900, "lf b\n"), (1000, "last without end")]);
+    let outcome = socket_job(vec![Connection { sends: pieces, stays_open: false }]).run();
+    assert_eq!(outcome.result, Ok(()));
+    let words = [("a", 1), ("b", 2), ("first", 1), ("half", 1), ("last", 1), ("without", 1), ("end", 1)];
+    assert_eq!(totals(&outcome), expected(&words));
+}
+
+/// A server that goes away is connected to again after two seconds, and what it had sent counts.
+#[test]
+fn a_lost_connection_is_made_again_after_two_seconds() {
+    let first = Connection { sends: sends(&[(100, "one\n")]), stays_open: false };
+    let second = Connection { sends: sends(&[(100, "two\n")]), stays_open: true };
+    let outcome = socket_job(vec![first, second]).run();
+    assert_eq!(totals(&outcome), expected(&[("one", 1), ("two", 1)]));
+    let at = |event: &str| -> Vec<u64> {
+        let times = outcome.log.iter().filter(|line| line.contains(event));
+        times.map(|line| line.split(' ').next().and_then(|ms| ms.parse().ok()).expect("a log line begins with a time")).collect()
+    };
+    let (started, lost) = (at("ReceiverStarted"), at("ReceiverError"));
+    assert_eq!((started.len(), lost.len()), (2, 1));
+    assert_eq!(started[1] - lost[0], 2000);
+}
+
+/// S1.27: a graceful stop processes what was received, a line without end included.
+#[test]
+fn a_graceful_stop_processes_what_was_received() {
+    let late = Connection { sends: sends(&[(7600, "late line\nand half a")]), stays_open: true };
+    let outcome = socket_job(vec![late]).run();
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(totals(&outcome), expected(&[("late", 1), ("line", 1), ("and", 1), ("half", 1), ("a", 1)]));
+    assert_eq!(outcome.log.last().map(|line| line.split(' ').nth(2)), Some(Some("StreamingStopped")));
+}
+
+/// Batch times are multiples of the interval, in order and without gaps.
+#[test]
+fn batch_times_are_consecutive_multiples_of_the_interval() {
+    let outcome = socket_job(vec![Connection::default()]).run();
+    let times: Vec<u64> = outcome
+        .printed
+        .lines()
+        .filter_map(|line| line.strip_prefix("Time: ")?.strip_suffix(" ms")?.parse().ok())
+        .collect();
+    let first = START.next_multiple(Duration::from_secs(1)).as_ms();
+    assert_eq!(times, (0..8).map(|batch| first + batch * 1000).collect::<Vec<_>>());
+}
+
+/// Two runs of a seed give the same log; other seeds take other ways to the same totals.
+#[test]
+fn a_seed_repeats_the_whole_run() {
+    let connection = |text: &str| Connection { sends: sends(&[(300, text), (700, text), (5, text)]), stays_open: false };
+    let job = socket_job(vec![connection("x y\nz\n"), connection("x x\n")]);
+    let first = job.clone().with_seed(1).run();
+    assert_eq!(first, job.clone().with_seed(1).run());
+    let logs: Vec<Outcome> = (2..12).map(|seed| job.clone().with_seed(seed).run()).collect();
+    assert!(logs.iter().all(|outcome| totals(outcome) == totals(&first)));
+    assert!(logs.iter().any(|outcome| outcome.log != first.log), "ten seeds took the same way");
+}
+
+/// A source that cannot be reached at all keeps being tried, and the batches go on.
+#[test]
+fn a_refused_connection_is_tried_again() {
+    let outcome = socket_job(Vec::new()).run();
+    assert_eq!(outcome.result, Ok(()));
+    let errors = outcome.log.iter().filter(|line| line.contains("ReceiverError lines: cannot connect to server:9999")).count();
+    assert!((4..=5).contains(&errors), "{errors} tries in 8 s");
+}

@@ -1,0 +1,55 @@
+//! Builds the programs that tests run: plugins as components, and the host's own binary. Each once in a test run.
+
+use millstream_tests::repository;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The component of the workspace package `name`, as bytes.
+pub fn plugin(name: &str) -> Vec<u8> {
+    let path = plugin_path(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+/// The component of the workspace package `name`.
+pub fn plugin_path(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = built.get(name) {
+        return path.clone();
+    }
+    cargo(&["build", "--locked", "--release", "--target", "wasm32-wasip2", "-p", name]);
+    let path = target_directory().join("wasm32-wasip2/release").join(format!("{name}.wasm"));
+    built.insert(name.to_owned(), path.clone());
+    path
+}
+
+/// The binary `host`, built as the tests are.
+pub fn host() -> &'static Path {
+    static HOST: OnceLock<PathBuf> = OnceLock::new();
+    HOST.get_or_init(|| {
+        cargo(&["build", "--locked", "-p", "host"]);
+        target_directory().join("debug/host")
+    })
+}
+
+/// Where cargo puts what it builds: the directory that this test came from.
+fn target_directory() -> PathBuf {
+    // .../target/debug/deps/suite-0123456789abcdef
+    let exe = std::env::current_exe().expect("a test knows its own path");
+    exe.ancestors().nth(3).expect("a test lies in the target directory").to_owned()
+}
+
+fn cargo(args: &[&str]) {
+    let mut command = Command::new("cargo");
+    command.args(args).current_dir(repository::root()).env("CARGO_TARGET_DIR", target_directory());
+    // What the surrounding cargo set for this test must not reach the inner one.
+    for leaked in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+        command.env_remove(leaked);
+    }
+    let output = command.output().expect("cargo can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let help = "if the target is missing: rustup target add wasm32-wasip2";
+    assert!(output.status.success(), "cargo {} failed ({help}):\n{said}", args.join(" "));
+}

@@ -1,0 +1,168 @@
+//! A whole job in a simulated world, through the real WebAssembly path.
+
+use super::programs;
+use host::config::{self, Facts};
+use host::context::{RunOptions, StreamingContext};
+use host::engine::{FaultInjector, NoFaults};
+use host::env::{Connection, Simulation};
+use host::error::Error;
+use host::listener::{Event, ListenerBus, StreamingListener};
+use host::plugin::Plugin;
+use host::time::Time;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// When simulated worlds begin.
+pub const START: Time = Time::from_ms(1_000_000_000_500);
+
+/// A job to be run in a simulated world.
+#[derive(Clone)]
+pub struct Job {
+    /// The workspace package of the plugin.
+    pub plugin: String,
+    /// The job file, but for `plugin`.
+    pub job_file: String,
+    /// Files beside the job file.
+    pub files: Vec<(String, String)>,
+    /// Servers.
+    pub servers: Vec<(String, Vec<Connection>)>,
+    /// Decides everything that is left to chance.
+    pub seed: u64,
+    /// What fails.
+    pub faults: Arc<dyn FaultInjector>,
+    /// Ends the run; without it the run ends when it is idle.
+    pub stop_after: Option<u64>,
+}
+
+/// What a run left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was printed.
+    pub printed: String,
+    /// Events and prints with their times, in order.
+    pub log: Vec<String>,
+    /// How it ended.
+    pub result: Result<(), Error>,
+    /// The tasks that ran again.
+    pub retries: usize,
+}
+
+impl Job {
+    /// A job of `plugin` that reads `queue`, one data set a line, as its source `lines`.
+    pub fn on_queue(plugin: &str, queue: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            job_file: "[job]\nname = \"golden\"\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n".to_owned(),
+            files: vec![("queue.jsonl".to_owned(), queue.to_owned())],
+            servers: Vec::new(),
+            seed: 0,
+            faults: Arc::new(NoFaults),
+            stop_after: None,
+        }
+    }
+
+    /// Adds keys to the table `[job]`.
+    #[must_use]
+    pub fn with_job_keys(mut self, keys: &str) -> Self {
+        self.job_file = self.job_file.replacen("[job]\n", &format!("[job]\n{keys}\n"), 1);
+        self
+    }
+
+    /// Adds tables to the job file.
+    #[must_use]
+    pub fn with_tables(mut self, tables: &str) -> Self {
+        self.job_file.push_str(tables);
+        self
+    }
+
+    /// The same job with another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The same job with failures.
+    #[must_use]
+    pub fn with_faults(mut self, faults: impl FaultInjector + 'static) -> Self {
+        self.faults = Arc::new(faults);
+        self
+    }
+
+    /// Runs it.
+    pub fn run(&self) -> Outcome {
+        let simulation = Simulation::new(self.seed, START);
+        for (name, text) in &self.files {
+            simulation.file(Path::new("/jobs").join(name), text.as_str());
+        }
+        for (address, connections) in &self.servers {
+            simulation.server(address, connections.clone());
+        }
+        let job_file = self.job_file.replacen("[job]\n", "[job]\nplugin = \"plugin.wasm\"\n", 1);
+        let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
+        let settings = match settings {
+            Ok(settings) => settings,
+            Err(errors) => return Outcome::failed(errors.into()),
+        };
+        let plugin = match loaded(&self.plugin, &settings) {
+            Ok(plugin) => plugin,
+            Err(error) => return Outcome::failed(error),
+        };
+        let recorder = Arc::new(Recorder { note: Box::new(simulation.note()), retries: Mutex::default() });
+        let options = RunOptions {
+            stop_after: self.stop_after,
+            stop_when_idle: self.stop_after.is_none(),
+            listeners: ListenerBus::new(vec![recorder.clone()]),
+            faults: self.faults.clone(),
+        };
+        let env = simulation.env();
+        let main = async move { StreamingContext::with_plugin(env, settings, plugin)?.start(options)?.await_termination().await };
+        let result = simulation.run(main).unwrap_or_else(|error| panic!("{error}; log: {:#?}", simulation.log()));
+        let retries = *recorder.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        Outcome { printed: simulation.printed(), log: simulation.log(), result, retries }
+    }
+}
+
+impl Outcome {
+    fn failed(error: Error) -> Self {
+        Self { printed: String::new(), log: Vec::new(), result: Err(error), retries: 0 }
+    }
+
+    /// The message and help of the error that ended the run.
+    pub fn error(&self) -> String {
+        match &self.result {
+            Ok(()) => panic!("the run succeeded; it printed:\n{}", self.printed),
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// A plugin is compiled once for each set of limits.
+fn loaded(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error> {
+    type Loaded = BTreeMap<String, Arc<Plugin>>;
+    static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
+    let key = format!("{name} {:?} {:?}", settings.limits, settings.engine);
+    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plugin) = loaded.get(&key) {
+        return Ok(plugin.clone());
+    }
+    let plugin = StreamingContext::load_plugin(settings, &programs::plugin(name))?;
+    loaded.insert(key, plugin.clone());
+    Ok(plugin)
+}
+
+/// Writes events into the log of the simulated world.
+struct Recorder {
+    note: Box<dyn Fn(&str) + Send + Sync>,
+    retries: Mutex<usize>,
+}
+
+impl StreamingListener for Recorder {
+    fn on_event(&self, event: &Event) {
+        (self.note)(&event.to_string());
+        if let Event::TaskRetried { .. } = event {
+            *self.retries.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        }
+    }
+}
