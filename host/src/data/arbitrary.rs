@@ -13,9 +13,9 @@ pub fn field(name: &str, kind: &str, nullable: bool, children: u32) -> Field {
 
 /// The type of fields `(name, kind, children)`. A `?` before the kind makes it an option.
 pub fn ty(fields: &[(&str, &str, u32)]) -> RecordType {
-    let fields = fields.iter().map(|(name, kind, children)| {
-        field(name, kind.trim_start_matches('?'), kind.starts_with('?'), *children)
-    });
+    let fields = fields
+        .iter()
+        .map(|(name, kind, children)| field(name, kind.trim_start_matches('?'), kind.starts_with('?'), *children));
     RecordType::parse(fields.collect()).unwrap()
 }
 

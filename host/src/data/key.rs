@@ -1,7 +1,7 @@
 //! Keys: their one canonical encoding, their hash, and the key group and partition that follow from it.
 //!
-//! Owns the specification below. State and checkpoints hold these bytes and groups, and the plugin SDK computes the same
-//! bytes from its values, so nothing here may change without a new format version. Never stores keys.
+//! Owns the specification below. State and checkpoints hold these bytes and groups, and the plugin SDK computes the
+//! same bytes from its values, so nothing here may change without a new format version. Never stores keys.
 //!
 //! # Encoding
 //!
@@ -11,8 +11,9 @@
 //! |---|---|
 //! | `bool` | `0x00` or `0x01` |
 //! | `i8` to `i64`, `u8` to `u64` | the value, little-endian, in the width of the type |
-//! | `f32`, `f64` | the IEEE 754 bits, little-endian; `-0.0` as `0.0`, every NaN as `0x7fc00000` or `0x7ff8000000000000` |
-//! | `text`, `bytes` | the length in bytes (`u32`, little-endian), then the bytes; only the bytes where the value is last |
+//! | `f32` | the IEEE 754 bits, little-endian; `-0.0` as `0.0`, every NaN as `0x7fc00000` |
+//! | `f64` | the IEEE 754 bits, little-endian; `-0.0` as `0.0`, every NaN as `0x7ff8000000000000` |
+//! | `text`, `bytes` | the length (`u32`, little-endian), then the bytes; where the value is last, only the bytes |
 //! | `list` | the number of items (`u32`, little-endian), then the items, none of which is last |
 //! | `struct` | the members in order; where the struct is last, so is its last member |
 //!
@@ -21,8 +22,8 @@
 //!
 //! # Hash, key group, partition
 //!
-//! The hash of a key is XXH3-64 with seed 0 of its encoding. The key group is the upper 8 bits of the hash, so there are
-//! 256. Of `n` partitions, key group `g` belongs to partition `g * n / 256`, rounded down.
+//! The hash of a key is XXH3-64 with seed 0 of its encoding. The key group is the upper 8 bits of the hash, so there
+//! are 256. Of `n` partitions, key group `g` belongs to partition `g * n / 256`, rounded down.
 
 use super::schema::RecordType;
 use super::view::{Column, Values, ViewError, items, match_values};

@@ -9,7 +9,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use std::sync::Arc;
 
-/// The longest line and chunk that can be asked for. Three times as much, for bytes that are all replaced, fits an `i32`.
+/// The longest line and chunk that can be asked for. Three times as much, for bytes that are all replaced, fits an
+/// `i32`.
 const BYTES_MAX: usize = 1 << 29;
 
 /// Splits a stream of bytes into lines.
@@ -83,8 +84,8 @@ impl LineSplitter {
         std::mem::take(&mut self.complete)
     }
 
-    /// The stream has ended: gives what [`LineSplitter::take`] gives, and the last line even if it has no line end. A new
-    /// stream may follow; the counters go on.
+    /// The stream has ended: gives what [`LineSplitter::take`] gives, and the last line even if it has no line end. A
+    /// new stream may follow; the counters go on.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         let last = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.dropping) || last.len() > self.max_line_bytes {

@@ -86,13 +86,17 @@ mod tests {
         /// Rows are accepted exactly if each of them is UTF-8 on its own.
         #[test]
         fn nothing_but_text_is_accepted(
-            pieces in proptest::collection::vec(prop_oneof!["[aé€😀]{0,3}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..3)], 0..5),
+            pieces in proptest::collection::vec(prop_oneof![
+                "[aé€😀]{0,3}".prop_map(String::into_bytes),
+                proptest::collection::vec(any::<u8>(), 0..3),
+            ], 0..5),
             mut cuts in proptest::collection::vec(0..40usize, 1..6),
         ) {
             let bytes = pieces.concat();
             cuts.iter_mut().for_each(|cut| *cut = (*cut).min(bytes.len()));
             cuts.sort_unstable();
-            let rows: Option<Vec<&str>> = cuts.windows(2).map(|w| std::str::from_utf8(&bytes[w[0]..w[1]]).ok()).collect();
+            let rows = cuts.windows(2).map(|ends| std::str::from_utf8(&bytes[ends[0]..ends[1]]).ok());
+            let rows: Option<Vec<&str>> = rows.collect();
             let ends: Vec<i32> = cuts.iter().map(|&cut| cut as i32).collect();
             let array = text_array(offsets(&ends), &Buffer::from_vec(bytes.clone()), None).ok();
             prop_assert_eq!(array.as_ref().map(|array| array.iter().flatten().collect::<Vec<_>>()), rows);

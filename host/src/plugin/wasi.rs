@@ -6,23 +6,16 @@
 
 use super::instance::TaskState;
 use super::load::LoadError;
-use wasmtime::component::{Component, Linker, Resource, ResourceType};
+use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
 
-/// The version that is named in the linker; it serves every 0.2.x.
-const VERSION: &str = "0.2.0";
-
-/// An output stream. What is written to it becomes log lines.
-pub(super) struct OutputStream;
-/// An input stream. It is at its end.
-pub(super) struct InputStream;
-/// An error of a stream. There is none.
-pub(super) struct StreamFailure;
+/// A stream, or an error of one. They hold nothing, and share their type with the resources of interfaces that trap.
+type Handle = Resource<()>;
 
 #[derive(wasmtime::component::ComponentType, wasmtime::component::Lift, wasmtime::component::Lower)]
 #[component(variant)]
 enum StreamError {
     #[component(name = "last-operation-failed")]
-    LastOperationFailed(Resource<StreamFailure>),
+    LastOperationFailed(Handle),
     #[component(name = "closed")]
     Closed,
 }
@@ -34,72 +27,111 @@ struct Datetime {
     nanoseconds: u32,
 }
 
-/// Defines WASI for tasks, and traps for the rest of what `component` imports from it.
-pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Component) -> Result<(), LoadError> {
-    define(linker).map_err(LoadError::Engine)?;
-    linker.define_unknown_imports_as_traps(component).map_err(LoadError::Engine)
-}
+type Instance<'a> = LinkerInstance<'a, TaskState>;
+type Define = fn(&mut Instance<'_>) -> wasmtime::Result<()>;
 
-fn define(linker: &mut Linker<TaskState>) -> wasmtime::Result<()> {
-    let name = |interface: &str| format!("wasi:{interface}@{VERSION}");
+/// The interfaces that do something.
+const INTERFACES: [(&str, Define); 8] = [
+    ("io/streams", streams),
+    ("cli/stdin", |instance| {
+        instance.resource("input-stream", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        instance.func_wrap("get-stdin", |_, (): ()| Ok((Handle::new_own(0),)))
+    }),
+    ("cli/stdout", |instance| {
+        instance.resource("output-stream", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        instance.func_wrap("get-stdout", |_, (): ()| Ok((Handle::new_own(0),)))
+    }),
+    ("cli/stderr", |instance| {
+        instance.resource("output-stream", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        instance.func_wrap("get-stderr", |_, (): ()| Ok((Handle::new_own(0),)))
+    }),
+    ("cli/environment", |instance| {
+        instance.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
+        instance.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
+        instance.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))
+    }),
+    ("filesystem/preopens", |instance| {
+        instance.resource("descriptor", ResourceType::host::<()>(), |_, _| Ok(()))?;
+        instance.func_wrap("get-directories", |_, (): ()| Ok((Vec::<(Handle, String)>::new(),)))
+    }),
+    ("clocks/monotonic-clock", |instance| {
+        instance.func_wrap("now", |store, (): ()| Ok((store.data().batch_ms().saturating_mul(1_000_000),)))
+    }),
+    ("clocks/wall-clock", |instance| {
+        instance.func_wrap("now", |store, (): ()| {
+            let ms = store.data().batch_ms();
+            let nanoseconds = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
+            Ok((Datetime { seconds: ms / 1000, nanoseconds },))
+        })
+    }),
+];
 
-    let mut error = linker.instance(&name("io/error"))?;
-    error.resource("error", ResourceType::host::<StreamFailure>(), |_, _| Ok(()))?;
+/// The sources of random numbers.
+const RANDOM: [(&str, Define); 3] = [
+    ("random/random", |instance| {
+        instance.func_wrap("get-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
+        instance.func_wrap("get-random-bytes", |mut store, (count,): (u64,)| {
+            Ok((store.data_mut().random_bytes(count)?,))
+        })
+    }),
+    ("random/insecure", |instance| {
+        instance.func_wrap("get-insecure-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
+        instance.func_wrap("get-insecure-random-bytes", |mut store, (count,): (u64,)| {
+            Ok((store.data_mut().random_bytes(count)?,))
+        })
+    }),
+    ("random/insecure-seed", |instance| {
+        instance.func_wrap("insecure-seed", |mut store, (): ()| {
+            let state = store.data_mut();
+            Ok(((state.random_u64(), state.random_u64()),))
+        })
+    }),
+];
 
-    let mut streams = linker.instance(&name("io/streams"))?;
-    streams.resource("output-stream", ResourceType::host::<OutputStream>(), |_, _| Ok(()))?;
-    streams.resource("input-stream", ResourceType::host::<InputStream>(), |_, _| Ok(()))?;
-    streams.func_wrap("[method]output-stream.check-write", |_, (_,): (Resource<OutputStream>,)| {
-        Ok((Ok::<u64, StreamError>(4096),))
-    })?;
+fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
+    for resource in ["output-stream", "input-stream", "error"] {
+        instance.resource(resource, ResourceType::host::<()>(), |_, _| Ok(()))?;
+    }
+    instance.func_wrap("[method]output-stream.check-write", |_, (_,): (Handle,)| Ok((Ok::<u64, StreamError>(4096),)))?;
     for method in ["write", "blocking-write-and-flush"] {
-        streams.func_wrap(
+        instance.func_wrap(
             &format!("[method]output-stream.{method}"),
-            |mut store, (_, bytes): (Resource<OutputStream>, Vec<u8>)| {
+            |mut store, (_, bytes): (Handle, Vec<u8>)| {
                 store.data_mut().standard_output(&bytes);
                 Ok((Ok::<(), StreamError>(()),))
             },
         )?;
     }
     for method in ["flush", "blocking-flush"] {
-        streams.func_wrap(&format!("[method]output-stream.{method}"), |_, (_,): (Resource<OutputStream>,)| {
+        instance.func_wrap(&format!("[method]output-stream.{method}"), |_, (_,): (Handle,)| {
             Ok((Ok::<(), StreamError>(()),))
         })?;
     }
     for method in ["read", "blocking-read"] {
-        streams.func_wrap(&format!("[method]input-stream.{method}"), |_, (_, _): (Resource<InputStream>, u64)| {
+        instance.func_wrap(&format!("[method]input-stream.{method}"), |_, (_, _): (Handle, u64)| {
             Ok((Err::<Vec<u8>, StreamError>(StreamError::Closed),))
         })?;
     }
+    Ok(())
+}
 
-    for stream in ["stdout", "stderr"] {
-        linker
-            .instance(&name(&format!("cli/{stream}")))?
-            .func_wrap(&format!("get-{stream}"), |_, (): ()| Ok((Resource::<OutputStream>::new_own(1),)))?;
+/// Defines WASI for tasks, and traps for the rest of what `component` imports from it.
+pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Component) -> Result<(), LoadError> {
+    define(linker, component).map_err(LoadError::Engine)?;
+    linker.define_unknown_imports_as_traps(component).map_err(LoadError::Engine)
+}
+
+/// Defines each interface under the names by which the component imports it: the linker would match any 0.2.x, but a
+/// trap that is defined for the exact version would come first. A component may import several versions of one.
+fn define(linker: &mut Linker<TaskState>, component: &Component) -> wasmtime::Result<()> {
+    let ty = component.component_type();
+    for (imported, _) in ty.imports(component.engine()) {
+        let interface = imported.strip_prefix("wasi:").and_then(|name| name.split('@').next());
+        for (name, define) in INTERFACES.iter().chain(&RANDOM) {
+            if interface == Some(name) {
+                define(&mut linker.instance(imported)?)?;
+            }
+        }
     }
-    linker
-        .instance(&name("cli/stdin"))?
-        .func_wrap("get-stdin", |_, (): ()| Ok((Resource::<InputStream>::new_own(1),)))?;
-    let mut environment = linker.instance(&name("cli/environment"))?;
-    environment.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
-    environment.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
-    environment.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))?;
-
-    linker
-        .instance(&name("clocks/monotonic-clock"))?
-        .func_wrap("now", |store, (): ()| Ok((store.data().batch_ms().saturating_mul(1_000_000),)))?;
-    linker.instance(&name("clocks/wall-clock"))?.func_wrap("now", |store, (): ()| {
-        let ms = store.data().batch_ms();
-        let nanoseconds = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
-        Ok((Datetime { seconds: ms / 1000, nanoseconds },))
-    })?;
-
-    let mut random = linker.instance(&name("random/random"))?;
-    random.func_wrap("get-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
-    random.func_wrap("get-random-bytes", |mut store, (count,): (u64,)| Ok((store.data_mut().random_bytes(count)?,)))?;
-    linker.instance(&name("random/insecure-seed"))?.func_wrap("insecure-seed", |mut store, (): ()| {
-        let state = store.data_mut();
-        Ok(((state.random_u64(), state.random_u64()),))
-    })?;
     Ok(())
 }

@@ -182,9 +182,9 @@ mod tests {
     fn an_import_along_the_table_is_not() {
         let good = "use crate::{error::Error, time};\nuse super::memory_blocks;\npub(crate) fn f() {}\n\
                     mod tests { use super::*; use crate::block::Block; }";
-        assert_eq!(lines("host/src/block/store.rs", good), []);
-        assert_eq!(lines("host/src/context.rs", "use crate::scheduler::JobScheduler;"), []);
-        assert_eq!(lines("host/src/main.rs", "fn main() { host::cli::run() }"), []);
+        assert_eq!(lines("host/src/block/store.rs", good), [0usize; 0]);
+        assert_eq!(lines("host/src/context.rs", "use crate::scheduler::JobScheduler;"), [0usize; 0]);
+        assert_eq!(lines("host/src/main.rs", "fn main() { host::cli::run() }"), [0usize; 0]);
     }
 
     #[test]

@@ -134,12 +134,12 @@ mod tests {
 
     #[test]
     fn an_owner_may_name_it_and_a_like_name_is_no_match() {
-        assert_eq!(lines("host/src/plugin/instance.rs", "use wasmtime::component::Linker;"), []);
-        assert_eq!(lines("host/src/plugin/limits.rs", "use std::time::Instant;"), []);
-        assert_eq!(lines("host/src/cli.rs", "use clap::Parser;\nuse std::fs;"), []);
-        assert_eq!(lines("host/src/data/layout.rs", "use arrow::array::Array;"), []);
-        assert_eq!(lines("host/src/block.rs", "use std::time::Duration;\nfn f(rand: u8) { rand; }"), []);
-        assert_eq!(lines("host/src/config.rs", "use std::net::SocketAddr;\n#[cfg(test)] mod t { use std::fs; }"), []);
-        assert_eq!(lines("host/src/config/tests.rs", "use std::fs;"), []);
+        assert_eq!(lines("host/src/plugin/instance.rs", "use wasmtime::component::Linker;"), [0usize; 0]);
+        assert_eq!(lines("host/src/plugin/limits.rs", "use std::time::Instant;"), [0usize; 0]);
+        assert_eq!(lines("host/src/cli.rs", "use clap::Parser;\nuse std::fs;"), [0usize; 0]);
+        assert_eq!(lines("host/src/data/layout.rs", "use arrow::array::Array;"), [0usize; 0]);
+        assert_eq!(lines("host/src/block.rs", "use std::time::Duration;\nfn f(rand: u8) { rand; }"), [0usize; 0]);
+        assert_eq!(lines("host/src/config.rs", "use std::net::SocketAddr;\n#[cfg(test)] mod t { use std::fs; }"), [0usize; 0]);
+        assert_eq!(lines("host/src/config/tests.rs", "use std::fs;"), [0usize; 0]);
     }
 }

@@ -20,12 +20,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// Everything about the chunk that is not as [`super`] and `ty` describe it.
-pub fn decode(
-    ty: &RecordType,
-    rows: u32,
-    directory: &[(u32, u32)],
-    data: Vec<u8>,
-) -> Result<RecordBatch, ChunkError> {
+pub fn decode(ty: &RecordType, rows: u32, directory: &[(u32, u32)], data: Vec<u8>) -> Result<RecordBatch, ChunkError> {
     if directory.len() != ty.buffers() {
         return Err(ChunkError::BufferCount { expected: ty.buffers(), found: directory.len() });
     }

@@ -13,8 +13,8 @@ const ALIGNMENT: usize = 8;
 /// The longest data, so that offsets in it fit an `i32` as well as a `u32`.
 const DATA_BYTES_MAX: u64 = (u32::MAX / 2) as u64;
 
-/// Writes a batch of `ty` as a chunk for a plugin: its buffers into `data`, where they lie into `directory`. Clears both
-/// first. The number of rows is that of the batch. Costs one copy of the values.
+/// Writes a batch of `ty` as a chunk for a plugin: its buffers into `data`, where they lie into `directory`. Clears
+/// both first. The number of rows is that of the batch. Costs one copy of the values.
 ///
 /// # Errors
 /// [`ChunkError::Batch`] if the batch does not have the type, [`ChunkError::TooLarge`] if it takes more than 2 GiB.

@@ -1,20 +1,20 @@
 //! Chunks: rows in the flat layout that crosses the plugin boundary.
 //!
-//! Owns that layout: [`decode`] from plugins, [`encode`] for them, and [`chunks`], which cuts a batch into pieces of the
-//! right size. What a plugin sends is checked in full: a batch that `decode` gives is valid Arrow data, whatever the
-//! bytes were. Never calls a plugin.
+//! Owns that layout: [`decode()`] from plugins, [`encode()`] for them, and [`chunks`], which cuts a batch into pieces
+//! of the right size. What a plugin sends is checked in full: a batch that `decode` gives is valid Arrow data, whatever
+//! the bytes were. Never calls a plugin.
 //!
-//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists the
-//! buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant bit
-//! first; length 0 says that every value is there), then:
+//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists
+//! the buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant
+//! bit first; length 0 says that every value is there), then:
 //!
 //! - `bool`: one bit a row; numbers: their values, little-endian;
 //! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes they point into;
 //! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
 //! - `struct`: nothing more, then the buffers of its children.
 //!
-//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers do not overlap. They may
-//! be longer than needed, and without rows they may be empty.
+//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers do not overlap. They
+//! may be longer than needed, and without rows they may be empty.
 
 mod decode;
 mod encode;

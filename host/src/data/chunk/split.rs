@@ -4,8 +4,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
 
-/// The rows of `batch` in order, in slices that take at most about `max_bytes` as a chunk each, but hold at least one row.
-/// The same batch is always cut at the same rows. Copies nothing. A batch without rows gives no slice.
+/// The rows of `batch` in order, in slices that take at most about `max_bytes` as a chunk each, but hold at least one
+/// row. The same batch is always cut at the same rows. Copies nothing. A batch without rows gives no slice.
 pub fn chunks(batch: &RecordBatch, max_bytes: usize) -> impl Iterator<Item = RecordBatch> + '_ {
     let mut start = 0;
     std::iter::from_fn(move || {
@@ -51,9 +51,9 @@ fn bytes(array: &ArrayRef, rows: Range<usize>) -> usize {
             let items = within(list.value_offsets());
             4 * count + bytes(list.values(), items)
         }),
-        DataType::Struct(_) => array.as_struct_opt().map_or(0, |members| {
-            members.columns().iter().map(|column| bytes(column, rows.clone())).sum::<usize>()
-        }),
+        DataType::Struct(_) => array
+            .as_struct_opt()
+            .map_or(0, |members| members.columns().iter().map(|column| bytes(column, rows.clone())).sum::<usize>()),
         other => other.primitive_width().unwrap_or(0) * count,
     };
     validity + values

@@ -264,6 +264,8 @@ fn check_members(node: &Node, at: usize, value: &Value) -> Result<(), Trouble> {
     }
     match object.keys().find(|&name| node.children.iter().all(|child| child.name() != name)) {
         None => Ok(()),
-        Some(name) => Err(Trouble::new(at, format!("{node}"), &Value::from(format!("an object with the member `{name}`")))),
+        Some(name) => {
+            Err(Trouble::new(at, format!("{node}"), &Value::from(format!("an object with the member `{name}`"))))
+        }
     }
 }

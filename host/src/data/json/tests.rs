@@ -10,14 +10,8 @@ fn problem(fields: &[(&str, &str, u32)], values: &[Value]) -> String {
 #[test]
 fn each_mistake_is_named() {
     let pair = [("", "struct", 2), ("0", "text", 0), ("1", "u8", 0)];
-    assert_eq!(
-        problem(&pair, &[json!(["a", 1]), json!(["b", 256])]),
-        "record 1 at `[1]`: expected u8, found 256"
-    );
-    assert_eq!(
-        problem(&pair, &[json!(["a"])]),
-        "record 0: expected (text, u8) as an array of 2, found [\"a\"]"
-    );
+    assert_eq!(problem(&pair, &[json!(["a", 1]), json!(["b", 256])]), "record 1 at `[1]`: expected u8, found 256");
+    assert_eq!(problem(&pair, &[json!(["a"])]), "record 0: expected (text, u8) as an array of 2, found [\"a\"]");
     assert_eq!(problem(&[("", "i64", 0)], &[json!(1), json!(1.5)]), "record 1: expected i64, found 1.5");
     assert_eq!(problem(&[("", "i64", 0)], &[json!(u64::MAX)]), "record 0: expected i64, found 18446744073709551615");
     assert_eq!(problem(&[("", "u64", 0)], &[json!(-1)]), "record 0: expected u64, found -1");

@@ -1,0 +1,91 @@
+//! What can be wrong with a declared type.
+
+use super::{DEPTH_MAX, FIELDS_MAX, METADATA_BYTES_MAX, METADATA_MAX, NAME_BYTES_MAX};
+
+/// What is wrong with a declared type. Positions count from 0.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// There is no root.
+    #[error("the type has no fields")]
+    Empty,
+    /// More fields than the host is willing to look at.
+    #[error("the type has {0} fields, which is more than {FIELDS_MAX}")]
+    TooManyFields(usize),
+    /// Nested too deep.
+    #[error("field {position} `{name}` is nested deeper than {DEPTH_MAX} levels")]
+    TooDeep {
+        /// The field's position in the list.
+        position: usize,
+        /// Its name.
+        name: String,
+    },
+    /// A name is empty or too long.
+    #[error("the name of field {position} is {length} bytes long, not 1 to {NAME_BYTES_MAX}")]
+    NameLength {
+        /// The field's position in the list.
+        position: usize,
+        /// The length of its name in bytes.
+        length: usize,
+    },
+    /// Two members of a struct share a name.
+    #[error("field {position} `{name}` has the name of another member of its struct")]
+    DuplicateName {
+        /// The position of the second of them.
+        position: usize,
+        /// The name.
+        name: String,
+    },
+    /// A kind that this host does not know.
+    #[error("field {position} `{name}` is of the kind `{kind}`, which this host does not know")]
+    UnknownKind {
+        /// The field's position in the list.
+        position: usize,
+        /// Its name.
+        name: String,
+        /// Its kind, shortened.
+        kind: String,
+    },
+    /// Too few or too many children for the kind.
+    #[error("field {position} `{name}` ({kind}) has {found} children, {expected} needed")]
+    Children {
+        /// The field's position in the list.
+        position: usize,
+        /// Its name.
+        name: String,
+        /// Its kind.
+        kind: &'static str,
+        /// What the kind needs, in words.
+        expected: &'static str,
+        /// How many it declares.
+        found: u32,
+    },
+    /// The list ends before all declared children were seen.
+    #[error("field {position} `{name}` has {children} children, but the list of fields ends before them")]
+    Missing {
+        /// The position of the field that lacks children.
+        position: usize,
+        /// Its name.
+        name: String,
+        /// How many it declares.
+        children: u32,
+    },
+    /// Fields follow that belong to nothing.
+    #[error("the type ends with field {end}, but {found} fields are listed")]
+    Trailing {
+        /// The position of the last field that belongs to the root.
+        end: usize,
+        /// How many fields there are.
+        found: usize,
+    },
+    /// Too many metadata entries, or too long ones.
+    #[error(
+        "the metadata of field {position} `{name}` has more than {METADATA_MAX} entries, \
+         or one longer than {METADATA_BYTES_MAX} bytes"
+    )]
+    Metadata {
+        /// The field's position in the list.
+        position: usize,
+        /// Its name.
+        name: String,
+    },
+}

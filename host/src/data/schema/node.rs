@@ -1,0 +1,153 @@
+//! The tree behind a type: what the values of each field are, and the Arrow field that holds them.
+
+use super::ROOT_NAME;
+use arrow::datatypes::{DataType, FieldRef};
+use std::fmt;
+use std::sync::Arc;
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::data) enum Kind {
+    Bool,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    F32,
+    F64,
+    Text,
+    Bytes,
+    List,
+    Struct,
+}
+
+impl Kind {
+    #[rustfmt::skip]
+    pub(in crate::data) const ALL: [Self; 15] = [
+        Self::Bool, Self::I8, Self::I16, Self::I32, Self::I64, Self::U8, Self::U16, Self::U32, Self::U64,
+        Self::F32, Self::F64, Self::Text, Self::Bytes, Self::List, Self::Struct,
+    ];
+
+    /// The name that plugins use.
+    pub(in crate::data) const fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "bool",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::U16 => "u16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::List => "list",
+            Self::Struct => "struct",
+        }
+    }
+
+    /// How many buffers a field of this kind contributes to a chunk, without its children.
+    const fn buffers(self) -> usize {
+        match self {
+            Self::Struct => 1,
+            Self::Text | Self::Bytes => 3,
+            _ => 2,
+        }
+    }
+}
+
+/// A field with its children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::data) struct Node {
+    pub(in crate::data) kind: Kind,
+    pub(in crate::data) field: FieldRef,
+    pub(in crate::data) children: Vec<Self>,
+    /// Whether it is a struct whose members are called `0`, `1` and so on.
+    pub(in crate::data) is_tuple: bool,
+    /// How many fields there are up to the end of the last child, this one included.
+    pub(super) fields: usize,
+}
+
+impl Node {
+    pub(in crate::data) fn name(&self) -> &str {
+        self.field.name()
+    }
+
+    pub(in crate::data) fn nullable(&self) -> bool {
+        self.field.is_nullable()
+    }
+
+    /// Whether it stands for an option of an option: Arrow has no such thing, so plugins wrap the inner one.
+    pub(in crate::data) fn wraps_option(&self) -> bool {
+        match self.children.as_slice() {
+            [inner] => self.kind == Kind::Struct && self.nullable() && inner.nullable() && inner.name() == ROOT_NAME,
+            _ => false,
+        }
+    }
+
+    /// How many buffers it contributes to a chunk, with its children.
+    pub(super) fn buffers(&self) -> usize {
+        self.kind.buffers() + self.children.iter().map(Self::buffers).sum::<usize>()
+    }
+
+    pub(super) fn new(kind: Kind, name: &str, nullable: bool, children: Vec<Self>) -> Self {
+        let data_type = match kind {
+            Kind::Bool => DataType::Boolean,
+            Kind::I8 => DataType::Int8,
+            Kind::I16 => DataType::Int16,
+            Kind::I32 => DataType::Int32,
+            Kind::I64 => DataType::Int64,
+            Kind::U8 => DataType::UInt8,
+            Kind::U16 => DataType::UInt16,
+            Kind::U32 => DataType::UInt32,
+            Kind::U64 => DataType::UInt64,
+            Kind::F32 => DataType::Float32,
+            Kind::F64 => DataType::Float64,
+            Kind::Text => DataType::Utf8,
+            Kind::Bytes => DataType::Binary,
+            Kind::List => match children.first() {
+                Some(item) => DataType::List(Arc::clone(&item.field)),
+                None => DataType::Null,
+            },
+            Kind::Struct => DataType::Struct(children.iter().map(|child| Arc::clone(&child.field)).collect()),
+        };
+        let fields = 1 + children.iter().map(|child| child.fields).sum::<usize>();
+        let numbered = children.iter().enumerate().all(|(at, child)| child.name() == at.to_string());
+        let is_tuple = kind == Kind::Struct && numbered;
+        let field = Arc::new(arrow::datatypes::Field::new(name, data_type, nullable));
+        Self { kind, field, children, is_tuple, fields }
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nullable() {
+            f.write_str("option<")?;
+        }
+        match (self.kind, self.children.as_slice()) {
+            (Kind::List, [item]) => write!(f, "list<{item}>")?,
+            (Kind::Struct, [inner]) if self.wraps_option() => write!(f, "{inner}")?,
+            (Kind::Struct, children) => {
+                f.write_str(if self.is_tuple { "(" } else { "struct{" })?;
+                for (at, child) in children.iter().enumerate() {
+                    let separator = if at == 0 { "" } else { ", " };
+                    if self.is_tuple {
+                        write!(f, "{separator}{child}")?;
+                    } else {
+                        write!(f, "{separator}{}: {child}", child.name())?;
+                    }
+                }
+                f.write_str(if self.is_tuple { ")" } else { "}" })?;
+            }
+            _ => f.write_str(self.kind.name())?,
+        }
+        if self.nullable() { f.write_str(">") } else { Ok(()) }
+    }
+}
