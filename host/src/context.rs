@@ -8,7 +8,7 @@ use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, GraphError, Operation, StageGraph};
-use crate::input::QueueInput;
+use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Limits, Plugin, Runtime};
@@ -136,13 +136,25 @@ impl StreamingContext {
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
         let store = BlockStore::new(&budget);
         let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
-        let mut queues = Vec::new();
+        let mut inputs = Vec::new();
         let mut sockets = Vec::new();
         for (name, source) in &settings.sources {
             match source {
                 SourceSettings::Queue { path } => {
                     let Some(ty) = source_type(&graph, name) else { continue };
-                    queues.push(QueueInput::read(&env, name, path, &ty, settings.job.parallelism as usize)?);
+                    let queue = QueueInput::read(&env, name, path, &ty, settings.job.parallelism as usize)?;
+                    inputs.push(Input::Queue(queue));
+                }
+                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
+                    let settings = TextFilesSettings {
+                        source: name.clone(),
+                        path: path.clone(),
+                        new_files_only: *new_files_only,
+                        min_remember: *min_remember,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        slide: settings.job.batch_interval,
+                    };
+                    inputs.push(Input::TextFiles(TextFiles::start(&env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
                     sockets.push(ReceiverSettings {
@@ -173,7 +185,7 @@ impl StreamingContext {
         listeners.post(&Event::StreamingStarted { job: settings.job.name.clone() });
         let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
         let receivers = sockets.into_iter().map(start).collect();
-        let tracker = ReceiverTracker::start(&env, store.clone(), queues, receivers, reported);
+        let tracker = ReceiverTracker::start(&env, store.clone(), inputs, receivers, reported, listeners.clone());
         let (stop, stopping) = watch::channel(StopRequest::None);
         let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
         let generator_settings = GeneratorSettings {
@@ -278,10 +290,16 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     for (source, node) in graph.sources() {
         let ty = node.rows.as_ref();
         let is_text = ty == Some(&crate::data::schema::RecordType::text());
-        let is_socket = matches!(settings.sources.get(source), Some(SourceSettings::Socket { .. }));
-        if is_socket && !is_text {
+        let gives_text = match settings.sources.get(source) {
+            Some(SourceSettings::Socket { .. }) => Some("a socket gives"),
+            Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
+            Some(SourceSettings::Queue { .. }) | None => None,
+        };
+        if let Some(gives) = gives_text
+            && !is_text
+        {
             let ty = ty.map(ToString::to_string).unwrap_or_default();
-            let message = format!("the plugin reads {ty} from source `{source}`, but a socket gives lines of text");
+            let message = format!("the plugin reads {ty} from source `{source}`, but {gives} lines of text");
             return Err(Error::new(ErrorKind::User, message).help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
         }
     }

@@ -1,5 +1,6 @@
 //! The test suite of the whole program: one binary, so that it links once.
 
+mod command_line;
 mod golden;
 mod hostile;
 mod ledger;

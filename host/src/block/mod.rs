@@ -4,9 +4,11 @@
 //! `tracker`.
 
 mod data_set;
+mod partition;
 mod store;
 
 pub use data_set::DataSetStore;
+pub use partition::{FileSplit, InputPartition, SplitReader};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;

@@ -33,6 +33,7 @@ pub(super) const DRIVER_INSTANCES: u64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SourceType {
     Socket,
+    TextFiles,
     Queue,
 }
 
@@ -93,7 +94,7 @@ keys! {
 
     SOURCE_TYPE: Choice<SourceType> = Key::new(
         "sources.NAME.type",
-        Choice(&[("socket", SourceType::Socket), ("queue", SourceType::Queue)]),
+        Choice(&[("socket", SourceType::Socket), ("text-files", SourceType::TextFiles), ("queue", SourceType::Queue)]),
         Fallback::Required("socket"),
         "Where the records come from.",
     );
@@ -122,6 +123,42 @@ keys! {
         "The longest line that is accepted.",
     )
     .source_type("socket");
+
+    TEXT_FILES_PATH: FilePath = Key::new(
+        "sources.NAME.path",
+        FilePath,
+        Fallback::Required("logs/*"),
+        "The directory whose files are read as they appear, or a pattern of directories with `*`, `?` and `[a-z]`. \
+         Files below a matching directory's subdirectories are not read.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_EXISTING: Choice<bool> = Key::new(
+        "sources.NAME.existing_files",
+        Choice(&[("ignore", false), ("read", true)]),
+        Fallback::Text("ignore"),
+        "Whether files are read that were modified before the job started, but not before `min_remember`. In Spark: \
+         `newFilesOnly = false`.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_MIN_REMEMBER: Span = Key::new(
+        "sources.NAME.min_remember",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Text("60s"),
+        "How long before a batch a file may have been modified, at least, to be read in it: files that show up late are \
+         still read, and what was read is remembered as long.",
+    )
+    .spark("spark.streaming.fileStream.minRememberDuration")
+    .source_type("text-files");
+
+    TEXT_FILES_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted.",
+    )
+    .source_type("text-files");
 
     QUEUE_PATH: FilePath = Key::new(
         "sources.NAME.path",

@@ -93,7 +93,7 @@ impl Names<'_, '_> {
             let types = listed(&types, "or");
             let message =
                 format!("`{section}.{key}` belongs to type {types}, but {section} has type \"{source_type}\"");
-            self.report.error(&node.place, message, format!("remove it, or set `type = {types}`"));
+            self.report.error(&node.place, message, format!("remove it, or set `type` to {types}"));
         }
     }
 

@@ -115,6 +115,18 @@ fn read_source(
                 max_line_bytes: max_line_bytes?,
             }
         }
+        SourceType::TextFiles => {
+            let path = reader.read(table, &keys::TEXT_FILES_PATH);
+            let read_existing = reader.read(table, &keys::TEXT_FILES_EXISTING);
+            let min_remember = reader.read(table, &keys::TEXT_FILES_MIN_REMEMBER);
+            let max_line_bytes = reader.read(table, &keys::TEXT_FILES_MAX_LINE);
+            SourceSettings::TextFiles {
+                path: directory.join(path?),
+                new_files_only: !read_existing?,
+                min_remember: min_remember?,
+                max_line_bytes: max_line_bytes?,
+            }
+        }
         SourceType::Queue => SourceSettings::Queue { path: directory.join(reader.read(table, &keys::QUEUE_PATH)?) },
     };
     has_valid_name.map(|()| source)

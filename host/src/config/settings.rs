@@ -62,6 +62,17 @@ pub enum SourceSettings {
         /// The longest line accepted: 1 B to 256 MiB.
         max_line_bytes: u64,
     },
+    /// Lines of the files that appear in directories.
+    TextFiles {
+        /// A directory, or a pattern of directories. Relative only if the path of the job file is.
+        path: PathBuf,
+        /// Whether files that are there before the job starts are left out.
+        new_files_only: bool,
+        /// How far back a file's modification time may lie, at least: 1 ms to 24 h.
+        min_remember: Duration,
+        /// The longest line accepted: 1 B to 256 MiB.
+        max_line_bytes: u64,
+    },
     /// Data sets from a file of JSON lines.
     Queue {
         /// The file. Relative only if the path of the job file is.

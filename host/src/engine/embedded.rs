@@ -83,6 +83,7 @@ impl EmbeddedEngine {
             blocks: parts.blocks,
             data_sets: DataSetStore::new(&parts.budget),
             shuffles: ShuffleStore::new(&parts.budget),
+            disk: parts.env.disk.clone(),
         });
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(parts.budget.pool())
@@ -202,8 +203,8 @@ impl Shared {
         };
         match stage.input {
             StageInput::Source { node } => {
-                let blocks = request.input.get(&node).cloned().unwrap_or_default();
-                Ok(blocks.into_iter().map(Piece::Block).collect())
+                let partitions = request.input.get(&node).cloned().unwrap_or_default();
+                Ok(partitions.into_iter().map(Piece::Input).collect())
             }
             StageInput::Shuffle { stage: writer, .. } => {
                 let maps = partitions_of(&|stage| stage.id == writer)?;

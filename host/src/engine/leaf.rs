@@ -3,8 +3,9 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore};
-use crate::ids::{BlockId, NodeId, StageId};
+use crate::block::{BlockStore, DataSetStore, InputPartition};
+use crate::env::Disk;
+use crate::ids::{NodeId, StageId};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -17,14 +18,15 @@ use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
 use datafusion_common::tree_node::TreeNodeRecursion;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::sync::Arc;
 
 /// What one partition of a leaf reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A received block.
-    Block(BlockId),
+    /// A received block, or a part of a file.
+    Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets {
         stage: StageId,
@@ -43,15 +45,33 @@ pub(super) struct Stores {
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Stores {
-    fn read(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {
+    fn read(&self, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        if let Piece::Input(InputPartition::Split(split)) = piece {
+            let file = split.clone();
+            let failed = move |error: std::io::Error| {
+                DataFusionError::Execution(format!("cannot read {}: {error}", file.path.display()))
+            };
+            let reader = split.read(&*self.disk).map_err(&failed)?;
+            let chunks = futures::stream::try_unfold(reader, |mut reader| async move {
+                Ok(reader.next_chunk()?.map(|chunk| (chunk, reader)))
+            });
+            return Ok(chunks.map_err(failed).boxed());
+        }
+        let rows = self.stored_rows(batch, piece)?;
+        Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed())
+    }
+
+    fn stored_rows(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {
         let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
         match piece {
-            Piece::Block(id) => {
+            Piece::Input(InputPartition::Block { id, .. }) => {
                 self.blocks.get(id).map(|rows| rows.to_vec()).ok_or_else(|| lost(format!("block {id}")))
             }
+            Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
             Piece::DataSet { node, partition } => self
                 .data_sets
                 .get(*node, batch, *partition)
@@ -137,8 +157,7 @@ impl ExecutionPlan for LeafExec {
             .pieces
             .get(partition)
             .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
-        let rows = stores.read(self.batch, piece)?;
-        let stream = futures::stream::iter(rows.into_iter().map(Ok));
+        let stream = stores.read(self.batch, piece)?;
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 }

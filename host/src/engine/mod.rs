@@ -16,17 +16,18 @@ mod task;
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
+use crate::block::InputPartition;
 use crate::error::Error;
 use crate::graph::OutputJob;
-use crate::ids::{BlockId, NodeId};
+use crate::ids::NodeId;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The blocks of a batch, by the node of their source. A block is a partition.
-pub type BatchInput = BTreeMap<NodeId, Vec<BlockId>>;
+/// The partitions that a batch reads, by the node of their source.
+pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 
 /// An output of a batch that is to be computed.
 #[derive(Clone, Debug)]

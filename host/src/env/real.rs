@@ -1,9 +1,9 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
-use super::{Clock, Console, Disk, Env, Executor, Incoming, Network};
+use super::{Clock, Console, DirectoryEntry, Disk, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -76,14 +76,19 @@ impl StopSignals {
     }
 }
 
+/// Times before 1970 count as 1970.
+fn time_of(time: SystemTime) -> Time {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 struct SystemClock {
     start: Instant,
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Time {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        time_of(SystemTime::now())
     }
 
     fn monotonic(&self) -> Duration {
@@ -115,6 +120,31 @@ impl Disk for Files {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         Ok(bytes)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            let Ok(metadata) = std::fs::metadata(&path) else { continue };
+            entries.push(DirectoryEntry {
+                name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                is_directory: metadata.is_dir(),
+                modified: metadata.modified().map_or(Time::default(), time_of),
+                bytes: metadata.len(),
+                path,
+            });
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(entries)
+    }
+
+    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
+        let mut file = std::fs::File::open(path)?;
+        if start > 0 {
+            file.seek(io::SeekFrom::Start(start))?;
+        }
+        Ok(Box::new(file))
     }
 }
 

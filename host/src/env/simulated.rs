@@ -4,7 +4,7 @@
 //! memory, and a log of everything that was printed and noted. Two runs of a seed give the same log. The host cannot
 //! tell it from the real world.
 
-use super::{Clock, Console, Disk, Env, Executor, Incoming, Network};
+use super::{Clock, Console, DirectoryEntry, Disk, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng};
@@ -41,13 +41,20 @@ pub struct Simulation {
     world: Arc<World>,
 }
 
+/// A file, and since when it is there.
+struct File {
+    appears: Time,
+    modified: Time,
+    bytes: Vec<u8>,
+}
+
 struct World {
     now: Mutex<Time>,
     timers: Mutex<BTreeMap<(Time, u64), Waker>>,
     timer_count: Mutex<u64>,
     spawned: Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>,
     servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
-    files: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
+    files: Mutex<BTreeMap<PathBuf, File>>,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
 }
@@ -78,9 +85,14 @@ impl Simulation {
         lock(&self.world.servers).insert(address.to_owned(), connections.into());
     }
 
-    /// Adds a file.
+    /// Adds a file that is there from the start.
     pub fn file(&self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
-        lock(&self.world.files).insert(path.into(), bytes.into());
+        self.file_at(Time::default(), Time::default(), path, bytes);
+    }
+
+    /// Adds a file that appears at a time, with another as its modification time.
+    pub fn file_at(&self, appears: Time, modified: Time, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
+        lock(&self.world.files).insert(path.into(), File { appears, modified, bytes: bytes.into() });
     }
 
     /// The world, to be given to a host.
@@ -241,14 +253,47 @@ impl Console for World {
     }
 }
 
+impl World {
+    /// What a file holds, if it is there.
+    fn content(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let now = *lock(&self.now);
+        let files = lock(&self.files);
+        let file = files.get(path).filter(|file| file.appears <= now).ok_or(io::ErrorKind::NotFound)?;
+        Ok(file.bytes.clone())
+    }
+}
+
 impl Disk for World {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-        let files = lock(&self.files);
-        let bytes = files.get(path).ok_or(io::ErrorKind::NotFound)?;
+        let bytes = self.content(path)?;
         if bytes.len() as u64 > max_bytes {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        Ok(bytes.clone())
+        Ok(bytes)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
+        let now = *lock(&self.now);
+        let mut entries = BTreeMap::new();
+        for (path, file) in lock(&self.files).iter().filter(|(_, file)| file.appears <= now) {
+            let Some(name) = path.strip_prefix(directory).ok().and_then(|rest| rest.components().next()) else { continue };
+            let is_directory = path != &directory.join(name);
+            let entry = DirectoryEntry {
+                path: directory.join(name),
+                name: name.as_os_str().to_string_lossy().into_owned(),
+                is_directory,
+                modified: file.modified,
+                bytes: if is_directory { 0 } else { file.bytes.len() as u64 },
+            };
+            entries.entry(entry.path.clone()).or_insert(entry);
+        }
+        if entries.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(entries.into_values().collect()) }
+    }
+
+    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
+        let bytes = self.content(path)?;
+        let rest = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default().to_vec();
+        Ok(Box::new(io::Cursor::new(rest)))
     }
 }
 

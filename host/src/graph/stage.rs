@@ -292,7 +292,8 @@ mod tests {
                         StageInput::Source { .. } => {}
                         StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
                         StageInput::DataSet { node } => {
-                            prop_assert!(written_before(&|s| s.output == StageOutput::DataSet { node }));
+                            let wanted = StageOutput::DataSet { node };
+                            prop_assert!(written_before(&|stage| stage.output == wanted));
                         }
                     }
                 }

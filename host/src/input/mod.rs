@@ -3,5 +3,25 @@
 //! Owns how a queue becomes blocks, batch by batch. Takes no thread and no time between batches.
 
 mod queue;
+mod text_files;
 
 pub use queue::{QueueError, QueueInput};
+pub use text_files::{TextFiles, TextFilesError, TextFilesSettings};
+
+/// An input that is asked for data when a batch is made.
+pub enum Input {
+    /// A queue of data sets.
+    Queue(QueueInput),
+    /// Directories in which files appear.
+    TextFiles(TextFiles),
+}
+
+impl Input {
+    /// Whether it is not expected to bring more: a queue at its end, directories without a new file.
+    pub fn is_used_up(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.is_used_up(),
+            Self::TextFiles(files) => files.is_idle(),
+        }
+    }
+}

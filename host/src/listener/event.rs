@@ -66,6 +66,13 @@ pub enum Event {
         /// When it tries again.
         retry_in: Duration,
     },
+    /// An input could not be asked for a batch's data. It is asked again for the next batch.
+    InputError {
+        /// The source.
+        source: String,
+        /// What happened.
+        error: String,
+    },
     /// A receiver dropped or changed records that it could not take.
     ReceiverSkipped {
         /// The source.
@@ -110,6 +117,7 @@ impl fmt::Display for Event {
             Self::ReceiverError { source, error, retry_in } => {
                 write!(f, "ReceiverError {source}: {error}; next try in {} ms", retry_in.as_millis())
             }
+            Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
             Self::ReceiverSkipped { source, too_long, not_utf8 } => {
                 write!(f, "ReceiverSkipped {source}: {too_long} lines too long, {not_utf8} lines not UTF-8")
             }

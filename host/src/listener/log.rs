@@ -8,7 +8,10 @@ pub struct LogListener;
 impl StreamingListener for LogListener {
     fn on_event(&self, event: &Event) {
         match event {
-            Event::ReceiverError { .. } | Event::ReceiverSkipped { .. } | Event::TaskRetried { .. } => {
+            Event::ReceiverError { .. }
+            | Event::InputError { .. }
+            | Event::ReceiverSkipped { .. }
+            | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }
             Event::StreamingStarted { .. } | Event::ReceiverStarted { .. } | Event::StreamingStopped => {

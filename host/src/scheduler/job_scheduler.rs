@@ -103,13 +103,10 @@ impl JobScheduler {
         outcome
     }
 
-    /// Each source's blocks, for every node that reads it.
+    /// Each source's partitions, for every node that reads it.
     fn input(&self, allocation: &Allocation) -> BatchInput {
-        let blocks = |source: &str| {
-            let blocks = allocation.blocks.get(source);
-            blocks.into_iter().flatten().map(|block| block.id.clone()).collect()
-        };
-        self.parts.graph.sources().map(|(source, node)| (node.id, blocks(source))).collect()
+        let partitions = |source: &str| allocation.partitions.get(source).cloned().unwrap_or_default();
+        self.parts.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
     async fn run_output(&self, id: usize, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {

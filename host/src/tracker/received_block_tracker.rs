@@ -1,27 +1,35 @@
 //! The record itself: pure, event-sourced, so that a log of the same events will rebuild it.
 
+use crate::block::InputPartition;
 use crate::ids::BlockId;
-use crate::receiver::StoredBlock;
 use crate::time::Time;
 use std::collections::BTreeMap;
 
-/// The blocks of a batch, by source, each source's in the order in which they were stored.
+/// What a batch reads, by source, each source's partitions in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
-    /// The blocks.
-    pub blocks: BTreeMap<String, Vec<StoredBlock>>,
+    /// The partitions.
+    pub partitions: BTreeMap<String, Vec<InputPartition>>,
 }
 
 impl Allocation {
     /// The names of all blocks.
     pub fn block_ids(&self) -> Vec<BlockId> {
-        self.blocks.values().flatten().map(|block| block.id.clone()).collect()
+        let id = |partition: &InputPartition| match partition {
+            InputPartition::Block { id, .. } => Some(id.clone()),
+            InputPartition::Split(_) => None,
+        };
+        self.partitions.values().flatten().filter_map(id).collect()
     }
 
-    /// Records by source.
+    /// Records by source. Those of files are not known before they are read.
     pub fn records(&self) -> BTreeMap<String, u64> {
-        let sum = |blocks: &Vec<StoredBlock>| blocks.iter().map(|block| block.rows).sum();
-        self.blocks.iter().map(|(source, blocks)| (source.clone(), sum(blocks))).collect()
+        let rows = |partition: &InputPartition| match partition {
+            InputPartition::Block { rows, .. } => *rows,
+            InputPartition::Split(_) => 0,
+        };
+        let sum = |partitions: &Vec<InputPartition>| partitions.iter().map(rows).sum();
+        self.partitions.iter().map(|(source, partitions)| (source.clone(), sum(partitions))).collect()
     }
 }
 
@@ -34,12 +42,12 @@ pub struct ReceivedBlockTracker {
 }
 
 impl ReceivedBlockTracker {
-    /// A block was stored.
-    pub fn block_added(&mut self, block: StoredBlock) {
-        self.unallocated.blocks.entry(block.id.source.clone()).or_default().push(block);
+    /// There is a new partition for a batch to read: a block was stored, or a file was found.
+    pub fn partition_added(&mut self, source: &str, partition: InputPartition) {
+        self.unallocated.partitions.entry(source.to_owned()).or_default().push(partition);
     }
 
-    /// Gives all blocks that are not given yet to `batch`. A batch that is not after the last one keeps what it has:
+    /// Gives all partitions that are not given yet to `batch`. A batch that is not after the last one keeps what it has:
     /// running it again must read the same.
     pub fn allocate(&mut self, batch: Time) -> Allocation {
         if self.last_batch.is_none_or(|last| batch > last) {
@@ -54,9 +62,9 @@ impl ReceivedBlockTracker {
         self.allocated.remove(&batch).map(|allocation| allocation.block_ids()).unwrap_or_default()
     }
 
-    /// Whether a stored block waits for a batch.
+    /// Whether a partition waits for a batch.
     pub fn has_unallocated(&self) -> bool {
-        !self.unallocated.blocks.is_empty()
+        !self.unallocated.partitions.is_empty()
     }
 }
 
@@ -65,8 +73,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn block(source: u8, sequence: u64) -> StoredBlock {
-        StoredBlock { id: BlockId { source: source.to_string(), sequence }, rows: 1 }
+    fn block(source: u8, sequence: u64) -> BlockId {
+        BlockId { source: source.to_string(), sequence }
     }
 
     proptest! {
@@ -80,8 +88,8 @@ mod tests {
                 match event {
                     Some(source) => {
                         let block = block(source, added.len() as u64);
-                        added.push(block.id.clone());
-                        tracker.block_added(block);
+                        added.push(block.clone());
+                        tracker.partition_added(&source.to_string(), InputPartition::Block { id: block, rows: 1 });
                     }
                     None => {
                         batches += 1;

@@ -1,9 +1,10 @@
 //! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the job generator.
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
-use crate::block::BlockStore;
+use crate::block::{BlockStore, InputPartition};
 use crate::env::Env;
-use crate::input::QueueInput;
+use crate::input::Input;
+use crate::listener::{Event, ListenerBus};
 use crate::receiver::{ReceiverHandle, StoredBlock};
 use crate::time::Time;
 use tokio::sync::{mpsc, oneshot};
@@ -57,8 +58,10 @@ impl TrackerHandle {
 
 /// The actor.
 pub struct ReceiverTracker {
+    env: Env,
+    listeners: ListenerBus,
     store: BlockStore,
-    queues: Vec<QueueInput>,
+    inputs: Vec<Input>,
     receivers: Vec<ReceiverHandle>,
     stored: mpsc::Receiver<StoredBlock>,
     blocks: ReceivedBlockTracker,
@@ -69,13 +72,14 @@ impl ReceiverTracker {
     pub fn start(
         env: &Env,
         store: BlockStore,
-        queues: Vec<QueueInput>,
+        inputs: Vec<Input>,
         receivers: Vec<ReceiverHandle>,
         stored: mpsc::Receiver<StoredBlock>,
+        listeners: ListenerBus,
     ) -> TrackerHandle {
         // The job generator and the scheduler ask one thing at a time.
         let (requests, inbox) = mpsc::channel(16);
-        let tracker = Self { store, queues, receivers, stored, blocks: ReceivedBlockTracker::default() };
+        let tracker = Self { env: env.clone(), store, inputs, receivers, stored, listeners, blocks: ReceivedBlockTracker::default() };
         env.control.spawn("tracker", Box::pin(tracker.run(inbox)));
         TrackerHandle { requests }
     }
@@ -85,10 +89,39 @@ impl ReceiverTracker {
             tokio::select! {
                 biased;
                 // A block that was stored before a question was asked counts for its answer.
-                Some(block) = self.stored.recv() => self.blocks.block_added(block),
+                Some(block) = self.stored.recv() => self.block_stored(block),
                 request = inbox.recv() => match request {
                     Some(request) => self.answer(request).await,
                     None => return,
+                },
+            }
+        }
+    }
+
+    fn block_stored(&mut self, block: StoredBlock) {
+        let source = block.id.source.clone();
+        self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows });
+    }
+
+    /// Asks the inputs without receiver for what they have for `batch`.
+    fn read_inputs(&mut self, batch: Time) {
+        for input in &mut self.inputs {
+            match input {
+                Input::Queue(queue) => {
+                    for block in queue.next_batch() {
+                        let partition = InputPartition::Block { id: block.id.clone(), rows: block.row_count() };
+                        self.blocks.partition_added(&block.id.source, partition);
+                        self.store.put_at_once(block);
+                    }
+                }
+                Input::TextFiles(files) => match files.find(&self.env, batch) {
+                    Ok(splits) => splits.into_iter().for_each(|split| {
+                        self.blocks.partition_added(files.source(), InputPartition::Split(split));
+                    }),
+                    Err(error) => {
+                        let source = files.source().to_owned();
+                        self.listeners.post(&Event::InputError { source, error: error.to_string() });
+                    }
                 },
             }
         }
@@ -98,12 +131,7 @@ impl ReceiverTracker {
         // An answer that nobody waits for any more is not an error.
         match request {
             Request::Allocate(batch, reply) => {
-                for queue in &mut self.queues {
-                    for block in queue.next_batch() {
-                        self.blocks.block_added(StoredBlock { id: block.id.clone(), rows: block.row_count() });
-                        self.store.put_at_once(block);
-                    }
-                }
+                self.read_inputs(batch);
                 let _ = reply.send(self.blocks.allocate(batch));
             }
             Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
@@ -113,17 +141,17 @@ impl ReceiverTracker {
                 loop {
                     tokio::select! {
                         biased;
-                        Some(block) = self.stored.recv() => self.blocks.block_added(block),
+                        Some(block) = self.stored.recv() => self.block_stored(block),
                         _ = &mut stopping => break,
                     }
                 }
                 while let Ok(block) = self.stored.try_recv() {
-                    self.blocks.block_added(block);
+                    self.block_stored(block);
                 }
                 let _ = reply.send(self.blocks.has_unallocated());
             }
             Request::IsIdle(reply) => {
-                let idle = self.receivers.is_empty() && self.queues.iter().all(QueueInput::is_used_up);
+                let idle = self.receivers.is_empty() && self.inputs.iter().all(Input::is_used_up);
                 let _ = reply.send(idle && !self.blocks.has_unallocated());
             }
         }

@@ -1,20 +1,80 @@
-//! The real binary, run as a user runs it.
+//! The real binary, run as a user runs it: as a process in a directory of its own, whose output is read as it comes.
+//!
+//! No process outlives its test: dropping a [`Running`] kills it.
 
-use super::programs;
-use millstream_tests::repository;
-use std::path::Path;
-use std::process::{Command, Output};
+use millstream_tests::programs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
 
-/// `host` with these arguments, in the repository's directory.
-pub fn host(args: &[&str]) -> Command {
-    let mut command = Command::new(programs::host());
-    command.args(args).current_dir(repository::root()).env_remove("MILLSTREAM_LOG").env("NO_COLOR", "1");
-    command
+/// How long a program may say nothing before its test gives up. Only a program that hangs takes this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How many lines may wait to be looked at.
+const LINES_MAX: usize = 64;
+
+/// Three batches for a source of lines.
+pub const QUEUE: &str = "[\"to be or not to be\", \"that is\"]\n[\"hello world\"]\n[]\n";
+
+/// A directory that is deleted in the end. Programs run in it, so that messages name files without a directory.
+pub struct Directory(tempfile::TempDir);
+
+impl Directory {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory can be made"))
+    }
+
+    /// One with the component `PLUGIN.wasm` of a workspace package, with `job.toml`, and with the [`QUEUE`] it reads.
+    pub fn with_job(plugin: &str) -> Self {
+        let directory = Self::new();
+        directory.write(&format!("{plugin}.wasm"), programs::plugin(plugin));
+        directory.write("queue.jsonl", QUEUE);
+        directory.write("job.toml", job(plugin));
+        directory
+    }
+
+    /// The path of a file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).expect("a temporary directory can be written to");
+    }
+
+    /// `host` with these arguments. What the environment of this test says about logs and colours does not reach it.
+    pub fn host(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(programs::host());
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
+        for leaked in ["MILLSTREAM_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(leaked);
+        }
+        command
+    }
+
+    /// Runs `host` to its end.
+    pub fn run(&self, args: &[&str]) -> Said {
+        Running::start(self.host(args)).finish()
+    }
 }
 
-/// What a finished program said.
+/// A job file for a plugin that lies beside it and reads lines from `queue.jsonl`.
+fn job(plugin: &str) -> String {
+    format!(
+        "[job]\nname = \"word-count\"\nplugin = \"{plugin}.wasm\"\nbatch_interval = \"20ms\"\n\n\
+         [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+    )
+}
+
+/// What a program said.
+#[derive(Debug, Default)]
 pub struct Said {
-    /// Its exit code; nothing if a signal ended it.
+    /// Its exit code; nothing if a signal ended it, or while it runs.
     pub code: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -22,24 +82,124 @@ pub struct Said {
     pub err: String,
 }
 
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+impl Said {
+    /// The error it ended with: everything from the first line on that begins with `error: `. Empty if there is none.
+    pub fn error(&self) -> &str {
+        let is_error = |at: &usize| self.err[*at..].starts_with("error: ");
+        let mut starts = std::iter::once(0).chain(self.err.match_indices('\n').map(|(at, _)| at + 1));
+        starts.find(is_error).map_or("", |at| &self.err[at..])
     }
 }
 
-/// Runs `host` to its end.
-pub fn run(args: &[&str]) -> Said {
-    host(args).output().expect("the host can be started").into()
+/// `text` with `T` in place of each time in milliseconds.
+pub fn without_times(text: &str) -> String {
+    // No other number is that long.
+    const DIGITS_MIN: usize = 13;
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let length = rest[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - start);
+        out.push_str(&rest[..start]);
+        out.push_str(if length < DIGITS_MIN { &rest[start..start + length] } else { "T" });
+        rest = &rest[start + length..];
+    }
+    out + rest
 }
 
-/// Writes a job file with these lines into `directory` and returns its path.
-pub fn job_file(directory: &Path, text: &str) -> String {
-    let path = directory.join("job.toml");
-    std::fs::write(&path, text).expect("a temporary directory can be written to");
-    path.display().to_string()
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    Out,
+    Err,
+}
+
+/// A program that runs. Dropping it kills it.
+pub struct Running {
+    child: Child,
+    lines: Receiver<(Stream, String)>,
+    said: Said,
+}
+
+impl Running {
+    /// Starts a program whose standard output and standard error are both collected.
+    pub fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped());
+        command.stderr(Stdio::piped());
+        Self::start_as_it_is(command)
+    }
+
+    /// Starts a program whose streams lead where the command says. Those that the command pipes are collected.
+    pub fn start_as_it_is(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program can be started");
+        let (send, lines) = sync_channel(LINES_MAX);
+        if let Some(out) = child.stdout.take() {
+            read_lines(out, Stream::Out, send.clone());
+        }
+        if let Some(err) = child.stderr.take() {
+            read_lines(err, Stream::Err, send);
+        }
+        Self { child, lines, said: Said::default() }
+    }
+
+    /// Waits until standard output contains `text`.
+    pub fn wait_for_out(&mut self, text: &str) {
+        while !self.said.out.contains(text) {
+            assert!(self.read_line(), "it ended without saying {text:?}: {:#?}", self.said);
+        }
+    }
+
+    /// Waits until standard error contains `text`.
+    pub fn wait_for_err(&mut self, text: &str) {
+        while !self.said.err.contains(text) {
+            assert!(self.read_line(), "it ended without saying {text:?}: {:#?}", self.said);
+        }
+    }
+
+    /// Sends a signal, such as `INT`.
+    pub fn signal(&self, name: &str) {
+        // The shell has `kill` of its own, on every machine.
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell can be started");
+        assert!(status.success(), "`{kill}` failed: {:#?}", self.said);
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Said {
+        while self.read_line() {}
+        let status = self.child.wait().expect("a child can be waited for");
+        let mut said = std::mem::take(&mut self.said);
+        said.code = status.code();
+        said
+    }
+
+    /// Takes the next line. False when there are no more.
+    fn read_line(&mut self) -> bool {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok((Stream::Out, line)) => self.said.out.push_str(&line),
+            Ok((Stream::Err, line)) => self.said.err.push_str(&line),
+            Err(RecvTimeoutError::Disconnected) => return false,
+            Err(RecvTimeoutError::Timeout) => panic!("it hangs; so far it said: {:#?}", self.said),
+        }
+        true
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Passes on lines with their ends until the stream ends, or nobody wants them any more.
+fn read_lines(stream: impl Read + Send + 'static, which: Stream, lines: SyncSender<(Stream, String)>) {
+    thread::spawn(move || {
+        let mut stream = BufReader::new(stream);
+        let mut line = Vec::new();
+        while stream.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            if lines.send((which, String::from_utf8_lossy(&line).into_owned())).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
 }

@@ -1,5 +1,4 @@
 //! What the tests of the whole program share: programs built on demand, jobs in a simulated world, the real binary.
 
 pub mod binary;
-pub mod programs;
 pub mod simulated;

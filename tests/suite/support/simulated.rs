@@ -1,6 +1,5 @@
 //! A whole job in a simulated world, through the real WebAssembly path.
 
-use super::programs;
 use host::config::{self, Facts};
 use host::context::{RunOptions, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
@@ -9,6 +8,7 @@ use host::error::Error;
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
 use host::time::Time;
+use millstream_tests::programs;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -117,8 +117,8 @@ const NAMES: &[Case] = &[
         text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"127.0.0.1:9999\"\npath = \"x.jsonl\""),
         set: &[],
         errors: &[
-            r#"job.toml line 7: `sources.lines.path` belongs to type "queue", but sources.lines has type "socket""#,
-            r#"help: remove it, or set `type = "queue"`"#,
+            r#"job.toml line 7: `sources.lines.path` belongs to type "text-files" or "queue", but sources.lines has type "socket""#,
+            r#"help: remove it, or set `type` to "text-files" or "queue""#,
         ],
     },
     Case {
@@ -127,7 +127,7 @@ const NAMES: &[Case] = &[
         errors: &[
             "job.toml line 7: `sources.lines.reconnect_delay` belongs to type \"socket\", but sources.lines has \
              type \"queue\"",
-            r#"help: remove it, or set `type = "socket"`"#,
+            r#"help: remove it, or set `type` to "socket""#,
         ],
     },
     Case {

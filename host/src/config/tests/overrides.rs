@@ -95,7 +95,7 @@ const OVERRIDES: &[Case] = &[
             r#"help: add `path = "batches.jsonl"` under [sources.lines]"#,
             "error: job.toml line 6: `sources.lines.address` belongs to type \"socket\", but sources.lines has \
              type \"queue\"",
-            r#"help: remove it, or set `type = "socket"`"#,
+            r#"help: remove it, or set `type` to "socket""#,
         ],
     },
     Case {

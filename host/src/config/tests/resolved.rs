@@ -168,7 +168,7 @@ fn overrides_replace_and_add() {
     assert_eq!(settings.job.args, args.into());
     let path = |name: &str| match &settings.sources[name] {
         SourceSettings::Queue { path } => path.clone(),
-        SourceSettings::Socket { .. } => unreachable!("{name} is a queue"),
+        SourceSettings::Socket { .. } | SourceSettings::TextFiles { .. } => unreachable!("{name} is a queue"),
     };
     assert_eq!((path("s"), path("t")), (PathBuf::from("/abs/y"), PathBuf::from("z")));
 

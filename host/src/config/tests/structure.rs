@@ -105,7 +105,7 @@ const STRUCTURE: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: `sources.lines.type` is missing",
-            r#"help: add `type = "queue"` under [sources.lines]"#,
+            r#"help: add `type = "text-files"` under [sources.lines]"#,
         ],
     },
     Case {

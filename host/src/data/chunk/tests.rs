@@ -1,3 +1,5 @@
+//! Tests of the flat layout: every buffer is checked, and what is accepted is what arrow accepts.
+
 use super::super::arbitrary::{rows, ty};
 use super::super::{json, text};
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of records as JSON, both ways.
+
 use super::super::arbitrary::{rows, ty};
 use super::*;
 use proptest::prelude::*;

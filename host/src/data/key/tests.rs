@@ -1,3 +1,5 @@
+//! Tests of the encoding and the hash of keys: pinned bytes, equal keys and different ones.
+
 use super::super::arbitrary::{field, rows, ty};
 use super::super::json;
 use super::*;

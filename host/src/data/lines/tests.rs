@@ -1,3 +1,5 @@
+//! Tests of lines from bytes: however the bytes are cut, the lines are the same.
+
 use super::*;
 use arrow::array::AsArray;
 use proptest::prelude::*;

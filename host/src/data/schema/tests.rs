@@ -1,3 +1,5 @@
+//! Tests of row types: limits, names, how they print.
+
 use super::*;
 
 fn field(name: &str, kind: &str, children: u32) -> Field {

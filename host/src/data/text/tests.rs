@@ -1,3 +1,5 @@
+//! Tests of how values print.
+
 use super::super::arbitrary::{rows, ty};
 use super::super::json;
 use super::*;

@@ -1,18 +1,24 @@
 //! Builds the programs that tests run: plugins as components, and the host's own binary. Each once in a test run.
 
-use millstream_tests::repository;
+use crate::repository;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The component of the workspace package `name`, as bytes.
+///
+/// # Panics
+/// If it cannot be built.
 pub fn plugin(name: &str) -> Vec<u8> {
     let path = plugin_path(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
 }
 
 /// The component of the workspace package `name`.
+///
+/// # Panics
+/// If it cannot be built.
 pub fn plugin_path(name: &str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,6 +32,9 @@ pub fn plugin_path(name: &str) -> PathBuf {
 }
 
 /// The binary `host`, built as the tests are.
+///
+/// # Panics
+/// If it cannot be built.
 pub fn host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
     HOST.get_or_init(|| {
@@ -34,11 +43,11 @@ pub fn host() -> &'static Path {
     })
 }
 
-/// Where cargo puts what it builds: the directory that this test came from.
+/// Where cargo puts what it builds: the directory that this program came from.
 fn target_directory() -> PathBuf {
-    // .../target/debug/deps/suite-0123456789abcdef
-    let exe = std::env::current_exe().expect("a test knows its own path");
-    exe.ancestors().nth(3).expect("a test lies in the target directory").to_owned()
+    let exe = std::env::current_exe().expect("a program knows its own path");
+    let profile = exe.ancestors().find(|path| path.ends_with("debug") || path.ends_with("release"));
+    profile.and_then(Path::parent).expect("the program lies in a target directory").to_owned()
 }
 
 fn cargo(args: &[&str]) {

@@ -1,0 +1,151 @@
+//! What crossing into a plugin costs, and what a batch costs that has next to nothing to do.
+//!
+//! `cargo bench -p millstream-tests`. Groups: `boundary` (a chunk of lines through a filter that keeps all, a million
+//! lines a second per element), `instance` (an instance made, opened, finished), `batch` (a two-stage word count of ten
+//! lines a partition).
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use host::block::{Block, BlockStore, InputPartition};
+use host::config::{self, Facts, Settings};
+use host::context::StreamingContext;
+use host::data::schema::RecordType;
+use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
+use host::env::{RealExecutors, real};
+use host::graph::{Graph, StageGraph};
+use host::ids::{BlockId, NodeId};
+use host::listener::ListenerBus;
+use host::memory::MemoryBudget;
+use host::plugin::{Plugin, TaskInstance, TaskProgram};
+use host::time::Time;
+use millstream_tests::programs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Lines of this many bytes.
+const LINE_BYTES: usize = 80;
+
+fn settings(parallelism: usize) -> Settings {
+    let job = format!("[job]\nname = \"bench\"\nplugin = \"p.wasm\"\nparallelism = {parallelism}\n[sources.lines]\ntype = \"queue\"\npath = \"q\"\n");
+    config::load(&job, Path::new("job.toml"), &[], &Facts { cpus: 2 }).expect("the job file is right")
+}
+
+fn loaded(plugin: &str) -> Arc<Plugin> {
+    StreamingContext::load_plugin(&settings(2), &programs::plugin(plugin)).expect("the plugin loads")
+}
+
+fn lines(count: usize) -> RecordBatch {
+    let line = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor inc";
+    assert_eq!(line.len(), LINE_BYTES);
+    let column: ArrayRef = Arc::new(StringArray::from(vec![line; count]));
+    RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).expect("lines are text")
+}
+
+/// A task that passes lines through node 1 of `plugin`.
+fn pass_through(input: RecordType) -> TaskProgram {
+    TaskProgram {
+        batch: Time::from_ms(1000),
+        partition: 0,
+        arguments: Arc::new([]),
+        seed: 0,
+        input: NodeId(0),
+        input_type: input.clone(),
+        steps: Arc::new([(NodeId(1), "apply")]),
+        output_type: input,
+        traced: false,
+    }
+}
+
+fn boundary(c: &mut Criterion) {
+    let plugin = loaded("hostile");
+    let program = pass_through(RecordType::text());
+    let mut group = c.benchmark_group("boundary");
+    for rows in [1, 100, 1000, 10_000] {
+        let batch = lines(rows);
+        group.throughput(Throughput::Elements(rows as u64));
+        group.bench_function(BenchmarkId::new("identity, rows a chunk", rows), |b| {
+            b.iter_batched_ref(
+                || TaskInstance::open(&plugin, &program).expect("the task opens"),
+                |task| (0..10).for_each(|_| drop(task.push(0, &batch).expect("the rows pass"))),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn instance(c: &mut Criterion) {
+    let plugin = loaded("network_word_count");
+    let program = pass_through(RecordType::text());
+    c.bench_function("instance, opened and finished", |b| {
+        b.iter(|| {
+            let mut task = TaskInstance::open(&plugin, &program).expect("the task opens");
+            task.finish().expect("the task finishes")
+        });
+    });
+}
+
+/// An engine for word count with its batch of one block a partition.
+struct Job {
+    executors: RealExecutors,
+    engine: EmbeddedEngine,
+    request: JobRequest,
+}
+
+impl Job {
+    fn new(partitions: usize) -> Self {
+        let settings = settings(partitions);
+        let plugin = loaded("network_word_count");
+        let described = plugin.describe(&[]).expect("the plugin describes itself");
+        let graph = Arc::new(Graph::from_described(&described).expect("the graph is right"));
+        let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
+        let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
+        let executors = RealExecutors::start(2).expect("threads start");
+        let blocks = BlockStore::new(&budget);
+        let mut ids = Vec::new();
+        for sequence in 0..partitions as u64 {
+            let id = BlockId { source: "lines".to_owned(), sequence };
+            blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
+            ids.push(InputPartition::Block { id, rows: 10 });
+        }
+        let request = JobRequest {
+            batch: Time::from_ms(1000),
+            job: stages.jobs[0].clone(),
+            input: Arc::new([(NodeId(0), ids)].into()),
+            rows_wanted: 11,
+        };
+        let engine = EmbeddedEngine::new(EngineParts {
+            env: real(&executors),
+            job: "bench".to_owned(),
+            arguments: Vec::new(),
+            graph,
+            stages,
+            plugin,
+            blocks,
+            budget,
+            slots: 2,
+            tries: 1,
+            faults: Arc::new(NoFaults),
+            listeners: ListenerBus::default(),
+        });
+        Self { executors, engine: engine.expect("the engine starts"), request }
+    }
+
+    fn run(&self) -> usize {
+        let rows = self.executors.block_on(self.engine.run(self.request.clone())).expect("the batch runs");
+        self.engine.forget(self.request.batch);
+        rows.len()
+    }
+}
+
+fn batch(c: &mut Criterion) {
+    let mut group = c.benchmark_group("batch");
+    for partitions in [1, 2, 8] {
+        let job = Job::new(partitions);
+        group.bench_function(BenchmarkId::new("two stages, partitions", partitions), |b| b.iter(|| job.run()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, boundary, instance, batch);
+criterion_main!(benches);

@@ -1,0 +1,33 @@
+//! The command line as its users meet it: each test runs the real binary as a process, in a directory of its own.
+//!
+//! What a user reads is compared word for word, except for times and for what only a compiler knows.
+
+mod arguments;
+mod job_files;
+mod plugins;
+mod queues;
+mod runs;
+mod signals;
+mod streams;
+
+use super::support::binary::{Directory, Said};
+
+/// Runs `host COMMAND job.toml` with these further arguments.
+fn job(directory: &Directory, command: &str, args: &[&str]) -> Said {
+    let args: Vec<&str> = [command, "job.toml"].iter().chain(args).copied().collect();
+    directory.run(&args)
+}
+
+/// Requires that both `run` and `check` refuse a job with this and nothing else on standard error, and with exit code 2.
+fn require_refusal(directory: &Directory, args: &[&str], expected: &str) {
+    for command in ["run", "check"] {
+        require_error(&job(directory, command, args), 2, expected);
+    }
+}
+
+/// Requires that a program said nothing but this error.
+fn require_error(said: &Said, code: i32, expected: &str) {
+    assert_eq!(said.err, format!("{expected}\n"));
+    assert_eq!(said.out, "");
+    assert_eq!(said.code, Some(code));
+}

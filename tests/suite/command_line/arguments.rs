@@ -1,0 +1,103 @@
+//! What is typed after `host`, and the help about it.
+
+use super::super::support::binary::Directory;
+use super::require_error;
+
+/// What `--help` says about each way to end.
+const EXIT_CODES: &str = "Exit codes:
+  0    done, or stopped gracefully
+  2    the command line, the job file or a file they name is wrong
+  3    plugin code failed
+  4    something outside did not answer, or a task failed too often
+  5    data written earlier cannot be read
+  70   a defect of the host
+  130  stopped at once by a second signal
+";
+
+fn help(args: &[&str]) -> String {
+    let said = Directory::new().run(args);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{args:?}");
+    said.out
+}
+
+#[test]
+fn help_names_the_commands_and_the_exit_codes() {
+    let help = help(&["--help"]);
+    assert!(help.starts_with("Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin\n"), "{help}");
+    assert!(help.contains("\nUsage: host <COMMAND>\n"), "{help}");
+    assert!(help.contains("\n  run ") && help.contains("\n  check "), "{help}");
+    assert!(help.ends_with(EXIT_CODES), "{help}");
+}
+
+/// The exit codes are those of the commands: they stand where a reader of `run` and `check` looks for them.
+#[test]
+fn help_on_a_command_names_its_options_and_the_exit_codes() {
+    let run = help(&["run", "--help"]);
+    for option in ["<JOB.TOML>", "--set <KEY=VALUE>", "--stop-after <BATCHES>", "--stop-when-idle", "--help"] {
+        assert!(run.contains(option), "{option}: {run}");
+    }
+    assert!(run.contains("SIGINT") && run.contains("SIGTERM"), "{run}");
+    assert!(run.ends_with(EXIT_CODES), "{run}");
+    let check = help(&["check", "--help"]);
+    assert!(check.contains("--set <KEY=VALUE>") && !check.contains("--stop-after"), "{check}");
+    assert!(check.contains("Exit codes:\n"), "{check}");
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    for args in [["--version"], ["-V"]] {
+        assert_eq!(help(&args), concat!("host ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+}
+
+#[test]
+fn an_unknown_command_is_refused() {
+    let expected = "error: unrecognized subcommand 'frobnicate'\n\nUsage: host <COMMAND>\n\n\
+                    For more information, try '--help'.";
+    require_error(&Directory::new().run(&["frobnicate"]), 2, expected);
+}
+
+#[test]
+fn without_a_command_help_is_shown_as_an_error() {
+    let said = Directory::new().run(&[]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.err.contains("\nUsage: host <COMMAND>\n") && said.err.ends_with(EXIT_CODES), "{}", said.err);
+}
+
+#[test]
+fn a_missing_job_file_argument_is_named() {
+    let expected = "error: the following required arguments were not provided:\n  <JOB.TOML>\n\n\
+                    Usage: host run <JOB.TOML>\n\nFor more information, try '--help'.";
+    require_error(&Directory::new().run(&["run"]), 2, expected);
+}
+
+#[test]
+fn a_misspelt_option_is_corrected() {
+    let said = Directory::new().run(&["run", "job.toml", "--stop-wen-idle"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.starts_with("error: unexpected argument '--stop-wen-idle' found\n"), "{}", said.err);
+    assert!(said.err.contains("a similar argument exists: '--stop-when-idle'"), "{}", said.err);
+}
+
+/// Not the words of Rust's number parser.
+#[test]
+fn a_number_of_batches_that_is_none_is_refused() {
+    let said = Directory::new().run(&["run", "job.toml", "--stop-after", "many"]);
+    let expected = "error: invalid value 'many' for '--stop-after <BATCHES>': it is not a whole number\n\n\
+                    For more information, try '--help'.";
+    require_error(&said, 2, expected);
+}
+
+#[test]
+fn an_override_needs_a_key_and_a_value() {
+    let refused = |value: &str, problem: &str| {
+        let said = Directory::new().run(&["run", "job.toml", "--set", value]);
+        let expected = format!(
+            "error: invalid value '{value}' for '--set <KEY=VALUE>': {problem}; write KEY=VALUE\n\n\
+             For more information, try '--help'."
+        );
+        require_error(&said, 2, &expected);
+    };
+    refused("job.parallelism", "it has no `=`");
+    refused("=4", "it has no key before the `=`");
+}

@@ -1,0 +1,192 @@
+//! Plugins that cannot be loaded, do not fit their job, or fail.
+
+use super::super::support::binary::{Directory, Said, without_times};
+use super::{job, require_error, require_refusal};
+use millstream_tests::programs;
+
+const BUILD: &str = "help: build it with `cargo build --release --target wasm32-wasip2`";
+const DAMAGED: &str = "help: build it again; the file may be damaged\n";
+
+/// Requires that a plugin file of these bytes is refused with these words.
+fn refused(plugin: impl AsRef<[u8]>, expected: &str) {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("network_word_count.wasm", plugin);
+    require_refusal(&directory, &[], expected);
+}
+
+/// The plugin that counts words, with another version of `millstream:plugin`, of the same length.
+fn with_version(version: &str) -> Vec<u8> {
+    const OURS: &[u8] = b"@0.1.0";
+    let mut bytes = programs::plugin("network_word_count");
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(OURS)).collect();
+    assert!(places.len() > 5, "it names millstream:plugin/tasks@0.1.0 and others");
+    for at in places {
+        bytes[at + 1..at + OURS.len()].copy_from_slice(version.as_bytes());
+    }
+    bytes
+}
+
+#[test]
+fn a_plugin_that_is_missing() {
+    let directory = Directory::with_job("network_word_count");
+    let missing = |name: &str, why: &str| {
+        let expected =
+            format!("error: cannot read plugin {name}: {why}\n{BUILD}, and name the .wasm file in job.plugin");
+        require_refusal(&directory, &["--set", &format!("job.plugin={name}")], &expected);
+    };
+    missing("nope.wasm", "No such file or directory (os error 2)");
+    missing("..", "Is a directory (os error 21)");
+}
+
+#[test]
+fn a_plugin_that_is_not_webassembly() {
+    let expected = format!(
+        "error: cannot load plugin network_word_count.wasm: it is not a WebAssembly component: it does not begin with \
+         `\\0asm`\n{BUILD} or `cargo component build --release`"
+    );
+    refused("just text\n", &expected);
+    refused("", &expected);
+    refused("(component)", &expected);
+}
+
+#[test]
+fn a_core_module() {
+    let expected = format!(
+        "error: cannot load plugin network_word_count.wasm: it is a core module, not a component\n\
+         {BUILD} or `cargo component build --release`"
+    );
+    refused(b"\0asm\x01\0\0\0", &expected);
+}
+
+#[test]
+fn a_component_of_another_world() {
+    let expected = "error: cannot load plugin network_word_count.wasm: it is a component, but not a Millstream plugin: \
+                    it does not export `millstream:plugin/program`\n\
+                    help: does the plugin call `millstream::plugin!(build)`?";
+    refused(b"\0asm\x0d\0\x01\0", expected);
+}
+
+/// What the engine says about the damage is its own affair, as long as it stays within the message.
+#[test]
+fn a_damaged_plugin() {
+    let whole = programs::plugin("network_word_count");
+    let cut = [4, 9, 100, whole.len() / 2, whole.len() - 1].map(|length| whole[..length].to_vec());
+    // Among its types, and in the code of a function.
+    let overwritten = [100, whole.len() / 4].map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at..at + 64].fill(0xff);
+        bytes
+    });
+    for plugin in cut.into_iter().chain(overwritten) {
+        let directory = Directory::with_job("network_word_count");
+        directory.write("network_word_count.wasm", plugin);
+        for command in ["run", "check"] {
+            let said = job(&directory, command, &[]);
+            assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{}", said.err);
+            let start = "error: cannot load plugin network_word_count.wasm: it cannot be compiled: ";
+            assert!(said.err.starts_with(start) && said.err.ends_with(DAMAGED), "{}", said.err);
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_is_too_large() {
+    let directory = Directory::with_job("network_word_count");
+    let expected = "error: cannot load plugin network_word_count.wasm: it is larger than limits.plugin_size = 1024 bytes\n\
+                    help: strip it (`strip = true` in its profile), or raise limits.plugin_size";
+    require_refusal(&directory, &["--set", "limits.plugin_size=1KiB"], expected);
+}
+
+/// It is not damaged: the limit does not fit it.
+#[test]
+fn a_plugin_that_needs_more_memory_than_it_may_have() {
+    let directory = Directory::with_job("network_word_count");
+    for command in ["run", "check"] {
+        let said = job(&directory, command, &["--set", "limits.memory=1MiB"]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{}", said.err);
+        assert!(said.err.starts_with("error: cannot load plugin network_word_count.wasm: "), "{}", said.err);
+        assert!(said.err.contains("limits.memory = 1048576 bytes\nhelp: raise limits.memory"), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_plugin_for_another_version() {
+    for version in ["0.9.0", "0.2.0", "1.1.0"] {
+        let expected = format!(
+            "error: cannot load plugin network_word_count.wasm: it needs millstream:plugin {version}; this host serves \
+             0.1\nhelp: rebuild it with the millstream crate of this host's version"
+        );
+        refused(with_version(version), &expected);
+    }
+}
+
+/// Host 0.1 serves 0.1.x, says wit/README.md.
+#[test]
+fn a_plugin_for_a_later_patch_of_the_version_runs() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("network_word_count.wasm", with_version("0.1.9"));
+    let said = job(&directory, "run", &["--stop-when-idle"]);
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert!(said.out.contains("(to,2)\n"), "{}", said.out);
+}
+
+#[test]
+fn a_source_that_only_the_plugin_knows() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\n");
+    let expected = "error: the plugin reads source `lines`, which the job file does not define\n\
+                    help: add a [sources.lines] table to the job file";
+    require_refusal(&directory, &[], expected);
+}
+
+#[test]
+fn a_source_that_only_the_job_knows() {
+    let directory = Directory::with_job("network_word_count");
+    let expected = "error: the job file defines source `words`, which the plugin does not read\n\
+                    help: remove [sources.words], or rename it; the plugin reads `lines`";
+    require_refusal(&directory, &["--set", "sources.words={ type = \"queue\", path = \"queue.jsonl\" }"], expected);
+}
+
+#[test]
+fn a_plugin_without_output() {
+    let directory = Directory::with_job("hostile");
+    let expected = "error: No output operations registered, so nothing to execute, in plugin hostile.wasm\n\
+                    help: end at least one stream with an output such as `print()`";
+    require_refusal(&directory, &["--set", "job.args.does=no-output"], expected);
+}
+
+#[test]
+fn a_plugin_that_panics_while_it_describes_its_graph() {
+    let directory = Directory::with_job("hostile");
+    for command in ["run", "check"] {
+        let said = job(&directory, command, &["--set", "job.args.does=describe-panic"]);
+        let expected = "error: plugin hostile.wasm failed to describe its graph: panicked at P:\n\
+                        no graph today\n\
+                        help: run the plugin's `build` function natively with millstream::testing to see why";
+        require_error(&Said { err: without_position(&said.err), ..said }, 3, expected);
+    }
+}
+
+/// Operator, batch, partition and record: what its author needs to find it.
+#[test]
+fn a_plugin_that_panics_on_a_record() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"a\", \"b\", \"c\", \"boom\"]\n");
+    let said = job(&directory, "run", &["--set", "job.args.does=panic"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
+    assert_eq!(
+        without_position(&without_times(said.error())),
+        "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: panicked at P:\n\
+         the plugin does not like this line\n\
+         help: fix the plugin, or set job.on_error = \"continue\" to go on with the next batch\n"
+    );
+}
+
+/// `P` in place of where in the plugin's source it panicked.
+fn without_position(text: &str) -> String {
+    const BEFORE: &str = "panicked at ";
+    let (before, rest) = text.rsplit_once(BEFORE).expect("it says where it panicked");
+    let (position, after) = rest.split_once(":\n").expect("a message follows the position");
+    assert!(position.starts_with("plugins/hostile/src/lib.rs:"), "{position}");
+    format!("{before}{BEFORE}P:\n{after}")
+}

@@ -1,0 +1,121 @@
+//! SIGINT and SIGTERM: the first processes what was received, the second stops at once.
+//!
+//! A test knows that lines were received when the host warns of something that was sent after them: of a line that is
+//! too long, or of the end of the connection. What the kernel still holds does not count as received.
+
+use super::super::support::binary::{Directory, Running};
+use millstream_tests::programs;
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// Batches are long enough that what comes last usually waits for its batch when the signal comes.
+const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
+                          [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"1h\"\n\n\
+                          [receiver]\nblock_interval = \"50ms\"\n";
+
+/// Counts words from a socket, sends `late` and waits until the host says `received`, and stops it with a signal.
+/// Returns the sums of the counts that were printed.
+fn stopped(signal: &str, late: &str, received: &str, after: impl FnOnce(TcpStream) -> Option<TcpStream>) -> BTreeMap<String, u64> {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET_JOB);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = server.local_addr().expect("a server has an address");
+    let set = format!("sources.lines.address={address}");
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    host.wait_for_err("ReceiverStarted lines");
+    let (mut connection, _) = server.accept().expect("the host has connected");
+    connection.write_all(b"first words\n").expect("the host is there");
+    host.wait_for_out("(first,1)\n");
+    host.wait_for_out("(words,1)\n");
+    connection.write_all(late.as_bytes()).expect("the host is there");
+    let _open = after(connection);
+    host.wait_for_err(received);
+    host.signal(signal);
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert!(said.err.contains("stopping: what was received is processed first"), "{}", said.err);
+    totals(&said.out)
+}
+
+/// The sums of all counts that were printed, by word.
+fn totals(out: &str) -> BTreeMap<String, u64> {
+    let mut totals = BTreeMap::new();
+    for line in out.lines() {
+        if let Some((word, count)) = line.strip_prefix('(').and_then(|line| line.strip_suffix(')')?.rsplit_once(',')) {
+            *totals.entry(word.to_owned()).or_default() += count.parse::<u64>().expect("a count is a number");
+        }
+    }
+    totals
+}
+
+fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
+}
+
+/// S1.27, in the real world.
+#[test]
+fn sigint_processes_what_was_received() {
+    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
+    let totals = stopped("INT", &late, "ReceiverSkipped lines", Some);
+    assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+}
+
+/// The server is gone by then, in the middle of a line.
+#[test]
+fn sigterm_processes_what_was_received() {
+    let totals = stopped("TERM", "late words\nhalf a li", "ReceiverError lines", |connection| {
+        drop(connection);
+        None
+    });
+    assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("words", 2), ("half", 1), ("a", 1), ("li", 1)]));
+}
+
+/// Whatever the plugin does meanwhile.
+#[test]
+fn a_second_signal_stops_at_once() {
+    for (first, second) in [("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")] {
+        let directory = Directory::with_job("hostile");
+        directory.write("queue.jsonl", "[\"boom\"]\n");
+        let args = ["run", "job.toml", "--set", "job.args.does=loop", "--set", "limits.task_time=1h"];
+        let mut command = directory.host(&args);
+        command.env("MILLSTREAM_LOG", "debug");
+        let mut host = Running::start(command);
+        host.wait_for_err("OutputOperationStarted");
+        host.signal(first);
+        host.wait_for_err("a second signal stops at once");
+        host.signal(second);
+        let said = host.finish();
+        assert_eq!((said.code, said.out.as_str(), said.error()), (Some(130), "", ""), "{first}, {second}: {}", said.err);
+    }
+}
+
+/// Before the job has started there is nothing to process first. The time limit is that of a task, not of the user.
+#[test]
+fn a_signal_stops_a_plugin_that_hangs_while_it_describes() {
+    let directory = Directory::with_job("hostile");
+    std::fs::remove_file(directory.path("hostile.wasm")).expect("the plugin is there");
+    let made = Command::new("mkfifo").arg(directory.path("hostile.wasm")).status();
+    assert!(made.expect("mkfifo can be started").success());
+    let args = ["run", "job.toml", "--set", "job.args.does=describe-loop", "--set", "limits.task_time=10s"];
+    let host = Running::start(directory.host(&args));
+    // The plugin comes through a pipe, so that this test knows when it is read.
+    let (send, written) = sync_channel(1);
+    let pipe = directory.path("hostile.wasm");
+    std::thread::spawn(move || {
+        let mut pipe = OpenOptions::new().write(true).open(pipe).expect("the pipe is there");
+        pipe.write_all(&programs::plugin("hostile")).expect("the host reads its plugin");
+        // Nobody waits any more if the test has failed.
+        let _ = send.send(());
+    });
+    written.recv_timeout(Duration::from_secs(120)).expect("the host reads its plugin");
+    host.signal("INT");
+    let said = host.finish();
+    // An exit code of its own, or the signal itself.
+    assert!(matches!(said.code, Some(0 | 130) | None), "exit code {:?}: {}", said.code, said.err);
+    assert_eq!(said.error(), "");
+}
