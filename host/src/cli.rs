@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::listener::{ListenerBus, LogListener};
 use crate::scheduler::StopRequest;
 use clap::{Args, Parser, Subcommand};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,8 +37,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run a job until it is stopped. The first SIGINT or SIGTERM processes what was received, a second stops at once.
+    #[command(after_help = EXIT_CODES)]
     Run(RunArgs),
     /// Check a job file and its plugin without starting anything.
+    #[command(after_help = EXIT_CODES)]
     Check(JobArgs),
 }
 
@@ -56,7 +59,7 @@ struct RunArgs {
     #[command(flatten)]
     job: JobArgs,
     /// Stop gracefully after this many batches.
-    #[arg(long, value_name = "BATCHES")]
+    #[arg(long, value_name = "BATCHES", value_parser = parse_count)]
     stop_after: Option<u64>,
     /// Stop gracefully when no source can bring more data, as when all queues are used up.
     #[arg(long)]
@@ -65,7 +68,14 @@ struct RunArgs {
 
 fn parse_override(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it has no `=`; write KEY=VALUE")?;
+    if key.trim().is_empty() {
+        return Err("it has no key before the `=`; write KEY=VALUE".to_owned());
+    }
     Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it is not a whole number".to_owned())
 }
 
 /// Runs the program and says how it ended.
@@ -76,6 +86,8 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A log that nobody reads is no reason to stop, nor to complain about it in the log.
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let outcome = match cli.command {
@@ -85,7 +97,8 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            // Nobody reads it: the exit code says it too.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             ExitCode::from(error.kind.exit_code())
         }
     }
@@ -93,11 +106,20 @@ pub fn main() -> ExitCode {
 
 fn load(args: &JobArgs, env: &Env, facts: &Facts) -> Result<Settings, Error> {
     let path = args.job.display();
-    let unreadable = |why: &dyn std::fmt::Display| Error::new(ErrorKind::User, format!("cannot read job file {path}: {why}"));
+    let unreadable =
+        |why: &dyn std::fmt::Display| Error::new(ErrorKind::User, format!("cannot read job file {path}: {why}"));
     let bytes = env.disk.read(&args.job, JOB_FILE_BYTES_MAX).map_err(|error| {
-        unreadable(&error).help("name a job file, such as examples/network_word_count/job.toml")
+        let unreadable = match error.kind() {
+            std::io::ErrorKind::FileTooLarge => unreadable(&"it is larger than 1MiB"),
+            _ => unreadable(&error),
+        };
+        unreadable.help("name a job file, such as examples/network_word_count/job.toml")
     })?;
-    let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it is not UTF-8 text"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        unreadable(&format!("line {line} is not UTF-8 text")).help("save it as UTF-8")
+    })?;
     let settings = config::load(&text, &args.job, &args.overrides, facts)?;
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(settings)
@@ -121,9 +143,10 @@ fn prepare(args: &JobArgs) -> Result<(RealExecutors, Env, Settings), Error> {
 fn run(args: &RunArgs) -> Result<ExitCode, Error> {
     let (executors, env, settings) = prepare(&args.job)?;
     let outcome = executors.block_on(async {
+        let context = StreamingContext::new(env, settings)?;
+        // Until here a signal ends the program as it ends any other: nothing was received yet.
         let mut signals = StopSignals::listen()
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
-        let context = StreamingContext::new(env, settings)?;
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
@@ -162,14 +185,26 @@ fn run(args: &RunArgs) -> Result<ExitCode, Error> {
 fn check(args: &JobArgs) -> Result<ExitCode, Error> {
     let (executors, env, settings) = prepare(args)?;
     let name = settings.job.name.clone();
+    let console = env.console.clone();
     let context = StreamingContext::new(env, settings)?;
     let graph = context.graph();
-    println!(
-        "{name}: ok, {} nodes, {} outputs, sources {}",
-        graph.nodes().len(),
-        graph.outputs().count(),
-        graph.sources().map(|(source, node)| format!("`{source}` ({})", node.rows.as_ref().map_or(String::new(), ToString::to_string))).collect::<Vec<_>>().join(", "),
+    let outputs = graph.outputs().count();
+    let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    let sources: Vec<String> = graph
+        .sources()
+        .map(|(source, node)| format!("`{source}` ({})", node.rows.as_ref().map_or(String::new(), ToString::to_string)))
+        .collect();
+    let line = format!(
+        "{name}: ok, {}, {}, source{} {}\n",
+        plural(graph.nodes().len(), "node"),
+        plural(outputs, "output"),
+        if sources.len() == 1 { "" } else { "s" },
+        sources.join(", ")
     );
+    console.write(&line).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, format!("cannot print to standard output: {error}"))
+            .help("is the program that reads the output still there?")
+    })?;
     drop(context);
     executors.shutdown();
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use crate::graph::{Graph, GraphError, Operation, StageGraph};
 use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
-use crate::plugin::{Cancel, Limits, Plugin, Runtime};
+use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, Runtime};
 use crate::receiver::{self, ReceiverSettings};
 use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
 use crate::tracker::ReceiverTracker;
@@ -39,12 +39,7 @@ pub struct RunOptions {
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self {
-            stop_after: None,
-            stop_when_idle: false,
-            listeners: ListenerBus::default(),
-            faults: Arc::new(NoFaults),
-        }
+        Self { stop_after: None, stop_when_idle: false, listeners: ListenerBus::default(), faults: Arc::new(NoFaults) }
     }
 }
 
@@ -55,6 +50,49 @@ pub struct StreamingContext {
     plugin: Arc<Plugin>,
     graph: Arc<Graph>,
     budget: MemoryBudget,
+    sources: Sources,
+}
+
+/// The sources of a job: receivers that can be started, and inputs that are open.
+struct Sources {
+    receivers: Vec<ReceiverSettings>,
+    inputs: Vec<Input>,
+}
+
+impl Sources {
+    fn open(env: &Env, graph: &Graph, settings: &Settings) -> Result<Self, Error> {
+        let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
+        for (name, source) in &settings.sources {
+            match source {
+                SourceSettings::Queue { path } => {
+                    let Some(ty) = source_type(graph, name) else { continue };
+                    let queue = QueueInput::read(env, name, path, &ty, settings.job.parallelism as usize)?;
+                    sources.inputs.push(Input::Queue(queue));
+                }
+                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
+                    let settings = TextFilesSettings {
+                        source: name.clone(),
+                        path: path.clone(),
+                        new_files_only: *new_files_only,
+                        min_remember: *min_remember,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        slide: settings.job.batch_interval,
+                    };
+                    sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
+                }
+                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
+                    sources.receivers.push(ReceiverSettings {
+                        source: name.clone(),
+                        address: address.clone(),
+                        reconnect_delay: *reconnect_delay,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        block_interval: settings.receiver.block_interval,
+                    });
+                }
+            }
+        }
+        Ok(sources)
+    }
 }
 
 /// A job that runs.
@@ -71,10 +109,14 @@ impl StreamingContext {
     /// Everything that can be known before the job starts.
     pub fn new(env: Env, settings: Settings) -> Result<Self, Error> {
         let path = &settings.job.plugin;
-        // One byte more than allowed is enough to say that it is too large.
-        let bytes = env.disk.read(path, settings.limits.plugin_size_bytes.saturating_add(1)).map_err(|error| {
-            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.display()))
-                .help("build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin")
+        let limit = settings.limits.plugin_size_bytes;
+        let bytes = env.disk.read(path, limit).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::FileTooLarge {
+                return LoadError::TooLarge { limit }.into_error(&path.display().to_string());
+            }
+            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.display())).help(
+                "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",
+            )
         })?;
         let plugin = Self::load_plugin(&settings, &bytes)?;
         Self::with_plugin(env, settings, plugin)
@@ -113,12 +155,17 @@ impl StreamingContext {
                 .help("raise engine.memory, or lower limits.memory or engine.threads")
         })?;
         let described = plugin.describe(&arguments(&settings)).map_err(|failure| {
+            // Describing a graph takes next to nothing: the limit does not fit the plugin.
+            if let Failure::OutOfMemory { asked: needed, limit } = failure {
+                return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
+            }
             Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
                 .help("run the plugin's `build` function natively with millstream::testing to see why")
         })?;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
-        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget })
+        let sources = Sources::open(&env, &graph, &settings)?;
+        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget, sources })
     }
 
     /// The graph that the plugin described.
@@ -129,44 +176,13 @@ impl StreamingContext {
     /// Starts receiving and processing. Nothing can be added any more.
     ///
     /// # Errors
-    /// When an input cannot be opened.
+    /// When the engine cannot be set up.
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
-        let Self { env, settings, plugin, graph, budget } = self;
+        let Self { env, settings, plugin, graph, budget, sources } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
         let store = BlockStore::new(&budget);
         let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
-        let mut inputs = Vec::new();
-        let mut sockets = Vec::new();
-        for (name, source) in &settings.sources {
-            match source {
-                SourceSettings::Queue { path } => {
-                    let Some(ty) = source_type(&graph, name) else { continue };
-                    let queue = QueueInput::read(&env, name, path, &ty, settings.job.parallelism as usize)?;
-                    inputs.push(Input::Queue(queue));
-                }
-                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
-                    let settings = TextFilesSettings {
-                        source: name.clone(),
-                        path: path.clone(),
-                        new_files_only: *new_files_only,
-                        min_remember: *min_remember,
-                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
-                        slide: settings.job.batch_interval,
-                    };
-                    inputs.push(Input::TextFiles(TextFiles::start(&env, settings)?));
-                }
-                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
-                    sockets.push(ReceiverSettings {
-                        source: name.clone(),
-                        address: address.clone(),
-                        reconnect_delay: *reconnect_delay,
-                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
-                        block_interval: settings.receiver.block_interval,
-                    });
-                }
-            }
-        }
         let engine = EmbeddedEngine::new(EngineParts {
             env: env.clone(),
             job: settings.job.name.clone(),
@@ -184,8 +200,9 @@ impl StreamingContext {
         let listeners = options.listeners;
         listeners.post(&Event::StreamingStarted { job: settings.job.name.clone() });
         let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
-        let receivers = sockets.into_iter().map(start).collect();
-        let tracker = ReceiverTracker::start(&env, store.clone(), inputs, receivers, reported, listeners.clone());
+        let receivers = sources.receivers.into_iter().map(start).collect();
+        let tracker =
+            ReceiverTracker::start(&env, store.clone(), sources.inputs, receivers, reported, listeners.clone());
         let (stop, stopping) = watch::channel(StopRequest::None);
         let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
         let generator_settings = GeneratorSettings {
@@ -193,8 +210,7 @@ impl StreamingContext {
             stop_after: options.stop_after,
             stop_when_idle: options.stop_when_idle,
         };
-        let generator =
-            JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
+        let generator = JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
         let parts = SchedulerParts {
             env: env.clone(),
             engine: Arc::new(engine),
@@ -279,7 +295,9 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
     if let Some(missing) = read.difference(&given).next() {
         let message = format!("the plugin reads source `{missing}`, which the job file does not define");
-        return Err(Error::new(ErrorKind::User, message).help(format!("add a [sources.{missing}] table to the job file")));
+        return Err(
+            Error::new(ErrorKind::User, message).help(format!("add a [sources.{missing}] table to the job file"))
+        );
     }
     if let Some(unused) = given.difference(&read).next() {
         let message = format!("the job file defines source `{unused}`, which the plugin does not read");
@@ -300,7 +318,8 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
         {
             let ty = ty.map(ToString::to_string).unwrap_or_default();
             let message = format!("the plugin reads {ty} from source `{source}`, but {gives} lines of text");
-            return Err(Error::new(ErrorKind::User, message).help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
+            return Err(Error::new(ErrorKind::User, message)
+                .help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
         }
     }
     let mut first: std::collections::BTreeMap<&str, &crate::graph::Node> = std::collections::BTreeMap::new();

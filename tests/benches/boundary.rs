@@ -26,7 +26,9 @@ use std::sync::Arc;
 const LINE_BYTES: usize = 80;
 
 fn settings(parallelism: usize) -> Settings {
-    let job = format!("[job]\nname = \"bench\"\nplugin = \"p.wasm\"\nparallelism = {parallelism}\n[sources.lines]\ntype = \"queue\"\npath = \"q\"\n");
+    let job = format!(
+        "[job]\nname = \"bench\"\nplugin = \"p.wasm\"\nparallelism = {parallelism}\n[sources.lines]\ntype = \"queue\"\npath = \"q\"\n"
+    );
     config::load(&job, Path::new("job.toml"), &[], &Facts { cpus: 2 }).expect("the job file is right")
 }
 
@@ -62,7 +64,7 @@ fn boundary(c: &mut Criterion) {
     let mut group = c.benchmark_group("boundary");
     for rows in [1, 100, 1000, 10_000] {
         let batch = lines(rows);
-        group.throughput(Throughput::Elements(rows as u64));
+        group.throughput(Throughput::Elements(10 * rows as u64));
         group.bench_function(BenchmarkId::new("identity, rows a chunk", rows), |b| {
             b.iter_batched_ref(
                 || TaskInstance::open(&plugin, &program).expect("the task opens"),

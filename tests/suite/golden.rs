@@ -30,7 +30,8 @@ impl Golden {
         let (header, rest) = text.split_once("---- input\n").expect("a golden file has a line `---- input`");
         let (input, expected) = rest.split_once("---- output\n").expect("a golden file has a line `---- output`");
         let mut lines = header.lines();
-        let plugin = lines.next().and_then(|line| line.strip_prefix("plugin ")).expect("the first line names the plugin");
+        let plugin =
+            lines.next().and_then(|line| line.strip_prefix("plugin ")).expect("the first line names the plugin");
         let keys: Vec<&str> = lines.collect();
         let job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
         let expected = expected.to_owned();
@@ -65,7 +66,11 @@ impl Golden {
             for point in [FaultPoint::Begin, FaultPoint::BeforeCommit] {
                 let outcome = self.job.clone().with_faults(FailsOnce { task, point }).run();
                 assert_eq!(outcome.retries, 1, "{task} did not fail");
-                assert_eq!((outcome.result, outcome.printed), (Ok(()), plain.printed.clone()), "{task} failed {point:?}");
+                assert_eq!(
+                    (outcome.result, outcome.printed),
+                    (Ok(()), plain.printed.clone()),
+                    "{task} failed {point:?}"
+                );
             }
         }
         let outcome = self.job.clone().with_faults(AllFailOnce).run();
@@ -115,7 +120,8 @@ fn network_word_count() {
 fn parallelism_changes_the_order_only() {
     let at = |parallelism: u32| {
         let queue = "[\"b a b\", \"c\", \"a a\"]\n[\"d e\", \"e f g h i\"]\n[]\n";
-        let outcome = Job::on_queue("network_word_count", queue).with_job_keys(&format!("parallelism = {parallelism}")).run();
+        let outcome =
+            Job::on_queue("network_word_count", queue).with_job_keys(&format!("parallelism = {parallelism}")).run();
         assert_eq!(outcome.result, Ok(()));
         let mut lines: Vec<String> = outcome.printed.lines().map(str::to_owned).collect();
         lines.sort();

@@ -103,7 +103,7 @@ fn describing_is_limited_too() {
     );
     assert!(describe("describe-panic").contains("no graph today"));
     assert!(describe("describe-loop").contains("it ran longer than limits.task_time = 300ms"));
-    assert!(describe("describe-allocate").contains("it asked for "));
+    assert!(describe("describe-allocate").contains("bytes of memory before it reads anything"));
     assert!(describe("describe-emit").contains("rows outside of a task"));
     assert!(describe("partitions").contains("partitions(3) follows `source`, which does not shuffle"));
 }
@@ -116,9 +116,15 @@ fn the_host_outlives_the_plugin() {
         job.job_file = job.job_file.replace("[job]\n", "[job]\non_error = \"continue\"\n");
         let outcome = job.run();
         assert_eq!(outcome.result, Ok(()), "{behaviour}");
-        assert!(outcome.printed.contains("Time: 1000000002000 ms\n") && outcome.printed.contains("\nd\ne\n"), "{behaviour}");
+        assert!(
+            outcome.printed.contains("Time: 1000000002000 ms\n") && outcome.printed.contains("\nd\ne\n"),
+            "{behaviour}"
+        );
         assert!(!outcome.printed.contains("Time: 1000000001000 ms\n"), "{behaviour}");
-        let failed = outcome.log.iter().any(|line| line.contains("OutputOperationCompleted 1000000001000 ms") && line.contains(PLACE));
+        let failed = outcome
+            .log
+            .iter()
+            .any(|line| line.contains("OutputOperationCompleted 1000000001000 ms") && line.contains(PLACE));
         assert!(failed, "{behaviour}: {:#?}", outcome.log);
     }
 }

@@ -52,7 +52,9 @@ fn a_lost_connection_is_made_again_after_two_seconds() {
     assert_eq!(totals(&outcome), expected(&[("one", 1), ("two", 1)]));
     let at = |event: &str| -> Vec<u64> {
         let times = outcome.log.iter().filter(|line| line.contains(event));
-        times.map(|line| line.split(' ').next().and_then(|ms| ms.parse().ok()).expect("a log line begins with a time")).collect()
+        times
+            .map(|line| line.split(' ').next().and_then(|ms| ms.parse().ok()).expect("a log line begins with a time"))
+            .collect()
     };
     let (started, lost) = (at("ReceiverStarted"), at("ReceiverError"));
     assert_eq!((started.len(), lost.len()), (2, 1));
@@ -85,7 +87,8 @@ fn batch_times_are_consecutive_multiples_of_the_interval() {
 /// Two runs of a seed give the same log; other seeds take other ways to the same totals.
 #[test]
 fn a_seed_repeats_the_whole_run() {
-    let connection = |text: &str| Connection { sends: sends(&[(300, text), (700, text), (5, text)]), stays_open: false };
+    let connection =
+        |text: &str| Connection { sends: sends(&[(300, text), (700, text), (5, text)]), stays_open: false };
     let job = socket_job(vec![connection("x y\nz\n"), connection("x x\n")]);
     let first = job.clone().with_seed(1).run();
     assert_eq!(first, job.clone().with_seed(1).run());
@@ -99,6 +102,7 @@ fn a_seed_repeats_the_whole_run() {
 fn a_refused_connection_is_tried_again() {
     let outcome = socket_job(Vec::new()).run();
     assert_eq!(outcome.result, Ok(()));
-    let errors = outcome.log.iter().filter(|line| line.contains("ReceiverError lines: cannot connect to server:9999")).count();
+    let errors =
+        outcome.log.iter().filter(|line| line.contains("ReceiverError lines: cannot connect to server:9999")).count();
     assert!((4..=5).contains(&errors), "{errors} tries in 8 s");
 }

@@ -17,10 +17,8 @@ mod tests {
 
     #[test]
     fn counts_words_batch_by_batch() {
-        let printed = testing::Job::new(super::build)
-            .batch("lines", ["hello world", "hello"])
-            .batch("lines", ["bye"])
-            .run();
+        let printed =
+            testing::Job::new(super::build).batch("lines", ["hello world", "hello"]).batch("lines", ["bye"]).run();
         assert_eq!(printed[0].rows, ["(hello,2)", "(world,1)"]);
         assert_eq!(printed[1].rows, ["(bye,1)"]);
     }

@@ -89,9 +89,8 @@ impl EmbeddedEngine {
             .with_memory_pool(parts.budget.pool())
             .build_arc()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
-        let config = SessionConfig::new()
-            .with_extension(stores.clone())
-            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+        let config =
+            SessionConfig::new().with_extension(stores.clone()).with_extension(Arc::new(LoadedPlugin(parts.plugin)));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -233,7 +232,8 @@ impl Shared {
         let key_type = self.planner.key_type(stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
-            let plan = self.planner.plan(stage, task.batch, pieces.to_vec(), traced).ok_or_else(|| internal(stage.id))?;
+            let plan =
+                self.planner.plan(stage, task.batch, pieces.to_vec(), traced).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,

@@ -9,6 +9,7 @@ use crate::ids::{NodeId, StageId};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::EquivalenceProperties;
@@ -17,7 +18,6 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use datafusion_common::tree_node::TreeNodeRecursion;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::sync::Arc;
@@ -28,16 +28,9 @@ pub(super) enum Piece {
     /// A received block, or a part of a file.
     Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
-    Buckets {
-        stage: StageId,
-        maps: u32,
-        reduce: u32,
-    },
+    Buckets { stage: StageId, maps: u32, reduce: u32 },
     /// A partition of a data set.
-    DataSet {
-        node: NodeId,
-        partition: u32,
-    },
+    DataSet { node: NodeId, partition: u32 },
 }
 
 /// Where leaves find what they name: an extension of the task context.
@@ -107,7 +100,12 @@ impl LeafExec {
 /// The properties of a node whose partitions are independent and finite.
 pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanProperties {
     let partitioning = Partitioning::UnknownPartitioning(partitions);
-    PlanProperties::new(EquivalenceProperties::new(schema), partitioning, EmissionType::Incremental, Boundedness::Bounded)
+    PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        partitioning,
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
 }
 
 impl DisplayAs for LeafExec {

@@ -19,7 +19,13 @@ pub(super) struct Planner {
 
 impl Planner {
     /// The plan of `stage` over `pieces`. Nothing if the graph does not have what the stage names.
-    pub(super) fn plan(&self, stage: &Stage, batch: Time, pieces: Vec<Piece>, traced: bool) -> Option<Arc<dyn ExecutionPlan>> {
+    pub(super) fn plan(
+        &self,
+        stage: &Stage,
+        batch: Time,
+        pieces: Vec<Piece>,
+        traced: bool,
+    ) -> Option<Arc<dyn ExecutionPlan>> {
         let (input, input_type) = self.input(stage)?;
         let output_type = match stage.output {
             StageOutput::Shuffle { node, .. } => self.graph.node(node)?.exchanged.clone()?,

@@ -109,9 +109,8 @@ impl ExecutionPlan for PluginExec {
         let mut program = self.program.clone();
         program.partition = u32::try_from(partition).unwrap_or(u32::MAX);
         let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
-        let stream = futures::stream::try_unfold(run, |mut run| async move {
-            Ok(run.next().await?.map(|batch| (batch, run)))
-        });
+        let stream =
+            futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 }

@@ -276,7 +276,9 @@ impl Disk for World {
         let now = *lock(&self.now);
         let mut entries = BTreeMap::new();
         for (path, file) in lock(&self.files).iter().filter(|(_, file)| file.appears <= now) {
-            let Some(name) = path.strip_prefix(directory).ok().and_then(|rest| rest.components().next()) else { continue };
+            let Some(name) = path.strip_prefix(directory).ok().and_then(|rest| rest.components().next()) else {
+                continue;
+            };
             let is_directory = path != &directory.join(name);
             let entry = DirectoryEntry {
                 path: directory.join(name),
@@ -399,6 +401,9 @@ mod tests {
     #[test]
     fn waiting_for_nothing_is_an_error() {
         let stuck = Simulation::new(1, Time::from_ms(0)).run(std::future::pending::<()>());
-        assert_eq!(stuck.unwrap_err().to_string(), "the simulation of seed 1 is stuck at 0 ms: 1 futures wait for each other");
+        assert_eq!(
+            stuck.unwrap_err().to_string(),
+            "the simulation of seed 1 is stuck at 0 ms: 1 futures wait for each other"
+        );
     }
 }

@@ -154,9 +154,10 @@ impl Cutter<'_> {
             steps.push(Step { node, role: Role::Combine });
         }
         let node = if let StageOutput::Shuffle { node, .. } = output { node } else { node };
-        let known = self.stages.iter().find(|stage| {
-            stage.output == output && stage.node == node && stage.input == input && stage.steps == steps
-        });
+        let known = self
+            .stages
+            .iter()
+            .find(|stage| stage.output == output && stage.node == node && stage.input == input && stage.steps == steps);
         let id = match known {
             Some(stage) => stage.id,
             None => {

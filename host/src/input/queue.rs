@@ -6,6 +6,8 @@ use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
+use arrow::array::RecordBatch;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
@@ -24,12 +26,10 @@ pub enum QueueError {
         error: std::io::Error,
     },
     /// A line is not what it has to be.
-    #[error("{path} line {line}: {problem}")]
+    #[error("{place}: {problem}")]
     Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
+        /// The file, the line, and if known the column, from 1.
+        place: String,
         /// What is wrong with it.
         problem: String,
     },
@@ -49,7 +49,7 @@ impl From<QueueError> for Error {
 pub struct QueueInput {
     source: String,
     partitions: usize,
-    batches: VecDeque<Vec<arrow::array::RecordBatch>>,
+    batches: VecDeque<Vec<RecordBatch>>,
     next: u64,
 }
 
@@ -66,10 +66,13 @@ impl QueueInput {
         let mut batches = VecDeque::new();
         let lines = bytes.split(|byte| *byte == b'\n').enumerate();
         for (at, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
-            let problem = |problem| QueueError::Line { path: path.to_owned(), line: at + 1, problem };
-            let records: Vec<serde_json::Value> =
-                serde_json::from_slice(line).map_err(|error| problem(error.to_string()))?;
-            batches.push_back(split(ty, &records, partitions).map_err(|error| problem(error.to_string()))?);
+            let refused = |place: String, problem: String| {
+                let place = format!("{} line {}{place}", path.display(), at + 1);
+                QueueError::Line { place, problem }
+            };
+            let records = parse(line).map_err(|(place, problem)| refused(place, problem))?;
+            let rows = json::records(ty, &records).map_err(|error| refused(String::new(), error.to_string()))?;
+            batches.push_back(split(&rows, partitions));
         }
         Ok(Self { source: source.to_owned(), partitions, batches, next: 0 })
     }
@@ -94,13 +97,28 @@ impl QueueInput {
     }
 }
 
+/// The records of a line, or where it is wrong and how.
+fn parse(line: &[u8]) -> Result<Vec<Value>, (String, String)> {
+    let value: Value = serde_json::from_slice(line).map_err(|error| {
+        // The parser counts lines too, and there is only one.
+        let said = error.to_string();
+        let problem = said.rsplit_once(" at line ").map_or(said.as_str(), |(problem, _)| problem);
+        (format!(", column {}", error.column()), problem.to_owned())
+    })?;
+    let found = match value {
+        Value::Array(records) => return Ok(records),
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Object(_) => "an object",
+    };
+    Err((String::new(), format!("expected an array of records, found {found}")))
+}
+
 /// Part `n` of `parts` holds the records from `n * count / parts` on, as Spark splits a collection.
-fn split(
-    ty: &RecordType,
-    records: &[serde_json::Value],
-    parts: usize,
-) -> Result<Vec<arrow::array::RecordBatch>, json::JsonError> {
+fn split(rows: &RecordBatch, parts: usize) -> Vec<RecordBatch> {
     let parts = parts.max(1);
-    let bound = |part: usize| part * records.len() / parts;
-    (0..parts).map(|part| json::records(ty, records.get(bound(part)..bound(part + 1)).unwrap_or_default())).collect()
+    let bound = |part: usize| part * rows.num_rows() / parts;
+    (0..parts).map(|part| rows.slice(bound(part), bound(part + 1) - bound(part))).collect()
 }

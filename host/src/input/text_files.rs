@@ -236,7 +236,8 @@ mod tests {
     fn a_file_is_taken_once_by_its_modification_time() {
         let mut selection = Selection::new(Time::from_ms(1_000_000), &settings("/in", true));
         // 60 s are 9 batches of 7 s: 63 s.
-        let files = [file("/in/before", 1000), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
+        let files =
+            [file("/in/before", 1000), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
         assert_eq!(selected(&mut selection, 1007, &files), ["new"]);
         assert_eq!(selected(&mut selection, 1014, &files), ["later"]);
         assert!(selected(&mut selection, 1021, &files).is_empty());
@@ -267,7 +268,8 @@ mod tests {
         assert_eq!(found("/logs/2017"), [Path::new("/logs/2017")]);
         assert!(directories(&env, Path::new("/logs/[")).is_err());
         let entries = TextFiles::start(&env, settings("/logs/*", false)).unwrap().entries(&env).unwrap();
-        let files: Vec<_> = entries.iter().filter(|entry| !entry.is_directory).map(|entry| entry.name.as_str()).collect();
+        let files: Vec<_> =
+            entries.iter().filter(|entry| !entry.is_directory).map(|entry| entry.name.as_str()).collect();
         assert_eq!(files, ["a", "b"]);
         assert!(TextFiles::start(&env, settings("/missing", false)).is_err());
     }

@@ -122,7 +122,9 @@ impl fmt::Display for Event {
                 write!(f, "ReceiverSkipped {source}: {too_long} lines too long, {not_utf8} lines not UTF-8")
             }
             Self::ReceiverStopped { source } => write!(f, "ReceiverStopped {source}"),
-            Self::BatchSubmitted(info) => write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count()),
+            Self::BatchSubmitted(info) => {
+                write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count())
+            }
             Self::BatchStarted(info) => write!(f, "BatchStarted {}", info.batch_time),
             Self::BatchCompleted(info) => write!(f, "BatchCompleted {}", info.batch_time),
             Self::OutputOperationStarted(info) => {

@@ -3,7 +3,7 @@
 use super::bindings::exports::millstream::plugin::program;
 use super::bindings::millstream::plugin::types;
 use super::failure::Failure;
-use super::instance::{Instance, TaskState};
+use super::instance::{Instance, TaskState, foreign};
 use super::load::Plugin;
 use crate::data::schema::Field;
 use crate::graph::{DescribedNode, ParameterValue};
@@ -16,15 +16,14 @@ impl Plugin {
     /// When plugin code fails or refuses.
     pub fn describe(&self, arguments: &[(String, String)]) -> Result<Vec<DescribedNode>, Failure> {
         let mut instance = Instance::new(self, TaskState::for_describe(&self.runtime))?;
-        let described = instance.call(|bindings, store| {
-            bindings.millstream_plugin_program().call_describe(store, arguments)
-        })?;
+        let described =
+            instance.call(|bindings, store| bindings.millstream_plugin_program().call_describe(store, arguments))?;
         match described {
             Ok(graph) => Ok(graph.nodes.into_iter().map(node).collect()),
             Err(program::DescribeError::Argument((name, why))) => {
-                Err(Failure::Refused(format!("argument `{name}`: {why}")))
+                Err(Failure::Refused(foreign(&format!("argument `{name}`: {why}"))))
             }
-            Err(program::DescribeError::Invalid(why)) => Err(Failure::Refused(why)),
+            Err(program::DescribeError::Invalid(why)) => Err(Failure::Refused(foreign(&why))),
         }
     }
 }

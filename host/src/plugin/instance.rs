@@ -182,12 +182,20 @@ impl interface::Host for TaskState {
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        self.panic = Some(message.chars().take(LOG_BYTES_MAX).collect());
+        self.panic = Some(foreign(&message));
         Ok(())
     }
 }
 
 impl types::Host for TaskState {}
+
+/// Words of a plugin as they may stand in a message: not too long, without control characters, and with lines after the
+/// first indented, so that none can pass for a line of our own.
+pub(super) fn foreign(words: &str) -> String {
+    let words: String = words.chars().take(LOG_BYTES_MAX).collect();
+    let lines: Vec<_> = words.lines().map(crate::data::text::escape_control).collect();
+    lines.join("\n  ")
+}
 
 /// An instance and its store.
 pub(super) struct Instance {
@@ -251,7 +259,7 @@ fn classify(state: &mut TaskState, limits: &super::Limits, error: &wasmtime::Err
         (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
         (None, None, _) => {
             // The root cause says what happened; what stands around it is a backtrace.
-            Failure::Trapped(error.root_cause().to_string())
+            Failure::Trapped(foreign(&error.root_cause().to_string()))
         }
     }
 }
@@ -278,8 +286,7 @@ impl TaskInstance {
             Some(program.output_type.clone()),
         );
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
-        let mut task =
-            Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
+        let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
         let request = tasks::Task {
             batch: program.batch.as_ms(),
             partition: program.partition,
@@ -343,10 +350,10 @@ impl TaskInstance {
 }
 
 fn refusal(error: tasks::TaskError) -> String {
-    match error {
+    foreign(&match error {
         tasks::TaskError::Unsupported(what) => format!("the plugin does not support {what}"),
         tasks::TaskError::Chunk(why) => format!("the plugin cannot read its input: {why}"),
         tasks::TaskError::NotDeterministic(why) => format!("driver function is not deterministic: {why}"),
         tasks::TaskError::Failed(why) => why,
-    }
+    })
 }

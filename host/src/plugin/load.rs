@@ -24,10 +24,16 @@ pub enum LoadError {
     #[error("it is a core module, not a component")]
     CoreModule,
     /// A file that is larger than allowed.
-    #[error("it is {actual} bytes large, and limits.plugin_size = {limit} bytes")]
+    #[error("it is larger than limits.plugin_size = {limit} bytes")]
     TooLarge {
-        /// Its size.
-        actual: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// It cannot begin to run within its limit.
+    #[error("it needs {needed} bytes of memory before it reads anything, and limits.memory = {limit} bytes")]
+    TooMuchMemory {
+        /// What its memory is from the start.
+        needed: u64,
         /// The limit.
         limit: u64,
     },
@@ -59,6 +65,7 @@ impl LoadError {
                 "build it with `cargo build --release --target wasm32-wasip2` or `cargo component build --release`"
             }
             Self::TooLarge { .. } => "strip it (`strip = true` in its profile), or raise limits.plugin_size",
+            Self::TooMuchMemory { .. } => "raise limits.memory",
             Self::Invalid(_) => "build it again; the file may be damaged",
             Self::NotAPlugin(_) => "does the plugin call `millstream::plugin!(build)`?",
             Self::Version { .. } => "rebuild it with the millstream crate of this host's version",
@@ -89,7 +96,7 @@ impl Plugin {
     pub fn load(runtime: Arc<Runtime>, bytes: &[u8]) -> Result<Self, LoadError> {
         let limit = runtime.limits.plugin_bytes;
         if bytes.len() as u64 > limit {
-            return Err(LoadError::TooLarge { actual: bytes.len() as u64, limit });
+            return Err(LoadError::TooLarge { limit });
         }
         match bytes {
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(LoadError::CoreModule),
@@ -100,8 +107,10 @@ impl Plugin {
             Component::from_binary(&runtime.engine, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         check_interfaces(&runtime, &component)?;
         let mut linker = Linker::new(&runtime.engine);
-        bindings::millstream::plugin::runtime::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| state)
-            .map_err(LoadError::Engine)?;
+        bindings::millstream::plugin::runtime::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| {
+            state
+        })
+        .map_err(LoadError::Engine)?;
         wasi::add_to_linker(&mut linker, &component)?;
         let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let pre = bindings::PluginPre::new(pre).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;

@@ -14,6 +14,9 @@ const TICK: Duration = Duration::from_millis(10);
 /// The stack of plugin code. The default of the engine, stated because tests depend on it.
 const STACK_BYTES: usize = 512 * 1024;
 
+/// The least room for the memory of an instance. The limit itself is kept by the limiter, which can say what was asked.
+const SLOT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
 /// Asks all running plugin code of a run to stop.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<AtomicBool>);
@@ -86,9 +89,11 @@ fn config(limits: &Limits, instances: usize) -> Config {
         .table_elements(20_000)
         .max_core_instances_per_component(16)
         .max_memories_per_component(2)
-        .max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).next_multiple_of(64 * 1024))
+        .max_memory_size(
+            usize::try_from(limits.memory_bytes.max(SLOT_BYTES_MIN)).unwrap_or(usize::MAX).next_multiple_of(64 * 1024),
+        )
         // Kept resident between tasks, so that a small task touches no fresh page.
-        .linear_memory_keep_resident(2 * 1024 * 1024)
+        .linear_memory_keep_resident(64 * 1024)
         .table_keep_resident(64 * 1024);
     let mut config = Config::new();
     config

@@ -6,6 +6,7 @@
 
 use super::instance::TaskState;
 use super::load::LoadError;
+use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
 
 /// A stream, or an error of one. They hold nothing, and share their type with the resources of interfaces that trap.
@@ -70,9 +71,8 @@ const INTERFACES: [(&str, Define); 8] = [
 const RANDOM: [(&str, Define); 3] = [
     ("random/random", |instance| {
         instance.func_wrap("get-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
-        instance.func_wrap("get-random-bytes", |mut store, (count,): (u64,)| {
-            Ok((store.data_mut().random_bytes(count)?,))
-        })
+        instance
+            .func_wrap("get-random-bytes", |mut store, (count,): (u64,)| Ok((store.data_mut().random_bytes(count)?,)))
     }),
     ("random/insecure", |instance| {
         instance.func_wrap("get-insecure-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
@@ -92,7 +92,8 @@ fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     for resource in ["output-stream", "input-stream", "error"] {
         instance.resource(resource, ResourceType::host::<()>(), |_, _| Ok(()))?;
     }
-    instance.func_wrap("[method]output-stream.check-write", |_, (_,): (Handle,)| Ok((Ok::<u64, StreamError>(4096),)))?;
+    instance
+        .func_wrap("[method]output-stream.check-write", |_, (_,): (Handle,)| Ok((Ok::<u64, StreamError>(4096),)))?;
     for method in ["write", "blocking-write-and-flush"] {
         instance.func_wrap(
             &format!("[method]output-stream.{method}"),
@@ -116,21 +117,44 @@ fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
 }
 
 /// Defines WASI for tasks, and traps for the rest of what `component` imports from it.
+///
+/// Each interface is defined under the names by which the component imports it: the linker would match any 0.2.x, but a
+/// trap that is defined for the exact version would come first. A component may import several versions of one.
 pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Component) -> Result<(), LoadError> {
-    define(linker, component).map_err(LoadError::Engine)?;
-    linker.define_unknown_imports_as_traps(component).map_err(LoadError::Engine)
+    let ty = component.component_type();
+    for (imported, item) in ty.imports(component.engine()) {
+        let Some(wasi) = imported.strip_prefix("wasi:") else { continue };
+        if let ComponentItem::ComponentInstance(interface) = item.ty {
+            trap_all(linker, imported, &interface, component).map_err(LoadError::Engine)?;
+        }
+        let name = wasi.split('@').next();
+        let defined = INTERFACES.iter().chain(&RANDOM).find(|(interface, _)| name == Some(interface));
+        if let Some((_, define)) = defined {
+            linker.allow_shadowing(true);
+            let outcome = linker.instance(imported).and_then(|mut instance| define(&mut instance));
+            linker.allow_shadowing(false);
+            outcome.map_err(LoadError::Engine)?;
+        }
+    }
+    Ok(())
 }
 
-/// Defines each interface under the names by which the component imports it: the linker would match any 0.2.x, but a
-/// trap that is defined for the exact version would come first. A component may import several versions of one.
-fn define(linker: &mut Linker<TaskState>, component: &Component) -> wasmtime::Result<()> {
-    let ty = component.component_type();
-    for (imported, _) in ty.imports(component.engine()) {
-        let interface = imported.strip_prefix("wasi:").and_then(|name| name.split('@').next());
-        for (name, define) in INTERFACES.iter().chain(&RANDOM) {
-            if interface == Some(name) {
-                define(&mut linker.instance(imported)?)?;
+/// Defines every function of an interface as a trap that names it.
+fn trap_all(
+    linker: &mut Linker<TaskState>,
+    imported: &str,
+    interface: &types::ComponentInstance,
+    component: &Component,
+) -> wasmtime::Result<()> {
+    let mut instance = linker.instance(imported)?;
+    for (name, item) in interface.exports(component.engine()) {
+        match item.ty {
+            ComponentItem::ComponentFunc(_) => {
+                let message = format!("{imported} {name} is not available to plugin code");
+                instance.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(message.clone())))?;
             }
+            ComponentItem::Resource(_) => instance.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,
+            _ => {}
         }
     }
     Ok(())

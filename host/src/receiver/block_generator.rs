@@ -24,7 +24,13 @@ pub struct BlockGenerator {
 impl BlockGenerator {
     /// For the source with this name, whose lines are at most `max_line_bytes` long.
     pub fn new(source: &str, max_line_bytes: usize) -> Self {
-        Self { source: source.to_owned(), next: 0, lines: LineSplitter::new(max_line_bytes, CHUNK_BYTES), bytes: 0, skipped: (0, 0) }
+        Self {
+            source: source.to_owned(),
+            next: 0,
+            lines: LineSplitter::new(max_line_bytes, CHUNK_BYTES),
+            bytes: 0,
+            skipped: (0, 0),
+        }
     }
 
     /// Takes bytes as they come. True if a block should be cut now.

@@ -3,9 +3,9 @@
 //! Owns the life of one receiver, as an actor. When it is told to stop, what it has received is in the store and
 //! reported before it ends.
 
+use super::StoredBlock;
 use super::block_generator::BlockGenerator;
 use super::socket::Socket;
-use super::StoredBlock;
 use crate::block::{Block, BlockStore};
 use crate::env::Env;
 use crate::listener::{Event, ListenerBus};

@@ -79,7 +79,15 @@ impl ReceiverTracker {
     ) -> TrackerHandle {
         // The job generator and the scheduler ask one thing at a time.
         let (requests, inbox) = mpsc::channel(16);
-        let tracker = Self { env: env.clone(), store, inputs, receivers, stored, listeners, blocks: ReceivedBlockTracker::default() };
+        let tracker = Self {
+            env: env.clone(),
+            store,
+            inputs,
+            receivers,
+            stored,
+            listeners,
+            blocks: ReceivedBlockTracker::default(),
+        };
         env.control.spawn("tracker", Box::pin(tracker.run(inbox)));
         TrackerHandle { requests }
     }

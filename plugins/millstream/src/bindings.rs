@@ -1,6 +1,5 @@
 //! What `wit/` becomes in Rust. Nothing else belongs here.
 
-
 wit_bindgen::generate!({
     path: "../../wit",
     world: "plugin",

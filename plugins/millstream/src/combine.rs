@@ -5,20 +5,31 @@
 use crate::key::Key;
 use crate::record::{Builder, Record};
 
-/// The slot of a table that holds no entry.
+/// The position of an entry that is none.
 const EMPTY: u32 = u32::MAX;
 
-struct Entry<V> {
+/// Where an entry may be found. The hash stands here too, so that another key's entry is hardly ever looked at.
+#[derive(Clone, Copy)]
+struct Slot {
     hash: u32,
-    end: u32,
+    at: u32,
+}
+
+const EMPTY_SLOT: Slot = Slot { hash: 0, at: EMPTY };
+
+/// A key and its value. A key of up to eight bytes is known by `front` and `length` alone.
+struct Entry<V> {
+    front: u64,
+    start: u32,
+    length: u32,
     value: Option<V>,
 }
 
 /// A table from encoded keys to values. Nothing about it depends on how the hash spreads: entries are kept and handed
 /// out in order of first appearance.
 pub(crate) struct CombineTable<K, V> {
-    /// Positions in `entries` by hash, probed linearly; a power of two long, at most half full.
-    slots: Vec<u32>,
+    /// Entries by hash, probed linearly; a power of two long, at most half full.
+    slots: Vec<Slot>,
     entries: Vec<Entry<V>>,
     /// The encodings of all keys, one after the other.
     keys: Vec<u8>,
@@ -29,7 +40,7 @@ pub(crate) struct CombineTable<K, V> {
 impl<K: Key, V: Record> CombineTable<K, V> {
     pub(crate) fn new() -> Self {
         Self {
-            slots: vec![EMPTY; 1024],
+            slots: vec![EMPTY_SLOT; 1024],
             entries: Vec::new(),
             keys: Vec::new(),
             scratch: Vec::new(),
@@ -47,54 +58,55 @@ impl<K: Key, V: Record> CombineTable<K, V> {
 
     #[inline]
     fn merge_encoded(&mut self, key: &[u8], value: V, merge: impl Fn(V, V) -> V) {
-        let hash = hash_bytes(key);
+        let front = front_of(key);
+        let hash = hash_of(front, key);
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         loop {
-            let at = self.slots[slot];
+            let Slot { hash: found, at } = self.slots[slot];
             if at == EMPTY {
-                return self.insert(slot, hash, key, value);
+                return self.insert(slot, hash, front, key, value);
             }
-            let at = at as usize;
-            if self.entries[at].hash == hash && self.key(at) == key {
-                let entry = &mut self.entries[at];
-                entry.value = match entry.value.take() {
-                    Some(old) => Some(merge(old, value)),
-                    None => Some(value),
-                };
-                return;
+            if found == hash {
+                let entry = &mut self.entries[at as usize];
+                let start = entry.start as usize;
+                if entry.front == front
+                    && entry.length as usize == key.len()
+                    && (key.len() <= 8 || same_rest(&self.keys[start..start + key.len()], key))
+                {
+                    entry.value = match entry.value.take() {
+                        Some(old) => Some(merge(old, value)),
+                        None => Some(value),
+                    };
+                    return;
+                }
             }
             slot = (slot + 1) & mask;
         }
     }
 
-    #[inline]
-    fn key(&self, at: usize) -> &[u8] {
-        let start = if at == 0 { 0 } else { self.entries[at - 1].end as usize };
-        &self.keys[start..self.entries[at].end as usize]
-    }
-
     #[cold]
     #[inline(never)]
-    fn insert(&mut self, slot: usize, hash: u32, key: &[u8], value: V) {
+    fn insert(&mut self, slot: usize, hash: u32, front: u64, key: &[u8], value: V) {
+        let start = self.keys.len() as u32;
         self.keys.extend_from_slice(key);
-        self.slots[slot] = self.entries.len() as u32;
-        self.entries.push(Entry { hash, end: self.keys.len() as u32, value: Some(value) });
+        self.slots[slot] = Slot { hash, at: self.entries.len() as u32 };
+        self.entries.push(Entry { front, start, length: key.len() as u32, value: Some(value) });
         if self.entries.len() * 2 > self.slots.len() {
             self.grow();
         }
     }
 
     fn grow(&mut self) {
-        let slots = self.slots.len() * 4;
-        self.slots.clear();
-        self.slots.resize(slots, EMPTY);
-        for (at, entry) in self.entries.iter().enumerate() {
-            let mut slot = entry.hash as usize & (slots - 1);
-            while self.slots[slot] != EMPTY {
-                slot = (slot + 1) & (slots - 1);
+        let old = std::mem::take(&mut self.slots);
+        let mask = old.len() * 4 - 1;
+        self.slots.resize(mask + 1, EMPTY_SLOT);
+        for entry in old.into_iter().filter(|slot| slot.at != EMPTY) {
+            let mut slot = entry.hash as usize & mask;
+            while self.slots[slot].at != EMPTY {
+                slot = (slot + 1) & mask;
             }
-            self.slots[slot] = at as u32;
+            self.slots[slot] = entry;
         }
     }
 
@@ -115,55 +127,74 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         mut full: impl FnMut(&mut (K::Builder, V::Builder), usize),
     ) {
         let mut rows = 0;
-        let mut start = 0;
-        for entry in &mut self.entries {
-            let end = entry.end as usize;
-            if let Some(value) = entry.value.take() {
-                K::push_encoded(&self.keys[start..end], &mut columns.0);
+        for entry in self.entries.drain(..) {
+            if let Some(value) = entry.value {
+                let start = entry.start as usize;
+                K::push_encoded(&self.keys[start..start + entry.length as usize], &mut columns.0);
                 columns.1.push(value);
                 rows += 1;
                 full(columns, rows);
             }
-            start = end;
         }
-        self.entries.clear();
         self.keys.clear();
-        self.slots.fill(EMPTY);
+        self.slots.fill(EMPTY_SLOT);
     }
 }
 
-/// A hash of bytes for this table only: eight bytes at a time, multiplied and folded. Not stable, not for storage.
 #[inline]
-fn hash_bytes(bytes: &[u8]) -> u32 {
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+#[inline]
+fn half_word(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |word| u64::from(u32::from_le_bytes(*word)))
+}
+
+/// The first bytes of a key, without a loop. Two keys of the same length of up to eight bytes have the same front
+/// exactly if they are equal.
+#[inline]
+fn front_of(key: &[u8]) -> u64 {
+    match key.len() {
+        8.. => word(key, 0),
+        length @ 4..8 => half_word(key, 0) | half_word(key, length - 4) << 32,
+        0 => 0,
+        length => u64::from(key[0]) | u64::from(key[length / 2]) << 8 | u64::from(key[length - 1]) << 16,
+    }
+}
+
+/// Whether keys of the same length of more than eight bytes, whose first eight are equal, are equal.
+#[inline]
+fn same_rest(a: &[u8], b: &[u8]) -> bool {
+    let last = b.len() - 8;
+    word(a, last) == word(b, last) && (8..last).step_by(8).all(|at| word(a, at) == word(b, at))
+}
+
+/// A hash for this table only. Not stable, not for storage.
+#[inline]
+fn hash_of(front: u64, key: &[u8]) -> u32 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = (bytes.len() as u64).wrapping_mul(SEED);
-    let mut rest = bytes;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        hash = (hash.rotate_left(5) ^ u64::from_le_bytes(*word)).wrapping_mul(SEED);
-        rest = after;
+    let mut hash = (front ^ (key.len() as u64) << 56).wrapping_mul(SEED);
+    if key.len() > 8 {
+        let last = key.len() - 8;
+        for at in (8..last).step_by(8) {
+            hash = (hash.rotate_left(23) ^ word(key, at)).wrapping_mul(SEED);
+        }
+        hash = (hash.rotate_left(23) ^ word(key, last)).wrapping_mul(SEED);
     }
-    let mut tail = 0u64;
-    if let Some((word, after)) = rest.split_first_chunk::<4>() {
-        tail = u64::from(u32::from_le_bytes(*word));
-        rest = after;
-    }
-    for byte in rest {
-        tail = tail << 8 | u64::from(*byte);
-    }
-    hash = (hash.rotate_left(5) ^ tail).wrapping_mul(SEED);
-    (hash >> 32) as u32 ^ (hash >> 15) as u32
+    (hash ^ hash >> 32) as u32 ^ (hash >> 47) as u32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{read_column, write_chunk, Column};
+    use crate::record::{Column, read_column, write_chunk};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     proptest! {
         #[test]
-        fn merges_as_a_map_does_in_order_of_first_appearance(rows in prop::collection::vec(("[a-c]{0,12}", 0u64..9), 0..3000)) {
+        fn merges_as_a_map_does_in_order_of_first_appearance(rows in prop::collection::vec(("[a-c]{0,4}|[ab]{8,20}", 0u64..9), 0..3000)) {
             let mut table = CombineTable::<String, u64>::new();
             let mut order = Vec::new();
             let mut sums = HashMap::new();

@@ -112,13 +112,29 @@ impl Graph {
     /// Adds a node that produces rows of type `T`.
     pub fn add<T: Record>(&self, kind: &'static str, parents: Vec<NodeId>, code: Code) -> NodeId {
         let code = Code { rows: Some(RowCode::of::<T>()), ..code };
-        self.push(Node { kind, name: None, parents, parameters: Vec::new(), rows: fields_of::<T>(), exchanged: None, code })
+        self.push(Node {
+            kind,
+            name: None,
+            parents,
+            parameters: Vec::new(),
+            rows: fields_of::<T>(),
+            exchanged: None,
+            code,
+        })
     }
 
     /// Adds an output of the rows of `parent`.
     pub fn add_output(&self, kind: &'static str, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
         let parents = vec![parent];
-        self.push(Node { kind, name: None, parents, parameters, rows: Vec::new(), exchanged: None, code: Code::default() })
+        self.push(Node {
+            kind,
+            name: None,
+            parents,
+            parameters,
+            rows: Vec::new(),
+            exchanged: None,
+            code: Code::default(),
+        })
     }
 
     fn push(&self, node: Node) -> NodeId {

@@ -62,7 +62,7 @@ macro_rules! plugin {
                 }
             }
             type Exports = $crate::guest::Exports<Plugin>;
-            $crate::bindings::export_plugin!(Exports with_types_in $crate::bindings);
+    $crate::bindings::export_plugin!(Exports with_types_in $crate::bindings);
         };
     };
 }

@@ -24,7 +24,10 @@ use std::rc::Rc;
 ///
 /// # Panics
 /// If the operation panics, or the program is invalid.
-pub fn run<T, U, C>(batches: Vec<Vec<T>>, operation: impl FnOnce(DStream<T, crate::Cut<T>>) -> DStream<U, C>) -> Vec<Vec<U>>
+pub fn run<T, U, C>(
+    batches: Vec<Vec<T>>,
+    operation: impl FnOnce(DStream<T, crate::Cut<T>>) -> DStream<U, C>,
+) -> Vec<Vec<U>>
 where
     T: Record,
     U: Record,
@@ -111,7 +114,8 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
         let mut printed = Vec::new();
         for batch in 0..batches {
-            let inputs = self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
+            let inputs =
+                self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
             let inputs = inputs.collect();
             for (output, id) in outputs.iter().enumerate() {
                 printed.push(Printed { batch, output, rows: print(&ctx.graph, *id, &inputs) });

@@ -77,7 +77,11 @@ fn compare(directory: &Path, options: &Options) -> Result<(), String> {
 
     let mb = bytes as f64 / 1e6;
     let (mut native, mut host, mut processing) = (f64::MAX, f64::MAX, f64::MAX);
-    println!("{mb:.0} MB, {} threads, {} CPUs", options.threads, std::thread::available_parallelism().map_or(1, usize::from));
+    println!(
+        "{mb:.0} MB, {} threads, {} CPUs",
+        options.threads,
+        std::thread::available_parallelism().map_or(1, usize::from)
+    );
     for round in 1..=options.rounds {
         let seconds = run_native(&beside("native-word-count"), &text, options.threads)?;
         native = native.min(seconds);

@@ -160,7 +160,7 @@ fn a_plugin_that_panics_while_it_describes_its_graph() {
     let directory = Directory::with_job("hostile");
     for command in ["run", "check"] {
         let said = job(&directory, command, &["--set", "job.args.does=describe-panic"]);
-        let expected = "error: plugin hostile.wasm failed to describe its graph: panicked at P:\n\
+        let expected = "error: plugin hostile.wasm failed to describe its graph: panicked at P:\n  \
                         no graph today\n\
                         help: run the plugin's `build` function natively with millstream::testing to see why";
         require_error(&Said { err: without_position(&said.err), ..said }, 3, expected);
@@ -176,7 +176,7 @@ fn a_plugin_that_panics_on_a_record() {
     assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
     assert_eq!(
         without_position(&without_times(said.error())),
-        "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: panicked at P:\n\
+        "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: panicked at P:\n  \
          the plugin does not like this line\n\
          help: fix the plugin, or set job.on_error = \"continue\" to go on with the next batch\n"
     );

@@ -19,7 +19,8 @@ fn a_queue_is_counted_batch_by_batch() {
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(without_times(&said.out), batch(FIRST) + &batch(SECOND) + &batch(""));
     assert_eq!(said.error(), "");
-    let times = said.out.lines().filter_map(|line| line.strip_prefix("Time: ")?.strip_suffix(" ms")?.parse::<u64>().ok());
+    let times =
+        said.out.lines().filter_map(|line| line.strip_prefix("Time: ")?.strip_suffix(" ms")?.parse::<u64>().ok());
     let times: Vec<u64> = times.collect();
     assert_eq!(times[0] % 20, 0, "batch times are multiples of the interval");
     assert_eq!(times, [times[0], times[0] + 20, times[0] + 40]);

@@ -20,7 +20,12 @@ const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_
 
 /// Counts words from a socket, sends `late` and waits until the host says `received`, and stops it with a signal.
 /// Returns the sums of the counts that were printed.
-fn stopped(signal: &str, late: &str, received: &str, after: impl FnOnce(TcpStream) -> Option<TcpStream>) -> BTreeMap<String, u64> {
+fn stopped(
+    signal: &str,
+    late: &str,
+    received: &str,
+    after: impl FnOnce(TcpStream) -> Option<TcpStream>,
+) -> BTreeMap<String, u64> {
     let directory = Directory::with_job("network_word_count");
     directory.write("job.toml", SOCKET_JOB);
     let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
@@ -90,7 +95,12 @@ fn a_second_signal_stops_at_once() {
         host.wait_for_err("a second signal stops at once");
         host.signal(second);
         let said = host.finish();
-        assert_eq!((said.code, said.out.as_str(), said.error()), (Some(130), "", ""), "{first}, {second}: {}", said.err);
+        assert_eq!(
+            (said.code, said.out.as_str(), said.error()),
+            (Some(130), "", ""),
+            "{first}, {second}: {}",
+            said.err
+        );
     }
 }
 

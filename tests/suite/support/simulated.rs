@@ -53,7 +53,8 @@ impl Job {
     pub fn on_queue(plugin: &str, queue: &str) -> Self {
         Self {
             plugin: plugin.to_owned(),
-            job_file: "[job]\nname = \"golden\"\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n".to_owned(),
+            job_file: "[job]\nname = \"golden\"\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+                .to_owned(),
             files: vec![("queue.jsonl".to_owned(), queue.to_owned())],
             servers: Vec::new(),
             seed: 0,
@@ -117,7 +118,9 @@ impl Job {
             faults: self.faults.clone(),
         };
         let env = simulation.env();
-        let main = async move { StreamingContext::with_plugin(env, settings, plugin)?.start(options)?.await_termination().await };
+        let main = async move {
+            StreamingContext::with_plugin(env, settings, plugin)?.start(options)?.await_termination().await
+        };
         let result = simulation.run(main).unwrap_or_else(|error| panic!("{error}; log: {:#?}", simulation.log()));
         let retries = *recorder.retries.lock().unwrap_or_else(PoisonError::into_inner);
         Outcome { printed: simulation.printed(), log: simulation.log(), result, retries }

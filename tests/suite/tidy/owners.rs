@@ -139,7 +139,10 @@ mod tests {
         assert_eq!(lines("host/src/cli.rs", "use clap::Parser;\nuse std::fs;"), [0usize; 0]);
         assert_eq!(lines("host/src/data/layout.rs", "use arrow::array::Array;"), [0usize; 0]);
         assert_eq!(lines("host/src/block.rs", "use std::time::Duration;\nfn f(rand: u8) { rand; }"), [0usize; 0]);
-        assert_eq!(lines("host/src/config.rs", "use std::net::SocketAddr;\n#[cfg(test)] mod t { use std::fs; }"), [0usize; 0]);
+        assert_eq!(
+            lines("host/src/config.rs", "use std::net::SocketAddr;\n#[cfg(test)] mod t { use std::fs; }"),
+            [0usize; 0]
+        );
         assert_eq!(lines("host/src/config/tests.rs", "use std::fs;"), [0usize; 0]);
     }
 }
