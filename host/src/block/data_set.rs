@@ -13,13 +13,18 @@ type DataSet = BTreeMap<u32, Rows>;
 /// Keeps data sets until their batch is forgotten.
 #[derive(Clone)]
 pub struct DataSetStore {
-    shared: Arc<(Mutex<BTreeMap<(Time, NodeId), DataSet>>, Room)>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    sets: Mutex<BTreeMap<(Time, NodeId), DataSet>>,
+    room: Room,
 }
 
 impl DataSetStore {
     /// An empty store that takes from `budget`.
     pub fn new(budget: &MemoryBudget) -> Self {
-        Self { shared: Arc::new((Mutex::default(), budget.room("data sets"))) }
+        Self { shared: Arc::new(Shared { sets: Mutex::default(), room: budget.room("data sets") }) }
     }
 
     /// Stores one partition. A partition that is stored again replaces the old one.
@@ -27,26 +32,26 @@ impl DataSetStore {
     /// # Errors
     /// When there is no room for it.
     pub fn put(&self, node: NodeId, batch: Time, partition: u32, rows: Rows) -> Result<(), NoRoom> {
-        self.shared.1.take(bytes_of(&rows))?;
-        let replaced = lock(&self.shared.0).entry((batch, node)).or_default().insert(partition, rows);
+        self.shared.room.take(bytes_of(&rows))?;
+        let replaced = lock(&self.shared.sets).entry((batch, node)).or_default().insert(partition, rows);
         if let Some(replaced) = replaced {
-            self.shared.1.give_back(bytes_of(&replaced));
+            self.shared.room.give_back(bytes_of(&replaced));
         }
         Ok(())
     }
 
     /// One partition, if it was stored.
     pub fn get(&self, node: NodeId, batch: Time, partition: u32) -> Option<Rows> {
-        lock(&self.shared.0).get(&(batch, node))?.get(&partition).cloned()
+        lock(&self.shared.sets).get(&(batch, node))?.get(&partition).cloned()
     }
 
     /// Forgets all data sets of a batch.
     pub fn forget(&self, batch: Time) {
-        let mut sets = lock(&self.shared.0);
+        let mut sets = lock(&self.shared.sets);
         let nodes: Vec<_> = sets.keys().filter(|(time, _)| *time == batch).copied().collect();
         for node in nodes {
             for rows in sets.remove(&node).into_iter().flat_map(DataSet::into_values) {
-                self.shared.1.give_back(bytes_of(&rows));
+                self.shared.room.give_back(bytes_of(&rows));
             }
         }
     }

@@ -26,6 +26,7 @@ fn recurse(depth: u64) -> u64 {
     if std::hint::black_box(depth) == u64::MAX { 0 } else { recurse(depth + 1) + depth }
 }
 
+#[expect(clippy::disallowed_methods, reason = "that is what it is here for")]
 fn misbehave(how: &str) {
     match how {
         "panic" => panic!("the plugin does not like this line"),
@@ -64,6 +65,7 @@ fn misbehave(how: &str) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "that is what it is here for")]
 fn build(ctx: &StreamingContext) {
     let how = ctx.arg("does").unwrap_or("behave").to_owned();
     match how.as_str() {

@@ -62,6 +62,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(lines, |lines| lines.flat_map(|line| line.split_whitespace()));
     /// assert_eq!(out, [vec!["to", "be"]]);
     /// ```
+    #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
     pub fn flat_map<R, F>(&self, function: F) -> DStream<R::Item, Then<C, FlatMap<F, T, R>>>
     where
         R: IntoIterator<Item: Record> + 'static,

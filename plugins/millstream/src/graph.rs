@@ -4,7 +4,9 @@
 
 use crate::chain::{AnyDriver, Chain, NodeId, Step};
 use crate::chunk::{Chunk, Malformed};
-use crate::record::{Column, Field, Record, fields_of, read_column};
+#[cfg(not(target_family = "wasm"))]
+use crate::record::Column;
+use crate::record::{Field, Record, fields_of, read_column};
 use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
@@ -43,13 +45,18 @@ pub(crate) struct Code {
     pub fused_combine: Option<Fused>,
 }
 
+/// A column of an unknown type, and its number of rows.
+pub(crate) type AnyColumn = (Box<dyn Any>, usize);
+type Decode = fn(Chunk) -> Result<AnyColumn, Malformed>;
+
 /// How the rows of a node are read and written.
 #[derive(Clone, Copy)]
 pub(crate) struct RowCode {
-    pub decode: fn(Chunk) -> Result<(Box<dyn Any>, usize), Malformed>,
+    pub decode: Decode,
     pub leaf: fn(NodeId, bool) -> AnyDriver,
     pub emit: fn(AnyDriver) -> Option<Box<dyn Tail>>,
     /// The rows as `print` shows them.
+    #[cfg(not(target_family = "wasm"))]
     pub show: fn(Chunk) -> Vec<String>,
 }
 
@@ -62,6 +69,7 @@ impl RowCode {
                 let driver = *driver.downcast::<Driver<T>>().ok()?;
                 Some(Box::new(EmitTail::new(Erased(driver))))
             },
+            #[cfg(not(target_family = "wasm"))]
             show: |chunk| {
                 let Ok((column, rows)) = read_column::<T>(chunk) else { return Vec::new() };
                 let show = |row| {
@@ -76,10 +84,12 @@ impl RowCode {
 }
 
 type MakeTail = Box<dyn Fn() -> Box<dyn Tail>>;
+/// Puts an end behind a driver, for a node, traced or not. Nothing if the driver is of another type.
+type EndDriver = Box<dyn Fn(NodeId, AnyDriver, bool) -> Option<Box<dyn Tail>>>;
 
 /// The aggregation around a shuffle.
 pub(crate) struct ExchangeCode {
-    pub combine: Box<dyn Fn(NodeId, AnyDriver, bool) -> Option<Box<dyn Tail>>>,
+    pub combine: EndDriver,
     pub reduce: Box<dyn Fn(NodeId, bool) -> Box<dyn Head>>,
 }
 

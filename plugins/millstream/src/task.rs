@@ -122,7 +122,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, F: Fn(V, V) -> V + 'static> Tail
 #[cold]
 #[inline(never)]
 fn emit_table<K: Key, V: Record>(table: &mut CombineTable<K, V>) {
-    drain_table(table, |chunk| runtime::emit(chunk));
+    drain_table(table, runtime::emit);
 }
 
 /// Empties a table into chunks.
@@ -310,5 +310,73 @@ impl Task {
             body.tail.finish();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamingContext;
+    use crate::runtime::{take_emitted, take_trace};
+
+    /// Word count: nodes 0 to 3 are source, flat_map, map, reduce_by_key.
+    fn graph() -> Rc<Graph> {
+        let ctx = StreamingContext::new(Vec::new());
+        let words = ctx.text_stream("lines").flat_map(|line| line.split(' ')).map(|word| (word, 1u64));
+        words.reduce_by_key(|a, b| a + b).print();
+        ctx.graph
+    }
+
+    fn lines(lines: &[&str]) -> Chunk {
+        let mut builder = <crate::Text as Record>::Builder::default();
+        lines.iter().for_each(|line| builder.push((*line).into()));
+        write_chunk(&mut builder, lines.len())
+    }
+
+    fn run(steps: &[(NodeId, &str)], traced: bool, input: NodeId, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+        let mut task = Task::open(&graph(), &TaskSpec { input, steps, traced }).unwrap();
+        chunks.into_iter().for_each(|chunk| task.push(chunk).unwrap());
+        task.finish().unwrap();
+        take_emitted()
+    }
+
+    const MAP_SIDE: [(NodeId, &str); 3] = [(1, "apply"), (2, "apply"), (3, "combine")];
+
+    #[test]
+    fn a_traced_task_emits_the_same_and_reports_each_record_before_each_operator() {
+        let input = || vec![lines(&["a b", "b"]), lines(&["c"])];
+        let plain = run(&MAP_SIDE, false, 0, input());
+        assert!(take_trace().is_empty());
+        assert_eq!(run(&MAP_SIDE, true, 0, input()), plain);
+        let first_line = [(1, 0), (2, 0), (3, 0), (2, 0), (3, 0)];
+        let others = [(1, 1), (2, 1), (3, 1), (1, 2), (2, 2), (3, 2)];
+        assert_eq!(take_trace(), [first_line.as_slice(), &others].concat());
+        let reduced = run(&[(3, "reduce")], true, 3, plain);
+        assert_eq!(take_trace(), [(3, 0), (3, 1), (3, 2)]);
+        assert_eq!(reduced[0].rows, 3);
+    }
+
+    #[test]
+    fn a_stage_may_begin_and_end_at_any_node() {
+        let words = run(&[(1, "apply")], false, 0, vec![lines(&["a b", "b"])]);
+        let whole = run(&MAP_SIDE, false, 0, vec![lines(&["a b", "b"])]);
+        assert_eq!(run(&[(2, "apply"), (3, "combine")], false, 1, words), whole);
+    }
+
+    #[test]
+    fn what_the_plugin_does_not_have_is_refused_by_name() {
+        let refused = |input, steps: &[(NodeId, &str)]| {
+            let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+            match Task::open(&graph(), &TaskSpec { input, steps, traced: false }) {
+                Err(TaskError::Unsupported(what)) => what,
+                _ => panic!("it was accepted"),
+            }
+        };
+        assert_eq!(refused(9, &[]), "node 9");
+        assert_eq!(refused(0, &[(1, "juggle")]), "role `juggle` of node 1, or its place");
+        assert_eq!(refused(0, &[(3, "combine")]), "role `combine` of node 3, or its place");
+        assert_eq!(refused(0, &[(3, "combine"), (1, "apply")]), "role `combine` of node 3, or its place");
+        assert_eq!(refused(0, &[(1, "reduce")]), "role `reduce` of node 1, or its place");
     }
 }
