@@ -88,6 +88,11 @@ fn emitting_without_end_runs_into_the_result_limit() {
 }
 
 #[test]
+fn printing_goes_to_the_log() {
+    assert_eq!(run("print").result, Ok(()));
+}
+
+#[test]
 fn a_log_flood_is_cut() {
     assert_eq!(run("log-flood").result, Ok(()));
 }

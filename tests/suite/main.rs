@@ -6,4 +6,5 @@ mod hostile;
 mod ledger;
 mod simulation;
 mod support;
+mod text_files;
 mod tidy;

@@ -18,17 +18,6 @@ fn sends(parts: &[(u64, &str)]) -> Vec<(Duration, Vec<u8>)> {
     parts.iter().map(|(delay_ms, text)| (Duration::from_millis(*delay_ms), text.as_bytes().to_vec())).collect()
 }
 
-/// The sums of all counts that were printed, by word.
-fn totals(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut totals = BTreeMap::new();
-    for line in outcome.printed.lines() {
-        if let Some((word, count)) = line.strip_prefix('(').and_then(|line| line.strip_suffix(')')?.rsplit_once(',')) {
-            *totals.entry(word.to_owned()).or_default() += count.parse::<u64>().expect("a count is a number");
-        }
-    }
-    totals
-}
-
 fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
@@ -40,7 +29,7 @@ fn lines_that_come_in_pieces_are_whole() {
     let outcome = socket_job(vec![Connection { sends: pieces, stays_open: false }]).run();
     assert_eq!(outcome.result, Ok(()));
     let words = [("a", 1), ("b", 2), ("first", 1), ("half", 1), ("last", 1), ("without", 1), ("end", 1)];
-    assert_eq!(totals(&outcome), expected(&words));
+    assert_eq!(outcome.totals(), expected(&words));
 }
 
 /// A server that goes away is connected to again after two seconds, and what it had sent counts.
@@ -49,7 +38,7 @@ fn a_lost_connection_is_made_again_after_two_seconds() {
     let first = Connection { sends: sends(&[(100, "one\n")]), stays_open: false };
     let second = Connection { sends: sends(&[(100, "two\n")]), stays_open: true };
     let outcome = socket_job(vec![first, second]).run();
-    assert_eq!(totals(&outcome), expected(&[("one", 1), ("two", 1)]));
+    assert_eq!(outcome.totals(), expected(&[("one", 1), ("two", 1)]));
     let at = |event: &str| -> Vec<u64> {
         let times = outcome.log.iter().filter(|line| line.contains(event));
         times
@@ -67,7 +56,7 @@ fn a_graceful_stop_processes_what_was_received() {
     let late = Connection { sends: sends(&[(7450, "late line\nand half a")]), stays_open: true };
     let outcome = socket_job(vec![late]).run();
     assert_eq!(outcome.result, Ok(()));
-    assert_eq!(totals(&outcome), expected(&[("late", 1), ("line", 1), ("and", 1), ("half", 1), ("a", 1)]));
+    assert_eq!(outcome.totals(), expected(&[("late", 1), ("line", 1), ("and", 1), ("half", 1), ("a", 1)]));
     assert_eq!(outcome.log.last().map(|line| line.split(' ').nth(2)), Some(Some("StreamingStopped")));
 }
 
@@ -93,7 +82,7 @@ fn a_seed_repeats_the_whole_run() {
     let first = job.clone().with_seed(1).run();
     assert_eq!(first, job.clone().with_seed(1).run());
     let logs: Vec<Outcome> = (2..12).map(|seed| job.clone().with_seed(seed).run()).collect();
-    assert!(logs.iter().all(|outcome| totals(outcome) == totals(&first)));
+    assert!(logs.iter().all(|outcome| outcome.totals() == first.totals()));
     assert!(logs.iter().any(|outcome| outcome.log != first.log), "ten seeds took the same way");
 }
 
@@ -105,4 +94,22 @@ fn a_refused_connection_is_tried_again() {
     let errors =
         outcome.log.iter().filter(|line| line.contains("ReceiverError lines: cannot connect to server:9999")).count();
     assert!((4..=5).contains(&errors), "{errors} tries in 8 s");
+}
+
+/// A receiver that waits for room in the block store is stopped gracefully too: batches go on and free it.
+#[test]
+fn a_graceful_stop_does_not_wait_for_a_full_store() {
+    let line = format!("{}\n", "x".repeat(99_999));
+    let parts = (0..60).map(|_| (Duration::from_millis(10), line.clone().into_bytes())).collect();
+    let mut job = socket_job(vec![Connection { sends: parts, stays_open: true }]);
+    job.job_file = job
+        .job_file
+        .replace("1s", "5s")
+        .replace("[sources", "[engine]\nthreads = 1\nmemory = \"65MiB\"\n[limits]\nmemory = \"32MiB\"\n[sources");
+    for batches in 1..4 {
+        job.stop_after = Some(batches);
+        let outcome = job.run();
+        assert_eq!(outcome.result, Ok(()));
+        assert!(outcome.totals().into_values().sum::<u64>() > 0);
+    }
 }

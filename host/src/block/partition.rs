@@ -15,6 +15,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// The lines of a file that begin in a range of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSplit {
+    /// The source's name in the job file.
+    pub source: String,
     /// The file.
     pub path: PathBuf,
     /// The first byte of the range.
@@ -109,6 +111,11 @@ pub struct SplitReader {
 }
 
 impl SplitReader {
+    /// Lines that were dropped because they were too long, and lines that were not UTF-8, so far.
+    pub fn skipped(&self) -> (u64, u64) {
+        (self.lines.dropped_lines(), self.lines.replaced_lines())
+    }
+
     /// The next chunk of lines; nothing at the end.
     ///
     /// # Errors
@@ -150,7 +157,15 @@ mod tests {
         simulation.file("/file", text);
         let file_bytes = text.len() as u64;
         let path = PathBuf::from("/file");
-        let split = FileSplit { path, start, end, file_bytes, modified: Time::default(), max_line_bytes: 100 };
+        let split = FileSplit {
+            source: "s".into(),
+            path,
+            start,
+            end,
+            file_bytes,
+            modified: Time::default(),
+            max_line_bytes: 100,
+        };
         let mut reader = split.read(&*simulation.env().disk).unwrap();
         let mut lines = Vec::new();
         while let Some(chunk) = reader.next_chunk().unwrap() {
@@ -177,7 +192,15 @@ mod tests {
         let simulation = Simulation::new(0, Time::default());
         simulation.file("/file", "ab");
         let path = PathBuf::from("/file");
-        let split = FileSplit { path, start: 0, end: 9, file_bytes: 9, modified: Time::default(), max_line_bytes: 9 };
+        let split = FileSplit {
+            source: "s".into(),
+            path,
+            start: 0,
+            end: 9,
+            file_bytes: 9,
+            modified: Time::default(),
+            max_line_bytes: 9,
+        };
         let mut reader = split.read(&*simulation.env().disk).unwrap();
         let error = loop {
             match reader.next_chunk() {

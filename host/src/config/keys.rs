@@ -23,7 +23,7 @@ pub(super) const DEFAULT_BLOCK_INTERVAL: Duration = Duration::from_millis(200);
 /// An explicit `receiver.block_interval` below this is warned about: each block becomes a task. Spark's advice.
 pub(super) const SMALL_BLOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What the default of `engine.memory` adds to the memory of plugin instances, for blocks, shuffles and state.
+/// What the default of `engine.memory` adds to the memory of plugin instances, for blocks, shuffles and data sets.
 pub(super) const MEMORY_FOR_DATA: u64 = GIB;
 
 /// Plugin instances that exist beside one for each thread: the driver.
@@ -197,7 +197,7 @@ keys! {
         "engine.memory",
         Size { min: MIB, max: 16_384 * GIB },
         Fallback::Derived { doc: "`limits.memory` x (`engine.threads` + 1) + 1GiB", example: "4GiB" },
-        "The memory of the whole job: plugin instances, blocks, shuffles and state. It must hold one plugin instance \
+        "The memory of the whole job: plugin instances, blocks, shuffles and data sets. It must hold one plugin instance \
          for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
     );
 

@@ -1,7 +1,7 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
 use super::fault::FaultInjector;
-use super::leaf::{Piece, Stores};
+use super::leaf::{Piece, SplitsRead, Stores};
 use super::plan::Planner;
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
@@ -84,6 +84,8 @@ impl EmbeddedEngine {
             data_sets: DataSetStore::new(&parts.budget),
             shuffles: ShuffleStore::new(&parts.budget),
             disk: parts.env.disk.clone(),
+            listeners: parts.listeners.clone(),
+            splits_read: Mutex::default(),
         });
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(parts.budget.pool())
@@ -134,7 +136,18 @@ impl Engine for EmbeddedEngine {
         })
     }
 
+    fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
+        let mut records = BTreeMap::new();
+        for ((time, ..), (source, rows)) in &*self.shared.splits_read() {
+            if *time == batch {
+                *records.entry(source.clone()).or_default() += rows;
+            }
+        }
+        records
+    }
+
     fn forget(&self, batch: Time) {
+        self.shared.splits_read().retain(|(time, ..), _| *time != batch);
         self.shared.stores.shuffles.forget(batch);
         self.shared.stores.data_sets.forget(batch);
         self.shared.lock().retain(|(time, _), _| *time != batch);
@@ -149,6 +162,10 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Time, StageId), u32>> {
         // No code runs between a panic and the next use that could leave the map half changed.
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn splits_read(&self) -> MutexGuard<'_, SplitsRead> {
+        self.stores.splits_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs all tasks of a stage and returns their rows, by partition.

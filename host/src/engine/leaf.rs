@@ -3,9 +3,10 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, InputPartition};
+use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition};
 use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
+use crate::listener::{Event, ListenerBus};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -18,9 +19,11 @@ use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{BoxStream, StreamExt as _};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one partition of a leaf reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,23 +42,53 @@ pub(super) struct Stores {
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
     pub disk: Arc<dyn Disk>,
+    pub listeners: ListenerBus,
+    pub splits_read: Mutex<SplitsRead>,
 }
 
+/// Rows of each split that was read to its end, by batch, file and start.
+pub(super) type SplitsRead = BTreeMap<(Time, PathBuf, u64), (String, u64)>;
+
 impl Stores {
-    fn read(&self, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    fn read(self: &Arc<Self>, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         if let Piece::Input(InputPartition::Split(split)) = piece {
-            let file = split.clone();
-            let failed = move |error: std::io::Error| {
-                DataFusionError::Execution(format!("cannot read {}: {error}", file.path.display()))
-            };
-            let reader = split.read(&*self.disk).map_err(&failed)?;
-            let chunks = futures::stream::try_unfold(reader, |mut reader| async move {
-                Ok(reader.next_chunk()?.map(|chunk| (chunk, reader)))
-            });
-            return Ok(chunks.map_err(failed).boxed());
+            return self.clone().read_split(batch, split.clone());
         }
         let rows = self.stored_rows(batch, piece)?;
         Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed())
+    }
+
+    fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let failed = {
+            let path = split.path.clone();
+            move |error: std::io::Error| DataFusionError::Execution(format!("cannot read {}: {error}", path.display()))
+        };
+        let reader = split.read(&*self.disk).map_err(&failed)?;
+        let chunks = futures::stream::try_unfold((reader, 0, self, split), move |(mut reader, rows, stores, split)| {
+            let next = reader.next_chunk().map(|chunk| match chunk {
+                Some(chunk) => {
+                    let rows = rows + chunk.num_rows() as u64;
+                    Some((chunk, (reader, rows, stores, split)))
+                }
+                None => {
+                    stores.split_ended(batch, split, rows, reader.skipped());
+                    None
+                }
+            });
+            futures::future::ready(next.map_err(&failed))
+        });
+        Ok(chunks.boxed())
+    }
+
+    /// A split that is read again is counted once.
+    fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, (too_long, not_utf8): (u64, u64)) {
+        let FileSplit { source, path, start, .. } = split;
+        if too_long + not_utf8 > 0 {
+            self.listeners.post(&Event::LinesSkipped { source: source.clone(), too_long, not_utf8 });
+        }
+        // No code runs between a panic and the next use that could leave the map half changed.
+        let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert((batch, path, start), (source, rows));
     }
 
     fn stored_rows(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {

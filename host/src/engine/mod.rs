@@ -50,6 +50,9 @@ pub trait Engine: Send + Sync {
     /// When a task failed for good. Nothing else of the batch is affected.
     fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>>;
 
+    /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
+    fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
+
     /// Forgets shuffles and data sets of a batch.
     fn forget(&self, batch: Time);
 }

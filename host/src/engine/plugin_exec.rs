@@ -3,6 +3,7 @@
 //! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on.
 
 use super::leaf::plan_properties;
+use crate::data::chunk;
 use crate::plugin::{Failure, Place, Plugin, TaskInstance, TaskProgram};
 use arrow::array::RecordBatch;
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -17,6 +18,9 @@ use futures::StreamExt as _;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+
+/// Rows cross into the plugin in chunks of at most about this many bytes.
+const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// Plugin code failed in a task, with how far a traced run had come.
 #[derive(Debug)]
@@ -146,7 +150,13 @@ impl Run {
             None => self.instance.insert(TaskInstance::open(&self.plugin.0, &self.program)?),
         };
         match input {
-            Some(batch) => instance.push(0, &batch),
+            Some(batch) => {
+                let mut emitted = Vec::new();
+                for chunk in chunk::chunks(&batch, CHUNK_BYTES) {
+                    emitted.extend(instance.push(0, &chunk)?);
+                }
+                Ok(emitted)
+            }
             None => {
                 self.done = true;
                 let emitted = instance.finish()?;

@@ -135,7 +135,7 @@ impl TextFiles {
     pub fn find(&mut self, env: &Env, batch: Time) -> Result<Vec<FileSplit>, TextFilesError> {
         let selected = self.selection.select(batch, self.entries(env)?);
         self.found_in_last_batch = !selected.is_empty();
-        Ok(selected.iter().flat_map(|file| split(file, self.settings.max_line_bytes)).collect())
+        Ok(selected.iter().flat_map(|file| split(file, &self.settings)).collect())
     }
 
     /// All entries of all directories that match.
@@ -156,15 +156,16 @@ impl TextFiles {
 }
 
 /// The partitions of a file. An empty file has none.
-fn split(file: &DirectoryEntry, max_line_bytes: usize) -> impl Iterator<Item = FileSplit> {
+fn split(file: &DirectoryEntry, settings: &TextFilesSettings) -> impl Iterator<Item = FileSplit> {
     let parts = file.bytes.div_ceil(SPLIT_BYTES);
     (0..parts).map(move |part| FileSplit {
+        source: settings.source.clone(),
         path: file.path.clone(),
         start: part * SPLIT_BYTES,
         end: ((part + 1) * SPLIT_BYTES).min(file.bytes),
         file_bytes: file.bytes,
         modified: file.modified,
-        max_line_bytes,
+        max_line_bytes: settings.max_line_bytes,
     })
 }
 
@@ -277,8 +278,9 @@ mod tests {
     #[test]
     fn a_file_is_split_into_parts_without_gaps() {
         let large = DirectoryEntry { bytes: 2 * SPLIT_BYTES + 5, ..file("/in/large", 0) };
-        let bounds: Vec<(u64, u64)> = split(&large, 9).map(|part| (part.start, part.end)).collect();
+        let bounds: Vec<(u64, u64)> =
+            split(&large, &settings("/in", true)).map(|part| (part.start, part.end)).collect();
         assert_eq!(bounds, [(0, SPLIT_BYTES), (SPLIT_BYTES, 2 * SPLIT_BYTES), (2 * SPLIT_BYTES, 2 * SPLIT_BYTES + 5)]);
-        assert_eq!(split(&DirectoryEntry { bytes: 0, ..large }, 9).count(), 0);
+        assert_eq!(split(&DirectoryEntry { bytes: 0, ..large }, &settings("/in", true)).count(), 0);
     }
 }

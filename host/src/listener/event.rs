@@ -15,6 +15,8 @@ pub struct BatchInfo {
     pub scheduling_delay: Duration,
     /// How long its jobs took. Zero before it is completed.
     pub processing_delay: Duration,
+    /// How many of its outputs failed. Zero before it is completed.
+    pub outputs_failed: usize,
 }
 
 impl BatchInfo {
@@ -73,8 +75,8 @@ pub enum Event {
         /// What happened.
         error: String,
     },
-    /// A receiver dropped or changed records that it could not take.
-    ReceiverSkipped {
+    /// Lines were dropped or changed that could not be taken as they were.
+    LinesSkipped {
         /// The source.
         source: String,
         /// Lines that were too long, and dropped.
@@ -118,15 +120,18 @@ impl fmt::Display for Event {
                 write!(f, "ReceiverError {source}: {error}; next try in {} ms", retry_in.as_millis())
             }
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
-            Self::ReceiverSkipped { source, too_long, not_utf8 } => {
-                write!(f, "ReceiverSkipped {source}: {too_long} lines too long, {not_utf8} lines not UTF-8")
+            Self::LinesSkipped { source, too_long, not_utf8 } => {
+                write!(f, "LinesSkipped {source}: {too_long} too long, {not_utf8} not UTF-8")
             }
             Self::ReceiverStopped { source } => write!(f, "ReceiverStopped {source}"),
             Self::BatchSubmitted(info) => {
                 write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count())
             }
             Self::BatchStarted(info) => write!(f, "BatchStarted {}", info.batch_time),
-            Self::BatchCompleted(info) => write!(f, "BatchCompleted {}", info.batch_time),
+            Self::BatchCompleted(info) => {
+                write!(f, "BatchCompleted {}", info.batch_time)?;
+                if info.outputs_failed > 0 { write!(f, " ({} outputs failed)", info.outputs_failed) } else { Ok(()) }
+            }
             Self::OutputOperationStarted(info) => {
                 write!(f, "OutputOperationStarted {}: {} {}", info.batch_time, info.id, info.description)
             }

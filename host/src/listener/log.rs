@@ -10,7 +10,7 @@ impl StreamingListener for LogListener {
         match event {
             Event::ReceiverError { .. }
             | Event::InputError { .. }
-            | Event::ReceiverSkipped { .. }
+            | Event::LinesSkipped { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }

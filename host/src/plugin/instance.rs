@@ -332,7 +332,7 @@ impl TaskInstance {
 
     /// The most linear memory the instance had, in bytes.
     pub fn peak_memory_bytes(&self) -> usize {
-        self.instance.store.data().limiter.peak
+        self.instance.store.data().limiter.granted()
     }
 
     fn run(

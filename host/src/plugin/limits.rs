@@ -28,23 +28,29 @@ pub(super) struct MemoryLimiter {
     max: usize,
     /// The most bytes that were asked for and refused.
     pub(super) refused: Option<usize>,
-    /// The most bytes that were granted.
-    pub(super) peak: usize,
+    /// All memories together, in bytes. They never shrink.
+    granted: usize,
 }
 
 impl MemoryLimiter {
+    /// The linear memory in use, in bytes.
+    pub(super) fn granted(&self) -> usize {
+        self.granted
+    }
+
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { max: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX), refused: None, peak: 0 }
+        Self { max: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX), refused: None, granted: 0 }
     }
 }
 
 impl ResourceLimiter for MemoryLimiter {
-    fn memory_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.max {
-            self.refused = self.refused.max(Some(desired));
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.granted.saturating_add(desired.saturating_sub(current));
+        if total > self.max {
+            self.refused = self.refused.max(Some(total));
             return Ok(false);
         }
-        self.peak = self.peak.max(desired);
+        self.granted = total;
         Ok(true)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns what a component of `std` finds there: clocks that stand at the batch time, random numbers that follow from the
 //! task, standard output that goes to the log, an empty environment and no files. Everything else that a component may
-//! import from WASI 0.2 traps when it is called, sleeping and polling included. Nothing of another namespace is linked.
+//! import from WASI 0.2 traps when it is called, sleeping included. Nothing of another namespace is linked.
 
 use super::instance::TaskState;
 use super::load::LoadError;
@@ -32,8 +32,13 @@ type Instance<'a> = LinkerInstance<'a, TaskState>;
 type Define = fn(&mut Instance<'_>) -> wasmtime::Result<()>;
 
 /// The interfaces that do something.
-const INTERFACES: [(&str, Define); 8] = [
+const INTERFACES: [(&str, Define); 9] = [
     ("io/streams", streams),
+    // Only streams give something to wait for, and they are always ready: clocks trap, so nothing ever waits.
+    ("io/poll", |instance| {
+        instance.func_wrap("[method]pollable.ready", |_, (_,): (Handle,)| Ok((true,)))?;
+        instance.func_wrap("[method]pollable.block", |_, (_,): (Handle,)| Ok(()))
+    }),
     ("cli/stdin", |instance| {
         instance.resource("input-stream", ResourceType::host::<()>(), |_, _| Ok(()))?;
         instance.func_wrap("get-stdin", |_, (): ()| Ok((Handle::new_own(0),)))
@@ -102,6 +107,9 @@ fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
                 Ok((Ok::<(), StreamError>(()),))
             },
         )?;
+    }
+    for stream in ["output-stream", "input-stream"] {
+        instance.func_wrap(&format!("[method]{stream}.subscribe"), |_, (_,): (Handle,)| Ok((Handle::new_own(0),)))?;
     }
     for method in ["flush", "blocking-flush"] {
         instance.func_wrap(&format!("[method]output-stream.{method}"), |_, (_,): (Handle,)| {

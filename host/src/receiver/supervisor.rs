@@ -143,7 +143,7 @@ impl Receiver {
         let (too_long, not_utf8) = self.blocks.take_skipped();
         if too_long + not_utf8 > 0 {
             let source = self.settings.source.clone();
-            self.listeners.post(&Event::ReceiverSkipped { source, too_long, not_utf8 });
+            self.listeners.post(&Event::LinesSkipped { source, too_long, not_utf8 });
         }
         let Some(block) = block else { return };
         let report = StoredBlock { id: block.id.clone(), rows: block.row_count() };

@@ -62,14 +62,7 @@ impl JobGenerator {
             let stop = if limit_reached { StopRequest::Graceful } else { self.wait_until(next).await };
             match stop {
                 StopRequest::Now => return,
-                StopRequest::Graceful => {
-                    // Receivers store and report what they hold; then the last batch takes it.
-                    if self.tracker.stop_receivers().await {
-                        self.env.clock.sleep_until(next).await;
-                        self.make(next).await;
-                    }
-                    return;
-                }
+                StopRequest::Graceful => return self.finish(next).await,
                 StopRequest::None => {}
             }
             if !self.make(next).await {
@@ -93,6 +86,38 @@ impl JobGenerator {
                 Err(_) => StopRequest::Now,
             },
             () = self.env.clock.sleep_until(time) => StopRequest::None,
+        }
+    }
+
+    /// Lets receivers store and report what they hold, then makes the last batch of it. Batches go on meanwhile: a
+    /// receiver may wait for the room that a batch frees.
+    async fn finish(mut self, mut next: Time) {
+        let tracker = self.tracker.clone();
+        let stopping = tracker.stop_receivers();
+        tokio::pin!(stopping);
+        let has_data = loop {
+            let batch_is_due = tokio::select! {
+                biased;
+                has_data = &mut stopping => break has_data,
+                is_due = self.wait_for_last(next) => is_due,
+            };
+            if !batch_is_due || !self.make(next).await {
+                return;
+            }
+            next = next + self.settings.interval;
+        };
+        if has_data && self.wait_for_last(next).await {
+            self.make(next).await;
+        }
+    }
+
+    /// Waits for the time of the last batch. False if the run is to stop at once.
+    async fn wait_for_last(&mut self, time: Time) -> bool {
+        let stop = &mut self.stop;
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop == StopRequest::Now) => false,
+            () = self.env.clock.sleep_until(time) => true,
         }
     }
 

@@ -51,7 +51,7 @@ pub struct JobScheduler {
 }
 
 impl JobScheduler {
-    /// An actor that stops between two jobs when `stop` says [`StopRequest::Now`].
+    /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
         Self { parts, stop }
     }
@@ -78,6 +78,7 @@ impl JobScheduler {
             records: set.allocation.records(),
             scheduling_delay: Duration::ZERO,
             processing_delay: Duration::ZERO,
+            outputs_failed: 0,
         };
         parts.listeners.post(&Event::BatchSubmitted(info.clone()));
         info.scheduling_delay = started.saturating_sub(set.submitted);
@@ -86,6 +87,7 @@ impl JobScheduler {
         let mut outcome = Ok(());
         for (id, job) in parts.stages.jobs.iter().enumerate() {
             let failed = self.run_output(id, job, set.batch, &input).await;
+            info.outputs_failed += usize::from(failed.is_err());
             if let Err(error) = failed {
                 match parts.on_error {
                     OnError::Stop => {
@@ -97,6 +99,7 @@ impl JobScheduler {
             }
         }
         info.processing_delay = parts.env.clock.monotonic().saturating_sub(started);
+        info.records.extend(parts.engine.records_read(set.batch));
         parts.engine.forget(set.batch);
         parts.tracker.batch_done(set.batch).await;
         parts.listeners.post(&Event::BatchCompleted(info));

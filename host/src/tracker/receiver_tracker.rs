@@ -7,6 +7,8 @@ use crate::input::Input;
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{ReceiverHandle, StoredBlock};
 use crate::time::Time;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
 /// What the tracker can be asked.
@@ -93,13 +95,36 @@ impl ReceiverTracker {
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
+        // Receivers that are stopping may wait for room in the store, so requests are answered meanwhile.
+        let mut stopping: BoxFuture<'static, ()> = Box::pin(std::future::pending());
+        let mut waiting: Vec<oneshot::Sender<bool>> = Vec::new();
         loop {
             tokio::select! {
                 biased;
                 // A block that was stored before a question was asked counts for its answer.
                 Some(block) = self.stored.recv() => self.block_stored(block),
+                () = &mut stopping => {
+                    while let Ok(block) = self.stored.try_recv() {
+                        self.block_stored(block);
+                    }
+                    stopping = Box::pin(std::future::pending());
+                    let has_unallocated = self.blocks.has_unallocated();
+                    for reply in waiting.drain(..) {
+                        // An answer that nobody waits for any more is not an error.
+                        let _ = reply.send(has_unallocated);
+                    }
+                }
                 request = inbox.recv() => match request {
-                    Some(request) => self.answer(request).await,
+                    Some(Request::StopReceivers(reply)) => {
+                        waiting.push(reply);
+                        // A second request waits for the receivers that the first is stopping.
+                        if waiting.len() == 1 {
+                            let receivers = std::mem::take(&mut self.receivers);
+                            let stops = receivers.into_iter().map(ReceiverHandle::stop);
+                            stopping = Box::pin(futures::future::join_all(stops).map(drop));
+                        }
+                    }
+                    Some(request) => self.answer(request),
                     None => return,
                 },
             }
@@ -135,7 +160,7 @@ impl ReceiverTracker {
         }
     }
 
-    async fn answer(&mut self, request: Request) {
+    fn answer(&mut self, request: Request) {
         // An answer that nobody waits for any more is not an error.
         match request {
             Request::Allocate(batch, reply) => {
@@ -143,21 +168,8 @@ impl ReceiverTracker {
                 let _ = reply.send(self.blocks.allocate(batch));
             }
             Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
-            Request::StopReceivers(reply) => {
-                let stopping = futures::future::join_all(self.receivers.drain(..).map(ReceiverHandle::stop));
-                tokio::pin!(stopping);
-                loop {
-                    tokio::select! {
-                        biased;
-                        Some(block) = self.stored.recv() => self.block_stored(block),
-                        _ = &mut stopping => break,
-                    }
-                }
-                while let Ok(block) = self.stored.try_recv() {
-                    self.block_stored(block);
-                }
-                let _ = reply.send(self.blocks.has_unallocated());
-            }
+            // Answered when the receivers have stopped.
+            Request::StopReceivers(_) => {}
             Request::IsIdle(reply) => {
                 let idle = self.receivers.is_empty() && self.inputs.iter().all(Input::is_used_up);
                 let _ = reply.send(idle && !self.blocks.has_unallocated());

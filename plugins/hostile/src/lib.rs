@@ -60,6 +60,10 @@ fn misbehave(how: &str) {
             emit(1, &[&[], &offsets(&[0, 1 << 20]), &vec![b'x'; 1 << 20]]);
         },
         "log-flood" => (0..100_000).for_each(|line| millstream::log(Level::Info, &format!("line {line}"))),
+        "print" => {
+            println!("to standard output");
+            eprintln!("to standard error");
+        }
         "behave" => {}
         other => panic!("unknown behaviour {other}"),
     }

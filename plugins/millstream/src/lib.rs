@@ -54,6 +54,8 @@ pub use wit_bindgen;
 #[macro_export]
 macro_rules! plugin {
     ($build:path) => {
+        // The names of a component's exports mean nothing to the linker of another target.
+        #[cfg(target_family = "wasm")]
         const _: () = {
             struct Plugin;
             impl $crate::guest::Program for Plugin {
@@ -64,5 +66,7 @@ macro_rules! plugin {
             type Exports = $crate::guest::Exports<Plugin>;
     $crate::bindings::export_plugin!(Exports with_types_in $crate::bindings);
         };
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(&$crate::StreamingContext) = $build;
     };
 }

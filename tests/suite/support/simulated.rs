@@ -25,6 +25,8 @@ pub struct Job {
     pub job_file: String,
     /// Files beside the job file.
     pub files: Vec<(String, String)>,
+    /// Files that appear while the job runs: when, with which modification time, where, and what they hold.
+    pub appearing: Vec<(Time, Time, String, String)>,
     /// Servers.
     pub servers: Vec<(String, Vec<Connection>)>,
     /// Decides everything that is left to chance.
@@ -56,6 +58,7 @@ impl Job {
             job_file: "[job]\nname = \"golden\"\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
                 .to_owned(),
             files: vec![("queue.jsonl".to_owned(), queue.to_owned())],
+            appearing: Vec::new(),
             servers: Vec::new(),
             seed: 0,
             faults: Arc::new(NoFaults),
@@ -97,6 +100,9 @@ impl Job {
         for (name, text) in &self.files {
             simulation.file(Path::new("/jobs").join(name), text.as_str());
         }
+        for (appears, modified, name, text) in &self.appearing {
+            simulation.file_at(*appears, *modified, Path::new("/jobs").join(name), text.as_str());
+        }
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
@@ -130,6 +136,31 @@ impl Job {
 impl Outcome {
     fn failed(error: Error) -> Self {
         Self { printed: String::new(), log: Vec::new(), result: Err(error), retries: 0 }
+    }
+
+    /// The sums of all counts that a word count printed, by word.
+    pub fn totals(&self) -> BTreeMap<String, u64> {
+        let mut totals = BTreeMap::new();
+        let pair = |line: &str| {
+            line.strip_prefix('(')?.strip_suffix(')')?.rsplit_once(',').map(|(w, n)| (w.to_owned(), n.to_owned()))
+        };
+        for (word, count) in self.printed.lines().filter_map(pair) {
+            *totals.entry(word).or_default() += count.parse::<u64>().expect("a count is a number");
+        }
+        totals
+    }
+
+    /// What was printed for each batch: its time in ms, and its lines.
+    pub fn batches(&self) -> Vec<(u64, Vec<String>)> {
+        let mut batches: Vec<(u64, Vec<String>)> = Vec::new();
+        for line in self.printed.lines().filter(|line| !line.is_empty() && !line.starts_with("---")) {
+            match (line.strip_prefix("Time: ").and_then(|rest| rest.strip_suffix(" ms")), batches.last_mut()) {
+                (Some(time), _) => batches.push((time.parse().expect("a time is a number"), Vec::new())),
+                (None, Some((_, lines))) => lines.push(line.to_owned()),
+                (None, None) => panic!("a line before the first batch: {line}"),
+            }
+        }
+        batches
     }
 
     /// The message and help of the error that ended the run.

@@ -34,7 +34,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["error", "time", "ids", "data", "env", "config", "listener", "graph", "block", "output", "tracker", "engine"],
     ),
     ("context", EVERYTHING_BELOW),
-    ("simulation", EVERYTHING_BELOW),
     ("cli", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "scheduler"]),
     ("main", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "cli"]),
 ];
