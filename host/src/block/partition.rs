@@ -9,8 +9,9 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-/// How much of a file is read at once.
-const READ_BYTES: usize = 256 * 1024;
+/// How much of a file is read at once, and about how long a chunk is. Short, because each chunk passes through several
+/// buffers, which push what the plugin works with out of the cache.
+const READ_BYTES: usize = 64 * 1024;
 
 /// The lines of a file that begin in a range of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -49,40 +49,46 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     }
 
     /// Adds a value to its key's: the first stays as it is, later ones are merged from the left.
-    #[inline]
+    // Inlined by force, here and below: in a component every call asks whether it has to stop.
+    #[inline(always)]
     pub(crate) fn merge(&mut self, key: &K, value: V, merge: impl Fn(V, V) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
         key.with_encoded(&mut scratch, |bytes| self.merge_encoded(bytes, value, merge));
         self.scratch = scratch;
     }
 
-    #[inline]
+    #[inline(always)]
     fn merge_encoded(&mut self, key: &[u8], value: V, merge: impl Fn(V, V) -> V) {
         let front = front_of(key);
         let hash = hash_of(front, key);
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
-        loop {
-            let Slot { hash: found, at } = self.slots[slot];
-            if at == EMPTY {
+        let mut found = self.slots[slot];
+        while !self.is(found, hash, front, key) {
+            if found.at == EMPTY {
                 return self.insert(slot, hash, front, key, value);
             }
-            if found == hash {
-                let entry = &mut self.entries[at as usize];
-                let start = entry.start as usize;
-                if entry.front == front
-                    && entry.length as usize == key.len()
-                    && (key.len() <= 8 || same_rest(&self.keys[start..start + key.len()], key))
-                {
-                    entry.value = match entry.value.take() {
-                        Some(old) => Some(merge(old, value)),
-                        None => Some(value),
-                    };
-                    return;
-                }
-            }
             slot = (slot + 1) & mask;
+            found = self.slots[slot];
         }
+        let entry = &mut self.entries[found.at as usize];
+        entry.value = match entry.value.take() {
+            Some(old) => Some(merge(old, value)),
+            None => Some(value),
+        };
+    }
+
+    /// Whether the entry of a slot is that of `key`.
+    #[inline(always)]
+    fn is(&self, slot: Slot, hash: u32, front: u64, key: &[u8]) -> bool {
+        if slot.hash != hash || slot.at == EMPTY {
+            return false;
+        }
+        let entry = &self.entries[slot.at as usize];
+        let start = entry.start as usize;
+        entry.front == front
+            && entry.length as usize == key.len()
+            && (key.len() <= 8 || same_rest(&self.keys[start..start + key.len()], key))
     }
 
     #[cold]
@@ -141,19 +147,19 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn word(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }
 
-#[inline]
+#[inline(always)]
 fn half_word(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |word| u64::from(u32::from_le_bytes(*word)))
 }
 
 /// The first bytes of a key, without a loop. Two keys of the same length of up to eight bytes have the same front
 /// exactly if they are equal.
-#[inline]
+#[inline(always)]
 fn front_of(key: &[u8]) -> u64 {
     match key.len() {
         8.. => word(key, 0),
@@ -164,14 +170,14 @@ fn front_of(key: &[u8]) -> u64 {
 }
 
 /// Whether keys of the same length of more than eight bytes, whose first eight are equal, are equal.
-#[inline]
+#[inline(never)]
 fn same_rest(a: &[u8], b: &[u8]) -> bool {
     let last = b.len() - 8;
     word(a, last) == word(b, last) && (8..last).step_by(8).all(|at| word(a, at) == word(b, at))
 }
 
 /// A hash for this table only. Not stable, not for storage.
-#[inline]
+#[inline(always)]
 fn hash_of(front: u64, key: &[u8]) -> u32 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = (front ^ (key.len() as u64) << 56).wrapping_mul(SEED);

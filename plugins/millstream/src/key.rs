@@ -100,7 +100,7 @@ impl Key for Text {
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         Self::from(String::decode(bytes, last))
     }
-    #[inline]
+    #[inline(always)]
     fn with_encoded<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
         f(self.as_bytes())
     }

@@ -33,7 +33,7 @@ impl Text {
     }
 
     /// The text as a string slice.
-    #[inline]
+    #[inline(always)]
     pub fn as_str(&self) -> &str {
         // SAFETY: `start..start + length` lies in the vector that `owner` keeps alive and that nobody can change while
         // it is shared; it was UTF-8 when this piece was cut, and pieces are only cut at character boundaries.
@@ -41,7 +41,7 @@ impl Text {
     }
 
     /// The piece of this text that `piece`, a slice of it, covers.
-    #[inline]
+    #[inline(always)]
     fn share(&self, piece: &str) -> Self {
         debug_assert!(self.as_str().as_bytes().as_ptr_range().start <= piece.as_ptr());
         Self { start: piece.as_ptr(), length: piece.len(), owner: Rc::clone(&self.owner) }
@@ -112,7 +112,7 @@ pub struct Split {
 impl Iterator for Split {
     type Item = Text;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Text> {
         let (start, end) = self.rest?;
         let rest = &self.text.as_str()[start..end];
