@@ -20,7 +20,7 @@ pub struct NoRoom {
 pub struct MemoryBudget {
     pool: Arc<dyn MemoryPool>,
     budget: usize,
-    _instances: Arc<MemoryReservation>,
+    instances: Arc<MemoryReservation>,
 }
 
 impl MemoryBudget {
@@ -34,7 +34,7 @@ impl MemoryBudget {
         let reservation = MemoryConsumer::new("plugin instances").register(&pool);
         let asked = usize::try_from(instances).unwrap_or(usize::MAX);
         reservation.try_grow(asked).map_err(|_| NoRoom { asked, budget, reserved: 0 })?;
-        Ok(Self { pool, budget, _instances: Arc::new(reservation) })
+        Ok(Self { pool, budget, instances: Arc::new(reservation) })
     }
 
     /// The pool that operators reserve from.
@@ -44,13 +44,24 @@ impl MemoryBudget {
 
     /// Room for `consumer`, none of it taken yet.
     pub fn room(&self, consumer: &str) -> Room {
-        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), budget: self.clone() }
+        self.room_up_to(consumer, usize::MAX)
+    }
+
+    /// Room for `consumer`, who may take at most half of what is not set aside: so much is left for the others.
+    pub fn half_room(&self, consumer: &str) -> Room {
+        self.room_up_to(consumer, (self.budget - self.instances.size()) / 2)
+    }
+
+    fn room_up_to(&self, consumer: &str, limit: usize) -> Room {
+        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), limit, budget: self.clone() }
     }
 }
 
 /// What one consumer has taken. Given back when dropped.
 pub struct Room {
     reservation: MemoryReservation,
+    /// The most that this consumer may take, in bytes.
+    limit: usize,
     budget: MemoryBudget,
 }
 
@@ -60,11 +71,11 @@ impl Room {
     /// # Errors
     /// When they are not there.
     pub fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        self.reservation.try_grow(bytes).map_err(|_| NoRoom {
-            asked: bytes,
-            budget: self.budget.budget,
-            reserved: self.budget.pool.reserved(),
-        })
+        let allowed = self.reservation.size().saturating_add(bytes) <= self.limit;
+        if allowed && self.reservation.try_grow(bytes).is_ok() {
+            return Ok(());
+        }
+        Err(NoRoom { asked: bytes, budget: self.budget.budget, reserved: self.budget.pool.reserved() })
     }
 
     /// Gives `bytes` back, at most what was taken.
@@ -95,6 +106,8 @@ mod tests {
         assert_eq!(room.taken(), 500);
         drop(room);
         budget.room("others").take(600).unwrap();
+        assert!(budget.half_room("blocks").take(301).is_err());
+        budget.half_room("blocks").take(300).unwrap();
         assert!(MemoryBudget::new(1000, 1001).is_err());
     }
 }

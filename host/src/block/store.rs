@@ -42,9 +42,9 @@ struct Shared {
 }
 
 impl BlockStore {
-    /// An empty store that takes from `budget`.
+    /// An empty store that takes from `budget`, and leaves half of it for what batches compute.
     pub fn new(budget: &MemoryBudget) -> Self {
-        let room = budget.room("received blocks");
+        let room = budget.half_room("received blocks");
         Self { shared: Arc::new(Shared { blocks: Mutex::default(), room, removed: Notify::new() }) }
     }
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_full_store_makes_the_next_block_wait_until_one_is_removed() {
-        let store = BlockStore::new(&MemoryBudget::new(1000, 0).unwrap());
+        let store = BlockStore::new(&MemoryBudget::new(2000, 0).unwrap());
         assert!(store.put(block(0)).now_or_never().is_some());
         let mut second = Box::pin(store.put(block(1)));
         assert!((&mut second).now_or_never().is_none());
