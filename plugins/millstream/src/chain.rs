@@ -7,7 +7,7 @@
 use crate::record::{Column, Record};
 use crate::runtime;
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -50,6 +50,9 @@ pub trait Chain: Clone + 'static {
     /// Sends each row through the chain into `sink`, if the rows are of a node that the chain begins at.
     fn run<S: FnMut(Self::Out)>(&self, rows: &Rows, sink: &mut S);
 
+    /// Ends the partition: sends what operators held back into `sink`.
+    fn finish<S: FnMut(Self::Out)>(&self, sink: &mut S);
+
     /// The operators that rows of the node `leaf` pass, or nothing if the chain does not begin there.
     fn path(&self, leaf: u32) -> Option<Vec<u32>>;
 }
@@ -81,6 +84,8 @@ impl<T: Record> Chain for Cut<T> {
         }
     }
 
+    fn finish<S: FnMut(T)>(&self, _: &mut S) {}
+
     fn path(&self, leaf: u32) -> Option<Vec<u32>> {
         (leaf == self.node).then(Vec::new)
     }
@@ -92,8 +97,13 @@ pub trait Apply: 'static {
     type In: Record;
     /// What it gives.
     type Out: Record;
+    /// Whether it may hold values back until the end of the partition.
+    const HOLDS_BACK: bool = false;
     /// Sends what it gives for `value` into `sink`.
     fn apply<S: FnMut(Self::Out)>(&self, value: Self::In, sink: &mut S);
+
+    /// Sends what it held back into `sink`, at the end of a partition.
+    fn finish<S: FnMut(Self::Out)>(&self, _: &mut S) {}
 }
 
 /// A chain with one more operator.
@@ -117,12 +127,64 @@ impl<P: Chain, A: Apply<In = P::Out>> Chain for Then<P, A> {
         self.parent.run(rows, &mut |value| self.apply.apply(value, sink));
     }
 
+    fn finish<S: FnMut(A::Out)>(&self, sink: &mut S) {
+        self.parent.finish(&mut |value| self.apply.apply(value, sink));
+        self.apply.finish(sink);
+    }
+
     fn path(&self, leaf: u32) -> Option<Vec<u32>> {
         let mut path = self.parent.path(leaf)?;
         path.push(self.node);
         Some(path)
     }
 }
+
+/// The chains of two streams whose rows go the same way from here.
+#[derive(Clone)]
+pub struct Union<A, B> {
+    pub(crate) first: A,
+    pub(crate) second: B,
+}
+
+impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
+    type Out = A::Out;
+
+    #[inline]
+    fn run<S: FnMut(A::Out)>(&self, rows: &Rows, sink: &mut S) {
+        self.first.run(rows, sink);
+        self.second.run(rows, sink);
+    }
+
+    fn finish<S: FnMut(A::Out)>(&self, sink: &mut S) {
+        self.first.finish(sink);
+        self.second.finish(sink);
+    }
+
+    /// A node that both begin at has no single path: each partition goes one of the two ways.
+    fn path(&self, leaf: u32) -> Option<Vec<u32>> {
+        match (self.first.path(leaf), self.second.path(leaf)) {
+            (Some(path), None) | (None, Some(path)) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+/// The dynamic form of a chain.
+pub(crate) trait Drive<T> {
+    fn run(&self, rows: &Rows, sink: &mut dyn FnMut(T));
+    fn finish(&self, sink: &mut dyn FnMut(T));
+}
+
+impl<C: Chain> Drive<C::Out> for C {
+    fn run(&self, rows: &Rows, sink: &mut dyn FnMut(C::Out)) {
+        Chain::run(self, rows, &mut |value| sink(value));
+    }
+    fn finish(&self, sink: &mut dyn FnMut(C::Out)) {
+        Chain::finish(self, &mut |value| sink(value));
+    }
+}
+
+pub(crate) type Driver<T> = Rc<dyn Drive<T>>;
 
 /// A chain of unknown operators: a [`Driver`] as a [`Chain`]. Costs an indirect call a value.
 pub struct Erased<T>(pub(crate) Driver<T>);
@@ -137,7 +199,11 @@ impl<T: Record> Chain for Erased<T> {
     type Out = T;
 
     fn run<S: FnMut(T)>(&self, rows: &Rows, sink: &mut S) {
-        (self.0)(rows, sink);
+        self.0.run(rows, sink);
+    }
+
+    fn finish<S: FnMut(T)>(&self, sink: &mut S) {
+        self.0.finish(sink);
     }
 
     fn path(&self, _: u32) -> Option<Vec<u32>> {
@@ -145,42 +211,71 @@ impl<T: Record> Chain for Erased<T> {
     }
 }
 
-/// Sends each row into a sink: the dynamic form of a chain.
-pub(crate) type Driver<T> = Rc<dyn Fn(&Rows, &mut dyn FnMut(T))>;
-
 /// A [`Driver`] of a type that only the operator knows.
 pub(crate) type AnyDriver = Box<dyn Any>;
 
 /// The dynamic form of an operator: puts itself behind a driver of its input. Nothing if the driver is of another type.
 pub(crate) type Step = Box<dyn Fn(AnyDriver, bool) -> Option<AnyDriver>>;
 
-/// The driver that reads rows of `node`.
-pub(crate) fn leaf<T: Record>(node: NodeId, traced: bool) -> AnyDriver {
-    let cut = Cut::<T> { node, kind: PhantomData };
-    let driver: Driver<T> = Rc::new(move |rows, sink| {
-        cut.run(rows, &mut |value| {
+/// Reads the rows of a node, and counts them if traced.
+struct Leaf<T> {
+    cut: Cut<T>,
+    traced: bool,
+}
+
+impl<T: Record> Drive<T> for Leaf<T> {
+    fn run(&self, rows: &Rows, sink: &mut dyn FnMut(T)) {
+        Chain::run(&self.cut, rows, &mut |value| {
             sink(value);
-            if traced {
+            if self.traced {
                 next_record();
             }
         });
-    });
+    }
+    fn finish(&self, _: &mut dyn FnMut(T)) {}
+}
+
+/// The driver that reads rows of `node`.
+pub(crate) fn leaf<T: Record>(node: NodeId, traced: bool) -> AnyDriver {
+    let driver: Driver<T> = Rc::new(Leaf { cut: Cut { node, kind: PhantomData }, traced });
     Box::new(driver)
+}
+
+/// An operator behind a driver.
+struct StepDriver<A: Apply> {
+    node: NodeId,
+    parent: Driver<A::In>,
+    apply: Rc<A>,
+    traced: bool,
+}
+
+impl<A: Apply> StepDriver<A> {
+    fn apply(&self, value: A::In, sink: &mut dyn FnMut(A::Out)) {
+        if self.traced {
+            trace(self.node);
+        }
+        self.apply.apply(value, &mut |out| sink(out));
+    }
+}
+
+impl<A: Apply> Drive<A::Out> for StepDriver<A> {
+    fn run(&self, rows: &Rows, sink: &mut dyn FnMut(A::Out)) {
+        self.parent.run(rows, &mut |value| self.apply(value, sink));
+    }
+    fn finish(&self, sink: &mut dyn FnMut(A::Out)) {
+        self.parent.finish(&mut |value| self.apply(value, sink));
+        if self.traced && A::HOLDS_BACK {
+            trace(self.node);
+        }
+        self.apply.finish(&mut |out| sink(out));
+    }
 }
 
 /// The dynamic form of `apply`.
 pub(crate) fn step<A: Apply>(node: NodeId, apply: Rc<A>) -> Step {
     Box::new(move |parent, traced| {
         let parent = *parent.downcast::<Driver<A::In>>().ok()?;
-        let apply = Rc::clone(&apply);
-        let driver: Driver<A::Out> = Rc::new(move |rows, sink| {
-            parent(rows, &mut |value| {
-                if traced {
-                    trace(node);
-                }
-                apply.apply(value, &mut |out| sink(out));
-            });
-        });
+        let driver: Driver<A::Out> = Rc::new(StepDriver { node, parent, apply: Rc::clone(&apply), traced });
         Some(Box::new(driver))
     })
 }
@@ -247,5 +342,35 @@ impl<F: Fn(&T) -> bool + 'static, T: Record> Apply for Filter<F, T> {
         if (self.function)(&value) {
             sink(value);
         }
+    }
+}
+
+/// `map_partitions`: all values of a partition at once.
+pub struct MapPartitions<F, T, R> {
+    function: F,
+    values: RefCell<Vec<T>>,
+    kind: PhantomData<fn(T) -> R>,
+}
+
+impl<F, T, R> MapPartitions<F, T, R> {
+    pub(crate) fn new(function: F) -> Self {
+        Self { function, values: RefCell::default(), kind: PhantomData }
+    }
+}
+
+impl<F, T, R> Apply for MapPartitions<F, T, R>
+where
+    F: Fn(std::vec::IntoIter<T>) -> R + 'static,
+    T: Record,
+    R: IntoIterator<Item: Record> + 'static,
+{
+    type In = T;
+    type Out = R::Item;
+    const HOLDS_BACK: bool = true;
+    fn apply<S: FnMut(R::Item)>(&self, value: T, _: &mut S) {
+        self.values.borrow_mut().push(value);
+    }
+    fn finish<S: FnMut(R::Item)>(&self, sink: &mut S) {
+        (self.function)(self.values.take().into_iter()).into_iter().for_each(sink);
     }
 }

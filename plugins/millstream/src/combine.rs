@@ -3,7 +3,7 @@
 //! Owns the hash table of the hot path. Never decides when rows leave it: see `task.rs`.
 
 use crate::key::Key;
-use crate::record::{Builder, Record};
+use crate::record::Record;
 
 /// The position of an entry that is none.
 const EMPTY: u32 = u32::MAX;
@@ -48,17 +48,17 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         }
     }
 
-    /// Adds a value to its key's: the first stays as it is, later ones are merged from the left.
+    /// Adds a value to its key's: the first is made an accumulator by `create`, later ones are added from the right.
     // Inlined by force, here and below: in a component every call asks whether it has to stop.
     #[inline(always)]
-    pub(crate) fn merge(&mut self, key: &K, value: V, merge: impl Fn(V, V) -> V) {
+    pub(crate) fn merge<X>(&mut self, key: &K, value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        key.with_encoded(&mut scratch, |bytes| self.merge_encoded(bytes, value, merge));
+        key.with_encoded(&mut scratch, |bytes| self.merge_encoded(bytes, value, create, add));
         self.scratch = scratch;
     }
 
     #[inline(always)]
-    fn merge_encoded(&mut self, key: &[u8], value: V, merge: impl Fn(V, V) -> V) {
+    fn merge_encoded<X>(&mut self, key: &[u8], value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let front = front_of(key);
         let hash = hash_of(front, key);
         let mask = self.slots.len() - 1;
@@ -66,15 +66,15 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         let mut found = self.slots[slot];
         while !self.is(found, hash, front, key) {
             if found.at == EMPTY {
-                return self.insert(slot, hash, front, key, value);
+                return self.insert(slot, hash, front, key, create(value));
             }
             slot = (slot + 1) & mask;
             found = self.slots[slot];
         }
         let entry = &mut self.entries[found.at as usize];
         entry.value = match entry.value.take() {
-            Some(old) => Some(merge(old, value)),
-            None => Some(value),
+            Some(old) => Some(add(old, value)),
+            None => Some(create(value)),
         };
     }
 
@@ -126,20 +126,12 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         self.keys.len()
     }
 
-    /// Moves all rows out in order of first appearance. `full` is called after each with the columns so far.
-    pub(crate) fn drain(
-        &mut self,
-        columns: &mut (K::Builder, V::Builder),
-        mut full: impl FnMut(&mut (K::Builder, V::Builder), usize),
-    ) {
-        let mut rows = 0;
+    /// Moves all keys, encoded, and their accumulators out, in order of first appearance.
+    pub(crate) fn drain(&mut self, mut out: impl FnMut(&[u8], V)) {
         for entry in self.entries.drain(..) {
             if let Some(value) = entry.value {
                 let start = entry.start as usize;
-                K::push_encoded(&self.keys[start..start + entry.length as usize], &mut columns.0);
-                columns.1.push(value);
-                rows += 1;
-                full(columns, rows);
+                out(&self.keys[start..start + entry.length as usize], value);
             }
         }
         self.keys.clear();
@@ -194,7 +186,6 @@ fn hash_of(front: u64, key: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Column, read_column, write_chunk};
     use proptest::prelude::*;
     use std::collections::HashMap;
 
@@ -205,14 +196,11 @@ mod tests {
             let mut order = Vec::new();
             let mut sums = HashMap::new();
             for (key, value) in &rows {
-                table.merge(key, *value, |a, b| a + b);
+                table.merge(key, *value, |first| first, |a, b| a + b);
                 *sums.entry(key.clone()).or_insert_with(|| { order.push(key.clone()); 0 }) += value;
             }
-            let mut columns = Default::default();
-            let mut count = 0;
-            table.drain(&mut columns, |_, rows| count = rows);
-            let (column, rows) = read_column::<(String, u64)>(write_chunk(&mut columns, count)).unwrap();
-            let ours: Vec<_> = (0..rows).map(|row| column.get(row)).collect();
+            let mut ours = Vec::new();
+            table.drain(|mut key, sum| ours.push((String::decode(&mut key, true), sum)));
             let theirs: Vec<_> = order.into_iter().map(|key| { let sum = sums[&key]; (key, sum) }).collect();
             prop_assert_eq!(ours, theirs);
             prop_assert_eq!(table.len(), 0);

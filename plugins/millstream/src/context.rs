@@ -47,6 +47,25 @@ impl StreamingContext {
         cut(&self.graph, node)
     }
 
+    /// The values of all `streams`, in their order. Spark: `StreamingContext.union`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| {
+    ///     let streams = ["a", "b", "c"].map(|source| ctx.stream::<u32>(source).erase());
+    ///     ctx.union(streams).print();
+    /// });
+    /// let printed = printed.batch("a", [1u32]).batch("b", [2u32]).batch("c", [3u32]).run();
+    /// assert_eq!(printed[0].rows, ["1", "2", "3"]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there is no stream.
+    pub fn union<T: Record>(&self, streams: impl IntoIterator<Item = DStream<T>>) -> DStream<T> {
+        let union = streams.into_iter().reduce(|first, second| first.union(&second).erase());
+        union.expect("a union needs at least one stream")
+    }
+
     /// The value that the job file's `args` gives to `name`.
     ///
     /// ```

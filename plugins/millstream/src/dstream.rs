@@ -2,10 +2,13 @@
 //!
 //! Operations on pairs stand in `pair.rs`. Nothing is computed here: each call adds a node to the graph.
 
-use crate::chain::{self, Apply, Chain, Driver, Erased, Filter, FlatMap, Map, NodeId, Then};
+use crate::aggregate::{Aggregate, Count, CountByValue, Reduce};
+use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, Filter, FlatMap, Map, MapPartitions, NodeId, Then, Union};
+use crate::context::cut;
 use crate::graph::{Code, Graph, Value};
-use crate::record::Record;
-use crate::task::EmitTail;
+use crate::key::Key;
+use crate::record::{Record, fields_of};
+use crate::task::{EmitTail, exchange, fused_combine};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -34,7 +37,7 @@ impl Output {
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// Adds an operator that works on each value alone.
-    fn then<A: Apply<In = T>>(&self, kind: &'static str, apply: A) -> DStream<A::Out, Then<C, A>> {
+    pub(crate) fn then<A: Apply<In = T>>(&self, kind: &'static str, apply: A) -> DStream<A::Out, Then<C, A>> {
         let apply = Rc::new(apply);
         let node = self.graph.add::<A::Out>(kind, vec![self.node], Code::default());
         let step = chain::step(node, Rc::clone(&apply));
@@ -82,6 +85,127 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.then("filter", Filter::new(function))
     }
 
+    /// Passes all values of a partition through `function` at once. It is called for each partition, with no values too.
+    /// The partition has to fit into the plugin's memory. Spark: `mapPartitions`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 1, 2]], |numbers| numbers.map_partitions(|values| values.max()));
+    /// assert_eq!(out, [vec![3]]);
+    /// ```
+    #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
+    pub fn map_partitions<R, F>(&self, function: F) -> DStream<R::Item, Then<C, MapPartitions<F, T, R>>>
+    where
+        R: IntoIterator<Item: Record> + 'static,
+        F: Fn(std::vec::IntoIter<T>) -> R + 'static,
+    {
+        self.then("map_partitions", MapPartitions::new(function))
+    }
+
+    /// Makes a list of the values of each partition. Spark: `glom`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 1, 2]], |numbers| numbers.glom());
+    /// assert_eq!(out, [vec![vec![3, 1, 2]]]);
+    /// ```
+    pub fn glom(&self) -> DStream<Vec<T>, impl Chain<Out = Vec<T>> + use<T, C>> {
+        self.then("glom", MapPartitions::new(|values: std::vec::IntoIter<T>| Some(values.collect::<Vec<T>>())))
+    }
+
+    /// The values of both streams, first those of this one. Spark: `union`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![1u32, 2]], |numbers| numbers.union(&numbers.map(|n| n * 10)));
+    /// assert_eq!(out, [vec![1, 2, 10, 20]]);
+    /// ```
+    pub fn union<D: Chain<Out = T>>(&self, other: &DStream<T, D>) -> DStream<T, Union<C, D>> {
+        let node = self.graph.add::<T>("union", vec![self.node, other.node], Code::default());
+        let chain = Union { first: self.chain.clone(), second: other.chain.clone() };
+        DStream { graph: Rc::clone(&self.graph), node, chain, kind: PhantomData }
+    }
+
+    /// The same values in `partitions` partitions, dealt out in turn: costs a shuffle. Spark: `repartition`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![1u32, 2, 3]], |numbers| numbers.repartition(2));
+    /// assert_eq!(out, [vec![1, 2, 3]]);
+    /// ```
+    pub fn repartition(&self, partitions: u32) -> DStream<T, Cut<T>> {
+        let fused = EmitTail::fused(self.chain.clone());
+        self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
+        let node = self.graph.add::<T>("repartition", vec![self.node], Code::default());
+        let parameter = ("partitions", Value::Integer(i64::from(partitions)));
+        self.graph.change(node, |node| {
+            node.exchanged = Some(node.rows.clone());
+            node.parameters.push(parameter);
+        });
+        cut(&self.graph, node)
+    }
+
+    /// Adds an aggregation around a shuffle.
+    pub(crate) fn aggregate<A: Aggregate<In = T>>(
+        &self,
+        kind: &'static str,
+        aggregate: A,
+    ) -> DStream<A::Out, Cut<A::Out>> {
+        let aggregate = Rc::new(aggregate);
+        let code = Code {
+            exchange: Some(exchange(Rc::clone(&aggregate))),
+            fused_combine: Some(fused_combine(self.chain.clone(), aggregate)),
+            ..Code::default()
+        };
+        let node = self.graph.add::<A::Out>(kind, vec![self.node], code);
+        self.graph.change(node, |node| node.exchanged = Some(fields_of::<(A::Key, A::Acc)>()));
+        cut(&self.graph, node)
+    }
+
+    /// An aggregation of all values into one partition.
+    fn aggregate_all<A: Aggregate<In = T>>(&self, kind: &'static str, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
+        let stream = self.aggregate(kind, aggregate);
+        self.graph.change(stream.node, |node| node.parameters.push(("partitions", Value::Integer(1))));
+        stream
+    }
+
+    /// The number of values of each batch: 0 for an empty one. Spark: `count`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![7u32, 7], vec![]], |numbers| numbers.count());
+    /// assert_eq!(out, [vec![2], vec![0]]);
+    /// ```
+    pub fn count(&self) -> DStream<u64, Cut<u64>> {
+        self.aggregate_all("count", Count(PhantomData))
+    }
+
+    /// Merges all values of each batch into one; an empty batch gives none. `function` must be associative; values are
+    /// merged in the order of the partitions and their rows. Spark: `reduce`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![1u32, 2, 3], vec![]], |numbers| numbers.reduce(|a, b| a + b));
+    /// assert_eq!(out, [vec![6], vec![]]);
+    /// ```
+    pub fn reduce<F: Fn(T, T) -> T + 'static>(&self, function: F) -> DStream<T, Cut<T>> {
+        self.aggregate_all("reduce", Reduce { function, kind: PhantomData })
+    }
+
+    /// Counts how often each value occurs in each batch. Spark: `countByValue`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![7u32, 8, 7]], |numbers| numbers.count_by_value());
+    /// assert_eq!(out, [vec![(7, 2), (8, 1)]]);
+    /// ```
+    pub fn count_by_value(&self) -> DStream<(T, u64), Cut<(T, u64)>>
+    where
+        T: Key,
+    {
+        self.aggregate("count_by_value", CountByValue(PhantomData))
+    }
+
     /// Prints the first ten values of every batch. Spark: `print`.
     pub fn print(&self) -> Output {
         self.print_n(10)
@@ -120,6 +244,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     pub fn partitions(self, partitions: u32) -> Self {
         let mut problem = None;
         self.graph.change(self.node, |node| match node.exchanged {
+            Some(_) if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
+                problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
+            }
             Some(_) => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
             None => problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind)),
         });
@@ -140,8 +267,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(testing::run(vec![vec![1u32]], |numbers| double(numbers.erase())), [vec![2]]);
     /// ```
     pub fn erase(self) -> DStream<T> {
-        let chain = self.chain;
-        let driver: Driver<T> = Rc::new(move |rows, sink| chain.run(rows, &mut |value| sink(value)));
+        let driver: Driver<T> = Rc::new(self.chain);
         DStream { graph: self.graph, node: self.node, chain: Erased(driver), kind: PhantomData }
     }
 }

@@ -19,6 +19,7 @@
 
 extern crate self as millstream;
 
+mod aggregate;
 mod chain;
 mod chunk;
 mod combine;
@@ -31,6 +32,7 @@ mod record;
 mod runtime;
 mod task;
 mod text;
+mod values;
 
 #[doc(hidden)]
 pub mod bindings;
@@ -39,7 +41,7 @@ pub mod guest;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
-pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, Then};
+pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, Then, Union};
 pub use context::StreamingContext;
 pub use dstream::{DStream, Output};
 pub use key::Key;

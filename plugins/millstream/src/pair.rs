@@ -1,13 +1,11 @@
 //! Operations on streams of pairs, by key.
 
+use crate::aggregate::{CombineByKey, ReduceByKey};
 use crate::chain::{Chain, Cut};
-use crate::context::cut;
 use crate::dstream::DStream;
-use crate::graph::Code;
 use crate::key::Key;
-use crate::record::{Record, fields_of};
-use crate::task::{fused_combine, reduce_exchange};
-use std::rc::Rc;
+use crate::record::Record;
+use std::marker::PhantomData;
 
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Merges the values of each key, within a batch. `function` must be associative; values are merged in the order
@@ -21,14 +19,69 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// assert_eq!(out, [vec![("b".to_string(), 4), ("a".into(), 2)], vec![]]);
     /// ```
     pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> DStream<(K, V), Cut<(K, V)>> {
-        let merge = Rc::new(function);
-        let code = Code {
-            exchange: Some(reduce_exchange::<K, V, F>(Rc::clone(&merge))),
-            fused_combine: Some(fused_combine(self.chain.clone(), merge)),
-            ..Code::default()
+        self.aggregate("reduce_by_key", ReduceByKey { function, kind: PhantomData })
+    }
+
+    /// Makes a list of the values of each key, in the order of the partitions and their rows. All values of a partition
+    /// have to fit into the plugin's memory: where a result is smaller than its values, reduce or combine. Spark:
+    /// `groupByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| pairs.group_by_key());
+    /// assert_eq!(out, [vec![(1, vec![5, 7]), (2, vec![6])]]);
+    /// ```
+    pub fn group_by_key(&self) -> DStream<(K, Vec<V>), Cut<(K, Vec<V>)>> {
+        let add = |mut group: Vec<V>, value| {
+            group.push(value);
+            group
         };
-        let node = self.graph.add::<(K, V)>("reduce_by_key", vec![self.node], code);
-        self.graph.change(node, |node| node.exchanged = Some(fields_of::<(K, V)>()));
-        cut(&self.graph, node)
+        let merge = |mut first: Vec<V>, second: Vec<V>| {
+            first.extend(second);
+            first
+        };
+        self.aggregate("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
+    }
+
+    /// Combines the values of each key: `create` makes a combiner of the first value, `merge_value` adds a further one,
+    /// `merge_combiners` merges those of different partitions, in order. Spark: `combineByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// // Sum and number, for a mean.
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (1, 7)]], |pairs| {
+    ///     pairs.combine_by_key(|n| (n, 1u32), |(sum, count), n| (sum + n, count + 1), |a, b| (a.0 + b.0, a.1 + b.1))
+    /// });
+    /// assert_eq!(out, [vec![(1, (12, 2))]]);
+    /// ```
+    pub fn combine_by_key<B: Record>(
+        &self,
+        create: impl Fn(V) -> B + 'static,
+        merge_value: impl Fn(B, V) -> B + 'static,
+        merge_combiners: impl Fn(B, B) -> B + 'static,
+    ) -> DStream<(K, B), Cut<(K, B)>> {
+        let aggregate = CombineByKey { create, add: merge_value, merge: merge_combiners, kind: PhantomData };
+        self.aggregate("combine_by_key", aggregate)
+    }
+
+    /// Adds the values of each key to `zero` with `add`, and merges the results of different partitions with `merge`.
+    /// Spark: `aggregateByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (1, 7)]], |pairs| {
+    ///     pairs.aggregate_by_key(0u64, |sum, n| sum + u64::from(n), |a, b| a + b)
+    /// });
+    /// assert_eq!(out, [vec![(1, 12)]]);
+    /// ```
+    pub fn aggregate_by_key<B: Record + Clone>(
+        &self,
+        zero: B,
+        add: impl Fn(B, V) -> B + Clone + 'static,
+        merge: impl Fn(B, B) -> B + 'static,
+    ) -> DStream<(K, B), Cut<(K, B)>> {
+        let first = add.clone();
+        let create = move |value| first(zero.clone(), value);
+        self.aggregate("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
     }
 }

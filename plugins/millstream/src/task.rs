@@ -3,6 +3,7 @@
 //! Owns how a task is put together from the graph, and when rows leave it. What it emits depends on its input alone:
 //! tables and columns are emptied at fixed sizes, never by memory pressure or time.
 
+use crate::aggregate::Aggregate;
 use crate::chain::{self, AnyDriver, Chain, Driver, Erased, NodeId, Rows};
 use crate::chunk::{Chunk, Malformed};
 use crate::combine::CombineTable;
@@ -71,17 +72,12 @@ impl<C: Chain> EmitTail<C> {
 impl<C: Chain> Tail for EmitTail<C> {
     fn push(&mut self, rows: &Rows) {
         let Self { chain, builder, rows: count } = self;
-        chain.run(rows, &mut |value| {
-            builder.push(value);
-            *count += 1;
-            if builder.bytes() >= CHUNK_BYTES {
-                runtime::emit(write_chunk(builder, *count));
-                *count = 0;
-            }
-        });
+        chain.run(rows, &mut |value| push_row(builder, count, value));
     }
 
     fn finish(&mut self) {
+        let Self { chain, builder, rows } = self;
+        chain.finish(&mut |value| push_row(builder, rows, value));
         if self.rows > 0 {
             runtime::emit(write_chunk(&mut self.builder, self.rows));
             self.rows = 0;
@@ -89,115 +85,141 @@ impl<C: Chain> Tail for EmitTail<C> {
     }
 }
 
-/// Merges values by key before the shuffle.
-struct CombineTail<K, V, C, F> {
+/// Appends a row, and emits the rows so far if they are a chunk.
+#[inline]
+fn push_row<B: Builder>(builder: &mut B, rows: &mut usize, value: B::Item) {
+    builder.push(value);
+    *rows += 1;
+    if builder.bytes() >= CHUNK_BYTES {
+        runtime::emit(write_chunk(builder, *rows));
+        *rows = 0;
+    }
+}
+
+/// Aggregates values by key before the shuffle.
+struct CombineTail<C, A: Aggregate> {
     chain: C,
-    merge: Rc<F>,
-    table: CombineTable<K, V>,
+    aggregate: Rc<A>,
+    table: CombineTable<A::Key, A::Acc>,
     traced: Option<NodeId>,
 }
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>, F: Fn(V, V) -> V + 'static> Tail for CombineTail<K, V, C, F> {
+impl<C: Chain<Out = A::In>, A: Aggregate> CombineTail<C, A> {
+    fn new(chain: C, aggregate: Rc<A>, traced: Option<NodeId>) -> Self {
+        Self { chain, aggregate, table: CombineTable::new(), traced }
+    }
+}
+
+/// Adds a row to its key's accumulator.
+#[inline(always)]
+fn combine<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>, aggregate: &A, traced: Option<NodeId>, row: A::In) {
+    if let Some(node) = traced {
+        chain::trace(node);
+    }
+    let (key, value) = aggregate.split(row);
+    table.merge(&key, value, |value| aggregate.create(value), |acc, value| aggregate.add(acc, value));
+    if table.len() >= COMBINE_KEYS || table.key_bytes() >= COMBINE_KEY_BYTES {
+        emit_table::<A>(table);
+    }
+}
+
+impl<C: Chain<Out = A::In>, A: Aggregate> Tail for CombineTail<C, A> {
     #[inline]
     fn push(&mut self, rows: &Rows) {
-        let Self { chain, merge, table, traced } = self;
-        let traced = *traced;
-        chain.run(rows, &mut |(key, value)| {
-            if let Some(node) = traced {
-                chain::trace(node);
-            }
-            table.merge(&key, value, &**merge);
-            if table.len() >= COMBINE_KEYS || table.key_bytes() >= COMBINE_KEY_BYTES {
-                emit_table(table);
-            }
-        });
+        let Self { chain, aggregate, table, traced } = self;
+        chain.run(rows, &mut |row| combine(table, &**aggregate, *traced, row));
     }
 
     fn finish(&mut self) {
-        emit_table(&mut self.table);
+        let Self { chain, aggregate, table, traced } = self;
+        chain.finish(&mut |row| combine(table, &**aggregate, *traced, row));
+        emit_table::<A>(table);
     }
 }
 
-/// Empties a table into chunks and emits them.
+/// Empties a table of accumulators into pairs, and emits them.
 #[cold]
 #[inline(never)]
-fn emit_table<K: Key, V: Record>(table: &mut CombineTable<K, V>) {
-    drain_table(table, runtime::emit);
-}
-
-/// Empties a table into chunks.
-fn drain_table<K: Key, V: Record>(table: &mut CombineTable<K, V>, mut out: impl FnMut(Chunk)) {
-    let mut columns = <(K::Builder, V::Builder)>::default();
-    let mut written = 0;
+fn emit_table<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>) {
+    let mut columns = <(<A::Key as Record>::Builder, <A::Acc as Record>::Builder)>::default();
     let mut rows = 0;
-    table.drain(&mut columns, |columns, count| {
-        rows = count;
-        if columns.0.bytes() + columns.1.bytes() >= CHUNK_BYTES {
-            out(write_chunk(columns, count - written));
-            written = count;
+    table.drain(|key, acc| {
+        A::Key::push_encoded(key, &mut columns.0);
+        columns.1.push(acc);
+        rows += 1;
+        if columns.bytes() >= CHUNK_BYTES {
+            runtime::emit(write_chunk(&mut columns, rows));
+            rows = 0;
         }
     });
-    if rows > written {
-        out(write_chunk(&mut columns, rows - written));
+    if rows > 0 {
+        runtime::emit(write_chunk(&mut columns, rows));
     }
 }
 
-/// Merges values by key after the shuffle.
-struct ReduceHead<K, V, F> {
-    merge: Rc<F>,
-    table: CombineTable<K, V>,
+/// Aggregates values by key after the shuffle.
+struct ReduceHead<A: Aggregate> {
+    aggregate: Rc<A>,
+    table: CombineTable<A::Key, A::Acc>,
     traced: Option<NodeId>,
 }
 
-impl<K: Key, V: Record, F: Fn(V, V) -> V> Head for ReduceHead<K, V, F> {
+impl<A: Aggregate> Head for ReduceHead<A> {
     fn push(&mut self, chunk: Chunk) -> Result<(), Malformed> {
-        let (column, rows) = read_column::<(K, V)>(chunk)?;
+        let (column, rows) = read_column::<(A::Key, A::Acc)>(chunk)?;
+        let aggregate = &*self.aggregate;
         for row in 0..rows {
             if let Some(node) = self.traced {
                 chain::trace(node);
                 chain::next_record();
             }
-            let (key, value) = column.get(row);
-            self.table.merge(&key, value, &*self.merge);
+            let (key, acc) = column.get(row);
+            self.table.merge(&key, acc, |acc| acc, |first, second| aggregate.merge(first, second));
         }
         Ok(())
     }
 
     fn finish(&mut self, out: &mut dyn FnMut(Chunk) -> Result<(), TaskError>) -> Result<(), TaskError> {
+        let mut builder = <A::Out as Record>::Builder::default();
+        let mut rows = 0;
         let mut outcome = Ok(());
-        drain_table(&mut self.table, |chunk| {
-            if outcome.is_ok() {
-                outcome = out(chunk);
+        if self.table.len() == 0
+            && let Some(row) = self.aggregate.when_empty()
+        {
+            builder.push(row);
+            rows = 1;
+        }
+        self.table.drain(|key, acc| {
+            self.aggregate.push_out(key, acc, &mut builder);
+            rows += 1;
+            if builder.bytes() >= CHUNK_BYTES && outcome.is_ok() {
+                outcome = out(write_chunk(&mut builder, rows));
+                rows = 0;
             }
         });
-        outcome
+        outcome?;
+        if rows > 0 { out(write_chunk(&mut builder, rows)) } else { Ok(()) }
     }
 }
 
-/// The code of a `reduce_by_key` with `merge`.
-pub(crate) fn reduce_exchange<K: Key, V: Record, F: Fn(V, V) -> V + 'static>(merge: Rc<F>) -> ExchangeCode {
-    let for_reduce = Rc::clone(&merge);
+/// The code of an aggregation around a shuffle.
+pub(crate) fn exchange<A: Aggregate>(aggregate: Rc<A>) -> ExchangeCode {
+    let for_reduce = Rc::clone(&aggregate);
     ExchangeCode {
         combine: Box::new(move |node, driver: AnyDriver, traced| {
-            let chain = Erased(*driver.downcast::<Driver<(K, V)>>().ok()?);
-            let (merge, traced) = (Rc::clone(&merge), traced.then_some(node));
-            Some(Box::new(CombineTail { chain, merge, table: CombineTable::new(), traced }))
+            let chain = Erased(*driver.downcast::<Driver<A::In>>().ok()?);
+            Some(Box::new(CombineTail::new(chain, Rc::clone(&aggregate), traced.then_some(node))))
         }),
         reduce: Box::new(move |node, traced| {
-            let (merge, traced) = (Rc::clone(&for_reduce), traced.then_some(node));
-            Box::new(ReduceHead::<K, V, F> { merge, table: CombineTable::new(), traced })
+            let aggregate = Rc::clone(&for_reduce);
+            Box::new(ReduceHead { aggregate, table: CombineTable::new(), traced: traced.then_some(node) })
         }),
     }
 }
 
-/// The fused chain that ends with `merge` before a shuffle.
-pub(crate) fn fused_combine<K: Key, V: Record, C: Chain<Out = (K, V)>, F: Fn(V, V) -> V + 'static>(
-    chain: C,
-    merge: Rc<F>,
-) -> Fused {
-    Fused::new(chain, move |chain| {
-        Box::new(CombineTail { chain, merge: Rc::clone(&merge), table: CombineTable::new(), traced: None })
-    })
+/// The fused chain that ends with an aggregation before a shuffle.
+pub(crate) fn fused_combine<C: Chain<Out = A::In>, A: Aggregate>(chain: C, aggregate: Rc<A>) -> Fused {
+    Fused::new(chain, move |chain| Box::new(CombineTail::new(chain, Rc::clone(&aggregate), None)))
 }
 
 /// The part of a task between its first decoded rows and its end.

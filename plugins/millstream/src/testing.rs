@@ -167,22 +167,27 @@ fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
 
 /// The rows of `node` in a batch.
 fn evaluate(graph: &Rc<Graph>, node: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
-    let (kind, parent, source) = {
+    let (kind, parents, source) = {
         let nodes = graph.nodes();
         let found = &nodes[node as usize];
         let source = found.parameters.iter().find_map(|(name, value)| match value {
             Value::Text(text) if *name == "source" => Some(text.clone()),
             _ => None,
         });
-        (found.exchanged.is_some(), found.parents.first().copied(), source)
+        (found.kind, found.parents.clone(), source)
     };
-    match (parent, kind) {
-        (None, _) => source.and_then(|source| inputs.get(&source).cloned()).into_iter().collect(),
-        (Some(parent), false) => task(graph, parent, node, "apply", evaluate(graph, parent, inputs)),
-        (Some(parent), true) => {
-            let combined = task(graph, parent, node, "combine", evaluate(graph, parent, inputs));
+    let parent = parents.first().copied().unwrap_or(node);
+    let rows = || parents.iter().flat_map(|parent| evaluate(graph, *parent, inputs)).collect();
+    let shuffles = graph.nodes()[node as usize].code.exchange.is_some();
+    match kind {
+        "source" => source.and_then(|source| inputs.get(&source).cloned()).into_iter().collect(),
+        // With one partition, there is nothing to deal out.
+        "union" | "repartition" => rows(),
+        _ if shuffles => {
+            let combined = task(graph, parent, node, "combine", rows());
             task(graph, node, node, "reduce", combined)
         }
+        _ => task(graph, parent, node, "apply", rows()),
     }
 }
 

@@ -1,0 +1,64 @@
+//! Operations on streams of pairs that work on keys or values alone, without a shuffle.
+
+use crate::chain::{Chain, FlatMap, Map};
+use crate::dstream::DStream;
+use crate::record::Record;
+
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+    /// Passes each value through `function` and keeps its key. Spark: `mapValues`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32)]], |pairs| pairs.map_values(|n| n * 10));
+    /// assert_eq!(out, [vec![(1, 50)]]);
+    /// ```
+    pub fn map_values<R: Record, F: Fn(V) -> R + 'static>(
+        &self,
+        function: F,
+    ) -> DStream<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F>> {
+        self.then("map_values", Map::new(move |(key, value): (K, V)| (key, function(value))))
+    }
+
+    /// Replaces each value by the values that `function` gives for it, each with the key. Spark: `flatMapValues`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.flat_map_values(|n| 0..n));
+    /// assert_eq!(out, [vec![(1, 0), (1, 1)]]);
+    /// ```
+    pub fn flat_map_values<R, F>(
+        &self,
+        function: F,
+    ) -> DStream<(K, R::Item), impl Chain<Out = (K, R::Item)> + use<K, V, C, R, F>>
+    where
+        K: Clone,
+        R: IntoIterator<Item: Record> + 'static,
+        F: Fn(V) -> R + 'static,
+    {
+        let function = move |(key, value): (K, V)| {
+            let values: Vec<(K, R::Item)> = function(value).into_iter().map(|value| (key.clone(), value)).collect();
+            values
+        };
+        self.then("flat_map_values", FlatMap::new(function))
+    }
+
+    /// The keys alone.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.keys()), [vec![1]]);
+    /// ```
+    pub fn keys(&self) -> DStream<K, impl Chain<Out = K> + use<K, V, C>> {
+        self.then("keys", Map::new(|(key, _): (K, V)| key))
+    }
+
+    /// The values alone.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.values()), [vec![2]]);
+    /// ```
+    pub fn values(&self) -> DStream<V, impl Chain<Out = V> + use<K, V, C>> {
+        self.then("values", Map::new(|(_, value): (K, V)| value))
+    }
+}
