@@ -11,7 +11,7 @@ use crate::graph::{Graph, GraphError, Operation, StageGraph};
 use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
-use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, Runtime};
+use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::{self, ReceiverSettings};
 use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
 use crate::tracker::ReceiverTracker;
@@ -118,15 +118,23 @@ impl StreamingContext {
                 "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",
             )
         })?;
-        let plugin = Self::load_plugin(&settings, &bytes)?;
+        let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), &settings, &bytes)?;
         Self::with_plugin(env, settings, plugin)
     }
 
-    /// Compiles a plugin for jobs with these limits.
+    /// Compiles a plugin for jobs with these limits, in this process and without a cache.
     ///
     /// # Errors
     /// When it is not a plugin that this host can run.
     pub fn load_plugin(settings: &Settings, bytes: &[u8]) -> Result<Arc<Plugin>, Error> {
+        Self::load_plugin_with(&PluginLoader::default(), settings, bytes)
+    }
+
+    /// Loads a plugin for jobs with these limits.
+    ///
+    /// # Errors
+    /// When it is not a plugin that this host can run.
+    pub fn load_plugin_with(loader: &PluginLoader, settings: &Settings, bytes: &[u8]) -> Result<Arc<Plugin>, Error> {
         let limits = Limits {
             memory_bytes: settings.limits.memory_bytes,
             task_time: settings.limits.task_time,
@@ -139,7 +147,7 @@ impl StreamingContext {
             Error::new(ErrorKind::Internal, format!("cannot start the WebAssembly engine: {error:#}"))
         })?;
         let subject = settings.job.plugin.display().to_string();
-        let plugin = Plugin::load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
+        let plugin = loader.load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
         Ok(Arc::new(plugin))
     }
 

@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    host::cli::main()
+    // A child that compiles a plugin for a parent has no command line.
+    host::plugin::serve_compilation().unwrap_or_else(host::cli::main)
 }

@@ -1,6 +1,7 @@
 //! The test suite of the whole program: one binary, so that it links once.
 
 mod command_line;
+mod compile_cache;
 mod golden;
 mod hostile;
 mod ledger;

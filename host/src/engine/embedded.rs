@@ -2,7 +2,7 @@
 
 use super::fault::FaultInjector;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::Planner;
+use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
@@ -25,6 +25,9 @@ use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
+
+/// The most partitions of a stage: unions of unions add them up.
+const PARTITIONS_MAX: usize = 100_000;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -174,17 +177,17 @@ impl Shared {
         stage: &Stage,
         request: &JobRequest,
     ) -> Result<Vec<Vec<RecordBatch>>, Error> {
-        let pieces = shared.pieces(stage, request)?;
-        let partitions = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+        let shares = shared.shares(stage, request)?;
+        let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         let mut running = Vec::new();
-        for partition in 0..partitions {
+        for (partition, share) in (0..).zip(shares) {
             let (send, receive) = oneshot::channel();
-            let (shared, stage, pieces) = (shared.clone(), stage.clone(), pieces.clone());
+            let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
             let rows_wanted = request.rows_wanted;
             let env = shared.env.clone();
             let run = async move {
-                let outcome = shared.run_task(task, &stage, &pieces, rows_wanted).await;
+                let outcome = shared.run_task(task, &stage, &share, rows_wanted).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -211,13 +214,27 @@ impl Shared {
         Ok(rows)
     }
 
-    /// What each partition of a stage reads.
-    fn pieces(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Piece>, Error> {
+    /// What each partition of a stage reads: those of its first branch, then those of the next.
+    fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
+        let mut shares = Vec::new();
+        for (branch, way) in stage.branches.iter().enumerate() {
+            let pieces = self.pieces(stage.id, way.input, request)?;
+            shares.extend(pieces.into_iter().map(|piece| Share { branch, piece }));
+        }
+        if shares.len() > PARTITIONS_MAX {
+            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
+            return Err(Error::new(ErrorKind::User, format!("{message}, which is more than {PARTITIONS_MAX}"))
+                .help("unite fewer streams, or repartition them before"));
+        }
+        Ok(shares)
+    }
+
+    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Piece>, Error> {
         let partitions_of = |wanted: &dyn Fn(&Stage) -> bool| {
             let writer = self.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
-            writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(stage.id))
+            writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(reader))
         };
-        match stage.input {
+        match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 Ok(partitions.into_iter().map(Piece::Input).collect())
@@ -242,15 +259,14 @@ impl Shared {
         &self,
         task: TaskId,
         stage: &Stage,
-        pieces: &[Piece],
+        share: &Share,
         rows_wanted: usize,
     ) -> Result<Vec<RecordBatch>, Error> {
         let _slot = self.slots.acquire().await;
         let key_type = self.planner.key_type(stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
-            let plan =
-                self.planner.plan(stage, task.batch, pieces.to_vec(), traced).ok_or_else(|| internal(stage.id))?;
+            let plan = self.planner.plan(stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,
@@ -272,14 +288,14 @@ impl Shared {
                     traced = next;
                     self.listeners.post(&Event::TaskRetried { task, reason: error.message });
                 }
-                Next::Fail => return Err(self.explain(task, stage, &error)),
+                Next::Fail => return Err(self.explain(task, stage, share.branch, &error)),
             }
         }
         Err(internal(stage.id))
     }
 
     /// A task's failure as its reader sees it: operator, batch, partition and record.
-    fn explain(&self, task: TaskId, stage: &Stage, error: &AttemptError) -> Error {
+    fn explain(&self, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
         let TaskId { batch, partition, .. } = task;
         let operator = |node: NodeId| self.planner.graph.node(node).map(|node| format!("operator {node}"));
         let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
@@ -287,7 +303,7 @@ impl Shared {
             Some((operator, record)) => {
                 format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
             }
-            None => format!("{} failed on batch {batch}, partition {partition}", self.planner.describe(stage)),
+            None => format!("{} failed on batch {batch}, partition {partition}", self.planner.describe(stage, branch)),
         };
         let (kind, help) = match error.cause {
             Cause::Plugin => {

@@ -3,12 +3,18 @@
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Graph, Role, Stage, StageInput, StageOutput};
-use crate::ids::NodeId;
+use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput};
+use crate::ids::{NodeId, TaskId};
 use crate::plugin::TaskProgram;
-use crate::time::Time;
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
+
+/// What one task of a stage reads, and which way it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Share {
+    pub branch: usize,
+    pub piece: Piece,
+}
 
 /// What all plans of a run share.
 pub(super) struct Planner {
@@ -18,31 +24,33 @@ pub(super) struct Planner {
 }
 
 impl Planner {
-    /// The plan of `stage` over `pieces`. Nothing if the graph does not have what the stage names.
+    /// The plan of a task: a branch of `stage` over one piece. Nothing if the graph does not have what they name.
     pub(super) fn plan(
         &self,
         stage: &Stage,
-        batch: Time,
-        pieces: Vec<Piece>,
+        task: TaskId,
+        share: &Share,
         traced: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
-        let (input, input_type) = self.input(stage)?;
+        let branch = stage.branches.get(share.branch)?;
+        let (input, input_type) = self.input(branch)?;
         let output_type = match stage.output {
             StageOutput::Shuffle { node, .. } => self.graph.node(node)?.exchanged.clone()?,
             _ => self.graph.node(stage.node)?.rows.clone()?,
         };
-        let leaf = Arc::new(LeafExec::new(batch, pieces, input_type.arrow().clone()));
-        if stage.steps.is_empty() {
+        let pieces = vec![share.piece.clone()];
+        let leaf = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
+        if branch.steps.is_empty() {
             return Some(leaf);
         }
         let program = TaskProgram {
-            batch,
-            partition: 0,
+            batch: task.batch,
+            partition: task.partition,
             arguments: self.arguments.clone(),
-            seed: self.seed(stage)?,
+            seed: self.seed(branch)?,
             input,
             input_type,
-            steps: stage.steps.iter().map(|step| (step.node, step.role.name())).collect(),
+            steps: branch.steps.iter().map(|step| (step.node, step.role.name())).collect(),
             output_type,
             traced,
         };
@@ -52,13 +60,15 @@ impl Planner {
     /// The type of the keys that a stage sends through a shuffle, if it does.
     pub(super) fn key_type(&self, stage: &Stage) -> Option<RecordType> {
         match stage.output {
-            StageOutput::Shuffle { node, .. } => Some(self.graph.node(node)?.exchanged.as_ref()?.pair()?.0),
+            StageOutput::Shuffle { node, by: Distribution::Key, .. } => {
+                Some(self.graph.node(node)?.exchanged.as_ref()?.pair()?.0)
+            }
             _ => None,
         }
     }
 
-    fn input(&self, stage: &Stage) -> Option<(NodeId, RecordType)> {
-        match stage.input {
+    fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
+        match branch.input {
             StageInput::Source { node } | StageInput::DataSet { node } => {
                 Some((node, self.graph.node(node)?.rows.clone()?))
             }
@@ -67,17 +77,17 @@ impl Planner {
     }
 
     /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.
-    fn seed(&self, stage: &Stage) -> Option<u64> {
-        let last = stage.steps.last()?;
+    fn seed(&self, branch: &Branch) -> Option<u64> {
+        let last = branch.steps.last()?;
         let node = self.graph.node(last.node)?;
         let operator = node.name.clone().unwrap_or_else(|| format!("{}/{}", node.kind, node.id));
         Some(crate::data::key::hash(format!("{}\0{operator}\0{}", self.job, last.role.name()).as_bytes()))
     }
 
-    /// The operators of a stage, for messages.
-    pub(super) fn describe(&self, stage: &Stage) -> String {
+    /// The operators of a branch of a stage, for messages.
+    pub(super) fn describe(&self, stage: &Stage, branch: usize) -> String {
         let mut operators: Vec<String> = Vec::new();
-        for step in &stage.steps {
+        for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
             if let Some(node) = self.graph.node(step.node) {
                 let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
                 operators.push(format!("{node}{after}"));

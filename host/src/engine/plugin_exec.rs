@@ -46,7 +46,7 @@ impl From<PluginError> for DataFusionError {
 /// The plugin of the run: an extension of the task context.
 pub(super) struct LoadedPlugin(pub Arc<Plugin>);
 
-/// Runs a task program on the rows of its child.
+/// Runs a task program on the rows of its child, which has the task's partition only.
 #[derive(Debug)]
 pub(super) struct PluginExec {
     child: Arc<dyn ExecutionPlan>,
@@ -110,8 +110,7 @@ impl ExecutionPlan for PluginExec {
             .get_extension::<LoadedPlugin>()
             .ok_or_else(|| DataFusionError::Internal("the task context has no plugin".to_owned()))?;
         let input = self.child.execute(partition, context)?;
-        let mut program = self.program.clone();
-        program.partition = u32::try_from(partition).unwrap_or(u32::MAX);
+        let program = self.program.clone();
         let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
         let stream =
             futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) });

@@ -20,36 +20,48 @@ pub(super) type Buckets = Vec<Vec<RecordBatch>>;
 
 /// Sorts the rows of one map task into buckets.
 pub(super) struct ShuffleWriter {
-    keys: KeyEncoder,
+    /// Absent if rows are dealt out in turn.
+    keys: Option<KeyEncoder>,
+    /// The bucket of the next row that is dealt out.
+    turn: usize,
     buckets: Buckets,
     hashes: Vec<u64>,
     rows: Vec<Vec<u32>>,
 }
 
 impl ShuffleWriter {
-    /// For keys of this type and this many partitions.
-    pub(super) fn new(key: &RecordType, partitions: u32) -> Self {
+    /// For keys of this type, or for rows that are dealt out in turn, beginning with the bucket that the map partition
+    /// says, so that the first buckets do not get all the rows of small partitions.
+    pub(super) fn new(key: Option<&RecordType>, map: u32, partitions: u32) -> Self {
         let partitions = partitions.max(1) as usize;
         Self {
-            keys: KeyEncoder::new(key),
+            keys: key.map(KeyEncoder::new),
+            turn: map as usize % partitions,
             buckets: vec![Vec::new(); partitions],
             hashes: Vec::new(),
             rows: vec![Vec::new(); partitions],
         }
     }
 
-    /// Adds rows whose first column is the key.
+    /// Adds rows. The key is their first column.
     pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
         let partitions = self.buckets.len();
         if partitions == 1 {
             self.buckets[0].push(batch);
             return Ok(());
         }
-        let hashed = self.keys.hash_column(batch.column(0), &mut self.hashes);
-        hashed.map_err(|error| DataFusionError::External(Box::new(error)))?;
         self.rows.iter_mut().for_each(Vec::clear);
-        for (row, hash) in (0u32..).zip(&self.hashes) {
-            self.rows[partition_of(group_of(*hash), partitions)].push(row);
+        if let Some(keys) = &self.keys {
+            let hashed = keys.hash_column(batch.column(0), &mut self.hashes);
+            hashed.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            for (row, hash) in (0u32..).zip(&self.hashes) {
+                self.rows[partition_of(group_of(*hash), partitions)].push(row);
+            }
+        } else {
+            for row in (0u32..).take(batch.num_rows()) {
+                self.rows[self.turn].push(row);
+                self.turn = (self.turn + 1) % partitions;
+            }
         }
         for (bucket, rows) in self.buckets.iter_mut().zip(&self.rows) {
             if !rows.is_empty() {

@@ -73,10 +73,12 @@ impl Attempt<'_> {
     /// before all rows are computed.
     pub(super) async fn run(self) -> Result<Vec<RecordBatch>, AttemptError> {
         self.fault(FaultPoint::Begin)?;
-        let mut rows = self.plan.execute(self.task.partition as usize, self.context.clone())?;
+        let mut rows = self.plan.execute(0, self.context.clone())?;
         let mut collected = Vec::new();
         let mut writer = match self.stage.output {
-            StageOutput::Shuffle { partitions, .. } => self.key_type.map(|key| ShuffleWriter::new(key, partitions)),
+            StageOutput::Shuffle { partitions, .. } => {
+                Some(ShuffleWriter::new(self.key_type, self.task.partition, partitions))
+            }
             _ => None,
         };
         let mut wanted = match self.stage.output {

@@ -42,12 +42,19 @@ pub enum Operation {
         /// The source's name.
         source: String,
     },
-    /// Each row passes through a function of the plugin's, which gives none, one or more: `map`, `flat_map`, `filter`.
+    /// Rows of a partition pass through a function of the plugin's, such as `map`, `filter` or `map_partitions`.
     Narrow,
+    /// The rows of several streams, one after the other.
+    Union,
     /// Rows are aggregated by key: pre-aggregated, shuffled, aggregated.
-    Reduce {
+    Aggregate {
         /// The partitions that the shuffle makes; the job's `parallelism` if absent.
         partitions: Option<u32>,
+    },
+    /// Rows are dealt out to partitions in turn.
+    Repartition {
+        /// How many.
+        partitions: u32,
     },
     /// The first rows of each batch are printed.
     Print {
@@ -102,9 +109,9 @@ impl Graph {
         self.nodes.get(id.0 as usize)
     }
 
-    /// How many nodes read this one.
+    /// How often this node is read.
     pub fn consumers(&self, id: NodeId) -> usize {
-        self.nodes.iter().filter(|node| node.parents.contains(&id)).count()
+        self.nodes.iter().flat_map(|node| &node.parents).filter(|parent| **parent == id).count()
     }
 
     /// The outputs, in the order of definition, which is the order in which they run.

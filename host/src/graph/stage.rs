@@ -5,6 +5,7 @@
 
 use super::node::{Graph, Operation};
 use crate::ids::{NodeId, StageId};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step does with the rows, as `wit/task.wit` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct Step {
     pub role: Role,
 }
 
-/// Where a stage's rows come from.
+/// Where rows of a stage come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageInput {
     /// The batch's blocks of a source; a partition each.
@@ -59,15 +60,26 @@ pub enum StageInput {
     },
 }
 
+/// How a shuffle decides which bucket a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// By the key group of its key.
+    Key,
+    /// In turn.
+    Turn,
+}
+
 /// Where a stage's rows go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageOutput {
-    /// Into this many buckets, by key.
+    /// Into this many buckets.
     Shuffle {
-        /// The node that will aggregate.
+        /// The node that reads the buckets.
         node: NodeId,
         /// The number of buckets.
         partitions: u32,
+        /// Which row goes into which.
+        by: Distribution,
     },
     /// Into the data-set store, for several readers.
     DataSet {
@@ -78,16 +90,23 @@ pub enum StageOutput {
     Result,
 }
 
-/// A run of steps between two cuts.
+/// One way into a stage: its partitions come before those of the next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stage {
-    /// Its position in the stage graph.
-    pub id: StageId,
+pub struct Branch {
     /// Where its rows come from.
     pub input: StageInput,
     /// What the plugin does with them. None at all if they pass as they are.
     pub steps: Vec<Step>,
-    /// Where they go.
+}
+
+/// What happens to rows between two cuts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Its position in the stage graph.
+    pub id: StageId,
+    /// The ways into it: several if it unites streams.
+    pub branches: Vec<Branch>,
+    /// Where its rows go.
     pub output: StageOutput,
     /// The node whose rows it writes, or exchanges if it writes to a shuffle.
     pub node: NodeId,
@@ -114,14 +133,17 @@ pub struct StageGraph {
 impl StageGraph {
     /// Cuts `graph`. A shuffle that does not say how many partitions it makes gets `default_partitions`.
     pub fn cut(graph: &Graph, default_partitions: u32) -> Self {
-        let mut cutter = Cutter { graph, default_partitions, stages: Vec::new() };
+        let mut cutter = Cutter { graph, default_partitions, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
-        for output in graph.outputs() {
-            let mut needed = Vec::new();
-            if let Some(&parent) = output.parents.first() {
-                cutter.stage(parent, StageOutput::Result, &mut needed);
+        let is_needed = needed_nodes(graph);
+        // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
+        for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
+            if let (Operation::Print { .. }, Some(parent)) = (&node.operation, node.parents.first()) {
+                let last = cutter.stage(cutter.feed(*parent), StageOutput::Result, *parent);
+                jobs.push(OutputJob { output: node.id, stages: needed_stages(&cutter.stages, last) });
+            } else {
+                cutter.make(node.id, &node.operation, &node.parents);
             }
-            jobs.push(OutputJob { output: output.id, stages: needed });
         }
         Self { stages: cutter.stages, jobs }
     }
@@ -132,77 +154,92 @@ impl StageGraph {
     }
 }
 
+/// The nodes that an output reads, directly or through others, and the outputs.
+fn needed_nodes(graph: &Graph) -> BTreeSet<NodeId> {
+    let mut needed: BTreeSet<NodeId> = graph.outputs().map(|output| output.id).collect();
+    for node in graph.nodes().iter().rev() {
+        if needed.contains(&node.id) {
+            needed.extend(&node.parents);
+        }
+    }
+    needed
+}
+
+/// A stage and all that it reads, directly or through others, in the order in which they can run.
+fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
+    let mut needed = BTreeSet::from([last]);
+    // A stage stands after the stages it reads.
+    for stage in stages.iter().rev().filter(|stage| stage.id <= last) {
+        if needed.contains(&stage.id) {
+            needed.extend(stage.branches.iter().filter_map(|branch| match branch.input {
+                StageInput::Source { .. } => None,
+                StageInput::Shuffle { stage, .. } => Some(stage),
+                StageInput::DataSet { node } => {
+                    stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
+                }
+            }));
+        }
+    }
+    needed.into_iter().collect()
+}
+
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
     stages: Vec<Stage>,
+    /// How the rows of each node so far reach whoever reads them.
+    made: BTreeMap<NodeId, Vec<Branch>>,
 }
 
 impl Cutter<'_> {
-    /// The stage that writes the rows of `node` to `output`, made if it does not exist, with all it needs before it in
-    /// `needed`.
-    fn stage(&mut self, node: NodeId, output: StageOutput, needed: &mut Vec<StageId>) -> StageId {
-        let shared = self.graph.consumers(node) > 1;
-        let is_source = matches!(self.operation(node), Some(Operation::Source { .. }));
-        let (input, mut steps) = if shared && !is_source && output != (StageOutput::DataSet { node }) {
-            self.stage(node, StageOutput::DataSet { node }, needed);
-            (StageInput::DataSet { node }, Vec::new())
+    /// Finds out how the rows of a node are made, and adds the stages that it needs.
+    fn make(&mut self, node: NodeId, operation: &Operation, parents: &[NodeId]) {
+        let branches: Vec<Branch> = match (operation, parents) {
+            (Operation::Aggregate { partitions }, [parent]) => {
+                let partitions = partitions.unwrap_or(self.default_partitions);
+                let mut branches = self.feed(*parent);
+                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Combine }));
+                let stage =
+                    self.stage(branches, StageOutput::Shuffle { node, partitions, by: Distribution::Key }, node);
+                let steps = vec![Step { node, role: Role::Reduce }];
+                vec![Branch { input: StageInput::Shuffle { stage, node }, steps }]
+            }
+            (Operation::Repartition { partitions }, [parent]) => {
+                let output = StageOutput::Shuffle { node, partitions: *partitions, by: Distribution::Turn };
+                let stage = self.stage(self.feed(*parent), output, node);
+                vec![Branch { input: StageInput::Shuffle { stage, node }, steps: Vec::new() }]
+            }
+            (Operation::Narrow, [parent]) => {
+                let mut branches = self.feed(*parent);
+                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply }));
+                branches
+            }
+            (Operation::Union, parents) => parents.iter().flat_map(|parent| self.feed(*parent)).collect(),
+            _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
+        };
+        let is_source = matches!(operation, Operation::Source { .. });
+        if self.graph.consumers(node) > 1 && !is_source {
+            // Several readers: it is computed once, and each reads its data set.
+            self.stage(branches, StageOutput::DataSet { node }, node);
+            self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);
         } else {
-            self.chain(node, needed)
-        };
-        if let StageOutput::Shuffle { node, .. } = output {
-            steps.push(Step { node, role: Role::Combine });
+            self.made.insert(node, branches);
         }
-        let node = if let StageOutput::Shuffle { node, .. } = output { node } else { node };
-        let known = self
-            .stages
-            .iter()
-            .find(|stage| stage.output == output && stage.node == node && stage.input == input && stage.steps == steps);
-        let id = match known {
-            Some(stage) => stage.id,
-            None => {
-                let id = StageId(u32::try_from(self.stages.len()).unwrap_or(u32::MAX));
-                self.stages.push(Stage { id, input, steps, output, node });
-                id
-            }
-        };
-        if !needed.contains(&id) {
-            needed.push(id);
+    }
+
+    /// How the rows of a node, which stands before, reach whoever reads them.
+    fn feed(&self, node: NodeId) -> Vec<Branch> {
+        self.made.get(&node).cloned().unwrap_or_default()
+    }
+
+    fn stage(&mut self, branches: Vec<Branch>, output: StageOutput, node: NodeId) -> StageId {
+        // Two outputs of the same rows have the same last stage.
+        if let Some(known) = self.stages.iter().find(|stage| stage.output == output && stage.node == node) {
+            return known.id;
         }
+        let id = StageId(u32::try_from(self.stages.len()).unwrap_or(u32::MAX));
+        self.stages.push(Stage { id, branches, output, node });
         id
-    }
-
-    /// The steps that make the rows of `node`, back to the nearest cut, and what is read there.
-    fn chain(&mut self, node: NodeId, needed: &mut Vec<StageId>) -> (StageInput, Vec<Step>) {
-        let mut steps = Vec::new();
-        let mut at = node;
-        let input = loop {
-            let parent = self.graph.node(at).and_then(|node| node.parents.first().copied());
-            match (self.operation(at), parent) {
-                (Some(Operation::Reduce { partitions }), Some(parent)) => {
-                    let partitions = partitions.unwrap_or(self.default_partitions);
-                    let stage = self.stage(parent, StageOutput::Shuffle { node: at, partitions }, needed);
-                    steps.push(Step { node: at, role: Role::Reduce });
-                    break StageInput::Shuffle { stage, node: at };
-                }
-                (Some(Operation::Narrow), Some(parent)) => {
-                    steps.push(Step { node: at, role: Role::Apply });
-                    let is_source = matches!(self.operation(parent), Some(Operation::Source { .. }));
-                    if self.graph.consumers(parent) > 1 && !is_source {
-                        self.stage(parent, StageOutput::DataSet { node: parent }, needed);
-                        break StageInput::DataSet { node: parent };
-                    }
-                    at = parent;
-                }
-                _ => break StageInput::Source { node: at },
-            }
-        };
-        steps.reverse();
-        (input, steps)
-    }
-
-    fn operation(&self, node: NodeId) -> Option<Operation> {
-        self.graph.node(node).map(|node| node.operation.clone())
     }
 }
 
@@ -217,7 +254,8 @@ mod tests {
     }
 
     fn steps(stage: &Stage) -> Vec<(u32, &'static str)> {
-        stage.steps.iter().map(|step| (step.node.0, step.role.name())).collect()
+        assert_eq!(stage.branches.len(), 1);
+        stage.branches[0].steps.iter().map(|step| (step.node.0, step.role.name())).collect()
     }
 
     #[test]
@@ -230,10 +268,13 @@ mod tests {
             node("print", &[3], Vec::new()),
         ]);
         assert_eq!(graph.stages.len(), 2);
-        assert_eq!(graph.stages[0].input, StageInput::Source { node: NodeId(0) });
+        assert_eq!(graph.stages[0].branches[0].input, StageInput::Source { node: NodeId(0) });
         assert_eq!(steps(&graph.stages[0]), [(1, "apply"), (2, "apply"), (3, "combine")]);
-        assert_eq!(graph.stages[0].output, StageOutput::Shuffle { node: NodeId(3), partitions: 2 });
-        assert_eq!(graph.stages[1].input, StageInput::Shuffle { stage: StageId(0), node: NodeId(3) });
+        assert_eq!(
+            graph.stages[0].output,
+            StageOutput::Shuffle { node: NodeId(3), partitions: 2, by: Distribution::Key }
+        );
+        assert_eq!(graph.stages[1].branches[0].input, StageInput::Shuffle { stage: StageId(0), node: NodeId(3) });
         assert_eq!(steps(&graph.stages[1]), [(3, "reduce")]);
         assert_eq!(graph.jobs[0].stages, [StageId(0), StageId(1)]);
     }
@@ -262,21 +303,53 @@ mod tests {
             node("map", &[0], text()),
             node("print", &[2], Vec::new()),
         ]);
-        assert!(graph.stages.iter().all(|stage| stage.input == StageInput::Source { node: NodeId(0) }));
+        assert!(graph.stages.iter().all(|stage| stage.branches[0].input == StageInput::Source { node: NodeId(0) }));
+    }
+
+    #[test]
+    fn a_union_is_one_stage_with_a_branch_for_each_stream() {
+        let graph = cut(&[
+            node("source", &[], text()),
+            node("map", &[0], text()),
+            node("repartition", &[0], text()),
+            node("union", &[1, 2], text()),
+            node("union", &[3, 0], text()),
+            node("map", &[4], text()),
+            node("print", &[5], Vec::new()),
+        ]);
+        let last = &graph.stages[1];
+        let inputs: Vec<_> = last.branches.iter().map(|branch| branch.input).collect();
+        let source = StageInput::Source { node: NodeId(0) };
+        assert_eq!(inputs, [source, StageInput::Shuffle { stage: StageId(0), node: NodeId(2) }, source]);
+        let steps: Vec<usize> = last.branches.iter().map(|branch| branch.steps.len()).collect();
+        assert_eq!(steps, [2, 1, 1]);
+        assert!(graph.stages[0].branches[0].steps.is_empty());
+    }
+
+    #[test]
+    fn a_graph_as_deep_as_can_be_is_cut() {
+        let mut described = vec![node("source", &[], pair())];
+        (0..1998)
+            .for_each(|parent| described.push(node(["map", "reduce_by_key"][parent as usize % 2], &[parent], pair())));
+        described.push(node("print", &[1998], Vec::new()));
+        assert_eq!(cut(&described).stages.len(), 1000);
     }
 
     proptest! {
         /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
         #[test]
-        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..3, any::<prop::sample::Index>()), 1..25)) {
+        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..5, any::<[prop::sample::Index; 2]>()), 1..25)) {
             let mut described = vec![node("source", &[], pair())];
-            for (kind, parent) in choices {
+            for (kind, parents) in choices {
                 let streams: Vec<u32> = (0..described.len() as u32).filter(|at| described[*at as usize].kind != "print").collect();
-                let parent = [*parent.get(&streams)];
+                let parents = parents.map(|parent| *parent.get(&streams));
+                let parent = &parents[..1];
                 described.push(match kind {
-                    0 => node("map", &parent, pair()),
-                    1 => node("reduce_by_key", &parent, pair()),
-                    _ => node("print", &parent, Vec::new()),
+                    0 => node("map", parent, pair()),
+                    1 => node("reduce_by_key", parent, pair()),
+                    2 => node("union", &parents, pair()),
+                    3 => node("repartition", parent, pair()),
+                    _ => node("print", parent, Vec::new()),
                 });
             }
             described.push(node("print", &[0], Vec::new()));
@@ -289,19 +362,26 @@ mod tests {
                     let written_before = |wanted: &dyn Fn(&Stage) -> bool| {
                         job.stages[..at].iter().any(|id| wanted(stages.stage(*id).unwrap()))
                     };
-                    match stages.stage(*id).unwrap().input {
-                        StageInput::Source { .. } => {}
-                        StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
-                        StageInput::DataSet { node } => {
-                            let wanted = StageOutput::DataSet { node };
-                            prop_assert!(written_before(&|stage| stage.output == wanted));
+                    for branch in &stages.stage(*id).unwrap().branches {
+                        match branch.input {
+                            StageInput::Source { .. } => {}
+                            StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
+                            StageInput::DataSet { node } => {
+                                let wanted = StageOutput::DataSet { node };
+                                prop_assert!(written_before(&|stage| stage.output == wanted));
+                            }
                         }
                     }
                 }
             }
+            // A node is computed in one stage only, in each branch at most once.
             for node in graph.nodes() {
-                let runs = stages.stages.iter().flat_map(|s| &s.steps).filter(|s| s.node == node.id && s.role != Role::Combine);
-                prop_assert!(runs.count() <= 1, "node {} is computed more than once", node.id);
+                let computes = |branch: &Branch| {
+                    branch.steps.iter().filter(|step| step.node == node.id && step.role != Role::Combine).count()
+                };
+                let in_stages = stages.stages.iter().filter(|stage| stage.branches.iter().any(|b| computes(b) > 0));
+                prop_assert!(in_stages.count() <= 1, "node {} is computed in several stages", node.id);
+                prop_assert!(stages.stages.iter().flat_map(|stage| &stage.branches).all(|b| computes(b) <= 1));
             }
         }
     }

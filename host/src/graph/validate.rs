@@ -6,9 +6,11 @@ use crate::ids::NodeId;
 use std::collections::BTreeMap;
 
 /// The longest graph that is accepted.
-const NODES_MAX: usize = 10_000;
+const NODES_MAX: usize = 2000;
 /// The longest name or kind that is accepted, in bytes.
 const NAME_BYTES_MAX: usize = 256;
+/// The most streams that a node may read.
+const PARENTS_MAX: usize = 100;
 /// The most partitions that a shuffle may ask for.
 const PARTITIONS_MAX: i64 = 4096;
 
@@ -137,16 +139,16 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
     let is_output = matches!(operation, Operation::Print { .. });
     let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
     let exchanged = match (&operation, &described.exchanged) {
-        (Operation::Reduce { .. }, Some(fields)) => Some(subject.record_type("exchanged rows", fields)?),
-        (Operation::Reduce { .. }, None) => return Err(Some(subject.error("it shuffles, but exchanges no rows"))),
+        (Operation::Aggregate { .. } | Operation::Repartition { .. }, Some(fields)) => {
+            Some(subject.record_type("exchanged rows", fields)?)
+        }
+        (Operation::Aggregate { .. } | Operation::Repartition { .. }, None) => {
+            return Err(Some(subject.error("it shuffles, but exchanges no rows")));
+        }
         (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but does not shuffle"))),
         (_, None) => None,
     };
-    for ty in exchanged.iter().chain(rows.iter().filter(|_| exchanged.is_some())) {
-        if !ty.is_pair() {
-            return Err(Some(subject.error(format!("it works by key, but its rows are {ty}, not pairs"))));
-        }
-    }
+    check_types(subject, &operation, &parents, rows.as_ref(), exchanged.as_ref()).map_err(Some)?;
     Ok(Node {
         id: NodeId(u32::try_from(subject.position).unwrap_or(u32::MAX)),
         kind: described.kind.clone(),
@@ -158,16 +160,59 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
     })
 }
 
+/// Checks that the types of a node fit what it does. What a function takes and gives is the plugin's business.
+fn check_types(
+    subject: &Subject<'_>,
+    operation: &Operation,
+    parents: &[&Node],
+    rows: Option<&RecordType>,
+    exchanged: Option<&RecordType>,
+) -> Result<(), GraphError> {
+    let same_as_parents = |found: Option<&RecordType>| {
+        let other = parents.iter().find(|parent| parent.rows.as_ref() != found);
+        other.map_or(Ok(()), |other| {
+            let (found, theirs) = (show(found), show(other.rows.as_ref()));
+            Err(subject.error(format!("its rows are {found}, but those of {other} are {theirs}")))
+        })
+    };
+    match operation {
+        Operation::Aggregate { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
+            let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
+            Err(subject.error(problem))
+        }
+        Operation::Union => same_as_parents(rows),
+        Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
+        _ => Ok(()),
+    }
+}
+
+fn show(ty: Option<&RecordType>) -> String {
+    ty.map_or_else(String::new, ToString::to_string)
+}
+
 fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, GraphError> {
     let described = subject.described;
-    let expected_parents = usize::from(described.kind != "source");
+    let expected_parents = match described.kind.as_str() {
+        "source" => 0..=0,
+        "union" => 2..=PARENTS_MAX,
+        _ => 1..=1,
+    };
     let operation = match described.kind.as_str() {
         "source" => {
             let source = subject.text("source").ok_or_else(|| subject.error("it has no parameter `source`"))?;
             Operation::Source { source: source.to_owned() }
         }
-        "map" | "flat_map" | "filter" => Operation::Narrow,
-        "reduce_by_key" => Operation::Reduce { partitions: partitions(subject)? },
+        "map" | "flat_map" | "filter" | "map_partitions" | "glom" | "map_values" | "flat_map_values" | "keys"
+        | "values" => Operation::Narrow,
+        "union" => Operation::Union,
+        "reduce_by_key" | "group_by_key" | "combine_by_key" | "aggregate_by_key" | "count_by_value" | "count"
+        | "reduce" => Operation::Aggregate { partitions: partitions(subject)? },
+        "repartition" => {
+            let partitions = partitions(subject)?;
+            Operation::Repartition {
+                partitions: partitions.ok_or_else(|| subject.error("it has no parameter `partitions`"))?,
+            }
+        }
         "print" => {
             let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
@@ -178,8 +223,13 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             return Err(GraphError::UnknownKind { node: subject.position, kind });
         }
     };
-    if parents.len() != expected_parents {
-        return Err(subject.error(format!("it reads {} streams, not {expected_parents}", parents.len())));
+    if !expected_parents.contains(&parents.len()) {
+        let expected = if expected_parents.end() == expected_parents.start() {
+            expected_parents.start().to_string()
+        } else {
+            format!("{} to {}", expected_parents.start(), expected_parents.end())
+        };
+        return Err(subject.error(format!("it reads {} streams, not {expected}", parents.len())));
     }
     if let Some(output) = parents.iter().find(|parent| parent.rows.is_none()) {
         return Err(subject.error(format!("it reads {output}, which is an output")));
@@ -216,9 +266,10 @@ pub(super) mod tests {
         let parameters = match kind {
             "source" => vec![("source".to_owned(), ParameterValue::Text("lines".to_owned()))],
             "print" => vec![("rows".to_owned(), ParameterValue::Integer(10))],
+            "repartition" => vec![("partitions".to_owned(), ParameterValue::Integer(3))],
             _ => Vec::new(),
         };
-        let exchanged = (kind == "reduce_by_key").then(|| rows.clone());
+        let exchanged = matches!(kind, "reduce_by_key" | "repartition").then(|| rows.clone());
         DescribedNode { kind: kind.to_owned(), name: None, parents: parents.to_vec(), parameters, rows, exchanged }
     }
 
@@ -250,16 +301,23 @@ pub(super) mod tests {
             node("print", &[8], Vec::new()),
             node("map", &[], text()),
             node("map", &[0], vec![field("value", "quaternion", 0)]),
+            node("union", &[0], text()),
+            node("union", &[0, 0], pair()),
         ];
         let problems = problems(&graph);
         assert_eq!(problems[0], "node 3 is of the kind `shuffle_wildly`, which this host does not know");
         assert_eq!(problems[1], "`map` (node 5): it reads node 9, which does not stand before it");
         assert_eq!(problems[2], "`map` (node 6): it reads node 6, which does not stand before it");
-        assert_eq!(problems[3], "`reduce_by_key` (node 7): it works by key, but its rows are text, not pairs");
+        assert_eq!(
+            problems[3],
+            "`reduce_by_key` (node 7): it works by key, but the rows it exchanges are text, not pairs"
+        );
         assert_eq!(problems[4], "`print` (node 9): it reads `print` (node 8), which is an output");
         assert_eq!(problems[5], "`map` (node 10): it reads 0 streams, not 1");
         assert!(problems[6].starts_with("`map` (node 11): its rows have no valid type: "), "{}", problems[6]);
-        assert_eq!(problems[7], "`map` (node 2): the name `same` is already that of node 1");
-        assert_eq!(problems.len(), 8);
+        assert_eq!(problems[7], "`union` (node 12): it reads 1 streams, not 2 to 100");
+        assert_eq!(problems[8], "`union` (node 13): its rows are (text, u64), but those of `source` (node 0) are text");
+        assert_eq!(problems[9], "`map` (node 2): the name `same` is already that of node 1");
+        assert_eq!(problems.len(), 10);
     }
 }

@@ -1,11 +1,15 @@
-//! Loads a component: checks what it is and which version it speaks, compiles it, links it.
+//! Loads a component: checks what it is and which version it speaks, gets it compiled, links it.
 
 use super::bindings;
+use super::cache::{CacheDirectory, Key};
+use super::compile::CompilerProcess;
 use super::instance::TaskState;
 use super::runtime::{Cancel, Runtime};
 use super::wasi;
 use crate::error::{Error, ErrorKind};
 use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
@@ -40,6 +44,24 @@ pub enum LoadError {
     /// It cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Invalid(String),
+    /// Compiling it takes too long.
+    #[error("compiling it takes longer than {} s", limit.as_secs_f64())]
+    CompileTimeout {
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// Compiling it takes too much memory.
+    #[error("compiling it takes more than {limit} bytes of memory")]
+    CompileMemory {
+        /// How much it may take.
+        limit: u64,
+    },
+    /// The process that compiles it ended in a way of its own.
+    #[error("the compiler failed: {0}")]
+    CompilerCrashed(String),
+    /// The process that compiles it could not be run.
+    #[error("the process that compiles it cannot be run: {0}")]
+    NoCompiler(std::io::Error),
     /// It does not export what a plugin exports.
     #[error("it is a component, but not a Millstream plugin: it does not export `{0}`")]
     NotAPlugin(String),
@@ -67,12 +89,21 @@ impl LoadError {
             Self::TooLarge { .. } => "strip it (`strip = true` in its profile), or raise limits.plugin_size",
             Self::TooMuchMemory { .. } => "raise limits.memory",
             Self::Invalid(_) => "build it again; the file may be damaged",
+            Self::CompileTimeout { .. } | Self::CompileMemory { .. } => {
+                "make the plugin smaller (`opt-level = \"s\"` in its profile), or try again if the machine was busy"
+            }
+            Self::CompilerCrashed(_) => "please report this, with the plugin",
+            Self::NoCompiler(_) => "try again when the machine has processes and memory to spare",
             Self::NotAPlugin(_) => "does the plugin call `millstream::plugin!(build)`?",
             Self::Version { .. } => "rebuild it with the millstream crate of this host's version",
             Self::Import(_) => "a plugin may import `millstream:plugin` and WASI 0.2 only",
             Self::Engine(_) => "please report this",
         };
-        let kind = if matches!(self, Self::Engine(_)) { ErrorKind::Internal } else { ErrorKind::User };
+        let kind = match self {
+            Self::Engine(_) | Self::CompilerCrashed(_) => ErrorKind::Internal,
+            Self::NoCompiler(_) => ErrorKind::Unavailable,
+            _ => ErrorKind::User,
+        };
         Error::new(kind, format!("cannot load plugin {subject}: {self}")).help(help)
     }
 }
@@ -88,12 +119,32 @@ impl Plugin {
     pub fn cancel(&self) -> Cancel {
         self.runtime.cancel()
     }
+}
 
-    /// Loads the component `bytes`. Compiling takes 100 ms and more.
+/// Loads plugins. The default keeps no compiled form and compiles in this process.
+#[derive(Clone, Debug, Default)]
+pub struct PluginLoader {
+    cache: Option<CacheDirectory>,
+    compiler: Option<CompilerProcess>,
+}
+
+impl PluginLoader {
+    /// One that keeps compiled forms and compiles in a process of its own, each if it is given.
+    pub fn new(cache: Option<CacheDirectory>, compiler: Option<CompilerProcess>) -> Self {
+        Self { cache, compiler }
+    }
+
+    /// The one for this program. Only in the program `host` it uses the user's cache and a process of its own.
+    pub fn of_this_program() -> Self {
+        let compiler = CompilerProcess::of_this_program();
+        Self { cache: compiler.as_ref().and_then(|_| CacheDirectory::of_user()), compiler }
+    }
+
+    /// Loads the component `bytes`. Compiling takes 100 ms and more, unless the cache has the result.
     ///
     /// # Errors
     /// See [`LoadError`].
-    pub fn load(runtime: Arc<Runtime>, bytes: &[u8]) -> Result<Self, LoadError> {
+    pub fn load(&self, runtime: Arc<Runtime>, bytes: &[u8]) -> Result<Plugin, LoadError> {
         let limit = runtime.limits.plugin_bytes;
         if bytes.len() as u64 > limit {
             return Err(LoadError::TooLarge { limit });
@@ -103,8 +154,7 @@ impl Plugin {
             [0, b'a', b's', b'm', ..] => {}
             _ => return Err(LoadError::NotWasm),
         }
-        let component =
-            Component::from_binary(&runtime.engine, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        let component = self.component(&runtime.engine, bytes)?;
         check_interfaces(&runtime, &component)?;
         let mut linker = Linker::new(&runtime.engine);
         bindings::millstream::plugin::runtime::add_to_linker::<_, HasSelf<_>>(&mut linker, |state: &mut TaskState| {
@@ -112,10 +162,64 @@ impl Plugin {
         })
         .map_err(LoadError::Engine)?;
         wasi::add_to_linker(&mut linker, &component)?;
-        let pre = linker.instantiate_pre(&component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        let pre = bindings::PluginPre::new(pre).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-        Ok(Self { pre, runtime })
+        let pre = linker.instantiate_pre(&component).map_err(invalid)?;
+        let pre = bindings::PluginPre::new(pre).map_err(invalid)?;
+        Ok(Plugin { pre, runtime })
     }
+
+    /// Takes the compiled form from the cache, or makes it and keeps it there.
+    fn component(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
+        if self.cache.is_none() && self.compiler.is_none() {
+            return Component::from_binary(engine, bytes).map_err(invalid);
+        }
+        let key = Key::new(engine, bytes);
+        let kept = self.cache.as_ref().and_then(|cache| kept(cache, &key, engine));
+        if let Some(component) = kept {
+            return Ok(component);
+        }
+        let code = match &self.compiler {
+            Some(process) => process.compile(bytes)?,
+            None => engine.precompile_component(bytes).map_err(invalid)?,
+        };
+        // SAFETY: the code is what this program's own compiler has just returned, whole: from a call, or from a process
+        // of this same program that was started for it, through a pipe that nobody else has.
+        let component = unsafe { Component::deserialize(engine, &code) }.map_err(invalid)?;
+        if let Some(cache) = &self.cache {
+            match cache.store(&key, &code) {
+                Ok(()) => tracing::debug!("compiled the plugin; kept in {}", cache.file(&key).display()),
+                Err(error) => tracing::debug!("compiled the plugin; not kept: {error}"),
+            }
+        }
+        Ok(component)
+    }
+}
+
+/// The compiled form that the cache has. None if it has none that is sound.
+fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component> {
+    let code = match cache.load(key) {
+        Ok(code) => code?,
+        Err(error) => {
+            tracing::debug!("the plugin's compiled form cannot be used: {error}");
+            return None;
+        }
+    };
+    // SAFETY: the code comes from the cache's own directory. Directory and file belong to the user of this process, and
+    // nobody else may write them; only `store` writes there, with what the compiler returned for this component and
+    // these settings, and the checksum says that it is still that. No job file and no argument can name the file.
+    match unsafe { Component::deserialize(engine, &code) } {
+        Ok(component) => {
+            tracing::debug!("the plugin is compiled already: {}", cache.file(key).display());
+            Some(component)
+        }
+        Err(error) => {
+            tracing::debug!("the plugin's compiled form cannot be used: {error:#}");
+            None
+        }
+    }
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(format!("{error:#}"))
 }
 
 /// Checks names and versions of imports and exports, so that a mismatch is told in these terms.

@@ -4,6 +4,8 @@
 //! Callers may rely on this: whatever plugin code does, a call ends with a value or a [`Failure`], within the limits.
 
 mod bindings;
+mod cache;
+mod compile;
 mod describe;
 mod failure;
 mod instance;
@@ -12,8 +14,10 @@ mod load;
 mod runtime;
 mod wasi;
 
+pub use cache::CacheDirectory;
+pub use compile::{CompilerProcess, serve_compilation};
 pub use failure::{Failure, Place};
 pub use instance::{TaskInstance, TaskProgram};
 pub use limits::Limits;
-pub use load::{LoadError, Plugin};
+pub use load::{LoadError, Plugin, PluginLoader};
 pub use runtime::{Cancel, Runtime};

@@ -1,6 +1,6 @@
 //! The engine that compiles and runs components, and the ticker that interrupts them.
 //!
-//! Owns the settings that make plugin code deterministic and stoppable. One runtime for each run of a job.
+//! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it. One runtime for each run of a job.
 
 use super::limits::Limits;
 use std::sync::Arc;
@@ -95,9 +95,16 @@ fn config(limits: &Limits, instances: usize) -> Config {
         // Kept resident between tasks, so that a small task touches no fresh page.
         .linear_memory_keep_resident(64 * 1024)
         .table_keep_resident(64 * 1024);
+    let mut config = code_settings();
+    // Where instances lie makes no difference to their code.
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// All settings that make a difference to the code of a plugin: for whoever compiles it and for whoever runs it.
+pub(super) fn code_settings() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .wasm_component_model(true)
         .concurrency_support(false)
         .epoch_interruption(true)

@@ -37,7 +37,11 @@ const OWNERS: &[(&str, Place)] = &[
     ("std::time::Instant", Place::Only(&["env", "plugin/limits"])),
     ("std::time::SystemTime", Place::Only(&["env"])),
     ("std::thread::sleep", Place::Only(&["env"])),
-    ("std::fs", Place::OnlyAndTests(&["env", "cli", "main"])),
+    // The cache is the machine's and the user's, not the job's: a simulation runs without it.
+    ("std::fs", Place::OnlyAndTests(&["env", "cli", "main", "plugin/cache"])),
+    ("std::process::Command", Place::OnlyAndTests(&["plugin/compile"])),
+    ("rustix", Place::Only(&["plugin"])),
+    ("sha2", Place::Only(&["plugin"])),
     // Not all of std::net: an address is plain data.
     ("std::net::TcpListener", Place::Only(&["env"])),
     ("std::net::TcpStream", Place::Only(&["env"])),

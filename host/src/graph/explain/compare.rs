@@ -1,0 +1,167 @@
+//! Which operators of two graphs are the same, and in what they differ.
+//!
+//! Owns who is whose counterpart: operators of one name; without a name, operators of one kind that read the same
+//! operators, the first with the first, the second with the second. A source is known by its parameters too.
+
+use super::ExplainedNode;
+use crate::data::text::escape_control;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What changes when one graph takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Operators that are in both graphs, in the order of the earlier one.
+    pub kept: Vec<Kept>,
+    /// Operators that only the later graph has.
+    pub new: Vec<ExplainedNode>,
+    /// Operators that only the earlier graph has.
+    pub gone: Vec<ExplainedNode>,
+    /// Always false: what closures do is not described, so it is not compared.
+    pub code_compared: bool,
+}
+
+/// An operator that is in both graphs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kept {
+    /// The operator in the earlier graph.
+    pub before: ExplainedNode,
+    /// The operator in the later graph.
+    pub after: ExplainedNode,
+    /// In what the two differ. They are the same if it is empty.
+    pub changes: Vec<Change>,
+}
+
+/// A difference between an operator and its counterpart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// `kind`, `reads`, `rows`, `exchanges`, or `parameter` and its name.
+    pub what: String,
+    /// What it was.
+    pub before: Option<String>,
+    /// What it is now.
+    pub after: Option<String>,
+}
+
+/// What two operators have in common that are counterparts of each other.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Identity<'a> {
+    Named(&'a str),
+    Placed {
+        kind: &'a str,
+        /// The numbers of the operators that it reads.
+        reads: Vec<usize>,
+        /// Tells sources apart, which read no operators.
+        parameters: Vec<String>,
+        /// How many like it stand before it.
+        before: usize,
+    },
+}
+
+/// Gives counterparts the same number. It takes numbers for what a node reads, not the identities themselves, so that
+/// it takes no longer for deep graphs.
+#[derive(Default)]
+struct Numbers<'a>(BTreeMap<Identity<'a>, usize>);
+
+impl<'a> Numbers<'a> {
+    /// The numbers of the nodes of a graph, by position.
+    fn of(&mut self, nodes: &'a [ExplainedNode]) -> Vec<usize> {
+        let mut numbers: Vec<usize> = Vec::with_capacity(nodes.len());
+        let mut seen: BTreeMap<(&str, Vec<usize>, Vec<String>), usize> = BTreeMap::new();
+        for node in nodes {
+            let identity = match &node.name {
+                Some(name) => Identity::Named(name),
+                None => {
+                    let reads: Vec<usize> =
+                        node.reads.iter().filter_map(|parent| numbers.get(*parent as usize).copied()).collect();
+                    let parameter = |(name, value): (&String, &super::Parameter)| format!("{name}={value}");
+                    let parameters: Vec<String> =
+                        if reads.is_empty() { node.parameters.iter().map(parameter).collect() } else { Vec::new() };
+                    let count = seen.entry((&node.kind, reads.clone(), parameters.clone())).or_default();
+                    let before = *count;
+                    *count += 1;
+                    Identity::Placed { kind: &node.kind, reads, parameters, before }
+                }
+            };
+            let next = self.0.len();
+            numbers.push(*self.0.entry(identity).or_insert(next));
+        }
+        numbers
+    }
+}
+
+/// Compares the nodes of two graphs.
+pub fn compare(before: &[ExplainedNode], after: &[ExplainedNode]) -> Comparison {
+    let mut numbers = Numbers::default();
+    let (before_numbers, after_numbers) = (numbers.of(before), numbers.of(after));
+    let by_number: BTreeMap<usize, &ExplainedNode> = after_numbers.iter().copied().zip(after).collect();
+    let reads = |node: &ExplainedNode, numbers: &[usize]| -> Vec<Option<usize>> {
+        node.reads.iter().map(|parent| numbers.get(*parent as usize).copied()).collect()
+    };
+    let (mut kept, mut gone) = (Vec::new(), Vec::new());
+    for (number, node) in before_numbers.iter().zip(before) {
+        let Some(counterpart) = by_number.get(number) else {
+            gone.push(node.clone());
+            continue;
+        };
+        let mut changes = Vec::new();
+        push_change(&mut changes, "kind", Some(node.kind.clone()), Some(counterpart.kind.clone()));
+        if reads(node, &before_numbers) != reads(counterpart, &after_numbers) {
+            let names = |node: &ExplainedNode, graph: &[ExplainedNode]| {
+                let named = node.reads.iter().filter_map(|parent| graph.get(*parent as usize));
+                named.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+            };
+            let what = "reads".to_owned();
+            let (before, after) = (Some(names(node, before)), Some(names(counterpart, after)));
+            changes.push(Change { what, before, after });
+        }
+        let all: std::collections::BTreeSet<&String> =
+            node.parameters.keys().chain(counterpart.parameters.keys()).collect();
+        for name in all {
+            let value = |node: &ExplainedNode| node.parameters.get(name).map(ToString::to_string);
+            push_change(&mut changes, &format!("parameter {name}"), value(node), value(counterpart));
+        }
+        push_change(&mut changes, "rows", node.rows.clone(), counterpart.rows.clone());
+        push_change(&mut changes, "exchanges", node.exchanges.clone(), counterpart.exchanges.clone());
+        kept.push(Kept { before: node.clone(), after: (*counterpart).clone(), changes });
+    }
+    let known: std::collections::BTreeSet<usize> = before_numbers.into_iter().collect();
+    let new = after_numbers.iter().zip(after).filter(|(number, _)| !known.contains(number));
+    Comparison { kept, new: new.map(|(_, node)| node.clone()).collect(), gone, code_compared: false }
+}
+
+fn push_change(changes: &mut Vec<Change>, what: &str, before: Option<String>, after: Option<String>) {
+    if before != after {
+        changes.push(Change { what: what.to_owned(), before, after });
+    }
+}
+
+/// An operator a line, its changes below it, and the sum.
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut changed = 0;
+        for Kept { before, after, changes } in &self.kept {
+            let word = if changes.is_empty() { "same   " } else { "changed" };
+            changed += usize::from(!changes.is_empty());
+            let moved = if before.node == after.node { String::new() } else { format!(", now node {}", after.node) };
+            writeln!(f, "{word}  {before}{moved}")?;
+            for Change { what, before, after } in changes {
+                let value = |value: &Option<String>| escape_control(value.as_deref().unwrap_or("none")).into_owned();
+                writeln!(f, "           {}: {} -> {}", escape_control(what), value(before), value(after))?;
+            }
+        }
+        self.gone.iter().try_for_each(|node| writeln!(f, "gone     {node}"))?;
+        self.new.iter().try_for_each(|node| writeln!(f, "new      {node}"))?;
+        let same = self.kept.len() - changed;
+        writeln!(f, "\n{same} same, {changed} changed, {} gone, {} new", self.gone.len(), self.new.len())?;
+        writeln!(f, "Code in closures is not compared: an operator that is the same may compute something else.")?;
+        if self.gone.iter().chain(&self.new).any(|node| node.name.is_none()) {
+            writeln!(
+                f,
+                "Operators are matched by name, those without one by kind and place: `.name()` keeps them apart."
+            )?;
+        }
+        Ok(())
+    }
+}

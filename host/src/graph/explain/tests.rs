@@ -1,0 +1,208 @@
+//! Golden texts: word count, a graph with a shared node, and comparisons of graphs.
+
+use super::*;
+use crate::graph::validate::tests::{node, pair, text};
+
+fn explain(described: &[DescribedNode]) -> Explanation {
+    let graph = Graph::from_described(described).expect("the graph is valid");
+    Explanation::new(described, &graph, 2)
+}
+
+fn named(mut node: DescribedNode, name: &str) -> DescribedNode {
+    node.name = Some(name.to_owned());
+    node
+}
+
+fn with(mut node: DescribedNode, parameter: &str, value: ParameterValue) -> DescribedNode {
+    node.parameters.push((parameter.to_owned(), value));
+    node
+}
+
+fn word_count() -> Vec<DescribedNode> {
+    vec![
+        node("source", &[], text()),
+        node("flat_map", &[0], text()),
+        node("map", &[1], pair()),
+        named(node("reduce_by_key", &[2], pair()), "counts"),
+        node("print", &[3], Vec::new()),
+    ]
+}
+
+#[test]
+fn word_count_is_explained() {
+    let expected = "\
+node  name    kind           reads  parameters      rows
+0     -       source         -      source=\"lines\"  text
+1     -       flat_map       0      -               text
+2     -       map            1      -               (text, u64)
+3     counts  reduce_by_key  2      -               (text, u64)
+4     -       print          3      rows=10         -
+
+stage 0
+  reads   `source` (node 0)
+  runs    `flat_map` (node 1)
+          `map` (node 2)
+          `counts` (reduce_by_key, node 3): combine
+  writes  a shuffle by key into 2 partitions for `counts` (reduce_by_key, node 3)
+
+stage 1
+  reads   the shuffle of stage 0
+  runs    `counts` (reduce_by_key, node 3): reduce
+  writes  the rows of an output
+
+output `print` (node 4) needs stages 0, 1
+";
+    assert_eq!(explain(&word_count()).to_string(), expected);
+}
+
+#[test]
+fn a_shared_node_is_a_data_set() {
+    let shared = [
+        node("source", &[], text()),
+        node("map", &[0], text()),
+        node("print", &[1], Vec::new()),
+        node("print", &[1], Vec::new()),
+    ];
+    let expected = "\
+stage 0
+  reads   `source` (node 0)
+  runs    `map` (node 1)
+  writes  the data set of `map` (node 1)
+
+stage 1
+  reads   the data set of `map` (node 1)
+  writes  the rows of an output
+
+output `print` (node 2) needs stages 0, 1
+output `print` (node 3) needs stages 0, 1
+";
+    let text = explain(&shared).to_string();
+    assert_eq!(text.split_once("\n\n").map(|(_, stages)| stages), Some(expected), "{text}");
+}
+
+#[test]
+fn a_union_has_a_branch_for_each_stream() {
+    let united = [
+        node("source", &[], text()),
+        node("map", &[0], text()),
+        node("union", &[0, 1], text()),
+        node("repartition", &[2], text()),
+        node("print", &[3], Vec::new()),
+    ];
+    let expected = "\
+stage 0
+  reads   `source` (node 0)
+  reads   `source` (node 0)
+  runs    `map` (node 1)
+  writes  a shuffle by turn into 3 partitions for `repartition` (node 3)
+";
+    let text = explain(&united).to_string();
+    assert_eq!(text.split("\n\n").nth(1).map(|stage| format!("{stage}\n")).as_deref(), Some(expected), "{text}");
+}
+
+#[test]
+fn scripts_read_the_same() {
+    let node = with(named(node("map", &[0], text()), "half"), "after", ParameterValue::DurationMs(500));
+    let node = with(with(node, "n", ParameterValue::Integer(-1)), "on", ParameterValue::Flag(true));
+    let source = super::super::validate::tests::node("source", &[], text());
+    let print = super::super::validate::tests::node("print", &[1], Vec::new());
+    let json = serde_json::to_string(&explain(&[source, node, print])).expect("it is plain data");
+    let expected = concat!(
+        r#"{"nodes":[{"node":0,"name":null,"kind":"source","reads":[],"parameters":{"source":"lines"},"rows":"text","#,
+        r#""exchanges":null},{"node":1,"name":"half","kind":"map","reads":[0],"parameters":{"after":"500ms","n":-1,"#,
+        r#""on":true},"rows":"text","exchanges":null},{"node":2,"name":null,"kind":"print","reads":[1],"#,
+        r#""parameters":{"rows":10},"rows":null,"exchanges":null}],"stages":[{"stage":0,"branches":[{"#,
+        r#""reads":{"from":"source","node":0},"steps":[{"role":"apply","node":1}]}],"writes":{"to":"output"}}],"#,
+        r#""outputs":[{"node":2,"stages":[0]}]}"#,
+    );
+    assert_eq!(json, expected);
+}
+
+/// A plugin could move the cursor of whoever reads about it.
+#[test]
+fn control_characters_are_shown_by_code() {
+    let evil = with(named(node("map", &[0], text()), "\u{1b}[31m"), "p\n", ParameterValue::Text("\r".to_owned()));
+    let graph = explain(&[node("source", &[], text()), evil, node("print", &[1], Vec::new())]);
+    let other = explain(&[node("source", &[], text()), node("print", &[0], Vec::new())]);
+    for text in [graph.to_string(), graph.compare(&other).to_string(), other.compare(&graph).to_string()] {
+        assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
+    }
+    assert!(graph.to_string().contains(r#"\u{1b}[31m  map     0      p\u{a}="\u{d}""#), "{graph}");
+}
+
+const NOT_COMPARED: &str =
+    "Code in closures is not compared: an operator that is the same may compute something else.\n";
+const BY_PLACE: &str =
+    "Operators are matched by name, those without one by kind and place: `.name()` keeps them apart.\n";
+
+fn compared(before: &[DescribedNode], after: &[DescribedNode]) -> String {
+    explain(before).compare(&explain(after)).to_string()
+}
+
+#[test]
+fn a_graph_is_the_same_as_itself() {
+    let expected = "\
+same     `source` (node 0)
+same     `flat_map` (node 1)
+same     `map` (node 2)
+same     `counts` (reduce_by_key, node 3)
+same     `print` (node 4)
+
+5 same, 0 changed, 0 gone, 0 new
+";
+    assert_eq!(compared(&word_count(), &word_count()), format!("{expected}{NOT_COMPARED}"));
+}
+
+/// What has a name is found again wherever it stands, and so is what stands behind it.
+#[test]
+fn every_difference_is_told() {
+    let mut after = word_count();
+    after.insert(1, node("filter", &[0], text()));
+    after[2].parents = vec![1];
+    after[3] = node("map", &[2], text());
+    after[4] = named(with(node("filter", &[3], text()), "partitions", ParameterValue::Integer(4)), "counts");
+    after[5] = DescribedNode {
+        parameters: vec![("rows".to_owned(), ParameterValue::Integer(5))],
+        ..node("print", &[4], Vec::new())
+    };
+    let expected = "\
+same     `source` (node 0)
+changed  `counts` (reduce_by_key, node 3), now node 4
+           kind: reduce_by_key -> filter
+           reads: `map` (node 2) -> `map` (node 3)
+           parameter partitions: none -> 4
+           rows: (text, u64) -> text
+           exchanges: (text, u64) -> none
+changed  `print` (node 4), now node 5
+           parameter rows: 10 -> 5
+gone     `flat_map` (node 1)
+gone     `map` (node 2)
+new      `filter` (node 1)
+new      `flat_map` (node 2)
+new      `map` (node 3)
+
+1 same, 2 changed, 2 gone, 3 new
+";
+    assert_eq!(compared(&word_count(), &after), format!("{expected}{NOT_COMPARED}{BY_PLACE}"));
+}
+
+#[test]
+fn what_is_gone_on_one_way_is_new_on_the_other() {
+    let mut after = word_count();
+    after.push(node("print", &[3], Vec::new()));
+    let forth = explain(&word_count()).compare(&explain(&after));
+    let back = explain(&after).compare(&explain(&word_count()));
+    assert_eq!((forth.new.len(), forth.gone.len(), back.new.len(), back.gone.len()), (1, 0, 0, 1));
+    assert_eq!(forth.new, back.gone);
+    assert!(forth.kept.iter().all(|kept| kept.changes.is_empty()));
+}
+
+/// Each node reads the one before it: a place that was spelled out would take as long as the graph is, for each node.
+#[test]
+fn a_deep_graph_is_compared_in_no_time() {
+    let mut deep = vec![node("source", &[], text())];
+    deep.extend((0..1900).map(|parent| node("map", &[parent], text())));
+    deep.push(node("print", &[1900], Vec::new()));
+    let deep = explain(&deep);
+    assert_eq!(deep.compare(&deep).kept.len(), 1902);
+}
