@@ -158,7 +158,8 @@ fn compile_within(time_max: Duration, address_space_max: u64, plugin: &[u8]) -> 
     let cache = tempfile::tempdir().expect("a temporary directory can be made");
     let job_file = "[job]\nname = \"limited\"\nplugin = \"plugin.wasm\"\n";
     let settings = config::load(job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
-    let compiler = CompilerProcess::of_host(programs::host()).with_limits(time_max, address_space_max);
+    // SAFETY: it was just built from the sources that this test was built from.
+    let compiler = unsafe { CompilerProcess::of_host(programs::host()) }.with_limits(time_max, address_space_max);
     let loader = PluginLoader::new(Some(CacheDirectory::at(cache.path().join("plugins"))), Some(compiler));
     let loaded = StreamingContext::load_plugin_with(&loader, &settings.expect("the job file is right"), plugin);
     match loaded {

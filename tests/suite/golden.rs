@@ -129,6 +129,19 @@ fn operators() {
     }
 }
 
+/// S2.04, S3.07: several sources bring data at the same time, and a union makes one stream of them.
+#[test]
+fn several_sources_become_one_stream() {
+    let mut job = Job::on_queue("operators", "[1, 2]\n[3]\n")
+        .with_job_keys("parallelism = 1\nargs = { operator = \"union_of_many\" }")
+        .with_tables("[sources.more]\ntype = \"queue\"\npath = \"more.jsonl\"\n");
+    job.files.push(("more.jsonl".to_owned(), "[10]\n[]\n[20]\n".to_owned()));
+    let outcome = job.run();
+    assert_eq!(outcome.result, Ok(()));
+    let batches: Vec<Vec<String>> = outcome.batches().into_iter().map(|(_, lines)| lines).collect();
+    assert_eq!(batches, [vec!["1", "2", "10"], vec!["3"], vec!["20"]]);
+}
+
 /// S3.13: at other parallelisms the same counts come out, in another order.
 #[test]
 fn parallelism_changes_the_order_only() {

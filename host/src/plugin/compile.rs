@@ -102,9 +102,15 @@ pub struct CompilerProcess {
 
 impl CompilerProcess {
     /// A process of the program `host` at this path.
-    pub fn of_host(program: impl Into<PathBuf>) -> Self {
-        let arguments = vec![ARGUMENT.to_owned()];
-        Self { program: program.into(), arguments, time_max: TIME_MAX, address_space_max: ADDRESS_SPACE_MAX }
+    ///
+    /// # Safety
+    /// It must be that program, built from these sources: what it writes is run as machine code.
+    pub unsafe fn of_host(program: impl Into<PathBuf>) -> Self {
+        Self::of_program(program.into(), vec![ARGUMENT.to_owned()])
+    }
+
+    fn of_program(program: PathBuf, arguments: Vec<String>) -> Self {
+        Self { program, arguments, time_max: TIME_MAX, address_space_max: ADDRESS_SPACE_MAX }
     }
 
     /// A process of this program. None if this program is another one than `host`, as in tests.
@@ -113,7 +119,8 @@ impl CompilerProcess {
             return None;
         }
         match std::env::current_exe() {
-            Ok(program) => Some(Self::of_host(program)),
+            // SAFETY: it is this program, which has said that it is `host`.
+            Ok(program) => Some(unsafe { Self::of_host(program) }),
             Err(error) => {
                 tracing::warn!("the plugin is compiled without limits: the path of this program is unknown: {error}");
                 None
@@ -233,8 +240,7 @@ mod tests {
 
     /// Stands in for the child. It inherits no path, so it uses what the shell has built in, and one absolute path.
     fn shell(script: &str) -> CompilerProcess {
-        let arguments = ["-c", script].map(str::to_owned).to_vec();
-        CompilerProcess { arguments, ..CompilerProcess::of_host("/bin/sh") }
+        CompilerProcess::of_program("/bin/sh".into(), ["-c", script].map(str::to_owned).to_vec())
     }
 
     #[test]
@@ -273,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named_as_such() {
-        let outcome = CompilerProcess::of_host("/nonexistent").compile(b"");
+        let outcome = CompilerProcess::of_program("/nonexistent".into(), Vec::new()).compile(b"");
         assert!(matches!(outcome, Err(LoadError::NoCompiler(_))), "{outcome:?}");
     }
 

@@ -26,6 +26,10 @@ fn build(ctx: &StreamingContext) {
             let counts = numbers.count().map(|n| (-1i64, n as i64));
             sums.union(&counts).print_n(100)
         }
+        "union_of_many" => {
+            let streams = ["lines", "more"].map(|source| ctx.stream::<i64>(source).erase());
+            ctx.union(streams).print_n(100)
+        }
         "repartition" => numbers.repartition(3).glom().print_n(100),
         "count" => numbers.count().print_n(100),
         "reduce" => numbers.reduce(|a, b| a - b).print_n(100),
