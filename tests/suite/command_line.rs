@@ -3,7 +3,9 @@
 //! What a user reads is compared word for word, except for times and for what only a compiler knows.
 
 mod arguments;
+mod explain;
 mod job_files;
+mod new;
 mod plugins;
 mod queues;
 mod runs;

@@ -93,7 +93,7 @@ fn config(limits: &Limits, instances: usize) -> Config {
             usize::try_from(limits.memory_bytes.max(SLOT_BYTES_MIN)).unwrap_or(usize::MAX).next_multiple_of(64 * 1024),
         )
         // Kept resident between tasks, so that a small task touches no fresh page.
-        .linear_memory_keep_resident(64 * 1024)
+        .linear_memory_keep_resident(0)
         .table_keep_resident(64 * 1024);
     let mut config = code_settings();
     // Where instances lie makes no difference to their code.

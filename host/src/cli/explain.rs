@@ -1,0 +1,115 @@
+//! `host explain`: the graph of a plugin and its stages, and what another plugin would change.
+
+use super::job::{SetArgs, load, of_plugin, start_threads};
+use super::{count, print};
+use crate::config::Settings;
+use crate::context::StreamingContext;
+use crate::env::{Env, real};
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Explanation, Graph};
+use crate::plugin::PluginLoader;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The arguments of `host explain`.
+#[derive(Args)]
+pub struct ExplainArgs {
+    /// The job file, or a plugin, whose name ends in `.wasm`.
+    #[arg(value_name = "JOB.TOML")]
+    job: PathBuf,
+    /// Tell instead what would change if this job file or plugin took its place: operators that are the same, changed,
+    /// gone and new. The code in closures is not compared.
+    #[arg(long, value_name = "OTHER")]
+    diff: Option<PathBuf>,
+    #[command(flatten)]
+    set: SetArgs,
+    /// Print one JSON object. An error is one too, on standard error: `{"error": {"kind", "message", "help"}}`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A job or plugin, explained.
+struct Subject {
+    /// The path that was given.
+    file: String,
+    /// The name of the job. A plugin has none.
+    job: Option<String>,
+    explanation: Explanation,
+}
+
+impl Subject {
+    /// `job word-count in job.toml` or `plugin word_count.wasm`.
+    fn label(&self) -> String {
+        match &self.job {
+            Some(job) => format!("job {job} in {}", self.file),
+            None => format!("plugin {}", self.file),
+        }
+    }
+}
+
+/// Prints an explanation or a comparison.
+pub fn explain(args: &ExplainArgs) -> Result<ExitCode, Error> {
+    let executors = start_threads(1)?;
+    let env = real(&executors);
+    let before = subject(&args.job, args, &env)?;
+    let text = match &args.diff {
+        None if args.json => json(&serde_json::json!({ "file": before.file, "job": before.job }), &before.explanation)?,
+        None => {
+            let nodes = count(before.explanation.nodes.len(), "node");
+            let stages = count(before.explanation.stages.len(), "stage");
+            format!("{}: {nodes}, {stages}\n\n{}", before.label(), before.explanation)
+        }
+        Some(other) => {
+            let after = subject(other, args, &env)?;
+            let comparison = before.explanation.compare(&after.explanation);
+            if args.json {
+                let file = |subject: &Subject| serde_json::json!({ "file": subject.file, "job": subject.job });
+                json(&serde_json::json!({ "before": file(&before), "after": file(&after) }), &comparison)?
+            } else {
+                format!("from {}\nto {}\n\n{comparison}", before.label(), after.label())
+            }
+        }
+    };
+    let code = print(&text)?;
+    executors.shutdown();
+    Ok(code)
+}
+
+/// One line with the members of two objects.
+fn json(head: &serde_json::Value, body: &impl serde::Serialize) -> Result<String, Error> {
+    let cannot = |error| Error::new(ErrorKind::Internal, format!("cannot write JSON: {error}"));
+    let mut all = head.clone();
+    if let (Some(all), serde_json::Value::Object(body)) =
+        (all.as_object_mut(), serde_json::to_value(body).map_err(cannot)?)
+    {
+        all.extend(body);
+    }
+    Ok(format!("{all}\n"))
+}
+
+fn subject(path: &Path, args: &ExplainArgs, env: &Env) -> Result<Subject, Error> {
+    let is_plugin = path.extension().is_some_and(|extension| extension == "wasm");
+    let settings = if is_plugin { of_plugin(path, &args.set)? } else { load(path, &args.set, env)? };
+    let job = (!is_plugin).then(|| settings.job.name.clone());
+    let file = path.display().to_string();
+    let Some(explanation) = described(&settings, env) else {
+        // Something is wrong with the plugin, and there are words for it already.
+        let error = StreamingContext::new(env.clone(), settings).err();
+        return Err(error.unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("the plugin of {file} described its graph only the second time"))
+                .help("please report this")
+        }));
+    };
+    Ok(Subject { file, job, explanation })
+}
+
+/// What the plugin describes, whether or not it fits its job. Nothing if it describes nothing that is valid.
+fn described(settings: &Settings, env: &Env) -> Option<Explanation> {
+    let bytes = env.disk.read(&settings.job.plugin, settings.limits.plugin_size_bytes).ok()?;
+    let plugin = StreamingContext::load_plugin_with(&PluginLoader::of_this_program(), settings, &bytes).ok()?;
+    let arguments: Vec<_> = settings.job.args.clone().into_iter().collect();
+    let described = plugin.describe(&arguments).ok()?;
+    let graph = Graph::from_described(&described).ok()?;
+    Some(Explanation::new(&described, &graph, settings.job.parallelism))
+}

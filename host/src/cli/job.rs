@@ -1,0 +1,86 @@
+//! The job that a command is about: its file read, the keys of the command line set, and the threads for it started.
+
+use crate::config::{self, Facts, Settings};
+use crate::env::{Env, RealExecutors, real};
+use crate::error::{Error, ErrorKind};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// The largest job file that is read.
+const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A job file, and what replaces its keys.
+#[derive(Args)]
+pub struct JobArgs {
+    /// The job file.
+    #[arg(value_name = "JOB.TOML")]
+    pub job: PathBuf,
+    #[command(flatten)]
+    pub set: SetArgs,
+}
+
+/// What replaces keys of a job file.
+#[derive(Args)]
+pub struct SetArgs {
+    /// Set a key of the job file, as in `--set sources.lines.address=127.0.0.1:9999`. Can be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
+    pub overrides: Vec<(String, String)>,
+}
+
+fn parse_override(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it has no `=`; write KEY=VALUE")?;
+    if key.trim().is_empty() {
+        return Err("it has no key before the `=`; write KEY=VALUE".to_owned());
+    }
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+/// The settings of the job in the file at `job`.
+pub fn load(job: &Path, set: &SetArgs, env: &Env) -> Result<Settings, Error> {
+    let path = job.display();
+    let unreadable =
+        |why: &dyn std::fmt::Display| Error::new(ErrorKind::User, format!("cannot read job file {path}: {why}"));
+    let bytes = env.disk.read(job, JOB_FILE_BYTES_MAX).map_err(|error| {
+        let unreadable = match error.kind() {
+            std::io::ErrorKind::FileTooLarge => unreadable(&"it is larger than 1MiB"),
+            _ => unreadable(&error),
+        };
+        unreadable.help("name a job file, such as examples/network_word_count/job.toml")
+    })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+        unreadable(&format!("line {line} is not UTF-8 text")).help("save it as UTF-8")
+    })?;
+    let settings = config::load(&text, job, &set.overrides, &facts())?;
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(settings)
+}
+
+/// The settings of a job that has no file, only a plugin, and no sources.
+pub fn of_plugin(plugin: &Path, set: &SetArgs) -> Result<Settings, Error> {
+    const JOB: &str = "[job]\nname = \"plugin\"\nplugin = \"plugin.wasm\"\n";
+    let mut settings = config::load(JOB, plugin, &set.overrides, &facts())?;
+    plugin.clone_into(&mut settings.job.plugin);
+    Ok(settings)
+}
+
+fn facts() -> Facts {
+    Facts { cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
+}
+
+/// The settings of a job, and the thread pools, which they say how large to make.
+pub fn prepare(args: &JobArgs) -> Result<(RealExecutors, Env, Settings), Error> {
+    let small = start_threads(1)?;
+    let settings = load(&args.job, &args.set, &real(&small))?;
+    small.shutdown();
+    let executors = start_threads(settings.engine.threads as usize)?;
+    let env = real(&executors);
+    Ok((executors, env, settings))
+}
+
+/// Thread pools with this many threads for tasks.
+pub fn start_threads(engine_threads: usize) -> Result<RealExecutors, Error> {
+    let no_threads = |error| Error::new(ErrorKind::Unavailable, format!("cannot start threads: {error}"));
+    RealExecutors::start(engine_threads).map_err(no_threads)
+}

@@ -1,0 +1,144 @@
+//! The command line: what it takes, and how each command ends.
+//!
+//! Owns argument types, output, how errors are told and exit codes. A command has a file of its own, and `job` finds the
+//! job that most of them are about. The rest of the program does not know that it has a command line.
+
+mod check;
+mod explain;
+mod generate;
+mod job;
+mod new;
+mod run;
+
+use crate::error::{Error, ErrorKind};
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done, or stopped gracefully
+  2    the command line, the job file or a file they name is wrong
+  3    plugin code failed
+  4    something outside did not answer, or a task failed too often
+  5    data written earlier cannot be read
+  70   a defect of the host
+  130  stopped at once by a second signal";
+
+/// Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin.
+#[derive(Parser)]
+#[command(name = "host", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a job until it is stopped. The first SIGINT or SIGTERM processes what was received, a second stops at once.
+    #[command(after_help = EXIT_CODES)]
+    Run(run::RunArgs),
+    /// Check a job file and its plugin without starting anything.
+    #[command(after_help = EXIT_CODES)]
+    Check(check::CheckArgs),
+    /// Show the graph that a plugin describes, the stages it is cut into, and what another one would change.
+    #[command(after_help = EXIT_CODES)]
+    Explain(explain::ExplainArgs),
+    /// Make a plugin crate with a job file, which build and run at once.
+    #[command(after_help = EXIT_CODES)]
+    New(new::NewArgs),
+    /// Print the script that completes this program's commands and options in a shell.
+    Completions(generate::CompletionsArgs),
+    /// Print the manual page of this program, or of one of its commands.
+    Man(generate::ManArgs),
+}
+
+impl Command {
+    /// Whether errors are told as JSON.
+    fn json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.json,
+            Self::Check(args) => args.json,
+            Self::Explain(args) => args.json,
+            Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+}
+
+/// Runs the program and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => return refuse(&refused),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A log that nobody reads is no reason to stop, nor to complain about it in the log.
+        .log_internal_errors(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+    let json = cli.command.json();
+    let outcome = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Explain(args) => explain::explain(args),
+        Command::New(args) => new::new(args),
+        Command::Completions(args) => generate::completions(args),
+        Command::Man(args) => generate::man(args),
+    };
+    outcome.unwrap_or_else(|error| {
+        tell(&error, json);
+        ExitCode::from(error.kind.exit_code())
+    })
+}
+
+/// Tells what is wrong with the arguments, or the help that was asked for.
+fn refuse(refused: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if json && refused.use_stderr() {
+        let text = refused.to_string();
+        // The message, then how the program is used, then where to read more.
+        let (message, help) = text.trim_end().split_once("\n\n").unwrap_or((&text, ""));
+        let error = Error::new(ErrorKind::User, message.trim_start_matches("error: "));
+        tell(&error.help(help.replace("\n\n", "\n")), true);
+    } else {
+        // Nobody reads it: the exit code says it too.
+        let _ = refused.print();
+    }
+    ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(ErrorKind::User.exit_code()))
+}
+
+/// Tells an error on standard error, to a person or to a script.
+fn tell(error: &Error, json: bool) {
+    let text = if json {
+        let kind = match error.kind {
+            ErrorKind::User => "user",
+            ErrorKind::Plugin => "plugin",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Data => "data",
+            ErrorKind::Internal => "internal",
+        };
+        serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } }).to_string()
+    } else {
+        format!("error: {error}")
+    };
+    // Nobody reads it: the exit code says it too.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints what a command has found out.
+fn print(text: &str) -> Result<ExitCode, Error> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
+        Error::new(ErrorKind::Unavailable, format!("cannot print to standard output: {error}"))
+            .help("is the program that reads the output still there?")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `1 node`, `2 nodes`.
+fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,118 @@
+//! `host new`: what it makes builds and runs at once, and what it refuses is left as it is.
+
+use super::super::support::binary::{Directory, Running, without_times};
+use super::require_error;
+use millstream_tests::{programs, repository};
+use std::path::Path;
+use std::process::Command;
+
+/// The directory of the SDK in this repository.
+fn sdk() -> String {
+    repository::root().join("plugins/millstream").display().to_string()
+}
+
+/// Runs cargo in a crate that was made, with the build directory and the locked packages of this repository: nothing is
+/// downloaded, and nothing is built again that was built before.
+fn cargo(directory: &Path, args: &[&str]) {
+    let target = programs::host().ancestors().nth(2).expect("the host lies in a build directory");
+    let mut command = Command::new("cargo");
+    command.args(args).arg("--offline").current_dir(directory).env("CARGO_TARGET_DIR", target);
+    for leaked in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+        command.env_remove(leaked);
+    }
+    let output = command.output().expect("cargo can be started");
+    assert!(output.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The word count of its two batches.
+const PRINTED: &str = "\
+-------------------------------------------
+Time: T ms
+-------------------------------------------
+(hello,2)
+(world,1)
+
+-------------------------------------------
+Time: T ms
+-------------------------------------------
+(to,2)
+(be,2)
+(or,1)
+(not,1)
+
+";
+
+/// In the middle of a workspace that does not know it.
+#[test]
+fn a_new_plugin_builds_and_runs_at_once() {
+    let directory = Directory::new();
+    directory.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = []\n");
+    let said = directory.run(&["new", "new-word-count", "--sdk", &sdk()]);
+    let expected = format!(
+        "made new-word-count: a plugin that counts words, its job and two batches\n\n\
+         cd new-word-count\ncargo test\ncargo build --release --target wasm32-wasip2\n\
+         {} run job.toml --stop-when-idle\n",
+        programs::host().display()
+    );
+    assert_eq!((said.out.as_str(), said.err.as_str(), said.code), (expected.as_str(), "", Some(0)));
+
+    let made = directory.path("new-word-count");
+    std::fs::copy(repository::root().join("Cargo.lock"), made.join("Cargo.lock")).expect("it can be copied");
+    cargo(&made, &["test", "--quiet"]);
+    cargo(&made, &["build", "--release", "--target", "wasm32-wasip2"]);
+
+    let target = programs::host().ancestors().nth(2).expect("the host lies in a build directory");
+    let plugin = format!("job.plugin={}/wasm32-wasip2/release/new_word_count.wasm", target.display());
+    let in_crate = |args: &[&str]| {
+        let mut command = directory.host(args);
+        command.args(["--set", &plugin]).current_dir(&made);
+        Running::start(command).finish()
+    };
+    let checked = in_crate(&["check", "job.toml"]);
+    assert_eq!(checked.out, "new-word-count: ok, 5 nodes, 1 output, source `lines` (text)\n", "{}", checked.err);
+    let ran = in_crate(&["run", "job.toml", "--stop-when-idle"]);
+    assert_eq!((without_times(&ran.out).as_str(), ran.error(), ran.code), (PRINTED, "", Some(0)));
+}
+
+#[test]
+fn a_new_plugin_overwrites_nothing() {
+    let directory = Directory::new();
+    directory.write("taken", "precious");
+    let new = |name: &str, args: &[&str]| {
+        let sdk = sdk();
+        let args: Vec<&str> = ["new", name, "--sdk", &sdk].iter().chain(args).copied().collect();
+        directory.run(&args)
+    };
+    let expected = "error: cannot make taken: File exists (os error 17)\n\
+                    help: nothing is overwritten: choose another name, or another place with --path";
+    require_error(&new("taken", &[]), 2, expected);
+    assert_eq!(std::fs::read_to_string(directory.path("taken")).ok().as_deref(), Some("precious"));
+    let expected = "error: cannot make nowhere/mine: No such file or directory (os error 2)\n\
+                    help: make the directory that --path names first";
+    require_error(&new("mine", &["--path", "nowhere"]), 2, expected);
+    let expected = "error: `../mine` cannot be the name of a crate: it contains '.'\n\
+                    help: begin with a letter and go on with letters, digits, `-` and `_`, as in `word-count`";
+    require_error(&new("../mine", &[]), 2, expected);
+}
+
+#[test]
+fn the_sdk_is_that_of_the_clone_or_given() {
+    let directory = Directory::new();
+    let expected = "error: cannot find the millstream crate: the current directory is not in a clone of it\n\
+                    help: give its path, as in `--sdk ~/millstream/plugins/millstream`";
+    require_error(&directory.run(&["new", "mine"]), 2, expected);
+    let expected = "error: there is no millstream crate at nowhere\n\
+                    help: give the directory plugins/millstream of a clone of Millstream";
+    require_error(&directory.run(&["new", "mine", "--sdk", "nowhere"]), 2, expected);
+    assert!(!directory.path("mine").exists());
+
+    // From somewhere in the clone.
+    let scratch = directory.path("");
+    let mut command = directory.host(&["new", "mine", "--path"]);
+    command.arg(&scratch).current_dir(repository::root().join("host/src"));
+    let said = Running::start(command).finish();
+    assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+    let manifest = std::fs::read_to_string(directory.path("mine/Cargo.toml")).expect("it was made");
+    let real = std::fs::canonicalize(sdk()).expect("the SDK is there");
+    assert!(manifest.contains(&format!("millstream = {{ path = \"{}\" }}", real.display())), "{manifest}");
+}
