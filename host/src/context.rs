@@ -235,6 +235,7 @@ impl StreamingContext {
             "job scheduler",
             Box::pin(async move {
                 let outcome = scheduler.run(queued).await;
+                store.close();
                 tracker.stop_receivers().await;
                 listeners.post(&Event::StreamingStopped);
                 // Nobody awaits the end: the program is going away.

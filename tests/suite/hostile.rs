@@ -113,6 +113,14 @@ fn describing_is_limited_too() {
     assert!(describe("partitions").contains("partitions(3) follows `source`, which does not shuffle"));
 }
 
+/// A name could move the cursor of whoever reads a message.
+#[test]
+fn names_with_control_characters_are_refused() {
+    let error = run("name-escape").error();
+    assert!(error.contains("has control characters"), "{error}");
+    assert!(!error.contains('\u{1b}') && !error.contains("\nerror: forged"), "{error}");
+}
+
 /// With `on_error = "continue"` the failed batch is given up, and the next one runs.
 #[test]
 fn the_host_outlives_the_plugin() {

@@ -50,13 +50,14 @@ fn a_lost_connection_is_made_again_after_two_seconds() {
     assert_eq!(started[1] - lost[0], 2000);
 }
 
-/// S1.27: a graceful stop processes what was received, a line without end included.
+/// S1.27: a graceful stop processes what was received. Half a line is no record: it is dropped, and told.
 #[test]
 fn a_graceful_stop_processes_what_was_received() {
     let late = Connection { sends: sends(&[(7450, "late line\nand half a")]), stays_open: true };
     let outcome = socket_job(vec![late]).run();
     assert_eq!(outcome.result, Ok(()));
-    assert_eq!(outcome.totals(), expected(&[("late", 1), ("line", 1), ("and", 1), ("half", 1), ("a", 1)]));
+    assert_eq!(outcome.totals(), expected(&[("late", 1), ("line", 1)]));
+    assert!(outcome.log.iter().any(|line| line.contains("LineCutOff lines")));
     assert_eq!(outcome.log.last().map(|line| line.split(' ').nth(2)), Some(Some("StreamingStopped")));
 }
 
@@ -112,4 +113,18 @@ fn a_graceful_stop_does_not_wait_for_a_full_store() {
         assert_eq!(outcome.result, Ok(()));
         assert!(outcome.totals().into_values().sum::<u64>() > 0);
     }
+}
+
+/// A run that fails while its receiver waits for room ends all the same.
+#[test]
+fn a_failure_does_not_wait_for_a_full_store() {
+    let lines = format!("{}boom\n", "x\n".repeat(50_000));
+    let parts = (0..60).map(|_| (Duration::from_millis(10), lines.clone().into_bytes())).collect();
+    let mut job = socket_job(vec![Connection { sends: parts, stays_open: true }]);
+    job.plugin = "hostile".to_owned();
+    job.job_file = job.job_file.replace(
+        "[sources",
+        "args = { does = \"panic\" }\n[engine]\nthreads = 1\nmemory = \"65MiB\"\n[limits]\nmemory = \"32MiB\"\n[sources",
+    );
+    assert!(job.run().error().contains("the plugin does not like this line"));
 }

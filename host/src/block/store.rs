@@ -4,6 +4,7 @@ use super::{Rows, bytes_of, lock, row_count};
 use crate::ids::BlockId;
 use crate::memory::{MemoryBudget, Room};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -39,13 +40,21 @@ struct Shared {
     blocks: Mutex<BTreeMap<BlockId, Stored>>,
     room: Room,
     removed: Notify,
+    closed: AtomicBool,
 }
 
 impl BlockStore {
     /// An empty store that takes from `budget`, and leaves half of it for what batches compute.
     pub fn new(budget: &MemoryBudget) -> Self {
         let room = budget.half_room("received blocks");
-        Self { shared: Arc::new(Shared { blocks: Mutex::default(), room, removed: Notify::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                blocks: Mutex::default(),
+                room,
+                removed: Notify::new(),
+                closed: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// Stores a block, waiting until there is room. A block is taken in any case while the store is empty.
@@ -53,6 +62,9 @@ impl BlockStore {
         let bytes = bytes_of(&block.rows);
         loop {
             let removed = self.shared.removed.notified();
+            if self.shared.closed.load(Ordering::SeqCst) {
+                return;
+            }
             if self.shared.room.take(bytes).is_ok() {
                 lock(&self.shared.blocks).insert(block.id, Stored { rows: block.rows, taken: bytes });
                 return;
@@ -62,6 +74,12 @@ impl BlockStore {
             }
             removed.await;
         }
+    }
+
+    /// No batch will read another block: whoever waits for room goes on, and its block is dropped.
+    pub fn close(&self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        self.shared.removed.notify_waiters();
     }
 
     /// Stores a block whose rows are in memory already, whether there is room or not.

@@ -96,6 +96,12 @@ impl LineSplitter {
         self.take()
     }
 
+    /// Forgets the beginning of a line whose end will not come. A new stream may follow; the counters go on.
+    pub fn abandon(&mut self) {
+        self.partial.clear();
+        self.dropping = false;
+    }
+
     /// How many of the lines that were taken were not UTF-8 and had parts replaced.
     pub fn replaced_lines(&self) -> u64 {
         self.replaced_lines
@@ -104,6 +110,11 @@ impl LineSplitter {
     /// How many lines were dropped because they were too long.
     pub fn dropped_lines(&self) -> u64 {
         self.dropped_lines
+    }
+
+    /// Whether the beginning of a line is held whose end has not come.
+    pub fn has_partial_line(&self) -> bool {
+        !self.partial.is_empty() || self.dropping
     }
 
     /// How many bytes are held and not taken yet, about.

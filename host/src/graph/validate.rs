@@ -2,7 +2,9 @@
 
 use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue};
 use crate::data::schema::{RecordType, SchemaError};
+use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The longest graph that is accepted.
@@ -49,7 +51,7 @@ struct Subject<'a> {
 
 impl Subject<'_> {
     fn error(&self, problem: impl Into<String>) -> GraphError {
-        let kind: String = self.described.kind.chars().take(NAME_BYTES_MAX).collect();
+        let kind: String = self.described.kind.escape_default().take(NAME_BYTES_MAX).collect();
         GraphError::Node { subject: format!("`{kind}` (node {})", self.position), problem: problem.into() }
     }
 
@@ -126,6 +128,7 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
             let problem = format!("a name or kind is {} bytes long, not 1 to {NAME_BYTES_MAX}", text.len());
             return Err(Some(subject.error(problem)));
         }
+        check_printable(subject, text).map_err(Some)?;
     }
     let mut parents = Vec::new();
     for &parent in &described.parents {
@@ -158,6 +161,14 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
         rows,
         exchanged,
     })
+}
+
+/// Names stand in messages, so none may contain what a terminal would act on.
+fn check_printable(subject: &Subject<'_>, name: &str) -> Result<(), GraphError> {
+    match escape_control(name) {
+        Cow::Borrowed(plain) if !plain.contains(['\t', '\n']) => Ok(()),
+        _ => Err(subject.error(format!("the name `{}` has control characters", name.escape_debug()))),
+    }
 }
 
 /// Checks that the types of a node fit what it does. What a function takes and gives is the plugin's business.
@@ -200,6 +211,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
     let operation = match described.kind.as_str() {
         "source" => {
             let source = subject.text("source").ok_or_else(|| subject.error("it has no parameter `source`"))?;
+            check_printable(subject, source)?;
             Operation::Source { source: source.to_owned() }
         }
         "map" | "flat_map" | "filter" | "map_partitions" | "glom" | "map_values" | "flat_map_values" | "keys"
@@ -219,7 +231,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             Operation::Print { rows }
         }
         _ => {
-            let kind = described.kind.chars().take(NAME_BYTES_MAX).collect();
+            let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();
             return Err(GraphError::UnknownKind { node: subject.position, kind });
         }
     };

@@ -84,6 +84,11 @@ pub enum Event {
         /// Lines with bytes that are not UTF-8, which were replaced.
         not_utf8: u64,
     },
+    /// The beginning of a line was dropped whose end did not come before the receiver stopped or lost its server.
+    LineCutOff {
+        /// The source.
+        source: String,
+    },
     /// A receiver ended.
     ReceiverStopped {
         /// The source.
@@ -123,6 +128,7 @@ impl fmt::Display for Event {
             Self::LinesSkipped { source, too_long, not_utf8 } => {
                 write!(f, "LinesSkipped {source}: {too_long} too long, {not_utf8} not UTF-8")
             }
+            Self::LineCutOff { source } => write!(f, "LineCutOff {source}: its end did not come"),
             Self::ReceiverStopped { source } => write!(f, "ReceiverStopped {source}"),
             Self::BatchSubmitted(info) => {
                 write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count())

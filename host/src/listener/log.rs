@@ -10,6 +10,7 @@ impl StreamingListener for LogListener {
         match event {
             Event::ReceiverError { .. }
             | Event::InputError { .. }
+            | Event::LineCutOff { .. }
             | Event::LinesSkipped { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");

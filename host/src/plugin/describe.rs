@@ -7,7 +7,6 @@ use super::instance::{Instance, TaskState, foreign};
 use super::load::Plugin;
 use crate::data::schema::Field;
 use crate::graph::{DescribedNode, ParameterValue};
-use crate::time::Time;
 
 impl Plugin {
     /// Calls `describe` with the job's arguments, within the limits of a task.
@@ -15,7 +14,7 @@ impl Plugin {
     /// # Errors
     /// When plugin code fails or refuses.
     pub fn describe(&self, arguments: &[(String, String)]) -> Result<Vec<DescribedNode>, Failure> {
-        let mut instance = Instance::new(self, TaskState::for_describe(&self.runtime))?;
+        let mut instance = Instance::new(self, TaskState::new(&self.runtime, None))?;
         let described =
             instance.call(|bindings, store| bindings.millstream_plugin_program().call_describe(store, arguments))?;
         match described {
@@ -25,12 +24,6 @@ impl Plugin {
             }
             Err(program::DescribeError::Invalid(why)) => Err(Failure::Refused(foreign(&why))),
         }
-    }
-}
-
-impl TaskState {
-    fn for_describe(runtime: &super::Runtime) -> Self {
-        Self::new(runtime, Time::default(), 0, 0, None)
     }
 }
 

@@ -22,6 +22,9 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 const LOG_LINES_MAX: u32 = 1000;
 const LOG_BYTES_MAX: usize = 8 * 1024;
 
+/// What a chunk costs the host besides its data, so that many small ones are not free.
+const CHUNK_COST_BYTES: u64 = 512;
+
 /// What a task asks of the plugin, without the data. It can be rebuilt from the stage graph anywhere.
 #[derive(Clone, Debug)]
 pub struct TaskProgram {
@@ -65,21 +68,17 @@ pub(super) struct TaskState {
 }
 
 impl TaskState {
-    pub(super) fn new(
-        runtime: &Runtime,
-        batch: Time,
-        partition: u32,
-        seed: u64,
-        output_type: Option<RecordType>,
-    ) -> Self {
+    /// The state in which a program builds its graph: the same clock and random numbers in `describe` and in every task,
+    /// so that it is the same graph.
+    pub(super) fn new(runtime: &Runtime, output_type: Option<RecordType>) -> Self {
         Self {
             limiter: MemoryLimiter::new(&runtime.limits),
             stopwatch: Stopwatch::new(&runtime.limits),
             cancel: runtime.cancel.clone(),
             task_time: runtime.limits.task_time,
             result_bytes: runtime.limits.result_bytes,
-            batch,
-            random: seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition),
+            batch: Time::default(),
+            random: 0,
             result_left: runtime.limits.result_bytes,
             output_type,
             emitted: Vec::new(),
@@ -87,8 +86,15 @@ impl TaskState {
             failure: None,
             place: None,
             log_lines: 0,
-            partition,
+            partition: 0,
         }
+    }
+
+    /// From here on clock and random numbers are those of the task.
+    fn begin_task(&mut self, program: &TaskProgram) {
+        self.batch = program.batch;
+        self.partition = program.partition;
+        self.random = program.seed ^ program.batch.as_ms().rotate_left(32) ^ u64::from(program.partition);
     }
 
     pub(super) fn batch_ms(&self) -> u64 {
@@ -160,7 +166,7 @@ impl interface::Host for TaskState {
     }
 
     fn emit(&mut self, rows: types::Chunk) -> wasmtime::Result<()> {
-        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8;
+        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8 + CHUNK_COST_BYTES;
         match self.result_left.checked_sub(bytes) {
             Some(left) => self.result_left = left,
             None => return Err(self.fail(Failure::ResultTooLarge(self.result_bytes))),
@@ -170,6 +176,7 @@ impl interface::Host for TaskState {
         };
         let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
         match chunk::decode(ty, rows.rows, &extents, rows.data) {
+            Ok(batch) if batch.num_rows() == 0 => {}
             Ok(batch) => self.emitted.push(batch),
             Err(error) => return Err(self.fail(Failure::BrokenData(error.to_string()))),
         }
@@ -278,13 +285,7 @@ impl TaskInstance {
     /// # Errors
     /// When plugin code fails or refuses.
     pub fn open(plugin: &Plugin, program: &TaskProgram) -> Result<Self, (Failure, Option<Place>)> {
-        let state = TaskState::new(
-            &plugin.runtime,
-            program.batch,
-            program.partition,
-            program.seed,
-            Some(program.output_type.clone()),
-        );
+        let state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
         let request = tasks::Task {
@@ -301,6 +302,7 @@ impl TaskInstance {
             replay: None,
         };
         task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
+        task.instance.store.data_mut().begin_task(program);
         Ok(task)
     }
 

@@ -52,6 +52,14 @@ impl BlockGenerator {
         self.block(rows)
     }
 
+    /// The complete lines so far as a block, and whether the beginning of another was dropped, whose end will not come.
+    pub fn abandon(&mut self) -> (Option<Block>, bool) {
+        let block = self.cut();
+        let is_cut_off = self.lines.has_partial_line();
+        self.lines.abandon();
+        (block, is_cut_off)
+    }
+
     /// Lines that were dropped because they were too long, and lines that were not UTF-8, since the last call.
     pub fn take_skipped(&mut self) -> (u64, u64) {
         let before = self.skipped;

@@ -87,9 +87,13 @@ impl Receiver {
         let source = self.settings.source.clone();
         while !*self.stopping.borrow() {
             let End::Lost(error) = self.connect_and_read().await else { break };
-            // What the server sent before it went away counts, a last line without end included.
-            let rest = self.blocks.finish();
-            self.store_block(rest).await;
+            // A server that ends its connection has ended its last line; one that is lost has not.
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                let rest = self.blocks.finish();
+                self.store_block(rest).await;
+            } else {
+                self.abandon_line().await;
+            }
             let retry_in = self.settings.reconnect_delay;
             self.listeners.post(&Event::ReceiverError { source: source.clone(), error: error.to_string(), retry_in });
             let retry_at = self.env.clock.now() + retry_in;
@@ -99,8 +103,7 @@ impl Receiver {
                 () = self.env.clock.sleep_until(retry_at) => {}
             }
         }
-        let rest = self.blocks.finish();
-        self.store_block(rest).await;
+        self.abandon_line().await;
         self.listeners.post(&Event::ReceiverStopped { source });
     }
 
@@ -137,6 +140,15 @@ impl Receiver {
     /// Blocks end at multiples of the block interval, so that the last block of a batch is cut at the batch's end.
     fn next_cut(&self) -> Time {
         self.env.clock.now().next_multiple(self.settings.block_interval)
+    }
+
+    /// Stores what is complete. Half a line is not a record: it could mean something else than the whole.
+    async fn abandon_line(&mut self) {
+        let (rest, is_cut_off) = self.blocks.abandon();
+        if is_cut_off {
+            self.listeners.post(&Event::LineCutOff { source: self.settings.source.clone() });
+        }
+        self.store_block(rest).await;
     }
 
     async fn store_block(&mut self, block: Option<Block>) {

@@ -84,6 +84,9 @@ fn build(ctx: &StreamingContext) {
         "partitions" => {
             let _ = ctx.text_stream("lines").partitions(3);
         }
+        "name-escape" => {
+            let _ = ctx.text_stream("lines").filter(|_| true).name("\u{1b}[2Jx\nerror: forged");
+        }
         "random" => {
             // What a program finds around it: none of it may differ between two runs.
             ctx.text_stream("lines")

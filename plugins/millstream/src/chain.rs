@@ -50,8 +50,11 @@ pub trait Chain: Clone + 'static {
     /// Sends each row through the chain into `sink`, if the rows are of a node that the chain begins at.
     fn run<S: FnMut(Self::Out)>(&self, rows: &Rows, sink: &mut S);
 
-    /// Ends the partition: sends what operators held back into `sink`.
-    fn finish<S: FnMut(Self::Out)>(&self, sink: &mut S);
+    /// Ends a partition of rows of the node `leaf`: sends what operators on their way held back into `sink`.
+    fn finish<S: FnMut(Self::Out)>(&self, leaf: u32, sink: &mut S);
+
+    /// Whether rows of the node `leaf` enter the chain.
+    fn begins_at(&self, leaf: u32) -> bool;
 
     /// The operators that rows of the node `leaf` pass, or nothing if the chain does not begin there.
     fn path(&self, leaf: u32) -> Option<Vec<u32>>;
@@ -84,7 +87,11 @@ impl<T: Record> Chain for Cut<T> {
         }
     }
 
-    fn finish<S: FnMut(T)>(&self, _: &mut S) {}
+    fn finish<S: FnMut(T)>(&self, _: u32, _: &mut S) {}
+
+    fn begins_at(&self, leaf: u32) -> bool {
+        leaf == self.node
+    }
 
     fn path(&self, leaf: u32) -> Option<Vec<u32>> {
         (leaf == self.node).then(Vec::new)
@@ -127,9 +134,13 @@ impl<P: Chain, A: Apply<In = P::Out>> Chain for Then<P, A> {
         self.parent.run(rows, &mut |value| self.apply.apply(value, sink));
     }
 
-    fn finish<S: FnMut(A::Out)>(&self, sink: &mut S) {
-        self.parent.finish(&mut |value| self.apply.apply(value, sink));
+    fn finish<S: FnMut(A::Out)>(&self, leaf: u32, sink: &mut S) {
+        self.parent.finish(leaf, &mut |value| self.apply.apply(value, sink));
         self.apply.finish(sink);
+    }
+
+    fn begins_at(&self, leaf: u32) -> bool {
+        self.parent.begins_at(leaf)
     }
 
     fn path(&self, leaf: u32) -> Option<Vec<u32>> {
@@ -155,9 +166,18 @@ impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
         self.second.run(rows, sink);
     }
 
-    fn finish<S: FnMut(A::Out)>(&self, sink: &mut S) {
-        self.first.finish(sink);
-        self.second.finish(sink);
+    /// A partition belongs to one of the two streams: operators of the other must not see its end.
+    fn finish<S: FnMut(A::Out)>(&self, leaf: u32, sink: &mut S) {
+        if self.first.begins_at(leaf) {
+            self.first.finish(leaf, sink);
+        }
+        if self.second.begins_at(leaf) {
+            self.second.finish(leaf, sink);
+        }
+    }
+
+    fn begins_at(&self, leaf: u32) -> bool {
+        self.first.begins_at(leaf) || self.second.begins_at(leaf)
     }
 
     /// A node that both begin at has no single path: each partition goes one of the two ways.
@@ -172,15 +192,19 @@ impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
 /// The dynamic form of a chain.
 pub(crate) trait Drive<T> {
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(T));
-    fn finish(&self, sink: &mut dyn FnMut(T));
+    fn finish(&self, leaf: NodeId, sink: &mut dyn FnMut(T));
+    fn begins_at(&self, leaf: NodeId) -> bool;
 }
 
 impl<C: Chain> Drive<C::Out> for C {
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(C::Out)) {
         Chain::run(self, rows, &mut |value| sink(value));
     }
-    fn finish(&self, sink: &mut dyn FnMut(C::Out)) {
-        Chain::finish(self, &mut |value| sink(value));
+    fn finish(&self, leaf: NodeId, sink: &mut dyn FnMut(C::Out)) {
+        Chain::finish(self, leaf, &mut |value| sink(value));
+    }
+    fn begins_at(&self, leaf: NodeId) -> bool {
+        Chain::begins_at(self, leaf)
     }
 }
 
@@ -202,8 +226,12 @@ impl<T: Record> Chain for Erased<T> {
         self.0.run(rows, sink);
     }
 
-    fn finish<S: FnMut(T)>(&self, sink: &mut S) {
-        self.0.finish(sink);
+    fn finish<S: FnMut(T)>(&self, leaf: u32, sink: &mut S) {
+        self.0.finish(leaf, sink);
+    }
+
+    fn begins_at(&self, leaf: u32) -> bool {
+        self.0.begins_at(leaf)
     }
 
     fn path(&self, _: u32) -> Option<Vec<u32>> {
@@ -232,7 +260,10 @@ impl<T: Record> Drive<T> for Leaf<T> {
             }
         });
     }
-    fn finish(&self, _: &mut dyn FnMut(T)) {}
+    fn finish(&self, _: NodeId, _: &mut dyn FnMut(T)) {}
+    fn begins_at(&self, leaf: NodeId) -> bool {
+        leaf == self.cut.node
+    }
 }
 
 /// The driver that reads rows of `node`.
@@ -262,8 +293,11 @@ impl<A: Apply> Drive<A::Out> for StepDriver<A> {
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(A::Out)) {
         self.parent.run(rows, &mut |value| self.apply(value, sink));
     }
-    fn finish(&self, sink: &mut dyn FnMut(A::Out)) {
-        self.parent.finish(&mut |value| self.apply(value, sink));
+    fn begins_at(&self, leaf: NodeId) -> bool {
+        self.parent.begins_at(leaf)
+    }
+    fn finish(&self, leaf: NodeId, sink: &mut dyn FnMut(A::Out)) {
+        self.parent.finish(leaf, &mut |value| self.apply(value, sink));
         if self.traced && A::HOLDS_BACK {
             trace(self.node);
         }

@@ -42,7 +42,8 @@ impl From<Malformed> for TaskError {
 /// The end of a chain: takes the rows that come out.
 pub(crate) trait Tail {
     fn push(&mut self, rows: &Rows);
-    fn finish(&mut self);
+    /// Ends the partition, whose rows were those of the node `leaf`.
+    fn finish(&mut self, leaf: NodeId);
 }
 
 /// The beginning of a stage that has to see all its input before the first row comes out.
@@ -75,9 +76,9 @@ impl<C: Chain> Tail for EmitTail<C> {
         chain.run(rows, &mut |value| push_row(builder, count, value));
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, leaf: NodeId) {
         let Self { chain, builder, rows } = self;
-        chain.finish(&mut |value| push_row(builder, rows, value));
+        chain.finish(leaf, &mut |value| push_row(builder, rows, value));
         if self.rows > 0 {
             runtime::emit(write_chunk(&mut self.builder, self.rows));
             self.rows = 0;
@@ -130,9 +131,9 @@ impl<C: Chain<Out = A::In>, A: Aggregate> Tail for CombineTail<C, A> {
         chain.run(rows, &mut |row| combine(table, &**aggregate, *traced, row));
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, leaf: NodeId) {
         let Self { chain, aggregate, table, traced } = self;
-        chain.finish(&mut |row| combine(table, &**aggregate, *traced, row));
+        chain.finish(leaf, &mut |row| combine(table, &**aggregate, *traced, row));
         emit_table::<A>(table);
     }
 }
@@ -329,7 +330,7 @@ impl Task {
             }
         }
         if let Some(body) = &mut self.body {
-            body.tail.finish();
+            body.tail.finish(body.leaf);
         }
         Ok(())
     }

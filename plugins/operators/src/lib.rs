@@ -17,6 +17,10 @@ fn build(ctx: &StreamingContext) {
         "map_partitions" => numbers.map_partitions(|values| Some((values.len() as u64, values.max()))).print_n(100),
         "glom" => numbers.glom().print_n(100),
         "union" => numbers.map(|n| n + 100).union(&numbers.filter(|n| *n > 2)).print_n(100),
+        "union_of_partitions" => {
+            let (even, odd) = (numbers.filter(|n| n % 2 == 0), numbers.filter(|n| n % 2 == 1).repartition(2));
+            even.glom().union(&odd.glom()).map(|values| values.len() as u64).print_n(100)
+        }
         "union_of_itself" => {
             let odd = numbers.filter(|n| n % 2 == 1);
             odd.union(&odd).map(|n| n * 2).print_n(100)
