@@ -31,6 +31,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| pairs.group_by_key());
     /// assert_eq!(out, [vec![(1, vec![5, 7]), (2, vec![6])]]);
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn group_by_key(&self) -> DStream<(K, Vec<V>), Cut<(K, Vec<V>)>> {
         let add = |mut group: Vec<V>, value| {
             group.push(value);
