@@ -47,13 +47,15 @@ impl Directory {
         std::fs::write(self.path(name), content).expect("a temporary directory can be written to");
     }
 
-    /// `host` with these arguments. What the environment of this test says about logs and colours does not reach it.
+    /// `host` with these arguments. What the environment of this test says about logs and colours does not reach it, and
+    /// compiled plugins are kept beside the tests, not with those of whoever runs them.
     pub fn host(&self, args: &[&str]) -> Command {
         let mut command = Command::new(programs::host());
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
         for leaked in ["MILLSTREAM_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(leaked);
         }
+        command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/caches"));
         command
     }
 
