@@ -3,16 +3,19 @@
 //! Owns the traits and their two implementations: the real one, and the simulated one that runs the whole host on one
 //! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
 
+mod disk;
+mod memory_disk;
 mod real;
+mod real_disk;
 mod simulated;
 
+pub use disk::{DirectoryEntry, Disk, OutputFile};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 
@@ -24,42 +27,6 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Duration;
     /// Waits until [`Clock::now`] is not before `time`.
     fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()>;
-}
-
-/// An entry of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirectoryEntry {
-    /// Its full path.
-    pub path: PathBuf,
-    /// Its name; bytes that are not UTF-8 are replaced.
-    pub name: String,
-    /// Whether it is a directory itself. Links are followed.
-    pub is_directory: bool,
-    /// When it was last modified.
-    pub modified: Time,
-    /// Its size, in bytes.
-    pub bytes: u64,
-}
-
-/// Reads files.
-pub trait Disk: Send + Sync {
-    /// The whole content of a file of at most `max_bytes`.
-    ///
-    /// # Errors
-    /// What the file system says, or [`io::ErrorKind::FileTooLarge`].
-    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
-
-    /// What a directory holds, by name. An entry that vanishes meanwhile is left out.
-    ///
-    /// # Errors
-    /// What the file system says.
-    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>>;
-
-    /// A reader of a file from byte `start` on.
-    ///
-    /// # Errors
-    /// What the file system says.
-    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>>;
 }
 
 /// A connection that data comes from.

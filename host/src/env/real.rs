@@ -1,10 +1,10 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
-use super::{Clock, Console, DirectoryEntry, Disk, Env, Executor, Incoming, Network};
+use super::real_disk::Files;
+use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
-use std::io::{self, IsTerminal, Read, Seek, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -78,7 +78,7 @@ impl StopSignals {
 }
 
 /// Times before 1970 count as 1970.
-fn time_of(time: SystemTime) -> Time {
+pub(super) fn time_of(time: SystemTime) -> Time {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
@@ -109,44 +109,6 @@ impl Clock for SystemClock {
                 tokio::time::sleep(left.min(Duration::from_secs(1))).await;
             }
         })
-    }
-}
-
-struct Files;
-
-impl Disk for Files {
-    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > max_bytes {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(bytes)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(directory)? {
-            let path = entry?.path();
-            let Ok(metadata) = std::fs::metadata(&path) else { continue };
-            entries.push(DirectoryEntry {
-                name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                is_directory: metadata.is_dir(),
-                modified: metadata.modified().map_or(Time::default(), time_of),
-                bytes: metadata.len(),
-                path,
-            });
-        }
-        entries.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(entries)
-    }
-
-    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
-        let mut file = std::fs::File::open(path)?;
-        if start > 0 {
-            file.seek(io::SeekFrom::Start(start))?;
-        }
-        Ok(Box::new(file))
     }
 }
 

@@ -4,14 +4,15 @@
 //! memory, and a log of everything that was printed and noted. Two runs of a seed give the same log. The host cannot
 //! tell it from the real world.
 
-use super::{Clock, Console, DirectoryEntry, Disk, Env, Executor, Incoming, Network};
+use super::memory_disk::MemoryDisk;
+use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -41,20 +42,13 @@ pub struct Simulation {
     world: Arc<World>,
 }
 
-/// A file, and since when it is there.
-struct File {
-    appears: Time,
-    modified: Time,
-    bytes: Vec<u8>,
-}
-
 struct World {
-    now: Mutex<Time>,
+    now: Arc<Mutex<Time>>,
     timers: Mutex<BTreeMap<(Time, u64), Waker>>,
     timer_count: Mutex<u64>,
     spawned: Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>,
     servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
-    files: Mutex<BTreeMap<PathBuf, File>>,
+    files: Arc<MemoryDisk>,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
 }
@@ -67,13 +61,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Simulation {
     /// A world that begins at `start`, whose every choice follows from `seed`.
     pub fn new(seed: u64, start: Time) -> Self {
+        let now = Arc::new(Mutex::new(start));
+        let files = Arc::new(MemoryDisk::new(now.clone()));
         let world = World {
-            now: Mutex::new(start),
+            now,
             timers: Mutex::default(),
             timer_count: Mutex::default(),
             spawned: Mutex::default(),
             servers: Mutex::default(),
-            files: Mutex::default(),
+            files,
             log: Mutex::default(),
             printed: Mutex::default(),
         };
@@ -92,14 +88,24 @@ impl Simulation {
 
     /// Adds a file that appears at a time, with another as its modification time.
     pub fn file_at(&self, appears: Time, modified: Time, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
-        lock(&self.world.files).insert(path.into(), File { appears, modified, bytes: bytes.into() });
+        self.world.files.add(appears, modified, path.into(), bytes.into());
+    }
+
+    /// The files that are there now, with what they hold.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.world.files.all()
+    }
+
+    /// From now on, files can grow by `bytes` in all before the disk is full.
+    pub fn disk_space(&self, bytes: u64) {
+        self.world.files.space(bytes);
     }
 
     /// The world, to be given to a host.
     pub fn env(&self) -> Env {
         Env {
             clock: Arc::new(VirtualClock(self.world.clone())),
-            disk: self.world.clone(),
+            disk: self.world.files.clone(),
             network: Arc::new(ScriptedNetwork(self.world.clone())),
             console: self.world.clone(),
             control: self.world.clone(),
@@ -250,52 +256,6 @@ impl Console for World {
 
     fn is_terminal(&self) -> bool {
         false
-    }
-}
-
-impl World {
-    /// What a file holds, if it is there.
-    fn content(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let now = *lock(&self.now);
-        let files = lock(&self.files);
-        let file = files.get(path).filter(|file| file.appears <= now).ok_or(io::ErrorKind::NotFound)?;
-        Ok(file.bytes.clone())
-    }
-}
-
-impl Disk for World {
-    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-        let bytes = self.content(path)?;
-        if bytes.len() as u64 > max_bytes {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        Ok(bytes)
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>> {
-        let now = *lock(&self.now);
-        let mut entries = BTreeMap::new();
-        for (path, file) in lock(&self.files).iter().filter(|(_, file)| file.appears <= now) {
-            let Some(name) = path.strip_prefix(directory).ok().and_then(|rest| rest.components().next()) else {
-                continue;
-            };
-            let is_directory = path != &directory.join(name);
-            let entry = DirectoryEntry {
-                path: directory.join(name),
-                name: name.as_os_str().to_string_lossy().into_owned(),
-                is_directory,
-                modified: file.modified,
-                bytes: if is_directory { 0 } else { file.bytes.len() as u64 },
-            };
-            entries.entry(entry.path.clone()).or_insert(entry);
-        }
-        if entries.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(entries.into_values().collect()) }
-    }
-
-    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
-        let bytes = self.content(path)?;
-        let rest = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default().to_vec();
-        Ok(Box::new(io::Cursor::new(rest)))
     }
 }
 

@@ -1,0 +1,89 @@
+//! Files, as the host sees them.
+//!
+//! Owns the trait. Never decides what may be read or written: who calls it has checked that.
+
+use crate::time::Time;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    /// Its full path.
+    pub path: PathBuf,
+    /// Its name; bytes that are not UTF-8 are replaced.
+    pub name: String,
+    /// Whether it is a directory itself. Links are followed.
+    pub is_directory: bool,
+    /// When it was last modified.
+    pub modified: Time,
+    /// Its size, in bytes.
+    pub bytes: u64,
+}
+
+/// A file that is being written. What was written and not synced may be lost if the machine goes down.
+pub trait OutputFile: io::Write + Send {
+    /// Waits until everything that was written is on the disk.
+    ///
+    /// # Errors
+    /// What the file system says. Nothing can be said about the content then.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Reads and writes files.
+pub trait Disk: Send + Sync {
+    /// The whole content of a file of at most `max_bytes`.
+    ///
+    /// # Errors
+    /// What the file system says, or [`io::ErrorKind::FileTooLarge`].
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
+
+    /// What a directory holds, by name. An entry that vanishes meanwhile is left out.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>>;
+
+    /// A reader of a file from byte `start` on.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>>;
+
+    /// The path without links, `.` and `..`. It must exist.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Makes a directory and those above it, if they are not there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn create_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes an empty file, or empties the one that is there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
+
+    /// Gives a file or directory another name, at once. A file that has that name is replaced; a directory must not be
+    /// there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file, or a directory with all that it holds. It is no error if nothing is there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Waits until the names in a directory are on the disk: files that were made, renamed or removed there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn sync_directory(&self, path: &Path) -> io::Result<()>;
+}
