@@ -1,6 +1,6 @@
 //! Files in memory, for simulations: they can appear at a time, and there can be too little room for them.
 
-use super::{DirectoryEntry, Disk, OutputFile};
+use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -185,6 +185,35 @@ impl Disk for MemoryDisk {
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    fn scratch(&self, _: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
+        Ok(Box::new(Scratch { bytes: Mutex::default(), tree: self.tree.clone() }))
+    }
+}
+
+/// A file that takes its room from that of the disk.
+struct Scratch {
+    bytes: Mutex<Vec<u8>>,
+    tree: Arc<Mutex<Tree>>,
+}
+
+impl ScratchFile for Scratch {
+    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        if let Some(space) = &mut lock(&self.tree).space {
+            *space = space.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        let mut content = lock(&self.bytes);
+        let start = content.len() as u64;
+        content.extend_from_slice(bytes);
+        Ok(start)
+    }
+
+    fn read_at(&self, start: u64, count: usize) -> io::Result<Vec<u8>> {
+        let content = lock(&self.bytes);
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let bytes = content.get(start..).and_then(|rest| rest.get(..count));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 /// Writes to the end of a file, as long as it has its name.
@@ -263,6 +292,11 @@ mod tests {
         see("remove nothing", disk.remove(&root.join("a/c")));
         see("list what is empty", disk.list(&root.join("a")).map(|entries| assert!(entries.is_empty())));
         see("list nothing", disk.list(&root.join("a/c")).map(drop));
+        let scratch = disk.scratch(Some(root)).unwrap();
+        assert_eq!((scratch.append(b"abc").unwrap(), scratch.append(b"de").unwrap()), (0, 3));
+        assert_eq!((scratch.read_at(0, 3).unwrap(), scratch.read_at(2, 3).unwrap()), (b"abc".to_vec(), b"cde".to_vec()));
+        see("read beyond the end", scratch.read_at(3, 3).map(drop));
+        see("list the directory of a scratch file", disk.list(root).map(|entries| assert_eq!(entries.len(), 1)));
         seen
     }
 

@@ -9,7 +9,7 @@ mod real;
 mod real_disk;
 mod simulated;
 
-pub use disk::{DirectoryEntry, Disk, OutputFile};
+pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 
