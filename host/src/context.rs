@@ -2,15 +2,17 @@
 //!
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
-use crate::block::BlockStore;
+use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::config::{Settings, SourceSettings};
 use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, GraphError, Operation, StageGraph};
+use crate::grants::Grants;
+use crate::graph::{Graph, GraphError, Node, Operation, StageGraph};
 use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
+use crate::output::{self, Outputs};
 use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::{self, ReceiverSettings};
 use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
@@ -50,6 +52,7 @@ pub struct StreamingContext {
     plugin: Arc<Plugin>,
     graph: Arc<Graph>,
     budget: MemoryBudget,
+    outputs: Outputs,
     sources: Sources,
 }
 
@@ -172,8 +175,9 @@ impl StreamingContext {
         })?;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
+        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants(&settings))?;
         let sources = Sources::open(&env, &graph, &settings)?;
-        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget, sources })
+        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget, outputs, sources })
     }
 
     /// The graph that the plugin described.
@@ -181,15 +185,27 @@ impl StreamingContext {
         &self.graph
     }
 
+    /// Where the outputs that save files put those of a batch: the node, and a path in which `TIME_IN_MS` stands for the
+    /// batch's time.
+    pub fn destinations<'a>(settings: &Settings, graph: &'a Graph) -> Vec<(&'a Node, String)> {
+        output::destinations(graph, &grants(settings))
+    }
+
     /// Starts receiving and processing. Nothing can be added any more.
     ///
     /// # Errors
     /// When the engine cannot be set up.
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
-        let Self { env, settings, plugin, graph, budget, sources } = self;
+        let Self { env, settings, plugin, graph, budget, outputs, sources } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
-        let store = BlockStore::new(&budget);
+        let spill = SpillSettings {
+            directory: settings.engine.spill_directory.clone(),
+            limit_bytes: settings.engine.spill_limit_bytes,
+            compressed: settings.engine.compress,
+        };
+        let storage = Storage::new(&budget, env.disk.clone(), spill);
+        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let engine = EmbeddedEngine::new(EngineParts {
             env: env.clone(),
@@ -199,6 +215,7 @@ impl StreamingContext {
             stages: stages.clone(),
             plugin,
             blocks: store.clone(),
+            storage,
             budget,
             slots: settings.engine.threads as usize,
             tries: settings.engine.task_retries,
@@ -225,6 +242,7 @@ impl StreamingContext {
             tracker: tracker.clone(),
             graph,
             stages,
+            outputs,
             listeners: listeners.clone(),
             on_error: settings.job.on_error,
         };
@@ -275,6 +293,11 @@ impl Running {
 
 fn arguments(settings: &Settings) -> Vec<(String, String)> {
     settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// What the job lets its plugin write to.
+fn grants(settings: &Settings) -> Grants {
+    Grants::new(settings.job.directory.clone(), settings.job.directories.clone())
 }
 
 fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordType> {

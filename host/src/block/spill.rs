@@ -91,6 +91,13 @@ impl Spill {
         self.written.load(Ordering::Relaxed)
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes_in_files(&self) -> u64 {
+        // The file that is written to stays for what comes next.
+        *lock(&self.current) = None;
+        self.in_files.load(Ordering::Relaxed)
+    }
+
     /// Writes a batch.
     pub(super) fn write(&self, batch: &RecordBatch) -> Result<Segment, SpillError> {
         let bytes = self.encode(batch).map_err(|error| SpillError::Encode(error.to_string()))?;

@@ -8,16 +8,16 @@ use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
 use super::task::{Attempt, AttemptError};
 use super::{Engine, JobRequest};
-use crate::block::{BlockStore, DataSetStore};
+use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Stage, StageGraph, StageInput, StageOutput};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
+use crate::output::BatchWrite;
 use crate::plugin::Plugin;
 use crate::time::Time;
-use arrow::array::RecordBatch;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
@@ -45,7 +45,9 @@ pub struct EngineParts {
     pub plugin: Arc<Plugin>,
     /// Where received blocks are.
     pub blocks: BlockStore,
-    /// What shuffles and data sets take from.
+    /// Where shuffles and data sets are.
+    pub storage: Storage,
+    /// What operators take from.
     pub budget: MemoryBudget,
     /// How many tasks run at a time.
     pub slots: usize,
@@ -83,9 +85,10 @@ impl EmbeddedEngine {
     /// When DataFusion refuses its settings.
     pub fn new(parts: EngineParts) -> Result<Self, Error> {
         let stores = Arc::new(Stores {
+            storage: parts.storage,
             blocks: parts.blocks,
-            data_sets: DataSetStore::new(&parts.budget),
-            shuffles: ShuffleStore::new(&parts.budget),
+            data_sets: DataSetStore::default(),
+            shuffles: ShuffleStore::default(),
             disk: parts.env.disk.clone(),
             listeners: parts.listeners.clone(),
             splits_read: Mutex::default(),
@@ -124,18 +127,18 @@ impl EmbeddedEngine {
 }
 
 impl Engine for EmbeddedEngine {
-    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>> {
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>> {
         Box::pin(async move {
-            let mut rows = Vec::new();
+            let mut partitions = 0;
             for id in &request.job.stages {
                 let stage = self.shared.stages.stage(*id).ok_or_else(|| internal(*id))?;
                 let ran = self.shared.lock().contains_key(&(request.batch, *id));
                 if ran && stage.output != StageOutput::Result {
                     continue;
                 }
-                rows = Shared::run_stage(&self.shared, stage, &request).await?;
+                partitions = Shared::run_stage(&self.shared, stage, &request).await?;
             }
-            Ok(rows)
+            Ok(partitions)
         })
     }
 
@@ -171,12 +174,8 @@ impl Shared {
         self.stores.splits_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs all tasks of a stage and returns their rows, by partition.
-    async fn run_stage(
-        shared: &Arc<Self>,
-        stage: &Stage,
-        request: &JobRequest,
-    ) -> Result<Vec<Vec<RecordBatch>>, Error> {
+    /// Runs all tasks of a stage and returns how many they were.
+    async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
         let shares = shared.shares(stage, request)?;
         let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         let mut running = Vec::new();
@@ -184,21 +183,20 @@ impl Shared {
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
-            let rows_wanted = request.rows_wanted;
+            let write = request.write.clone();
             let env = shared.env.clone();
             let run = async move {
-                let outcome = shared.run_task(task, &stage, &share, rows_wanted).await;
+                let outcome = shared.run_task(task, &stage, &share, &*write).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
             env.engine.spawn("task", Box::pin(run));
             running.push(receive);
         }
-        let mut rows = Vec::new();
         let mut failure = None;
         for (partition, task) in running.into_iter().enumerate() {
             match task.await {
-                Ok(Ok(partition_rows)) => rows.push(partition_rows),
+                Ok(Ok(())) => {}
                 // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
                 Ok(Err(error)) => failure = failure.or(Some(error)),
                 Err(_) => {
@@ -211,7 +209,7 @@ impl Shared {
             return Err(failure);
         }
         shared.lock().insert((request.batch, stage.id), partitions);
-        Ok(rows)
+        Ok(partitions)
     }
 
     /// What each partition of a stage reads: those of its first branch, then those of the next.
@@ -260,8 +258,8 @@ impl Shared {
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        rows_wanted: usize,
-    ) -> Result<Vec<RecordBatch>, Error> {
+        write: &dyn BatchWrite,
+    ) -> Result<(), Error> {
         let _slot = self.slots.acquire().await;
         let key_type = self.planner.key_type(stage);
         let (mut traced, mut outside) = (false, 0);
@@ -275,11 +273,11 @@ impl Shared {
                 context: self.context.clone(),
                 stores: &self.stores,
                 faults: &*self.faults,
-                rows_wanted,
+                write,
                 key_type: key_type.as_ref(),
             };
             let error = match attempt.run().await {
-                Ok(rows) => return Ok(rows),
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             outside += u32::from(error.cause == Cause::Outside);
@@ -297,6 +295,10 @@ impl Shared {
     /// A task's failure as its reader sees it: operator, batch, partition and record.
     fn explain(&self, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
         let TaskId { batch, partition, .. } = task;
+        if let Some(output) = &error.output {
+            let message = format!("{} (partition {partition})", output.message);
+            return Error { message, ..output.clone() };
+        }
         let operator = |node: NodeId| self.planner.graph.node(node).map(|node| format!("operator {node}"));
         let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
         let subject = match &place {

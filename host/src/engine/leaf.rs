@@ -3,7 +3,7 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition};
+use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, RowsReader, Storage};
 use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, ListenerBus};
@@ -38,6 +38,7 @@ pub(super) enum Piece {
 
 /// Where leaves find what they name: an extension of the task context.
 pub(super) struct Stores {
+    pub storage: Storage,
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
@@ -54,8 +55,9 @@ impl Stores {
         if let Piece::Input(InputPartition::Split(split)) = piece {
             return self.clone().read_split(batch, split.clone());
         }
-        let rows = self.stored_rows(batch, piece)?;
-        Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed())
+        let readers = self.readers(batch, piece)?;
+        let external = |error| DataFusionError::External(Box::new(error));
+        Ok(futures::stream::iter(readers.into_iter().flatten().map(move |rows| rows.map_err(external))).boxed())
     }
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
@@ -91,25 +93,28 @@ impl Stores {
         read.insert((batch, path, start), (source, rows));
     }
 
-    fn stored_rows(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {
+    /// What reads the stored rows of a piece, one after the other.
+    fn readers(&self, batch: Time, piece: &Piece) -> Result<Vec<RowsReader>> {
         let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
         match piece {
             Piece::Input(InputPartition::Block { id, .. }) => {
-                self.blocks.get(id).map(|rows| rows.to_vec()).ok_or_else(|| lost(format!("block {id}")))
+                let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
+                Ok(vec![block.read(0)])
             }
             Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
-            Piece::DataSet { node, partition } => self
-                .data_sets
-                .get(*node, batch, *partition)
-                .map(|rows| rows.to_vec())
-                .ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}"))),
+            Piece::DataSet { node, partition } => {
+                let rows = self.data_sets.get(*node, batch, *partition);
+                let rows = rows.ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}")))?;
+                Ok(vec![rows.read(0)])
+            }
             Piece::Buckets { stage, maps, reduce } => {
-                let mut rows = Vec::new();
-                for map in 0..*maps {
-                    let bucket = self.shuffles.get(batch, *stage, map, *reduce);
-                    rows.extend(bucket.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?);
-                }
-                Ok(rows)
+                let bucket = |map: u32| {
+                    let buckets = self.shuffles.get(batch, *stage, map);
+                    let buckets =
+                        buckets.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
+                    Ok(buckets.read(*reduce as usize))
+                };
+                (0..*maps).map(bucket).collect()
             }
         }
     }

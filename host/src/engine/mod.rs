@@ -20,8 +20,8 @@ use crate::block::InputPartition;
 use crate::error::Error;
 use crate::graph::OutputJob;
 use crate::ids::NodeId;
+use crate::output::BatchWrite;
 use crate::time::Time;
-use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 
 /// An output of a batch that is to be computed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
@@ -38,17 +38,18 @@ pub struct JobRequest {
     pub job: OutputJob,
     /// What they read.
     pub input: Arc<BatchInput>,
-    /// How many rows of each partition the output wants, from the first.
-    pub rows_wanted: usize,
+    /// What takes the rows of the last stage.
+    pub write: Arc<dyn BatchWrite>,
 }
 
 /// Runs jobs, in this process or elsewhere.
 pub trait Engine: Send + Sync {
-    /// Runs the stages of a job that have not run for this batch yet, and returns the rows of the last, by partition.
+    /// Runs the stages of a job that have not run for this batch yet, the last with the output as the taker of its rows,
+    /// and returns how many partitions that one had. Whether the output is committed is not decided here.
     ///
     /// # Errors
     /// When a task failed for good. Nothing else of the batch is affected.
-    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>>;
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>>;
 
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;

@@ -3,7 +3,7 @@
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput};
+use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput, Step};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::TaskProgram;
 use datafusion_physical_plan::ExecutionPlan;
@@ -51,6 +51,7 @@ impl Planner {
             input,
             input_type,
             steps: branch.steps.iter().map(|step| (step.node, step.role.name())).collect(),
+            operators: self.operators(branch),
             output_type,
             traced,
         };
@@ -82,6 +83,12 @@ impl Planner {
         let node = self.graph.node(last.node)?;
         let operator = node.name.clone().unwrap_or_else(|| format!("{}/{}", node.kind, node.id));
         Some(crate::data::key::hash(format!("{}\0{operator}\0{}", self.job, last.role.name()).as_bytes()))
+    }
+
+    /// The operators of a branch, as the graph shows them.
+    fn operators(&self, branch: &Branch) -> Arc<[(NodeId, String)]> {
+        let operator = |step: &Step| Some((step.node, self.graph.node(step.node)?.to_string()));
+        branch.steps.iter().filter_map(operator).collect()
     }
 
     /// The operators of a branch of a stage, for messages.

@@ -72,6 +72,12 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
+    /// Makes sure that something can be made in a directory, as far as that can be known without doing so.
+    ///
+    /// # Errors
+    /// What the file system would say.
+    fn check_writable(&self, directory: &Path) -> io::Result<()>;
+
     /// Makes a directory and those above it, if they are not there.
     ///
     /// # Errors

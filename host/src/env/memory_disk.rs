@@ -19,6 +19,8 @@ struct Tree {
     files: BTreeMap<PathBuf, File>,
     /// Directories that were made. Those of files are there without being listed here.
     directories: BTreeSet<PathBuf>,
+    /// Directories that nothing can be made or removed in.
+    read_only: BTreeSet<PathBuf>,
     /// How many bytes can still be written, if that is limited.
     space: Option<u64>,
 }
@@ -47,6 +49,10 @@ impl MemoryDisk {
         lock(&self.tree).space = Some(bytes);
     }
 
+    pub(super) fn read_only(&self, directory: PathBuf) {
+        lock(&self.tree).read_only.insert(directory);
+    }
+
     pub(super) fn all(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let now = *lock(&self.now);
         let tree = lock(&self.tree);
@@ -67,6 +73,12 @@ impl Tree {
     fn is_directory(&self, path: &Path) -> bool {
         let above = |other: &PathBuf| other != path && other.starts_with(path);
         self.directories.contains(path) || self.files.keys().any(above) || self.directories.iter().any(above)
+    }
+
+    /// Whether an entry with this path can be made or removed.
+    fn check_parent(&self, path: &Path) -> io::Result<()> {
+        let read_only = path.parent().is_some_and(|parent| self.read_only.contains(parent));
+        if read_only { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
     }
 }
 
@@ -129,11 +141,23 @@ impl Disk for MemoryDisk {
         if is_there { Ok(plain) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
+    fn check_writable(&self, directory: &Path) -> io::Result<()> {
+        let tree = lock(&self.tree);
+        if tree.files.contains_key(directory) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        if !tree.is_directory(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        tree.check_parent(&directory.join("entry"))
+    }
+
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
         if path.ancestors().any(|above| tree.files.contains_key(above)) {
             return Err(io::ErrorKind::NotADirectory.into());
         }
+        path.ancestors().take_while(|above| !tree.is_directory(above)).try_for_each(|above| tree.check_parent(above))?;
         tree.directories.extend(path.ancestors().filter(|above| above.components().count() > 0).map(Path::to_path_buf));
         Ok(())
     }
@@ -147,12 +171,14 @@ impl Disk for MemoryDisk {
         if !path.parent().is_some_and(|parent| tree.is_directory(parent)) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        tree.check_parent(path)?;
         tree.files.insert(path.to_path_buf(), File { appears: now, modified: now, bytes: Vec::new() });
         Ok(Box::new(Writer { path: path.to_path_buf(), tree: self.tree.clone() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
+        tree.check_parent(from).and_then(|()| tree.check_parent(to))?;
         if let Some(file) = tree.files.remove(from) {
             tree.files.insert(to.to_path_buf(), file);
             return Ok(());
@@ -177,6 +203,10 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
+        if !tree.files.contains_key(path) && !tree.is_directory(path) {
+            return Ok(());
+        }
+        tree.check_parent(path)?;
         tree.files.retain(|other, _| !other.starts_with(path));
         tree.directories.retain(|other| !other.starts_with(path));
         Ok(())
@@ -277,6 +307,9 @@ mod tests {
         see("write it again", write("a/b/one", "22"));
         see("write to a directory", write("a/b", "1"));
         see("make a directory below a file", disk.create_directory(&root.join("a/b/one/two")));
+        see("can write", disk.check_writable(&root.join("a/b")));
+        see("can write to a file", disk.check_writable(&root.join("a/b/one")));
+        see("can write to nothing", disk.check_writable(&root.join("a/c")));
         see("rename a file", disk.rename(&root.join("a/b/one"), &root.join("a/b/two")));
         see("rename nothing", disk.rename(&root.join("a/b/one"), &root.join("a/b/two")));
         see("rename a directory", disk.rename(&root.join("a/b"), &root.join("a/c")));

@@ -3,6 +3,7 @@
 use super::real::time_of;
 use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
+use rustix::fs::Access;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,13 @@ impl Disk for Files {
 
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
         std::fs::canonicalize(path)
+    }
+
+    fn check_writable(&self, directory: &Path) -> io::Result<()> {
+        if !std::fs::metadata(directory)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

@@ -61,6 +61,20 @@ pub enum Operation {
         /// How many.
         rows: u32,
     },
+    /// The rows of each batch are saved as lines of text, in a directory `PREFIX-TIME[.SUFFIX]`.
+    SaveAsTextFiles {
+        /// The path of the directories, but for the time.
+        prefix: String,
+        /// What comes behind the time; empty for nothing.
+        suffix: String,
+    },
+}
+
+impl Operation {
+    /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
+    pub const fn is_output(&self) -> bool {
+        matches!(self, Self::Print { .. } | Self::SaveAsTextFiles { .. })
+    }
 }
 
 /// A node that was checked.
@@ -116,7 +130,7 @@ impl Graph {
 
     /// The outputs, in the order of definition, which is the order in which they run.
     pub fn outputs(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|node| matches!(node.operation, Operation::Print { .. }))
+        self.nodes.iter().filter(|node| node.operation.is_output())
     }
 
     /// The sources that the graph reads: name and node.

@@ -138,7 +138,7 @@ impl StageGraph {
         let is_needed = needed_nodes(graph);
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
-            if let (Operation::Print { .. }, Some(parent)) = (&node.operation, node.parents.first()) {
+            if let (true, Some(parent)) = (node.operation.is_output(), node.parents.first()) {
                 let last = cutter.stage(cutter.feed(*parent), StageOutput::Result, *parent);
                 jobs.push(OutputJob { output: node.id, stages: needed_stages(&cutter.stages, last) });
             } else {

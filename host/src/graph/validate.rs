@@ -139,7 +139,7 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
         }
     }
     let operation = operation(subject, &parents)?;
-    let is_output = matches!(operation, Operation::Print { .. });
+    let is_output = operation.is_output();
     let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
     let exchanged = match (&operation, &described.exchanged) {
         (Operation::Aggregate { .. } | Operation::Repartition { .. }, Some(fields)) => {
@@ -229,6 +229,12 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
             Operation::Print { rows }
+        }
+        // Whether the job grants this path is not the graph's business.
+        "save_as_text_files" => {
+            let prefix = subject.text("prefix").ok_or_else(|| subject.error("it has no parameter `prefix`"))?;
+            let suffix = subject.text("suffix").unwrap_or_default();
+            Operation::SaveAsTextFiles { prefix: prefix.to_owned(), suffix: suffix.to_owned() }
         }
         _ => {
             let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();

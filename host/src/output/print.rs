@@ -1,5 +1,6 @@
 //! `print`: the first rows of a batch on standard output, in Spark's form.
 
+use super::{BatchWrite, Output, PartitionWriter};
 use crate::data::schema::RecordType;
 use crate::data::text::{RowWriter, escape_control};
 use crate::data::view::ViewError;
@@ -7,12 +8,15 @@ use crate::env::Console;
 use crate::error::{Error, ErrorKind};
 use crate::time::Time;
 use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const RULE: &str = "-------------------------------------------";
 
 /// A batch was not printed.
 #[derive(Debug, thiserror::Error)]
-pub enum PrintError {
+enum PrintError {
     /// Standard output does not take it.
     #[error("cannot print batch {batch} to standard output: {error}")]
     Console {
@@ -41,25 +45,98 @@ impl From<PrintError> for Error {
     }
 }
 
-/// How many rows of each partition `print` needs to show `limit`: one more, to know whether there are more.
-pub fn rows_wanted(limit: u32) -> usize {
-    (limit as usize).saturating_add(1)
+/// Prints the first `limit` rows of each batch.
+pub(super) struct PrintOutput {
+    console: Arc<dyn Console>,
+    ty: RecordType,
+    limit: u32,
 }
 
-/// Prints the first `limit` rows of `partitions`, and `...` if there are more.
-///
-/// # Errors
-/// See [`PrintError`].
-pub fn print(
-    console: &dyn Console,
+impl PrintOutput {
+    pub(super) const fn new(console: Arc<dyn Console>, ty: RecordType, limit: u32) -> Self {
+        Self { console, ty, limit }
+    }
+}
+
+impl Output for PrintOutput {
+    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+        let write = PrintBatch {
+            console: self.console.clone(),
+            ty: self.ty.clone(),
+            limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
+            batch,
+            rows: Arc::default(),
+        };
+        Box::pin(async move { Ok(Arc::new(write) as Arc<dyn BatchWrite>) })
+    }
+}
+
+/// The first rows of each partition that is done.
+type Rows = Mutex<BTreeMap<u32, Vec<RecordBatch>>>;
+
+fn lock(rows: &Rows) -> MutexGuard<'_, BTreeMap<u32, Vec<RecordBatch>>> {
+    // No code runs between a panic and the next use that could leave the map half changed.
+    rows.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct PrintBatch {
+    console: Arc<dyn Console>,
+    ty: RecordType,
+    limit: usize,
     batch: Time,
-    ty: &RecordType,
-    partitions: &[Vec<RecordBatch>],
-    limit: u32,
-) -> Result<(), PrintError> {
-    let text = format(batch, ty, partitions, limit as usize, console.is_terminal())
-        .map_err(|error| PrintError::Rows { batch, error })?;
-    console.write(&text).map_err(|error| PrintError::Console { batch, error })
+    rows: Arc<Rows>,
+}
+
+impl PrintBatch {
+    fn print(&self) -> Result<(), PrintError> {
+        let partitions: Vec<Vec<RecordBatch>> = std::mem::take(&mut *lock(&self.rows)).into_values().collect();
+        let batch = self.batch;
+        let text = format(batch, &self.ty, &partitions, self.limit, self.console.is_terminal())
+            .map_err(|error| PrintError::Rows { batch, error })?;
+        self.console.write(&text).map_err(|error| PrintError::Console { batch, error })
+    }
+}
+
+impl BatchWrite for PrintBatch {
+    fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
+        // One more shows that there are more.
+        let wanted = self.limit.saturating_add(1);
+        let writer = PrintWriter { partition, wanted, taken: Vec::new(), rows: self.rows.clone() };
+        Box::pin(async move { Ok(Box::new(writer) as Box<dyn PartitionWriter>) })
+    }
+
+    fn commit(&self, _: u32) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.print().map_err(Error::from) })
+    }
+
+    fn abort(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { lock(&self.rows).clear() })
+    }
+}
+
+struct PrintWriter {
+    partition: u32,
+    wanted: usize,
+    taken: Vec<RecordBatch>,
+    rows: Arc<Rows>,
+}
+
+impl PartitionWriter for PrintWriter {
+    fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
+        let taken = rows.num_rows().min(self.wanted);
+        if taken > 0 {
+            self.wanted -= taken;
+            self.taken.push(rows.slice(0, taken));
+        }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            lock(&self.rows).insert(self.partition, self.taken);
+            Ok(())
+        })
+    }
 }
 
 fn format(

@@ -9,6 +9,7 @@ use super::bindings::{self};
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
+use super::log::{LINE_BYTES_MAX, Output, PluginLog};
 use super::runtime::{Cancel, Runtime};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -17,10 +18,6 @@ use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline};
-
-/// The most log lines of one task that are passed on, and the most bytes of each.
-const LOG_LINES_MAX: u32 = 1000;
-const LOG_BYTES_MAX: usize = 8 * 1024;
 
 /// What a chunk costs the host besides its data, so that many small ones are not free.
 const CHUNK_COST_BYTES: u64 = 512;
@@ -42,6 +39,8 @@ pub struct TaskProgram {
     pub input_type: RecordType,
     /// What to do: node and role.
     pub steps: Arc<[(NodeId, &'static str)]>,
+    /// The operators that do it, as the graph shows them: for the log.
+    pub operators: Arc<[(NodeId, String)]>,
     /// The type of the rows that go out.
     pub output_type: RecordType,
     /// Whether to report each record first.
@@ -63,8 +62,7 @@ pub(super) struct TaskState {
     panic: Option<String>,
     failure: Option<Failure>,
     place: Option<Place>,
-    log_lines: u32,
-    partition: u32,
+    log: PluginLog,
 }
 
 impl TaskState {
@@ -80,20 +78,19 @@ impl TaskState {
             batch: Time::default(),
             random: 0,
             result_left: runtime.limits.result_bytes,
+            log: PluginLog::new(output_type.is_some()),
             output_type,
             emitted: Vec::new(),
             panic: None,
             failure: None,
             place: None,
-            log_lines: 0,
-            partition: 0,
         }
     }
 
     /// From here on clock and random numbers are those of the task.
     fn begin_task(&mut self, program: &TaskProgram) {
         self.batch = program.batch;
-        self.partition = program.partition;
+        self.log.begin_task(program.operators.clone(), program.batch, program.partition);
         self.random = program.seed ^ program.batch.as_ms().rotate_left(32) ^ u64::from(program.partition);
     }
 
@@ -121,28 +118,13 @@ impl TaskState {
         Ok(bytes)
     }
 
-    pub(super) fn standard_output(&mut self, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        text.lines().for_each(|line| self.log_line(tracing::Level::INFO, line));
+    pub(super) fn standard_output(&mut self, output: Output, bytes: &[u8]) {
+        self.log.write(output, bytes, self.operator());
     }
 
-    fn log_line(&mut self, level: tracing::Level, line: &str) {
-        self.log_lines = self.log_lines.saturating_add(1);
-        let (batch, partition) = (self.batch.as_ms(), self.partition);
-        if self.log_lines == LOG_LINES_MAX {
-            tracing::warn!(target: "plugin", batch, partition, "further log lines of this task are dropped");
-        }
-        if self.log_lines >= LOG_LINES_MAX {
-            return;
-        }
-        let line: String = line.chars().take(LOG_BYTES_MAX).collect();
-        let line = crate::data::text::escape_control(&line).into_owned();
-        match level {
-            tracing::Level::ERROR => tracing::error!(target: "plugin", batch, partition, "{line}"),
-            tracing::Level::WARN => tracing::warn!(target: "plugin", batch, partition, "{line}"),
-            tracing::Level::DEBUG => tracing::debug!(target: "plugin", batch, partition, "{line}"),
-            _ => tracing::info!(target: "plugin", batch, partition, "{line}"),
-        }
+    /// The operator that a traced run has come to.
+    fn operator(&self) -> Option<NodeId> {
+        self.place.map(|place| place.operator)
     }
 
     /// Fails the running call with a reason of our own.
@@ -161,7 +143,7 @@ impl interface::Host for TaskState {
             interface::Level::Info => tracing::Level::INFO,
             interface::Level::Debug => tracing::Level::DEBUG,
         };
-        self.log_line(level, &message);
+        self.log.line(level, &message, self.operator());
         Ok(())
     }
 
@@ -199,7 +181,7 @@ impl types::Host for TaskState {}
 /// Words of a plugin as they may stand in a message: not too long, without control characters, and with lines after the
 /// first indented, so that none can pass for a line of our own.
 pub(super) fn foreign(words: &str) -> String {
-    let words: String = words.chars().take(LOG_BYTES_MAX).collect();
+    let words: String = words.chars().take(LINE_BYTES_MAX).collect();
     let lines: Vec<_> = words.lines().map(crate::data::text::escape_control).collect();
     lines.join("\n  ")
 }
@@ -232,7 +214,9 @@ impl Instance {
         });
         store.data_mut().stopwatch.start();
         let bindings = plugin.pre.instantiate(&mut store);
-        store.data_mut().stopwatch.stop();
+        let state = store.data_mut();
+        state.stopwatch.stop();
+        state.log.end_call(None);
         match bindings {
             Ok(bindings) => Ok(Self { store, bindings, limits }),
             Err(error) => Err(classify(store.data_mut(), &limits, &error)),
@@ -250,6 +234,7 @@ impl Instance {
         let result = f(&self.bindings, &mut self.store);
         let state = self.store.data_mut();
         state.stopwatch.stop();
+        state.log.end_call(state.operator());
         result.map_err(|error| classify(state, &self.limits, &error))
     }
 }

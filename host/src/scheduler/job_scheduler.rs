@@ -7,13 +7,14 @@ use crate::config::OnError;
 use crate::engine::{BatchInput, Engine, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Node, Operation, OutputJob, StageGraph};
+use crate::graph::{Graph, OutputJob, StageGraph};
+use crate::ids::NodeId;
 use crate::listener::{BatchInfo, Event, ListenerBus, OutputOperationInfo};
-use crate::output;
+use crate::output::Outputs;
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A batch that waits for its turn.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct SchedulerParts {
     pub graph: Arc<Graph>,
     /// Its stages and jobs.
     pub stages: Arc<StageGraph>,
+    /// What is done with the rows.
+    pub outputs: Outputs,
     /// Hears of everything.
     pub listeners: ListenerBus,
     /// What a failed output means for the run.
@@ -114,8 +117,7 @@ impl JobScheduler {
 
     async fn run_output(&self, id: usize, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {
         let parts = &self.parts;
-        let internal = || Error::new(ErrorKind::Internal, format!("output {} is not in the graph", job.output));
-        let output = parts.graph.node(job.output).ok_or_else(internal)?;
+        let output = parts.graph.node(job.output).ok_or_else(|| missing(job.output))?;
         let mut info = OutputOperationInfo {
             batch_time: batch,
             id,
@@ -125,31 +127,49 @@ impl JobScheduler {
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(output, job, batch, input).await;
+        let outcome = self.compute_and_write(job, batch, input).await;
         info.duration = parts.env.clock.monotonic().saturating_sub(started);
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
         parts.listeners.post(&Event::OutputOperationCompleted(info));
         outcome
     }
 
-    async fn compute_and_write(
-        &self,
-        output: &Node,
-        job: &OutputJob,
-        batch: Time,
-        input: &Arc<BatchInput>,
-    ) -> Result<(), Error> {
+    async fn compute_and_write(&self, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {
         let parts = &self.parts;
-        let Operation::Print { rows: limit } = output.operation else {
-            return Err(Error::new(ErrorKind::Internal, format!("{output} is not an output")));
+        let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
+        let write = self.on_engine(async move { output.begin(batch).await }).await?;
+        let request = JobRequest { batch, job: job.clone(), input: input.clone(), write: write.clone() };
+        let committing = write.clone();
+        let outcome = match parts.engine.run(request).await {
+            Ok(partitions) => self.on_engine(async move { committing.commit(partitions).await }).await,
+            Err(error) => Err(error),
         };
-        let rows_wanted = output::rows_wanted(limit);
-        let request = JobRequest { batch, job: job.clone(), input: input.clone(), rows_wanted };
-        let rows = parts.engine.run(request).await?;
-        let parent = output.parents.first().and_then(|id| parts.graph.node(*id));
-        let ty = parent.and_then(|node| node.rows.as_ref());
-        let ty = ty.ok_or_else(|| Error::new(ErrorKind::Internal, format!("{output} has no rows")))?;
-        output::print(&*parts.env.console, batch, ty, &rows, limit)?;
-        Ok(())
+        if outcome.is_err() {
+            let aborted = async move {
+                write.abort().await;
+                Ok(())
+            };
+            self.on_engine(aborted).await?;
+        }
+        outcome
     }
+
+    /// Runs what an output does between tasks, which may wait for a disk, where tasks run: actors must not wait for it.
+    async fn on_engine<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (send, receive) = oneshot::channel();
+        let run = async move {
+            // Nobody waits if the scheduler is gone, and then the program is going away.
+            let _ = send.send(work.await);
+        };
+        self.parts.env.engine.spawn("output", Box::pin(run));
+        let panicked = || Error::new(ErrorKind::Internal, "an output panicked").help("please report this");
+        receive.await.unwrap_or_else(|_| Err(panicked()))
+    }
+}
+
+fn missing(output: NodeId) -> Error {
+    Error::new(ErrorKind::Internal, format!("output {output} is not in the graph")).help("please report this")
 }

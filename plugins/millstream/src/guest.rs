@@ -47,7 +47,7 @@ fn schema(fields: &[Field]) -> types::Schema {
         kind: field.kind.to_owned(),
         nullable: field.nullable,
         children: field.children,
-        metadata: Vec::new(),
+        metadata: field.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
     };
     fields.iter().map(field).collect()
 }

@@ -45,12 +45,23 @@ pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, 
 pub use context::StreamingContext;
 pub use dstream::{DStream, Output};
 pub use key::Key;
+pub use millstream_derive::{Key, Record};
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use text::{Split, SplitWhitespace, Text};
 
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// What derived code calls.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::chunk::{ChunkReader, ChunkWriter, Malformed};
+    pub use crate::key::Key;
+    #[cfg(feature = "serde")]
+    pub use crate::record::serde;
+    pub use crate::record::{Builder, Column, Field, Record, choice, read_group, write_group};
+}
 
 /// Makes a plugin of a function that takes a [`StreamingContext`].
 #[macro_export]

@@ -7,19 +7,60 @@ use crate::chunk::{Chunk, ChunkReader, ChunkWriter, Malformed};
 /// One field of a row type, as `wit/types.wit` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
+    /// Its name; what a tuple or list names by itself is `0`, `1` and so on, and `item`.
     pub name: String,
+    /// What its values are.
     pub kind: &'static str,
+    /// Whether a value may be absent.
     pub nullable: bool,
+    /// How many of the fields that follow are its own.
     pub children: u32,
+    /// What identifies a type that travels as bytes.
+    pub metadata: Vec<(&'static str, String)>,
 }
 
 impl Field {
-    fn leaf(name: &str, kind: &'static str) -> Self {
-        Self { name: name.to_owned(), kind, nullable: false, children: 0 }
+    /// A field without children.
+    pub fn leaf(name: &str, kind: &'static str) -> Self {
+        Self { name: name.to_owned(), kind, nullable: false, children: 0, metadata: Vec::new() }
+    }
+
+    /// A struct, whose members follow.
+    pub fn group(name: &str, members: u32) -> Self {
+        Self { children: members, ..Self::leaf(name, "struct") }
     }
 }
 
-/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them.
+/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them, and
+/// types of your own with `#[derive(Record)]`.
+///
+/// ```
+/// use millstream::{Key, Record, Text, testing};
+///
+/// #[derive(Record, Key, Clone, PartialEq, Debug)]
+/// enum Level {
+///     Info,
+///     Error,
+/// }
+///
+/// #[derive(Record, Clone, PartialEq, Debug)]
+/// struct Line {
+///     level: Level,
+///     words: Vec<Text>,
+/// }
+///
+/// let line = |level, text: &str| Line { level, words: Text::from(text).split(' ').collect() };
+/// let lines = vec![vec![line(Level::Error, "a b"), line(Level::Info, "c"), line(Level::Error, "d")]];
+/// let out = testing::run(lines, |lines| lines.map(|line| (line.level, line.words.len() as u64)).reduce_by_key(|a, b| a + b));
+/// assert_eq!(out, [vec![(Level::Error, 3), (Level::Info, 1)]]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be in a stream: it is not a `Record`",
+    label = "not a record",
+    note = "for a type of yours: `#[derive(millstream::Record)]`, or with serde's derives also `#[record(serde)]`",
+    note = "for a type of another crate: put it into a struct of yours with `#[derive(Record)]` and `#[record(serde)]`",
+    note = "instead of a `&str` use `Text`; instead of `usize` use `u64`; instead of a map use a list of pairs"
+)]
 pub trait Record: Sized + 'static {
     /// Values of this type, as they came in a chunk.
     type Column: Column<Item = Self>;
@@ -39,6 +80,7 @@ pub trait Record: Sized + 'static {
 
 /// Reads values of one type from a chunk.
 pub trait Column: Sized + 'static {
+    /// The type.
     type Item;
     /// Takes the buffers that belong to this column. `root` is true for the row type itself.
     fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed>;
@@ -48,7 +90,9 @@ pub trait Column: Sized + 'static {
 
 /// Collects values of one type for a chunk.
 pub trait Builder: Default + 'static {
+    /// The type.
     type Item;
+    /// Appends a value.
     fn push(&mut self, item: Self::Item);
     /// Takes the place of an absent value.
     fn push_absent(&mut self);
@@ -293,6 +337,11 @@ mod bool_record {
     }
 }
 
+pub mod choice;
+#[cfg(feature = "serde")]
+pub mod serde;
+#[cfg(test)]
+mod tests;
 mod variable;
 
-pub use variable::Bytes;
+pub use variable::{Bytes, read_group, write_group};

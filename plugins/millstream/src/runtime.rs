@@ -82,13 +82,10 @@ mod imp {
         EMITTED.take()
     }
 
-    #[cfg(test)]
     pub fn take_trace() -> Vec<(u32, u64)> {
         TRACE.take()
     }
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::take_emitted;
-#[cfg(all(test, not(target_family = "wasm")))]
-pub(crate) use imp::take_trace;
+pub(crate) use imp::{take_emitted, take_trace};

@@ -1,7 +1,8 @@
 //! Runs a program on native code: batches in, batches out, without a host.
 //!
 //! Owns a harness that goes the way the host goes, with one partition: operators, pre-aggregation, shuffle, aggregation,
-//! each through the same tasks and the same flat chunks as in a component. Never used by a plugin that runs.
+//! each through the same tasks and the same flat chunks as in a component, and each task twice, fused and dynamic. Never
+//! used by a plugin that runs.
 
 use crate::chain::{Chain, NodeId};
 use crate::chunk::Chunk;
@@ -9,8 +10,8 @@ use crate::context::{StreamingContext, cut};
 use crate::dstream::DStream;
 use crate::graph::{Graph, Value};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
-use crate::runtime::take_emitted;
-use crate::task::{Task, TaskSpec};
+use crate::runtime::{take_emitted, take_trace};
+use crate::task::{Task, TaskError, TaskSpec};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -51,7 +52,7 @@ pub struct Printed {
     pub batch: usize,
     /// Which output it was, in the order of definition, from 0.
     pub output: usize,
-    /// The rows as `print` shows them.
+    /// The rows as `print` shows them, or as they are saved.
     pub rows: Vec<String>,
 }
 
@@ -108,7 +109,7 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         check(&ctx.graph);
         let outputs: Vec<NodeId> = {
             let nodes = ctx.graph.nodes();
-            (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].kind == "print").collect()
+            (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].code.rows.is_none()).collect()
         };
         assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
         let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
@@ -165,41 +166,87 @@ fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     (0..rows).map(|row| column.get(row)).collect()
 }
 
-/// The rows of `node` in a batch.
+/// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
 fn evaluate(graph: &Rc<Graph>, node: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
-    let (kind, parents, source) = {
+    let branches = branches(graph, node);
+    branches.into_iter().flat_map(|branch| run_branch(graph, branch, None, inputs)).collect()
+}
+
+/// A way that rows go between two shuffles: where they come from, and the operators that they pass.
+struct Branch {
+    leaf: NodeId,
+    path: Vec<NodeId>,
+}
+
+/// The ways to `node`, in the order of their rows. Several come together in a union.
+fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
+    let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
         let found = &nodes[node as usize];
+        (found.kind, found.parents.clone(), found.exchanged.is_some())
+    };
+    if kind == "source" || shuffles {
+        return vec![Branch { leaf: node, path: Vec::new() }];
+    }
+    let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
+    if kind != "union" {
+        branches.iter_mut().for_each(|branch| branch.path.push(node));
+    }
+    branches
+}
+
+/// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
+fn run_branch(
+    graph: &Rc<Graph>,
+    branch: Branch,
+    combine: Option<NodeId>,
+    inputs: &BTreeMap<String, Chunk>,
+) -> Vec<Chunk> {
+    let rows = leaf_rows(graph, branch.leaf, inputs);
+    let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
+    steps.extend(combine.map(|node| (node, "combine")));
+    if steps.is_empty() { rows } else { task(graph, branch.leaf, &steps, rows) }
+}
+
+/// The rows of a source, or what comes out of a shuffle.
+fn leaf_rows(graph: &Rc<Graph>, leaf: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
+    let (parents, source, aggregates) = {
+        let nodes = graph.nodes();
+        let found = &nodes[leaf as usize];
         let source = found.parameters.iter().find_map(|(name, value)| match value {
             Value::Text(text) if *name == "source" => Some(text.clone()),
             _ => None,
         });
-        (found.kind, found.parents.clone(), source)
+        (found.parents.clone(), source, found.code.exchange.is_some())
     };
-    let parent = parents.first().copied().unwrap_or(node);
-    let rows = || parents.iter().flat_map(|parent| evaluate(graph, *parent, inputs)).collect();
-    let shuffles = graph.nodes()[node as usize].code.exchange.is_some();
-    match kind {
-        "source" => source.and_then(|source| inputs.get(&source).cloned()).into_iter().collect(),
-        // With one partition, there is nothing to deal out.
-        "union" | "repartition" => rows(),
-        _ if shuffles => {
-            let combined = task(graph, parent, node, "combine", rows());
-            task(graph, node, node, "reduce", combined)
-        }
-        _ => task(graph, parent, node, "apply", rows()),
+    if let Some(source) = source {
+        return inputs.get(&source).cloned().into_iter().collect();
     }
+    let combine = aggregates.then_some(leaf);
+    let branches = parents.into_iter().flat_map(|parent| branches(graph, parent));
+    let sent = branches.flat_map(|branch| run_branch(graph, branch, combine, inputs)).collect();
+    // With one partition, there is nothing to deal out.
+    if aggregates { task(graph, leaf, &[(leaf, "reduce")], sent) } else { sent }
 }
 
-fn task(graph: &Rc<Graph>, input: NodeId, node: NodeId, role: &str, chunks: Vec<Chunk>) -> Vec<Chunk> {
-    let spec = TaskSpec { input, steps: vec![(node, role.to_owned())], traced: false };
-    let run = || {
-        let mut task = Task::open(graph, &spec)?;
+/// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
+fn task(graph: &Rc<Graph>, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>) -> Vec<Chunk> {
+    let run = |traced, chunks: Vec<Chunk>| {
+        let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+        let mut task = Task::open(graph, &TaskSpec { input, steps, traced })?;
         chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
-        task.finish()
+        task.finish()?;
+        Ok::<_, TaskError>(take_emitted())
     };
-    run().unwrap_or_else(|error| panic!("node {node}: {error:?}"));
-    take_emitted()
+    let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
+    take_trace();
+    let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
+    assert!(
+        rows == again,
+        "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
+         their input?"
+    );
+    rows
 }
 
 fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<String> {
@@ -211,7 +258,8 @@ fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) ->
             Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
             _ => None,
         });
-        (parent, limit.unwrap_or(10), nodes[parent as usize].code.rows)
+        // What is saved is saved in full.
+        (parent, limit.unwrap_or(usize::MAX), nodes[parent as usize].code.rows)
     };
     let show = show.expect("the parent of an output has rows").show;
     let mut rows: Vec<String> = evaluate(graph, parent, inputs).into_iter().flat_map(show).collect();
