@@ -381,3 +381,6 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
