@@ -9,7 +9,8 @@ use crate::engine::{Engine, JobRequest};
 use crate::env::{Env, Simulation};
 use crate::error::Error;
 use crate::grants::Grants;
-use crate::graph::{DescribedNode, Graph, ParameterValue, StageGraph};
+use crate::graph::{DescribedNode, Graph, Intervals, ParameterValue, StageGraph};
+use crate::ids::NodeId;
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::Outputs;
@@ -42,7 +43,7 @@ impl Engine for SlowEngine {
         BTreeMap::from([("lines".to_owned(), 7)])
     }
 
-    fn forget(&self, _: Time) {}
+    fn forget(&self, _: Time, _: &BTreeMap<NodeId, Time>) {}
 }
 
 #[derive(Default)]
@@ -101,6 +102,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
             outputs: Outputs::open(&env, "job", &graph, &Grants::new("/jobs".into(), BTreeMap::new())).unwrap(),
+            intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             stages: Arc::new(StageGraph::cut(&graph, 1)),
             env,
             tracker,

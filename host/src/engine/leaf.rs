@@ -34,8 +34,8 @@ pub(super) enum Piece {
     Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
-    /// A partition of a data set.
-    DataSet { node: NodeId, partition: u32 },
+    /// A partition of a data set, of this batch or of an earlier one.
+    DataSet { node: NodeId, batch: Time, partition: u32 },
 }
 
 /// Where leaves find what they name: an extension of the task context.
@@ -104,9 +104,10 @@ impl Stores {
                 Ok(vec![block.read(0)])
             }
             Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
-            Piece::DataSet { node, partition } => {
-                let rows = self.data_sets.get(*node, batch, *partition);
-                let rows = rows.ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}")))?;
+            Piece::DataSet { node, batch, partition } => {
+                let rows = self.data_sets.get(*node, *batch, *partition);
+                let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");
+                let rows = rows.ok_or_else(|| DataFusionError::Execution(lost()))?;
                 Ok(vec![rows.read(0)])
             }
             Piece::Buckets { stage, maps, reduce } => {
@@ -122,7 +123,7 @@ impl Stores {
     }
 }
 
-/// Reads one piece a partition.
+/// Reads pieces, one after the other, as its only partition.
 #[derive(Debug)]
 pub(super) struct LeafExec {
     batch: Time,
@@ -134,7 +135,7 @@ pub(super) struct LeafExec {
 
 impl LeafExec {
     pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
-        let properties = Arc::new(plan_properties(schema, pieces.len()));
+        let properties = Arc::new(plan_properties(schema, 1));
         Self { batch, pieces, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
@@ -152,7 +153,7 @@ pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanPrope
 
 impl DisplayAs for LeafExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LeafExec: {} partitions", self.pieces.len())
+        write!(f, "LeafExec: {} pieces", self.pieces.len())
     }
 }
 
@@ -193,12 +194,13 @@ impl ExecutionPlan for LeafExec {
             .session_config()
             .get_extension::<Stores>()
             .ok_or_else(|| DataFusionError::Internal("the task context has no stores".to_owned()))?;
-        let piece = self
-            .pieces
-            .get(partition)
-            .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
+        if partition > 0 {
+            return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
+        }
         let count = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let stream = stores.read(self.batch, piece)?.inspect_ok(move |rows| count.add(rows.num_rows()));
+        let batch = self.batch;
+        let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece));
+        let stream = streams.try_flatten().inspect_ok(move |rows: &RecordBatch| count.add(rows.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 

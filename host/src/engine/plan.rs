@@ -13,7 +13,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    pub piece: Piece,
+    /// Read one after the other.
+    pub pieces: Vec<Piece>,
 }
 
 /// What all plans of a run share.
@@ -38,8 +39,7 @@ impl Planner {
             StageOutput::Shuffle { node, .. } => self.graph.node(node)?.exchanged.clone()?,
             _ => self.graph.node(stage.node)?.rows.clone()?,
         };
-        let pieces = vec![share.piece.clone()];
-        let leaf = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
+        let leaf = Arc::new(LeafExec::new(task.batch, share.pieces.clone(), input_type.arrow().clone()));
         if branch.steps.is_empty() {
             return Some(leaf);
         }
@@ -70,7 +70,7 @@ impl Planner {
 
     fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
         match branch.input {
-            StageInput::Source { node } | StageInput::DataSet { node } => {
+            StageInput::Source { node } | StageInput::DataSet { node } | StageInput::Window { node, .. } => {
                 Some((node, self.graph.node(node)?.rows.clone()?))
             }
             StageInput::Shuffle { node, .. } => Some((node, self.graph.node(node)?.exchanged.clone()?)),

@@ -11,6 +11,7 @@ use super::node::{DescribedNode, Graph, Node, ParameterValue};
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::time::whole_ms;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -103,6 +104,13 @@ pub enum Reads {
         /// That stage.
         stage: u32,
     },
+    /// From the rows that were kept of the last batches.
+    Window {
+        /// The node that made them.
+        node: u32,
+        /// How far back they reach.
+        length_ms: u64,
+    },
     /// From rows that were kept for several readers.
     DataSet {
         /// The node that made them.
@@ -180,6 +188,9 @@ impl Explanation {
             Reads::Source { node } => writeln!(f, "  reads   {}", self.label(node))?,
             Reads::Shuffle { stage } => writeln!(f, "  reads   the shuffle of stage {stage}")?,
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(node))?,
+            Reads::Window { node, length_ms } => {
+                writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(node))?;
+            }
         }
         for (at, step) in branch.steps.iter().enumerate() {
             let heading = if at == 0 { "runs" } else { "" };
@@ -218,6 +229,7 @@ fn explain_stage(stage: &Stage) -> ExplainedStage {
             StageInput::Source { node } => Reads::Source { node: node.0 },
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
+            StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };

@@ -3,11 +3,13 @@
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
 mod explain;
+mod interval;
 mod node;
 mod stage;
 mod validate;
 
 pub use explain::{Comparison, ExplainedNode, Explanation};
+pub use interval::{Intervals, window_times};
 pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -2,6 +2,7 @@
 
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
+use crate::time::Duration;
 use std::fmt;
 
 /// What a parameter of a described node can be.
@@ -55,6 +56,13 @@ pub enum Operation {
     Repartition {
         /// How many.
         partitions: u32,
+    },
+    /// The rows of the last batches, one after the other.
+    Window {
+        /// How far back they reach.
+        length: Duration,
+        /// How much time lies between two windows; that of the parent if absent.
+        slide: Option<Duration>,
     },
     /// The first rows of each batch are printed.
     Print {
