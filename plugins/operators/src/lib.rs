@@ -1,5 +1,7 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
+mod windows;
+
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +112,7 @@ fn build(ctx: &StreamingContext) {
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");
-    if records(&numbers, &operator).is_some() {
+    if records(&numbers, &operator).or_else(|| windows::windows(&numbers, &operator)).is_some() {
         return;
     }
     match operator.as_str() {
