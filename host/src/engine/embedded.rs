@@ -371,6 +371,7 @@ impl Shared {
                 faults: &*self.faults,
                 write,
                 key_type: key_type.as_ref(),
+                only_files: self.planner.only_files(stage),
             };
             let error = match attempt.run().await {
                 Ok(metrics) => return Ok(metrics),

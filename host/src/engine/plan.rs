@@ -3,7 +3,7 @@
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput, Step};
+use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StorageLevel, StageOutput, Step};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::TaskProgram;
 use datafusion_physical_plan::ExecutionPlan;
@@ -56,6 +56,11 @@ impl Planner {
             traced,
         };
         Some(Arc::new(PluginExec::new(leaf, program)))
+    }
+
+    /// Whether the data set that a stage writes is to be kept on disk.
+    pub(super) fn only_files(&self, stage: &Stage) -> bool {
+        self.graph.node(stage.node).is_some_and(|node| node.storage == Some(StorageLevel::DiskOnly))
     }
 
     /// The type of the keys that a stage sends through a shuffle, if it does.

@@ -10,6 +10,6 @@ mod validate;
 
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
-pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue, StorageLevel};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -145,10 +145,9 @@ pub struct StageGraph {
 impl StageGraph {
     /// Cuts `graph`. A shuffle that does not say how many partitions it makes gets `default_partitions`.
     pub fn cut(graph: &Graph, default_partitions: u32) -> Self {
-        let is_needed = needed_nodes(graph);
-        let window_parents = window_parents(graph, &is_needed);
-        let mut cutter =
-            Cutter { graph, default_partitions, window_parents, stages: Vec::new(), made: BTreeMap::new() };
+        let kept = kept_nodes(graph);
+        let is_needed = needed_nodes(graph, &kept);
+        let mut cutter = Cutter { graph, default_partitions, kept, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
@@ -159,7 +158,7 @@ impl StageGraph {
                 cutter.make(node.id, &node.operation, &node.parents);
             }
         }
-        let kept = cutter.window_parents.iter().filter_map(|&node| {
+        let kept = cutter.kept.iter().filter_map(|&node| {
             let last = data_set_stage(&cutter.stages, node)?;
             Some(OutputJob { output: node, stages: needed_stages(&cutter.stages, last) })
         });
@@ -178,9 +177,9 @@ impl StageGraph {
     }
 }
 
-/// The nodes that an output reads, directly or through others, and the outputs.
-fn needed_nodes(graph: &Graph) -> BTreeSet<NodeId> {
-    let mut needed: BTreeSet<NodeId> = graph.outputs().map(|output| output.id).collect();
+/// The outputs, the nodes that are kept, and all that they read, directly or through others.
+fn needed_nodes(graph: &Graph, kept: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut needed: BTreeSet<NodeId> = graph.outputs().map(|output| output.id).chain(kept.iter().copied()).collect();
     for node in graph.nodes().iter().rev() {
         if needed.contains(&node.id) {
             needed.extend(&node.parents);
@@ -189,10 +188,14 @@ fn needed_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     needed
 }
 
-/// The nodes that windows read.
-fn window_parents(graph: &Graph, is_needed: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+/// The nodes that are remembered, and those that windows read which an output needs.
+fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
+    let remembered: BTreeSet<NodeId> =
+        graph.nodes().iter().filter(|node| node.remember.is_some()).map(|node| node.id).collect();
+    let needed = needed_nodes(graph, &remembered);
     let windows = graph.nodes().iter().filter(|node| matches!(node.operation, Operation::Window { .. }));
-    windows.filter(|window| is_needed.contains(&window.id)).flat_map(|window| &window.parents).copied().collect()
+    let parents = windows.filter(|window| needed.contains(&window.id)).flat_map(|window| &window.parents);
+    parents.copied().chain(remembered).collect()
 }
 
 /// The stage that writes the data set of a node.
@@ -219,7 +222,8 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
-    window_parents: BTreeSet<NodeId>,
+    /// The nodes whose data sets later batches read.
+    kept: BTreeSet<NodeId>,
     stages: Vec<Stage>,
     /// How the rows of each node so far reach whoever reads them.
     made: BTreeMap<NodeId, Vec<Branch>>,
@@ -256,12 +260,13 @@ impl Cutter<'_> {
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
         };
         let is_source = matches!(operation, Operation::Source { .. });
-        let is_kept = self.window_parents.contains(&node);
-        if is_source && is_kept {
+        let is_kept = self.kept.contains(&node);
+        let is_persisted = self.graph.node(node).is_some_and(|node| node.storage.is_some());
+        if is_source && is_kept && !is_persisted {
             // Windows read what is kept of it; whoever else reads it, reads it again.
             self.stage(branches.clone(), StageOutput::DataSet { node }, node);
             self.made.insert(node, branches);
-        } else if is_kept || self.graph.consumers(node) > 1 && !is_source {
+        } else if is_kept || is_persisted || self.graph.consumers(node) > 1 && !is_source {
             // Several readers: it is computed once, and each reads its data set.
             self.stage(branches, StageOutput::DataSet { node }, node);
             self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);

@@ -1,6 +1,6 @@
 //! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
 
-use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue, StorageLevel};
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
@@ -203,6 +203,17 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
         (_, None) => None,
     };
     check_types(subject, &operation, &parents, rows.as_ref(), exchanged.as_ref()).map_err(Some)?;
+    let storage = match subject.text("persist") {
+        None => None,
+        Some(name) => {
+            let level = StorageLevel::named(name);
+            Some(level.ok_or_else(|| subject.error(format!("`{}` is no storage level", name.escape_debug())))?)
+        }
+    };
+    let remember = subject.duration("remember");
+    if is_output && (storage.is_some() || remember.is_some()) {
+        return Err(Some(subject.error("it is an output, and has no rows to keep")));
+    }
     Ok(Node {
         id: NodeId(u32::try_from(subject.position).unwrap_or(u32::MAX)),
         kind: described.kind.clone(),
@@ -211,6 +222,8 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
         operation,
         rows,
         exchanged,
+        storage,
+        remember,
     })
 }
 

@@ -10,7 +10,7 @@ use crate::record::{Field, Record, fields_of, read_column};
 use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::time::Duration;
 
 /// What a parameter of a node can be.
@@ -125,11 +125,13 @@ pub(crate) struct Graph {
     nodes: RefCell<Vec<Node>>,
     pub arguments: Vec<(String, String)>,
     problem: RefCell<Option<String>>,
+    /// How long persisted data sets are kept, if that is longer than their batch.
+    pub remember: Cell<Option<Duration>>,
 }
 
 impl Graph {
     pub fn new(arguments: Vec<(String, String)>) -> Self {
-        Self { nodes: RefCell::default(), arguments, problem: RefCell::default() }
+        Self { nodes: RefCell::default(), arguments, problem: RefCell::default(), remember: Cell::default() }
     }
 
     /// Adds a node that produces rows of type `T`.

@@ -52,6 +52,17 @@ fn schema(fields: &[Field]) -> types::Schema {
     fields.iter().map(field).collect()
 }
 
+fn parameter(name: &str, value: &Value) -> program::Parameter {
+    let value = match value {
+        Value::Integer(n) => program::ParameterValue::Integer(*n),
+        Value::Text(text) => program::ParameterValue::Text(text.clone()),
+        Value::Duration(span) => {
+            program::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        }
+    };
+    program::Parameter { name: name.to_owned(), value }
+}
+
 impl<P: Program> program::Guest for Exports<P> {
     fn describe(arguments: Vec<types::Argument>) -> Result<program::Graph, program::DescribeError> {
         let graph = build::<P>(arguments);
@@ -62,24 +73,17 @@ impl<P: Program> program::Guest for Exports<P> {
             kind: node.kind.to_owned(),
             name: node.name.clone(),
             parents: node.parents.clone(),
-            parameters: node
-                .parameters
-                .iter()
-                .map(|(name, value)| program::Parameter {
-                    name: (*name).to_owned(),
-                    value: match value {
-                        Value::Integer(n) => program::ParameterValue::Integer(*n),
-                        Value::Text(text) => program::ParameterValue::Text(text.clone()),
-                        Value::Duration(span) => {
-                            program::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-                        }
-                    },
-                })
-                .collect(),
+            parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),
             rows: schema(&node.rows),
             exchanged: node.exchanged.as_deref().map(schema),
         };
-        Ok(program::Graph { nodes: graph.nodes().iter().map(node).collect() })
+        let mut nodes: Vec<program::Node> = graph.nodes().iter().map(node).collect();
+        if let Some(span) = graph.remember.get() {
+            let persisted =
+                nodes.iter_mut().filter(|node| node.parameters.iter().any(|parameter| parameter.name == "persist"));
+            persisted.for_each(|node| node.parameters.push(parameter("remember", &Value::Duration(span))));
+        }
+        Ok(program::Graph { nodes })
     }
 }
 

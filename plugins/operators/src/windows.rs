@@ -1,7 +1,7 @@
 //! Windows, each on its own.
 
 use crate::pairs;
-use millstream::{Cut, DStream, Output, seconds};
+use millstream::{Cut, DStream, Output, StorageLevel, StreamingContext, Window, seconds};
 
 /// A window of numbers. Nothing if the operator is another.
 pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
@@ -26,7 +26,18 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
             numbers.window((seconds(2), seconds(2))).count().print_n(100);
             numbers.print_n(100)
         }
+        "window_that_does_not_fit" => {
+            numbers.window((seconds(2), seconds(2))).name("counts").window(seconds(7)).print_n(100)
+        }
+        "union_of_slides" => numbers.union(&numbers.window((seconds(2), seconds(2)))).print_n(100),
         "window_of_a_shuffle" => pairs(numbers).reduce_by_key(|a, b| a + b).window(seconds(2)).print_n(100),
+        "persist" => {
+            // Kept on disk, and once more in memory; computed once, though two read it.
+            let sums = pairs(numbers).reduce_by_key(|a, b| a + b).persist(StorageLevel::DiskOnly2);
+            let values = sums.values().map(|n| n + 1).cache();
+            values.print_n(100);
+            sums.keys().unpersist().print_n(100)
+        }
         "count_by_window" => numbers.count_by_window(seconds(3)).print_n(100),
         "reduce_by_window" => numbers.reduce_by_window(|a, b| a.max(b), two_every_three).print_n(100),
         "reduce_by_key_and_window" => {
@@ -36,4 +47,26 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
         "group_by_key_and_window" => pairs(numbers).group_by_key_and_window(seconds(3)).print_n(100),
         _ => return None,
     })
+}
+
+/// Windows of the lengths and slides that the job's arguments say, in seconds. The number 13 makes them fail.
+pub fn of_arguments(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
+    let window = |length: &str, slide: &str| {
+        let given = |name: &str| ctx.arg(name).and_then(|count| count.parse().ok()).map(seconds);
+        let window = Window::of(given(length).expect("a window has a length"));
+        given(slide).map_or(window, |slide| window.every(slide))
+    };
+    let (inner, outer) = (window("length", "slide"), window("outer_length", "outer_slide"));
+    let lucky = numbers.map(|n| {
+        assert!(n != 13, "an unlucky number");
+        n
+    });
+    lucky.window(inner).print_n(1000);
+    lucky.window(inner).window(outer).print_n(1000);
+    lucky.count_by_window(inner).print();
+    lucky.reduce_by_window(|a, b| a.min(b), inner).print();
+    pairs(&lucky).reduce_by_key_and_window(|a, b| a + b, inner).print();
+    pairs(&lucky).group_by_key_and_window(inner).print();
+    lucky.map(|n| n % 3).count_by_value_and_window(inner).print();
+    numbers.count().print()
 }
