@@ -49,14 +49,21 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
     })
 }
 
-/// Windows of the lengths and slides that the job's arguments say, in seconds. The number 13 makes them fail.
-pub fn of_arguments(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
-    let window = |length: &str, slide: &str| {
-        let given = |name: &str| ctx.arg(name).and_then(|count| count.parse().ok()).map(seconds);
-        let window = Window::of(given(length).expect("a window has a length"));
-        given(slide).map_or(window, |slide| window.every(slide))
-    };
-    let (inner, outer) = (window("length", "slide"), window("outer_length", "outer_slide"));
+/// A window whose length and slide two arguments say, in seconds.
+fn window(ctx: &StreamingContext, length: &str, slide: &str) -> Window {
+    let given = |name: &str| ctx.arg(name).and_then(|count| count.parse().ok()).map(seconds);
+    let window = Window::of(given(length).expect("a window has a length"));
+    given(slide).map_or(window, |slide| window.every(slide))
+}
+
+/// The sizes of windows of a source.
+pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
+    numbers.window(window(ctx, "length", "slide")).count().print()
+}
+
+/// Windows, and windows of windows. The number 13 makes them fail.
+pub fn all(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
+    let (inner, outer) = (window(ctx, "length", "slide"), window(ctx, "outer_length", "outer_slide"));
     let lucky = numbers.map(|n| {
         assert!(n != 13, "an unlucky number");
         n
