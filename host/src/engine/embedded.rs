@@ -1,6 +1,7 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
 use super::fault::FaultInjector;
+use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
 use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
@@ -97,8 +98,11 @@ impl EmbeddedEngine {
             .with_memory_pool(parts.budget.pool())
             .build_arc()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
-        let config =
-            SessionConfig::new().with_extension(stores.clone()).with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+        let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let config = SessionConfig::new()
+            .with_extension(stores.clone())
+            .with_extension(Arc::new(joins))
+            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -232,18 +236,26 @@ impl Shared {
             let writer = self.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
             writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(reader))
         };
+        let buckets = |writer: StageId| {
+            let maps = partitions_of(&|stage| stage.id == writer)?;
+            match self.stages.stage(writer).map(|stage| stage.output) {
+                Some(StageOutput::Shuffle { partitions, .. }) => Ok((0..partitions)
+                    .map(|reduce| Piece::Buckets { stage: writer, maps, reduce })
+                    .collect::<Vec<_>>()),
+                _ => Err(internal(writer)),
+            }
+        };
         match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 Ok(partitions.into_iter().map(Piece::Input).collect())
             }
-            StageInput::Shuffle { stage: writer, .. } => {
-                let maps = partitions_of(&|stage| stage.id == writer)?;
-                let Some(StageOutput::Shuffle { partitions, .. }) = self.stages.stage(writer).map(|stage| stage.output)
-                else {
-                    return Err(internal(writer));
-                };
-                Ok((0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }).collect())
+            StageInput::Shuffle { stage: writer, .. } => buckets(writer),
+            StageInput::Shuffles { node } => {
+                let writers = self.planner.graph.node(node).and_then(|join| self.stages.writers(join));
+                let writers = writers.ok_or_else(|| internal(reader))?;
+                let parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
+                Ok(Piece::together(parents))
             }
             StageInput::DataSet { node } => {
                 let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node })?;

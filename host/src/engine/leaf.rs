@@ -34,6 +34,17 @@ pub(super) enum Piece {
     Buckets { stage: StageId, maps: u32, reduce: u32 },
     /// A partition of a data set.
     DataSet { node: NodeId, partition: u32 },
+    /// The same partition of each parent of a join, a leaf each.
+    Together(Vec<Self>),
+}
+
+impl Piece {
+    /// The pieces of several parents, partition by partition.
+    pub(super) fn together(parents: Vec<Vec<Self>>) -> Vec<Self> {
+        let mut parents: Vec<_> = parents.into_iter().map(Vec::into_iter).collect();
+        let partition = || parents.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
+        std::iter::from_fn(partition).map(Self::Together).collect()
+    }
 }
 
 /// Where leaves find what they name: an extension of the task context.
@@ -101,7 +112,8 @@ impl Stores {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
+            // A split is read by itself, and each of several pieces by a leaf of its own.
+            Piece::Input(InputPartition::Split(_)) | Piece::Together(_) => Ok(Vec::new()),
             Piece::DataSet { node, partition } => {
                 let rows = self.data_sets.get(*node, batch, *partition);
                 let rows = rows.ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}")))?;

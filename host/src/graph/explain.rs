@@ -10,6 +10,7 @@ pub use compare::Comparison;
 use super::node::{DescribedNode, Graph, Node, ParameterValue};
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
 use crate::data::text::escape_control;
+use crate::ids::NodeId;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,6 +103,13 @@ pub enum Reads {
         /// That stage.
         stage: u32,
     },
+    /// From the shuffles that stages write for the parents of a join.
+    Shuffles {
+        /// The node that joins.
+        node: u32,
+        /// Those stages, in the order of the parents.
+        stages: Vec<u32>,
+    },
     /// From rows that were kept for several readers.
     DataSet {
         /// The node that made them.
@@ -151,7 +159,7 @@ impl Explanation {
         };
         Self {
             nodes: graph.nodes().iter().zip(described).map(|(node, described)| explain_node(node, described)).collect(),
-            stages: cut.stages.iter().map(explain_stage).collect(),
+            stages: cut.stages.iter().map(|stage| explain_stage(graph, &cut, stage)).collect(),
             outputs: cut.jobs.iter().map(output).collect(),
         }
     }
@@ -162,10 +170,15 @@ impl Explanation {
     }
 
     fn write_branch(&self, f: &mut fmt::Formatter<'_>, branch: &ExplainedBranch) -> fmt::Result {
-        match branch.reads {
-            Reads::Source { node } => writeln!(f, "  reads   {}", self.label(node))?,
+        match &branch.reads {
+            Reads::Source { node } => writeln!(f, "  reads   {}", self.label(*node))?,
             Reads::Shuffle { stage } => writeln!(f, "  reads   the shuffle of stage {stage}")?,
-            Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(node))?,
+            Reads::Shuffles { node, stages } => {
+                let stages: Vec<String> = stages.iter().map(ToString::to_string).collect();
+                writeln!(f, "  reads   the shuffles of stages {}", stages.join(", "))?;
+                writeln!(f, "  joins   {}", self.label(*node))?;
+            }
+            Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(*node))?,
         }
         for (at, step) in branch.steps.iter().enumerate() {
             let heading = if at == 0 { "runs" } else { "" };
@@ -198,11 +211,16 @@ fn explain_node(node: &Node, described: &DescribedNode) -> ExplainedNode {
     }
 }
 
-fn explain_stage(stage: &Stage) -> ExplainedStage {
+fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedStage {
+    let shuffles = |node: NodeId| {
+        let stages = graph.node(node).and_then(|join| cut.writers(join)).unwrap_or_default();
+        Reads::Shuffles { node: node.0, stages: stages.iter().map(|stage| stage.0).collect() }
+    };
     let branch = |branch: &Branch| ExplainedBranch {
         reads: match branch.input {
             StageInput::Source { node } => Reads::Source { node: node.0 },
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
+            StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),

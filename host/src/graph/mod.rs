@@ -3,11 +3,12 @@
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
 mod explain;
+mod join;
 mod node;
 mod stage;
 mod validate;
 
 pub use explain::{Comparison, ExplainedNode, Explanation};
-pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+pub use node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;
