@@ -3,7 +3,7 @@
 //! Owns no rows: see `engine/join`.
 
 use super::node::{JoinKind, Node};
-use crate::data::schema::{Field, RecordType};
+use crate::data::schema::{Field, RecordType, SchemaError};
 
 /// Checks that all parents are pairs with the same type of key, and that the declared rows are what the join makes.
 pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>) -> Result<(), String> {
@@ -21,8 +21,7 @@ pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>
         return Err(format!("the keys of {first_node} are {first}, but those of {other_node} are {other}"));
     }
     let values: Vec<&RecordType> = pairs.iter().map(|(_, value)| value).collect();
-    let made = made(kind, &first.0, &values);
-    let made = RecordType::parse(made).map_err(|error| format!("its rows cannot have a type: {error}"))?;
+    let made = joined_rows(kind, &first.0, &values).map_err(|error| format!("its rows cannot have a type: {error}"))?;
     match rows {
         Some(rows) if *rows == made => Ok(()),
         rows => {
@@ -32,8 +31,11 @@ pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>
     }
 }
 
-/// The fields of the rows that a join of parents with these keys and values makes.
-fn made(kind: JoinKind, key: &RecordType, values: &[&RecordType]) -> Vec<Field> {
+/// The rows that a join of parents with these keys and values makes.
+///
+/// # Errors
+/// If the type would be too large.
+pub fn joined_rows(kind: JoinKind, key: &RecordType, values: &[&RecordType]) -> Result<RecordType, SchemaError> {
     let member = |at: usize, value: &RecordType| {
         let fields = value.fields().to_vec();
         let may_miss = match kind {
@@ -49,7 +51,7 @@ fn made(kind: JoinKind, key: &RecordType, values: &[&RecordType]) -> Vec<Field> 
         }
     };
     let values = values.iter().enumerate().map(|(at, value)| member(at, value)).collect();
-    tuple(vec![key.fields().to_vec(), tuple(values)])
+    RecordType::parse(tuple(vec![key.fields().to_vec(), tuple(values)]))
 }
 
 fn tuple(members: Vec<Vec<Field>>) -> Vec<Field> {

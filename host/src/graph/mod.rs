@@ -9,6 +9,7 @@ mod stage;
 mod validate;
 
 pub use explain::{Comparison, ExplainedNode, Explanation};
+pub use join::joined_rows;
 pub use node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -101,8 +101,11 @@ impl ExecutionPlan for JoinExec {
             .get_extension::<JoinRoom>()
             .ok_or_else(|| internal("the task context has no room for joins"))?;
         let reservation = MemoryConsumer::new(self.join.kind.name()).register(context.memory_pool());
-        let inputs = self.children.iter().map(|child| Ok(Input::stream(child.execute(partition, context.clone())?)));
-        let run = Run::new(self.join.clone(), room, reservation, inputs.collect::<Result<_>>()?);
+        let input = |child: &Arc<dyn ExecutionPlan>| {
+            Ok(Input::stream(child.execute(partition, context.clone())?, room.part_bytes))
+        };
+        let inputs = self.children.iter().map(input).collect::<Result<_>>()?;
+        let run = Run::new(self.join.clone(), room.clone(), reservation, inputs);
         let stream =
             futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))

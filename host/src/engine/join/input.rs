@@ -11,20 +11,22 @@ use datafusion_execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::collections::VecDeque;
 
-/// Rows are read in pieces of at most about this many bytes, and at most this many rows.
-const PIECE_BYTES: usize = 256 * 1024;
-const PIECE_ROWS: usize = 16 * 1024;
+/// Of what a part may take, one piece that is read takes at most about this share.
+const PIECES: usize = 8;
+/// How often rows are in memory at a time: as they were read, brought together in one piece, and ordered.
+const COPIES: usize = 3;
 /// What a row takes in tables, lists of rows, and the like.
 const ROW_BYTES: usize = 40;
 
-/// The memory that it takes to work with these rows: as they were read, brought together in one piece, and ordered.
+/// The memory that it takes to work with these rows.
 pub(super) fn weight(batch: &RecordBatch) -> usize {
-    3 * chunk::row_bytes(batch, 0..batch.num_rows()) + ROW_BYTES * batch.num_rows()
+    COPIES * chunk::row_bytes(batch, 0..batch.num_rows()) + ROW_BYTES * batch.num_rows()
 }
 
 /// The rows of one parent, or of a part of them.
 pub(super) struct Input {
     rows: Rows,
+    piece_bytes: usize,
     pieces: VecDeque<RecordBatch>,
 }
 
@@ -36,20 +38,23 @@ enum Rows {
 }
 
 impl Input {
-    pub(super) fn stream(rows: SendableRecordBatchStream) -> Self {
-        Self { rows: Rows::Stream(rows), pieces: VecDeque::new() }
+    /// For parts of at most this many bytes.
+    pub(super) fn stream(rows: SendableRecordBatchStream, part_bytes: usize) -> Self {
+        Self { rows: Rows::Stream(rows), piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
     }
 
-    pub(super) fn stored(rows: &StoredRows, bucket: usize) -> Self {
+    /// Stored rows that came from this input.
+    pub(super) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
         let reader = rows.read(bucket);
-        Self { rows: Rows::Stored { rows: rows.clone(), bucket, reader }, pieces: VecDeque::new() }
+        let rows = Rows::Stored { rows: rows.clone(), bucket, reader };
+        Self { rows, piece_bytes: self.piece_bytes, pieces: VecDeque::new() }
     }
 
     /// Begins again, if the rows can be read again.
     pub(super) fn again(&self) -> Option<Self> {
         match &self.rows {
             Rows::Stream(_) => None,
-            Rows::Stored { rows, bucket, .. } => Some(Self::stored(rows, *bucket)),
+            Rows::Stored { rows, bucket, .. } => Some(self.stored(rows, *bucket)),
         }
     }
 
@@ -64,13 +69,18 @@ impl Input {
                 Rows::Stored { reader, .. } => reader.next().transpose().map_err(external)?,
             };
             match batch {
-                Some(batch) => self.pieces.extend(chunk::chunks(&batch, PIECE_BYTES).flat_map(|piece| {
-                    let rows = piece.num_rows();
-                    let starts = (0..rows).step_by(PIECE_ROWS);
-                    starts.map(move |start| piece.slice(start, PIECE_ROWS.min(rows - start)))
-                })),
+                Some(batch) => self.cut(&batch),
                 None => return Ok(None),
             }
+        }
+    }
+
+    fn cut(&mut self, batch: &RecordBatch) {
+        let rows_max = (self.piece_bytes / ROW_BYTES).max(1);
+        for piece in chunk::chunks(batch, self.piece_bytes / COPIES) {
+            let rows = piece.num_rows();
+            let starts = (0..rows).step_by(rows_max);
+            self.pieces.extend(starts.map(|start| piece.slice(start, rows_max.min(rows - start))));
         }
     }
 

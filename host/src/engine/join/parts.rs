@@ -71,7 +71,11 @@ impl<'a> Divider<'a> {
     }
 
     /// Divides rows that are in memory, and those that are still to be read.
-    pub(super) async fn divide(mut self, first: Vec<RecordBatch>, rest: &mut Input) -> Result<(StoredRows, Vec<PartFacts>)> {
+    pub(super) async fn divide(
+        mut self,
+        first: Vec<RecordBatch>,
+        rest: &mut Input,
+    ) -> Result<(StoredRows, Vec<PartFacts>)> {
         for rows in first {
             self.gather(rows)?;
         }
@@ -90,7 +94,8 @@ impl<'a> Divider<'a> {
 
     fn scatter(&mut self) -> Result<()> {
         let Some(first) = self.gathered.first() else { return Ok(()) };
-        let batch = if self.gathered.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &self.gathered)? };
+        let batch =
+            if self.gathered.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &self.gathered)? };
         self.gathered.clear();
         self.gathered_bytes = 0;
         self.keys.hash_column(batch.column(0), &mut self.hashes).map_err(external)?;

@@ -52,7 +52,12 @@ struct Part {
 }
 
 impl Run {
-    pub(super) fn new(join: Arc<Join>, room: Arc<JoinRoom>, reservation: MemoryReservation, inputs: Vec<Input>) -> Self {
+    pub(super) fn new(
+        join: Arc<Join>,
+        room: Arc<JoinRoom>,
+        reservation: MemoryReservation,
+        inputs: Vec<Input>,
+    ) -> Self {
         let parts = vec![Part { inputs, level: 0, divisible: true }];
         Self { join, room, reservation, parts, pairs: None, ready: VecDeque::new() }
     }
@@ -135,7 +140,8 @@ impl Run {
         let mut divided = Vec::new();
         for (first, mut rest) in sides {
             let divider = Divider::new(&self.room.storage, &self.join.keys, level);
-            divided.push(divider.divide(first, &mut rest).await?);
+            let (rows, facts) = divider.divide(first, &mut rest).await?;
+            divided.push((rest, rows, facts));
         }
         self.reservation.free();
         // What decides is what has to fit into memory.
@@ -144,11 +150,13 @@ impl Run {
             _ => &divided[1..],
         };
         let facts: Vec<PartFacts> = (0..PARTS)
-            .map(|part| sides_in_memory.iter().map(|(_, facts)| facts[part]).reduce(PartFacts::and).unwrap_or_default())
+            .map(|part| {
+                sides_in_memory.iter().map(|(.., facts)| facts[part]).reduce(PartFacts::and).unwrap_or_default()
+            })
             .collect();
         let all: usize = facts.iter().map(|facts| facts.weight).sum();
         for part in (0..PARTS).rev() {
-            let is_empty = |side: usize| divided.get(side).is_none_or(|(_, facts)| facts[part].weight == 0);
+            let is_empty = |side: usize| divided.get(side).is_none_or(|(.., facts)| facts[part].weight == 0);
             let skipped = match self.join.kind {
                 JoinKind::CoGroup => facts[part].weight == 0,
                 _ => (is_empty(1) && !self.join.keeps_left()) || (is_empty(0) && !self.join.keeps_right()),
@@ -159,7 +167,7 @@ impl Run {
             // A join of one large key in many others goes block by block, rather than write that key again and again.
             let helps = self.join.kind == JoinKind::CoGroup || facts[part].weight <= all / 2;
             let divisible = helps && !facts[part].one_hash() && level + 1 < LEVELS_MAX;
-            let inputs = divided.iter().map(|(rows, _)| Input::stored(rows, part)).collect();
+            let inputs = divided.iter().map(|(input, rows, _)| input.stored(rows, part)).collect();
             self.parts.push(Part { inputs, level: level + 1, divisible });
         }
         Ok(())
