@@ -183,7 +183,7 @@ fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
         let found = &nodes[node as usize];
-        (found.kind, found.parents.clone(), found.exchanged.is_some())
+        (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
     if kind == "source" || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
@@ -221,6 +221,9 @@ fn leaf_rows(graph: &Rc<Graph>, leaf: NodeId, inputs: &BTreeMap<String, Chunk>) 
     };
     if let Some(source) = source {
         return inputs.get(&source).cloned().into_iter().collect();
+    }
+    if let Some(joined) = &graph.nodes()[leaf as usize].code.joined {
+        return joined(parents.into_iter().map(|parent| evaluate(graph, parent, inputs)).collect());
     }
     let combine = aggregates.then_some(leaf);
     let branches = parents.into_iter().flat_map(|parent| branches(graph, parent));
