@@ -15,7 +15,7 @@ use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
 use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::{self, ReceiverSettings};
-use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
 use crate::tracker::ReceiverTracker;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -84,8 +84,10 @@ impl Sources {
                     sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
+                    let id = graph.stream_ids().into_iter().find(|(source, _)| source == name);
                     sources.receivers.push(ReceiverSettings {
                         source: name.clone(),
+                        stream_id: id.map_or(0, |(_, id)| id),
                         address: address.clone(),
                         reconnect_delay: *reconnect_delay,
                         max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
@@ -223,7 +225,11 @@ impl StreamingContext {
             listeners: options.listeners.clone(),
         })?;
         let listeners = options.listeners;
-        listeners.post(&Event::StreamingStarted { job: settings.job.name.clone() });
+        listeners.post(&Event::StreamingStarted {
+            job: settings.job.name.clone(),
+            time: env.clock.now(),
+            batch_interval: settings.job.batch_interval,
+        });
         let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
         let receivers = sources.receivers.into_iter().map(start).collect();
         let tracker =
@@ -235,7 +241,13 @@ impl StreamingContext {
             stop_after: options.stop_after,
             stop_when_idle: options.stop_when_idle,
         };
-        let generator = JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
+        let generator_parts = GeneratorParts {
+            env: env.clone(),
+            tracker: tracker.clone(),
+            graph: graph.clone(),
+            listeners: listeners.clone(),
+        };
+        let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let parts = SchedulerParts {
             env: env.clone(),
             engine: Arc::new(engine),
@@ -245,17 +257,21 @@ impl StreamingContext {
             outputs,
             listeners: listeners.clone(),
             on_error: settings.job.on_error,
+            batch_interval: settings.job.batch_interval,
         };
         let scheduler = JobScheduler::new(parts, stopping);
         let (end, ended) = oneshot::channel();
-        env.control.spawn("job generator", Box::pin(generator.run()));
-        env.control.spawn(
+        let (clock, control) = (env.clock.clone(), env.control.clone());
+        control.spawn("job generator", Box::pin(generator.run()));
+        control.spawn(
             "job scheduler",
             Box::pin(async move {
                 let outcome = scheduler.run(queued).await;
                 store.close();
                 tracker.stop_receivers().await;
-                listeners.post(&Event::StreamingStopped);
+                let error = outcome.as_ref().err().map(|error| error.message.clone());
+                listeners.post(&Event::StreamingStopped { time: clock.now(), error });
+                listeners.drain().await;
                 // Nobody awaits the end: the program is going away.
                 let _ = end.send(outcome);
             }),

@@ -21,10 +21,12 @@ pub const RESERVED_PREFIX: &str = ".millstream-";
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
     /// It says something that no path of a plugin may.
-    #[error("the path `{}` {fault}", shown(path))]
+    #[error("the {what} `{}` {fault}", shown(text))]
     Text {
+        /// Whether it is a `path`, or what else.
+        what: &'static str,
         /// What the plugin says.
-        path: String,
+        text: String,
         /// What is wrong with it.
         fault: &'static str,
         /// What to say instead.
@@ -124,7 +126,7 @@ impl Grants {
     /// # Errors
     /// When the text is not such a path, or the directory is not granted. Nothing on disk is looked at.
     pub fn resolve(&self, text: &str) -> Result<GrantedPath, GrantError> {
-        check_characters(text)?;
+        check_characters("path", text)?;
         let (root, path) = match text.split_once(':') {
             None => (&self.job, text),
             Some((name, path)) => match self.named.get(name) {
@@ -142,29 +144,28 @@ impl Grants {
     }
 }
 
-/// Refuses a part of a name, such as what comes behind the last dot, that has characters no name may have.
+/// Checks a suffix: a part of a name, such as what comes behind its last dot.
 ///
 /// # Errors
-/// When it does.
-pub fn check_part(text: &str) -> Result<(), GrantError> {
-    check_characters(text)?;
+/// When it has characters that no name may have.
+pub fn check_suffix(text: &str) -> Result<(), GrantError> {
+    check_characters("suffix", text)?;
     if text.contains(['/', ':']) {
-        Err(fault(text, "has a `/` or `:`", "use a plain word, such as `txt`"))
-    } else {
-        Ok(())
+        return Err(fault("suffix", text, "has a `/` or `:`", "use a plain word, such as `txt`"));
     }
+    Ok(())
 }
 
-fn fault(path: &str, fault: &'static str, help: &'static str) -> GrantError {
-    GrantError::Text { path: path.to_owned(), fault, help }
+fn fault(what: &'static str, text: &str, fault: &'static str, help: &'static str) -> GrantError {
+    GrantError::Text { what, text: text.to_owned(), fault, help }
 }
 
-fn check_characters(text: &str) -> Result<(), GrantError> {
+fn check_characters(what: &'static str, text: &str) -> Result<(), GrantError> {
     if text.chars().any(char::is_control) || matches!(escape_control(text), std::borrow::Cow::Owned(_)) {
-        return Err(fault(text, "has control characters", "use printable characters"));
+        return Err(fault(what, text, "has control characters", "use printable characters"));
     }
     if text.contains('\\') {
-        return Err(fault(text, "has a backslash", "separate directories by `/`"));
+        return Err(fault(what, text, "has a backslash", "separate directories by `/`"));
     }
     Ok(())
 }
@@ -175,16 +176,16 @@ fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
         "name it relative to the directory of the job file, or `name:path` for one that job.directories grants";
     const PLAIN: &str = "name a file or directories and a file, as in `out/counts`";
     if path.is_empty() {
-        return Err(fault(text, "is empty", PLAIN));
+        return Err(fault("path", text, "is empty", PLAIN));
     }
     if path.starts_with('/') {
-        return Err(fault(text, "is absolute", RELATIVE));
+        return Err(fault("path", text, "is absolute", RELATIVE));
     }
     if path.contains(':') {
-        return Err(fault(text, "has a second `:`", RELATIVE));
+        return Err(fault("path", text, "has a second `:`", RELATIVE));
     }
     if path.len() > PATH_BYTES_MAX {
-        return Err(fault(text, "is longer than 1024 bytes", "use shorter names"));
+        return Err(fault("path", text, "is longer than 1024 bytes", "use shorter names"));
     }
     for component in path.split('/') {
         let problem = match component {
@@ -196,7 +197,7 @@ fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
             long if long.len() > COMPONENT_BYTES_MAX => "has a name of more than 255 bytes",
             _ => continue,
         };
-        return Err(fault(text, problem, PLAIN));
+        return Err(fault("path", text, problem, PLAIN));
     }
     Ok(())
 }
@@ -230,6 +231,7 @@ impl GrantedPath {
         // Somebody else may have put something there meanwhile.
         let (found, missing) = self.find_parent(disk)?;
         if found == parent && missing.is_empty() {
+            check_writable(disk, &parent)?;
             return Ok(parent);
         }
         let error = io::Error::other("it changes while it is being made");
@@ -242,8 +244,7 @@ impl GrantedPath {
     /// # Errors
     /// When [`GrantedPath::make_parent`] is bound to fail.
     pub fn check_parent(&self, disk: &dyn Disk) -> Result<(), GrantError> {
-        let (directory, _) = self.find_parent(disk)?;
-        disk.check_writable(&directory).map_err(|error| GrantError::Directory { action: "write to", directory, error })
+        self.find_parent(disk).and_then(|(directory, _)| check_writable(disk, &directory))
     }
 
     /// The directory nearest to the path that is there, free of links, and the names of those behind it that are not.
@@ -268,6 +269,11 @@ impl GrantedPath {
         }
         Ok((found, &[]))
     }
+}
+
+fn check_writable(disk: &dyn Disk, directory: &Path) -> Result<(), GrantError> {
+    let cannot = |error| GrantError::Directory { action: "write to", directory: directory.to_path_buf(), error };
+    disk.check_writable(directory).map_err(cannot)
 }
 
 #[cfg(test)]

@@ -12,14 +12,17 @@ use host::context::StreamingContext;
 use host::data::schema::RecordType;
 use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
+use host::grants::Grants;
 use host::graph::{Graph, StageGraph};
 use host::ids::{BlockId, NodeId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
+use host::output::Outputs;
 use host::plugin::{Plugin, TaskInstance, TaskProgram};
 use host::time::Time;
 use millstream_tests::programs;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Lines of this many bytes.

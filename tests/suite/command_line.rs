@@ -6,6 +6,7 @@ mod arguments;
 mod explain;
 mod job_files;
 mod new;
+mod outputs;
 mod plugin_log;
 mod plugins;
 mod queues;

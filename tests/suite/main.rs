@@ -5,6 +5,7 @@ mod compile_cache;
 mod golden;
 mod hostile;
 mod ledger;
+mod outputs;
 mod records;
 mod simulation;
 mod support;

@@ -7,6 +7,7 @@ use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
+use super::stage_info::{StageTally, TaskMetrics};
 use super::task::{Attempt, AttemptError};
 use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
@@ -24,6 +25,7 @@ use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -77,6 +79,8 @@ struct Shared {
     listeners: ListenerBus,
     /// How many partitions each stage had that ran for a batch.
     done: Mutex<BTreeMap<(Time, StageId), u32>>,
+    /// What was spilled when the last batch was done.
+    spilled_bytes: AtomicU64,
 }
 
 impl EmbeddedEngine {
@@ -125,6 +129,7 @@ impl EmbeddedEngine {
             faults: parts.faults,
             listeners: parts.listeners,
             done: Mutex::default(),
+            spilled_bytes: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -148,7 +153,7 @@ impl Engine for EmbeddedEngine {
 
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
         let mut records = BTreeMap::new();
-        for ((time, ..), (source, rows)) in &*self.shared.splits_read() {
+        for ((time, source, ..), rows) in &*self.shared.splits_read() {
             if *time == batch {
                 *records.entry(source.clone()).or_default() += rows;
             }
@@ -157,6 +162,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn forget(&self, batch: Time) {
+        let spilled = self.shared.stores.storage.spilled_bytes();
+        let bytes = spilled - self.shared.spilled_bytes.swap(spilled, Ordering::Relaxed);
+        if bytes > 0 {
+            self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
+        }
         self.shared.splits_read().retain(|(time, ..), _| *time != batch);
         self.shared.stores.shuffles.forget(batch);
         self.shared.stores.data_sets.forget(batch);
@@ -182,6 +192,9 @@ impl Shared {
     async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
         let shares = shared.shares(stage, request)?;
         let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
+        let clock = &shared.env.clock;
+        let started = clock.monotonic();
+        let mut tally = StageTally::new(&shared.planner.graph, stage, request, partitions, clock.now());
         let mut running = Vec::new();
         for (partition, share) in (0..).zip(shares) {
             let (send, receive) = oneshot::channel();
@@ -189,26 +202,32 @@ impl Shared {
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
             let write = request.write.clone();
             let env = shared.env.clone();
+            let branch = share.branch;
             let run = async move {
                 let outcome = shared.run_task(task, &stage, &share, &*write).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
             env.engine.spawn("task", Box::pin(run));
-            running.push(receive);
+            running.push((branch, receive));
         }
         let mut failure = None;
-        for (partition, task) in running.into_iter().enumerate() {
+        for (partition, (branch, task)) in running.into_iter().enumerate() {
             match task.await {
-                Ok(Ok(())) => {}
                 // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
-                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Ok((metrics, outcome)) => {
+                    tally.add(branch, metrics);
+                    failure = failure.or(outcome.err());
+                }
                 Err(_) => {
                     let message = format!("the task of stage {}, partition {partition} panicked", stage.id);
                     failure = failure.or(Some(Error::new(ErrorKind::Internal, message).help("please report this")));
                 }
             }
         }
+        let reason = failure.as_ref().map(|error: &Error| error.message.clone());
+        let info = tally.finish(clock.now(), clock.monotonic().saturating_sub(started), reason);
+        shared.listeners.post(&Event::StageCompleted(info));
         if let Some(failure) = failure {
             return Err(failure);
         }
@@ -264,15 +283,31 @@ impl Shared {
         }
     }
 
-    /// Runs a task until it succeeds or has failed for good.
+    /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
     async fn run_task(
         &self,
         task: TaskId,
         stage: &Stage,
         share: &Share,
         write: &dyn BatchWrite,
-    ) -> Result<(), Error> {
+    ) -> (TaskMetrics, Result<(), Error>) {
         let _slot = self.slots.acquire().await;
+        let started = self.env.clock.monotonic();
+        let outcome = self.run_attempts(task, stage, share, write).await;
+        let time = self.env.clock.monotonic().saturating_sub(started);
+        match outcome {
+            Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
+            Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
+        }
+    }
+
+    async fn run_attempts(
+        &self,
+        task: TaskId,
+        stage: &Stage,
+        share: &Share,
+        write: &dyn BatchWrite,
+    ) -> Result<TaskMetrics, Error> {
         let key_type = self.planner.key_type(stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
@@ -289,7 +324,7 @@ impl Shared {
                 key_type: key_type.as_ref(),
             };
             let error = match attempt.run().await {
-                Ok(()) => return Ok(()),
+                Ok(metrics) => return Ok(metrics),
                 Err(error) => error,
             };
             outside += u32::from(error.cause == Cause::Outside);

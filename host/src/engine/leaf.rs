@@ -15,10 +15,12 @@ use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::EquivalenceProperties;
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion_physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
+use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -58,8 +60,8 @@ pub(super) struct Stores {
     pub splits_read: Mutex<SplitsRead>,
 }
 
-/// Rows of each split that was read to its end, by batch, file and start.
-pub(super) type SplitsRead = BTreeMap<(Time, PathBuf, u64), (String, u64)>;
+/// Rows of each split that was read to its end, by batch, source, file and start.
+pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
     fn read(self: &Arc<Self>, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
@@ -101,7 +103,7 @@ impl Stores {
         }
         // No code runs between a panic and the next use that could leave the map half changed.
         let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.insert((batch, path, start), (source, rows));
+        read.insert((batch, source, path, start), rows);
     }
 
     /// What reads the stored rows of a piece, one after the other.
@@ -138,12 +140,14 @@ pub(super) struct LeafExec {
     batch: Time,
     pieces: Vec<Piece>,
     properties: Arc<PlanProperties>,
+    /// Counts the rows.
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl LeafExec {
     pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
         let properties = Arc::new(plan_properties(schema, pieces.len()));
-        Self { batch, pieces, properties }
+        Self { batch, pieces, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -205,7 +209,12 @@ impl ExecutionPlan for LeafExec {
             .pieces
             .get(partition)
             .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
-        let stream = stores.read(self.batch, piece)?;
+        let count = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let stream = stores.read(self.batch, piece)?.inspect_ok(move |rows| count.add(rows.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }

@@ -12,6 +12,7 @@ mod plan;
 mod plugin_exec;
 mod retry;
 mod shuffle;
+mod stage_info;
 mod task;
 
 pub use embedded::{EmbeddedEngine, EngineParts};

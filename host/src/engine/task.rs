@@ -5,6 +5,7 @@ use super::leaf::Stores;
 use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
+use super::stage_info::{TaskMetrics, bytes, rows_read};
 use crate::block::{RowsWriter, SpillError};
 use crate::data::schema::RecordType;
 use crate::error::Error;
@@ -87,17 +88,23 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Runs the plan. Rows go to the stage's store, or to the output if the stage ends there. Nothing can be seen of them
     /// before all are computed.
-    pub(super) async fn run(self) -> Result<(), AttemptError> {
+    pub(super) async fn run(self) -> Result<TaskMetrics, AttemptError> {
         self.fault(FaultPoint::Begin)?;
         let mut rows = self.plan.execute(0, self.context.clone())?;
         let mut taker = self.taker().await?;
-        while let Some(batch) = rows.next().await {
-            match (&mut taker, batch?) {
-                (Taker::Shuffle(writer), batch) => writer.write(batch)?,
-                (Taker::DataSet(_, writer), batch) => writer.append(0, batch)?,
-                (Taker::Output(writer), batch) => writer.write(batch).await.map_err(AttemptError::output)?,
+        let mut metrics = TaskMetrics::default();
+        while let Some(batch) = rows.next().await.transpose()? {
+            metrics.rows_written += batch.num_rows() as u64;
+            match &mut taker {
+                Taker::Shuffle(writer) => {
+                    metrics.shuffle_bytes_written += bytes(&batch);
+                    writer.write(batch)?;
+                }
+                Taker::DataSet(_, writer) => writer.append(0, batch)?,
+                Taker::Output(writer) => writer.write(batch).await.map_err(AttemptError::output)?,
             }
         }
+        metrics.rows_read = rows_read(&self.plan);
         self.fault(FaultPoint::BeforeCommit)?;
         let TaskId { batch, stage, partition } = self.task;
         match taker {
@@ -105,7 +112,7 @@ impl Attempt<'_> {
             Taker::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),
             Taker::Output(writer) => writer.finish().await.map_err(AttemptError::output)?,
         }
-        Ok(())
+        Ok(metrics)
     }
 
     /// What takes the rows of this task.

@@ -115,6 +115,7 @@ impl Simulation {
             console: self.world.clone(),
             control: self.world.clone(),
             engine: self.world.clone(),
+            background: self.world.clone(),
         }
     }
 

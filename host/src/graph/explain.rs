@@ -146,6 +146,9 @@ pub struct ExplainedOutput {
     pub node: u32,
     /// The stages that run for it, in this order, unless an earlier output has run them.
     pub stages: Vec<u32>,
+    /// Where it saves the files of a batch, if it does and the job grants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl Explanation {
@@ -156,12 +159,22 @@ impl Explanation {
         let output = |job: &OutputJob| ExplainedOutput {
             node: job.output.0,
             stages: job.stages.iter().map(|stage| stage.0).collect(),
+            path: None,
         };
         Self {
             nodes: graph.nodes().iter().zip(described).map(|(node, described)| explain_node(node, described)).collect(),
             stages: cut.stages.iter().map(|stage| explain_stage(graph, &cut, stage)).collect(),
             outputs: cut.jobs.iter().map(output).collect(),
         }
+    }
+
+    /// Adds where outputs save files, by their nodes.
+    #[must_use]
+    pub fn with_paths(mut self, paths: &BTreeMap<NodeId, String>) -> Self {
+        for output in &mut self.outputs {
+            output.path = paths.get(&NodeId(output.node)).cloned();
+        }
+        self
     }
 
     /// What changes when `after` takes the place of this graph.
@@ -288,7 +301,9 @@ impl fmt::Display for Explanation {
         for output in &self.outputs {
             let stages: Vec<String> = output.stages.iter().map(ToString::to_string).collect();
             let s = if stages.len() == 1 { "" } else { "s" };
-            writeln!(f, "output {} needs stage{s} {}", self.label(output.node), stages.join(", "))?;
+            write!(f, "output {} needs stage{s} {}", self.label(output.node), stages.join(", "))?;
+            output.path.iter().try_for_each(|path| write!(f, ", saves to {}", escape_control(path)))?;
+            writeln!(f)?;
         }
         Ok(())
     }

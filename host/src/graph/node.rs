@@ -169,6 +169,17 @@ impl Graph {
         self.nodes.iter().filter(|node| node.operation.is_output())
     }
 
+    /// The sources that the graph reads, each once, with a number: in the order in which they are first read.
+    pub fn stream_ids(&self) -> Vec<(&str, u32)> {
+        let mut ids: Vec<(&str, u32)> = Vec::new();
+        for (source, _) in self.sources() {
+            if ids.iter().all(|(known, _)| *known != source) {
+                ids.push((source, u32::try_from(ids.len()).unwrap_or(u32::MAX)));
+            }
+        }
+        ids
+    }
+
     /// The sources that the graph reads: name and node.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().filter_map(|node| match &node.operation {

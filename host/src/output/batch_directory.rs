@@ -18,7 +18,7 @@ use crate::data::key::hash;
 use crate::data::view::ViewError;
 use crate::env::{Disk, OutputFile};
 use crate::error::{Error, ErrorKind};
-use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, Grants, RESERVED_PREFIX, check_part};
+use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, Grants, RESERVED_PREFIX, check_suffix};
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -117,11 +117,11 @@ impl BatchDirectories {
         suffix: &str,
     ) -> Result<Self, GrantError> {
         let place = grants.resolve(prefix)?;
-        check_part(suffix)?;
+        check_suffix(suffix)?;
         let suffix = dotted(suffix);
         if place.name().len() + 1 + TIME_DIGITS_MAX + suffix.len() > COMPONENT_BYTES_MAX {
             let fault = "has a last name that is too long for a time and a suffix to follow";
-            return Err(GrantError::Text { path: prefix.to_owned(), fault, help: "use shorter names" });
+            return Err(GrantError::Text { what: "path", text: prefix.to_owned(), fault, help: "use shorter names" });
         }
         let shared = Shared { disk, label: label.to_owned(), place, suffix, hidden: hidden(id) };
         Ok(Self { shared: Arc::new(shared), is_swept: AtomicBool::new(false) })

@@ -1,6 +1,7 @@
-//! `print`: the first rows of a batch on standard output, in Spark's form.
+//! `print`: the first rows of a batch on standard output, in Spark's form or as JSON.
 
 use super::{BatchWrite, Output, PartitionWriter};
+use crate::data::json::row_to_json;
 use crate::data::schema::RecordType;
 use crate::data::text::{RowWriter, escape_control};
 use crate::data::view::ViewError;
@@ -9,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -48,13 +50,15 @@ impl From<PrintError> for Error {
 /// Prints the first `limit` rows of each batch.
 pub(super) struct PrintOutput {
     console: Arc<dyn Console>,
+    name: String,
     ty: RecordType,
     limit: u32,
 }
 
 impl PrintOutput {
-    pub(super) const fn new(console: Arc<dyn Console>, ty: RecordType, limit: u32) -> Self {
-        Self { console, ty, limit }
+    /// For the rows of the output with this name.
+    pub(super) const fn new(console: Arc<dyn Console>, name: String, ty: RecordType, limit: u32) -> Self {
+        Self { console, name, ty, limit }
     }
 }
 
@@ -62,6 +66,7 @@ impl Output for PrintOutput {
     fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         let write = PrintBatch {
             console: self.console.clone(),
+            name: self.name.clone(),
             ty: self.ty.clone(),
             limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
             batch,
@@ -81,6 +86,7 @@ fn lock(rows: &Rows) -> MutexGuard<'_, BTreeMap<u32, Vec<RecordBatch>>> {
 
 struct PrintBatch {
     console: Arc<dyn Console>,
+    name: String,
     ty: RecordType,
     limit: usize,
     batch: Time,
@@ -91,8 +97,12 @@ impl PrintBatch {
     fn print(&self) -> Result<(), PrintError> {
         let partitions: Vec<Vec<RecordBatch>> = std::mem::take(&mut *lock(&self.rows)).into_values().collect();
         let batch = self.batch;
-        let text = format(batch, &self.ty, &partitions, self.limit, self.console.is_terminal())
-            .map_err(|error| PrintError::Rows { batch, error })?;
+        let text = if self.console.takes_json() {
+            json(batch, &self.name, &self.ty, &partitions, self.limit)
+        } else {
+            format(batch, &self.ty, &partitions, self.limit, self.console.is_terminal())
+        };
+        let text = text.map_err(|error| PrintError::Rows { batch, error })?;
         self.console.write(&text).map_err(|error| PrintError::Console { batch, error })
     }
 }
@@ -171,6 +181,36 @@ fn format(
     Ok(out)
 }
 
+/// What was printed as one JSON object in a line; docs/events.md describes it.
+#[derive(Serialize)]
+struct Printed<'a> {
+    event: &'static str,
+    batch_time_ms: u64,
+    output: &'a str,
+    rows: Vec<serde_json::Value>,
+    more: bool,
+}
+
+fn json(
+    time: Time,
+    output: &str,
+    ty: &RecordType,
+    partitions: &[Vec<RecordBatch>],
+    limit: usize,
+) -> Result<String, ViewError> {
+    let batches = || partitions.iter().flatten();
+    let rows = batches().flat_map(|batch| (0..batch.num_rows()).map(move |row| row_to_json(batch, ty, row)));
+    let printed = Printed {
+        event: "Printed",
+        batch_time_ms: time.as_ms(),
+        output,
+        rows: rows.take(limit).collect::<Result<_, _>>()?,
+        more: batches().map(RecordBatch::num_rows).sum::<usize>() > limit,
+    };
+    // Plain values with text keys: there is nothing that could fail.
+    Ok(serde_json::to_string(&printed).unwrap_or_default() + "\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +245,16 @@ mod tests {
     fn a_terminal_gets_no_control_characters() {
         assert!(shown(&[lines(&["\u{1b}[2J"])], 10, true).contains("\\u{1b}[2J"));
         assert!(shown(&[lines(&["\u{1b}[2J"])], 10, false).contains("\u{1b}[2J"));
+    }
+    #[test]
+    fn a_program_gets_one_json_object_a_line() {
+        let json = |partitions: &[Vec<RecordBatch>], limit| {
+            json(Time::from_ms(1000), "print-0", &RecordType::text(), partitions, limit).unwrap()
+        };
+        let rest = "\"event\":\"Printed\",\"batch_time_ms\":1000,\"output\":\"print-0\"";
+        let two = [lines(&["a\u{1b}\n"]), lines(&["b"])];
+        assert_eq!(json(&two, 2), format!("{{{rest},\"rows\":[\"a\\u001b\\n\",\"b\"],\"more\":false}}\n"));
+        assert_eq!(json(&two, 1), format!("{{{rest},\"rows\":[\"a\\u001b\\n\"],\"more\":true}}\n"));
+        assert_eq!(json(&[], 1), format!("{{{rest},\"rows\":[],\"more\":false}}\n"));
     }
 }

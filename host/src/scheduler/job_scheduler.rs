@@ -3,29 +3,20 @@
 //! Owns what happens to a batch between its submission and its completion, and what its failure means for the run.
 
 use super::job_generator::StopRequest;
+use super::job_set::JobSet;
+use super::pace::{Change, Pace};
 use crate::config::OnError;
 use crate::engine::{BatchInput, Engine, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
-use crate::listener::{BatchInfo, Event, ListenerBus, OutputOperationInfo};
+use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
 use crate::output::Outputs;
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
-
-/// A batch that waits for its turn.
-#[derive(Clone, Debug)]
-pub struct JobSet {
-    /// The batch.
-    pub batch: Time,
-    /// Its data.
-    pub allocation: Allocation,
-    /// When it was submitted, on the monotonic clock.
-    pub submitted: Duration,
-}
 
 /// What a scheduler works with.
 pub struct SchedulerParts {
@@ -45,18 +36,22 @@ pub struct SchedulerParts {
     pub listeners: ListenerBus,
     /// What a failed output means for the run.
     pub on_error: OnError,
+    /// How often a batch comes.
+    pub batch_interval: Duration,
 }
 
 /// The actor.
 pub struct JobScheduler {
     parts: SchedulerParts,
     stop: watch::Receiver<StopRequest>,
+    pace: Pace,
 }
 
 impl JobScheduler {
     /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
-        Self { parts, stop }
+        let pace = Pace::new(parts.batch_interval);
+        Self { parts, stop, pace }
     }
 
     /// Runs batches until no more come.
@@ -68,29 +63,24 @@ impl JobScheduler {
             if *self.stop.borrow_and_update() == StopRequest::Now {
                 return Ok(());
             }
-            self.run_batch(&set).await?;
+            self.run_batch(set).await?;
         }
         Ok(())
     }
 
-    async fn run_batch(&self, set: &JobSet) -> Result<(), Error> {
+    async fn run_batch(&mut self, set: JobSet) -> Result<(), Error> {
         let parts = &self.parts;
+        let JobSet { allocation, mut info, submitted } = set;
+        let batch = info.batch_time;
         let started = parts.env.clock.monotonic();
-        let mut info = BatchInfo {
-            batch_time: set.batch,
-            records: set.allocation.records(),
-            scheduling_delay: Duration::ZERO,
-            processing_delay: Duration::ZERO,
-            outputs_failed: 0,
-        };
-        parts.listeners.post(&Event::BatchSubmitted(info.clone()));
-        info.scheduling_delay = started.saturating_sub(set.submitted);
+        info.processing_start_time = Some(parts.env.clock.now());
+        info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
-        let input = Arc::new(self.input(&set.allocation));
+        let input = Arc::new(self.input(&allocation));
         let mut outcome = Ok(());
         for (id, job) in parts.stages.jobs.iter().enumerate() {
-            let failed = self.run_output(id, job, set.batch, &input).await;
-            info.outputs_failed += usize::from(failed.is_err());
+            let (output, failed) = self.run_output(id, job, batch, &input).await;
+            info.output_operations.extend(output.map(|output| (id, output)));
             if let Err(error) = failed {
                 match parts.on_error {
                     OnError::Stop => {
@@ -101,12 +91,36 @@ impl JobScheduler {
                 }
             }
         }
-        info.processing_delay = parts.env.clock.monotonic().saturating_sub(started);
-        info.records.extend(parts.engine.records_read(set.batch));
-        parts.engine.forget(set.batch);
-        parts.tracker.batch_done(set.batch).await;
-        parts.listeners.post(&Event::BatchCompleted(info));
+        info.processing_end_time = Some(parts.env.clock.now());
+        info.processing_delay = Some(parts.env.clock.monotonic().saturating_sub(started));
+        let records_read = parts.engine.records_read(batch);
+        for input in info.inputs.values_mut() {
+            input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
+        }
+        parts.engine.forget(batch);
+        parts.tracker.batch_done(batch).await;
+        parts.listeners.post(&Event::BatchCompleted(info.clone()));
+        self.keep_pace(&info);
         outcome
+    }
+
+    /// Tells when the job falls behind, and when it has caught up.
+    fn keep_pace(&mut self, info: &BatchInfo) {
+        let scheduling_delay = info.scheduling_delay.unwrap_or_default();
+        let Some(change) = self.pace.completed(scheduling_delay, info.processing_delay.unwrap_or_default()) else {
+            return;
+        };
+        let lag = LagInfo {
+            batch_time: info.batch_time,
+            scheduling_delay,
+            growth: self.pace.growth(),
+            processing_delay_average: self.pace.processing_average(),
+            batch_interval: self.parts.batch_interval,
+        };
+        self.parts.listeners.post(&match change {
+            Change::Behind => Event::FallingBehind(lag),
+            Change::CaughtUp => Event::CaughtUp(lag),
+        });
     }
 
     /// Each source's partitions, for every node that reads it.
@@ -115,23 +129,34 @@ impl JobScheduler {
         self.parts.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
-    async fn run_output(&self, id: usize, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {
+    /// Runs an output and says what is known of it, if it is there.
+    async fn run_output(
+        &self,
+        id: usize,
+        job: &OutputJob,
+        batch: Time,
+        input: &Arc<BatchInput>,
+    ) -> (Option<OutputOperationInfo>, Result<(), Error>) {
         let parts = &self.parts;
-        let output = parts.graph.node(job.output).ok_or_else(|| missing(job.output))?;
+        let Some(output) = parts.graph.node(job.output) else { return (None, Err(missing(job.output))) };
         let mut info = OutputOperationInfo {
             batch_time: batch,
             id,
+            name: output.name.clone().unwrap_or_else(|| format!("{}-{id}", output.kind)),
             description: output.to_string(),
-            duration: Duration::ZERO,
+            start_time: Some(parts.env.clock.now()),
+            end_time: None,
+            duration: None,
             failure_reason: None,
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
         let outcome = self.compute_and_write(job, batch, input).await;
-        info.duration = parts.env.clock.monotonic().saturating_sub(started);
+        info.end_time = Some(parts.env.clock.now());
+        info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
-        parts.listeners.post(&Event::OutputOperationCompleted(info));
-        outcome
+        parts.listeners.post(&Event::OutputOperationCompleted(info.clone()));
+        (Some(info), outcome)
     }
 
     async fn compute_and_write(&self, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {

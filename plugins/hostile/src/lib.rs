@@ -63,9 +63,10 @@ fn misbehave(how: &str) {
         "print" => {
             println!("to standard output");
             // Standard error is not buffered: each piece is a write of its own.
-            eprint!("a line of {} and ", "one piece");
+            let (pieces, word) = (3, "another");
+            eprint!("a line of {pieces} pieces and ");
             print!("half a line and ");
-            eprintln!("{}, \u{1b}[31mé", "another");
+            eprintln!("{word}, \u{1b}[31mé");
             println!("the other half");
             millstream::log(Level::Warn, "a warning");
             eprint!("a line without an end");

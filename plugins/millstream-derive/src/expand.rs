@@ -4,8 +4,9 @@
 //! the program do not matter.
 
 use crate::shape::{Field, Shape};
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{DeriveInput, Index};
 
 /// The implementation of `Record`.
@@ -26,8 +27,10 @@ pub fn record(input: &DeriveInput, shape: &Shape) -> TokenStream {
 /// The implementation of `Key`.
 pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
     let ident = &input.ident;
+    let mut checks = Requirement::default();
     let (encode, decode) = match shape {
         Shape::Struct(fields) => {
+            checks = Requirement::of(fields, "is_key", &quote!(__m::Key));
             let (mut encode, mut decode) = (TokenStream::new(), TokenStream::new());
             for (at, Field { member, ty, .. }) in fields.iter().enumerate() {
                 // A member is last in the key if it is the last of a struct that is.
@@ -44,11 +47,13 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
             (quote!(__m::serde::encode_key(self, __last, __out);), quote!(__m::serde::decode_key(__bytes, __last)))
         }
     };
+    let Requirement { checks, bounds } = checks;
     quote! {
         const _: () = {
             use ::millstream::__private as __m;
+            #checks
             #[automatically_derived]
-            impl __m::Key for #ident {
+            impl __m::Key for #ident #bounds {
                 fn encode(&self, __last: bool, __out: &mut ::std::vec::Vec<u8>) {
                     #encode
                 }
@@ -60,30 +65,54 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
     }
 }
 
+/// What the types of fields must be.
+#[derive(Default)]
+struct Requirement {
+    /// The one place where the compiler says that a field's type is not what it must be.
+    checks: TokenStream,
+    /// Keeps it from saying so wherever else the field is used. The lifetime, which stands for nothing, makes the
+    /// compiler accept a bound that does not hold.
+    bounds: TokenStream,
+}
+
+impl Requirement {
+    fn of(fields: &[Field], check: &str, bound: &TokenStream) -> Self {
+        let types = fields.iter().map(|field| &field.ty);
+        let checks = fields.iter().map(|Field { ty, .. }| {
+            let check = Ident::new(check, Span::call_site());
+            quote_spanned!(ty.span()=> const _: fn() = __m::#check::<#ty>;)
+        });
+        Self { checks: quote!(#(#checks)*), bounds: quote!(where #(for<'__a> #types: #bound,)*) }
+    }
+}
+
 fn struct_record(input: &DeriveInput, fields: &[Field]) -> TokenStream {
     let (ident, vis) = (&input.ident, &input.vis);
-    let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
     let names: Vec<_> = fields.iter().map(|field| &field.name).collect();
     let members: Vec<_> = fields.iter().map(|field| &field.member).collect();
+    let types: Vec<_> = fields.iter().map(|field| &field.ty).collect();
+    let Requirement { checks, bounds } = Requirement::of(fields, "is_record", &quote!(__m::Record));
     let at: Vec<_> = (0..fields.len()).map(Index::from).collect();
     let count = u32::try_from(fields.len()).unwrap_or(u32::MAX);
     let separators = (0..fields.len()).map(|at| (at > 0).then(|| quote!(__out.push(',');)));
     quote! {
-        #[doc(hidden)]
-        #vis struct __Columns(#(<#types as __m::Record>::Column,)*);
+        #checks
 
         #[doc(hidden)]
-        #vis struct __Builders(#(<#types as __m::Record>::Builder,)*);
+        #vis struct __Columns(#(<#types as __m::Record>::Column,)*) #bounds;
+
+        #[doc(hidden)]
+        #vis struct __Builders(#(<#types as __m::Record>::Builder,)*) #bounds;
 
         #[automatically_derived]
-        impl ::std::default::Default for __Builders {
+        impl ::std::default::Default for __Builders #bounds {
             fn default() -> Self {
                 Self(#(<<#types as __m::Record>::Builder as ::std::default::Default>::default(),)*)
             }
         }
 
         #[automatically_derived]
-        impl __m::Record for #ident {
+        impl __m::Record for #ident #bounds {
             type Column = __Columns;
             type Builder = __Builders;
             const FLAT: bool = true;
@@ -102,7 +131,7 @@ fn struct_record(input: &DeriveInput, fields: &[Field]) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl __m::Column for __Columns {
+        impl __m::Column for __Columns #bounds {
             type Item = #ident;
             fn read(
                 __source: &mut __m::ChunkReader,
@@ -121,7 +150,7 @@ fn struct_record(input: &DeriveInput, fields: &[Field]) -> TokenStream {
         }
 
         #[automatically_derived]
-        impl __m::Builder for __Builders {
+        impl __m::Builder for __Builders #bounds {
             type Item = #ident;
             #[inline]
             fn push(&mut self, __item: #ident) {
@@ -142,7 +171,7 @@ fn struct_record(input: &DeriveInput, fields: &[Field]) -> TokenStream {
     }
 }
 
-fn choice_record(input: &DeriveInput, variants: &[proc_macro2::Ident]) -> TokenStream {
+fn choice_record(input: &DeriveInput, variants: &[Ident]) -> TokenStream {
     use syn::ext::IdentExt as _;
     let ident = &input.ident;
     let type_name = ident.unraw().to_string();

@@ -62,6 +62,11 @@ pub mod __private {
     #[cfg(feature = "serde")]
     pub use crate::record::serde;
     pub use crate::record::{Builder, Column, Field, Record, choice, read_group, write_group};
+
+    /// Is there only for records.
+    pub const fn is_record<T: Record>() {}
+    /// Is there only for keys.
+    pub const fn is_key<T: Key>() {}
 }
 
 /// Makes a plugin of a function that takes a [`StreamingContext`].

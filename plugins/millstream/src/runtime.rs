@@ -17,7 +17,7 @@ pub enum Level {
     Debug,
 }
 
-/// Writes a line to the host's log, which adds batch and partition. In a native test: to standard error.
+/// Writes a line to the host's log, which adds operator, batch and partition. In a native test: to standard error.
 pub fn log(level: Level, message: &str) {
     imp::log(level, message);
 }

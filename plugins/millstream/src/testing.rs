@@ -272,3 +272,47 @@ fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) ->
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Text;
+    use std::cell::Cell;
+
+    /// Word count over a union: the steps are those of the fused chain, so that this is what the first run takes.
+    #[test]
+    fn the_steps_are_those_of_the_fused_chains() {
+        let ctx = StreamingContext::new(Vec::new());
+        let upper = ctx.text_stream("lines").map(|line| Text::from(line.to_uppercase()));
+        let words = upper.union(&ctx.text_stream("more")).flat_map(|line| line.split(' ')).map(|word| (word, 1u64));
+        let counts = words.reduce_by_key(|a, b| a + b);
+        let shown = counts.filter(|(_, count)| *count > 1);
+        shown.print();
+        let paths = |node| branches(&ctx.graph, node).into_iter().map(|branch| (branch.leaf, branch.path));
+        let nodes = ctx.graph.nodes();
+        let mut found = 0;
+        for (leaf, path) in paths(words.node) {
+            let fused = nodes[counts.node as usize].code.fused_combine.as_ref().expect("it is fused");
+            assert_eq!((fused.path)(leaf), Some(path));
+            found += 1;
+        }
+        for (leaf, path) in paths(shown.node) {
+            let fused = nodes[shown.node as usize].code.fused_emit.as_ref().expect("it is fused");
+            assert_eq!((leaf, (fused.path)(leaf)), (counts.node, Some(path)));
+            found += 1;
+        }
+        assert_eq!(found, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "gave other rows when they ran a second time")]
+    fn a_function_that_depends_on_more_than_its_input_is_found_out() {
+        let calls = Cell::new(0u32);
+        run(vec![vec![7u32]], |numbers| {
+            numbers.map(move |n| {
+                calls.set(calls.get() + 1);
+                n + calls.get()
+            })
+        });
+    }
+}

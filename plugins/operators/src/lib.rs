@@ -1,6 +1,6 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
-use millstream::{Bytes, Chain, DStream, Key, Level, Record, StreamingContext, Text};
+use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
 use serde::{Deserialize, Serialize};
 
 /// A struct: columns.
@@ -36,7 +36,7 @@ fn parity(n: i64) -> Parity {
 }
 
 fn reading(n: i64) -> Reading {
-    Reading { parity: parity(n), r#type: (n > 2).then(|| "late".into()), at: Point(0, (n % 3) as f64 * -0.0) }
+    Reading { parity: parity(n), r#type: (n > 2).then(|| "late".into()), at: Point(0, if n > 3 { 0.0 } else { -0.0 }) }
 }
 
 fn event(n: i64) -> Event {
@@ -52,9 +52,67 @@ fn pairs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<(i64, i64)> 
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
 }
 
+/// Records of many types, made of numbers. Nothing if the operator is another.
+fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    Some(match operator {
+        "structs" => numbers.map(|n| (parity(n), vec![Some(reading(n)), None], Point(n as i32, 0.5))).print_n(100),
+        "structs_as_keys" => numbers.map(|n| (reading(n), n)).group_by_key().print_n(100),
+        "structs_as_values" => {
+            let sums = numbers.map(|n| (parity(n), Point(n as i32, n as f64)));
+            sums.reduce_by_key(|a, b| Point(a.0 + b.0, a.1 * b.1)).print_n(100)
+        }
+        "serde_records" => numbers.map(|n| (n, Some(event(n)).filter(|_| n != 4))).print_n(100),
+        "serde_records_as_keys" => numbers.map(|n| ((event(n), parity(n)), n)).group_by_key().print_n(100),
+        "serde_records_as_values" => {
+            let said = numbers.map(|n| (parity(n), event(n))).group_by_key();
+            let moved = said.map_values(|events| {
+                let moves = events.into_iter().map(|event| match event {
+                    Event::Start => 0,
+                    Event::Moved { by, .. } => by,
+                    Event::Said(words, inner) => (words.len() + inner.iter().count()) as i64,
+                });
+                moves.sum::<i64>()
+            });
+            moved.print_n(100)
+        }
+        "types" => numbers
+            .map(|n| {
+                (
+                    n as u8 as f32 / 3.0,
+                    n % 2 == 0,
+                    (n > 2).then(|| Some(n).filter(|n| n % 2 == 1)),
+                    (vec![n as i16; 2], Bytes(vec![n as u8])),
+                    n.to_string(),
+                )
+            })
+            .print_n(100),
+        "keys_of_many_types" => {
+            let keyed =
+                numbers.map(|n| ((n % 2 == 0, (n > 3).then_some(n as f64 * 0.0), vec![n.to_string(); 2]), 1u32));
+            keyed.reduce_by_key(|a, b| a + b).print_n(100)
+        }
+        _ => return None,
+    })
+}
+
 fn build(ctx: &StreamingContext) {
-    let numbers = ctx.stream::<i64>("lines");
     let operator = ctx.arg("operator").unwrap_or_default().to_owned();
+    // A source has one type.
+    match operator.as_str() {
+        "records_of_a_source" => {
+            ctx.stream::<Reading>("lines").map(|reading| (reading.parity, reading.at.1)).print_n(100);
+            return;
+        }
+        "serde_records_of_a_source" => {
+            ctx.stream::<(u8, Event)>("lines").print_n(100);
+            return;
+        }
+        _ => {}
+    }
+    let numbers = ctx.stream::<i64>("lines");
+    if records(&numbers, &operator).is_some() {
+        return;
+    }
     match operator.as_str() {
         "map" => numbers.map(|n| n * 10).print_n(100),
         "flat_map" => numbers.flat_map(|n| 0..n.min(3)).print_n(100),
@@ -98,50 +156,11 @@ fn build(ctx: &StreamingContext) {
         "flat_map_values" => pairs(&numbers).flat_map_values(|n| [n, -n]).print_n(100),
         "keys" => pairs(&numbers).keys().print_n(100),
         "values" => pairs(&numbers).values().print_n(100),
-        "types" => numbers
-            .map(|n| {
-                (
-                    n as u8 as f32 / 3.0,
-                    n % 2 == 0,
-                    (n > 2).then(|| Some(n).filter(|n| n % 2 == 1)),
-                    (vec![n as i16; 2], Bytes(vec![n as u8])),
-                    n.to_string(),
-                )
-            })
-            .print_n(100),
-        "keys_of_many_types" => {
-            let keyed =
-                numbers.map(|n| ((n % 2 == 0, (n > 3).then_some(n as f64 * 0.0), vec![n.to_string(); 2]), 1u32));
-            keyed.reduce_by_key(|a, b| a + b).print_n(100)
-        }
-        "structs" => numbers.map(|n| (parity(n), vec![Some(reading(n)), None], Point(n as i32, 0.5))).print_n(100),
-        "structs_as_keys" => numbers.map(|n| (reading(n), n)).group_by_key().print_n(100),
-        "structs_as_values" => {
-            let sums = numbers.map(|n| (parity(n), Point(n as i32, n as f64)));
-            sums.reduce_by_key(|a, b| Point(a.0 + b.0, a.1 * b.1)).print_n(100)
-        }
-        "serde_records" => numbers.map(|n| (n, Some(event(n)).filter(|_| n != 4))).print_n(100),
-        "serde_records_as_keys" => numbers.map(|n| ((event(n), parity(n)), n)).group_by_key().print_n(100),
-        "serde_records_as_values" => {
-            let said = numbers.map(|n| (parity(n), event(n))).group_by_key();
-            let moved = said.map_values(|events| {
-                let moves = events.into_iter().map(|event| match event {
-                    Event::Start => 0,
-                    Event::Moved { by, .. } => by,
-                    Event::Said(words, inner) => (words.len() + inner.iter().count()) as i64,
-                });
-                moves.sum::<i64>()
-            });
-            moved.print_n(100)
-        }
-        "records_of_a_source" => {
-            ctx.stream::<Reading>("lines").map(|reading| (reading.parity, reading.at.1)).print_n(100)
-        }
-        "serde_records_of_a_source" => ctx.stream::<(u8, Event)>("lines").print_n(100),
         "logs" => {
             println!("build");
             let doubled = numbers.map(|n| {
                 millstream::log(Level::Warn, "two operators");
+                assert!(n != 13, "an unlucky number");
                 n * 2
             });
             doubled.filter(|n| *n > 2).name("twice").print_n(100)

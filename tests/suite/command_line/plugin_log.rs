@@ -32,12 +32,24 @@ fn lines_are_whole_and_say_where_they_come_from() {
     let place = r#"operator="`fragile` (map, node 1)" batch=T partition=1"#;
     let expected = [
         format!("INFO to standard output {place}"),
-        format!(r"INFO a line of one piece and another, \u{{1b}}[31mé {place}"),
+        format!(r"INFO a line of 3 pieces and another, \u{{1b}}[31mé {place}"),
         format!("INFO half a line and the other half {place}"),
         format!("WARN a warning {place}"),
         format!("INFO a line without an end {place}"),
     ];
     let lines = plugin_lines("hostile", "does = \"print\"", "[\"a\", \"boom\"]\n[\"b\"]\n");
+    assert_eq!(lines, expected, "{lines:#?}");
+}
+
+/// When the plugin fails, the second run is traced and knows which operator it is.
+#[test]
+fn a_line_of_a_traced_run_names_its_operator() {
+    let lines = plugin_lines("operators", "operator = \"logs\"", "[13]\n");
+    let expected = [
+        "INFO build".to_owned(),
+        r#"WARN two operators operator="`map` (node 1) to `twice` (filter, node 2)" batch=T partition=1"#.to_owned(),
+        r#"WARN two operators operator="`map` (node 1)" batch=T partition=1"#.to_owned(),
+    ];
     assert_eq!(lines, expected, "{lines:#?}");
 }
 
@@ -50,4 +62,12 @@ fn a_line_of_a_fused_stage_names_its_operators() {
         r#"WARN two operators operator="`map` (node 1) to `twice` (filter, node 2)" batch=T partition=1"#.to_owned(),
     ];
     assert_eq!(lines, expected, "{lines:#?}");
+}
+
+#[test]
+fn a_task_that_floods_the_log_is_cut_off() {
+    let lines = plugin_lines("hostile", "does = \"log-flood\"", "[\"boom\"]\n");
+    assert_eq!(lines.len(), 1000);
+    assert!(lines[998].starts_with("INFO line 998 "), "{}", lines[998]);
+    assert!(lines[999].starts_with("WARN further log lines of this task are dropped "), "{}", lines[999]);
 }
