@@ -22,6 +22,9 @@ use std::sync::Arc;
 const PART_BYTES_MIN: usize = 64 * 1024;
 const PART_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// What a join takes in any case, so that it goes on where stored rows have all the memory: a part of the least size.
+pub(super) const UNCOUNTED_BYTES: usize = 2 * PART_BYTES_MIN;
+
 /// Where joins keep rows: an extension of the task context.
 pub(in crate::engine) struct JoinRoom {
     /// Where parts are.

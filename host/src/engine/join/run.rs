@@ -2,7 +2,7 @@
 //!
 //! Owns the choice between the forms, and what is reserved for the part at hand.
 
-use super::exec::JoinRoom;
+use super::exec::{JoinRoom, UNCOUNTED_BYTES};
 use super::input::{Input, Taken};
 use super::pairs::Pairs;
 use super::parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
@@ -84,7 +84,7 @@ impl Run {
     }
 
     fn reserve(&mut self, bytes: usize) -> Result<()> {
-        self.reservation.try_resize(bytes).map_err(|_| external(JoinError::NoRoom { bytes }))
+        self.reservation.try_resize(bytes.saturating_sub(UNCOUNTED_BYTES)).map_err(|_| external(JoinError::NoRoom { bytes }))
     }
 
     /// Begins to join a part, or divides it.
