@@ -258,9 +258,9 @@ impl Shared {
         let buckets = |writer: StageId| {
             let maps = partitions_of(&|stage| stage.id == writer)?;
             match self.stages.stage(writer).map(|stage| stage.output) {
-                Some(StageOutput::Shuffle { partitions, .. }) => Ok((0..partitions)
-                    .map(|reduce| Piece::Buckets { stage: writer, maps, reduce })
-                    .collect::<Vec<_>>()),
+                Some(StageOutput::Shuffle { partitions, .. }) => {
+                    Ok((0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }).collect::<Vec<_>>())
+                }
                 _ => Err(internal(writer)),
             }
         };

@@ -193,9 +193,7 @@ fn check_types(
             Err(subject.error(problem))
         }
         Operation::Union => same_as_parents(rows),
-        Operation::Join { kind, .. } => {
-            join::check(*kind, parents, rows).map_err(|problem| subject.error(problem))
-        }
+        Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
         Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
         _ => Ok(()),
     }

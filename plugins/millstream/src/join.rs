@@ -36,9 +36,8 @@ fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>>(stream: &DStream<(K, V), C>) 
 
 /// Joined pairs.
 type Pairs<K, V, W> = DStream<(K, (V, W)), Cut<(K, (V, W))>>;
-/// Three lists of values for each key.
-type Triples<K, V, W, X> = Pairs3<K, Vec<V>, Vec<W>, Vec<X>>;
-type Pairs3<K, V, W, X> = DStream<(K, (V, W, X)), Cut<(K, (V, W, X))>>;
+/// Three values for each key.
+type Triples<K, V, W, X> = DStream<(K, (V, W, X)), Cut<(K, (V, W, X))>>;
 
 /// Joins come out in the order of this stream's pairs, with the pairs of the other stream in their order for each; where
 /// a partition is large, keys are handled in an order of their hashes.
@@ -147,7 +146,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         &self,
         second: &DStream<(K, W), D>,
         third: &DStream<(K, X), E>,
-    ) -> Triples<K, V, W, X> {
+    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>> {
         let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(second), sent(third)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups3::<K, V, W, X>());

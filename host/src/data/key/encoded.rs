@@ -48,7 +48,7 @@ impl KeyEncoder {
             return encode_each(&column, rows);
         }
         let words = match_values!(&column.values,
-            integer(values) => values.iter().map(|&value| value as u64).collect(),
+            integer(values) => values.iter().map(|value| word(&value.to_le_bytes())).collect(),
             Values::F32(values) => values.iter().map(|&value| u64::from(canonical_f32(value))).collect(),
             Values::F64(values) => values.iter().map(|&value| canonical_f64(value)).collect(),
             Values::Bool(bits) => bits.iter().map(u64::from).collect(),
@@ -62,6 +62,14 @@ impl KeyEncoder {
         );
         Ok(EncodedKeys(Encodings::Words(words)))
     }
+}
+
+/// An encoding of at most 8 bytes as a number.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(word)
 }
 
 fn encode_each(column: &Column<'_>, rows: usize) -> Result<EncodedKeys, ViewError> {

@@ -98,7 +98,7 @@ pub(super) fn groups2<K: Key, V: Record, W: Record>() -> Joined {
     Box::new(|chunks| {
         let mut chunks = chunks.into_iter();
         let (a, b) = (Side::<K, V>::new(chunks.next()), Side::<K, W>::new(chunks.next()));
-        let mut rows: Vec<(K, (Vec<V>, Vec<W>))> = Vec::new();
+        let mut rows = Vec::new();
         let mut seen = HashSet::new();
         first(&a, &mut seen, |key, encoded| rows.push((key, (a.values(encoded), b.values(encoded)))));
         first(&b, &mut seen, |key, encoded| rows.push((key, (Vec::new(), b.values(encoded)))));
@@ -112,7 +112,7 @@ pub(super) fn groups3<K: Key, V: Record, W: Record, X: Record>() -> Joined {
         let mut chunks = chunks.into_iter();
         let (a, b) = (Side::<K, V>::new(chunks.next()), Side::<K, W>::new(chunks.next()));
         let c = Side::<K, X>::new(chunks.next());
-        let mut rows: Vec<(K, (Vec<V>, Vec<W>, Vec<X>))> = Vec::new();
+        let mut rows = Vec::new();
         let mut seen = HashSet::new();
         let mut push = |key, encoded: &[u8]| {
             rows.push((key, (a.values(encoded), b.values(encoded), c.values(encoded))));
