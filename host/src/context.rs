@@ -8,7 +8,7 @@ use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
-use crate::graph::{Graph, GraphError, Node, Operation, StageGraph};
+use crate::graph::{Graph, GraphError, Intervals, Node, Operation, StageGraph};
 use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -51,6 +51,7 @@ pub struct StreamingContext {
     settings: Settings,
     plugin: Arc<Plugin>,
     graph: Arc<Graph>,
+    intervals: Arc<Intervals>,
     budget: MemoryBudget,
     outputs: Outputs,
     sources: Sources,
@@ -176,10 +177,21 @@ impl StreamingContext {
                 .help("run the plugin's `build` function natively with millstream::testing to see why")
         })?;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
+        let intervals = Intervals::of(&graph, settings.job.batch_interval);
+        let intervals = intervals.map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
         let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants(&settings))?;
         let sources = Sources::open(&env, &graph, &settings)?;
-        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget, outputs, sources })
+        Ok(Self {
+            env,
+            settings,
+            plugin,
+            graph: Arc::new(graph),
+            intervals: Arc::new(intervals),
+            budget,
+            outputs,
+            sources,
+        })
     }
 
     /// The graph that the plugin described.
@@ -198,7 +210,7 @@ impl StreamingContext {
     /// # Errors
     /// When the engine cannot be set up.
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
-        let Self { env, settings, plugin, graph, budget, outputs, sources } = self;
+        let Self { env, settings, plugin, graph, intervals, budget, outputs, sources } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
         let spill = SpillSettings {
@@ -214,6 +226,8 @@ impl StreamingContext {
             job: settings.job.name.clone(),
             arguments: arguments(&settings),
             graph: graph.clone(),
+            intervals: intervals.clone(),
+            parallelism: settings.job.parallelism,
             stages: stages.clone(),
             plugin,
             blocks: store.clone(),
@@ -253,6 +267,7 @@ impl StreamingContext {
             engine: Arc::new(engine),
             tracker: tracker.clone(),
             graph,
+            intervals,
             stages,
             outputs,
             listeners: listeners.clone(),
@@ -323,17 +338,14 @@ fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordT
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {
     let message = match errors {
         [GraphError::NoOutput] => format!("{}, in plugin {subject}", GraphError::NoOutput),
+        [one @ (GraphError::Interval { .. } | GraphError::Slides { .. })] => one.to_string(),
         errors => {
             let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
             format!("plugin {subject} described a graph that cannot run:{}", lines.concat())
         }
     };
-    let unknown = errors.iter().any(|error| matches!(error, GraphError::UnknownKind { .. }));
-    let help = match errors {
-        [GraphError::NoOutput] => "end at least one stream with an output such as `print()`",
-        _ if unknown => "the plugin may need a newer host",
-        _ => "build the plugin with the millstream crate of this host's version",
-    };
+    let help = errors.iter().find_map(GraphError::help);
+    let help = help.unwrap_or_else(|| "build the plugin with the millstream crate of this host's version".to_owned());
     Error::new(ErrorKind::User, message).help(help)
 }
 
@@ -381,3 +393,6 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 mod arguments;
 mod explain;
 mod job_files;
+mod monitoring;
 mod new;
 mod outputs;
 mod plugin_log;

@@ -5,6 +5,7 @@ mod compile_cache;
 mod golden;
 mod hostile;
 mod ledger;
+mod listeners;
 mod outputs;
 mod records;
 mod simulation;

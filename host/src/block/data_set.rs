@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 /// The rows of a node in a batch, by partition.
 type DataSet = BTreeMap<u32, StoredRows>;
 
-/// Keeps data sets until their batch is forgotten.
+/// Keeps data sets until they are forgotten.
 #[derive(Clone, Default)]
 pub struct DataSetStore {
     sets: Arc<Mutex<BTreeMap<(Time, NodeId), DataSet>>>,
@@ -29,9 +29,10 @@ impl DataSetStore {
         lock(&self.sets).get(&(batch, node))?.get(&partition).cloned()
     }
 
-    /// Forgets all data sets of a batch.
-    pub fn forget(&self, batch: Time) {
-        let forgotten: BTreeMap<_, _> = lock(&self.sets).extract_if(.., |(time, _), _| *time == batch).collect();
+    /// Forgets all data sets but those that are needed.
+    pub fn retain(&self, is_needed: impl Fn(NodeId, Time) -> bool) {
+        let forgotten: BTreeMap<_, _> =
+            lock(&self.sets).extract_if(.., |(time, node), _| !is_needed(*node, *time)).collect();
         drop(forgotten);
     }
 }

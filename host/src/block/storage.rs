@@ -60,7 +60,8 @@ pub struct StoredRows {
 impl Storage {
     /// Keeps rows in most of the memory that `budget` has left, and beyond that on `disk`.
     pub fn new(budget: &MemoryBudget, disk: Arc<dyn Disk>, settings: SpillSettings) -> Self {
-        let shared = Shared { room: budget.most_of_room("rows"), spill: Spill::new(disk, settings), uses: Mutex::default() };
+        let shared =
+            Shared { room: budget.most_of_room("rows"), spill: Spill::new(disk, settings), uses: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 

@@ -15,8 +15,8 @@ mod status_line;
 
 use crate::error::{Error, ErrorKind};
 use clap::{Parser, Subcommand};
-use std::io::Write as _;
 use status_line::{LogWriter, StatusLine};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 const EXIT_CODES: &str = "Exit codes:

@@ -54,13 +54,15 @@ pub fn run(args: &RunArgs, line: &StatusLine) -> Result<ExitCode, Error> {
     let progress = shows_progress(args).then(Arc::<Progress>::default);
     let outcome = executors.block_on(async {
         let context = StreamingContext::new(env.clone(), settings)?;
+        // The file may be a pipe that nobody reads yet.
+        let listeners = listeners(args, &env, progress.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.
         let signals = StopSignals::listen()
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
-            listeners: listeners(args, &env, progress.clone())?,
+            listeners,
             ..RunOptions::default()
         };
         let running = context.start(options)?;

@@ -39,9 +39,8 @@ pub(super) fn settings(
     let limits = reader.section(root, "limits");
     let instance_bytes = limits.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::LIMITS_MEMORY));
     let limits = limits.and_then(|table| read_limits(&table, instance_bytes, reader));
-    let engine = reader
-        .section(root, "engine")
-        .and_then(|table| read_engine(&table, facts, instance_bytes, directory, reader));
+    let engine =
+        reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, directory, reader));
     let data_bytes = engine.as_ref().map_err(|e| *e).map(EngineMemory::for_data);
     let receiver = receiver.and_then(|table| read_receiver(&table, batch_interval, data_bytes, reader));
     let engine = engine.map(|memory| memory.engine);

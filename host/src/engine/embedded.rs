@@ -13,7 +13,7 @@ use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Stage, StageGraph, StageInput, StageOutput};
+use crate::graph::{Graph, Intervals, Stage, StageGraph, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -32,6 +32,9 @@ use tokio::sync::{Semaphore, oneshot};
 /// The most partitions of a stage: unions of unions add them up.
 const PARTITIONS_MAX: usize = 100_000;
 
+/// A window's partitions are not made of more rows than this, unless a single piece has more.
+const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
+
 /// What an engine is made of.
 pub struct EngineParts {
     /// Runs its tasks.
@@ -42,6 +45,10 @@ pub struct EngineParts {
     pub arguments: Vec<(String, String)>,
     /// The graph.
     pub graph: Arc<Graph>,
+    /// When its nodes are computed.
+    pub intervals: Arc<Intervals>,
+    /// How many partitions the rows of a window make, if they are not very many.
+    pub parallelism: u32,
     /// Its stages.
     pub stages: Arc<StageGraph>,
     /// The plugin.
@@ -70,6 +77,8 @@ pub struct EmbeddedEngine {
 struct Shared {
     env: Env,
     planner: Planner,
+    intervals: Arc<Intervals>,
+    parallelism: u32,
     stages: Arc<StageGraph>,
     stores: Arc<Stores>,
     context: Arc<TaskContext>,
@@ -121,6 +130,8 @@ impl EmbeddedEngine {
         let shared = Shared {
             env: parts.env,
             planner,
+            intervals: parts.intervals,
+            parallelism: parts.parallelism,
             stages: parts.stages,
             stores,
             context,
@@ -161,7 +172,7 @@ impl Engine for EmbeddedEngine {
         records
     }
 
-    fn forget(&self, batch: Time) {
+    fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>) {
         let spilled = self.shared.stores.storage.spilled_bytes();
         let bytes = spilled - self.shared.spilled_bytes.swap(spilled, Ordering::Relaxed);
         if bytes > 0 {
@@ -169,9 +180,32 @@ impl Engine for EmbeddedEngine {
         }
         self.shared.splits_read().retain(|(time, ..), _| *time != batch);
         self.shared.stores.shuffles.forget(batch);
-        self.shared.stores.data_sets.forget(batch);
-        self.shared.lock().retain(|(time, _), _| *time != batch);
+        let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
+        self.shared.stores.data_sets.retain(|node, time| time > batch || is_needed(node, time));
+        let is_kept = |stage: StageId, time: Time| match self.shared.stages.stage(stage).map(|stage| stage.output) {
+            Some(StageOutput::DataSet { node }) => is_needed(node, time),
+            _ => false,
+        };
+        self.shared.lock().retain(|(time, stage), _| *time > batch || is_kept(*stage, *time));
     }
+}
+
+/// Merges the pieces of a window, which may be many and small, into about `parallelism` partitions, or more of them if
+/// they have very many rows. Which pieces come together follows from the data alone.
+fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, parallelism: u32) -> Vec<Vec<Piece>> {
+    let total: u64 = pieces.iter().map(&row_count).sum();
+    let share = total.div_ceil(u64::from(parallelism.max(1))).clamp(1, ROWS_OF_A_PARTITION);
+    let mut merged: Vec<Vec<Piece>> = Vec::new();
+    let mut rows = share;
+    for piece in pieces {
+        if rows >= share {
+            merged.push(Vec::new());
+            rows = 0;
+        }
+        rows += row_count(&piece);
+        merged.last_mut().into_iter().for_each(|open| open.push(piece.clone()));
+    }
+    merged
 }
 
 fn internal(stage: StageId) -> Error {
@@ -204,7 +238,7 @@ impl Shared {
             let env = shared.env.clone();
             let branch = share.branch;
             let run = async move {
-                let outcome = shared.run_task(task, &stage, &share, &*write).await;
+                let outcome = shared.run_task(task, &stage, &share, write.as_deref()).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -240,7 +274,7 @@ impl Shared {
         let mut shares = Vec::new();
         for (branch, way) in stage.branches.iter().enumerate() {
             let pieces = self.pieces(stage.id, way.input, request)?;
-            shares.extend(pieces.into_iter().map(|piece| Share { branch, piece }));
+            shares.extend(pieces.into_iter().map(|pieces| Share { branch, pieces }));
         }
         if shares.len() > PARTITIONS_MAX {
             let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
@@ -250,16 +284,16 @@ impl Shared {
         Ok(shares)
     }
 
-    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Piece>, Error> {
-        let partitions_of = |wanted: &dyn Fn(&Stage) -> bool| {
-            let writer = self.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
-            writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(reader))
-        };
+    /// What each partition of an input consists of.
+    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Vec<Piece>>, Error> {
+        let batch = request.batch;
+        let ran = |stage: Option<StageId>, time: Time| stage.and_then(|id| self.lock().get(&(time, id)).copied());
+        let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
         let buckets = |writer: StageId| {
-            let maps = partitions_of(&|stage| stage.id == writer)?;
+            let maps = ran(Some(writer), batch).ok_or_else(|| internal(reader))?;
             match self.stages.stage(writer).map(|stage| stage.output) {
                 Some(StageOutput::Shuffle { partitions, .. }) => {
-                    Ok((0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }).collect::<Vec<_>>())
+                    Ok((0..partitions).map(move |reduce| Piece::Buckets { stage: writer, maps, reduce }))
                 }
                 _ => Err(internal(writer)),
             }
@@ -267,20 +301,48 @@ impl Shared {
         match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
-                Ok(partitions.into_iter().map(Piece::Input).collect())
+                one_each(&mut partitions.into_iter().map(Piece::Input))
             }
-            StageInput::Shuffle { stage: writer, .. } => buckets(writer),
+            StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
             StageInput::Shuffles { node } => {
                 let writers = self.planner.graph.node(node).and_then(|join| self.stages.writers(join));
                 let writers = writers.ok_or_else(|| internal(reader))?;
-                let parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
-                Ok(Piece::together(parents))
+                let mut parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
+                let partition = || parents.iter_mut().map(Iterator::next).collect();
+                Ok(std::iter::from_fn(partition).collect())
             }
             StageInput::DataSet { node } => {
-                let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node })?;
-                Ok((0..partitions).map(|partition| Piece::DataSet { node, partition }).collect())
+                let partitions = ran(self.stages.data_set_stage(node), batch).ok_or_else(|| internal(reader))?;
+                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
+            }
+            StageInput::Window { node, parent, length } => {
+                let writer = self.stages.data_set_stage(parent);
+                let mut pieces = Vec::new();
+                for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
+                    let partitions = ran(writer, time).ok_or_else(|| self.window_gap(node, batch, time))?;
+                    let piece = |partition| Piece::DataSet { node: parent, batch: time, partition };
+                    pieces.extend((0..partitions).map(piece));
+                }
+                Ok(merge_pieces(pieces, |piece| self.row_count(piece), self.parallelism))
             }
         }
+    }
+
+    fn row_count(&self, piece: &Piece) -> u64 {
+        match piece {
+            Piece::DataSet { node, batch, partition } => {
+                self.stores.data_sets.get(*node, *batch, *partition).map_or(0, |rows| rows.row_count())
+            }
+            _ => 0,
+        }
+    }
+
+    /// A window over a batch that failed.
+    fn window_gap(&self, window: NodeId, batch: Time, missing: Time) -> Error {
+        let window = self.planner.graph.node(window).map(ToString::to_string).unwrap_or_default();
+        let message = format!("{window} failed on batch {batch}: it reads batch {missing}, which failed");
+        Error::new(ErrorKind::Unavailable, message)
+            .help("windows work again when they no longer reach back to that batch")
     }
 
     /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
@@ -289,7 +351,7 @@ impl Shared {
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        write: &dyn BatchWrite,
+        write: Option<&dyn BatchWrite>,
     ) -> (TaskMetrics, Result<(), Error>) {
         let _slot = self.slots.acquire().await;
         let started = self.env.clock.monotonic();
@@ -306,7 +368,7 @@ impl Shared {
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        write: &dyn BatchWrite,
+        write: Option<&dyn BatchWrite>,
     ) -> Result<TaskMetrics, Error> {
         let key_type = self.planner.key_type(stage);
         let (mut traced, mut outside) = (false, 0);

@@ -34,19 +34,8 @@ pub(super) enum Piece {
     Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
-    /// A partition of a data set.
-    DataSet { node: NodeId, partition: u32 },
-    /// The same partition of each parent of a join, a leaf each.
-    Together(Vec<Self>),
-}
-
-impl Piece {
-    /// The pieces of several parents, partition by partition.
-    pub(super) fn together(parents: Vec<Vec<Self>>) -> Vec<Self> {
-        let mut parents: Vec<_> = parents.into_iter().map(Vec::into_iter).collect();
-        let partition = || parents.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
-        std::iter::from_fn(partition).map(Self::Together).collect()
-    }
+    /// A partition of a data set, of this batch or of an earlier one.
+    DataSet { node: NodeId, batch: Time, partition: u32 },
 }
 
 /// Where leaves find what they name: an extension of the task context.
@@ -114,11 +103,11 @@ impl Stores {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            // A split is read by itself, and each of several pieces by a leaf of its own.
-            Piece::Input(InputPartition::Split(_)) | Piece::Together(_) => Ok(Vec::new()),
-            Piece::DataSet { node, partition } => {
-                let rows = self.data_sets.get(*node, batch, *partition);
-                let rows = rows.ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}")))?;
+            Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
+            Piece::DataSet { node, batch, partition } => {
+                let rows = self.data_sets.get(*node, *batch, *partition);
+                let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");
+                let rows = rows.ok_or_else(|| DataFusionError::Execution(lost()))?;
                 Ok(vec![rows.read(0)])
             }
             Piece::Buckets { stage, maps, reduce } => {
@@ -134,7 +123,7 @@ impl Stores {
     }
 }
 
-/// Reads one piece a partition.
+/// Reads pieces, one after the other, as its only partition.
 #[derive(Debug)]
 pub(super) struct LeafExec {
     batch: Time,
@@ -146,7 +135,7 @@ pub(super) struct LeafExec {
 
 impl LeafExec {
     pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
-        let properties = Arc::new(plan_properties(schema, pieces.len()));
+        let properties = Arc::new(plan_properties(schema, 1));
         Self { batch, pieces, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
@@ -164,7 +153,7 @@ pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanPrope
 
 impl DisplayAs for LeafExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LeafExec: {} partitions", self.pieces.len())
+        write!(f, "LeafExec: {} pieces", self.pieces.len())
     }
 }
 
@@ -205,12 +194,13 @@ impl ExecutionPlan for LeafExec {
             .session_config()
             .get_extension::<Stores>()
             .ok_or_else(|| DataFusionError::Internal("the task context has no stores".to_owned()))?;
-        let piece = self
-            .pieces
-            .get(partition)
-            .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
+        if partition > 0 {
+            return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
+        }
         let count = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let stream = stores.read(self.batch, piece)?.inspect_ok(move |rows| count.add(rows.num_rows()));
+        let batch = self.batch;
+        let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece));
+        let stream = streams.try_flatten().inspect_ok(move |rows: &RecordBatch| count.add(rows.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 

@@ -36,12 +36,14 @@ pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
+    /// When the first batch of the run began.
+    pub zero: Time,
     /// The stages, in order.
     pub job: OutputJob,
     /// What they read.
     pub input: Arc<BatchInput>,
-    /// What takes the rows of the last stage.
-    pub write: Arc<dyn BatchWrite>,
+    /// What takes the rows of the last stage, if that is an output's.
+    pub write: Option<Arc<dyn BatchWrite>>,
 }
 
 /// Runs jobs, in this process or elsewhere.
@@ -56,6 +58,7 @@ pub trait Engine: Send + Sync {
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
 
-    /// Forgets shuffles and data sets of a batch.
-    fn forget(&self, batch: Time);
+    /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
+    /// those after the given time are kept.
+    fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);
 }

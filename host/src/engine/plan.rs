@@ -14,11 +14,12 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    pub piece: Piece,
+    /// Read one after the other; in a join one of each parent.
+    pub pieces: Vec<Piece>,
 }
 
-fn leaf(task: TaskId, piece: &Piece, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
-    Arc::new(LeafExec::new(task.batch, vec![piece.clone()], rows.arrow().clone()))
+fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
+    Arc::new(LeafExec::new(task.batch, pieces, rows.arrow().clone()))
 }
 
 /// What all plans of a run share.
@@ -43,9 +44,9 @@ impl Planner {
             StageOutput::Shuffle { node, .. } => self.exchanged(stage, node)?,
             _ => self.graph.node(stage.node)?.rows.clone()?,
         };
-        let rows = match &share.piece {
-            Piece::Together(pieces) => self.join(task, input, pieces)?,
-            piece => leaf(task, piece, &input_type),
+        let rows = match branch.input {
+            StageInput::Shuffles { .. } => self.join(task, input, &share.pieces)?,
+            _ => leaf(task, share.pieces.clone(), &input_type),
         };
         if branch.steps.is_empty() {
             return Some(rows);
@@ -88,7 +89,7 @@ impl Planner {
         for (parent, piece) in node.parents.iter().zip(pieces) {
             let rows = self.graph.node(*parent)?.rows.as_ref()?;
             key = rows.pair().map(|(key, _)| key);
-            leaves.push(leaf(task, piece, rows));
+            leaves.push(leaf(task, vec![piece.clone()], rows));
         }
         let join = Join::new(kind, &key?, node.rows.as_ref()?);
         Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
@@ -96,9 +97,10 @@ impl Planner {
 
     fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
         match branch.input {
-            StageInput::Source { node } | StageInput::DataSet { node } | StageInput::Shuffles { node } => {
-                Some((node, self.graph.node(node)?.rows.clone()?))
-            }
+            StageInput::Source { node }
+            | StageInput::DataSet { node }
+            | StageInput::Window { node, .. }
+            | StageInput::Shuffles { node } => Some((node, self.graph.node(node)?.rows.clone()?)),
             StageInput::Shuffle { node, .. } => Some((node, self.graph.node(node)?.exchanged.clone()?)),
         }
     }

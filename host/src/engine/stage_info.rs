@@ -51,6 +51,7 @@ impl StageTally {
                 StageInput::Source { node } => ("source", node),
                 StageInput::Shuffle { node, .. } | StageInput::Shuffles { node } => ("shuffle", node),
                 StageInput::DataSet { node } => ("data_set", node),
+                StageInput::Window { node, .. } => ("window", node),
             };
             StageRows { kind, node, rows: 0 }
         };

@@ -80,7 +80,7 @@ pub(super) struct Attempt<'a> {
     pub stores: &'a Stores,
     pub faults: &'a dyn FaultInjector,
     /// What takes the rows of the last stage.
-    pub write: &'a dyn BatchWrite,
+    pub write: Option<&'a dyn BatchWrite>,
     /// The type of the keys, if the stage writes to a shuffle.
     pub key_type: Option<&'a RecordType>,
 }
@@ -124,7 +124,8 @@ impl Attempt<'_> {
             }
             StageOutput::DataSet { node } => Taker::DataSet(node, storage.writer(1)),
             StageOutput::Result => {
-                let writer = self.write.writer(self.task.partition, self.number).await;
+                let write = self.write.ok_or_else(|| AttemptError::outside("nothing takes the rows of this stage"))?;
+                let writer = write.writer(self.task.partition, self.number).await;
                 Taker::Output(writer.map_err(AttemptError::output)?)
             }
         })

@@ -157,7 +157,9 @@ impl Disk for MemoryDisk {
         if path.ancestors().any(|above| tree.files.contains_key(above)) {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        path.ancestors().take_while(|above| !tree.is_directory(above)).try_for_each(|above| tree.check_parent(above))?;
+        path.ancestors()
+            .take_while(|above| !tree.is_directory(above))
+            .try_for_each(|above| tree.check_parent(above))?;
         tree.directories.extend(path.ancestors().filter(|above| above.components().count() > 0).map(Path::to_path_buf));
         Ok(())
     }
@@ -318,7 +320,10 @@ mod tests {
         see("find", disk.canonicalize(&root.join("a/./c/../c/two")).map(|path| assert!(path.ends_with("a/c/two"))));
         see("find nothing", disk.canonicalize(&root.join("a/b")).map(drop));
         let names = disk.list(&root.join("a")).map(|entries| {
-            assert_eq!(entries.iter().map(|entry| (&*entry.name, entry.is_directory)).collect::<Vec<_>>(), [("c", true)]);
+            assert_eq!(
+                entries.iter().map(|entry| (&*entry.name, entry.is_directory)).collect::<Vec<_>>(),
+                [("c", true)]
+            );
         });
         see("list", names);
         see("remove a directory", disk.remove(&root.join("a/c")));
@@ -327,7 +332,10 @@ mod tests {
         see("list nothing", disk.list(&root.join("a/c")).map(drop));
         let scratch = disk.scratch(Some(root)).unwrap();
         assert_eq!((scratch.append(b"abc").unwrap(), scratch.append(b"de").unwrap()), (0, 3));
-        assert_eq!((scratch.read_at(0, 3).unwrap(), scratch.read_at(2, 3).unwrap()), (b"abc".to_vec(), b"cde".to_vec()));
+        assert_eq!(
+            (scratch.read_at(0, 3).unwrap(), scratch.read_at(2, 3).unwrap()),
+            (b"abc".to_vec(), b"cde".to_vec())
+        );
         see("read beyond the end", scratch.read_at(3, 3).map(drop));
         see("list the directory of a scratch file", disk.list(root).map(|entries| assert_eq!(entries.len(), 1)));
         seen

@@ -11,6 +11,7 @@ use super::node::{DescribedNode, Graph, Node, ParameterValue};
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::time::whole_ms;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,6 +111,13 @@ pub enum Reads {
         /// Those stages, in the order of the parents.
         stages: Vec<u32>,
     },
+    /// From the rows that were kept of the last batches.
+    Window {
+        /// The node that made them.
+        node: u32,
+        /// How far back they reach.
+        length_ms: u64,
+    },
     /// From rows that were kept for several readers.
     DataSet {
         /// The node that made them.
@@ -192,6 +200,9 @@ impl Explanation {
                 writeln!(f, "  joins   {}", self.label(*node))?;
             }
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(*node))?,
+            Reads::Window { node, length_ms } => {
+                writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(*node))?;
+            }
         }
         for (at, step) in branch.steps.iter().enumerate() {
             let heading = if at == 0 { "runs" } else { "" };
@@ -235,6 +246,7 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
+            StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };

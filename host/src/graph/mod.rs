@@ -3,12 +3,14 @@
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
 mod explain;
+mod interval;
 mod join;
 mod node;
 mod stage;
 mod validate;
 
 pub use explain::{Comparison, ExplainedNode, Explanation};
+pub use interval::{Intervals, window_times};
 pub use join::joined_rows;
 pub use node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};

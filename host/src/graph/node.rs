@@ -2,6 +2,7 @@
 
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
+use crate::time::Duration;
 use std::fmt;
 
 /// What a parameter of a described node can be.
@@ -62,6 +63,13 @@ pub enum Operation {
         kind: JoinKind,
         /// The partitions that the shuffles make; the job's `parallelism` if absent.
         partitions: Option<u32>,
+    },
+    /// The rows of the last batches, one after the other.
+    Window {
+        /// How far back they reach.
+        length: Duration,
+        /// How much time lies between two windows; that of the parent if absent.
+        slide: Option<Duration>,
     },
     /// The first rows of each batch are printed.
     Print {

@@ -5,6 +5,7 @@
 
 use super::node::{Graph, Node, Operation};
 use crate::ids::{NodeId, StageId};
+use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step does with the rows, as `wit/task.wit` names it.
@@ -57,6 +58,15 @@ pub enum StageInput {
     Shuffles {
         /// The node that joins.
         node: NodeId,
+    },
+    /// The data sets of the last batches.
+    Window {
+        /// The window's node.
+        node: NodeId,
+        /// The node whose rows they hold.
+        parent: NodeId,
+        /// How far back they reach.
+        length: Duration,
     },
     /// A data set that another stage wrote.
     DataSet {
@@ -117,12 +127,12 @@ pub struct Stage {
     pub node: NodeId,
 }
 
-/// An output operation and the stages it needs, each after the ones it reads.
+/// An output operation, or a node whose rows are kept, and the stages it needs, each after the ones it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputJob {
-    /// The output's node.
+    /// The node.
     pub output: NodeId,
-    /// The stages. The last one gives the output its rows.
+    /// The stages. The last one gives the output its rows, or keeps them.
     pub stages: Vec<StageId>,
 }
 
@@ -133,14 +143,18 @@ pub struct StageGraph {
     pub stages: Vec<Stage>,
     /// One job for each output, in order of definition.
     pub jobs: Vec<OutputJob>,
+    /// What makes the data sets that later windows read, whether an output reads them now or not.
+    pub kept: Vec<OutputJob>,
 }
 
 impl StageGraph {
     /// Cuts `graph`. A shuffle that does not say how many partitions it makes gets `default_partitions`.
     pub fn cut(graph: &Graph, default_partitions: u32) -> Self {
-        let mut cutter = Cutter { graph, default_partitions, stages: Vec::new(), made: BTreeMap::new() };
-        let mut jobs = Vec::new();
         let is_needed = needed_nodes(graph);
+        let window_parents = window_parents(graph, &is_needed);
+        let mut cutter =
+            Cutter { graph, default_partitions, window_parents, stages: Vec::new(), made: BTreeMap::new() };
+        let mut jobs = Vec::new();
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
             if let (true, Some(parent)) = (node.operation.is_output(), node.parents.first()) {
@@ -150,7 +164,17 @@ impl StageGraph {
                 cutter.make(node.id, &node.operation, &node.parents);
             }
         }
-        Self { stages: cutter.stages, jobs }
+        let kept = cutter.window_parents.iter().filter_map(|&node| {
+            let last = data_set_stage(&cutter.stages, node)?;
+            Some(OutputJob { output: node, stages: needed_stages(&cutter.stages, last) })
+        });
+        let kept = kept.collect();
+        Self { stages: cutter.stages, jobs, kept }
+    }
+
+    /// The stage that writes the data set of a node.
+    pub fn data_set_stage(&self, node: NodeId) -> Option<StageId> {
+        data_set_stage(&self.stages, node)
     }
 
     /// The stages that write the shuffles of `join`, one for each of its parents, in their order. A join of a stream with
@@ -183,6 +207,17 @@ fn needed_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     needed
 }
 
+/// The nodes that windows read.
+fn window_parents(graph: &Graph, is_needed: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let windows = graph.nodes().iter().filter(|node| matches!(node.operation, Operation::Window { .. }));
+    windows.filter(|window| is_needed.contains(&window.id)).flat_map(|window| &window.parents).copied().collect()
+}
+
+/// The stage that writes the data set of a node.
+fn data_set_stage(stages: &[Stage], node: NodeId) -> Option<StageId> {
+    stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
+}
+
 /// A stage and all that it reads, directly or through others, in the order in which they can run.
 fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     let mut needed = BTreeSet::from([last]);
@@ -197,22 +232,23 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
 
 /// The stages that write what is read here.
 fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
-    let written = |wanted: &dyn Fn(StageOutput) -> bool| {
-        stages.iter().filter(|stage| wanted(stage.output)).map(|stage| stage.id).collect()
-    };
     match input {
         StageInput::Source { .. } => Vec::new(),
         StageInput::Shuffle { stage, .. } => vec![stage],
         StageInput::Shuffles { node } => {
-            written(&|output| matches!(output, StageOutput::Shuffle { node: reader, .. } if reader == node))
+            let writes = |stage: &&Stage| matches!(stage.output, StageOutput::Shuffle { node: to, .. } if to == node);
+            stages.iter().filter(writes).map(|stage| stage.id).collect()
         }
-        StageInput::DataSet { node } => written(&|output| output == StageOutput::DataSet { node }),
+        StageInput::DataSet { node } | StageInput::Window { parent: node, .. } => {
+            data_set_stage(stages, node).into_iter().collect()
+        }
     }
 }
 
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
+    window_parents: BTreeSet<NodeId>,
     stages: Vec<Stage>,
     /// How the rows of each node so far reach whoever reads them.
     made: BTreeMap<NodeId, Vec<Branch>>,
@@ -249,11 +285,20 @@ impl Cutter<'_> {
                 branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply }));
                 branches
             }
+            (Operation::Window { length, .. }, [parent]) => {
+                let input = StageInput::Window { node, parent: *parent, length: *length };
+                vec![Branch { input, steps: Vec::new() }]
+            }
             (Operation::Union, parents) => parents.iter().flat_map(|parent| self.feed(*parent)).collect(),
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
         };
         let is_source = matches!(operation, Operation::Source { .. });
-        if self.graph.consumers(node) > 1 && !is_source {
+        let is_kept = self.window_parents.contains(&node);
+        if is_source && is_kept {
+            // Windows read what is kept of it; whoever else reads it, reads it again.
+            self.stage(branches.clone(), StageOutput::DataSet { node }, node);
+            self.made.insert(node, branches);
+        } else if is_kept || self.graph.consumers(node) > 1 && !is_source {
             // Several readers: it is computed once, and each reads its data set.
             self.stage(branches, StageOutput::DataSet { node }, node);
             self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);
@@ -395,7 +440,7 @@ mod tests {
     proptest! {
         /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
         #[test]
-        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..6, any::<[prop::sample::Index; 2]>()), 1..25)) {
+        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..7, any::<[prop::sample::Index; 2]>()), 1..25)) {
             let mut described = vec![node("source", &[], pair())];
             for (kind, parents) in choices {
                 let is_pair = |at: &u32| described[*at as usize].rows == pair();
@@ -408,6 +453,7 @@ mod tests {
                     2 => node("union", &parents, pair()),
                     3 => node("repartition", parent, pair()),
                     4 => node("cogroup", &parents, cogrouped()),
+                    5 => node("window", parent, pair()),
                     _ => node("print", parent, Vec::new()),
                 });
             }
@@ -430,7 +476,7 @@ mod tests {
                                     prop_assert!(written_before(&|stage| stage.id == writer));
                                 }
                             }
-                            StageInput::DataSet { node } => {
+                            StageInput::DataSet { node } | StageInput::Window { parent: node, .. } => {
                                 let wanted = StageOutput::DataSet { node };
                                 prop_assert!(written_before(&|stage| stage.output == wanted));
                             }

@@ -5,6 +5,7 @@ use super::node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValu
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::time::Duration;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -34,6 +35,36 @@ pub enum GraphError {
         /// What it calls itself.
         kind: String,
     },
+    /// A window or slide that does not fit what it reads.
+    #[error("{what} of {span} on stream {stream} is not a multiple of its slide interval of {slide}")]
+    Interval {
+        /// `window` or `slide`.
+        what: &'static str,
+        /// How long it is.
+        span: String,
+        /// What it reads.
+        stream: String,
+        /// How often that has a data set.
+        slide: String,
+        /// What fits.
+        help: String,
+    },
+    /// An operation on streams that do not have their data sets at the same times.
+    #[error(
+        "{node} reads streams of different slide intervals: {first} every {first_slide}, {other} every {other_slide}"
+    )]
+    Slides {
+        /// The operation.
+        node: String,
+        /// A stream.
+        first: String,
+        /// How often it has a data set.
+        first_slide: String,
+        /// Another stream.
+        other: String,
+        /// How often that has one.
+        other_slide: String,
+    },
     /// Anything else that makes no sense.
     #[error("{subject}: {problem}")]
     Node {
@@ -42,6 +73,19 @@ pub enum GraphError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl GraphError {
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoOutput => Some("end at least one stream with an output such as `print()`".to_owned()),
+            Self::UnknownKind { .. } => Some("the plugin may need a newer host".to_owned()),
+            Self::Interval { help, .. } => Some(help.clone()),
+            Self::Slides { .. } => Some("give them the same slide with `window`".to_owned()),
+            Self::TooLong(_) | Self::Node { .. } => None,
+        }
+    }
 }
 
 /// What is needed to report a problem of one node.
@@ -64,6 +108,13 @@ impl Subject<'_> {
     fn integer(&self, name: &str) -> Option<i64> {
         self.described.parameters.iter().find_map(|(key, value)| match value {
             ParameterValue::Integer(n) if key == name => Some(*n),
+            _ => None,
+        })
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        self.described.parameters.iter().find_map(|(key, value)| match value {
+            ParameterValue::DurationMs(ms) if key == name => Some(Duration::from_millis(*ms)),
             _ => None,
         })
     }
@@ -192,7 +243,7 @@ fn check_types(
             let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
             Err(subject.error(problem))
         }
-        Operation::Union => same_as_parents(rows),
+        Operation::Union | Operation::Window { .. } => same_as_parents(rows),
         Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
         Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
         _ => Ok(()),
@@ -234,6 +285,10 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         "right_outer_join" => join(JoinKind::RightOuter)?,
         "full_outer_join" => join(JoinKind::FullOuter)?,
         "cogroup" => join(JoinKind::CoGroup)?,
+        "window" => {
+            let length = subject.duration("length").ok_or_else(|| subject.error("it has no parameter `length`"))?;
+            Operation::Window { length, slide: subject.duration("slide") }
+        }
         "print" => {
             let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
@@ -303,6 +358,7 @@ pub(super) mod tests {
             "source" => vec![("source".to_owned(), ParameterValue::Text("lines".to_owned()))],
             "print" => vec![("rows".to_owned(), ParameterValue::Integer(10))],
             "repartition" => vec![("partitions".to_owned(), ParameterValue::Integer(3))],
+            "window" => vec![("length".to_owned(), ParameterValue::DurationMs(2000))],
             _ => Vec::new(),
         };
         let exchanged = matches!(kind, "reduce_by_key" | "repartition").then(|| rows.clone());

@@ -271,6 +271,12 @@ impl BatchDirectory {
     /// Puts the directory in its place, with the files of all partitions and no others.
     pub(super) fn commit(&self, partitions: u32) -> Result<(), SaveError> {
         let disk = self.disk();
+        // Links on the way may have changed since the batch began.
+        let parent = self.shared.place.make_parent(disk)?;
+        if parent != self.parent {
+            let what = format!("it has become a link to {}", parent.display());
+            return Err(SaveError::InTheWay { path: self.shared.place.path(), what });
+        }
         let entries = disk.list(&self.building).map_err(cannot("list", &self.building))?;
         let mut expected: BTreeSet<String> = (0..partitions).map(part_name).collect();
         for stray in entries.iter().filter(|entry| !expected.remove(&entry.name)) {
@@ -282,12 +288,6 @@ impl BatchDirectory {
         let success = self.building.join(SUCCESS);
         disk.create(&success).and_then(|mut file| file.sync()).map_err(cannot("write", &success))?;
         disk.sync_directory(&self.building).map_err(cannot("sync", &self.building))?;
-        // Links on the way may have changed since the batch began.
-        let parent = self.shared.place.make_parent(disk)?;
-        if parent != self.parent {
-            let what = format!("it has become a link to {}", parent.display());
-            return Err(SaveError::InTheWay { path: self.shared.place.path(), what });
-        }
         let is_replaced = self.is_replaced()?;
         if is_replaced {
             disk.rename(&self.target, &self.old).map_err(cannot("rename", &self.target))?;

@@ -85,7 +85,8 @@ impl Outputs {
                     }
                 }
                 Operation::Print { rows } => {
-                    outputs.insert(node.id, Arc::new(print::PrintOutput::new(env.console.clone(), id.output, ty, *rows)));
+                    outputs
+                        .insert(node.id, Arc::new(print::PrintOutput::new(env.console.clone(), id.output, ty, *rows)));
                 }
                 _ => {}
             }

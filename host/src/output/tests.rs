@@ -296,3 +296,45 @@ fn people_are_told_where_files_go() {
     let told: Vec<String> = destinations(&graph, &grants).into_iter().map(|(_, path)| path).collect();
     assert_eq!(told, ["/var/out/a/x-TIME_IN_MS", "y-TIME_IN_MS.txt"]);
 }
+
+/// On a real disk, as only that has links.
+#[test]
+fn links_are_looked_at_before_each_commit() {
+    let executors = crate::env::RealExecutors::start(1).unwrap();
+    let disk = crate::env::real(&executors).disk;
+    let directory = tempfile::tempdir().unwrap();
+    let root = std::fs::canonicalize(directory.path()).unwrap();
+    ["jobs/out", "other", "jobs/near"].iter().for_each(|name| std::fs::create_dir_all(root.join(name)).unwrap());
+    let grants = Grants::new(root.join("jobs"), BTreeMap::new());
+    let id = OutputId { job: "job".to_owned(), output: "x".to_owned() };
+    let directories = BatchDirectories::new(disk, &id, "`x`", &grants, "out/x", "").unwrap();
+    let begin = |ms| {
+        let batch = directories.begin(Time::from_ms(ms)).unwrap();
+        batch.part(0, 0).and_then(batch_directory::PartFile::finish).unwrap();
+        batch
+    };
+    let swap = |target: &str| {
+        let link = root.join("jobs/out");
+        std::fs::rename(&link, root.join("jobs/aside")).unwrap();
+        std::os::unix::fs::symlink(root.join(target), &link).unwrap();
+    };
+    let back = || {
+        std::fs::remove_file(root.join("jobs/out")).unwrap();
+        std::fs::rename(root.join("jobs/aside"), root.join("jobs/out")).unwrap();
+    };
+    for (target, problem) in [("other", "leads out of"), ("jobs/near", "it has become a link to")] {
+        let batch = begin(1000);
+        swap(target);
+        let error = batch.error(&batch.commit(1).unwrap_err());
+        assert!(error.message.contains(problem), "{error}");
+        assert_eq!(std::fs::read_dir(root.join(target)).unwrap().count(), 0);
+        back();
+        batch.abort();
+    }
+    // The directory of the batch itself may not be a link either.
+    std::os::unix::fs::symlink(root.join("other"), root.join("jobs/out/x-2000")).unwrap();
+    let error = directories.begin(Time::from_ms(2000)).err().unwrap();
+    assert!(error.message.ends_with(&format!("it is a link to {}", root.join("other").display())), "{error}");
+    begin(3000).commit(1).unwrap();
+    assert!(root.join("jobs/out/x-3000/_SUCCESS").exists());
+}

@@ -9,10 +9,10 @@ use crate::config::OnError;
 use crate::engine::{BatchInput, Engine, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, OutputJob, StageGraph};
+use crate::graph::{Graph, Intervals, OutputJob, StageGraph};
 use crate::ids::NodeId;
 use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
-use crate::output::Outputs;
+use crate::output::{BatchWrite, Outputs};
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct SchedulerParts {
     pub tracker: TrackerHandle,
     /// The graph.
     pub graph: Arc<Graph>,
+    /// When its nodes are computed.
+    pub intervals: Arc<Intervals>,
     /// Its stages and jobs.
     pub stages: Arc<StageGraph>,
     /// What is done with the rows.
@@ -40,18 +42,33 @@ pub struct SchedulerParts {
     pub batch_interval: Duration,
 }
 
+/// What the jobs of a batch have in common.
+struct BatchRun {
+    batch: Time,
+    zero: Time,
+    input: Arc<BatchInput>,
+}
+
+impl BatchRun {
+    fn request(&self, job: &OutputJob, write: Option<Arc<dyn BatchWrite>>) -> JobRequest {
+        JobRequest { batch: self.batch, zero: self.zero, job: job.clone(), input: self.input.clone(), write }
+    }
+}
+
 /// The actor.
 pub struct JobScheduler {
     parts: SchedulerParts,
     stop: watch::Receiver<StopRequest>,
     pace: Pace,
+    /// When the first batch began.
+    zero: Option<Time>,
 }
 
 impl JobScheduler {
     /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
         let pace = Pace::new(parts.batch_interval);
-        Self { parts, stop, pace }
+        Self { parts, stop, pace, zero: None }
     }
 
     /// Runs batches until no more come.
@@ -76,11 +93,23 @@ impl JobScheduler {
         info.processing_start_time = Some(parts.env.clock.now());
         info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
+        let zero = *self.zero.get_or_insert(batch - parts.batch_interval);
         let input = Arc::new(self.input(&allocation));
+        let run = BatchRun { batch, zero, input };
         let mut outcome = Ok(());
-        for (id, job) in parts.stages.jobs.iter().enumerate() {
-            let (output, failed) = self.run_output(id, job, batch, &input).await;
-            info.output_operations.extend(output.map(|output| (id, output)));
+        let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
+        let outputs = parts.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
+        // What later windows read is kept whether an output has just read it or not.
+        let kept = parts.stages.kept.iter().filter(is_due);
+        for (id, job) in outputs.map(|(id, job)| (Some(id), job)).chain(kept.map(|job| (None, job))) {
+            let failed = match id {
+                Some(id) => {
+                    let (output, failed) = self.run_output(id, job, &run).await;
+                    info.output_operations.extend(output.map(|output| (id, output)));
+                    failed
+                }
+                None => parts.engine.run(run.request(job, None)).await.map(drop),
+            };
             if let Err(error) = failed {
                 match parts.on_error {
                     OnError::Stop => {
@@ -97,7 +126,7 @@ impl JobScheduler {
         for input in info.inputs.values_mut() {
             input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
         }
-        parts.engine.forget(batch);
+        parts.engine.forget(batch, &parts.intervals.needed_after(batch, zero));
         parts.tracker.batch_done(batch).await;
         parts.listeners.post(&Event::BatchCompleted(info.clone()));
         self.keep_pace(&info);
@@ -134,13 +163,12 @@ impl JobScheduler {
         &self,
         id: usize,
         job: &OutputJob,
-        batch: Time,
-        input: &Arc<BatchInput>,
+        run: &BatchRun,
     ) -> (Option<OutputOperationInfo>, Result<(), Error>) {
         let parts = &self.parts;
         let Some(output) = parts.graph.node(job.output) else { return (None, Err(missing(job.output))) };
         let mut info = OutputOperationInfo {
-            batch_time: batch,
+            batch_time: run.batch,
             id,
             name: output.name.clone().unwrap_or_else(|| format!("{}-{id}", output.kind)),
             description: output.to_string(),
@@ -151,7 +179,7 @@ impl JobScheduler {
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(job, batch, input).await;
+        let outcome = self.compute_and_write(job, run).await;
         info.end_time = Some(parts.env.clock.now());
         info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
@@ -159,11 +187,12 @@ impl JobScheduler {
         (Some(info), outcome)
     }
 
-    async fn compute_and_write(&self, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {
+    async fn compute_and_write(&self, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
         let parts = &self.parts;
         let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
+        let batch = run.batch;
         let write = self.on_engine(async move { output.begin(batch).await }).await?;
-        let request = JobRequest { batch, job: job.clone(), input: input.clone(), write: write.clone() };
+        let request = run.request(job, Some(write.clone()));
         let committing = write.clone();
         let outcome = match parts.engine.run(request).await {
             Ok(partitions) => self.on_engine(async move { committing.commit(partitions).await }).await,

@@ -8,9 +8,6 @@ mod job_scheduler;
 mod job_set;
 mod pace;
 
-#[cfg(test)]
-mod tests;
-
 pub use job_generator::{GeneratorParts, GeneratorSettings, JobGenerator, StopRequest};
 pub use job_scheduler::{JobScheduler, SchedulerParts};
 pub use job_set::JobSet;

@@ -135,8 +135,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![1, 2, 3]]);
     /// ```
     pub fn repartition(&self, partitions: u32) -> DStream<T, Cut<T>> {
-        let fused = EmitTail::fused(self.chain.clone());
-        self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
+        self.emits();
         let node = self.graph.add::<T>("repartition", vec![self.node], Code::default());
         let parameter = ("partitions", Value::Integer(i64::from(partitions)));
         self.graph.change(node, |node| {
@@ -239,9 +238,14 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.output("save_as_text_files", parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
     }
 
-    fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
+    /// Notes that a stage ends with the rows of this stream.
+    pub(crate) fn emits(&self) {
         let fused = EmitTail::fused(self.chain.clone());
         self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
+    }
+
+    fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
+        self.emits();
         let node = self.graph.add_output(kind, self.node, parameters);
         Output { graph: Rc::clone(&self.graph), node }
     }

@@ -11,12 +11,14 @@ use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
 use std::cell::{Ref, RefCell};
+use std::time::Duration;
 
 /// What a parameter of a node can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Integer(i64),
     Text(String),
+    Duration(Duration),
 }
 
 /// A node as the host sees it, and its code.
@@ -28,6 +30,17 @@ pub(crate) struct Node {
     pub rows: Vec<Field>,
     pub exchanged: Option<Vec<Field>>,
     pub code: Code,
+}
+
+impl Node {
+    /// A parameter that is a span of time.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.parameters.iter().find_map(|(key, value)| match value {
+            Value::Duration(span) if *key == name => Some(*span),
+            _ => None,
+        })
+    }
 }
 
 /// What a node can do in a task.

@@ -70,6 +70,9 @@ impl<P: Program> program::Guest for Exports<P> {
                     value: match value {
                         Value::Integer(n) => program::ParameterValue::Integer(*n),
                         Value::Text(text) => program::ParameterValue::Text(text.clone()),
+                        Value::Duration(span) => {
+                            program::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+                        }
                     },
                 })
                 .collect(),

@@ -11,7 +11,6 @@ use crate::dstream::DStream;
 use crate::graph::{Code, Graph};
 use crate::key::Key;
 use crate::record::Record;
-use crate::task::EmitTail;
 use std::rc::Rc;
 
 /// The kinds of nodes that join.
@@ -29,8 +28,7 @@ fn join_node<T: Record>(graph: &Rc<Graph>, kind: &'static str, parents: Vec<Node
 
 /// The rows of a stream go through a shuffle as they are.
 fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>>(stream: &DStream<(K, V), C>) -> NodeId {
-    let fused = EmitTail::fused(stream.chain.clone());
-    stream.graph.change(stream.node, |node| node.code.fused_emit = Some(fused));
+    stream.emits();
     stream.node
 }
 

@@ -34,6 +34,7 @@ mod runtime;
 mod task;
 mod text;
 mod values;
+mod window;
 
 #[doc(hidden)]
 pub mod bindings;
@@ -50,6 +51,7 @@ pub use millstream_derive::{Key, Record};
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use text::{Split, SplitWhitespace, Text};
+pub use window::{Window, milliseconds, minutes, seconds};
 
 #[doc(hidden)]
 pub use wit_bindgen;

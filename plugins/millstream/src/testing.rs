@@ -13,7 +13,9 @@ use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime::{take_emitted, take_trace};
 use crate::task::{Task, TaskError, TaskSpec};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Applies `operation` to a stream of `batches` and returns what comes out, batch by batch.
 ///
@@ -38,11 +40,11 @@ where
     let node = ctx.stream::<T>("input").node;
     let result = operation(cut(&ctx.graph, node)).node;
     check(&ctx.graph);
-    let batch = |rows: Vec<T>| {
-        let inputs = BTreeMap::from([("input".to_owned(), chunk_of(rows))]);
-        evaluate(&ctx.graph, result, &inputs).into_iter().flat_map(rows_of::<U>).collect()
-    };
-    batches.into_iter().map(batch).collect()
+    let batches: Vec<_> = batches.into_iter().map(chunk_of).collect();
+    let sources = BTreeMap::from([("input".to_owned(), batches)]);
+    let run = Run { graph: &ctx.graph, sources: &sources, interval: BATCH_INTERVAL };
+    let due = run.batches().filter(|batch| run.is_due(result, *batch));
+    due.map(|batch| run.evaluate(result, batch).into_iter().flat_map(rows_of::<U>).collect()).collect()
 }
 
 /// What an output showed for a batch.
@@ -76,12 +78,23 @@ pub struct Job<B> {
     build: B,
     arguments: Vec<(String, String)>,
     sources: Batches,
+    interval: Duration,
 }
+
+/// How much time a batch covers, unless a test says otherwise.
+const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<B: FnOnce(&StreamingContext)> Job<B> {
     /// A job that runs what `build` defines.
     pub fn new(build: B) -> Self {
-        Self { build, arguments: Vec::new(), sources: Batches::new() }
+        Self { build, arguments: Vec::new(), sources: Batches::new(), interval: BATCH_INTERVAL }
+    }
+
+    /// Sets how much time a batch covers, as the job file's `batch_interval` does: 1 s without it.
+    #[must_use]
+    pub fn batch_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
     }
 
     /// Sets an argument, as the job file's `args` does.
@@ -112,14 +125,11 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
             (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].code.rows.is_none()).collect()
         };
         assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
-        let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
+        let run = Run { graph: &ctx.graph, sources: &self.sources, interval: self.interval };
         let mut printed = Vec::new();
-        for batch in 0..batches {
-            let inputs =
-                self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
-            let inputs = inputs.collect();
-            for (output, id) in outputs.iter().enumerate() {
-                printed.push(Printed { batch, output, rows: print(&ctx.graph, *id, &inputs) });
+        for batch in run.batches() {
+            for (output, id) in outputs.iter().enumerate().filter(|(_, id)| run.is_due(**id, batch)) {
+                printed.push(Printed { batch, output, rows: run.print(*id, batch) });
             }
         }
         printed
@@ -166,12 +176,6 @@ fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     (0..rows).map(|row| column.get(row)).collect()
 }
 
-/// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
-fn evaluate(graph: &Rc<Graph>, node: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
-    let branches = branches(graph, node);
-    branches.into_iter().flat_map(|branch| run_branch(graph, branch, None, inputs)).collect()
-}
-
 /// A way that rows go between two shuffles: where they come from, and the operators that they pass.
 struct Branch {
     leaf: NodeId,
@@ -185,7 +189,7 @@ fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
         let found = &nodes[node as usize];
         (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
-    if kind == "source" || shuffles {
+    if kind == "source" || kind == "window" || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
     }
     let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
@@ -195,41 +199,110 @@ fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     branches
 }
 
-/// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
-fn run_branch(
-    graph: &Rc<Graph>,
-    branch: Branch,
-    combine: Option<NodeId>,
-    inputs: &BTreeMap<String, Chunk>,
-) -> Vec<Chunk> {
-    let rows = leaf_rows(graph, branch.leaf, inputs);
-    let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
-    steps.extend(combine.map(|node| (node, "combine")));
-    if steps.is_empty() { rows } else { task(graph, branch.leaf, &steps, rows) }
+/// A program and its input: batches are counted from 0.
+struct Run<'a> {
+    graph: &'a Rc<Graph>,
+    sources: &'a Batches,
+    interval: Duration,
 }
 
-/// The rows of a source, or what comes out of a shuffle.
-fn leaf_rows(graph: &Rc<Graph>, leaf: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
-    let (parents, source, aggregates) = {
-        let nodes = graph.nodes();
-        let found = &nodes[leaf as usize];
-        let source = found.parameters.iter().find_map(|(name, value)| match value {
-            Value::Text(text) if *name == "source" => Some(text.clone()),
-            _ => None,
-        });
-        (found.parents.clone(), source, found.code.exchange.is_some())
-    };
-    if let Some(source) = source {
-        return inputs.get(&source).cloned().into_iter().collect();
+impl Run<'_> {
+    fn batches(&self) -> Range<usize> {
+        0..self.sources.values().map(Vec::len).max().unwrap_or(0)
     }
-    if let Some(joined) = &graph.nodes()[leaf as usize].code.joined {
-        return joined(parents.into_iter().map(|parent| evaluate(graph, parent, inputs)).collect());
+
+    /// A span of time in batches.
+    fn batches_in(&self, span: Duration) -> usize {
+        let batches = span.as_millis() / self.interval.as_millis().max(1);
+        assert!(
+            batches > 0 && span.as_millis().is_multiple_of(self.interval.as_millis()),
+            "{span:?} is not a multiple of the batch interval of {:?}",
+            self.interval
+        );
+        usize::try_from(batches).unwrap_or(usize::MAX)
     }
-    let combine = aggregates.then_some(leaf);
-    let branches = parents.into_iter().flat_map(|parent| branches(graph, parent));
-    let sent = branches.flat_map(|branch| run_branch(graph, branch, combine, inputs)).collect();
-    // With one partition, there is nothing to deal out.
-    if aggregates { task(graph, leaf, &[(leaf, "reduce")], sent) } else { sent }
+
+    /// Every how many batches a node has rows.
+    fn slide(&self, node: NodeId) -> usize {
+        let (own, parents) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[node as usize];
+            (found.duration("slide"), found.parents.clone())
+        };
+        match own {
+            Some(slide) => self.batches_in(slide),
+            None => parents.first().map_or(1, |parent| self.slide(*parent)),
+        }
+    }
+
+    fn is_due(&self, node: NodeId, batch: usize) -> bool {
+        (batch + 1).is_multiple_of(self.slide(node))
+    }
+
+    /// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
+    fn evaluate(&self, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let branches = branches(self.graph, node);
+        branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
+    }
+
+    /// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
+    fn run_branch(&self, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
+        let rows = self.leaf_rows(branch.leaf, batch);
+        let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
+        steps.extend(combine.map(|node| (node, "combine")));
+        if steps.is_empty() { rows } else { task(self.graph, branch.leaf, &steps, rows) }
+    }
+
+    /// The rows of a source or a window, or what comes out of a shuffle.
+    fn leaf_rows(&self, leaf: NodeId, batch: usize) -> Vec<Chunk> {
+        let (parents, source, window, aggregates) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[leaf as usize];
+            let source = found.parameters.iter().find_map(|(name, value)| match value {
+                Value::Text(text) if *name == "source" => Some(text.clone()),
+                _ => None,
+            });
+            (found.parents.clone(), source, found.duration("length"), found.code.exchange.is_some())
+        };
+        if let Some(source) = source {
+            return self.sources.get(&source).and_then(|batches| batches.get(batch)).cloned().into_iter().collect();
+        }
+        if let (Some(length), [parent]) = (window, parents.as_slice()) {
+            let batches = (batch + 1).saturating_sub(self.batches_in(length))..=batch;
+            let batches = batches.filter(|batch| self.is_due(*parent, *batch));
+            return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
+        }
+        if let Some(joined) = &self.graph.nodes()[leaf as usize].code.joined {
+            return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
+        }
+        let combine = aggregates.then_some(leaf);
+        let branches = parents.into_iter().flat_map(|parent| branches(self.graph, parent));
+        let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
+        // With one partition, there is nothing to deal out.
+        if aggregates { task(self.graph, leaf, &[(leaf, "reduce")], sent) } else { sent }
+    }
+
+    /// What an output shows of a batch.
+    fn print(&self, output: NodeId, batch: usize) -> Vec<String> {
+        let (parent, limit, show) = {
+            let nodes = self.graph.nodes();
+            let node = &nodes[output as usize];
+            let parent = node.parents[0];
+            let limit = node.parameters.iter().find_map(|(name, value)| match value {
+                Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
+                _ => None,
+            });
+            // What is saved is saved in full.
+            (parent, limit.unwrap_or(usize::MAX), nodes[parent as usize].code.rows)
+        };
+        let show = show.expect("the parent of an output has rows").show;
+        let mut rows: Vec<String> = self.evaluate(parent, batch).into_iter().flat_map(show).collect();
+        if rows.len() > limit {
+            rows.truncate(limit);
+            rows.push("...".to_owned());
+        }
+        rows
+    }
 }
 
 /// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
@@ -249,27 +322,6 @@ fn task(graph: &Rc<Graph>, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<
         "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
          their input?"
     );
-    rows
-}
-
-fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<String> {
-    let (parent, limit, show) = {
-        let nodes = graph.nodes();
-        let node = &nodes[output as usize];
-        let parent = node.parents[0];
-        let limit = node.parameters.iter().find_map(|(name, value)| match value {
-            Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
-            _ => None,
-        });
-        // What is saved is saved in full.
-        (parent, limit.unwrap_or(usize::MAX), nodes[parent as usize].code.rows)
-    };
-    let show = show.expect("the parent of an output has rows").show;
-    let mut rows: Vec<String> = evaluate(graph, parent, inputs).into_iter().flat_map(show).collect();
-    if rows.len() > limit {
-        rows.truncate(limit);
-        rows.push("...".to_owned());
-    }
     rows
 }
 

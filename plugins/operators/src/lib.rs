@@ -2,6 +2,7 @@
 
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A struct: columns.
 #[derive(Record, Key, Clone)]
@@ -130,6 +131,10 @@ fn joins(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
             let zeros = numbers.map(|n| ((if n % 2 == 0 { 0.0 } else { f64::NAN }, n % 2 == 0), n));
             let signed = numbers.map(|n| ((if n % 2 == 0 { -0.0 } else { -f64::NAN }, n % 2 == 0), -n));
             zeros.join(&signed).print_n(100)
+        }
+        "join_of_windows" => {
+            let (long, short) = (pairs.window(Duration::from_secs(3)), texts.window(Duration::from_secs(1)));
+            long.join(&short).print_n(100)
         }
         "join_on_records" => {
             let readings = numbers.map(|n| (reading(n), n));

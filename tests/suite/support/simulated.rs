@@ -39,6 +39,8 @@ pub struct Job {
     pub read_only: Vec<String>,
     /// Ends the run; without it the run ends when it is idle.
     pub stop_after: Option<u64>,
+    /// Who hears of events, besides the log.
+    pub listeners: Vec<Arc<dyn StreamingListener>>,
 }
 
 /// What a run left behind.
@@ -73,6 +75,7 @@ impl Job {
             disk_space: None,
             read_only: Vec::new(),
             stop_after: None,
+            listeners: Vec::new(),
         }
     }
 
@@ -138,10 +141,12 @@ impl Job {
             Err(error) => return Outcome::failed(error),
         };
         let recorder = Arc::new(Recorder::new(&simulation));
+        let mut listeners = self.listeners.clone();
+        listeners.push(recorder.clone());
         let options = RunOptions {
             stop_after: self.stop_after,
             stop_when_idle: self.stop_after.is_none(),
-            listeners: ListenerBus::new(vec![recorder.clone()]),
+            listeners: ListenerBus::new(listeners),
             faults: self.faults.clone(),
         };
         let env = simulation.env();

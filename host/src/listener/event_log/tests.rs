@@ -1,3 +1,5 @@
+//! The form of the lines, against what the document says, and a disk that is full for a while.
+
 use super::*;
 use crate::env::Simulation;
 use crate::ids::{NodeId, StageId, TaskId};

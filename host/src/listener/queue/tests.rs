@@ -1,3 +1,5 @@
+//! The queue in simulated time, and with listeners that do not come back.
+
 use super::*;
 use crate::env::Simulation;
 use crate::listener::ListenerBus;
@@ -63,11 +65,11 @@ fn what_does_not_fit_is_dropped_counted_and_told_at_most_once_a_minute() {
 }
 
 /// A listener that never comes to an end of an event.
-struct Stuck(mpsc::UnboundedSender<()>);
+struct Stuck(mpsc::Sender<()>);
 
 impl QueuedListener for Stuck {
     fn on_event(&mut self, _: Time, _: &Event) {
-        let _ = self.0.send(());
+        let _ = self.0.try_send(());
         panic!("it is as good as stuck");
     }
 }
@@ -76,7 +78,7 @@ impl QueuedListener for Stuck {
 fn a_listener_that_is_gone_holds_up_nobody() {
     let executors = crate::env::RealExecutors::start(1).unwrap();
     let env = crate::env::real(&executors);
-    let (send, mut called) = mpsc::unbounded_channel();
+    let (send, mut called) = mpsc::channel(1);
     executors.block_on(async {
         let queue = EventQueue::start(&env, "a test", 2, Box::new(Stuck(send)));
         let bus = ListenerBus::default().with_queues(vec![queue]);

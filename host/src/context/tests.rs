@@ -1,4 +1,7 @@
-use super::*;
+//! Batches in time, with an engine whose batches take as long as they are told: delays, and events about them.
+//!
+//! Here, where all modules are at hand: generator, tracker and scheduler are put together, and nothing else of a run.
+
 use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::config::OnError;
 use crate::data::schema::Field;
@@ -6,10 +9,12 @@ use crate::engine::{Engine, JobRequest};
 use crate::env::{Env, Simulation};
 use crate::error::Error;
 use crate::grants::Grants;
-use crate::graph::{DescribedNode, Graph, ParameterValue, StageGraph};
+use crate::graph::{DescribedNode, Graph, Intervals, ParameterValue, StageGraph};
+use crate::ids::NodeId;
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::Outputs;
+use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
 use crate::time::{Duration, Time};
 use crate::tracker::ReceiverTracker;
 use futures::future::BoxFuture;
@@ -38,7 +43,7 @@ impl Engine for SlowEngine {
         BTreeMap::from([("lines".to_owned(), 7)])
     }
 
-    fn forget(&self, _: Time) {}
+    fn forget(&self, _: Time, _: &BTreeMap<NodeId, Time>) {}
 }
 
 #[derive(Default)]
@@ -97,6 +102,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
             outputs: Outputs::open(&env, "job", &graph, &Grants::new("/jobs".into(), BTreeMap::new())).unwrap(),
+            intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             stages: Arc::new(StageGraph::cut(&graph, 1)),
             env,
             tracker,
@@ -177,5 +183,5 @@ fn a_job_falls_behind_and_catches_up() {
             (is_behind, lag.batch_time.as_ms(), ms(lag.scheduling_delay), ms(lag.processing_delay_average))
         })
         .collect();
-    assert_eq!(lags, [(true, 5000, 1200, 1300), (false, 13_000, 0, 10)]);
+    assert_eq!(lags, [(true, 5000, 1200, 1300), (false, 14_000, 0, 10)]);
 }
