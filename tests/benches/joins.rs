@@ -20,13 +20,14 @@ use host::data::schema::{Field, RecordType};
 use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
 use host::error::Error;
-use host::graph::{DescribedNode, Graph, JoinKind, ParameterValue, StageGraph, joined_rows};
+use host::graph::{DescribedNode, Graph, Intervals, JoinKind, ParameterValue, StageGraph, joined_rows};
 use host::ids::{BlockId, NodeId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::{BatchWrite, PartitionWriter};
 use host::time::Time;
 use millstream_tests::programs;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,6 +115,8 @@ impl Ours {
         let described = [source("left"), source("right"), node("join", &[0, 1], None, joined.fields()), print];
         let graph = Arc::new(Graph::from_described(&described).expect("the graph is right"));
         let stages = Arc::new(StageGraph::cut(&graph, PARTITIONS as u32));
+        let intervals = Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows");
+        let intervals = Arc::new(intervals);
         let executors = RealExecutors::start(PARTITIONS as usize).expect("threads start");
         let env = real(&executors);
         let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
@@ -131,15 +134,18 @@ impl Ours {
         let rows: Arc<AtomicU64> = Arc::default();
         let request = JobRequest {
             batch: Time::from_ms(1000),
+            zero: Time::default(),
             job: stages.jobs[0].clone(),
             input: Arc::new([(NodeId(0), left), (NodeId(1), right)].into()),
-            write: Arc::new(Counting(rows.clone())),
+            write: Some(Arc::new(Counting(rows.clone()))),
         };
         let engine = EmbeddedEngine::new(EngineParts {
             env,
             job: "bench".to_owned(),
             arguments: Vec::new(),
             graph,
+            intervals,
+            parallelism: PARTITIONS as u32,
             stages,
             plugin: plugin(),
             blocks,
@@ -156,7 +162,7 @@ impl Ours {
     fn run(&self) -> u64 {
         self.rows.store(0, Ordering::Relaxed);
         self.executors.block_on(self.engine.run(self.request.clone())).expect("the batch runs");
-        self.engine.forget(self.request.batch);
+        self.engine.forget(self.request.batch, &BTreeMap::new());
         self.rows.load(Ordering::Relaxed)
     }
 }
