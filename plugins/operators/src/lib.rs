@@ -1,8 +1,10 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
+mod joins;
+mod windows;
+
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// A struct: columns.
 #[derive(Record, Key, Clone)]
@@ -96,54 +98,6 @@ fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     })
 }
 
-/// Operators on several streams of pairs: numbers with their remainder of three, and some of them as text.
-fn joins(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
-    let pairs = pairs(numbers);
-    let texts = numbers.filter(|n| n % 2 == 0).map(|n| (n % 4, format!("t{n}")));
-    Some(match operator {
-        "join" => pairs.join(&texts).print_n(100),
-        "left_outer_join" => pairs.left_outer_join(&texts).print_n(100),
-        "right_outer_join" => pairs.right_outer_join(&texts).partitions(3).print_n(100),
-        "full_outer_join" => pairs.full_outer_join(&texts).print_n(100),
-        "cogroup" => pairs.cogroup(&texts).partitions(1).print_n(100),
-        "cogroup3" => {
-            let options = numbers.map(|n| (n % 5, (n > 4).then_some(n as f64 / 2.0)));
-            pairs.cogroup3(&texts, &options).print_n(100)
-        }
-        "join_of_itself" => pairs.join(&pairs).print_n(100),
-        "join_of_options" => {
-            let options = numbers.map(|n| (n.rem_euclid(3), Some(n).filter(|n| n % 2 == 0)));
-            options.full_outer_join(&options.filter(|(key, _)| *key > 0).map(|(key, n)| (key + 1, n))).print_n(100)
-        }
-        "join_after_shuffles" => {
-            // Both sides come out of shuffles, and what is joined goes on through operators and another shuffle.
-            let sums = pairs.reduce_by_key(|a, b| a + b);
-            let joined =
-                sums.join(&texts.group_by_key()).map_values(|(sum, texts)| format!("{sum}: {}", texts.join("+")));
-            joined.map(|(key, text)| (key % 2, text)).group_by_key().print_n(100)
-        }
-        "join_of_unions" => {
-            let more = pairs.map(|(key, n)| (key + 1, n * 100));
-            pairs.union(&more).join(&texts.union(&texts)).map(|(key, (n, text))| (key, n, text)).print_n(100)
-        }
-        "join_on_floats" => {
-            // -0.0 is 0.0, and every NaN is every other.
-            let zeros = numbers.map(|n| ((if n % 2 == 0 { 0.0 } else { f64::NAN }, n % 2 == 0), n));
-            let signed = numbers.map(|n| ((if n % 2 == 0 { -0.0 } else { -f64::NAN }, n % 2 == 0), -n));
-            zeros.join(&signed).print_n(100)
-        }
-        "join_of_windows" => {
-            let (long, short) = (pairs.window(Duration::from_secs(3)), texts.window(Duration::from_secs(1)));
-            long.join(&short).print_n(100)
-        }
-        "join_on_records" => {
-            let readings = numbers.map(|n| (reading(n), n));
-            readings.join(&readings.filter(|(_, n)| *n > 2)).map(|(_, values)| values).print_n(100)
-        }
-        _ => return None,
-    })
-}
-
 fn build(ctx: &StreamingContext) {
     let operator = ctx.arg("operator").unwrap_or_default().to_owned();
     // A source has one type.
@@ -159,7 +113,8 @@ fn build(ctx: &StreamingContext) {
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");
-    if records(&numbers, &operator).or_else(|| joins(&numbers, &operator)).is_some() {
+    let windows = || windows::windows(&numbers, &operator);
+    if records(&numbers, &operator).or_else(windows).or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }
     match operator.as_str() {
