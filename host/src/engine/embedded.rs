@@ -1,6 +1,7 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
 use super::fault::FaultInjector;
+use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
 use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
@@ -110,8 +111,11 @@ impl EmbeddedEngine {
             .with_memory_pool(parts.budget.pool())
             .build_arc()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
-        let config =
-            SessionConfig::new().with_extension(stores.clone()).with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+        let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let config = SessionConfig::new()
+            .with_extension(stores.clone())
+            .with_extension(Arc::new(joins))
+            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -285,18 +289,27 @@ impl Shared {
         let batch = request.batch;
         let ran = |stage: Option<StageId>, time: Time| stage.and_then(|id| self.lock().get(&(time, id)).copied());
         let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
+        let buckets = |writer: StageId| {
+            let maps = ran(Some(writer), batch).ok_or_else(|| internal(reader))?;
+            match self.stages.stage(writer).map(|stage| stage.output) {
+                Some(StageOutput::Shuffle { partitions, .. }) => {
+                    Ok((0..partitions).map(move |reduce| Piece::Buckets { stage: writer, maps, reduce }))
+                }
+                _ => Err(internal(writer)),
+            }
+        };
         match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 one_each(&mut partitions.into_iter().map(Piece::Input))
             }
-            StageInput::Shuffle { stage: writer, .. } => {
-                let maps = ran(Some(writer), batch).ok_or_else(|| internal(reader))?;
-                let Some(StageOutput::Shuffle { partitions, .. }) = self.stages.stage(writer).map(|stage| stage.output)
-                else {
-                    return Err(internal(writer));
-                };
-                one_each(&mut (0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }))
+            StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
+            StageInput::Shuffles { node } => {
+                let writers = self.planner.graph.node(node).and_then(|join| self.stages.writers(join));
+                let writers = writers.ok_or_else(|| internal(reader))?;
+                let mut parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
+                let partition = || parents.iter_mut().map(Iterator::next).collect();
+                Ok(std::iter::from_fn(partition).collect())
             }
             StageInput::DataSet { node } => {
                 let partitions = ran(self.stages.data_set_stage(node), batch).ok_or_else(|| internal(reader))?;

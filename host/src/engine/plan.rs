@@ -1,9 +1,12 @@
 //! A stage of a batch as a DataFusion plan: a leaf, and the plugin's steps on it.
 
+use super::join::{Join, JoinExec};
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StorageLevel, StageOutput, Step};
+use crate::graph::{
+    Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
+};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::TaskProgram;
 use datafusion_physical_plan::ExecutionPlan;
@@ -13,8 +16,12 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    /// Read one after the other.
+    /// Read one after the other; in a join one of each parent.
     pub pieces: Vec<Piece>,
+}
+
+fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
+    Arc::new(LeafExec::new(task.batch, pieces, rows.arrow().clone()))
 }
 
 /// What all plans of a run share.
@@ -36,12 +43,15 @@ impl Planner {
         let branch = stage.branches.get(share.branch)?;
         let (input, input_type) = self.input(branch)?;
         let output_type = match stage.output {
-            StageOutput::Shuffle { node, .. } => self.graph.node(node)?.exchanged.clone()?,
+            StageOutput::Shuffle { node, .. } => self.exchanged(stage, node)?,
             _ => self.graph.node(stage.node)?.rows.clone()?,
         };
-        let leaf = Arc::new(LeafExec::new(task.batch, share.pieces.clone(), input_type.arrow().clone()));
+        let rows = match branch.input {
+            StageInput::Shuffles { .. } => self.join(task, input, &share.pieces)?,
+            _ => leaf(task, share.pieces.clone(), &input_type),
+        };
         if branch.steps.is_empty() {
-            return Some(leaf);
+            return Some(rows);
         }
         let program = TaskProgram {
             batch: task.batch,
@@ -55,7 +65,7 @@ impl Planner {
             output_type,
             traced,
         };
-        Some(Arc::new(PluginExec::new(leaf, program)))
+        Some(Arc::new(PluginExec::new(rows, program)))
     }
 
     /// Whether the data set that a stage writes is to be kept on disk.
@@ -66,18 +76,38 @@ impl Planner {
     /// The type of the keys that a stage sends through a shuffle, if it does.
     pub(super) fn key_type(&self, stage: &Stage) -> Option<RecordType> {
         match stage.output {
-            StageOutput::Shuffle { node, by: Distribution::Key, .. } => {
-                Some(self.graph.node(node)?.exchanged.as_ref()?.pair()?.0)
-            }
+            StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(self.exchanged(stage, node)?.pair()?.0),
             _ => None,
         }
     }
 
+    /// The rows that a stage sends to `reader` through a shuffle: what that exchanges, or the stage's own rows.
+    fn exchanged(&self, stage: &Stage, reader: NodeId) -> Option<RecordType> {
+        let exchanged = self.graph.node(reader)?.exchanged.clone();
+        exchanged.or_else(|| self.graph.node(stage.node)?.rows.clone())
+    }
+
+    /// The join of the pieces of the parents of `node`.
+    fn join(&self, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
+        let node = self.graph.node(node)?;
+        let Operation::Join { kind, .. } = node.operation else { return None };
+        let mut key = None;
+        let mut leaves = Vec::new();
+        for (parent, piece) in node.parents.iter().zip(pieces) {
+            let rows = self.graph.node(*parent)?.rows.as_ref()?;
+            key = rows.pair().map(|(key, _)| key);
+            leaves.push(leaf(task, vec![piece.clone()], rows));
+        }
+        let join = Join::new(kind, &key?, node.rows.as_ref()?);
+        Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
+    }
+
     fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
         match branch.input {
-            StageInput::Source { node } | StageInput::DataSet { node } | StageInput::Window { node, .. } => {
-                Some((node, self.graph.node(node)?.rows.clone()?))
-            }
+            StageInput::Source { node }
+            | StageInput::DataSet { node }
+            | StageInput::Window { node, .. }
+            | StageInput::Shuffles { node } => Some((node, self.graph.node(node)?.rows.clone()?)),
             StageInput::Shuffle { node, .. } => Some((node, self.graph.node(node)?.exchanged.clone()?)),
         }
     }
@@ -99,6 +129,9 @@ impl Planner {
     /// The operators of a branch of a stage, for messages.
     pub(super) fn describe(&self, stage: &Stage, branch: usize) -> String {
         let mut operators: Vec<String> = Vec::new();
+        if let Some(StageInput::Shuffles { node }) = stage.branches.get(branch).map(|branch| branch.input) {
+            operators.extend(self.graph.node(node).map(ToString::to_string));
+        }
         for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
             if let Some(node) = self.graph.node(step.node) {
                 let after = if step.role == Role::Combine { " before its shuffle" } else { "" };

@@ -57,6 +57,13 @@ pub enum Operation {
         /// How many.
         partitions: u32,
     },
+    /// Rows of several streams come together by key.
+    Join {
+        /// What becomes of the rows of a key.
+        kind: JoinKind,
+        /// The partitions that the shuffles make; the job's `parallelism` if absent.
+        partitions: Option<u32>,
+    },
     /// The rows of the last batches, one after the other.
     Window {
         /// How far back they reach.
@@ -108,6 +115,34 @@ impl StorageLevel {
     }
 }
 
+/// What a join makes of the rows of a key. With two parents, the first is the left one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// A row for each pair of a left and a right row.
+    Inner,
+    /// The same, and a row for each left row without a right one.
+    LeftOuter,
+    /// The same as inner, and a row for each right row without a left one.
+    RightOuter,
+    /// Both of these.
+    FullOuter,
+    /// One row for each key, with a list of the values of each parent.
+    CoGroup,
+}
+
+impl JoinKind {
+    /// What plugins call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inner => "join",
+            Self::LeftOuter => "left_outer_join",
+            Self::RightOuter => "right_outer_join",
+            Self::FullOuter => "full_outer_join",
+            Self::CoGroup => "cogroup",
+        }
+    }
+}
+
 /// A node that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -123,7 +158,8 @@ pub struct Node {
     pub operation: Operation,
     /// The rows it produces. Absent for an output.
     pub rows: Option<RecordType>,
-    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle.
+    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle, but for joins: they send
+    /// the rows of their parents.
     pub exchanged: Option<RecordType>,
     /// Where its rows are kept for whoever reads them, if it is persisted.
     pub storage: Option<StorageLevel>,

@@ -3,7 +3,7 @@
 //! Owns the cut, as a pure function. A stage reads rows in partitions, passes them through the plugin's fused steps, and
 //! writes them to a shuffle, to a data set, or to the output.
 
-use super::node::{Graph, Operation};
+use super::node::{Graph, Node, Operation};
 use crate::ids::{NodeId, StageId};
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +52,11 @@ pub enum StageInput {
         /// The stage that wrote.
         stage: StageId,
         /// The node that aggregates.
+        node: NodeId,
+    },
+    /// The shuffles that other stages wrote for the parents of a join: see [`StageGraph::writers`].
+    Shuffles {
+        /// The node that joins.
         node: NodeId,
     },
     /// The data sets of the last batches.
@@ -118,7 +123,7 @@ pub struct Stage {
     pub branches: Vec<Branch>,
     /// Where its rows go.
     pub output: StageOutput,
-    /// The node whose rows it writes, or exchanges if it writes to a shuffle.
+    /// The node whose rows it writes, or exchanges if it writes to a shuffle of its own.
     pub node: NodeId,
 }
 
@@ -171,6 +176,19 @@ impl StageGraph {
         data_set_stage(&self.stages, node)
     }
 
+    /// The stages that write the shuffles of `join`, one for each of its parents, in their order. A join of a stream with
+    /// itself reads one shuffle twice.
+    pub fn writers(&self, join: &Node) -> Option<Vec<StageId>> {
+        let writer = |parent: &NodeId| {
+            let writes = |stage: &&Stage| {
+                let reader = matches!(stage.output, StageOutput::Shuffle { node, .. } if node == join.id);
+                reader && stage.node == *parent
+            };
+            self.stages.iter().find(writes).map(|stage| stage.id)
+        };
+        join.parents.iter().map(writer).collect()
+    }
+
     /// The stage with this id.
     pub fn stage(&self, id: StageId) -> Option<&Stage> {
         self.stages.get(id.0 as usize)
@@ -209,14 +227,25 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     // A stage stands after the stages it reads.
     for stage in stages.iter().rev().filter(|stage| stage.id <= last) {
         if needed.contains(&stage.id) {
-            needed.extend(stage.branches.iter().filter_map(|branch| match branch.input {
-                StageInput::Source { .. } => None,
-                StageInput::Shuffle { stage, .. } => Some(stage),
-                StageInput::DataSet { node } | StageInput::Window { parent: node, .. } => data_set_stage(stages, node),
-            }));
+            needed.extend(stage.branches.iter().flat_map(|branch| read_by(stages, branch.input)));
         }
     }
     needed.into_iter().collect()
+}
+
+/// The stages that write what is read here.
+fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
+    match input {
+        StageInput::Source { .. } => Vec::new(),
+        StageInput::Shuffle { stage, .. } => vec![stage],
+        StageInput::Shuffles { node } => {
+            let writes = |stage: &&Stage| matches!(stage.output, StageOutput::Shuffle { node: to, .. } if to == node);
+            stages.iter().filter(writes).map(|stage| stage.id).collect()
+        }
+        StageInput::DataSet { node } | StageInput::Window { parent: node, .. } => {
+            data_set_stage(stages, node).into_iter().collect()
+        }
+    }
 }
 
 struct Cutter<'a> {
@@ -246,6 +275,14 @@ impl Cutter<'_> {
                 let output = StageOutput::Shuffle { node, partitions: *partitions, by: Distribution::Turn };
                 let stage = self.stage(self.feed(*parent), output, node);
                 vec![Branch { input: StageInput::Shuffle { stage, node }, steps: Vec::new() }]
+            }
+            (Operation::Join { partitions, .. }, parents) => {
+                let partitions = partitions.unwrap_or(self.default_partitions);
+                for parent in parents {
+                    let output = StageOutput::Shuffle { node, partitions, by: Distribution::Key };
+                    self.stage(self.feed(*parent), output, *parent);
+                }
+                vec![Branch { input: StageInput::Shuffles { node }, steps: Vec::new() }]
             }
             (Operation::Narrow, [parent]) => {
                 let mut branches = self.feed(*parent);
@@ -293,7 +330,7 @@ impl Cutter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::validate::tests::{node, pair, text};
+    use super::super::validate::tests::{cogrouped, node, pair, text};
     use super::*;
     use proptest::prelude::*;
 
@@ -375,6 +412,28 @@ mod tests {
     }
 
     #[test]
+    fn a_join_reads_a_shuffle_of_each_parent_and_of_itself_only_one() {
+        let graph = Graph::from_described(&[
+            node("source", &[], pair()),
+            node("map", &[0], pair()),
+            node("cogroup", &[1, 0], cogrouped()),
+            node("map", &[2], pair()),
+            node("cogroup", &[3, 3], cogrouped()),
+            node("print", &[4], Vec::new()),
+        ])
+        .unwrap();
+        let stages = StageGraph::cut(&graph, 2);
+        let writers = |join| stages.writers(graph.node(NodeId(join)).unwrap()).unwrap();
+        assert_eq!(writers(2), [StageId(0), StageId(1)]);
+        let output = |node| StageOutput::Shuffle { node: NodeId(node), partitions: 2, by: Distribution::Key };
+        assert_eq!(stages.stages[..2].iter().map(|stage| stage.output).collect::<Vec<_>>(), [output(2), output(2)]);
+        assert_eq!(stages.stages[2].branches[0].input, StageInput::Shuffles { node: NodeId(2) });
+        assert_eq!(stages.stages[2].output, StageOutput::DataSet { node: NodeId(3) });
+        assert_eq!(writers(4), [StageId(3), StageId(3)]);
+        assert_eq!(stages.jobs[0].stages, (0..5).map(StageId).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_graph_as_deep_as_can_be_is_cut() {
         let mut described = vec![node("source", &[], pair())];
         (0..1998)
@@ -386,10 +445,11 @@ mod tests {
     proptest! {
         /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
         #[test]
-        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..6, any::<[prop::sample::Index; 2]>()), 1..25)) {
+        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..7, any::<[prop::sample::Index; 2]>()), 1..25)) {
             let mut described = vec![node("source", &[], pair())];
             for (kind, parents) in choices {
-                let streams: Vec<u32> = (0..described.len() as u32).filter(|at| described[*at as usize].kind != "print").collect();
+                let is_pair = |at: &u32| described[*at as usize].rows == pair();
+                let streams: Vec<u32> = (0..described.len() as u32).filter(is_pair).collect();
                 let parents = parents.map(|parent| *parent.get(&streams));
                 let parent = &parents[..1];
                 described.push(match kind {
@@ -397,7 +457,8 @@ mod tests {
                     1 => node("reduce_by_key", parent, pair()),
                     2 => node("union", &parents, pair()),
                     3 => node("repartition", parent, pair()),
-                    4 => node("window", parent, pair()),
+                    4 => node("cogroup", &parents, cogrouped()),
+                    5 => node("window", parent, pair()),
                     _ => node("print", parent, Vec::new()),
                 });
             }
@@ -415,6 +476,11 @@ mod tests {
                         match branch.input {
                             StageInput::Source { .. } => {}
                             StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
+                            StageInput::Shuffles { node } => {
+                                for writer in stages.writers(graph.node(node).unwrap()).unwrap() {
+                                    prop_assert!(written_before(&|stage| stage.id == writer));
+                                }
+                            }
                             StageInput::DataSet { node } | StageInput::Window { parent: node, .. } => {
                                 let wanted = StageOutput::DataSet { node };
                                 prop_assert!(written_before(&|stage| stage.output == wanted));

@@ -6,6 +6,7 @@ use crate::aggregate::{Aggregate, Count, CountByValue, Reduce};
 use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, Filter, FlatMap, Map, MapPartitions, NodeId, Then, Union};
 use crate::context::cut;
 use crate::graph::{Code, Graph, Value};
+use crate::join::is_join;
 use crate::key::Key;
 use crate::record::{Record, fields_of};
 use crate::task::{EmitTail, exchange, fused_combine};
@@ -267,12 +268,12 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     #[must_use]
     pub fn partitions(self, partitions: u32) -> Self {
         let mut problem = None;
-        self.graph.change(self.node, |node| match node.exchanged {
-            Some(_) if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
+        self.graph.change(self.node, |node| match node.exchanged.is_some() || is_join(node.kind) {
+            true if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
                 problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
             }
-            Some(_) => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
-            None => problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind)),
+            true => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
+            false => problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind)),
         });
         if let Some(problem) = problem {
             self.graph.invalid(problem);

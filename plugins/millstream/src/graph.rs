@@ -52,11 +52,18 @@ pub(crate) struct Code {
     pub step: Option<Step>,
     /// How rows are aggregated before and after a shuffle.
     pub exchange: Option<ExchangeCode>,
+    /// How the test harness joins the rows of its parents.
+    #[cfg(not(target_family = "wasm"))]
+    pub joined: Option<Joined>,
     /// The fused chain that ends with emitting this node's rows.
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
     pub fused_combine: Option<Fused>,
 }
+
+/// Joins the rows of each parent.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type Joined = Box<dyn Fn(Vec<Vec<Chunk>>) -> Vec<Chunk>>;
 
 /// A column of an unknown type, and its number of rows.
 pub(crate) type AnyColumn = (Box<dyn Any>, usize);

@@ -26,6 +26,7 @@ mod combine;
 mod context;
 mod dstream;
 mod graph;
+mod join;
 mod key;
 mod pair;
 mod persist;

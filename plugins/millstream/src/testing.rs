@@ -187,7 +187,7 @@ fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
         let found = &nodes[node as usize];
-        (found.kind, found.parents.clone(), found.exchanged.is_some())
+        (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
     if kind == "source" || kind == "window" || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
@@ -271,6 +271,9 @@ impl Run<'_> {
             let batches = (batch + 1).saturating_sub(self.batches_in(length))..=batch;
             let batches = batches.filter(|batch| self.is_due(*parent, *batch));
             return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
+        }
+        if let Some(joined) = &self.graph.nodes()[leaf as usize].code.joined {
+            return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
         }
         let combine = aggregates.then_some(leaf);
         let branches = parents.into_iter().flat_map(|parent| branches(self.graph, parent));

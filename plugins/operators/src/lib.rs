@@ -1,5 +1,6 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
+mod joins;
 mod windows;
 
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
@@ -112,7 +113,8 @@ fn build(ctx: &StreamingContext) {
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");
-    if records(&numbers, &operator).or_else(|| windows::windows(&numbers, &operator)).is_some() {
+    let windows = || windows::windows(&numbers, &operator);
+    if records(&numbers, &operator).or_else(windows).or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }
     match operator.as_str() {
