@@ -2,23 +2,25 @@
 //!
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
+mod sources;
+
+use self::sources::{ReceiverSource, Sources, check_sources};
 use crate::block::{BlockStore, SpillSettings, Storage};
-use crate::config::{Settings, SourceSettings};
+use crate::config::Settings;
 use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
-use crate::env::Env;
+use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
-use crate::graph::{Graph, GraphError, Intervals, Node, Operation, StageGraph};
-use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
+use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node, StageGraph};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
 use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
-use crate::receiver::{self, ReceiverSettings};
+use crate::receiver::{self, Receivers};
 use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::time::Duration;
 use crate::tracker::ReceiverTracker;
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many batches may wait for the scheduler before the batch clock waits too.
@@ -57,63 +59,58 @@ pub struct StreamingContext {
     sources: Sources,
 }
 
-/// The sources of a job: receivers that can be started, and inputs that are open.
-struct Sources {
-    receivers: Vec<ReceiverSettings>,
-    inputs: Vec<Input>,
+/// A plugin that was loaded, and the graph that it described.
+pub struct Program {
+    plugin: Arc<Plugin>,
+    /// The nodes, as the plugin described them.
+    pub described: Vec<DescribedNode>,
+    /// The graph they are.
+    pub graph: Graph,
 }
 
-impl Sources {
-    fn open(env: &Env, graph: &Graph, settings: &Settings) -> Result<Self, Error> {
-        let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
-        for (name, source) in &settings.sources {
-            match source {
-                SourceSettings::Queue { path } => {
-                    let Some(ty) = source_type(graph, name) else { continue };
-                    let queue = QueueInput::read(env, name, path, &ty, settings.job.parallelism as usize)?;
-                    sources.inputs.push(Input::Queue(queue));
-                }
-                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
-                    let settings = TextFilesSettings {
-                        source: name.clone(),
-                        path: path.clone(),
-                        new_files_only: *new_files_only,
-                        min_remember: *min_remember,
-                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
-                        slide: settings.job.batch_interval,
-                    };
-                    sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
-                }
-                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
-                    let id = graph.stream_ids().into_iter().find(|(source, _)| source == name);
-                    sources.receivers.push(ReceiverSettings {
-                        source: name.clone(),
-                        stream_id: id.map_or(0, |(_, id)| id),
-                        address: address.clone(),
-                        reconnect_delay: *reconnect_delay,
-                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
-                        block_interval: settings.receiver.block_interval,
-                    });
-                }
+impl Program {
+    /// Asks a plugin that was loaded for its graph.
+    ///
+    /// # Errors
+    /// When it fails, or its graph is wrong in itself.
+    pub fn describe(settings: &Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
+        let subject = settings.job.plugin.display().to_string();
+        let described = plugin.describe(&arguments(settings)).map_err(|failure| {
+            // Describing a graph takes next to nothing: the limit does not fit the plugin.
+            if let Failure::OutOfMemory { asked: needed, limit } = failure {
+                return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
             }
-        }
-        Ok(sources)
+            Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
+                .help("run the plugin's `build` function natively with millstream::testing to see why")
+        })?;
+        let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
+        Ok(Self { plugin, described, graph })
     }
 }
 
 /// A job that runs.
 pub struct Running {
-    stop: watch::Sender<StopRequest>,
+    stop: Arc<watch::Sender<StopRequest>>,
     cancel: Cancel,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 impl StreamingContext {
-    /// Reads and loads the plugin, asks it for its graph, and checks that graph and job file fit.
+    /// Reads and loads the plugin, asks it for its graph, and checks that graph and job file fit. The sources of type
+    /// `custom` are served by `receivers`.
     ///
     /// # Errors
     /// Everything that can be known before the job starts.
-    pub fn new(env: Env, settings: Settings) -> Result<Self, Error> {
+    pub fn new(env: Env, settings: Settings, receivers: &Receivers) -> Result<Self, Error> {
+        let program = Self::describe(&env, &settings)?;
+        Self::with_program(env, settings, program, receivers)
+    }
+
+    /// Reads and loads the plugin and asks it for its graph, whether or not that fits the job file.
+    ///
+    /// # Errors
+    /// When there is no plugin, it cannot be loaded, or its graph is wrong in itself.
+    pub fn describe(env: &Env, settings: &Settings) -> Result<Program, Error> {
         let path = &settings.job.plugin;
         let limit = settings.limits.plugin_size_bytes;
         let bytes = env.disk.read(path, limit).map_err(|error| {
@@ -124,8 +121,8 @@ impl StreamingContext {
                 "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",
             )
         })?;
-        let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), &settings, &bytes)?;
-        Self::with_plugin(env, settings, plugin)
+        let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), settings, &bytes)?;
+        Program::describe(settings, plugin)
     }
 
     /// Compiles a plugin for jobs with these limits, in this process and without a cache.
@@ -157,31 +154,28 @@ impl StreamingContext {
         Ok(Arc::new(plugin))
     }
 
-    /// A job of a plugin that was loaded before.
+    /// A job of a plugin that was asked before. The sources of type `custom` are served by `receivers`.
     ///
     /// # Errors
-    /// When the plugin's graph is wrong, or does not fit the job file.
-    pub fn with_plugin(env: Env, settings: Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
+    /// When the plugin's graph does not fit the job file, or the job file does not fit the machine.
+    pub fn with_program(
+        env: Env,
+        settings: Settings,
+        program: Program,
+        receivers: &Receivers,
+    ) -> Result<Self, Error> {
+        let Program { plugin, graph, .. } = program;
         let subject = settings.job.plugin.display().to_string();
         let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
         let budget = MemoryBudget::new(settings.engine.memory_bytes, instance_bytes).map_err(|error| {
             Error::new(ErrorKind::User, format!("engine.memory is too small for its plugin instances: {error}"))
                 .help("raise engine.memory, or lower limits.memory or engine.threads")
         })?;
-        let described = plugin.describe(&arguments(&settings)).map_err(|failure| {
-            // Describing a graph takes next to nothing: the limit does not fit the plugin.
-            if let Failure::OutOfMemory { asked: needed, limit } = failure {
-                return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
-            }
-            Error::new(ErrorKind::Plugin, format!("plugin {subject} failed to describe its graph: {failure}"))
-                .help("run the plugin's `build` function natively with millstream::testing to see why")
-        })?;
-        let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
         let intervals = Intervals::of(&graph, settings.job.batch_interval);
         let intervals = intervals.map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
         let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants(&settings))?;
-        let sources = Sources::open(&env, &graph, &settings)?;
+        let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {
             env,
             settings,
@@ -220,7 +214,7 @@ impl StreamingContext {
         };
         let storage = Storage::new(&budget, env.disk.clone(), spill);
         let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
-        let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
+        let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let engine = EmbeddedEngine::new(EngineParts {
             env: env.clone(),
             job: settings.job.name.clone(),
@@ -244,11 +238,15 @@ impl StreamingContext {
             time: env.clock.now(),
             batch_interval: settings.job.batch_interval,
         });
-        let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
+        let start = |source: ReceiverSource| {
+            let ReceiverSource { settings, make, options } = source;
+            receiver::start(&env, settings, make, options, store.clone(), reports.clone(), listeners.clone())
+        };
         let receivers = sources.receivers.into_iter().map(start).collect();
         let tracker =
             ReceiverTracker::start(&env, store.clone(), sources.inputs, receivers, reported, listeners.clone());
         let (stop, stopping) = watch::channel(StopRequest::None);
+        let stop = Arc::new(stop);
         let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
         let generator_settings = GeneratorSettings {
             interval: settings.job.batch_interval,
@@ -274,6 +272,8 @@ impl StreamingContext {
             on_error: settings.job.on_error,
             batch_interval: settings.job.batch_interval,
         };
+        let overdue = overdue(stopping.clone(), env.clock.clone(), settings.job.stop_timeout);
+        let stop_now = StopNow { stop: Arc::downgrade(&stop), cancel: cancel.clone() };
         let scheduler = JobScheduler::new(parts, stopping);
         let (end, ended) = oneshot::channel();
         let (clock, control) = (env.clock.clone(), env.control.clone());
@@ -281,9 +281,9 @@ impl StreamingContext {
         control.spawn(
             "job scheduler",
             Box::pin(async move {
-                let outcome = scheduler.run(queued).await;
+                let outcome = run_in_time(scheduler.run(queued), overdue, stop_now).await;
                 store.close();
-                tracker.stop_receivers().await;
+                tracker.stop_receivers_now().await;
                 let error = outcome.as_ref().err().map(|error| error.message.clone());
                 listeners.post(&Event::StreamingStopped { time: clock.now(), error });
                 listeners.drain().await;
@@ -322,6 +322,45 @@ impl Running {
     }
 }
 
+/// Makes a run stop at once. Does not keep it alive.
+struct StopNow {
+    stop: Weak<watch::Sender<StopRequest>>,
+    cancel: Cancel,
+}
+
+/// Resolves with the error of a run that was asked to stop gracefully and has not within `timeout`.
+async fn overdue(mut stop: watch::Receiver<StopRequest>, clock: Arc<dyn Clock>, timeout: Duration) -> Error {
+    if stop.wait_for(|stop| *stop != StopRequest::None).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+    clock.sleep_until(clock.now() + timeout).await;
+    let seconds = timeout.as_secs_f64();
+    let message = format!("the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet is lost");
+    Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
+}
+
+/// Runs the scheduler to its end, which comes at once when it is `overdue`.
+async fn run_in_time(
+    run: impl Future<Output = Result<(), Error>>,
+    overdue: impl Future<Output = Error>,
+    stop_now: StopNow,
+) -> Result<(), Error> {
+    tokio::pin!(run);
+    let error = tokio::select! {
+        biased;
+        outcome = &mut run => return outcome,
+        error = overdue => error,
+    };
+    stop_now.cancel.cancel();
+    if let Some(stop) = stop_now.stop.upgrade() {
+        stop.send_replace(StopRequest::Now);
+    }
+    // What it was doing was interrupted, and its error would say no more than that.
+    let _ = run.await;
+    Err(error)
+}
+
 fn arguments(settings: &Settings) -> Vec<(String, String)> {
     settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
@@ -329,10 +368,6 @@ fn arguments(settings: &Settings) -> Vec<(String, String)> {
 /// What the job lets its plugin write to.
 fn grants(settings: &Settings) -> Grants {
     Grants::new(settings.job.directory.clone(), settings.job.directories.clone())
-}
-
-fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordType> {
-    graph.sources().find(|(source, _)| *source == name).and_then(|(_, node)| node.rows.clone())
 }
 
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {
@@ -347,51 +382,6 @@ fn graph_error(subject: &str, errors: &[GraphError]) -> Error {
     let help = errors.iter().find_map(GraphError::help);
     let help = help.unwrap_or_else(|| "build the plugin with the millstream crate of this host's version".to_owned());
     Error::new(ErrorKind::User, message).help(help)
-}
-
-/// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
-fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
-    let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
-    let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
-    if let Some(missing) = read.difference(&given).next() {
-        let message = format!("the plugin reads source `{missing}`, which the job file does not define");
-        return Err(
-            Error::new(ErrorKind::User, message).help(format!("add a [sources.{missing}] table to the job file"))
-        );
-    }
-    if let Some(unused) = given.difference(&read).next() {
-        let message = format!("the job file defines source `{unused}`, which the plugin does not read");
-        let names: Vec<String> = read.iter().map(|name| format!("`{name}`")).collect();
-        let help = format!("remove [sources.{unused}], or rename it; the plugin reads {}", names.join(", "));
-        return Err(Error::new(ErrorKind::User, message).help(help));
-    }
-    for (source, node) in graph.sources() {
-        let ty = node.rows.as_ref();
-        let is_text = ty == Some(&crate::data::schema::RecordType::text());
-        let gives_text = match settings.sources.get(source) {
-            Some(SourceSettings::Socket { .. }) => Some("a socket gives"),
-            Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
-            Some(SourceSettings::Queue { .. }) | None => None,
-        };
-        if let Some(gives) = gives_text
-            && !is_text
-        {
-            let ty = ty.map(ToString::to_string).unwrap_or_default();
-            let message = format!("the plugin reads {ty} from source `{source}`, but {gives} lines of text");
-            return Err(Error::new(ErrorKind::User, message)
-                .help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
-        }
-    }
-    let mut first: std::collections::BTreeMap<&str, &crate::graph::Node> = std::collections::BTreeMap::new();
-    for (source, node) in graph.sources() {
-        debug_assert!(matches!(node.operation, Operation::Source { .. }));
-        let other = first.entry(source).or_insert(node);
-        if other.rows != node.rows {
-            let message = format!("the plugin reads source `{source}` as different types, in {other} and {node}");
-            return Err(Error::new(ErrorKind::User, message).help("read it once, and use the stream twice"));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod compile_cache;
+mod examples;
 mod golden;
 mod hostile;
 mod ledger;
@@ -12,3 +13,4 @@ mod simulation;
 mod support;
 mod text_files;
 mod tidy;
+mod windows;

@@ -4,6 +4,7 @@ use super::job::{JobArgs, prepare};
 use super::{count, print};
 use crate::context::StreamingContext;
 use crate::error::Error;
+use crate::receiver::Receivers;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -19,10 +20,10 @@ pub struct CheckArgs {
 }
 
 /// Checks the job and prints what it is.
-pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, env, settings) = prepare(&args.job)?;
     let job = settings.job.name.clone();
-    let context = StreamingContext::new(env, settings.clone())?;
+    let context = StreamingContext::new(env, settings.clone(), receivers)?;
     let graph = context.graph();
     let files = StreamingContext::destinations(&settings, graph);
     let (nodes, outputs) = (graph.nodes().len(), graph.outputs().count());

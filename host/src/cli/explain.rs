@@ -2,12 +2,10 @@
 
 use super::job::{SetArgs, load, of_plugin, start_threads};
 use super::{count, print};
-use crate::config::Settings;
-use crate::context::StreamingContext;
+use crate::context::{Program, StreamingContext};
 use crate::env::{Env, real};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Explanation, Graph};
-use crate::plugin::PluginLoader;
+use crate::graph::Explanation;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -93,24 +91,9 @@ fn subject(path: &Path, args: &ExplainArgs, env: &Env) -> Result<Subject, Error>
     let settings = if is_plugin { of_plugin(path, &args.set)? } else { load(path, &args.set, env)? };
     let job = (!is_plugin).then(|| settings.job.name.clone());
     let file = path.display().to_string();
-    let Some(explanation) = described(&settings, env) else {
-        // Something is wrong with the plugin, and there are words for it already.
-        let error = StreamingContext::new(env.clone(), settings).err();
-        return Err(error.unwrap_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("the plugin of {file} described its graph only the second time"))
-                .help("please report this")
-        }));
-    };
+    // Whether or not the graph fits the job.
+    let Program { described, graph, .. } = StreamingContext::describe(env, &settings)?;
+    let paths = StreamingContext::destinations(&settings, &graph).into_iter().map(|(node, path)| (node.id, path));
+    let explanation = Explanation::new(&described, &graph, settings.job.parallelism).with_paths(&paths.collect());
     Ok(Subject { file, job, explanation })
-}
-
-/// What the plugin describes, whether or not it fits its job. Nothing if it describes nothing that is valid.
-fn described(settings: &Settings, env: &Env) -> Option<Explanation> {
-    let bytes = env.disk.read(&settings.job.plugin, settings.limits.plugin_size_bytes).ok()?;
-    let plugin = StreamingContext::load_plugin_with(&PluginLoader::of_this_program(), settings, &bytes).ok()?;
-    let arguments: Vec<_> = settings.job.args.clone().into_iter().collect();
-    let described = plugin.describe(&arguments).ok()?;
-    let graph = Graph::from_described(&described).ok()?;
-    let paths = StreamingContext::destinations(settings, &graph).into_iter().map(|(node, path)| (node.id, path));
-    Some(Explanation::new(&described, &graph, settings.job.parallelism).with_paths(&paths.collect()))
 }

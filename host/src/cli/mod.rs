@@ -14,6 +14,7 @@ mod run;
 mod status_line;
 
 use crate::error::{Error, ErrorKind};
+use crate::receiver::Receivers;
 use clap::{Parser, Subcommand};
 use status_line::{LogWriter, StatusLine};
 use std::io::Write as _;
@@ -76,8 +77,19 @@ impl Command {
     }
 }
 
-/// Runs the program and says how it ended.
+/// Runs the program `host` and says how it ended.
 pub fn main() -> ExitCode {
+    run_program(&Receivers::default())
+}
+
+/// Runs `host` with receivers of one's own, and says how it ended: all that the `main` of a program has to do that embeds
+/// the host. Such a program has the same commands, and its jobs may have sources of type `custom`.
+pub fn main_with(receivers: &Receivers) -> ExitCode {
+    // A child that compiles a plugin for a parent has no command line.
+    crate::plugin::serve_compilation().unwrap_or_else(|| run_program(receivers))
+}
+
+fn run_program(receivers: &Receivers) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
@@ -97,8 +109,8 @@ pub fn main() -> ExitCode {
         .init();
     let json = cli.command.json();
     let outcome = match &cli.command {
-        Command::Run(args) => run::run(args, &line),
-        Command::Check(args) => check::check(args),
+        Command::Run(args) => run::run(args, &line, receivers),
+        Command::Check(args) => check::check(args, receivers),
         Command::Explain(args) => explain::explain(args),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),

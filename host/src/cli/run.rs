@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::listener::{
     EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StreamingListener,
 };
+use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
 use clap::Args;
 use std::io::IsTerminal as _;
@@ -45,7 +46,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
 }
 
 /// Runs the job. Its progress is shown in `line`, if a person is there to see it.
-pub fn run(args: &RunArgs, line: &StatusLine) -> Result<ExitCode, Error> {
+pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, mut env, settings) = prepare(&args.job)?;
     env.console = Arc::new(ConsoleAbove { line: line.clone(), console: env.console });
     if args.json {
@@ -53,7 +54,7 @@ pub fn run(args: &RunArgs, line: &StatusLine) -> Result<ExitCode, Error> {
     }
     let progress = shows_progress(args).then(Arc::<Progress>::default);
     let outcome = executors.block_on(async {
-        let context = StreamingContext::new(env.clone(), settings)?;
+        let context = StreamingContext::new(env.clone(), settings, receivers)?;
         // The file may be a pipe that nobody reads yet.
         let listeners = listeners(args, &env, progress.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.

@@ -5,7 +5,7 @@
 
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
-use super::settings::OnError;
+use super::settings::{OnError, WhenFull};
 use super::shape::{Address, Choice, Directories, FilePath, Name, Strings};
 use super::subject::Fallback;
 use crate::time::Duration;
@@ -23,6 +23,12 @@ pub(super) const DEFAULT_BLOCK_INTERVAL: Duration = Duration::from_millis(200);
 /// An explicit `receiver.block_interval` below this is warned about: each block becomes a task. Spark's advice.
 pub(super) const SMALL_BLOCK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// The default of `job.stop_timeout` is this many batches, but at least [`STOP_TIMEOUT_MIN`].
+pub(super) const STOP_TIMEOUT_BATCHES: u32 = 10;
+
+/// See [`STOP_TIMEOUT_BATCHES`].
+pub(super) const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(60);
+
 /// What the default of `engine.memory` adds to the memory of plugin instances, for blocks, shuffles and data sets.
 pub(super) const MEMORY_FOR_DATA: u64 = GIB;
 
@@ -35,6 +41,7 @@ pub(super) enum SourceType {
     Socket,
     TextFiles,
     Queue,
+    Custom,
 }
 
 /// Declares keys, and lists them in [`KEYS`] in the same order.
@@ -101,9 +108,23 @@ keys! {
         "What happens when a batch fails for good: the job stops, or the batch is given up and the next one runs.",
     );
 
+    JOB_STOP_TIMEOUT: Span = Key::new(
+        "job.stop_timeout",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Derived { doc: "10 x `job.batch_interval`, at least 1m", example: "1m" },
+        "How long a graceful stop may take. When it is over, the job stops at once, and ends with an error if it had not \
+         processed everything that was received.",
+    )
+    .spark("spark.streaming.gracefulStopTimeout");
+
     SOURCE_TYPE: Choice<SourceType> = Key::new(
         "sources.NAME.type",
-        Choice(&[("socket", SourceType::Socket), ("text-files", SourceType::TextFiles), ("queue", SourceType::Queue)]),
+        Choice(&[
+            ("socket", SourceType::Socket),
+            ("text-files", SourceType::TextFiles),
+            ("queue", SourceType::Queue),
+            ("custom", SourceType::Custom),
+        ]),
         Fallback::Required("socket"),
         "Where the records come from.",
     );
@@ -177,6 +198,40 @@ keys! {
     )
     .source_type("queue");
 
+    CUSTOM_RECEIVER: Name = Key::new(
+        "sources.NAME.receiver",
+        Name,
+        Fallback::Required("acknowledged-lines"),
+        "The receiver, by the name under which the program that embeds the host knows it. The program `host` has none: \
+         see [receivers](receivers.md).",
+    )
+    .source_type("custom");
+
+    CUSTOM_OPTIONS: Strings = Key::new(
+        "sources.NAME.options",
+        Strings,
+        Fallback::Empty,
+        "What the receiver is told, by name. All values are strings; which names there are is the receiver's affair.",
+    )
+    .source_type("custom");
+
+    CUSTOM_RESTART_DELAY: Span = Key::new(
+        "sources.NAME.restart_delay",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("2s"),
+        "How long to wait before starting a receiver again that has failed, unless its error says otherwise.",
+    )
+    .spark("spark.streaming.receiverRestartDelay")
+    .source_type("custom");
+
+    CUSTOM_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted, if the receiver gives lines.",
+    )
+    .source_type("custom");
+
     RECEIVER_BLOCK_INTERVAL: Span = Key::new(
         "receiver.block_interval",
         Span { min_ms: 1, max_ms: HOUR_MS },
@@ -191,7 +246,15 @@ keys! {
         Size { min: MIB, max: 16_384 * GIB },
         Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
         "How much received data may wait to be processed, in memory and spilled. When it is reached, receivers wait, \
-         and so does whoever sends to them.",
+         and so does whoever sends to them, unless `when_full` says otherwise.",
+    );
+
+    RECEIVER_WHEN_FULL: Choice<WhenFull> = Key::new(
+        "receiver.when_full",
+        Choice(&[("wait", WhenFull::Wait), ("drop-newest", WhenFull::DropNewest)]),
+        Fallback::Text("wait"),
+        "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is dropped, \
+         and told. What a reliable receiver stores waits in any case.",
     );
 
     ENGINE_THREADS: Count = Key::new(

@@ -35,7 +35,7 @@ use std::path::Path;
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings,
+    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull,
 };
 
 /// Reads the settings of a job.

@@ -60,6 +60,9 @@ fn read_job(
     let args = reader.read(table, &keys::JOB_ARGS);
     let directories = reader.read(table, &keys::JOB_DIRECTORIES);
     let on_error = reader.read(table, &keys::JOB_ON_ERROR);
+    let stop_timeout = reader.given(table, &keys::JOB_STOP_TIMEOUT);
+    let default_stop_timeout =
+        batch_interval.map(|interval| (interval * keys::STOP_TIMEOUT_BATCHES).max(keys::STOP_TIMEOUT_MIN));
     Ok(JobSettings {
         name: name?,
         plugin: directory.join(plugin?),
@@ -69,6 +72,7 @@ fn read_job(
         directory: directory.to_path_buf(),
         directories: directories?.into_iter().map(|(name, path)| (name, directory.join(path))).collect(),
         on_error: on_error?,
+        stop_timeout: stop_timeout?.map_or(default_stop_timeout, |given| Ok(given.value))?,
     })
 }
 
@@ -135,6 +139,18 @@ fn read_source(
             }
         }
         SourceType::Queue => SourceSettings::Queue { path: directory.join(reader.read(table, &keys::QUEUE_PATH)?) },
+        SourceType::Custom => {
+            let receiver = reader.read(table, &keys::CUSTOM_RECEIVER);
+            let options = reader.read(table, &keys::CUSTOM_OPTIONS);
+            let restart_delay = reader.read(table, &keys::CUSTOM_RESTART_DELAY);
+            let max_line_bytes = reader.read(table, &keys::CUSTOM_MAX_LINE);
+            SourceSettings::Custom {
+                receiver: receiver?,
+                options: options?,
+                restart_delay: restart_delay?,
+                max_line_bytes: max_line_bytes?,
+            }
+        }
     };
     has_valid_name.map(|()| source)
 }
@@ -147,11 +163,12 @@ fn read_receiver(
 ) -> Result<ReceiverSettings, Reported> {
     let block_interval = read_block_interval(table, batch_interval, reader);
     let store_limit = reader.given(table, &keys::RECEIVER_STORE_LIMIT);
+    let when_full = reader.read(table, &keys::RECEIVER_WHEN_FULL);
     let store_limit_bytes = match store_limit? {
         Some(given) => given.value,
         None => data_bytes? / 2,
     };
-    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes })
+    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes, when_full: when_full? })
 }
 
 fn read_block_interval(

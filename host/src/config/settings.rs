@@ -43,6 +43,8 @@ pub struct JobSettings {
     pub directories: BTreeMap<String, PathBuf>,
     /// What happens when a batch fails for good.
     pub on_error: OnError,
+    /// How long a graceful stop may take: 1 ms to 24 h.
+    pub stop_timeout: Duration,
 }
 
 /// What happens when a batch fails for good.
@@ -82,6 +84,26 @@ pub enum SourceSettings {
         /// The file. Relative only if the path of the job file is.
         path: PathBuf,
     },
+    /// What a receiver gives that the embedding program brings.
+    Custom {
+        /// The name of the receiver.
+        receiver: String,
+        /// What it is told, by name.
+        options: BTreeMap<String, String>,
+        /// The pause before it is started again: 1 ms to 1 h.
+        restart_delay: Duration,
+        /// The longest line accepted: 1 B to 256 MiB.
+        max_line_bytes: u64,
+    },
+}
+
+/// What happens to received data for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The receiver waits.
+    Wait,
+    /// The new block is dropped.
+    DropNewest,
 }
 
 /// `[receiver]`
@@ -91,6 +113,8 @@ pub struct ReceiverSettings {
     pub block_interval: Duration,
     /// The most received data that waits to be processed.
     pub store_limit_bytes: u64,
+    /// What happens to data that comes then.
+    pub when_full: WhenFull,
 }
 
 /// `[engine]`

@@ -1,10 +1,12 @@
 //! Rows: their declared type, their columns, and every form in which they leave or enter the host.
 //!
 //! Owns the type of a row, the flat layout that crosses the plugin boundary, the canonical encoding of keys, and how a
-//! value is printed, read from JSON and split from lines. Never knows a plugin, a stage or a batch: everything here is
+//! value is printed, saved, read from JSON and split from lines. Never knows a plugin, a stage or a batch: everything here is
 //! a function of columns and their type.
 
 pub mod chunk;
+pub mod columns;
+pub mod csv;
 pub mod json;
 pub mod key;
 pub mod lines;
@@ -14,4 +16,4 @@ mod utf8;
 pub mod view;
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;

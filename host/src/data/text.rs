@@ -65,7 +65,8 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
     }
 }
 
-fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
+/// Appends one value of a column that has the row and does not say that it is absent.
+pub(super) fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
     match_values!(&column.values,
         integer(values) => {
             if let Some(value) = values.get(row) {

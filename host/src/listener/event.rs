@@ -20,12 +20,12 @@ pub enum Event {
     },
     /// A receiver is connected to its source.
     ReceiverStarted(ReceiverInfo),
-    /// A receiver lost its source, or never reached it, and will try again.
+    /// A receiver lost its source, or never reached it, or has an error to tell and goes on.
     ReceiverError {
         /// The receiver. What happened is its last error.
         receiver: ReceiverInfo,
-        /// When it tries again.
-        retry_in: Duration,
+        /// When it is started again; nothing if it is not, because it goes on or has ended.
+        retry_in: Option<Duration>,
     },
     /// A receiver ended.
     ReceiverStopped(ReceiverInfo),
@@ -49,6 +49,13 @@ pub enum Event {
     LineCutOff {
         /// The source.
         source: String,
+    },
+    /// Records were dropped because the block store was full, as the job file wants it.
+    RecordsDropped {
+        /// The source.
+        source: String,
+        /// How many.
+        records: u64,
     },
     /// A batch waits for its turn.
     BatchSubmitted(BatchInfo),
@@ -103,7 +110,8 @@ impl fmt::Display for Event {
             Self::ReceiverStarted(receiver) => write!(f, "ReceiverStarted {}", receiver.name),
             Self::ReceiverError { receiver, retry_in } => {
                 let error = receiver.last_error_message.as_deref().unwrap_or("it has ended");
-                write!(f, "ReceiverError {}: {error}; next try in {} ms", receiver.name, retry_in.as_millis())
+                write!(f, "ReceiverError {}: {error}", receiver.name)?;
+                retry_in.iter().try_for_each(|delay| write!(f, "; next try in {} ms", delay.as_millis()))
             }
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
@@ -111,6 +119,9 @@ impl fmt::Display for Event {
                 write!(f, "LinesSkipped {source}: {too_long} too long, {not_utf8} not UTF-8")
             }
             Self::LineCutOff { source } => write!(f, "LineCutOff {source}: its end did not come"),
+            Self::RecordsDropped { source, records } => {
+                write!(f, "RecordsDropped {source}: {records} records, as the block store is full")
+            }
             Self::BatchSubmitted(info) => {
                 write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.num_records())
             }

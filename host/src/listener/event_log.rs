@@ -96,11 +96,12 @@ struct Line<'a> {
 enum JsonEvent<'a> {
     StreamingStarted { job: &'a str, start_time_ms: u64, batch_interval_ms: u64 },
     ReceiverStarted { receiver: JsonReceiver<'a> },
-    ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: u64 },
+    ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     InputError { source: &'a str, error: &'a str },
     LinesSkipped { source: &'a str, too_long: u64, not_utf8: u64 },
     LineCutOff { source: &'a str },
+    RecordsDropped { source: &'a str, records: u64 },
     BatchSubmitted { batch: JsonBatch<'a> },
     BatchStarted { batch: JsonBatch<'a> },
     BatchCompleted { batch: JsonBatch<'a> },
@@ -218,7 +219,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
             Event::ReceiverStarted(info) => Self::ReceiverStarted { receiver: info.into() },
             Event::ReceiverError { receiver, retry_in } => {
-                Self::ReceiverError { receiver: receiver.into(), retry_in_ms: whole(*retry_in) }
+                Self::ReceiverError { receiver: receiver.into(), retry_in_ms: retry_in.map(whole) }
             }
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::InputError { source, error } => Self::InputError { source, error },
@@ -226,6 +227,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 Self::LinesSkipped { source, too_long: *too_long, not_utf8: *not_utf8 }
             }
             Event::LineCutOff { source } => Self::LineCutOff { source },
+            Event::RecordsDropped { source, records } => Self::RecordsDropped { source, records: *records },
             Event::BatchSubmitted(info) => Self::BatchSubmitted { batch: info.into() },
             Event::BatchStarted(info) => Self::BatchStarted { batch: info.into() },
             Event::BatchCompleted(info) => Self::BatchCompleted { batch: info.into() },

@@ -16,6 +16,7 @@ impl QueuedListener for LogListener {
             Event::ReceiverError { .. }
             | Event::InputError { .. }
             | Event::LineCutOff { .. }
+            | Event::RecordsDropped { .. }
             | Event::LinesSkipped { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");

@@ -35,9 +35,18 @@ impl ReceiverReporter {
         self.listeners.post(&Event::ReceiverStarted(self.info.clone()));
     }
 
-    /// It lost its source, or did not reach it.
-    pub fn failed(&mut self, now: Time, message: String, retry_in: Duration) {
+    /// It lost its source, or did not reach it. It tries again after `retry_in`, or never.
+    pub fn failed(&mut self, now: Time, message: String, retry_in: Option<Duration>) {
         self.info.active = false;
+        self.tell_error(now, message, retry_in);
+    }
+
+    /// It has an error to tell, and goes on.
+    pub fn erred(&mut self, now: Time, message: String) {
+        self.tell_error(now, message, None);
+    }
+
+    fn tell_error(&mut self, now: Time, message: String, retry_in: Option<Duration>) {
         self.info.last_error_message = Some(message);
         self.info.last_error_time = Some(now);
         self.listeners.post(&Event::ReceiverError { receiver: self.info.clone(), retry_in });

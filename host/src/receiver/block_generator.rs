@@ -1,10 +1,13 @@
 //! Cuts what a source sends into blocks.
 //!
-//! Owns the records that are received and not yet in a block. A record is in exactly one block.
+//! Owns the records that are received and not yet in a block. A record is in exactly one block, and records keep their
+//! order.
 
 use crate::block::Block;
 use crate::data::lines::LineSplitter;
 use crate::ids::BlockId;
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 
 /// Chunks of a block are about this long. Long enough that crossing into the plugin costs nothing, short enough to stay
 /// in the processor's cache.
@@ -12,68 +15,188 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A block that grows to this is cut before its time, so that one partition never outgrows a task.
 const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Makes blocks of the lines of one source.
-pub struct BlockGenerator {
+/// Makes blocks of the records of one source.
+pub(super) struct BlockGenerator {
     source: String,
     next: u64,
     lines: LineSplitter,
+    /// What came before the lines.
+    rows: Vec<RecordBatch>,
     bytes: usize,
     skipped: (u64, u64),
 }
 
 impl BlockGenerator {
     /// For the source with this name, whose lines are at most `max_line_bytes` long.
-    pub fn new(source: &str, max_line_bytes: usize) -> Self {
+    pub(super) fn new(source: &str, max_line_bytes: usize) -> Self {
         Self {
             source: source.to_owned(),
             next: 0,
             lines: LineSplitter::new(max_line_bytes, CHUNK_BYTES),
+            rows: Vec::new(),
             bytes: 0,
             skipped: (0, 0),
         }
     }
 
-    /// Takes bytes as they come. True if a block should be cut now.
-    pub fn push(&mut self, bytes: &[u8]) -> bool {
+    /// Takes bytes of lines as they come.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         self.lines.push(bytes);
         self.bytes += bytes.len();
+    }
+
+    /// The line whose beginning came last is complete. The next byte begins a new one.
+    pub(super) fn end_line(&mut self) {
+        self.rows.extend(self.lines.finish());
+    }
+
+    /// Takes rows. A line whose end has not come yet comes after them.
+    pub(super) fn push_rows(&mut self, rows: RecordBatch) {
+        self.rows.extend(self.lines.take());
+        self.bytes += rows.get_array_memory_size();
+        self.rows.push(rows);
+    }
+
+    /// Whether a block should be cut now.
+    pub(super) fn is_full(&self) -> bool {
         self.bytes >= BLOCK_BYTES_MAX
     }
 
-    /// The complete lines so far as a block. Nothing if there are none.
-    pub fn cut(&mut self) -> Option<Block> {
-        let rows = self.lines.take();
-        self.block(rows)
-    }
-
-    /// Everything so far, a last line without end included. The next byte begins a new line.
-    pub fn finish(&mut self) -> Option<Block> {
-        let rows = self.lines.finish();
-        self.block(rows)
-    }
-
-    /// The complete lines so far as a block, and whether the beginning of another was dropped, whose end will not come.
-    pub fn abandon(&mut self) -> (Option<Block>, bool) {
-        let block = self.cut();
-        let is_cut_off = self.lines.has_partial_line();
-        self.lines.abandon();
-        (block, is_cut_off)
-    }
-
-    /// Lines that were dropped because they were too long, and lines that were not UTF-8, since the last call.
-    pub fn take_skipped(&mut self) -> (u64, u64) {
-        let before = self.skipped;
-        self.skipped = (self.lines.dropped_lines(), self.lines.replaced_lines());
-        (self.skipped.0 - before.0, self.skipped.1 - before.1)
-    }
-
-    fn block(&mut self, rows: Vec<arrow::array::RecordBatch>) -> Option<Block> {
+    /// The complete records so far as a block. Nothing if there are none.
+    pub(super) fn cut(&mut self) -> Option<Block> {
+        self.rows.extend(self.lines.take());
         self.bytes = 0;
+        let rows = std::mem::take(&mut self.rows);
+        self.block(rows)
+    }
+
+    /// A block of these rows and no others. Nothing if there are none.
+    pub(super) fn block(&mut self, rows: Vec<RecordBatch>) -> Option<Block> {
+        let rows = joined(rows);
         if rows.is_empty() {
             return None;
         }
         let id = BlockId { source: self.source.clone(), sequence: self.next };
         self.next += 1;
         Some(Block { id, rows: rows.into() })
+    }
+
+    /// Forgets the beginning of a line whose end will not come. Whether there was one.
+    pub(super) fn abandon_line(&mut self) -> bool {
+        let is_cut_off = self.lines.has_partial_line();
+        self.lines.abandon();
+        is_cut_off
+    }
+
+    /// Lines that were dropped because they were too long, and lines that were not UTF-8, since the last call.
+    pub(super) fn take_skipped(&mut self) -> (u64, u64) {
+        let before = self.skipped;
+        self.skipped = (self.lines.dropped_lines(), self.lines.replaced_lines());
+        (self.skipped.0 - before.0, self.skipped.1 - before.1)
+    }
+}
+
+/// The same rows, with small chunks that follow each other made one: a receiver may store records one by one.
+fn joined(rows: Vec<RecordBatch>) -> Vec<RecordBatch> {
+    let mut chunks: Vec<RecordBatch> = Vec::new();
+    let mut run: Vec<RecordBatch> = Vec::new();
+    let mut run_bytes = 0;
+    for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
+        let bytes = batch.get_array_memory_size();
+        if run_bytes + bytes > CHUNK_BYTES {
+            finish_run(&mut chunks, &mut run);
+            run_bytes = 0;
+        }
+        run_bytes += bytes;
+        run.push(batch);
+    }
+    finish_run(&mut chunks, &mut run);
+    chunks
+}
+
+fn finish_run(chunks: &mut Vec<RecordBatch>, run: &mut Vec<RecordBatch>) {
+    let run = std::mem::take(run);
+    match run.as_slice() {
+        [first, _, ..] => match concat_batches(&first.schema(), &run) {
+            Ok(one) => chunks.push(one),
+            // More than one column can hold: they stay apart.
+            Err(_) => chunks.extend(run),
+        },
+        _ => chunks.extend(run),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::schema::RecordType;
+    use arrow::array::{Array as _, StringArray};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn texts(rows: &[RecordBatch]) -> Vec<String> {
+        let column = |rows: &RecordBatch| rows.column(0).as_any().downcast_ref::<StringArray>().unwrap().clone();
+        let of = |rows: &RecordBatch| column(rows).iter().map(|text| text.unwrap().to_owned()).collect::<Vec<_>>();
+        rows.iter().flat_map(of).collect()
+    }
+
+    fn rows(texts: &[String]) -> RecordBatch {
+        let column = Arc::new(StringArray::from(texts.to_vec()));
+        RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).unwrap()
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Line(String),
+        Rows(Vec<String>),
+        Cut,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            "[a-z]{0,5}".prop_map(Step::Line),
+            prop::collection::vec("[a-z]{0,5}", 0..4).prop_map(Step::Rows),
+            Just(Step::Cut),
+        ]
+    }
+
+    proptest! {
+        /// Every record is in one block, in the order in which it came, however lines, rows and cuts are mixed.
+        #[test]
+        fn blocks_hold_every_record_once_and_in_order(steps in prop::collection::vec(step(), 0..40)) {
+            let mut blocks = BlockGenerator::new("s", 100);
+            let (mut given, mut got, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
+            let mut take = |block: Option<Block>| {
+                if let Some(block) = block {
+                    assert!(block.row_count() > 0);
+                    sequences.push(block.id.sequence);
+                    got.extend(texts(&block.rows));
+                }
+            };
+            for step in steps {
+                match step {
+                    Step::Line(text) => {
+                        blocks.push_bytes(format!("{text}\n").as_bytes());
+                        given.push(text);
+                    }
+                    Step::Rows(texts) => {
+                        blocks.push_rows(rows(&texts));
+                        given.extend(texts);
+                    }
+                    Step::Cut => take(blocks.cut()),
+                }
+            }
+            take(blocks.cut());
+            prop_assert_eq!(got, given);
+            prop_assert_eq!(&sequences, &(0..sequences.len() as u64).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn records_that_come_one_by_one_become_one_chunk() {
+        let mut blocks = BlockGenerator::new("s", 100);
+        (0..1000).for_each(|number| blocks.push_rows(rows(&[number.to_string()])));
+        let block = blocks.cut().unwrap();
+        assert_eq!((block.row_count(), block.rows.len()), (1000, 1));
     }
 }

@@ -1,26 +1,58 @@
-//! Lines from a TCP server.
+//! Lines from a TCP server. Spark's `SocketReceiver`.
 
-use crate::env::{Env, Incoming};
-use std::io;
+use super::Receiver;
+use super::context::ReceiverContext;
+use super::error::ReceiverError;
+use super::registry::MakeReceiver;
+use crate::env::Network;
+use async_trait::async_trait;
+use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 
 /// How much is read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A connection to a server that sends lines.
-pub(super) struct Socket {
-    stream: Box<dyn Incoming>,
-    buffer: Vec<u8>,
+/// Makes receivers of the lines that the server at `address` sends, `host:port`. They are unreliable: the protocol has
+/// no acknowledgements.
+pub fn socket(network: Arc<dyn Network>, address: &str) -> Arc<MakeReceiver> {
+    let address = address.to_owned();
+    Arc::new(move |_| Ok(Box::new(Socket { network: network.clone(), address: address.clone() })))
 }
 
-impl Socket {
-    pub(super) async fn connect(env: &Env, address: &str) -> io::Result<Self> {
-        Ok(Self { stream: env.network.connect(address).await?, buffer: vec![0; READ_BYTES] })
-    }
+struct Socket {
+    network: Arc<dyn Network>,
+    address: String,
+}
 
-    /// The next bytes; none at the end. Safe to drop while it waits: no byte is lost.
-    pub(super) async fn read(&mut self) -> io::Result<&[u8]> {
-        let count = self.stream.read(&mut self.buffer).await?;
-        Ok(&self.buffer[..count])
+#[async_trait]
+impl Receiver for Socket {
+    async fn run(&mut self, context: &ReceiverContext) -> Result<(), ReceiverError> {
+        let address = &self.address;
+        let connection = tokio::select! {
+            biased;
+            () = context.stopped() => return Ok(()),
+            connection = self.network.connect(address) => connection,
+        };
+        let mut connection =
+            connection.map_err(|error| ReceiverError::new(format!("cannot connect to {address}: {error}")))?;
+        context.connected();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let count = tokio::select! {
+                biased;
+                // Half a line is not a record: it could mean something else than the whole. It is dropped.
+                () = context.stopped() => return Ok(()),
+                count = connection.read(&mut buffer) => count,
+            };
+            match count {
+                Ok(0) => {
+                    // A server that ends its connection has ended its last line; one that is lost has not.
+                    context.end_line().await?;
+                    return Err(ReceiverError::new(format!("{address} closed the connection")));
+                }
+                Ok(count) => context.store_bytes(buffer.get(..count).unwrap_or_default()).await?,
+                Err(error) => return Err(ReceiverError::new(format!("lost {address}: {error}"))),
+            }
+        }
     }
 }

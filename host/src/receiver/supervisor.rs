@@ -1,17 +1,25 @@
-//! Keeps a receiver running: connects, reads, cuts blocks, connects again, stops.
+//! Keeps a receiver running: starts it, starts it again when it fails, stops it.
 //!
-//! Owns the life of one receiver, as an actor. When it is told to stop, what it has received is in the store and
+//! Owns the life of one receiver, as an actor. When it is told to stop gracefully, what it has given is in the store and
 //! reported before it ends.
 
-use super::StoredBlock;
-use super::block_generator::BlockGenerator;
-use super::socket::Socket;
-use crate::block::{Block, BlockStore};
+use super::context::ReceiverContext;
+use super::error::{ReceiverError, Restart};
+use super::registry::{MakeReceiver, ReceiverOptions};
+use super::{BlockReport, Receiver};
+use crate::block::BlockStore;
+use crate::config::WhenFull;
+use crate::data::schema::RecordType;
 use crate::env::Env;
-use crate::listener::{Event, ListenerBus, ReceiverReporter};
-use crate::time::{Duration, Time};
-use std::io;
-use tokio::sync::{mpsc, oneshot, watch};
+use crate::listener::{ListenerBus, ReceiverReporter};
+use crate::time::Duration;
+use futures::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// How long a receiver may take to stop. Spark's.
+const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// What a receiver needs to know.
 #[derive(Clone, Debug)]
@@ -20,151 +28,170 @@ pub struct ReceiverSettings {
     pub source: String,
     /// The source's number, for listeners.
     pub stream_id: u32,
-    /// The server, `host:port`.
-    pub address: String,
-    /// How long to wait before it connects again.
-    pub reconnect_delay: Duration,
+    /// The type of its records.
+    pub rows: RecordType,
+    /// How long to wait before it is started again.
+    pub restart_delay: Duration,
     /// The longest line that is accepted.
     pub max_line_bytes: usize,
     /// How often a block is cut.
     pub block_interval: Duration,
+    /// What happens to a block for which there is no room.
+    pub when_full: WhenFull,
+}
+
+/// How a receiver is asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopReceiver {
+    /// It is not.
+    #[default]
+    No,
+    /// After it has stored what it has received.
+    Graceful,
+    /// At once. What it holds is lost.
+    Now,
 }
 
 /// A running receiver.
 pub struct ReceiverHandle {
-    stop: watch::Sender<bool>,
-    ended: oneshot::Receiver<()>,
+    stop: watch::Sender<StopReceiver>,
+    ended: watch::Receiver<bool>,
 }
 
 impl ReceiverHandle {
-    /// Stops it and waits until all it received is stored and reported.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // An error means that it is gone already.
-        let _ = self.ended.await;
+    /// Asks it to stop. A request does not weaken an earlier one.
+    pub fn stop(&self, request: StopReceiver) {
+        self.stop.send_if_modified(|stop| {
+            let is_stronger = *stop != StopReceiver::Now && *stop != request;
+            if is_stronger {
+                *stop = request;
+            }
+            is_stronger
+        });
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ended = self.ended.clone();
+        async move {
+            // An error means that it is gone already.
+            let _ = ended.wait_for(|ended| *ended).await;
+        }
+    }
+
+    /// Whether nothing more will come from it.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 }
 
-/// Starts a receiver. It reports each stored block to `stored`.
+/// Starts a receiver. It reports each stored block to `reports`.
 pub fn start(
     env: &Env,
     settings: ReceiverSettings,
+    make: Arc<MakeReceiver>,
+    options: ReceiverOptions,
     store: BlockStore,
-    stored: mpsc::Sender<StoredBlock>,
+    reports: mpsc::Sender<BlockReport>,
     listeners: ListenerBus,
 ) -> ReceiverHandle {
-    let (stop, stopping) = watch::channel(false);
-    let (end, ended) = oneshot::channel();
-    let blocks = BlockGenerator::new(&settings.source, settings.max_line_bytes);
-    let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
-    let receiver = Receiver { env: env.clone(), settings, store, stored, listeners, reporter, stopping, blocks };
+    let (stop, stopping) = watch::channel(StopReceiver::No);
+    let (end, ended) = watch::channel(false);
+    let restart_delay = settings.restart_delay;
+    let clock = env.clock.clone();
+    let context = ReceiverContext::new(clock, settings, store, reports, listeners, stopping.clone());
+    let supervisor = Supervisor { env: env.clone(), make, options, receiver: None, context, stopping, restart_delay };
     env.control.spawn(
         "receiver",
         Box::pin(async move {
-            receiver.run().await;
-            // Nobody waits any more: the run ended another way.
-            let _ = end.send(());
+            supervisor.run().await;
+            end.send_replace(true);
         }),
     );
     ReceiverHandle { stop, ended }
 }
 
-struct Receiver {
+struct Supervisor {
     env: Env,
-    settings: ReceiverSettings,
-    store: BlockStore,
-    stored: mpsc::Sender<StoredBlock>,
-    listeners: ListenerBus,
-    reporter: ReceiverReporter,
-    stopping: watch::Receiver<bool>,
-    blocks: BlockGenerator,
+    make: Arc<MakeReceiver>,
+    options: ReceiverOptions,
+    receiver: Option<Box<dyn Receiver>>,
+    context: ReceiverContext,
+    stopping: watch::Receiver<StopReceiver>,
+    restart_delay: Duration,
 }
 
-/// Why reading came to an end.
-enum End {
-    Stopped,
-    Lost(io::Error),
-}
-
-impl Receiver {
+impl Supervisor {
     async fn run(mut self) {
-        while !*self.stopping.borrow() {
-            let End::Lost(error) = self.connect_and_read().await else { break };
-            // A server that ends its connection has ended its last line; one that is lost has not.
-            if error.kind() == io::ErrorKind::UnexpectedEof {
-                let rest = self.blocks.finish();
-                self.store_block(rest).await;
-            } else {
-                self.abandon_line().await;
-            }
-            let retry_in = self.settings.reconnect_delay;
-            let now = self.env.clock.now();
-            self.reporter.failed(now, error.to_string(), retry_in);
-            let retry_at = now + retry_in;
+        let mut stopping = self.stopping.clone();
+        // Even if it waits for room in the store.
+        tokio::select! {
+            biased;
+            () = stop_now(&mut stopping) => {}
+            () = self.run_until_stopped() => {}
+        }
+        self.context.reporter(ReceiverReporter::stopped);
+    }
+
+    async fn run_until_stopped(&mut self) {
+        while !self.context.is_stopped() {
+            let outcome = self.run_once().await;
+            self.context.abandon_line().await;
+            let Err(error) = outcome else { break };
+            let delay = match error.restart {
+                Restart::AsConfigured => Some(self.restart_delay),
+                Restart::After(delay) => Some(delay),
+                Restart::Never => None,
+            };
+            self.context.failed(error.message, delay);
+            let Some(delay) = delay else { break };
             tokio::select! {
                 biased;
-                _ = self.stopping.changed() => {}
-                () = self.env.clock.sleep_until(retry_at) => {}
+                () = self.context.stopped() => {}
+                () = self.context.sleep(delay) => {}
             }
         }
-        self.abandon_line().await;
-        self.reporter.stopped();
+        self.context.abandon_line().await;
+        self.context.close().await;
     }
 
-    async fn connect_and_read(&mut self) -> End {
-        let mut socket = tokio::select! {
-            biased;
-            _ = self.stopping.changed() => return End::Stopped,
-            socket = Socket::connect(&self.env, &self.settings.address) => match socket {
-                Ok(socket) => socket,
-                Err(error) => return End::Lost(io::Error::new(error.kind(), format!("cannot connect to {}: {error}", self.settings.address))),
-            },
+    /// From the start of the receiver to its end, or to where it is dropped because it does not stop.
+    async fn run_once(&mut self) -> Result<(), ReceiverError> {
+        let receiver = match &mut self.receiver {
+            Some(receiver) => receiver,
+            none => none
+                .insert((self.make)(&mut self.options.clone()).map_err(|error| ReceiverError::new(error.to_string()))?),
         };
-        self.reporter.started();
-        let mut cut_at = self.next_cut();
-        loop {
-            let full = tokio::select! {
-                biased;
-                _ = self.stopping.changed() => return End::Stopped,
-                () = self.env.clock.sleep_until(cut_at) => true,
-                bytes = socket.read() => match bytes {
-                    Ok([]) => return End::Lost(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{} closed the connection", self.settings.address))),
-                    Ok(bytes) => self.blocks.push(bytes),
-                    Err(error) => return End::Lost(io::Error::new(error.kind(), format!("lost {}: {error}", self.settings.address))),
-                },
-            };
-            if full {
-                cut_at = self.next_cut();
-                let block = self.blocks.cut();
-                self.store_block(block).await;
+        let context = self.context.clone();
+        let mut run = AssertUnwindSafe(receiver.run(&context)).catch_unwind();
+        let patience = async {
+            context.stopped().await;
+            self.env.clock.sleep_until(self.env.clock.now() + STOP_TIME).await;
+        };
+        let cutting = context.keep_cutting();
+        tokio::pin!(patience, cutting);
+        let outcome = tokio::select! {
+            biased;
+            () = &mut patience => {
+                let seconds = STOP_TIME.as_secs();
+                Ok(Err(ReceiverError::new(format!("it did not stop within {seconds} s, and was dropped")).and_stop()))
             }
-        }
+            () = &mut cutting => Ok(Ok(())),
+            outcome = &mut run => outcome,
+        };
+        drop(run);
+        outcome.unwrap_or_else(|panic| {
+            // It may be half changed: the next try gets a new one.
+            self.receiver = None;
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(ReceiverError::new(format!("the receiver panicked: {text}")))
+        })
     }
+}
 
-    /// Blocks end at multiples of the block interval, so that the last block of a batch is cut at the batch's end.
-    fn next_cut(&self) -> Time {
-        self.env.clock.now().next_multiple(self.settings.block_interval)
-    }
-
-    /// Stores what is complete. Half a line is not a record: it could mean something else than the whole.
-    async fn abandon_line(&mut self) {
-        let (rest, is_cut_off) = self.blocks.abandon();
-        if is_cut_off {
-            self.listeners.post(&Event::LineCutOff { source: self.settings.source.clone() });
-        }
-        self.store_block(rest).await;
-    }
-
-    async fn store_block(&mut self, block: Option<Block>) {
-        let (too_long, not_utf8) = self.blocks.take_skipped();
-        if too_long + not_utf8 > 0 {
-            let source = self.settings.source.clone();
-            self.listeners.post(&Event::LinesSkipped { source, too_long, not_utf8 });
-        }
-        let Some(block) = block else { return };
-        let report = StoredBlock { id: block.id.clone(), rows: block.row_count() };
-        self.store.put(block).await;
-        // A closed channel means that the run is over, and the block with it.
-        let _ = self.stored.send(report).await;
-    }
+/// Resolves when the receiver is to stop at once.
+async fn stop_now(stopping: &mut watch::Receiver<StopReceiver>) {
+    // An error means that nobody is there any more who waits for what it has.
+    let _ = stopping.wait_for(|stop| *stop == StopReceiver::Now).await;
 }

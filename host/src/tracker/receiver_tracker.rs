@@ -5,7 +5,7 @@ use crate::block::{BlockStore, InputPartition};
 use crate::env::Env;
 use crate::input::Input;
 use crate::listener::{Event, ListenerBus};
-use crate::receiver::{ReceiverHandle, StoredBlock};
+use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
 use crate::time::Time;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -18,7 +18,7 @@ enum Request {
     /// The batch is done with.
     BatchDone(Time),
     /// Stop all receivers, then say whether a block waits for a batch.
-    StopReceivers(oneshot::Sender<bool>),
+    StopReceivers(StopReceiver, oneshot::Sender<bool>),
     /// Say whether any input may still bring data of its own accord.
     IsIdle(oneshot::Sender<bool>),
 }
@@ -41,12 +41,18 @@ impl TrackerHandle {
         let _ = self.requests.send(Request::BatchDone(batch)).await;
     }
 
-    /// Stops all receivers. True if there is data that no batch has.
+    /// Lets all receivers store what they have received, and end. True if there is data that no batch has.
     pub async fn stop_receivers(&self) -> bool {
-        self.ask(Request::StopReceivers).await.unwrap_or(false)
+        self.ask(|reply| Request::StopReceivers(StopReceiver::Graceful, reply)).await.unwrap_or(false)
     }
 
-    /// True if nothing more can come: all queues are used up and there is no receiver.
+    /// Ends all receivers, also those that are about to end, wherever they are.
+    pub async fn stop_receivers_now(&self) {
+        // A tracker that is gone has none.
+        let _ = self.ask(|reply| Request::StopReceivers(StopReceiver::Now, reply)).await;
+    }
+
+    /// True if nothing more can come: all queues are used up and no receiver is left.
     pub async fn is_idle(&self) -> bool {
         self.ask(Request::IsIdle).await.unwrap_or(true)
     }
@@ -65,18 +71,18 @@ pub struct ReceiverTracker {
     store: BlockStore,
     inputs: Vec<Input>,
     receivers: Vec<ReceiverHandle>,
-    stored: mpsc::Receiver<StoredBlock>,
+    reports: mpsc::Receiver<BlockReport>,
     blocks: ReceivedBlockTracker,
 }
 
 impl ReceiverTracker {
-    /// Starts the actor. `stored` is where `receivers` report their blocks.
+    /// Starts the actor. `reports` is where `receivers` report their blocks.
     pub fn start(
         env: &Env,
         store: BlockStore,
         inputs: Vec<Input>,
         receivers: Vec<ReceiverHandle>,
-        stored: mpsc::Receiver<StoredBlock>,
+        reports: mpsc::Receiver<BlockReport>,
         listeners: ListenerBus,
     ) -> TrackerHandle {
         // The job generator and the scheduler ask one thing at a time.
@@ -86,7 +92,7 @@ impl ReceiverTracker {
             store,
             inputs,
             receivers,
-            stored,
+            reports,
             listeners,
             blocks: ReceivedBlockTracker::default(),
         };
@@ -102,10 +108,10 @@ impl ReceiverTracker {
             tokio::select! {
                 biased;
                 // A block that was stored before a question was asked counts for its answer.
-                Some(block) = self.stored.recv() => self.block_stored(block),
+                Some(report) = self.reports.recv() => self.block_stored(report),
                 () = &mut stopping => {
-                    while let Ok(block) = self.stored.try_recv() {
-                        self.block_stored(block);
+                    while let Ok(report) = self.reports.try_recv() {
+                        self.block_stored(report);
                     }
                     stopping = Box::pin(std::future::pending());
                     let has_unallocated = self.blocks.has_unallocated();
@@ -115,14 +121,11 @@ impl ReceiverTracker {
                     }
                 }
                 request = inbox.recv() => match request {
-                    Some(Request::StopReceivers(reply)) => {
+                    Some(Request::StopReceivers(request, reply)) => {
                         waiting.push(reply);
-                        // A second request waits for the receivers that the first is stopping.
-                        if waiting.len() == 1 {
-                            let receivers = std::mem::take(&mut self.receivers);
-                            let stops = receivers.into_iter().map(ReceiverHandle::stop);
-                            stopping = Box::pin(futures::future::join_all(stops).map(drop));
-                        }
+                        self.receivers.iter().for_each(|receiver| receiver.stop(request));
+                        let ends = self.receivers.iter().map(ReceiverHandle::ended);
+                        stopping = Box::pin(futures::future::join_all(ends).map(drop));
                     }
                     Some(request) => self.answer(request),
                     None => return,
@@ -131,9 +134,14 @@ impl ReceiverTracker {
         }
     }
 
-    fn block_stored(&mut self, block: StoredBlock) {
+    fn block_stored(&mut self, report: BlockReport) {
+        let BlockReport { block, recorded } = report;
         let source = block.id.source.clone();
         self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows });
+        if let Some(recorded) = recorded {
+            // Its receiver was dropped while it waited: its source will send the records again.
+            let _ = recorded.send(());
+        }
     }
 
     /// Asks the inputs without receiver for what they have for `batch`.
@@ -169,9 +177,10 @@ impl ReceiverTracker {
             }
             Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
             // Answered when the receivers have stopped.
-            Request::StopReceivers(_) => {}
+            Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {
-                let idle = self.receivers.is_empty() && self.inputs.iter().all(Input::is_used_up);
+                let has_ended = self.receivers.iter().all(ReceiverHandle::has_ended);
+                let idle = has_ended && self.inputs.iter().all(Input::is_used_up);
                 let _ = reply.send(idle && !self.blocks.has_unallocated());
             }
         }

@@ -40,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["error", "time", "ids", "data", "env", "config", "listener", "graph", "block", "output", "tracker", "engine"],
     ),
     ("context", EVERYTHING_BELOW),
-    ("cli", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "scheduler"]),
+    ("cli", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "receiver", "scheduler"]),
     ("main", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "cli"]),
 ];
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, load,
+    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull,
+    load,
 };
 use crate::error::{Error, ErrorKind};
 use crate::time::Duration;
@@ -25,9 +26,14 @@ fn defaults_are_as_documented() {
             directory: PathBuf::new(),
             directories: BTreeMap::new(),
             on_error: OnError::Stop,
+            stop_timeout: Duration::from_secs(60),
         },
         sources: BTreeMap::new(),
-        receiver: ReceiverSettings { block_interval: Duration::from_millis(200), store_limit_bytes: 512 * MIB },
+        receiver: ReceiverSettings {
+            block_interval: Duration::from_millis(200),
+            store_limit_bytes: 512 * MIB,
+            when_full: WhenFull::Wait,
+        },
         engine: EngineSettings {
             threads: 4,
             task_retries: 4,
@@ -58,6 +64,7 @@ fn every_key_can_be_set() {
         args = { min_length = "3", "any key" = "" }
         directories = { out = "/var/out", near = "a/b" }
         on_error = "continue"
+        stop_timeout = "5m"
         [sources.lines]
         type = "socket"
         address = "[::1]:9999"
@@ -66,9 +73,16 @@ fn every_key_can_be_set() {
         [sources."test.1"]
         type = "queue"
         path = "in/batches.jsonl"
+        [sources.tickets]
+        type = "custom"
+        receiver = "acked-lines"
+        options = { address = "server:1" }
+        restart_delay = "3s"
+        max_line = "1KiB"
         [receiver]
         block_interval = "50ms"
         store_limit = "3MiB"
+        when_full = "drop-newest"
         [engine]
         threads = 1
         task_retries = 0
@@ -90,6 +104,12 @@ fn every_key_can_be_set() {
         max_line_bytes: 64_000,
     };
     let queue = SourceSettings::Queue { path: PathBuf::from("/etc/jobs/in/batches.jsonl") };
+    let custom = SourceSettings::Custom {
+        receiver: "acked-lines".to_owned(),
+        options: [("address".to_owned(), "server:1".to_owned())].into(),
+        restart_delay: Duration::from_secs(3),
+        max_line_bytes: 1024,
+    };
     let expected = Settings {
         job: JobSettings {
             name: "word-count_2.0".to_owned(),
@@ -102,9 +122,18 @@ fn every_key_can_be_set() {
                 .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
                 .into(),
             on_error: OnError::Continue,
+            stop_timeout: Duration::from_secs(300),
         },
-        sources: BTreeMap::from([("lines".to_owned(), socket), ("test.1".to_owned(), queue)]),
-        receiver: ReceiverSettings { block_interval: Duration::from_millis(50), store_limit_bytes: 3 * MIB },
+        sources: BTreeMap::from([
+            ("lines".to_owned(), socket),
+            ("test.1".to_owned(), queue),
+            ("tickets".to_owned(), custom),
+        ]),
+        receiver: ReceiverSettings {
+            block_interval: Duration::from_millis(50),
+            store_limit_bytes: 3 * MIB,
+            when_full: WhenFull::DropNewest,
+        },
         engine: EngineSettings {
             threads: 1,
             task_retries: 0,
@@ -193,7 +222,7 @@ fn overrides_replace_and_add() {
     assert_eq!(settings.job.args, args.into());
     let path = |name: &str| match &settings.sources[name] {
         SourceSettings::Queue { path } => path.clone(),
-        SourceSettings::Socket { .. } | SourceSettings::TextFiles { .. } => unreachable!("{name} is a queue"),
+        _ => unreachable!("{name} is a queue"),
     };
     assert_eq!((path("s"), path("t")), (PathBuf::from("/abs/y"), PathBuf::from("z")));
 

@@ -11,12 +11,14 @@
 //! | other `struct` | object; a member that may be absent may be left out |
 //! | absent value | `null` |
 
+mod objects;
 mod read;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+pub use objects::ObjectWriter;
 pub use read::records;
 pub use write::row_to_json;
 

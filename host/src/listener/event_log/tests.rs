@@ -88,11 +88,12 @@ fn events() -> Vec<Event> {
     vec![
         Event::StreamingStarted { job: name(), time: time(1000), batch_interval: Duration::from_millis(500) },
         Event::ReceiverStarted(receiver()),
-        Event::ReceiverError { receiver: receiver(), retry_in: Duration::from_secs(2) },
+        Event::ReceiverError { receiver: receiver(), retry_in: Some(Duration::from_secs(2)) },
         Event::ReceiverStopped(receiver()),
         Event::InputError { source: name(), error: name() },
         Event::LinesSkipped { source: name(), too_long: 1, not_utf8: 2 },
         Event::LineCutOff { source: name() },
+        Event::RecordsDropped { source: name(), records: 8 },
         Event::BatchSubmitted(batch()),
         Event::BatchStarted(batch()),
         Event::BatchCompleted(batch()),

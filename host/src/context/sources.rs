@@ -1,0 +1,140 @@
+//! The sources of a job: do they fit the plugin, and what serves them.
+//!
+//! Owns the step from `[sources.NAME]` to a receiver that can be started, or to an input that is open. Starts nothing.
+
+use crate::config::{Settings, SourceSettings};
+use crate::data::schema::RecordType;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Graph, Operation};
+use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
+use crate::receiver::{self, MakeReceiver, OptionError, ReceiverOptions, ReceiverSettings, Receivers};
+use crate::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Receivers that can be started, and inputs that are open.
+pub(super) struct Sources {
+    pub(super) receivers: Vec<ReceiverSource>,
+    pub(super) inputs: Vec<Input>,
+}
+
+/// What starts a receiver.
+pub(super) struct ReceiverSource {
+    pub(super) settings: ReceiverSettings,
+    pub(super) make: Arc<MakeReceiver>,
+    pub(super) options: ReceiverOptions,
+}
+
+impl Sources {
+    /// Opens the inputs and finds the receivers of a job whose sources fit its graph.
+    pub(super) fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
+        let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
+        for (name, source) in &settings.sources {
+            let Some(rows) = source_type(graph, name) else { continue };
+            match source {
+                SourceSettings::Queue { path } => {
+                    let queue = QueueInput::read(env, name, path, &rows, settings.job.parallelism as usize)?;
+                    sources.inputs.push(Input::Queue(queue));
+                }
+                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
+                    let settings = TextFilesSettings {
+                        source: name.clone(),
+                        path: path.clone(),
+                        new_files_only: *new_files_only,
+                        min_remember: *min_remember,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        slide: settings.job.batch_interval,
+                    };
+                    sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
+                }
+                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
+                    let make = receiver::socket(env.network.clone(), address);
+                    let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
+                    let settings = receiver_settings(graph, settings, name, rows, *reconnect_delay, *max_line_bytes);
+                    sources.receivers.push(ReceiverSource { settings, make, options });
+                }
+                SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes } => {
+                    let options = ReceiverOptions::new(name, rows.clone(), options.clone());
+                    let make = receivers.find(receiver, &options).map_err(option_error)?;
+                    let settings = receiver_settings(graph, settings, name, rows, *restart_delay, *max_line_bytes);
+                    sources.receivers.push(ReceiverSource { settings, make, options });
+                }
+            }
+        }
+        Ok(sources)
+    }
+}
+
+fn receiver_settings(
+    graph: &Graph,
+    settings: &Settings,
+    source: &str,
+    rows: RecordType,
+    restart_delay: Duration,
+    max_line_bytes: u64,
+) -> ReceiverSettings {
+    let id = graph.stream_ids().into_iter().find(|(name, _)| *name == source);
+    ReceiverSettings {
+        source: source.to_owned(),
+        stream_id: id.map_or(0, |(_, id)| id),
+        rows,
+        restart_delay,
+        max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
+        block_interval: settings.receiver.block_interval,
+        when_full: settings.receiver.when_full,
+    }
+}
+
+fn option_error(error: OptionError) -> Error {
+    Error::new(ErrorKind::User, error.to_string()).help(error.help())
+}
+
+fn source_type(graph: &Graph, name: &str) -> Option<RecordType> {
+    graph.sources().find(|(source, _)| *source == name).and_then(|(_, node)| node.rows.clone())
+}
+
+/// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
+pub(super) fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
+    let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
+    let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
+    if let Some(missing) = read.difference(&given).next() {
+        let message = format!("the plugin reads source `{missing}`, which the job file does not define");
+        return Err(
+            Error::new(ErrorKind::User, message).help(format!("add a [sources.{missing}] table to the job file"))
+        );
+    }
+    if let Some(unused) = given.difference(&read).next() {
+        let message = format!("the job file defines source `{unused}`, which the plugin does not read");
+        let names: Vec<String> = read.iter().map(|name| format!("`{name}`")).collect();
+        let help = format!("remove [sources.{unused}], or rename it; the plugin reads {}", names.join(", "));
+        return Err(Error::new(ErrorKind::User, message).help(help));
+    }
+    for (source, node) in graph.sources() {
+        let ty = node.rows.as_ref();
+        let is_text = ty == Some(&RecordType::text());
+        let gives_text = match settings.sources.get(source) {
+            Some(SourceSettings::Socket { .. }) => Some("a socket gives"),
+            Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
+            Some(SourceSettings::Queue { .. } | SourceSettings::Custom { .. }) | None => None,
+        };
+        if let Some(gives) = gives_text
+            && !is_text
+        {
+            let ty = ty.map(ToString::to_string).unwrap_or_default();
+            let message = format!("the plugin reads {ty} from source `{source}`, but {gives} lines of text");
+            return Err(Error::new(ErrorKind::User, message)
+                .help(format!("use ctx.text_stream(\"{source}\") and parse the lines")));
+        }
+    }
+    let mut first: BTreeMap<&str, &crate::graph::Node> = BTreeMap::new();
+    for (source, node) in graph.sources() {
+        debug_assert!(matches!(node.operation, Operation::Source { .. }));
+        let other = first.entry(source).or_insert(node);
+        if other.rows != node.rows {
+            let message = format!("the plugin reads source `{source}` as different types, in {other} and {node}");
+            return Err(Error::new(ErrorKind::User, message).help("read it once, and use the stream twice"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! The benchmark of small batches: how long they take, whether they wait, and what an idle host costs.
+//!
+//! `cargo run --release -p millstream-tests --bin bench-batches -- [--seconds N] [--interval-ms N] [--records N]`
+//!
+//! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with its
+//! limits on, and reads what it says in its events file: processing time and scheduling delay of each batch, from exec to
+//! StreamingStarted, and from there to the end of the first batch. Says how much memory the host had.
+
+use millstream_tests::programs;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+struct Options {
+    seconds: u64,
+    interval_ms: u64,
+    records: u64,
+}
+
+fn main() -> ExitCode {
+    match options().and_then(|options| run(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options { seconds: 60, interval_ms: 10, records: 100 };
+    let mut args = std::env::args().skip(1);
+    while let Some(name) = args.next() {
+        let place = match name.as_str() {
+            "--seconds" => &mut options.seconds,
+            "--interval-ms" => &mut options.interval_ms,
+            "--records" => &mut options.records,
+            _ => return Err(format!("unknown option {name}; there are --seconds, --interval-ms and --records")),
+        };
+        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+        *place = value.parse().map_err(|_| format!("{name} {value}: not a number"))?;
+    }
+    Ok(options)
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let directory = std::env::temp_dir().join(format!("millstream-bench-{}", std::process::id()));
+    let outcome = measure(&directory, options);
+    // What could not be removed is in the system's own directory for such things.
+    let _ = std::fs::remove_dir_all(&directory);
+    outcome
+}
+
+fn measure(directory: &Path, options: &Options) -> Result<(), String> {
+    let failed = |what: &str, error: std::io::Error| format!("cannot {what}: {error}");
+    std::fs::create_dir_all(directory).map_err(|error| failed("make a directory", error))?;
+    let batches = options.seconds * 1000 / options.interval_ms.max(1);
+    let write = |name: &str, text: &str| std::fs::write(directory.join(name), text);
+    write("queue.jsonl", &queue(batches, options.records)).map_err(|error| failed("write the queue", error))?;
+    let plugin = programs::plugin_path("network_word_count").canonicalize();
+    let plugin = plugin.map_err(|error| failed("find the plugin", error))?;
+    let job = format!(
+        "[job]\nname = \"bench\"\nplugin = {plugin:?}\nbatch_interval = \"{}ms\"\n\n\
+         [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n\n[engine]\nthreads = 2\n",
+        options.interval_ms
+    );
+    write("job.toml", &job).map_err(|error| failed("write the job file", error))?;
+    let bin = std::env::current_exe().map_err(|error| failed("find this program", error))?.with_file_name("host");
+    // The first run compiles the plugin.
+    for stop_after in [1, batches] {
+        let begun_ms = now_ms();
+        let memory_kib = run_host(&bin, directory, stop_after)?;
+        let events = std::fs::read_to_string(directory.join("events")).map_err(|error| failed("read events", error))?;
+        if stop_after == batches {
+            report(&events, begun_ms, memory_kib, options)?;
+        }
+    }
+    Ok(())
+}
+
+/// Batches of words, many of which repeat.
+fn queue(batches: u64, records: u64) -> String {
+    let mut lines = String::new();
+    for batch in 0..batches {
+        let words = (0..records).map(|record| format!("\"word{}\"", (batch * 31 + record * 7) % 57));
+        let _ = writeln!(lines, "[{}]", words.collect::<Vec<_>>().join(","));
+    }
+    lines
+}
+
+/// Runs the host to its end and returns the largest resident memory that was seen, in KiB.
+fn run_host(program: &Path, directory: &Path, stop_after: u64) -> Result<u64, String> {
+    let mut command = Command::new(program);
+    command.args(["run", "job.toml", "--quiet", "--events", "events", "--stop-after", &stop_after.to_string()]);
+    command.current_dir(directory).stdout(Stdio::null()).env("MILLSTREAM_LOG", "error");
+    let mut child = command.spawn().map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    let mut memory_kib = 0;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let seen = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        memory_kib = seen.unwrap_or(memory_kib);
+        match child.try_wait().map_err(|error| format!("cannot wait for the host: {error}"))? {
+            Some(status) if status.success() => return Ok(memory_kib),
+            Some(status) => return Err(format!("the host ended with {status}")),
+            #[expect(clippy::disallowed_methods, reason = "a benchmark runs in real time")]
+            None => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn report(events: &str, begun_ms: u64, memory_kib: u64, options: &Options) -> Result<(), String> {
+    let (mut processing, mut scheduling) = (Vec::new(), Vec::new());
+    let (mut started_ms, mut first_done_ms) = (None, None);
+    for line in events.lines() {
+        let event: serde_json::Value =
+            serde_json::from_str(line).map_err(|error| format!("an event is not JSON: {error}: {line}"))?;
+        match event["event"].as_str() {
+            Some("StreamingStarted") => started_ms = event["time_ms"].as_u64(),
+            Some("BatchCompleted") => {
+                processing.extend(event["batch"]["processing_delay_ms"].as_f64());
+                scheduling.extend(event["batch"]["scheduling_delay_ms"].as_f64());
+                first_done_ms = first_done_ms.or(event["time_ms"].as_u64());
+            }
+            _ => {}
+        }
+    }
+    let (Some(started_ms), Some(first_done_ms)) = (started_ms, first_done_ms) else {
+        return Err("the host completed no batch".to_owned());
+    };
+    println!(
+        "{} batches of {} records every {} ms, {} CPUs",
+        processing.len(),
+        options.records,
+        options.interval_ms,
+        std::thread::available_parallelism().map_or(1, usize::from)
+    );
+    println!("from exec to StreamingStarted: {} ms", started_ms.saturating_sub(begun_ms));
+    println!("from there to the end of the first batch: {} ms", first_done_ms.saturating_sub(started_ms));
+    let half = scheduling.len() / 2;
+    let (first, second) = scheduling.split_at(half);
+    println!("processing time: {}", quantiles(&processing));
+    println!("scheduling delay, first half: {}", quantiles(first));
+    println!("scheduling delay, second half: {}", quantiles(second));
+    println!("largest resident memory: {} MiB", memory_kib / 1024);
+    Ok(())
+}
+
+fn quantiles(values: &[f64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1)));
+    let show = |share| at(share).map_or_else(|| "-".to_owned(), |value| format!("{value:.2} ms"));
+    format!("p50 {}, p99 {}, max {}", show(0.5), show(0.99), show(1.0))
+}

@@ -1,0 +1,109 @@
+//! The examples: each runs as its job file says, on its own input, in a simulated world, and prints its `expected.txt`.
+//!
+//! With `MILLSTREAM_BLESS=1` the expected output is rewritten.
+
+use super::support::simulated::{Job, START};
+use host::time::{Duration, Time};
+use millstream_tests::repository;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Where the first file of an example appears, after the beginning, and how much later each other one.
+const FIRST_FILE: Duration = Duration::from_millis(1200);
+const NEXT_FILE: Duration = Duration::from_secs(1);
+
+/// The examples that are tested elsewhere.
+const ELSEWHERE: &[&str] = &["network_word_count"];
+
+/// The files of a directory, in the order of their names: none if there is no such directory.
+fn files(directory: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an example can be read").path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("the files of an example are text");
+            (path.file_name().expect("a file has a name").to_string_lossy().into_owned(), text)
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// An example without its plugin's path, which the simulation gives.
+fn job(name: &str) -> Job {
+    let directory = repository::root().join("examples").join(name);
+    let mut job = Job::on_queue(name, "");
+    job.files = files(&directory);
+    let (_, job_file) = job.files.iter().find(|(name, _)| name == "job.toml").expect("an example has a job file");
+    let plugin = format!("plugin = \"{name}.wasm\"\n");
+    assert!(job_file.contains(&plugin), "{name}: the job file names its plugin");
+    job.job_file = job_file.replacen(&plugin, "", 1);
+    let appearing = files(&directory.join("files"));
+    if !appearing.is_empty() {
+        job.files.push(("incoming/.keep".to_owned(), String::new()));
+        job.stop_after = Some(appearing.len() as u64 + 3);
+    }
+    let mut appears: Time = START + FIRST_FILE;
+    for (name, text) in appearing {
+        job.appearing.push((appears, appears, format!("incoming/{name}"), text));
+        appears = appears + NEXT_FILE;
+    }
+    job
+}
+
+/// Runs an example and compares what it prints.
+fn check(name: &str) {
+    let outcome = job(name).run();
+    assert_eq!(outcome.result, Ok(()));
+    let path = repository::root().join("examples").join(name).join("expected.txt");
+    if std::env::var_os("MILLSTREAM_BLESS").is_some() {
+        fs::write(&path, outcome.output()).expect("the expected output can be written");
+    } else {
+        let expected = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(outcome.output(), expected, "{}", path.display());
+    }
+}
+
+macro_rules! examples {
+    ($($(#[$documentation:meta])* $name:ident)*) => {
+        $(
+            $(#[$documentation])*
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+examples! {
+    /// S18.20.
+    hdfs_word_count
+    /// S18.24.
+    hot_words
+    /// S2.23.
+    queue_stream
+    /// S18.14.
+    response_code_count
+    /// S18.06.
+    windowed_word_count
+}
+
+/// No example is left out, neither of the tests nor of what `.ci/run` runs.
+#[test]
+fn every_example_is_run() {
+    let directory = fs::read_dir(repository::root().join("examples")).expect("the examples are there");
+    let directories = directory.map(|entry| entry.expect("they can be read")).filter(|entry| entry.path().is_dir());
+    let found: BTreeSet<String> = directories.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let tested: BTreeSet<String> = TESTED.iter().chain(ELSEWHERE).map(|name| (*name).to_owned()).collect();
+    assert_eq!(found, tested);
+    let ci = repository::file(".ci/run").expect("CI has a program").text;
+    for name in found {
+        assert!(ci.contains(&format!(" {name}")), ".ci/run does not run {name}");
+    }
+}

@@ -1,0 +1,217 @@
+//! Windows of any length and slide against a simple model, and what becomes of them when batches fail or memory is short.
+
+use super::support::binary::Directory;
+use super::support::simulated::{Job, Outcome};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::collections::BTreeMap;
+
+/// Batches end at whole seconds after this.
+const SECOND_0: u64 = 1_000_000_000_000;
+
+/// The outputs of the operator `windows_of_arguments`, and of the model.
+const WINDOW: usize = 0;
+const WINDOW_OF_WINDOWS: usize = 1;
+
+/// Length and slide, in seconds; the slide of what is read if there is none.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    length: u64,
+    slide: Option<u64>,
+}
+
+/// The data sets of a stream, by the second at which they are due.
+#[derive(Clone, Debug)]
+struct Stream {
+    slide: u64,
+    data_sets: BTreeMap<u64, Vec<i64>>,
+}
+
+impl Stream {
+    /// A source: a data set each second.
+    fn source(batches: &[Vec<i64>]) -> Self {
+        Self { slide: 1, data_sets: (1..).zip(batches.iter().cloned()).collect() }
+    }
+
+    /// What the definition says: every `slide` seconds, all data sets of the last `length` seconds.
+    fn window(&self, window: Window, seconds: u64) -> Self {
+        let slide = window.slide.unwrap_or(self.slide);
+        let in_window =
+            |end: u64| self.data_sets.iter().filter(move |(time, _)| **time <= end && **time + window.length > end);
+        let due = (1..=seconds).filter(|time| time % slide == 0);
+        let data_sets = due.map(|time| (time, in_window(time).flat_map(|(_, rows)| rows.clone()).collect())).collect();
+        Self { slide, data_sets }
+    }
+
+    /// Each data set as an output prints it.
+    fn shown(&self, rows: impl Fn(&[i64]) -> Vec<String>) -> BTreeMap<u64, Vec<String>> {
+        self.data_sets.iter().map(|(time, values)| (*time, rows(values))).collect()
+    }
+}
+
+/// Values by key, in the order of the values.
+fn by_key(values: &[i64], value: impl Fn(i64) -> i64) -> BTreeMap<i64, Vec<i64>> {
+    let mut keys: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    values.iter().for_each(|n| keys.entry(n.rem_euclid(3)).or_default().push(value(*n)));
+    keys
+}
+
+/// What every output of the operator `windows_of_arguments` prints, second by second. Pairs are in order of their keys.
+fn model(batches: &[Vec<i64>], inner: Window, outer: Window) -> Vec<BTreeMap<u64, Vec<String>>> {
+    let seconds = batches.len() as u64;
+    let source = Stream::source(batches);
+    let window = source.window(inner, seconds);
+    let each = |values: &[i64]| values.iter().map(ToString::to_string).collect();
+    let count = |values: &[i64]| vec![values.len().to_string()];
+    let sums = |values: &[i64], value: fn(i64) -> i64| -> Vec<String> {
+        by_key(values, value).iter().map(|(key, values)| format!("({key},{})", values.iter().sum::<i64>())).collect()
+    };
+    vec![
+        window.shown(each),
+        window.window(outer, seconds).shown(each),
+        window.shown(count),
+        window.shown(|values| values.iter().min().map(ToString::to_string).into_iter().collect()),
+        window.shown(|values| sums(values, |n| n)),
+        window.shown(|values| {
+            by_key(values, |n| n).iter().map(|(key, values)| format!("({key},{values:?})")).collect()
+        }),
+        window.shown(|values| sums(values, |_| 1)),
+        source.shown(count),
+    ]
+}
+
+/// The job that prints what the model says.
+fn job(batches: &[Vec<i64>], inner: Window, outer: Window) -> Job {
+    let queue: String = batches.iter().map(|batch| format!("{batch:?}\n")).collect();
+    let mut args = format!("operator = \"windows_of_arguments\", length = \"{}\"", inner.length);
+    args += &inner.slide.map_or(String::new(), |slide| format!(", slide = \"{slide}\""));
+    args += &format!(", outer_length = \"{}\"", outer.length);
+    args += &outer.slide.map_or(String::new(), |slide| format!(", outer_slide = \"{slide}\""));
+    Job::on_queue("operators", &queue).with_job_keys(&format!("args = {{ {args} }}"))
+}
+
+/// What was printed, by output and second: `due` says which outputs print in a second. Pairs are in order of their keys.
+fn printed(outcome: &Outcome, due: impl Fn(usize, u64) -> bool, outputs: usize) -> Vec<BTreeMap<u64, Vec<String>>> {
+    let mut printed = vec![BTreeMap::new(); outputs];
+    let mut batches = outcome.batches().into_iter().map(|(time, rows)| ((time - SECOND_0) / 1000, rows)).peekable();
+    while let Some(second) = batches.peek().map(|(second, _)| *second) {
+        for output in (0..outputs).filter(|output| due(*output, second)) {
+            let (time, mut rows) = batches.next().expect("every output that is due prints");
+            assert_eq!(time, second, "output {output} printed in another batch");
+            if output > WINDOW_OF_WINDOWS {
+                rows.sort();
+            }
+            printed[output].insert(second, rows);
+        }
+    }
+    printed
+}
+
+fn check(batches: &[Vec<i64>], inner: Window, outer: Window, parallelism: u32, without_memory: bool) {
+    let expected = model(batches, inner, outer);
+    let mut job = job(batches, inner, outer).with_parallelism(parallelism);
+    if without_memory {
+        job = job.with_tables("[engine]\nmemory = \"768MiB\"\n");
+    }
+    let outcome = job.run();
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.spilled_bytes > 0, without_memory && batches.iter().any(|batch| !batch.is_empty()));
+    let due = |output: usize, second: u64| expected[output].contains_key(&second);
+    assert_eq!(printed(&outcome, due, expected.len()), expected, "{inner:?} {outer:?} {batches:?}");
+}
+
+/// S4.07, S4.08, S4.10 to S4.14, S4.17, S4.19: whatever the batches, the lengths and the slides, the windows hold what the
+/// definition says, the oldest batch first; also when nothing fits into memory.
+#[test]
+fn windows_are_what_the_definition_says() {
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let batches = prop::collection::vec(prop::collection::vec(20i64..100, 0..5), 1..11);
+    let spans = (1u64..6, prop::option::of(1u64..5), 1u64..4, prop::option::of(1u64..3));
+    let cases = (batches, spans, 1u32..4, any::<bool>());
+    let ran = runner.run(&cases, |(batches, (length, slide, outer_length, outer_slide), parallelism, without_memory)| {
+        let unit = slide.unwrap_or(1);
+        let outer = Window { length: outer_length * unit, slide: outer_slide.map(|slide| slide * unit) };
+        check(&batches, Window { length, slide }, outer, parallelism, without_memory);
+        Ok(())
+    });
+    ran.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The figure of Spark's guide: a window of three batches every two.
+#[test]
+fn a_window_of_three_every_two_batches() {
+    let batches: Vec<Vec<i64>> = (21..26).map(|n| vec![n]).collect();
+    let window = Window { length: 3, slide: Some(2) };
+    let shown = &model(&batches, window, window)[WINDOW];
+    assert_eq!(shown[&4], ["22", "23", "24"]);
+    check(&batches, window, Window { length: 4, slide: None }, 2, false);
+}
+
+/// S4.07: a batch that was given up stops no other one, and the windows that reach back to it fail, with the reason.
+#[test]
+fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
+    let batches = vec![vec![1, 2], vec![3, 13], vec![4], vec![], vec![5, 6], vec![7]];
+    let window = Window { length: 3, slide: None };
+    let job = job(&batches, window, Window { length: 1, slide: None });
+    let stopped = job.run().error();
+    assert!(stopped.contains("batch 1000000002000 ms, partition 1, record 0: panicked"), "{stopped}");
+    let outcome = job.with_job_keys("on_error = \"continue\"").run();
+    assert_eq!(outcome.result, Ok(()));
+    // Each of the windows fails in these seconds, and the count of the batch, which is no window, does not.
+    let expected = model(&batches, window, Window { length: 1, slide: None });
+    let fails = |output: usize, second: u64| output + 1 < expected.len() && (2..5).contains(&second);
+    let got = printed(&outcome, |output, second| !fails(output, second), expected.len());
+    for (output, (got, mut expected)) in got.into_iter().zip(expected.clone()).enumerate() {
+        expected.retain(|second, _| !fails(output, *second));
+        assert_eq!(got, expected, "output {output}");
+    }
+    let failures: Vec<&str> = outcome.log.iter().filter_map(|line| line.split("OutputOperationCompleted ").nth(1)).collect();
+    let of_the_first = |second: u64| {
+        failures.iter().find_map(|line| line.strip_prefix(&format!("{} ms: 0 ", SECOND_0 + second * 1000)))
+    };
+    let gap = |at: &str| format!("`print` (node 3): `window` (node 2) failed on batch {at} ms: it reads batch 1000000002000 ms, which failed");
+    assert_eq!(of_the_first(3).map(str::to_owned), Some(gap("1000000003000")));
+    assert_eq!(of_the_first(4).map(str::to_owned), Some(gap("1000000004000")));
+    assert_eq!(of_the_first(5), Some("`print` (node 3)"));
+}
+
+/// How many bytes a count of windows spills that has room for so many batches and some more.
+fn spilled(length: u64, slide: u64, memory_kib: u64) -> u64 {
+    // What a window shares with no other batch: 64 KiB each.
+    let batch = format!("{:?}\n", (0..8192).collect::<Vec<i64>>());
+    let args = format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"");
+    let job = Job::on_queue("operators", &batch.repeat(16))
+        .with_job_keys(&format!("parallelism = 1\nargs = {{ {args} }}"))
+        .with_tables(&format!("[engine]\nthreads = 1\nmemory = \"{}KiB\"\n", 512 * 1024 + memory_kib));
+    let outcome = job.run();
+    assert_eq!(outcome.result, Ok(()));
+    let counts: Vec<u64> = outcome.batches().iter().map(|(_, rows)| rows[0].parse().expect("a count")).collect();
+    let due = (1..=16u64).filter(|second| second % slide == 0);
+    assert_eq!(counts, due.map(|second| second.min(length) * 8192).collect::<Vec<_>>());
+    outcome.spilled_bytes
+}
+
+#[test]
+fn probe() {
+    for kib in [128, 256, 384, 512, 768, 1024, 2048, 4096] {
+        eprintln!("{kib}: {:?}", (1..10).map(|length| spilled(length, 1, kib)).collect::<Vec<_>>());
+    }
+    for kib in [128, 256, 384, 512, 768, 1024, 2048, 4096] {
+        eprintln!("{kib}: {:?}", (1..10).map(|slide| spilled(4, slide, kib)).collect::<Vec<_>>());
+    }
+}
+
+/// S4.09: the mistake is told before the job starts.
+#[test]
+fn a_window_that_does_not_fit_is_refused() {
+    let directory = Directory::with_job("operators");
+    let check = |operator: &str| {
+        let args = format!("job.args={{ operator = \"{operator}\" }}");
+        let said = directory.run(&["check", "job.toml", "--set", "job.batch_interval=1s", "--set", &args]);
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+        said.err
+    };
+    assert_eq!(check("window_that_does_not_fit"), "");
+    assert_eq!(check("union_of_slides"), "");
+}
