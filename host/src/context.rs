@@ -158,12 +158,7 @@ impl StreamingContext {
     ///
     /// # Errors
     /// When the plugin's graph does not fit the job file, or the job file does not fit the machine.
-    pub fn with_program(
-        env: Env,
-        settings: Settings,
-        program: Program,
-        receivers: &Receivers,
-    ) -> Result<Self, Error> {
+    pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
         let Program { plugin, graph, .. } = program;
         let subject = settings.job.plugin.display().to_string();
         let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
@@ -336,7 +331,9 @@ async fn overdue(mut stop: watch::Receiver<StopRequest>, clock: Arc<dyn Clock>, 
     }
     clock.sleep_until(clock.now() + timeout).await;
     let seconds = timeout.as_secs_f64();
-    let message = format!("the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet is lost");
+    let message = format!(
+        "the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet is lost"
+    );
     Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
 }
 

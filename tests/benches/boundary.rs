@@ -6,20 +6,20 @@
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use host::block::{Block, BlockStore, InputPartition};
+use host::block::{Block, BlockStore, InputPartition, SpillSettings, Storage};
 use host::config::{self, Facts, Settings};
 use host::context::StreamingContext;
 use host::data::schema::RecordType;
 use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
 use host::grants::Grants;
-use host::graph::{Graph, StageGraph};
+use host::graph::{Graph, Intervals, StageGraph};
 use host::ids::{BlockId, NodeId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::Outputs;
 use host::plugin::{Plugin, TaskInstance, TaskProgram};
-use host::time::Time;
+use host::time::{Duration, Time};
 use millstream_tests::programs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,9 @@ impl Job {
         let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
         let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
         let executors = RealExecutors::start(2).expect("threads start");
-        let blocks = BlockStore::new(&budget);
+        let spill = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
+        let storage = Storage::new(&budget, real(&executors).disk, spill);
+        let blocks = BlockStore::new(storage.clone(), u64::MAX);
         let mut ids = Vec::new();
         for sequence in 0..partitions as u64 {
             let id = BlockId { source: "lines".to_owned(), sequence };
@@ -119,18 +121,22 @@ impl Job {
         let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
         let request = JobRequest {
             batch: Time::from_ms(1000),
+            zero: Time::default(),
             job: stages.jobs[0].clone(),
             input: Arc::new([(NodeId(0), ids)].into()),
-            write,
+            write: Some(write),
         };
         let engine = EmbeddedEngine::new(EngineParts {
             env: real(&executors),
             job: "bench".to_owned(),
             arguments: Vec::new(),
+            intervals: Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows")),
+            parallelism: settings.job.parallelism,
             graph,
             stages,
             plugin,
             blocks,
+            storage,
             budget,
             slots: 2,
             tries: 1,
@@ -142,7 +148,7 @@ impl Job {
 
     fn run(&self) -> u32 {
         let partitions = self.executors.block_on(self.engine.run(self.request.clone())).expect("the batch runs");
-        self.engine.forget(self.request.batch);
+        self.engine.forget(self.request.batch, &BTreeMap::new());
         partitions
     }
 }

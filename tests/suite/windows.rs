@@ -72,9 +72,8 @@ fn model(batches: &[Vec<i64>], inner: Window, outer: Window) -> Vec<BTreeMap<u64
         window.shown(count),
         window.shown(|values| values.iter().min().map(ToString::to_string).into_iter().collect()),
         window.shown(|values| sums(values, |n| n)),
-        window.shown(|values| {
-            by_key(values, |n| n).iter().map(|(key, values)| format!("({key},{values:?})")).collect()
-        }),
+        window
+            .shown(|values| by_key(values, |n| n).iter().map(|(key, values)| format!("({key},{values:?})")).collect()),
         window.shown(|values| sums(values, |_| 1)),
         source.shown(count),
     ]
@@ -129,12 +128,13 @@ fn windows_are_what_the_definition_says() {
     let batches = prop::collection::vec(prop::collection::vec(20i64..100, 0..5), 1..11);
     let spans = (1u64..6, prop::option::of(1u64..5), 1u64..4, prop::option::of(1u64..3));
     let cases = (batches, spans, 1u32..4, any::<bool>());
-    let ran = runner.run(&cases, |(batches, (length, slide, outer_length, outer_slide), parallelism, without_memory)| {
-        let unit = slide.unwrap_or(1);
-        let outer = Window { length: outer_length * unit, slide: outer_slide.map(|slide| slide * unit) };
-        check(&batches, Window { length, slide }, outer, parallelism, without_memory);
-        Ok(())
-    });
+    let ran =
+        runner.run(&cases, |(batches, (length, slide, outer_length, outer_slide), parallelism, without_memory)| {
+            let unit = slide.unwrap_or(1);
+            let outer = Window { length: outer_length * unit, slide: outer_slide.map(|slide| slide * unit) };
+            check(&batches, Window { length, slide }, outer, parallelism, without_memory);
+            Ok(())
+        });
     ran.unwrap_or_else(|error| panic!("{error}"));
 }
 
@@ -166,11 +166,16 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
         expected.retain(|second, _| !fails(output, *second));
         assert_eq!(got, expected, "output {output}");
     }
-    let failures: Vec<&str> = outcome.log.iter().filter_map(|line| line.split("OutputOperationCompleted ").nth(1)).collect();
+    let failures: Vec<&str> =
+        outcome.log.iter().filter_map(|line| line.split("OutputOperationCompleted ").nth(1)).collect();
     let of_the_first = |second: u64| {
         failures.iter().find_map(|line| line.strip_prefix(&format!("{} ms: 0 ", SECOND_0 + second * 1000)))
     };
-    let gap = |at: &str| format!("`print` (node 3): `window` (node 2) failed on batch {at} ms: it reads batch 1000000002000 ms, which failed");
+    let gap = |at: &str| {
+        format!(
+            "`print` (node 3): `window` (node 2) failed on batch {at} ms: it reads batch 1000000002000 ms, which failed"
+        )
+    };
     assert_eq!(of_the_first(3).map(str::to_owned), Some(gap("1000000003000")));
     assert_eq!(of_the_first(4).map(str::to_owned), Some(gap("1000000004000")));
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
@@ -212,6 +217,8 @@ fn a_window_that_does_not_fit_is_refused() {
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
         said.err
     };
-    assert_eq!(check("window_that_does_not_fit"), "");
+    let expected = "error: window of 7s on stream `counts` is not a multiple of its slide interval of 2s\n\
+                    help: use 6s or 8s\n";
+    assert_eq!(check("window_that_does_not_fit"), expected);
     assert_eq!(check("union_of_slides"), "");
 }

@@ -432,10 +432,10 @@ pub(super) mod tests {
     fn slices_of_one_allocation_are_counted_once() {
         let whole = batch(0, 1000);
         let halves = [whole.slice(0, 500), whole.slice(500, 500)];
-        assert_eq!(bytes_of(&halves), bytes_of(&[whole.clone()]));
+        assert_eq!(bytes_of(&halves), bytes_of(std::slice::from_ref(&whole)));
         let storage = storage(1_000_000);
         let rows = stored(&storage, &halves);
-        assert_eq!(storage.memory_bytes(), bytes_of(&[whole]));
+        assert_eq!(storage.memory_bytes(), bytes_of(std::slice::from_ref(&whole)));
         drop(rows);
     }
 }

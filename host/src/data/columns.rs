@@ -189,7 +189,8 @@ impl Pieces {
         let pending = std::mem::take(&mut self.pending);
         (self.rows, self.bytes) = (0, 0);
         let column = |(at, node): (usize, &Node)| {
-            let mut parts: Vec<ArrayRef> = pending.iter().filter_map(|batch| batch.columns().get(at).cloned()).collect();
+            let mut parts: Vec<ArrayRef> =
+                pending.iter().filter_map(|batch| batch.columns().get(at).cloned()).collect();
             // One array alone is not copied, and its buffers may hold more than its rows.
             parts.extend(parts.first().map(|first| first.slice(0, 0)));
             let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();

@@ -1,8 +1,8 @@
 //! Rows: their declared type, their columns, and every form in which they leave or enter the host.
 //!
 //! Owns the type of a row, the flat layout that crosses the plugin boundary, the canonical encoding of keys, and how a
-//! value is printed, saved, read from JSON and split from lines. Never knows a plugin, a stage or a batch: everything here is
-//! a function of columns and their type.
+//! value is printed, saved, read from JSON and split from lines. Never knows a plugin, a stage or a batch: everything
+//! here is a function of columns and their type.
 
 pub mod chunk;
 pub mod columns;

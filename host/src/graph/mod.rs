@@ -12,6 +12,6 @@ mod validate;
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
 pub use join::joined_rows;
-pub use node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
+pub use node::{DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -76,8 +76,10 @@ pub enum Operation {
         /// How many.
         rows: u32,
     },
-    /// The rows of each batch are saved as lines of text, in a directory `PREFIX-TIME[.SUFFIX]`.
-    SaveAsTextFiles {
+    /// The rows of each batch are saved in a directory `PREFIX-TIME[.SUFFIX]`.
+    SaveAsFiles {
+        /// What is in the files.
+        format: FileFormat,
         /// The path of the directories, but for the time.
         prefix: String,
         /// What comes behind the time; empty for nothing.
@@ -88,7 +90,36 @@ pub enum Operation {
 impl Operation {
     /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
     pub const fn is_output(&self) -> bool {
-        matches!(self, Self::Print { .. } | Self::SaveAsTextFiles { .. })
+        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. })
+    }
+}
+
+/// What is in the files that an output saves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileFormat {
+    /// Lines as `print` shows them.
+    Text,
+    /// Arrow IPC files.
+    Arrow,
+    /// Parquet files.
+    Parquet,
+    /// Lines of CSV behind one with the names of the columns.
+    Csv,
+    /// A JSON object a line.
+    Json,
+}
+
+impl FileFormat {
+    /// What an output of this kind saves. Nothing for other kinds.
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "save_as_text_files" => Self::Text,
+            "save_as_object_files" => Self::Arrow,
+            "save_as_parquet_files" => Self::Parquet,
+            "save_as_csv_files" => Self::Csv,
+            "save_as_json_files" => Self::Json,
+            _ => return None,
+        })
     }
 }
 

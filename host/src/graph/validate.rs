@@ -1,7 +1,8 @@
 //! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
 
 use super::join;
-use super::node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
+use super::node::{DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
+use crate::data::columns;
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
@@ -65,6 +66,16 @@ pub enum GraphError {
         /// How often that has one.
         other_slide: String,
     },
+    /// Rows that a file of this format cannot hold.
+    #[error("{subject}: column `{column}` is {ty}, and a field of a CSV file is a single value")]
+    Nested {
+        /// The output, by kind and position.
+        subject: String,
+        /// The column.
+        column: String,
+        /// What it is.
+        ty: String,
+    },
     /// Anything else that makes no sense.
     #[error("{subject}: {problem}")]
     Node {
@@ -83,6 +94,7 @@ impl GraphError {
             Self::UnknownKind { .. } => Some("the plugin may need a newer host".to_owned()),
             Self::Interval { help, .. } => Some(help.clone()),
             Self::Slides { .. } => Some("give them the same slide with `window`".to_owned()),
+            Self::Nested { .. } => Some("save JSON or Parquet files, or map such values to text".to_owned()),
             Self::TooLong(_) | Self::Node { .. } => None,
         }
     }
@@ -95,9 +107,13 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn error(&self, problem: impl Into<String>) -> GraphError {
+    fn name(&self) -> String {
         let kind: String = self.described.kind.escape_default().take(NAME_BYTES_MAX).collect();
-        GraphError::Node { subject: format!("`{kind}` (node {})", self.position), problem: problem.into() }
+        format!("`{kind}` (node {})", self.position)
+    }
+
+    fn error(&self, problem: impl Into<String>) -> GraphError {
+        GraphError::Node { subject: self.name(), problem: problem.into() }
     }
 
     fn record_type(&self, what: &str, fields: &[crate::data::schema::Field]) -> Result<RecordType, GraphError> {
@@ -259,6 +275,12 @@ fn check_types(
         Operation::Union | Operation::Window { .. } => same_as_parents(rows),
         Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
         Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
+        Operation::SaveAsFiles { format: FileFormat::Csv, .. } => {
+            match parents.first().and_then(|parent| columns::nested(parent.rows.as_ref()?)) {
+                Some((column, ty)) => Err(GraphError::Nested { subject: subject.name(), column, ty }),
+                None => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }
@@ -308,10 +330,10 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             Operation::Print { rows }
         }
         // Whether the job grants this path is not the graph's business.
-        "save_as_text_files" => {
+        kind if let Some(format) = FileFormat::of_kind(kind) => {
             let prefix = subject.text("prefix").ok_or_else(|| subject.error("it has no parameter `prefix`"))?;
             let suffix = subject.text("suffix").unwrap_or_default();
-            Operation::SaveAsTextFiles { prefix: prefix.to_owned(), suffix: suffix.to_owned() }
+            Operation::SaveAsFiles { format, prefix: prefix.to_owned(), suffix: suffix.to_owned() }
         }
         _ => {
             let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();

@@ -14,6 +14,8 @@
 //! old files, then for a moment between steps 2 and 3 none, then the new ones; never a mixture.
 
 use super::OutputId;
+use super::columnar::EncodeError;
+use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
 use crate::data::view::ViewError;
 use crate::env::{Disk, OutputFile};
@@ -46,8 +48,16 @@ pub(super) enum SaveError {
     Grant(#[from] GrantError),
     #[error(transparent)]
     Rows(#[from] ViewError),
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     #[error("{} was not written", .0.display())]
     Missing(PathBuf),
+}
+
+impl From<ColumnsError> for SaveError {
+    fn from(error: ColumnsError) -> Self {
+        EncodeError::from(error).into()
+    }
 }
 
 impl SaveError {
@@ -69,7 +79,7 @@ impl SaveError {
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
-            Self::Rows(_) | Self::Missing(_) => (ErrorKind::Internal, "please report this".to_owned()),
+            Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => (ErrorKind::Internal, "please report this".to_owned()),
         }
     }
 }

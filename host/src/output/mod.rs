@@ -1,6 +1,6 @@
 //! Output operations: what is done with the rows of each batch.
 //!
-//! Owns the traits that the engine and the scheduler see, and one file for each output. The rows of a partition go from
+//! Owns the traits that the engine and the scheduler see, and what each output does. The rows of a partition go from
 //! its task to a [`PartitionWriter`], never through the driver; when all tasks have finished, the batch is committed. Never
 //! computes rows and never decides whether a task runs again.
 //!
@@ -8,8 +8,10 @@
 //! runs again replaces what it has saved.
 
 mod batch_directory;
+mod columnar;
+mod files;
+mod format;
 mod print;
-mod text_files;
 
 use crate::data::schema::RecordType;
 use crate::env::Env;
@@ -75,11 +77,11 @@ impl Outputs {
         let mut problems = Problems::default();
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
-                Operation::SaveAsTextFiles { prefix, suffix } => {
+                Operation::SaveAsFiles { format, prefix, suffix } => {
                     match BatchDirectories::new(env.disk.clone(), &id, &node.to_string(), grants, prefix, suffix) {
                         Ok(directories) => {
                             problems.check(node, &directories);
-                            outputs.insert(node.id, Arc::new(text_files::TextFilesOutput::new(directories, ty)));
+                            outputs.insert(node.id, Arc::new(files::FilesOutput::new(directories, *format, ty)));
                         }
                         Err(error) => problems.add(node, &error),
                     }
@@ -104,7 +106,7 @@ impl Outputs {
 /// the batch's time. Outputs whose paths are not granted are left out.
 pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, String)> {
     let destination = |node: &'a Node| match &node.operation {
-        Operation::SaveAsTextFiles { prefix, suffix } => {
+        Operation::SaveAsFiles { prefix, suffix, .. } => {
             let path = grants.resolve(prefix).ok()?.path();
             Some((node, batch_directory::pattern(&path, suffix)))
         }

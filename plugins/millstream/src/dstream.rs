@@ -234,8 +234,62 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
     /// ```
     pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_text_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch in Arrow's IPC format, which every Arrow library reads. Directories and files are
+    /// as for [`save_as_text_files`](DStream::save_as_text_files). The members of tuples are columns `_1`, `_2` and so
+    /// on, those of structs have their names, any other value is a column `value`. Spark: `saveAsObjectFiles`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_object_files("out/pairs", "arrow"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_object_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_object_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as Parquet files, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.parquet`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<Vec<u8>>("n").save_as_parquet_files("out/lists", "parquet"); });
+    /// assert_eq!(job.batch("n", [vec![1u8, 2]]).run()[0].rows, ["[1, 2]"]);
+    /// ```
+    pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_parquet_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as CSV, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files); the first line of a file has their names. The host refuses
+    /// columns that are lists, tuples or structs. Spark: `saveAsHadoopFiles`, `write.csv`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_csv_files("out/pairs", "csv"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_csv_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_csv_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as JSON, an object a line, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.json`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_json_files("out/pairs", "json"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_json_files", prefix, suffix)
+    }
+
+    fn save(&self, kind: &'static str, prefix: &str, suffix: &str) -> Output {
         let parameters = [("prefix", prefix), ("suffix", suffix)];
-        self.output("save_as_text_files", parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
+        self.output(kind, parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
     }
 
     /// Notes that a stage ends with the rows of this stream.

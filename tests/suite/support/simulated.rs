@@ -1,12 +1,14 @@
 //! A whole job in a simulated world, through the real WebAssembly path.
 
 use host::config::{self, Facts};
-use host::context::{RunOptions, StreamingContext};
+use host::context::{Program, RunOptions, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
 use host::env::{Connection, Simulation};
 use host::error::Error;
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
+use host::receiver::Receivers;
+use host::scheduler::StopRequest;
 use host::time::Time;
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,6 +41,10 @@ pub struct Job {
     pub read_only: Vec<String>,
     /// Ends the run; without it the run ends when it is idle.
     pub stop_after: Option<u64>,
+    /// When the run is asked to stop gracefully. It runs until then, or until `stop_after`.
+    pub stop_at: Vec<Time>,
+    /// What serves sources of type `custom`.
+    pub receivers: Receivers,
     /// Who hears of events, besides the log.
     pub listeners: Vec<Arc<dyn StreamingListener>>,
 }
@@ -75,6 +81,8 @@ impl Job {
             disk_space: None,
             read_only: Vec::new(),
             stop_after: None,
+            stop_at: Vec::new(),
+            receivers: Receivers::default(),
             listeners: Vec::new(),
         }
     }
@@ -145,13 +153,24 @@ impl Job {
         listeners.push(recorder.clone());
         let options = RunOptions {
             stop_after: self.stop_after,
-            stop_when_idle: self.stop_after.is_none(),
+            stop_when_idle: self.stop_after.is_none() && self.stop_at.is_empty(),
             listeners: ListenerBus::new(listeners),
             faults: self.faults.clone(),
         };
         let env = simulation.env();
+        let (receivers, stop_at) = (self.receivers.clone(), self.stop_at.clone());
         let main = async move {
-            StreamingContext::with_plugin(env, settings, plugin)?.start(options)?.await_termination().await
+            let program = Program::describe(&settings, plugin)?;
+            let context = StreamingContext::with_program(env.clone(), settings, program, &receivers)?;
+            let mut running = context.start(options)?;
+            for at in stop_at {
+                tokio::select! {
+                    biased;
+                    outcome = running.await_termination() => return outcome,
+                    () = env.clock.sleep_until(at) => running.stop(StopRequest::Graceful),
+                }
+            }
+            running.await_termination().await
         };
         let result = simulation.run(main).unwrap_or_else(|error| panic!("{error}; log: {:#?}", simulation.log()));
         let retries = *recorder.retries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,0 +1,112 @@
+//! Files of columns: Arrow IPC files and Parquet.
+//!
+//! Owns how they are written, so that the same rows make the same bytes. Never knows where a file is.
+
+use super::batch_directory::{PartFile, SaveError};
+use super::format::Encoder;
+use crate::data::columns::{ColumnsError, Pieces, schema};
+use crate::data::schema::RecordType;
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow_ipc::writer::FileWriter;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+/// Who has written a Parquet file, in the form that readers expect.
+const CREATED_BY: &str = concat!("millstream version ", env!("CARGO_PKG_VERSION"));
+/// A row group ends when its encoded rows take about this much: until then they are in memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// Why columns were not written. Nothing that a row can hold leads to it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncodeError {
+    #[error(transparent)]
+    Columns(#[from] ColumnsError),
+    #[error("the rows do not become an Arrow file: {0}")]
+    Arrow(#[from] ArrowError),
+    #[error("the rows do not become a Parquet file: {0}")]
+    Parquet(#[from] ParquetError),
+}
+
+/// Writes into memory. What is there is taken after each piece.
+enum Writer {
+    Arrow(Box<FileWriter<Vec<u8>>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
+}
+
+impl Writer {
+    fn write(&mut self, piece: &RecordBatch) -> Result<(), EncodeError> {
+        match self {
+            Self::Arrow(writer) => writer.write(piece)?,
+            Self::Parquet(writer) => {
+                writer.write(piece)?;
+                if writer.in_progress_size() >= ROW_GROUP_BYTES {
+                    writer.flush()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What was written and not taken yet.
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Arrow(writer) => writer.get_mut(),
+            Self::Parquet(writer) => writer.inner_mut(),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>, EncodeError> {
+        Ok(match self {
+            Self::Arrow(writer) => writer.into_inner()?,
+            Self::Parquet(writer) => writer.into_inner()?,
+        })
+    }
+}
+
+/// Collects rows into pieces, and writes those.
+pub(super) struct ColumnEncoder {
+    pieces: Pieces,
+    writer: Writer,
+}
+
+impl ColumnEncoder {
+    /// A file in Arrow's IPC format. It is not compressed: so every library reads it, and can map it into memory.
+    pub(super) fn arrow(ty: &RecordType) -> Result<Self, EncodeError> {
+        let writer = Box::new(FileWriter::try_new(Vec::new(), &schema(ty))?);
+        Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Arrow(writer) })
+    }
+
+    /// A Parquet file, compressed with Snappy, as Spark does.
+    pub(super) fn parquet(ty: &RecordType) -> Result<Self, EncodeError> {
+        let properties = WriterProperties::builder()
+            .set_created_by(CREATED_BY.to_owned())
+            .set_compression(Compression::SNAPPY)
+            .build();
+        let writer = Box::new(ArrowWriter::try_new(Vec::new(), schema(ty), Some(properties))?);
+        Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Parquet(writer) })
+    }
+}
+
+impl Encoder for ColumnEncoder {
+    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError> {
+        let Self { pieces, writer } = self;
+        pieces.push(rows, |piece| -> Result<(), SaveError> {
+            writer.write(piece)?;
+            let bytes = writer.bytes();
+            file.write(bytes)?;
+            bytes.clear();
+            Ok(())
+        })
+    }
+
+    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError> {
+        let Self { mut pieces, mut writer } = *self;
+        if let Some(piece) = pieces.rest().map_err(EncodeError::from)? {
+            writer.write(&piece)?;
+        }
+        file.write(&writer.finish()?)
+    }
+}

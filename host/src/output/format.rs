@@ -1,0 +1,106 @@
+//! What is in the files that outputs save.
+//!
+//! Owns the formats made of lines, in UTF-8, each ended by `\n`; [`super::columnar`] has the others. The bytes of a file
+//! are a function of its rows and the version of the host: there are no times and nothing random in them. Never knows
+//! where a file is.
+
+use super::batch_directory::{PartFile, SaveError};
+use super::columnar::ColumnEncoder;
+use crate::data::csv::{CsvWriter, write_header};
+use crate::data::json::ObjectWriter;
+use crate::data::schema::RecordType;
+use crate::data::text::RowWriter;
+use crate::data::view::ViewError;
+use crate::graph::FileFormat;
+use arrow::array::RecordBatch;
+
+/// Lines are collected up to this size before they are written.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Turns the rows of one file into bytes.
+pub(super) trait Encoder: Send {
+    /// Takes the next rows.
+    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError>;
+
+    /// Writes what is left. Those were all rows.
+    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError>;
+}
+
+/// An encoder for one file of rows of type `ty`.
+pub(super) fn encoder(format: FileFormat, ty: &RecordType) -> Result<Box<dyn Encoder>, SaveError> {
+    let line = match format {
+        FileFormat::Arrow => return Ok(Box::new(ColumnEncoder::arrow(ty)?)),
+        FileFormat::Parquet => return Ok(Box::new(ColumnEncoder::parquet(ty)?)),
+        FileFormat::Text => Line::Text,
+        FileFormat::Csv => Line::Csv,
+        FileFormat::Json => Line::Json,
+    };
+    let mut lines = String::new();
+    if line == Line::Csv {
+        write_header(ty, &mut lines);
+        lines.push('\n');
+    }
+    Ok(Box::new(LineEncoder { line, ty: ty.clone(), lines }))
+}
+
+/// What a line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// A value as `print` shows it. One whose text has a line end becomes several lines, as in Spark.
+    Text,
+    Csv,
+    Json,
+}
+
+struct LineEncoder {
+    line: Line,
+    ty: RecordType,
+    /// Lines that are not in the file yet.
+    lines: String,
+}
+
+impl LineEncoder {
+    fn write_rows(
+        &mut self,
+        rows: usize,
+        file: &mut PartFile,
+        write: impl Fn(usize, &mut String) -> Result<(), ViewError>,
+    ) -> Result<(), SaveError> {
+        for row in 0..rows {
+            write(row, &mut self.lines)?;
+            self.lines.push('\n');
+            if self.lines.len() >= BUFFER_BYTES {
+                file.write(self.lines.as_bytes())?;
+                self.lines.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Encoder for LineEncoder {
+    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError> {
+        let (ty, count) = (self.ty.clone(), rows.num_rows());
+        match self.line {
+            Line::Text => {
+                let writer = RowWriter::new(rows, &ty)?;
+                self.write_rows(count, file, |row, out| writer.write(row, out))
+            }
+            Line::Csv => {
+                let writer = CsvWriter::new(rows, &ty)?;
+                self.write_rows(count, file, |row, out| writer.write(row, out))
+            }
+            Line::Json => {
+                let writer = ObjectWriter::new(rows, &ty)?;
+                self.write_rows(count, file, |row, out| writer.write(row, out))
+            }
+        }
+    }
+
+    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError> {
+        file.write(self.lines.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;
