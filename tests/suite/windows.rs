@@ -181,29 +181,33 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
 }
 
-/// How many bytes a count of windows spills that has room for so many batches and some more.
-fn spilled(length: u64, slide: u64, memory_kib: u64) -> u64 {
-    // What a window shares with no other batch: 64 KiB each.
-    let batch = format!("{:?}\n", (0..8192).collect::<Vec<i64>>());
+/// How many bytes a count of windows spills that has memory for the data of so many batches and a half.
+fn spilled(length: u64, slide: u64, room: u64) -> u64 {
+    const BATCHES: u64 = 12;
+    const ROWS: u64 = 8192;
+    const BATCH_BYTES: u64 = ROWS * 8;
+    let queue = format!("{:?}\n", (0..ROWS).collect::<Vec<_>>()).repeat(BATCHES as usize);
+    // Instances for one thread and the driver, and rows in three quarters of what is left.
+    let memory = 2 * (256 << 20) + (BATCH_BYTES * room + BATCH_BYTES / 2) * 4 / 3;
     let args = format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"");
-    let job = Job::on_queue("operators", &batch.repeat(16))
+    let outcome = Job::on_queue("operators", &queue)
         .with_job_keys(&format!("parallelism = 1\nargs = {{ {args} }}"))
-        .with_tables(&format!("[engine]\nthreads = 1\nmemory = \"{}KiB\"\n", 512 * 1024 + memory_kib));
-    let outcome = job.run();
+        .with_tables(&format!("[engine]\nthreads = 1\nmemory = \"{memory}B\"\n"))
+        .run();
     assert_eq!(outcome.result, Ok(()));
     let counts: Vec<u64> = outcome.batches().iter().map(|(_, rows)| rows[0].parse().expect("a count")).collect();
-    let due = (1..=16u64).filter(|second| second % slide == 0);
-    assert_eq!(counts, due.map(|second| second.min(length) * 8192).collect::<Vec<_>>());
+    let due = (1..=BATCHES).filter(|second| second % slide == 0);
+    assert_eq!(counts, due.map(|second| second.min(length) * ROWS).collect::<Vec<_>>());
     outcome.spilled_bytes
 }
 
+/// S9.03, S9.05, S9.16: of a source that a window reads, the data sets of one window and the input of one batch are kept,
+/// and nothing more: that much memory is enough however long the job runs, and with less data goes to disk.
 #[test]
-fn probe() {
-    for kib in [128, 256, 384, 512, 768, 1024, 2048, 4096] {
-        eprintln!("{kib}: {:?}", (1..10).map(|length| spilled(length, 1, kib)).collect::<Vec<_>>());
-    }
-    for kib in [128, 256, 384, 512, 768, 1024, 2048, 4096] {
-        eprintln!("{kib}: {:?}", (1..10).map(|slide| spilled(4, slide, kib)).collect::<Vec<_>>());
+fn what_no_window_needs_is_forgotten_at_once() {
+    for (length, slide) in [(1, 1), (4, 1), (4, 3), (3, 5)] {
+        assert_eq!(spilled(length, slide, length + 1), 0, "{length} every {slide}");
+        assert!(spilled(length, slide, length) > 0, "{length} every {slide}");
     }
 }
 

@@ -12,7 +12,7 @@ mod store;
 pub use data_set::DataSetStore;
 pub use partition::{FileSplit, InputPartition, SplitReader};
 pub use spill::{SpillError, SpillSettings};
-pub use storage::{RowsReader, RowsWriter, Storage, StoredRows, bytes_of};
+pub use storage::{RowsReader, RowsWriter, Storage, StoredRows, bytes_of, value_bytes};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;

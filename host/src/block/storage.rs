@@ -36,10 +36,19 @@ enum Piece {
     File(Segment),
 }
 
+/// How much is in a bucket. Follows from the rows alone, wherever they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketSize {
+    /// Rows.
+    pub rows: u64,
+    /// The bytes of their values.
+    pub bytes: u64,
+}
+
 /// Rows in buckets, each in order.
 struct Entry {
     shared: Arc<Shared>,
-    rows: Vec<u64>,
+    sizes: Vec<BucketSize>,
     state: Mutex<State>,
 }
 
@@ -69,7 +78,7 @@ impl Storage {
     pub fn writer(&self, buckets: usize) -> RowsWriter {
         RowsWriter {
             shared: self.shared.clone(),
-            rows: vec![0; buckets],
+            sizes: vec![BucketSize::default(); buckets],
             buckets: (0..buckets).map(|_| Vec::new()).collect(),
             counted: HashSet::new(),
             taken: 0,
@@ -175,12 +184,12 @@ impl Drop for Entry {
 impl StoredRows {
     /// The number of rows in all buckets.
     pub fn row_count(&self) -> u64 {
-        self.entry.rows.iter().sum()
+        self.entry.sizes.iter().map(|size| size.rows).sum()
     }
 
-    /// The number of rows in a bucket.
-    pub fn bucket_rows(&self, bucket: usize) -> u64 {
-        self.entry.rows.get(bucket).copied().unwrap_or(0)
+    /// How much is in a bucket.
+    pub fn bucket_size(&self, bucket: usize) -> BucketSize {
+        self.entry.sizes.get(bucket).copied().unwrap_or_default()
     }
 
     /// Reads the rows of a bucket, in order.
@@ -210,7 +219,7 @@ impl Iterator for RowsReader {
 /// Takes in rows that are being computed. Dropping it forgets them.
 pub struct RowsWriter {
     shared: Arc<Shared>,
-    rows: Vec<u64>,
+    sizes: Vec<BucketSize>,
     buckets: Vec<Vec<Piece>>,
     /// The allocations of the pieces in memory: slices of one are counted once.
     counted: HashSet<usize>,
@@ -234,7 +243,7 @@ impl RowsWriter {
         if self.only_files || !self.keep(bucket, &batch)? {
             self.push_out()?;
             let segment = self.shared.spill.write(&batch)?;
-            self.add(bucket, batch.num_rows(), Piece::File(segment));
+            self.add(bucket, &batch, Piece::File(segment));
         }
         Ok(())
     }
@@ -243,7 +252,7 @@ impl RowsWriter {
     pub fn append_anyway(&mut self, bucket: usize, batch: RecordBatch) {
         if let Err(error) = self.append(bucket, batch.clone()) {
             tracing::warn!("{error}; the rows stay in memory, beyond engine.memory");
-            self.add(bucket, batch.num_rows(), Piece::Memory(batch));
+            self.add(bucket, &batch, Piece::Memory(batch.clone()));
         }
     }
 
@@ -259,17 +268,18 @@ impl RowsWriter {
         });
         if self.shared.take(bytes)? {
             self.taken += bytes;
-            self.add(bucket, batch.num_rows(), Piece::Memory(batch.clone()));
+            self.add(bucket, batch, Piece::Memory(batch.clone()));
             return Ok(true);
         }
         self.counted.retain(|allocation| !new.contains(allocation));
         Ok(false)
     }
 
-    fn add(&mut self, bucket: usize, rows: usize, piece: Piece) {
-        if let (Some(pieces), Some(count)) = (self.buckets.get_mut(bucket), self.rows.get_mut(bucket)) {
+    fn add(&mut self, bucket: usize, batch: &RecordBatch, piece: Piece) {
+        if let (Some(pieces), Some(size)) = (self.buckets.get_mut(bucket), self.sizes.get_mut(bucket)) {
             pieces.push(piece);
-            *count += rows as u64;
+            size.rows += batch.num_rows() as u64;
+            size.bytes += value_bytes(batch);
         }
     }
 
@@ -292,8 +302,8 @@ impl RowsWriter {
             taken: std::mem::take(&mut self.taken),
             last_use: None,
         };
-        let rows = std::mem::take(&mut self.rows);
-        let entry = Arc::new(Entry { shared: self.shared.clone(), rows, state: Mutex::new(state) });
+        let sizes = std::mem::take(&mut self.sizes);
+        let entry = Arc::new(Entry { shared: self.shared.clone(), sizes, state: Mutex::new(state) });
         entry.used();
         StoredRows { entry }
     }
@@ -303,6 +313,12 @@ impl Drop for RowsWriter {
     fn drop(&mut self) {
         self.shared.room.give_back(self.taken);
     }
+}
+
+/// The bytes of the values of rows, without the rest of the allocations that they share.
+pub fn value_bytes(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
 }
 
 /// The bytes that rows take in memory, each allocation counted once.

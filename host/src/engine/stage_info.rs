@@ -7,7 +7,6 @@ use crate::graph::{Graph, Stage, StageInput, StageOutput};
 use crate::ids::NodeId;
 use crate::listener::{StageInfo, StageOperator, StageRows};
 use crate::time::{Duration, Time};
-use arrow::array::{Array as _, RecordBatch};
 use datafusion_physical_plan::ExecutionPlan;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,12 +29,6 @@ pub(super) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
         return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64;
     }
     children.into_iter().map(rows_read).sum()
-}
-
-/// The bytes that rows take, without the rest of the allocations that they share.
-pub(super) fn bytes(rows: &RecordBatch) -> u64 {
-    let columns = rows.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
 }
 
 /// Collects what the tasks of a stage say.

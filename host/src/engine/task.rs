@@ -5,8 +5,8 @@ use super::leaf::Stores;
 use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
-use super::stage_info::{TaskMetrics, bytes, rows_read};
-use crate::block::{RowsWriter, SpillError};
+use super::stage_info::{TaskMetrics, rows_read};
+use crate::block::{RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::graph::{Stage, StageOutput};
@@ -99,7 +99,7 @@ impl Attempt<'_> {
             metrics.rows_written += batch.num_rows() as u64;
             match &mut taker {
                 Taker::Shuffle(writer) => {
-                    metrics.shuffle_bytes_written += bytes(&batch);
+                    metrics.shuffle_bytes_written += value_bytes(&batch);
                     writer.write(batch)?;
                 }
                 Taker::DataSet(_, writer) => writer.append(0, batch)?,

@@ -1,6 +1,7 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
 mod joins;
+mod outputs;
 mod windows;
 
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
@@ -114,7 +115,9 @@ fn build(ctx: &StreamingContext) {
     }
     let numbers = ctx.stream::<i64>("lines");
     let windows = || windows::windows(&numbers, &operator);
-    if records(&numbers, &operator).or_else(windows).or_else(|| joins::joins(&numbers, &operator)).is_some() {
+    let outputs = || outputs::outputs(ctx, &numbers, &operator);
+    let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
+    if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }
     match operator.as_str() {

@@ -115,8 +115,8 @@ proptest! {
         let arrow = read_arrow(&saved("save_as_object_files", &ty, vec![batch.clone()]));
         prop_assert_eq!((arrow.schema(), shown(&arrow, &ty)), (columns::schema(&ty), expected.clone()));
         let parquet = read_parquet(&saved("save_as_parquet_files", &ty, vec![batch.clone()]));
-        prop_assert_eq!(parquet.schema().fields(), columns::schema(&ty).fields());
-        prop_assert_eq!(shown(&parquet, &ty), expected.clone());
+        let (found, columns) = (parquet.schema(), columns::schema(&ty));
+        prop_assert_eq!((found.fields(), shown(&parquet, &ty)), (columns.fields(), expected.clone()));
         let json = read_json(&ty, &saved("save_as_json_files", &ty, vec![batch]));
         prop_assert_eq!(shown(&json, &ty), expected);
     }

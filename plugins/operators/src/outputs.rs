@@ -1,0 +1,58 @@
+//! Outputs that save files, each on its own.
+
+use crate::{Event, Parity, Reading, event, parity, reading};
+use millstream::{Bytes, Chain, Cut, DStream, Output, Record, StreamingContext, Text};
+
+/// Single values of many types.
+#[derive(Record, Clone)]
+struct Flat {
+    n: i64,
+    half: Option<f64>,
+    parity: Parity,
+    quoted: Option<Text>,
+    raw: Bytes,
+    event: Event,
+}
+
+fn flat(n: i64) -> Flat {
+    let quoted = (n != 3).then(|| Text::from(if n == 2 { "" } else { "a \"b\",\nc" }));
+    let half = (n > 2).then_some(n as f64 / 2.0);
+    Flat { n, half, parity: parity(n), quoted, raw: Bytes(vec![n as u8, 255]), event: event(n) }
+}
+
+/// A tuple of structs, lists and options.
+type Deep = (Text, Vec<(i64, Option<Text>)>, Option<Reading>, Flat);
+
+fn deep<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<Deep, impl Chain<Out = Deep> + use<C>> {
+    numbers.map(|n| {
+        let list = (0..n % 4).map(|at| (at, (at > 0).then(|| "x".into()))).collect();
+        (Text::from("né"), list, (n % 2 == 1).then(|| reading(n)), flat(n))
+    })
+}
+
+/// Rows in two partitions, saved in one format, and their sum. Nothing if the operator is another.
+pub fn outputs(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
+    let numbers = numbers.repartition(2);
+    let sum = numbers.reduce(|a, b| a + b);
+    Some(match operator {
+        "save_as_object_files" => {
+            deep(&numbers).save_as_object_files(prefix, "arrow").name("numbers");
+            sum.save_as_object_files("sum", "")
+        }
+        "save_as_parquet_files" => {
+            deep(&numbers).save_as_parquet_files(prefix, "parquet").name("numbers");
+            sum.save_as_parquet_files("sum", "")
+        }
+        "save_as_csv_files" => {
+            numbers.map(flat).save_as_csv_files(prefix, "csv").name("numbers");
+            sum.save_as_csv_files("sum", "")
+        }
+        "save_as_json_files" => {
+            deep(&numbers).save_as_json_files(prefix, "json").name("numbers");
+            sum.save_as_json_files("sum", "")
+        }
+        "save_lists_as_csv_files" => deep(&numbers).save_as_csv_files(prefix, "csv").name("numbers"),
+        _ => return None,
+    })
+}
