@@ -37,10 +37,16 @@ pub fn plugin_path(name: &str) -> PathBuf {
 /// If it cannot be built.
 pub fn host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
-    HOST.get_or_init(|| {
-        cargo(&["build", "--locked", "-p", "host"]);
-        target_directory().join("debug/host")
-    })
+    HOST.get_or_init(|| native("host"))
+}
+
+/// The native program of the workspace package `name`, built as the tests are.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn native(name: &str) -> PathBuf {
+    cargo(&["build", "--locked", "-p", name, "--bin", name]);
+    target_directory().join("debug").join(name)
 }
 
 /// Where cargo puts what it builds: the directory that this program came from.

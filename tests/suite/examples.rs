@@ -14,7 +14,7 @@ const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
 
 /// The examples that are tested elsewhere.
-const ELSEWHERE: &[&str] = &["network_word_count"];
+const ELSEWHERE: &[&str] = &["custom_receiver", "network_word_count"];
 
 /// The files of a directory, in the order of their names: none if there is no such directory.
 fn files(directory: &Path) -> Vec<(String, String)> {

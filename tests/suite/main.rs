@@ -8,6 +8,7 @@ mod hostile;
 mod ledger;
 mod listeners;
 mod outputs;
+mod receivers;
 mod records;
 mod simulation;
 mod support;

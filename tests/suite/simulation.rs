@@ -128,3 +128,45 @@ fn a_failure_does_not_wait_for_a_full_store() {
     );
     assert!(job.run().error().contains("the plugin does not like this line"));
 }
+
+/// A job whose server sends a line shortly after a batch, and that is asked to stop some time after its beginning.
+fn stopped_job(keys: &str, stops_ms: &[u64]) -> Outcome {
+    let late = Connection { sends: sends(&[(2050, "late\n")]), stays_open: true };
+    let mut job = socket_job(vec![late]).with_job_keys(keys);
+    job.stop_after = None;
+    job.stop_at = stops_ms.iter().map(|at| START + Duration::from_millis(*at)).collect();
+    job.run()
+}
+
+/// S1.27: a graceful stop has as much time as the job gives it. What it did not process is an error, not silence.
+#[test]
+fn a_graceful_stop_that_takes_too_long_ends_with_an_error() {
+    let in_time = stopped_job("stop_timeout = \"1s\"", &[2100]);
+    assert_eq!((in_time.result.clone(), in_time.totals()), (Ok(()), expected(&[("late", 1)])));
+    let overdue = stopped_job("stop_timeout = \"300ms\"", &[2100]);
+    assert_eq!(
+        overdue.error(),
+        "the graceful stop took longer than job.stop_timeout = 0.3 s: what was not processed yet is lost\n\
+         help: raise job.stop_timeout, or make batches cheaper"
+    );
+    assert_eq!(overdue.totals(), expected(&[]));
+    let ended = overdue.log.last().expect("there is a log");
+    assert!(ended.starts_with(&format!("{} ms StreamingStopped", START.as_ms() + 2400)), "{ended}");
+}
+
+/// S1.21: the second request stops at once, and that is no error.
+#[test]
+fn a_second_request_to_stop_stops_at_once() {
+    let outcome = stopped_job("", &[2100, 2200]);
+    assert_eq!((outcome.result.clone(), outcome.totals()), (Ok(()), expected(&[])));
+    let ended = outcome.log.last().expect("there is a log");
+    assert!(ended.starts_with(&format!("{} ms StreamingStopped", START.as_ms() + 2200)), "{ended}");
+}
+
+/// S1.21: a job that is stopped before its first batch ends without one.
+#[test]
+fn a_stop_before_the_first_batch_makes_none() {
+    let outcome = stopped_job("", &[100]);
+    assert_eq!((outcome.result.clone(), outcome.printed.as_str()), (Ok(()), ""));
+    assert!(outcome.log.iter().all(|line| !line.contains("Batch")), "{:#?}", outcome.log);
+}

@@ -224,5 +224,7 @@ fn a_window_that_does_not_fit_is_refused() {
     let expected = "error: window of 7s on stream `counts` is not a multiple of its slide interval of 2s\n\
                     help: use 6s or 8s\n";
     assert_eq!(check("window_that_does_not_fit"), expected);
-    assert_eq!(check("union_of_slides"), "");
+    let expected = "error: `union` (node 2) reads streams of different slide intervals: `source` (node 0) every 1s, \
+                    `window` (node 1) every 2s\nhelp: give them the same slide with `window`\n";
+    assert_eq!(check("union_of_slides"), expected);
 }

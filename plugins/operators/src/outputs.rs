@@ -30,29 +30,38 @@ fn deep<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<Deep, impl Ch
     })
 }
 
+/// Two partitions of numbers, and their sum.
+fn two<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> (DStream<i64>, DStream<i64>) {
+    let numbers = numbers.repartition(2).erase();
+    let sum = numbers.reduce(|a, b| a + b).erase();
+    (numbers, sum)
+}
+
 /// Rows in two partitions, saved in one format, and their sum. Nothing if the operator is another.
 pub fn outputs(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
-    let numbers = numbers.repartition(2);
-    let sum = numbers.reduce(|a, b| a + b);
     Some(match operator {
         "save_as_object_files" => {
+            let (numbers, sum) = two(numbers);
             deep(&numbers).save_as_object_files(prefix, "arrow").name("numbers");
             sum.save_as_object_files("sum", "")
         }
         "save_as_parquet_files" => {
+            let (numbers, sum) = two(numbers);
             deep(&numbers).save_as_parquet_files(prefix, "parquet").name("numbers");
             sum.save_as_parquet_files("sum", "")
         }
         "save_as_csv_files" => {
+            let (numbers, sum) = two(numbers);
             numbers.map(flat).save_as_csv_files(prefix, "csv").name("numbers");
             sum.save_as_csv_files("sum", "")
         }
         "save_as_json_files" => {
+            let (numbers, sum) = two(numbers);
             deep(&numbers).save_as_json_files(prefix, "json").name("numbers");
             sum.save_as_json_files("sum", "")
         }
-        "save_lists_as_csv_files" => deep(&numbers).save_as_csv_files(prefix, "csv").name("numbers"),
+        "save_lists_as_csv_files" => deep(numbers).save_as_csv_files(prefix, "csv").name("numbers"),
         _ => return None,
     })
 }

@@ -4,7 +4,7 @@
 
 use millstream_tests::programs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -50,7 +50,12 @@ impl Directory {
     /// `host` with these arguments. What the environment of this test says about logs and colours does not reach it, and
     /// compiled plugins are kept beside the tests, not with those of whoever runs them.
     pub fn host(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(programs::host());
+        self.program(programs::host(), args)
+    }
+
+    /// As [`Directory::host`], of another program that has the same commands.
+    pub fn program(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
         for leaked in ["MILLSTREAM_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(leaked);

@@ -1,5 +1,7 @@
-//! What the tests of the whole program share: programs built on demand, jobs in a simulated world, the real binary.
+//! What the tests of the whole program share: programs built on demand, jobs in a simulated world, the real binary,
+//! saved files as text.
 
 pub mod binary;
+pub mod columns;
 pub mod simulated;
 pub mod terminal;

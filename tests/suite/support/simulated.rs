@@ -1,5 +1,6 @@
 //! A whole job in a simulated world, through the real WebAssembly path.
 
+use super::columns;
 use host::config::{self, Facts};
 use host::context::{Program, RunOptions, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
@@ -54,8 +55,10 @@ pub struct Job {
 pub struct Outcome {
     /// What was printed.
     pub printed: String,
-    /// What was saved: files by their paths from the job file on.
+    /// What was saved: files by their paths from the job file on, as text.
     pub saved: BTreeMap<String, String>,
+    /// The same files, byte for byte.
+    pub bytes: BTreeMap<String, Vec<u8>>,
     /// Events and prints with their times, in order.
     pub log: Vec<String>,
     /// How it ended.
@@ -179,18 +182,20 @@ impl Job {
             self.appearing.iter().map(|(.., name, _)| Path::new("/jobs").join(name)).collect();
         let is_written =
             |(path, bytes): &(PathBuf, Vec<u8>)| given.get(path) != Some(bytes) && !appearing.contains(path);
-        let saved = simulation.files().into_iter().filter(is_written).map(|(path, bytes)| {
+        let bytes = simulation.files().into_iter().filter(is_written).map(|(path, bytes)| {
             let path = path.strip_prefix("/jobs").unwrap_or(&path).display().to_string();
-            (path, String::from_utf8(bytes).expect("what is saved is text"))
+            (path, bytes)
         });
+        let bytes: BTreeMap<_, _> = bytes.collect();
+        let saved = bytes.iter().map(|(path, bytes)| (path.clone(), columns::shown(bytes))).collect();
         let (printed, log) = (simulation.printed(), simulation.log());
-        Outcome { printed, saved: saved.collect(), log, result, retries, spilled_bytes }
+        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes }
     }
 }
 
 impl Outcome {
     fn failed(error: Error) -> Self {
-        Self { printed: String::new(), saved: BTreeMap::new(), log: Vec::new(), result: Err(error), retries: 0, spilled_bytes: 0 }
+        Self { printed: String::new(), saved: BTreeMap::new(), bytes: BTreeMap::new(), log: Vec::new(), result: Err(error), retries: 0, spilled_bytes: 0 }
     }
 
     /// What was printed, and after it the files that were saved.

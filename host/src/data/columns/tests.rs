@@ -46,7 +46,7 @@ fn members_of_tuples_are_counted_from_one() {
     assert_eq!(fields[0], r#"Field { "_1": Utf8 }"#);
     assert_eq!(
         fields[1],
-        r#"Field { "_2": nullable List(non-null Struct("_1": non-null UInt8, "_2": Float32), field: 'item') }"#
+        r#"Field { "_2": nullable List(non-null Struct("_1": non-null UInt8, "_2": Float32)) }"#
     );
     assert_eq!(
         fields[2],
