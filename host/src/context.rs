@@ -4,7 +4,8 @@
 
 use crate::block::BlockStore;
 use crate::config::{Settings, SourceSettings};
-use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
+use crate::driver::Drivers;
+use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, GraphError, Operation, StageGraph};
@@ -195,9 +196,7 @@ impl StreamingContext {
             env: env.clone(),
             job: settings.job.name.clone(),
             arguments: arguments(&settings),
-            graph: graph.clone(),
-            stages: stages.clone(),
-            plugin,
+            plugin: plugin.clone(),
             blocks: store.clone(),
             budget,
             slots: settings.engine.threads as usize,
@@ -219,12 +218,24 @@ impl StreamingContext {
             stop_when_idle: options.stop_when_idle,
         };
         let generator = JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let drivers = Drivers {
+            env: env.clone(),
+            engine: engine.clone(),
+            plugin,
+            job: settings.job.name.clone(),
+            arguments: arguments(&settings).into(),
+            graph: graph.clone(),
+            stages: stages.clone(),
+            default_partitions: settings.job.parallelism,
+            result_bytes: settings.limits.result_size_bytes,
+        };
         let parts = SchedulerParts {
             env: env.clone(),
-            engine: Arc::new(engine),
+            engine,
             tracker: tracker.clone(),
-            graph,
-            stages,
+            plan: Arc::new(JobPlan { graph, stages, calls: Arc::default() }),
+            drivers: Arc::new(drivers),
             listeners: listeners.clone(),
             on_error: settings.job.on_error,
         };

@@ -24,6 +24,7 @@ pub mod output;
 pub mod plugin;
 pub mod receiver;
 
+pub mod driver;
 pub mod engine;
 pub mod tracker;
 

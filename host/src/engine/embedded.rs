@@ -2,16 +2,16 @@
 
 use super::fault::FaultInjector;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Planner, Share};
+use super::plan::{Planner, Share, describe, key_type};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
 use super::task::{Attempt, AttemptError};
-use super::{Engine, JobRequest};
+use super::{Engine, JobPlan, JobRequest};
 use crate::block::{BlockStore, DataSetStore};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Stage, StageGraph, StageInput, StageOutput};
+use crate::graph::{Stage, StageInput, StageOutput};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -37,10 +37,6 @@ pub struct EngineParts {
     pub job: String,
     /// The job's arguments.
     pub arguments: Vec<(String, String)>,
-    /// The graph.
-    pub graph: Arc<Graph>,
-    /// Its stages.
-    pub stages: Arc<StageGraph>,
     /// The plugin.
     pub plugin: Arc<Plugin>,
     /// Where received blocks are.
@@ -65,7 +61,6 @@ pub struct EmbeddedEngine {
 struct Shared {
     env: Env,
     planner: Planner,
-    stages: Arc<StageGraph>,
     stores: Arc<Stores>,
     context: Arc<TaskContext>,
     slots: Semaphore,
@@ -106,11 +101,10 @@ impl EmbeddedEngine {
             HashMap::new(),
             runtime,
         ));
-        let planner = Planner { graph: parts.graph, job: parts.job, arguments: parts.arguments.into() };
+        let planner = Planner { job: parts.job, arguments: parts.arguments.into() };
         let shared = Shared {
             env: parts.env,
             planner,
-            stages: parts.stages,
             stores,
             context,
             slots: Semaphore::new(parts.slots.max(1)),
@@ -128,7 +122,7 @@ impl Engine for EmbeddedEngine {
         Box::pin(async move {
             let mut rows = Vec::new();
             for id in &request.job.stages {
-                let stage = self.shared.stages.stage(*id).ok_or_else(|| internal(*id))?;
+                let stage = request.plan.stages.stage(*id).ok_or_else(|| internal(*id))?;
                 let ran = self.shared.lock().contains_key(&(request.batch, *id));
                 if ran && stage.output != StageOutput::Result {
                     continue;
@@ -184,10 +178,10 @@ impl Shared {
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
-            let rows_wanted = request.rows_wanted;
+            let (plan, rows_wanted) = (request.plan.clone(), request.rows_wanted);
             let env = shared.env.clone();
             let run = async move {
-                let outcome = shared.run_task(task, &stage, &share, rows_wanted).await;
+                let outcome = shared.run_task(&plan, task, &stage, &share, rows_wanted).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -216,22 +210,24 @@ impl Shared {
 
     /// What each partition of a stage reads: those of its first branch, then those of the next.
     fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
-        let mut shares = Vec::new();
+        let (mut pieces, mut starts) = (Vec::new(), Vec::new());
         for (branch, way) in stage.branches.iter().enumerate() {
-            let pieces = self.pieces(stage.id, way.input, request)?;
-            shares.extend(pieces.into_iter().map(|piece| Share { branch, piece }));
+            starts.push(u32::try_from(pieces.len()).unwrap_or(u32::MAX));
+            let of_branch = self.pieces(stage.id, way.input, request)?;
+            pieces.extend(of_branch.into_iter().map(|piece| (branch, piece)));
         }
-        if shares.len() > PARTITIONS_MAX {
-            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
+        if pieces.len() > PARTITIONS_MAX {
+            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, pieces.len());
             return Err(Error::new(ErrorKind::User, format!("{message}, which is more than {PARTITIONS_MAX}"))
                 .help("unite fewer streams, or repartition them before"));
         }
-        Ok(shares)
+        let starts: Arc<[u32]> = starts.into();
+        Ok(pieces.into_iter().map(|(branch, piece)| Share { branch, piece, starts: starts.clone() }).collect())
     }
 
     fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Piece>, Error> {
         let partitions_of = |wanted: &dyn Fn(&Stage) -> bool| {
-            let writer = self.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
+            let writer = request.plan.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
             writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(reader))
         };
         match input {
@@ -241,7 +237,7 @@ impl Shared {
             }
             StageInput::Shuffle { stage: writer, .. } => {
                 let maps = partitions_of(&|stage| stage.id == writer)?;
-                let Some(StageOutput::Shuffle { partitions, .. }) = self.stages.stage(writer).map(|stage| stage.output)
+                let Some(StageOutput::Shuffle { partitions, .. }) = request.plan.stages.stage(writer).map(|stage| stage.output)
                 else {
                     return Err(internal(writer));
                 };
@@ -249,7 +245,15 @@ impl Shared {
             }
             StageInput::DataSet { node } => {
                 let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node })?;
-                Ok((0..partitions).map(|partition| Piece::DataSet { node, partition }).collect())
+                let piece = |partition| Piece::DataSet { node, partitions: partition..partition + 1 };
+                Ok((0..partitions).map(piece).collect())
+            }
+            StageInput::Coalesced { of, partitions: wanted, .. } => {
+                let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node: of })?;
+                let wanted = wanted.clamp(1, partitions.max(1));
+                let start = |at: u32| (u64::from(at) * u64::from(partitions) / u64::from(wanted)) as u32;
+                let piece = |at: u32| Piece::DataSet { node: of, partitions: start(at)..start(at + 1) };
+                Ok((0..wanted.min(partitions)).map(piece).collect())
             }
         }
     }
@@ -257,16 +261,17 @@ impl Shared {
     /// Runs a task until it succeeds or has failed for good.
     async fn run_task(
         &self,
+        job: &JobPlan,
         task: TaskId,
         stage: &Stage,
         share: &Share,
         rows_wanted: usize,
     ) -> Result<Vec<RecordBatch>, Error> {
         let _slot = self.slots.acquire().await;
-        let key_type = self.planner.key_type(stage);
+        let key_type = key_type(&job.graph, stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
-            let plan = self.planner.plan(stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
+            let plan = self.planner.plan(job, stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,
@@ -288,30 +293,31 @@ impl Shared {
                     traced = next;
                     self.listeners.post(&Event::TaskRetried { task, reason: error.message });
                 }
-                Next::Fail => return Err(self.explain(task, stage, share.branch, &error)),
+                Next::Fail => return Err(explain(job, task, stage, share.branch, &error)),
             }
         }
         Err(internal(stage.id))
     }
 
-    /// A task's failure as its reader sees it: operator, batch, partition and record.
-    fn explain(&self, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
-        let TaskId { batch, partition, .. } = task;
-        let operator = |node: NodeId| self.planner.graph.node(node).map(|node| format!("operator {node}"));
-        let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
-        let subject = match &place {
-            Some((operator, record)) => {
-                format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
-            }
-            None => format!("{} failed on batch {batch}, partition {partition}", self.planner.describe(stage, branch)),
-        };
-        let (kind, help) = match error.cause {
-            Cause::Plugin => {
-                (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
-            }
-            Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
-            Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
-        };
-        Error::new(kind, format!("{subject}: {}", error.message)).help(help)
-    }
+}
+
+/// A task's failure as its reader sees it: operator, batch, partition and record.
+fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
+    let TaskId { batch, partition, .. } = task;
+    let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
+    let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
+    let subject = match &place {
+        Some((operator, record)) => {
+            format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
+        }
+        None => format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch)),
+    };
+    let (kind, help) = match error.cause {
+        Cause::Plugin => {
+            (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
+        }
+        Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
+        Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
+    };
+    Error::new(kind, format!("{subject}: {}", error.message)).help(help)
 }

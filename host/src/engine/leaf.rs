@@ -22,6 +22,7 @@ use datafusion_physical_plan::{
 use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -32,8 +33,8 @@ pub(super) enum Piece {
     Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
-    /// A partition of a data set.
-    DataSet { node: NodeId, partition: u32 },
+    /// Neighbouring partitions of a data set.
+    DataSet { node: NodeId, partitions: Range<u32> },
 }
 
 /// Where leaves find what they name: an extension of the task context.
@@ -98,11 +99,15 @@ impl Stores {
                 self.blocks.get(id).map(|rows| rows.to_vec()).ok_or_else(|| lost(format!("block {id}")))
             }
             Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
-            Piece::DataSet { node, partition } => self
-                .data_sets
-                .get(*node, batch, *partition)
-                .map(|rows| rows.to_vec())
-                .ok_or_else(|| lost(format!("partition {partition} of the data set of node {node}"))),
+            Piece::DataSet { node, partitions } => {
+                let mut rows = Vec::new();
+                for partition in partitions.clone() {
+                    let stored = self.data_sets.get(*node, batch, partition);
+                    let what = || format!("partition {partition} of the data set of node {node}");
+                    rows.extend(stored.ok_or_else(|| lost(what()))?.to_vec());
+                }
+                Ok(rows)
+            }
             Piece::Buckets { stage, maps, reduce } => {
                 let mut rows = Vec::new();
                 for map in 0..*maps {

@@ -18,8 +18,9 @@ pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
 use crate::block::InputPartition;
 use crate::error::Error;
-use crate::graph::OutputJob;
+use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
+use crate::plugin::RecordedCall;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
@@ -29,11 +30,24 @@ use std::sync::Arc;
 /// The partitions that a batch reads, by the node of their source.
 pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 
+/// What the stages of a job are made of.
+#[derive(Clone, Debug)]
+pub struct JobPlan {
+    /// The nodes.
+    pub graph: Arc<Graph>,
+    /// The stages. Those of all plans for a batch have the same ids.
+    pub stages: Arc<StageGraph>,
+    /// What driver functions did in the batch so far.
+    pub calls: Arc<[RecordedCall]>,
+}
+
 /// An output of a batch that is to be computed.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
+    /// What the stages are made of.
+    pub plan: Arc<JobPlan>,
     /// The stages, in order.
     pub job: OutputJob,
     /// What they read.

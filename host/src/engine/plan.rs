@@ -1,11 +1,12 @@
 //! A stage of a batch as a DataFusion plan: a leaf, and the plugin's steps on it.
 
+use super::JobPlan;
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput};
+use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput, Step};
 use crate::ids::{NodeId, TaskId};
-use crate::plugin::TaskProgram;
+use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
@@ -14,89 +15,112 @@ use std::sync::Arc;
 pub(super) struct Share {
     pub branch: usize,
     pub piece: Piece,
+    /// The first partition of each branch.
+    pub starts: Arc<[u32]>,
 }
 
 /// What all plans of a run share.
 pub(super) struct Planner {
-    pub graph: Arc<Graph>,
     pub job: String,
     pub arguments: Arc<[(String, String)]>,
+}
+
+/// The type of the keys that a stage sends through a shuffle, if it does.
+pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
+    match stage.output {
+        StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(graph.node(node)?.exchanged.as_ref()?.pair()?.0),
+        _ => None,
+    }
+}
+
+fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
+    match branch.input {
+        StageInput::Source { node } | StageInput::DataSet { node } | StageInput::Coalesced { node, .. } => {
+            Some((node, graph.node(node)?.rows.clone()?))
+        }
+        StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
+    }
+}
+
+/// The operators of a branch of a stage, for messages.
+pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
+    let mut operators: Vec<String> = Vec::new();
+    for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
+        if let Some(node) = graph.node(step.node) {
+            let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
+            operators.push(format!("{node}{after}"));
+        }
+    }
+    match operators.as_slice() {
+        [] => format!("stage {}", stage.id),
+        [one] => format!("operator {one}"),
+        many => format!("one of the operators {}", many.join(", ")),
+    }
+}
+
+/// The calls of driver functions whose closures a branch needs.
+fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordedCall]> {
+    // Most plans have none.
+    if plan.calls.is_empty() {
+        return Arc::default();
+    }
+    let needed = |call: &&RecordedCall| {
+        let made = plan.graph.calls().iter().find(|made| made.first == call.first);
+        let has_made = |node| made.is_some_and(|made| made.has_made(node));
+        branch.steps.iter().any(|step| has_made(step.node))
+    };
+    plan.calls.iter().filter(needed).cloned().collect()
 }
 
 impl Planner {
     /// The plan of a task: a branch of `stage` over one piece. Nothing if the graph does not have what they name.
     pub(super) fn plan(
         &self,
+        plan: &JobPlan,
         stage: &Stage,
         task: TaskId,
         share: &Share,
         traced: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let branch = stage.branches.get(share.branch)?;
-        let (input, input_type) = self.input(branch)?;
+        let (input, input_type) = input(&plan.graph, branch)?;
         let output_type = match stage.output {
-            StageOutput::Shuffle { node, .. } => self.graph.node(node)?.exchanged.clone()?,
-            _ => self.graph.node(stage.node)?.rows.clone()?,
+            StageOutput::Shuffle { node, .. } => plan.graph.node(node)?.exchanged.clone()?,
+            _ => plan.graph.node(stage.node)?.rows.clone()?,
         };
         let pieces = vec![share.piece.clone()];
         let leaf = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
         if branch.steps.is_empty() {
             return Some(leaf);
         }
+        let step = |step: &Step| {
+            let start = share.starts.get(step.first).copied().unwrap_or(0);
+            TaskStep { node: step.node, role: step.role.name(), partition: task.partition.saturating_sub(start) }
+        };
         let program = TaskProgram {
             batch: task.batch,
             partition: task.partition,
             arguments: self.arguments.clone(),
-            seed: self.seed(branch)?,
+            seed: self.seed(&plan.graph, branch)?,
             input,
             input_type,
-            steps: branch.steps.iter().map(|step| (step.node, step.role.name())).collect(),
+            steps: branch.steps.iter().map(step).collect(),
             output_type,
             traced,
+            replays: calls_for(plan, branch),
         };
         Some(Arc::new(PluginExec::new(leaf, program)))
     }
 
-    /// The type of the keys that a stage sends through a shuffle, if it does.
-    pub(super) fn key_type(&self, stage: &Stage) -> Option<RecordType> {
-        match stage.output {
-            StageOutput::Shuffle { node, by: Distribution::Key, .. } => {
-                Some(self.graph.node(node)?.exchanged.as_ref()?.pair()?.0)
-            }
-            _ => None,
-        }
-    }
-
-    fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
-        match branch.input {
-            StageInput::Source { node } | StageInput::DataSet { node } => {
-                Some((node, self.graph.node(node)?.rows.clone()?))
-            }
-            StageInput::Shuffle { node, .. } => Some((node, self.graph.node(node)?.exchanged.clone()?)),
-        }
-    }
-
     /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.
-    fn seed(&self, branch: &Branch) -> Option<u64> {
+    fn seed(&self, graph: &Graph, branch: &Branch) -> Option<u64> {
         let last = branch.steps.last()?;
-        let node = self.graph.node(last.node)?;
-        let operator = node.name.clone().unwrap_or_else(|| format!("{}/{}", node.kind, node.id));
+        let node = graph.node(last.node)?;
+        let operator = match (&node.name, graph.call_of(node.id)) {
+            (Some(name), _) => name.clone(),
+            (None, None) => format!("{}/{}", node.kind, node.id),
+            (None, Some(call)) => format!("{}/{}/{}", call.node, node.kind, node.id.0 - call.first.0),
+        };
         Some(crate::data::key::hash(format!("{}\0{operator}\0{}", self.job, last.role.name()).as_bytes()))
-    }
-
-    /// The operators of a branch of a stage, for messages.
-    pub(super) fn describe(&self, stage: &Stage, branch: usize) -> String {
-        let mut operators: Vec<String> = Vec::new();
-        for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
-            if let Some(node) = self.graph.node(step.node) {
-                let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
-                operators.push(format!("{node}{after}"));
-            }
-        }
-        match operators.as_slice() {
-            [] => format!("stage {}", stage.id),
-            [one] => format!("operator {one}"),
-            many => format!("one of the operators {}", many.join(", ")),
-        }
     }
 }

@@ -107,6 +107,13 @@ pub enum Reads {
         /// The node that made them.
         node: u32,
     },
+    /// From rows that were kept, neighbouring partitions put together.
+    Coalesced {
+        /// The node that made them.
+        node: u32,
+        /// The most partitions there are then.
+        partitions: u32,
+    },
 }
 
 /// Where a stage's rows go.
@@ -166,6 +173,9 @@ impl Explanation {
             Reads::Source { node } => writeln!(f, "  reads   {}", self.label(node))?,
             Reads::Shuffle { stage } => writeln!(f, "  reads   the shuffle of stage {stage}")?,
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(node))?,
+            Reads::Coalesced { node, partitions } => {
+                writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(node))?;
+            }
         }
         for (at, step) in branch.steps.iter().enumerate() {
             let heading = if at == 0 { "runs" } else { "" };
@@ -204,6 +214,7 @@ fn explain_stage(stage: &Stage) -> ExplainedStage {
             StageInput::Source { node } => Reads::Source { node: node.0 },
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
+            StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };

@@ -2,11 +2,13 @@
 //!
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
+mod call;
 mod explain;
 mod node;
 mod stage;
 mod validate;
 
+pub use call::{Call, CallError};
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};

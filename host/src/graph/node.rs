@@ -1,5 +1,6 @@
 //! Nodes: streams, operations on streams, and outputs.
 
+use super::call::Call;
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
 use std::fmt;
@@ -56,11 +57,34 @@ pub enum Operation {
         /// How many.
         partitions: u32,
     },
+    /// Neighbouring partitions are put together, without a shuffle.
+    Coalesce {
+        /// The most partitions there are then.
+        partitions: u32,
+    },
+    /// Rows pass as they are, and are kept for whoever reads them.
+    Cache,
+    /// The rows that a driver function makes of its parents' data sets, batch by batch.
+    Transform,
     /// The first rows of each batch are printed.
     Print {
         /// How many.
         rows: u32,
     },
+    /// A driver function does with each batch what it likes.
+    ForeachRdd,
+}
+
+impl Operation {
+    /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
+    pub const fn is_output(&self) -> bool {
+        matches!(self, Self::Print { .. } | Self::ForeachRdd)
+    }
+
+    /// Whether a driver function runs for it.
+    pub const fn is_driver(&self) -> bool {
+        matches!(self, Self::Transform | Self::ForeachRdd)
+    }
 }
 
 /// A node that was checked.
@@ -93,9 +117,12 @@ impl fmt::Display for Node {
 }
 
 /// The checked graph. Nodes stand after the nodes they read, so it has no cycle.
+///
+/// The graph of a batch goes on with what driver functions made in it: see `call.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     pub(super) nodes: Vec<Node>,
+    pub(super) calls: Vec<Call>,
 }
 
 impl Graph {
@@ -116,7 +143,7 @@ impl Graph {
 
     /// The outputs, in the order of definition, which is the order in which they run.
     pub fn outputs(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|node| matches!(node.operation, Operation::Print { .. }))
+        self.nodes.iter().filter(|node| node.operation.is_output())
     }
 
     /// The sources that the graph reads: name and node.

@@ -36,6 +36,8 @@ pub struct Step {
     pub node: NodeId,
     /// What to do.
     pub role: Role,
+    /// The branch of the stage at which the node's own partitions begin.
+    pub first: usize,
 }
 
 /// Where rows of a stage come from.
@@ -57,6 +59,15 @@ pub enum StageInput {
     DataSet {
         /// The node whose rows it holds.
         node: NodeId,
+    },
+    /// A data set that another stage wrote, in fewer partitions: neighbours are put together.
+    Coalesced {
+        /// The node that puts them together.
+        node: NodeId,
+        /// The node whose rows the data set holds.
+        of: NodeId,
+        /// The most partitions.
+        partitions: u32,
     },
 }
 
@@ -132,20 +143,45 @@ pub struct StageGraph {
 
 impl StageGraph {
     /// Cuts `graph`. A shuffle that does not say how many partitions it makes gets `default_partitions`.
+    ///
+    /// The rows of a `transform` that is not resolved are a data set that no stage writes. The job of a `foreach_rdd`
+    /// ends with the data set that its function gets.
     pub fn cut(graph: &Graph, default_partitions: u32) -> Self {
         let mut cutter = Cutter { graph, default_partitions, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
-        let is_needed = needed_nodes(graph);
+        let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).collect());
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
-            if let (Operation::Print { .. }, Some(parent)) = (&node.operation, node.parents.first()) {
-                let last = cutter.stage(cutter.feed(*parent), StageOutput::Result, *parent);
-                jobs.push(OutputJob { output: node.id, stages: needed_stages(&cutter.stages, last) });
-            } else {
-                cutter.make(node.id, &node.operation, &node.parents);
+            match (&node.operation, node.parents.first()) {
+                (Operation::ForeachRdd, Some(parent)) => {
+                    let stages = match cutter.kept(*parent) {
+                        Some(last) => needed_stages(&cutter.stages, last),
+                        None => Vec::new(),
+                    };
+                    jobs.push(OutputJob { output: node.id, stages });
+                }
+                (operation, Some(parent)) if operation.is_output() => {
+                    let last = cutter.stage(cutter.feed(*parent), StageOutput::Result, *parent);
+                    jobs.push(OutputJob { output: node.id, stages: needed_stages(&cutter.stages, last) });
+                }
+                _ => cutter.make(node.id, &node.operation, &node.parents),
             }
         }
         Self { stages: cutter.stages, jobs }
+    }
+
+    /// Cuts what the rows of `wanted` need, in the graph of a batch. The stages go on from those of `self`, which keep
+    /// their ids: what has run already need not run again. The last stage of the job is always a new one.
+    #[must_use]
+    pub fn cut_for(&self, graph: &Graph, output: NodeId, wanted: NodeId, default_partitions: u32) -> (Self, OutputJob) {
+        let mut cutter = Cutter { graph, default_partitions, stages: self.stages.clone(), made: BTreeMap::new() };
+        let is_needed = needed_nodes(graph, BTreeSet::from([wanted]));
+        for node in graph.order().into_iter().filter(|id| is_needed.contains(id)).filter_map(|id| graph.node(id)) {
+            cutter.make(node.id, &node.operation, &node.parents);
+        }
+        let last = cutter.add(cutter.feed(wanted), StageOutput::Result, wanted);
+        let job = OutputJob { output, stages: needed_stages(&cutter.stages, last) };
+        (Self { stages: cutter.stages, jobs: self.jobs.clone() }, job)
     }
 
     /// The stage with this id.
@@ -154,10 +190,10 @@ impl StageGraph {
     }
 }
 
-/// The nodes that an output reads, directly or through others, and the outputs.
-fn needed_nodes(graph: &Graph) -> BTreeSet<NodeId> {
-    let mut needed: BTreeSet<NodeId> = graph.outputs().map(|output| output.id).collect();
-    for node in graph.nodes().iter().rev() {
+/// The wanted nodes, and those that they read, directly or through others.
+fn needed_nodes(graph: &Graph, wanted: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let mut needed = wanted;
+    for node in graph.order().into_iter().rev().filter_map(|id| graph.node(id)) {
         if needed.contains(&node.id) {
             needed.extend(&node.parents);
         }
@@ -174,7 +210,7 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
             needed.extend(stage.branches.iter().filter_map(|branch| match branch.input {
                 StageInput::Source { .. } => None,
                 StageInput::Shuffle { stage, .. } => Some(stage),
-                StageInput::DataSet { node } => {
+                StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => {
                     stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
                 }
             }));
@@ -198,10 +234,10 @@ impl Cutter<'_> {
             (Operation::Aggregate { partitions }, [parent]) => {
                 let partitions = partitions.unwrap_or(self.default_partitions);
                 let mut branches = self.feed(*parent);
-                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Combine }));
+                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Combine, first: 0 }));
                 let stage =
                     self.stage(branches, StageOutput::Shuffle { node, partitions, by: Distribution::Key }, node);
-                let steps = vec![Step { node, role: Role::Reduce }];
+                let steps = vec![Step { node, role: Role::Reduce, first: 0 }];
                 vec![Branch { input: StageInput::Shuffle { stage, node }, steps }]
             }
             (Operation::Repartition { partitions }, [parent]) => {
@@ -211,14 +247,35 @@ impl Cutter<'_> {
             }
             (Operation::Narrow, [parent]) => {
                 let mut branches = self.feed(*parent);
-                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply }));
+                branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply, first: 0 }));
                 branches
             }
-            (Operation::Union, parents) => parents.iter().flat_map(|parent| self.feed(*parent)).collect(),
+            (Operation::Union, parents) => {
+                let mut branches = Vec::new();
+                for parent in parents {
+                    let first = branches.len();
+                    let mut feed = self.feed(*parent);
+                    feed.iter_mut().flat_map(|branch| &mut branch.steps).for_each(|step| step.first += first);
+                    branches.append(&mut feed);
+                }
+                branches
+            }
+            (Operation::Coalesce { partitions }, [parent]) => {
+                let feed = self.feed(*parent);
+                self.stage(feed, StageOutput::DataSet { node: *parent }, *parent);
+                let input = StageInput::Coalesced { node, of: *parent, partitions: *partitions };
+                vec![Branch { input, steps: Vec::new() }]
+            }
+            (Operation::Cache, [parent]) => self.feed(*parent),
+            (Operation::Transform, _) => vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }],
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
         };
-        let is_source = matches!(operation, Operation::Source { .. });
-        if self.graph.consumers(node) > 1 && !is_source {
+        let is_kept = match operation {
+            Operation::Source { .. } | Operation::Transform => false,
+            Operation::Cache => true,
+            _ => self.graph.is_shared(node),
+        };
+        if is_kept {
             // Several readers: it is computed once, and each reads its data set.
             self.stage(branches, StageOutput::DataSet { node }, node);
             self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);
@@ -232,11 +289,18 @@ impl Cutter<'_> {
         self.made.get(&node).cloned().unwrap_or_default()
     }
 
+    /// The stage that writes the data set of a node.
+    fn kept(&self, node: NodeId) -> Option<StageId> {
+        self.stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
+    }
+
     fn stage(&mut self, branches: Vec<Branch>, output: StageOutput, node: NodeId) -> StageId {
         // Two outputs of the same rows have the same last stage.
-        if let Some(known) = self.stages.iter().find(|stage| stage.output == output && stage.node == node) {
-            return known.id;
-        }
+        let known = self.stages.iter().find(|stage| stage.output == output && stage.node == node);
+        known.map(|stage| stage.id).unwrap_or_else(|| self.add(branches, output, node))
+    }
+
+    fn add(&mut self, branches: Vec<Branch>, output: StageOutput, node: NodeId) -> StageId {
         let id = StageId(u32::try_from(self.stages.len()).unwrap_or(u32::MAX));
         self.stages.push(Stage { id, branches, output, node });
         id
@@ -366,7 +430,7 @@ mod tests {
                         match branch.input {
                             StageInput::Source { .. } => {}
                             StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
-                            StageInput::DataSet { node } => {
+                            StageInput::Coalesced { of: node, .. } | StageInput::DataSet { node } => {
                                 let wanted = StageOutput::DataSet { node };
                                 prop_assert!(written_before(&|stage| stage.output == wanted));
                             }

@@ -44,6 +44,12 @@ pub enum Failure {
     /// It refused, by the interface's own errors.
     #[error("{0}")]
     Refused(String),
+    /// A data set that a driver function asked for could not be computed.
+    #[error("{0}")]
+    Action(String),
+    /// A driver function that ran again did something else than the first time.
+    #[error("driver function is not deterministic: {0}")]
+    NotDeterministic(String),
     /// The run is being stopped.
     #[error("it was stopped")]
     Cancelled,

@@ -4,10 +4,11 @@
 
 use super::job_generator::StopRequest;
 use crate::config::OnError;
-use crate::engine::{BatchInput, Engine, JobRequest};
+use crate::driver::{BatchDrivers, Drivers};
+use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Node, Operation, OutputJob, StageGraph};
+use crate::graph::{Node, Operation, OutputJob};
 use crate::listener::{BatchInfo, Event, ListenerBus, OutputOperationInfo};
 use crate::output;
 use crate::time::{Duration, Time};
@@ -34,10 +35,10 @@ pub struct SchedulerParts {
     pub engine: Arc<dyn Engine>,
     /// Lets go of what a batch had.
     pub tracker: TrackerHandle,
-    /// The graph.
-    pub graph: Arc<Graph>,
-    /// Its stages and jobs.
-    pub stages: Arc<StageGraph>,
+    /// The graph, its stages and jobs.
+    pub plan: Arc<JobPlan>,
+    /// Runs driver functions.
+    pub drivers: Arc<Drivers>,
     /// Hears of everything.
     pub listeners: ListenerBus,
     /// What a failed output means for the run.
@@ -84,9 +85,10 @@ impl JobScheduler {
         info.scheduling_delay = started.saturating_sub(set.submitted);
         parts.listeners.post(&Event::BatchStarted(info.clone()));
         let input = Arc::new(self.input(&set.allocation));
+        let drivers = parts.drivers.begin(set.batch, input.clone());
         let mut outcome = Ok(());
-        for (id, job) in parts.stages.jobs.iter().enumerate() {
-            let failed = self.run_output(id, job, set.batch, &input).await;
+        for (id, job) in parts.plan.stages.jobs.iter().enumerate() {
+            let failed = self.run_output(id, job, &drivers, set.batch, &input).await;
             info.outputs_failed += usize::from(failed.is_err());
             if let Err(error) = failed {
                 match parts.on_error {
@@ -109,13 +111,20 @@ impl JobScheduler {
     /// Each source's partitions, for every node that reads it.
     fn input(&self, allocation: &Allocation) -> BatchInput {
         let partitions = |source: &str| allocation.partitions.get(source).cloned().unwrap_or_default();
-        self.parts.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
+        self.parts.plan.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
-    async fn run_output(&self, id: usize, job: &OutputJob, batch: Time, input: &Arc<BatchInput>) -> Result<(), Error> {
+    async fn run_output(
+        &self,
+        id: usize,
+        job: &OutputJob,
+        drivers: &BatchDrivers,
+        batch: Time,
+        input: &Arc<BatchInput>,
+    ) -> Result<(), Error> {
         let parts = &self.parts;
         let internal = || Error::new(ErrorKind::Internal, format!("output {} is not in the graph", job.output));
-        let output = parts.graph.node(job.output).ok_or_else(internal)?;
+        let output = parts.plan.graph.node(job.output).ok_or_else(internal)?;
         let mut info = OutputOperationInfo {
             batch_time: batch,
             id,
@@ -125,7 +134,7 @@ impl JobScheduler {
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(output, job, batch, input).await;
+        let outcome = self.compute_and_write(output, job, drivers, batch, input).await;
         info.duration = parts.env.clock.monotonic().saturating_sub(started);
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
         parts.listeners.post(&Event::OutputOperationCompleted(info));
@@ -136,17 +145,25 @@ impl JobScheduler {
         &self,
         output: &Node,
         job: &OutputJob,
+        drivers: &BatchDrivers,
         batch: Time,
         input: &Arc<BatchInput>,
     ) -> Result<(), Error> {
         let parts = &self.parts;
+        if output.operation == Operation::ForeachRdd {
+            return drivers.foreach(output.id).await;
+        }
         let Operation::Print { rows: limit } = output.operation else {
             return Err(Error::new(ErrorKind::Internal, format!("{output} is not an output")));
         };
         let rows_wanted = output::rows_wanted(limit);
-        let request = JobRequest { batch, job: job.clone(), input: input.clone(), rows_wanted };
-        let rows = parts.engine.run(request).await?;
-        let parent = output.parents.first().and_then(|id| parts.graph.node(*id));
+        let rows = if parts.drivers.are_needed_for(output.id) {
+            drivers.rows(output.id, rows_wanted).await?
+        } else {
+            let plan = parts.plan.clone();
+            parts.engine.run(JobRequest { batch, plan, job: job.clone(), input: input.clone(), rows_wanted }).await?
+        };
+        let parent = output.parents.first().and_then(|id| parts.plan.graph.node(*id));
         let ty = parent.and_then(|node| node.rows.as_ref());
         let ty = ty.ok_or_else(|| Error::new(ErrorKind::Internal, format!("{output} has no rows")))?;
         output::print(&*parts.env.console, batch, ty, &rows, limit)?;

@@ -1,0 +1,290 @@
+//! Driver functions: what a plugin does with the data sets of a batch, in `transform` and `foreach_rdd`.
+//!
+//! Owns the graph of a batch, which is the job's and what these functions add to it, and the record of what they did. A
+//! function runs at most once in a batch; it is a future on the engine's threads, which waits while its actions run.
+//! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
+
+use crate::data::schema::RecordType;
+use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{DescribedNode, Graph, Operation, StageGraph};
+use crate::ids::NodeId;
+use crate::plugin::{Answer, DataSets, DriverCall, Failure, Plugin, RecordedAction, RecordedCall, RecordedEnd};
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// What driver functions need of a run.
+pub struct Drivers {
+    /// Runs the functions, on the engine's executor.
+    pub env: Env,
+    /// Runs their actions.
+    pub engine: Arc<dyn Engine>,
+    /// Has the functions.
+    pub plugin: Arc<Plugin>,
+    /// The job's name.
+    pub job: String,
+    /// The job's arguments.
+    pub arguments: Arc<[(String, String)]>,
+    /// The job's graph.
+    pub graph: Arc<Graph>,
+    /// Its stages.
+    pub stages: Arc<StageGraph>,
+    /// The partitions of a shuffle that does not say how many it makes.
+    pub default_partitions: u32,
+    /// The most bytes that an action may return.
+    pub result_bytes: u64,
+}
+
+impl Drivers {
+    /// Whether an output needs a driver function.
+    pub fn are_needed_for(&self, output: NodeId) -> bool {
+        let is_driver = self.graph.node(output).is_some_and(|node| node.operation.is_driver());
+        is_driver || !self.graph.transforms_before(output).is_empty()
+    }
+
+    /// The driver functions of a batch. None has run yet.
+    pub fn begin(self: &Arc<Self>, batch: Time, input: Arc<BatchInput>) -> BatchDrivers {
+        let state = State {
+            graph: (*self.graph).clone(),
+            stages: self.stages.clone(),
+            calls: Vec::new(),
+            failed: BTreeMap::new(),
+        };
+        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, input, state: Mutex::new(state) }))
+    }
+}
+
+/// The driver functions of a batch, and what they did so far.
+#[derive(Clone)]
+pub struct BatchDrivers(Arc<Batch>);
+
+struct Batch {
+    run: Arc<Drivers>,
+    batch: Time,
+    input: Arc<BatchInput>,
+    state: Mutex<State>,
+}
+
+struct State {
+    graph: Graph,
+    stages: Arc<StageGraph>,
+    calls: Vec<RecordedCall>,
+    /// Functions that failed. They do not run again.
+    failed: BTreeMap<NodeId, Error>,
+}
+
+impl BatchDrivers {
+    /// The rows that an output reads, by partition, of each at most `rows_wanted`.
+    ///
+    /// # Errors
+    /// When a driver function or a task fails.
+    pub async fn rows(&self, output: NodeId, rows_wanted: usize) -> Result<Vec<Vec<RecordBatch>>, Error> {
+        self.transform_before(output).await?;
+        let wanted = self.0.lock().graph.node(output).and_then(|node| node.parents.first().copied());
+        let wanted = wanted.ok_or_else(|| self.0.internal(output))?;
+        self.0.compute(output, wanted, rows_wanted).await
+    }
+
+    /// Runs the function of a `foreach_rdd`.
+    ///
+    /// # Errors
+    /// When it fails, or a task of one of its actions.
+    pub async fn foreach(&self, output: NodeId) -> Result<(), Error> {
+        self.transform_before(output).await?;
+        self.0.call(output).await
+    }
+
+    /// Runs the functions of the `transform`s that a node needs and that have not run yet.
+    async fn transform_before(&self, node: NodeId) -> Result<(), Error> {
+        let transforms = self.0.lock().graph.transforms_before(node);
+        for transform in transforms {
+            self.0.call(transform).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code runs between a panic and the next use that could leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn internal(&self, node: NodeId) -> Error {
+        let message = format!("node {node} of batch {} cannot be computed", self.batch);
+        Error::new(ErrorKind::Internal, message).help("please report this")
+    }
+
+    /// Runs the function of a node, once.
+    async fn call(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
+        if let Some(error) = self.lock().failed.get(&node) {
+            return Err(error.clone());
+        }
+        let outcome = self.call_now(node).await;
+        if let Err(error) = &outcome {
+            self.lock().failed.insert(node, error.clone());
+        }
+        outcome
+    }
+
+    async fn call_now(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
+        let call = {
+            let mut state = self.lock();
+            let operator = state.graph.node(node).map(|node| match &node.name {
+                Some(name) => name.clone(),
+                None => format!("{}/{}", node.kind, node.id),
+            });
+            let operator = operator.ok_or_else(|| self.internal(node))?;
+            let first = state.graph.begin_call(node).map_err(|_| self.internal(node))?;
+            let seed = crate::data::key::hash(format!("{}\0{operator}\0driver", self.run.job).as_bytes());
+            state.calls.push(RecordedCall { node, first, seed, actions: Vec::new(), end: None });
+            DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed }
+        };
+        // An action that failed has a better message than the end of the function that it brings about.
+        let failed = Arc::new(Mutex::new(None));
+        let data_sets = Box::new(CallDataSets { batch: self.clone(), node, failed: failed.clone() });
+        let plugin = self.run.plugin.clone();
+        let (send, receive) = oneshot::channel();
+        let run = async move {
+            // The batch is given up if nobody waits for it.
+            let _ = send.send(plugin.invoke(&call, data_sets).await);
+        };
+        self.run.env.engine.spawn("driver function", Box::pin(run));
+        let outcome = receive.await.unwrap_or_else(|_| Err(Failure::Action("its thread panicked".to_owned())));
+        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        outcome.map_err(|failure| self.explain(node, &failure))?;
+        match self.lock().calls.last() {
+            Some(RecordedCall { end: Some(_), .. }) => Ok(()),
+            _ => Err(self.explain(node, &Failure::BrokenData("it did not say how it ended".to_owned()))),
+        }
+    }
+
+    /// The failure of a driver function as its reader sees it.
+    fn explain(&self, node: NodeId, failure: &Failure) -> Error {
+        let state = self.lock();
+        let subject = state.graph.node(node).map_or_else(|| format!("node {node}"), ToString::to_string);
+        let message = format!("driver function of {subject} failed on batch {}: {failure}", self.batch);
+        match failure {
+            Failure::Cancelled => Error::new(ErrorKind::Unavailable, message)
+                .help("the run was stopped before the batch was done"),
+            _ => Error::new(ErrorKind::Plugin, message)
+                .help("fix the plugin, or set job.on_error = \"continue\" to go on with the next batch"),
+        }
+    }
+
+    /// Computes rows of a node, by partition.
+    async fn compute(
+        &self,
+        output: NodeId,
+        wanted: NodeId,
+        rows_wanted: usize,
+    ) -> Result<Vec<Vec<RecordBatch>>, Error> {
+        let (plan, job) = {
+            let mut state = self.lock();
+            let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
+            state.stages = Arc::new(stages);
+            let graph = Arc::new(state.graph.clone());
+            let plan = JobPlan { graph, stages: state.stages.clone(), calls: state.calls.clone().into() };
+            (Arc::new(plan), job)
+        };
+        let request = JobRequest { batch: self.batch, plan, job, input: self.input.clone(), rows_wanted };
+        self.run.engine.run(request).await
+    }
+}
+
+/// The host, as a running driver function sees it.
+struct CallDataSets {
+    batch: Arc<Batch>,
+    node: NodeId,
+    failed: Arc<Mutex<Option<Error>>>,
+}
+
+impl CallDataSets {
+    /// Takes what the function made and asks for.
+    fn ask(&self, action: RecordedAction) -> Result<Option<RecordType>, Failure> {
+        let mut state = self.batch.lock();
+        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
+        state.graph.extend(&action.made).map_err(broken)?;
+        state.graph.check_wanted(action.wanted).map_err(broken)?;
+        let ty = state.graph.node(action.wanted).and_then(|node| node.rows.clone());
+        if let Some(call) = state.calls.last_mut() {
+            call.actions.push(action);
+        }
+        Ok(ty)
+    }
+
+    fn answered(&self, answer: Option<Answer>) {
+        if let Some(action) = self.batch.lock().calls.last_mut().and_then(|call| call.actions.last_mut()) {
+            action.answer = Some(Arc::new(answer));
+        }
+    }
+}
+
+impl DataSets for CallDataSets {
+    fn run(
+        &mut self,
+        made: Vec<DescribedNode>,
+        wanted: NodeId,
+        limit: Option<u64>,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        async move {
+            let ty = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
+            let Some(ty) = ty else {
+                return Err(Failure::BrokenData(format!("node {wanted} has no rows")));
+            };
+            let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            let partitions = self.batch.compute(self.node, wanted, rows_wanted).await.map_err(|error| {
+                let failure = Failure::Action(error.message.clone());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                failure
+            })?;
+            let rows = first_rows(partitions, rows_wanted);
+            let bytes: usize = rows.iter().map(RecordBatch::get_array_memory_size).sum();
+            if bytes as u64 > self.batch.run.result_bytes {
+                return Err(Failure::ResultTooLarge(self.batch.run.result_bytes));
+            }
+            let answer = Some(Answer { rows, ty });
+            self.answered(answer.clone());
+            Ok(answer)
+        }
+        .boxed()
+    }
+
+    fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
+        let mut state = self.batch.lock();
+        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
+        state.graph.extend(&made).map_err(broken)?;
+        state.graph.end_call(answer).map_err(broken)?;
+        if let Some(call) = state.calls.last_mut() {
+            call.end = Some(RecordedEnd { made, answer });
+        }
+        Ok(())
+    }
+}
+
+/// The first rows over all partitions.
+fn first_rows(partitions: Vec<Vec<RecordBatch>>, wanted: usize) -> Vec<RecordBatch> {
+    let mut left = wanted;
+    let mut rows = Vec::new();
+    for batch in partitions.into_iter().flatten() {
+        let taken = batch.num_rows().min(left);
+        if taken > 0 {
+            rows.push(batch.slice(0, taken));
+            left -= taken;
+        }
+    }
+    rows
+}
+
+/// Whether a graph has driver functions.
+pub fn has_functions(graph: &Graph) -> bool {
+    graph.nodes().iter().any(|node| matches!(node.operation, Operation::Transform | Operation::ForeachRdd))
+}
