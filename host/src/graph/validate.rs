@@ -238,7 +238,8 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             Operation::Source { source: source.to_owned() }
         }
         "map" | "flat_map" | "filter" | "map_partitions" | "map_partitions_with_index" | "glom" | "map_values"
-        | "flat_map_values" | "keys" | "values" | "key_by" | "sample" | "foreach" | "foreach_partition" => {
+        | "flat_map_values" | "keys" | "values" | "key_by" | "sample" | "foreach_partition" | "zip_with_index"
+        | "count_partition" | "reduce_partition" | "aggregate_partition" => {
             Operation::Narrow
         }
         "union" => Operation::Union,

@@ -9,8 +9,11 @@ use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
 use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
+use crate::driver::Time;
 use std::any::Any;
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a parameter of a node can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +46,12 @@ pub(crate) struct Code {
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
     pub fused_combine: Option<Fused>,
+    /// What is done with the batch's data sets of its parents.
+    pub driver: Option<DriverCode>,
 }
+
+/// A driver function: gives the node that it returns, if it is a `transform`.
+pub(crate) type DriverCode = Rc<dyn Fn(&Rc<Graph>, Time) -> Option<NodeId>>;
 
 /// A column of an unknown type, and its number of rows.
 pub(crate) type AnyColumn = (Box<dyn Any>, usize);
@@ -107,57 +115,90 @@ impl Fused {
     }
 }
 
-/// The nodes that a program has made so far.
+/// The nodes that a program has made so far, and those of a driver function that runs.
 pub(crate) struct Graph {
-    nodes: RefCell<Vec<Node>>,
+    nodes: RefCell<BTreeMap<NodeId, Node>>,
+    /// The id of the next node.
+    next: Cell<NodeId>,
+    /// The first node that the host does not know yet.
+    untold: Cell<NodeId>,
     pub arguments: Vec<(String, String)>,
     problem: RefCell<Option<String>>,
 }
 
 impl Graph {
     pub fn new(arguments: Vec<(String, String)>) -> Self {
-        Self { nodes: RefCell::default(), arguments, problem: RefCell::default() }
+        Self {
+            nodes: RefCell::default(),
+            next: Cell::default(),
+            untold: Cell::default(),
+            arguments,
+            problem: RefCell::default(),
+        }
     }
 
     /// Adds a node that produces rows of type `T`.
     pub fn add<T: Record>(&self, kind: &'static str, parents: Vec<NodeId>, code: Code) -> NodeId {
         let code = Code { rows: Some(RowCode::of::<T>()), ..code };
-        self.push(Node {
-            kind,
-            name: None,
-            parents,
-            parameters: Vec::new(),
-            rows: fields_of::<T>(),
-            exchanged: None,
-            code,
-        })
+        self.push(kind, parents, Vec::new(), fields_of::<T>(), code)
     }
 
     /// Adds an output of the rows of `parent`.
     pub fn add_output(&self, kind: &'static str, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
-        let parents = vec![parent];
-        self.push(Node {
-            kind,
-            name: None,
-            parents,
-            parameters,
-            rows: Vec::new(),
-            exchanged: None,
-            code: Code::default(),
-        })
+        self.push(kind, vec![parent], parameters, Vec::new(), Code::default())
     }
 
-    fn push(&self, node: Node) -> NodeId {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.push(node);
-        (nodes.len() - 1) as NodeId
+    fn push(
+        &self,
+        kind: &'static str,
+        parents: Vec<NodeId>,
+        parameters: Vec<(&'static str, Value)>,
+        rows: Vec<Field>,
+        code: Code,
+    ) -> NodeId {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        let node = Node { kind, name: None, parents, parameters, rows, exchanged: None, code };
+        self.nodes.borrow_mut().insert(id, node);
+        id
     }
 
     /// Changes a node that exists.
     pub fn change(&self, node: NodeId, change: impl FnOnce(&mut Node)) {
-        if let Some(node) = self.nodes.borrow_mut().get_mut(node as usize) {
+        if let Some(node) = self.nodes.borrow_mut().get_mut(&node) {
             change(node);
         }
+    }
+
+    /// From here on, nodes are those of a driver function, whose first has the id `first`.
+    pub fn begin_call(&self, first: NodeId) {
+        self.next.set(first);
+        self.untold.set(first);
+    }
+
+    /// The id of the next node.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn next(&self) -> NodeId {
+        self.next.get()
+    }
+
+    /// Forgets nodes from `first` on.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn forget_from(&self, first: NodeId) {
+        self.nodes.borrow_mut().retain(|id, _| *id < first);
+        self.begin_call(first);
+    }
+
+    /// What `tell` makes of the nodes that the host does not know yet.
+    pub fn tell<R>(&self, tell: impl Fn(&Node) -> R) -> Vec<R> {
+        let told = self.nodes.borrow().range(self.untold.get()..self.next.get()).map(|(_, node)| tell(node)).collect();
+        self.untold.set(self.next.get());
+        told
+    }
+
+    /// Whether the host knows this node already, so that it must not change any more.
+    pub fn is_told(&self, node: NodeId) -> bool {
+        node < self.untold.get()
     }
 
     /// Notes that the program is wrong. The first reason is the one that is told.
@@ -169,7 +210,7 @@ impl Graph {
         self.problem.borrow().clone()
     }
 
-    pub fn nodes(&self) -> Ref<'_, Vec<Node>> {
+    pub fn nodes(&self) -> Ref<'_, BTreeMap<NodeId, Node>> {
         self.nodes.borrow()
     }
 }

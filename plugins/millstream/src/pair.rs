@@ -2,12 +2,12 @@
 
 use crate::aggregate::{CombineByKey, ReduceByKey};
 use crate::chain::{Chain, Cut};
-use crate::dstream::DStream;
+use crate::dstream::Flow;
 use crate::key::Key;
 use crate::record::Record;
 use std::marker::PhantomData;
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Merges the values of each key, within a batch. `function` must be associative; values are merged in the order
     /// of the partitions and their rows, and keys come out in the order in which they first appear. Spark:
     /// `reduceByKey`.
@@ -18,8 +18,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// let out = testing::run(batches, |pairs| pairs.reduce_by_key(|a, b| a + b));
     /// assert_eq!(out, [vec![("b".to_string(), 4), ("a".into(), 2)], vec![]]);
     /// ```
-    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> DStream<(K, V), Cut<(K, V)>> {
-        self.aggregate("reduce_by_key", ReduceByKey { function, kind: PhantomData })
+    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> Flow<(K, V), Cut<(K, V)>, S> {
+        self.shuffled("reduce_by_key", ReduceByKey { function, kind: PhantomData })
     }
 
     /// Makes a list of the values of each key, in the order of the partitions and their rows. All values of a partition
@@ -32,7 +32,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// assert_eq!(out, [vec![(1, vec![5, 7]), (2, vec![6])]]);
     /// ```
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
-    pub fn group_by_key(&self) -> DStream<(K, Vec<V>), Cut<(K, Vec<V>)>> {
+    pub fn group_by_key(&self) -> Flow<(K, Vec<V>), Cut<(K, Vec<V>)>, S> {
         let add = |mut group: Vec<V>, value| {
             group.push(value);
             group
@@ -41,7 +41,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
             first.extend(second);
             first
         };
-        self.aggregate("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
+        self.shuffled("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
     }
 
     /// Combines the values of each key: `create` makes a combiner of the first value, `merge_value` adds a further one,
@@ -60,9 +60,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         create: impl Fn(V) -> B + 'static,
         merge_value: impl Fn(B, V) -> B + 'static,
         merge_combiners: impl Fn(B, B) -> B + 'static,
-    ) -> DStream<(K, B), Cut<(K, B)>> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let aggregate = CombineByKey { create, add: merge_value, merge: merge_combiners, kind: PhantomData };
-        self.aggregate("combine_by_key", aggregate)
+        self.shuffled("combine_by_key", aggregate)
     }
 
     /// Adds the values of each key to `zero` with `add`, and merges the results of different partitions with `merge`.
@@ -80,9 +80,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         zero: B,
         add: impl Fn(B, V) -> B + Clone + 'static,
         merge: impl Fn(B, B) -> B + 'static,
-    ) -> DStream<(K, B), Cut<(K, B)>> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let first = add.clone();
         let create = move |value| first(zero.clone(), value);
-        self.aggregate("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
+        self.shuffled("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
     }
 }

@@ -6,11 +6,13 @@
 use crate::chain::{Chain, NodeId};
 use crate::chunk::Chunk;
 use crate::context::{StreamingContext, cut};
-use crate::dstream::DStream;
-use crate::graph::{Graph, Value};
+use crate::driver::{Place, Time, check as check_call};
+use crate::dstream::{DStream, Rdd};
+use crate::graph::{Graph, Node, Value};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
-use crate::runtime::take_emitted;
+use crate::runtime::{Evaluate, set_evaluate, take_emitted};
 use crate::task::{Task, TaskSpec};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -37,11 +39,30 @@ where
     let node = ctx.stream::<T>("input").node;
     let result = operation(cut(&ctx.graph, node)).node;
     check(&ctx.graph);
-    let batch = |rows: Vec<T>| {
+    let batch = |(at, rows): (usize, Vec<T>)| {
         let inputs = BTreeMap::from([("input".to_owned(), chunk_of(rows))]);
-        evaluate(&ctx.graph, result, &inputs).into_iter().flat_map(rows_of::<U>).collect()
+        let batch = Batch::begin(&ctx.graph, at, inputs);
+        let rows = batch.evaluate(result).into_iter().flat_map(rows_of::<U>).collect();
+        batch.end();
+        rows
     };
-    batches.into_iter().map(batch).collect()
+    batches.into_iter().enumerate().map(batch).collect()
+}
+
+/// Calls `function` with a data set of `rows`, as `foreach_rdd` does.
+///
+/// ```
+/// use millstream::testing;
+/// testing::batch([1u64, 2], |rdd| assert_eq!(rdd.map(|n| n + 1).collect(), [2, 3]));
+/// ```
+///
+/// # Panics
+/// If the function panics.
+pub fn batch<I: Input>(rows: impl IntoIterator<Item = I>, function: impl Fn(Rdd<I::Record>) + 'static) {
+    let job = Job::new(move |ctx| {
+        ctx.stream::<I::Record>("input").foreach_rdd(function);
+    });
+    job.batch("input", rows).run();
 }
 
 /// What an output showed for a batch.
@@ -108,7 +129,8 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         check(&ctx.graph);
         let outputs: Vec<NodeId> = {
             let nodes = ctx.graph.nodes();
-            (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].kind == "print").collect()
+            let is_output = |(id, node): (&NodeId, &Node)| node.rows.is_empty().then_some(*id);
+            nodes.iter().filter_map(is_output).collect()
         };
         assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
         let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
@@ -116,10 +138,15 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         for batch in 0..batches {
             let inputs =
                 self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
-            let inputs = inputs.collect();
+            let running = Batch::begin(&ctx.graph, batch, inputs.collect());
             for (output, id) in outputs.iter().enumerate() {
-                printed.push(Printed { batch, output, rows: print(&ctx.graph, *id, &inputs) });
+                let kind = ctx.graph.nodes()[id].kind;
+                match kind {
+                    "foreach_rdd" => drop(running.call(*id)),
+                    _ => printed.push(Printed { batch, output, rows: running.print(*id) }),
+                }
             }
+            running.end();
         }
         printed
     }
@@ -165,59 +192,108 @@ fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     (0..rows).map(|row| column.get(row)).collect()
 }
 
-/// The rows of `node` in a batch.
-fn evaluate(graph: &Rc<Graph>, node: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<Chunk> {
-    let (kind, parents, source) = {
-        let nodes = graph.nodes();
-        let found = &nodes[node as usize];
-        let source = found.parameters.iter().find_map(|(name, value)| match value {
-            Value::Text(text) if *name == "source" => Some(text.clone()),
-            _ => None,
+/// A batch that is computed.
+struct Batch {
+    graph: Rc<Graph>,
+    inputs: BTreeMap<String, Chunk>,
+    time: Time,
+    /// The first node that is not the program's.
+    first: NodeId,
+    /// What each `transform` returned in this batch.
+    transformed: RefCell<BTreeMap<NodeId, NodeId>>,
+}
+
+impl Batch {
+    /// Batch number `at`, from 0: its time is that many seconds and one. Actions of driver functions are those of this
+    /// batch until it ends.
+    fn begin(graph: &Rc<Graph>, at: usize, inputs: BTreeMap<String, Chunk>) -> Rc<Self> {
+        let time = Time::from_ms((at as u64 + 1) * 1000);
+        let batch = Rc::new(Self {
+            graph: Rc::clone(graph),
+            inputs,
+            time,
+            first: graph.next(),
+            transformed: RefCell::default(),
         });
-        (found.kind, found.parents.clone(), source)
-    };
-    let parent = parents.first().copied().unwrap_or(node);
-    let rows = || parents.iter().flat_map(|parent| evaluate(graph, *parent, inputs)).collect();
-    let shuffles = graph.nodes()[node as usize].code.exchange.is_some();
-    match kind {
-        "source" => source.and_then(|source| inputs.get(&source).cloned()).into_iter().collect(),
-        // With one partition, there is nothing to deal out.
-        "union" | "repartition" => rows(),
-        _ if shuffles => {
-            let combined = task(graph, parent, node, "combine", rows());
-            task(graph, node, node, "reduce", combined)
+        let running = Rc::clone(&batch);
+        let evaluate: Evaluate = Rc::new(move |node| running.evaluate(node));
+        set_evaluate(Some(evaluate));
+        batch
+    }
+
+    fn end(&self) {
+        set_evaluate(None);
+        self.graph.forget_from(self.first);
+    }
+
+    /// Runs the driver function of `node`.
+    fn call(&self, node: NodeId) -> Option<NodeId> {
+        let function = self.graph.nodes()[&node].code.driver.clone();
+        let answer = function.expect("the node has a driver function")(&self.graph, self.time);
+        check_call(&self.graph);
+        answer
+    }
+
+    /// The rows of `node`.
+    fn evaluate(&self, node: NodeId) -> Vec<Chunk> {
+        let (kind, parents, source, shuffles) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[&node];
+            let source = found.parameters.iter().find_map(|(name, value)| match value {
+                Value::Text(text) if *name == "source" => Some(text.clone()),
+                _ => None,
+            });
+            (found.kind, found.parents.clone(), source, found.code.exchange.is_some())
+        };
+        let parent = parents.first().copied().unwrap_or(node);
+        let rows = || parents.iter().flat_map(|parent| self.evaluate(*parent)).collect();
+        match kind {
+            "source" => source.and_then(|source| self.inputs.get(&source).cloned()).into_iter().collect(),
+            // With one partition, there is nothing to deal out.
+            "union" | "repartition" | "coalesce" | "cache" => rows(),
+            "transform" => {
+                let known = self.transformed.borrow().get(&node).copied();
+                let result = known.or_else(|| self.call(node)).expect("a transform returns a data set");
+                self.transformed.borrow_mut().insert(node, result);
+                self.evaluate(result)
+            }
+            _ if shuffles => {
+                let combined = self.task(parent, node, "combine", rows());
+                self.task(node, node, "reduce", combined)
+            }
+            _ => self.task(parent, node, "apply", rows()),
         }
-        _ => task(graph, parent, node, "apply", rows()),
     }
-}
 
-fn task(graph: &Rc<Graph>, input: NodeId, node: NodeId, role: &str, chunks: Vec<Chunk>) -> Vec<Chunk> {
-    let spec = TaskSpec { input, steps: vec![(node, role.to_owned())], traced: false };
-    let run = || {
-        let mut task = Task::open(graph, &spec)?;
-        chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
-        task.finish()
-    };
-    run().unwrap_or_else(|error| panic!("node {node}: {error:?}"));
-    take_emitted()
-}
-
-fn print(graph: &Rc<Graph>, output: NodeId, inputs: &BTreeMap<String, Chunk>) -> Vec<String> {
-    let (parent, limit, show) = {
-        let nodes = graph.nodes();
-        let node = &nodes[output as usize];
-        let parent = node.parents[0];
-        let limit = node.parameters.iter().find_map(|(name, value)| match value {
-            Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
-            _ => None,
-        });
-        (parent, limit.unwrap_or(10), nodes[parent as usize].code.rows)
-    };
-    let show = show.expect("the parent of an output has rows").show;
-    let mut rows: Vec<String> = evaluate(graph, parent, inputs).into_iter().flat_map(show).collect();
-    if rows.len() > limit {
-        rows.truncate(limit);
-        rows.push("...".to_owned());
+    fn task(&self, input: NodeId, node: NodeId, role: &str, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        let place = Place { batch: self.time, partitions: BTreeMap::new() };
+        let spec = TaskSpec { input, steps: vec![(node, role.to_owned())], place, traced: false };
+        let run = || {
+            let mut task = Task::open(&self.graph, &spec)?;
+            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+            task.finish()
+        };
+        run().unwrap_or_else(|error| panic!("node {node}: {error:?}"));
+        take_emitted()
     }
-    rows
+
+    fn print(&self, output: NodeId) -> Vec<String> {
+        let (parent, limit, show) = {
+            let nodes = self.graph.nodes();
+            let node = &nodes[&output];
+            let parent = node.parents[0];
+            let limit = node.parameters.iter().find_map(|(name, value)| match value {
+                Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
+                _ => None,
+            });
+            (parent, limit.unwrap_or(10), nodes[&parent].code.rows)
+        };
+        let show = show.expect("the parent of an output has rows").show;
+        let mut rows: Vec<String> = self.evaluate(parent).into_iter().flat_map(show).collect();
+        if rows.len() > limit {
+            rows.truncate(limit);
+            rows.push("...".to_owned());
+        }
+        rows
+    }
 }
