@@ -2,8 +2,10 @@
 
 mod command_line;
 mod compile_cache;
+mod driver_functions;
 mod golden;
 mod hostile;
+mod hostile_drivers;
 mod ledger;
 mod simulation;
 mod support;

@@ -11,6 +11,7 @@ mod plan;
 mod plugin_exec;
 mod retry;
 mod shuffle;
+mod sort;
 mod task;
 
 pub use embedded::{EmbeddedEngine, EngineParts};

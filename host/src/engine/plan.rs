@@ -3,8 +3,9 @@
 use super::JobPlan;
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
+use super::sort::sort_by_key;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Role, Stage, StageInput, StageOutput, Step};
+use crate::graph::{Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
@@ -89,7 +90,11 @@ impl Planner {
             _ => plan.graph.node(stage.node)?.rows.clone()?,
         };
         let pieces = vec![share.piece.clone()];
-        let leaf = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
+        let leaf: Arc<dyn ExecutionPlan> = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
+        let leaf = match (branch.input, plan.graph.node(input).map(|node| &node.operation)) {
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => sort_by_key(leaf, *descending).ok()?,
+            _ => leaf,
+        };
         if branch.steps.is_empty() {
             return Some(leaf);
         }

@@ -57,6 +57,11 @@ pub enum Operation {
         /// How many.
         partitions: u32,
     },
+    /// Pairs are sorted by their key, into one partition.
+    Sort {
+        /// Whether the largest key comes first.
+        descending: bool,
+    },
     /// Neighbouring partitions are put together, without a shuffle.
     Coalesce {
         /// The most partitions there are then.

@@ -245,6 +245,11 @@ impl Cutter<'_> {
                 let stage = self.stage(self.feed(*parent), output, node);
                 vec![Branch { input: StageInput::Shuffle { stage, node }, steps: Vec::new() }]
             }
+            (Operation::Sort { .. }, [parent]) => {
+                let output = StageOutput::Shuffle { node, partitions: 1, by: Distribution::Turn };
+                let stage = self.stage(self.feed(*parent), output, node);
+                vec![Branch { input: StageInput::Shuffle { stage, node }, steps: Vec::new() }]
+            }
             (Operation::Narrow, [parent]) => {
                 let mut branches = self.feed(*parent);
                 branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply, first: 0 }));

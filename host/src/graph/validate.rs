@@ -67,6 +67,10 @@ impl Subject<'_> {
         })
     }
 
+    fn flag(&self, name: &str) -> bool {
+        self.described.parameters.iter().any(|(key, value)| key == name && *value == ParameterValue::Flag(true))
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.described.parameters.iter().find_map(|(key, value)| match value {
             ParameterValue::Text(text) if key == name => Some(text.as_str()),
@@ -164,10 +168,10 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
     let is_output = operation.is_output();
     let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
     let exchanged = match (&operation, &described.exchanged) {
-        (Operation::Aggregate { .. } | Operation::Repartition { .. }, Some(fields)) => {
+        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, Some(fields)) => {
             Some(subject.record_type("exchanged rows", fields)?)
         }
-        (Operation::Aggregate { .. } | Operation::Repartition { .. }, None) => {
+        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, None) => {
             return Err(Some(subject.error("it shuffles, but exchanges no rows")));
         }
         (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but does not shuffle"))),
@@ -209,12 +213,12 @@ fn check_types(
         })
     };
     match operation {
-        Operation::Aggregate { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
+        Operation::Aggregate { .. } | Operation::Sort { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
             let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
             Err(subject.error(problem))
         }
         Operation::Union | Operation::Coalesce { .. } | Operation::Cache => same_as_parents(rows),
-        Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
+        Operation::Repartition { .. } | Operation::Sort { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
         _ => Ok(()),
     }
 }
@@ -253,6 +257,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
                 partitions: partitions.ok_or_else(|| subject.error("it has no parameter `partitions`"))?,
             }
         }
+        "sort" => Operation::Sort { descending: subject.flag("descending") },
         "cache" => Operation::Cache,
         "transform" => Operation::Transform,
         "foreach_rdd" => Operation::ForeachRdd,

@@ -315,6 +315,22 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         counted.flat_map(|(value, (count, _))| (0..count).map(move |_| value.clone()))
     }
 
+    /// Sorts the values by the key that `function` gives for each, into one partition; those with equal keys stay in
+    /// order. Spark: `sortBy`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3i32, -5, 1]], |numbers| numbers.sort_by(|n| n.abs(), true));
+    /// assert_eq!(out, [vec![1, 3, -5]]);
+    /// ```
+    pub fn sort_by<R: Key + PartialOrd, F: Fn(&T) -> R + 'static>(
+        &self,
+        function: F,
+        ascending: bool,
+    ) -> Flow<T, impl Chain<Out = T> + use<T, C, K, R, F>, K> {
+        self.key_by(function).sort_by_key(ascending).values()
+    }
+
     /// A part of the values, chosen by chance: each stands a chance of `fraction` to be there, or with `replacement`, is
     /// there so many times on average. The same `seed` chooses the same values. Spark: `sample`.
     ///

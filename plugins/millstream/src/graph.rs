@@ -20,6 +20,7 @@ use std::rc::Rc;
 pub(crate) enum Value {
     Integer(i64),
     Text(String),
+    Flag(bool),
 }
 
 /// A node as the host sees it, and its code.
@@ -46,9 +47,16 @@ pub(crate) struct Code {
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
     pub fused_combine: Option<Fused>,
+    /// How a host sorts its rows, for tests.
+    #[cfg(not(target_family = "wasm"))]
+    pub sort: Option<SortCode>,
     /// What is done with the batch's data sets of its parents.
     pub driver: Option<DriverCode>,
 }
+
+/// Sorts rows as the host does.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type SortCode = Rc<dyn Fn(Vec<Chunk>) -> Vec<Chunk>>;
 
 /// A driver function: gives the node that it returns, if it is a `transform`.
 pub(crate) type DriverCode = Rc<dyn Fn(&Rc<Graph>, Time) -> Option<NodeId>>;

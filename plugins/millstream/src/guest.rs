@@ -62,6 +62,7 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
     let value = |value: &Value| match value {
         Value::Integer(n) => nodes::ParameterValue::Integer(*n),
         Value::Text(text) => nodes::ParameterValue::Text(text.clone()),
+        Value::Flag(flag) => nodes::ParameterValue::Flag(*flag),
     };
     let parameter = |(name, it): &(&str, Value)| nodes::Parameter { name: (*name).to_owned(), value: value(it) };
     nodes::Node {

@@ -180,14 +180,14 @@ fn check(graph: &Graph) {
     }
 }
 
-fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
+pub(crate) fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
     let mut builder = T::Builder::default();
     let count = rows.len();
     rows.into_iter().for_each(|row| builder.push(row));
     write_chunk(&mut builder, count)
 }
 
-fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
+pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     let (column, rows) = read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
     (0..rows).map(|row| column.get(row)).collect()
 }
@@ -251,6 +251,10 @@ impl Batch {
             "source" => source.and_then(|source| self.inputs.get(&source).cloned()).into_iter().collect(),
             // With one partition, there is nothing to deal out.
             "union" | "repartition" | "coalesce" | "cache" => rows(),
+            "sort" => {
+                let sort = self.graph.nodes()[&node].code.sort.clone();
+                sort.expect("a sort has an order")(rows())
+            }
             "transform" => {
                 let known = self.transformed.borrow().get(&node).copied();
                 let result = known.or_else(|| self.call(node)).expect("a transform returns a data set");
