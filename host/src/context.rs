@@ -189,7 +189,7 @@ impl StreamingContext {
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
         let Self { env, settings, plugin, graph, budget, sources } = self;
         let cancel = plugin.cancel();
-        let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
+        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let store = BlockStore::new(&budget);
         let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let engine = EmbeddedEngine::new(EngineParts {
@@ -228,7 +228,6 @@ impl StreamingContext {
             graph: graph.clone(),
             stages: stages.clone(),
             default_partitions: settings.job.parallelism,
-            result_bytes: settings.limits.result_size_bytes,
         };
         let parts = SchedulerParts {
             env: env.clone(),

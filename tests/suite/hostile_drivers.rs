@@ -39,18 +39,16 @@ fn time_and_memory_are_limited() {
 
 #[test]
 fn what_it_collects_and_makes_is_limited() {
-    assert_eq!(failure("driver-collect"), "it emitted more than limits.result_size = 8388608 bytes");
+    assert_eq!(failure("driver-collect"), "an action returned more than limits.result_size = 8388608 bytes");
     assert_eq!(failure("driver-nodes"), "it returned broken data: it made more than 2000 data sets");
 }
 
 #[test]
 fn what_is_not_its_own_is_refused() {
-    let unknown = "it returned broken data: it names node 4711, which is neither a data set that it got nor one that it made";
+    let unknown =
+        "it returned broken data: it names node 4711, which is neither a data set that it got nor one that it made";
     assert_eq!(failure("driver-unknown"), unknown);
-    assert_eq!(
-        failure("driver-end"),
-        "it returned broken data: it returned a data set, and is no `transform`"
-    );
+    assert_eq!(failure("driver-end"), "it returned broken data: it returned a data set, and is no `transform`");
     assert_eq!(failure("driver-end-twice"), "it returned broken data: `data-sets.end` was called out of its place");
     assert_eq!(failure("driver-done"), "it returned broken data: `replays.done` was called out of its place");
     assert_eq!(failure("driver-next"), "it returned broken data: `replays.next` was called out of its place");
@@ -66,7 +64,10 @@ fn what_is_not_its_own_is_refused() {
 #[test]
 fn a_task_of_an_action_fails_as_any_other() {
     let error = run("driver-task").error();
-    assert!(error.starts_with("operator `foreach_partition` (node 2) failed on batch 1000000001000 ms, partition 1"), "{error}");
+    assert!(
+        error.starts_with("operator `foreach_partition` (node 2) failed on batch 1000000001000 ms, partition 1"),
+        "{error}"
+    );
     assert!(error.contains("the task does not like this line"), "{error}");
     let error = run("driver-run-in-task").error();
     assert!(error.contains("`data-sets.run` was called out of its place"), "{error}");
@@ -76,8 +77,14 @@ fn a_task_of_an_action_fails_as_any_other() {
 fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic() {
     for (behaviour, what) in [
         ("driver-other", "it made `filter` of 2 with rows text where it had made `map` of 2 with rows text (node 3)"),
-        ("driver-transform-other", "it made `filter` of 2 with rows text where it had made `map` of 2 with rows text (node 3)"),
-        ("driver-asks-other", "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)"),
+        (
+            "driver-transform-other",
+            "it made `filter` of 3 with rows text where it had made `map` of 3 with rows text (node 4)",
+        ),
+        (
+            "driver-asks-other",
+            "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)",
+        ),
         ("driver-asks-more", "it made nothing where it had made `map` of 0 with rows text (node 2)"),
         ("driver-ends-early", "it ended, and had asked for rows there before"),
     ] {

@@ -4,7 +4,7 @@ use millstream::*;
 
 /// The user of a line `TIME USER`.
 fn user(line: &Text) -> Text {
-    line.split(' ').nth(1).unwrap_or_default()
+    line.split(' ').nth(1).unwrap_or_else(|| "".into())
 }
 
 fn build(ctx: &StreamingContext) {

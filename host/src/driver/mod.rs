@@ -8,7 +8,7 @@ use crate::data::schema::RecordType;
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{DescribedNode, Graph, Operation, StageGraph};
+use crate::graph::{DescribedNode, Graph, StageGraph};
 use crate::ids::NodeId;
 use crate::plugin::{Answer, DataSets, DriverCall, Failure, Plugin, RecordedAction, RecordedCall, RecordedEnd};
 use crate::time::Time;
@@ -37,8 +37,6 @@ pub struct Drivers {
     pub stages: Arc<StageGraph>,
     /// The partitions of a shuffle that does not say how many it makes.
     pub default_partitions: u32,
-    /// The most bytes that an action may return.
-    pub result_bytes: u64,
 }
 
 impl Drivers {
@@ -51,7 +49,7 @@ impl Drivers {
     /// The driver functions of a batch. None has run yet.
     pub fn begin(self: &Arc<Self>, batch: Time, input: Arc<BatchInput>) -> BatchDrivers {
         let state = State {
-            graph: (*self.graph).clone(),
+            graph: self.graph.clone(),
             stages: self.stages.clone(),
             calls: Vec::new(),
             failed: BTreeMap::new(),
@@ -72,7 +70,7 @@ struct Batch {
 }
 
 struct State {
-    graph: Graph,
+    graph: Arc<Graph>,
     stages: Arc<StageGraph>,
     calls: Vec<RecordedCall>,
     /// Functions that failed. They do not run again.
@@ -141,7 +139,7 @@ impl Batch {
                 None => format!("{}/{}", node.kind, node.id),
             });
             let operator = operator.ok_or_else(|| self.internal(node))?;
-            let first = state.graph.begin_call(node).map_err(|_| self.internal(node))?;
+            let first = Arc::make_mut(&mut state.graph).begin_call(node).map_err(|_| self.internal(node))?;
             let seed = crate::data::key::hash(format!("{}\0{operator}\0driver", self.run.job).as_bytes());
             state.calls.push(RecordedCall { node, first, seed, actions: Vec::new(), end: None });
             DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed }
@@ -173,8 +171,9 @@ impl Batch {
         let subject = state.graph.node(node).map_or_else(|| format!("node {node}"), ToString::to_string);
         let message = format!("driver function of {subject} failed on batch {}: {failure}", self.batch);
         match failure {
-            Failure::Cancelled => Error::new(ErrorKind::Unavailable, message)
-                .help("the run was stopped before the batch was done"),
+            Failure::Cancelled => {
+                Error::new(ErrorKind::Unavailable, message).help("the run was stopped before the batch was done")
+            }
             _ => Error::new(ErrorKind::Plugin, message)
                 .help("fix the plugin, or set job.on_error = \"continue\" to go on with the next batch"),
         }
@@ -191,8 +190,8 @@ impl Batch {
             let mut state = self.lock();
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
             state.stages = Arc::new(stages);
-            let graph = Arc::new(state.graph.clone());
-            let plan = JobPlan { graph, stages: state.stages.clone(), calls: state.calls.clone().into() };
+            let (graph, calls) = (state.graph.clone(), state.calls.clone().into());
+            let plan = JobPlan { graph, stages: state.stages.clone(), calls };
             (Arc::new(plan), job)
         };
         let request = JobRequest { batch: self.batch, plan, job, input: self.input.clone(), rows_wanted };
@@ -212,7 +211,7 @@ impl CallDataSets {
     fn ask(&self, action: RecordedAction) -> Result<Option<RecordType>, Failure> {
         let mut state = self.batch.lock();
         let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
-        state.graph.extend(&action.made).map_err(broken)?;
+        Arc::make_mut(&mut state.graph).extend(&action.made).map_err(broken)?;
         state.graph.check_wanted(action.wanted).map_err(broken)?;
         let ty = state.graph.node(action.wanted).and_then(|node| node.rows.clone());
         if let Some(call) = state.calls.last_mut() {
@@ -247,10 +246,6 @@ impl DataSets for CallDataSets {
                 failure
             })?;
             let rows = first_rows(partitions, rows_wanted);
-            let bytes: usize = rows.iter().map(RecordBatch::get_array_memory_size).sum();
-            if bytes as u64 > self.batch.run.result_bytes {
-                return Err(Failure::ResultTooLarge(self.batch.run.result_bytes));
-            }
             let answer = Some(Answer { rows, ty });
             self.answered(answer.clone());
             Ok(answer)
@@ -261,8 +256,8 @@ impl DataSets for CallDataSets {
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
         let mut state = self.batch.lock();
         let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
-        state.graph.extend(&made).map_err(broken)?;
-        state.graph.end_call(answer).map_err(broken)?;
+        Arc::make_mut(&mut state.graph).extend(&made).map_err(broken)?;
+        Arc::make_mut(&mut state.graph).end_call(answer).map_err(broken)?;
         if let Some(call) = state.calls.last_mut() {
             call.end = Some(RecordedEnd { made, answer });
         }
@@ -282,9 +277,4 @@ fn first_rows(partitions: Vec<Vec<RecordBatch>>, wanted: usize) -> Vec<RecordBat
         }
     }
     rows
-}
-
-/// Whether a graph has driver functions.
-pub fn has_functions(graph: &Graph) -> bool {
-    graph.nodes().iter().any(|node| matches!(node.operation, Operation::Transform | Operation::ForeachRdd))
 }

@@ -237,7 +237,8 @@ impl Shared {
             }
             StageInput::Shuffle { stage: writer, .. } => {
                 let maps = partitions_of(&|stage| stage.id == writer)?;
-                let Some(StageOutput::Shuffle { partitions, .. }) = request.plan.stages.stage(writer).map(|stage| stage.output)
+                let Some(StageOutput::Shuffle { partitions, .. }) =
+                    request.plan.stages.stage(writer).map(|stage| stage.output)
                 else {
                     return Err(internal(writer));
                 };
@@ -298,7 +299,6 @@ impl Shared {
         }
         Err(internal(stage.id))
     }
-
 }
 
 /// A task's failure as its reader sees it: operator, batch, partition and record.

@@ -29,7 +29,9 @@ pub(super) struct Planner {
 /// The type of the keys that a stage sends through a shuffle, if it does.
 pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
     match stage.output {
-        StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(graph.node(node)?.exchanged.as_ref()?.pair()?.0),
+        StageOutput::Shuffle { node, by: Distribution::Key, .. } => {
+            Some(graph.node(node)?.exchanged.as_ref()?.pair()?.0)
+        }
         _ => None,
     }
 }
@@ -92,7 +94,9 @@ impl Planner {
         let pieces = vec![share.piece.clone()];
         let leaf: Arc<dyn ExecutionPlan> = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
         let leaf = match (branch.input, plan.graph.node(input).map(|node| &node.operation)) {
-            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => sort_by_key(leaf, *descending).ok()?,
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
+                sort_by_key(leaf, *descending).ok()?
+            }
             _ => leaf,
         };
         if branch.steps.is_empty() {

@@ -142,17 +142,37 @@ pub struct StageGraph {
 }
 
 impl StageGraph {
-    /// Cuts `graph`. A shuffle that does not say how many partitions it makes gets `default_partitions`.
+    /// Cuts `graph`, to be shown. A shuffle that does not say how many partitions it makes gets `default_partitions`.
     ///
-    /// The rows of a `transform` that is not resolved are a data set that no stage writes. The job of a `foreach_rdd`
-    /// ends with the data set that its function gets.
+    /// The rows of a `transform` are a data set that no stage writes. The job of a `foreach_rdd` ends with the data set
+    /// that its function gets.
     pub fn cut(graph: &Graph, default_partitions: u32) -> Self {
+        Self::cut_without(graph, &BTreeSet::new(), default_partitions)
+    }
+
+    /// Cuts what can be cut before a batch has run its `transform`s. The job of an output that needs one has no stages.
+    pub fn cut_ahead(graph: &Graph, default_partitions: u32) -> Self {
+        let mut unknown = BTreeSet::new();
+        for node in graph.nodes() {
+            if node.operation == Operation::Transform || node.parents.iter().any(|parent| unknown.contains(parent)) {
+                unknown.insert(node.id);
+            }
+        }
+        Self::cut_without(graph, &unknown, default_partitions)
+    }
+
+    fn cut_without(graph: &Graph, unknown: &BTreeSet<NodeId>, default_partitions: u32) -> Self {
         let mut cutter = Cutter { graph, default_partitions, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
         let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).collect());
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
             match (&node.operation, node.parents.first()) {
+                (operation, _) if unknown.contains(&node.id) => {
+                    if operation.is_output() {
+                        jobs.push(OutputJob { output: node.id, stages: Vec::new() });
+                    }
+                }
                 (Operation::ForeachRdd, Some(parent)) => {
                     let stages = match cutter.kept(*parent) {
                         Some(last) => needed_stages(&cutter.stages, last),

@@ -135,9 +135,8 @@ pub(super) fn check_made<'a>(
     before: &'a dyn Fn(u32) -> Option<Option<&'a Node>>,
 ) -> Result<Node, GraphError> {
     let subject = Subject { position, described };
-    let node = check_node(&subject, before).map_err(|error| {
-        error.unwrap_or_else(|| subject.error("it reads a node that is broken"))
-    })?;
+    let node = check_node(&subject, before)
+        .map_err(|error| error.unwrap_or_else(|| subject.error("it reads a node that is broken")))?;
     match node.operation {
         Operation::Source { .. } | Operation::Transform | Operation::ForeachRdd | Operation::Print { .. } => {
             Err(subject.error("it is for streams only, not for a data set in a driver function"))
@@ -218,7 +217,9 @@ fn check_types(
             Err(subject.error(problem))
         }
         Operation::Union | Operation::Coalesce { .. } | Operation::Cache => same_as_parents(rows),
-        Operation::Repartition { .. } | Operation::Sort { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
+        Operation::Repartition { .. } | Operation::Sort { .. } => {
+            same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
+        }
         _ => Ok(()),
     }
 }
@@ -241,11 +242,23 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             check_printable(subject, source)?;
             Operation::Source { source: source.to_owned() }
         }
-        "map" | "flat_map" | "filter" | "map_partitions" | "map_partitions_with_index" | "glom" | "map_values"
-        | "flat_map_values" | "keys" | "values" | "key_by" | "sample" | "foreach_partition" | "zip_with_index"
-        | "count_partition" | "reduce_partition" | "aggregate_partition" => {
-            Operation::Narrow
-        }
+        "map"
+        | "flat_map"
+        | "filter"
+        | "map_partitions"
+        | "map_partitions_with_index"
+        | "glom"
+        | "map_values"
+        | "flat_map_values"
+        | "keys"
+        | "values"
+        | "key_by"
+        | "sample"
+        | "foreach_partition"
+        | "zip_with_index"
+        | "count_partition"
+        | "reduce_partition"
+        | "aggregate_partition" => Operation::Narrow,
         "union" => Operation::Union,
         "reduce_by_key" | "group_by_key" | "combine_by_key" | "aggregate_by_key" | "count_by_value" | "count"
         | "reduce" | "distinct" | "group_by" | "intersection" | "subtract" => {

@@ -8,9 +8,7 @@ use super::bindings::exports::millstream::plugin::{driver, tasks};
 use super::bindings::millstream::plugin::{data_sets, nodes, replays, types};
 use super::describe;
 use super::failure::{Failure, Place};
-use super::instance::{
-    TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request,
-};
+use super::instance::{TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request};
 use super::load::{LoadError, Plugin};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -24,8 +22,8 @@ use futures::stream::BoxStream;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 use wasmtime::Store;
+use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -121,7 +119,7 @@ pub type RowsStream = BoxStream<'static, Result<RecordBatch, Failure>>;
 /// What the code of a driver function finds in its instance.
 pub(super) enum Driver {
     /// The function runs for the first time.
-    First { seed: u64, batch: Time, data_sets: Box<dyn DataSets> },
+    First { seed: u64, batch: Time, data_sets: Box<dyn DataSets>, step: Step },
     /// Functions run again, then a task.
     Again(Again),
 }
@@ -134,7 +132,7 @@ impl Driver {
 
 /// How far an instance has come that runs functions again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     Building,
     InFunction,
     InTask,
@@ -242,7 +240,10 @@ fn out_of_place(state: &mut TaskState, what: &str) -> wasmtime::Error {
 impl data_sets::Host for TaskState {
     fn begin(&mut self, node: types::NodeId) -> wasmtime::Result<()> {
         let (seed, batch) = match &mut self.driver {
-            Some(Driver::First { seed, batch, .. }) => (*seed, *batch),
+            Some(Driver::First { seed, batch, step, .. }) if *step == Step::Building => {
+                *step = Step::InFunction;
+                (*seed, *batch)
+            }
             Some(Driver::Again(again)) if again.step == Step::Building || again.step == Step::InFunction => {
                 match again.task.replays.get(again.at.0) {
                     Some(call) if call.node.0 == node => {
@@ -268,17 +269,24 @@ impl data_sets::Host for TaskState {
         let wanted = NodeId(wanted);
         self.stopwatch.stop();
         let answer = match &mut self.driver {
-            Some(Driver::First { data_sets, .. }) => data_sets.run(made, wanted, limit).await.map(|answer| {
-                Some(answer.unwrap_or(Answer { rows: Vec::new(), ty: RecordType::text() }))
-            }),
+            Some(Driver::First { data_sets, step: Step::InFunction, .. }) => data_sets
+                .run(made, wanted, limit)
+                .await
+                .map(|answer| Some(answer.unwrap_or(Answer { rows: Vec::new(), ty: RecordType::text() }))),
             Some(Driver::Again(again)) if again.step == Step::InFunction => again.run(&made, wanted, limit),
             _ => return Err(out_of_place(self, "data-sets.run")),
         };
         self.stopwatch.start();
         let chunks = answer.and_then(|answer| {
             let Some(answer) = answer else { return Ok(None) };
-            let batches = answer.rows.iter().flat_map(|rows| chunk::chunks(rows, CHUNK_BYTES));
-            batches.map(|rows| encode(&rows, &answer.ty)).collect::<Result<Vec<_>, Failure>>().map(Some)
+            let (mut chunks, mut left) = (Vec::new(), self.result_bytes);
+            for rows in answer.rows.iter().flat_map(|rows| chunk::chunks(rows, CHUNK_BYTES)) {
+                let chunk = encode(&rows, &answer.ty)?;
+                let limit = self.result_bytes;
+                left = left.checked_sub(chunk.data.len() as u64).ok_or(Failure::AnswerTooLarge(limit))?;
+                chunks.push(chunk);
+            }
+            Ok(Some(chunks))
         });
         chunks.map_err(|failure| self.fail(failure))
     }
@@ -287,7 +295,10 @@ impl data_sets::Host for TaskState {
         let made: Vec<DescribedNode> = made.into_iter().map(describe::node).collect();
         let answer = answer.map(NodeId);
         let outcome = match &mut self.driver {
-            Some(Driver::First { data_sets, .. }) => data_sets.end(made, answer),
+            Some(Driver::First { data_sets, step, .. }) if *step == Step::InFunction => {
+                *step = Step::Done;
+                data_sets.end(made, answer)
+            }
             Some(Driver::Again(again)) if again.step == Step::InFunction => again.end(&made, answer),
             _ => return Err(out_of_place(self, "data-sets.end")),
         };
@@ -381,7 +392,7 @@ impl Plugin {
     /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
         let mut state = TaskState::new(&self.runtime, None);
-        state.driver = Some(Driver::First { seed: call.seed, batch: call.batch, data_sets });
+        state.driver = Some(Driver::First { seed: call.seed, batch: call.batch, data_sets, step: Step::Building });
         let mut store = limited_store(self, state);
         let request = driver::Call {
             node: call.node.0,
@@ -416,8 +427,7 @@ impl Plugin {
         input: RowsStream,
     ) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
         let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
-        let again =
-            Again { task: program.clone(), at: (0, 0), step: Step::Building, input, ready: VecDeque::new() };
+        let again = Again { task: program.clone(), at: (0, 0), step: Step::Building, input, ready: VecDeque::new() };
         state.driver = Some(Driver::Again(again));
         let mut store = limited_store(self, state);
         let request = task_request(program);
@@ -428,9 +438,8 @@ impl Plugin {
             open.call_async(&mut store, (&request,)).await
         };
         let outcome = outcome.await;
-        let is_done = |state: &TaskState, step| {
-            matches!(&state.driver, Some(Driver::Again(again)) if again.step == step)
-        };
+        let is_done =
+            |state: &TaskState, step| matches!(&state.driver, Some(Driver::Again(again)) if again.step == step);
         let state = store.data();
         match outcome {
             Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(std::mem::take(&mut store.data_mut().emitted)),

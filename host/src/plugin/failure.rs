@@ -38,6 +38,9 @@ pub enum Failure {
     /// It emitted too much.
     #[error("it emitted more than limits.result_size = {0} bytes")]
     ResultTooLarge(u64),
+    /// A driver function asked for too many rows.
+    #[error("an action returned more than limits.result_size = {0} bytes")]
+    AnswerTooLarge(u64),
     /// What it emitted or described is not valid.
     #[error("it returned broken data: {0}")]
     BrokenData(String),

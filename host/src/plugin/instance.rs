@@ -68,7 +68,7 @@ pub(super) struct TaskState {
     pub(super) stopwatch: Stopwatch,
     cancel: Cancel,
     task_time: crate::time::Duration,
-    result_bytes: u64,
+    pub(super) result_bytes: u64,
     batch: Time,
     random: u64,
     result_left: u64,

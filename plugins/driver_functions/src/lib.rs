@@ -76,9 +76,9 @@ fn operations<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, operation: &str) -
         "subtract" => numbers.transform(|rdd| rdd.subtract(&rdd.map(|n| n + 1))).print_n(100),
         "cartesian" => numbers.transform(|rdd| rdd.cartesian(&rdd.filter(|n| n % 2 == 0))).print_n(100),
         "group_by" => numbers.transform(|rdd| rdd.group_by(|n| n.rem_euclid(3))).print_n(100),
-        "zip_with_index" => {
-            numbers.transform(|rdd| rdd.map(|n| n * 2).union(&rdd).zip_with_index().filter(|(n, _)| *n > 2)).print_n(100)
-        }
+        "zip_with_index" => numbers
+            .transform(|rdd| rdd.map(|n| n * 2).union(&rdd).zip_with_index().filter(|(n, _)| *n > 2))
+            .print_n(100),
         "map_partitions_with_index" => {
             let index = |rdd: Rdd<i64>| {
                 let sizes = |index: u32, values: std::vec::IntoIter<i64>| Some((index, values.len() as u64));
@@ -118,7 +118,8 @@ fn outputs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) {
                 if time.as_ms() % 10_000 != 2000 {
                     return;
                 }
-                let sum = rdd.aggregate((0, 0u64), |(sum, n), value| (sum + value, n + 1), |a, b| (a.0 + b.0, a.1 + b.1));
+                let sum =
+                    rdd.aggregate((0, 0u64), |(sum, n), value| (sum + value, n + 1), |a, b| (a.0 + b.0, a.1 + b.1));
                 let limit = sum.0 / (sum.1 as i64).max(1);
                 let above = rdd.filter(move |n| *n > limit);
                 panic!(

@@ -75,7 +75,7 @@ fn boom(lines: Rdd<Text>, how: &str) {
                 hoard.push(std::hint::black_box(vec![1u8; 1 << 20]));
             }
         }
-        "driver-collect" => drop(megabytes(&lines, 6)),
+        "driver-collect" => drop(megabytes(&lines, 3)),
         "driver-nodes" => {
             let mut lines = lines;
             for _ in 0..3000 {
@@ -100,7 +100,7 @@ fn boom(lines: Rdd<Text>, how: &str) {
         "driver-run-in-task" => lines.foreach(|_| drop(data_sets::run(&[], 0, None))),
         "driver-other" => other_when_again(lines).foreach(|_| ()),
         "driver-asks-other" => {
-            let (one, other) = (lines.map(|line| line), lines.map(|line| line));
+            let (one, other) = (lines.map(|line| line).erase(), lines.map(|line| line).erase());
             let wanted = if IN_TASK.get() { one } else { other };
             wanted.foreach(|_| ());
             drop(wanted.collect());

@@ -78,10 +78,8 @@ pub(crate) fn set_place(place: Place) {
 
 /// The partition that an operator of the running task sees.
 pub(crate) fn partition_of(node: NodeId) -> Partition {
-    PLACE.with_borrow(|place| Partition {
-        index: place.partitions.get(&node).copied().unwrap_or(0),
-        batch: place.batch,
-    })
+    PLACE
+        .with_borrow(|place| Partition { index: place.partitions.get(&node).copied().unwrap_or(0), batch: place.batch })
 }
 
 /// Ends a driver function that used an operation in a way that makes no sense.

@@ -270,10 +270,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// assert_eq!(out, [vec![(1, vec![3, 1]), (0, vec![2])]]);
     /// ```
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
-    pub fn group_by<R: Key, F: Fn(&T) -> R + 'static>(
-        &self,
-        function: F,
-    ) -> Flow<(R, Vec<T>), Cut<(R, Vec<T>)>, K> {
+    pub fn group_by<R: Key, F: Fn(&T) -> R + 'static>(&self, function: F) -> Flow<(R, Vec<T>), Cut<(R, Vec<T>)>, K> {
         self.key_by(function).group_by_key()
     }
 
@@ -339,12 +336,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// let out = testing::run(vec![(0..1000u32).collect()], |numbers| numbers.sample(false, 0.1, 7));
     /// assert!((50..150).contains(&out[0].len()));
     /// ```
-    pub fn sample(
-        &self,
-        replacement: bool,
-        fraction: f64,
-        seed: u64,
-    ) -> Flow<T, impl Chain<Out = T> + use<T, C, K>, K>
+    pub fn sample(&self, replacement: bool, fraction: f64, seed: u64) -> Flow<T, impl Chain<Out = T> + use<T, C, K>, K>
     where
         T: Clone,
     {

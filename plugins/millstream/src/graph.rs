@@ -4,12 +4,12 @@
 
 use crate::chain::{AnyDriver, Chain, NodeId, Step};
 use crate::chunk::{Chunk, Malformed};
+use crate::driver::Time;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
 use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
-use crate::driver::Time;
 use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;

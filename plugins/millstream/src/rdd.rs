@@ -4,8 +4,8 @@
 //! there, by an operator; the rest is done in the driver function.
 
 use crate::chain::{Apply, Chain};
-use crate::dstream::Rdd;
 use crate::driver::{Partition, check};
+use crate::dstream::Rdd;
 use crate::key::Key;
 use crate::record::{Column, Record, read_column};
 use crate::runtime;
@@ -312,9 +312,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         D: Chain<Out = U>,
     {
         let others = other.collect();
-        self.flat_map(move |value| {
-            others.iter().map(|other| (value.clone(), other.clone())).collect::<Vec<_>>()
-        })
+        self.flat_map(move |value| others.iter().map(|other| (value.clone(), other.clone())).collect::<Vec<_>>())
     }
 
     /// Keeps the data set once it is computed, for all that is made of it. Spark: `cache`.

@@ -41,9 +41,9 @@ pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk>
 mod imp {
     use super::{Chunk, Graph, Level, NodeId};
     use crate::bindings::millstream::plugin::data_sets;
-    use crate::guest;
     use crate::bindings::millstream::plugin::runtime;
     use crate::bindings::millstream::plugin::types;
+    use crate::guest;
 
     pub fn log(level: Level, message: &str) {
         let level = match level {
@@ -119,7 +119,7 @@ mod imp {
     }
 }
 
-#[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{Evaluate, set_evaluate, take_emitted};
 #[cfg(all(test, not(target_family = "wasm")))]
 pub(crate) use imp::take_trace;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use imp::{Evaluate, set_evaluate, take_emitted};
