@@ -2,19 +2,21 @@
 //!
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
-use crate::block::BlockStore;
+use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::config::{Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, GraphError, Operation, StageGraph};
+use crate::grants::Grants;
+use crate::graph::{Graph, GraphError, Intervals, Node, Operation, StageGraph};
 use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
+use crate::output::{self, Outputs};
 use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::{self, ReceiverSettings};
-use crate::scheduler::{GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
 use crate::tracker::ReceiverTracker;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -50,7 +52,9 @@ pub struct StreamingContext {
     settings: Settings,
     plugin: Arc<Plugin>,
     graph: Arc<Graph>,
+    intervals: Arc<Intervals>,
     budget: MemoryBudget,
+    outputs: Outputs,
     sources: Sources,
 }
 
@@ -82,8 +86,10 @@ impl Sources {
                     sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
+                    let id = graph.stream_ids().into_iter().find(|(source, _)| source == name);
                     sources.receivers.push(ReceiverSettings {
                         source: name.clone(),
+                        stream_id: id.map_or(0, |(_, id)| id),
                         address: address.clone(),
                         reconnect_delay: *reconnect_delay,
                         max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
@@ -172,9 +178,21 @@ impl StreamingContext {
                 .help("run the plugin's `build` function natively with millstream::testing to see why")
         })?;
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
+        let intervals = Intervals::of(&graph, settings.job.batch_interval);
+        let intervals = intervals.map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
+        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants(&settings))?;
         let sources = Sources::open(&env, &graph, &settings)?;
-        Ok(Self { env, settings, plugin, graph: Arc::new(graph), budget, sources })
+        Ok(Self {
+            env,
+            settings,
+            plugin,
+            graph: Arc::new(graph),
+            intervals: Arc::new(intervals),
+            budget,
+            outputs,
+            sources,
+        })
     }
 
     /// The graph that the plugin described.
@@ -182,22 +200,37 @@ impl StreamingContext {
         &self.graph
     }
 
+    /// Where the outputs that save files put those of a batch: the node, and a path in which `TIME_IN_MS` stands for the
+    /// batch's time.
+    pub fn destinations<'a>(settings: &Settings, graph: &'a Graph) -> Vec<(&'a Node, String)> {
+        output::destinations(graph, &grants(settings))
+    }
+
     /// Starts receiving and processing. Nothing can be added any more.
     ///
     /// # Errors
     /// When the engine cannot be set up.
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
-        let Self { env, settings, plugin, graph, budget, sources } = self;
+        let Self { env, settings, plugin, graph, intervals, budget, outputs, sources } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
-        let store = BlockStore::new(&budget);
+        let spill = SpillSettings {
+            directory: settings.engine.spill_directory.clone(),
+            limit_bytes: settings.engine.spill_limit_bytes,
+            compressed: settings.engine.compress,
+        };
+        let storage = Storage::new(&budget, env.disk.clone(), spill);
+        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let (stored, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let engine = EmbeddedEngine::new(EngineParts {
             env: env.clone(),
             job: settings.job.name.clone(),
             arguments: arguments(&settings),
+            intervals: intervals.clone(),
+            parallelism: settings.job.parallelism,
             plugin: plugin.clone(),
             blocks: store.clone(),
+            storage,
             budget,
             slots: settings.engine.threads as usize,
             tries: settings.engine.task_retries,
@@ -205,7 +238,11 @@ impl StreamingContext {
             listeners: options.listeners.clone(),
         })?;
         let listeners = options.listeners;
-        listeners.post(&Event::StreamingStarted { job: settings.job.name.clone() });
+        listeners.post(&Event::StreamingStarted {
+            job: settings.job.name.clone(),
+            time: env.clock.now(),
+            batch_interval: settings.job.batch_interval,
+        });
         let start = |settings| receiver::start(&env, settings, store.clone(), stored.clone(), listeners.clone());
         let receivers = sources.receivers.into_iter().map(start).collect();
         let tracker =
@@ -217,37 +254,49 @@ impl StreamingContext {
             stop_after: options.stop_after,
             stop_when_idle: options.stop_when_idle,
         };
-        let generator = JobGenerator::new(env.clone(), generator_settings, tracker.clone(), batches, stopping.clone());
+        let generator_parts = GeneratorParts {
+            env: env.clone(),
+            tracker: tracker.clone(),
+            graph: graph.clone(),
+            listeners: listeners.clone(),
+        };
+        let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let engine: Arc<dyn Engine> = Arc::new(engine);
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
         let drivers = Drivers {
             env: env.clone(),
             engine: engine.clone(),
             plugin,
             job: settings.job.name.clone(),
             arguments: arguments(&settings).into(),
-            graph: graph.clone(),
-            stages: stages.clone(),
+            plan: plan.clone(),
             default_partitions: settings.job.parallelism,
         };
         let parts = SchedulerParts {
             env: env.clone(),
             engine,
             tracker: tracker.clone(),
-            plan: Arc::new(JobPlan { graph, stages, calls: Arc::default() }),
+            plan,
             drivers: Arc::new(drivers),
+            intervals,
+            outputs,
             listeners: listeners.clone(),
             on_error: settings.job.on_error,
+            batch_interval: settings.job.batch_interval,
         };
         let scheduler = JobScheduler::new(parts, stopping);
         let (end, ended) = oneshot::channel();
-        env.control.spawn("job generator", Box::pin(generator.run()));
-        env.control.spawn(
+        let (clock, control) = (env.clock.clone(), env.control.clone());
+        control.spawn("job generator", Box::pin(generator.run()));
+        control.spawn(
             "job scheduler",
             Box::pin(async move {
                 let outcome = scheduler.run(queued).await;
                 store.close();
                 tracker.stop_receivers().await;
-                listeners.post(&Event::StreamingStopped);
+                let error = outcome.as_ref().err().map(|error| error.message.clone());
+                listeners.post(&Event::StreamingStopped { time: clock.now(), error });
+                listeners.drain().await;
                 // Nobody awaits the end: the program is going away.
                 let _ = end.send(outcome);
             }),
@@ -287,6 +336,11 @@ fn arguments(settings: &Settings) -> Vec<(String, String)> {
     settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
+/// What the job lets its plugin write to.
+fn grants(settings: &Settings) -> Grants {
+    Grants::new(settings.job.directory.clone(), settings.job.directories.clone())
+}
+
 fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordType> {
     graph.sources().find(|(source, _)| *source == name).and_then(|(_, node)| node.rows.clone())
 }
@@ -294,17 +348,14 @@ fn source_type(graph: &Graph, name: &str) -> Option<crate::data::schema::RecordT
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {
     let message = match errors {
         [GraphError::NoOutput] => format!("{}, in plugin {subject}", GraphError::NoOutput),
+        [one @ (GraphError::Interval { .. } | GraphError::Slides { .. })] => one.to_string(),
         errors => {
             let lines: Vec<String> = errors.iter().map(|error| format!("\n  {error}")).collect();
             format!("plugin {subject} described a graph that cannot run:{}", lines.concat())
         }
     };
-    let unknown = errors.iter().any(|error| matches!(error, GraphError::UnknownKind { .. }));
-    let help = match errors {
-        [GraphError::NoOutput] => "end at least one stream with an output such as `print()`",
-        _ if unknown => "the plugin may need a newer host",
-        _ => "build the plugin with the millstream crate of this host's version",
-    };
+    let help = errors.iter().find_map(GraphError::help);
+    let help = help.unwrap_or_else(|| "build the plugin with the millstream crate of this host's version".to_owned());
     Error::new(ErrorKind::User, message).help(help)
 }
 
@@ -352,3 +403,6 @@ fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

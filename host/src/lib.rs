@@ -14,6 +14,8 @@ pub mod data;
 pub mod env;
 pub mod memory;
 
+pub mod grants;
+
 pub mod graph;
 pub mod listener;
 

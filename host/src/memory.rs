@@ -47,9 +47,15 @@ impl MemoryBudget {
         self.room_up_to(consumer, usize::MAX)
     }
 
-    /// Room for `consumer`, who may take at most half of what is not set aside: so much is left for the others.
-    pub fn half_room(&self, consumer: &str) -> Room {
-        self.room_up_to(consumer, (self.budget - self.instances.size()) / 2)
+    /// Room for `consumer`, who may take at most three quarters of what is not set aside: operators such as sorts and
+    /// joins need the rest.
+    pub fn most_of_room(&self, consumer: &str) -> Room {
+        self.room_up_to(consumer, self.for_data() / 4 * 3)
+    }
+
+    /// What is not set aside for plugin instances, in bytes.
+    pub fn for_data(&self) -> usize {
+        self.budget - self.instances.size()
     }
 
     fn room_up_to(&self, consumer: &str, limit: usize) -> Room {
@@ -76,6 +82,11 @@ impl Room {
             return Ok(());
         }
         Err(NoRoom { asked: bytes, budget: self.budget.budget, reserved: self.budget.pool.reserved() })
+    }
+
+    /// Whether `bytes` would fit if nothing were taken.
+    pub fn could_hold(&self, bytes: usize) -> bool {
+        bytes <= self.limit
     }
 
     /// Gives `bytes` back, at most what was taken.
@@ -106,8 +117,8 @@ mod tests {
         assert_eq!(room.taken(), 500);
         drop(room);
         budget.room("others").take(600).unwrap();
-        assert!(budget.half_room("blocks").take(301).is_err());
-        budget.half_room("blocks").take(300).unwrap();
+        assert!(budget.most_of_room("blocks").take(451).is_err());
+        budget.most_of_room("blocks").take(450).unwrap();
         assert!(MemoryBudget::new(1000, 1001).is_err());
     }
 }

@@ -12,14 +12,17 @@ use host::context::StreamingContext;
 use host::data::schema::RecordType;
 use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
+use host::grants::Grants;
 use host::graph::{Graph, StageGraph};
 use host::ids::{BlockId, NodeId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
+use host::output::Outputs;
 use host::plugin::{Plugin, TaskInstance, TaskProgram};
 use host::time::Time;
 use millstream_tests::programs;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Lines of this many bytes.
@@ -53,6 +56,7 @@ fn pass_through(input: RecordType) -> TaskProgram {
         input: NodeId(0),
         input_type: input.clone(),
         steps: Arc::new([(NodeId(1), "apply")]),
+        operators: Arc::new([]),
         output_type: input,
         traced: false,
     }
@@ -110,11 +114,14 @@ impl Job {
             blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
             ids.push(InputPartition::Block { id, rows: 10 });
         }
+        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::new(PathBuf::new(), BTreeMap::new()));
+        let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
+        let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
         let request = JobRequest {
             batch: Time::from_ms(1000),
             job: stages.jobs[0].clone(),
             input: Arc::new([(NodeId(0), ids)].into()),
-            rows_wanted: 11,
+            write,
         };
         let engine = EmbeddedEngine::new(EngineParts {
             env: real(&executors),
@@ -133,10 +140,10 @@ impl Job {
         Self { executors, engine: engine.expect("the engine starts"), request }
     }
 
-    fn run(&self) -> usize {
-        let rows = self.executors.block_on(self.engine.run(self.request.clone())).expect("the batch runs");
+    fn run(&self) -> u32 {
+        let partitions = self.executors.block_on(self.engine.run(self.request.clone())).expect("the batch runs");
         self.engine.forget(self.request.batch);
-        rows.len()
+        partitions
     }
 }
 

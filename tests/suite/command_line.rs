@@ -5,7 +5,10 @@
 mod arguments;
 mod explain;
 mod job_files;
+mod monitoring;
 mod new;
+mod outputs;
+mod plugin_log;
 mod plugins;
 mod queues;
 mod runs;

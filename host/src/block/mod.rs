@@ -1,14 +1,18 @@
 //! Data that waits: received blocks until their batch is done, and data sets until nothing needs them.
 //!
-//! Owns the stores and how they take from the memory budget. Never decides which batch a block belongs to: see
+//! Owns the stores, how they take from the memory budget, and what they spill. Never decides which batch a block belongs to: see
 //! `tracker`.
 
 mod data_set;
 mod partition;
+mod spill;
+mod storage;
 mod store;
 
 pub use data_set::DataSetStore;
 pub use partition::{FileSplit, InputPartition, SplitReader};
+pub use spill::{SpillError, SpillSettings};
+pub use storage::{RowsReader, RowsWriter, Storage, StoredRows, bytes_of};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;
@@ -16,11 +20,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows of one partition, in order.
 pub type Rows = std::sync::Arc<[RecordBatch]>;
-
-/// The bytes that rows take in memory.
-pub fn bytes_of(rows: &[RecordBatch]) -> usize {
-    rows.iter().map(RecordBatch::get_array_memory_size).sum()
-}
 
 /// The number of rows.
 pub fn row_count(rows: &[RecordBatch]) -> u64 {

@@ -1,8 +1,8 @@
 //! Received blocks, by id.
 
-use super::{Rows, bytes_of, lock, row_count};
+use super::storage::{Storage, StoredRows, bytes_of};
+use super::{Rows, lock, row_count};
 use crate::ids::BlockId;
-use crate::memory::{MemoryBudget, Room};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,33 +31,34 @@ pub struct BlockStore {
 }
 
 struct Stored {
-    rows: Rows,
-    /// What was taken from the budget for it; nothing if it was taken in without room.
-    taken: usize,
+    rows: StoredRows,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Blocks {
+    stored: BTreeMap<BlockId, Stored>,
+    /// The sum of their sizes, wherever they are.
+    bytes: usize,
 }
 
 struct Shared {
-    blocks: Mutex<BTreeMap<BlockId, Stored>>,
-    room: Room,
+    blocks: Mutex<Blocks>,
+    storage: Storage,
+    limit_bytes: usize,
     removed: Notify,
     closed: AtomicBool,
 }
 
 impl BlockStore {
-    /// An empty store that takes from `budget`, and leaves half of it for what batches compute.
-    pub fn new(budget: &MemoryBudget) -> Self {
-        let room = budget.half_room("received blocks");
-        Self {
-            shared: Arc::new(Shared {
-                blocks: Mutex::default(),
-                room,
-                removed: Notify::new(),
-                closed: AtomicBool::new(false),
-            }),
-        }
+    /// An empty store that keeps its blocks in `storage`, and is full when they are larger than `limit_bytes` in all.
+    pub fn new(storage: Storage, limit_bytes: u64) -> Self {
+        let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        let (removed, closed) = (Notify::new(), AtomicBool::new(false));
+        Self { shared: Arc::new(Shared { blocks: Mutex::default(), storage, limit_bytes, removed, closed }) }
     }
 
-    /// Stores a block, waiting until there is room. A block is taken in any case while the store is empty.
+    /// Stores a block, waiting while the store is full. A block is taken in any case while the store is empty.
     pub async fn put(&self, block: Block) {
         let bytes = bytes_of(&block.rows);
         loop {
@@ -65,15 +66,17 @@ impl BlockStore {
             if self.shared.closed.load(Ordering::SeqCst) {
                 return;
             }
-            if self.shared.room.take(bytes).is_ok() {
-                lock(&self.shared.blocks).insert(block.id, Stored { rows: block.rows, taken: bytes });
-                return;
-            }
-            if lock(&self.shared.blocks).is_empty() {
+            if self.has_room(bytes) {
                 return self.put_at_once(block);
             }
             removed.await;
         }
+    }
+
+    /// Whether a block of so many bytes would be taken without waiting.
+    fn has_room(&self, bytes: usize) -> bool {
+        let blocks = lock(&self.shared.blocks);
+        blocks.stored.is_empty() || blocks.bytes.saturating_add(bytes) <= self.shared.limit_bytes
     }
 
     /// No batch will read another block: whoever waits for room goes on, and its block is dropped.
@@ -82,31 +85,42 @@ impl BlockStore {
         self.shared.removed.notify_waiters();
     }
 
-    /// Stores a block whose rows are in memory already, whether there is room or not.
+    /// Stores a block that was received already, whether the store is full or not.
     pub fn put_at_once(&self, block: Block) {
         let bytes = bytes_of(&block.rows);
-        let taken = self.shared.room.take(bytes).map_or(0, |()| bytes);
-        lock(&self.shared.blocks).insert(block.id, Stored { rows: block.rows, taken });
+        let mut writer = self.shared.storage.writer(1);
+        for rows in block.rows.iter() {
+            writer.append_anyway(0, rows.clone());
+        }
+        let mut blocks = lock(&self.shared.blocks);
+        blocks.bytes += bytes;
+        blocks.stored.insert(block.id, Stored { rows: writer.finish(), bytes });
     }
 
     /// The rows of a block.
-    pub fn get(&self, id: &BlockId) -> Option<Rows> {
-        lock(&self.shared.blocks).get(id).map(|stored| stored.rows.clone())
+    pub fn get(&self, id: &BlockId) -> Option<StoredRows> {
+        lock(&self.shared.blocks).stored.get(id).map(|stored| stored.rows.clone())
     }
 
     /// Forgets blocks and lets whoever waits for room go on.
     pub fn remove(&self, ids: &[BlockId]) {
-        for id in ids {
-            if let Some(stored) = lock(&self.shared.blocks).remove(id) {
-                self.shared.room.give_back(stored.taken);
+        let mut removed = Vec::new();
+        {
+            let mut blocks = lock(&self.shared.blocks);
+            for id in ids {
+                if let Some(stored) = blocks.stored.remove(id) {
+                    blocks.bytes -= stored.bytes;
+                    removed.push(stored);
+                }
             }
         }
+        drop(removed);
         self.shared.removed.notify_waiters();
     }
 
     /// The number of blocks.
     pub fn len(&self) -> usize {
-        lock(&self.shared.blocks).len()
+        lock(&self.shared.blocks).stored.len()
     }
 
     /// Whether there is no block.
@@ -117,6 +131,7 @@ impl BlockStore {
 
 #[cfg(test)]
 mod tests {
+    use super::super::storage::tests::storage;
     use super::*;
     use arrow::array::{ArrayRef, RecordBatch, UInt8Array};
     use futures::FutureExt as _;
@@ -127,9 +142,13 @@ mod tests {
         Block { id: BlockId { source: "s".into(), sequence }, rows: vec![batch].into() }
     }
 
+    fn store(limit_bytes: u64) -> BlockStore {
+        BlockStore::new(storage(10_000), limit_bytes)
+    }
+
     #[test]
     fn a_full_store_makes_the_next_block_wait_until_one_is_removed() {
-        let store = BlockStore::new(&MemoryBudget::new(2000, 0).unwrap());
+        let store = store(1000);
         assert!(store.put(block(0)).now_or_never().is_some());
         let mut second = Box::pin(store.put(block(1)));
         assert!((&mut second).now_or_never().is_none());
@@ -139,9 +158,25 @@ mod tests {
     }
 
     #[test]
-    fn a_block_larger_than_the_budget_is_taken_while_the_store_is_empty() {
-        let store = BlockStore::new(&MemoryBudget::new(10, 0).unwrap());
+    fn a_block_larger_than_the_limit_is_taken_while_the_store_is_empty() {
+        let store = store(10);
         assert!(store.put(block(0)).now_or_never().is_some());
         assert!(store.put(block(1)).now_or_never().is_none());
+    }
+
+    /// S9.05: memory first, the disk when memory is not enough.
+    #[test]
+    fn blocks_that_do_not_fit_into_memory_are_spilled() {
+        let storage = storage(2000);
+        let store = BlockStore::new(storage.clone(), u64::MAX);
+        for sequence in 0..10 {
+            assert!(store.put(block(sequence)).now_or_never().is_some());
+        }
+        assert!(storage.memory_bytes() <= 1500);
+        assert!(storage.spilled_bytes() > 8 * 600);
+        for sequence in 0..10 {
+            let rows: Vec<_> = store.get(&block(sequence).id).unwrap().read(0).map(Result::unwrap).collect();
+            assert_eq!(rows, block(sequence).rows.to_vec());
+        }
     }
 }

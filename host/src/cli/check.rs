@@ -12,8 +12,8 @@ use std::process::ExitCode;
 pub struct CheckArgs {
     #[command(flatten)]
     job: JobArgs,
-    /// Print one JSON object instead: `{"job", "nodes", "outputs", "sources": [{"name", "type"}]}`. An error is one JSON
-    /// object on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// Print one JSON object instead: `{"job", "nodes", "outputs", "sources": [{"name", "type"}], "files": [{"output",
+    /// "path"}]}`. An error is one JSON object on standard error: `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]
     pub json: bool,
 }
@@ -22,8 +22,9 @@ pub struct CheckArgs {
 pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
     let (executors, env, settings) = prepare(&args.job)?;
     let job = settings.job.name.clone();
-    let context = StreamingContext::new(env, settings)?;
+    let context = StreamingContext::new(env, settings.clone())?;
     let graph = context.graph();
+    let files = StreamingContext::destinations(&settings, graph);
     let (nodes, outputs) = (graph.nodes().len(), graph.outputs().count());
     let sources: Vec<(&str, String)> = graph
         .sources()
@@ -32,11 +33,18 @@ pub fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
     let text = if args.json {
         let sources: Vec<_> =
             sources.iter().map(|(name, rows)| serde_json::json!({ "name": name, "type": rows })).collect();
-        serde_json::json!({ "job": job, "nodes": nodes, "outputs": outputs, "sources": sources }).to_string()
+        let files: Vec<_> = files
+            .iter()
+            .map(|(output, path)| serde_json::json!({ "output": output.to_string(), "path": path }))
+            .collect();
+        serde_json::json!({ "job": job, "nodes": nodes, "outputs": outputs, "sources": sources, "files": files })
+            .to_string()
     } else {
         let listed: Vec<String> = sources.iter().map(|(name, rows)| format!("`{name}` ({rows})")).collect();
         let s = if sources.len() == 1 { "" } else { "s" };
-        format!("{job}: ok, {}, {}, source{s} {}", count(nodes, "node"), count(outputs, "output"), listed.join(", "))
+        let files: Vec<String> = files.iter().map(|(output, path)| format!("\n  output {output}: {path}")).collect();
+        let counts = format!("{}, {}", count(nodes, "node"), count(outputs, "output"));
+        format!("{job}: ok, {counts}, source{s} {}{}", listed.join(", "), files.concat())
     };
     let code = print(&(text + "\n"))?;
     drop(context);

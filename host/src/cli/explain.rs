@@ -111,5 +111,6 @@ fn described(settings: &Settings, env: &Env) -> Option<Explanation> {
     let arguments: Vec<_> = settings.job.args.clone().into_iter().collect();
     let described = plugin.describe(&arguments).ok()?;
     let graph = Graph::from_described(&described).ok()?;
-    Some(Explanation::new(&described, &graph, settings.job.parallelism))
+    let paths = StreamingContext::destinations(settings, &graph).into_iter().map(|(node, path)| (node.id, path));
+    Some(Explanation::new(&described, &graph, settings.job.parallelism).with_paths(&paths.collect()))
 }

@@ -7,11 +7,15 @@ mod check;
 mod explain;
 mod generate;
 mod job;
+mod json_lines;
 mod new;
+mod progress;
 mod run;
+mod status_line;
 
 use crate::error::{Error, ErrorKind};
 use clap::{Parser, Subcommand};
+use status_line::{LogWriter, StatusLine};
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -62,6 +66,14 @@ impl Command {
             Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
+
+    /// Which log lines are wanted if the environment does not say.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Run(args) if args.quiet => "warn",
+            _ => "info",
+        }
+    }
 }
 
 /// Runs the program and says how it ended.
@@ -71,17 +83,21 @@ pub fn main() -> ExitCode {
         Err(refused) => return refuse(&refused),
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level()));
+    let line = StatusLine::new(Box::new(std::io::stderr()));
+    let log = line.clone();
+    // An empty NO_COLOR counts as none: https://no-color.org
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(move || LogWriter(log.clone()))
         // A log that nobody reads is no reason to stop, nor to complain about it in the log.
         .log_internal_errors(false)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let json = cli.command.json();
     let outcome = match &cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, &line),
         Command::Check(args) => check::check(args),
         Command::Explain(args) => explain::explain(args),
         Command::New(args) => new::new(args),

@@ -1,12 +1,19 @@
 //! `host run`: a job until it ends or is stopped.
 
 use super::job::{JobArgs, prepare};
-use crate::context::{RunOptions, StreamingContext};
-use crate::env::StopSignals;
+use super::json_lines::{JsonConsole, JsonLines};
+use super::progress::Progress;
+use super::status_line::{ConsoleAbove, StatusLine};
+use crate::context::{RunOptions, Running, StreamingContext};
+use crate::env::{Env, StopSignals};
 use crate::error::{Error, ErrorKind};
-use crate::listener::{ListenerBus, LogListener};
+use crate::listener::{
+    EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StreamingListener,
+};
 use crate::scheduler::StopRequest;
 use clap::Args;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,54 +28,111 @@ pub struct RunArgs {
     /// Stop gracefully when no source can bring more data, as when all queues are used up.
     #[arg(long)]
     stop_when_idle: bool,
-    /// Tell an error as one JSON object, in the last line of standard error.
+    /// Write each event to this file, replacing it, as one JSON object a line. docs/events.md describes them.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Print JSON, one object a line: the rows of each `print`, the batches that are done, the start and the end. Tell
+    /// an error as one JSON object, in the last line of standard error.
     #[arg(long)]
     pub json: bool,
+    /// Log only warnings and errors, and show no progress on a terminal.
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a whole number".to_owned())
 }
 
-/// Runs the job.
-pub fn run(args: &RunArgs) -> Result<ExitCode, Error> {
-    let (executors, env, settings) = prepare(&args.job)?;
+/// Runs the job. Its progress is shown in `line`, if a person is there to see it.
+pub fn run(args: &RunArgs, line: &StatusLine) -> Result<ExitCode, Error> {
+    let (executors, mut env, settings) = prepare(&args.job)?;
+    env.console = Arc::new(ConsoleAbove { line: line.clone(), console: env.console });
+    if args.json {
+        env.console = Arc::new(JsonConsole(env.console));
+    }
+    let progress = shows_progress(args).then(Arc::<Progress>::default);
     let outcome = executors.block_on(async {
-        let context = StreamingContext::new(env, settings)?;
+        let context = StreamingContext::new(env.clone(), settings)?;
+        // The file may be a pipe that nobody reads yet.
+        let listeners = listeners(args, &env, progress.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.
-        let mut signals = StopSignals::listen()
+        let signals = StopSignals::listen()
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
-            listeners: ListenerBus::new(vec![Arc::new(LogListener)]),
+            listeners,
             ..RunOptions::default()
         };
-        let mut running = context.start(options)?;
-        let mut signals_seen = 0;
-        loop {
-            tokio::select! {
-                biased;
-                outcome = running.await_termination() => {
-                    return match signals_seen {
-                        0 | 1 => outcome.map(|()| ExitCode::SUCCESS),
-                        _ => Ok(ExitCode::from(130)),
-                    };
-                }
-                () = signals.next() => {
-                    signals_seen += 1;
-                    match signals_seen {
-                        1 => {
-                            tracing::info!("stopping: what was received is processed first; a second signal stops at once");
-                            running.stop(StopRequest::Graceful);
-                        }
-                        2 => running.stop(StopRequest::Now),
-                        _ => return Ok(ExitCode::from(130)),
-                    }
+        let running = context.start(options)?;
+        let ended = wait(running, signals);
+        match progress {
+            None => ended.await,
+            Some(progress) => {
+                tokio::select! {
+                    biased;
+                    outcome = ended => outcome,
+                    never = progress.show(env.clock.clone(), line) => never,
                 }
             }
         }
     });
+    line.clear();
     executors.shutdown();
     outcome
+}
+
+/// Waits until the run ends, and stops it at a signal.
+async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode, Error> {
+    let mut signals_seen = 0;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = running.await_termination() => {
+                return match signals_seen {
+                    0 | 1 => outcome.map(|()| ExitCode::SUCCESS),
+                    _ => Ok(ExitCode::from(130)),
+                };
+            }
+            () = signals.next() => {
+                signals_seen += 1;
+                match signals_seen {
+                    1 => {
+                        tracing::info!("stopping: what was received is processed first; a second signal stops at once");
+                        running.stop(StopRequest::Graceful);
+                    }
+                    2 => running.stop(StopRequest::Now),
+                    _ => return Ok(ExitCode::from(130)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a person sees a line that is written again and again, and wants it.
+fn shows_progress(args: &RunArgs) -> bool {
+    let is_plain = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
+    std::io::stderr().is_terminal() && !is_plain && !args.json && !args.quiet
+}
+
+/// Who hears of the run's events. What may have to wait for a disk or a pipe gets a queue.
+fn listeners(args: &RunArgs, env: &Env, progress: Option<Arc<Progress>>) -> Result<ListenerBus, Error> {
+    let queue = |name, listener: Box<dyn QueuedListener>| EventQueue::start(env, name, QUEUED_EVENTS_MAX, listener);
+    let mut queues = Vec::new();
+    if let Some(path) = &args.events {
+        let log = EventLog::create(&*env.disk, path).map_err(|error| cannot_create(path, &error))?;
+        queues.push(queue("the events file", Box::new(log)));
+    }
+    if args.json {
+        queues.push(queue("standard output", Box::new(JsonLines::new(env.console.clone()))));
+    }
+    queues.push(queue("the log", Box::new(LogListener)));
+    let direct = progress.into_iter().map(|progress| progress as Arc<dyn StreamingListener>).collect();
+    Ok(ListenerBus::new(direct).with_queues(queues))
+}
+
+fn cannot_create(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::User, format!("cannot write the events file {}: {error}", path.display()))
+        .help("give --events a file in a directory that is there and that you may write to")
 }

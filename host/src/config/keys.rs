@@ -6,7 +6,7 @@
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
 use super::settings::OnError;
-use super::shape::{Address, Choice, FilePath, Name, Strings};
+use super::shape::{Address, Choice, Directories, FilePath, Name, Strings};
 use super::subject::Fallback;
 use crate::time::Duration;
 
@@ -83,6 +83,15 @@ keys! {
         Strings,
         Fallback::Empty,
         "Arguments to the plugin, by name. All values are strings.",
+    );
+
+    JOB_DIRECTORIES: Directories = Key::new(
+        "job.directories",
+        Directories,
+        Fallback::Empty,
+        "Directories that the plugin may write to, by name, as in `{ out = \"/var/out\" }`: the plugin then writes to \
+         `out:counts`. What it writes without such a name stands in the directory of the job file. It can write nowhere \
+         else.",
     );
 
     JOB_ON_ERROR: Choice<OnError> = Key::new(
@@ -177,6 +186,14 @@ keys! {
     )
     .spark("spark.streaming.blockInterval");
 
+    RECEIVER_STORE_LIMIT: Size = Key::new(
+        "receiver.store_limit",
+        Size { min: MIB, max: 16_384 * GIB },
+        Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
+        "How much received data may wait to be processed, in memory and spilled. When it is reached, receivers wait, \
+         and so does whoever sends to them.",
+    );
+
     ENGINE_THREADS: Count = Key::new(
         "engine.threads",
         Count { min: 1, max: 256 },
@@ -200,6 +217,29 @@ keys! {
         "The memory of the whole job: plugin instances, blocks, shuffles and data sets. It must hold one plugin instance \
          for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
     );
+
+    ENGINE_SPILL_DIRECTORY: FilePath = Key::new(
+        "engine.spill_directory",
+        FilePath,
+        Fallback::Derived { doc: "the system's directory for temporary files", example: "/var/tmp" },
+        "Where blocks, shuffles and data sets go that do not fit into `engine.memory`. Nothing in it outlives the job.",
+    )
+    .spark("spark.local.dir");
+
+    ENGINE_SPILL_LIMIT: Size = Key::new(
+        "engine.spill_limit",
+        Size { min: 0, max: 16_384 * GIB },
+        Fallback::Text("64GiB"),
+        "How much may be spilled at a time. A task that needs more fails.",
+    );
+
+    ENGINE_COMPRESS: Choice<bool> = Key::new(
+        "engine.compress",
+        Choice(&[("no", false), ("lz4", true)]),
+        Fallback::Text("no"),
+        "Whether spilled data is compressed: less disk for more CPU time.",
+    )
+    .spark("spark.rdd.compress");
 
     LIMITS_MEMORY: Size = Key::new(
         "limits.memory",

@@ -35,11 +35,15 @@ pub(super) fn settings(
     let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
     let job = job.and_then(|table| read_job(&table, batch_interval, directory, reader));
     let sources = read_sources(root, directory, reader);
-    let receiver = reader.section(root, "receiver").and_then(|table| read_receiver(&table, batch_interval, reader));
+    let receiver = reader.section(root, "receiver");
     let limits = reader.section(root, "limits");
     let instance_bytes = limits.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::LIMITS_MEMORY));
     let limits = limits.and_then(|table| read_limits(&table, instance_bytes, reader));
-    let engine = reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, reader));
+    let engine =
+        reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, directory, reader));
+    let data_bytes = engine.as_ref().map_err(|e| *e).map(EngineMemory::for_data);
+    let receiver = receiver.and_then(|table| read_receiver(&table, batch_interval, data_bytes, reader));
+    let engine = engine.map(|memory| memory.engine);
     let warnings = Vec::new();
     Ok(Settings { job: job?, sources: sources?, receiver: receiver?, engine: engine?, limits: limits?, warnings })
 }
@@ -54,6 +58,7 @@ fn read_job(
     let plugin = reader.read(table, &keys::JOB_PLUGIN);
     let parallelism = reader.read(table, &keys::JOB_PARALLELISM);
     let args = reader.read(table, &keys::JOB_ARGS);
+    let directories = reader.read(table, &keys::JOB_DIRECTORIES);
     let on_error = reader.read(table, &keys::JOB_ON_ERROR);
     Ok(JobSettings {
         name: name?,
@@ -61,6 +66,8 @@ fn read_job(
         batch_interval: batch_interval?,
         parallelism: parallelism?,
         args: args?,
+        directory: directory.to_path_buf(),
+        directories: directories?.into_iter().map(|(name, path)| (name, directory.join(path))).collect(),
         on_error: on_error?,
     })
 }
@@ -135,13 +142,28 @@ fn read_source(
 fn read_receiver(
     table: &Section<'_>,
     batch_interval: Result<Duration, Reported>,
+    data_bytes: Result<u64, Reported>,
     reader: &mut Reader<'_, '_>,
 ) -> Result<ReceiverSettings, Reported> {
+    let block_interval = read_block_interval(table, batch_interval, reader);
+    let store_limit = reader.given(table, &keys::RECEIVER_STORE_LIMIT);
+    let store_limit_bytes = match store_limit? {
+        Some(given) => given.value,
+        None => data_bytes? / 2,
+    };
+    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes })
+}
+
+fn read_block_interval(
+    table: &Section<'_>,
+    batch_interval: Result<Duration, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<Duration, Reported> {
     let given = reader.given(table, &keys::RECEIVER_BLOCK_INTERVAL)?;
     let batch_interval = batch_interval?;
     let default = batch_interval.min(keys::DEFAULT_BLOCK_INTERVAL);
     let show = |duration| DURATIONS.show(whole_ms(duration));
-    let Some(given) = given else { return Ok(ReceiverSettings { block_interval: default }) };
+    let Some(given) = given else { return Ok(default) };
     if given.value > batch_interval {
         let batch = show(batch_interval);
         let message = format!("{} is longer than a batch: job.batch_interval is {batch}", given.text);
@@ -157,7 +179,7 @@ fn read_receiver(
         );
         reader.report.warn(&given.place, &message);
     }
-    Ok(ReceiverSettings { block_interval: given.value })
+    Ok(given.value)
 }
 
 fn read_limits(
@@ -176,17 +198,34 @@ fn read_limits(
     })
 }
 
+/// The engine's settings, and what of its memory is set aside for plugin instances.
+struct EngineMemory {
+    engine: EngineSettings,
+    instances_bytes: u64,
+}
+
+impl EngineMemory {
+    /// What is left for data.
+    const fn for_data(&self) -> u64 {
+        self.engine.memory_bytes.saturating_sub(self.instances_bytes)
+    }
+}
+
 fn read_engine(
     table: &Section<'_>,
     facts: &Facts,
     instance_bytes: Result<u64, Reported>,
+    directory: &Path,
     reader: &mut Reader<'_, '_>,
-) -> Result<EngineSettings, Reported> {
+) -> Result<EngineMemory, Reported> {
     let threads = reader.given(table, &keys::ENGINE_THREADS).map(|given| {
         let cpus = u32::try_from(facts.cpus).unwrap_or(u32::MAX);
         given.map_or_else(|| keys::ENGINE_THREADS.shape().clamp(cpus), |given| given.value)
     });
     let task_retries = reader.read(table, &keys::ENGINE_TASK_RETRIES);
+    let spill_directory = reader.given(table, &keys::ENGINE_SPILL_DIRECTORY);
+    let spill_limit_bytes = reader.read(table, &keys::ENGINE_SPILL_LIMIT);
+    let compress = reader.read(table, &keys::ENGINE_COMPRESS);
     let memory = reader.given(table, &keys::ENGINE_MEMORY)?;
     let (threads, instance_bytes) = (threads?, instance_bytes?);
     let needed_bytes = instance_bytes.saturating_mul(u64::from(threads) + keys::DRIVER_INSTANCES);
@@ -206,5 +245,13 @@ fn read_engine(
             return Err(reader.report.error(&given.place, message, help));
         }
     };
-    Ok(EngineSettings { threads, task_retries: task_retries?, memory_bytes })
+    let engine = EngineSettings {
+        threads,
+        task_retries: task_retries?,
+        memory_bytes,
+        spill_directory: spill_directory?.map(|given| directory.join(given.value)),
+        spill_limit_bytes: spill_limit_bytes?,
+        compress: compress?,
+    };
+    Ok(EngineMemory { engine, instances_bytes: needed_bytes })
 }

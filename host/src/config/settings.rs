@@ -37,6 +37,10 @@ pub struct JobSettings {
     pub parallelism: u32,
     /// Arguments to the plugin, by name.
     pub args: BTreeMap<String, String>,
+    /// The directory of the job file; empty for the current one.
+    pub directory: PathBuf,
+    /// Directories that the plugin may write to, by name. Relative only if the path of the job file is.
+    pub directories: BTreeMap<String, PathBuf>,
     /// What happens when a batch fails for good.
     pub on_error: OnError,
 }
@@ -85,10 +89,12 @@ pub enum SourceSettings {
 pub struct ReceiverSettings {
     /// 1 ms to the batch interval.
     pub block_interval: Duration,
+    /// The most received data that waits to be processed.
+    pub store_limit_bytes: u64,
 }
 
 /// `[engine]`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
     /// Tasks that run at the same time: 1 to 256.
     pub threads: u32,
@@ -96,6 +102,13 @@ pub struct EngineSettings {
     pub task_retries: u32,
     /// The memory budget of the job: at least `limits.memory_bytes` x (`threads` + 1).
     pub memory_bytes: u64,
+    /// Where data is spilled; the system's directory for temporary files if absent. Relative only if the path of the job
+    /// file is.
+    pub spill_directory: Option<PathBuf>,
+    /// The most that is spilled at a time.
+    pub spill_limit_bytes: u64,
+    /// Whether spilled data is compressed.
+    pub compress: bool,
 }
 
 /// `[limits]`

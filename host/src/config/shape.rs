@@ -9,7 +9,7 @@ use super::distance::nearest;
 use super::quote::{listed, quoted};
 use super::report::{Place, Report, Reported};
 use super::subject::{Fallback, Subject};
-use super::tree::{Node, Raw};
+use super::tree::{Node, Raw, Table};
 
 /// What a key accepts.
 pub(super) trait Shape: Sync {
@@ -181,21 +181,55 @@ impl Shape for Strings {
             let help = format!("write `{} = {{ key = \"value\" }}`", subject.key);
             return Err(subject.wrong_type("a table of strings", help, node, report));
         };
-        let mut strings = BTreeMap::new();
-        let mut fault = None;
-        for (key, node) in table {
-            let is_override = matches!(node.place, Place::Override { .. });
-            let fallback = Fallback::Required("value");
-            let subject = Subject { section: &name, key, fallback, is_override };
-            match subject.text(node, report) {
-                Ok(text) => drop(strings.insert(key.clone(), text.to_owned())),
-                Err(reported) => fault = Some(reported),
-            }
-        }
-        fault.map_or(Ok(strings), Err)
+        each(table, &name, "value", |subject, node| subject.text(node, report).map(str::to_owned))
     }
 
     fn describe(&self) -> String {
         "table of strings".to_owned()
+    }
+}
+
+/// The values of a table with any keys. `example` is one of them, for messages.
+fn each<T>(
+    table: &Table,
+    section: &str,
+    example: &'static str,
+    mut check: impl FnMut(&Subject<'_>, &Node) -> Result<T, Reported>,
+) -> Result<BTreeMap<String, T>, Reported> {
+    let mut values = BTreeMap::new();
+    let mut fault = None;
+    for (key, node) in table {
+        let is_override = matches!(node.place, Place::Override { .. });
+        let subject = Subject { section, key, fallback: Fallback::Required(example), is_override };
+        match check(&subject, node) {
+            Ok(value) => drop(values.insert(key.clone(), value)),
+            Err(reported) => fault = Some(reported),
+        }
+    }
+    fault.map_or(Ok(values), Err)
+}
+
+/// A table with names as keys, all of whose values are paths.
+pub(super) struct Directories;
+
+impl Shape for Directories {
+    type Value = BTreeMap<String, PathBuf>;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported> {
+        let name = subject.name();
+        let Raw::Table(table) = &node.raw else {
+            let help = format!("write `{} = {{ out = \"/var/out\" }}`", subject.key);
+            return Err(subject.wrong_type("a table of paths", help, node, report));
+        };
+        each(table, &name, "/var/out", |subject, node| {
+            let path = FilePath.check(subject, node, report);
+            let Some((fault, fixed)) = Name::fault(subject.key, "out") else { return path };
+            let message = format!("the name of directory {} {fault}", quoted(subject.key));
+            Err(report.error(&node.place, message, format!("use {NAME_RULE}, such as {}", quoted(&fixed))))
+        })
+    }
+
+    fn describe(&self) -> String {
+        "table of paths".to_owned()
     }
 }

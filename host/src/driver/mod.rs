@@ -4,15 +4,18 @@
 //! function runs at most once in a batch; it is a future on the engine's threads, which waits while its actions run.
 //! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
 
+mod collected;
+
 use crate::data::schema::RecordType;
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{DescribedNode, Graph, StageGraph};
+use crate::graph::{DescribedNode, Graph, Operation, StageGraph};
 use crate::ids::NodeId;
+use crate::output::BatchWrite;
 use crate::plugin::{Answer, DataSets, DriverCall, Failure, Plugin, RecordedAction, RecordedCall, RecordedEnd};
 use crate::time::Time;
-use arrow::array::RecordBatch;
+use collected::Collected;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -31,10 +34,8 @@ pub struct Drivers {
     pub job: String,
     /// The job's arguments.
     pub arguments: Arc<[(String, String)]>,
-    /// The job's graph.
-    pub graph: Arc<Graph>,
-    /// Its stages.
-    pub stages: Arc<StageGraph>,
+    /// The job's graph, and what could be cut of it before any batch.
+    pub plan: Arc<JobPlan>,
     /// The partitions of a shuffle that does not say how many it makes.
     pub default_partitions: u32,
 }
@@ -42,19 +43,19 @@ pub struct Drivers {
 impl Drivers {
     /// Whether an output needs a driver function.
     pub fn are_needed_for(&self, output: NodeId) -> bool {
-        let is_driver = self.graph.node(output).is_some_and(|node| node.operation.is_driver());
-        is_driver || !self.graph.transforms_before(output).is_empty()
+        let is_driver = self.plan.graph.node(output).is_some_and(|node| node.operation.is_driver());
+        is_driver || !self.plan.graph.transforms_before(output).is_empty()
     }
 
     /// The driver functions of a batch. None has run yet.
-    pub fn begin(self: &Arc<Self>, batch: Time, input: Arc<BatchInput>) -> BatchDrivers {
+    pub fn begin(self: &Arc<Self>, batch: Time, zero: Time, input: Arc<BatchInput>) -> BatchDrivers {
         let state = State {
-            graph: self.graph.clone(),
-            stages: self.stages.clone(),
+            graph: self.plan.graph.clone(),
+            stages: self.plan.stages.clone(),
             calls: Vec::new(),
             failed: BTreeMap::new(),
         };
-        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, input, state: Mutex::new(state) }))
+        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, zero, input, state: Mutex::new(state) }))
     }
 }
 
@@ -65,6 +66,7 @@ pub struct BatchDrivers(Arc<Batch>);
 struct Batch {
     run: Arc<Drivers>,
     batch: Time,
+    zero: Time,
     input: Arc<BatchInput>,
     state: Mutex<State>,
 }
@@ -78,15 +80,21 @@ struct State {
 }
 
 impl BatchDrivers {
-    /// The rows that an output reads, by partition, of each at most `rows_wanted`.
+    /// Computes the rows that an output reads and gives them to `write`; or, without, those of a node itself, to be
+    /// kept. Returns the number of their partitions.
     ///
     /// # Errors
     /// When a driver function or a task fails.
-    pub async fn rows(&self, output: NodeId, rows_wanted: usize) -> Result<Vec<Vec<RecordBatch>>, Error> {
-        self.transform_before(output).await?;
-        let wanted = self.0.lock().graph.node(output).and_then(|node| node.parents.first().copied());
-        let wanted = wanted.ok_or_else(|| self.0.internal(output))?;
-        self.0.compute(output, wanted, rows_wanted).await
+    pub async fn compute(&self, node: NodeId, write: Option<Arc<dyn BatchWrite>>) -> Result<u32, Error> {
+        let own = self.0.run.plan.graph.node(node).filter(|node| node.operation == Operation::Transform);
+        self.transform_before(node).await?;
+        if own.is_some() {
+            self.0.call(node).await?;
+        }
+        let Some(write) = write else { return self.0.compute(None, node, None).await };
+        let wanted = self.0.lock().graph.node(node).and_then(|node| node.parents.first().copied());
+        let wanted = wanted.ok_or_else(|| self.0.internal(node))?;
+        self.0.compute(Some(node), wanted, Some(write)).await
     }
 
     /// Runs the function of a `foreach_rdd`.
@@ -134,15 +142,13 @@ impl Batch {
     async fn call_now(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
         let call = {
             let mut state = self.lock();
-            let operator = state.graph.node(node).map(|node| match &node.name {
-                Some(name) => name.clone(),
-                None => format!("{}/{}", node.kind, node.id),
-            });
-            let operator = operator.ok_or_else(|| self.internal(node))?;
+            let found = state.graph.node(node).ok_or_else(|| self.internal(node))?;
+            let operator = found.to_string();
+            let name = found.name.clone().unwrap_or_else(|| format!("{}/{}", found.kind, found.id));
             let first = Arc::make_mut(&mut state.graph).begin_call(node).map_err(|_| self.internal(node))?;
-            let seed = crate::data::key::hash(format!("{}\0{operator}\0driver", self.run.job).as_bytes());
+            let seed = crate::data::key::hash(format!("{}\0{name}\0driver", self.run.job).as_bytes());
             state.calls.push(RecordedCall { node, first, seed, actions: Vec::new(), end: None });
-            DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed }
+            DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed, operator }
         };
         // An action that failed has a better message than the end of the function that it brings about.
         let failed = Arc::new(Mutex::new(None));
@@ -179,13 +185,13 @@ impl Batch {
         }
     }
 
-    /// Computes rows of a node, by partition.
+    /// Computes the rows of a node.
     async fn compute(
         &self,
-        output: NodeId,
+        output: Option<NodeId>,
         wanted: NodeId,
-        rows_wanted: usize,
-    ) -> Result<Vec<Vec<RecordBatch>>, Error> {
+        write: Option<Arc<dyn BatchWrite>>,
+    ) -> Result<u32, Error> {
         let (plan, job) = {
             let mut state = self.lock();
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
@@ -194,7 +200,8 @@ impl Batch {
             let plan = JobPlan { graph, stages: state.stages.clone(), calls };
             (Arc::new(plan), job)
         };
-        let request = JobRequest { batch: self.batch, plan, job, input: self.input.clone(), rows_wanted };
+        let input = self.input.clone();
+        let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write };
         self.run.engine.run(request).await
     }
 }
@@ -240,12 +247,14 @@ impl DataSets for CallDataSets {
                 return Err(Failure::BrokenData(format!("node {wanted} has no rows")));
             };
             let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            let partitions = self.batch.compute(self.node, wanted, rows_wanted).await.map_err(|error| {
+            let collected = Arc::new(Collected::new(rows_wanted));
+            let write: Arc<dyn BatchWrite> = collected.clone();
+            self.batch.compute(Some(self.node), wanted, Some(write)).await.map_err(|error| {
                 let failure = Failure::Action(error.message.clone());
                 *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 failure
             })?;
-            let rows = first_rows(partitions, rows_wanted);
+            let rows = collected.take();
             let answer = Some(Answer { rows, ty });
             self.answered(answer.clone());
             Ok(answer)
@@ -263,18 +272,4 @@ impl DataSets for CallDataSets {
         }
         Ok(())
     }
-}
-
-/// The first rows over all partitions.
-fn first_rows(partitions: Vec<Vec<RecordBatch>>, wanted: usize) -> Vec<RecordBatch> {
-    let mut left = wanted;
-    let mut rows = Vec::new();
-    for batch in partitions.into_iter().flatten() {
-        let taken = batch.num_rows().min(left);
-        if taken > 0 {
-            rows.push(batch.slice(0, taken));
-            left -= taken;
-        }
-    }
-    rows
 }

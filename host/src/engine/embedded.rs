@@ -6,28 +6,33 @@ use super::plan::{Planner, Share, describe, key_type};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
+use super::stage_info::{StageTally, TaskMetrics};
 use super::task::{Attempt, AttemptError};
 use super::{Engine, JobPlan, JobRequest};
-use crate::block::{BlockStore, DataSetStore};
+use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Stage, StageInput, StageOutput};
+use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
+use crate::output::BatchWrite;
 use crate::plugin::Plugin;
 use crate::time::Time;
-use arrow::array::RecordBatch;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
 
 /// The most partitions of a stage: unions of unions add them up.
 const PARTITIONS_MAX: usize = 100_000;
+
+/// A window's partitions are not made of more rows than this, unless a single piece has more.
+const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -37,11 +42,17 @@ pub struct EngineParts {
     pub job: String,
     /// The job's arguments.
     pub arguments: Vec<(String, String)>,
+    /// When the nodes of the graph are computed.
+    pub intervals: Arc<Intervals>,
+    /// How many partitions the rows of a window make, if they are not very many.
+    pub parallelism: u32,
     /// The plugin.
     pub plugin: Arc<Plugin>,
     /// Where received blocks are.
     pub blocks: BlockStore,
-    /// What shuffles and data sets take from.
+    /// Where shuffles and data sets are.
+    pub storage: Storage,
+    /// What operators take from.
     pub budget: MemoryBudget,
     /// How many tasks run at a time.
     pub slots: usize,
@@ -53,6 +64,13 @@ pub struct EngineParts {
     pub listeners: ListenerBus,
 }
 
+/// What has run, with its number of partitions.
+#[derive(Default)]
+struct Done {
+    stages: BTreeMap<(Time, StageId), u32>,
+    data_sets: BTreeMap<(Time, NodeId), u32>,
+}
+
 /// Runs tasks on the engine's executor.
 pub struct EmbeddedEngine {
     shared: Arc<Shared>,
@@ -61,14 +79,18 @@ pub struct EmbeddedEngine {
 struct Shared {
     env: Env,
     planner: Planner,
+    intervals: Arc<Intervals>,
+    parallelism: u32,
     stores: Arc<Stores>,
     context: Arc<TaskContext>,
     slots: Semaphore,
     tries: u32,
     faults: Arc<dyn FaultInjector>,
     listeners: ListenerBus,
-    /// How many partitions each stage had that ran for a batch.
-    done: Mutex<BTreeMap<(Time, StageId), u32>>,
+    /// How many partitions each stage had that ran for a batch, and each data set that is there.
+    done: Mutex<Done>,
+    /// What was spilled when the last batch was done.
+    spilled_bytes: AtomicU64,
 }
 
 impl EmbeddedEngine {
@@ -78,9 +100,10 @@ impl EmbeddedEngine {
     /// When DataFusion refuses its settings.
     pub fn new(parts: EngineParts) -> Result<Self, Error> {
         let stores = Arc::new(Stores {
+            storage: parts.storage,
             blocks: parts.blocks,
-            data_sets: DataSetStore::new(&parts.budget),
-            shuffles: ShuffleStore::new(&parts.budget),
+            data_sets: DataSetStore::default(),
+            shuffles: ShuffleStore::default(),
             disk: parts.env.disk.clone(),
             listeners: parts.listeners.clone(),
             splits_read: Mutex::default(),
@@ -105,6 +128,8 @@ impl EmbeddedEngine {
         let shared = Shared {
             env: parts.env,
             planner,
+            intervals: parts.intervals,
+            parallelism: parts.parallelism,
             stores,
             context,
             slots: Semaphore::new(parts.slots.max(1)),
@@ -112,30 +137,31 @@ impl EmbeddedEngine {
             faults: parts.faults,
             listeners: parts.listeners,
             done: Mutex::default(),
+            spilled_bytes: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 }
 
 impl Engine for EmbeddedEngine {
-    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>> {
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>> {
         Box::pin(async move {
-            let mut rows = Vec::new();
+            let mut partitions = 0;
             for id in &request.job.stages {
                 let stage = request.plan.stages.stage(*id).ok_or_else(|| internal(*id))?;
-                let ran = self.shared.lock().contains_key(&(request.batch, *id));
+                let ran = self.shared.lock().stages.contains_key(&(request.batch, *id));
                 if ran && stage.output != StageOutput::Result {
                     continue;
                 }
-                rows = Shared::run_stage(&self.shared, stage, &request).await?;
+                partitions = Shared::run_stage(&self.shared, stage, &request).await?;
             }
-            Ok(rows)
+            Ok(partitions)
         })
     }
 
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
         let mut records = BTreeMap::new();
-        for ((time, ..), (source, rows)) in &*self.shared.splits_read() {
+        for ((time, source, ..), rows) in &*self.shared.splits_read() {
             if *time == batch {
                 *records.entry(source.clone()).or_default() += rows;
             }
@@ -143,12 +169,38 @@ impl Engine for EmbeddedEngine {
         records
     }
 
-    fn forget(&self, batch: Time) {
+    fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>) {
+        let spilled = self.shared.stores.storage.spilled_bytes();
+        let bytes = spilled - self.shared.spilled_bytes.swap(spilled, Ordering::Relaxed);
+        if bytes > 0 {
+            self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
+        }
         self.shared.splits_read().retain(|(time, ..), _| *time != batch);
         self.shared.stores.shuffles.forget(batch);
-        self.shared.stores.data_sets.forget(batch);
-        self.shared.lock().retain(|(time, _), _| *time != batch);
+        let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
+        self.shared.stores.data_sets.retain(|node, time| time > batch || is_needed(node, time));
+        let mut done = self.shared.lock();
+        done.stages.retain(|(time, _), _| *time > batch);
+        done.data_sets.retain(|(time, node), _| *time > batch || is_needed(*node, *time));
     }
+}
+
+/// Merges the pieces of a window, which may be many and small, into about `parallelism` partitions, or more of them if
+/// they have very many rows. Which pieces come together follows from the data alone.
+fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, parallelism: u32) -> Vec<Vec<Piece>> {
+    let total: u64 = pieces.iter().map(&row_count).sum();
+    let share = total.div_ceil(u64::from(parallelism.max(1))).clamp(1, ROWS_OF_A_PARTITION);
+    let mut merged: Vec<Vec<Piece>> = Vec::new();
+    let mut rows = share;
+    for piece in pieces {
+        if rows >= share {
+            merged.push(Vec::new());
+            rows = 0;
+        }
+        rows += row_count(&piece);
+        merged.last_mut().into_iter().for_each(|open| open.push(piece.clone()));
+    }
+    merged
 }
 
 fn internal(stage: StageId) -> Error {
@@ -156,8 +208,8 @@ fn internal(stage: StageId) -> Error {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Time, StageId), u32>> {
-        // No code runs between a panic and the next use that could leave the map half changed.
+    fn lock(&self) -> MutexGuard<'_, Done> {
+        // No code runs between a panic and the next use that could leave it half changed.
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -165,110 +217,153 @@ impl Shared {
         self.stores.splits_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs all tasks of a stage and returns their rows, by partition.
-    async fn run_stage(
-        shared: &Arc<Self>,
-        stage: &Stage,
-        request: &JobRequest,
-    ) -> Result<Vec<Vec<RecordBatch>>, Error> {
+    /// Runs all tasks of a stage and returns how many they were.
+    async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
         let shares = shared.shares(stage, request)?;
         let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
+        let clock = &shared.env.clock;
+        let started = clock.monotonic();
+        let mut tally = StageTally::new(&request.plan.graph, stage, request, partitions, clock.now());
         let mut running = Vec::new();
         for (partition, share) in (0..).zip(shares) {
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
-            let (plan, rows_wanted) = (request.plan.clone(), request.rows_wanted);
+            let (plan, write) = (request.plan.clone(), request.write.clone());
             let env = shared.env.clone();
+            let branch = share.branch;
             let run = async move {
-                let outcome = shared.run_task(&plan, task, &stage, &share, rows_wanted).await;
+                let outcome = shared.run_task(&plan, task, &stage, &share, write.as_deref()).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
             env.engine.spawn("task", Box::pin(run));
-            running.push(receive);
+            running.push((branch, receive));
         }
-        let mut rows = Vec::new();
         let mut failure = None;
-        for (partition, task) in running.into_iter().enumerate() {
+        for (partition, (branch, task)) in running.into_iter().enumerate() {
             match task.await {
-                Ok(Ok(partition_rows)) => rows.push(partition_rows),
                 // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
-                Ok(Err(error)) => failure = failure.or(Some(error)),
+                Ok((metrics, outcome)) => {
+                    tally.add(branch, metrics);
+                    failure = failure.or(outcome.err());
+                }
                 Err(_) => {
                     let message = format!("the task of stage {}, partition {partition} panicked", stage.id);
                     failure = failure.or(Some(Error::new(ErrorKind::Internal, message).help("please report this")));
                 }
             }
         }
+        let reason = failure.as_ref().map(|error: &Error| error.message.clone());
+        let info = tally.finish(clock.now(), clock.monotonic().saturating_sub(started), reason);
+        shared.listeners.post(&Event::StageCompleted(info));
         if let Some(failure) = failure {
             return Err(failure);
         }
-        shared.lock().insert((request.batch, stage.id), partitions);
-        Ok(rows)
+        let mut done = shared.lock();
+        done.stages.insert((request.batch, stage.id), partitions);
+        if let StageOutput::DataSet { node } = stage.output {
+            done.data_sets.insert((request.batch, node), partitions);
+        }
+        Ok(partitions)
     }
 
     /// What each partition of a stage reads: those of its first branch, then those of the next.
     fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
-        let (mut pieces, mut starts) = (Vec::new(), Vec::new());
+        let (mut shares, mut starts) = (Vec::new(), Vec::new());
         for (branch, way) in stage.branches.iter().enumerate() {
-            starts.push(u32::try_from(pieces.len()).unwrap_or(u32::MAX));
-            let of_branch = self.pieces(stage.id, way.input, request)?;
-            pieces.extend(of_branch.into_iter().map(|piece| (branch, piece)));
+            starts.push(u32::try_from(shares.len()).unwrap_or(u32::MAX));
+            let pieces = self.pieces(stage.id, way.input, request)?;
+            shares.extend(pieces.into_iter().map(|pieces| (branch, pieces)));
         }
-        if pieces.len() > PARTITIONS_MAX {
-            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, pieces.len());
+        if shares.len() > PARTITIONS_MAX {
+            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
             return Err(Error::new(ErrorKind::User, format!("{message}, which is more than {PARTITIONS_MAX}"))
                 .help("unite fewer streams, or repartition them before"));
         }
         let starts: Arc<[u32]> = starts.into();
-        Ok(pieces.into_iter().map(|(branch, piece)| Share { branch, piece, starts: starts.clone() }).collect())
+        Ok(shares.into_iter().map(|(branch, pieces)| Share { branch, pieces, starts: starts.clone() }).collect())
     }
 
-    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Piece>, Error> {
-        let partitions_of = |wanted: &dyn Fn(&Stage) -> bool| {
-            let writer = request.plan.stages.stages.iter().find(|stage| wanted(stage)).map(|stage| stage.id);
-            writer.and_then(|id| self.lock().get(&(request.batch, id)).copied()).ok_or_else(|| internal(reader))
-        };
+    /// What each partition of an input consists of.
+    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Vec<Piece>>, Error> {
+        let batch = request.batch;
+        let data_set = |node: NodeId, time: Time| self.lock().data_sets.get(&(time, node)).copied();
+        let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
         match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
-                Ok(partitions.into_iter().map(Piece::Input).collect())
+                one_each(&mut partitions.into_iter().map(Piece::Input))
             }
             StageInput::Shuffle { stage: writer, .. } => {
-                let maps = partitions_of(&|stage| stage.id == writer)?;
+                let maps = self.lock().stages.get(&(batch, writer)).copied().ok_or_else(|| internal(reader))?;
                 let Some(StageOutput::Shuffle { partitions, .. }) =
                     request.plan.stages.stage(writer).map(|stage| stage.output)
                 else {
                     return Err(internal(writer));
                 };
-                Ok((0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }).collect())
+                one_each(&mut (0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }))
             }
             StageInput::DataSet { node } => {
-                let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node })?;
-                let piece = |partition| Piece::DataSet { node, partitions: partition..partition + 1 };
-                Ok((0..partitions).map(piece).collect())
+                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
+                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
             }
-            StageInput::Coalesced { of, partitions: wanted, .. } => {
-                let partitions = partitions_of(&|stage| stage.output == StageOutput::DataSet { node: of })?;
+            StageInput::Coalesced { of: node, partitions: wanted, .. } => {
+                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
                 let wanted = wanted.clamp(1, partitions.max(1));
                 let start = |at: u32| (u64::from(at) * u64::from(partitions) / u64::from(wanted)) as u32;
-                let piece = |at: u32| Piece::DataSet { node: of, partitions: start(at)..start(at + 1) };
-                Ok((0..wanted.min(partitions)).map(piece).collect())
+                let piece = |partition| Piece::DataSet { node, batch, partition };
+                let share = |at: u32| (start(at)..start(at + 1)).map(piece).collect();
+                Ok((0..wanted.min(partitions)).map(share).collect())
+            }
+            StageInput::Window { node, parent, length } => {
+                let mut pieces = Vec::new();
+                for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
+                    let partitions = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
+                    let piece = |partition| Piece::DataSet { node: parent, batch: time, partition };
+                    pieces.extend((0..partitions).map(piece));
+                }
+                Ok(merge_pieces(pieces, |piece| self.row_count(piece), self.parallelism))
             }
         }
     }
 
-    /// Runs a task until it succeeds or has failed for good.
+    fn row_count(&self, piece: &Piece) -> u64 {
+        match piece {
+            Piece::DataSet { node, batch, partition } => {
+                self.stores.data_sets.get(*node, *batch, *partition).map_or(0, |rows| rows.row_count())
+            }
+            _ => 0,
+        }
+    }
+
+    /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
     async fn run_task(
         &self,
         job: &JobPlan,
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        rows_wanted: usize,
-    ) -> Result<Vec<RecordBatch>, Error> {
+        write: Option<&dyn BatchWrite>,
+    ) -> (TaskMetrics, Result<(), Error>) {
         let _slot = self.slots.acquire().await;
+        let started = self.env.clock.monotonic();
+        let outcome = self.run_attempts(job, task, stage, share, write).await;
+        let time = self.env.clock.monotonic().saturating_sub(started);
+        match outcome {
+            Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
+            Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
+        }
+    }
+
+    async fn run_attempts(
+        &self,
+        job: &JobPlan,
+        task: TaskId,
+        stage: &Stage,
+        share: &Share,
+        write: Option<&dyn BatchWrite>,
+    ) -> Result<TaskMetrics, Error> {
         let key_type = key_type(&job.graph, stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
@@ -281,11 +376,11 @@ impl Shared {
                 context: self.context.clone(),
                 stores: &self.stores,
                 faults: &*self.faults,
-                rows_wanted,
+                write,
                 key_type: key_type.as_ref(),
             };
             let error = match attempt.run().await {
-                Ok(rows) => return Ok(rows),
+                Ok(metrics) => return Ok(metrics),
                 Err(error) => error,
             };
             outside += u32::from(error.cause == Cause::Outside);
@@ -301,9 +396,20 @@ impl Shared {
     }
 }
 
+/// A window over a batch that failed.
+fn window_gap(request: &JobRequest, window: NodeId, missing: Time) -> Error {
+    let window = request.plan.graph.node(window).map(ToString::to_string).unwrap_or_default();
+    let message = format!("{window} failed on batch {}: it reads batch {missing}, which failed", request.batch);
+    Error::new(ErrorKind::Unavailable, message).help("windows work again when they no longer reach back to that batch")
+}
+
 /// A task's failure as its reader sees it: operator, batch, partition and record.
 fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
     let TaskId { batch, partition, .. } = task;
+    if let Some(output) = &error.output {
+        let message = format!("{} (partition {partition})", output.message);
+        return Error { message, ..output.clone() };
+    }
     let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
     let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
     let subject = match &place {

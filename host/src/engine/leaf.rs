@@ -3,7 +3,7 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition};
+use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, RowsReader, Storage};
 use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, ListenerBus};
@@ -15,14 +15,15 @@ use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::EquivalenceProperties;
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion_physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
+use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,12 +34,13 @@ pub(super) enum Piece {
     Input(InputPartition),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
-    /// Neighbouring partitions of a data set.
-    DataSet { node: NodeId, partitions: Range<u32> },
+    /// A partition of a data set, of this batch or of an earlier one.
+    DataSet { node: NodeId, batch: Time, partition: u32 },
 }
 
 /// Where leaves find what they name: an extension of the task context.
 pub(super) struct Stores {
+    pub storage: Storage,
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
@@ -47,16 +49,17 @@ pub(super) struct Stores {
     pub splits_read: Mutex<SplitsRead>,
 }
 
-/// Rows of each split that was read to its end, by batch, file and start.
-pub(super) type SplitsRead = BTreeMap<(Time, PathBuf, u64), (String, u64)>;
+/// Rows of each split that was read to its end, by batch, source, file and start.
+pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
     fn read(self: &Arc<Self>, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         if let Piece::Input(InputPartition::Split(split)) = piece {
             return self.clone().read_split(batch, split.clone());
         }
-        let rows = self.stored_rows(batch, piece)?;
-        Ok(futures::stream::iter(rows.into_iter().map(Ok)).boxed())
+        let readers = self.readers(batch, piece)?;
+        let external = |error| DataFusionError::External(Box::new(error));
+        Ok(futures::stream::iter(readers.into_iter().flatten().map(move |rows| rows.map_err(external))).boxed())
     }
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
@@ -89,49 +92,51 @@ impl Stores {
         }
         // No code runs between a panic and the next use that could leave the map half changed.
         let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.insert((batch, path, start), (source, rows));
+        read.insert((batch, source, path, start), rows);
     }
 
-    fn stored_rows(&self, batch: Time, piece: &Piece) -> Result<Vec<RecordBatch>> {
+    /// What reads the stored rows of a piece, one after the other.
+    fn readers(&self, batch: Time, piece: &Piece) -> Result<Vec<RowsReader>> {
         let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
         match piece {
             Piece::Input(InputPartition::Block { id, .. }) => {
-                self.blocks.get(id).map(|rows| rows.to_vec()).ok_or_else(|| lost(format!("block {id}")))
+                let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
+                Ok(vec![block.read(0)])
             }
             Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
-            Piece::DataSet { node, partitions } => {
-                let mut rows = Vec::new();
-                for partition in partitions.clone() {
-                    let stored = self.data_sets.get(*node, batch, partition);
-                    let what = || format!("partition {partition} of the data set of node {node}");
-                    rows.extend(stored.ok_or_else(|| lost(what()))?.to_vec());
-                }
-                Ok(rows)
+            Piece::DataSet { node, batch, partition } => {
+                let rows = self.data_sets.get(*node, *batch, *partition);
+                let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");
+                let rows = rows.ok_or_else(|| DataFusionError::Execution(lost()))?;
+                Ok(vec![rows.read(0)])
             }
             Piece::Buckets { stage, maps, reduce } => {
-                let mut rows = Vec::new();
-                for map in 0..*maps {
-                    let bucket = self.shuffles.get(batch, *stage, map, *reduce);
-                    rows.extend(bucket.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?);
-                }
-                Ok(rows)
+                let bucket = |map: u32| {
+                    let buckets = self.shuffles.get(batch, *stage, map);
+                    let buckets =
+                        buckets.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
+                    Ok(buckets.read(*reduce as usize))
+                };
+                (0..*maps).map(bucket).collect()
             }
         }
     }
 }
 
-/// Reads one piece a partition.
+/// Reads pieces, one after the other, as its only partition.
 #[derive(Debug)]
 pub(super) struct LeafExec {
     batch: Time,
     pieces: Vec<Piece>,
     properties: Arc<PlanProperties>,
+    /// Counts the rows.
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl LeafExec {
     pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
-        let properties = Arc::new(plan_properties(schema, pieces.len()));
-        Self { batch, pieces, properties }
+        let properties = Arc::new(plan_properties(schema, 1));
+        Self { batch, pieces, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -148,7 +153,7 @@ pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanPrope
 
 impl DisplayAs for LeafExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LeafExec: {} partitions", self.pieces.len())
+        write!(f, "LeafExec: {} pieces", self.pieces.len())
     }
 }
 
@@ -189,11 +194,17 @@ impl ExecutionPlan for LeafExec {
             .session_config()
             .get_extension::<Stores>()
             .ok_or_else(|| DataFusionError::Internal("the task context has no stores".to_owned()))?;
-        let piece = self
-            .pieces
-            .get(partition)
-            .ok_or_else(|| DataFusionError::Internal(format!("a leaf has no partition {partition}")))?;
-        let stream = stores.read(self.batch, piece)?;
+        if partition > 0 {
+            return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
+        }
+        let count = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let batch = self.batch;
+        let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece));
+        let stream = streams.try_flatten().inspect_ok(move |rows: &RecordBatch| count.add(rows.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
     }
 }

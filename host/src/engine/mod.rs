@@ -12,6 +12,7 @@ mod plugin_exec;
 mod retry;
 mod shuffle;
 mod sort;
+mod stage_info;
 mod task;
 
 pub use embedded::{EmbeddedEngine, EngineParts};
@@ -21,9 +22,9 @@ use crate::block::InputPartition;
 use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
+use crate::output::BatchWrite;
 use crate::plugin::RecordedCall;
 use crate::time::Time;
-use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,31 +44,35 @@ pub struct JobPlan {
 }
 
 /// An output of a batch that is to be computed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
     /// What the stages are made of.
     pub plan: Arc<JobPlan>,
+    /// When the first batch of the run began.
+    pub zero: Time,
     /// The stages, in order.
     pub job: OutputJob,
     /// What they read.
     pub input: Arc<BatchInput>,
-    /// How many rows of each partition the output wants, from the first.
-    pub rows_wanted: usize,
+    /// What takes the rows of the last stage, if that is an output's.
+    pub write: Option<Arc<dyn BatchWrite>>,
 }
 
 /// Runs jobs, in this process or elsewhere.
 pub trait Engine: Send + Sync {
-    /// Runs the stages of a job that have not run for this batch yet, and returns the rows of the last, by partition.
+    /// Runs the stages of a job that have not run for this batch yet, the last with the output as the taker of its rows,
+    /// and returns how many partitions that one had. Whether the output is committed is not decided here.
     ///
     /// # Errors
     /// When a task failed for good. Nothing else of the batch is affected.
-    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<Vec<Vec<RecordBatch>>, Error>>;
+    fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>>;
 
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
 
-    /// Forgets shuffles and data sets of a batch.
-    fn forget(&self, batch: Time);
+    /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
+    /// those after the given time are kept.
+    fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);
 }

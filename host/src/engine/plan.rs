@@ -15,7 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    pub piece: Piece,
+    /// Read one after the other.
+    pub pieces: Vec<Piece>,
     /// The first partition of each branch.
     pub starts: Arc<[u32]>,
 }
@@ -38,11 +39,18 @@ pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
 
 fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
     match branch.input {
-        StageInput::Source { node } | StageInput::DataSet { node } | StageInput::Coalesced { node, .. } => {
-            Some((node, graph.node(node)?.rows.clone()?))
-        }
+        StageInput::Source { node }
+        | StageInput::DataSet { node }
+        | StageInput::Coalesced { node, .. }
+        | StageInput::Window { node, .. } => Some((node, graph.node(node)?.rows.clone()?)),
         StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
     }
+}
+
+/// The operators of a branch, as the graph shows them.
+fn operators(graph: &Graph, branch: &Branch) -> Arc<[(NodeId, String)]> {
+    let operator = |step: &Step| Some((step.node, graph.node(step.node)?.to_string()));
+    branch.steps.iter().filter_map(operator).collect()
 }
 
 /// The operators of a branch of a stage, for messages.
@@ -85,18 +93,17 @@ impl Planner {
         share: &Share,
         traced: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
+        let graph = &*plan.graph;
         let branch = stage.branches.get(share.branch)?;
-        let (input, input_type) = input(&plan.graph, branch)?;
+        let (input, input_type) = input(graph, branch)?;
         let output_type = match stage.output {
-            StageOutput::Shuffle { node, .. } => plan.graph.node(node)?.exchanged.clone()?,
-            _ => plan.graph.node(stage.node)?.rows.clone()?,
+            StageOutput::Shuffle { node, .. } => graph.node(node)?.exchanged.clone()?,
+            _ => graph.node(stage.node)?.rows.clone()?,
         };
-        let pieces = vec![share.piece.clone()];
-        let leaf: Arc<dyn ExecutionPlan> = Arc::new(LeafExec::new(task.batch, pieces, input_type.arrow().clone()));
-        let leaf = match (branch.input, plan.graph.node(input).map(|node| &node.operation)) {
-            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
-                sort_by_key(leaf, *descending).ok()?
-            }
+        let leaf = LeafExec::new(task.batch, share.pieces.clone(), input_type.arrow().clone());
+        let leaf: Arc<dyn ExecutionPlan> = Arc::new(leaf);
+        let leaf = match (branch.input, graph.node(input).map(|node| &node.operation)) {
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => sort_by_key(leaf, *descending).ok()?,
             _ => leaf,
         };
         if branch.steps.is_empty() {
@@ -110,10 +117,11 @@ impl Planner {
             batch: task.batch,
             partition: task.partition,
             arguments: self.arguments.clone(),
-            seed: self.seed(&plan.graph, branch)?,
+            seed: self.seed(graph, branch)?,
             input,
             input_type,
             steps: branch.steps.iter().map(step).collect(),
+            operators: operators(graph, branch),
             output_type,
             traced,
             replays: calls_for(plan, branch),

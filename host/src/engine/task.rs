@@ -5,12 +5,14 @@ use super::leaf::Stores;
 use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
+use super::stage_info::{TaskMetrics, bytes, rows_read};
+use crate::block::{RowsWriter, SpillError};
 use crate::data::schema::RecordType;
+use crate::error::Error;
 use crate::graph::{Stage, StageOutput};
-use crate::ids::TaskId;
-use crate::memory::NoRoom;
+use crate::ids::{NodeId, TaskId};
+use crate::output::{BatchWrite, PartitionWriter};
 use crate::plugin::{Failure, Place};
-use arrow::array::RecordBatch;
 use datafusion_common::DataFusionError;
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
@@ -23,16 +25,23 @@ pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
     pub place: Option<Place>,
+    /// What the output says, if it is what failed.
+    pub output: Option<Error>,
 }
 
 impl AttemptError {
+    /// A failure of the output.
+    fn output(error: Error) -> Self {
+        Self { output: Some(error.clone()), ..Self::outside(error.message) }
+    }
+
     fn outside(message: impl ToString) -> Self {
-        Self { cause: Cause::Outside, message: message.to_string(), place: None }
+        Self { cause: Cause::Outside, message: message.to_string(), place: None, output: None }
     }
 }
 
-impl From<NoRoom> for AttemptError {
-    fn from(error: NoRoom) -> Self {
+impl From<SpillError> for AttemptError {
+    fn from(error: SpillError) -> Self {
         Self::outside(error)
     }
 }
@@ -42,16 +51,23 @@ impl From<DataFusionError> for AttemptError {
         match error.find_root() {
             DataFusionError::External(inner) => match inner.downcast_ref::<PluginError>() {
                 Some(PluginError { failure: Failure::Cancelled, .. }) => {
-                    Self { cause: Cause::Cancelled, message: Failure::Cancelled.to_string(), place: None }
+                    Self { cause: Cause::Cancelled, message: Failure::Cancelled.to_string(), place: None, output: None }
                 }
                 Some(PluginError { failure, place }) => {
-                    Self { cause: Cause::Plugin, message: failure.to_string(), place: *place }
+                    Self { cause: Cause::Plugin, message: failure.to_string(), place: *place, output: None }
                 }
                 None => Self::outside(inner),
             },
             root => Self::outside(root),
         }
     }
+}
+
+/// Takes the rows of a task as they come.
+enum Taker {
+    Shuffle(ShuffleWriter),
+    DataSet(NodeId, RowsWriter),
+    Output(Box<dyn PartitionWriter>),
 }
 
 /// What one attempt needs.
@@ -63,53 +79,56 @@ pub(super) struct Attempt<'a> {
     pub context: Arc<TaskContext>,
     pub stores: &'a Stores,
     pub faults: &'a dyn FaultInjector,
-    pub rows_wanted: usize,
+    /// What takes the rows of the last stage.
+    pub write: Option<&'a dyn BatchWrite>,
     /// The type of the keys, if the stage writes to a shuffle.
     pub key_type: Option<&'a RecordType>,
 }
 
 impl Attempt<'_> {
-    /// Runs the plan. Rows go to the stage's store, or are returned if the stage ends in the output. Nothing is stored
-    /// before all rows are computed.
-    pub(super) async fn run(self) -> Result<Vec<RecordBatch>, AttemptError> {
+    /// Runs the plan. Rows go to the stage's store, or to the output if the stage ends there. Nothing can be seen of them
+    /// before all are computed.
+    pub(super) async fn run(self) -> Result<TaskMetrics, AttemptError> {
         self.fault(FaultPoint::Begin)?;
         let mut rows = self.plan.execute(0, self.context.clone())?;
-        let mut collected = Vec::new();
-        let mut writer = match self.stage.output {
-            StageOutput::Shuffle { partitions, .. } => {
-                Some(ShuffleWriter::new(self.key_type, self.task.partition, partitions))
-            }
-            _ => None,
-        };
-        let mut wanted = match self.stage.output {
-            StageOutput::Result => self.rows_wanted,
-            _ => usize::MAX,
-        };
-        while let Some(batch) = rows.next().await {
-            let batch = batch?;
-            match &mut writer {
-                Some(writer) => writer.write(batch)?,
-                // All input is read even if no more rows are wanted, so that every record passes every operator.
-                None if wanted == 0 => {}
-                None => {
-                    let taken = batch.num_rows().min(wanted);
-                    wanted -= taken;
-                    collected.push(batch.slice(0, taken));
+        let mut taker = self.taker().await?;
+        let mut metrics = TaskMetrics::default();
+        while let Some(batch) = rows.next().await.transpose()? {
+            metrics.rows_written += batch.num_rows() as u64;
+            match &mut taker {
+                Taker::Shuffle(writer) => {
+                    metrics.shuffle_bytes_written += bytes(&batch);
+                    writer.write(batch)?;
                 }
+                Taker::DataSet(_, writer) => writer.append(0, batch)?,
+                Taker::Output(writer) => writer.write(batch).await.map_err(AttemptError::output)?,
             }
         }
+        metrics.rows_read = rows_read(&self.plan);
         self.fault(FaultPoint::BeforeCommit)?;
         let TaskId { batch, stage, partition } = self.task;
-        match (self.stage.output, writer) {
-            (StageOutput::Shuffle { .. }, Some(writer)) => {
-                self.stores.shuffles.put(batch, stage, partition, writer.finish())?;
-            }
-            (StageOutput::DataSet { node }, _) => {
-                self.stores.data_sets.put(node, batch, partition, std::mem::take(&mut collected).into())?;
-            }
-            _ => {}
+        match taker {
+            Taker::Shuffle(writer) => self.stores.shuffles.put(batch, stage, partition, writer.finish()),
+            Taker::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),
+            Taker::Output(writer) => writer.finish().await.map_err(AttemptError::output)?,
         }
-        Ok(collected)
+        Ok(metrics)
+    }
+
+    /// What takes the rows of this task.
+    async fn taker(&self) -> Result<Taker, AttemptError> {
+        let storage = &self.stores.storage;
+        Ok(match self.stage.output {
+            StageOutput::Shuffle { partitions, .. } => {
+                Taker::Shuffle(ShuffleWriter::new(storage, self.key_type, self.task.partition, partitions))
+            }
+            StageOutput::DataSet { node } => Taker::DataSet(node, storage.writer(1)),
+            StageOutput::Result => {
+                let write = self.write.ok_or_else(|| AttemptError::outside("nothing takes the rows of this stage"))?;
+                let writer = write.writer(self.task.partition, self.number).await;
+                Taker::Output(writer.map_err(AttemptError::output)?)
+            }
+        })
     }
 
     fn fault(&self, point: FaultPoint) -> Result<(), AttemptError> {

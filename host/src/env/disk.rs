@@ -30,6 +30,22 @@ pub trait OutputFile: io::Write + Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// A file without a name, for data that does not fit into memory. It is gone when it is dropped, or when the program
+/// ends in whatever way.
+pub trait ScratchFile: Send + Sync {
+    /// Writes to the end and returns where that was.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn append(&self, bytes: &[u8]) -> io::Result<u64>;
+
+    /// Reads `count` bytes that were written at `start`.
+    ///
+    /// # Errors
+    /// What the file system says, or [`io::ErrorKind::UnexpectedEof`].
+    fn read_at(&self, start: u64, count: usize) -> io::Result<Vec<u8>>;
+}
+
 /// Reads and writes files.
 pub trait Disk: Send + Sync {
     /// The whole content of a file of at most `max_bytes`.
@@ -55,6 +71,12 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// What the file system says.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// Makes sure that something can be made in a directory, as far as that can be known without doing so.
+    ///
+    /// # Errors
+    /// What the file system would say.
+    fn check_writable(&self, directory: &Path) -> io::Result<()>;
 
     /// Makes a directory and those above it, if they are not there.
     ///
@@ -86,4 +108,10 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// What the file system says.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes a scratch file in a directory, or where the system keeps temporary files.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn scratch(&self, directory: Option<&Path>) -> io::Result<Box<dyn ScratchFile>>;
 }

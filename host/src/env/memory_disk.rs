@@ -1,6 +1,6 @@
 //! Files in memory, for simulations: they can appear at a time, and there can be too little room for them.
 
-use super::{DirectoryEntry, Disk, OutputFile};
+use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,6 +19,8 @@ struct Tree {
     files: BTreeMap<PathBuf, File>,
     /// Directories that were made. Those of files are there without being listed here.
     directories: BTreeSet<PathBuf>,
+    /// Directories that nothing can be made or removed in.
+    read_only: BTreeSet<PathBuf>,
     /// How many bytes can still be written, if that is limited.
     space: Option<u64>,
 }
@@ -47,6 +49,10 @@ impl MemoryDisk {
         lock(&self.tree).space = Some(bytes);
     }
 
+    pub(super) fn read_only(&self, directory: PathBuf) {
+        lock(&self.tree).read_only.insert(directory);
+    }
+
     pub(super) fn all(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let now = *lock(&self.now);
         let tree = lock(&self.tree);
@@ -67,6 +73,12 @@ impl Tree {
     fn is_directory(&self, path: &Path) -> bool {
         let above = |other: &PathBuf| other != path && other.starts_with(path);
         self.directories.contains(path) || self.files.keys().any(above) || self.directories.iter().any(above)
+    }
+
+    /// Whether an entry with this path can be made or removed.
+    fn check_parent(&self, path: &Path) -> io::Result<()> {
+        let read_only = path.parent().is_some_and(|parent| self.read_only.contains(parent));
+        if read_only { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
     }
 }
 
@@ -129,11 +141,25 @@ impl Disk for MemoryDisk {
         if is_there { Ok(plain) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
+    fn check_writable(&self, directory: &Path) -> io::Result<()> {
+        let tree = lock(&self.tree);
+        if tree.files.contains_key(directory) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        if !tree.is_directory(directory) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        tree.check_parent(&directory.join("entry"))
+    }
+
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
         if path.ancestors().any(|above| tree.files.contains_key(above)) {
             return Err(io::ErrorKind::NotADirectory.into());
         }
+        path.ancestors()
+            .take_while(|above| !tree.is_directory(above))
+            .try_for_each(|above| tree.check_parent(above))?;
         tree.directories.extend(path.ancestors().filter(|above| above.components().count() > 0).map(Path::to_path_buf));
         Ok(())
     }
@@ -147,12 +173,14 @@ impl Disk for MemoryDisk {
         if !path.parent().is_some_and(|parent| tree.is_directory(parent)) {
             return Err(io::ErrorKind::NotFound.into());
         }
+        tree.check_parent(path)?;
         tree.files.insert(path.to_path_buf(), File { appears: now, modified: now, bytes: Vec::new() });
         Ok(Box::new(Writer { path: path.to_path_buf(), tree: self.tree.clone() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
+        tree.check_parent(from).and_then(|()| tree.check_parent(to))?;
         if let Some(file) = tree.files.remove(from) {
             tree.files.insert(to.to_path_buf(), file);
             return Ok(());
@@ -177,6 +205,10 @@ impl Disk for MemoryDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut tree = lock(&self.tree);
+        if !tree.files.contains_key(path) && !tree.is_directory(path) {
+            return Ok(());
+        }
+        tree.check_parent(path)?;
         tree.files.retain(|other, _| !other.starts_with(path));
         tree.directories.retain(|other| !other.starts_with(path));
         Ok(())
@@ -184,6 +216,35 @@ impl Disk for MemoryDisk {
 
     fn sync_directory(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn scratch(&self, _: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
+        Ok(Box::new(Scratch { bytes: Mutex::default(), tree: self.tree.clone() }))
+    }
+}
+
+/// A file that takes its room from that of the disk.
+struct Scratch {
+    bytes: Mutex<Vec<u8>>,
+    tree: Arc<Mutex<Tree>>,
+}
+
+impl ScratchFile for Scratch {
+    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        if let Some(space) = &mut lock(&self.tree).space {
+            *space = space.checked_sub(bytes.len() as u64).ok_or(io::ErrorKind::StorageFull)?;
+        }
+        let mut content = lock(&self.bytes);
+        let start = content.len() as u64;
+        content.extend_from_slice(bytes);
+        Ok(start)
+    }
+
+    fn read_at(&self, start: u64, count: usize) -> io::Result<Vec<u8>> {
+        let content = lock(&self.bytes);
+        let start = usize::try_from(start).unwrap_or(usize::MAX);
+        let bytes = content.get(start..).and_then(|rest| rest.get(..count));
+        bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 }
 
@@ -248,6 +309,9 @@ mod tests {
         see("write it again", write("a/b/one", "22"));
         see("write to a directory", write("a/b", "1"));
         see("make a directory below a file", disk.create_directory(&root.join("a/b/one/two")));
+        see("can write", disk.check_writable(&root.join("a/b")));
+        see("can write to a file", disk.check_writable(&root.join("a/b/one")));
+        see("can write to nothing", disk.check_writable(&root.join("a/c")));
         see("rename a file", disk.rename(&root.join("a/b/one"), &root.join("a/b/two")));
         see("rename nothing", disk.rename(&root.join("a/b/one"), &root.join("a/b/two")));
         see("rename a directory", disk.rename(&root.join("a/b"), &root.join("a/c")));
@@ -256,13 +320,24 @@ mod tests {
         see("find", disk.canonicalize(&root.join("a/./c/../c/two")).map(|path| assert!(path.ends_with("a/c/two"))));
         see("find nothing", disk.canonicalize(&root.join("a/b")).map(drop));
         let names = disk.list(&root.join("a")).map(|entries| {
-            assert_eq!(entries.iter().map(|entry| (&*entry.name, entry.is_directory)).collect::<Vec<_>>(), [("c", true)]);
+            assert_eq!(
+                entries.iter().map(|entry| (&*entry.name, entry.is_directory)).collect::<Vec<_>>(),
+                [("c", true)]
+            );
         });
         see("list", names);
         see("remove a directory", disk.remove(&root.join("a/c")));
         see("remove nothing", disk.remove(&root.join("a/c")));
         see("list what is empty", disk.list(&root.join("a")).map(|entries| assert!(entries.is_empty())));
         see("list nothing", disk.list(&root.join("a/c")).map(drop));
+        let scratch = disk.scratch(Some(root)).unwrap();
+        assert_eq!((scratch.append(b"abc").unwrap(), scratch.append(b"de").unwrap()), (0, 3));
+        assert_eq!(
+            (scratch.read_at(0, 3).unwrap(), scratch.read_at(2, 3).unwrap()),
+            (b"abc".to_vec(), b"cde".to_vec())
+        );
+        see("read beyond the end", scratch.read_at(3, 3).map(drop));
+        see("list the directory of a scratch file", disk.list(root).map(|entries| assert_eq!(entries.len(), 1)));
         seen
     }
 

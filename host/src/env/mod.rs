@@ -9,7 +9,7 @@ mod real;
 mod real_disk;
 mod simulated;
 
-pub use disk::{DirectoryEntry, Disk, OutputFile};
+pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 
@@ -54,6 +54,10 @@ pub trait Console: Send + Sync {
     fn write(&self, text: &str) -> io::Result<()>;
     /// Whether a person sees the text on a terminal, which control characters could fool.
     fn is_terminal(&self) -> bool;
+    /// Whether a program reads the text, and wants one JSON object a line.
+    fn takes_json(&self) -> bool {
+        false
+    }
 }
 
 /// The world, as one run of the host sees it.
@@ -71,4 +75,6 @@ pub struct Env {
     pub control: Arc<dyn Executor>,
     /// Runs tasks, which compute. Plugin code runs nowhere else, so it cannot starve a receiver.
     pub engine: Arc<dyn Executor>,
+    /// Runs what waits for a disk, a pipe or a terminal while nobody waits for it: a thread each.
+    pub background: Arc<dyn Executor>,
 }

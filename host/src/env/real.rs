@@ -49,6 +49,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         console: Arc::new(Stdout),
         control: Arc::new(Pool(executors.control.handle().clone())),
         engine: Arc::new(Pool(executors.engine.handle().clone())),
+        background: Arc::new(Threads(executors.control.handle().clone())),
     }
 }
 
@@ -143,5 +144,18 @@ struct Pool(Handle);
 impl Executor for Pool {
     fn spawn(&self, _: &'static str, future: BoxFuture<'static, ()>) {
         self.0.spawn(future);
+    }
+}
+
+/// A thread for each future. Nobody waits for one that still runs when the program ends.
+struct Threads(Handle);
+
+impl Executor for Threads {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        let handle = self.0.clone();
+        let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || handle.block_on(future));
+        if let Err(error) = started {
+            tracing::warn!("cannot start a thread for {name}: {error}");
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! The machine's files.
 
 use super::real::time_of;
-use super::{DirectoryEntry, Disk, OutputFile};
+use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
+use rustix::fs::Access;
 use std::io::{self, Read, Seek};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The files of the machine.
 pub(super) struct Files;
@@ -48,6 +51,13 @@ impl Disk for Files {
         std::fs::canonicalize(path)
     }
 
+    fn check_writable(&self, directory: &Path) -> io::Result<()> {
+        if !std::fs::metadata(directory)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(rustix::fs::access(directory, Access::WRITE_OK | Access::EXEC_OK)?)
+    }
+
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         std::fs::create_dir_all(path)
     }
@@ -71,6 +81,35 @@ impl Disk for Files {
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         std::fs::File::open(path)?.sync_all()
+    }
+
+    fn scratch(&self, directory: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
+        let file = directory.map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
+        Ok(Box::new(Scratch { file, end: Mutex::new(0) }))
+    }
+}
+
+/// A file whose name was removed when it was made.
+struct Scratch {
+    file: std::fs::File,
+    /// Where the next bytes go. A failed write leaves bytes behind that nobody reads.
+    end: Mutex<u64>,
+}
+
+impl ScratchFile for Scratch {
+    fn append(&self, bytes: &[u8]) -> io::Result<u64> {
+        // Only a finished write moves the end.
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = *end;
+        self.file.write_all_at(bytes, start)?;
+        *end += bytes.len() as u64;
+        Ok(start)
+    }
+
+    fn read_at(&self, start: u64, count: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
     }
 }
 

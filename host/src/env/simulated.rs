@@ -101,6 +101,11 @@ impl Simulation {
         self.world.files.space(bytes);
     }
 
+    /// From now on, nothing can be made or removed in a directory.
+    pub fn read_only(&self, directory: impl Into<PathBuf>) {
+        self.world.files.read_only(directory.into());
+    }
+
     /// The world, to be given to a host.
     pub fn env(&self) -> Env {
         Env {
@@ -110,6 +115,7 @@ impl Simulation {
             console: self.world.clone(),
             control: self.world.clone(),
             engine: self.world.clone(),
+            background: self.world.clone(),
         }
     }
 

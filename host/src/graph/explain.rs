@@ -10,6 +10,8 @@ pub use compare::Comparison;
 use super::node::{DescribedNode, Graph, Node, ParameterValue};
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
 use crate::data::text::escape_control;
+use crate::ids::NodeId;
+use crate::time::whole_ms;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,6 +104,13 @@ pub enum Reads {
         /// That stage.
         stage: u32,
     },
+    /// From the rows that were kept of the last batches.
+    Window {
+        /// The node that made them.
+        node: u32,
+        /// How far back they reach.
+        length_ms: u64,
+    },
     /// From rows that were kept for several readers.
     DataSet {
         /// The node that made them.
@@ -145,6 +154,9 @@ pub struct ExplainedOutput {
     pub node: u32,
     /// The stages that run for it, in this order, unless an earlier output has run them.
     pub stages: Vec<u32>,
+    /// Where it saves the files of a batch, if it does and the job grants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 impl Explanation {
@@ -155,12 +167,22 @@ impl Explanation {
         let output = |job: &OutputJob| ExplainedOutput {
             node: job.output.0,
             stages: job.stages.iter().map(|stage| stage.0).collect(),
+            path: None,
         };
         Self {
             nodes: graph.nodes().iter().zip(described).map(|(node, described)| explain_node(node, described)).collect(),
             stages: cut.stages.iter().map(explain_stage).collect(),
             outputs: cut.jobs.iter().map(output).collect(),
         }
+    }
+
+    /// Adds where outputs save files, by their nodes.
+    #[must_use]
+    pub fn with_paths(mut self, paths: &BTreeMap<NodeId, String>) -> Self {
+        for output in &mut self.outputs {
+            output.path = paths.get(&NodeId(output.node)).cloned();
+        }
+        self
     }
 
     /// What changes when `after` takes the place of this graph.
@@ -175,6 +197,9 @@ impl Explanation {
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(node))?,
             Reads::Coalesced { node, partitions } => {
                 writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(node))?;
+            }
+            Reads::Window { node, length_ms } => {
+                writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(node))?;
             }
         }
         for (at, step) in branch.steps.iter().enumerate() {
@@ -215,6 +240,7 @@ fn explain_stage(stage: &Stage) -> ExplainedStage {
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
             StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
+            StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };
@@ -281,7 +307,9 @@ impl fmt::Display for Explanation {
         for output in &self.outputs {
             let stages: Vec<String> = output.stages.iter().map(ToString::to_string).collect();
             let s = if stages.len() == 1 { "" } else { "s" };
-            writeln!(f, "output {} needs stage{s} {}", self.label(output.node), stages.join(", "))?;
+            write!(f, "output {} needs stage{s} {}", self.label(output.node), stages.join(", "))?;
+            output.path.iter().try_for_each(|path| write!(f, ", saves to {}", escape_control(path)))?;
+            writeln!(f)?;
         }
         Ok(())
     }

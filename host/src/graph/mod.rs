@@ -4,12 +4,14 @@
 
 mod call;
 mod explain;
+mod interval;
 mod node;
 mod stage;
 mod validate;
 
 pub use call::{Call, CallError};
 pub use explain::{Comparison, ExplainedNode, Explanation};
+pub use interval::{Intervals, window_times};
 pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -3,6 +3,7 @@
 use super::call::Call;
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
+use crate::time::Duration;
 use std::fmt;
 
 /// What a parameter of a described node can be.
@@ -71,6 +72,13 @@ pub enum Operation {
     Cache,
     /// The rows that a driver function makes of its parents' data sets, batch by batch.
     Transform,
+    /// The rows of the last batches, one after the other.
+    Window {
+        /// How far back they reach.
+        length: Duration,
+        /// How much time lies between two windows; that of the parent if absent.
+        slide: Option<Duration>,
+    },
     /// The first rows of each batch are printed.
     Print {
         /// How many.
@@ -78,12 +86,19 @@ pub enum Operation {
     },
     /// A driver function does with each batch what it likes.
     ForeachRdd,
+    /// The rows of each batch are saved as lines of text, in a directory `PREFIX-TIME[.SUFFIX]`.
+    SaveAsTextFiles {
+        /// The path of the directories, but for the time.
+        prefix: String,
+        /// What comes behind the time; empty for nothing.
+        suffix: String,
+    },
 }
 
 impl Operation {
     /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
     pub const fn is_output(&self) -> bool {
-        matches!(self, Self::Print { .. } | Self::ForeachRdd)
+        matches!(self, Self::Print { .. } | Self::SaveAsTextFiles { .. } | Self::ForeachRdd)
     }
 
     /// Whether a driver function runs for it.
@@ -149,6 +164,17 @@ impl Graph {
     /// The outputs, in the order of definition, which is the order in which they run.
     pub fn outputs(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.operation.is_output())
+    }
+
+    /// The sources that the graph reads, each once, with a number: in the order in which they are first read.
+    pub fn stream_ids(&self) -> Vec<(&str, u32)> {
+        let mut ids: Vec<(&str, u32)> = Vec::new();
+        for (source, _) in self.sources() {
+            if ids.iter().all(|(known, _)| *known != source) {
+                ids.push((source, u32::try_from(ids.len()).unwrap_or(u32::MAX)));
+            }
+        }
+        ids
     }
 
     /// The sources that the graph reads: name and node.

@@ -5,6 +5,7 @@
 
 use super::node::{Graph, Operation};
 use crate::ids::{NodeId, StageId};
+use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step does with the rows, as `wit/task.wit` names it.
@@ -54,6 +55,15 @@ pub enum StageInput {
         stage: StageId,
         /// The node that aggregates.
         node: NodeId,
+    },
+    /// The data sets of the last batches.
+    Window {
+        /// The window's node.
+        node: NodeId,
+        /// The node whose rows they hold.
+        parent: NodeId,
+        /// How far back they reach.
+        length: Duration,
     },
     /// A data set that another stage wrote.
     DataSet {
@@ -123,12 +133,12 @@ pub struct Stage {
     pub node: NodeId,
 }
 
-/// An output operation and the stages it needs, each after the ones it reads.
+/// An output operation, or a node whose rows are kept, and the stages it needs, each after the ones it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputJob {
-    /// The output's node.
+    /// The node.
     pub output: NodeId,
-    /// The stages. The last one gives the output its rows.
+    /// The stages. The last one gives the output its rows, or keeps them.
     pub stages: Vec<StageId>,
 }
 
@@ -139,6 +149,8 @@ pub struct StageGraph {
     pub stages: Vec<Stage>,
     /// One job for each output, in order of definition.
     pub jobs: Vec<OutputJob>,
+    /// What makes the data sets that later windows read, whether an output reads them now or not.
+    pub kept: Vec<OutputJob>,
 }
 
 impl StageGraph {
@@ -150,7 +162,8 @@ impl StageGraph {
         Self::cut_without(graph, &BTreeSet::new(), default_partitions)
     }
 
-    /// Cuts what can be cut before a batch has run its `transform`s. The job of an output that needs one has no stages.
+    /// Cuts what can be cut before a batch has run its `transform`s. The job of an output, or of a node that is kept,
+    /// which needs one has no stages.
     pub fn cut_ahead(graph: &Graph, default_partitions: u32) -> Self {
         let mut unknown = BTreeSet::new();
         for node in graph.nodes() {
@@ -162,9 +175,11 @@ impl StageGraph {
     }
 
     fn cut_without(graph: &Graph, unknown: &BTreeSet<NodeId>, default_partitions: u32) -> Self {
-        let mut cutter = Cutter { graph, default_partitions, stages: Vec::new(), made: BTreeMap::new() };
-        let mut jobs = Vec::new();
         let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).collect());
+        let window_parents = window_parents(graph, &is_needed);
+        let mut cutter =
+            Cutter { graph, default_partitions, window_parents, stages: Vec::new(), made: BTreeMap::new() };
+        let mut jobs = Vec::new();
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
             match (&node.operation, node.parents.first()) {
@@ -174,10 +189,8 @@ impl StageGraph {
                     }
                 }
                 (Operation::ForeachRdd, Some(parent)) => {
-                    let stages = match cutter.kept(*parent) {
-                        Some(last) => needed_stages(&cutter.stages, last),
-                        None => Vec::new(),
-                    };
+                    let last = data_set_stage(&cutter.stages, *parent);
+                    let stages = last.map_or_else(Vec::new, |last| needed_stages(&cutter.stages, last));
                     jobs.push(OutputJob { output: node.id, stages });
                 }
                 (operation, Some(parent)) if operation.is_output() => {
@@ -187,21 +200,44 @@ impl StageGraph {
                 _ => cutter.make(node.id, &node.operation, &node.parents),
             }
         }
-        Self { stages: cutter.stages, jobs }
+        let kept = cutter.window_parents.iter().map(|&node| {
+            let last = data_set_stage(&cutter.stages, node);
+            let stages = last.map_or_else(Vec::new, |last| needed_stages(&cutter.stages, last));
+            OutputJob { output: node, stages }
+        });
+        let kept = kept.collect();
+        Self { stages: cutter.stages, jobs, kept }
     }
 
-    /// Cuts what the rows of `wanted` need, in the graph of a batch. The stages go on from those of `self`, which keep
-    /// their ids: what has run already need not run again. The last stage of the job is always a new one.
+    /// The stage that writes the data set of a node.
+    pub fn data_set_stage(&self, node: NodeId) -> Option<StageId> {
+        data_set_stage(&self.stages, node)
+    }
+
+    /// Cuts what the rows of `wanted` need, in the graph of a batch: for `output`, or, if there is none, to be kept for
+    /// later windows. The stages go on from those of `self`, which keep their ids: what has run already need not run
+    /// again. The last stage of an output's job is always a new one.
     #[must_use]
-    pub fn cut_for(&self, graph: &Graph, output: NodeId, wanted: NodeId, default_partitions: u32) -> (Self, OutputJob) {
-        let mut cutter = Cutter { graph, default_partitions, stages: self.stages.clone(), made: BTreeMap::new() };
+    pub fn cut_for(
+        &self,
+        graph: &Graph,
+        output: Option<NodeId>,
+        wanted: NodeId,
+        default_partitions: u32,
+    ) -> (Self, OutputJob) {
+        let window_parents = window_parents(graph, &needed_nodes(graph, graph.outputs().map(|node| node.id).collect()));
+        let stages = self.stages.clone();
+        let mut cutter = Cutter { graph, default_partitions, window_parents, stages, made: BTreeMap::new() };
         let is_needed = needed_nodes(graph, BTreeSet::from([wanted]));
         for node in graph.order().into_iter().filter(|id| is_needed.contains(id)).filter_map(|id| graph.node(id)) {
             cutter.make(node.id, &node.operation, &node.parents);
         }
-        let last = cutter.add(cutter.feed(wanted), StageOutput::Result, wanted);
-        let job = OutputJob { output, stages: needed_stages(&cutter.stages, last) };
-        (Self { stages: cutter.stages, jobs: self.jobs.clone() }, job)
+        let last = match output {
+            Some(_) => cutter.add(cutter.feed(wanted), StageOutput::Result, wanted),
+            None => cutter.stage(cutter.feed(wanted), StageOutput::DataSet { node: wanted }, wanted),
+        };
+        let job = OutputJob { output: output.unwrap_or(wanted), stages: needed_stages(&cutter.stages, last) };
+        (Self { stages: cutter.stages, jobs: self.jobs.clone(), kept: self.kept.clone() }, job)
     }
 
     /// The stage with this id.
@@ -221,6 +257,17 @@ fn needed_nodes(graph: &Graph, wanted: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     needed
 }
 
+/// The nodes that windows read.
+fn window_parents(graph: &Graph, is_needed: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+    let windows = graph.nodes().iter().filter(|node| matches!(node.operation, Operation::Window { .. }));
+    windows.filter(|window| is_needed.contains(&window.id)).flat_map(|window| &window.parents).copied().collect()
+}
+
+/// The stage that writes the data set of a node.
+fn data_set_stage(stages: &[Stage], node: NodeId) -> Option<StageId> {
+    stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
+}
+
 /// A stage and all that it reads, directly or through others, in the order in which they can run.
 fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     let mut needed = BTreeSet::from([last]);
@@ -230,9 +277,9 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
             needed.extend(stage.branches.iter().filter_map(|branch| match branch.input {
                 StageInput::Source { .. } => None,
                 StageInput::Shuffle { stage, .. } => Some(stage),
-                StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => {
-                    stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
-                }
+                StageInput::DataSet { node }
+                | StageInput::Coalesced { of: node, .. }
+                | StageInput::Window { parent: node, .. } => data_set_stage(stages, node),
             }));
         }
     }
@@ -242,6 +289,7 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
+    window_parents: BTreeSet<NodeId>,
     stages: Vec<Stage>,
     /// How the rows of each node so far reach whoever reads them.
     made: BTreeMap<NodeId, Vec<Branch>>,
@@ -275,6 +323,10 @@ impl Cutter<'_> {
                 branches.iter_mut().for_each(|branch| branch.steps.push(Step { node, role: Role::Apply, first: 0 }));
                 branches
             }
+            (Operation::Window { length, .. }, [parent]) => {
+                let input = StageInput::Window { node, parent: *parent, length: *length };
+                vec![Branch { input, steps: Vec::new() }]
+            }
             (Operation::Union, parents) => {
                 let mut branches = Vec::new();
                 for parent in parents {
@@ -295,10 +347,18 @@ impl Cutter<'_> {
             (Operation::Transform, _) => vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }],
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
         };
+        let is_window_parent = self.window_parents.contains(&node);
         let is_kept = match operation {
-            Operation::Source { .. } | Operation::Transform => false,
+            // Windows read what is kept of it; whoever else reads it, reads it again.
+            Operation::Source { .. } => {
+                if is_window_parent {
+                    self.stage(branches.clone(), StageOutput::DataSet { node }, node);
+                }
+                false
+            }
+            Operation::Transform => false,
             Operation::Cache => true,
-            _ => self.graph.is_shared(node),
+            _ => is_window_parent || self.graph.is_shared(node),
         };
         if is_kept {
             // Several readers: it is computed once, and each reads its data set.
@@ -312,11 +372,6 @@ impl Cutter<'_> {
     /// How the rows of a node, which stands before, reach whoever reads them.
     fn feed(&self, node: NodeId) -> Vec<Branch> {
         self.made.get(&node).cloned().unwrap_or_default()
-    }
-
-    /// The stage that writes the data set of a node.
-    fn kept(&self, node: NodeId) -> Option<StageId> {
-        self.stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
     }
 
     fn stage(&mut self, branches: Vec<Branch>, output: StageOutput, node: NodeId) -> StageId {
@@ -427,7 +482,7 @@ mod tests {
     proptest! {
         /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
         #[test]
-        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..5, any::<[prop::sample::Index; 2]>()), 1..25)) {
+        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..6, any::<[prop::sample::Index; 2]>()), 1..25)) {
             let mut described = vec![node("source", &[], pair())];
             for (kind, parents) in choices {
                 let streams: Vec<u32> = (0..described.len() as u32).filter(|at| described[*at as usize].kind != "print").collect();
@@ -438,6 +493,7 @@ mod tests {
                     1 => node("reduce_by_key", parent, pair()),
                     2 => node("union", &parents, pair()),
                     3 => node("repartition", parent, pair()),
+                    4 => node("window", parent, pair()),
                     _ => node("print", parent, Vec::new()),
                 });
             }
@@ -455,7 +511,9 @@ mod tests {
                         match branch.input {
                             StageInput::Source { .. } => {}
                             StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
-                            StageInput::Coalesced { of: node, .. } | StageInput::DataSet { node } => {
+                            StageInput::DataSet { node }
+                            | StageInput::Coalesced { of: node, .. }
+                            | StageInput::Window { parent: node, .. } => {
                                 let wanted = StageOutput::DataSet { node };
                                 prop_assert!(written_before(&|stage| stage.output == wanted));
                             }

@@ -4,6 +4,7 @@ use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue};
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::time::Duration;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -33,6 +34,36 @@ pub enum GraphError {
         /// What it calls itself.
         kind: String,
     },
+    /// A window or slide that does not fit what it reads.
+    #[error("{what} of {span} on stream {stream} is not a multiple of its slide interval of {slide}")]
+    Interval {
+        /// `window` or `slide`.
+        what: &'static str,
+        /// How long it is.
+        span: String,
+        /// What it reads.
+        stream: String,
+        /// How often that has a data set.
+        slide: String,
+        /// What fits.
+        help: String,
+    },
+    /// An operation on streams that do not have their data sets at the same times.
+    #[error(
+        "{node} reads streams of different slide intervals: {first} every {first_slide}, {other} every {other_slide}"
+    )]
+    Slides {
+        /// The operation.
+        node: String,
+        /// A stream.
+        first: String,
+        /// How often it has a data set.
+        first_slide: String,
+        /// Another stream.
+        other: String,
+        /// How often that has one.
+        other_slide: String,
+    },
     /// Anything else that makes no sense.
     #[error("{subject}: {problem}")]
     Node {
@@ -41,6 +72,19 @@ pub enum GraphError {
         /// What is wrong with it.
         problem: String,
     },
+}
+
+impl GraphError {
+    /// What to do about it, where that is known.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoOutput => Some("end at least one stream with an output such as `print()`".to_owned()),
+            Self::UnknownKind { .. } => Some("the plugin may need a newer host".to_owned()),
+            Self::Interval { help, .. } => Some(help.clone()),
+            Self::Slides { .. } => Some("give them the same slide with `window`".to_owned()),
+            Self::TooLong(_) | Self::Node { .. } => None,
+        }
+    }
 }
 
 /// What is needed to report a problem of one node.
@@ -69,6 +113,13 @@ impl Subject<'_> {
 
     fn flag(&self, name: &str) -> bool {
         self.described.parameters.iter().any(|(key, value)| key == name && *value == ParameterValue::Flag(true))
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        self.described.parameters.iter().find_map(|(key, value)| match value {
+            ParameterValue::DurationMs(ms) if key == name => Some(Duration::from_millis(*ms)),
+            _ => None,
+        })
     }
 
     fn text(&self, name: &str) -> Option<&str> {
@@ -138,7 +189,12 @@ pub(super) fn check_made<'a>(
     let node = check_node(&subject, before)
         .map_err(|error| error.unwrap_or_else(|| subject.error("it reads a node that is broken")))?;
     match node.operation {
-        Operation::Source { .. } | Operation::Transform | Operation::ForeachRdd | Operation::Print { .. } => {
+        Operation::Source { .. }
+        | Operation::Window { .. }
+        | Operation::Transform
+        | Operation::ForeachRdd
+        | Operation::SaveAsTextFiles { .. }
+        | Operation::Print { .. } => {
             Err(subject.error("it is for streams only, not for a data set in a driver function"))
         }
         _ => Ok(node),
@@ -216,7 +272,9 @@ fn check_types(
             let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
             Err(subject.error(problem))
         }
-        Operation::Union | Operation::Coalesce { .. } | Operation::Cache => same_as_parents(rows),
+        Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
+            same_as_parents(rows)
+        }
         Operation::Repartition { .. } | Operation::Sort { .. } => {
             same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
         }
@@ -280,10 +338,20 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
                 partitions: partitions.ok_or_else(|| subject.error("it has no parameter `partitions`"))?,
             }
         }
+        "window" => {
+            let length = subject.duration("length").ok_or_else(|| subject.error("it has no parameter `length`"))?;
+            Operation::Window { length, slide: subject.duration("slide") }
+        }
         "print" => {
             let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
             Operation::Print { rows }
+        }
+        // Whether the job grants this path is not the graph's business.
+        "save_as_text_files" => {
+            let prefix = subject.text("prefix").ok_or_else(|| subject.error("it has no parameter `prefix`"))?;
+            let suffix = subject.text("suffix").unwrap_or_default();
+            Operation::SaveAsTextFiles { prefix: prefix.to_owned(), suffix: suffix.to_owned() }
         }
         _ => {
             let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();
@@ -334,6 +402,7 @@ pub(super) mod tests {
             "source" => vec![("source".to_owned(), ParameterValue::Text("lines".to_owned()))],
             "print" => vec![("rows".to_owned(), ParameterValue::Integer(10))],
             "repartition" => vec![("partitions".to_owned(), ParameterValue::Integer(3))],
+            "window" => vec![("length".to_owned(), ParameterValue::DurationMs(2000))],
             _ => Vec::new(),
         };
         let exchanged = matches!(kind, "reduce_by_key" | "repartition").then(|| rows.clone());

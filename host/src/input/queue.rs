@@ -3,6 +3,7 @@
 use crate::block::Block;
 use crate::data::json;
 use crate::data::schema::RecordType;
+use crate::data::text::escape_control;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
@@ -25,6 +26,19 @@ pub enum QueueError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Its records are of a type that no file can hold.
+    #[error(
+        "{path} cannot hold the records of source `{name}`: \
+         `{ty}` is a type of the plugin's own, whose bytes only the plugin can read"
+    )]
+    Opaque {
+        /// The file.
+        path: PathBuf,
+        /// The source.
+        name: String,
+        /// The type, as the plugin calls it.
+        ty: String,
+    },
     /// A line is not what it has to be.
     #[error("{place}: {problem}")]
     Line {
@@ -39,6 +53,9 @@ impl From<QueueError> for Error {
     fn from(error: QueueError) -> Self {
         let help = match &error {
             QueueError::Unreadable { .. } => "a queue is a file of JSON lines: one array of records for each batch",
+            QueueError::Opaque { .. } => {
+                "let the stream have records that JSON can write, such as text, and make the plugin's own of them with `map`"
+            }
             QueueError::Line { .. } => "each line is a JSON array of records; a tuple is an array",
         };
         Self::new(ErrorKind::User, error.to_string()).help(help)
@@ -59,6 +76,10 @@ impl QueueInput {
     /// # Errors
     /// See [`QueueError`].
     pub fn read(env: &Env, source: &str, path: &Path, ty: &RecordType, partitions: usize) -> Result<Self, QueueError> {
+        if let Some(ty) = ty.opaque() {
+            let ty = escape_control(ty).into_owned();
+            return Err(QueueError::Opaque { path: path.to_owned(), name: source.to_owned(), ty });
+        }
         let bytes = env
             .disk
             .read(path, FILE_BYTES_MAX)

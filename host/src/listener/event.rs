@@ -1,73 +1,34 @@
-//! The events. Names and fields are those of Spark's `StreamingListener`.
+//! The events. Those that Spark has are called as there.
 
+use super::info::{BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, StageInfo};
+use crate::ids::TaskId;
 use crate::time::{Duration, Time};
-use std::collections::BTreeMap;
 use std::fmt;
-
-/// What is known of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BatchInfo {
-    /// The batch.
-    pub batch_time: Time,
-    /// Records that came in, by source.
-    pub records: BTreeMap<String, u64>,
-    /// How long it waited for earlier batches.
-    pub scheduling_delay: Duration,
-    /// How long its jobs took. Zero before it is completed.
-    pub processing_delay: Duration,
-    /// How many of its outputs failed. Zero before it is completed.
-    pub outputs_failed: usize,
-}
-
-impl BatchInfo {
-    /// From submission to completion.
-    pub fn total_delay(&self) -> Duration {
-        self.scheduling_delay + self.processing_delay
-    }
-
-    /// Records that came in from all sources.
-    pub fn record_count(&self) -> u64 {
-        self.records.values().sum()
-    }
-}
-
-/// What is known of one output operation of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputOperationInfo {
-    /// The batch.
-    pub batch_time: Time,
-    /// Which output it is, in order of definition, from 0.
-    pub id: usize,
-    /// What it is called.
-    pub description: String,
-    /// How long it took. Zero before it is completed.
-    pub duration: Duration,
-    /// Why it failed.
-    pub failure_reason: Option<String>,
-}
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Event {
     /// The job runs.
     StreamingStarted {
         /// The job's name.
         job: String,
+        /// When.
+        time: Time,
+        /// The batch interval.
+        batch_interval: Duration,
     },
     /// A receiver is connected to its source.
-    ReceiverStarted {
-        /// The source.
-        source: String,
-    },
+    ReceiverStarted(ReceiverInfo),
     /// A receiver lost its source, or never reached it, and will try again.
     ReceiverError {
-        /// The source.
-        source: String,
-        /// What happened.
-        error: String,
+        /// The receiver. What happened is its last error.
+        receiver: ReceiverInfo,
         /// When it tries again.
         retry_in: Duration,
     },
+    /// A receiver ended.
+    ReceiverStopped(ReceiverInfo),
     /// An input could not be asked for a batch's data. It is asked again for the next batch.
     InputError {
         /// The source.
@@ -89,14 +50,9 @@ pub enum Event {
         /// The source.
         source: String,
     },
-    /// A receiver ended.
-    ReceiverStopped {
-        /// The source.
-        source: String,
-    },
     /// A batch waits for its turn.
     BatchSubmitted(BatchInfo),
-    /// A batch's jobs run.
+    /// A batch's outputs run.
     BatchStarted(BatchInfo),
     /// A batch is done, whether its outputs succeeded or not.
     BatchCompleted(BatchInfo),
@@ -104,39 +60,67 @@ pub enum Event {
     OutputOperationStarted(OutputOperationInfo),
     /// An output operation is done.
     OutputOperationCompleted(OutputOperationInfo),
+    /// A stage of a batch has run.
+    StageCompleted(StageInfo),
     /// A task failed and runs again.
     TaskRetried {
         /// Which task.
-        task: crate::ids::TaskId,
+        task: TaskId,
         /// Why.
         reason: String,
     },
+    /// Data was written to disk since the last batch was done, because it did not fit into memory.
+    DataSpilled {
+        /// The batch that is done now.
+        batch: Time,
+        /// How much was written.
+        bytes: u64,
+    },
+    /// Batches wait longer and longer, or longer than a batch interval for some time. Told once, until the job has
+    /// caught up.
+    FallingBehind(LagInfo),
+    /// The job was behind, and batches begin without delay again.
+    CaughtUp(LagInfo),
+    /// A listener was too slow for its queue, and missed events. Only that listener is told.
+    EventsDropped {
+        /// How many, since it was told last.
+        count: u64,
+    },
     /// Nothing more will happen.
-    StreamingStopped,
+    StreamingStopped {
+        /// When.
+        time: Time,
+        /// What ended the run, if it was not asked to stop.
+        error: Option<String>,
+    },
 }
 
 /// One line, without anything that differs between two runs of the same input except delays.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::StreamingStarted { job } => write!(f, "StreamingStarted {job}"),
-            Self::ReceiverStarted { source } => write!(f, "ReceiverStarted {source}"),
-            Self::ReceiverError { source, error, retry_in } => {
-                write!(f, "ReceiverError {source}: {error}; next try in {} ms", retry_in.as_millis())
+            Self::StreamingStarted { job, .. } => write!(f, "StreamingStarted {job}"),
+            Self::ReceiverStarted(receiver) => write!(f, "ReceiverStarted {}", receiver.name),
+            Self::ReceiverError { receiver, retry_in } => {
+                let error = receiver.last_error_message.as_deref().unwrap_or("it has ended");
+                write!(f, "ReceiverError {}: {error}; next try in {} ms", receiver.name, retry_in.as_millis())
             }
+            Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
             Self::LinesSkipped { source, too_long, not_utf8 } => {
                 write!(f, "LinesSkipped {source}: {too_long} too long, {not_utf8} not UTF-8")
             }
             Self::LineCutOff { source } => write!(f, "LineCutOff {source}: its end did not come"),
-            Self::ReceiverStopped { source } => write!(f, "ReceiverStopped {source}"),
             Self::BatchSubmitted(info) => {
-                write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.record_count())
+                write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.num_records())
             }
             Self::BatchStarted(info) => write!(f, "BatchStarted {}", info.batch_time),
             Self::BatchCompleted(info) => {
                 write!(f, "BatchCompleted {}", info.batch_time)?;
-                if info.outputs_failed > 0 { write!(f, " ({} outputs failed)", info.outputs_failed) } else { Ok(()) }
+                match info.outputs_failed() {
+                    0 => Ok(()),
+                    failed => write!(f, " ({failed} outputs failed)"),
+                }
             }
             Self::OutputOperationStarted(info) => {
                 write!(f, "OutputOperationStarted {}: {} {}", info.batch_time, info.id, info.description)
@@ -145,8 +129,30 @@ impl fmt::Display for Event {
                 write!(f, "OutputOperationCompleted {}: {} {}", info.batch_time, info.id, info.description)?;
                 info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
+            Self::StageCompleted(info) => fmt_stage(info, f),
             Self::TaskRetried { task, reason } => write!(f, "TaskRetried {task}: {reason}"),
-            Self::StreamingStopped => f.write_str("StreamingStopped"),
+            Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {bytes} bytes"),
+            Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),
+            Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),
+            Self::EventsDropped { count } => write!(f, "EventsDropped {count}"),
+            Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }
+}
+
+fn fmt_stage(info: &StageInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "StageCompleted {}: stage {}, {} tasks, {} rows read, {} rows written",
+        info.batch_time,
+        info.stage_id,
+        info.num_tasks,
+        info.rows_read(),
+        info.output.rows
+    )?;
+    info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+}
+
+fn fmt_lag(what: &str, lag: &LagInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{what} {}: scheduling delay {} ms", lag.batch_time, lag.scheduling_delay.as_millis())
 }

@@ -1,36 +1,61 @@
 //! What happens, told to whoever listens.
 //!
-//! Owns the events, with the names that Spark gives them, and the bus that hands them out. Listeners learn what they
-//! know from here alone; they never reach into the host.
+//! Owns the events, with the names that Spark gives them, and the bus that hands them out. Posting an event never waits.
+//! Listeners learn what they know from here alone; they never reach into the host.
 
 mod event;
+mod event_log;
+mod info;
 mod log;
+mod queue;
+mod receivers;
 
-pub use event::{BatchInfo, Event, OutputOperationInfo};
+pub use event::Event;
+pub use event_log::{EventLog, json_line};
+pub use info::{
+    BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo,
+};
 pub use log::LogListener;
+pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
+pub use receivers::ReceiverReporter;
 
 use std::sync::Arc;
 
-/// Hears of every event, in order. Called from the actor that caused it, so it must not wait.
+/// Hears of every event. Called from the actor that caused it, so it must neither wait nor panic: one that has to wait is
+/// a [`QueuedListener`]. Events of one actor come in order.
 pub trait StreamingListener: Send + Sync {
     /// Something happened.
     fn on_event(&self, event: &Event);
 }
 
-/// Hands events to listeners.
+/// Hands events to listeners. Clones have the same ones.
 #[derive(Clone, Default)]
 pub struct ListenerBus {
     listeners: Arc<[Arc<dyn StreamingListener>]>,
+    queues: Arc<[EventQueue]>,
 }
 
 impl ListenerBus {
     /// A bus to these listeners.
     pub fn new(listeners: Vec<Arc<dyn StreamingListener>>) -> Self {
-        Self { listeners: listeners.into() }
+        Self { listeners: listeners.into(), queues: Arc::default() }
+    }
+
+    /// Hands events to these queues as well.
+    #[must_use]
+    pub fn with_queues(mut self, queues: Vec<EventQueue>) -> Self {
+        self.queues = queues.into();
+        self
     }
 
     /// Tells all listeners.
     pub fn post(&self, event: &Event) {
         self.listeners.iter().for_each(|listener| listener.on_event(event));
+        self.queues.iter().for_each(|queue| queue.post(event));
+    }
+
+    /// Waits until the listeners behind queues have heard of everything that was posted, or are too slow.
+    pub async fn drain(&self) {
+        futures::future::join_all(self.queues.iter().map(EventQueue::drain)).await;
     }
 }

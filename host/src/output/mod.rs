@@ -1,7 +1,163 @@
 //! Output operations: what is done with the rows of each batch.
 //!
-//! Owns how a batch is shown. `print` is at-least-once: a batch that runs again prints again.
+//! Owns the traits that the engine and the scheduler see, and one file for each output. The rows of a partition go from
+//! its task to a [`PartitionWriter`], never through the driver; when all tasks have finished, the batch is committed. Never
+//! computes rows and never decides whether a task runs again.
+//!
+//! `print` is at-least-once: a batch that runs again prints again. Outputs that save files are idempotent: a batch that
+//! runs again replaces what it has saved.
 
+mod batch_directory;
 mod print;
+mod text_files;
 
-pub use print::{PrintError, print, rows_wanted};
+use crate::data::schema::RecordType;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::grants::{GrantError, Grants};
+use crate::graph::{Graph, Node, Operation};
+use crate::ids::NodeId;
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use batch_directory::BatchDirectories;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// An output of a job.
+pub trait Output: Send + Sync {
+    /// Gets ready to take the rows of a batch. What an earlier run of the batch or of the program left unfinished is
+    /// removed.
+    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>>;
+}
+
+/// What an output does with one batch. Whoever begins one also commits or aborts it.
+pub trait BatchWrite: Send + Sync {
+    /// A writer for an attempt at a partition. Attempts at a partition come one after the other.
+    fn writer(&self, partition: u32, attempt: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>>;
+
+    /// Makes visible, at once, what the writers of all `partitions` have finished, and nothing else.
+    fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Leaves nothing behind. What cannot be removed is when the output begins the next time.
+    fn abort(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Takes the rows of one attempt at a partition, in order. If it is dropped before it is finished, nothing of them is
+/// ever seen.
+pub trait PartitionWriter: Send {
+    /// Takes the next rows.
+    fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Says that those were all. An attempt that runs later replaces this one.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// Who writes. With the batch and the partition this names everything that an output makes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct OutputId {
+    /// The job's name.
+    job: String,
+    /// The name that the plugin gives the output, or its kind and its position among the outputs: `print-0`.
+    output: String,
+}
+
+/// All outputs of a job.
+pub struct Outputs(BTreeMap<NodeId, Arc<dyn Output>>);
+
+impl Outputs {
+    /// The outputs of `graph`, ready to begin. Nothing is written yet.
+    ///
+    /// # Errors
+    /// Everything that is known to be wrong with the places they write to.
+    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
+        let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
+        let mut problems = Problems::default();
+        for (id, node, ty) in identified(job, graph) {
+            match &node.operation {
+                Operation::SaveAsTextFiles { prefix, suffix } => {
+                    match BatchDirectories::new(env.disk.clone(), &id, &node.to_string(), grants, prefix, suffix) {
+                        Ok(directories) => {
+                            problems.check(node, &directories);
+                            outputs.insert(node.id, Arc::new(text_files::TextFilesOutput::new(directories, ty)));
+                        }
+                        Err(error) => problems.add(node, &error),
+                    }
+                }
+                Operation::Print { rows } => {
+                    outputs
+                        .insert(node.id, Arc::new(print::PrintOutput::new(env.console.clone(), id.output, ty, *rows)));
+                }
+                _ => {}
+            }
+        }
+        problems.into_result().map(|()| Self(outputs))
+    }
+
+    /// The output of a node.
+    pub fn get(&self, node: NodeId) -> Option<&Arc<dyn Output>> {
+        self.0.get(&node)
+    }
+}
+
+/// Where the outputs that save files put those of a batch, for people: the node, and a path in which `TIME` stands for
+/// the batch's time. Outputs whose paths are not granted are left out.
+pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, String)> {
+    let destination = |node: &'a Node| match &node.operation {
+        Operation::SaveAsTextFiles { prefix, suffix } => {
+            let path = grants.resolve(prefix).ok()?.path();
+            Some((node, batch_directory::pattern(&path, suffix)))
+        }
+        _ => None,
+    };
+    graph.outputs().filter_map(destination).collect()
+}
+
+/// The outputs with their identities and the types of their rows.
+fn identified<'a>(job: &str, graph: &'a Graph) -> Vec<(OutputId, &'a Node, RecordType)> {
+    let identify = |(position, node): (usize, &'a Node)| {
+        let rows = node.parents.first().and_then(|parent| graph.node(*parent)?.rows.clone())?;
+        let output = node.name.clone().unwrap_or_else(|| format!("{}-{position}", node.kind));
+        Some((OutputId { job: job.to_owned(), output }, node, rows))
+    };
+    graph.outputs().enumerate().filter_map(identify).collect()
+}
+
+/// What is wrong with outputs.
+#[derive(Default)]
+struct Problems {
+    found: Vec<String>,
+    help: Option<String>,
+    /// The directories so far, and whose they are.
+    taken: BTreeMap<String, String>,
+}
+
+impl Problems {
+    fn add(&mut self, node: &Node, error: &GrantError) {
+        self.found.push(format!("output {node} cannot be written: {error}"));
+        self.help.get_or_insert(error.help());
+    }
+
+    fn check(&mut self, node: &Node, directories: &BatchDirectories) {
+        if let Err(error) = directories.check() {
+            self.add(node, &error);
+        }
+        if let Some(other) = self.taken.insert(directories.pattern(), node.to_string()) {
+            self.found.push(format!("output {node} writes to {}, as output {other} does", directories.pattern()));
+            self.help.get_or_insert("give each output a prefix or suffix of its own".to_owned());
+        }
+    }
+
+    fn into_result(self) -> Result<(), Error> {
+        let message = match self.found.as_slice() {
+            [] => return Ok(()),
+            [one] => one.clone(),
+            many => format!("{} mistakes in the outputs:\n  {}", many.len(), many.join("\n  ")),
+        };
+        let error = Error::new(ErrorKind::User, message);
+        Err(self.help.map_or(error.clone(), |help| error.help(help)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use super::describe;
 use super::failure::{Failure, Place};
 use super::instance::{TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request};
 use super::load::{LoadError, Plugin};
+use super::log::PluginLog;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::graph::DescribedNode;
@@ -68,6 +69,8 @@ pub struct DriverCall {
     pub arguments: Arc<[(String, String)]>,
     /// Seeds random numbers in the function: follows from job and operator.
     pub seed: u64,
+    /// The operator as the graph shows it: for the log.
+    pub operator: String,
 }
 
 /// What a driver function did.
@@ -119,15 +122,9 @@ pub type RowsStream = BoxStream<'static, Result<RecordBatch, Failure>>;
 /// What the code of a driver function finds in its instance.
 pub(super) enum Driver {
     /// The function runs for the first time.
-    First { seed: u64, batch: Time, data_sets: Box<dyn DataSets>, step: Step },
+    First { call: DriverCall, data_sets: Box<dyn DataSets>, step: Step },
     /// Functions run again, then a task.
     Again(Again),
-}
-
-impl Driver {
-    pub(super) fn is_muted(&self) -> bool {
-        matches!(self, Self::Again(again) if again.step == Step::InFunction)
-    }
 }
 
 /// How far an instance has come that runs functions again.
@@ -239,23 +236,28 @@ fn out_of_place(state: &mut TaskState, what: &str) -> wasmtime::Error {
 
 impl data_sets::Host for TaskState {
     fn begin(&mut self, node: types::NodeId) -> wasmtime::Result<()> {
-        let (seed, batch) = match &mut self.driver {
-            Some(Driver::First { seed, batch, step, .. }) if *step == Step::Building => {
+        let (seed, batch, operators) = match &mut self.driver {
+            Some(Driver::First { call, step, .. }) if *step == Step::Building && call.node.0 == node => {
                 *step = Step::InFunction;
-                (*seed, *batch)
+                let operators: Arc<[_]> = Arc::new([(call.node, call.operator.clone())]);
+                (call.seed, call.batch, Some(operators))
             }
             Some(Driver::Again(again)) if again.step == Step::Building || again.step == Step::InFunction => {
                 match again.task.replays.get(again.at.0) {
                     Some(call) if call.node.0 == node => {
                         again.step = Step::InFunction;
-                        (call.seed, again.task.batch)
+                        // What the function says it has said before.
+                        (call.seed, again.task.batch, None)
                     }
                     _ => return Err(out_of_place(self, "data-sets.begin")),
                 }
             }
             _ => return Err(out_of_place(self, "data-sets.begin")),
         };
-        self.begin_task(seed, batch, 0);
+        if let Some(operators) = operators {
+            self.log.begin_task(operators, batch, 0);
+        }
+        self.begin_at(seed, batch, 0);
         Ok(())
     }
 
@@ -313,8 +315,8 @@ impl replays::Host for TaskState {
         match &mut self.driver {
             Some(Driver::Again(again)) if again.step == Step::InFunction => {
                 again.step = Step::InTask;
-                let (seed, batch, partition) = (again.task.seed, again.task.batch, again.task.partition);
-                self.begin_task(seed, batch, partition);
+                let task = again.task.clone();
+                self.begin_task(&task);
                 Ok(())
             }
             _ => Err(out_of_place(self, "replays.begin")),
@@ -392,7 +394,8 @@ impl Plugin {
     /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
         let mut state = TaskState::new(&self.runtime, None);
-        state.driver = Some(Driver::First { seed: call.seed, batch: call.batch, data_sets, step: Step::Building });
+        state.log = PluginLog::new(true);
+        state.driver = Some(Driver::First { call: call.clone(), data_sets, step: Step::Building });
         let mut store = limited_store(self, state);
         let request = driver::Call {
             node: call.node.0,
@@ -406,7 +409,9 @@ impl Plugin {
                 .get_typed_func::<(&driver::Call,), (Result<(), driver::CallError>,)>(&mut store, self.driver.invoke)?;
             invoke.call_async(&mut store, (&request,)).await
         };
-        match outcome.await {
+        let outcome = outcome.await;
+        store.data_mut().log.end_call(None);
+        match outcome {
             Ok((Ok(()),)) => Ok(()),
             Ok((Err(driver::CallError::Unsupported(what)),)) => {
                 Err(Failure::Refused(foreign(&format!("the plugin does not support {what}"))))
@@ -438,6 +443,8 @@ impl Plugin {
             open.call_async(&mut store, (&request,)).await
         };
         let outcome = outcome.await;
+        let place = store.data().place.map(|place| place.operator);
+        store.data_mut().log.end_call(place);
         let is_done =
             |state: &TaskState, step| matches!(&state.driver, Some(Driver::Again(again)) if again.step == step);
         let state = store.data();

@@ -10,6 +10,7 @@ use super::driver::{Driver, RecordedCall};
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
+use super::log::{LINE_BYTES_MAX, Output, PluginLog};
 use super::runtime::{Cancel, Runtime};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -18,10 +19,6 @@ use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline};
-
-/// The most log lines of one task that are passed on, and the most bytes of each.
-const LOG_LINES_MAX: u32 = 1000;
-const LOG_BYTES_MAX: usize = 8 * 1024;
 
 /// What a chunk costs the host besides its data, so that many small ones are not free.
 const CHUNK_COST_BYTES: u64 = 512;
@@ -43,6 +40,8 @@ pub struct TaskProgram {
     pub input_type: RecordType,
     /// What to do: node and role.
     pub steps: Arc<[TaskStep]>,
+    /// The operators that do it, as the graph shows them: for the log.
+    pub operators: Arc<[(NodeId, String)]>,
     /// The type of the rows that go out.
     pub output_type: RecordType,
     /// Whether to report each record first.
@@ -77,8 +76,7 @@ pub(super) struct TaskState {
     panic: Option<String>,
     failure: Option<Failure>,
     pub(super) place: Option<Place>,
-    log_lines: u32,
-    partition: u32,
+    pub(super) log: PluginLog,
     /// What driver functions find. Nothing in a task without replays.
     pub(super) driver: Option<Driver>,
 }
@@ -96,27 +94,27 @@ impl TaskState {
             batch: Time::default(),
             random: 0,
             result_left: runtime.limits.result_bytes,
+            log: PluginLog::new(output_type.is_some()),
             output_type,
             emitted: Vec::new(),
             panic: None,
             failure: None,
             place: None,
-            log_lines: 0,
-            partition: 0,
             driver: None,
         }
     }
 
     /// From here on clock and random numbers are those of the task.
-    pub(super) fn begin_task(&mut self, seed: u64, batch: Time, partition: u32) {
-        self.batch = batch;
-        self.partition = partition;
-        self.random = seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition);
+    pub(super) fn begin_task(&mut self, program: &TaskProgram) {
+        self.log.end_call(None);
+        self.log.begin_task(program.operators.clone(), program.batch, program.partition);
+        self.begin_at(program.seed, program.batch, program.partition);
     }
 
-    /// Whether what plugin code says is dropped, because it has said it before.
-    fn is_muted(&self) -> bool {
-        self.driver.as_ref().is_some_and(Driver::is_muted)
+    /// From here on clock and random numbers are those of a batch.
+    pub(super) fn begin_at(&mut self, seed: u64, batch: Time, partition: u32) {
+        self.batch = batch;
+        self.random = seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition);
     }
 
     pub(super) fn batch_ms(&self) -> u64 {
@@ -143,31 +141,13 @@ impl TaskState {
         Ok(bytes)
     }
 
-    pub(super) fn standard_output(&mut self, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        text.lines().for_each(|line| self.log_line(tracing::Level::INFO, line));
+    pub(super) fn standard_output(&mut self, output: Output, bytes: &[u8]) {
+        self.log.write(output, bytes, self.operator());
     }
 
-    fn log_line(&mut self, level: tracing::Level, line: &str) {
-        if self.is_muted() {
-            return;
-        }
-        self.log_lines = self.log_lines.saturating_add(1);
-        let (batch, partition) = (self.batch.as_ms(), self.partition);
-        if self.log_lines == LOG_LINES_MAX {
-            tracing::warn!(target: "plugin", batch, partition, "further log lines of this task are dropped");
-        }
-        if self.log_lines >= LOG_LINES_MAX {
-            return;
-        }
-        let line: String = line.chars().take(LOG_BYTES_MAX).collect();
-        let line = crate::data::text::escape_control(&line).into_owned();
-        match level {
-            tracing::Level::ERROR => tracing::error!(target: "plugin", batch, partition, "{line}"),
-            tracing::Level::WARN => tracing::warn!(target: "plugin", batch, partition, "{line}"),
-            tracing::Level::DEBUG => tracing::debug!(target: "plugin", batch, partition, "{line}"),
-            _ => tracing::info!(target: "plugin", batch, partition, "{line}"),
-        }
+    /// The operator that a traced run has come to.
+    fn operator(&self) -> Option<NodeId> {
+        self.place.map(|place| place.operator)
     }
 
     /// Fails the running call with a reason of our own.
@@ -186,7 +166,7 @@ impl interface::Host for TaskState {
             interface::Level::Info => tracing::Level::INFO,
             interface::Level::Debug => tracing::Level::DEBUG,
         };
-        self.log_line(level, &message);
+        self.log.line(level, &message, self.operator());
         Ok(())
     }
 
@@ -224,7 +204,7 @@ impl types::Host for TaskState {}
 /// Words of a plugin as they may stand in a message: not too long, without control characters, and with lines after the
 /// first indented, so that none can pass for a line of our own.
 pub(super) fn foreign(words: &str) -> String {
-    let words: String = words.chars().take(LOG_BYTES_MAX).collect();
+    let words: String = words.chars().take(LINE_BYTES_MAX).collect();
     let lines: Vec<_> = words.lines().map(crate::data::text::escape_control).collect();
     lines.join("\n  ")
 }
@@ -264,7 +244,9 @@ impl Instance {
         let limits = plugin.runtime.limits.clone();
         let mut store = limited_store(plugin, state);
         let bindings = plugin.pre.instantiate(&mut store);
-        store.data_mut().stopwatch.stop();
+        let state = store.data_mut();
+        state.stopwatch.stop();
+        state.log.end_call(None);
         match bindings {
             Ok(bindings) => Ok(Self { store, bindings, limits }),
             Err(error) => Err(classify(store.data_mut(), &limits, &error)),
@@ -282,6 +264,7 @@ impl Instance {
         let result = f(&self.bindings, &mut self.store);
         let state = self.store.data_mut();
         state.stopwatch.stop();
+        state.log.end_call(state.operator());
         result.map_err(|error| classify(state, &self.limits, &error))
     }
 }
@@ -322,7 +305,7 @@ impl TaskInstance {
         let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
         let request = task_request(program);
         task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
-        task.instance.store.data_mut().begin_task(program.seed, program.batch, program.partition);
+        task.instance.store.data_mut().begin_task(program);
         Ok(task)
     }
 

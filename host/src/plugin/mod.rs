@@ -12,6 +12,7 @@ mod failure;
 mod instance;
 mod limits;
 mod load;
+mod log;
 mod runtime;
 mod wasi;
 

@@ -6,11 +6,16 @@
 
 use super::instance::TaskState;
 use super::load::LoadError;
+use super::log::Output;
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
 
-/// A stream, or an error of one. They hold nothing, and share their type with the resources of interfaces that trap.
+/// A stream, or an error of one. They hold nothing but a number, which tells standard error from the others, and share
+/// their type with the resources of interfaces that trap.
 type Handle = Resource<()>;
+
+/// The number of standard error.
+const STDERR: u32 = 1;
 
 #[derive(wasmtime::component::ComponentType, wasmtime::component::Lift, wasmtime::component::Lower)]
 #[component(variant)]
@@ -49,7 +54,7 @@ const INTERFACES: [(&str, Define); 9] = [
     }),
     ("cli/stderr", |instance| {
         instance.resource("output-stream", ResourceType::host::<()>(), |_, _| Ok(()))?;
-        instance.func_wrap("get-stderr", |_, (): ()| Ok((Handle::new_own(0),)))
+        instance.func_wrap("get-stderr", |_, (): ()| Ok((Handle::new_own(STDERR),)))
     }),
     ("cli/environment", |instance| {
         instance.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
@@ -102,8 +107,9 @@ fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     for method in ["write", "blocking-write-and-flush"] {
         instance.func_wrap(
             &format!("[method]output-stream.{method}"),
-            |mut store, (_, bytes): (Handle, Vec<u8>)| {
-                store.data_mut().standard_output(&bytes);
+            |mut store, (stream, bytes): (Handle, Vec<u8>)| {
+                let output = if stream.rep() == STDERR { Output::Error } else { Output::Standard };
+                store.data_mut().standard_output(output, &bytes);
                 Ok((Ok::<(), StreamError>(()),))
             },
         )?;

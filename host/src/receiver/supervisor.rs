@@ -8,7 +8,7 @@ use super::block_generator::BlockGenerator;
 use super::socket::Socket;
 use crate::block::{Block, BlockStore};
 use crate::env::Env;
-use crate::listener::{Event, ListenerBus};
+use crate::listener::{Event, ListenerBus, ReceiverReporter};
 use crate::time::{Duration, Time};
 use std::io;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +18,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct ReceiverSettings {
     /// The source's name in the job file.
     pub source: String,
+    /// The source's number, for listeners.
+    pub stream_id: u32,
     /// The server, `host:port`.
     pub address: String,
     /// How long to wait before it connects again.
@@ -54,7 +56,8 @@ pub fn start(
     let (stop, stopping) = watch::channel(false);
     let (end, ended) = oneshot::channel();
     let blocks = BlockGenerator::new(&settings.source, settings.max_line_bytes);
-    let receiver = Receiver { env: env.clone(), settings, store, stored, listeners, stopping, blocks };
+    let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
+    let receiver = Receiver { env: env.clone(), settings, store, stored, listeners, reporter, stopping, blocks };
     env.control.spawn(
         "receiver",
         Box::pin(async move {
@@ -72,6 +75,7 @@ struct Receiver {
     store: BlockStore,
     stored: mpsc::Sender<StoredBlock>,
     listeners: ListenerBus,
+    reporter: ReceiverReporter,
     stopping: watch::Receiver<bool>,
     blocks: BlockGenerator,
 }
@@ -84,7 +88,6 @@ enum End {
 
 impl Receiver {
     async fn run(mut self) {
-        let source = self.settings.source.clone();
         while !*self.stopping.borrow() {
             let End::Lost(error) = self.connect_and_read().await else { break };
             // A server that ends its connection has ended its last line; one that is lost has not.
@@ -95,8 +98,9 @@ impl Receiver {
                 self.abandon_line().await;
             }
             let retry_in = self.settings.reconnect_delay;
-            self.listeners.post(&Event::ReceiverError { source: source.clone(), error: error.to_string(), retry_in });
-            let retry_at = self.env.clock.now() + retry_in;
+            let now = self.env.clock.now();
+            self.reporter.failed(now, error.to_string(), retry_in);
+            let retry_at = now + retry_in;
             tokio::select! {
                 biased;
                 _ = self.stopping.changed() => {}
@@ -104,7 +108,7 @@ impl Receiver {
             }
         }
         self.abandon_line().await;
-        self.listeners.post(&Event::ReceiverStopped { source });
+        self.reporter.stopped();
     }
 
     async fn connect_and_read(&mut self) -> End {
@@ -116,7 +120,7 @@ impl Receiver {
                 Err(error) => return End::Lost(io::Error::new(error.kind(), format!("cannot connect to {}: {error}", self.settings.address))),
             },
         };
-        self.listeners.post(&Event::ReceiverStarted { source: self.settings.source.clone() });
+        self.reporter.started();
         let mut cut_at = self.next_cut();
         loop {
             let full = tokio::select! {

@@ -2,10 +2,13 @@
 //!
 //! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back.
 
-use super::job_scheduler::JobSet;
+use super::job_set::JobSet;
 use crate::env::Env;
+use crate::graph::Graph;
+use crate::listener::{Event, ListenerBus};
 use crate::time::{Duration, Time};
 use crate::tracker::TrackerHandle;
+use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 /// How a run is asked to stop. Later requests are stronger.
@@ -31,11 +34,22 @@ pub struct GeneratorSettings {
     pub stop_when_idle: bool,
 }
 
+/// What a generator works with.
+pub struct GeneratorParts {
+    /// Time.
+    pub env: Env,
+    /// Gives batches their data.
+    pub tracker: TrackerHandle,
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// Hears of batches that are submitted.
+    pub listeners: ListenerBus,
+}
+
 /// The actor.
 pub struct JobGenerator {
-    env: Env,
+    parts: GeneratorParts,
     settings: GeneratorSettings,
-    tracker: TrackerHandle,
     batches: mpsc::Sender<JobSet>,
     stop: watch::Receiver<StopRequest>,
 }
@@ -43,19 +57,18 @@ pub struct JobGenerator {
 impl JobGenerator {
     /// An actor that sends each batch to `batches` until `stop` says otherwise.
     pub fn new(
-        env: Env,
+        parts: GeneratorParts,
         settings: GeneratorSettings,
-        tracker: TrackerHandle,
         batches: mpsc::Sender<JobSet>,
         stop: watch::Receiver<StopRequest>,
     ) -> Self {
-        Self { env, settings, tracker, batches, stop }
+        Self { parts, settings, batches, stop }
     }
 
     /// Makes batches until the job stops. When it returns, the last batch was sent.
     pub async fn run(mut self) {
         let interval = self.settings.interval;
-        let mut next = self.env.clock.now().next_multiple(interval);
+        let mut next = self.parts.env.clock.now().next_multiple(interval);
         let mut made = 0u64;
         loop {
             let limit_reached = self.settings.stop_after.is_some_and(|limit| made >= limit);
@@ -70,7 +83,7 @@ impl JobGenerator {
             }
             made += 1;
             next = next + interval;
-            if self.settings.stop_when_idle && self.tracker.is_idle().await {
+            if self.settings.stop_when_idle && self.parts.tracker.is_idle().await {
                 return;
             }
         }
@@ -85,14 +98,14 @@ impl JobGenerator {
                 Ok(request) => *request,
                 Err(_) => StopRequest::Now,
             },
-            () = self.env.clock.sleep_until(time) => StopRequest::None,
+            () = self.parts.env.clock.sleep_until(time) => StopRequest::None,
         }
     }
 
     /// Lets receivers store and report what they hold, then makes the last batch of it. Batches go on meanwhile: a
     /// receiver may wait for the room that a batch frees.
     async fn finish(mut self, mut next: Time) {
-        let tracker = self.tracker.clone();
+        let tracker = self.parts.tracker.clone();
         let stopping = tracker.stop_receivers();
         tokio::pin!(stopping);
         let has_data = loop {
@@ -117,14 +130,16 @@ impl JobGenerator {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop == StopRequest::Now) => false,
-            () = self.env.clock.sleep_until(time) => true,
+            () = self.parts.env.clock.sleep_until(time) => true,
         }
     }
 
     /// Gives a batch its data and queues it. False if nobody takes batches any more.
     async fn make(&self, batch: Time) -> bool {
-        let allocation = self.tracker.allocate(batch).await;
-        let submitted = self.env.clock.monotonic();
-        self.batches.send(JobSet { batch, allocation, submitted }).await.is_ok()
+        let allocation = self.parts.tracker.allocate(batch).await;
+        let clock = &self.parts.env.clock;
+        let set = JobSet::new(&self.parts.graph, batch, allocation, clock.now(), clock.monotonic());
+        self.parts.listeners.post(&Event::BatchSubmitted(set.info.clone()));
+        self.batches.send(set).await.is_ok()
     }
 }

@@ -3,29 +3,21 @@
 //! Owns what happens to a batch between its submission and its completion, and what its failure means for the run.
 
 use super::job_generator::StopRequest;
+use super::job_set::JobSet;
+use super::pace::{Change, Pace};
 use crate::config::OnError;
 use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Node, Operation, OutputJob};
-use crate::listener::{BatchInfo, Event, ListenerBus, OutputOperationInfo};
-use crate::output;
+use crate::graph::{Intervals, Node, Operation, OutputJob};
+use crate::ids::NodeId;
+use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
+use crate::output::{BatchWrite, Outputs};
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
-
-/// A batch that waits for its turn.
-#[derive(Clone, Debug)]
-pub struct JobSet {
-    /// The batch.
-    pub batch: Time,
-    /// Its data.
-    pub allocation: Allocation,
-    /// When it was submitted, on the monotonic clock.
-    pub submitted: Duration,
-}
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What a scheduler works with.
 pub struct SchedulerParts {
@@ -39,22 +31,40 @@ pub struct SchedulerParts {
     pub plan: Arc<JobPlan>,
     /// Runs driver functions.
     pub drivers: Arc<Drivers>,
+    /// When its nodes are computed.
+    pub intervals: Arc<Intervals>,
+    /// What is done with the rows.
+    pub outputs: Outputs,
     /// Hears of everything.
     pub listeners: ListenerBus,
     /// What a failed output means for the run.
     pub on_error: OnError,
+    /// How often a batch comes.
+    pub batch_interval: Duration,
+}
+
+/// What the jobs of a batch have in common.
+struct BatchRun {
+    batch: Time,
+    zero: Time,
+    input: Arc<BatchInput>,
+    drivers: BatchDrivers,
 }
 
 /// The actor.
 pub struct JobScheduler {
     parts: SchedulerParts,
     stop: watch::Receiver<StopRequest>,
+    pace: Pace,
+    /// When the first batch began.
+    zero: Option<Time>,
 }
 
 impl JobScheduler {
     /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
-        Self { parts, stop }
+        let pace = Pace::new(parts.batch_interval);
+        Self { parts, stop, pace, zero: None }
     }
 
     /// Runs batches until no more come.
@@ -66,30 +76,37 @@ impl JobScheduler {
             if *self.stop.borrow_and_update() == StopRequest::Now {
                 return Ok(());
             }
-            self.run_batch(&set).await?;
+            self.run_batch(set).await?;
         }
         Ok(())
     }
 
-    async fn run_batch(&self, set: &JobSet) -> Result<(), Error> {
+    async fn run_batch(&mut self, set: JobSet) -> Result<(), Error> {
         let parts = &self.parts;
+        let JobSet { allocation, mut info, submitted } = set;
+        let batch = info.batch_time;
         let started = parts.env.clock.monotonic();
-        let mut info = BatchInfo {
-            batch_time: set.batch,
-            records: set.allocation.records(),
-            scheduling_delay: Duration::ZERO,
-            processing_delay: Duration::ZERO,
-            outputs_failed: 0,
-        };
-        parts.listeners.post(&Event::BatchSubmitted(info.clone()));
-        info.scheduling_delay = started.saturating_sub(set.submitted);
+        info.processing_start_time = Some(parts.env.clock.now());
+        info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
-        let input = Arc::new(self.input(&set.allocation));
-        let drivers = parts.drivers.begin(set.batch, input.clone());
+        let zero = *self.zero.get_or_insert(batch - parts.batch_interval);
+        let input = Arc::new(self.input(&allocation));
+        let drivers = parts.drivers.begin(batch, zero, input.clone());
+        let run = BatchRun { batch, zero, input, drivers };
         let mut outcome = Ok(());
-        for (id, job) in parts.plan.stages.jobs.iter().enumerate() {
-            let failed = self.run_output(id, job, &drivers, set.batch, &input).await;
-            info.outputs_failed += usize::from(failed.is_err());
+        let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
+        let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
+        // What later windows read is kept whether an output has just read it or not.
+        let kept = parts.plan.stages.kept.iter().filter(is_due);
+        for (id, job) in outputs.map(|(id, job)| (Some(id), job)).chain(kept.map(|job| (None, job))) {
+            let failed = match id {
+                Some(id) => {
+                    let (output, failed) = self.run_output(id, job, &run).await;
+                    info.output_operations.extend(output.map(|output| (id, output)));
+                    failed
+                }
+                None => self.compute(job, &run, None).await.map(drop),
+            };
             if let Err(error) = failed {
                 match parts.on_error {
                     OnError::Stop => {
@@ -100,12 +117,36 @@ impl JobScheduler {
                 }
             }
         }
-        info.processing_delay = parts.env.clock.monotonic().saturating_sub(started);
-        info.records.extend(parts.engine.records_read(set.batch));
-        parts.engine.forget(set.batch);
-        parts.tracker.batch_done(set.batch).await;
-        parts.listeners.post(&Event::BatchCompleted(info));
+        info.processing_end_time = Some(parts.env.clock.now());
+        info.processing_delay = Some(parts.env.clock.monotonic().saturating_sub(started));
+        let records_read = parts.engine.records_read(batch);
+        for input in info.inputs.values_mut() {
+            input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
+        }
+        parts.engine.forget(batch, &parts.intervals.needed_after(batch, zero));
+        parts.tracker.batch_done(batch).await;
+        parts.listeners.post(&Event::BatchCompleted(info.clone()));
+        self.keep_pace(&info);
         outcome
+    }
+
+    /// Tells when the job falls behind, and when it has caught up.
+    fn keep_pace(&mut self, info: &BatchInfo) {
+        let scheduling_delay = info.scheduling_delay.unwrap_or_default();
+        let Some(change) = self.pace.completed(scheduling_delay, info.processing_delay.unwrap_or_default()) else {
+            return;
+        };
+        let lag = LagInfo {
+            batch_time: info.batch_time,
+            scheduling_delay,
+            growth: self.pace.growth(),
+            processing_delay_average: self.pace.processing_average(),
+            batch_interval: self.parts.batch_interval,
+        };
+        self.parts.listeners.post(&match change {
+            Change::Behind => Event::FallingBehind(lag),
+            Change::CaughtUp => Event::CaughtUp(lag),
+        });
     }
 
     /// Each source's partitions, for every node that reads it.
@@ -114,59 +155,88 @@ impl JobScheduler {
         self.parts.plan.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
+    /// Runs an output and says what is known of it, if it is there.
     async fn run_output(
         &self,
         id: usize,
         job: &OutputJob,
-        drivers: &BatchDrivers,
-        batch: Time,
-        input: &Arc<BatchInput>,
-    ) -> Result<(), Error> {
+        run: &BatchRun,
+    ) -> (Option<OutputOperationInfo>, Result<(), Error>) {
         let parts = &self.parts;
-        let internal = || Error::new(ErrorKind::Internal, format!("output {} is not in the graph", job.output));
-        let output = parts.plan.graph.node(job.output).ok_or_else(internal)?;
+        let Some(output) = parts.plan.graph.node(job.output) else { return (None, Err(missing(job.output))) };
         let mut info = OutputOperationInfo {
-            batch_time: batch,
+            batch_time: run.batch,
             id,
+            name: output.name.clone().unwrap_or_else(|| format!("{}-{id}", output.kind)),
             description: output.to_string(),
-            duration: Duration::ZERO,
+            start_time: Some(parts.env.clock.now()),
+            end_time: None,
+            duration: None,
             failure_reason: None,
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(output, job, drivers, batch, input).await;
-        info.duration = parts.env.clock.monotonic().saturating_sub(started);
+        let outcome = self.compute_and_write(output, job, run).await;
+        info.end_time = Some(parts.env.clock.now());
+        info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
-        parts.listeners.post(&Event::OutputOperationCompleted(info));
+        parts.listeners.post(&Event::OutputOperationCompleted(info.clone()));
+        (Some(info), outcome)
+    }
+
+    /// Runs the stages of an output, or of a node whose rows are kept, and returns the partitions of the last.
+    async fn compute(
+        &self,
+        job: &OutputJob,
+        run: &BatchRun,
+        write: Option<Arc<dyn BatchWrite>>,
+    ) -> Result<u32, Error> {
+        if self.parts.drivers.are_needed_for(job.output) {
+            return run.drivers.compute(job.output, write).await;
+        }
+        let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
+        self.parts.engine.run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write }).await
+    }
+
+    async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
+        let parts = &self.parts;
+        if node.operation == Operation::ForeachRdd {
+            return run.drivers.foreach(job.output).await;
+        }
+        let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
+        let batch = run.batch;
+        let write = self.on_engine(async move { output.begin(batch).await }).await?;
+        let committing = write.clone();
+        let outcome = match self.compute(job, run, Some(write.clone())).await {
+            Ok(partitions) => self.on_engine(async move { committing.commit(partitions).await }).await,
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            let aborted = async move {
+                write.abort().await;
+                Ok(())
+            };
+            self.on_engine(aborted).await?;
+        }
         outcome
     }
 
-    async fn compute_and_write(
+    /// Runs what an output does between tasks, which may wait for a disk, where tasks run: actors must not wait for it.
+    async fn on_engine<T: Send + 'static>(
         &self,
-        output: &Node,
-        job: &OutputJob,
-        drivers: &BatchDrivers,
-        batch: Time,
-        input: &Arc<BatchInput>,
-    ) -> Result<(), Error> {
-        let parts = &self.parts;
-        if output.operation == Operation::ForeachRdd {
-            return drivers.foreach(output.id).await;
-        }
-        let Operation::Print { rows: limit } = output.operation else {
-            return Err(Error::new(ErrorKind::Internal, format!("{output} is not an output")));
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (send, receive) = oneshot::channel();
+        let run = async move {
+            // Nobody waits if the scheduler is gone, and then the program is going away.
+            let _ = send.send(work.await);
         };
-        let rows_wanted = output::rows_wanted(limit);
-        let rows = if parts.drivers.are_needed_for(output.id) {
-            drivers.rows(output.id, rows_wanted).await?
-        } else {
-            let plan = parts.plan.clone();
-            parts.engine.run(JobRequest { batch, plan, job: job.clone(), input: input.clone(), rows_wanted }).await?
-        };
-        let parent = output.parents.first().and_then(|id| parts.plan.graph.node(*id));
-        let ty = parent.and_then(|node| node.rows.as_ref());
-        let ty = ty.ok_or_else(|| Error::new(ErrorKind::Internal, format!("{output} has no rows")))?;
-        output::print(&*parts.env.console, batch, ty, &rows, limit)?;
-        Ok(())
+        self.parts.env.engine.spawn("output", Box::pin(run));
+        let panicked = || Error::new(ErrorKind::Internal, "an output panicked").help("please report this");
+        receive.await.unwrap_or_else(|_| Err(panicked()))
     }
+}
+
+fn missing(output: NodeId) -> Error {
+    Error::new(ErrorKind::Internal, format!("output {output} is not in the graph")).help("please report this")
 }

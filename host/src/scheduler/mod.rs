@@ -5,6 +5,9 @@
 
 mod job_generator;
 mod job_scheduler;
+mod job_set;
+mod pace;
 
-pub use job_generator::{GeneratorSettings, JobGenerator, StopRequest};
-pub use job_scheduler::{JobScheduler, JobSet, SchedulerParts};
+pub use job_generator::{GeneratorParts, GeneratorSettings, JobGenerator, StopRequest};
+pub use job_scheduler::{JobScheduler, SchedulerParts};
+pub use job_set::JobSet;

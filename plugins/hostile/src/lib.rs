@@ -64,7 +64,14 @@ fn misbehave(how: &str) {
         "log-flood" => (0..100_000).for_each(|line| millstream::log(Level::Info, &format!("line {line}"))),
         "print" => {
             println!("to standard output");
-            eprintln!("to standard error");
+            // Standard error is not buffered: each piece is a write of its own.
+            let (pieces, word) = (3, "another");
+            eprint!("a line of {pieces} pieces and ");
+            print!("half a line and ");
+            eprintln!("{word}, \u{1b}[31mé");
+            println!("the other half");
+            millstream::log(Level::Warn, "a warning");
+            eprint!("a line without an end");
         }
         "behave" => {}
         other => panic!("unknown behaviour {other}"),

@@ -2,6 +2,7 @@
 //!
 //! Owns reading and writing that form, buffer by buffer; `wit/types.wit` describes it. Never knows the type of a row.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
@@ -23,11 +24,17 @@ pub struct Chunk {
 
 /// A chunk does not have the form that its type asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
+pub struct Malformed(pub Cow<'static, str>);
+
+impl From<&'static str> for Malformed {
+    fn from(what: &'static str) -> Self {
+        Self(Cow::Borrowed(what))
+    }
+}
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(&self.0)
     }
 }
 
@@ -45,11 +52,11 @@ impl ChunkReader {
 
     /// Where the next buffer lies in `data`.
     pub(crate) fn buffer(&mut self) -> Result<Range<usize>, Malformed> {
-        let extent = self.extents.get(self.next).ok_or(Malformed("it has too few buffers"))?;
+        let extent = self.extents.get(self.next).ok_or(Malformed::from("it has too few buffers"))?;
         self.next += 1;
         let (start, length) = (extent.offset as usize, extent.length as usize);
         if start > self.data.len() || length > self.data.len() - start {
-            return Err(Malformed("a buffer lies outside of its data"));
+            return Err(Malformed::from("a buffer lies outside of its data"));
         }
         Ok(start..start + length)
     }
@@ -58,7 +65,7 @@ impl ChunkReader {
     pub(crate) fn buffer_of(&mut self, bytes: usize) -> Result<Range<usize>, Malformed> {
         let range = self.buffer()?;
         if range.len() < bytes {
-            return Err(Malformed("a buffer is too short for its rows"));
+            return Err(Malformed::from("a buffer is too short for its rows"));
         }
         Ok(range)
     }

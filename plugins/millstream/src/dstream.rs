@@ -468,8 +468,28 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(printed[0].rows, ["1", "2", "..."]);
     /// ```
     pub fn print_n(&self, rows: u32) -> Output {
+        self.output("print", vec![("rows", Value::Integer(i64::from(rows)))])
+    }
+
+    /// Saves the values of every batch as lines of text, as `print` shows them, in a directory `PREFIX-TIME.SUFFIX` with a
+    /// file for each partition; TIME is the batch's, in ms. Without `suffix`, no dot follows. Spark: `saveAsTextFiles`.
+    ///
+    /// `prefix` is a path below the directory of the job file, or, as `name:path`, below one that the job file grants.
+    /// A batch that runs again replaces what it has saved. A value with line ends becomes several lines.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_text_files("out/pairs", "txt"); });
+    /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
+    /// ```
+    pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
+        let parameters = [("prefix", prefix), ("suffix", suffix)];
+        self.output("save_as_text_files", parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
+    }
+
+    fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
         self.emits();
-        let node = self.graph.add_output("print", self.node, vec![("rows", Value::Integer(i64::from(rows)))]);
+        let node = self.graph.add_output(kind, self.node, parameters);
         Output { graph: Rc::clone(&self.graph), node }
     }
 }

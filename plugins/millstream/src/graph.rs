@@ -14,6 +14,7 @@ use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a parameter of a node can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub(crate) enum Value {
     Integer(i64),
     Text(String),
     Flag(bool),
+    Duration(Duration),
 }
 
 /// A node as the host sees it, and its code.
@@ -32,6 +34,17 @@ pub(crate) struct Node {
     pub rows: Vec<Field>,
     pub exchanged: Option<Vec<Field>>,
     pub code: Code,
+}
+
+impl Node {
+    /// A parameter that is a span of time.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        self.parameters.iter().find_map(|(key, value)| match value {
+            Value::Duration(span) if *key == name => Some(*span),
+            _ => None,
+        })
+    }
 }
 
 /// What a node can do in a task.
@@ -182,19 +195,6 @@ impl Graph {
     pub fn begin_call(&self, first: NodeId) {
         self.next.set(first);
         self.untold.set(first);
-    }
-
-    /// The id of the next node.
-    #[cfg(not(target_family = "wasm"))]
-    pub fn next(&self) -> NodeId {
-        self.next.get()
-    }
-
-    /// Forgets nodes from `first` on.
-    #[cfg(not(target_family = "wasm"))]
-    pub fn forget_from(&self, first: NodeId) {
-        self.nodes.borrow_mut().retain(|id, _| *id < first);
-        self.begin_call(first);
     }
 
     /// What `tell` makes of the nodes that the host does not know yet.

@@ -52,7 +52,7 @@ fn schema(fields: &[Field]) -> types::Schema {
         kind: field.kind.to_owned(),
         nullable: field.nullable,
         children: field.children,
-        metadata: Vec::new(),
+        metadata: field.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
     };
     fields.iter().map(field).collect()
 }
@@ -63,6 +63,9 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
         Value::Integer(n) => nodes::ParameterValue::Integer(*n),
         Value::Text(text) => nodes::ParameterValue::Text(text.clone()),
         Value::Flag(flag) => nodes::ParameterValue::Flag(*flag),
+        Value::Duration(span) => {
+            nodes::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+        }
     };
     let parameter = |(name, it): &(&str, Value)| nodes::Parameter { name: (*name).to_owned(), value: value(it) };
     nodes::Node {

@@ -7,6 +7,21 @@ use crate::record::{Builder, Bytes, Record};
 use crate::text::Text;
 
 /// A record that can be a key. Equal keys have equal encodings: `-0.0` counts as `0.0`, and every NaN as the same one.
+///
+/// ```
+/// use millstream::{Key, Record, testing};
+///
+/// #[derive(Record, Key, Clone, PartialEq, Debug)]
+/// struct Place(i32, i32);
+///
+/// let out = testing::run(vec![vec![Place(1, 2), Place(0, 0), Place(1, 2)]], |places| places.count_by_value());
+/// assert_eq!(out, [vec![(Place(1, 2), 2), (Place(0, 0), 1)]]);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key: it does not implement `Key`",
+    label = "not a key",
+    note = "for a type of yours: `#[derive(millstream::Record, millstream::Key)]`"
+)]
 pub trait Key: Record {
     /// Appends the canonical encoding. `last` says that nothing follows in the key.
     fn encode(&self, last: bool, out: &mut Vec<u8>);
@@ -43,14 +58,14 @@ fn take_array<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
     array
 }
 
-fn encode_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
+pub(crate) fn encode_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
     if !last {
         out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     }
     out.extend_from_slice(bytes);
 }
 
-fn decode_bytes<'a>(bytes: &mut &'a [u8], last: bool) -> &'a [u8] {
+pub(crate) fn decode_bytes<'a>(bytes: &mut &'a [u8], last: bool) -> &'a [u8] {
     let count = if last { bytes.len() } else { u32::from_le_bytes(take_array(bytes)) as usize };
     take(bytes, count)
 }

@@ -36,6 +36,7 @@ mod sample;
 mod task;
 mod text;
 mod values;
+mod window;
 
 #[doc(hidden)]
 pub mod bindings;
@@ -49,12 +50,29 @@ pub use context::StreamingContext;
 pub use driver::{Partition, Time};
 pub use dstream::{DStream, Flow, InBatch, InStream, Output, Rdd};
 pub use key::Key;
+pub use millstream_derive::{Key, Record};
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use text::{Split, SplitWhitespace, Text};
+pub use window::{Window, milliseconds, minutes, seconds};
 
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// What derived code calls.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::chunk::{ChunkReader, ChunkWriter, Malformed};
+    pub use crate::key::Key;
+    #[cfg(feature = "serde")]
+    pub use crate::record::serde;
+    pub use crate::record::{Builder, Column, Field, Record, choice, read_group, write_group};
+
+    /// Is there only for records.
+    pub const fn is_record<T: Record>() {}
+    /// Is there only for keys.
+    pub const fn is_key<T: Key>() {}
+}
 
 /// Makes a plugin of a function that takes a [`StreamingContext`].
 #[macro_export]

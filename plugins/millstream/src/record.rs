@@ -7,19 +7,112 @@ use crate::chunk::{Chunk, ChunkReader, ChunkWriter, Malformed};
 /// One field of a row type, as `wit/types.wit` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
+    /// Its name; what a tuple or list names by itself is `0`, `1` and so on, and `item`.
     pub name: String,
+    /// What its values are.
     pub kind: &'static str,
+    /// Whether a value may be absent.
     pub nullable: bool,
+    /// How many of the fields that follow are its own.
     pub children: u32,
+    /// What identifies a type that travels as bytes.
+    pub metadata: Vec<(&'static str, String)>,
 }
 
 impl Field {
-    fn leaf(name: &str, kind: &'static str) -> Self {
-        Self { name: name.to_owned(), kind, nullable: false, children: 0 }
+    /// A field without children.
+    pub fn leaf(name: &str, kind: &'static str) -> Self {
+        Self { name: name.to_owned(), kind, nullable: false, children: 0, metadata: Vec::new() }
+    }
+
+    /// A struct, whose members follow.
+    pub fn group(name: &str, members: u32) -> Self {
+        Self { children: members, ..Self::leaf(name, "struct") }
     }
 }
 
-/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them.
+/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them, and
+/// types of your own with `#[derive(Record)]`.
+///
+/// ```
+/// use millstream::{Key, Record, Text, testing};
+///
+/// #[derive(Record, Key, Clone, PartialEq, Debug)]
+/// enum Level {
+///     Info,
+///     Error,
+/// }
+///
+/// #[derive(Record, Clone, PartialEq, Debug)]
+/// struct Line {
+///     level: Level,
+///     words: Vec<Text>,
+/// }
+///
+/// let line = |level, text: &str| Line { level, words: Text::from(text).split(' ').collect() };
+/// let lines = vec![vec![line(Level::Error, "a b"), line(Level::Info, "c"), line(Level::Error, "d")]];
+/// let out = testing::run(lines, |lines| lines.map(|line| (line.level, line.words.len() as u64)).reduce_by_key(|a, b| a + b));
+/// assert_eq!(out, [vec![(Level::Error, 3), (Level::Info, 1)]]);
+/// ```
+///
+/// | type | travels as |
+/// |---|---|
+/// | struct | columns, named as the fields are; the fields must be records |
+/// | enum whose variants hold no data | text: the name of the variant |
+/// | any type with `#[record(serde)]` | bytes, in serde's encoding |
+///
+/// What has no columns, such as an enum whose variants hold data, a type that contains itself or a type of another
+/// crate, travels in serde's encoding:
+///
+/// ```
+/// use millstream::{Record, testing};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Record, Serialize, Deserialize, Clone, PartialEq, Debug)]
+/// #[record(serde, version = 1)]
+/// enum Event {
+///     Start,
+///     Moved { by: i64 },
+/// }
+///
+/// let out = testing::run(vec![vec![0i64, 5]], |numbers| {
+///     numbers.map(|n| if n == 0 { Event::Start } else { Event::Moved { by: n } })
+/// });
+/// assert_eq!(out, [vec![Event::Start, Event::Moved { by: 5 }]]);
+/// ```
+///
+/// The host is told the type's name, its `version` (1 if none is given) and a hash of its structure. The hash is
+/// computed from the definition as it is written: field and variant names, types of fields and serde's attributes. It
+/// does not follow the types that the definition names: when one of those changes, count `version` up.
+///
+/// The encoding is [postcard's](https://postcard.jamesmunns.com/wire-format), which is compact and does not name what it
+/// holds: serde's `untagged`, `tag`, `flatten` and `skip_serializing_if` cannot be used with it.
+///
+/// An enum with data and without `#[record(serde)]` is refused:
+///
+/// ```compile_fail
+/// #[derive(millstream::Record)]
+/// enum Event {
+///     Start,
+///     Moved { by: i64 },
+/// }
+/// ```
+///
+/// So is a type that borrows, and one with type parameters:
+///
+/// ```compile_fail
+/// #[derive(millstream::Record)]
+/// struct Line<'a> {
+///     text: &'a str,
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be in a stream: it is not a `Record`",
+    label = "not a record",
+    note = "for a type of yours: `#[derive(millstream::Record)]`, or with serde's derives also `#[record(serde)]`",
+    note = "for a type of another crate: put it into a struct of yours with `#[derive(Record)]` and `#[record(serde)]`",
+    note = "instead of a `&str` use `Text`; instead of `usize` use `u64`; instead of a map use a list of pairs"
+)]
 pub trait Record: Sized + 'static {
     /// Values of this type, as they came in a chunk.
     type Column: Column<Item = Self>;
@@ -39,6 +132,7 @@ pub trait Record: Sized + 'static {
 
 /// Reads values of one type from a chunk.
 pub trait Column: Sized + 'static {
+    /// The type.
     type Item;
     /// Takes the buffers that belong to this column. `root` is true for the row type itself.
     fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed>;
@@ -48,7 +142,9 @@ pub trait Column: Sized + 'static {
 
 /// Collects values of one type for a chunk.
 pub trait Builder: Default + 'static {
+    /// The type.
     type Item;
+    /// Appends a value.
     fn push(&mut self, item: Self::Item);
     /// Takes the place of an absent value.
     fn push_absent(&mut self);
@@ -163,46 +259,56 @@ mod fixed {
         u16, "u16", 2, |n, out| out.push_str(&n.to_string());
         u32, "u32", 4, |n, out| out.push_str(&n.to_string());
         u64, "u64", 8, |n, out| out.push_str(&n.to_string());
-        f32, "f32", 4, |n, out| show_float(f64::from(n.abs()), n.is_sign_negative(), n.is_nan(), &format!("{:e}", n.abs()), out);
-        f64, "f64", 8, |n, out| show_float(n.abs(), n.is_sign_negative(), n.is_nan(), &format!("{:e}", n.abs()), out);
+        f32, "f32", 4, |n, out| {
+            let two_digits = || Some(format!("{n:.1e}")).filter(|two| two.parse() == Ok(n));
+            show_float(f64::from(n), &format!("{n:e}"), two_digits, out);
+        };
+        f64, "f64", 8, |n, out| {
+            let two_digits = || Some(format!("{n:.1e}")).filter(|two| two.parse() == Ok(n));
+            show_float(n, &format!("{n:e}"), two_digits, out);
+        };
     }
 
-    /// Writes a float as Java prints it: plain from 0.001 to below ten million, else with an exponent.
-    fn show_float(magnitude: f64, negative: bool, nan: bool, scientific: &str, out: &mut String) {
-        if nan {
+    /// Writes a float as Java prints it: plain from 0.001 to below ten million, else with an exponent, and never with
+    /// less than two digits. `two_digits` gives its closest form of two. The same as in the host's `data/text.rs`.
+    fn show_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<String>, out: &mut String) {
+        if value.is_nan() {
             out.push_str("NaN");
             return;
         }
-        if negative {
+        if value.is_sign_negative() {
             out.push('-');
         }
+        let magnitude = value.abs();
         if magnitude.is_infinite() {
             out.push_str("Infinity");
             return;
         }
-        let (digits, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-        if magnitude == 0.0 || (1e-3..1e7).contains(&magnitude) {
-            // The shortest digits of the number itself, moved by the exponent.
-            let exponent: i32 = exponent.parse().unwrap_or(0);
-            let plain: String = digits.chars().filter(char::is_ascii_digit).collect();
-            if exponent < 0 {
-                out.push_str("0.");
-                (1..-exponent).for_each(|_| out.push('0'));
-                out.push_str(&plain);
-            } else {
-                let whole = exponent as usize + 1;
-                out.extend((0..whole).map(|at| plain.chars().nth(at).unwrap_or('0')));
-                out.push('.');
-                out.push_str(if plain.len() > whole { &plain[whole..] } else { "0" });
-            }
-        } else {
-            out.push_str(digits);
-            if !digits.contains('.') {
+        let replaced = if shortest.contains('.') { None } else { two_digits() };
+        let scientific = replaced.as_deref().unwrap_or(shortest).trim_start_matches('-');
+        let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
+        if magnitude != 0.0 && !(1e-3..1e7).contains(&magnitude) {
+            out.push_str(mantissa);
+            if !mantissa.contains('.') {
                 out.push_str(".0");
             }
             out.push('E');
             out.push_str(exponent);
+            return;
         }
+        let exponent: i32 = exponent.parse().unwrap_or_default();
+        let mut digits = mantissa.bytes().filter(u8::is_ascii_digit).map(char::from);
+        if exponent < 0 {
+            out.push_str("0.");
+            (1..exponent.unsigned_abs()).for_each(|_| out.push('0'));
+        } else {
+            (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
+            out.push('.');
+        }
+        out.push(digits.next().unwrap_or('0'));
+        // A last zero can only come from `two_digits`, and then the digit before it was all there is.
+        let rest: String = digits.collect();
+        out.push_str(rest.trim_end_matches('0'));
     }
 }
 
@@ -293,6 +399,11 @@ mod bool_record {
     }
 }
 
+pub mod choice;
+#[cfg(feature = "serde")]
+pub mod serde;
+#[cfg(all(test, feature = "serde"))]
+mod tests;
 mod variable;
 
-pub use variable::Bytes;
+pub use variable::{Bytes, read_group, write_group};

@@ -19,7 +19,7 @@ pub enum Level {
     Debug,
 }
 
-/// Writes a line to the host's log, which adds batch and partition. In a native test: to standard error.
+/// Writes a line to the host's log, which adds operator, batch and partition. In a native test: to standard error.
 pub fn log(level: Level, message: &str) {
     imp::log(level, message);
 }
@@ -113,13 +113,10 @@ mod imp {
         EMITTED.take()
     }
 
-    #[cfg(test)]
     pub fn take_trace() -> Vec<(u32, u64)> {
         TRACE.take()
     }
 }
 
-#[cfg(all(test, not(target_family = "wasm")))]
-pub(crate) use imp::take_trace;
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{Evaluate, set_evaluate, take_emitted};
+pub(crate) use imp::{Evaluate, set_evaluate, take_emitted, take_trace};

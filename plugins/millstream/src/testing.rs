@@ -1,20 +1,23 @@
 //! Runs a program on native code: batches in, batches out, without a host.
 //!
 //! Owns a harness that goes the way the host goes, with one partition: operators, pre-aggregation, shuffle, aggregation,
-//! each through the same tasks and the same flat chunks as in a component. Never used by a plugin that runs.
+//! each through the same tasks and the same flat chunks as in a component, and each task twice, fused and dynamic. Never
+//! used by a plugin that runs.
 
 use crate::chain::{Chain, NodeId};
 use crate::chunk::Chunk;
 use crate::context::{StreamingContext, cut};
-use crate::driver::{Place, Time, check as check_call};
+use crate::driver::{Place, Time};
 use crate::dstream::{DStream, Rdd};
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Graph, Value};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
-use crate::runtime::{Evaluate, set_evaluate, take_emitted};
-use crate::task::{Task, TaskSpec};
+use crate::runtime::{Evaluate, set_evaluate, take_emitted, take_trace};
+use crate::task::{Task, TaskError, TaskSpec};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Applies `operation` to a stream of `batches` and returns what comes out, batch by batch.
 ///
@@ -39,14 +42,13 @@ where
     let node = ctx.stream::<T>("input").node;
     let result = operation(cut(&ctx.graph, node)).node;
     check(&ctx.graph);
-    let batch = |(at, rows): (usize, Vec<T>)| {
-        let inputs = BTreeMap::from([("input".to_owned(), chunk_of(rows))]);
-        let batch = Batch::begin(&ctx.graph, at, inputs);
-        let rows = batch.evaluate(result).into_iter().flat_map(rows_of::<U>).collect();
-        batch.end();
-        rows
-    };
-    batches.into_iter().enumerate().map(batch).collect()
+    let batches: Vec<_> = batches.into_iter().map(chunk_of).collect();
+    let sources = BTreeMap::from([("input".to_owned(), batches)]);
+    let run = Run::new(&ctx.graph, sources, BATCH_INTERVAL);
+    let due = run.batches().filter(|batch| run.is_due(result, *batch));
+    let due: Vec<usize> = due.collect();
+    let rows = |batch| run.evaluate(result, batch).into_iter().flat_map(rows_of::<U>).collect();
+    due.into_iter().map(rows).collect()
 }
 
 /// Calls `function` with a data set of `rows`, as `foreach_rdd` does.
@@ -72,7 +74,7 @@ pub struct Printed {
     pub batch: usize,
     /// Which output it was, in the order of definition, from 0.
     pub output: usize,
-    /// The rows as `print` shows them.
+    /// The rows as `print` shows them, or as they are saved.
     pub rows: Vec<String>,
 }
 
@@ -96,12 +98,23 @@ pub struct Job<B> {
     build: B,
     arguments: Vec<(String, String)>,
     sources: Batches,
+    interval: Duration,
 }
+
+/// How much time a batch covers, unless a test says otherwise.
+const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<B: FnOnce(&StreamingContext)> Job<B> {
     /// A job that runs what `build` defines.
     pub fn new(build: B) -> Self {
-        Self { build, arguments: Vec::new(), sources: Batches::new() }
+        Self { build, arguments: Vec::new(), sources: Batches::new(), interval: BATCH_INTERVAL }
+    }
+
+    /// Sets how much time a batch covers, as the job file's `batch_interval` does: 1 s without it.
+    #[must_use]
+    pub fn batch_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
     }
 
     /// Sets an argument, as the job file's `args` does.
@@ -129,24 +142,19 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         check(&ctx.graph);
         let outputs: Vec<NodeId> = {
             let nodes = ctx.graph.nodes();
-            let is_output = |(id, node): (&NodeId, &Node)| node.rows.is_empty().then_some(*id);
-            nodes.iter().filter_map(is_output).collect()
+            nodes.iter().filter(|(_, node)| node.code.rows.is_none()).map(|(id, _)| *id).collect()
         };
         assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
-        let batches = self.sources.values().map(Vec::len).max().unwrap_or(0);
+        let run = Run::new(&ctx.graph, self.sources, self.interval);
         let mut printed = Vec::new();
-        for batch in 0..batches {
-            let inputs =
-                self.sources.iter().filter_map(|(name, chunks)| Some((name.clone(), chunks.get(batch)?.clone())));
-            let running = Batch::begin(&ctx.graph, batch, inputs.collect());
-            for (output, id) in outputs.iter().enumerate() {
-                let kind = ctx.graph.nodes()[id].kind;
-                match kind {
-                    "foreach_rdd" => drop(running.call(*id)),
-                    _ => printed.push(Printed { batch, output, rows: running.print(*id) }),
+        for batch in run.batches() {
+            for (output, id) in outputs.iter().enumerate().filter(|(_, id)| run.is_due(**id, batch)) {
+                let is_driver = ctx.graph.nodes()[id].code.driver.is_some();
+                match is_driver {
+                    true => drop(run.call(*id, batch)),
+                    false => printed.push(Printed { batch, output, rows: run.print(*id, batch) }),
                 }
             }
-            running.end();
         }
         printed
     }
@@ -192,96 +200,157 @@ pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     (0..rows).map(|row| column.get(row)).collect()
 }
 
-/// A batch that is computed.
-struct Batch {
-    graph: Rc<Graph>,
-    inputs: BTreeMap<String, Chunk>,
-    time: Time,
-    /// The first node that is not the program's.
-    first: NodeId,
-    /// What each `transform` returned in this batch.
-    transformed: RefCell<BTreeMap<NodeId, NodeId>>,
+/// A way that rows go between two shuffles: where they come from, and the operators that they pass.
+struct Branch {
+    leaf: NodeId,
+    path: Vec<NodeId>,
 }
 
-impl Batch {
-    /// Batch number `at`, from 0: its time is that many seconds and one. Actions of driver functions are those of this
-    /// batch until it ends.
-    fn begin(graph: &Rc<Graph>, at: usize, inputs: BTreeMap<String, Chunk>) -> Rc<Self> {
-        let time = Time::from_ms((at as u64 + 1) * 1000);
-        let batch = Rc::new(Self {
-            graph: Rc::clone(graph),
-            inputs,
-            time,
-            first: graph.next(),
-            transformed: RefCell::default(),
-        });
-        let running = Rc::clone(&batch);
-        let evaluate: Evaluate = Rc::new(move |node| running.evaluate(node));
-        set_evaluate(Some(evaluate));
-        batch
+/// The ways to `node`, in the order of their rows. Several come together in a union.
+fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
+    let (kind, parents, shuffles) = {
+        let nodes = graph.nodes();
+        let found = &nodes[&node];
+        (found.kind, found.parents.clone(), found.exchanged.is_some())
+    };
+    if matches!(kind, "source" | "window" | "transform") || shuffles {
+        return vec![Branch { leaf: node, path: Vec::new() }];
+    }
+    let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
+    if !matches!(kind, "union" | "coalesce" | "cache") {
+        branches.iter_mut().for_each(|branch| branch.path.push(node));
+    }
+    branches
+}
+
+/// A program and its input: batches are counted from 0.
+struct Run {
+    graph: Rc<Graph>,
+    sources: Batches,
+    interval: Duration,
+    /// What each `transform` returned in each batch.
+    transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
+}
+
+impl Run {
+    fn new(graph: &Rc<Graph>, sources: Batches, interval: Duration) -> Rc<Self> {
+        Rc::new(Self { graph: Rc::clone(graph), sources, interval, transformed: RefCell::default() })
     }
 
-    fn end(&self) {
-        set_evaluate(None);
-        self.graph.forget_from(self.first);
+    /// The time of a batch: the first ends one interval after time zero.
+    fn time(&self, batch: usize) -> Time {
+        let ms = self.interval.as_millis().saturating_mul(batch as u128 + 1);
+        Time::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
     }
 
-    /// Runs the driver function of `node`.
-    fn call(&self, node: NodeId) -> Option<NodeId> {
+    /// Runs the driver function of `node` in a batch, whose data sets its actions compute.
+    fn call(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<NodeId> {
         let function = self.graph.nodes()[&node].code.driver.clone();
-        let answer = function.expect("the node has a driver function")(&self.graph, self.time);
-        check_call(&self.graph);
+        let run = Rc::clone(self);
+        let evaluate: Evaluate = Rc::new(move |node| run.evaluate(node, batch));
+        let outer = set_evaluate(Some(evaluate));
+        let answer = function.expect("the node has a driver function")(&self.graph, self.time(batch));
+        set_evaluate(outer);
+        check(&self.graph);
         answer
     }
 
-    /// The rows of `node`.
-    fn evaluate(&self, node: NodeId) -> Vec<Chunk> {
-        let (kind, parents, source, shuffles) = {
+    /// The rows that a `transform` makes of a batch. Its function is called once.
+    fn transform(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let known = self.transformed.borrow().get(&(node, batch)).copied();
+        let answer = known.or_else(|| self.call(node, batch)).expect("a transform returns a data set");
+        self.transformed.borrow_mut().insert((node, batch), answer);
+        self.evaluate(answer, batch)
+    }
+
+    fn batches(&self) -> Range<usize> {
+        0..self.sources.values().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// A span of time in batches.
+    fn batches_in(&self, span: Duration) -> usize {
+        let batches = span.as_millis() / self.interval.as_millis().max(1);
+        assert!(
+            batches > 0 && span.as_millis().is_multiple_of(self.interval.as_millis()),
+            "{span:?} is not a multiple of the batch interval of {:?}",
+            self.interval
+        );
+        usize::try_from(batches).unwrap_or(usize::MAX)
+    }
+
+    /// Every how many batches a node has rows.
+    fn slide(&self, node: NodeId) -> usize {
+        let (own, parents) = {
             let nodes = self.graph.nodes();
             let found = &nodes[&node];
+            (found.duration("slide"), found.parents.clone())
+        };
+        match own {
+            Some(slide) => self.batches_in(slide),
+            None => parents.first().map_or(1, |parent| self.slide(*parent)),
+        }
+    }
+
+    fn is_due(&self, node: NodeId, batch: usize) -> bool {
+        (batch + 1).is_multiple_of(self.slide(node))
+    }
+
+    /// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
+    fn evaluate(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let branches = branches(&self.graph, node);
+        branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
+    }
+
+    /// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
+    fn run_branch(self: &Rc<Self>, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
+        let rows = self.leaf_rows(branch.leaf, batch);
+        let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
+        steps.extend(combine.map(|node| (node, "combine")));
+        if steps.is_empty() { rows } else { self.task(branch.leaf, &steps, rows, batch) }
+    }
+
+    /// The rows of a source or a window, or what comes out of a shuffle.
+    fn leaf_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
+        let (parents, source, window, aggregates, sort, is_driver) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[&leaf];
             let source = found.parameters.iter().find_map(|(name, value)| match value {
                 Value::Text(text) if *name == "source" => Some(text.clone()),
                 _ => None,
             });
-            (found.kind, found.parents.clone(), source, found.code.exchange.is_some())
+            (
+                found.parents.clone(),
+                source,
+                found.duration("length"),
+                found.code.exchange.is_some(),
+                found.code.sort.clone(),
+                found.code.driver.is_some(),
+            )
         };
-        let parent = parents.first().copied().unwrap_or(node);
-        let rows = || parents.iter().flat_map(|parent| self.evaluate(*parent)).collect();
-        match kind {
-            "source" => source.and_then(|source| self.inputs.get(&source).cloned()).into_iter().collect(),
-            // With one partition, there is nothing to deal out.
-            "union" | "repartition" | "coalesce" | "cache" => rows(),
-            "sort" => {
-                let sort = self.graph.nodes()[&node].code.sort.clone();
-                sort.expect("a sort has an order")(rows())
-            }
-            "transform" => {
-                let known = self.transformed.borrow().get(&node).copied();
-                let result = known.or_else(|| self.call(node)).expect("a transform returns a data set");
-                self.transformed.borrow_mut().insert(node, result);
-                self.evaluate(result)
-            }
-            _ if shuffles => {
-                let combined = self.task(parent, node, "combine", rows());
-                self.task(node, node, "reduce", combined)
-            }
-            _ => self.task(parent, node, "apply", rows()),
+        if is_driver {
+            return self.transform(leaf, batch);
+        }
+        if let Some(source) = source {
+            return self.sources.get(&source).and_then(|batches| batches.get(batch)).cloned().into_iter().collect();
+        }
+        if let (Some(length), [parent]) = (window, parents.as_slice()) {
+            let batches = (batch + 1).saturating_sub(self.batches_in(length))..=batch;
+            let batches = batches.filter(|batch| self.is_due(*parent, *batch));
+            return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
+        }
+        let combine = aggregates.then_some(leaf);
+        let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));
+        let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
+        // With one partition, there is nothing to deal out.
+        match sort {
+            _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
+            Some(sort) => sort(sent),
+            None => sent,
         }
     }
 
-    fn task(&self, input: NodeId, node: NodeId, role: &str, chunks: Vec<Chunk>) -> Vec<Chunk> {
-        let place = Place { batch: self.time, partitions: BTreeMap::new() };
-        let spec = TaskSpec { input, steps: vec![(node, role.to_owned())], place, traced: false };
-        let run = || {
-            let mut task = Task::open(&self.graph, &spec)?;
-            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
-            task.finish()
-        };
-        run().unwrap_or_else(|error| panic!("node {node}: {error:?}"));
-        take_emitted()
-    }
-
-    fn print(&self, output: NodeId) -> Vec<String> {
+    /// What an output shows of a batch.
+    fn print(self: &Rc<Self>, output: NodeId, batch: usize) -> Vec<String> {
         let (parent, limit, show) = {
             let nodes = self.graph.nodes();
             let node = &nodes[&output];
@@ -290,14 +359,80 @@ impl Batch {
                 Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
                 _ => None,
             });
-            (parent, limit.unwrap_or(10), nodes[&parent].code.rows)
+            // What is saved is saved in full.
+            (parent, limit.unwrap_or(usize::MAX), nodes[&parent].code.rows)
         };
         let show = show.expect("the parent of an output has rows").show;
-        let mut rows: Vec<String> = self.evaluate(parent).into_iter().flat_map(show).collect();
+        let mut rows: Vec<String> = self.evaluate(parent, batch).into_iter().flat_map(show).collect();
         if rows.len() > limit {
             rows.truncate(limit);
             rows.push("...".to_owned());
         }
         rows
+    }
+
+    /// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
+    fn task(&self, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>, batch: usize) -> Vec<Chunk> {
+        let run = |traced, chunks: Vec<Chunk>| {
+            let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+            let place = Place { batch: self.time(batch), partitions: BTreeMap::new() };
+            let mut task = Task::open(&self.graph, &TaskSpec { input, steps, place, traced })?;
+            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+            task.finish()?;
+            Ok::<_, TaskError>(take_emitted())
+        };
+        let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
+        take_trace();
+        let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
+        assert!(
+            rows == again,
+            "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
+             their input?"
+        );
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Text;
+    use std::cell::Cell;
+
+    /// Word count over a union: the steps are those of the fused chain, so that this is what the first run takes.
+    #[test]
+    fn the_steps_are_those_of_the_fused_chains() {
+        let ctx = StreamingContext::new(Vec::new());
+        let upper = ctx.text_stream("lines").map(|line| Text::from(line.to_uppercase()));
+        let words = upper.union(&ctx.text_stream("more")).flat_map(|line| line.split(' ')).map(|word| (word, 1u64));
+        let counts = words.reduce_by_key(|a, b| a + b);
+        let shown = counts.filter(|(_, count)| *count > 1);
+        shown.print();
+        let paths = |node| branches(&ctx.graph, node).into_iter().map(|branch| (branch.leaf, branch.path));
+        let nodes = ctx.graph.nodes();
+        let mut found = 0;
+        for (leaf, path) in paths(words.node) {
+            let fused = nodes[&counts.node].code.fused_combine.as_ref().expect("it is fused");
+            assert_eq!((fused.path)(leaf), Some(path));
+            found += 1;
+        }
+        for (leaf, path) in paths(shown.node) {
+            let fused = nodes[&shown.node].code.fused_emit.as_ref().expect("it is fused");
+            assert_eq!((leaf, (fused.path)(leaf)), (counts.node, Some(path)));
+            found += 1;
+        }
+        assert_eq!(found, 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "gave other rows when they ran a second time")]
+    fn a_function_that_depends_on_more_than_its_input_is_found_out() {
+        let calls = Cell::new(0u32);
+        run(vec![vec![7u32]], |numbers| {
+            numbers.map(move |n| {
+                calls.set(calls.get() + 1);
+                n + calls.get()
+            })
+        });
     }
 }

@@ -9,8 +9,8 @@ use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
 use host::time::Time;
 use millstream_tests::programs;
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// When simulated worlds begin.
@@ -33,8 +33,14 @@ pub struct Job {
     pub seed: u64,
     /// What fails.
     pub faults: Arc<dyn FaultInjector>,
+    /// How much can be written to the disk, if not any amount.
+    pub disk_space: Option<u64>,
+    /// Directories in which nothing can be made.
+    pub read_only: Vec<String>,
     /// Ends the run; without it the run ends when it is idle.
     pub stop_after: Option<u64>,
+    /// Who hears of events, besides the log.
+    pub listeners: Vec<Arc<dyn StreamingListener>>,
 }
 
 /// What a run left behind.
@@ -42,12 +48,16 @@ pub struct Job {
 pub struct Outcome {
     /// What was printed.
     pub printed: String,
+    /// What was saved: files by their paths from the job file on.
+    pub saved: BTreeMap<String, String>,
     /// Events and prints with their times, in order.
     pub log: Vec<String>,
     /// How it ended.
     pub result: Result<(), Error>,
     /// The tasks that ran again.
     pub retries: usize,
+    /// How much was spilled, in bytes.
+    pub spilled_bytes: u64,
 }
 
 impl Job {
@@ -62,7 +72,10 @@ impl Job {
             servers: Vec::new(),
             seed: 0,
             faults: Arc::new(NoFaults),
+            disk_space: None,
+            read_only: Vec::new(),
             stop_after: None,
+            listeners: Vec::new(),
         }
     }
 
@@ -78,6 +91,14 @@ impl Job {
     pub fn with_tables(mut self, tables: &str) -> Self {
         self.job_file.push_str(tables);
         self
+    }
+
+    /// The same job at another parallelism.
+    #[must_use]
+    pub fn with_parallelism(mut self, parallelism: u32) -> Self {
+        let lines = self.job_file.lines().filter(|line| !line.starts_with("parallelism = "));
+        self.job_file = lines.flat_map(|line| [line, "\n"]).collect();
+        self.with_job_keys(&format!("parallelism = {parallelism}"))
     }
 
     /// The same job with another seed.
@@ -103,6 +124,9 @@ impl Job {
         for (appears, modified, name, text) in &self.appearing {
             simulation.file_at(*appears, *modified, Path::new("/jobs").join(name), text.as_str());
         }
+        let given = simulation.files();
+        self.disk_space.into_iter().for_each(|bytes| simulation.disk_space(bytes));
+        self.read_only.iter().for_each(|directory| simulation.read_only(directory));
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
@@ -116,11 +140,13 @@ impl Job {
             Ok(plugin) => plugin,
             Err(error) => return Outcome::failed(error),
         };
-        let recorder = Arc::new(Recorder { note: Box::new(simulation.note()), retries: Mutex::default() });
+        let recorder = Arc::new(Recorder::new(&simulation));
+        let mut listeners = self.listeners.clone();
+        listeners.push(recorder.clone());
         let options = RunOptions {
             stop_after: self.stop_after,
             stop_when_idle: self.stop_after.is_none(),
-            listeners: ListenerBus::new(vec![recorder.clone()]),
+            listeners: ListenerBus::new(listeners),
             faults: self.faults.clone(),
         };
         let env = simulation.env();
@@ -129,13 +155,29 @@ impl Job {
         };
         let result = simulation.run(main).unwrap_or_else(|error| panic!("{error}; log: {:#?}", simulation.log()));
         let retries = *recorder.retries.lock().unwrap_or_else(PoisonError::into_inner);
-        Outcome { printed: simulation.printed(), log: simulation.log(), result, retries }
+        let spilled_bytes = *recorder.spilled_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let appearing: BTreeSet<PathBuf> =
+            self.appearing.iter().map(|(.., name, _)| Path::new("/jobs").join(name)).collect();
+        let is_written =
+            |(path, bytes): &(PathBuf, Vec<u8>)| given.get(path) != Some(bytes) && !appearing.contains(path);
+        let saved = simulation.files().into_iter().filter(is_written).map(|(path, bytes)| {
+            let path = path.strip_prefix("/jobs").unwrap_or(&path).display().to_string();
+            (path, String::from_utf8(bytes).expect("what is saved is text"))
+        });
+        let (printed, log) = (simulation.printed(), simulation.log());
+        Outcome { printed, saved: saved.collect(), log, result, retries, spilled_bytes }
     }
 }
 
 impl Outcome {
     fn failed(error: Error) -> Self {
-        Self { printed: String::new(), log: Vec::new(), result: Err(error), retries: 0 }
+        Self { printed: String::new(), saved: BTreeMap::new(), log: Vec::new(), result: Err(error), retries: 0, spilled_bytes: 0 }
+    }
+
+    /// What was printed, and after it the files that were saved.
+    pub fn output(&self) -> String {
+        let files = self.saved.iter().map(|(path, text)| format!("---- {path}\n{text}"));
+        self.printed.clone() + &files.collect::<String>()
     }
 
     /// The sums of all counts that a word count printed, by word.
@@ -190,13 +232,24 @@ fn loaded(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error>
 struct Recorder {
     note: Box<dyn Fn(&str) + Send + Sync>,
     retries: Mutex<usize>,
+    spilled_bytes: Mutex<u64>,
+}
+
+impl Recorder {
+    fn new(simulation: &Simulation) -> Self {
+        Self { note: Box::new(simulation.note()), retries: Mutex::default(), spilled_bytes: Mutex::default() }
+    }
 }
 
 impl StreamingListener for Recorder {
     fn on_event(&self, event: &Event) {
         (self.note)(&event.to_string());
-        if let Event::TaskRetried { .. } = event {
-            *self.retries.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        match event {
+            Event::TaskRetried { .. } => *self.retries.lock().unwrap_or_else(PoisonError::into_inner) += 1,
+            Event::DataSpilled { bytes, .. } => {
+                *self.spilled_bytes.lock().unwrap_or_else(PoisonError::into_inner) += bytes;
+            }
+            _ => {}
         }
     }
 }

@@ -20,15 +20,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("env", &["error", "time", "ids"]),
     ("config", &["error", "time", "ids"]),
     ("memory", &["error"]),
+    ("grants", &["data", "env"]),
     ("listener", &["error", "time", "ids", "env"]),
     ("graph", &["error", "time", "ids", "data"]),
     ("block", &["error", "time", "ids", "data", "env", "memory", "listener"]),
     ("input", &["error", "time", "ids", "data", "env", "block"]),
     ("plugin", &["error", "time", "ids", "data", "env", "config", "memory", "graph"]),
     ("receiver", &["error", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
-    ("output", &["error", "time", "ids", "data", "env", "config", "listener", "graph"]),
+    ("output", &["error", "time", "ids", "data", "env", "config", "grants", "listener", "graph"]),
     ("tracker", &["error", "time", "ids", "data", "env", "listener", "block", "input", "receiver"]),
-    ("engine", &["error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin"]),
+    (
+        "engine",
+        &[
+            "error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin", "output",
+        ],
+    ),
     (
         "scheduler",
         &["error", "time", "ids", "data", "env", "config", "listener", "graph", "block", "output", "tracker", "engine"],

@@ -28,6 +28,8 @@ const OWNERS: &[(&str, Place)] = &[
     ("datafusion_physical_plan", Place::Only(&["engine", "memory"])),
     ("toml", Place::Only(&["config"])),
     ("clap", Place::Only(&["cli", "main"])),
+    ("arrow_ipc", Place::Only(&["block"])),
+    ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),
     ("arrow", Place::NotIn(&["error", "time", "ids", "graph", "scheduler", "listener", "config", "cli"])),
     ("tokio::net", Place::Only(&["env"])),
@@ -40,7 +42,7 @@ const OWNERS: &[(&str, Place)] = &[
     // The cache is the machine's and the user's, not the job's: a simulation runs without it.
     ("std::fs", Place::OnlyAndTests(&["env", "cli", "main", "plugin/cache"])),
     ("std::process::Command", Place::OnlyAndTests(&["plugin/compile"])),
-    ("rustix", Place::Only(&["plugin"])),
+    ("rustix", Place::Only(&["env", "plugin"])),
     ("sha2", Place::Only(&["plugin"])),
     // Not all of std::net: an address is plain data.
     ("std::net::TcpListener", Place::Only(&["env"])),

@@ -22,11 +22,20 @@ fn defaults_are_as_documented() {
             batch_interval: Duration::from_secs(1),
             parallelism: 2,
             args: BTreeMap::new(),
+            directory: PathBuf::new(),
+            directories: BTreeMap::new(),
             on_error: OnError::Stop,
         },
         sources: BTreeMap::new(),
-        receiver: ReceiverSettings { block_interval: Duration::from_millis(200) },
-        engine: EngineSettings { threads: 4, task_retries: 4, memory_bytes: 256 * MIB * 5 + 1024 * MIB },
+        receiver: ReceiverSettings { block_interval: Duration::from_millis(200), store_limit_bytes: 512 * MIB },
+        engine: EngineSettings {
+            threads: 4,
+            task_retries: 4,
+            memory_bytes: 256 * MIB * 5 + 1024 * MIB,
+            spill_directory: None,
+            spill_limit_bytes: 64 * 1024 * MIB,
+            compress: false,
+        },
         limits: LimitSettings {
             memory_bytes: 256 * MIB,
             task_time: Duration::from_secs(10),
@@ -47,6 +56,7 @@ fn every_key_can_be_set() {
         batch_interval = "5m"
         parallelism = 0x10
         args = { min_length = "3", "any key" = "" }
+        directories = { out = "/var/out", near = "a/b" }
         on_error = "continue"
         [sources.lines]
         type = "socket"
@@ -58,10 +68,14 @@ fn every_key_can_be_set() {
         path = "in/batches.jsonl"
         [receiver]
         block_interval = "50ms"
+        store_limit = "3MiB"
         [engine]
         threads = 1
         task_retries = 0
         memory = "4MiB"
+        spill_directory = "spill"
+        spill_limit = "0B"
+        compress = "lz4"
         [limits]
         memory = "2MiB"
         task_time = "1h"
@@ -83,11 +97,22 @@ fn every_key_can_be_set() {
             batch_interval: Duration::from_secs(300),
             parallelism: 16,
             args: args.into(),
+            directory: PathBuf::from("/etc/jobs"),
+            directories: [("near", "/etc/jobs/a/b"), ("out", "/var/out")]
+                .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
+                .into(),
             on_error: OnError::Continue,
         },
         sources: BTreeMap::from([("lines".to_owned(), socket), ("test.1".to_owned(), queue)]),
-        receiver: ReceiverSettings { block_interval: Duration::from_millis(50) },
-        engine: EngineSettings { threads: 1, task_retries: 0, memory_bytes: 4 * MIB },
+        receiver: ReceiverSettings { block_interval: Duration::from_millis(50), store_limit_bytes: 3 * MIB },
+        engine: EngineSettings {
+            threads: 1,
+            task_retries: 0,
+            memory_bytes: 4 * MIB,
+            spill_directory: Some(PathBuf::from("/etc/jobs/spill")),
+            spill_limit_bytes: 0,
+            compress: true,
+        },
         limits: LimitSettings {
             memory_bytes: 2 * MIB,
             task_time: Duration::from_secs(3600),

@@ -154,6 +154,26 @@ const VALUES: &[Case] = &[
         ],
     },
     Case {
+        text: Below(r#"directories = { "a:b" = "x", empty = "", number = 3 }"#),
+        set: &[],
+        errors: &[
+            r#"job.toml line 4: the name of directory "a:b" has a character that a name cannot have"#,
+            r#"help: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` and `-`, such as "a-b""#,
+            r#"error: job.toml line 4: job.directories.empty = "" is empty"#,
+            r#"help: name a file, as in `empty = "/var/out"`"#,
+            "error: job.toml line 4: `job.directories.number` must be a string, not a whole number",
+            r#"help: put it in quotes: `number = "3"`"#,
+        ],
+    },
+    Case {
+        text: Below(r#"directories = "x""#),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.directories` must be a table of paths, not a string",
+            r#"help: write `directories = { out = "/var/out" }`"#,
+        ],
+    },
+    Case {
         text: Below("batch_interval = 5"),
         set: &[],
         errors: &["job.toml line 4: job.batch_interval = 5 needs a unit", r#"help: use "5s" or "5ms""#],

@@ -137,6 +137,12 @@ impl RecordType {
         Some(Self::assemble(fields, root))
     }
 
+    /// The name of a user's type in it that travels as bytes which only the plugin can read, as the plugin gives it.
+    pub fn opaque(&self) -> Option<&str> {
+        let mut metadata = self.0.fields.iter().flat_map(|field| &field.metadata);
+        metadata.find(|(key, _)| key == "type").map(|(_, name)| name.as_str())
+    }
+
     /// How many buffers a chunk of these rows has.
     pub fn buffers(&self) -> usize {
         self.0.buffers

@@ -16,7 +16,7 @@ impl Offsets {
     fn read(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
         let range = source.buffer()?;
         if rows > 0 && range.len() < (rows + 1).saturating_mul(4) {
-            return Err(Malformed("an offsets buffer is too short for its rows"));
+            return Err(Malformed::from("an offsets buffer is too short for its rows"));
         }
         Ok(Self { data: Rc::clone(&source.data), start: range.start })
     }
@@ -67,6 +67,29 @@ impl<T> BytesBuilder<T> {
         self.bytes.extend_from_slice(bytes);
         push_offset(&mut self.offsets, self.bytes.len());
     }
+
+    /// About how many bytes the rows take.
+    #[inline]
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.len() + self.offsets.len()
+    }
+
+    /// Moves the rows into a chunk as a column of text or bytes, and is empty again.
+    pub(crate) fn write_pieces(&mut self, out: &mut ChunkWriter) {
+        out.field();
+        out.buffer(&self.offsets);
+        out.buffer(&self.bytes);
+        self.offsets.clear();
+        self.bytes.clear();
+    }
+}
+
+/// Appends two lower-case digits a byte, as `print` shows bytes.
+pub(crate) fn show_bytes(bytes: &[u8], out: &mut String) {
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{byte:02x}");
+    }
 }
 
 /// Bytes without a meaning to the host. Printed as hexadecimal digits.
@@ -90,13 +113,7 @@ macro_rules! bytes_record {
         impl Column for BytesColumn<$type> {
             type Item = $type;
             fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
-                source.buffer()?;
-                let offsets = Offsets::read(source, rows)?;
-                let bytes = source.buffer()?;
-                if rows > 0 && offsets.get(rows) > bytes.len() {
-                    return Err(Malformed("an offset lies outside of its bytes"));
-                }
-                Ok(Self { offsets, data: Rc::clone(&source.data), start: bytes.start, kind: std::marker::PhantomData })
+                Self::read_pieces(source, rows)
             }
             #[inline]
             fn get(&$self, $row: usize) -> $type {
@@ -115,20 +132,33 @@ macro_rules! bytes_record {
             }
             #[inline]
             fn bytes(&self) -> usize {
-                self.bytes.len() + self.offsets.len()
+                self.held()
             }
             fn write(&mut self, out: &mut ChunkWriter, _: bool) {
-                out.field();
-                out.buffer(&self.offsets);
-                out.buffer(&self.bytes);
-                self.offsets.clear();
-                self.bytes.clear();
+                self.write_pieces(out);
             }
         }
     )*};
 }
 
 impl<T> BytesColumn<T> {
+    /// Takes the buffers of a column of text or bytes.
+    pub(crate) fn read_pieces(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
+        source.buffer()?;
+        let offsets = Offsets::read(source, rows)?;
+        let bytes = source.buffer()?;
+        if rows > 0 && offsets.get(rows) > bytes.len() {
+            return Err(Malformed::from("an offset lies outside of its bytes"));
+        }
+        Ok(Self { offsets, data: Rc::clone(&source.data), start: bytes.start, kind: std::marker::PhantomData })
+    }
+
+    /// The bytes of a row below the number of rows that the column was read with.
+    pub(crate) fn piece(&self, row: usize) -> &[u8] {
+        let (start, end) = self.range(row);
+        &self.data[start..end]
+    }
+
     #[inline]
     fn range(&self, row: usize) -> (usize, usize) {
         (self.start + self.offsets.get(row), self.start + self.offsets.get(row + 1))
@@ -157,10 +187,7 @@ bytes_record! {
             Bytes(self.data[start..end].to_vec())
         },
         |item| &item.0,
-        |value, out| for byte in &value.0 {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "{byte:02x}");
-        };
+        |value, out| show_bytes(&value.0, out);
 }
 
 /// Lists, one a row.
@@ -186,7 +213,7 @@ impl<T: Record> Record for Vec<T> {
     type Column = ListColumn<T>;
     type Builder = ListBuilder<T>;
     fn describe(name: &str, fields: &mut Vec<Field>) {
-        fields.push(Field { name: name.to_owned(), kind: "list", nullable: false, children: 1 });
+        fields.push(Field { children: 1, ..Field::leaf(name, "list") });
         T::describe("item", fields);
     }
     fn show(&self, out: &mut String) {
@@ -236,6 +263,21 @@ impl<T: Record> Builder for ListBuilder<T> {
     }
 }
 
+/// Takes the buffers that a struct has before those of its members.
+pub fn read_group(source: &mut ChunkReader, root: bool) -> Result<(), Malformed> {
+    if !root {
+        source.buffer()?;
+    }
+    Ok(())
+}
+
+/// Writes the buffers that a struct has before those of its members.
+pub fn write_group(out: &mut ChunkWriter, root: bool) {
+    if !root {
+        out.field();
+    }
+}
+
 /// Values that may be absent.
 pub struct OptionColumn<T: Record> {
     present: Option<BitColumn>,
@@ -262,7 +304,7 @@ impl<T: Record> Record for Option<T> {
     /// An option of an option is a one-field struct that may be absent.
     fn describe(name: &str, fields: &mut Vec<Field>) {
         if T::NULLABLE {
-            fields.push(Field { name: name.to_owned(), kind: "struct", nullable: true, children: 1 });
+            fields.push(Field { nullable: true, ..Field::group(name, 1) });
             T::describe("value", fields);
         } else {
             let at = fields.len();
@@ -289,7 +331,7 @@ impl<T: Record> Column for OptionColumn<T> {
         let bits = source.buffer()?;
         let present = (!bits.is_empty()).then(|| BitColumn::new(Rc::clone(&source.data), bits.start));
         if present.is_some() && bits.len() < rows.div_ceil(8) {
-            return Err(Malformed("a validity bitmap is too short for its rows"));
+            return Err(Malformed::from("a validity bitmap is too short for its rows"));
         }
         if !T::NULLABLE {
             source.put_back();
@@ -332,7 +374,7 @@ macro_rules! tuple_record {
             type Builder = ($($type::Builder,)+);
             const FLAT: bool = true;
             fn describe(name: &str, fields: &mut Vec<Field>) {
-                fields.push(Field { name: name.to_owned(), kind: "struct", nullable: false, children: $count });
+                fields.push(Field::group(name, $count));
                 $($type::describe($name, fields);)+
             }
             fn show(&self, out: &mut String) {
@@ -350,9 +392,7 @@ macro_rules! tuple_record {
         impl<$($type: Column),+> Column for ($($type,)+) {
             type Item = ($($type::Item,)+);
             fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed> {
-                if !root {
-                    source.buffer()?;
-                }
+                read_group(source, root)?;
                 Ok(($($type::read(source, rows, false)?,)+))
             }
             #[inline]
@@ -375,9 +415,7 @@ macro_rules! tuple_record {
                 0 $(+ self.$at.bytes())+
             }
             fn write(&mut self, out: &mut ChunkWriter, root: bool) {
-                if !root {
-                    out.field();
-                }
+                write_group(out, root);
                 $(self.$at.write(out, false);)+
             }
         }

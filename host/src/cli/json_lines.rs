@@ -1,0 +1,59 @@
+//! What `host run --json` writes: one JSON object a line on standard output.
+//!
+//! Owns which events are among them. Their form is that of the events file; the rows of `print` come from the output.
+
+use crate::env::Console;
+use crate::listener::{Event, QueuedListener, json_line};
+use crate::time::Time;
+use std::io;
+use std::sync::Arc;
+
+/// A console that takes JSON.
+pub struct JsonConsole(pub Arc<dyn Console>);
+
+impl Console for JsonConsole {
+    fn write(&self, text: &str) -> io::Result<()> {
+        self.0.write(text)
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.0.is_terminal()
+    }
+
+    fn takes_json(&self) -> bool {
+        true
+    }
+}
+
+/// Writes the beginning and the end of the run, and each batch that is done.
+pub struct JsonLines {
+    console: Arc<dyn Console>,
+    is_broken: bool,
+}
+
+impl JsonLines {
+    /// To this console.
+    pub const fn new(console: Arc<dyn Console>) -> Self {
+        Self { console, is_broken: false }
+    }
+}
+
+impl QueuedListener for JsonLines {
+    fn on_event(&mut self, at: Time, event: &Event) {
+        let is_wanted = matches!(
+            event,
+            Event::StreamingStarted { .. }
+                | Event::BatchCompleted(_)
+                | Event::EventsDropped { .. }
+                | Event::StreamingStopped { .. }
+        );
+        if !is_wanted {
+            return;
+        }
+        if let Err(error) = self.console.write(&json_line(at, event))
+            && !std::mem::replace(&mut self.is_broken, true)
+        {
+            tracing::warn!("cannot write events to standard output: {error}");
+        }
+    }
+}

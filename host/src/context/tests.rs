@@ -1,0 +1,187 @@
+//! Batches in time, with an engine whose batches take as long as they are told: delays, and events about them.
+//!
+//! Here, where all modules are at hand: generator, tracker and scheduler are put together, and nothing else of a run.
+
+use crate::block::{BlockStore, SpillSettings, Storage};
+use crate::config::OnError;
+use crate::data::schema::Field;
+use crate::engine::{Engine, JobRequest};
+use crate::env::{Env, Simulation};
+use crate::error::Error;
+use crate::grants::Grants;
+use crate::graph::{DescribedNode, Graph, Intervals, ParameterValue, StageGraph};
+use crate::ids::NodeId;
+use crate::listener::{Event, ListenerBus, StreamingListener};
+use crate::memory::MemoryBudget;
+use crate::output::Outputs;
+use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::time::{Duration, Time};
+use crate::tracker::ReceiverTracker;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, watch};
+
+const INTERVAL: Duration = Duration::from_millis(1000);
+
+/// An engine whose batches take as long as it is told, one after the other.
+struct SlowEngine {
+    env: Env,
+    durations_ms: Mutex<Vec<u64>>,
+}
+
+impl Engine for SlowEngine {
+    fn run(&self, _: JobRequest) -> BoxFuture<'_, Result<u32, Error>> {
+        Box::pin(async move {
+            let duration = self.durations_ms.lock().unwrap().pop().unwrap_or(0);
+            self.env.clock.sleep_until(self.env.clock.now() + Duration::from_millis(duration)).await;
+            Ok(0)
+        })
+    }
+
+    fn records_read(&self, _: Time) -> BTreeMap<String, u64> {
+        BTreeMap::from([("lines".to_owned(), 7)])
+    }
+
+    fn forget(&self, _: Time, _: &BTreeMap<NodeId, Time>) {}
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<Event>>);
+
+impl StreamingListener for Heard {
+    fn on_event(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// A source of lines that are printed.
+fn graph() -> Graph {
+    let value = Field { name: "value".into(), kind: "text".into(), nullable: false, children: 0, metadata: Vec::new() };
+    let node = |kind: &str, parents: &[u32], parameter: (&str, ParameterValue), rows: &[Field]| DescribedNode {
+        kind: kind.to_owned(),
+        name: None,
+        parents: parents.to_vec(),
+        parameters: vec![(parameter.0.to_owned(), parameter.1)],
+        rows: rows.to_vec(),
+        exchanged: None,
+    };
+    let described = [
+        node("source", &[], ("source", ParameterValue::Text("lines".to_owned())), &[value]),
+        node("print", &[0], ("rows", ParameterValue::Integer(10)), &[]),
+    ];
+    Graph::from_described(&described).unwrap()
+}
+
+/// The events of a run whose batches take so long.
+fn run(durations_ms: &[u64]) -> Vec<Event> {
+    let simulation = Simulation::new(1, Time::from_ms(500));
+    let env = simulation.env();
+    let graph = Arc::new(graph());
+    let heard = Arc::new(Heard::default());
+    let listeners = ListenerBus::new(vec![heard.clone()]);
+    let budget = MemoryBudget::new(1 << 30, 0).unwrap();
+    let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
+    let store = BlockStore::new(Storage::new(&budget, env.disk.clone(), spill), 1 << 20);
+    let durations_ms: Vec<u64> = durations_ms.iter().rev().copied().collect();
+    let settings =
+        GeneratorSettings { interval: INTERVAL, stop_after: Some(durations_ms.len() as u64), stop_when_idle: false };
+    let main = async move {
+        let (_stored, reported) = mpsc::channel(1);
+        let tracker = ReceiverTracker::start(&env, store, Vec::new(), Vec::new(), reported, listeners.clone());
+        let (_stop, stopping) = watch::channel(StopRequest::None);
+        let (batches, queued) = mpsc::channel(1000);
+        let parts = GeneratorParts {
+            env: env.clone(),
+            tracker: tracker.clone(),
+            graph: graph.clone(),
+            listeners: listeners.clone(),
+        };
+        let generator = JobGenerator::new(parts, settings, batches, stopping.clone());
+        env.control.spawn("job generator", Box::pin(generator.run()));
+        let parts = SchedulerParts {
+            engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
+            outputs: Outputs::open(&env, "job", &graph, &Grants::new("/jobs".into(), BTreeMap::new())).unwrap(),
+            intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
+            stages: Arc::new(StageGraph::cut(&graph, 1)),
+            env,
+            tracker,
+            graph,
+            listeners,
+            on_error: OnError::Stop,
+            batch_interval: INTERVAL,
+        };
+        JobScheduler::new(parts, stopping).run(queued).await
+    };
+    simulation.run(main).unwrap().unwrap();
+    let events = heard.0.lock().unwrap();
+    events.clone()
+}
+
+/// S14.04, S14.05, S14.08: processing time, the wait for earlier batches, and their sum, with the times they follow from.
+#[test]
+fn the_delays_of_a_batch_add_up() {
+    let events = run(&[1500, 200, 0]);
+    let completed: Vec<[Option<u64>; 6]> = events
+        .iter()
+        .filter_map(|event| if let Event::BatchCompleted(info) = event { Some(info) } else { None })
+        .map(|info| {
+            let ms = |delay: Option<Duration>| delay.map(crate::time::whole_ms);
+            [
+                Some(info.submission_time.as_ms()),
+                info.processing_start_time.map(Time::as_ms),
+                info.processing_end_time.map(Time::as_ms),
+                ms(info.scheduling_delay),
+                ms(info.processing_delay),
+                ms(info.total_delay()),
+            ]
+        })
+        .collect();
+    let rows = [[1000, 1000, 2500, 0, 1500, 1500], [2000, 2500, 2700, 500, 200, 700], [3000, 3000, 3000, 0, 0, 0]];
+    assert_eq!(completed, rows.map(|row| row.map(Some)));
+}
+
+/// S14.07: a batch's events, in order, with what is known at each.
+#[test]
+fn a_batch_is_told_of_from_its_submission_to_its_end() {
+    let events = run(&[1500, 0]);
+    let names: Vec<String> =
+        events.iter().map(|event| event.to_string().split(':').next().unwrap().to_owned()).collect();
+    let one = |batch: u64| {
+        ["BatchStarted", "OutputOperationStarted", "OutputOperationCompleted", "BatchCompleted"]
+            .map(|name| format!("{name} {batch} ms"))
+    };
+    let mut expected = vec!["BatchSubmitted 1000 ms".to_owned()];
+    expected.extend(one(1000));
+    // The second batch waits while the first runs.
+    expected.insert(3, "BatchSubmitted 2000 ms".to_owned());
+    expected.extend(one(2000));
+    assert_eq!(names, expected);
+    let Some(Event::BatchSubmitted(submitted)) = events.first() else { panic!("{events:?}") };
+    assert_eq!((submitted.scheduling_delay, submitted.total_delay()), (None, None));
+    assert_eq!(submitted.inputs[&0].num_records, 0);
+    let Some(Event::BatchCompleted(completed)) = events.last() else { panic!("{events:?}") };
+    assert_eq!((completed.inputs[&0].name.as_str(), completed.inputs[&0].num_records), ("lines", 7));
+    assert_eq!(completed.output_operations[&0].name, "print-0");
+    assert_eq!(completed.output_operations[&0].duration, Some(Duration::ZERO));
+}
+
+/// S14.06: batches that take longer than the interval make the job fall behind, which is told once; when they get shorter
+/// it catches up.
+#[test]
+fn a_job_falls_behind_and_catches_up() {
+    let events = run(&[[1300; 8].as_slice(), &[10; 12]].concat());
+    let lags: Vec<(bool, u64, u64, u64)> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::FallingBehind(lag) => Some((true, lag)),
+            Event::CaughtUp(lag) => Some((false, lag)),
+            _ => None,
+        })
+        .map(|(is_behind, lag)| {
+            let ms = crate::time::whole_ms;
+            (is_behind, lag.batch_time.as_ms(), ms(lag.scheduling_delay), ms(lag.processing_delay_average))
+        })
+        .collect();
+    assert_eq!(lags, [(true, 5000, 1200, 1300), (false, 14_000, 0, 10)]);
+}

@@ -1,0 +1,110 @@
+//! What is told of a stage of a batch that has run: its operators, rows and time.
+//!
+//! Owns the counts of its tasks. Rows are counted by chunk, never one by one.
+
+use super::JobRequest;
+use crate::graph::{Graph, Stage, StageInput, StageOutput, Step};
+use crate::ids::NodeId;
+use crate::listener::{StageInfo, StageOperator, StageRows};
+use crate::time::{Duration, Time};
+use arrow::array::{Array as _, RecordBatch};
+use datafusion_physical_plan::ExecutionPlan;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What one task has read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TaskMetrics {
+    pub rows_read: u64,
+    pub rows_written: u64,
+    /// Bytes of rows that went to a shuffle.
+    pub shuffle_bytes_written: u64,
+    /// What the task took, attempts that failed included.
+    pub time: Duration,
+}
+
+/// The rows that the leaves of a plan have read.
+pub(super) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
+    let children = plan.children();
+    if children.is_empty() {
+        return plan.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0) as u64;
+    }
+    children.into_iter().map(rows_read).sum()
+}
+
+/// The bytes that rows take, without the rest of the allocations that they share.
+pub(super) fn bytes(rows: &RecordBatch) -> u64 {
+    let columns = rows.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
+}
+
+/// Collects what the tasks of a stage say.
+pub(super) struct StageTally {
+    info: StageInfo,
+}
+
+impl StageTally {
+    /// For a stage that begins now with this many tasks.
+    pub(super) fn new(graph: &Graph, stage: &Stage, request: &JobRequest, num_tasks: u32, now: Time) -> Self {
+        let input = |input: StageInput| {
+            let (kind, node) = match input {
+                StageInput::Source { node } => ("source", node),
+                StageInput::Shuffle { node, .. } => ("shuffle", node),
+                StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => ("data_set", node),
+                StageInput::Window { node, .. } => ("window", node),
+            };
+            StageRows { kind, node, rows: 0 }
+        };
+        let (kind, node) = match stage.output {
+            StageOutput::Shuffle { node, .. } => ("shuffle", node),
+            StageOutput::DataSet { node } => ("data_set", node),
+            StageOutput::Result => ("output", request.job.output),
+        };
+        let info = StageInfo {
+            batch_time: request.batch,
+            stage_id: stage.id,
+            operators: operators(graph, stage),
+            inputs: stage.branches.iter().map(|branch| input(branch.input)).collect(),
+            output: StageRows { kind, node, rows: 0 },
+            shuffle_bytes_written: 0,
+            num_tasks,
+            submission_time: now,
+            completion_time: now,
+            duration: Duration::ZERO,
+            task_time: Duration::ZERO,
+            failure_reason: None,
+        };
+        Self { info }
+    }
+
+    /// Adds what a task says that went this way.
+    pub(super) fn add(&mut self, branch: usize, metrics: TaskMetrics) {
+        let info = &mut self.info;
+        if let Some(input) = info.inputs.get_mut(branch) {
+            input.rows += metrics.rows_read;
+        }
+        info.output.rows += metrics.rows_written;
+        info.shuffle_bytes_written += metrics.shuffle_bytes_written;
+        info.task_time += metrics.time;
+    }
+
+    /// The stage has ended.
+    pub(super) fn finish(mut self, now: Time, duration: Duration, failure_reason: Option<String>) -> StageInfo {
+        self.info.completion_time = now;
+        self.info.duration = duration;
+        self.info.failure_reason = failure_reason;
+        self.info
+    }
+}
+
+/// What runs in a stage, each step once, though several ways may lead through it.
+fn operators(graph: &Graph, stage: &Stage) -> Vec<StageOperator> {
+    let mut seen: BTreeSet<(NodeId, &'static str)> = BTreeSet::new();
+    let steps = stage.branches.iter().flat_map(|branch| &branch.steps);
+    let operator = |step: &Step| {
+        let (node, role) = (graph.node(step.node)?, step.role.name());
+        let is_new = seen.insert((node.id, role));
+        is_new.then(|| StageOperator { node: node.id, name: node.name.clone(), kind: node.kind.clone(), role })
+    };
+    steps.filter_map(operator).collect()
+}

@@ -1,0 +1,222 @@
+//! When each node is computed, and how long its rows are kept.
+//!
+//! Owns the slide interval of every node, and the arithmetic of windows, as pure functions. A stream of slide interval
+//! `s` has a data set at each batch time that is a multiple of `s` after the zero time: the time at which the first
+//! batch began. A window of length `l` at time `t` is made of the data sets of its parent in `(t - l, t]`.
+
+use super::node::{Graph, Node, Operation};
+use super::validate::GraphError;
+use crate::ids::NodeId;
+use crate::time::{Duration, Time, whole_ms};
+use std::collections::BTreeMap;
+
+/// The slide intervals of a graph, and its windows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// By position of the node.
+    slides: Vec<Duration>,
+    windows: Vec<Window>,
+}
+
+/// A window and what it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Window {
+    parent: NodeId,
+    length: Duration,
+    slide: Duration,
+}
+
+impl Intervals {
+    /// Finds the slide interval of every node, for batches of `batch_interval`.
+    ///
+    /// # Errors
+    /// Windows and slides that are not multiples of what they read, and operations on streams of different slides.
+    pub fn of(graph: &Graph, batch_interval: Duration) -> Result<Self, Vec<GraphError>> {
+        let mut intervals = Self { slides: Vec::new(), windows: Vec::new() };
+        let mut errors = Vec::new();
+        for node in graph.nodes() {
+            let parents: Vec<&Node> = node.parents.iter().filter_map(|parent| graph.node(*parent)).collect();
+            let slide = parents.first().map_or(batch_interval, |parent| intervals.slide(parent.id));
+            let slide = match (&node.operation, parents.as_slice()) {
+                (Operation::Window { length, slide: own }, [parent]) => {
+                    let own = own.unwrap_or(slide);
+                    errors.extend(not_a_multiple("window", *length, parent, slide));
+                    errors.extend(not_a_multiple("slide", own, parent, slide));
+                    intervals.windows.push(Window { parent: parent.id, length: *length, slide: own });
+                    own
+                }
+                _ => {
+                    let other = parents.iter().find(|parent| intervals.slide(parent.id) != slide);
+                    errors.extend(other.map(|other| GraphError::Slides {
+                        node: node.to_string(),
+                        first: parents.first().map(ToString::to_string).unwrap_or_default(),
+                        first_slide: show(slide),
+                        other: other.to_string(),
+                        other_slide: show(intervals.slide(other.id)),
+                    }));
+                    slide
+                }
+            };
+            intervals.slides.push(slide);
+        }
+        if errors.is_empty() { Ok(intervals) } else { Err(errors) }
+    }
+
+    /// How much time lies between two data sets of a node.
+    pub fn slide(&self, node: NodeId) -> Duration {
+        self.slides.get(node.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// Whether a node has a data set at a batch time, if the first batch began at `zero`.
+    pub fn is_due(&self, node: NodeId, batch: Time, zero: Time) -> bool {
+        is_multiple(batch.since(zero), self.slide(node))
+    }
+
+    /// The nodes that windows read. Their rows are kept at each of their times.
+    pub fn window_parents(&self) -> impl Iterator<Item = NodeId> {
+        self.windows.iter().map(|window| window.parent)
+    }
+
+    /// For each node that a window reads: the time after which its data sets are needed when the batch `done` is over.
+    pub fn needed_after(&self, done: Time, zero: Time) -> BTreeMap<NodeId, Time> {
+        let mut needed = BTreeMap::new();
+        for window in &self.windows {
+            let next = zero + done.since(zero) - remainder(done.since(zero), window.slide) + window.slide;
+            let after = next - window.length;
+            let oldest = needed.entry(window.parent).or_insert(after);
+            *oldest = after.min(*oldest);
+        }
+        needed
+    }
+}
+
+/// The times of the data sets that make a window at `batch`, the oldest first: `slide` is that of its parent.
+pub fn window_times(length: Duration, slide: Duration, batch: Time, zero: Time) -> impl Iterator<Item = Time> {
+    let (slide_ms, since_ms) = (whole_ms(slide).max(1), whole_ms(batch.since(zero)));
+    let count = whole_ms(length).div_ceil(slide_ms).min(since_ms.div_ceil(slide_ms));
+    (0..count).rev().map(move |back| batch - Duration::from_millis(back * slide_ms))
+}
+
+fn remainder(span: Duration, interval: Duration) -> Duration {
+    Duration::from_millis(whole_ms(span) % whole_ms(interval).max(1))
+}
+
+fn is_multiple(span: Duration, interval: Duration) -> bool {
+    !span.is_zero() && remainder(span, interval).is_zero()
+}
+
+/// The mistake of a window or slide that does not fit the slide interval of its parent.
+fn not_a_multiple(what: &'static str, span: Duration, parent: &Node, slide: Duration) -> Option<GraphError> {
+    if is_multiple(span, slide) {
+        return None;
+    }
+    let below = span - remainder(span, slide);
+    let above = below + slide;
+    let help = match below.is_zero() {
+        true => format!("use {}", show(above)),
+        false => format!("use {} or {}", show(below), show(above)),
+    };
+    let stream = parent.name.clone().map_or_else(|| parent.to_string(), |name| format!("`{name}`"));
+    Some(GraphError::Interval { what, span: show(span), stream, slide: show(slide), help })
+}
+
+/// `7s`, or `1500ms`.
+fn show(span: Duration) -> String {
+    match whole_ms(span) {
+        ms if ms % 1000 == 0 && ms > 0 => format!("{}s", ms / 1000),
+        ms => format!("{ms}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node::ParameterValue;
+    use super::super::validate::tests::{node, text};
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn window(parent: u32, length_ms: u64, slide_ms: Option<u64>) -> super::super::DescribedNode {
+        let mut window = node("window", &[parent], text());
+        window.parameters = vec![("length".to_owned(), ParameterValue::DurationMs(length_ms))];
+        window.parameters.extend(slide_ms.map(|ms| ("slide".to_owned(), ParameterValue::DurationMs(ms))));
+        window
+    }
+
+    fn intervals(described: &[super::super::DescribedNode]) -> Result<Intervals, Vec<String>> {
+        let mut described = described.to_vec();
+        described.push(node("print", &[described.len() as u32 - 1], Vec::new()));
+        let graph = Graph::from_described(&described).unwrap();
+        Intervals::of(&graph, Duration::from_secs(1)).map_err(|errors| {
+            errors.iter().map(|error| format!("{error}; {}", error.help().unwrap_or_default())).collect()
+        })
+    }
+
+    /// S4.09
+    #[test]
+    fn windows_and_slides_are_multiples_of_what_they_read() {
+        let mut counts = window(0, 4000, Some(2000));
+        counts.name = Some("counts".to_owned());
+        let graph = [node("source", &[], text()), counts.clone(), window(1, 7000, None), window(1, 500, Some(3000))];
+        assert_eq!(
+            intervals(&graph).unwrap_err(),
+            [
+                "window of 7s on stream `counts` is not a multiple of its slide interval of 2s; use 6s or 8s",
+                "window of 500ms on stream `counts` is not a multiple of its slide interval of 2s; use 2s",
+                "slide of 3s on stream `counts` is not a multiple of its slide interval of 2s; use 2s or 4s",
+            ]
+        );
+        let graph = [node("source", &[], text()), counts, node("union", &[0, 1], text())];
+        assert_eq!(
+            intervals(&graph).unwrap_err(),
+            ["`union` (node 2) reads streams of different slide intervals: `source` (node 0) every 1s, `counts` \
+              (window, node 1) every 2s; give them the same slide with `window`"]
+        );
+    }
+
+    /// A window of 2 s every 3 s over batches of 1 s is due at 3 s and 6 s, and reads the last two.
+    #[test]
+    fn a_window_is_due_at_multiples_of_its_slide_only() {
+        let intervals = intervals(&[node("source", &[], text()), window(0, 2000, Some(3000))]).unwrap();
+        let zero = Time::from_ms(500_000);
+        let at = |seconds: u64| zero + Duration::from_secs(seconds);
+        let due: Vec<u64> = (0..8).filter(|seconds| intervals.is_due(NodeId(1), at(*seconds), zero)).collect();
+        assert_eq!(due, [3, 6]);
+        let (length, slide) = (Duration::from_secs(2), Duration::from_secs(1));
+        assert_eq!(window_times(length, slide, at(6), zero).collect::<Vec<_>>(), [at(5), at(6)]);
+        assert_eq!(window_times(length, slide, at(1), zero).collect::<Vec<_>>(), [at(1)]);
+    }
+
+    proptest! {
+        /// After each batch exactly those data sets are kept that a later window reads.
+        #[test]
+        fn data_sets_are_kept_exactly_as_long_as_a_window_needs_them(
+            windows in prop::collection::vec((1u64..6, 1u64..5), 1..4),
+            first in 0u64..10_000,
+        ) {
+            let mut graph = vec![node("source", &[], text())];
+            graph.extend(windows.iter().map(|(length, slide)| window(0, length * 1000, Some(slide * 1000))));
+            let intervals = intervals(&graph).unwrap();
+            let zero = Time::from_ms(first * 1000);
+            let at = |batch: u64| zero + Duration::from_secs(batch);
+            let mut kept: BTreeSet<Time> = BTreeSet::new();
+            for batch in 1..40 {
+                kept.insert(at(batch));
+                for (position, (length, slide)) in windows.iter().enumerate() {
+                    if intervals.is_due(NodeId(position as u32 + 1), at(batch), zero) {
+                        prop_assert_eq!(batch % slide, 0);
+                        for time in window_times(Duration::from_secs(*length), Duration::from_secs(1), at(batch), zero) {
+                            prop_assert!(kept.contains(&time), "{time} is gone at {batch}");
+                        }
+                    }
+                }
+                let after = intervals.needed_after(at(batch), zero)[&NodeId(0)];
+                kept.retain(|time| *time > after);
+                let needed_later = |time: &Time| (batch + 1..batch + 12).any(|later| {
+                    windows.iter().any(|(length, slide)| later % slide == 0 && *time > at(later) - Duration::from_secs(*length))
+                });
+                prop_assert!(kept.iter().all(needed_later), "kept for nothing after {batch}: {kept:?}");
+            }
+        }
+    }
+}

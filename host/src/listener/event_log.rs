@@ -1,0 +1,354 @@
+//! Events as JSON, one object a line: what `host run --events` and `--json` write.
+//!
+//! Owns the form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the Unix
+//! epoch, spans are milliseconds with up to three decimals. Never decides which events there are.
+
+use super::{
+    BatchInfo, Event, LagInfo, OutputOperationInfo, QueuedListener, ReceiverInfo, StageInfo, StageOperator, StageRows,
+    StreamInputInfo,
+};
+use crate::env::Disk;
+use crate::time::{Duration, Time};
+use serde::Serialize;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+/// Lines are written when a batch is done, and when they get as long as this.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// An event that was posted at a time as one line of JSON, with its end.
+pub fn json_line(at: Time, event: &Event) -> String {
+    let line = Line { time_ms: at.as_ms(), event: JsonEvent::from(event) };
+    // Plain numbers, texts, lists and objects with text keys: there is nothing that could fail.
+    let mut text = serde_json::to_string(&line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Writes events to a file.
+pub struct EventLog {
+    name: String,
+    file: Box<dyn io::Write + Send>,
+    /// Lines that are not in the file yet, and how many.
+    lines: Vec<u8>,
+    count: u64,
+    /// Events that could not be written since the last that could.
+    lost: u64,
+}
+
+impl EventLog {
+    /// Makes the file, or empties it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file = disk.create(path)?;
+        Ok(Self { name: path.display().to_string(), file, lines: Vec::new(), count: 0, lost: 0 })
+    }
+
+    fn write(&mut self, at: Time) {
+        if self.lost > 0 {
+            // What was written last may have ended anywhere.
+            let dropped = json_line(at, &Event::EventsDropped { count: self.lost });
+            self.lines.splice(0..0, format!("\n{dropped}").into_bytes());
+        }
+        let written = self.file.write_all(&self.lines).and_then(|()| self.file.flush());
+        self.lines.clear();
+        let count = std::mem::take(&mut self.count);
+        match written {
+            Ok(()) => self.lost = 0,
+            Err(error) => {
+                if self.lost == 0 {
+                    tracing::warn!("cannot write events to {}: {error}; they are lost until that ends", self.name);
+                }
+                self.lost += count;
+            }
+        }
+    }
+}
+
+impl QueuedListener for EventLog {
+    fn on_event(&mut self, at: Time, event: &Event) {
+        let _ = write!(self.lines, "{}", json_line(at, event));
+        self.count += 1;
+        let is_end = matches!(
+            event,
+            Event::BatchCompleted(_)
+                | Event::StreamingStarted { .. }
+                | Event::StreamingStopped { .. }
+                | Event::EventsDropped { .. }
+        );
+        if is_end || self.lines.len() >= BUFFER_BYTES {
+            self.write(at);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time_ms: u64,
+    #[serde(flatten)]
+    event: JsonEvent<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event")]
+enum JsonEvent<'a> {
+    StreamingStarted { job: &'a str, start_time_ms: u64, batch_interval_ms: u64 },
+    ReceiverStarted { receiver: JsonReceiver<'a> },
+    ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: u64 },
+    ReceiverStopped { receiver: JsonReceiver<'a> },
+    InputError { source: &'a str, error: &'a str },
+    LinesSkipped { source: &'a str, too_long: u64, not_utf8: u64 },
+    LineCutOff { source: &'a str },
+    BatchSubmitted { batch: JsonBatch<'a> },
+    BatchStarted { batch: JsonBatch<'a> },
+    BatchCompleted { batch: JsonBatch<'a> },
+    OutputOperationStarted { output_operation: JsonOutput<'a> },
+    OutputOperationCompleted { output_operation: JsonOutput<'a> },
+    StageCompleted { stage: JsonStage<'a> },
+    TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str },
+    DataSpilled { batch_time_ms: u64, bytes: u64 },
+    FallingBehind { lag: JsonLag },
+    CaughtUp { lag: JsonLag },
+    EventsDropped { count: u64 },
+    StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
+}
+
+#[derive(Serialize)]
+struct JsonReceiver<'a> {
+    stream_id: u32,
+    name: &'a str,
+    active: bool,
+    location: &'a str,
+    last_error_message: Option<&'a str>,
+    last_error_time_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct JsonInput<'a> {
+    stream_id: u32,
+    name: &'a str,
+    num_records: u64,
+    description: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonBatch<'a> {
+    batch_time_ms: u64,
+    num_records: u64,
+    inputs: Vec<JsonInput<'a>>,
+    submission_time_ms: u64,
+    processing_start_time_ms: Option<u64>,
+    processing_end_time_ms: Option<u64>,
+    scheduling_delay_ms: Option<f64>,
+    processing_delay_ms: Option<f64>,
+    total_delay_ms: Option<f64>,
+    output_operations: Vec<JsonOutput<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonOutput<'a> {
+    batch_time_ms: u64,
+    id: usize,
+    name: &'a str,
+    description: &'a str,
+    start_time_ms: Option<u64>,
+    end_time_ms: Option<u64>,
+    duration_ms: Option<f64>,
+    failure_reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonOperator<'a> {
+    node: u32,
+    name: Option<&'a str>,
+    kind: &'a str,
+    role: &'a str,
+}
+
+#[derive(Serialize)]
+struct JsonRows {
+    kind: &'static str,
+    node: u32,
+    rows: u64,
+}
+
+#[derive(Serialize)]
+struct JsonStage<'a> {
+    batch_time_ms: u64,
+    stage_id: u32,
+    operators: Vec<JsonOperator<'a>>,
+    inputs: Vec<JsonRows>,
+    output: JsonRows,
+    rows_read: u64,
+    rows_written: u64,
+    shuffle_bytes_written: u64,
+    num_tasks: u32,
+    submission_time_ms: u64,
+    completion_time_ms: u64,
+    duration_ms: f64,
+    task_time_ms: f64,
+    failure_reason: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct JsonLag {
+    batch_time_ms: u64,
+    scheduling_delay_ms: f64,
+    growth_ms: f64,
+    processing_delay_average_ms: f64,
+    batch_interval_ms: u64,
+}
+
+/// A span in milliseconds, to the microsecond.
+fn span(duration: Duration) -> f64 {
+    u64::try_from(duration.as_micros()).map_or(f64::MAX, |us| us as f64 / 1e3)
+}
+
+fn whole(duration: Duration) -> u64 {
+    crate::time::whole_ms(duration)
+}
+
+impl<'a> From<&'a Event> for JsonEvent<'a> {
+    fn from(event: &'a Event) -> Self {
+        match event {
+            Event::StreamingStarted { job, time, batch_interval } => {
+                Self::StreamingStarted { job, start_time_ms: time.as_ms(), batch_interval_ms: whole(*batch_interval) }
+            }
+            Event::ReceiverStarted(info) => Self::ReceiverStarted { receiver: info.into() },
+            Event::ReceiverError { receiver, retry_in } => {
+                Self::ReceiverError { receiver: receiver.into(), retry_in_ms: whole(*retry_in) }
+            }
+            Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
+            Event::InputError { source, error } => Self::InputError { source, error },
+            Event::LinesSkipped { source, too_long, not_utf8 } => {
+                Self::LinesSkipped { source, too_long: *too_long, not_utf8: *not_utf8 }
+            }
+            Event::LineCutOff { source } => Self::LineCutOff { source },
+            Event::BatchSubmitted(info) => Self::BatchSubmitted { batch: info.into() },
+            Event::BatchStarted(info) => Self::BatchStarted { batch: info.into() },
+            Event::BatchCompleted(info) => Self::BatchCompleted { batch: info.into() },
+            Event::OutputOperationStarted(info) => Self::OutputOperationStarted { output_operation: info.into() },
+            Event::OutputOperationCompleted(info) => Self::OutputOperationCompleted { output_operation: info.into() },
+            Event::StageCompleted(info) => Self::StageCompleted { stage: info.into() },
+            Event::TaskRetried { task, reason } => Self::TaskRetried {
+                batch_time_ms: task.batch.as_ms(),
+                stage_id: task.stage.0,
+                partition: task.partition,
+                reason,
+            },
+            Event::DataSpilled { batch, bytes } => Self::DataSpilled { batch_time_ms: batch.as_ms(), bytes: *bytes },
+            Event::FallingBehind(lag) => Self::FallingBehind { lag: lag.into() },
+            Event::CaughtUp(lag) => Self::CaughtUp { lag: lag.into() },
+            Event::EventsDropped { count } => Self::EventsDropped { count: *count },
+            Event::StreamingStopped { time, error } => {
+                Self::StreamingStopped { end_time_ms: time.as_ms(), error: error.as_deref() }
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a ReceiverInfo> for JsonReceiver<'a> {
+    fn from(info: &'a ReceiverInfo) -> Self {
+        Self {
+            stream_id: info.stream_id,
+            name: &info.name,
+            active: info.active,
+            location: &info.location,
+            last_error_message: info.last_error_message.as_deref(),
+            last_error_time_ms: info.last_error_time.map(Time::as_ms),
+        }
+    }
+}
+
+impl<'a> From<&'a StreamInputInfo> for JsonInput<'a> {
+    fn from(info: &'a StreamInputInfo) -> Self {
+        Self {
+            stream_id: info.stream_id,
+            name: &info.name,
+            num_records: info.num_records,
+            description: info.description.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a BatchInfo> for JsonBatch<'a> {
+    fn from(info: &'a BatchInfo) -> Self {
+        Self {
+            batch_time_ms: info.batch_time.as_ms(),
+            num_records: info.num_records(),
+            inputs: info.inputs.values().map(JsonInput::from).collect(),
+            submission_time_ms: info.submission_time.as_ms(),
+            processing_start_time_ms: info.processing_start_time.map(Time::as_ms),
+            processing_end_time_ms: info.processing_end_time.map(Time::as_ms),
+            scheduling_delay_ms: info.scheduling_delay.map(span),
+            processing_delay_ms: info.processing_delay.map(span),
+            total_delay_ms: info.total_delay().map(span),
+            output_operations: info.output_operations.values().map(JsonOutput::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a OutputOperationInfo> for JsonOutput<'a> {
+    fn from(info: &'a OutputOperationInfo) -> Self {
+        Self {
+            batch_time_ms: info.batch_time.as_ms(),
+            id: info.id,
+            name: &info.name,
+            description: &info.description,
+            start_time_ms: info.start_time.map(Time::as_ms),
+            end_time_ms: info.end_time.map(Time::as_ms),
+            duration_ms: info.duration.map(span),
+            failure_reason: info.failure_reason.as_deref(),
+        }
+    }
+}
+
+impl<'a> From<&'a StageInfo> for JsonStage<'a> {
+    fn from(info: &'a StageInfo) -> Self {
+        let operator = |operator: &'a StageOperator| JsonOperator {
+            node: operator.node.0,
+            name: operator.name.as_deref(),
+            kind: &operator.kind,
+            role: operator.role,
+        };
+        Self {
+            batch_time_ms: info.batch_time.as_ms(),
+            stage_id: info.stage_id.0,
+            operators: info.operators.iter().map(operator).collect(),
+            inputs: info.inputs.iter().map(JsonRows::from).collect(),
+            output: (&info.output).into(),
+            rows_read: info.rows_read(),
+            rows_written: info.output.rows,
+            shuffle_bytes_written: info.shuffle_bytes_written,
+            num_tasks: info.num_tasks,
+            submission_time_ms: info.submission_time.as_ms(),
+            completion_time_ms: info.completion_time.as_ms(),
+            duration_ms: span(info.duration),
+            task_time_ms: span(info.task_time),
+            failure_reason: info.failure_reason.as_deref(),
+        }
+    }
+}
+
+impl From<&StageRows> for JsonRows {
+    fn from(rows: &StageRows) -> Self {
+        Self { kind: rows.kind, node: rows.node.0, rows: rows.rows }
+    }
+}
+
+impl From<&LagInfo> for JsonLag {
+    fn from(lag: &LagInfo) -> Self {
+        Self {
+            batch_time_ms: lag.batch_time.as_ms(),
+            scheduling_delay_ms: span(lag.scheduling_delay),
+            growth_ms: span(lag.growth),
+            processing_delay_average_ms: span(lag.processing_delay_average),
+            batch_interval_ms: whole(lag.batch_interval),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

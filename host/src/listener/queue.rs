@@ -1,0 +1,118 @@
+//! Queues in front of listeners that may have to wait, for a disk, a pipe or a terminal.
+//!
+//! Owns one bounded queue for each such listener. Whoever posts never waits: when a queue is full, its listener misses
+//! events, which are counted and told. When a run ends, whoever ends it waits for the queues, for a bounded time.
+
+use super::Event;
+use crate::env::{Clock, Env};
+use crate::time::{Duration, Time};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many events wait at most. As in Spark.
+pub const QUEUED_EVENTS_MAX: usize = 10_000;
+/// A listener that misses events is told so at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// How long the end of a run waits for a queue.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Hears of events through a queue, in order, in a place where it may wait.
+pub trait QueuedListener: Send {
+    /// Something happened, at this time. [`Event::EventsDropped`] says that others did before, of which this listener
+    /// will not hear.
+    fn on_event(&mut self, at: Time, event: &Event);
+}
+
+enum Entry {
+    Event(Time, Event),
+    /// Everything before it is to be handled, then this answered.
+    Drain(oneshot::Sender<()>),
+}
+
+/// The way into the queue of a listener. Clones lead into the same queue.
+#[derive(Clone)]
+pub struct EventQueue {
+    name: &'static str,
+    clock: Arc<dyn Clock>,
+    entries: mpsc::Sender<Entry>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl EventQueue {
+    /// Starts a queue of at most `capacity` events to a listener; `name` is for logs.
+    pub fn start(env: &Env, name: &'static str, capacity: usize, listener: Box<dyn QueuedListener>) -> Self {
+        let (entries, inbox) = mpsc::channel(capacity.max(1));
+        let queue = Self { name, clock: env.clock.clone(), entries, dropped: Arc::default() };
+        let worker = Worker { name, clock: env.clock.clone(), listener, dropped: queue.dropped.clone(), told: None };
+        env.background.spawn(name, Box::pin(worker.run(inbox)));
+        queue
+    }
+
+    /// Puts an event into the queue, or counts it as dropped.
+    pub(super) fn post(&self, event: &Event) {
+        if self.entries.try_send(Entry::Event(self.clock.now(), event.clone())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the listener has heard of everything that is in the queue, but not forever.
+    pub(super) async fn drain(&self) {
+        let (reply, drained) = oneshot::channel();
+        let handled = async {
+            // An error means that the listener is gone, and nothing more can be waited for.
+            let _ = self.entries.send(Entry::Drain(reply)).await;
+            let _ = drained.await;
+        };
+        tokio::select! {
+            biased;
+            () = handled => {}
+            () = self.clock.sleep_until(self.clock.now() + DRAIN_MAX) => {
+                let left = self.entries.max_capacity() - self.entries.capacity();
+                tracing::warn!("{} is too slow: up to {left} events are lost at the end", self.name);
+            }
+        }
+    }
+}
+
+/// The actor at the end of the queue.
+struct Worker {
+    name: &'static str,
+    clock: Arc<dyn Clock>,
+    listener: Box<dyn QueuedListener>,
+    dropped: Arc<AtomicU64>,
+    /// When it was told last that it missed events.
+    told: Option<Time>,
+}
+
+impl Worker {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Entry>) {
+        while let Some(entry) = inbox.recv().await {
+            match entry {
+                Entry::Event(at, event) => {
+                    if self.told.is_none_or(|told| at.since(told) >= TOLD_EVERY) {
+                        self.tell_dropped(at);
+                    }
+                    self.listener.on_event(at, &event);
+                }
+                Entry::Drain(reply) => {
+                    self.tell_dropped(self.clock.now());
+                    // Nobody waits any more: it took too long.
+                    let _ = reply.send(());
+                }
+            }
+        }
+    }
+
+    fn tell_dropped(&mut self, now: Time) {
+        let count = self.dropped.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            self.told = Some(now);
+            tracing::warn!("{} is too slow: dropped {count} events", self.name);
+            self.listener.on_event(now, &Event::EventsDropped { count });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

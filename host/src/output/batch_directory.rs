@@ -1,0 +1,354 @@
+//! One directory of files for each batch, seen whole or not at all.
+//!
+//! Owns the names on disk and the order in which they appear. A batch is built in a hidden directory beside its place and
+//! renamed there when it is complete and on the disk. Never knows what the files hold.
+//!
+//! The steps of a commit, of which each leaves something that the next start can go on from:
+//!
+//! 1. The files are complete and synced; `_SUCCESS` is added; the hidden directory is synced.
+//! 2. If an earlier run of the batch left its directory, that gets the hidden name `...old`.
+//! 3. The built directory gets its name; the directory around it is synced.
+//! 4. What has the name `...old` is removed.
+//!
+//! After a crash before step 3 a directory `...old` gets its name back, and what was built is removed. A reader sees the
+//! old files, then for a moment between steps 2 and 3 none, then the new ones; never a mixture.
+
+use super::OutputId;
+use crate::data::key::hash;
+use crate::data::view::ViewError;
+use crate::env::{Disk, OutputFile};
+use crate::error::{Error, ErrorKind};
+use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, Grants, RESERVED_PREFIX, check_suffix};
+use crate::time::Time;
+use std::collections::BTreeSet;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The file that says that all the others are there.
+const SUCCESS: &str = "_SUCCESS";
+/// What the names of all other files begin with.
+const PART: &str = "part-";
+/// Digits of the largest time in milliseconds.
+const TIME_DIGITS_MAX: usize = 20;
+/// How much of an output's identity stands in the names of hidden directories, in bytes.
+const LABEL_BYTES_MAX: usize = 60;
+
+/// Why a batch was not saved.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SaveError {
+    #[error("cannot {action} {}: {error}", path.display())]
+    Disk { action: &'static str, path: PathBuf, error: io::Error },
+    #[error("{} is in the way: {what}", path.display())]
+    InTheWay { path: PathBuf, what: String },
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    #[error(transparent)]
+    Rows(#[from] ViewError),
+    #[error("{} was not written", .0.display())]
+    Missing(PathBuf),
+}
+
+impl SaveError {
+    fn kind_and_help(&self) -> (ErrorKind, String) {
+        match self {
+            Self::Disk { path, error, .. } => {
+                let directory = path.parent().unwrap_or(path).display();
+                let help = match error.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        format!("make room on the disk of {directory}")
+                    }
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                        format!("whoever runs the host needs the right to write in {directory}")
+                    }
+                    _ => format!("is {directory} still there, and its disk in order?"),
+                };
+                (ErrorKind::Unavailable, help)
+            }
+            Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
+            Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
+            Self::Grant(error) => (ErrorKind::User, error.help()),
+            Self::Rows(_) | Self::Missing(_) => (ErrorKind::Internal, "please report this".to_owned()),
+        }
+    }
+}
+
+/// Turns what the file system says into an error about a path.
+fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_path_buf();
+    move |error| SaveError::Disk { action, path, error }
+}
+
+/// Where an output puts the directories of its batches: `PREFIX-TIME[.SUFFIX]`.
+pub(super) struct BatchDirectories {
+    shared: Arc<Shared>,
+    /// Whether what a crashed run left was cleared away.
+    is_swept: AtomicBool,
+}
+
+struct Shared {
+    disk: Arc<dyn Disk>,
+    /// The output, for messages.
+    label: String,
+    place: GrantedPath,
+    suffix: String,
+    /// What the names of the output's hidden directories begin with.
+    hidden: String,
+}
+
+/// `counts-TIME_IN_MS.txt`
+pub(super) fn pattern(prefix: &Path, suffix: &str) -> String {
+    format!("{}-TIME_IN_MS{}", prefix.display(), dotted(suffix))
+}
+
+fn dotted(suffix: &str) -> String {
+    if suffix.is_empty() { String::new() } else { format!(".{suffix}") }
+}
+
+impl BatchDirectories {
+    /// The directories of an output that messages call `label`. Nothing on the disk is looked at.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        id: &OutputId,
+        label: &str,
+        grants: &Grants,
+        prefix: &str,
+        suffix: &str,
+    ) -> Result<Self, GrantError> {
+        let place = grants.resolve(prefix)?;
+        check_suffix(suffix)?;
+        let suffix = dotted(suffix);
+        if place.name().len() + 1 + TIME_DIGITS_MAX + suffix.len() > COMPONENT_BYTES_MAX {
+            let fault = "has a last name that is too long for a time and a suffix to follow";
+            return Err(GrantError::Text { what: "path", text: prefix.to_owned(), fault, help: "use shorter names" });
+        }
+        let shared = Shared { disk, label: label.to_owned(), place, suffix, hidden: hidden(id) };
+        Ok(Self { shared: Arc::new(shared), is_swept: AtomicBool::new(false) })
+    }
+
+    /// The place, in which `TIME_IN_MS` stands for the time.
+    pub(super) fn pattern(&self) -> String {
+        pattern(&self.shared.place.path(), self.shared.suffix.trim_start_matches('.'))
+    }
+
+    /// Checks the place as far as that goes without writing.
+    pub(super) fn check(&self) -> Result<(), GrantError> {
+        self.shared.place.check_parent(&*self.shared.disk)
+    }
+
+    /// A new empty directory for a batch.
+    pub(super) fn begin(&self, batch: Time) -> Result<BatchDirectory, Error> {
+        self.begin_batch(batch).map_err(|error| self.shared.error(batch, &error))
+    }
+
+    fn begin_batch(&self, batch: Time) -> Result<BatchDirectory, SaveError> {
+        let shared = &self.shared;
+        let parent = shared.place.make_parent(&*shared.disk)?;
+        let directory = |batch: Time| {
+            let at = |name: String| parent.join(name);
+            BatchDirectory {
+                batch,
+                target: at(format!("{}-{}{}", shared.place.name(), batch.as_ms(), shared.suffix)),
+                building: at(format!("{}{}.tmp", shared.hidden, batch.as_ms())),
+                old: at(format!("{}{}.old", shared.hidden, batch.as_ms())),
+                parent: parent.clone(),
+                shared: shared.clone(),
+            }
+        };
+        if !self.is_swept.load(Ordering::Acquire) {
+            let entries = shared.disk.list(&parent).map_err(cannot("list", &parent))?;
+            let times = entries.iter().filter_map(|entry| {
+                let rest = entry.name.strip_prefix(&shared.hidden)?;
+                rest.strip_suffix(".tmp").or_else(|| rest.strip_suffix(".old"))?.parse().ok()
+            });
+            let times: BTreeSet<u64> = times.collect();
+            times.into_iter().try_for_each(|ms| directory(Time::from_ms(ms)).recover())?;
+            self.is_swept.store(true, Ordering::Release);
+        }
+        let directory = directory(batch);
+        directory.recover()?;
+        directory.is_replaced()?;
+        shared.disk.create_directory(&directory.building).map_err(cannot("make", &directory.building))?;
+        Ok(directory)
+    }
+}
+
+/// What the names of an output's hidden directories begin with. The hash keeps outputs apart whose names are alike in
+/// letters and digits.
+fn hidden(id: &OutputId) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
+    let output: String = id.output.chars().map(plain).take(LABEL_BYTES_MAX).collect();
+    let hash = hash(format!("{}\0{}", id.job, id.output).as_bytes());
+    format!("{RESERVED_PREFIX}{}-{output}-{hash:016x}-", id.job)
+}
+
+impl Shared {
+    fn error(&self, batch: Time, error: &SaveError) -> Error {
+        let (kind, help) = error.kind_and_help();
+        Error::new(kind, format!("output {} did not save batch {batch}: {error}", self.label)).help(help)
+    }
+}
+
+/// The directory of one batch, while it is built.
+pub(super) struct BatchDirectory {
+    shared: Arc<Shared>,
+    batch: Time,
+    /// The directory around all of these, free of links.
+    parent: PathBuf,
+    /// Where the files are in the end.
+    target: PathBuf,
+    /// Where they are until then.
+    building: PathBuf,
+    /// Where those of an earlier run are while they are replaced.
+    old: PathBuf,
+}
+
+impl BatchDirectory {
+    /// Says of a failure what it is about.
+    pub(super) fn error(&self, error: &SaveError) -> Error {
+        self.shared.error(self.batch, error)
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        &*self.shared.disk
+    }
+
+    /// Brings back what a run put aside that ended before its own directory was in place, and removes what it built.
+    fn recover(&self) -> Result<(), SaveError> {
+        let disk = self.disk();
+        if self.is_there(&self.old)? {
+            if self.is_there(&self.target)? {
+                disk.remove(&self.old).map_err(cannot("remove", &self.old))?;
+            } else {
+                disk.rename(&self.old, &self.target).map_err(cannot("rename", &self.old))?;
+            }
+            disk.sync_directory(&self.parent).map_err(cannot("sync", &self.parent))?;
+        }
+        disk.remove(&self.building).map_err(cannot("remove", &self.building))
+    }
+
+    fn is_there(&self, path: &Path) -> Result<bool, SaveError> {
+        match self.disk().canonicalize(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(cannot("find", path)(error)),
+        }
+    }
+
+    /// Whether there is a directory of an earlier run. Anything else in its place is not for us to remove.
+    fn is_replaced(&self) -> Result<bool, SaveError> {
+        if !self.is_there(&self.target)? {
+            return Ok(false);
+        }
+        let in_the_way = |what: String| SaveError::InTheWay { path: self.target.clone(), what };
+        let found = self.disk().canonicalize(&self.target).map_err(cannot("find", &self.target))?;
+        if found != self.target {
+            return Err(in_the_way(format!("it is a link to {}", found.display())));
+        }
+        let entries = match self.disk().list(&self.target) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) => {
+                return Err(in_the_way("it is not a directory".to_owned()));
+            }
+            Err(error) => return Err(cannot("list", &self.target)(error)),
+        };
+        let is_foreign = |name: &str| name != SUCCESS && !name.starts_with(PART);
+        match entries.iter().find(|entry| entry.is_directory || is_foreign(&entry.name)) {
+            Some(entry) => Err(in_the_way(format!("it holds `{}`, which no output has put there", entry.name))),
+            None => Ok(true),
+        }
+    }
+
+    /// A file for an attempt at a partition.
+    pub(super) fn part(&self, partition: u32, attempt: u32) -> Result<PartFile, SaveError> {
+        let name = part_name(partition);
+        let path = self.building.join(format!(".{name}.{attempt}"));
+        let file = self.disk().create(&path).map_err(cannot("make", &path))?;
+        Ok(PartFile { disk: self.shared.disk.clone(), file: Some(file), path, complete: self.building.join(name) })
+    }
+
+    /// Puts the directory in its place, with the files of all partitions and no others.
+    pub(super) fn commit(&self, partitions: u32) -> Result<(), SaveError> {
+        let disk = self.disk();
+        // Links on the way may have changed since the batch began.
+        let parent = self.shared.place.make_parent(disk)?;
+        if parent != self.parent {
+            let what = format!("it has become a link to {}", parent.display());
+            return Err(SaveError::InTheWay { path: self.shared.place.path(), what });
+        }
+        let entries = disk.list(&self.building).map_err(cannot("list", &self.building))?;
+        let mut expected: BTreeSet<String> = (0..partitions).map(part_name).collect();
+        for stray in entries.iter().filter(|entry| !expected.remove(&entry.name)) {
+            disk.remove(&stray.path).map_err(cannot("remove", &stray.path))?;
+        }
+        if let Some(missing) = expected.first() {
+            return Err(SaveError::Missing(self.building.join(missing)));
+        }
+        let success = self.building.join(SUCCESS);
+        disk.create(&success).and_then(|mut file| file.sync()).map_err(cannot("write", &success))?;
+        disk.sync_directory(&self.building).map_err(cannot("sync", &self.building))?;
+        let is_replaced = self.is_replaced()?;
+        if is_replaced {
+            disk.rename(&self.target, &self.old).map_err(cannot("rename", &self.target))?;
+        }
+        if let Err(error) = disk.rename(&self.building, &self.target) {
+            if is_replaced {
+                // If this fails as well, the next start brings the old directory back.
+                let _ = disk.rename(&self.old, &self.target);
+            }
+            return Err(cannot("rename", &self.building)(error));
+        }
+        disk.sync_directory(&self.parent).map_err(cannot("sync", &self.parent))?;
+        if is_replaced {
+            // The batch is saved. If the old directory cannot be removed now, the next start does it.
+            let _ = disk.remove(&self.old);
+        }
+        Ok(())
+    }
+
+    /// Removes what was built. What cannot be removed now is at the next start.
+    pub(super) fn abort(&self) {
+        let _ = self.disk().remove(&self.building);
+    }
+}
+
+fn part_name(partition: u32) -> String {
+    format!("{PART}{partition:05}")
+}
+
+/// A file of a partition, under the name of its attempt until it is complete. Dropped before that, it is removed.
+pub(super) struct PartFile {
+    disk: Arc<dyn Disk>,
+    /// Absent when the file is complete.
+    file: Option<Box<dyn OutputFile>>,
+    path: PathBuf,
+    complete: PathBuf,
+}
+
+impl PartFile {
+    /// Adds bytes.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
+        let Some(file) = &mut self.file else { return Err(SaveError::Missing(self.path.clone())) };
+        file.write_all(bytes).map_err(cannot("write", &self.path))
+    }
+
+    /// Waits until the file is on the disk and gives it its name, in place of an earlier attempt's.
+    pub(super) fn finish(mut self) -> Result<(), SaveError> {
+        if let Some(file) = &mut self.file {
+            file.sync().map_err(cannot("sync", &self.path))?;
+        }
+        self.disk.rename(&self.path, &self.complete).map_err(cannot("rename", &self.path))?;
+        self.file = None;
+        Ok(())
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // What stays is removed by the commit or with the whole directory.
+            let _ = self.disk.remove(&self.path);
+        }
+    }
+}

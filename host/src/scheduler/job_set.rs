@@ -1,0 +1,97 @@
+//! A batch on its way from the batch clock to the scheduler, and what listeners are told of it.
+//!
+//! Owns [`JobSet`]. Never runs anything.
+
+use crate::block::InputPartition;
+use crate::graph::Graph;
+use crate::listener::{BatchInfo, StreamInputInfo};
+use crate::time::{Duration, Time};
+use crate::tracker::Allocation;
+use std::collections::BTreeMap;
+
+/// How many files are listed by path.
+const PATHS_MAX: usize = 100;
+
+/// A batch that waits for its turn.
+#[derive(Clone, Debug)]
+pub struct JobSet {
+    /// Its data.
+    pub allocation: Allocation,
+    /// What is known of it.
+    pub info: BatchInfo,
+    /// When it was submitted, on the monotonic clock.
+    pub submitted: Duration,
+}
+
+impl JobSet {
+    /// A batch of a job with this graph, submitted at a time, which is `submitted` on the monotonic clock.
+    pub fn new(graph: &Graph, batch: Time, allocation: Allocation, submission_time: Time, submitted: Duration) -> Self {
+        let records = allocation.records();
+        let input = |(name, stream_id): (&str, u32)| {
+            let partitions = allocation.partitions.get(name).map_or(&[][..], Vec::as_slice);
+            let info = StreamInputInfo {
+                stream_id,
+                name: name.to_owned(),
+                num_records: records.get(name).copied().unwrap_or(0),
+                description: paths(partitions),
+            };
+            (stream_id, info)
+        };
+        let info = BatchInfo {
+            batch_time: batch,
+            inputs: graph.stream_ids().into_iter().map(input).collect(),
+            submission_time,
+            processing_start_time: None,
+            processing_end_time: None,
+            scheduling_delay: None,
+            processing_delay: None,
+            output_operations: BTreeMap::new(),
+        };
+        Self { allocation, info, submitted }
+    }
+}
+
+/// The files that partitions are of, one a line.
+fn paths(partitions: &[InputPartition]) -> Option<String> {
+    let path = |partition: &InputPartition| match partition {
+        InputPartition::Split(split) => Some(split.path.display().to_string()),
+        InputPartition::Block { .. } => None,
+    };
+    let mut paths: Vec<String> = partitions.iter().filter_map(path).collect();
+    paths.dedup();
+    let more = paths.len().saturating_sub(PATHS_MAX);
+    paths.truncate(PATHS_MAX);
+    if more > 0 {
+        paths.push(format!("and {more} more"));
+    }
+    (!paths.is_empty()).then(|| paths.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::FileSplit;
+    use std::path::PathBuf;
+
+    fn split(file: usize, start: u64) -> InputPartition {
+        InputPartition::Split(FileSplit {
+            source: "files".to_owned(),
+            path: PathBuf::from(format!("/in/{file}")),
+            start,
+            end: start + 1,
+            file_bytes: 2,
+            modified: Time::default(),
+            max_line_bytes: 10,
+        })
+    }
+
+    #[test]
+    fn files_are_told_once_each_and_not_without_end() {
+        assert_eq!(paths(&[]), None);
+        assert_eq!(paths(&[split(1, 0), split(1, 1), split(2, 0)]).as_deref(), Some("/in/1\n/in/2"));
+        let many: Vec<InputPartition> = (0..PATHS_MAX + 7).map(|file| split(file, 0)).collect();
+        let told = paths(&many).unwrap();
+        assert_eq!(told.lines().count(), PATHS_MAX + 1);
+        assert!(told.ends_with("\nand 7 more"));
+    }
+}

@@ -1,0 +1,38 @@
+//! The derive macros of the crate `millstream`, which re-exports them: plugins do not depend on this crate.
+//!
+//! Owns how a Rust type becomes a row type. What the generated code calls is in `millstream`, in a module that is hidden.
+
+mod expand;
+mod shape;
+mod structure;
+
+use proc_macro::TokenStream;
+use shape::Shape;
+use syn::{DeriveInput, parse_macro_input};
+
+/// Makes a type a record.
+///
+/// | type | travels as | prints as |
+/// |---|---|---|
+/// | struct with named fields | columns, named as the fields are | `(1,2)` |
+/// | tuple struct | columns, as a tuple | `(1,2)` |
+/// | enum whose variants hold no data | text: the name of the variant | `Red` |
+/// | any type with `#[record(serde)]` | bytes: what serde makes of it | hexadecimal digits |
+#[proc_macro_derive(Record, attributes(record))]
+pub fn record(input: TokenStream) -> TokenStream {
+    derive(&parse_macro_input!(input as DeriveInput), expand::record)
+}
+
+/// Makes a record a key: equal values have equal bytes, which the host groups by.
+///
+/// Its fields must be keys too. With `#[record(serde)]` the key is what serde makes of the value, so equal values must
+/// always be encoded alike: a `HashMap` or `HashSet` is not, and a float is compared by its bits.
+#[proc_macro_derive(Key, attributes(record))]
+pub fn key(input: TokenStream) -> TokenStream {
+    derive(&parse_macro_input!(input as DeriveInput), expand::key)
+}
+
+fn derive(input: &DeriveInput, expand: fn(&DeriveInput, &Shape) -> proc_macro2::TokenStream) -> TokenStream {
+    let expanded = Shape::of(input).map(|shape| expand(input, &shape));
+    expanded.unwrap_or_else(|error| error.to_compile_error()).into()
+}

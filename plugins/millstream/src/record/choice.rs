@@ -1,0 +1,102 @@
+//! Enums without data as records: text, the name of the variant.
+//!
+//! Owns how names become values again. `#[derive(Record)]` says which names there are.
+
+use super::variable::{BytesBuilder, BytesColumn};
+use super::{Builder, ChunkReader, ChunkWriter, Column, Malformed};
+use crate::key::{decode_bytes, encode_bytes};
+use std::marker::PhantomData;
+
+/// An enum without data.
+pub trait Choice: Sized + 'static {
+    /// Its name, for messages.
+    const TYPE: &'static str;
+    /// The names of its variants.
+    const NAMES: &'static [&'static str];
+    /// The position of this variant among the names.
+    fn position(&self) -> usize;
+    /// The variant at a position.
+    fn at(position: usize) -> Option<Self>;
+}
+
+/// The name of a value.
+pub fn name_of<T: Choice>(value: &T) -> &'static str {
+    T::NAMES.get(value.position()).copied().unwrap_or_default()
+}
+
+fn position_of<T: Choice>(name: &[u8]) -> Option<usize> {
+    T::NAMES.iter().position(|known| known.as_bytes() == name)
+}
+
+/// What is said about a name that is none.
+fn unknown<T: Choice>(name: &[u8]) -> String {
+    let name = String::from_utf8_lossy(name);
+    format!("`{name}` is no variant of `{}`, which has `{}`", T::TYPE, T::NAMES.join("`, `"))
+}
+
+/// Positions of variants, one a row.
+pub struct ChoiceColumn<T> {
+    /// Nothing where the text is empty: that stands where an optional value is absent.
+    positions: Vec<Option<usize>>,
+    kind: PhantomData<T>,
+}
+
+impl<T: Choice> Column for ChoiceColumn<T> {
+    type Item = T;
+    fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+        let names = BytesColumn::<T>::read_pieces(source, rows)?;
+        let position = |row| {
+            let name = names.piece(row);
+            let position = position_of::<T>(name);
+            if position.is_none() && !name.is_empty() {
+                return Err(Malformed(unknown::<T>(name).into()));
+            }
+            Ok(position)
+        };
+        Ok(Self { positions: (0..rows).map(position).collect::<Result<_, _>>()?, kind: PhantomData })
+    }
+    #[inline]
+    fn get(&self, row: usize) -> T {
+        self.positions[row].and_then(T::at).unwrap_or_else(|| panic!("{}", unknown::<T>(b"")))
+    }
+}
+
+/// Names of variants, one a row.
+pub struct ChoiceBuilder<T>(BytesBuilder<T>);
+
+impl<T> Default for ChoiceBuilder<T> {
+    fn default() -> Self {
+        Self(BytesBuilder::default())
+    }
+}
+
+impl<T: Choice> Builder for ChoiceBuilder<T> {
+    type Item = T;
+    #[inline]
+    fn push(&mut self, item: T) {
+        self.0.push_bytes(name_of(&item).as_bytes());
+    }
+    fn push_absent(&mut self) {
+        self.0.push_bytes(&[]);
+    }
+    fn bytes(&self) -> usize {
+        self.0.held()
+    }
+    fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+        self.0.write_pieces(out);
+    }
+}
+
+/// Encodes a value as the text that it travels as.
+pub fn encode_key<T: Choice>(value: &T, last: bool, out: &mut Vec<u8>) {
+    encode_bytes(name_of(value).as_bytes(), last, out);
+}
+
+/// Takes a value off the front of its encoding.
+///
+/// # Panics
+/// If the encoding is of another type.
+pub fn decode_key<T: Choice>(bytes: &mut &[u8], last: bool) -> T {
+    let name = decode_bytes(bytes, last);
+    position_of::<T>(name).and_then(T::at).unwrap_or_else(|| panic!("{}", unknown::<T>(name)))
+}

@@ -1,0 +1,190 @@
+//! Records in serde's encoding: types without columns, such as enums whose variants hold data. They travel as bytes.
+//!
+//! Owns the encoding, which is postcard's (its wire format is specified), and what the host is told about the type:
+//! `type`, `version` and `structure`, as `wit/types.wit` says. A value that cannot be decoded makes the chunk malformed.
+
+use super::variable::{BytesBuilder, BytesColumn, show_bytes};
+use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed};
+use crate::key::{decode_bytes, encode_bytes};
+use crate::record::Bytes;
+use crate::text::Text;
+use ::serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use ::serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::Cell;
+use std::fmt;
+
+/// A type that travels in serde's encoding. `#[derive(Record)]` with `#[record(serde)]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a record in serde's encoding",
+    note = "`#[derive(serde::Serialize, serde::Deserialize, millstream::Record)]` and `#[record(serde)]`"
+)]
+pub trait SerdeRecord: Serialize + DeserializeOwned + 'static {
+    /// Its name.
+    const TYPE: &'static str;
+    /// Its version, as its author counts.
+    const VERSION: u32;
+    /// Its structural hash.
+    const STRUCTURE: &'static str;
+}
+
+/// The field of a type: bytes, with what identifies the type.
+pub fn field<T: SerdeRecord>(name: &str) -> Field {
+    let metadata =
+        vec![("type", T::TYPE.to_owned()), ("version", T::VERSION.to_string()), ("structure", T::STRUCTURE.to_owned())];
+    Field { metadata, ..Field::leaf(name, "bytes") }
+}
+
+/// Appends the encoding of a value.
+///
+/// # Panics
+/// If serde cannot encode it: the program's `Serialize` gave up, or needs another kind of format.
+fn encode<T: SerdeRecord>(value: &T, out: &mut Vec<u8>) {
+    match postcard::to_extend(value, std::mem::take(out)) {
+        Ok(bytes) => *out = bytes,
+        Err(error) => panic!("a `{}` cannot be encoded: {}", T::TYPE, explain(&error)),
+    }
+}
+
+fn decode<T: SerdeRecord>(bytes: &[u8]) -> Result<T, String> {
+    let refused = |why: &str| format!("{} bytes are no `{}` of version {}: {why}", bytes.len(), T::TYPE, T::VERSION);
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(refused(&format!("{} bytes are left over", rest.len()))),
+        Err(error) => Err(refused(&explain(&error))),
+    }
+}
+
+fn explain(error: &postcard::Error) -> String {
+    match error {
+        postcard::Error::WontImplement | postcard::Error::SerializeSeqLengthUnknown => format!(
+            "{error}: the type needs a format that names what it holds, as JSON does, and this compact one does not"
+        ),
+        _ => error.to_string(),
+    }
+}
+
+/// Values that were decoded when their chunk came.
+pub struct SerdeColumn<T> {
+    bytes: BytesColumn<T>,
+    /// Each is given away once. Nothing where there are no bytes, as where an optional value is absent.
+    values: Vec<Cell<Option<T>>>,
+}
+
+impl<T: SerdeRecord> Column for SerdeColumn<T> {
+    type Item = T;
+    fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
+        let bytes = BytesColumn::read_pieces(source, rows)?;
+        let value = |row| match bytes.piece(row) {
+            [] => Ok(Cell::new(None)),
+            piece => decode(piece).map(|value| Cell::new(Some(value))).map_err(|error| Malformed(error.into())),
+        };
+        let values = (0..rows).map(value).collect::<Result<_, _>>()?;
+        Ok(Self { bytes, values })
+    }
+    fn get(&self, row: usize) -> T {
+        let decoded = || decode(self.bytes.piece(row)).unwrap_or_else(|error| panic!("{error}"));
+        self.values[row].take().unwrap_or_else(decoded)
+    }
+}
+
+/// Encoded values, one a row.
+pub struct SerdeBuilder<T> {
+    bytes: BytesBuilder<T>,
+    scratch: Vec<u8>,
+}
+
+impl<T> Default for SerdeBuilder<T> {
+    fn default() -> Self {
+        Self { bytes: BytesBuilder::default(), scratch: Vec::new() }
+    }
+}
+
+impl<T: SerdeRecord> Builder for SerdeBuilder<T> {
+    type Item = T;
+    fn push(&mut self, item: T) {
+        self.scratch.clear();
+        encode(&item, &mut self.scratch);
+        self.bytes.push_bytes(&self.scratch);
+    }
+    fn push_absent(&mut self) {
+        self.bytes.push_bytes(&[]);
+    }
+    fn bytes(&self) -> usize {
+        self.bytes.held()
+    }
+    fn write(&mut self, out: &mut ChunkWriter, _: bool) {
+        self.bytes.write_pieces(out);
+    }
+}
+
+/// Appends the value as the host prints it: its bytes.
+pub fn show<T: SerdeRecord>(value: &T, out: &mut String) {
+    let mut bytes = Vec::new();
+    encode(value, &mut bytes);
+    show_bytes(&bytes, out);
+}
+
+/// Encodes a value as the bytes that it travels as.
+pub fn encode_key<T: SerdeRecord>(value: &T, last: bool, out: &mut Vec<u8>) {
+    if last {
+        return encode(value, out);
+    }
+    let mut bytes = Vec::new();
+    encode(value, &mut bytes);
+    encode_bytes(&bytes, last, out);
+}
+
+/// Takes a value off the front of its encoding.
+///
+/// # Panics
+/// If the encoding is of another type.
+pub fn decode_key<T: SerdeRecord>(bytes: &mut &[u8], last: bool) -> T {
+    decode(decode_bytes(bytes, last)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_byte_buf(BytesVisitor)
+    }
+}
+
+/// Takes bytes in whichever way a format gives them.
+struct BytesVisitor;
+
+impl<'de> Visitor<'de> for BytesVisitor {
+    type Value = Bytes;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes")
+    }
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes(bytes.to_vec()))
+    }
+    fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Bytes, E> {
+        Ok(Bytes(bytes))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Bytes, A::Error> {
+        let mut bytes = Vec::new();
+        while let Some(byte) = items.next_element()? {
+            bytes.push(byte);
+        }
+        Ok(Bytes(bytes))
+    }
+}

@@ -1,0 +1,167 @@
+//! Windows: the rows of the last batches together, and what is computed over them.
+//!
+//! Where values are merged by a function, each batch is merged once, and a window merges the results of its batches.
+
+use crate::chain::{Chain, Cut};
+use crate::context::cut;
+use crate::dstream::DStream;
+use crate::graph::{Code, Value};
+use crate::key::Key;
+use crate::record::Record;
+use std::time::Duration;
+
+/// How far a window reaches back, and how often there is one.
+///
+/// ```
+/// use millstream::{Window, minutes, seconds};
+/// let every_batch: Window = minutes(1).into();
+/// let every_ten_seconds: Window = (minutes(1), seconds(10)).into();
+/// assert_eq!(every_ten_seconds, Window::of(minutes(1)).every(seconds(10)));
+/// assert_ne!(every_ten_seconds, every_batch);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    length: Duration,
+    slide: Option<Duration>,
+}
+
+impl Window {
+    /// A window of this length each time that its stream has a data set.
+    pub const fn of(length: Duration) -> Self {
+        Self { length, slide: None }
+    }
+
+    /// The same window each time that `slide` has passed.
+    #[must_use]
+    pub const fn every(self, slide: Duration) -> Self {
+        Self { length: self.length, slide: Some(slide) }
+    }
+}
+
+/// A window each time that its stream has a data set.
+impl From<Duration> for Window {
+    fn from(length: Duration) -> Self {
+        Self::of(length)
+    }
+}
+
+/// Length and slide.
+impl From<(Duration, Duration)> for Window {
+    fn from((length, slide): (Duration, Duration)) -> Self {
+        Self::of(length).every(slide)
+    }
+}
+
+/// A span of time. Spark: `Milliseconds`.
+pub const fn milliseconds(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// A span of time. Spark: `Seconds`.
+pub const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A span of time. Spark: `Minutes`.
+pub const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}
+
+impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+    /// The values of the last batches together, the oldest first. Length and slide must be multiples of the slide
+    /// interval of this stream, which for a source is the batch interval. The rows of the batches are kept as long as a
+    /// window needs them. Spark: `window`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let batches = vec![vec![0u32], vec![1], vec![2], vec![3], vec![4], vec![5]];
+    /// let out = testing::run(batches, |numbers| numbers.window((seconds(2), seconds(3))));
+    /// assert_eq!(out, [vec![1, 2], vec![4, 5]]);
+    /// ```
+    pub fn window(&self, window: impl Into<Window>) -> DStream<T, Cut<T>> {
+        let Window { length, slide } = window.into();
+        self.emits();
+        let node = self.graph.add::<T>("window", vec![self.node], Code::default());
+        self.graph.change(node, |node| {
+            node.parameters.push(("length", Value::Duration(length)));
+            node.parameters.extend(slide.map(|slide| ("slide", Value::Duration(slide))));
+        });
+        cut(&self.graph, node)
+    }
+
+    /// The number of values of each window: 0 for an empty one. Spark: `countByWindow`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let out = testing::run(vec![vec![7u32], vec![8, 9], vec![]], |numbers| numbers.count_by_window(seconds(2)));
+    /// assert_eq!(out, [vec![1], vec![3], vec![2]]);
+    /// ```
+    pub fn count_by_window(&self, window: impl Into<Window>) -> DStream<u64, Cut<u64>> {
+        self.count().window(window).reduce(|a, b| a + b)
+    }
+
+    /// Merges all values of each window into one; an empty window gives none. `function` must be associative: it merges
+    /// each batch once, then the results of the batches. Spark: `reduceByWindow`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let out = testing::run(vec![vec![1u32], vec![2, 3], vec![], vec![]], |numbers| {
+    ///     numbers.reduce_by_window(|a, b| a.max(b), seconds(2))
+    /// });
+    /// assert_eq!(out, [vec![1], vec![3], vec![3], vec![]]);
+    /// ```
+    pub fn reduce_by_window<F>(&self, function: F, window: impl Into<Window>) -> DStream<T, Cut<T>>
+    where
+        F: Fn(T, T) -> T + Clone + 'static,
+    {
+        self.reduce(function.clone()).window(window).reduce(function)
+    }
+
+    /// Counts how often each value occurs in each window. Spark: `countByValueAndWindow`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let out = testing::run(vec![vec![7u32], vec![8, 7]], |numbers| numbers.count_by_value_and_window(seconds(2)));
+    /// assert_eq!(out, [vec![(7, 1)], vec![(7, 2), (8, 1)]]);
+    /// ```
+    pub fn count_by_value_and_window(&self, window: impl Into<Window>) -> DStream<(T, u64), Cut<(T, u64)>>
+    where
+        T: Key,
+    {
+        self.count_by_value().window(window).reduce_by_key(|a, b| a + b)
+    }
+}
+
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+    /// Merges the values of each key in each window. `function` must be associative: it merges each batch once, then the
+    /// results of the batches. Spark: `reduceByKeyAndWindow`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let out = testing::run(vec![vec![('a' as u32, 1u64)], vec![('b' as u32, 2), ('a' as u32, 3)]], |pairs| {
+    ///     pairs.reduce_by_key_and_window(|a, b| a + b, (seconds(2), seconds(2)))
+    /// });
+    /// assert_eq!(out, [vec![('a' as u32, 4), ('b' as u32, 2)]]);
+    /// ```
+    pub fn reduce_by_key_and_window<F>(&self, function: F, window: impl Into<Window>) -> DStream<(K, V), Cut<(K, V)>>
+    where
+        F: Fn(V, V) -> V + Clone + 'static,
+    {
+        self.reduce_by_key(function.clone()).window(window).reduce_by_key(function)
+    }
+
+    /// Makes a list of the values of each key in each window, the oldest first. All values of a partition have to fit
+    /// into the plugin's memory. Spark: `groupByKeyAndWindow`.
+    ///
+    /// ```
+    /// use millstream::{seconds, testing};
+    /// let out = testing::run(vec![vec![(1u8, 5u32)], vec![(2, 6), (1, 7)]], |pairs| {
+    ///     pairs.group_by_key_and_window(seconds(2))
+    /// });
+    /// assert_eq!(out, [vec![(1, vec![5])], vec![(1, vec![5, 7]), (2, vec![6])]]);
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
+    pub fn group_by_key_and_window(&self, window: impl Into<Window>) -> DStream<(K, Vec<V>), Cut<(K, Vec<V>)>> {
+        self.window(window).group_by_key()
+    }
+}

@@ -1,0 +1,202 @@
+//! Outputs that save files, on a real disk: what is there in the end, and what is refused.
+
+use super::super::support::binary::{Directory, without_times};
+use super::{job, require_error, require_refusal};
+use std::collections::BTreeMap;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+/// A job that saves numbers in three partitions, with a prefix, and their sum.
+fn saving(prefix: &str, keys: &str) -> Directory {
+    let directory = Directory::with_job("operators");
+    directory.write("queue.jsonl", "[1, 2, 3, 4]\n[]\n");
+    let prefix = prefix.replace('\u{1b}', "\\u001b");
+    directory.write(
+        "job.toml",
+        format!(
+            "[job]\nname = \"saver\"\nplugin = \"operators.wasm\"\nbatch_interval = \"20ms\"\n{keys}\n\
+             args = {{ operator = \"save_as_text_files\", prefix = \"{prefix}\" }}\n\n\
+             [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+        ),
+    );
+    directory
+}
+
+/// The files below a directory and what they hold, with `T` for times. Two batches become one entry each.
+fn tree(root: &Path) -> BTreeMap<String, Vec<String>> {
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut directories = vec![root.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        let mut entries: Vec<_> = std::fs::read_dir(&directory)
+            .expect("it can be read")
+            .map(|entry| entry.expect("it is there").path())
+            .collect();
+        entries.sort();
+        for path in entries.into_iter().rev() {
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("it is below").display().to_string();
+                let text = std::fs::read(&path).expect("it can be read");
+                files.entry(without_times(&name)).or_default().push(String::from_utf8_lossy(&text).into_owned());
+            }
+        }
+    }
+    files.retain(|name, _| !["operators.wasm", "queue.jsonl", "job.toml"].contains(&name.as_str()));
+    files
+}
+
+fn expected(prefix: &str) -> BTreeMap<String, Vec<String>> {
+    let files = [
+        (format!("{prefix}-T.txt/_SUCCESS"), ["", ""]),
+        (format!("{prefix}-T.txt/part-00000"), ["(1,None)\n", ""]),
+        (format!("{prefix}-T.txt/part-00001"), ["(2,None)\n(3,Some(1.5))\n", ""]),
+        (format!("{prefix}-T.txt/part-00002"), ["(4,Some(2.0))\n", ""]),
+        ("sum-T/_SUCCESS".to_owned(), ["", ""]),
+        ("sum-T/part-00000".to_owned(), ["sum\n10\n", ""]),
+    ];
+    files.map(|(name, texts)| (name, texts.map(str::to_owned).to_vec())).into()
+}
+
+/// S6.04: `PREFIX-TIME_IN_MS[.SUFFIX]`, a file for each partition, and nothing else.
+#[test]
+fn each_batch_is_a_directory_of_its_own() {
+    let directory = saving("out/deep/numbers", "");
+    let said = job(&directory, "run", &["--stop-when-idle"]);
+    assert_eq!((said.code, said.error()), (Some(0), ""));
+    assert_eq!(tree(&directory.path("")), expected("out/deep/numbers"));
+}
+
+/// A directory that the job grants by name, relative or not, can be anywhere.
+#[test]
+fn a_granted_directory_is_written_to_by_its_name() {
+    let elsewhere = Directory::new();
+    let keys = format!("directories = {{ far = \"{}\" }}", elsewhere.path("").display());
+    let directory = saving("far:a/numbers", &keys);
+    let said = job(&directory, "run", &["--stop-when-idle"]);
+    assert_eq!((said.code, said.error()), (Some(0), ""));
+    let mut found = tree(&elsewhere.path(""));
+    found.extend(tree(&directory.path("")));
+    assert_eq!(found, expected("a/numbers"));
+}
+
+/// What can be known of a path is told before anything runs.
+#[test]
+fn a_path_that_leads_elsewhere_is_refused() {
+    let relative =
+        "name it relative to the directory of the job file, or `name:path` for one that job.directories grants";
+    let plain = "name a file or directories and a file, as in `out/counts`";
+    let cases = [
+        ("/etc/x", "the path `/etc/x` is absolute", relative),
+        ("../x", "the path `../x` has a name `.` or `..`", plain),
+        ("a\u{1b}[31mx", "the path `a\\u{1b}[31mx` has control characters", "use printable characters"),
+        (
+            "far:x",
+            "the path `far:x` is below the directory `far`, which the job does not grant",
+            "grant it in the job file: directories = { far = \"...\" } under [job]",
+        ),
+    ];
+    for (prefix, problem, help) in cases {
+        let directory = saving(prefix, "");
+        let expected =
+            format!("error: output `numbers` (save_as_text_files, node 3) cannot be written: {problem}\nhelp: {help}");
+        require_refusal(&directory, &[], &expected);
+        assert!(tree(&directory.path("")).is_empty());
+    }
+}
+
+#[test]
+fn a_link_that_leads_out_is_refused() {
+    let elsewhere = Directory::new();
+    let directory = saving("out/numbers", "");
+    symlink(elsewhere.path(""), directory.path("out")).expect("a link can be made");
+    let target = std::fs::canonicalize(elsewhere.path("")).expect("it is there");
+    let root = std::fs::canonicalize(directory.path("")).expect("it is there");
+    let expected = format!(
+        "error: output `numbers` (save_as_text_files, node 3) cannot be written: the path `out/numbers` leads out of {}: \
+         {} is really {}\nhelp: remove the link, or grant {} in job.directories",
+        root.display(),
+        root.join("out").display(),
+        target.display(),
+        target.display(),
+    );
+    require_refusal(&directory, &[], &expected);
+    assert!(tree(&elsewhere.path("")).is_empty());
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_told() {
+    let directory = saving("out/numbers", "");
+    directory.write("out", "not a directory");
+    let root = std::fs::canonicalize(directory.path("")).expect("it is there");
+    let expected = format!(
+        "error: output `numbers` (save_as_text_files, node 3) cannot be written: cannot write to the directory {0}/out: \
+         not a directory\nhelp: is there a file, or a link to nowhere, at {0}/out?",
+        root.display()
+    );
+    require_refusal(&directory, &[], &expected);
+}
+
+#[test]
+fn a_granted_directory_that_is_not_there_is_told() {
+    let directory = saving("far:numbers", "directories = { far = \"nowhere\" }");
+    let expected = "error: output `numbers` (save_as_text_files, node 3) cannot be written: cannot find the directory \
+                    nowhere: No such file or directory (os error 2)\nhelp: make the directory nowhere";
+    require_refusal(&directory, &[], expected);
+}
+
+/// Whoever may write anywhere, as root may, is not stopped by the rights of a directory.
+#[test]
+fn a_directory_without_the_right_to_write_is_told() {
+    let directory = saving("out/numbers", "");
+    let out = directory.path("out");
+    std::fs::create_dir(&out).expect("a directory can be made");
+    std::fs::set_permissions(&out, std::fs::Permissions::from_mode(0o555)).expect("rights can be taken away");
+    let said = job(&directory, "run", &["--stop-when-idle"]);
+    if std::fs::write(out.join("probe"), "").is_ok() {
+        std::fs::remove_file(out.join("probe")).expect("the probe is there");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(tree(&directory.path("")), expected("out/numbers"));
+    } else {
+        let root = std::fs::canonicalize(directory.path("")).expect("it is there");
+        let expected = format!(
+            "error: output `numbers` (save_as_text_files, node 3) cannot be written: cannot write to the directory \
+             {0}/out: Permission denied (os error 13)\nhelp: whoever runs the host needs the right to write in {0}/out",
+            root.display()
+        );
+        require_error(&said, 2, &expected);
+    }
+}
+
+/// A run removes what an earlier one of its own left unfinished, and nobody else's.
+#[test]
+fn what_another_output_builds_stays() {
+    let directory = saving("numbers", "");
+    let name = ".millstream-saver-numbers-0000000000000000-1000.tmp";
+    std::fs::create_dir(directory.path(name)).expect("a directory can be made");
+    assert_eq!(job(&directory, "run", &["--stop-when-idle"]).code, Some(0));
+    assert!(directory.path(name).is_dir());
+    assert_eq!(tree(&directory.path("")), expected("numbers"));
+}
+
+/// `host check` and `host explain` say where files go, and make none.
+#[test]
+fn people_and_scripts_are_told_where_files_go() {
+    let directory = saving("out/numbers", "");
+    let check = job(&directory, "check", &[]);
+    assert_eq!(
+        check.out,
+        "saver: ok, 8 nodes, 3 outputs, source `lines` (i64)\n  output `numbers` (save_as_text_files, node 3): \
+         out/numbers-TIME_IN_MS.txt\n  output `save_as_text_files` (node 6): sum-TIME_IN_MS\n"
+    );
+    let json = job(&directory, "check", &["--json"]).out;
+    let files = r#""files":[{"output":"`numbers` (save_as_text_files, node 3)","path":"out/numbers-TIME_IN_MS.txt"},"#;
+    assert!(json.contains(files), "{json}");
+    let explained = job(&directory, "explain", &[]).out;
+    let line =
+        "output `numbers` (save_as_text_files, node 3) needs stages 0, 1, 2, saves to out/numbers-TIME_IN_MS.txt\n";
+    assert!(explained.contains(line), "{explained}");
+    let json = job(&directory, "explain", &["--json"]).out;
+    assert!(json.contains(r#"{"node":3,"path":"out/numbers-TIME_IN_MS.txt","stages":[0,1,2]}"#), "{json}");
+    assert!(tree(&directory.path("")).is_empty());
+}

@@ -1,0 +1,51 @@
+//! Records of user types, where they meet what is not theirs. That they work is in `tests/golden/operators`.
+
+use super::support::simulated::{Job, Outcome};
+use host::data::text;
+use proptest::prelude::*;
+
+fn run(operator: &str, queue: &str) -> Outcome {
+    let keys = format!("parallelism = 1\nargs = {{ operator = \"{operator}\" }}");
+    Job::on_queue("operators", queue).with_job_keys(&keys).run()
+}
+
+/// A name that is no variant of the enum that the plugin reads it as.
+#[test]
+fn a_value_that_is_none_of_the_type_is_refused_by_name() {
+    let queue = "[{\"parity\": \"Even\", \"at\": [0, 0]}, {\"parity\": \"Purple\", \"at\": [0, 0]}]\n";
+    let error = run("records_of_a_source", queue).error();
+    let said = "the plugin cannot read its input: `Purple` is no variant of `Parity`, which has `Even`, `Odd`";
+    assert!(error.contains(said), "{error}");
+    assert!(error.contains("operator `map` (node 1) failed on batch 1000000001000 ms, partition 0"), "{error}");
+}
+
+#[test]
+fn a_file_cannot_hold_what_only_the_plugin_can_read() {
+    assert_eq!(
+        run("serde_records_of_a_source", "[[1, \"00\"]]\n").error(),
+        "/jobs/queue.jsonl cannot hold the records of source `lines`: `Event` is a type of the plugin's own, whose bytes \
+         only the plugin can read\n\
+         help: let the stream have records that JSON can write, such as text, and make the plugin's own of them with `map`"
+    );
+}
+
+/// The test harness of plugins shows floats as the host prints them.
+fn require_same_floats(wide: f64, narrow: f32) {
+    let mut printed = String::from("(");
+    text::write_f64(wide, &mut printed);
+    printed.push(',');
+    text::write_f32(narrow, &mut printed);
+    printed.push(')');
+    let build = |ctx: &millstream::StreamingContext| _ = ctx.stream::<(f64, f32)>("floats").print();
+    let shown = millstream::testing::Job::new(build).batch("floats", [(wide, narrow)]).run();
+    assert_eq!(shown[0].rows, [printed]);
+}
+
+proptest! {
+    #[test]
+    fn the_harness_shows_floats_as_the_host_does(bits in any::<(u64, u32)>(), n in -1_000_000i32..1_000_000) {
+        require_same_floats(f64::from_bits(bits.0), f32::from_bits(bits.1));
+        require_same_floats(f64::from(n) / 1000.0, n as f32 * 100.0);
+        require_same_floats(f64::MIN_POSITIVE / f64::from(n), 0.0);
+    }
+}
