@@ -25,6 +25,10 @@
 //! The hash of a key is XXH3-64 with seed 0 of its encoding. The key group is the upper 8 bits of the hash, so there
 //! are 256. Of `n` partitions, key group `g` belongs to partition `g * n / 256`, rounded down.
 
+mod encoded;
+
+pub use encoded::EncodedKeys;
+
 use super::schema::RecordType;
 use super::view::{Column, Values, ViewError, items, match_values};
 use arrow::array::{Array, ArrayRef};

@@ -40,6 +40,12 @@ pub enum ViewError {
         /// How many.
         count: usize,
     },
+    /// Keys that are too long together.
+    #[error("the encoded keys of {rows} rows take 2 GiB or more")]
+    KeyBytes {
+        /// How many rows there are.
+        rows: usize,
+    },
     /// A row that the batch does not have.
     #[error("there is no row {row} in a batch of {rows}")]
     Row {

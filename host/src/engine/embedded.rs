@@ -1,8 +1,9 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
 use super::fault::FaultInjector;
+use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Planner, Share, describe, key_type};
+use super::plan::{Planner, Share, describe, key_type, only_files};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
@@ -112,8 +113,11 @@ impl EmbeddedEngine {
             .with_memory_pool(parts.budget.pool())
             .build_arc()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
-        let config =
-            SessionConfig::new().with_extension(stores.clone()).with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+        let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let config = SessionConfig::new()
+            .with_extension(stores.clone())
+            .with_extension(Arc::new(joins))
+            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -290,19 +294,27 @@ impl Shared {
         let batch = request.batch;
         let data_set = |node: NodeId, time: Time| self.lock().data_sets.get(&(time, node)).copied();
         let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
+        let buckets = |writer: StageId| {
+            let maps = self.lock().stages.get(&(batch, writer)).copied().ok_or_else(|| internal(reader))?;
+            match request.plan.stages.stage(writer).map(|stage| stage.output) {
+                Some(StageOutput::Shuffle { partitions, .. }) => {
+                    Ok((0..partitions).map(move |reduce| Piece::Buckets { stage: writer, maps, reduce }))
+                }
+                _ => Err(internal(writer)),
+            }
+        };
         match input {
             StageInput::Source { node } => {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 one_each(&mut partitions.into_iter().map(Piece::Input))
             }
-            StageInput::Shuffle { stage: writer, .. } => {
-                let maps = self.lock().stages.get(&(batch, writer)).copied().ok_or_else(|| internal(reader))?;
-                let Some(StageOutput::Shuffle { partitions, .. }) =
-                    request.plan.stages.stage(writer).map(|stage| stage.output)
-                else {
-                    return Err(internal(writer));
-                };
-                one_each(&mut (0..partitions).map(|reduce| Piece::Buckets { stage: writer, maps, reduce }))
+            StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
+            StageInput::Shuffles { node } => {
+                let writers = request.plan.graph.node(node).and_then(|join| request.plan.stages.writers(join));
+                let writers = writers.ok_or_else(|| internal(reader))?;
+                let mut parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
+                let partition = || parents.iter_mut().map(Iterator::next).collect();
+                Ok(std::iter::from_fn(partition).collect())
             }
             StageInput::DataSet { node } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
@@ -378,6 +390,7 @@ impl Shared {
                 faults: &*self.faults,
                 write,
                 key_type: key_type.as_ref(),
+                only_files: only_files(&job.graph, stage),
             };
             let error = match attempt.run().await {
                 Ok(metrics) => return Ok(metrics),

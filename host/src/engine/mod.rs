@@ -6,6 +6,7 @@
 
 mod embedded;
 mod fault;
+mod join;
 mod leaf;
 mod plan;
 mod plugin_exec;

@@ -1,11 +1,14 @@
 //! A stage of a batch as a DataFusion plan: a leaf, and the plugin's steps on it.
 
 use super::JobPlan;
+use super::join::{Join, JoinExec};
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use super::sort::sort_by_key;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step};
+use crate::graph::{
+    Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
+};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
@@ -15,10 +18,14 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    /// Read one after the other.
+    /// Read one after the other; in a join one of each parent.
     pub pieces: Vec<Piece>,
     /// The first partition of each branch.
     pub starts: Arc<[u32]>,
+}
+
+fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
+    Arc::new(LeafExec::new(task.batch, pieces, rows.arrow().clone()))
 }
 
 /// What all plans of a run share.
@@ -27,14 +34,38 @@ pub(super) struct Planner {
     pub arguments: Arc<[(String, String)]>,
 }
 
+/// Whether the data set that a stage writes is to be kept on disk.
+pub(super) fn only_files(graph: &Graph, stage: &Stage) -> bool {
+    graph.node(stage.node).is_some_and(|node| node.storage == Some(StorageLevel::DiskOnly))
+}
+
 /// The type of the keys that a stage sends through a shuffle, if it does.
 pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
     match stage.output {
-        StageOutput::Shuffle { node, by: Distribution::Key, .. } => {
-            Some(graph.node(node)?.exchanged.as_ref()?.pair()?.0)
-        }
+        StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(exchanged(graph, stage, node)?.pair()?.0),
         _ => None,
     }
+}
+
+/// The rows that a stage sends to `reader` through a shuffle: what that exchanges, or the stage's own rows.
+fn exchanged(graph: &Graph, stage: &Stage, reader: NodeId) -> Option<RecordType> {
+    let exchanged = graph.node(reader)?.exchanged.clone();
+    exchanged.or_else(|| graph.node(stage.node)?.rows.clone())
+}
+
+/// The join of the pieces of the parents of `node`.
+fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
+    let node = graph.node(node)?;
+    let Operation::Join { kind, .. } = node.operation else { return None };
+    let mut key = None;
+    let mut leaves = Vec::new();
+    for (parent, piece) in node.parents.iter().zip(pieces) {
+        let rows = graph.node(*parent)?.rows.as_ref()?;
+        key = rows.pair().map(|(key, _)| key);
+        leaves.push(leaf(task, vec![piece.clone()], rows));
+    }
+    let join = Join::new(kind, &key?, node.rows.as_ref()?);
+    Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
 }
 
 fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
@@ -42,7 +73,8 @@ fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
         StageInput::Source { node }
         | StageInput::DataSet { node }
         | StageInput::Coalesced { node, .. }
-        | StageInput::Window { node, .. } => Some((node, graph.node(node)?.rows.clone()?)),
+        | StageInput::Window { node, .. }
+        | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
         StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
     }
 }
@@ -56,6 +88,9 @@ fn operators(graph: &Graph, branch: &Branch) -> Arc<[(NodeId, String)]> {
 /// The operators of a branch of a stage, for messages.
 pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
     let mut operators: Vec<String> = Vec::new();
+    if let Some(StageInput::Shuffles { node }) = stage.branches.get(branch).map(|branch| branch.input) {
+        operators.extend(graph.node(node).map(ToString::to_string));
+    }
     for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
         if let Some(node) = graph.node(step.node) {
             let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
@@ -97,17 +132,18 @@ impl Planner {
         let branch = stage.branches.get(share.branch)?;
         let (input, input_type) = input(graph, branch)?;
         let output_type = match stage.output {
-            StageOutput::Shuffle { node, .. } => graph.node(node)?.exchanged.clone()?,
+            StageOutput::Shuffle { node, .. } => exchanged(graph, stage, node)?,
             _ => graph.node(stage.node)?.rows.clone()?,
         };
-        let leaf = LeafExec::new(task.batch, share.pieces.clone(), input_type.arrow().clone());
-        let leaf: Arc<dyn ExecutionPlan> = Arc::new(leaf);
-        let leaf = match (branch.input, graph.node(input).map(|node| &node.operation)) {
-            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => sort_by_key(leaf, *descending).ok()?,
-            _ => leaf,
+        let rows = match (branch.input, graph.node(input).map(|node| &node.operation)) {
+            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
+                sort_by_key(leaf(task, share.pieces.clone(), &input_type), *descending).ok()?
+            }
+            _ => leaf(task, share.pieces.clone(), &input_type),
         };
         if branch.steps.is_empty() {
-            return Some(leaf);
+            return Some(rows);
         }
         let step = |step: &Step| {
             let start = share.starts.get(step.first).copied().unwrap_or(0);
@@ -126,7 +162,7 @@ impl Planner {
             traced,
             replays: calls_for(plan, branch),
         };
-        Some(Arc::new(PluginExec::new(leaf, program)))
+        Some(Arc::new(PluginExec::new(rows, program)))
     }
 
     /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.

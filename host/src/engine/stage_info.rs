@@ -3,7 +3,7 @@
 //! Owns the counts of its tasks. Rows are counted by chunk, never one by one.
 
 use super::JobRequest;
-use crate::graph::{Graph, Stage, StageInput, StageOutput, Step};
+use crate::graph::{Graph, Stage, StageInput, StageOutput};
 use crate::ids::NodeId;
 use crate::listener::{StageInfo, StageOperator, StageRows};
 use crate::time::{Duration, Time};
@@ -49,7 +49,7 @@ impl StageTally {
         let input = |input: StageInput| {
             let (kind, node) = match input {
                 StageInput::Source { node } => ("source", node),
-                StageInput::Shuffle { node, .. } => ("shuffle", node),
+                StageInput::Shuffle { node, .. } | StageInput::Shuffles { node } => ("shuffle", node),
                 StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => ("data_set", node),
                 StageInput::Window { node, .. } => ("window", node),
             };
@@ -100,11 +100,17 @@ impl StageTally {
 /// What runs in a stage, each step once, though several ways may lead through it.
 fn operators(graph: &Graph, stage: &Stage) -> Vec<StageOperator> {
     let mut seen: BTreeSet<(NodeId, &'static str)> = BTreeSet::new();
-    let steps = stage.branches.iter().flat_map(|branch| &branch.steps);
-    let operator = |step: &Step| {
-        let (node, role) = (graph.node(step.node)?, step.role.name());
+    let run = stage.branches.iter().flat_map(|branch| {
+        let join = match branch.input {
+            StageInput::Shuffles { node } => Some((node, "join")),
+            _ => None,
+        };
+        join.into_iter().chain(branch.steps.iter().map(|step| (step.node, step.role.name())))
+    });
+    let operator = |(node, role): (NodeId, &'static str)| {
+        let node = graph.node(node)?;
         let is_new = seen.insert((node.id, role));
         is_new.then(|| StageOperator { node: node.id, name: node.name.clone(), kind: node.kind.clone(), role })
     };
-    steps.filter_map(operator).collect()
+    run.filter_map(operator).collect()
 }

@@ -83,6 +83,8 @@ pub(super) struct Attempt<'a> {
     pub write: Option<&'a dyn BatchWrite>,
     /// The type of the keys, if the stage writes to a shuffle.
     pub key_type: Option<&'a RecordType>,
+    /// Whether the data set that the stage writes goes to disk at once.
+    pub only_files: bool,
 }
 
 impl Attempt<'_> {
@@ -122,6 +124,7 @@ impl Attempt<'_> {
             StageOutput::Shuffle { partitions, .. } => {
                 Taker::Shuffle(ShuffleWriter::new(storage, self.key_type, self.task.partition, partitions))
             }
+            StageOutput::DataSet { node } if self.only_files => Taker::DataSet(node, storage.writer(1).only_files()),
             StageOutput::DataSet { node } => Taker::DataSet(node, storage.writer(1)),
             StageOutput::Result => {
                 let write = self.write.ok_or_else(|| AttemptError::outside("nothing takes the rows of this stage"))?;

@@ -104,6 +104,13 @@ pub enum Reads {
         /// That stage.
         stage: u32,
     },
+    /// From the shuffles that stages write for the parents of a join.
+    Shuffles {
+        /// The node that joins.
+        node: u32,
+        /// Those stages, in the order of the parents.
+        stages: Vec<u32>,
+    },
     /// From the rows that were kept of the last batches.
     Window {
         /// The node that made them.
@@ -171,7 +178,7 @@ impl Explanation {
         };
         Self {
             nodes: graph.nodes().iter().zip(described).map(|(node, described)| explain_node(node, described)).collect(),
-            stages: cut.stages.iter().map(explain_stage).collect(),
+            stages: cut.stages.iter().map(|stage| explain_stage(graph, &cut, stage)).collect(),
             outputs: cut.jobs.iter().map(output).collect(),
         }
     }
@@ -191,15 +198,20 @@ impl Explanation {
     }
 
     fn write_branch(&self, f: &mut fmt::Formatter<'_>, branch: &ExplainedBranch) -> fmt::Result {
-        match branch.reads {
-            Reads::Source { node } => writeln!(f, "  reads   {}", self.label(node))?,
+        match &branch.reads {
+            Reads::Source { node } => writeln!(f, "  reads   {}", self.label(*node))?,
             Reads::Shuffle { stage } => writeln!(f, "  reads   the shuffle of stage {stage}")?,
-            Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(node))?,
+            Reads::Shuffles { node, stages } => {
+                let stages: Vec<String> = stages.iter().map(ToString::to_string).collect();
+                writeln!(f, "  reads   the shuffles of stages {}", stages.join(", "))?;
+                writeln!(f, "  joins   {}", self.label(*node))?;
+            }
+            Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(*node))?,
             Reads::Coalesced { node, partitions } => {
-                writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(node))?;
+                writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(*node))?;
             }
             Reads::Window { node, length_ms } => {
-                writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(node))?;
+                writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(*node))?;
             }
         }
         for (at, step) in branch.steps.iter().enumerate() {
@@ -233,11 +245,16 @@ fn explain_node(node: &Node, described: &DescribedNode) -> ExplainedNode {
     }
 }
 
-fn explain_stage(stage: &Stage) -> ExplainedStage {
+fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedStage {
+    let shuffles = |node: NodeId| {
+        let stages = graph.node(node).and_then(|join| cut.writers(join)).unwrap_or_default();
+        Reads::Shuffles { node: node.0, stages: stages.iter().map(|stage| stage.0).collect() }
+    };
     let branch = |branch: &Branch| ExplainedBranch {
         reads: match branch.input {
             StageInput::Source { node } => Reads::Source { node: node.0 },
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
+            StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
             StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
             StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },

@@ -16,6 +16,7 @@ pub struct Intervals {
     /// By position of the node.
     slides: Vec<Duration>,
     windows: Vec<Window>,
+    remembered: Vec<(NodeId, Duration)>,
 }
 
 /// A window and what it reads.
@@ -32,7 +33,8 @@ impl Intervals {
     /// # Errors
     /// Windows and slides that are not multiples of what they read, and operations on streams of different slides.
     pub fn of(graph: &Graph, batch_interval: Duration) -> Result<Self, Vec<GraphError>> {
-        let mut intervals = Self { slides: Vec::new(), windows: Vec::new() };
+        let remembered = graph.nodes().iter().filter_map(|node| Some((node.id, node.remember?))).collect();
+        let mut intervals = Self { slides: Vec::new(), windows: Vec::new(), remembered };
         let mut errors = Vec::new();
         for node in graph.nodes() {
             let parents: Vec<&Node> = node.parents.iter().filter_map(|parent| graph.node(*parent)).collect();
@@ -72,18 +74,16 @@ impl Intervals {
         is_multiple(batch.since(zero), self.slide(node))
     }
 
-    /// The nodes that windows read. Their rows are kept at each of their times.
-    pub fn window_parents(&self) -> impl Iterator<Item = NodeId> {
-        self.windows.iter().map(|window| window.parent)
-    }
-
-    /// For each node that a window reads: the time after which its data sets are needed when the batch `done` is over.
+    /// For each node that a window reads, or that is remembered: the time after which its data sets are needed when the batch `done` is over.
     pub fn needed_after(&self, done: Time, zero: Time) -> BTreeMap<NodeId, Time> {
-        let mut needed = BTreeMap::new();
-        for window in &self.windows {
+        let of_window = |window: &Window| {
             let next = zero + done.since(zero) - remainder(done.since(zero), window.slide) + window.slide;
-            let after = next - window.length;
-            let oldest = needed.entry(window.parent).or_insert(after);
+            (window.parent, next - window.length)
+        };
+        let remembered = self.remembered.iter().map(|(node, span)| (*node, done - *span));
+        let mut needed = BTreeMap::new();
+        for (node, after) in self.windows.iter().map(of_window).chain(remembered) {
+            let oldest = needed.entry(node).or_insert(after);
             *oldest = after.min(*oldest);
         }
         needed

@@ -5,6 +5,7 @@
 mod call;
 mod explain;
 mod interval;
+mod join;
 mod node;
 mod stage;
 mod validate;
@@ -12,6 +13,7 @@ mod validate;
 pub use call::{Call, CallError};
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
-pub use node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+pub use join::joined_rows;
+pub use node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -72,6 +72,13 @@ pub enum Operation {
     Cache,
     /// The rows that a driver function makes of its parents' data sets, batch by batch.
     Transform,
+    /// Rows of several streams come together by key.
+    Join {
+        /// What becomes of the rows of a key.
+        kind: JoinKind,
+        /// The partitions that the shuffles make; the job's `parallelism` if absent.
+        partitions: Option<u32>,
+    },
     /// The rows of the last batches, one after the other.
     Window {
         /// How far back they reach.
@@ -107,6 +114,57 @@ impl Operation {
     }
 }
 
+/// Where the rows of a persisted node are kept. Spark's levels; those that differ in nothing here are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageLevel {
+    /// In memory as long as there is room, then on disk.
+    MemoryAndDisk,
+    /// On disk.
+    DiskOnly,
+}
+
+impl StorageLevel {
+    /// The level that Spark calls so. Rows are always serialised, in Arrow's layout; there is one machine, so nothing is
+    /// replicated; and what cannot be computed again is not dropped.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.strip_suffix("_2").unwrap_or(name) {
+            "MEMORY_ONLY" | "MEMORY_ONLY_SER" | "MEMORY_AND_DISK" | "MEMORY_AND_DISK_SER" | "OFF_HEAP" => {
+                Some(Self::MemoryAndDisk)
+            }
+            "DISK_ONLY" => Some(Self::DiskOnly),
+            _ => None,
+        }
+    }
+}
+
+/// What a join makes of the rows of a key. With two parents, the first is the left one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinKind {
+    /// A row for each pair of a left and a right row.
+    Inner,
+    /// The same, and a row for each left row without a right one.
+    LeftOuter,
+    /// The same as inner, and a row for each right row without a left one.
+    RightOuter,
+    /// Both of these.
+    FullOuter,
+    /// One row for each key, with a list of the values of each parent.
+    CoGroup,
+}
+
+impl JoinKind {
+    /// What plugins call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inner => "join",
+            Self::LeftOuter => "left_outer_join",
+            Self::RightOuter => "right_outer_join",
+            Self::FullOuter => "full_outer_join",
+            Self::CoGroup => "cogroup",
+        }
+    }
+}
+
 /// A node that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -122,8 +180,13 @@ pub struct Node {
     pub operation: Operation,
     /// The rows it produces. Absent for an output.
     pub rows: Option<RecordType>,
-    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle.
+    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle, but for joins: they send
+    /// the rows of their parents.
     pub exchanged: Option<RecordType>,
+    /// Where its rows are kept for whoever reads them, if it is persisted.
+    pub storage: Option<StorageLevel>,
+    /// How long its rows are kept after their batch, if it is remembered.
+    pub remember: Option<Duration>,
 }
 
 /// `` `counts` (reduce_by_key, node 3) `` or `` `reduce_by_key` (node 3) ``

@@ -3,7 +3,7 @@
 //! Owns the cut, as a pure function. A stage reads rows in partitions, passes them through the plugin's fused steps, and
 //! writes them to a shuffle, to a data set, or to the output.
 
-use super::node::{Graph, Operation};
+use super::node::{Graph, Node, Operation};
 use crate::ids::{NodeId, StageId};
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +54,11 @@ pub enum StageInput {
         /// The stage that wrote.
         stage: StageId,
         /// The node that aggregates.
+        node: NodeId,
+    },
+    /// The shuffles that other stages wrote for the parents of a join: see [`StageGraph::writers`].
+    Shuffles {
+        /// The node that joins.
         node: NodeId,
     },
     /// The data sets of the last batches.
@@ -129,7 +134,7 @@ pub struct Stage {
     pub branches: Vec<Branch>,
     /// Where its rows go.
     pub output: StageOutput,
-    /// The node whose rows it writes, or exchanges if it writes to a shuffle.
+    /// The node whose rows it writes, or exchanges if it writes to a shuffle of its own.
     pub node: NodeId,
 }
 
@@ -175,10 +180,9 @@ impl StageGraph {
     }
 
     fn cut_without(graph: &Graph, unknown: &BTreeSet<NodeId>, default_partitions: u32) -> Self {
-        let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).collect());
-        let window_parents = window_parents(graph, &is_needed);
-        let mut cutter =
-            Cutter { graph, default_partitions, window_parents, stages: Vec::new(), made: BTreeMap::new() };
+        let kept = kept_nodes(graph);
+        let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).chain(kept.iter().copied()));
+        let mut cutter = Cutter { graph, default_partitions, kept, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
         // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
@@ -200,7 +204,7 @@ impl StageGraph {
                 _ => cutter.make(node.id, &node.operation, &node.parents),
             }
         }
-        let kept = cutter.window_parents.iter().map(|&node| {
+        let kept = cutter.kept.iter().map(|&node| {
             let last = data_set_stage(&cutter.stages, node);
             let stages = last.map_or_else(Vec::new, |last| needed_stages(&cutter.stages, last));
             OutputJob { output: node, stages }
@@ -225,10 +229,9 @@ impl StageGraph {
         wanted: NodeId,
         default_partitions: u32,
     ) -> (Self, OutputJob) {
-        let window_parents = window_parents(graph, &needed_nodes(graph, graph.outputs().map(|node| node.id).collect()));
-        let stages = self.stages.clone();
-        let mut cutter = Cutter { graph, default_partitions, window_parents, stages, made: BTreeMap::new() };
-        let is_needed = needed_nodes(graph, BTreeSet::from([wanted]));
+        let (kept, stages) = (kept_nodes(graph), self.stages.clone());
+        let mut cutter = Cutter { graph, default_partitions, kept, stages, made: BTreeMap::new() };
+        let is_needed = needed_nodes(graph, [wanted]);
         for node in graph.order().into_iter().filter(|id| is_needed.contains(id)).filter_map(|id| graph.node(id)) {
             cutter.make(node.id, &node.operation, &node.parents);
         }
@@ -240,6 +243,19 @@ impl StageGraph {
         (Self { stages: cutter.stages, jobs: self.jobs.clone(), kept: self.kept.clone() }, job)
     }
 
+    /// The stages that write the shuffles of `join`, one for each of its parents, in their order. A join of a stream with
+    /// itself reads one shuffle twice.
+    pub fn writers(&self, join: &Node) -> Option<Vec<StageId>> {
+        let writer = |parent: &NodeId| {
+            let writes = |stage: &&Stage| {
+                let reader = matches!(stage.output, StageOutput::Shuffle { node, .. } if node == join.id);
+                reader && stage.node == *parent
+            };
+            self.stages.iter().find(writes).map(|stage| stage.id)
+        };
+        join.parents.iter().map(writer).collect()
+    }
+
     /// The stage with this id.
     pub fn stage(&self, id: StageId) -> Option<&Stage> {
         self.stages.get(id.0 as usize)
@@ -247,8 +263,8 @@ impl StageGraph {
 }
 
 /// The wanted nodes, and those that they read, directly or through others.
-fn needed_nodes(graph: &Graph, wanted: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
-    let mut needed = wanted;
+fn needed_nodes(graph: &Graph, wanted: impl IntoIterator<Item = NodeId>) -> BTreeSet<NodeId> {
+    let mut needed: BTreeSet<NodeId> = wanted.into_iter().collect();
     for node in graph.order().into_iter().rev().filter_map(|id| graph.node(id)) {
         if needed.contains(&node.id) {
             needed.extend(&node.parents);
@@ -257,10 +273,15 @@ fn needed_nodes(graph: &Graph, wanted: BTreeSet<NodeId>) -> BTreeSet<NodeId> {
     needed
 }
 
-/// The nodes that windows read.
-fn window_parents(graph: &Graph, is_needed: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+/// The nodes that are remembered, and those that windows read which an output needs.
+fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
+    let remembered: BTreeSet<NodeId> =
+        graph.nodes().iter().filter(|node| node.remember.is_some()).map(|node| node.id).collect();
+    let wanted = graph.outputs().map(|output| output.id).chain(remembered.iter().copied());
+    let needed = needed_nodes(graph, wanted);
     let windows = graph.nodes().iter().filter(|node| matches!(node.operation, Operation::Window { .. }));
-    windows.filter(|window| is_needed.contains(&window.id)).flat_map(|window| &window.parents).copied().collect()
+    let parents = windows.filter(|window| needed.contains(&window.id)).flat_map(|window| &window.parents);
+    parents.copied().chain(remembered).collect()
 }
 
 /// The stage that writes the data set of a node.
@@ -274,22 +295,34 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     // A stage stands after the stages it reads.
     for stage in stages.iter().rev().filter(|stage| stage.id <= last) {
         if needed.contains(&stage.id) {
-            needed.extend(stage.branches.iter().filter_map(|branch| match branch.input {
-                StageInput::Source { .. } => None,
-                StageInput::Shuffle { stage, .. } => Some(stage),
-                StageInput::DataSet { node }
-                | StageInput::Coalesced { of: node, .. }
-                | StageInput::Window { parent: node, .. } => data_set_stage(stages, node),
-            }));
+            needed.extend(stage.branches.iter().flat_map(|branch| read_by(stages, branch.input)));
         }
     }
     needed.into_iter().collect()
 }
 
+/// The stages that write what is read here.
+fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
+    match input {
+        StageInput::Source { .. } => Vec::new(),
+        StageInput::Shuffle { stage, .. } => vec![stage],
+        StageInput::Shuffles { node } => {
+            let writes = |stage: &&Stage| matches!(stage.output, StageOutput::Shuffle { node: to, .. } if to == node);
+            stages.iter().filter(writes).map(|stage| stage.id).collect()
+        }
+        StageInput::DataSet { node }
+        | StageInput::Coalesced { of: node, .. }
+        | StageInput::Window { parent: node, .. } => {
+            data_set_stage(stages, node).into_iter().collect()
+        }
+    }
+}
+
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
-    window_parents: BTreeSet<NodeId>,
+    /// The nodes whose data sets later batches read.
+    kept: BTreeSet<NodeId>,
     stages: Vec<Stage>,
     /// How the rows of each node so far reach whoever reads them.
     made: BTreeMap<NodeId, Vec<Branch>>,
@@ -317,6 +350,14 @@ impl Cutter<'_> {
                 let output = StageOutput::Shuffle { node, partitions: 1, by: Distribution::Turn };
                 let stage = self.stage(self.feed(*parent), output, node);
                 vec![Branch { input: StageInput::Shuffle { stage, node }, steps: Vec::new() }]
+            }
+            (Operation::Join { partitions, .. }, parents) => {
+                let partitions = partitions.unwrap_or(self.default_partitions);
+                for parent in parents {
+                    let output = StageOutput::Shuffle { node, partitions, by: Distribution::Key };
+                    self.stage(self.feed(*parent), output, *parent);
+                }
+                vec![Branch { input: StageInput::Shuffles { node }, steps: Vec::new() }]
             }
             (Operation::Narrow, [parent]) => {
                 let mut branches = self.feed(*parent);
@@ -347,20 +388,19 @@ impl Cutter<'_> {
             (Operation::Transform, _) => vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }],
             _ => vec![Branch { input: StageInput::Source { node }, steps: Vec::new() }],
         };
-        let is_window_parent = self.window_parents.contains(&node);
-        let is_kept = match operation {
-            // Windows read what is kept of it; whoever else reads it, reads it again.
-            Operation::Source { .. } => {
-                if is_window_parent {
-                    self.stage(branches.clone(), StageOutput::DataSet { node }, node);
-                }
-                false
-            }
+        let is_persisted = self.graph.node(node).is_some_and(|node| node.storage.is_some());
+        let is_kept = self.kept.contains(&node);
+        let has_data_set = match operation {
+            Operation::Source { .. } => is_persisted,
             Operation::Transform => false,
             Operation::Cache => true,
-            _ => is_window_parent || self.graph.is_shared(node),
+            _ => is_kept || is_persisted || self.graph.is_shared(node),
         };
-        if is_kept {
+        if is_kept && matches!(operation, Operation::Source { .. }) {
+            // Windows read what is kept of it; whoever else reads it, reads it again.
+            self.stage(branches.clone(), StageOutput::DataSet { node }, node);
+        }
+        if has_data_set {
             // Several readers: it is computed once, and each reads its data set.
             self.stage(branches, StageOutput::DataSet { node }, node);
             self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);
@@ -389,7 +429,7 @@ impl Cutter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::validate::tests::{node, pair, text};
+    use super::super::validate::tests::{cogrouped, node, pair, text};
     use super::*;
     use proptest::prelude::*;
 
@@ -471,6 +511,28 @@ mod tests {
     }
 
     #[test]
+    fn a_join_reads_a_shuffle_of_each_parent_and_of_itself_only_one() {
+        let graph = Graph::from_described(&[
+            node("source", &[], pair()),
+            node("map", &[0], pair()),
+            node("cogroup", &[1, 0], cogrouped()),
+            node("map", &[2], pair()),
+            node("cogroup", &[3, 3], cogrouped()),
+            node("print", &[4], Vec::new()),
+        ])
+        .unwrap();
+        let stages = StageGraph::cut(&graph, 2);
+        let writers = |join| stages.writers(graph.node(NodeId(join)).unwrap()).unwrap();
+        assert_eq!(writers(2), [StageId(0), StageId(1)]);
+        let output = |node| StageOutput::Shuffle { node: NodeId(node), partitions: 2, by: Distribution::Key };
+        assert_eq!(stages.stages[..2].iter().map(|stage| stage.output).collect::<Vec<_>>(), [output(2), output(2)]);
+        assert_eq!(stages.stages[2].branches[0].input, StageInput::Shuffles { node: NodeId(2) });
+        assert_eq!(stages.stages[2].output, StageOutput::DataSet { node: NodeId(3) });
+        assert_eq!(writers(4), [StageId(3), StageId(3)]);
+        assert_eq!(stages.jobs[0].stages, (0..5).map(StageId).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_graph_as_deep_as_can_be_is_cut() {
         let mut described = vec![node("source", &[], pair())];
         (0..1998)
@@ -482,10 +544,11 @@ mod tests {
     proptest! {
         /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
         #[test]
-        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..6, any::<[prop::sample::Index; 2]>()), 1..25)) {
+        fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..7, any::<[prop::sample::Index; 2]>()), 1..25)) {
             let mut described = vec![node("source", &[], pair())];
             for (kind, parents) in choices {
-                let streams: Vec<u32> = (0..described.len() as u32).filter(|at| described[*at as usize].kind != "print").collect();
+                let is_pair = |at: &u32| described[*at as usize].rows == pair();
+                let streams: Vec<u32> = (0..described.len() as u32).filter(is_pair).collect();
                 let parents = parents.map(|parent| *parent.get(&streams));
                 let parent = &parents[..1];
                 described.push(match kind {
@@ -493,7 +556,8 @@ mod tests {
                     1 => node("reduce_by_key", parent, pair()),
                     2 => node("union", &parents, pair()),
                     3 => node("repartition", parent, pair()),
-                    4 => node("window", parent, pair()),
+                    4 => node("cogroup", &parents, cogrouped()),
+                    5 => node("window", parent, pair()),
                     _ => node("print", parent, Vec::new()),
                 });
             }
@@ -511,6 +575,11 @@ mod tests {
                         match branch.input {
                             StageInput::Source { .. } => {}
                             StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
+                            StageInput::Shuffles { node } => {
+                                for writer in stages.writers(graph.node(node).unwrap()).unwrap() {
+                                    prop_assert!(written_before(&|stage| stage.id == writer));
+                                }
+                            }
                             StageInput::DataSet { node }
                             | StageInput::Coalesced { of: node, .. }
                             | StageInput::Window { parent: node, .. } => {

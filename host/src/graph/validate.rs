@@ -1,6 +1,7 @@
 //! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
 
-use super::node::{DescribedNode, Graph, Node, Operation, ParameterValue};
+use super::join;
+use super::node::{DescribedNode, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
@@ -229,10 +230,21 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
         (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, None) => {
             return Err(Some(subject.error("it shuffles, but exchanges no rows")));
         }
-        (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but does not shuffle"))),
+        (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but has no shuffle of its own"))),
         (_, None) => None,
     };
     check_types(subject, &operation, &parents, rows.as_ref(), exchanged.as_ref()).map_err(Some)?;
+    let storage = match subject.text("persist") {
+        None => None,
+        Some(name) => {
+            let level = StorageLevel::named(name);
+            Some(level.ok_or_else(|| subject.error(format!("`{}` is no storage level", name.escape_debug())))?)
+        }
+    };
+    let remember = subject.duration("remember");
+    if is_output && (storage.is_some() || remember.is_some()) {
+        return Err(Some(subject.error("it is an output, and has no rows to keep")));
+    }
     Ok(Node {
         id: NodeId(u32::try_from(subject.position).unwrap_or(u32::MAX)),
         kind: described.kind.clone(),
@@ -241,6 +253,8 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
         operation,
         rows,
         exchanged,
+        storage,
+        remember,
     })
 }
 
@@ -275,6 +289,7 @@ fn check_types(
         Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
             same_as_parents(rows)
         }
+        Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
         Operation::Repartition { .. } | Operation::Sort { .. } => {
             same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
         }
@@ -290,10 +305,12 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
     let described = subject.described;
     let expected_parents = match described.kind.as_str() {
         "source" => 0..=0,
-        "union" => 2..=PARENTS_MAX,
+        "union" | "cogroup" => 2..=PARENTS_MAX,
+        "join" | "left_outer_join" | "right_outer_join" | "full_outer_join" => 2..=2,
         "transform" => 1..=PARENTS_MAX,
         _ => 1..=1,
     };
+    let join = |kind| partitions(subject).map(|partitions| Operation::Join { kind, partitions });
     let operation = match described.kind.as_str() {
         "source" => {
             let source = subject.text("source").ok_or_else(|| subject.error("it has no parameter `source`"))?;
@@ -338,6 +355,11 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
                 partitions: partitions.ok_or_else(|| subject.error("it has no parameter `partitions`"))?,
             }
         }
+        "join" => join(JoinKind::Inner)?,
+        "left_outer_join" => join(JoinKind::LeftOuter)?,
+        "right_outer_join" => join(JoinKind::RightOuter)?,
+        "full_outer_join" => join(JoinKind::FullOuter)?,
+        "cogroup" => join(JoinKind::CoGroup)?,
         "window" => {
             let length = subject.duration("length").ok_or_else(|| subject.error("it has no parameter `length`"))?;
             Operation::Window { length, slide: subject.duration("slide") }
@@ -385,7 +407,7 @@ pub(super) mod tests {
     use super::*;
     use crate::data::schema::Field;
 
-    fn field(name: &str, kind: &str, children: u32) -> Field {
+    pub fn field(name: &str, kind: &str, children: u32) -> Field {
         Field { name: name.into(), kind: kind.into(), nullable: false, children, metadata: Vec::new() }
     }
 
@@ -395,6 +417,15 @@ pub(super) mod tests {
 
     pub fn pair() -> Vec<Field> {
         vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]
+    }
+
+    /// What a cogroup of two streams of [`pair`] makes.
+    pub fn cogrouped() -> Vec<Field> {
+        let list = |name| [field(name, "list", 1), field("item", "u64", 0)];
+        let mut fields = vec![field("value", "struct", 2), field("0", "text", 0), field("1", "struct", 2)];
+        fields.extend(list("0"));
+        fields.extend(list("1"));
+        fields
     }
 
     pub fn node(kind: &str, parents: &[u32], rows: Vec<Field>) -> DescribedNode {
@@ -409,7 +440,7 @@ pub(super) mod tests {
         DescribedNode { kind: kind.to_owned(), name: None, parents: parents.to_vec(), parameters, rows, exchanged }
     }
 
-    fn problems(described: &[DescribedNode]) -> Vec<String> {
+    pub fn problems(described: &[DescribedNode]) -> Vec<String> {
         Graph::from_described(described).unwrap_err().iter().map(ToString::to_string).collect()
     }
 

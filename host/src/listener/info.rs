@@ -105,7 +105,7 @@ pub struct StageOperator {
     pub name: Option<String>,
     /// What the node is, as the plugin calls it, such as `map`.
     pub kind: String,
-    /// What is done of it here: `apply`, or `combine` before a shuffle and `reduce` after it.
+    /// What is done of it here: `apply`, or `combine` before a shuffle and `reduce` or `join` after it.
     pub role: &'static str,
 }
 

@@ -90,6 +90,11 @@ fn operations<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, operation: &str) -
         }
         "coalesce" => numbers.transform(|rdd| rdd.repartition(5).coalesce(2).map(|n| n + 1).glom()).print_n(100),
         "sample" => numbers.transform(|rdd| rdd.sample(false, 0.5, 1).union(&rdd.sample(true, 1.5, 2))).print_n(100),
+        "join" => {
+            let joined =
+                |rdd: Rdd<i64>| pairs(&rdd).join(&pairs(&rdd.filter(|n| n % 2 == 0))).map_values(|(a, b)| a * b);
+            numbers.transform(joined).print_n(100)
+        }
         "sort_by" => {
             let sorted = |rdd: Rdd<i64>| {
                 let ascending = rdd.map(|n| (n, n % 2 == 0)).sort_by(|(n, even)| (*even, (*n > 3).then_some(*n)), true);

@@ -1,13 +1,15 @@
 //! [`DStream`]: a series of data sets, one a batch interval, and the operations on any of them; most are those of a data
 //! set, [`Rdd`], too.
 //!
-//! Operations on pairs stand in `pair.rs`, those of data sets alone in `rdd.rs`, driver functions in `driver.rs`. Nothing is computed here: each call adds a node to the graph.
+//! Operations on pairs stand in `pair.rs`, those of data sets alone in `rdd.rs`, driver functions in `driver.rs`. Nothing
+//! is computed here: each call adds a node to the graph.
 
 use crate::aggregate::{Aggregate, Count, CountByValue, Distinct, Reduce};
 use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, Filter, FlatMap, Map, MapPartitions, NodeId, Then, Union};
 use crate::context::cut;
 use crate::driver::{self, Partition};
 use crate::graph::{Code, Graph, Value};
+use crate::join::is_join;
 use crate::key::Key;
 use crate::record::{Record, fields_of};
 use crate::sample::Sample;
@@ -381,12 +383,14 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         if self.graph.is_told(self.node) {
             self.graph.invalid(format!("partitions({partitions}) follows an action on the same data set"));
         }
-        self.graph.change(self.node, |node| match node.exchanged {
-            Some(_) if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
+        self.graph.change(self.node, |node| match node.exchanged.is_some() || is_join(node.kind) {
+            true if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
                 problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
             }
-            Some(_) => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
-            None => problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind)),
+            true => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
+            false => {
+                problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind))
+            }
         });
         if let Some(problem) = problem {
             self.graph.invalid(problem);

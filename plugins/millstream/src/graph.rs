@@ -56,6 +56,9 @@ pub(crate) struct Code {
     pub step: Option<Step>,
     /// How rows are aggregated before and after a shuffle.
     pub exchange: Option<ExchangeCode>,
+    /// How the test harness joins the rows of its parents.
+    #[cfg(not(target_family = "wasm"))]
+    pub joined: Option<Joined>,
     /// The fused chain that ends with emitting this node's rows.
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
@@ -73,6 +76,10 @@ pub(crate) type SortCode = Rc<dyn Fn(Vec<Chunk>) -> Vec<Chunk>>;
 
 /// A driver function: gives the node that it returns, if it is a `transform`.
 pub(crate) type DriverCode = Rc<dyn Fn(&Rc<Graph>, Time) -> Option<NodeId>>;
+
+/// Joins the rows of each parent.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type Joined = Box<dyn Fn(Vec<Vec<Chunk>>) -> Vec<Chunk>>;
 
 /// A column of an unknown type, and its number of rows.
 pub(crate) type AnyColumn = (Box<dyn Any>, usize);
@@ -145,6 +152,8 @@ pub(crate) struct Graph {
     untold: Cell<NodeId>,
     pub arguments: Vec<(String, String)>,
     problem: RefCell<Option<String>>,
+    /// How long persisted data sets are kept, if that is longer than their batch.
+    pub remember: Cell<Option<Duration>>,
 }
 
 impl Graph {
@@ -155,6 +164,7 @@ impl Graph {
             untold: Cell::default(),
             arguments,
             problem: RefCell::default(),
+            remember: Cell::default(),
         }
     }
 

@@ -57,22 +57,23 @@ fn schema(fields: &[Field]) -> types::Schema {
     fields.iter().map(field).collect()
 }
 
-/// A node as the host sees it.
-pub(crate) fn node(node: &Node) -> nodes::Node {
-    let value = |value: &Value| match value {
+fn parameter(name: &str, value: &Value) -> nodes::Parameter {
+    let value = match value {
         Value::Integer(n) => nodes::ParameterValue::Integer(*n),
         Value::Text(text) => nodes::ParameterValue::Text(text.clone()),
         Value::Flag(flag) => nodes::ParameterValue::Flag(*flag),
-        Value::Duration(span) => {
-            nodes::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-        }
+        Value::Duration(span) => nodes::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
     };
-    let parameter = |(name, it): &(&str, Value)| nodes::Parameter { name: (*name).to_owned(), value: value(it) };
+    nodes::Parameter { name: name.to_owned(), value }
+}
+
+/// A node as the host sees it.
+pub(crate) fn node(node: &Node) -> nodes::Node {
     nodes::Node {
         kind: node.kind.to_owned(),
         name: node.name.clone(),
         parents: node.parents.clone(),
-        parameters: node.parameters.iter().map(parameter).collect(),
+        parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),
         rows: schema(&node.rows),
         exchanged: node.exchanged.as_deref().map(schema),
     }
@@ -90,7 +91,13 @@ impl<P: Program> program::Guest for Exports<P> {
         if let Some(problem) = graph.problem() {
             return Err(program::DescribeError::Invalid(problem));
         }
-        Ok(program::Graph { nodes: graph.tell(node) })
+        let mut nodes = graph.tell(node);
+        if let Some(span) = graph.remember.get() {
+            let persisted =
+                nodes.iter_mut().filter(|node| node.parameters.iter().any(|parameter| parameter.name == "persist"));
+            persisted.for_each(|node| node.parameters.push(parameter("remember", &Value::Duration(span))));
+        }
+        Ok(program::Graph { nodes })
     }
 }
 

@@ -211,7 +211,7 @@ fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
         let found = &nodes[&node];
-        (found.kind, found.parents.clone(), found.exchanged.is_some())
+        (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
     if matches!(kind, "source" | "window" | "transform") || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
@@ -337,6 +337,9 @@ impl Run {
             let batches = (batch + 1).saturating_sub(self.batches_in(length))..=batch;
             let batches = batches.filter(|batch| self.is_due(*parent, *batch));
             return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
+        }
+        if let Some(joined) = &self.graph.nodes()[&leaf].code.joined {
+            return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
         }
         let combine = aggregates.then_some(leaf);
         let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));

@@ -1,5 +1,8 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
+mod joins;
+mod windows;
+
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
 use serde::{Deserialize, Serialize};
 
@@ -110,10 +113,13 @@ fn build(ctx: &StreamingContext) {
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");
-    if records(&numbers, &operator).is_some() {
+    let windows = || windows::windows(&numbers, &operator);
+    if records(&numbers, &operator).or_else(windows).or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }
     match operator.as_str() {
+        "windows_of_arguments" => windows::all(ctx, &numbers),
+        "count_of_windows" => windows::counts(ctx, &numbers),
         "map" => numbers.map(|n| n * 10).print_n(100),
         "flat_map" => numbers.flat_map(|n| 0..n.min(3)).print_n(100),
         "filter" => numbers.filter(|n| n % 2 == 0).print_n(100),

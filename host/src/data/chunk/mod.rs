@@ -25,7 +25,7 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
-pub use split::chunks;
+pub use split::{chunks, row_bytes};
 
 use super::view::ViewError;
 

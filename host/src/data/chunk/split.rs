@@ -13,12 +13,17 @@ pub fn chunks(batch: &RecordBatch, max_bytes: usize) -> impl Iterator<Item = Rec
         if left == 0 {
             return None;
         }
-        let size = |rows| batch.columns().iter().map(|column| bytes(column, start..start + rows)).sum::<usize>();
+        let size = |rows| row_bytes(batch, start..start + rows);
         let rows = if size(left) <= max_bytes { left } else { largest(left, |rows| size(rows) <= max_bytes) };
         let slice = batch.slice(start, rows);
         start += rows;
         Some(slice)
     })
+}
+
+/// About how many bytes these rows take. Depends on what they hold only, not on where they lie.
+pub fn row_bytes(batch: &RecordBatch, rows: Range<usize>) -> usize {
+    batch.columns().iter().map(|column| bytes(column, rows.clone())).sum()
 }
 
 /// The largest number from 1 to `most` that `fits`, or 1. Whatever is below a number that fits has to fit too.

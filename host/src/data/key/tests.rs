@@ -143,9 +143,16 @@ proptest! {
         };
         let encodings: Vec<_> = (0..values.len()).map(encode).collect();
         prop_assert_eq!(hashes, encodings.iter().map(|bytes| hash(bytes)).collect::<Vec<_>>());
-        for (a, x) in values.iter().zip(&encodings) {
-            for (b, y) in values.iter().zip(&encodings) {
+        let all = encoder.encode_column(&column).unwrap();
+        let start = values.len() / 2;
+        let last = encoder.encode_column(&column.slice(start, values.len() - start)).unwrap();
+        for (row, (a, x)) in values.iter().zip(&encodings).enumerate() {
+            for (other, (b, y)) in values.iter().zip(&encodings).enumerate() {
                 prop_assert_eq!(same(a, b), x == y, "{} {} {:?} {:?}", a, b, x, y);
+                prop_assert_eq!(all.same(row, &all, other), x == y);
+                if other >= start {
+                    prop_assert_eq!(all.same(row, &last, other - start), x == y);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Golden texts: word count, a graph with a shared node, and comparisons of graphs.
 
 use super::*;
-use crate::graph::validate::tests::{node, pair, text};
+use crate::graph::validate::tests::{cogrouped, node, pair, text};
 
 fn explain(described: &[DescribedNode]) -> Explanation {
     let graph = Graph::from_described(described).expect("the graph is valid");
@@ -53,6 +53,38 @@ stage 1
 output `print` (node 4) needs stages 0, 1
 ";
     assert_eq!(explain(&word_count()).to_string(), expected);
+}
+
+/// S5.05.
+#[test]
+fn a_join_names_the_shuffles_that_it_reads() {
+    let graph = [
+        node("source", &[], pair()),
+        node("map", &[0], pair()),
+        with(node("cogroup", &[1, 0], cogrouped()), "partitions", ParameterValue::Integer(3)),
+        node("keys", &[2], text()),
+        node("print", &[3], Vec::new()),
+    ];
+    let expected = "\
+stage 0
+  reads   `source` (node 0)
+  runs    `map` (node 1)
+  writes  a shuffle by key into 3 partitions for `cogroup` (node 2)
+
+stage 1
+  reads   `source` (node 0)
+  writes  a shuffle by key into 3 partitions for `cogroup` (node 2)
+
+stage 2
+  reads   the shuffles of stages 0, 1
+  joins   `cogroup` (node 2)
+  runs    `keys` (node 3)
+  writes  the rows of an output
+
+output `print` (node 4) needs stages 0, 1, 2
+";
+    let text = explain(&graph).to_string();
+    assert_eq!(text.split_once("\n\n").map(|(_, stages)| stages), Some(expected), "{text}");
 }
 
 #[test]

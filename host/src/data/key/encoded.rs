@@ -1,0 +1,83 @@
+//! The encodings of all keys of a column, to be compared with one another.
+
+use super::{KeyEncoder, canonical_f32, canonical_f64, write};
+use crate::data::view::{Column, Values, ViewError, match_values};
+use arrow::array::{Array as _, ArrayRef};
+use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+
+/// The encodings of the keys of a column.
+#[derive(Clone, Debug)]
+pub struct EncodedKeys(Encodings);
+
+#[derive(Clone, Debug)]
+enum Encodings {
+    /// Encodings of up to 8 bytes that all have the same length, as numbers.
+    Words(Vec<u64>),
+    /// Encodings one after the other.
+    Bytes(OffsetBuffer<i32>, Buffer),
+}
+
+impl EncodedKeys {
+    /// Whether the key in row `row` is that of `other` in row `other_row`. Both are of the same type. A row that does not
+    /// exist has no key.
+    #[inline]
+    pub fn same(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        match (&self.0, &other.0) {
+            (Encodings::Words(mine), Encodings::Words(theirs)) => mine.get(row) == theirs.get(other_row),
+            (Encodings::Bytes(..), Encodings::Bytes(..)) => self.bytes(row) == other.bytes(other_row),
+            _ => false,
+        }
+    }
+
+    fn bytes(&self, row: usize) -> Option<&[u8]> {
+        let Encodings::Bytes(offsets, bytes) = &self.0 else { return None };
+        // Offsets of an array are not negative.
+        bytes.as_slice().get(*offsets.get(row)? as usize..*offsets.get(row + 1)? as usize)
+    }
+}
+
+impl KeyEncoder {
+    /// Encodes all keys of a key column. Copies nothing of text and bytes, whose encoding lies in the column already.
+    ///
+    /// # Errors
+    /// If the column does not have the type, or the encodings take 2 GiB together.
+    pub fn encode_column(&self, array: &ArrayRef) -> Result<EncodedKeys, ViewError> {
+        let rows = array.len();
+        let column = Column::new(self.ty.root(), array, None)?;
+        if self.ty.root().nullable() {
+            return encode_each(&column, rows);
+        }
+        let words = match_values!(&column.values,
+            integer(values) => values.iter().map(|value| word(&value.to_le_bytes())).collect(),
+            Values::F32(values) => values.iter().map(|&value| u64::from(canonical_f32(value))).collect(),
+            Values::F64(values) => values.iter().map(|&value| canonical_f64(value)).collect(),
+            Values::Bool(bits) => bits.iter().map(u64::from).collect(),
+            Values::Text(texts) => {
+                return Ok(EncodedKeys(Encodings::Bytes(texts.offsets().clone(), texts.values().clone())));
+            }
+            Values::Bytes(bytes) => {
+                return Ok(EncodedKeys(Encodings::Bytes(bytes.offsets().clone(), bytes.values().clone())));
+            }
+            _ => return encode_each(&column, rows),
+        );
+        Ok(EncodedKeys(Encodings::Words(words)))
+    }
+}
+
+/// An encoding of at most 8 bytes as a number.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(word)
+}
+
+fn encode_each(column: &Column<'_>, rows: usize) -> Result<EncodedKeys, ViewError> {
+    let mut bytes = Vec::new();
+    let mut offsets = vec![0];
+    for row in 0..rows {
+        write(column, row, true, &mut bytes);
+        offsets.push(i32::try_from(bytes.len()).map_err(|_| ViewError::KeyBytes { rows })?);
+    }
+    Ok(EncodedKeys(Encodings::Bytes(OffsetBuffer::new(ScalarBuffer::from(offsets)), Buffer::from_vec(bytes))))
+}

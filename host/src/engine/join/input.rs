@@ -1,0 +1,103 @@
+//! What a join reads: rows as they come from a shuffle, or from a part that was stored.
+//!
+//! Owns their size in memory, as the choice between forms sees it.
+
+use super::external;
+use crate::block::{RowsReader, StoredRows};
+use crate::data::chunk;
+use arrow::array::RecordBatch;
+use datafusion_common::Result;
+use datafusion_execution::SendableRecordBatchStream;
+use futures::StreamExt as _;
+use std::collections::VecDeque;
+
+/// Of what a part may take, one piece that is read takes at most about this share.
+const PIECES: usize = 8;
+/// How often rows are in memory at a time: as they were read, brought together in one piece, and ordered.
+const COPIES: usize = 3;
+/// What a row takes in tables, lists of rows, and the like.
+const ROW_BYTES: usize = 40;
+
+/// The memory that it takes to work with these rows.
+pub(super) fn weight(batch: &RecordBatch) -> usize {
+    COPIES * chunk::row_bytes(batch, 0..batch.num_rows()) + ROW_BYTES * batch.num_rows()
+}
+
+/// The rows of one parent, or of a part of them.
+pub(super) struct Input {
+    rows: Rows,
+    piece_bytes: usize,
+    pieces: VecDeque<RecordBatch>,
+}
+
+enum Rows {
+    /// They come once.
+    Stream(SendableRecordBatchStream),
+    /// They can be read again.
+    Stored { rows: StoredRows, bucket: usize, reader: RowsReader },
+}
+
+impl Input {
+    /// For parts of at most this many bytes.
+    pub(super) fn stream(rows: SendableRecordBatchStream, part_bytes: usize) -> Self {
+        Self { rows: Rows::Stream(rows), piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
+    }
+
+    /// Stored rows that came from this input.
+    pub(super) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
+        let reader = rows.read(bucket);
+        let rows = Rows::Stored { rows: rows.clone(), bucket, reader };
+        Self { rows, piece_bytes: self.piece_bytes, pieces: VecDeque::new() }
+    }
+
+    /// Begins again, if the rows can be read again.
+    pub(super) fn again(&self) -> Option<Self> {
+        match &self.rows {
+            Rows::Stream(_) => None,
+            Rows::Stored { rows, bucket, .. } => Some(self.stored(rows, *bucket)),
+        }
+    }
+
+    /// The next rows.
+    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(piece) = self.pieces.pop_front() {
+                return Ok(Some(piece));
+            }
+            let batch = match &mut self.rows {
+                Rows::Stream(rows) => rows.next().await.transpose()?,
+                Rows::Stored { reader, .. } => reader.next().transpose().map_err(external)?,
+            };
+            match batch {
+                Some(batch) => self.cut(&batch),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn cut(&mut self, batch: &RecordBatch) {
+        let rows_max = (self.piece_bytes / ROW_BYTES).max(1);
+        for piece in chunk::chunks(batch, self.piece_bytes / COPIES) {
+            let rows = piece.num_rows();
+            let starts = (0..rows).step_by(rows_max);
+            self.pieces.extend(starts.map(|start| piece.slice(start, rows_max.min(rows - start))));
+        }
+    }
+
+    /// Takes rows into `taken`, until there are no more (true) or `limit` is reached.
+    pub(super) async fn take(&mut self, limit: usize, taken: &mut Taken) -> Result<bool> {
+        while taken.weight < limit {
+            let Some(rows) = self.next().await? else { return Ok(true) };
+            taken.weight += weight(&rows);
+            taken.rows.push(rows);
+        }
+        Ok(false)
+    }
+}
+
+/// Rows in memory.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub rows: Vec<RecordBatch>,
+    pub weight: usize,
+}

@@ -1,0 +1,116 @@
+//! Divides rows that are too many for memory into parts, by the hash of their keys.
+//!
+//! Owns which part a row goes to. Parts are stored where shuffles are.
+
+use super::external;
+use super::input::{Input, weight};
+use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::data::chunk;
+use crate::data::key::KeyEncoder;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use datafusion_common::Result;
+
+/// How many parts there are. The level of a division says which bits of the hash decide, from the lowest.
+pub(super) const PARTS: usize = 1 << PART_BITS;
+const PART_BITS: u32 = 4;
+/// The deepest division. Its parts have the lower 24 bits of their hashes in common.
+pub(super) const LEVELS_MAX: u32 = 6;
+
+/// Small pieces are brought together up to about this many bytes before they are divided.
+const GATHERED_BYTES: usize = 128 * 1024;
+
+/// Divides the rows of one parent.
+pub(super) struct Divider<'a> {
+    keys: &'a KeyEncoder,
+    level: u32,
+    writer: RowsWriter,
+    gathered: Vec<RecordBatch>,
+    gathered_bytes: usize,
+    hashes: Vec<u64>,
+    rows: Vec<Vec<u32>>,
+    parts: Vec<PartFacts>,
+}
+
+/// What is known of a part of one parent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PartFacts {
+    pub weight: usize,
+    /// The least and the greatest hash.
+    hashes: Option<(u64, u64)>,
+}
+
+impl PartFacts {
+    /// Whether all keys have the same hash, so that no division helps.
+    pub(super) fn one_hash(&self) -> bool {
+        self.hashes.is_none_or(|(least, greatest)| least == greatest)
+    }
+
+    /// Of the rows of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        let hashes = match (self.hashes, other.hashes) {
+            (Some(mine), Some(theirs)) => Some((mine.0.min(theirs.0), mine.1.max(theirs.1))),
+            (mine, theirs) => mine.or(theirs),
+        };
+        Self { weight: self.weight + other.weight, hashes }
+    }
+}
+
+impl<'a> Divider<'a> {
+    pub(super) fn new(storage: &Storage, keys: &'a KeyEncoder, level: u32) -> Self {
+        Self {
+            keys,
+            level,
+            writer: storage.writer(PARTS),
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            hashes: Vec::new(),
+            rows: vec![Vec::new(); PARTS],
+            parts: vec![PartFacts::default(); PARTS],
+        }
+    }
+
+    /// Divides rows that are in memory, and those that are still to be read.
+    pub(super) async fn divide(
+        mut self,
+        first: Vec<RecordBatch>,
+        rest: &mut Input,
+    ) -> Result<(StoredRows, Vec<PartFacts>)> {
+        for rows in first {
+            self.gather(rows)?;
+        }
+        while let Some(rows) = rest.next().await? {
+            self.gather(rows)?;
+        }
+        self.scatter()?;
+        Ok((self.writer.finish(), self.parts))
+    }
+
+    fn gather(&mut self, rows: RecordBatch) -> Result<()> {
+        self.gathered_bytes += chunk::row_bytes(&rows, 0..rows.num_rows());
+        self.gathered.push(rows);
+        if self.gathered_bytes >= GATHERED_BYTES { self.scatter() } else { Ok(()) }
+    }
+
+    fn scatter(&mut self) -> Result<()> {
+        let Some(first) = self.gathered.first() else { return Ok(()) };
+        let batch =
+            if self.gathered.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &self.gathered)? };
+        self.gathered.clear();
+        self.gathered_bytes = 0;
+        self.keys.hash_column(batch.column(0), &mut self.hashes).map_err(external)?;
+        self.rows.iter_mut().for_each(Vec::clear);
+        for (row, hash) in (0u32..).zip(&self.hashes) {
+            let part = (hash >> (self.level * PART_BITS)) as usize % PARTS;
+            self.rows[part].push(row);
+            let (least, greatest) = self.parts[part].hashes.get_or_insert((*hash, *hash));
+            (*least, *greatest) = ((*least).min(*hash), (*greatest).max(*hash));
+        }
+        for (part, rows) in self.rows.iter_mut().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            let rows = take_record_batch(&batch, &UInt32Array::from(std::mem::take(rows)))?;
+            self.parts[part].weight += weight(&rows);
+            self.writer.append(part, rows).map_err(external)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! Operations that bring the pairs of several streams together by key, within a batch.
+//!
+//! Nothing is joined here: the host does it, between two stages. The test harness has a model of it.
+
+#[cfg(not(target_family = "wasm"))]
+mod model;
+
+use crate::chain::{Chain, Cut, NodeId};
+use crate::context::cut;
+use crate::dstream::Flow;
+use crate::graph::{Code, Graph};
+use crate::key::Key;
+use crate::record::Record;
+use std::rc::Rc;
+
+/// The kinds of nodes that join.
+const KINDS: [&str; 5] = ["join", "left_outer_join", "right_outer_join", "full_outer_join", "cogroup"];
+
+/// Whether nodes of this kind join their parents, each after a shuffle.
+pub(crate) fn is_join(kind: &str) -> bool {
+    KINDS.contains(&kind)
+}
+
+/// A node that joins the streams `parents`, which stand in the same graph.
+fn join_node<T: Record, S>(graph: &Rc<Graph>, kind: &'static str, parents: Vec<NodeId>) -> Flow<T, Cut<T>, S> {
+    cut(graph, graph.add::<T>(kind, parents, Code::default()))
+}
+
+/// The rows of a stream go through a shuffle as they are.
+fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>, S>(stream: &Flow<(K, V), C, S>) -> NodeId {
+    stream.emits();
+    stream.node
+}
+
+/// Joined pairs.
+type Pairs<K, V, W, S> = Flow<(K, (V, W)), Cut<(K, (V, W))>, S>;
+/// Three values for each key.
+type Triples<K, V, W, X, S> = Flow<(K, (V, W, X)), Cut<(K, (V, W, X))>, S>;
+
+/// Joins come out in the order of this stream's pairs, with the pairs of the other stream in their order for each; where
+/// a partition is large, keys are handled in an order of their hashes.
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
+    /// Each value of this stream with each value of `other` that has the same key in the batch. Spark: `join`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| {
+    ///     pairs.join(&pairs.filter(|(_, n)| *n < 7).map_values(|n| n * 10))
+    /// });
+    /// assert_eq!(out, [vec![(1, (5, 50)), (2, (6, 60)), (1, (7, 50))]]);
+    /// ```
+    pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, V, W, S> {
+        let stream = join_node(&self.graph, "join", vec![sent(self), sent(other)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::pairs::<K, V, W, V, W>(|v| v, |w| w));
+        stream
+    }
+
+    /// As [`Flow::join`], and each value of this stream whose key `other` does not have. Spark: `leftOuterJoin`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6)]], |pairs| {
+    ///     pairs.left_outer_join(&pairs.filter(|(key, _)| *key == 2))
+    /// });
+    /// assert_eq!(out, [vec![(1, (5, None)), (2, (6, Some(6)))]]);
+    /// ```
+    pub fn left_outer_join<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, V, Option<W>, S> {
+        let stream = join_node(&self.graph, "left_outer_join", vec![sent(self), sent(other)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::pairs::<K, V, W, V, Option<W>>(|v| v, Some));
+        stream
+    }
+
+    /// As [`Flow::join`], and after these each value of `other` whose key this stream does not have. Spark:
+    /// `rightOuterJoin`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6)]], |pairs| {
+    ///     pairs.filter(|(key, _)| *key == 2).right_outer_join(&pairs)
+    /// });
+    /// assert_eq!(out, [vec![(2, (Some(6), 6)), (1, (None, 5))]]);
+    /// ```
+    pub fn right_outer_join<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Option<V>, W, S> {
+        let stream = join_node(&self.graph, "right_outer_join", vec![sent(self), sent(other)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, W>(Some, |w| w));
+        stream
+    }
+
+    /// As [`Flow::join`], and the values of each stream whose key the other does not have. Spark: `fullOuterJoin`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6)]], |pairs| {
+    ///     pairs.filter(|(key, _)| *key == 1).full_outer_join(&pairs.filter(|(key, _)| *key == 2))
+    /// });
+    /// assert_eq!(out, [vec![(1, (Some(5), None)), (2, (None, Some(6)))]]);
+    /// ```
+    pub fn full_outer_join<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Option<V>, Option<W>, S> {
+        let stream = join_node(&self.graph, "full_outer_join", vec![sent(self), sent(other)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, Option<W>>(Some, Some));
+        stream
+    }
+
+    /// For each key of either stream, the values of both as lists. Keys come out in the order in which they first appear,
+    /// those of this stream first. All values of a key have to fit into memory. Spark: `cogroup`, `groupWith`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| {
+    ///     pairs.filter(|(key, _)| *key == 1).cogroup(&pairs)
+    /// });
+    /// assert_eq!(out, [vec![(1, (vec![5, 7], vec![5, 7])), (2, (vec![], vec![6]))]]);
+    /// ```
+    pub fn cogroup<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Vec<V>, Vec<W>, S> {
+        let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(other)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::groups2::<K, V, W>());
+        stream
+    }
+
+    /// As [`Flow::cogroup`], of three streams.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6)]], |pairs| {
+    ///     pairs.cogroup3(&pairs.map_values(|n| n > 5), &pairs.filter(|(key, _)| *key == 2))
+    /// });
+    /// assert_eq!(out, [vec![(1, (vec![5], vec![false], vec![])), (2, (vec![6], vec![true], vec![6]))]]);
+    /// ```
+    pub fn cogroup3<W: Record, X: Record, D: Chain<Out = (K, W)>, E: Chain<Out = (K, X)>>(
+        &self,
+        second: &Flow<(K, W), D, S>,
+        third: &Flow<(K, X), E, S>,
+    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>, S> {
+        let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(second), sent(third)]);
+        #[cfg(not(target_family = "wasm"))]
+        let stream = model::set(stream, model::groups3::<K, V, W, X>());
+        stream
+    }
+}
