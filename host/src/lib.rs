@@ -26,10 +26,10 @@ pub mod output;
 pub mod plugin;
 pub mod receiver;
 
-pub mod driver;
 pub mod engine;
 pub mod tracker;
 
+pub mod driver;
 pub mod scheduler;
 
 // What puts it all together.

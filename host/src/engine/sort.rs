@@ -10,6 +10,8 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::memory_pool::FairSpillPool;
+use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::expressions::Column;
 use datafusion_physical_expr::{LexOrdering, PhysicalSortExpr};
@@ -20,11 +22,18 @@ use datafusion_physical_plan::{
     ReplaceChildrenOptions,
 };
 use futures::StreamExt as _;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// The name of the column that rows are sorted by.
 const ORDER: &str = "order";
+
+/// What a sort may take before it spills. It is there in any case, beside the budget of stored rows, so that a sort goes
+/// on where those have all the memory.
+const SORT_BYTES: usize = 32 * 1024 * 1024;
+/// The part of it that merging what was spilled takes.
+const MERGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A plan that sorts what `child` gives by its first column.
 pub(super) fn sort_by_key(child: Arc<dyn ExecutionPlan>, descending: bool) -> Result<Arc<dyn ExecutionPlan>> {
@@ -111,6 +120,10 @@ impl ExecutionPlan for OrderExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let context = match self.change {
+            Change::Add { .. } => context,
+            Change::Remove => with_sort_memory(&context)?,
+        };
         let input = self.child.execute(partition, context)?;
         let schema = self.schema();
         let rows = match self.change {
@@ -122,6 +135,23 @@ impl ExecutionPlan for OrderExec {
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
+}
+
+/// The same context with memory of its own for a sort.
+fn with_sort_memory(context: &TaskContext) -> Result<Arc<TaskContext>> {
+    let pool = Arc::new(FairSpillPool::new(SORT_BYTES));
+    let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env()).with_memory_pool(pool).build_arc()?;
+    let config = context.session_config().clone().with_sort_spill_reservation_bytes(MERGE_BYTES);
+    Ok(Arc::new(TaskContext::new(
+        None,
+        context.session_id(),
+        config,
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        runtime,
+    )))
 }
 
 fn remove(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
