@@ -2,6 +2,8 @@
 //!
 //! Owns the graph of a batch, which is the job's and what these functions add to it, and the record of what they did. A
 //! function runs at most once in a batch; it is a future on the engine's threads, which waits while its actions run.
+//! Stages are cut from that graph when an action or an output needs them, and go on from those that were cut ahead. An
+//! instance lives for one call, so a function has no state that a task which runs it again would not have.
 //! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
 
 mod collected;

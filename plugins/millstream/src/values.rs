@@ -26,6 +26,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// let out = testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.flat_map_values(|n| 0..n));
     /// assert_eq!(out, [vec![(1, 0), (1, 1)]]);
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn flat_map_values<R, F>(
         &self,
         function: F,
