@@ -7,7 +7,8 @@ mod sources;
 use self::sources::{ReceiverSource, Sources, check_sources};
 use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::config::Settings;
-use crate::engine::{EmbeddedEngine, EngineParts, FaultInjector, NoFaults};
+use crate::driver::Drivers;
+use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan, NoFaults};
 use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
@@ -201,7 +202,7 @@ impl StreamingContext {
     pub fn start(self, options: RunOptions) -> Result<Running, Error> {
         let Self { env, settings, plugin, graph, intervals, budget, outputs, sources } = self;
         let cancel = plugin.cancel();
-        let stages = Arc::new(StageGraph::cut(&graph, settings.job.parallelism));
+        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let spill = SpillSettings {
             directory: settings.engine.spill_directory.clone(),
             limit_bytes: settings.engine.spill_limit_bytes,
@@ -214,11 +215,9 @@ impl StreamingContext {
             env: env.clone(),
             job: settings.job.name.clone(),
             arguments: arguments(&settings),
-            graph: graph.clone(),
             intervals: intervals.clone(),
             parallelism: settings.job.parallelism,
-            stages: stages.clone(),
-            plugin,
+            plugin: plugin.clone(),
             blocks: store.clone(),
             storage,
             budget,
@@ -255,13 +254,24 @@ impl StreamingContext {
             listeners: listeners.clone(),
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
+        let drivers = Drivers {
+            env: env.clone(),
+            engine: engine.clone(),
+            plugin,
+            job: settings.job.name.clone(),
+            arguments: arguments(&settings).into(),
+            plan: plan.clone(),
+            default_partitions: settings.job.parallelism,
+        };
         let parts = SchedulerParts {
             env: env.clone(),
-            engine: Arc::new(engine),
+            engine,
             tracker: tracker.clone(),
-            graph,
+            plan,
+            drivers: Arc::new(drivers),
             intervals,
-            stages,
             outputs,
             listeners: listeners.clone(),
             on_error: settings.job.on_error,

@@ -29,6 +29,7 @@ pub mod receiver;
 pub mod engine;
 pub mod tracker;
 
+pub mod driver;
 pub mod scheduler;
 
 // What puts it all together.

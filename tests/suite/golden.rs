@@ -167,6 +167,22 @@ fn operators() {
     assert!(failed.is_empty(), "these goldens failed, see above: {failed:?}");
 }
 
+/// Every file of `tests/golden/driver`: S3.14 to S3.17, S6.08 and what a data set can do.
+#[test]
+fn driver_functions() {
+    let directory = repository::root().join("tests/golden/driver");
+    let entries = std::fs::read_dir(&directory).expect("the goldens are there");
+    let mut names: Vec<String> =
+        entries.filter_map(|entry| Some(entry.ok()?.path().file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort();
+    assert!(names.len() > 20);
+    let check = |name: &&String| {
+        std::panic::catch_unwind(|| Golden::read(&format!("driver/{name}")).check_in_matrix()).is_err()
+    };
+    let failed: Vec<&String> = names.iter().filter(check).collect();
+    assert!(failed.is_empty(), "these goldens failed, see above: {failed:?}");
+}
+
 /// S2.04, S3.07: several sources bring data at the same time, and a union makes one stream of them.
 #[test]
 fn several_sources_become_one_stream() {

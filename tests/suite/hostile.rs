@@ -8,13 +8,13 @@ const QUEUE: &str = "[\"a\", \"b\", \"c\", \"boom\"]\n[\"d\", \"e\"]\n";
 /// What every failure at that line begins with.
 const PLACE: &str = "operator `fragile` (map, node 1) failed on batch 1000000001000 ms, partition 1, record 1: ";
 
-fn job(behaviour: &str) -> Job {
+pub(super) fn job(behaviour: &str) -> Job {
     Job::on_queue("hostile", QUEUE)
         .with_job_keys(&format!("parallelism = 2\nargs = {{ does = \"{behaviour}\" }}"))
         .with_tables("\n[limits]\nmemory = \"32MiB\"\ntask_time = \"300ms\"\nresult_size = \"8MiB\"\n")
 }
 
-fn run(behaviour: &str) -> Outcome {
+pub(super) fn run(behaviour: &str) -> Outcome {
     job(behaviour).run()
 }
 

@@ -2,9 +2,11 @@
 
 mod command_line;
 mod compile_cache;
+mod driver_functions;
 mod examples;
 mod golden;
 mod hostile;
+mod hostile_drivers;
 mod ledger;
 mod listeners;
 mod outputs;

@@ -83,7 +83,7 @@ fn every_line_of_a_reliable_source_is_counted() {
 /// S1.27, S2.46: a graceful stop processes all that was acknowledged, and nothing else.
 #[test]
 fn a_graceful_stop_processes_what_was_acknowledged() {
-    for stop_ms in [0, 100, 650, 2333, 4000] {
+    for stop_ms in [0, 650, 2333] {
         let source = Arc::new(Mutex::new(Source { lines: u64::MAX, ..Source::default() }));
         let mut job = reliable_job(&source);
         job.stop_at = vec![super::support::simulated::START + Duration::from_millis(stop_ms)];

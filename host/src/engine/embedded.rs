@@ -3,17 +3,17 @@
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Planner, Share};
+use super::plan::{Planner, Share, describe, key_type, only_files};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
 use super::stage_info::{StageTally, TaskMetrics};
 use super::task::{Attempt, AttemptError};
-use super::{Engine, JobRequest};
+use super::{Engine, JobPlan, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, Stage, StageGraph, StageInput, StageOutput, window_times};
+use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -43,14 +43,10 @@ pub struct EngineParts {
     pub job: String,
     /// The job's arguments.
     pub arguments: Vec<(String, String)>,
-    /// The graph.
-    pub graph: Arc<Graph>,
-    /// When its nodes are computed.
+    /// When the nodes of the graph are computed.
     pub intervals: Arc<Intervals>,
     /// How many partitions the rows of a window make, if they are not very many.
     pub parallelism: u32,
-    /// Its stages.
-    pub stages: Arc<StageGraph>,
     /// The plugin.
     pub plugin: Arc<Plugin>,
     /// Where received blocks are.
@@ -69,6 +65,13 @@ pub struct EngineParts {
     pub listeners: ListenerBus,
 }
 
+/// What has run, with its number of partitions.
+#[derive(Default)]
+struct Done {
+    stages: BTreeMap<(Time, StageId), u32>,
+    data_sets: BTreeMap<(Time, NodeId), u32>,
+}
+
 /// Runs tasks on the engine's executor.
 pub struct EmbeddedEngine {
     shared: Arc<Shared>,
@@ -79,15 +82,14 @@ struct Shared {
     planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
-    stages: Arc<StageGraph>,
     stores: Arc<Stores>,
     context: Arc<TaskContext>,
     slots: Semaphore,
     tries: u32,
     faults: Arc<dyn FaultInjector>,
     listeners: ListenerBus,
-    /// How many partitions each stage had that ran for a batch.
-    done: Mutex<BTreeMap<(Time, StageId), u32>>,
+    /// How many partitions each stage had that ran for a batch, and each data set that is there.
+    done: Mutex<Done>,
     /// What was spilled when the last batch was done.
     spilled_bytes: AtomicU64,
 }
@@ -126,13 +128,12 @@ impl EmbeddedEngine {
             HashMap::new(),
             runtime,
         ));
-        let planner = Planner { graph: parts.graph, job: parts.job, arguments: parts.arguments.into() };
+        let planner = Planner { job: parts.job, arguments: parts.arguments.into() };
         let shared = Shared {
             env: parts.env,
             planner,
             intervals: parts.intervals,
             parallelism: parts.parallelism,
-            stages: parts.stages,
             stores,
             context,
             slots: Semaphore::new(parts.slots.max(1)),
@@ -151,8 +152,8 @@ impl Engine for EmbeddedEngine {
         Box::pin(async move {
             let mut partitions = 0;
             for id in &request.job.stages {
-                let stage = self.shared.stages.stage(*id).ok_or_else(|| internal(*id))?;
-                let ran = self.shared.lock().contains_key(&(request.batch, *id));
+                let stage = request.plan.stages.stage(*id).ok_or_else(|| internal(*id))?;
+                let ran = self.shared.lock().stages.contains_key(&(request.batch, *id));
                 if ran && stage.output != StageOutput::Result {
                     continue;
                 }
@@ -182,11 +183,9 @@ impl Engine for EmbeddedEngine {
         self.shared.stores.shuffles.forget(batch);
         let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
         self.shared.stores.data_sets.retain(|node, time| time > batch || is_needed(node, time));
-        let is_kept = |stage: StageId, time: Time| match self.shared.stages.stage(stage).map(|stage| stage.output) {
-            Some(StageOutput::DataSet { node }) => is_needed(node, time),
-            _ => false,
-        };
-        self.shared.lock().retain(|(time, stage), _| *time > batch || is_kept(*stage, *time));
+        let mut done = self.shared.lock();
+        done.stages.retain(|(time, _), _| *time > batch);
+        done.data_sets.retain(|(time, node), _| *time > batch || is_needed(*node, *time));
     }
 }
 
@@ -213,8 +212,8 @@ fn internal(stage: StageId) -> Error {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(Time, StageId), u32>> {
-        // No code runs between a panic and the next use that could leave the map half changed.
+    fn lock(&self) -> MutexGuard<'_, Done> {
+        // No code runs between a panic and the next use that could leave it half changed.
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -228,17 +227,17 @@ impl Shared {
         let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         let clock = &shared.env.clock;
         let started = clock.monotonic();
-        let mut tally = StageTally::new(&shared.planner.graph, stage, request, partitions, clock.now());
+        let mut tally = StageTally::new(&request.plan.graph, stage, request, partitions, clock.now());
         let mut running = Vec::new();
         for (partition, share) in (0..).zip(shares) {
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
-            let write = request.write.clone();
+            let (plan, write) = (request.plan.clone(), request.write.clone());
             let env = shared.env.clone();
             let branch = share.branch;
             let run = async move {
-                let outcome = shared.run_task(task, &stage, &share, write.as_deref()).await;
+                let outcome = shared.run_task(&plan, task, &stage, &share, write.as_deref()).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -265,33 +264,39 @@ impl Shared {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        shared.lock().insert((request.batch, stage.id), partitions);
+        let mut done = shared.lock();
+        done.stages.insert((request.batch, stage.id), partitions);
+        if let StageOutput::DataSet { node } = stage.output {
+            done.data_sets.insert((request.batch, node), partitions);
+        }
         Ok(partitions)
     }
 
     /// What each partition of a stage reads: those of its first branch, then those of the next.
     fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
-        let mut shares = Vec::new();
+        let (mut shares, mut starts) = (Vec::new(), Vec::new());
         for (branch, way) in stage.branches.iter().enumerate() {
+            starts.push(u32::try_from(shares.len()).unwrap_or(u32::MAX));
             let pieces = self.pieces(stage.id, way.input, request)?;
-            shares.extend(pieces.into_iter().map(|pieces| Share { branch, pieces }));
+            shares.extend(pieces.into_iter().map(|pieces| (branch, pieces)));
         }
         if shares.len() > PARTITIONS_MAX {
             let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
             return Err(Error::new(ErrorKind::User, format!("{message}, which is more than {PARTITIONS_MAX}"))
                 .help("unite fewer streams, or repartition them before"));
         }
-        Ok(shares)
+        let starts: Arc<[u32]> = starts.into();
+        Ok(shares.into_iter().map(|(branch, pieces)| Share { branch, pieces, starts: starts.clone() }).collect())
     }
 
     /// What each partition of an input consists of.
     fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Vec<Piece>>, Error> {
         let batch = request.batch;
-        let ran = |stage: Option<StageId>, time: Time| stage.and_then(|id| self.lock().get(&(time, id)).copied());
+        let data_set = |node: NodeId, time: Time| self.lock().data_sets.get(&(time, node)).copied();
         let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
         let buckets = |writer: StageId| {
-            let maps = ran(Some(writer), batch).ok_or_else(|| internal(reader))?;
-            match self.stages.stage(writer).map(|stage| stage.output) {
+            let maps = self.lock().stages.get(&(batch, writer)).copied().ok_or_else(|| internal(reader))?;
+            match request.plan.stages.stage(writer).map(|stage| stage.output) {
                 Some(StageOutput::Shuffle { partitions, .. }) => {
                     Ok((0..partitions).map(move |reduce| Piece::Buckets { stage: writer, maps, reduce }))
                 }
@@ -305,21 +310,28 @@ impl Shared {
             }
             StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
             StageInput::Shuffles { node } => {
-                let writers = self.planner.graph.node(node).and_then(|join| self.stages.writers(join));
+                let writers = request.plan.graph.node(node).and_then(|join| request.plan.stages.writers(join));
                 let writers = writers.ok_or_else(|| internal(reader))?;
                 let mut parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
                 let partition = || parents.iter_mut().map(Iterator::next).collect();
                 Ok(std::iter::from_fn(partition).collect())
             }
             StageInput::DataSet { node } => {
-                let partitions = ran(self.stages.data_set_stage(node), batch).ok_or_else(|| internal(reader))?;
+                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
                 one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
             }
+            StageInput::Coalesced { of: node, partitions: wanted, .. } => {
+                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
+                let wanted = wanted.clamp(1, partitions.max(1));
+                let start = |at: u32| (u64::from(at) * u64::from(partitions) / u64::from(wanted)) as u32;
+                let piece = |partition| Piece::DataSet { node, batch, partition };
+                let share = |at: u32| (start(at)..start(at + 1)).map(piece).collect();
+                Ok((0..wanted.min(partitions)).map(share).collect())
+            }
             StageInput::Window { node, parent, length } => {
-                let writer = self.stages.data_set_stage(parent);
                 let mut pieces = Vec::new();
                 for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
-                    let partitions = ran(writer, time).ok_or_else(|| self.window_gap(node, batch, time))?;
+                    let partitions = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
                     let piece = |partition| Piece::DataSet { node: parent, batch: time, partition };
                     pieces.extend((0..partitions).map(piece));
                 }
@@ -337,17 +349,10 @@ impl Shared {
         }
     }
 
-    /// A window over a batch that failed.
-    fn window_gap(&self, window: NodeId, batch: Time, missing: Time) -> Error {
-        let window = self.planner.graph.node(window).map(ToString::to_string).unwrap_or_default();
-        let message = format!("{window} failed on batch {batch}: it reads batch {missing}, which failed");
-        Error::new(ErrorKind::Unavailable, message)
-            .help("windows work again when they no longer reach back to that batch")
-    }
-
     /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
     async fn run_task(
         &self,
+        job: &JobPlan,
         task: TaskId,
         stage: &Stage,
         share: &Share,
@@ -355,7 +360,7 @@ impl Shared {
     ) -> (TaskMetrics, Result<(), Error>) {
         let _slot = self.slots.acquire().await;
         let started = self.env.clock.monotonic();
-        let outcome = self.run_attempts(task, stage, share, write).await;
+        let outcome = self.run_attempts(job, task, stage, share, write).await;
         let time = self.env.clock.monotonic().saturating_sub(started);
         match outcome {
             Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
@@ -365,15 +370,16 @@ impl Shared {
 
     async fn run_attempts(
         &self,
+        job: &JobPlan,
         task: TaskId,
         stage: &Stage,
         share: &Share,
         write: Option<&dyn BatchWrite>,
     ) -> Result<TaskMetrics, Error> {
-        let key_type = self.planner.key_type(stage);
+        let key_type = key_type(&job.graph, stage);
         let (mut traced, mut outside) = (false, 0);
         for number in 0.. {
-            let plan = self.planner.plan(stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
+            let plan = self.planner.plan(job, stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,
@@ -384,7 +390,7 @@ impl Shared {
                 faults: &*self.faults,
                 write,
                 key_type: key_type.as_ref(),
-                only_files: self.planner.only_files(stage),
+                only_files: only_files(&job.graph, stage),
             };
             let error = match attempt.run().await {
                 Ok(metrics) => return Ok(metrics),
@@ -396,34 +402,41 @@ impl Shared {
                     traced = next;
                     self.listeners.post(&Event::TaskRetried { task, reason: error.message });
                 }
-                Next::Fail => return Err(self.explain(task, stage, share.branch, &error)),
+                Next::Fail => return Err(explain(job, task, stage, share.branch, &error)),
             }
         }
         Err(internal(stage.id))
     }
+}
 
-    /// A task's failure as its reader sees it: operator, batch, partition and record.
-    fn explain(&self, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
-        let TaskId { batch, partition, .. } = task;
-        if let Some(output) = &error.output {
-            let message = format!("{} (partition {partition})", output.message);
-            return Error { message, ..output.clone() };
-        }
-        let operator = |node: NodeId| self.planner.graph.node(node).map(|node| format!("operator {node}"));
-        let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
-        let subject = match &place {
-            Some((operator, record)) => {
-                format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
-            }
-            None => format!("{} failed on batch {batch}, partition {partition}", self.planner.describe(stage, branch)),
-        };
-        let (kind, help) = match error.cause {
-            Cause::Plugin => {
-                (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
-            }
-            Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
-            Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
-        };
-        Error::new(kind, format!("{subject}: {}", error.message)).help(help)
+/// A window over a batch that failed.
+fn window_gap(request: &JobRequest, window: NodeId, missing: Time) -> Error {
+    let window = request.plan.graph.node(window).map(ToString::to_string).unwrap_or_default();
+    let message = format!("{window} failed on batch {}: it reads batch {missing}, which failed", request.batch);
+    Error::new(ErrorKind::Unavailable, message).help("windows work again when they no longer reach back to that batch")
+}
+
+/// A task's failure as its reader sees it: operator, batch, partition and record.
+fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
+    let TaskId { batch, partition, .. } = task;
+    if let Some(output) = &error.output {
+        let message = format!("{} (partition {partition})", output.message);
+        return Error { message, ..output.clone() };
     }
+    let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
+    let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
+    let subject = match &place {
+        Some((operator, record)) => {
+            format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
+        }
+        None => format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch)),
+    };
+    let (kind, help) = match error.cause {
+        Cause::Plugin => {
+            (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
+        }
+        Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
+        Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
+    };
+    Error::new(kind, format!("{subject}: {}", error.message)).help(help)
 }

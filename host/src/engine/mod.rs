@@ -12,6 +12,7 @@ mod plan;
 mod plugin_exec;
 mod retry;
 mod shuffle;
+mod sort;
 mod stage_info;
 mod task;
 
@@ -20,9 +21,10 @@ pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
 use crate::block::InputPartition;
 use crate::error::Error;
-use crate::graph::OutputJob;
+use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
 use crate::output::BatchWrite;
+use crate::plugin::RecordedCall;
 use crate::time::Time;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -31,11 +33,24 @@ use std::sync::Arc;
 /// The partitions that a batch reads, by the node of their source.
 pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 
+/// What the stages of a job are made of.
+#[derive(Clone, Debug)]
+pub struct JobPlan {
+    /// The nodes.
+    pub graph: Arc<Graph>,
+    /// The stages. Those of all plans for a batch have the same ids.
+    pub stages: Arc<StageGraph>,
+    /// What driver functions did in the batch so far.
+    pub calls: Arc<[RecordedCall]>,
+}
+
 /// An output of a batch that is to be computed.
 #[derive(Clone)]
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
+    /// What the stages are made of.
+    pub plan: Arc<JobPlan>,
     /// When the first batch of the run began.
     pub zero: Time,
     /// The stages, in order.

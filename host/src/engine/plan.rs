@@ -1,14 +1,16 @@
 //! A stage of a batch as a DataFusion plan: a leaf, and the plugin's steps on it.
 
+use super::JobPlan;
 use super::join::{Join, JoinExec};
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
+use super::sort::sort_by_key;
 use crate::data::schema::RecordType;
 use crate::graph::{
     Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
 };
 use crate::ids::{NodeId, TaskId};
-use crate::plugin::TaskProgram;
+use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
@@ -18,6 +20,8 @@ pub(super) struct Share {
     pub branch: usize,
     /// Read one after the other; in a join one of each parent.
     pub pieces: Vec<Piece>,
+    /// The first partition of each branch.
+    pub starts: Arc<[u32]>,
 }
 
 fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
@@ -26,122 +30,150 @@ fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn Executio
 
 /// What all plans of a run share.
 pub(super) struct Planner {
-    pub graph: Arc<Graph>,
     pub job: String,
     pub arguments: Arc<[(String, String)]>,
+}
+
+/// Whether the data set that a stage writes is to be kept on disk.
+pub(super) fn only_files(graph: &Graph, stage: &Stage) -> bool {
+    graph.node(stage.node).is_some_and(|node| node.storage == Some(StorageLevel::DiskOnly))
+}
+
+/// The type of the keys that a stage sends through a shuffle, if it does.
+pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
+    match stage.output {
+        StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(exchanged(graph, stage, node)?.pair()?.0),
+        _ => None,
+    }
+}
+
+/// The rows that a stage sends to `reader` through a shuffle: what that exchanges, or the stage's own rows.
+fn exchanged(graph: &Graph, stage: &Stage, reader: NodeId) -> Option<RecordType> {
+    let exchanged = graph.node(reader)?.exchanged.clone();
+    exchanged.or_else(|| graph.node(stage.node)?.rows.clone())
+}
+
+/// The join of the pieces of the parents of `node`.
+fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
+    let node = graph.node(node)?;
+    let Operation::Join { kind, .. } = node.operation else { return None };
+    let mut key = None;
+    let mut leaves = Vec::new();
+    for (parent, piece) in node.parents.iter().zip(pieces) {
+        let rows = graph.node(*parent)?.rows.as_ref()?;
+        key = rows.pair().map(|(key, _)| key);
+        leaves.push(leaf(task, vec![piece.clone()], rows));
+    }
+    let join = Join::new(kind, &key?, node.rows.as_ref()?);
+    Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
+}
+
+fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
+    match branch.input {
+        StageInput::Source { node }
+        | StageInput::DataSet { node }
+        | StageInput::Coalesced { node, .. }
+        | StageInput::Window { node, .. }
+        | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
+        StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
+    }
+}
+
+/// The operators of a branch, as the graph shows them.
+fn operators(graph: &Graph, branch: &Branch) -> Arc<[(NodeId, String)]> {
+    let operator = |step: &Step| Some((step.node, graph.node(step.node)?.to_string()));
+    branch.steps.iter().filter_map(operator).collect()
+}
+
+/// The operators of a branch of a stage, for messages.
+pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
+    let mut operators: Vec<String> = Vec::new();
+    if let Some(StageInput::Shuffles { node }) = stage.branches.get(branch).map(|branch| branch.input) {
+        operators.extend(graph.node(node).map(ToString::to_string));
+    }
+    for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
+        if let Some(node) = graph.node(step.node) {
+            let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
+            operators.push(format!("{node}{after}"));
+        }
+    }
+    match operators.as_slice() {
+        [] => format!("stage {}", stage.id),
+        [one] => format!("operator {one}"),
+        many => format!("one of the operators {}", many.join(", ")),
+    }
+}
+
+/// The calls of driver functions whose closures a branch needs.
+fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordedCall]> {
+    // Most plans have none.
+    if plan.calls.is_empty() {
+        return Arc::default();
+    }
+    let needed = |call: &&RecordedCall| {
+        let made = plan.graph.calls().iter().find(|made| made.first == call.first);
+        let has_made = |node| made.is_some_and(|made| made.has_made(node));
+        branch.steps.iter().any(|step| has_made(step.node))
+    };
+    plan.calls.iter().filter(needed).cloned().collect()
 }
 
 impl Planner {
     /// The plan of a task: a branch of `stage` over one piece. Nothing if the graph does not have what they name.
     pub(super) fn plan(
         &self,
+        plan: &JobPlan,
         stage: &Stage,
         task: TaskId,
         share: &Share,
         traced: bool,
     ) -> Option<Arc<dyn ExecutionPlan>> {
+        let graph = &*plan.graph;
         let branch = stage.branches.get(share.branch)?;
-        let (input, input_type) = self.input(branch)?;
+        let (input, input_type) = input(graph, branch)?;
         let output_type = match stage.output {
-            StageOutput::Shuffle { node, .. } => self.exchanged(stage, node)?,
-            _ => self.graph.node(stage.node)?.rows.clone()?,
+            StageOutput::Shuffle { node, .. } => exchanged(graph, stage, node)?,
+            _ => graph.node(stage.node)?.rows.clone()?,
         };
-        let rows = match branch.input {
-            StageInput::Shuffles { .. } => self.join(task, input, &share.pieces)?,
+        let rows = match (branch.input, graph.node(input).map(|node| &node.operation)) {
+            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
+                sort_by_key(leaf(task, share.pieces.clone(), &input_type), *descending).ok()?
+            }
             _ => leaf(task, share.pieces.clone(), &input_type),
         };
         if branch.steps.is_empty() {
             return Some(rows);
         }
+        let step = |step: &Step| {
+            let start = share.starts.get(step.first).copied().unwrap_or(0);
+            TaskStep { node: step.node, role: step.role.name(), partition: task.partition.saturating_sub(start) }
+        };
         let program = TaskProgram {
             batch: task.batch,
             partition: task.partition,
             arguments: self.arguments.clone(),
-            seed: self.seed(branch)?,
+            seed: self.seed(graph, branch)?,
             input,
             input_type,
-            steps: branch.steps.iter().map(|step| (step.node, step.role.name())).collect(),
-            operators: self.operators(branch),
+            steps: branch.steps.iter().map(step).collect(),
+            operators: operators(graph, branch),
             output_type,
             traced,
+            replays: calls_for(plan, branch),
         };
         Some(Arc::new(PluginExec::new(rows, program)))
     }
 
-    /// Whether the data set that a stage writes is to be kept on disk.
-    pub(super) fn only_files(&self, stage: &Stage) -> bool {
-        self.graph.node(stage.node).is_some_and(|node| node.storage == Some(StorageLevel::DiskOnly))
-    }
-
-    /// The type of the keys that a stage sends through a shuffle, if it does.
-    pub(super) fn key_type(&self, stage: &Stage) -> Option<RecordType> {
-        match stage.output {
-            StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(self.exchanged(stage, node)?.pair()?.0),
-            _ => None,
-        }
-    }
-
-    /// The rows that a stage sends to `reader` through a shuffle: what that exchanges, or the stage's own rows.
-    fn exchanged(&self, stage: &Stage, reader: NodeId) -> Option<RecordType> {
-        let exchanged = self.graph.node(reader)?.exchanged.clone();
-        exchanged.or_else(|| self.graph.node(stage.node)?.rows.clone())
-    }
-
-    /// The join of the pieces of the parents of `node`.
-    fn join(&self, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
-        let node = self.graph.node(node)?;
-        let Operation::Join { kind, .. } = node.operation else { return None };
-        let mut key = None;
-        let mut leaves = Vec::new();
-        for (parent, piece) in node.parents.iter().zip(pieces) {
-            let rows = self.graph.node(*parent)?.rows.as_ref()?;
-            key = rows.pair().map(|(key, _)| key);
-            leaves.push(leaf(task, vec![piece.clone()], rows));
-        }
-        let join = Join::new(kind, &key?, node.rows.as_ref()?);
-        Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
-    }
-
-    fn input(&self, branch: &Branch) -> Option<(NodeId, RecordType)> {
-        match branch.input {
-            StageInput::Source { node }
-            | StageInput::DataSet { node }
-            | StageInput::Window { node, .. }
-            | StageInput::Shuffles { node } => Some((node, self.graph.node(node)?.rows.clone()?)),
-            StageInput::Shuffle { node, .. } => Some((node, self.graph.node(node)?.exchanged.clone()?)),
-        }
-    }
-
     /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.
-    fn seed(&self, branch: &Branch) -> Option<u64> {
+    fn seed(&self, graph: &Graph, branch: &Branch) -> Option<u64> {
         let last = branch.steps.last()?;
-        let node = self.graph.node(last.node)?;
-        let operator = node.name.clone().unwrap_or_else(|| format!("{}/{}", node.kind, node.id));
+        let node = graph.node(last.node)?;
+        let operator = match (&node.name, graph.call_of(node.id)) {
+            (Some(name), _) => name.clone(),
+            (None, None) => format!("{}/{}", node.kind, node.id),
+            (None, Some(call)) => format!("{}/{}/{}", call.node, node.kind, node.id.0 - call.first.0),
+        };
         Some(crate::data::key::hash(format!("{}\0{operator}\0{}", self.job, last.role.name()).as_bytes()))
-    }
-
-    /// The operators of a branch, as the graph shows them.
-    fn operators(&self, branch: &Branch) -> Arc<[(NodeId, String)]> {
-        let operator = |step: &Step| Some((step.node, self.graph.node(step.node)?.to_string()));
-        branch.steps.iter().filter_map(operator).collect()
-    }
-
-    /// The operators of a branch of a stage, for messages.
-    pub(super) fn describe(&self, stage: &Stage, branch: usize) -> String {
-        let mut operators: Vec<String> = Vec::new();
-        if let Some(StageInput::Shuffles { node }) = stage.branches.get(branch).map(|branch| branch.input) {
-            operators.extend(self.graph.node(node).map(ToString::to_string));
-        }
-        for step in stage.branches.get(branch).into_iter().flat_map(|branch| &branch.steps) {
-            if let Some(node) = self.graph.node(step.node) {
-                let after = if step.role == Role::Combine { " before its shuffle" } else { "" };
-                operators.push(format!("{node}{after}"));
-            }
-        }
-        match operators.as_slice() {
-            [] => format!("stage {}", stage.id),
-            [one] => format!("operator {one}"),
-            many => format!("one of the operators {}", many.join(", ")),
-        }
     }
 }

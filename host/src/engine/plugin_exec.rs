@@ -14,10 +14,10 @@ use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -111,11 +111,39 @@ impl ExecutionPlan for PluginExec {
             .ok_or_else(|| DataFusionError::Internal("the task context has no plugin".to_owned()))?;
         let input = self.child.execute(partition, context)?;
         let program = self.program.clone();
+        if !program.replays.is_empty() {
+            let rows = futures::stream::once(run_again(plugin, program, input)).try_flatten();
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
+        }
         let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
         let stream =
             futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
+}
+
+/// A task that runs driver functions again takes its input itself. Its rows are there when it is done.
+async fn run_again(
+    plugin: Arc<LoadedPlugin>,
+    program: TaskProgram,
+    input: SendableRecordBatchStream,
+) -> Result<impl Stream<Item = Result<RecordBatch>>> {
+    // What fails in the input comes back as it is, not as a failure of the plugin.
+    let failed = Arc::new(Mutex::new(None));
+    let slot = failed.clone();
+    let input = input.map(move |rows| {
+        rows.map_err(|error| {
+            let failure = Failure::Action(error.to_string());
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            failure
+        })
+    });
+    let outcome = plugin.0.run_again(&program, input.boxed()).await;
+    if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(error);
+    }
+    let rows = outcome.map_err(|(failure, place)| PluginError { failure, place })?;
+    Ok(futures::stream::iter(rows.into_iter().map(Ok)))
 }
 
 /// An execution in progress.

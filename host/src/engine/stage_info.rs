@@ -43,7 +43,7 @@ impl StageTally {
             let (kind, node) = match input {
                 StageInput::Source { node } => ("source", node),
                 StageInput::Shuffle { node, .. } | StageInput::Shuffles { node } => ("shuffle", node),
-                StageInput::DataSet { node } => ("data_set", node),
+                StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => ("data_set", node),
                 StageInput::Window { node, .. } => ("window", node),
             };
             StageRows { kind, node, rows: 0 }

@@ -123,6 +123,13 @@ pub enum Reads {
         /// The node that made them.
         node: u32,
     },
+    /// From rows that were kept, neighbouring partitions put together.
+    Coalesced {
+        /// The node that made them.
+        node: u32,
+        /// The most partitions there are then.
+        partitions: u32,
+    },
 }
 
 /// Where a stage's rows go.
@@ -200,6 +207,9 @@ impl Explanation {
                 writeln!(f, "  joins   {}", self.label(*node))?;
             }
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(*node))?,
+            Reads::Coalesced { node, partitions } => {
+                writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(*node))?;
+            }
             Reads::Window { node, length_ms } => {
                 writeln!(f, "  reads   the data sets of {} of the last {length_ms}ms", self.label(*node))?;
             }
@@ -246,6 +256,7 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
+            StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
             StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),

@@ -2,6 +2,7 @@
 //!
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
+mod call;
 mod explain;
 mod interval;
 mod join;
@@ -9,6 +10,7 @@ mod node;
 mod stage;
 mod validate;
 
+pub use call::{Call, CallError};
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
 pub use join::joined_rows;

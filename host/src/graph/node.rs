@@ -1,5 +1,6 @@
 //! Nodes: streams, operations on streams, and outputs.
 
+use super::call::Call;
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
 use crate::time::Duration;
@@ -57,6 +58,20 @@ pub enum Operation {
         /// How many.
         partitions: u32,
     },
+    /// Pairs are sorted by their key, into one partition.
+    Sort {
+        /// Whether the largest key comes first.
+        descending: bool,
+    },
+    /// Neighbouring partitions are put together, without a shuffle.
+    Coalesce {
+        /// The most partitions there are then.
+        partitions: u32,
+    },
+    /// Rows pass as they are, and are kept for whoever reads them.
+    Cache,
+    /// The rows that a driver function makes of its parents' data sets, batch by batch.
+    Transform,
     /// Rows of several streams come together by key.
     Join {
         /// What becomes of the rows of a key.
@@ -76,6 +91,8 @@ pub enum Operation {
         /// How many.
         rows: u32,
     },
+    /// A driver function does with each batch what it likes.
+    ForeachRdd,
     /// The rows of each batch are saved in a directory `PREFIX-TIME[.SUFFIX]`.
     SaveAsFiles {
         /// What is in the files.
@@ -90,7 +107,12 @@ pub enum Operation {
 impl Operation {
     /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
     pub const fn is_output(&self) -> bool {
-        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. })
+        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::ForeachRdd)
+    }
+
+    /// Whether a driver function runs for it.
+    pub const fn is_driver(&self) -> bool {
+        matches!(self, Self::Transform | Self::ForeachRdd)
     }
 }
 
@@ -209,9 +231,12 @@ impl fmt::Display for Node {
 }
 
 /// The checked graph. Nodes stand after the nodes they read, so it has no cycle.
+///
+/// The graph of a batch goes on with what driver functions made in it: see `call.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     pub(super) nodes: Vec<Node>,
+    pub(super) calls: Vec<Call>,
 }
 
 impl Graph {

@@ -128,6 +128,10 @@ impl Subject<'_> {
         })
     }
 
+    fn flag(&self, name: &str) -> bool {
+        self.described.parameters.iter().any(|(key, value)| key == name && *value == ParameterValue::Flag(true))
+    }
+
     fn duration(&self, name: &str) -> Option<Duration> {
         self.described.parameters.iter().find_map(|(key, value)| match value {
             ParameterValue::DurationMs(ms) if key == name => Some(Duration::from_millis(*ms)),
@@ -155,7 +159,8 @@ impl Graph {
         let mut nodes = Vec::with_capacity(described.len());
         let mut errors = Vec::new();
         for (position, described) in described.iter().enumerate() {
-            match check_node(&Subject { position, described }, &nodes) {
+            let before = |id: u32| nodes.get(id as usize).map(Option::as_ref);
+            match check_node(&Subject { position, described }, &before) {
                 Ok(node) => nodes.push(Some(node)),
                 Err(error) => {
                     // A node that stands on a broken one is not a problem of its own.
@@ -166,7 +171,7 @@ impl Graph {
         }
         let nodes: Vec<Node> = nodes.into_iter().flatten().collect();
         errors.extend(duplicate_names(&nodes));
-        let graph = Self { nodes };
+        let graph = Self { nodes, calls: Vec::new() };
         if errors.is_empty() && graph.outputs().next().is_none() {
             errors.push(GraphError::NoOutput);
         }
@@ -188,8 +193,33 @@ fn duplicate_names(nodes: &[Node]) -> Vec<GraphError> {
     errors
 }
 
+/// The nodes that a node may read, by id: `None` if there is no such node, `Some(None)` if it is broken.
+type Before<'a> = &'a dyn Fn(u32) -> Option<Option<&'a Node>>;
+
+/// Checks one node that a driver function made, against the ones it may read.
+pub(super) fn check_made<'a>(
+    position: usize,
+    described: &DescribedNode,
+    before: &'a dyn Fn(u32) -> Option<Option<&'a Node>>,
+) -> Result<Node, GraphError> {
+    let subject = Subject { position, described };
+    let node = check_node(&subject, before)
+        .map_err(|error| error.unwrap_or_else(|| subject.error("it reads a node that is broken")))?;
+    match node.operation {
+        Operation::Source { .. }
+        | Operation::Window { .. }
+        | Operation::Transform
+        | Operation::ForeachRdd
+        | Operation::SaveAsFiles { .. }
+        | Operation::Print { .. } => {
+            Err(subject.error("it is for streams only, not for a data set in a driver function"))
+        }
+        _ => Ok(node),
+    }
+}
+
 /// Checks one node against the ones before it. `Err(None)`: it stands on a node that was already reported.
-fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Option<GraphError>> {
+fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<GraphError>> {
     let described = subject.described;
     for text in described.name.iter().chain([&described.kind]) {
         if text.is_empty() || text.len() > NAME_BYTES_MAX {
@@ -200,7 +230,7 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
     }
     let mut parents = Vec::new();
     for &parent in &described.parents {
-        match before.get(parent as usize) {
+        match before(parent) {
             Some(Some(node)) => parents.push(node),
             Some(None) => return Err(None),
             None => return Err(Some(subject.error(format!("it reads node {parent}, which does not stand before it")))),
@@ -210,10 +240,10 @@ fn check_node(subject: &Subject<'_>, before: &[Option<Node>]) -> Result<Node, Op
     let is_output = operation.is_output();
     let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
     let exchanged = match (&operation, &described.exchanged) {
-        (Operation::Aggregate { .. } | Operation::Repartition { .. }, Some(fields)) => {
+        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, Some(fields)) => {
             Some(subject.record_type("exchanged rows", fields)?)
         }
-        (Operation::Aggregate { .. } | Operation::Repartition { .. }, None) => {
+        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, None) => {
             return Err(Some(subject.error("it shuffles, but exchanges no rows")));
         }
         (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but has no shuffle of its own"))),
@@ -268,13 +298,17 @@ fn check_types(
         })
     };
     match operation {
-        Operation::Aggregate { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
+        Operation::Aggregate { .. } | Operation::Sort { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
             let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
             Err(subject.error(problem))
         }
-        Operation::Union | Operation::Window { .. } => same_as_parents(rows),
+        Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
+            same_as_parents(rows)
+        }
         Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
-        Operation::Repartition { .. } => same_as_parents(rows).and_then(|()| same_as_parents(exchanged)),
+        Operation::Repartition { .. } | Operation::Sort { .. } => {
+            same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
+        }
         Operation::SaveAsFiles { format: FileFormat::Csv, .. } => {
             match parents.first().and_then(|parent| columns::nested(parent.rows.as_ref()?)) {
                 Some((column, ty)) => Err(GraphError::Nested { subject: subject.name(), column, ty }),
@@ -295,6 +329,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         "source" => 0..=0,
         "union" | "cogroup" => 2..=PARENTS_MAX,
         "join" | "left_outer_join" | "right_outer_join" | "full_outer_join" => 2..=2,
+        "transform" => 1..=PARENTS_MAX,
         _ => 1..=1,
     };
     let join = |kind| partitions(subject).map(|partitions| Operation::Join { kind, partitions });
@@ -304,11 +339,38 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             check_printable(subject, source)?;
             Operation::Source { source: source.to_owned() }
         }
-        "map" | "flat_map" | "filter" | "map_partitions" | "glom" | "map_values" | "flat_map_values" | "keys"
-        | "values" => Operation::Narrow,
+        "map"
+        | "flat_map"
+        | "filter"
+        | "map_partitions"
+        | "map_partitions_with_index"
+        | "glom"
+        | "map_values"
+        | "flat_map_values"
+        | "keys"
+        | "values"
+        | "key_by"
+        | "sample"
+        | "foreach_partition"
+        | "zip_with_index"
+        | "count_partition"
+        | "reduce_partition"
+        | "aggregate_partition" => Operation::Narrow,
         "union" => Operation::Union,
         "reduce_by_key" | "group_by_key" | "combine_by_key" | "aggregate_by_key" | "count_by_value" | "count"
-        | "reduce" => Operation::Aggregate { partitions: partitions(subject)? },
+        | "reduce" | "distinct" | "group_by" | "intersection" | "subtract" => {
+            Operation::Aggregate { partitions: partitions(subject)? }
+        }
+        "coalesce" => {
+            let partitions = partitions(subject)?;
+            Operation::Coalesce {
+                partitions: partitions.ok_or_else(|| subject.error("it has no parameter `partitions`"))?,
+            }
+        }
+        "sort" => Operation::Sort { descending: subject.flag("descending") },
+        "cache" => Operation::Cache,
+        "transform" => Operation::Transform,
+        "foreach_rdd" => Operation::ForeachRdd,
         "repartition" => {
             let partitions = partitions(subject)?;
             Operation::Repartition {

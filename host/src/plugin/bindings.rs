@@ -3,5 +3,9 @@
 wasmtime::component::bindgen!({
     path: "../wit",
     world: "plugin",
-    imports: { default: trappable },
+    imports: {
+        "millstream:plugin/data-sets.run": async | trappable,
+        "millstream:plugin/replays.next": async | trappable,
+        default: trappable,
+    },
 });

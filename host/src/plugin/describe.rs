@@ -1,7 +1,7 @@
 //! Asks a plugin for its graph.
 
 use super::bindings::exports::millstream::plugin::program;
-use super::bindings::millstream::plugin::types;
+use super::bindings::millstream::plugin::{nodes, types};
 use super::failure::Failure;
 use super::instance::{Instance, TaskState, foreign};
 use super::load::Plugin;
@@ -27,12 +27,12 @@ impl Plugin {
     }
 }
 
-fn node(node: program::Node) -> DescribedNode {
+pub(super) fn node(node: nodes::Node) -> DescribedNode {
     let value = |value| match value {
-        program::ParameterValue::Integer(n) => ParameterValue::Integer(n),
-        program::ParameterValue::Text(text) => ParameterValue::Text(text),
-        program::ParameterValue::Flag(flag) => ParameterValue::Flag(flag),
-        program::ParameterValue::Duration(ms) => ParameterValue::DurationMs(ms),
+        nodes::ParameterValue::Integer(n) => ParameterValue::Integer(n),
+        nodes::ParameterValue::Text(text) => ParameterValue::Text(text),
+        nodes::ParameterValue::Flag(flag) => ParameterValue::Flag(flag),
+        nodes::ParameterValue::Duration(ms) => ParameterValue::DurationMs(ms),
     };
     DescribedNode {
         kind: node.kind,

@@ -38,12 +38,21 @@ pub enum Failure {
     /// It emitted too much.
     #[error("it emitted more than limits.result_size = {0} bytes")]
     ResultTooLarge(u64),
+    /// A driver function asked for too many rows.
+    #[error("an action returned more than limits.result_size = {0} bytes")]
+    AnswerTooLarge(u64),
     /// What it emitted or described is not valid.
     #[error("it returned broken data: {0}")]
     BrokenData(String),
     /// It refused, by the interface's own errors.
     #[error("{0}")]
     Refused(String),
+    /// A data set that a driver function asked for could not be computed.
+    #[error("{0}")]
+    Action(String),
+    /// A driver function that ran again did something else than the first time.
+    #[error("driver function is not deterministic: {0}")]
+    NotDeterministic(String),
     /// The run is being stopped.
     #[error("it was stopped")]
     Cancelled,

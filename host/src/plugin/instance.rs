@@ -6,6 +6,7 @@
 use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::bindings::{self};
+use super::driver::{Driver, RecordedCall};
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
@@ -38,31 +39,46 @@ pub struct TaskProgram {
     /// The type of the rows that come in.
     pub input_type: RecordType,
     /// What to do: node and role.
-    pub steps: Arc<[(NodeId, &'static str)]>,
+    pub steps: Arc<[TaskStep]>,
     /// The operators that do it, as the graph shows them: for the log.
     pub operators: Arc<[(NodeId, String)]>,
     /// The type of the rows that go out.
     pub output_type: RecordType,
     /// Whether to report each record first.
     pub traced: bool,
+    /// The driver functions to run again first, with what they did.
+    pub replays: Arc<[RecordedCall]>,
+}
+
+/// One thing to do with the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskStep {
+    /// For which node.
+    pub node: NodeId,
+    /// What, as the interface calls it.
+    pub role: &'static str,
+    /// Which partition of the node's rows.
+    pub partition: u32,
 }
 
 /// The host's side of an instance.
 pub(super) struct TaskState {
-    limiter: MemoryLimiter,
-    stopwatch: Stopwatch,
+    pub(super) limiter: MemoryLimiter,
+    pub(super) stopwatch: Stopwatch,
     cancel: Cancel,
     task_time: crate::time::Duration,
-    result_bytes: u64,
+    pub(super) result_bytes: u64,
     batch: Time,
     random: u64,
     result_left: u64,
     output_type: Option<RecordType>,
-    emitted: Vec<RecordBatch>,
+    pub(super) emitted: Vec<RecordBatch>,
     panic: Option<String>,
     failure: Option<Failure>,
-    place: Option<Place>,
-    log: PluginLog,
+    pub(super) place: Option<Place>,
+    pub(super) log: PluginLog,
+    /// What driver functions find. Nothing in a task without replays.
+    pub(super) driver: Option<Driver>,
 }
 
 impl TaskState {
@@ -84,14 +100,21 @@ impl TaskState {
             panic: None,
             failure: None,
             place: None,
+            driver: None,
         }
     }
 
     /// From here on clock and random numbers are those of the task.
-    fn begin_task(&mut self, program: &TaskProgram) {
-        self.batch = program.batch;
+    pub(super) fn begin_task(&mut self, program: &TaskProgram) {
+        self.log.end_call(None);
         self.log.begin_task(program.operators.clone(), program.batch, program.partition);
-        self.random = program.seed ^ program.batch.as_ms().rotate_left(32) ^ u64::from(program.partition);
+        self.begin_at(program.seed, program.batch, program.partition);
+    }
+
+    /// From here on clock and random numbers are those of a batch.
+    pub(super) fn begin_at(&mut self, seed: u64, batch: Time, partition: u32) {
+        self.batch = batch;
+        self.random = seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition);
     }
 
     pub(super) fn batch_ms(&self) -> u64 {
@@ -128,7 +151,7 @@ impl TaskState {
     }
 
     /// Fails the running call with a reason of our own.
-    fn fail(&mut self, failure: Failure) -> wasmtime::Error {
+    pub(super) fn fail(&mut self, failure: Failure) -> wasmtime::Error {
         let error = wasmtime::Error::msg(failure.to_string());
         self.failure = Some(failure);
         error
@@ -186,6 +209,29 @@ pub(super) fn foreign(words: &str) -> String {
     lines.join("\n  ")
 }
 
+/// A store whose code keeps within the limits.
+pub(super) fn limited_store(plugin: &Plugin, state: TaskState) -> Store<TaskState> {
+    let mut store = Store::new(&plugin.runtime.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    // What one call may hand over at once. The sum is counted in `emit`.
+    let result_bytes = plugin.runtime.limits.result_bytes;
+    store.set_hostcall_fuel(usize::try_from(result_bytes).unwrap_or(usize::MAX).saturating_add(64 * 1024));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut store| {
+        let state = store.data_mut();
+        if state.cancel.is_cancelled() {
+            return Err(state.fail(Failure::Cancelled));
+        }
+        if state.stopwatch.is_over() {
+            let limit = state.task_time;
+            return Err(state.fail(Failure::TimedOut(limit)));
+        }
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store.data_mut().stopwatch.start();
+    store
+}
+
 /// An instance and its store.
 pub(super) struct Instance {
     store: Store<TaskState>,
@@ -196,23 +242,7 @@ pub(super) struct Instance {
 impl Instance {
     pub(super) fn new(plugin: &Plugin, state: TaskState) -> Result<Self, Failure> {
         let limits = plugin.runtime.limits.clone();
-        let mut store = Store::new(&plugin.runtime.engine, state);
-        store.limiter(|state| &mut state.limiter);
-        // What one call may hand over at once. The sum is counted in `emit`.
-        store.set_hostcall_fuel(usize::try_from(limits.result_bytes).unwrap_or(usize::MAX).saturating_add(64 * 1024));
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut store| {
-            let state = store.data_mut();
-            if state.cancel.is_cancelled() {
-                return Err(state.fail(Failure::Cancelled));
-            }
-            if state.stopwatch.is_over() {
-                let limit = state.task_time;
-                return Err(state.fail(Failure::TimedOut(limit)));
-            }
-            Ok(UpdateDeadline::Continue(1))
-        });
-        store.data_mut().stopwatch.start();
+        let mut store = limited_store(plugin, state);
         let bindings = plugin.pre.instantiate(&mut store);
         let state = store.data_mut();
         state.stopwatch.stop();
@@ -240,7 +270,7 @@ impl Instance {
 }
 
 /// Tells the reason of a failed call from what the host saw of it.
-fn classify(state: &mut TaskState, limits: &super::Limits, error: &wasmtime::Error) -> Failure {
+pub(super) fn classify(state: &mut TaskState, limits: &super::Limits, error: &wasmtime::Error) -> Failure {
     let trap = error.downcast_ref::<Trap>();
     if let Some(asked) = state.limiter.refused {
         return Failure::OutOfMemory { asked: asked as u64, limit: limits.memory_bytes };
@@ -273,19 +303,7 @@ impl TaskInstance {
         let state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
-        let request = tasks::Task {
-            batch: program.batch.as_ms(),
-            partition: program.partition,
-            arguments: program.arguments.to_vec(),
-            input: program.input.0,
-            steps: program
-                .steps
-                .iter()
-                .map(|(node, role)| tasks::Step { node: node.0, role: (*role).to_owned() })
-                .collect(),
-            traced: program.traced,
-            replay: None,
-        };
+        let request = task_request(program);
         task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
         task.instance.store.data_mut().begin_task(program);
         Ok(task)
@@ -336,11 +354,35 @@ impl TaskInstance {
     }
 }
 
-fn refusal(error: tasks::TaskError) -> String {
+/// A task as the interface says it.
+pub(super) fn task_request(program: &TaskProgram) -> tasks::Task {
+    let step =
+        |step: &TaskStep| tasks::Step { node: step.node.0, role: step.role.to_owned(), partition: step.partition };
+    tasks::Task {
+        batch: program.batch.as_ms(),
+        partition: program.partition,
+        arguments: program.arguments.to_vec(),
+        input: program.input.0,
+        steps: program.steps.iter().map(step).collect(),
+        traced: program.traced,
+        replays: program.replays.iter().map(RecordedCall::request).collect(),
+    }
+}
+
+/// Rows as they cross into the plugin.
+pub(super) fn encode(batch: &RecordBatch, ty: &RecordType) -> Result<types::Chunk, Failure> {
+    let (mut extents, mut data) = (Vec::new(), Vec::new());
+    chunk::encode(batch, ty, &mut extents, &mut data)
+        .map_err(|error| Failure::BrokenData(format!("input: {error}")))?;
+    let rows = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+    let extents = extents.iter().map(|&(offset, length)| types::Extent { offset, length }).collect();
+    Ok(types::Chunk { rows, extents, data })
+}
+
+pub(super) fn refusal(error: tasks::TaskError) -> String {
     foreign(&match error {
         tasks::TaskError::Unsupported(what) => format!("the plugin does not support {what}"),
         tasks::TaskError::Chunk(why) => format!("the plugin cannot read its input: {why}"),
-        tasks::TaskError::NotDeterministic(why) => format!("driver function is not deterministic: {why}"),
         tasks::TaskError::Failed(why) => why,
     })
 }

@@ -3,6 +3,7 @@
 use super::bindings;
 use super::cache::{CacheDirectory, Key};
 use super::compile::CompilerProcess;
+use super::driver::DriverPlugin;
 use super::instance::TaskState;
 use super::runtime::{Cancel, Runtime};
 use super::wasi;
@@ -111,6 +112,7 @@ impl LoadError {
 /// A component that was checked, compiled and linked.
 pub struct Plugin {
     pub(super) pre: bindings::PluginPre<TaskState>,
+    pub(super) driver: DriverPlugin,
     pub(super) runtime: Arc<Runtime>,
 }
 
@@ -162,9 +164,14 @@ impl PluginLoader {
         })
         .map_err(LoadError::Engine)?;
         wasi::add_to_linker(&mut linker, &component)?;
+        // Tasks without driver functions are called directly, the others on a stack of their own, so that they can wait.
+        // The engine decides by what is linked.
+        let mut driver_linker = linker.clone();
+        wasi::trap_imports(&mut linker, &component, PACKAGE)?;
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
         let pre = bindings::PluginPre::new(pre).map_err(invalid)?;
-        Ok(Plugin { pre, runtime })
+        let driver = DriverPlugin::new(&mut driver_linker, &component)?;
+        Ok(Plugin { pre, driver, runtime })
     }
 
     /// Takes the compiled form from the cache, or makes it and keeps it there.
@@ -231,9 +238,6 @@ fn check_interfaces(runtime: &Runtime, component: &Component) -> Result<(), Load
             Some(version) => check_version(version)?,
             None if provided => {}
             None => return Err(LoadError::Import(name.to_owned())),
-        }
-        if name.starts_with(&format!("{PACKAGE}/data-sets@")) {
-            return Err(LoadError::Import(name.to_owned()));
         }
     }
     for (name, _) in ty.exports(&runtime.engine) {

@@ -7,6 +7,7 @@ mod bindings;
 mod cache;
 mod compile;
 mod describe;
+mod driver;
 mod failure;
 mod instance;
 mod limits;
@@ -17,8 +18,9 @@ mod wasi;
 
 pub use cache::CacheDirectory;
 pub use compile::{CompilerProcess, serve_compilation};
+pub use driver::{Answer, DataSets, DriverCall, RecordedAction, RecordedCall, RecordedEnd, RowsStream};
 pub use failure::{Failure, Place};
-pub use instance::{TaskInstance, TaskProgram};
+pub use instance::{TaskInstance, TaskProgram, TaskStep};
 pub use limits::Limits;
 pub use load::{LoadError, Plugin, PluginLoader};
 pub use runtime::{Cancel, Runtime};

@@ -153,6 +153,22 @@ pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Componen
     Ok(())
 }
 
+/// Defines traps for the interfaces of `package` that are for driver functions only.
+pub(super) fn trap_imports(
+    linker: &mut Linker<TaskState>,
+    component: &Component,
+    package: &str,
+) -> Result<(), LoadError> {
+    for (imported, item) in component.component_type().imports(component.engine()) {
+        let interface = imported.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
+        let name = interface.and_then(|interface| interface.split('@').next());
+        if let (Some("data-sets" | "replays"), ComponentItem::ComponentInstance(interface)) = (name, item.ty) {
+            trap_all(linker, imported, &interface, component).map_err(LoadError::Engine)?;
+        }
+    }
+    Ok(())
+}
+
 /// Defines every function of an interface as a trap that names it.
 fn trap_all(
     linker: &mut Linker<TaskState>,
@@ -164,7 +180,7 @@ fn trap_all(
     for (name, item) in interface.exports(component.engine()) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
-                let message = format!("{imported} {name} is not available to plugin code");
+                let message = format!("{imported} {name} is not available here");
                 instance.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(message.clone())))?;
             }
             ComponentItem::Resource(_) => instance.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,

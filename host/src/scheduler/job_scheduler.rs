@@ -6,10 +6,11 @@ use super::job_generator::StopRequest;
 use super::job_set::JobSet;
 use super::pace::{Change, Pace};
 use crate::config::OnError;
-use crate::engine::{BatchInput, Engine, JobRequest};
+use crate::driver::{BatchDrivers, Drivers};
+use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, OutputJob, StageGraph};
+use crate::graph::{Intervals, Node, Operation, OutputJob};
 use crate::ids::NodeId;
 use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
 use crate::output::{BatchWrite, Outputs};
@@ -26,12 +27,12 @@ pub struct SchedulerParts {
     pub engine: Arc<dyn Engine>,
     /// Lets go of what a batch had.
     pub tracker: TrackerHandle,
-    /// The graph.
-    pub graph: Arc<Graph>,
+    /// The graph, its stages and jobs.
+    pub plan: Arc<JobPlan>,
+    /// Runs driver functions.
+    pub drivers: Arc<Drivers>,
     /// When its nodes are computed.
     pub intervals: Arc<Intervals>,
-    /// Its stages and jobs.
-    pub stages: Arc<StageGraph>,
     /// What is done with the rows.
     pub outputs: Outputs,
     /// Hears of everything.
@@ -47,12 +48,7 @@ struct BatchRun {
     batch: Time,
     zero: Time,
     input: Arc<BatchInput>,
-}
-
-impl BatchRun {
-    fn request(&self, job: &OutputJob, write: Option<Arc<dyn BatchWrite>>) -> JobRequest {
-        JobRequest { batch: self.batch, zero: self.zero, job: job.clone(), input: self.input.clone(), write }
-    }
+    drivers: BatchDrivers,
 }
 
 /// The actor.
@@ -95,12 +91,13 @@ impl JobScheduler {
         parts.listeners.post(&Event::BatchStarted(info.clone()));
         let zero = *self.zero.get_or_insert(batch - parts.batch_interval);
         let input = Arc::new(self.input(&allocation));
-        let run = BatchRun { batch, zero, input };
+        let drivers = parts.drivers.begin(batch, zero, input.clone());
+        let run = BatchRun { batch, zero, input, drivers };
         let mut outcome = Ok(());
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
-        let outputs = parts.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
+        let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
         // What later windows read is kept whether an output has just read it or not.
-        let kept = parts.stages.kept.iter().filter(is_due);
+        let kept = parts.plan.stages.kept.iter().filter(is_due);
         for (id, job) in outputs.map(|(id, job)| (Some(id), job)).chain(kept.map(|job| (None, job))) {
             let failed = match id {
                 Some(id) => {
@@ -108,7 +105,7 @@ impl JobScheduler {
                     info.output_operations.extend(output.map(|output| (id, output)));
                     failed
                 }
-                None => parts.engine.run(run.request(job, None)).await.map(drop),
+                None => self.compute(job, &run, None).await.map(drop),
             };
             if let Err(error) = failed {
                 match parts.on_error {
@@ -155,7 +152,7 @@ impl JobScheduler {
     /// Each source's partitions, for every node that reads it.
     fn input(&self, allocation: &Allocation) -> BatchInput {
         let partitions = |source: &str| allocation.partitions.get(source).cloned().unwrap_or_default();
-        self.parts.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
+        self.parts.plan.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
     /// Runs an output and says what is known of it, if it is there.
@@ -166,7 +163,7 @@ impl JobScheduler {
         run: &BatchRun,
     ) -> (Option<OutputOperationInfo>, Result<(), Error>) {
         let parts = &self.parts;
-        let Some(output) = parts.graph.node(job.output) else { return (None, Err(missing(job.output))) };
+        let Some(output) = parts.plan.graph.node(job.output) else { return (None, Err(missing(job.output))) };
         let mut info = OutputOperationInfo {
             batch_time: run.batch,
             id,
@@ -179,7 +176,7 @@ impl JobScheduler {
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(job, run).await;
+        let outcome = self.compute_and_write(output, job, run).await;
         info.end_time = Some(parts.env.clock.now());
         info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
@@ -187,14 +184,30 @@ impl JobScheduler {
         (Some(info), outcome)
     }
 
-    async fn compute_and_write(&self, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
+    /// Runs the stages of an output, or of a node whose rows are kept, and returns the partitions of the last.
+    async fn compute(
+        &self,
+        job: &OutputJob,
+        run: &BatchRun,
+        write: Option<Arc<dyn BatchWrite>>,
+    ) -> Result<u32, Error> {
+        if self.parts.drivers.are_needed_for(job.output) {
+            return run.drivers.compute(job.output, write).await;
+        }
+        let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
+        self.parts.engine.run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write }).await
+    }
+
+    async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
         let parts = &self.parts;
+        if node.operation == Operation::ForeachRdd {
+            return run.drivers.foreach(job.output).await;
+        }
         let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
         let batch = run.batch;
         let write = self.on_engine(async move { output.begin(batch).await }).await?;
-        let request = run.request(job, Some(write.clone()));
         let committing = write.clone();
-        let outcome = match parts.engine.run(request).await {
+        let outcome = match self.compute(job, run, Some(write.clone())).await {
             Ok(partitions) => self.on_engine(async move { committing.commit(partitions).await }).await,
             Err(error) => Err(error),
         };

@@ -2,6 +2,8 @@
 //!
 //! It uses the raw bindings where the SDK would not let it be wrong.
 
+mod driver;
+
 use millstream::bindings::millstream::plugin::{runtime, types};
 use millstream::{Level, StreamingContext, Text};
 
@@ -108,6 +110,7 @@ fn build(ctx: &StreamingContext) {
                 .print();
             return;
         }
+        _ if how.starts_with("driver-") => return driver::misbehave(ctx, how),
         _ => {}
     }
     ctx.text_stream("lines")
@@ -120,4 +123,12 @@ fn build(ctx: &StreamingContext) {
         .name("fragile")
         .print();
 }
-millstream::plugin!(build);
+
+// Not `plugin!`: a driver function must be able to tell that it runs again.
+#[cfg(target_family = "wasm")]
+const _: () = {
+    type Exports = driver::Telling;
+    millstream::bindings::export_plugin!(Exports with_types_in millstream::bindings);
+};
+#[cfg(not(target_family = "wasm"))]
+const _: fn(&StreamingContext) = build;

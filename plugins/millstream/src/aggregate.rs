@@ -137,6 +137,33 @@ impl<K: Key> Aggregate for CountByValue<K> {
     }
 }
 
+/// `distinct`.
+pub(crate) struct Distinct<K>(pub PhantomData<fn(K)>);
+
+impl<K: Key> Aggregate for Distinct<K> {
+    type In = K;
+    type Key = K;
+    type Value = ();
+    type Acc = bool;
+    type Out = K;
+
+    fn split(&self, row: K) -> (K, ()) {
+        (row, ())
+    }
+    fn create(&self, (): ()) -> bool {
+        true
+    }
+    fn add(&self, acc: bool, (): ()) -> bool {
+        acc
+    }
+    fn merge(&self, first: bool, _: bool) -> bool {
+        first
+    }
+    fn push_out(&self, key: &[u8], _: bool, out: &mut K::Builder) {
+        K::push_encoded(key, out);
+    }
+}
+
 /// `count`: one row, also for no input.
 pub(crate) struct Count<T>(pub PhantomData<fn(T)>);
 

@@ -191,12 +191,16 @@ impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
 
 /// The dynamic form of a chain.
 pub(crate) trait Drive<T> {
+    fn path(&self, leaf: NodeId) -> Option<Vec<NodeId>>;
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(T));
     fn finish(&self, leaf: NodeId, sink: &mut dyn FnMut(T));
     fn begins_at(&self, leaf: NodeId) -> bool;
 }
 
 impl<C: Chain> Drive<C::Out> for C {
+    fn path(&self, leaf: NodeId) -> Option<Vec<NodeId>> {
+        Chain::path(self, leaf)
+    }
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(C::Out)) {
         Chain::run(self, rows, &mut |value| sink(value));
     }
@@ -234,8 +238,8 @@ impl<T: Record> Chain for Erased<T> {
         self.0.begins_at(leaf)
     }
 
-    fn path(&self, _: u32) -> Option<Vec<u32>> {
-        None
+    fn path(&self, leaf: u32) -> Option<Vec<u32>> {
+        self.0.path(leaf)
     }
 }
 
@@ -252,6 +256,9 @@ struct Leaf<T> {
 }
 
 impl<T: Record> Drive<T> for Leaf<T> {
+    fn path(&self, _: NodeId) -> Option<Vec<NodeId>> {
+        None
+    }
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(T)) {
         Chain::run(&self.cut, rows, &mut |value| {
             sink(value);
@@ -290,6 +297,9 @@ impl<A: Apply> StepDriver<A> {
 }
 
 impl<A: Apply> Drive<A::Out> for StepDriver<A> {
+    fn path(&self, _: NodeId) -> Option<Vec<NodeId>> {
+        None
+    }
     fn run(&self, rows: &Rows, sink: &mut dyn FnMut(A::Out)) {
         self.parent.run(rows, &mut |value| self.apply(value, sink));
     }

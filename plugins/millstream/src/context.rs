@@ -1,7 +1,7 @@
 //! [`StreamingContext`]: where a program gets its streams and its arguments from.
 
 use crate::chain::{Cut, NodeId};
-use crate::dstream::DStream;
+use crate::dstream::{DStream, Flow};
 use crate::graph::{Code, Graph, Value};
 use crate::record::Record;
 use crate::text::Text;
@@ -82,7 +82,7 @@ impl StreamingContext {
     }
 }
 
-/// A stream whose chain begins at `node`.
-pub(crate) fn cut<T: Record>(graph: &Rc<Graph>, node: NodeId) -> DStream<T, Cut<T>> {
-    DStream { graph: Rc::clone(graph), node, chain: Cut { node, kind: PhantomData }, kind: PhantomData }
+/// A stream or a data set whose chain begins at `node`.
+pub(crate) fn cut<T: Record, K>(graph: &Rc<Graph>, node: NodeId) -> Flow<T, Cut<T>, K> {
+    Flow::new(graph, node, Cut { node, kind: PhantomData })
 }

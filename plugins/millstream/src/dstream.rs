@@ -1,31 +1,50 @@
-//! [`DStream`]: a series of data sets, one a batch interval, and the operations on any of them.
+//! [`DStream`]: a series of data sets, one a batch interval, and the operations on any of them; most are those of a data
+//! set, [`Rdd`], too.
 //!
-//! Operations on pairs stand in `pair.rs`. Nothing is computed here: each call adds a node to the graph.
+//! Operations on pairs stand in `pair.rs`, those of data sets alone in `rdd.rs`, driver functions in `driver.rs`. Nothing
+//! is computed here: each call adds a node to the graph.
 
-use crate::aggregate::{Aggregate, Count, CountByValue, Reduce};
+use crate::aggregate::{Aggregate, Count, CountByValue, Distinct, Reduce};
 use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, Filter, FlatMap, Map, MapPartitions, NodeId, Then, Union};
 use crate::context::cut;
+use crate::driver::{self, Partition};
 use crate::graph::{Code, Graph, Value};
 use crate::join::is_join;
 use crate::key::Key;
 use crate::record::{Record, fields_of};
+use crate::sample::Sample;
 use crate::task::{EmitTail, exchange, fused_combine};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// The chain of operators since the last shuffle: the second parameter is the compiler's business. A function of yours
-/// that takes or returns any stream uses `DStream<T>`, which [`DStream::erase`] makes.
-pub struct DStream<T: Record, C: Chain<Out = T> = Erased<T>> {
+/// Values of type `T` on their way: in a [`DStream`], or in an [`Rdd`]. You will hardly ever write this name.
+///
+/// The second parameter is the chain of operators since the last shuffle; the third says which of the two it is. Both
+/// are the compiler's business. A function of yours that takes or returns any stream uses `DStream<T>`, which
+/// [`Flow::erase`] makes.
+pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
     pub(crate) graph: Rc<Graph>,
     pub(crate) node: NodeId,
     pub(crate) chain: C,
-    pub(crate) kind: PhantomData<T>,
+    kind: PhantomData<(T, K)>,
 }
+
+/// Says that a [`Flow`] is a stream.
+pub enum InStream {}
+
+/// Says that a [`Flow`] is a data set of one batch.
+pub enum InBatch {}
+
+/// A stream: a series of data sets, one a batch interval. Spark: `DStream`.
+pub type DStream<T, C = Erased<T>> = Flow<T, C, InStream>;
+
+/// A data set of one batch, in a function given to [`DStream::transform`] or [`DStream::foreach_rdd`]. Spark: `RDD`.
+pub type Rdd<T, C = Erased<T>> = Flow<T, C, InBatch>;
 
 /// An output operation. Nothing is computed without one.
 pub struct Output {
-    graph: Rc<Graph>,
-    node: NodeId,
+    pub(crate) graph: Rc<Graph>,
+    pub(crate) node: NodeId,
 }
 
 impl Output {
@@ -36,15 +55,35 @@ impl Output {
     }
 }
 
-impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+/// Operations of streams and data sets alike.
+impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
+    pub(crate) fn new(graph: &Rc<Graph>, node: NodeId, chain: C) -> Self {
+        Self { graph: Rc::clone(graph), node, chain, kind: PhantomData }
+    }
+
+    /// Lets tasks end here with the fused chain.
+    pub(crate) fn emits(&self) {
+        let fused = EmitTail::fused(self.chain.clone());
+        self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
+    }
+
     /// Adds an operator that works on each value alone.
-    pub(crate) fn then<A: Apply<In = T>>(&self, kind: &'static str, apply: A) -> DStream<A::Out, Then<C, A>> {
-        let apply = Rc::new(apply);
+    pub(crate) fn then<A: Apply<In = T>>(&self, kind: &'static str, apply: A) -> Flow<A::Out, Then<C, A>, K> {
+        self.then_at(kind, |_| apply)
+    }
+
+    /// Adds an operator that knows its node.
+    pub(crate) fn then_at<A: Apply<In = T>>(
+        &self,
+        kind: &'static str,
+        apply: impl FnOnce(NodeId) -> A,
+    ) -> Flow<A::Out, Then<C, A>, K> {
         let node = self.graph.add::<A::Out>(kind, vec![self.node], Code::default());
+        let apply = Rc::new(apply(node));
         let step = chain::step(node, Rc::clone(&apply));
         self.graph.change(node, |node| node.code.step = Some(step));
         let chain = Then { node, parent: self.chain.clone(), apply };
-        DStream { graph: Rc::clone(&self.graph), node, chain, kind: PhantomData }
+        Flow::new(&self.graph, node, chain)
     }
 
     /// Passes each value through `function`. Spark: `map`.
@@ -54,7 +93,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1i64, 2], vec![3]], |numbers| numbers.map(|n| n * 10));
     /// assert_eq!(out, [vec![10, 20], vec![30]]);
     /// ```
-    pub fn map<R: Record, F: Fn(T) -> R + 'static>(&self, function: F) -> DStream<R, Then<C, Map<F, T, R>>> {
+    pub fn map<R: Record, F: Fn(T) -> R + 'static>(&self, function: F) -> Flow<R, Then<C, Map<F, T, R>>, K> {
         self.then("map", Map::new(function))
     }
 
@@ -67,7 +106,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec!["to", "be"]]);
     /// ```
     #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
-    pub fn flat_map<R, F>(&self, function: F) -> DStream<R::Item, Then<C, FlatMap<F, T, R>>>
+    pub fn flat_map<R, F>(&self, function: F) -> Flow<R::Item, Then<C, FlatMap<F, T, R>>, K>
     where
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(T) -> R + 'static,
@@ -82,7 +121,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1u32, 2, 3]], |numbers| numbers.filter(|n| n % 2 == 1));
     /// assert_eq!(out, [vec![1, 3]]);
     /// ```
-    pub fn filter<F: Fn(&T) -> bool + 'static>(&self, function: F) -> DStream<T, Then<C, Filter<F, T>>> {
+    pub fn filter<F: Fn(&T) -> bool + 'static>(&self, function: F) -> Flow<T, Then<C, Filter<F, T>>, K> {
         self.then("filter", Filter::new(function))
     }
 
@@ -95,12 +134,48 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![3]]);
     /// ```
     #[expect(clippy::type_complexity, reason = "the type of a fused chain names all its operators")]
-    pub fn map_partitions<R, F>(&self, function: F) -> DStream<R::Item, Then<C, MapPartitions<F, T, R>>>
+    pub fn map_partitions<R, F>(&self, function: F) -> Flow<R::Item, Then<C, MapPartitions<F, T, R>>, K>
     where
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(std::vec::IntoIter<T>) -> R + 'static,
     {
         self.then("map_partitions", MapPartitions::new(function))
+    }
+
+    /// As [`map_partitions`](Self::map_partitions), for a function that is told which partition it sees. Spark:
+    /// `mapPartitionsWithIndex`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 1]], |numbers| {
+    ///     numbers.map_partitions_with_index(|index, values| values.map(move |n| (index, n)).collect::<Vec<_>>())
+    /// });
+    /// assert_eq!(out, [vec![(0, 3), (0, 1)]]);
+    /// ```
+    pub fn map_partitions_with_index<R, F>(
+        &self,
+        function: F,
+    ) -> Flow<R::Item, impl Chain<Out = R::Item> + use<T, C, K, R, F>, K>
+    where
+        R: IntoIterator<Item: Record> + 'static,
+        F: Fn(u32, std::vec::IntoIter<T>) -> R + 'static,
+    {
+        self.with_partition("map_partitions_with_index", move |partition, values| function(partition.index(), values))
+    }
+
+    /// Adds an operator on whole partitions that knows which it sees.
+    pub(crate) fn with_partition<R, F>(
+        &self,
+        kind: &'static str,
+        function: F,
+    ) -> Flow<R::Item, impl Chain<Out = R::Item> + use<T, C, K, R, F>, K>
+    where
+        R: IntoIterator<Item: Record> + 'static,
+        F: Fn(Partition, std::vec::IntoIter<T>) -> R + 'static,
+    {
+        self.then_at(kind, |node| {
+            MapPartitions::new(move |values: std::vec::IntoIter<T>| function(driver::partition_of(node), values))
+        })
     }
 
     /// Makes a list of the values of each partition. Spark: `glom`.
@@ -110,7 +185,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![3u32, 1, 2]], |numbers| numbers.glom());
     /// assert_eq!(out, [vec![vec![3, 1, 2]]]);
     /// ```
-    pub fn glom(&self) -> DStream<Vec<T>, impl Chain<Out = Vec<T>> + use<T, C>> {
+    pub fn glom(&self) -> Flow<Vec<T>, impl Chain<Out = Vec<T>> + use<T, C, K>, K> {
         self.then("glom", MapPartitions::new(|values: std::vec::IntoIter<T>| Some(values.collect::<Vec<T>>())))
     }
 
@@ -121,10 +196,10 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1u32, 2]], |numbers| numbers.union(&numbers.map(|n| n * 10)));
     /// assert_eq!(out, [vec![1, 2, 10, 20]]);
     /// ```
-    pub fn union<D: Chain<Out = T>>(&self, other: &DStream<T, D>) -> DStream<T, Union<C, D>> {
+    pub fn union<D: Chain<Out = T>>(&self, other: &Flow<T, D, K>) -> Flow<T, Union<C, D>, K> {
         let node = self.graph.add::<T>("union", vec![self.node, other.node], Code::default());
         let chain = Union { first: self.chain.clone(), second: other.chain.clone() };
-        DStream { graph: Rc::clone(&self.graph), node, chain, kind: PhantomData }
+        Flow::new(&self.graph, node, chain)
     }
 
     /// The same values in `partitions` partitions, dealt out in turn: costs a shuffle. Spark: `repartition`.
@@ -134,7 +209,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// let out = testing::run(vec![vec![1u32, 2, 3]], |numbers| numbers.repartition(2));
     /// assert_eq!(out, [vec![1, 2, 3]]);
     /// ```
-    pub fn repartition(&self, partitions: u32) -> DStream<T, Cut<T>> {
+    pub fn repartition(&self, partitions: u32) -> Flow<T, Cut<T>, K> {
         self.emits();
         let node = self.graph.add::<T>("repartition", vec![self.node], Code::default());
         let parameter = ("partitions", Value::Integer(i64::from(partitions)));
@@ -145,12 +220,137 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         cut(&self.graph, node)
     }
 
+    /// The same values in at most `partitions` partitions: neighbours are put together, without a shuffle. Spark:
+    /// `coalesce`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![1u32, 2, 3]], |numbers| numbers.coalesce(1));
+    /// assert_eq!(out, [vec![1, 2, 3]]);
+    /// ```
+    pub fn coalesce(&self, partitions: u32) -> Flow<T, Cut<T>, K> {
+        self.emits();
+        let node = self.graph.add::<T>("coalesce", vec![self.node], Code::default());
+        let parameter = ("partitions", Value::Integer(i64::from(partitions)));
+        self.graph.change(node, |node| node.parameters.push(parameter));
+        cut(&self.graph, node)
+    }
+
+    /// Each value once, in the order of their first appearance. Spark: `distinct`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 1, 3]], |numbers| numbers.distinct());
+    /// assert_eq!(out, [vec![3, 1]]);
+    /// ```
+    pub fn distinct(&self) -> Flow<T, Cut<T>, K>
+    where
+        T: Key,
+    {
+        self.shuffled("distinct", Distinct(PhantomData))
+    }
+
+    /// Makes a pair of each value: the key that `function` gives for it, and the value. Spark: `keyBy`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 1]], |numbers| numbers.key_by(|n| n % 2 == 0));
+    /// assert_eq!(out, [vec![(false, 3), (false, 1)]]);
+    /// ```
+    pub fn key_by<R: Record, F: Fn(&T) -> R + 'static>(
+        &self,
+        function: F,
+    ) -> Flow<(R, T), impl Chain<Out = (R, T)> + use<T, C, K, R, F>, K> {
+        self.then("key_by", Map::new(move |value: T| (function(&value), value)))
+    }
+
+    /// Makes a list of the values for which `function` gives the same key. Spark: `groupBy`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 2, 1]], |numbers| numbers.group_by(|n| n % 2));
+    /// assert_eq!(out, [vec![(1, vec![3, 1]), (0, vec![2])]]);
+    /// ```
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
+    pub fn group_by<R: Key, F: Fn(&T) -> R + 'static>(&self, function: F) -> Flow<(R, Vec<T>), Cut<(R, Vec<T>)>, K> {
+        self.key_by(function).group_by_key()
+    }
+
+    /// The values that are in both, each once. Spark: `intersection`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 2, 1, 3]], |numbers| numbers.intersection(&numbers.filter(|n| *n > 1)));
+    /// assert_eq!(out, [vec![3, 2]]);
+    /// ```
+    pub fn intersection<D: Chain<Out = T>>(
+        &self,
+        other: &Flow<T, D, K>,
+    ) -> Flow<T, impl Chain<Out = T> + use<T, C, D, K>, K>
+    where
+        T: Key,
+    {
+        let sides = self.map(|value| (value, 1u8)).union(&other.map(|value| (value, 2u8)));
+        sides.reduce_by_key(|a, b| a | b).filter(|(_, sides)| *sides == 3).keys()
+    }
+
+    /// The values that are not in `other`, in the order in which they first appear, as often as they are there. Spark:
+    /// `subtract`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3u32, 2, 1, 3]], |numbers| numbers.subtract(&numbers.filter(|n| *n < 3)));
+    /// assert_eq!(out, [vec![3, 3]]);
+    /// ```
+    pub fn subtract<D: Chain<Out = T>>(
+        &self,
+        other: &Flow<T, D, K>,
+    ) -> Flow<T, impl Chain<Out = T> + use<T, C, D, K>, K>
+    where
+        T: Key + Clone,
+    {
+        let sides = self.map(|value| (value, (1u64, false))).union(&other.map(|value| (value, (0u64, true))));
+        let counted = sides.reduce_by_key(|a, b| (a.0 + b.0, a.1 || b.1)).filter(|(_, (_, is_other))| !is_other);
+        counted.flat_map(|(value, (count, _))| (0..count).map(move |_| value.clone()))
+    }
+
+    /// Sorts the values by the key that `function` gives for each, into one partition; those with equal keys stay in
+    /// order. Spark: `sortBy`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![3i32, -5, 1]], |numbers| numbers.sort_by(|n| n.abs(), true));
+    /// assert_eq!(out, [vec![1, 3, -5]]);
+    /// ```
+    pub fn sort_by<R: Key + PartialOrd, F: Fn(&T) -> R + 'static>(
+        &self,
+        function: F,
+        ascending: bool,
+    ) -> Flow<T, impl Chain<Out = T> + use<T, C, K, R, F>, K> {
+        self.key_by(function).sort_by_key(ascending).values()
+    }
+
+    /// A part of the values, chosen by chance: each stands a chance of `fraction` to be there, or with `replacement`, is
+    /// there so many times on average. The same `seed` chooses the same values. Spark: `sample`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![(0..1000u32).collect()], |numbers| numbers.sample(false, 0.1, 7));
+    /// assert!((50..150).contains(&out[0].len()));
+    /// ```
+    pub fn sample(&self, replacement: bool, fraction: f64, seed: u64) -> Flow<T, impl Chain<Out = T> + use<T, C, K>, K>
+    where
+        T: Clone,
+    {
+        self.then_at("sample", |node| Sample::new(node, replacement, fraction, seed))
+    }
+
     /// Adds an aggregation around a shuffle.
-    pub(crate) fn aggregate<A: Aggregate<In = T>>(
+    pub(crate) fn shuffled<A: Aggregate<In = T>>(
         &self,
         kind: &'static str,
         aggregate: A,
-    ) -> DStream<A::Out, Cut<A::Out>> {
+    ) -> Flow<A::Out, Cut<A::Out>, K> {
         let aggregate = Rc::new(aggregate);
         let code = Code {
             exchange: Some(exchange(Rc::clone(&aggregate))),
@@ -162,9 +362,62 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         cut(&self.graph, node)
     }
 
+    /// Names the operation that made this stream, so that it keeps its identity when the program changes.
+    #[must_use]
+    pub fn name(self, name: &str) -> Self {
+        self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
+        self
+    }
+
+    /// Sets the number of partitions that the shuffle before this stream makes. Without it: the job's `parallelism`.
+    /// Only for streams that come out of a shuffle.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 1u64), (1, 2)]], |pairs| pairs.reduce_by_key(|a, b| a + b).partitions(4));
+    /// assert_eq!(out, [vec![(1, 3)]]);
+    /// ```
+    #[must_use]
+    pub fn partitions(self, partitions: u32) -> Self {
+        let mut problem = None;
+        if self.graph.is_told(self.node) {
+            self.graph.invalid(format!("partitions({partitions}) follows an action on the same data set"));
+        }
+        self.graph.change(self.node, |node| match node.exchanged.is_some() || is_join(node.kind) {
+            true if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
+                problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
+            }
+            true => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
+            false => {
+                problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind))
+            }
+        });
+        if let Some(problem) = problem {
+            self.graph.invalid(problem);
+        }
+        self
+    }
+
+    /// The same stream with its chain hidden, for signatures: `fn clean(lines: DStream<Text>) -> DStream<Text>`. Costs
+    /// an indirect call a value.
+    ///
+    /// ```
+    /// use millstream::{DStream, testing};
+    /// fn double(numbers: DStream<u32>) -> DStream<u32> {
+    ///     numbers.map(|n| n * 2).erase()
+    /// }
+    /// assert_eq!(testing::run(vec![vec![1u32]], |numbers| double(numbers.erase())), [vec![2]]);
+    /// ```
+    pub fn erase(self) -> Flow<T, Erased<T>, K> {
+        let driver: Driver<T> = Rc::new(self.chain);
+        Flow::new(&self.graph, self.node, Erased(driver))
+    }
+}
+
+impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// An aggregation of all values into one partition.
     fn aggregate_all<A: Aggregate<In = T>>(&self, kind: &'static str, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
-        let stream = self.aggregate(kind, aggregate);
+        let stream = self.shuffled(kind, aggregate);
         self.graph.change(stream.node, |node| node.parameters.push(("partitions", Value::Integer(1))));
         stream
     }
@@ -203,7 +456,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     where
         T: Key,
     {
-        self.aggregate("count_by_value", CountByValue(PhantomData))
+        self.shuffled("count_by_value", CountByValue(PhantomData))
     }
 
     /// Prints the first ten values of every batch. Spark: `print`.
@@ -292,61 +545,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.output(kind, parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
     }
 
-    /// Notes that a stage ends with the rows of this stream.
-    pub(crate) fn emits(&self) {
-        let fused = EmitTail::fused(self.chain.clone());
-        self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
-    }
-
     fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
         self.emits();
         let node = self.graph.add_output(kind, self.node, parameters);
         Output { graph: Rc::clone(&self.graph), node }
-    }
-
-    /// Names the operation that made this stream, so that it keeps its identity when the program changes.
-    #[must_use]
-    pub fn name(self, name: &str) -> Self {
-        self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
-        self
-    }
-
-    /// Sets the number of partitions that the shuffle before this stream makes. Without it: the job's `parallelism`.
-    /// Only for streams that come out of a shuffle.
-    ///
-    /// ```
-    /// use millstream::testing;
-    /// let out = testing::run(vec![vec![(1u8, 1u64), (1, 2)]], |pairs| pairs.reduce_by_key(|a, b| a + b).partitions(4));
-    /// assert_eq!(out, [vec![(1, 3)]]);
-    /// ```
-    #[must_use]
-    pub fn partitions(self, partitions: u32) -> Self {
-        let mut problem = None;
-        self.graph.change(self.node, |node| match node.exchanged.is_some() || is_join(node.kind) {
-            true if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
-                problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
-            }
-            true => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
-            false => problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind)),
-        });
-        if let Some(problem) = problem {
-            self.graph.invalid(problem);
-        }
-        self
-    }
-
-    /// The same stream with its chain hidden, for signatures: `fn clean(lines: DStream<Text>) -> DStream<Text>`. Costs
-    /// an indirect call a value.
-    ///
-    /// ```
-    /// use millstream::{DStream, testing};
-    /// fn double(numbers: DStream<u32>) -> DStream<u32> {
-    ///     numbers.map(|n| n * 2).erase()
-    /// }
-    /// assert_eq!(testing::run(vec![vec![1u32]], |numbers| double(numbers.erase())), [vec![2]]);
-    /// ```
-    pub fn erase(self) -> DStream<T> {
-        let driver: Driver<T> = Rc::new(self.chain);
-        DStream { graph: self.graph, node: self.node, chain: Erased(driver), kind: PhantomData }
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::chain::{AnyDriver, Chain, NodeId, Step};
 use crate::chunk::{Chunk, Malformed};
+use crate::driver::Time;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
@@ -11,6 +12,8 @@ use crate::task::{EmitTail, Head, Tail};
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// What a parameter of a node can be.
@@ -18,6 +21,7 @@ use std::time::Duration;
 pub(crate) enum Value {
     Integer(i64),
     Text(String),
+    Flag(bool),
     Duration(Duration),
 }
 
@@ -59,7 +63,19 @@ pub(crate) struct Code {
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
     pub fused_combine: Option<Fused>,
+    /// How a host sorts its rows, for tests.
+    #[cfg(not(target_family = "wasm"))]
+    pub sort: Option<SortCode>,
+    /// What is done with the batch's data sets of its parents.
+    pub driver: Option<DriverCode>,
 }
+
+/// Sorts rows as the host does.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type SortCode = Rc<dyn Fn(Vec<Chunk>) -> Vec<Chunk>>;
+
+/// A driver function: gives the node that it returns, if it is a `transform`.
+pub(crate) type DriverCode = Rc<dyn Fn(&Rc<Graph>, Time) -> Option<NodeId>>;
 
 /// Joins the rows of each parent.
 #[cfg(not(target_family = "wasm"))]
@@ -127,9 +143,13 @@ impl Fused {
     }
 }
 
-/// The nodes that a program has made so far.
+/// The nodes that a program has made so far, and those of a driver function that runs.
 pub(crate) struct Graph {
-    nodes: RefCell<Vec<Node>>,
+    nodes: RefCell<BTreeMap<NodeId, Node>>,
+    /// The id of the next node.
+    next: Cell<NodeId>,
+    /// The first node that the host does not know yet.
+    untold: Cell<NodeId>,
     pub arguments: Vec<(String, String)>,
     problem: RefCell<Option<String>>,
     /// How long persisted data sets are kept, if that is longer than their batch.
@@ -138,48 +158,65 @@ pub(crate) struct Graph {
 
 impl Graph {
     pub fn new(arguments: Vec<(String, String)>) -> Self {
-        Self { nodes: RefCell::default(), arguments, problem: RefCell::default(), remember: Cell::default() }
+        Self {
+            nodes: RefCell::default(),
+            next: Cell::default(),
+            untold: Cell::default(),
+            arguments,
+            problem: RefCell::default(),
+            remember: Cell::default(),
+        }
     }
 
     /// Adds a node that produces rows of type `T`.
     pub fn add<T: Record>(&self, kind: &'static str, parents: Vec<NodeId>, code: Code) -> NodeId {
         let code = Code { rows: Some(RowCode::of::<T>()), ..code };
-        self.push(Node {
-            kind,
-            name: None,
-            parents,
-            parameters: Vec::new(),
-            rows: fields_of::<T>(),
-            exchanged: None,
-            code,
-        })
+        self.push(kind, parents, Vec::new(), fields_of::<T>(), code)
     }
 
     /// Adds an output of the rows of `parent`.
     pub fn add_output(&self, kind: &'static str, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
-        let parents = vec![parent];
-        self.push(Node {
-            kind,
-            name: None,
-            parents,
-            parameters,
-            rows: Vec::new(),
-            exchanged: None,
-            code: Code::default(),
-        })
+        self.push(kind, vec![parent], parameters, Vec::new(), Code::default())
     }
 
-    fn push(&self, node: Node) -> NodeId {
-        let mut nodes = self.nodes.borrow_mut();
-        nodes.push(node);
-        (nodes.len() - 1) as NodeId
+    fn push(
+        &self,
+        kind: &'static str,
+        parents: Vec<NodeId>,
+        parameters: Vec<(&'static str, Value)>,
+        rows: Vec<Field>,
+        code: Code,
+    ) -> NodeId {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        let node = Node { kind, name: None, parents, parameters, rows, exchanged: None, code };
+        self.nodes.borrow_mut().insert(id, node);
+        id
     }
 
     /// Changes a node that exists.
     pub fn change(&self, node: NodeId, change: impl FnOnce(&mut Node)) {
-        if let Some(node) = self.nodes.borrow_mut().get_mut(node as usize) {
+        if let Some(node) = self.nodes.borrow_mut().get_mut(&node) {
             change(node);
         }
+    }
+
+    /// From here on, nodes are those of a driver function, whose first has the id `first`.
+    pub fn begin_call(&self, first: NodeId) {
+        self.next.set(first);
+        self.untold.set(first);
+    }
+
+    /// What `tell` makes of the nodes that the host does not know yet.
+    pub fn tell<R>(&self, tell: impl Fn(&Node) -> R) -> Vec<R> {
+        let told = self.nodes.borrow().range(self.untold.get()..self.next.get()).map(|(_, node)| tell(node)).collect();
+        self.untold.set(self.next.get());
+        told
+    }
+
+    /// Whether the host knows this node already, so that it must not change any more.
+    pub fn is_told(&self, node: NodeId) -> bool {
+        node < self.untold.get()
     }
 
     /// Notes that the program is wrong. The first reason is the one that is told.
@@ -191,7 +228,7 @@ impl Graph {
         self.problem.borrow().clone()
     }
 
-    pub fn nodes(&self) -> Ref<'_, Vec<Node>> {
+    pub fn nodes(&self) -> Ref<'_, BTreeMap<NodeId, Node>> {
         self.nodes.borrow()
     }
 }

@@ -1,12 +1,15 @@
 //! A program as the component's exports.
 //!
-//! Owns the translation between generated types and our own; the only user of the bindings but `runtime.rs`.
+//! Owns the translation between generated types and our own; the only user of the bindings but
+//! `runtime.rs`.
 
 use crate::bindings::exports::millstream::plugin::{driver, program, tasks};
-use crate::bindings::millstream::plugin::types;
+use crate::bindings::millstream::plugin::{data_sets, nodes, replays, types};
+use crate::chain::NodeId;
 use crate::chunk::{Chunk, Extent};
 use crate::context::StreamingContext;
-use crate::graph::{Graph, Value};
+use crate::driver::{Place, Time};
+use crate::graph::{Graph, Node, Value};
 use crate::record::Field;
 use crate::task::{Task, TaskError, TaskSpec};
 use std::cell::RefCell;
@@ -15,6 +18,8 @@ use std::rc::Rc;
 thread_local! {
     /// The task of this instance. An instance runs one.
     static TASK: RefCell<Option<Task>> = const { RefCell::new(None) };
+    /// A task that asks for its rows, and has not begun.
+    static PULLED: RefCell<Option<(Rc<Graph>, TaskSpec)>> = const { RefCell::new(None) };
 }
 
 /// A function that builds a graph. [`plugin!`](crate::plugin) implements it.
@@ -52,15 +57,32 @@ fn schema(fields: &[Field]) -> types::Schema {
     fields.iter().map(field).collect()
 }
 
-fn parameter(name: &str, value: &Value) -> program::Parameter {
+fn parameter(name: &str, value: &Value) -> nodes::Parameter {
     let value = match value {
-        Value::Integer(n) => program::ParameterValue::Integer(*n),
-        Value::Text(text) => program::ParameterValue::Text(text.clone()),
-        Value::Duration(span) => {
-            program::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-        }
+        Value::Integer(n) => nodes::ParameterValue::Integer(*n),
+        Value::Text(text) => nodes::ParameterValue::Text(text.clone()),
+        Value::Flag(flag) => nodes::ParameterValue::Flag(*flag),
+        Value::Duration(span) => nodes::ParameterValue::Duration(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
     };
-    program::Parameter { name: name.to_owned(), value }
+    nodes::Parameter { name: name.to_owned(), value }
+}
+
+/// A node as the host sees it.
+pub(crate) fn node(node: &Node) -> nodes::Node {
+    nodes::Node {
+        kind: node.kind.to_owned(),
+        name: node.name.clone(),
+        parents: node.parents.clone(),
+        parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),
+        rows: schema(&node.rows),
+        exchanged: node.exchanged.as_deref().map(schema),
+    }
+}
+
+/// Rows as they came from the host.
+pub(crate) fn chunk(rows: types::Chunk) -> Chunk {
+    let extents = rows.extents.iter().map(|e| Extent { offset: e.offset, length: e.length }).collect();
+    Chunk { rows: rows.rows, extents, data: rows.data }
 }
 
 impl<P: Program> program::Guest for Exports<P> {
@@ -69,15 +91,7 @@ impl<P: Program> program::Guest for Exports<P> {
         if let Some(problem) = graph.problem() {
             return Err(program::DescribeError::Invalid(problem));
         }
-        let node = |node: &crate::graph::Node| program::Node {
-            kind: node.kind.to_owned(),
-            name: node.name.clone(),
-            parents: node.parents.clone(),
-            parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),
-            rows: schema(&node.rows),
-            exchanged: node.exchanged.as_deref().map(schema),
-        };
-        let mut nodes: Vec<program::Node> = graph.nodes().iter().map(node).collect();
+        let mut nodes = graph.tell(node);
         if let Some(span) = graph.remember.get() {
             let persisted =
                 nodes.iter_mut().filter(|node| node.parameters.iter().any(|parameter| parameter.name == "persist"));
@@ -106,20 +120,25 @@ fn with_task(f: impl FnOnce(&mut Task) -> Result<(), TaskError>) -> Result<(), t
 
 impl<P: Program> tasks::Guest for Exports<P> {
     fn open(task: tasks::Task) -> Result<(), tasks::TaskError> {
-        if task.replay.is_some() {
-            return Err(tasks::TaskError::Unsupported("replay of driver functions".to_owned()));
-        }
         let graph = build::<P>(task.arguments);
+        let place = task.steps.iter().map(|step| (step.node, step.partition)).collect();
+        let place = Place { batch: Time::from_ms(task.batch), partitions: place };
         let steps = task.steps.into_iter().map(|step| (step.node, step.role)).collect();
-        let spec = TaskSpec { input: task.input, steps, traced: task.traced };
-        let opened = Task::open(&graph, &spec)?;
-        TASK.set(Some(opened));
-        Ok(())
+        let spec = TaskSpec { input: task.input, steps, place, traced: task.traced };
+        if task.replays.is_empty() {
+            TASK.set(Some(Task::open(&graph, &spec)?));
+            return Ok(());
+        }
+        let batch = spec.place.batch;
+        PULLED.set(Some((Rc::clone(&graph), spec)));
+        for replay in task.replays {
+            call(&graph, replay.node, replay.first, batch).map_err(tasks::TaskError::Unsupported)?;
+        }
+        Ok(pull_task()?)
     }
 
     fn push(_: u32, rows: types::Chunk) -> Result<(), tasks::TaskError> {
-        let extents = rows.extents.iter().map(|e| Extent { offset: e.offset, length: e.length }).collect();
-        with_task(|task| task.push(Chunk { rows: rows.rows, extents, data: rows.data }))
+        with_task(|task| task.push(chunk(rows)))
     }
 
     fn finish() -> Result<(), tasks::TaskError> {
@@ -127,8 +146,42 @@ impl<P: Program> tasks::Guest for Exports<P> {
     }
 }
 
+/// Does the task of this instance, with rows that it asks the host for.
+fn pull_task() -> Result<(), TaskError> {
+    let Some((graph, spec)) = PULLED.take() else { return Ok(()) };
+    replays::begin();
+    let mut task = Task::open(&graph, &spec)?;
+    while let Some(rows) = replays::next() {
+        task.push(chunk(rows))?;
+    }
+    task.finish()
+}
+
+/// A driver function that runs again has come to the place of the task.
+#[cfg(target_family = "wasm")]
+pub(crate) fn finish_in_place() -> ! {
+    if let Err(error) = pull_task() {
+        panic!("the task cannot be done: {error:?}");
+    }
+    replays::done();
+    panic!("the host lets a task go on that is done");
+}
+
+/// Runs the driver function of `node`.
+fn call(graph: &Rc<Graph>, node: NodeId, first: NodeId, batch: Time) -> Result<(), String> {
+    let function = graph.nodes().get(&node).and_then(|node| node.code.driver.clone());
+    let function = function.ok_or_else(|| format!("driver functions of node {node}"))?;
+    graph.begin_call(first);
+    data_sets::begin(node);
+    let answer = function(graph, batch);
+    crate::driver::check(graph);
+    data_sets::end(&graph.tell(self::node), answer);
+    Ok(())
+}
+
 impl<P: Program> driver::Guest for Exports<P> {
-    fn invoke(call: driver::Call) -> Result<(), driver::CallError> {
-        Err(driver::CallError::Unsupported(format!("node {} has no driver function", call.node)))
+    fn invoke(request: driver::Call) -> Result<(), driver::CallError> {
+        let graph = build::<P>(request.arguments);
+        call(&graph, request.node, request.first, Time::from_ms(request.batch)).map_err(driver::CallError::Unsupported)
     }
 }

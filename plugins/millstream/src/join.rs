@@ -7,7 +7,7 @@ mod model;
 
 use crate::chain::{Chain, Cut, NodeId};
 use crate::context::cut;
-use crate::dstream::DStream;
+use crate::dstream::Flow;
 use crate::graph::{Code, Graph};
 use crate::key::Key;
 use crate::record::Record;
@@ -22,24 +22,24 @@ pub(crate) fn is_join(kind: &str) -> bool {
 }
 
 /// A node that joins the streams `parents`, which stand in the same graph.
-fn join_node<T: Record>(graph: &Rc<Graph>, kind: &'static str, parents: Vec<NodeId>) -> DStream<T, Cut<T>> {
+fn join_node<T: Record, S>(graph: &Rc<Graph>, kind: &'static str, parents: Vec<NodeId>) -> Flow<T, Cut<T>, S> {
     cut(graph, graph.add::<T>(kind, parents, Code::default()))
 }
 
 /// The rows of a stream go through a shuffle as they are.
-fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>>(stream: &DStream<(K, V), C>) -> NodeId {
+fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>, S>(stream: &Flow<(K, V), C, S>) -> NodeId {
     stream.emits();
     stream.node
 }
 
 /// Joined pairs.
-type Pairs<K, V, W> = DStream<(K, (V, W)), Cut<(K, (V, W))>>;
+type Pairs<K, V, W, S> = Flow<(K, (V, W)), Cut<(K, (V, W))>, S>;
 /// Three values for each key.
-type Triples<K, V, W, X> = DStream<(K, (V, W, X)), Cut<(K, (V, W, X))>>;
+type Triples<K, V, W, X, S> = Flow<(K, (V, W, X)), Cut<(K, (V, W, X))>, S>;
 
 /// Joins come out in the order of this stream's pairs, with the pairs of the other stream in their order for each; where
 /// a partition is large, keys are handled in an order of their hashes.
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Each value of this stream with each value of `other` that has the same key in the batch. Spark: `join`.
     ///
     /// ```
@@ -49,14 +49,14 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(1, (5, 50)), (2, (6, 60)), (1, (7, 50))]]);
     /// ```
-    pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &DStream<(K, W), D>) -> Pairs<K, V, W> {
+    pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, V, W, S> {
         let stream = join_node(&self.graph, "join", vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, W>(|v| v, |w| w));
         stream
     }
 
-    /// As [`DStream::join`], and each value of this stream whose key `other` does not have. Spark: `leftOuterJoin`.
+    /// As [`Flow::join`], and each value of this stream whose key `other` does not have. Spark: `leftOuterJoin`.
     ///
     /// ```
     /// use millstream::testing;
@@ -67,15 +67,15 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// ```
     pub fn left_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
-        other: &DStream<(K, W), D>,
-    ) -> Pairs<K, V, Option<W>> {
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, V, Option<W>, S> {
         let stream = join_node(&self.graph, "left_outer_join", vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, Option<W>>(|v| v, Some));
         stream
     }
 
-    /// As [`DStream::join`], and after these each value of `other` whose key this stream does not have. Spark:
+    /// As [`Flow::join`], and after these each value of `other` whose key this stream does not have. Spark:
     /// `rightOuterJoin`.
     ///
     /// ```
@@ -87,15 +87,15 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// ```
     pub fn right_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
-        other: &DStream<(K, W), D>,
-    ) -> Pairs<K, Option<V>, W> {
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Option<V>, W, S> {
         let stream = join_node(&self.graph, "right_outer_join", vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, W>(Some, |w| w));
         stream
     }
 
-    /// As [`DStream::join`], and the values of each stream whose key the other does not have. Spark: `fullOuterJoin`.
+    /// As [`Flow::join`], and the values of each stream whose key the other does not have. Spark: `fullOuterJoin`.
     ///
     /// ```
     /// use millstream::testing;
@@ -106,8 +106,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// ```
     pub fn full_outer_join<W: Record, D: Chain<Out = (K, W)>>(
         &self,
-        other: &DStream<(K, W), D>,
-    ) -> Pairs<K, Option<V>, Option<W>> {
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Option<V>, Option<W>, S> {
         let stream = join_node(&self.graph, "full_outer_join", vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, Option<W>>(Some, Some));
@@ -124,14 +124,17 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// });
     /// assert_eq!(out, [vec![(1, (vec![5, 7], vec![5, 7])), (2, (vec![], vec![6]))]]);
     /// ```
-    pub fn cogroup<W: Record, D: Chain<Out = (K, W)>>(&self, other: &DStream<(K, W), D>) -> Pairs<K, Vec<V>, Vec<W>> {
+    pub fn cogroup<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Pairs<K, Vec<V>, Vec<W>, S> {
         let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups2::<K, V, W>());
         stream
     }
 
-    /// As [`DStream::cogroup`], of three streams.
+    /// As [`Flow::cogroup`], of three streams.
     ///
     /// ```
     /// use millstream::testing;
@@ -142,9 +145,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// ```
     pub fn cogroup3<W: Record, X: Record, D: Chain<Out = (K, W)>, E: Chain<Out = (K, X)>>(
         &self,
-        second: &DStream<(K, W), D>,
-        third: &DStream<(K, X), E>,
-    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>> {
+        second: &Flow<(K, W), D, S>,
+        third: &Flow<(K, X), E, S>,
+    ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>, S> {
         let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(second), sent(third)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups3::<K, V, W, X>());

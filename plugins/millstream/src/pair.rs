@@ -2,12 +2,14 @@
 
 use crate::aggregate::{CombineByKey, ReduceByKey};
 use crate::chain::{Chain, Cut};
-use crate::dstream::DStream;
+use crate::context::cut;
+use crate::dstream::Flow;
+use crate::graph::{Code, Value};
 use crate::key::Key;
 use crate::record::Record;
 use std::marker::PhantomData;
 
-impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Merges the values of each key, within a batch. `function` must be associative; values are merged in the order
     /// of the partitions and their rows, and keys come out in the order in which they first appear. Spark:
     /// `reduceByKey`.
@@ -18,8 +20,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// let out = testing::run(batches, |pairs| pairs.reduce_by_key(|a, b| a + b));
     /// assert_eq!(out, [vec![("b".to_string(), 4), ("a".into(), 2)], vec![]]);
     /// ```
-    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> DStream<(K, V), Cut<(K, V)>> {
-        self.aggregate("reduce_by_key", ReduceByKey { function, kind: PhantomData })
+    pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> Flow<(K, V), Cut<(K, V)>, S> {
+        self.shuffled("reduce_by_key", ReduceByKey { function, kind: PhantomData })
     }
 
     /// Makes a list of the values of each key, in the order of the partitions and their rows. All values of a partition
@@ -32,7 +34,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// assert_eq!(out, [vec![(1, vec![5, 7]), (2, vec![6])]]);
     /// ```
     #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
-    pub fn group_by_key(&self) -> DStream<(K, Vec<V>), Cut<(K, Vec<V>)>> {
+    pub fn group_by_key(&self) -> Flow<(K, Vec<V>), Cut<(K, Vec<V>)>, S> {
         let add = |mut group: Vec<V>, value| {
             group.push(value);
             group
@@ -41,7 +43,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
             first.extend(second);
             first
         };
-        self.aggregate("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
+        self.shuffled("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
     }
 
     /// Combines the values of each key: `create` makes a combiner of the first value, `merge_value` adds a further one,
@@ -60,9 +62,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         create: impl Fn(V) -> B + 'static,
         merge_value: impl Fn(B, V) -> B + 'static,
         merge_combiners: impl Fn(B, B) -> B + 'static,
-    ) -> DStream<(K, B), Cut<(K, B)>> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let aggregate = CombineByKey { create, add: merge_value, merge: merge_combiners, kind: PhantomData };
-        self.aggregate("combine_by_key", aggregate)
+        self.shuffled("combine_by_key", aggregate)
     }
 
     /// Adds the values of each key to `zero` with `add`, and merges the results of different partitions with `merge`.
@@ -80,9 +82,77 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         zero: B,
         add: impl Fn(B, V) -> B + Clone + 'static,
         merge: impl Fn(B, B) -> B + 'static,
-    ) -> DStream<(K, B), Cut<(K, B)>> {
+    ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let first = add.clone();
         let create = move |value| first(zero.clone(), value);
-        self.aggregate("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
+        self.shuffled("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
+    }
+    /// The pairs whose key is not a key of `other`, by key in the order in which the keys first appear. Spark:
+    /// `subtractByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(1u8, 5u32), (2, 6), (1, 7)]], |pairs| {
+    ///     pairs.subtract_by_key(&pairs.filter(|(key, _)| *key == 2).map_values(|_| true))
+    /// });
+    /// assert_eq!(out, [vec![(1, 5), (1, 7)]]);
+    /// ```
+    pub fn subtract_by_key<W: Record, D: Chain<Out = (K, W)>>(
+        &self,
+        other: &Flow<(K, W), D, S>,
+    ) -> Flow<(K, V), impl Chain<Out = (K, V)> + use<K, V, C, S, W, D>, S>
+    where
+        K: Clone,
+    {
+        // Nothing stands for a pair of the other side.
+        let sides = self.map(|(key, value)| (key, Some(value))).union(&other.map(|(key, _)| (key, None)));
+        let add = |values: Option<Vec<V>>, value: Option<V>| {
+            values.zip(value).map(|(mut values, value)| {
+                values.push(value);
+                values
+            })
+        };
+        let merge = |first: Option<Vec<V>>, second: Option<Vec<V>>| {
+            first.zip(second).map(|(mut first, second)| {
+                first.extend(second);
+                first
+            })
+        };
+        let values = sides.combine_by_key(|value| value.map(|value| vec![value]), add, merge);
+        values.flat_map(|(key, values)| values.into_iter().flatten().map(move |value| (key.clone(), value)))
+    }
+
+    /// Sorts pairs by their key, into one partition; those with equal keys stay in order. Absent values come before the
+    /// others. Spark: `sortByKey`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![(2u8, 'a' as u32), (1, 98), (2, 99)]], |pairs| pairs.sort_by_key(false));
+    /// assert_eq!(out, [vec![(2, 97), (2, 99), (1, 98)]]);
+    /// ```
+    pub fn sort_by_key(&self, ascending: bool) -> Flow<(K, V), Cut<(K, V)>, S>
+    where
+        K: PartialOrd,
+    {
+        self.emits();
+        let code = Code {
+            #[cfg(not(target_family = "wasm"))]
+            sort: Some(std::rc::Rc::new(move |chunks| {
+                let mut rows: Vec<(K, V)> = chunks.into_iter().flat_map(crate::testing::rows_of).collect();
+                let compare = |a: &(K, V), b: &(K, V)| {
+                    let order = a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal);
+                    if ascending { order } else { order.reverse() }
+                };
+                rows.sort_by(compare);
+                vec![crate::testing::chunk_of(rows)]
+            })),
+            ..Code::default()
+        };
+        let node = self.graph.add::<(K, V)>("sort", vec![self.node], code);
+        self.graph.change(node, |node| {
+            node.exchanged = Some(node.rows.clone());
+            node.parameters.push(("descending", Value::Flag(!ascending)));
+        });
+        cut(&self.graph, node)
     }
 }

@@ -7,6 +7,7 @@ use crate::aggregate::Aggregate;
 use crate::chain::{self, AnyDriver, Chain, Driver, Erased, NodeId, Rows};
 use crate::chunk::{Chunk, Malformed};
 use crate::combine::CombineTable;
+use crate::driver::{self, Place};
 use crate::graph::{ExchangeCode, Fused, Graph, RowCode};
 use crate::key::Key;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
@@ -23,6 +24,8 @@ const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
 pub(crate) struct TaskSpec {
     pub input: NodeId,
     pub steps: Vec<(NodeId, String)>,
+    /// Which partition of its node each step sees. 0 if it is not said.
+    pub place: Place,
     pub traced: bool,
 }
 
@@ -247,8 +250,9 @@ pub(crate) struct Task {
 impl Task {
     pub fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
         chain::restart_trace();
+        driver::set_place(spec.place.clone());
         let nodes = graph.nodes();
-        let node = |id: NodeId| nodes.get(id as usize).ok_or_else(|| TaskError::Unsupported(format!("node {id}")));
+        let node = |id: NodeId| nodes.get(&id).ok_or_else(|| TaskError::Unsupported(format!("node {id}")));
         let unsupported =
             |id: NodeId, role: &str| TaskError::Unsupported(format!("role `{role}` of node {id}, or its place"));
 
@@ -358,7 +362,7 @@ mod tests {
 
     fn run(steps: &[(NodeId, &str)], traced: bool, input: NodeId, chunks: Vec<Chunk>) -> Vec<Chunk> {
         let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
-        let mut task = Task::open(&graph(), &TaskSpec { input, steps, traced }).unwrap();
+        let mut task = Task::open(&graph(), &TaskSpec { input, steps, place: Place::default(), traced }).unwrap();
         chunks.into_iter().for_each(|chunk| task.push(chunk).unwrap());
         task.finish().unwrap();
         take_emitted()
@@ -391,7 +395,7 @@ mod tests {
     fn what_the_plugin_does_not_have_is_refused_by_name() {
         let refused = |input, steps: &[(NodeId, &str)]| {
             let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
-            match Task::open(&graph(), &TaskSpec { input, steps, traced: false }) {
+            match Task::open(&graph(), &TaskSpec { input, steps, place: Place::default(), traced: false }) {
                 Err(TaskError::Unsupported(what)) => what,
                 _ => panic!("it was accepted"),
             }

@@ -7,11 +7,13 @@
 use crate::chain::{Chain, NodeId};
 use crate::chunk::Chunk;
 use crate::context::{StreamingContext, cut};
-use crate::dstream::DStream;
+use crate::driver::{Place, Time};
+use crate::dstream::{DStream, Rdd};
 use crate::graph::{Graph, Value};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
-use crate::runtime::{take_emitted, take_trace};
+use crate::runtime::{Evaluate, set_evaluate, take_emitted, take_trace};
 use crate::task::{Task, TaskError, TaskSpec};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
@@ -42,9 +44,27 @@ where
     check(&ctx.graph);
     let batches: Vec<_> = batches.into_iter().map(chunk_of).collect();
     let sources = BTreeMap::from([("input".to_owned(), batches)]);
-    let run = Run { graph: &ctx.graph, sources: &sources, interval: BATCH_INTERVAL };
+    let run = Run::new(&ctx.graph, sources, BATCH_INTERVAL);
     let due = run.batches().filter(|batch| run.is_due(result, *batch));
-    due.map(|batch| run.evaluate(result, batch).into_iter().flat_map(rows_of::<U>).collect()).collect()
+    let due: Vec<usize> = due.collect();
+    let rows = |batch| run.evaluate(result, batch).into_iter().flat_map(rows_of::<U>).collect();
+    due.into_iter().map(rows).collect()
+}
+
+/// Calls `function` with a data set of `rows`, as `foreach_rdd` does.
+///
+/// ```
+/// use millstream::testing;
+/// testing::batch([1u64, 2], |rdd| assert_eq!(rdd.map(|n| n + 1).collect(), [2, 3]));
+/// ```
+///
+/// # Panics
+/// If the function panics.
+pub fn batch<I: Input>(rows: impl IntoIterator<Item = I>, function: impl Fn(Rdd<I::Record>) + 'static) {
+    let job = Job::new(move |ctx| {
+        ctx.stream::<I::Record>("input").foreach_rdd(function);
+    });
+    job.batch("input", rows).run();
 }
 
 /// What an output showed for a batch.
@@ -122,14 +142,18 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         check(&ctx.graph);
         let outputs: Vec<NodeId> = {
             let nodes = ctx.graph.nodes();
-            (0..nodes.len() as NodeId).filter(|id| nodes[*id as usize].code.rows.is_none()).collect()
+            nodes.iter().filter(|(_, node)| node.code.rows.is_none()).map(|(id, _)| *id).collect()
         };
         assert!(!outputs.is_empty(), "no output operations registered, so nothing to execute");
-        let run = Run { graph: &ctx.graph, sources: &self.sources, interval: self.interval };
+        let run = Run::new(&ctx.graph, self.sources, self.interval);
         let mut printed = Vec::new();
         for batch in run.batches() {
             for (output, id) in outputs.iter().enumerate().filter(|(_, id)| run.is_due(**id, batch)) {
-                printed.push(Printed { batch, output, rows: run.print(*id, batch) });
+                let is_driver = ctx.graph.nodes()[id].code.driver.is_some();
+                match is_driver {
+                    true => drop(run.call(*id, batch)),
+                    false => printed.push(Printed { batch, output, rows: run.print(*id, batch) }),
+                }
             }
         }
         printed
@@ -164,14 +188,14 @@ fn check(graph: &Graph) {
     }
 }
 
-fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
+pub(crate) fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
     let mut builder = T::Builder::default();
     let count = rows.len();
     rows.into_iter().for_each(|row| builder.push(row));
     write_chunk(&mut builder, count)
 }
 
-fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
+pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     let (column, rows) = read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
     (0..rows).map(|row| column.get(row)).collect()
 }
@@ -186,27 +210,59 @@ struct Branch {
 fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
-        let found = &nodes[node as usize];
+        let found = &nodes[&node];
         (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
-    if kind == "source" || kind == "window" || shuffles {
+    if matches!(kind, "source" | "window" | "transform") || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
     }
     let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
-    if kind != "union" {
+    if !matches!(kind, "union" | "coalesce" | "cache") {
         branches.iter_mut().for_each(|branch| branch.path.push(node));
     }
     branches
 }
 
 /// A program and its input: batches are counted from 0.
-struct Run<'a> {
-    graph: &'a Rc<Graph>,
-    sources: &'a Batches,
+struct Run {
+    graph: Rc<Graph>,
+    sources: Batches,
     interval: Duration,
+    /// What each `transform` returned in each batch.
+    transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
 }
 
-impl Run<'_> {
+impl Run {
+    fn new(graph: &Rc<Graph>, sources: Batches, interval: Duration) -> Rc<Self> {
+        Rc::new(Self { graph: Rc::clone(graph), sources, interval, transformed: RefCell::default() })
+    }
+
+    /// The time of a batch: the first ends one interval after time zero.
+    fn time(&self, batch: usize) -> Time {
+        let ms = self.interval.as_millis().saturating_mul(batch as u128 + 1);
+        Time::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+
+    /// Runs the driver function of `node` in a batch, whose data sets its actions compute.
+    fn call(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<NodeId> {
+        let function = self.graph.nodes()[&node].code.driver.clone();
+        let run = Rc::clone(self);
+        let evaluate: Evaluate = Rc::new(move |node| run.evaluate(node, batch));
+        let outer = set_evaluate(Some(evaluate));
+        let answer = function.expect("the node has a driver function")(&self.graph, self.time(batch));
+        set_evaluate(outer);
+        check(&self.graph);
+        answer
+    }
+
+    /// The rows that a `transform` makes of a batch. Its function is called once.
+    fn transform(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let known = self.transformed.borrow().get(&(node, batch)).copied();
+        let answer = known.or_else(|| self.call(node, batch)).expect("a transform returns a data set");
+        self.transformed.borrow_mut().insert((node, batch), answer);
+        self.evaluate(answer, batch)
+    }
+
     fn batches(&self) -> Range<usize> {
         0..self.sources.values().map(Vec::len).max().unwrap_or(0)
     }
@@ -226,7 +282,7 @@ impl Run<'_> {
     fn slide(&self, node: NodeId) -> usize {
         let (own, parents) = {
             let nodes = self.graph.nodes();
-            let found = &nodes[node as usize];
+            let found = &nodes[&node];
             (found.duration("slide"), found.parents.clone())
         };
         match own {
@@ -240,30 +296,40 @@ impl Run<'_> {
     }
 
     /// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
-    fn evaluate(&self, node: NodeId, batch: usize) -> Vec<Chunk> {
-        let branches = branches(self.graph, node);
+    fn evaluate(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let branches = branches(&self.graph, node);
         branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
     }
 
     /// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
-    fn run_branch(&self, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
+    fn run_branch(self: &Rc<Self>, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
         let rows = self.leaf_rows(branch.leaf, batch);
         let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
         steps.extend(combine.map(|node| (node, "combine")));
-        if steps.is_empty() { rows } else { task(self.graph, branch.leaf, &steps, rows) }
+        if steps.is_empty() { rows } else { self.task(branch.leaf, &steps, rows, batch) }
     }
 
     /// The rows of a source or a window, or what comes out of a shuffle.
-    fn leaf_rows(&self, leaf: NodeId, batch: usize) -> Vec<Chunk> {
-        let (parents, source, window, aggregates) = {
+    fn leaf_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
+        let (parents, source, window, aggregates, sort, is_driver) = {
             let nodes = self.graph.nodes();
-            let found = &nodes[leaf as usize];
+            let found = &nodes[&leaf];
             let source = found.parameters.iter().find_map(|(name, value)| match value {
                 Value::Text(text) if *name == "source" => Some(text.clone()),
                 _ => None,
             });
-            (found.parents.clone(), source, found.duration("length"), found.code.exchange.is_some())
+            (
+                found.parents.clone(),
+                source,
+                found.duration("length"),
+                found.code.exchange.is_some(),
+                found.code.sort.clone(),
+                found.code.driver.is_some(),
+            )
         };
+        if is_driver {
+            return self.transform(leaf, batch);
+        }
         if let Some(source) = source {
             return self.sources.get(&source).and_then(|batches| batches.get(batch)).cloned().into_iter().collect();
         }
@@ -272,28 +338,32 @@ impl Run<'_> {
             let batches = batches.filter(|batch| self.is_due(*parent, *batch));
             return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
         }
-        if let Some(joined) = &self.graph.nodes()[leaf as usize].code.joined {
+        if let Some(joined) = &self.graph.nodes()[&leaf].code.joined {
             return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
         }
         let combine = aggregates.then_some(leaf);
-        let branches = parents.into_iter().flat_map(|parent| branches(self.graph, parent));
+        let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));
         let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
         // With one partition, there is nothing to deal out.
-        if aggregates { task(self.graph, leaf, &[(leaf, "reduce")], sent) } else { sent }
+        match sort {
+            _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
+            Some(sort) => sort(sent),
+            None => sent,
+        }
     }
 
     /// What an output shows of a batch.
-    fn print(&self, output: NodeId, batch: usize) -> Vec<String> {
+    fn print(self: &Rc<Self>, output: NodeId, batch: usize) -> Vec<String> {
         let (parent, limit, show) = {
             let nodes = self.graph.nodes();
-            let node = &nodes[output as usize];
+            let node = &nodes[&output];
             let parent = node.parents[0];
             let limit = node.parameters.iter().find_map(|(name, value)| match value {
                 Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
                 _ => None,
             });
             // What is saved is saved in full.
-            (parent, limit.unwrap_or(usize::MAX), nodes[parent as usize].code.rows)
+            (parent, limit.unwrap_or(usize::MAX), nodes[&parent].code.rows)
         };
         let show = show.expect("the parent of an output has rows").show;
         let mut rows: Vec<String> = self.evaluate(parent, batch).into_iter().flat_map(show).collect();
@@ -303,26 +373,27 @@ impl Run<'_> {
         }
         rows
     }
-}
 
-/// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
-fn task(graph: &Rc<Graph>, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>) -> Vec<Chunk> {
-    let run = |traced, chunks: Vec<Chunk>| {
-        let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
-        let mut task = Task::open(graph, &TaskSpec { input, steps, traced })?;
-        chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
-        task.finish()?;
-        Ok::<_, TaskError>(take_emitted())
-    };
-    let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
-    take_trace();
-    let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
-    assert!(
-        rows == again,
-        "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
-         their input?"
-    );
-    rows
+    /// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
+    fn task(&self, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>, batch: usize) -> Vec<Chunk> {
+        let run = |traced, chunks: Vec<Chunk>| {
+            let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+            let place = Place { batch: self.time(batch), partitions: BTreeMap::new() };
+            let mut task = Task::open(&self.graph, &TaskSpec { input, steps, place, traced })?;
+            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+            task.finish()?;
+            Ok::<_, TaskError>(take_emitted())
+        };
+        let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
+        take_trace();
+        let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
+        assert!(
+            rows == again,
+            "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
+             their input?"
+        );
+        rows
+    }
 }
 
 #[cfg(test)]
@@ -344,12 +415,12 @@ mod tests {
         let nodes = ctx.graph.nodes();
         let mut found = 0;
         for (leaf, path) in paths(words.node) {
-            let fused = nodes[counts.node as usize].code.fused_combine.as_ref().expect("it is fused");
+            let fused = nodes[&counts.node].code.fused_combine.as_ref().expect("it is fused");
             assert_eq!((fused.path)(leaf), Some(path));
             found += 1;
         }
         for (leaf, path) in paths(shown.node) {
-            let fused = nodes[shown.node as usize].code.fused_emit.as_ref().expect("it is fused");
+            let fused = nodes[&shown.node].code.fused_emit.as_ref().expect("it is fused");
             assert_eq!((leaf, (fused.path)(leaf)), (counts.node, Some(path)));
             found += 1;
         }

@@ -1,10 +1,10 @@
 //! Operations on streams of pairs that work on keys or values alone, without a shuffle.
 
 use crate::chain::{Chain, FlatMap, Map};
-use crate::dstream::DStream;
+use crate::dstream::Flow;
 use crate::record::Record;
 
-impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
+impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// Passes each value through `function` and keeps its key. Spark: `mapValues`.
     ///
     /// ```
@@ -15,7 +15,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     pub fn map_values<R: Record, F: Fn(V) -> R + 'static>(
         &self,
         function: F,
-    ) -> DStream<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F>> {
+    ) -> Flow<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F, S>, S> {
         self.then("map_values", Map::new(move |(key, value): (K, V)| (key, function(value))))
     }
 
@@ -26,10 +26,11 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// let out = testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.flat_map_values(|n| 0..n));
     /// assert_eq!(out, [vec![(1, 0), (1, 1)]]);
     /// ```
+    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn flat_map_values<R, F>(
         &self,
         function: F,
-    ) -> DStream<(K, R::Item), impl Chain<Out = (K, R::Item)> + use<K, V, C, R, F>>
+    ) -> Flow<(K, R::Item), impl Chain<Out = (K, R::Item)> + use<K, V, C, R, F, S>, S>
     where
         K: Clone,
         R: IntoIterator<Item: Record> + 'static,
@@ -48,7 +49,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// use millstream::testing;
     /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.keys()), [vec![1]]);
     /// ```
-    pub fn keys(&self) -> DStream<K, impl Chain<Out = K> + use<K, V, C>> {
+    pub fn keys(&self) -> Flow<K, impl Chain<Out = K> + use<K, V, C, S>, S> {
         self.then("keys", Map::new(|(key, _): (K, V)| key))
     }
 
@@ -58,7 +59,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// use millstream::testing;
     /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.values()), [vec![2]]);
     /// ```
-    pub fn values(&self) -> DStream<V, impl Chain<Out = V> + use<K, V, C>> {
+    pub fn values(&self) -> Flow<V, impl Chain<Out = V> + use<K, V, C, S>, S> {
         self.then("values", Map::new(|(_, value): (K, V)| value))
     }
 }

@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-/// A job that saves numbers in three partitions, with a prefix, and their sum.
+/// A job that saves numbers in three partitions as text, with a prefix, and their sum.
 fn saving(prefix: &str, keys: &str) -> Directory {
+    saving_as("save_as_text_files", prefix, keys)
+}
+
+/// A job that saves numbers by an operator, and their sum.
+fn saving_as(operator: &str, prefix: &str, keys: &str) -> Directory {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", "[1, 2, 3, 4]\n[]\n");
     let prefix = prefix.replace('\u{1b}', "\\u001b");
@@ -15,7 +20,7 @@ fn saving(prefix: &str, keys: &str) -> Directory {
         "job.toml",
         format!(
             "[job]\nname = \"saver\"\nplugin = \"operators.wasm\"\nbatch_interval = \"20ms\"\n{keys}\n\
-             args = {{ operator = \"save_as_text_files\", prefix = \"{prefix}\" }}\n\n\
+             args = {{ operator = \"{operator}\", prefix = \"{prefix}\" }}\n\n\
              [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
         ),
     );
@@ -199,4 +204,48 @@ fn people_and_scripts_are_told_where_files_go() {
     let json = job(&directory, "explain", &["--json"]).out;
     assert!(json.contains(r#"{"node":3,"path":"out/numbers-TIME_IN_MS.txt","stages":[0,1,2]}"#), "{json}");
     assert!(tree(&directory.path("")).is_empty());
+}
+
+/// S6.05, S6.06, S6.17: every format has the directories of text files, and each process writes the same bytes.
+#[test]
+fn each_format_has_the_same_directories_and_makes_the_same_bytes() {
+    for kind in ["object", "parquet", "csv", "json"] {
+        let operator = format!("save_as_{kind}_files");
+        let bytes = || {
+            let directory = saving_as(&operator, "out/numbers", "");
+            let said = job(&directory, "run", &["--stop-when-idle"]);
+            assert_eq!((said.code, said.error()), (Some(0), ""));
+            tree(&directory.path(""))
+        };
+        let found = bytes();
+        let suffix = if kind == "object" { "arrow" } else { kind };
+        let numbers = ["_SUCCESS", "part-00000", "part-00001"].map(|name| format!("out/numbers-T.{suffix}/{name}"));
+        let sum = ["_SUCCESS", "part-00000"].map(|name| format!("sum-T/{name}"));
+        assert_eq!(found.keys().cloned().collect::<Vec<_>>(), [numbers.to_vec(), sum.to_vec()].concat());
+        assert_eq!(bytes(), found, "{kind}");
+    }
+}
+
+#[test]
+fn people_are_told_where_files_of_other_formats_go() {
+    let directory = saving_as("save_as_parquet_files", "out/numbers", "");
+    assert_eq!(
+        job(&directory, "check", &[]).out,
+        "saver: ok, 6 nodes, 2 outputs, source `lines` (i64)\n  output `numbers` (save_as_parquet_files, node 3): \
+         out/numbers-TIME_IN_MS.parquet\n  output `save_as_parquet_files` (node 5): sum-TIME_IN_MS\n"
+    );
+    let explained = job(&directory, "explain", &[]).out;
+    let line = "output `numbers` (save_as_parquet_files, node 3) needs stages 0, 1, saves to \
+                out/numbers-TIME_IN_MS.parquet\n";
+    assert!(explained.contains(line), "{explained}");
+    assert!(tree(&directory.path("")).is_empty());
+}
+
+/// A field of CSV is one value. That is told before anything runs.
+#[test]
+fn lists_are_not_saved_as_csv() {
+    let directory = saving_as("save_lists_as_csv_files", "out/numbers", "");
+    let expected = "error: `save_as_csv_files` (node 2): column `_2` is list<(i64, option<text>)>, and a field of a CSV \
+                    file is a single value\nhelp: save JSON or Parquet files, or map such values to text";
+    require_refusal(&directory, &[], expected);
 }

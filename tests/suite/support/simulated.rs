@@ -147,7 +147,9 @@ impl Job {
             Ok(settings) => settings,
             Err(errors) => return Outcome::failed(errors.into()),
         };
-        let plugin = match loaded(&self.plugin, &settings) {
+        // A run that stops at once interrupts its plugin, which must not be that of another test.
+        let plugin = if self.stop_at.is_empty() { loaded(&self.plugin, &settings) } else { load(&self.plugin, &settings) };
+        let plugin = match plugin {
             Ok(plugin) => plugin,
             Err(error) => return Outcome::failed(error),
         };
@@ -238,6 +240,10 @@ impl Outcome {
     }
 }
 
+fn load(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error> {
+    StreamingContext::load_plugin(settings, &programs::plugin(name))
+}
+
 /// A plugin is compiled once for each set of limits.
 fn loaded(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error> {
     type Loaded = BTreeMap<String, Arc<Plugin>>;
@@ -247,7 +253,7 @@ fn loaded(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error>
     if let Some(plugin) = loaded.get(&key) {
         return Ok(plugin.clone());
     }
-    let plugin = StreamingContext::load_plugin(settings, &programs::plugin(name))?;
+    let plugin = load(name, settings)?;
     loaded.insert(key, plugin.clone());
     Ok(plugin)
 }

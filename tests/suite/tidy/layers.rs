@@ -31,13 +31,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tracker", &["error", "time", "ids", "data", "env", "listener", "block", "input", "receiver"]),
     (
         "engine",
-        &[
-            "error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin", "output",
-        ],
+        &["error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin", "output"],
     ),
+    ("driver", &["error", "time", "ids", "data", "env", "listener", "graph", "plugin", "output", "engine"]),
     (
         "scheduler",
-        &["error", "time", "ids", "data", "env", "config", "listener", "graph", "block", "output", "tracker", "engine"],
+        &[
+            "error", "time", "ids", "data", "env", "config", "listener", "graph", "block", "output", "tracker",
+            "engine", "driver",
+        ],
     ),
     ("context", EVERYTHING_BELOW),
     ("cli", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "receiver", "scheduler"]),

@@ -3,14 +3,14 @@
 //! Owns nothing that a plugin runs.
 
 use crate::chunk::Chunk;
-use crate::dstream::DStream;
+use crate::dstream::Flow;
 use crate::graph::Joined;
 use crate::key::Key;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use std::collections::{HashMap, HashSet};
 
 /// Tells the harness how the rows of a stream come about.
-pub(super) fn set<T: Record, C: crate::Chain<Out = T>>(stream: DStream<T, C>, joined: Joined) -> DStream<T, C> {
+pub(super) fn set<T: Record, C: crate::Chain<Out = T>, S>(stream: Flow<T, C, S>, joined: Joined) -> Flow<T, C, S> {
     stream.graph.change(stream.node, |node| node.code.joined = Some(joined));
     stream
 }

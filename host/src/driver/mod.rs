@@ -1,0 +1,277 @@
+//! Driver functions: what a plugin does with the data sets of a batch, in `transform` and `foreach_rdd`.
+//!
+//! Owns the graph of a batch, which is the job's and what these functions add to it, and the record of what they did. A
+//! function runs at most once in a batch; it is a future on the engine's threads, which waits while its actions run.
+//! Stages are cut from that graph when an action or an output needs them, and go on from those that were cut ahead. An
+//! instance lives for one call, so a function has no state that a task which runs it again would not have.
+//! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
+
+mod collected;
+
+use crate::data::schema::RecordType;
+use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{DescribedNode, Graph, Operation, StageGraph};
+use crate::ids::NodeId;
+use crate::output::BatchWrite;
+use crate::plugin::{Answer, DataSets, DriverCall, Failure, Plugin, RecordedAction, RecordedCall, RecordedEnd};
+use crate::time::Time;
+use collected::Collected;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// What driver functions need of a run.
+pub struct Drivers {
+    /// Runs the functions, on the engine's executor.
+    pub env: Env,
+    /// Runs their actions.
+    pub engine: Arc<dyn Engine>,
+    /// Has the functions.
+    pub plugin: Arc<Plugin>,
+    /// The job's name.
+    pub job: String,
+    /// The job's arguments.
+    pub arguments: Arc<[(String, String)]>,
+    /// The job's graph, and what could be cut of it before any batch.
+    pub plan: Arc<JobPlan>,
+    /// The partitions of a shuffle that does not say how many it makes.
+    pub default_partitions: u32,
+}
+
+impl Drivers {
+    /// Whether an output needs a driver function.
+    pub fn are_needed_for(&self, output: NodeId) -> bool {
+        let is_driver = self.plan.graph.node(output).is_some_and(|node| node.operation.is_driver());
+        is_driver || !self.plan.graph.transforms_before(output).is_empty()
+    }
+
+    /// The driver functions of a batch. None has run yet.
+    pub fn begin(self: &Arc<Self>, batch: Time, zero: Time, input: Arc<BatchInput>) -> BatchDrivers {
+        let state = State {
+            graph: self.plan.graph.clone(),
+            stages: self.plan.stages.clone(),
+            calls: Vec::new(),
+            failed: BTreeMap::new(),
+        };
+        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, zero, input, state: Mutex::new(state) }))
+    }
+}
+
+/// The driver functions of a batch, and what they did so far.
+#[derive(Clone)]
+pub struct BatchDrivers(Arc<Batch>);
+
+struct Batch {
+    run: Arc<Drivers>,
+    batch: Time,
+    zero: Time,
+    input: Arc<BatchInput>,
+    state: Mutex<State>,
+}
+
+struct State {
+    graph: Arc<Graph>,
+    stages: Arc<StageGraph>,
+    calls: Vec<RecordedCall>,
+    /// Functions that failed. They do not run again.
+    failed: BTreeMap<NodeId, Error>,
+}
+
+impl BatchDrivers {
+    /// Computes the rows that an output reads and gives them to `write`; or, without, those of a node itself, to be
+    /// kept. Returns the number of their partitions.
+    ///
+    /// # Errors
+    /// When a driver function or a task fails.
+    pub async fn compute(&self, node: NodeId, write: Option<Arc<dyn BatchWrite>>) -> Result<u32, Error> {
+        let own = self.0.run.plan.graph.node(node).filter(|node| node.operation == Operation::Transform);
+        self.transform_before(node).await?;
+        if own.is_some() {
+            self.0.call(node).await?;
+        }
+        let Some(write) = write else { return self.0.compute(None, node, None).await };
+        let wanted = self.0.lock().graph.node(node).and_then(|node| node.parents.first().copied());
+        let wanted = wanted.ok_or_else(|| self.0.internal(node))?;
+        self.0.compute(Some(node), wanted, Some(write)).await
+    }
+
+    /// Runs the function of a `foreach_rdd`.
+    ///
+    /// # Errors
+    /// When it fails, or a task of one of its actions.
+    pub async fn foreach(&self, output: NodeId) -> Result<(), Error> {
+        self.transform_before(output).await?;
+        self.0.call(output).await
+    }
+
+    /// Runs the functions of the `transform`s that a node needs and that have not run yet.
+    async fn transform_before(&self, node: NodeId) -> Result<(), Error> {
+        let transforms = self.0.lock().graph.transforms_before(node);
+        for transform in transforms {
+            self.0.call(transform).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code runs between a panic and the next use that could leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn internal(&self, node: NodeId) -> Error {
+        let message = format!("node {node} of batch {} cannot be computed", self.batch);
+        Error::new(ErrorKind::Internal, message).help("please report this")
+    }
+
+    /// Runs the function of a node, once.
+    async fn call(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
+        if let Some(error) = self.lock().failed.get(&node) {
+            return Err(error.clone());
+        }
+        let outcome = self.call_now(node).await;
+        if let Err(error) = &outcome {
+            self.lock().failed.insert(node, error.clone());
+        }
+        outcome
+    }
+
+    async fn call_now(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
+        let call = {
+            let mut state = self.lock();
+            let found = state.graph.node(node).ok_or_else(|| self.internal(node))?;
+            let operator = found.to_string();
+            let name = found.name.clone().unwrap_or_else(|| format!("{}/{}", found.kind, found.id));
+            let first = Arc::make_mut(&mut state.graph).begin_call(node).map_err(|_| self.internal(node))?;
+            let seed = crate::data::key::hash(format!("{}\0{name}\0driver", self.run.job).as_bytes());
+            state.calls.push(RecordedCall { node, first, seed, actions: Vec::new(), end: None });
+            DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed, operator }
+        };
+        // An action that failed has a better message than the end of the function that it brings about.
+        let failed = Arc::new(Mutex::new(None));
+        let data_sets = Box::new(CallDataSets { batch: self.clone(), node, failed: failed.clone() });
+        let plugin = self.run.plugin.clone();
+        let (send, receive) = oneshot::channel();
+        let run = async move {
+            // The batch is given up if nobody waits for it.
+            let _ = send.send(plugin.invoke(&call, data_sets).await);
+        };
+        self.run.env.engine.spawn("driver function", Box::pin(run));
+        let outcome = receive.await.unwrap_or_else(|_| Err(Failure::Action("its thread panicked".to_owned())));
+        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        outcome.map_err(|failure| self.explain(node, &failure))?;
+        match self.lock().calls.last() {
+            Some(RecordedCall { end: Some(_), .. }) => Ok(()),
+            _ => Err(self.explain(node, &Failure::BrokenData("it did not say how it ended".to_owned()))),
+        }
+    }
+
+    /// The failure of a driver function as its reader sees it.
+    fn explain(&self, node: NodeId, failure: &Failure) -> Error {
+        let state = self.lock();
+        let subject = state.graph.node(node).map_or_else(|| format!("node {node}"), ToString::to_string);
+        let message = format!("driver function of {subject} failed on batch {}: {failure}", self.batch);
+        match failure {
+            Failure::Cancelled => {
+                Error::new(ErrorKind::Unavailable, message).help("the run was stopped before the batch was done")
+            }
+            _ => Error::new(ErrorKind::Plugin, message)
+                .help("fix the plugin, or set job.on_error = \"continue\" to go on with the next batch"),
+        }
+    }
+
+    /// Computes the rows of a node.
+    async fn compute(
+        &self,
+        output: Option<NodeId>,
+        wanted: NodeId,
+        write: Option<Arc<dyn BatchWrite>>,
+    ) -> Result<u32, Error> {
+        let (plan, job) = {
+            let mut state = self.lock();
+            let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
+            state.stages = Arc::new(stages);
+            let (graph, calls) = (state.graph.clone(), state.calls.clone().into());
+            let plan = JobPlan { graph, stages: state.stages.clone(), calls };
+            (Arc::new(plan), job)
+        };
+        let input = self.input.clone();
+        let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write };
+        self.run.engine.run(request).await
+    }
+}
+
+/// The host, as a running driver function sees it.
+struct CallDataSets {
+    batch: Arc<Batch>,
+    node: NodeId,
+    failed: Arc<Mutex<Option<Error>>>,
+}
+
+impl CallDataSets {
+    /// Takes what the function made and asks for.
+    fn ask(&self, action: RecordedAction) -> Result<Option<RecordType>, Failure> {
+        let mut state = self.batch.lock();
+        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
+        Arc::make_mut(&mut state.graph).extend(&action.made).map_err(broken)?;
+        state.graph.check_wanted(action.wanted).map_err(broken)?;
+        let ty = state.graph.node(action.wanted).and_then(|node| node.rows.clone());
+        if let Some(call) = state.calls.last_mut() {
+            call.actions.push(action);
+        }
+        Ok(ty)
+    }
+
+    fn answered(&self, answer: Option<Answer>) {
+        if let Some(action) = self.batch.lock().calls.last_mut().and_then(|call| call.actions.last_mut()) {
+            action.answer = Some(Arc::new(answer));
+        }
+    }
+}
+
+impl DataSets for CallDataSets {
+    fn run(
+        &mut self,
+        made: Vec<DescribedNode>,
+        wanted: NodeId,
+        limit: Option<u64>,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        async move {
+            let ty = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
+            let Some(ty) = ty else {
+                return Err(Failure::BrokenData(format!("node {wanted} has no rows")));
+            };
+            let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+            let collected = Arc::new(Collected::new(rows_wanted));
+            let write: Arc<dyn BatchWrite> = collected.clone();
+            self.batch.compute(Some(self.node), wanted, Some(write)).await.map_err(|error| {
+                let failure = Failure::Action(error.message.clone());
+                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                failure
+            })?;
+            let rows = collected.take();
+            let answer = Some(Answer { rows, ty });
+            self.answered(answer.clone());
+            Ok(answer)
+        }
+        .boxed()
+    }
+
+    fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
+        let mut state = self.batch.lock();
+        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
+        Arc::make_mut(&mut state.graph).extend(&made).map_err(broken)?;
+        Arc::make_mut(&mut state.graph).end_call(answer).map_err(broken)?;
+        if let Some(call) = state.calls.last_mut() {
+            call.end = Some(RecordedEnd { made, answer });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! Calls of driver functions: what they add to the graph of a batch.
+//!
+//! Owns the rules for such nodes: they come after all others, read the parents of the function's own node or nodes of
+//! the same call, and are checked as those of the job are. The job's own graph never changes.
+
+use super::node::{DescribedNode, Graph, Node, Operation};
+use super::validate::{GraphError, check_made};
+use crate::ids::NodeId;
+
+/// The most nodes that one call may make.
+const NODES_MAX: usize = 2000;
+
+/// A call of a driver function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The node whose function it is.
+    pub node: NodeId,
+    /// The id of the first node that it makes.
+    pub first: NodeId,
+    /// The streams whose data sets it gets.
+    pub parents: Vec<NodeId>,
+    /// How many nodes it has made.
+    pub made: u32,
+}
+
+impl Call {
+    /// Whether the call made this node.
+    pub fn has_made(&self, id: NodeId) -> bool {
+        id.0.checked_sub(self.first.0).is_some_and(|at| at < self.made)
+    }
+
+    fn may_read(&self, id: NodeId) -> bool {
+        self.has_made(id) || self.parents.contains(&id)
+    }
+}
+
+/// What is wrong with what a driver function made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No function of this node was called.
+    #[error("node {0} has no driver function")]
+    NoFunction(NodeId),
+    /// It goes on and on.
+    #[error("it made more than {NODES_MAX} data sets")]
+    TooMany,
+    /// A node is wrong in itself.
+    #[error(transparent)]
+    Node(#[from] GraphError),
+    /// It names a data set that is not its own.
+    #[error("it names node {0}, which is neither a data set that it got nor one that it made")]
+    Unknown(NodeId),
+    /// A `transform` ended without a data set, or a `foreach_rdd` with one.
+    #[error("it returned {}", if *.0 { "no data set" } else { "a data set, and is no `transform`" })]
+    Answer(bool),
+    /// Rows of another type than the graph says.
+    #[error("it returned rows of type {found}, not {expected}")]
+    Type {
+        /// What it returned.
+        found: String,
+        /// What it described.
+        expected: String,
+    },
+}
+
+impl Graph {
+    /// The calls so far, in order.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// The call that made this node.
+    pub fn call_of(&self, id: NodeId) -> Option<&Call> {
+        self.calls.iter().find(|call| call.has_made(id))
+    }
+
+    /// The `transform`s that this node needs, directly or through others, in the order in which they can run.
+    pub fn transforms_before(&self, id: NodeId) -> Vec<NodeId> {
+        let mut needed = vec![false; self.nodes.len()];
+        if let Some(needed) = needed.get_mut(id.0 as usize) {
+            *needed = true;
+        }
+        let mut found = Vec::new();
+        for node in self.order().into_iter().rev().filter_map(|id| self.node(id)) {
+            if needed[node.id.0 as usize] {
+                node.parents.iter().for_each(|parent| needed[parent.0 as usize] = true);
+                if node.operation == Operation::Transform && node.id != id {
+                    found.push(node.id);
+                }
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// All nodes, each after the nodes it reads: those of a call stand before the node whose function was called.
+    pub fn order(&self) -> Vec<NodeId> {
+        let of_job = self.calls.first().map_or(self.nodes.len(), |call| call.first.0 as usize);
+        let mut order = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes[..of_job] {
+            for call in self.calls.iter().filter(|call| call.node == node.id) {
+                order.extend((0..call.made).map(|at| NodeId(call.first.0 + at)));
+            }
+            order.push(node.id);
+        }
+        order
+    }
+
+    /// Whether rows of this node are kept, because several others or a driver function read them.
+    pub(super) fn is_shared(&self, id: NodeId) -> bool {
+        let for_driver = |node: &Node| node.operation.is_driver() && node.parents.contains(&id);
+        self.consumers(id) > 1
+            || self.nodes.iter().any(for_driver)
+            || self.calls.iter().any(|call| call.parents.contains(&id))
+    }
+
+    /// Begins a call of the function of `node` and returns the id of the first node that it makes.
+    ///
+    /// # Errors
+    /// When the node has no driver function.
+    pub fn begin_call(&mut self, node: NodeId) -> Result<NodeId, CallError> {
+        let first = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        let driver = self.node(node).filter(|node| node.operation.is_driver()).ok_or(CallError::NoFunction(node))?;
+        let call = Call { node, first, parents: driver.parents.clone(), made: 0 };
+        self.calls.push(call);
+        Ok(first)
+    }
+
+    /// Checks and adds what the last call made.
+    ///
+    /// # Errors
+    /// The first problem. The nodes before it stay.
+    pub fn extend(&mut self, made: &[DescribedNode]) -> Result<(), CallError> {
+        for described in made {
+            let call = self.calls.last().ok_or(CallError::TooMany)?;
+            if call.made as usize >= NODES_MAX {
+                return Err(CallError::TooMany);
+            }
+            let before = |id: u32| {
+                let id = NodeId(id);
+                call.may_read(id).then(|| self.node(id))
+            };
+            let node = check_made(self.nodes.len(), described, &before)?;
+            self.nodes.push(node);
+            if let Some(call) = self.calls.last_mut() {
+                call.made += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last call may name this node as a result.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn check_wanted(&self, id: NodeId) -> Result<(), CallError> {
+        match self.calls.last() {
+            Some(call) if call.may_read(id) => Ok(()),
+            _ => Err(CallError::Unknown(id)),
+        }
+    }
+
+    /// Ends the last call. From now on the node of a `transform` stands for the data set that its function returned.
+    ///
+    /// # Errors
+    /// When the function returned what it must not.
+    pub fn end_call(&mut self, answer: Option<NodeId>) -> Result<(), CallError> {
+        let Some(call) = self.calls.last() else { return Err(CallError::TooMany) };
+        let node = self.node(call.node).ok_or(CallError::NoFunction(call.node))?;
+        let answer = match (&node.operation, answer) {
+            (Operation::Transform, Some(answer)) => answer,
+            (Operation::Transform, None) => return Err(CallError::Answer(true)),
+            (_, Some(_)) => return Err(CallError::Answer(false)),
+            (_, None) => return Ok(()),
+        };
+        self.check_wanted(answer)?;
+        let found = self.node(answer).and_then(|node| node.rows.as_ref());
+        if found != node.rows.as_ref() {
+            let show = |ty: Option<&crate::data::schema::RecordType>| ty.map_or("none".to_owned(), ToString::to_string);
+            return Err(CallError::Type { found: show(found), expected: show(node.rows.as_ref()) });
+        }
+        let at = call.node.0 as usize;
+        self.nodes[at].operation = Operation::Union;
+        self.nodes[at].parents = vec![answer];
+        Ok(())
+    }
+}

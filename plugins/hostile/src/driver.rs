@@ -1,0 +1,155 @@
+//! Driver functions that misbehave.
+
+use millstream::bindings::exports::millstream::plugin::{driver, program, tasks};
+use millstream::bindings::millstream::plugin::{data_sets, replays, types};
+use millstream::guest::{Exports, Program};
+use millstream::{Rdd, StreamingContext, Text};
+use std::cell::Cell;
+
+thread_local! {
+    /// Whether this instance is a task's.
+    static IN_TASK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The program, for its exports.
+pub struct Hostile;
+
+impl Program for Hostile {
+    fn build(ctx: &StreamingContext) {
+        super::build(ctx);
+    }
+}
+
+/// The exports of the SDK, which tell driver functions that they run again: nothing else in a plugin could.
+pub struct Telling;
+
+impl program::Guest for Telling {
+    fn describe(arguments: Vec<types::Argument>) -> Result<program::Graph, program::DescribeError> {
+        <Exports<Hostile> as program::Guest>::describe(arguments)
+    }
+}
+
+impl tasks::Guest for Telling {
+    fn open(task: tasks::Task) -> Result<(), tasks::TaskError> {
+        IN_TASK.set(true);
+        <Exports<Hostile> as tasks::Guest>::open(task)
+    }
+    fn push(input: u32, rows: types::Chunk) -> Result<(), tasks::TaskError> {
+        <Exports<Hostile> as tasks::Guest>::push(input, rows)
+    }
+    fn finish() -> Result<(), tasks::TaskError> {
+        <Exports<Hostile> as tasks::Guest>::finish()
+    }
+}
+
+impl driver::Guest for Telling {
+    fn invoke(call: driver::Call) -> Result<(), driver::CallError> {
+        <Exports<Hostile> as driver::Guest>::invoke(call)
+    }
+}
+
+/// Lines, or the same with one more filter.
+fn other_when_again(lines: Rdd<Text>) -> Rdd<Text> {
+    let lines = lines.map(|line| line);
+    if IN_TASK.get() { lines.filter(|_| true).erase() } else { lines.map(|line| line).erase() }
+}
+
+fn megabytes(lines: &Rdd<Text>, count: u32) -> u64 {
+    let big = lines.flat_map(move |_| (0..count).map(|_| "x".repeat(1 << 20)));
+    big.collect().len() as u64
+}
+
+/// The batch whose first line is no `boom`, and the others, are left alone.
+fn boom(lines: Rdd<Text>, how: &str) {
+    if !lines.collect().iter().any(|line| line == "boom") {
+        return lines.foreach(|_| ());
+    }
+    match how {
+        "driver-panic" => panic!("no data sets today"),
+        "driver-loop" => loop {
+            std::hint::black_box(());
+        },
+        "driver-allocate" => {
+            let mut hoard = Vec::new();
+            loop {
+                hoard.push(std::hint::black_box(vec![1u8; 1 << 20]));
+            }
+        }
+        "driver-collect" => drop(megabytes(&lines, 3)),
+        "driver-nodes" => {
+            let mut lines = lines;
+            for _ in 0..3000 {
+                lines = lines.filter(|_| true).erase();
+            }
+            lines.foreach(|_| ());
+        }
+        "driver-nodes-for-ever" => {
+            let mut lines = lines;
+            loop {
+                lines = lines.filter(|_| true).erase();
+            }
+        }
+        "driver-unknown" => drop(data_sets::run(&[], 4711, None)),
+        "driver-end" => data_sets::end(&[], Some(4711)),
+        "driver-end-twice" => {
+            data_sets::end(&[], None);
+        }
+        "driver-done" => replays::done(),
+        "driver-next" => drop(replays::next()),
+        "driver-task" => lines.foreach(|line| assert!(line != "boom", "the task does not like this line")),
+        "driver-run-in-task" => lines.foreach(|_| drop(data_sets::run(&[], 0, None))),
+        "driver-other" => other_when_again(lines).foreach(|_| ()),
+        "driver-asks-other" => {
+            let (one, other) = (lines.map(|line| line).erase(), lines.map(|line| line).erase());
+            let wanted = if IN_TASK.get() { one } else { other };
+            wanted.foreach(|_| ());
+            drop(wanted.collect());
+        }
+        "driver-asks-more" => {
+            if IN_TASK.get() {
+                drop(lines.collect());
+            }
+            lines.map(|line| line).foreach(|_| ());
+        }
+        "driver-ends-early" => {
+            if !IN_TASK.get() {
+                lines.map(|line| line).foreach(|_| ());
+            }
+        }
+        "driver-behave" => lines.foreach(|line| println!("{line}")),
+        other => panic!("unknown behaviour {other}"),
+    }
+}
+
+/// A program whose driver function misbehaves.
+pub fn misbehave(ctx: &StreamingContext, how: String) {
+    let lines = ctx.text_stream("lines");
+    match how.as_str() {
+        "driver-transform-type" => {
+            // The host is told that the answer is the data set itself, whose rows are of another type.
+            lines
+                .transform(|rdd| {
+                    data_sets::end(&[], Some(0));
+                    rdd.map(|line| line.len() as u64)
+                })
+                .print();
+        }
+        "driver-transform-nothing" => {
+            lines
+                .transform(|rdd| {
+                    data_sets::end(&[], None);
+                    rdd
+                })
+                .print();
+        }
+        "driver-transform-other" => {
+            lines.transform(other_when_again).print();
+        }
+        "driver-static" => {
+            lines.map(|line| data_sets::run(&[], 0, None).map_or(line, |_| Text::from("rows"))).print();
+        }
+        _ => {
+            let _ = lines.foreach_rdd(move |rdd| boom(rdd, &how)).name("rude");
+        }
+    }
+}

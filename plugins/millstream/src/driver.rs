@@ -1,0 +1,260 @@
+//! Driver functions: what a program does with the data sets of each batch.
+//!
+//! Owns `transform` and `foreach_rdd`, and what such a function and its tasks can know: the batch's time, the partition.
+//! Never computes rows: an action asks the host, see `runtime.rs`.
+
+use crate::chain::{Chain, Cut, NodeId};
+use crate::context::{StreamingContext, cut};
+use crate::dstream::{DStream, Output, Rdd};
+use crate::graph::{DriverCode, Graph};
+use crate::record::Record;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// The end of a batch interval, which names the batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    pub(crate) const fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn as_ms(self) -> u64 {
+        self.0
+    }
+}
+
+/// `1357008430000 ms`
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}
+
+/// One partition of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partition {
+    index: u32,
+    batch: Time,
+}
+
+impl Partition {
+    /// Its position in the data set, from 0. Spark: `TaskContext.getPartitionId`.
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// The batch.
+    pub const fn batch(self) -> Time {
+        self.batch
+    }
+
+    /// Names the partition among all batches: the same whenever the batch is computed again, so that a system outside
+    /// can tell that it has seen this partition before. As in `1357008430000-3`.
+    pub fn unique_id(self) -> String {
+        format!("{}-{}", self.batch.as_ms(), self.index)
+    }
+}
+
+/// Where a task stands: its batch, and which partition of its rows each node sees.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub batch: Time,
+    pub partitions: BTreeMap<NodeId, u32>,
+}
+
+thread_local! {
+    static PLACE: RefCell<Place> = RefCell::default();
+}
+
+/// Says where the task stands that begins.
+pub(crate) fn set_place(place: Place) {
+    PLACE.set(place);
+}
+
+/// The partition that an operator of the running task sees.
+pub(crate) fn partition_of(node: NodeId) -> Partition {
+    PLACE
+        .with_borrow(|place| Partition { index: place.partitions.get(&node).copied().unwrap_or(0), batch: place.batch })
+}
+
+/// Ends a driver function that used an operation in a way that makes no sense.
+pub(crate) fn check(graph: &Graph) {
+    if let Some(problem) = graph.problem() {
+        panic!("{problem}");
+    }
+}
+
+/// The batch's data set of a stream.
+fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
+    cut::<T, _>(graph, stream).erase()
+}
+
+/// Adds a `transform` of `parents`.
+fn transform<U: Record, D: Chain<Out = U>>(
+    graph: &Rc<Graph>,
+    parents: Vec<NodeId>,
+    function: impl Fn(&Rc<Graph>, Time) -> Rdd<U, D> + 'static,
+) -> DStream<U, Cut<U>> {
+    let node = graph.add::<U>("transform", parents, crate::graph::Code::default());
+    let code: DriverCode = Rc::new(move |graph, batch| {
+        let rdd = function(graph, batch);
+        rdd.emits();
+        Some(rdd.node)
+    });
+    graph.change(node, |node| node.code.driver = Some(code));
+    cut(graph, node)
+}
+
+impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+    /// Makes each batch's data set by a function of the data set: any operation of [`Rdd`], actions included, and
+    /// another in each batch if need be. The function runs in the driver, once a batch. Spark: `transform`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// // The values above the mean of their batch.
+    /// let out = testing::run(vec![vec![1i64, 2, 9], vec![5]], |numbers| {
+    ///     numbers.transform(|rdd| {
+    ///         let count = rdd.count().max(1) as i64;
+    ///         let mean = rdd.fold(0, |a, b| a + b) / count;
+    ///         rdd.filter(move |n| *n > mean)
+    ///     })
+    /// });
+    /// assert_eq!(out, [vec![9], vec![]]);
+    /// ```
+    ///
+    /// A task that needs one of the closures made here runs the function again, with the recorded results of its
+    /// actions. So it must make the same data sets each time: let it depend on the rows, the batch's time and the job's
+    /// arguments only. It starts anew in each batch; what a captured variable was set to is forgotten.
+    pub fn transform<U, D>(&self, function: impl Fn(Rdd<T>) -> Rdd<U, D> + 'static) -> DStream<U, Cut<U>>
+    where
+        U: Record,
+        D: Chain<Out = U>,
+    {
+        self.transform_with_time(move |rdd, _| function(rdd))
+    }
+
+    /// As [`transform`](Self::transform), for a function that is told the batch's time.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let out = testing::run(vec![vec![7u64], vec![8]], |numbers| {
+    ///     numbers.transform_with_time(|rdd, time| rdd.map(move |n| (time.as_ms(), n)))
+    /// });
+    /// assert_eq!(out, [vec![(1000, 7)], vec![(2000, 8)]]);
+    /// ```
+    pub fn transform_with_time<U, D>(
+        &self,
+        function: impl Fn(Rdd<T>, Time) -> Rdd<U, D> + 'static,
+    ) -> DStream<U, Cut<U>>
+    where
+        U: Record,
+        D: Chain<Out = U>,
+    {
+        self.emits();
+        let stream = self.node;
+        transform(&self.graph, vec![stream], move |graph, batch| function(data_set(graph, stream), batch))
+    }
+
+    /// As [`transform`](Self::transform), of the data sets of two streams. Spark: `transformWith`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| {
+    ///     let (words, banned) = (ctx.stream::<u32>("words"), ctx.stream::<u32>("banned"));
+    ///     words.transform_with(&banned, |words, banned, _| words.subtract(&banned)).print();
+    /// });
+    /// let printed = printed.batch("words", [1u32, 2, 3]).batch("banned", [2u32]).run();
+    /// assert_eq!(printed[0].rows, ["1", "3"]);
+    /// ```
+    pub fn transform_with<V, E, U, D>(
+        &self,
+        other: &DStream<V, E>,
+        function: impl Fn(Rdd<T>, Rdd<V>, Time) -> Rdd<U, D> + 'static,
+    ) -> DStream<U, Cut<U>>
+    where
+        V: Record,
+        E: Chain<Out = V>,
+        U: Record,
+        D: Chain<Out = U>,
+    {
+        self.emits();
+        other.emits();
+        let (first, second) = (self.node, other.node);
+        transform(&self.graph, vec![first, second], move |graph, batch| {
+            function(data_set(graph, first), data_set(graph, second), batch)
+        })
+    }
+
+    /// Does what `function` does with each batch's data set: the most general output. The function runs in the driver;
+    /// its actions compute, and without one nothing is computed. Spark: `foreachRDD`.
+    ///
+    /// ```
+    /// use millstream::{StreamingContext, testing};
+    /// fn build(ctx: &StreamingContext) {
+    ///     ctx.stream::<u32>("numbers").foreach_rdd(|rdd| {
+    ///         for n in rdd.take(2) {
+    ///             println!("{n}");
+    ///         }
+    ///     });
+    /// }
+    /// testing::Job::new(build).batch("numbers", [1u32, 2, 3]).run();
+    /// ```
+    pub fn foreach_rdd(&self, function: impl Fn(Rdd<T>) + 'static) -> Output {
+        self.foreach_rdd_with_time(move |rdd, _| function(rdd))
+    }
+
+    /// As [`foreach_rdd`](Self::foreach_rdd), for a function that is told the batch's time.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<u32>("numbers").foreach_rdd_with_time(|rdd, time| println!("{time}: {}", rdd.count()));
+    /// });
+    /// job.batch("numbers", [1u32, 2, 3]).run();
+    /// ```
+    pub fn foreach_rdd_with_time(&self, function: impl Fn(Rdd<T>, Time) + 'static) -> Output {
+        self.emits();
+        let stream = self.node;
+        let node = self.graph.add_output("foreach_rdd", stream, Vec::new());
+        let code: DriverCode = Rc::new(move |graph, batch| {
+            function(data_set(graph, stream), batch);
+            None
+        });
+        self.graph.change(node, |node| node.code.driver = Some(code));
+        Output { graph: Rc::clone(&self.graph), node }
+    }
+}
+
+impl StreamingContext {
+    /// Makes a stream of several: each batch's data set by a function of theirs. Spark: `StreamingContext.transform`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| {
+    ///     let streams = ["a", "b"].map(|source| ctx.stream::<u32>(source).erase());
+    ///     ctx.transform(streams, |rdds, _| rdds[1].union(&rdds[0])).print();
+    /// });
+    /// let printed = printed.batch("a", [1u32]).batch("b", [2u32]).run();
+    /// assert_eq!(printed[0].rows, ["2", "1"]);
+    /// ```
+    pub fn transform<T, U, D>(
+        &self,
+        streams: impl IntoIterator<Item = DStream<T>>,
+        function: impl Fn(Vec<Rdd<T>>, Time) -> Rdd<U, D> + 'static,
+    ) -> DStream<U, Cut<U>>
+    where
+        T: Record,
+        U: Record,
+        D: Chain<Out = U>,
+    {
+        let streams: Vec<NodeId> = streams.into_iter().inspect(DStream::emits).map(|stream| stream.node).collect();
+        transform(&self.graph, streams.clone(), move |graph, batch| {
+            function(streams.iter().map(|stream| data_set(graph, *stream)).collect(), batch)
+        })
+    }
+}

@@ -1,0 +1,333 @@
+//! What only a data set can do: actions, which compute it and give the driver function its rows.
+//!
+//! Every action is made of one: rows of a data set, all or the first few. What can be done on each partition is done
+//! there, by an operator; the rest is done in the driver function.
+
+use crate::chain::{Apply, Chain};
+use crate::driver::{Partition, check};
+use crate::dstream::Rdd;
+use crate::key::Key;
+use crate::record::{Column, Record, read_column};
+use crate::runtime;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+/// Values of a partition merged into one.
+struct FoldPartition<T, A, F> {
+    start: Option<A>,
+    add: F,
+    state: RefCell<Option<A>>,
+    kind: PhantomData<fn(T)>,
+}
+
+impl<T, A, F> FoldPartition<T, A, F>
+where
+    A: Record + Clone,
+    F: Fn(Option<A>, T) -> A,
+{
+    fn new(start: Option<A>, add: F) -> Self {
+        let state = RefCell::new(start.clone());
+        Self { start, add, state, kind: PhantomData }
+    }
+}
+
+impl<T: Record, A: Record + Clone, F: Fn(Option<A>, T) -> A + 'static> Apply for FoldPartition<T, A, F> {
+    type In = T;
+    type Out = A;
+    const HOLDS_BACK: bool = true;
+    fn apply<S: FnMut(A)>(&self, value: T, _: &mut S) {
+        let state = self.state.take();
+        self.state.replace(Some((self.add)(state, value)));
+    }
+    fn finish<S: FnMut(A)>(&self, sink: &mut S) {
+        if let Some(result) = self.state.replace(self.start.clone()) {
+            sink(result);
+        }
+    }
+}
+
+/// Actions.
+impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    /// The first `limit` rows, or all.
+    fn rows(&self, limit: Option<u64>) -> Vec<T> {
+        check(&self.graph);
+        self.emits();
+        let mut rows = Vec::new();
+        for chunk in runtime::run(&self.graph, self.node, limit) {
+            let (column, count) =
+                read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk from the host is malformed: {error}"));
+            rows.extend((0..count).map(|row| column.get(row)));
+        }
+        // The host sends no more than was asked for; the test harness does.
+        rows.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
+        rows
+    }
+
+    /// All values, in order. They have to fit into the plugin's memory and into `limits.result_size`. Spark: `collect`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.map(|n| n * 10).collect(), [30, 10, 20]));
+    /// ```
+    pub fn collect(&self) -> Vec<T> {
+        self.rows(None)
+    }
+
+    /// The first `count` values. The whole data set is computed. Spark: `take`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.take(2), [3, 1]));
+    /// ```
+    pub fn take(&self, count: u64) -> Vec<T> {
+        self.rows(Some(count))
+    }
+
+    /// The first value. Spark: `first`, which fails where this gives nothing.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.first(), Some(3)));
+    /// ```
+    pub fn first(&self) -> Option<T> {
+        self.take(1).pop()
+    }
+
+    /// Whether there is no value. Spark: `isEmpty`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32], |rdd| assert!(rdd.filter(|n| *n > 3).is_empty()));
+    /// ```
+    pub fn is_empty(&self) -> bool {
+        self.take(1).is_empty()
+    }
+
+    /// The number of values. Spark: `count`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.count(), 3));
+    /// ```
+    pub fn count(&self) -> u64 {
+        self.then("count_partition", FoldPartition::new(None, |count: Option<u64>, _| count.unwrap_or(0) + 1))
+            .collect()
+            .into_iter()
+            .sum()
+    }
+
+    /// Merges all values into one, in order; nothing if there are none. `function` must be associative. Spark: `reduce`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.reduce(|a, b| a + b), Some(6)));
+    /// ```
+    pub fn reduce(&self, function: impl Fn(T, T) -> T + Clone + 'static) -> Option<T>
+    where
+        T: Clone,
+    {
+        let merge = function.clone();
+        let add = move |first: Option<T>, value| match first {
+            Some(first) => function(first, value),
+            None => value,
+        };
+        self.then("reduce_partition", FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
+    }
+
+    /// Merges the values of each partition into `zero`, then those results into `zero`, in order. Spark: `fold`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.fold(0, |a, b| a + b), 6));
+    /// ```
+    pub fn fold(&self, zero: T, function: impl Fn(T, T) -> T + Clone + 'static) -> T
+    where
+        T: Clone,
+    {
+        self.aggregate(zero, function.clone(), function)
+    }
+
+    /// Adds the values of each partition to `zero` with `add`, and merges those results into `zero` with `merge`, in
+    /// order. Spark: `aggregate`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// // Sum and number, for a mean.
+    /// testing::batch([3u32, 1, 2], |rdd| {
+    ///     let sum = rdd.aggregate((0, 0u64), |(sum, count), n| (sum + n, count + 1), |a, b| (a.0 + b.0, a.1 + b.1));
+    ///     assert_eq!(sum, (6, 3));
+    /// });
+    /// ```
+    pub fn aggregate<A: Record + Clone>(
+        &self,
+        zero: A,
+        add: impl Fn(A, T) -> A + 'static,
+        merge: impl Fn(A, A) -> A,
+    ) -> A {
+        let start = zero.clone();
+        let add = move |first: Option<A>, value| add(first.unwrap_or_else(|| start.clone()), value);
+        let partitions = self.then("aggregate_partition", FoldPartition::new(Some(zero.clone()), add)).collect();
+        partitions.into_iter().fold(zero, merge)
+    }
+
+    /// The `count` smallest values, in ascending order. Spark: `takeOrdered`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.take_ordered(2), [1, 2]));
+    /// ```
+    pub fn take_ordered(&self, count: usize) -> Vec<T>
+    where
+        T: Ord,
+    {
+        self.first_by(count, T::cmp)
+    }
+
+    /// The `count` largest values, in descending order. Spark: `top`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.top(2), [3, 2]));
+    /// ```
+    pub fn top(&self, count: usize) -> Vec<T>
+    where
+        T: Ord,
+    {
+        self.first_by(count, |a, b| b.cmp(a))
+    }
+
+    fn first_by(&self, count: usize, compare: fn(&T, &T) -> std::cmp::Ordering) -> Vec<T> {
+        let first = move |values: &mut Vec<T>| {
+            values.sort_by(compare);
+            values.truncate(count);
+        };
+        let of_partition = self.map_partitions(move |values| {
+            let mut values = values.collect();
+            first(&mut values);
+            values
+        });
+        let mut values = of_partition.collect();
+        first(&mut values);
+        values
+    }
+
+    /// How often each value occurs, in the order in which they first appear. Spark: `countByValue`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([7u32, 8, 7], |rdd| assert_eq!(rdd.count_by_value(), [(7, 2), (8, 1)]));
+    /// ```
+    pub fn count_by_value(&self) -> Vec<(T, u64)>
+    where
+        T: Key,
+    {
+        self.map(|value| (value, 1u64)).reduce_by_key(|a, b| a + b).collect()
+    }
+
+    /// Calls `function` with each value, in the tasks. Spark: `foreach`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| rdd.foreach(|n| println!("{n}")));
+    /// ```
+    pub fn foreach(&self, function: impl Fn(T) + 'static) {
+        self.foreach_partition(move |_, values| values.for_each(&function));
+    }
+
+    /// Calls `function` with the values of each partition, in the tasks. A task may run more than once: what it does
+    /// outside has to be named by [`Partition::unique_id`]. Spark: `foreachPartition`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| {
+    ///     rdd.foreach_partition(|partition, values| println!("{}: {} values", partition.unique_id(), values.len()));
+    /// });
+    /// ```
+    pub fn foreach_partition(&self, function: impl Fn(Partition, std::vec::IntoIter<T>) + 'static) {
+        let effect = self.with_partition("foreach_partition", move |partition, values| {
+            function(partition, values);
+            None::<bool>
+        });
+        effect.rows(Some(0));
+    }
+}
+
+/// Actions on pairs.
+impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
+    /// How many values each key has, in the order in which the keys first appear. Spark: `countByKey`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([(7u32, true), (8, true), (7, false)], |rdd| assert_eq!(rdd.count_by_key(), [(7, 2), (8, 1)]));
+    /// ```
+    pub fn count_by_key(&self) -> Vec<(K, u64)> {
+        self.keys().count_by_value()
+    }
+
+    /// The values of one key, in order. Spark: `lookup`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([(7u32, 'a' as u32), (8, 'b' as u32)], |rdd| assert_eq!(rdd.lookup(8), ['b' as u32]));
+    /// ```
+    pub fn lookup(&self, key: K) -> Vec<V>
+    where
+        K: PartialEq,
+    {
+        self.filter(move |(found, _)| *found == key).values().collect()
+    }
+}
+
+/// Operations that need to know the rows of other partitions, and so an action.
+impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    /// Each value with its position in the data set. Counts the values first, which computes the data set: `cache` it
+    /// before. Spark: `zipWithIndex`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| assert_eq!(rdd.zip_with_index().collect(), [(3, 0), (1, 1)]));
+    /// ```
+    pub fn zip_with_index(&self) -> Rdd<(T, u64), impl Chain<Out = (T, u64)> + use<T, C>> {
+        let count = |count: Option<u64>, _| count.unwrap_or(0) + 1;
+        let counts = self.then("count_partition", FoldPartition::new(Some(0), count)).collect();
+        self.with_partition("zip_with_index", move |partition, values| {
+            let start: u64 = counts.iter().take(partition.index() as usize).sum();
+            values.zip(start..).collect::<Vec<_>>()
+        })
+    }
+
+    /// All pairs of a value of this data set and one of `other`. `other` is collected: it has to fit into the plugin's
+    /// memory. Spark: `cartesian`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     assert_eq!(rdd.cartesian(&rdd).collect(), [(3, 3), (3, 1), (1, 3), (1, 1)]);
+    /// });
+    /// ```
+    pub fn cartesian<U, D>(&self, other: &Rdd<U, D>) -> Rdd<(T, U), impl Chain<Out = (T, U)> + use<T, C, U, D>>
+    where
+        T: Clone,
+        U: Record + Clone,
+        D: Chain<Out = U>,
+    {
+        let others = other.collect();
+        self.flat_map(move |value| others.iter().map(|other| (value.clone(), other.clone())).collect::<Vec<_>>())
+    }
+
+    /// Keeps the data set once it is computed, for all that is made of it. Spark: `cache`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     let squares = rdd.map(|n| n * n).cache();
+    ///     assert_eq!((squares.count(), squares.collect()), (2, vec![9, 1]));
+    /// });
+    /// ```
+    #[must_use]
+    pub fn cache(&self) -> Rdd<T, crate::Cut<T>> {
+        self.emits();
+        let node = self.graph.add::<T>("cache", vec![self.node], crate::graph::Code::default());
+        crate::context::cut(&self.graph, node)
+    }
+}

@@ -1,0 +1,109 @@
+//! Hostile driver functions: whatever they do, their output fails with a message that says where, and the host lives.
+
+use super::hostile::{job, run};
+
+/// What every failure of the driver function begins with.
+const PLACE: &str = "driver function of `rude` (foreach_rdd, node 1) failed on batch 1000000001000 ms: ";
+
+/// The error of a job whose driver function misbehaves, without its place and its help.
+fn failure(behaviour: &str) -> String {
+    let error = run(behaviour).error();
+    let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
+    assert_eq!(help, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch");
+    message.strip_prefix(PLACE).unwrap_or_else(|| panic!("{behaviour}: no place in: {error}")).to_owned()
+}
+
+#[test]
+fn a_driver_function_that_behaves_runs() {
+    assert_eq!(run("driver-behave").result, Ok(()));
+}
+
+#[test]
+fn a_panic_is_reported_with_its_message() {
+    let failure = failure("driver-panic");
+    assert!(failure.contains("no data sets today") && failure.contains("plugins/hostile/src/driver.rs:"), "{failure}");
+}
+
+#[test]
+fn time_and_memory_are_limited() {
+    assert_eq!(failure("driver-loop"), "it ran longer than limits.task_time = 300ms");
+    for behaviour in ["driver-allocate", "driver-nodes-for-ever"] {
+        let failure = failure(behaviour);
+        assert!(
+            failure.starts_with("it asked for ") && failure.ends_with("limits.memory = 33554432 bytes")
+                || behaviour == "driver-nodes-for-ever" && failure.starts_with("it ran longer"),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn what_it_collects_and_makes_is_limited() {
+    assert_eq!(failure("driver-collect"), "an action returned more than limits.result_size = 8388608 bytes");
+    assert_eq!(failure("driver-nodes"), "it returned broken data: it made more than 2000 data sets");
+}
+
+#[test]
+fn what_is_not_its_own_is_refused() {
+    let unknown =
+        "it returned broken data: it names node 4711, which is neither a data set that it got nor one that it made";
+    assert_eq!(failure("driver-unknown"), unknown);
+    assert_eq!(failure("driver-end"), "it returned broken data: it returned a data set, and is no `transform`");
+    assert_eq!(failure("driver-end-twice"), "it returned broken data: `data-sets.end` was called out of its place");
+    assert_eq!(failure("driver-done"), "it returned broken data: `replays.done` was called out of its place");
+    assert_eq!(failure("driver-next"), "it returned broken data: `replays.next` was called out of its place");
+    let error = run("driver-transform-type").error();
+    assert!(error.contains("it returned rows of type text, not u64"), "{error}");
+    let error = run("driver-transform-nothing").error();
+    assert!(error.contains("it returned no data set"), "{error}");
+    let error = run("driver-static").error();
+    assert!(error.contains("is not available here"), "{error}");
+}
+
+/// A failure in a task of an action names the task, not the function that asked for it.
+#[test]
+fn a_task_of_an_action_fails_as_any_other() {
+    let error = run("driver-task").error();
+    assert!(
+        error.starts_with("operator `foreach_partition` (node 2) failed on batch 1000000001000 ms, partition 1"),
+        "{error}"
+    );
+    assert!(error.contains("the task does not like this line"), "{error}");
+    let error = run("driver-run-in-task").error();
+    assert!(error.contains("`data-sets.run` was called out of its place"), "{error}");
+}
+
+#[test]
+fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic() {
+    for (behaviour, what) in [
+        ("driver-other", "it made `filter` of 2 with rows text where it had made `map` of 2 with rows text (node 3)"),
+        (
+            "driver-transform-other",
+            "it made `filter` of 3 with rows text where it had made `map` of 3 with rows text (node 4)",
+        ),
+        (
+            "driver-asks-other",
+            "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)",
+        ),
+        ("driver-asks-more", "it made nothing where it had made `map` of 0 with rows text (node 2)"),
+        ("driver-ends-early", "it ended, and had asked for rows there before"),
+    ] {
+        let error = run(behaviour).error();
+        assert!(error.contains("driver function is not deterministic: "), "{behaviour}: {error}");
+        assert!(error.contains(what), "{behaviour}: {error}");
+    }
+}
+
+/// With `on_error = "continue"` the failed output is given up, and the next batch has a driver function as new.
+#[test]
+fn the_host_outlives_the_driver_function() {
+    for behaviour in ["driver-panic", "driver-loop", "driver-allocate", "driver-collect", "driver-other"] {
+        let mut job = job(behaviour);
+        job.job_file = job.job_file.replace("[job]\n", "[job]\non_error = \"continue\"\n");
+        let outcome = job.run();
+        assert_eq!(outcome.result, Ok(()), "{behaviour}");
+        let events = |what: &str| outcome.log.iter().filter(|line| line.contains(what)).count();
+        assert_eq!(events("(1 outputs failed)"), 1, "{behaviour}: {:#?}", outcome.log);
+        assert_eq!(events("BatchCompleted"), 2, "{behaviour}");
+    }
+}
