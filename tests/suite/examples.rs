@@ -14,7 +14,7 @@ const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
 
 /// The examples that are tested elsewhere.
-const ELSEWHERE: &[&str] = &["custom_receiver", "network_word_count"];
+const ELSEWHERE: &[&str] = &["custom_receiver", "network_word_count", "transform_blacklist"];
 
 /// The files of a directory, in the order of their names: none if there is no such directory.
 fn files(directory: &Path) -> Vec<(String, String)> {
@@ -90,6 +90,10 @@ examples! {
     queue_stream
     /// S18.14.
     response_code_count
+    /// S6.04.
+    sort_and_save
+    /// S18.08.
+    windowed_join
     /// S18.06.
     windowed_word_count
 }
