@@ -255,6 +255,7 @@ impl StreamingContext {
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let engine: Arc<dyn Engine> = Arc::new(engine);
+        let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
         let drivers = Drivers {
             env: env.clone(),
@@ -270,7 +271,7 @@ impl StreamingContext {
             engine,
             tracker: tracker.clone(),
             plan,
-            drivers: Arc::new(drivers),
+            drivers: has_functions.then(|| Arc::new(drivers)),
             intervals,
             outputs,
             listeners: listeners.clone(),

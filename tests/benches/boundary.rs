@@ -10,7 +10,7 @@ use host::block::{Block, BlockStore, InputPartition, SpillSettings, Storage};
 use host::config::{self, Facts, Settings};
 use host::context::StreamingContext;
 use host::data::schema::RecordType;
-use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
+use host::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
 use host::grants::Grants;
 use host::graph::{Graph, Intervals, StageGraph};
@@ -18,7 +18,7 @@ use host::ids::{BlockId, NodeId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::Outputs;
-use host::plugin::{Plugin, TaskInstance, TaskProgram};
+use host::plugin::{Plugin, TaskInstance, TaskProgram, TaskStep};
 use host::time::{Duration, Time};
 use millstream_tests::programs;
 use std::collections::BTreeMap;
@@ -55,7 +55,8 @@ fn pass_through(input: RecordType) -> TaskProgram {
         seed: 0,
         input: NodeId(0),
         input_type: input.clone(),
-        steps: Arc::new([(NodeId(1), "apply")]),
+        steps: Arc::new([TaskStep { node: NodeId(1), role: "apply", partition: 0 }]),
+        replays: Arc::default(),
         operators: Arc::new([]),
         output_type: input,
         traced: false,
@@ -119,10 +120,14 @@ impl Job {
         let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::new(PathBuf::new(), BTreeMap::new()));
         let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
         let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
+        let job = stages.jobs[0].clone();
+        let intervals = Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows"));
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
         let request = JobRequest {
+            plan,
             batch: Time::from_ms(1000),
             zero: Time::default(),
-            job: stages.jobs[0].clone(),
+            job,
             input: Arc::new([(NodeId(0), ids)].into()),
             write: Some(write),
         };
@@ -130,10 +135,8 @@ impl Job {
             env: real(&executors),
             job: "bench".to_owned(),
             arguments: Vec::new(),
-            intervals: Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows")),
+            intervals,
             parallelism: settings.job.parallelism,
-            graph,
-            stages,
             plugin,
             blocks,
             storage,

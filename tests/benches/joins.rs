@@ -17,7 +17,7 @@ use host::block::{Block, BlockStore, InputPartition, SpillSettings, Storage};
 use host::config::{self, Facts};
 use host::context::StreamingContext;
 use host::data::schema::{Field, RecordType};
-use host::engine::{EmbeddedEngine, Engine, EngineParts, JobRequest, NoFaults};
+use host::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan, JobRequest, NoFaults};
 use host::env::{RealExecutors, real};
 use host::error::Error;
 use host::graph::{DescribedNode, Graph, Intervals, JoinKind, ParameterValue, StageGraph, joined_rows};
@@ -132,10 +132,13 @@ impl Ours {
         let left = (0..).zip(&sides[0]).map(block).collect();
         let right = (100..).zip(&sides[1]).map(block).collect();
         let rows: Arc<AtomicU64> = Arc::default();
+        let job = stages.jobs[0].clone();
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
         let request = JobRequest {
+            plan,
             batch: Time::from_ms(1000),
             zero: Time::default(),
-            job: stages.jobs[0].clone(),
+            job,
             input: Arc::new([(NodeId(0), left), (NodeId(1), right)].into()),
             write: Some(Arc::new(Counting(rows.clone()))),
         };
@@ -143,10 +146,8 @@ impl Ours {
             env,
             job: "bench".to_owned(),
             arguments: Vec::new(),
-            graph,
             intervals,
             parallelism: PARTITIONS as u32,
-            stages,
             plugin: plugin(),
             blocks,
             storage,

@@ -13,6 +13,7 @@ mod plugins;
 mod queues;
 mod runs;
 mod signals;
+mod sources;
 mod streams;
 
 use super::support::binary::{Directory, Said};

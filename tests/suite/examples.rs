@@ -41,9 +41,10 @@ fn job(name: &str) -> Job {
     let plugin = format!("plugin = \"{name}.wasm\"\n");
     assert!(job_file.contains(&plugin), "{name}: the job file names its plugin");
     job.job_file = job_file.replacen(&plugin, "", 1);
+    // A directory is there if there is a file in it.
+    job.files.extend(["incoming/.keep", "out/.keep"].map(|name| (name.to_owned(), String::new())));
     let appearing = files(&directory.join("files"));
     if !appearing.is_empty() {
-        job.files.push(("incoming/.keep".to_owned(), String::new()));
         job.stop_after = Some(appearing.len() as u64 + 3);
     }
     let mut appears: Time = START + FIRST_FILE;

@@ -13,7 +13,8 @@ mod tests {
 
     #[test]
     fn counts_by_the_last_digit() {
-        let printed = testing::Job::new(super::build).batch("numbers", [1u64, 12, 11]).batch("numbers", [0u64; 0]).run();
+        let printed =
+            testing::Job::new(super::build).batch("numbers", [1u64, 12, 11]).batch("numbers", [0u64; 0]).run();
         assert_eq!(printed[0].rows, ["(1,2)", "(2,1)"]);
         assert!(printed[1].rows.is_empty());
     }

@@ -8,7 +8,7 @@ fn build(ctx: &StreamingContext) {
         .map(|word| (word, 1u64))
         .reduce_by_key(|a, b| a + b)
         .transform(|counts| counts.sort_by(|(_, count)| *count, false))
-        .save_as_text_files("out/counts", "txt")
+        .save_as_text_files("out:counts", "txt")
         .name("sorted_counts");
 }
 millstream::plugin!(build);

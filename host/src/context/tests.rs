@@ -5,7 +5,7 @@
 use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::config::OnError;
 use crate::data::schema::Field;
-use crate::engine::{Engine, JobRequest};
+use crate::engine::{Engine, JobPlan, JobRequest};
 use crate::env::{Env, Simulation};
 use crate::error::Error;
 use crate::grants::Grants;
@@ -99,14 +99,15 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         };
         let generator = JobGenerator::new(parts, settings, batches, stopping.clone());
         env.control.spawn("job generator", Box::pin(generator.run()));
+        let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
             outputs: Outputs::open(&env, "job", &graph, &Grants::new("/jobs".into(), BTreeMap::new())).unwrap(),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
-            stages: Arc::new(StageGraph::cut(&graph, 1)),
             env,
             tracker,
-            graph,
+            plan: Arc::new(JobPlan { graph, stages, calls: Arc::default() }),
+            drivers: None,
             listeners,
             on_error: OnError::Stop,
             batch_interval: INTERVAL,

@@ -43,12 +43,6 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// Whether an output needs a driver function.
-    pub fn are_needed_for(&self, output: NodeId) -> bool {
-        let is_driver = self.plan.graph.node(output).is_some_and(|node| node.operation.is_driver());
-        is_driver || !self.plan.graph.transforms_before(output).is_empty()
-    }
-
     /// The driver functions of a batch. None has run yet.
     pub fn begin(self: &Arc<Self>, batch: Time, zero: Time, input: Arc<BatchInput>) -> BatchDrivers {
         let state = State {
@@ -82,6 +76,13 @@ struct State {
 }
 
 impl BatchDrivers {
+    /// Whether an output, or a node that is kept, needs a driver function.
+    pub fn are_needed_for(&self, output: NodeId) -> bool {
+        let graph = &self.0.run.plan.graph;
+        let is_driver = graph.node(output).is_some_and(|node| node.operation.is_driver());
+        is_driver || !graph.transforms_before(output).is_empty()
+    }
+
     /// Computes the rows that an output reads and gives them to `write`; or, without, those of a node itself, to be
     /// kept. Returns the number of their partitions.
     ///

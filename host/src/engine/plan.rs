@@ -6,9 +6,7 @@ use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use super::sort::sort_by_key;
 use crate::data::schema::RecordType;
-use crate::graph::{
-    Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
-};
+use crate::graph::{Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;

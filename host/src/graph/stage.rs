@@ -312,9 +312,7 @@ fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
         }
         StageInput::DataSet { node }
         | StageInput::Coalesced { of: node, .. }
-        | StageInput::Window { parent: node, .. } => {
-            data_set_stage(stages, node).into_iter().collect()
-        }
+        | StageInput::Window { parent: node, .. } => data_set_stage(stages, node).into_iter().collect(),
     }
 }
 

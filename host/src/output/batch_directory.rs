@@ -79,7 +79,9 @@ impl SaveError {
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
-            Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => (ErrorKind::Internal, "please report this".to_owned()),
+            Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
+                (ErrorKind::Internal, "please report this".to_owned())
+            }
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct SchedulerParts {
     pub tracker: TrackerHandle,
     /// The graph, its stages and jobs.
     pub plan: Arc<JobPlan>,
-    /// Runs driver functions.
-    pub drivers: Arc<Drivers>,
+    /// Runs driver functions, if the graph has any.
+    pub drivers: Option<Arc<Drivers>>,
     /// When its nodes are computed.
     pub intervals: Arc<Intervals>,
     /// What is done with the rows.
@@ -48,7 +48,7 @@ struct BatchRun {
     batch: Time,
     zero: Time,
     input: Arc<BatchInput>,
-    drivers: BatchDrivers,
+    drivers: Option<BatchDrivers>,
 }
 
 /// The actor.
@@ -91,7 +91,7 @@ impl JobScheduler {
         parts.listeners.post(&Event::BatchStarted(info.clone()));
         let zero = *self.zero.get_or_insert(batch - parts.batch_interval);
         let input = Arc::new(self.input(&allocation));
-        let drivers = parts.drivers.begin(batch, zero, input.clone());
+        let drivers = parts.drivers.as_ref().map(|drivers| drivers.begin(batch, zero, input.clone()));
         let run = BatchRun { batch, zero, input, drivers };
         let mut outcome = Ok(());
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
@@ -185,14 +185,11 @@ impl JobScheduler {
     }
 
     /// Runs the stages of an output, or of a node whose rows are kept, and returns the partitions of the last.
-    async fn compute(
-        &self,
-        job: &OutputJob,
-        run: &BatchRun,
-        write: Option<Arc<dyn BatchWrite>>,
-    ) -> Result<u32, Error> {
-        if self.parts.drivers.are_needed_for(job.output) {
-            return run.drivers.compute(job.output, write).await;
+    async fn compute(&self, job: &OutputJob, run: &BatchRun, write: Option<Arc<dyn BatchWrite>>) -> Result<u32, Error> {
+        if let Some(drivers) = &run.drivers
+            && drivers.are_needed_for(job.output)
+        {
+            return drivers.compute(job.output, write).await;
         }
         let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
         self.parts.engine.run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write }).await
@@ -201,7 +198,7 @@ impl JobScheduler {
     async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
         let parts = &self.parts;
         if node.operation == Operation::ForeachRdd {
-            return run.drivers.foreach(job.output).await;
+            return run.drivers.as_ref().ok_or_else(|| missing(job.output))?.foreach(job.output).await;
         }
         let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
         let batch = run.batch;

@@ -1,51 +1,12 @@
 //! Driver functions that misbehave.
 
-use millstream::bindings::exports::millstream::plugin::{driver, program, tasks};
-use millstream::bindings::millstream::plugin::{data_sets, replays, types};
-use millstream::guest::{Exports, Program};
+use millstream::bindings::millstream::plugin::{data_sets, replays};
 use millstream::{Rdd, StreamingContext, Text};
 use std::cell::Cell;
 
 thread_local! {
     /// Whether this instance is a task's.
-    static IN_TASK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The program, for its exports.
-pub struct Hostile;
-
-impl Program for Hostile {
-    fn build(ctx: &StreamingContext) {
-        super::build(ctx);
-    }
-}
-
-/// The exports of the SDK, which tell driver functions that they run again: nothing else in a plugin could.
-pub struct Telling;
-
-impl program::Guest for Telling {
-    fn describe(arguments: Vec<types::Argument>) -> Result<program::Graph, program::DescribeError> {
-        <Exports<Hostile> as program::Guest>::describe(arguments)
-    }
-}
-
-impl tasks::Guest for Telling {
-    fn open(task: tasks::Task) -> Result<(), tasks::TaskError> {
-        IN_TASK.set(true);
-        <Exports<Hostile> as tasks::Guest>::open(task)
-    }
-    fn push(input: u32, rows: types::Chunk) -> Result<(), tasks::TaskError> {
-        <Exports<Hostile> as tasks::Guest>::push(input, rows)
-    }
-    fn finish() -> Result<(), tasks::TaskError> {
-        <Exports<Hostile> as tasks::Guest>::finish()
-    }
-}
-
-impl driver::Guest for Telling {
-    fn invoke(call: driver::Call) -> Result<(), driver::CallError> {
-        <Exports<Hostile> as driver::Guest>::invoke(call)
-    }
+    pub static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lines, or the same with one more filter.

@@ -3,6 +3,8 @@
 //! It uses the raw bindings where the SDK would not let it be wrong.
 
 mod driver;
+#[cfg(target_family = "wasm")]
+mod exports;
 
 use millstream::bindings::millstream::plugin::{runtime, types};
 use millstream::{Level, StreamingContext, Text};
@@ -127,7 +129,7 @@ fn build(ctx: &StreamingContext) {
 // Not `plugin!`: a driver function must be able to tell that it runs again.
 #[cfg(target_family = "wasm")]
 const _: () = {
-    type Exports = driver::Telling;
+    type Exports = exports::Telling;
     millstream::bindings::export_plugin!(Exports with_types_in millstream::bindings);
 };
 #[cfg(not(target_family = "wasm"))]

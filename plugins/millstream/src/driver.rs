@@ -5,8 +5,9 @@
 
 use crate::chain::{Chain, Cut, NodeId};
 use crate::context::{StreamingContext, cut};
-use crate::dstream::{DStream, Output, Rdd};
+use crate::dstream::{DStream, Rdd};
 use crate::graph::{DriverCode, Graph};
+use crate::output::Output;
 use crate::record::Record;
 use std::cell::RefCell;
 use std::collections::BTreeMap;

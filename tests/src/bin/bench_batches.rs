@@ -98,7 +98,8 @@ fn run_host(program: &Path, directory: &Path, stop_after: u64) -> Result<u64, St
     let mut memory_kib = 0;
     loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-        let seen = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let seen =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         memory_kib = seen.unwrap_or(memory_kib);
         match child.try_wait().map_err(|error| format!("cannot wait for the host: {error}"))? {
             Some(status) if status.success() => return Ok(memory_kib),

@@ -231,11 +231,11 @@ fn people_are_told_where_files_of_other_formats_go() {
     let directory = saving_as("save_as_parquet_files", "out/numbers", "");
     assert_eq!(
         job(&directory, "check", &[]).out,
-        "saver: ok, 6 nodes, 2 outputs, source `lines` (i64)\n  output `numbers` (save_as_parquet_files, node 3): \
+        "saver: ok, 6 nodes, 2 outputs, source `lines` (i64)\n  output `numbers` (save_as_parquet_files, node 4): \
          out/numbers-TIME_IN_MS.parquet\n  output `save_as_parquet_files` (node 5): sum-TIME_IN_MS\n"
     );
     let explained = job(&directory, "explain", &[]).out;
-    let line = "output `numbers` (save_as_parquet_files, node 3) needs stages 0, 1, saves to \
+    let line = "output `numbers` (save_as_parquet_files, node 4) needs stages 0, 1, saves to \
                 out/numbers-TIME_IN_MS.parquet\n";
     assert!(explained.contains(line), "{explained}");
     assert!(tree(&directory.path("")).is_empty());
@@ -245,7 +245,7 @@ fn people_are_told_where_files_of_other_formats_go() {
 #[test]
 fn lists_are_not_saved_as_csv() {
     let directory = saving_as("save_lists_as_csv_files", "out/numbers", "");
-    let expected = "error: `save_as_csv_files` (node 2): column `_2` is list<(i64, option<text>)>, and a field of a CSV \
+    let expected = "error: plugin operators.wasm described a graph that cannot run:\n  `save_as_csv_files` (node 2): column `_2` is list<(i64, option<text>)>, and a field of a CSV \
                     file is a single value\nhelp: save JSON or Parquet files, or map such values to text";
     require_refusal(&directory, &[], expected);
 }

@@ -182,6 +182,71 @@ fn a_plugin_that_panics_on_a_record() {
     );
 }
 
+/// Far into a partition, the record is still the right one.
+#[test]
+fn a_plugin_that_panics_on_record_4817_of_partition_1() {
+    let directory = Directory::with_job("hostile");
+    let line = |at: usize| if at == 5000 + 4817 { "\"boom\"".to_owned() } else { format!("\"line {at}\"") };
+    let lines: Vec<String> = (0..10_000).map(line).collect();
+    directory.write("queue.jsonl", format!("[{}]\n", lines.join(",")));
+    let said = job(&directory, "run", &["--set", "job.args.does=panic"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
+    let place = "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 4817: panicked at ";
+    assert!(without_times(said.error()).starts_with(place), "{}", said.error());
+}
+
+/// With `on_error = "continue"` the batch is given up, which the log tells, and the next ones run.
+#[test]
+fn a_job_can_go_on_after_a_batch_that_failed() {
+    for (does, why) in
+        [("panic", "the plugin does not like this line"), ("recurse", "record 1: "), ("exit", "it trapped: ")]
+    {
+        let directory = Directory::with_job("hostile");
+        directory.write("queue.jsonl", "[\"a\", \"b\", \"c\", \"boom\"]\n[\"next\"]\n");
+        let does = format!("job.args.does={does}");
+        let said = job(&directory, "run", &["--stop-when-idle", "--set", &does, "--set", "job.on_error=continue"]);
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+        let failed = said.err.lines().filter(|line| line.contains("ERROR") && line.contains("operator `fragile`"));
+        assert_eq!(failed.count(), 1, "{}", said.err);
+        assert!(said.err.contains(why), "{}", said.err);
+        assert!(said.out.contains("\nnext\n") && !said.out.contains("\na\n"), "{}", said.out);
+    }
+}
+
+/// Recursion, memory and time without end: each ends at its limit, with the limit's name where there is one.
+#[test]
+fn a_plugin_that_wants_too_much() {
+    for (does, expected) in [
+        ("recurse", ""),
+        ("loop", "it ran longer than limits.task_time = 500ms"),
+        ("allocate", "limits.memory = 16777216 bytes"),
+        ("flood", "limits.result_size"),
+    ] {
+        let directory = Directory::with_job("hostile");
+        directory.write("queue.jsonl", "[\"a\", \"b\", \"c\", \"boom\"]\n");
+        let does = format!("job.args.does={does}");
+        let limits = ["limits.task_time=500ms", "limits.memory=16MiB", "limits.result_size=4MiB"];
+        let mut args = vec!["--set", &does];
+        limits.iter().for_each(|limit| args.extend(["--set", limit]));
+        let said = job(&directory, "run", &args);
+        assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{does}: {}", said.err);
+        let place = "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: ";
+        assert!(without_times(said.error()).starts_with(place), "{does}: {}", said.error());
+        assert!(said.error().contains(expected) && said.error().contains("\nhelp: "), "{does}: {}", said.error());
+    }
+}
+
+#[test]
+fn a_plugin_that_describes_its_graph_without_end() {
+    let directory = Directory::with_job("hostile");
+    for command in ["run", "check", "explain"] {
+        let args = ["--set", "job.args.does=describe-loop", "--set", "limits.task_time=300ms"];
+        let expected = "error: plugin hostile.wasm failed to describe its graph: it ran longer than limits.task_time = 300ms\n\
+                        help: run the plugin's `build` function natively with millstream::testing to see why";
+        require_error(&job(&directory, command, &args), 3, expected);
+    }
+}
+
 /// `P` in place of where in the plugin's source it panicked.
 fn without_position(text: &str) -> String {
     const BEFORE: &str = "panicked at ";

@@ -160,6 +160,14 @@ impl Running {
         }
     }
 
+    /// Waits until standard error contains `text` this many times more than now.
+    pub fn wait_for_more_err(&mut self, text: &str, times: usize) {
+        let wanted = self.said.err.matches(text).count() + times;
+        while self.said.err.matches(text).count() < wanted {
+            assert!(self.read_line(), "it ended without saying {text:?} again: {:#?}", self.said);
+        }
+    }
+
     /// Sends a signal, such as `INT`.
     pub fn signal(&self, name: &str) {
         // The shell has `kill` of its own, on every machine.

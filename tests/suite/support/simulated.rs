@@ -148,7 +148,8 @@ impl Job {
             Err(errors) => return Outcome::failed(errors.into()),
         };
         // A run that stops at once interrupts its plugin, which must not be that of another test.
-        let plugin = if self.stop_at.is_empty() { loaded(&self.plugin, &settings) } else { load(&self.plugin, &settings) };
+        let plugin =
+            if self.stop_at.is_empty() { loaded(&self.plugin, &settings) } else { load(&self.plugin, &settings) };
         let plugin = match plugin {
             Ok(plugin) => plugin,
             Err(error) => return Outcome::failed(error),
@@ -197,7 +198,15 @@ impl Job {
 
 impl Outcome {
     fn failed(error: Error) -> Self {
-        Self { printed: String::new(), saved: BTreeMap::new(), bytes: BTreeMap::new(), log: Vec::new(), result: Err(error), retries: 0, spilled_bytes: 0 }
+        Self {
+            printed: String::new(),
+            saved: BTreeMap::new(),
+            bytes: BTreeMap::new(),
+            log: Vec::new(),
+            result: Err(error),
+            retries: 0,
+            spilled_bytes: 0,
+        }
     }
 
     /// What was printed, and after it the files that were saved.

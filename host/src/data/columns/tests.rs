@@ -44,10 +44,7 @@ fn members_of_tuples_are_counted_from_one() {
     ]);
     let fields: Vec<String> = schema(&deep).fields().iter().map(|field| format!("{field}")).collect();
     assert_eq!(fields[0], r#"Field { "_1": Utf8 }"#);
-    assert_eq!(
-        fields[1],
-        r#"Field { "_2": nullable List(non-null Struct("_1": non-null UInt8, "_2": Float32)) }"#
-    );
+    assert_eq!(fields[1], r#"Field { "_2": nullable List(non-null Struct("_1": non-null UInt8, "_2": Float32)) }"#);
     assert_eq!(
         fields[2],
         r#"Field { "_3": Struct("a": non-null Binary, "b": non-null Struct("_1": non-null Boolean)) }"#

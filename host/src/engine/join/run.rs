@@ -84,7 +84,9 @@ impl Run {
     }
 
     fn reserve(&mut self, bytes: usize) -> Result<()> {
-        self.reservation.try_resize(bytes.saturating_sub(UNCOUNTED_BYTES)).map_err(|_| external(JoinError::NoRoom { bytes }))
+        self.reservation
+            .try_resize(bytes.saturating_sub(UNCOUNTED_BYTES))
+            .map_err(|_| external(JoinError::NoRoom { bytes }))
     }
 
     /// Begins to join a part, or divides it.

@@ -1,0 +1,117 @@
+//! Outputs that the host knows: what is printed, and what is saved in files.
+//!
+//! Owns [`Output`]. Nothing is printed or saved here: each call adds a node to the graph.
+
+use crate::chain::{Chain, NodeId};
+use crate::dstream::DStream;
+use crate::graph::{Graph, Value};
+use crate::record::Record;
+use std::rc::Rc;
+
+/// An output operation. Nothing is computed without one.
+pub struct Output {
+    pub(crate) graph: Rc<Graph>,
+    pub(crate) node: NodeId,
+}
+
+impl Output {
+    /// Names the output, so that it keeps its identity when the program changes.
+    pub fn name(self, name: &str) -> Self {
+        self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
+        self
+    }
+}
+
+impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+    /// Prints the first ten values of every batch. Spark: `print`.
+    pub fn print(&self) -> Output {
+        self.print_n(10)
+    }
+
+    /// Prints the first `rows` values of every batch, and `...` if there are more. Spark: `print(num)`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| { ctx.stream::<u8>("n").print_n(2); }).batch("n", [1u8, 2, 3]).run();
+    /// assert_eq!(printed[0].rows, ["1", "2", "..."]);
+    /// ```
+    pub fn print_n(&self, rows: u32) -> Output {
+        self.output("print", vec![("rows", Value::Integer(i64::from(rows)))])
+    }
+
+    /// Saves the values of every batch as lines of text, as `print` shows them, in a directory `PREFIX-TIME.SUFFIX` with a
+    /// file for each partition; TIME is the batch's, in ms. Without `suffix`, no dot follows. Spark: `saveAsTextFiles`.
+    ///
+    /// `prefix` is a path below the directory of the job file, or, as `name:path`, below one that the job file grants.
+    /// A batch that runs again replaces what it has saved. A value with line ends becomes several lines.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_text_files("out/pairs", "txt"); });
+    /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
+    /// ```
+    pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_text_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch in Arrow's IPC format, which every Arrow library reads. Directories and files are
+    /// as for [`save_as_text_files`](DStream::save_as_text_files). The members of tuples are columns `_1`, `_2` and so
+    /// on, those of structs have their names, any other value is a column `value`. Spark: `saveAsObjectFiles`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_object_files("out/pairs", "arrow"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_object_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_object_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as Parquet files, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.parquet`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<Vec<u8>>("n").save_as_parquet_files("out/lists", "parquet"); });
+    /// assert_eq!(job.batch("n", [vec![1u8, 2]]).run()[0].rows, ["[1, 2]"]);
+    /// ```
+    pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_parquet_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as CSV, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files); the first line of a file has their names. The host refuses
+    /// columns that are lists, tuples or structs. Spark: `saveAsHadoopFiles`, `write.csv`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_csv_files("out/pairs", "csv"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_csv_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_csv_files", prefix, suffix)
+    }
+
+    /// Saves the values of every batch as JSON, an object a line, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.json`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_json_files("out/pairs", "json"); });
+    /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
+    /// ```
+    pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {
+        self.save("save_as_json_files", prefix, suffix)
+    }
+
+    fn save(&self, kind: &'static str, prefix: &str, suffix: &str) -> Output {
+        let parameters = [("prefix", prefix), ("suffix", suffix)];
+        self.output(kind, parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
+    }
+
+    fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
+        self.emits();
+        let node = self.graph.add_output(kind, self.node, parameters);
+        Output { graph: Rc::clone(&self.graph), node }
+    }
+}
