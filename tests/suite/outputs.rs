@@ -67,6 +67,27 @@ fn a_full_disk_ends_the_run_and_leaves_whole_batches() {
     assert_eq!(errors.len(), 2, "both outputs were hit: {errors:?}");
 }
 
+/// Files that are written in pieces, and not line by line, are whole or not there as well.
+#[test]
+fn a_full_disk_leaves_whole_files_of_every_format() {
+    for kind in ["object", "parquet", "csv", "json"] {
+        let keys = format!("parallelism = 2\nargs = {{ operator = \"save_as_{kind}_files\" }}");
+        let job = Job::on_queue("operators", "[1, 2, 3, 4]\n[5, 6, 7, 8]\n").with_job_keys(&keys);
+        let complete = job.run();
+        assert_eq!(complete.result, Ok(()));
+        let needed: usize = complete.bytes.values().map(Vec::len).sum();
+        for part in 0..8 {
+            let mut job = job.clone();
+            job.disk_space = Some((needed * part / 8) as u64);
+            let outcome = job.run();
+            assert!(outcome.error().contains("\nhelp: make room on the disk of /jobs"), "{}", outcome.error());
+            for (path, bytes) in &outcome.bytes {
+                assert_eq!(complete.bytes.get(path), Some(bytes), "{path}, {part} eighths of the space");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_directory_that_cannot_be_written_to_stops_a_job_before_it_starts() {
     let mut job = saving("[1]\n");

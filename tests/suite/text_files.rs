@@ -67,13 +67,15 @@ fn a_file_is_not_read_again() {
     assert_eq!(batches(&outcome), expected(&[(1, "(one,1)")]));
 }
 
-/// S2.13, S2.18: a pattern stands for directories, those included that appear later.
+/// S2.13, S2.18: a pattern stands for directories, those included that appear later: of their files, those that were
+/// modified since the start.
 #[test]
 fn a_pattern_matches_directories_as_they_appear() {
     let files = vec![
         file(0, 700, "logs/2016/a", "one\n"),
         file(0, 700, "logs/file", "not in a directory\n"),
         file(2500, 2500, "logs/2017/b", "two\n"),
+        file(2500, 400, "logs/2017/from-before-the-start", "old\n"),
         file(2500, 2500, "logs/2017/deep/c", "too deep\n"),
     ];
     assert_eq!(batches(&run("logs/*", "", 4, files)), expected(&[(1, "(one,1)"), (3, "(two,1)")]));

@@ -181,24 +181,31 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
 }
 
-/// How many bytes a count of windows spills that has memory for the data of so many batches and a half.
-fn spilled(length: u64, slide: u64, room: u64) -> u64 {
-    const BATCHES: u64 = 12;
-    const ROWS: u64 = 8192;
-    const BATCH_BYTES: u64 = ROWS * 8;
+/// How many batches the jobs have that count windows, and how many rows each batch.
+const BATCHES: u64 = 12;
+const ROWS: u64 = 8192;
+
+/// Counts windows: with more `args`, and more keys of the engine.
+fn counted(length: u64, slide: u64, args: &str, engine: &str) -> Outcome {
     let queue = format!("{:?}\n", (0..ROWS).collect::<Vec<_>>()).repeat(BATCHES as usize);
-    // Instances for one thread and the driver, and rows in three quarters of what is left.
-    let memory = 2 * (256 << 20) + (BATCH_BYTES * room + BATCH_BYTES / 2) * 4 / 3;
-    let args = format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"");
+    let args = format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"{args}");
     let outcome = Job::on_queue("operators", &queue)
         .with_job_keys(&format!("parallelism = 1\nargs = {{ {args} }}"))
-        .with_tables(&format!("[engine]\nthreads = 1\nmemory = \"{memory}B\"\n"))
+        .with_tables(&format!("[engine]\nthreads = 1\n{engine}\n"))
         .run();
     assert_eq!(outcome.result, Ok(()));
     let counts: Vec<u64> = outcome.batches().iter().map(|(_, rows)| rows[0].parse().expect("a count")).collect();
     let due = (1..=BATCHES).filter(|second| second % slide == 0);
     assert_eq!(counts, due.map(|second| second.min(length) * ROWS).collect::<Vec<_>>());
-    outcome.spilled_bytes
+    outcome
+}
+
+/// How many bytes go to disk if there is memory for the data of so many batches and a half.
+fn spilled(length: u64, slide: u64, room: u64, engine: &str) -> u64 {
+    const BATCH_BYTES: u64 = ROWS * 8;
+    // Instances for one thread and the driver, and rows in three quarters of what is left.
+    let memory = 2 * (256 << 20) + (BATCH_BYTES * room + BATCH_BYTES / 2) * 4 / 3;
+    counted(length, slide, "", &format!("memory = \"{memory}B\"\n{engine}")).spilled_bytes
 }
 
 /// S9.03, S9.05, S9.16: of a source that a window reads, the data sets of one window and the input of one batch are kept,
@@ -206,9 +213,33 @@ fn spilled(length: u64, slide: u64, room: u64) -> u64 {
 #[test]
 fn what_no_window_needs_is_forgotten_at_once() {
     for slide in [1, 3, 4, 5] {
-        assert_eq!(spilled(4, slide, 5), 0, "every {slide}");
-        assert!(spilled(4, slide, 4) > 0, "every {slide}");
+        assert_eq!(spilled(4, slide, 5, ""), 0, "every {slide}");
+        assert!(spilled(4, slide, 4, "") > 0, "every {slide}");
     }
+}
+
+/// S9.18: what goes to disk is smaller when it is compressed, which it is not unless the job says so.
+#[test]
+fn spilled_data_is_compressed_if_asked() {
+    let plain = spilled(4, 1, 4, "");
+    assert_eq!(plain, spilled(4, 1, 4, "compress = \"no\""));
+    assert!(spilled(4, 1, 4, "compress = \"lz4\"") < plain);
+}
+
+/// S4.20: windows that merge the results of their batches read each row once, not once for each window.
+#[test]
+fn merged_windows_read_each_row_once() {
+    let rows_read = |args: &str| -> u64 {
+        let outcome = counted(4, 1, args, "");
+        let stages = outcome.log.iter().filter(|line| line.contains("StageCompleted"));
+        let read = |line: &String| line.split(" tasks, ").nth(1)?.split(" rows read").next()?.parse::<u64>().ok();
+        stages.map(|line| read(line).expect("a stage tells what it read")).sum()
+    };
+    let (merged, counted) = (rows_read(", merged = \"yes\""), rows_read(""));
+    // Besides the rows, some results of batches and partitions.
+    assert!((ROWS * BATCHES..ROWS * (BATCHES + 1)).contains(&merged), "{merged}");
+    // Windows of 1, 2 and 3 batches, then of 4, and each row once more when it is stored.
+    assert!(counted >= ROWS * (1 + 2 + 3 + 4 * (BATCHES - 3) + BATCHES), "{counted}");
 }
 
 /// S4.09: the mistake is told before the job starts.

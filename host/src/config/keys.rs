@@ -112,8 +112,8 @@ keys! {
         "job.stop_timeout",
         Span { min_ms: 1, max_ms: 24 * HOUR_MS },
         Fallback::Derived { doc: "10 x `job.batch_interval`, at least 1m", example: "1m" },
-        "How long a graceful stop may take. When it is over, the job stops at once, and ends with an error if it had not \
-         processed everything that was received.",
+        "How long a graceful stop may take. When it is over, the job stops at once and ends with an error: what it \
+         had not processed is lost.",
     )
     .spark("spark.streaming.gracefulStopTimeout");
 

@@ -250,6 +250,18 @@ mod tests {
         assert_eq!(selected(&mut selection, 1091, &[file("/in/new", 1090)]), ["new"]);
     }
 
+    /// S2.16, S2.19: while a file is remembered its changes are missed; with a new time after that it is read again.
+    #[test]
+    fn a_file_that_changes_is_not_read_again_while_it_is_remembered() {
+        let mut selection = Selection::new(Time::from_ms(1_000_000), &settings("/in", true));
+        assert_eq!(selected(&mut selection, 1007, &[file("/in/log", 1001)]), ["log"]);
+        for (batch_s, modified_s) in [(1014, 1010), (1063, 1060)] {
+            assert!(selected(&mut selection, batch_s, &[file("/in/log", modified_s)]).is_empty());
+        }
+        assert_eq!(selected(&mut selection, 1077, &[file("/in/log", 1071)]), ["log"]);
+        assert!(selected(&mut selection, 1084, &[file("/in/log", 1071)]).is_empty());
+    }
+
     #[test]
     fn existing_files_are_read_if_asked_and_not_too_old() {
         let mut selection = Selection::new(Time::from_ms(1_000_000), &settings("/in", false));

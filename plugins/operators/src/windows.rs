@@ -56,9 +56,14 @@ fn window(ctx: &StreamingContext, length: &str, slide: &str) -> Window {
     given(slide).map_or(window, |slide| window.every(slide))
 }
 
-/// The sizes of windows of a source.
+/// The sizes of windows of a source: their rows are counted, or with the argument `merged` the counts of their batches
+/// added up.
 pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
-    numbers.window(window(ctx, "length", "slide")).count().print()
+    let window = window(ctx, "length", "slide");
+    match ctx.arg("merged") {
+        Some(_) => numbers.count_by_window(window).print(),
+        None => numbers.window(window).count().print(),
+    }
 }
 
 /// Windows, and windows of windows. The number 13 makes them fail.

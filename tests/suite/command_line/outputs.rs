@@ -235,7 +235,7 @@ fn people_are_told_where_files_of_other_formats_go() {
          out/numbers-TIME_IN_MS.parquet\n  output `save_as_parquet_files` (node 5): sum-TIME_IN_MS\n"
     );
     let explained = job(&directory, "explain", &[]).out;
-    let line = "output `numbers` (save_as_parquet_files, node 4) needs stages 0, 1, saves to \
+    let line = "output `numbers` (save_as_parquet_files, node 4) needs stages 0, 1, 3, saves to \
                 out/numbers-TIME_IN_MS.parquet\n";
     assert!(explained.contains(line), "{explained}");
     assert!(tree(&directory.path("")).is_empty());

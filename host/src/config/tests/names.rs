@@ -32,7 +32,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: unknown key `job.checkpoint`",
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories` and `on_error`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
         ],
     },
     Case {
@@ -40,7 +40,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             r#"job.toml line 4: unknown key `job."a b\n"`"#,
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories` and `on_error`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
         ],
     },
     Case {
@@ -48,7 +48,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: unknown key `job.window`",
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories` and `on_error`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
         ],
     },
     Case {
