@@ -226,6 +226,20 @@ fn spilled_data_is_compressed_if_asked() {
     assert!(spilled(4, 1, 4, "compress = \"lz4\"") < plain);
 }
 
+/// S9.01, S9.08: a stream that is persisted on disk goes there, although there is memory.
+#[test]
+fn persisted_data_goes_where_its_level_says() {
+    let queue = "[1, 2]\n[3]\n";
+    let of = |operator: &str| {
+        let keys = format!("args = {{ operator = \"{operator}\" }}");
+        let outcome = Job::on_queue("operators", queue).with_job_keys(&keys).run();
+        assert_eq!(outcome.result, Ok(()));
+        outcome.spilled_bytes
+    };
+    assert!(of("persist") > 0);
+    assert_eq!(of("shared"), 0);
+}
+
 /// S4.20: windows that merge the results of their batches read each row once, not once for each window.
 #[test]
 fn merged_windows_read_each_row_once() {

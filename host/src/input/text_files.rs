@@ -115,12 +115,37 @@ impl TextFiles {
         let selection = Selection::new(env.clock.now(), &settings);
         let files = Self { settings, selection, found_in_last_batch: true };
         files.entries(env)?;
+        files.warn_of_files(env)?;
         Ok(files)
     }
 
     /// The source's name.
     pub fn source(&self) -> &str {
         &self.settings.source
+    }
+
+    /// Warns of a pattern that matches files and no directory, which is what it stands for.
+    fn warn_of_files(&self, env: &Env) -> Result<(), TextFilesError> {
+        let Self { settings: TextFilesSettings { source, path, .. }, .. } = self;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+        if !is_pattern(path) || !directories(env, path)?.is_empty() {
+            return Ok(());
+        }
+        let Ok(pattern) = glob::Pattern::new(&name.to_string_lossy()) else { return Ok(()) };
+        for parent in directories(env, parent)? {
+            let listed = env.disk.list(if parent.as_os_str().is_empty() { Path::new(".") } else { &parent });
+            let file = listed.into_iter().flatten().find(|entry| !entry.is_directory && pattern.matches(&entry.name));
+            if let Some(file) = file {
+                let (path, parent) = (path.display(), parent.display());
+                tracing::warn!(
+                    "sources.{source}.path = \"{path}\" stands for directories and matches none, but files such as `{}`: \
+                     name the directory, as in \"{parent}\", to read its files",
+                    file.name
+                );
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the last batch had no new file.

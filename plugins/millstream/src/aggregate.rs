@@ -13,6 +13,8 @@ pub(crate) trait Aggregate: 'static {
     type Value;
     type Acc: Record;
     type Out: Record;
+    /// Whether an accumulator may grow with each value that is added to it, as a list does.
+    const GROWS: bool = false;
 
     fn split(&self, row: Self::In) -> (Self::Key, Self::Value);
     fn create(&self, value: Self::Value) -> Self::Acc;
@@ -92,6 +94,7 @@ where
     type Value = V;
     type Acc = C;
     type Out = (K, C);
+    const GROWS: bool = true;
 
     fn split(&self, row: (K, V)) -> (K, V) {
         row

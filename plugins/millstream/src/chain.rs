@@ -39,6 +39,8 @@ pub struct Rows {
     pub(crate) node: NodeId,
     pub(crate) column: Box<dyn Any>,
     pub(crate) rows: usize,
+    /// The size of the chunk that they came in.
+    pub(crate) bytes: usize,
 }
 
 /// A typed pipeline from the rows of some nodes to a stream of values. Users meet it only as the second parameter of

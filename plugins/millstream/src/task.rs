@@ -19,6 +19,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A pre-aggregation is emitted when it has this many keys, or their encodings take [`COMBINE_KEY_BYTES`].
 const COMBINE_KEYS: usize = 128 * 1024;
 const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
+/// A pre-aggregation whose results grow with their values, such as lists, is also emitted after this much input.
+const COMBINE_GROWN_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a task is asked to do.
 pub(crate) struct TaskSpec {
@@ -106,11 +108,13 @@ struct CombineTail<C, A: Aggregate> {
     aggregate: Rc<A>,
     table: CombineTable<A::Key, A::Acc>,
     traced: Option<NodeId>,
+    /// How much came in since the table was empty.
+    grown_bytes: usize,
 }
 
 impl<C: Chain<Out = A::In>, A: Aggregate> CombineTail<C, A> {
     fn new(chain: C, aggregate: Rc<A>, traced: Option<NodeId>) -> Self {
-        Self { chain, aggregate, table: CombineTable::new(), traced }
+        Self { chain, aggregate, table: CombineTable::new(), traced, grown_bytes: 0 }
     }
 }
 
@@ -130,12 +134,19 @@ fn combine<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>, aggregate: &A
 impl<C: Chain<Out = A::In>, A: Aggregate> Tail for CombineTail<C, A> {
     #[inline]
     fn push(&mut self, rows: &Rows) {
-        let Self { chain, aggregate, table, traced } = self;
+        let Self { chain, aggregate, table, traced, grown_bytes } = self;
         chain.run(rows, &mut |row| combine(table, &**aggregate, *traced, row));
+        if A::GROWS {
+            *grown_bytes += rows.bytes;
+            if *grown_bytes >= COMBINE_GROWN_BYTES {
+                emit_table::<A>(table);
+                *grown_bytes = 0;
+            }
+        }
     }
 
     fn finish(&mut self, leaf: NodeId) {
-        let Self { chain, aggregate, table, traced } = self;
+        let Self { chain, aggregate, table, traced, .. } = self;
         chain.finish(leaf, &mut |row| combine(table, &**aggregate, *traced, row));
         emit_table::<A>(table);
     }
@@ -235,8 +246,9 @@ struct Body {
 
 impl Body {
     fn push(&mut self, chunk: Chunk) -> Result<(), TaskError> {
+        let bytes = chunk.data.len();
         let (column, rows) = (self.rows.decode)(chunk)?;
-        self.tail.push(&Rows { node: self.leaf, column, rows });
+        self.tail.push(&Rows { node: self.leaf, column, rows, bytes });
         Ok(())
     }
 }

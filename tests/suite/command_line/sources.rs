@@ -73,6 +73,22 @@ fn a_watched_directory_that_is_missing() {
     }
 }
 
+/// A pattern stands for directories. One that matches files is probably meant otherwise, but what is not there yet may come.
+#[test]
+fn a_pattern_that_matches_files_only_is_warned_of() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", FILES.replace("\"in\"", "\"logs/*.log\""));
+    fs::create_dir(directory.path("logs")).expect("a directory can be made");
+    let check = || directory.run(&["check", "job.toml"]);
+    assert_eq!((check().code, check().err.as_str()), (Some(0), ""));
+    directory.write("logs/a.log", "text\n");
+    let said = check();
+    assert_eq!(said.code, Some(0));
+    let expected = "sources.lines.path = \"logs/*.log\" stands for directories and matches none, but files such as `a.log`: \
+                    name the directory, as in \"logs\", to read its files\n";
+    assert!(said.err.contains("WARN") && said.err.ends_with(expected), "{}", said.err);
+}
+
 /// A job that has found `in/file`, which holds `one two`, and cannot read it yet: it waits until the batch before is
 /// printed, and nobody reads what it prints.
 struct Found {

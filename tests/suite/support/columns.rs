@@ -1,4 +1,4 @@
-//! Files of columns as text, read back with the readers of other projects.
+//! Files of columns as text, read back with the readers of Arrow.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;

@@ -1,4 +1,4 @@
-//! Files read back with the readers of other projects, and their bytes compared.
+//! Files read back with the readers of Arrow, and their bytes compared.
 
 use super::super::Outputs;
 use super::super::batch_directory::SaveError;
