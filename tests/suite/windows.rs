@@ -185,45 +185,71 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
 const BATCHES: u64 = 12;
 const ROWS: u64 = 8192;
 
-/// Counts windows: with more `args`, and more keys of the engine.
-fn counted(length: u64, slide: u64, args: &str, engine: &str) -> Outcome {
+/// Counts batches or windows: with these arguments, and more keys of the engine.
+fn counted(args: &str, engine: &str) -> Outcome {
     let queue = format!("{:?}\n", (0..ROWS).collect::<Vec<_>>()).repeat(BATCHES as usize);
-    let args = format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"{args}");
     let outcome = Job::on_queue("operators", &queue)
         .with_job_keys(&format!("parallelism = 1\nargs = {{ {args} }}"))
         .with_tables(&format!("[engine]\nthreads = 1\n{engine}\n"))
         .run();
     assert_eq!(outcome.result, Ok(()));
-    let counts: Vec<u64> = outcome.batches().iter().map(|(_, rows)| rows[0].parse().expect("a count")).collect();
-    let due = (1..=BATCHES).filter(|second| second % slide == 0);
-    assert_eq!(counts, due.map(|second| second.min(length) * ROWS).collect::<Vec<_>>());
     outcome
 }
 
-/// How many bytes go to disk if there is memory for the data of so many batches and a half.
-fn spilled(length: u64, slide: u64, room: u64, engine: &str) -> u64 {
-    const BATCH_BYTES: u64 = ROWS * 8;
-    // Instances for one thread and the driver, and rows in three quarters of what is left.
-    let memory = 2 * (256 << 20) + (BATCH_BYTES * room + BATCH_BYTES / 2) * 4 / 3;
-    counted(length, slide, "", &format!("memory = \"{memory}B\"\n{engine}")).spilled_bytes
+/// The arguments of a job that counts windows.
+fn of_windows(length: u64, slide: u64) -> String {
+    format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"")
 }
 
-/// S9.03, S9.05, S9.16: of a source that a window reads, the data sets of one window and the input of one batch are kept,
-/// and nothing more: that much memory is enough however long the job runs, and with less data goes to disk.
+/// The keys of an engine with memory for the data of so many batches and a half.
+fn room(batches: u64) -> String {
+    const BATCH_BYTES: u64 = ROWS * 8;
+    // Instances for one thread and the driver, and rows in three quarters of what is left.
+    let memory = 2 * (256 << 20) + (BATCH_BYTES * batches + BATCH_BYTES / 2) * 4 / 3;
+    format!("memory = \"{memory}B\"\n")
+}
+
+/// S9.16: of a source that a window reads, the data sets of one window and the input of one batch are kept, and nothing
+/// more: that much memory is enough however long the job runs, and with less, data goes to disk.
 #[test]
 fn what_no_window_needs_is_forgotten_at_once() {
     for slide in [1, 3, 4, 5] {
-        assert_eq!(spilled(4, slide, 5, ""), 0, "every {slide}");
-        assert!(spilled(4, slide, 4, "") > 0, "every {slide}");
+        for (batches, spills) in [(5, false), (4, true)] {
+            let outcome = counted(&of_windows(4, slide), &room(batches));
+            assert_eq!(outcome.spilled_bytes > 0, spills, "every {slide}, room for {batches}");
+            let counts: Vec<u64> =
+                outcome.batches().iter().map(|(_, rows)| rows[0].parse().expect("a count")).collect();
+            let due = (1..=BATCHES).filter(|second| second % slide == 0);
+            assert_eq!(counts, due.map(|second| second.min(4) * ROWS).collect::<Vec<_>>());
+        }
     }
+}
+
+/// S9.17: what is remembered for three seconds needs as much memory as a window of four, and without that, less.
+#[test]
+fn remembered_data_is_kept_longer() {
+    let spilled = |args: &str, batches: u64| {
+        counted(&format!("operator = \"count_of_remembered\"{args}"), &room(batches)).spilled_bytes
+    };
+    assert_eq!(spilled("", 4), 0);
+    assert!(spilled(", remember = \"3\"", 4) > 0);
+    assert_eq!(spilled(", remember = \"3\"", 5), 0);
+}
+
+/// What is not needed any more gives back its room on the disk too: the limit holds for what is kept at a time.
+#[test]
+fn spilled_data_that_no_window_needs_gives_room_back() {
+    let outcome = counted(&of_windows(4, 1), &(room(1) + "spill_limit = \"1MiB\""));
+    assert!(outcome.spilled_bytes > 1 << 20);
 }
 
 /// S9.18: what goes to disk is smaller when it is compressed, which it is not unless the job says so.
 #[test]
 fn spilled_data_is_compressed_if_asked() {
-    let plain = spilled(4, 1, 4, "");
-    assert_eq!(plain, spilled(4, 1, 4, "compress = \"no\""));
-    assert!(spilled(4, 1, 4, "compress = \"lz4\"") < plain);
+    let spilled = |engine: &str| counted(&of_windows(4, 1), &(room(4) + engine)).spilled_bytes;
+    let plain = spilled("");
+    assert_eq!(plain, spilled("compress = \"no\""));
+    assert!(spilled("compress = \"lz4\"") < plain);
 }
 
 /// S9.01, S9.08: a stream that is persisted on disk goes there, although there is memory.
@@ -244,7 +270,7 @@ fn persisted_data_goes_where_its_level_says() {
 #[test]
 fn merged_windows_read_each_row_once() {
     let rows_read = |args: &str| -> u64 {
-        let outcome = counted(4, 1, args, "");
+        let outcome = counted(&(of_windows(4, 1) + args), "");
         let stages = outcome.log.iter().filter(|line| line.contains("StageCompleted"));
         let read = |line: &String| line.split(" tasks, ").nth(1)?.split(" rows read").next()?.parse::<u64>().ok();
         stages.map(|line| read(line).expect("a stage tells what it read")).sum()

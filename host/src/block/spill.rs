@@ -17,6 +17,9 @@ use std::sync::{Arc, Mutex};
 /// files give room back earlier, and longer ones need fewer handles.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// A file is at most this part of what may lie in files, so that what is not needed any more leaves room for the rest.
+const FILES_IN_LIMIT: u64 = 16;
+
 /// What keeps data from being spilled, or from being read again.
 #[derive(Debug, thiserror::Error)]
 pub enum SpillError {
@@ -126,7 +129,7 @@ impl Spill {
     fn file(&self) -> Result<Arc<File>, SpillError> {
         let mut current = lock(&self.current);
         if let Some(file) = &*current
-            && file.bytes.load(Ordering::Relaxed) < FILE_BYTES
+            && file.bytes.load(Ordering::Relaxed) < FILE_BYTES.min(self.settings.limit_bytes / FILES_IN_LIMIT)
         {
             return Ok(file.clone());
         }

@@ -35,6 +35,8 @@ struct Shared {
     listeners: ListenerBus,
     reporter: Mutex<ReceiverReporter>,
     is_connected: AtomicBool,
+    /// Nothing is taken any more.
+    is_closed: AtomicBool,
     stop: watch::Receiver<StopReceiver>,
     /// Held while a block waits for room: whatever comes next has to wait too.
     blocks: tokio::sync::Mutex<Blocks>,
@@ -44,8 +46,6 @@ struct Blocks {
     generator: BlockGenerator,
     /// Blocks that were cut and are not reported yet, in order.
     cut: VecDeque<CutBlock>,
-    /// Nothing is taken any more.
-    is_closed: bool,
 }
 
 struct CutBlock {
@@ -65,7 +65,7 @@ impl ReceiverContext {
         stop: watch::Receiver<StopReceiver>,
     ) -> Self {
         let generator = BlockGenerator::new(&settings.source, settings.max_line_bytes);
-        let blocks = Blocks { generator, cut: VecDeque::new(), is_closed: false };
+        let blocks = Blocks { generator, cut: VecDeque::new() };
         let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
         let shared = Shared {
             clock,
@@ -75,6 +75,7 @@ impl ReceiverContext {
             listeners,
             reporter: Mutex::new(reporter),
             is_connected: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             stop,
             blocks: tokio::sync::Mutex::new(blocks),
         };
@@ -111,7 +112,7 @@ impl ReceiverContext {
 
     /// Tells listeners that the source is reached. Storing something tells it too.
     pub fn connected(&self) {
-        if !self.shared.is_connected.swap(true, Ordering::SeqCst) {
+        if !self.is_closed() && !self.shared.is_connected.swap(true, Ordering::SeqCst) {
             self.reporter(ReceiverReporter::started);
         }
     }
@@ -237,9 +238,13 @@ impl ReceiverContext {
 
     /// What is held, unless nothing is taken any more.
     async fn open(&self) -> Result<tokio::sync::MutexGuard<'_, Blocks>, StoreError> {
-        self.connected();
         let blocks = self.shared.blocks.lock().await;
-        if blocks.is_closed { Err(StoreError::Stopped) } else { Ok(blocks) }
+        self.connected();
+        if self.is_closed() { Err(StoreError::Stopped) } else { Ok(blocks) }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.shared.is_closed.load(Ordering::SeqCst)
     }
 
     async fn cut_if_full(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
@@ -277,8 +282,8 @@ impl ReceiverContext {
     }
 
     /// Nothing is taken any more.
-    pub(super) async fn close(&self) {
-        self.shared.blocks.lock().await.is_closed = true;
+    pub(super) fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::SeqCst);
     }
 
     /// It has lost its source, or never reached it.
@@ -317,7 +322,7 @@ impl ReceiverContext {
             let is_kept = store.get(&first.block.id).is_some();
             let permit = reports.reserve().await.ok().filter(|_| is_kept);
             let (Some(permit), Some(CutBlock { block, recorded, .. })) = (permit, blocks.cut.pop_front()) else {
-                blocks.is_closed = true;
+                self.close();
                 blocks.cut.clear();
                 return Err(StoreError::Stopped);
             };

@@ -130,6 +130,8 @@ impl Supervisor {
             () = stop_now(&mut stopping) => {}
             () = self.run_until_stopped() => {}
         }
+        // What the receiver has started may have a context still.
+        self.context.close();
         self.context.reporter(ReceiverReporter::stopped);
     }
 
@@ -152,7 +154,6 @@ impl Supervisor {
             }
         }
         self.context.abandon_line().await;
-        self.context.close().await;
     }
 
     /// From the start of the receiver to its end, or to where it is dropped because it does not stop.

@@ -9,6 +9,7 @@ use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::time::{Duration, Time};
 use arrow::array::{Array as _, RecordBatch, StringArray, UInt64Array};
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -356,6 +357,30 @@ fn a_stop_at_once_does_not_wait_for_a_store_that_is_full() {
         assert_eq!(outcome.blocks.len(), 1, "the store takes one block in any case");
         assert_eq!(outcome.at("ReceiverStopped"), [1600]);
     }
+}
+
+/// What a receiver has left behind when it ended stores nothing any more, and does not make it look alive.
+#[test]
+fn a_receiver_that_has_ended_stores_nothing() {
+    let kept = Arc::new(Mutex::new(None));
+    let keep = kept.clone();
+    let run = move |context: ReceiverContext, _| {
+        let keep = keep.clone();
+        async move {
+            context.store_line("given").await?;
+            *keep.lock().unwrap() = Some(context);
+            Ok(())
+        }
+    };
+    let world = world();
+    let log = world.log.clone();
+    let outcome = world.run(making(run), &[]);
+    let context = kept.lock().unwrap().take().unwrap();
+    assert_eq!(context.store_line("late").now_or_never(), Some(Err(StoreError::Stopped)));
+    assert_eq!(context.store_lines(&["late"]).now_or_never(), Some(Err(StoreError::Stopped)));
+    context.connected();
+    assert_eq!((log.lock().unwrap().len(), outcome.log.len()), (2, 2));
+    assert_eq!(outcome.records(), ["given"]);
 }
 
 /// A store that was closed takes nothing, so nothing must be acknowledged.

@@ -123,6 +123,7 @@ fn build(ctx: &StreamingContext) {
     match operator.as_str() {
         "windows_of_arguments" => windows::all(ctx, &numbers),
         "count_of_windows" => windows::counts(ctx, &numbers),
+        "count_of_remembered" => windows::remembered(ctx, &numbers),
         "map" => numbers.map(|n| n * 10).print_n(100),
         "flat_map" => numbers.flat_map(|n| 0..n.min(3)).print_n(100),
         "filter" => numbers.filter(|n| n % 2 == 0).print_n(100),

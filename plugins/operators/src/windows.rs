@@ -66,6 +66,14 @@ pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Outpu
     }
 }
 
+/// The sizes of batches that are kept, with the argument `remember` for so many seconds.
+pub fn remembered(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
+    if let Some(count) = ctx.arg("remember").and_then(|count| count.parse().ok()) {
+        ctx.remember(seconds(count));
+    }
+    numbers.map(|n| n).cache().count().print()
+}
+
 /// Windows, and windows of windows. The number 13 makes them fail.
 pub fn all(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
     let (inner, outer) = (window(ctx, "length", "slide"), window(ctx, "outer_length", "outer_slide"));

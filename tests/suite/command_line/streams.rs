@@ -1,6 +1,7 @@
 //! Standard output and standard error: who reads them, and what must not be in them.
 
 use super::super::support::binary::{Directory, Running, Said, without_times};
+use super::super::support::terminal::OnTerminal;
 use super::{job, require_error};
 use std::process::{Command, Stdio};
 
@@ -86,4 +87,18 @@ fn a_plugin_puts_no_control_characters_into_an_error() {
     assert_eq!(said.code, Some(3));
     assert!(said.error().contains("unknown behaviour") && said.error().contains("[31mX"), "{}", said.err);
     assert!(!said.err.contains('\u{1b}'), "{:?}", said.err);
+}
+
+/// Nor does a record: on a terminal, what could move the cursor or change a colour is shown as what it is. A file gets it
+/// as it came.
+#[test]
+fn a_record_puts_no_control_characters_onto_a_terminal() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"\\u001b[31mred\\u0007\"]\n");
+    let args = ["run", "job.toml", "--stop-when-idle", "--quiet"];
+    let seen = OnTerminal::start(directory.host(&args)).finish();
+    assert_eq!(seen.code, Some(0), "{}", seen.written);
+    assert!(seen.written.contains("[31mred") && !seen.written.contains(['\u{1b}', '\u{7}']), "{:?}", seen.written);
+    let said = directory.run(&args);
+    assert!(said.out.contains("\u{1b}[31mred\u{7}\n"), "{:?}", said.out);
 }
