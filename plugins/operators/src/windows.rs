@@ -31,6 +31,17 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
         }
         "union_of_slides" => numbers.union(&numbers.window((seconds(2), seconds(2)))).print_n(100),
         "window_of_a_shuffle" => pairs(numbers).reduce_by_key(|a, b| a + b).window(seconds(2)).print_n(100),
+        "window_of_a_transform" => {
+            let marked = numbers.transform(|rdd| {
+                let count = rdd.count() as i64;
+                rdd.map(move |n| (n, count))
+            });
+            marked.window(seconds(2)).print_n(100)
+        }
+        "transform_of_a_window" => {
+            let windows = numbers.window((seconds(2), seconds(2)));
+            windows.transform(|rdd| rdd.sort_by(|n| *n, false).zip_with_index()).print_n(100)
+        }
         "persist" => {
             // Kept on disk, and once more in memory; computed once, though two read it.
             let sums = pairs(numbers).reduce_by_key(|a, b| a + b).persist(StorageLevel::DiskOnly2);
