@@ -132,8 +132,14 @@ impl Batch {
 
     /// Runs the function of a node, once.
     async fn call(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
-        if let Some(error) = self.lock().failed.get(&node) {
-            return Err(error.clone());
+        {
+            let state = self.lock();
+            if let Some(error) = state.failed.get(&node) {
+                return Err(error.clone());
+            }
+            if state.calls.iter().any(|call| call.node == node) {
+                return Ok(());
+            }
         }
         let outcome = self.call_now(node).await;
         if let Err(error) = &outcome {
