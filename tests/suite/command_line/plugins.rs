@@ -247,6 +247,25 @@ fn a_plugin_that_describes_its_graph_without_end() {
     }
 }
 
+/// What no SDK describes: a node that reads itself, and rows of another type than those that they come from.
+#[test]
+fn a_plugin_that_describes_a_graph_which_makes_no_sense() {
+    let directory = Directory::with_job("hostile");
+    let problems = [
+        ("describe-cycle", "`map` (node 1): it reads node 1, which does not stand before it"),
+        ("describe-types", "`union` (node 3): its rows are u64, but those of `source` (node 0) are text"),
+    ];
+    for (does, problem) in problems {
+        for command in ["run", "check", "explain"] {
+            let expected = format!(
+                "error: plugin hostile.wasm described a graph that cannot run:\n  {problem}\n\
+                 help: build the plugin with the millstream crate of this host's version"
+            );
+            require_error(&job(&directory, command, &["--set", &format!("job.args.does={does}")]), 2, &expected);
+        }
+    }
+}
+
 /// `P` in place of where in the plugin's source it panicked.
 fn without_position(text: &str) -> String {
     const BEFORE: &str = "panicked at ";
