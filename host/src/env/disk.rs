@@ -90,6 +90,26 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
 
+    /// A writer at the end of a file, which is made if it is not there. [`OutputFile::sync`] also covers what others
+    /// wrote to the file before.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
+
+    /// How many bytes a file holds.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn size(&self, path: &Path) -> io::Result<u64>;
+
+    /// Locks a file for this program alone, and makes it if it is not there. None if somebody else, or another guard
+    /// of this program, holds the lock. It ends when the guard is dropped, or when the program ends in whatever way.
+    ///
+    /// # Errors
+    /// What the file system says, or [`io::ErrorKind::Unsupported`] if it knows no locks.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
+
     /// Gives a file or directory another name, at once. A file that has that name is replaced; a directory must not be
     /// there.
     ///

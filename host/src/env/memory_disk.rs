@@ -21,6 +21,8 @@ struct Tree {
     directories: BTreeSet<PathBuf>,
     /// Directories that nothing can be made or removed in.
     read_only: BTreeSet<PathBuf>,
+    /// Files that somebody holds a lock on.
+    locked: BTreeSet<PathBuf>,
     /// How many bytes can still be written, if that is limited.
     space: Option<u64>,
 }
@@ -58,6 +60,26 @@ impl MemoryDisk {
         let tree = lock(&self.tree);
         let there = tree.files.iter().filter(|(_, file)| file.appears <= now);
         there.map(|(path, file)| (path.clone(), file.bytes.clone())).collect()
+    }
+
+    /// Makes a file, if it is not there.
+    fn make(&self, path: &Path) -> io::Result<()> {
+        let now = *lock(&self.now);
+        let mut tree = lock(&self.tree);
+        if tree.is_directory(path) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if path.parent().is_some_and(|parent| tree.files.contains_key(parent)) {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        if !path.parent().is_some_and(|parent| tree.is_directory(parent)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if tree.files.get(path).is_none_or(|file| file.appears > now) {
+            tree.check_parent(path)?;
+            tree.files.insert(path.to_path_buf(), File { appears: now, modified: now, bytes: Vec::new() });
+        }
+        Ok(())
     }
 
     /// What a file holds, if it is there.
@@ -165,17 +187,30 @@ impl Disk for MemoryDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        let now = *lock(&self.now);
-        let mut tree = lock(&self.tree);
-        if tree.is_directory(path) {
+        self.make(path)?;
+        if let Some(file) = lock(&self.tree).files.get_mut(path) {
+            file.bytes.clear();
+        }
+        Ok(Box::new(Writer { path: path.to_path_buf(), tree: self.tree.clone() }))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        self.make(path)?;
+        Ok(Box::new(Writer { path: path.to_path_buf(), tree: self.tree.clone() }))
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        if lock(&self.tree).is_directory(path) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        if !path.parent().is_some_and(|parent| tree.is_directory(parent)) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        tree.check_parent(path)?;
-        tree.files.insert(path.to_path_buf(), File { appears: now, modified: now, bytes: Vec::new() });
-        Ok(Box::new(Writer { path: path.to_path_buf(), tree: self.tree.clone() }))
+        Ok(self.content(path)?.len() as u64)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        self.make(path)?;
+        let is_free = lock(&self.tree).locked.insert(path.to_path_buf());
+        let guard = || Lock { path: path.to_path_buf(), tree: self.tree.clone() };
+        Ok(is_free.then(|| Box::new(guard()) as Box<dyn Send + Sync>))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -245,6 +280,18 @@ impl ScratchFile for Scratch {
         let start = usize::try_from(start).unwrap_or(usize::MAX);
         let bytes = content.get(start..).and_then(|rest| rest.get(..count));
         bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A lock on a file.
+struct Lock {
+    path: PathBuf,
+    tree: Arc<Mutex<Tree>>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        lock(&self.tree).locked.remove(&self.path);
     }
 }
 
@@ -330,6 +377,42 @@ mod tests {
         see("remove nothing", disk.remove(&root.join("a/c")));
         see("list what is empty", disk.list(&root.join("a")).map(|entries| assert!(entries.is_empty())));
         see("list nothing", disk.list(&root.join("a/c")).map(drop));
+        seen
+    }
+
+    /// More of them: appending, sizes and locks.
+    fn more_steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
+        let mut seen = Vec::new();
+        let mut see = |what: &str, outcome: io::Result<()>| {
+            seen.push(format!("{what}: {:?}", outcome.map_err(|error| error.kind())));
+        };
+        let append = |path: &str, text: &str| {
+            disk.append(&root.join(path)).and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync()
+            })
+        };
+        see("append to a new file", append("log", "ab"));
+        see("append to it again", append("log", "cd"));
+        see("append to a directory", append("a", "1"));
+        see("append without a directory", append("b/log", "1"));
+        see("append below a file", append("log/log", "1"));
+        see("read", disk.read(&root.join("log"), 10).map(|bytes| assert_eq!(bytes, b"abcd")));
+        see("size", disk.size(&root.join("log")).map(|bytes| assert_eq!(bytes, 4)));
+        see("size of a directory", disk.size(&root.join("a")).map(drop));
+        see("size of nothing", disk.size(&root.join("b")).map(drop));
+        let first = disk.lock(&root.join("lock"));
+        see("lock", first.as_ref().map(|guard| assert!(guard.is_some())).map_err(|error| error.kind().into()));
+        see("lock twice", disk.lock(&root.join("lock")).map(|guard| assert!(guard.is_none())));
+        see("lock another", disk.lock(&root.join("log")).map(|guard| assert!(guard.is_some())));
+        drop(first);
+        see("lock again", disk.lock(&root.join("lock")).map(|guard| assert!(guard.is_some())));
+        see("lock a directory", disk.lock(&root.join("a")).map(drop));
+        see("lock without a directory", disk.lock(&root.join("b/lock")).map(drop));
+        see("locks keep the content", disk.size(&root.join("log")).map(|bytes| assert_eq!(bytes, 4)));
+        for path in ["lock", "log"] {
+            see("remove", disk.remove(&root.join(path)));
+        }
         let scratch = disk.scratch(Some(root)).unwrap();
         assert_eq!((scratch.append(b"abc").unwrap(), scratch.append(b"de").unwrap()), (0, 3));
         assert_eq!(
@@ -345,10 +428,12 @@ mod tests {
     fn files_in_memory_behave_as_files_on_disk() {
         let executors = RealExecutors::start(1).unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let on_disk = steps(&*real(&executors).disk, directory.path());
+        let on_disk = real(&executors).disk;
         let simulation = Simulation::new(0, Time::default());
         simulation.env().disk.create_directory(Path::new("/root")).unwrap();
-        assert_eq!(steps(&*simulation.env().disk, Path::new("/root")), on_disk);
+        let in_memory = simulation.env().disk;
+        assert_eq!(steps(&*in_memory, Path::new("/root")), steps(&*on_disk, directory.path()));
+        assert_eq!(more_steps(&*in_memory, Path::new("/root")), more_steps(&*on_disk, directory.path()));
     }
 
     #[test]

@@ -4,6 +4,8 @@ use super::real::time_of;
 use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
 use rustix::fs::Access;
+use rustix::io::Errno;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,7 @@ pub(super) struct Files;
 impl Disk for Files {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max_bytes {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -40,7 +42,7 @@ impl Disk for Files {
     }
 
     fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
-        let mut file = std::fs::File::open(path)?;
+        let mut file = File::open(path)?;
         if start > 0 {
             file.seek(io::SeekFrom::Start(start))?;
         }
@@ -63,7 +65,28 @@ impl Disk for Files {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(std::fs::File::create(path)?))
+        Ok(Box::new(File::create(path)?))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        Ok(Box::new(OpenOptions::new().append(true).create(true).open(path)?))
+    }
+
+    fn size(&self, path: &Path) -> io::Result<u64> {
+        let metadata = std::fs::metadata(path)?;
+        if metadata.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(metadata.len()) }
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
+        // Opened for writing: network file systems make no exclusive lock otherwise.
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(Lock(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(if knows_no_locks(&error) { io::Error::new(io::ErrorKind::Unsupported, error) } else { error })
+            }
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -80,7 +103,7 @@ impl Disk for Files {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        std::fs::File::open(path)?.sync_all()
+        File::open(path)?.sync_all()
     }
 
     fn scratch(&self, directory: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
@@ -89,9 +112,27 @@ impl Disk for Files {
     }
 }
 
+/// Whether a file system said so: one without locks, or one whose server for locks does not answer.
+fn knows_no_locks(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    code.is_some_and(|code| [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS].contains(&code))
+}
+
+/// A locked file. The lock belongs to the open file, which a process that was just started may still share: closing it
+/// here would not be enough.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!("cannot unlock a file: {error}");
+        }
+    }
+}
+
 /// A file whose name was removed when it was made.
 struct Scratch {
-    file: std::fs::File,
+    file: File,
     /// Where the next bytes go. A failed write leaves bytes behind that nobody reads.
     end: Mutex<u64>,
 }
@@ -113,7 +154,7 @@ impl ScratchFile for Scratch {
     }
 }
 
-impl OutputFile for std::fs::File {
+impl OutputFile for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
     }
