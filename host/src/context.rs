@@ -2,32 +2,27 @@
 //!
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
+mod checkpoint;
 mod sources;
+mod start;
 
-use self::sources::{ReceiverSource, Sources, check_sources};
-use crate::block::{BlockStore, SpillSettings, Storage};
+pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, store as checkpoint_store};
+pub use self::start::Running;
+
+use self::checkpoint::JobFacts;
+use self::sources::{Sources, check_sources};
 use crate::config::Settings;
-use crate::driver::Drivers;
-use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan, NoFaults};
-use crate::env::{Clock, Env};
+use crate::engine::{FaultInjector, NoFaults};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
-use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node, StageGraph};
-use crate::listener::{Event, ListenerBus};
+use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
+use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
-use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
-use crate::receiver::{self, Receivers};
-use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
-use crate::time::Duration;
-use crate::tracker::ReceiverTracker;
-use std::sync::{Arc, Weak};
-use tokio::sync::{mpsc, oneshot, watch};
-
-/// How many batches may wait for the scheduler before the batch clock waits too.
-const QUEUED_BATCHES_MAX: usize = 1000;
-/// How many stored blocks may wait for the tracker before receivers wait.
-const REPORTED_BLOCKS_MAX: usize = 64;
+use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
+use crate::receiver::Receivers;
+use std::sync::Arc;
 
 /// What a run can be given besides its settings.
 #[derive(Clone)]
@@ -40,11 +35,22 @@ pub struct RunOptions {
     pub listeners: ListenerBus,
     /// What a test makes fail.
     pub faults: Arc<dyn FaultInjector>,
+    /// How the job starts, if it has a checkpoint directory.
+    pub start_from: StartFrom,
+    /// What becomes of the batches whose times passed while it did not run.
+    pub catch_up: CatchUpMode,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { stop_after: None, stop_when_idle: false, listeners: ListenerBus::default(), faults: Arc::new(NoFaults) }
+        Self {
+            stop_after: None,
+            stop_when_idle: false,
+            listeners: ListenerBus::default(),
+            faults: Arc::new(NoFaults),
+            start_from: StartFrom::default(),
+            catch_up: CatchUpMode::default(),
+        }
     }
 }
 
@@ -53,6 +59,7 @@ pub struct StreamingContext {
     env: Env,
     settings: Settings,
     plugin: Arc<Plugin>,
+    described: Vec<DescribedNode>,
     graph: Arc<Graph>,
     intervals: Arc<Intervals>,
     budget: MemoryBudget,
@@ -87,13 +94,6 @@ impl Program {
         let graph = Graph::from_described(&described).map_err(|errors| graph_error(&subject, &errors))?;
         Ok(Self { plugin, described, graph })
     }
-}
-
-/// A job that runs.
-pub struct Running {
-    stop: Arc<watch::Sender<StopRequest>>,
-    cancel: Cancel,
-    ended: oneshot::Receiver<Result<(), Error>>,
 }
 
 impl StreamingContext {
@@ -160,7 +160,7 @@ impl StreamingContext {
     /// # Errors
     /// When the plugin's graph does not fit the job file, or the job file does not fit the machine.
     pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
-        let Program { plugin, graph, .. } = program;
+        let Program { plugin, graph, described } = program;
         let subject = settings.job.plugin.display().to_string();
         let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
         let budget = MemoryBudget::new(settings.engine.memory_bytes, instance_bytes).map_err(|error| {
@@ -176,6 +176,7 @@ impl StreamingContext {
             env,
             settings,
             plugin,
+            described,
             graph: Arc::new(graph),
             intervals: Arc::new(intervals),
             budget,
@@ -195,178 +196,24 @@ impl StreamingContext {
         output::destinations(graph, &grants(settings))
     }
 
-    /// Starts receiving and processing. Nothing can be added any more.
+    /// What starting the job would find and do in its checkpoint directory. Nothing is written.
     ///
     /// # Errors
-    /// When the engine cannot be set up.
-    pub fn start(self, options: RunOptions) -> Result<Running, Error> {
-        let Self { env, settings, plugin, graph, intervals, budget, outputs, sources } = self;
-        let cancel = plugin.cancel();
-        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
-        let spill = SpillSettings {
-            directory: settings.engine.spill_directory.clone(),
-            limit_bytes: settings.engine.spill_limit_bytes,
-            compressed: settings.engine.compress,
-        };
-        let storage = Storage::new(&budget, env.disk.clone(), spill);
-        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
-        let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
-        let engine = EmbeddedEngine::new(EngineParts {
-            env: env.clone(),
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings),
-            intervals: intervals.clone(),
-            parallelism: settings.job.parallelism,
-            plugin: plugin.clone(),
-            blocks: store.clone(),
-            storage,
-            budget,
-            slots: settings.engine.threads as usize,
-            tries: settings.engine.task_retries,
-            faults: options.faults,
-            listeners: options.listeners.clone(),
-        })?;
-        let listeners = options.listeners;
-        listeners.post(&Event::StreamingStarted {
-            job: settings.job.name.clone(),
-            time: env.clock.now(),
-            batch_interval: settings.job.batch_interval,
-        });
-        let start = |source: ReceiverSource| {
-            let ReceiverSource { settings, make, options } = source;
-            receiver::start(&env, settings, make, options, store.clone(), reports.clone(), listeners.clone())
-        };
-        let receivers = sources.receivers.into_iter().map(start).collect();
-        let tracker =
-            ReceiverTracker::start(&env, store.clone(), sources.inputs, receivers, reported, listeners.clone());
-        let (stop, stopping) = watch::channel(StopRequest::None);
-        let stop = Arc::new(stop);
-        let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
-        let generator_settings = GeneratorSettings {
-            interval: settings.job.batch_interval,
-            stop_after: options.stop_after,
-            stop_when_idle: options.stop_when_idle,
-        };
-        let generator_parts = GeneratorParts {
-            env: env.clone(),
-            tracker: tracker.clone(),
-            graph: graph.clone(),
-            listeners: listeners.clone(),
-        };
-        let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
-        let engine: Arc<dyn Engine> = Arc::new(engine);
-        let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
-        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
-        let drivers = Drivers {
-            env: env.clone(),
-            engine: engine.clone(),
-            plugin,
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings).into(),
-            plan: plan.clone(),
-            default_partitions: settings.job.parallelism,
-        };
-        let parts = SchedulerParts {
-            env: env.clone(),
-            engine,
-            tracker: tracker.clone(),
-            plan,
-            drivers: has_functions.then(|| Arc::new(drivers)),
-            intervals,
-            outputs,
-            listeners: listeners.clone(),
-            on_error: settings.job.on_error,
-            batch_interval: settings.job.batch_interval,
-        };
-        let overdue = overdue(stopping.clone(), env.clock.clone(), settings.job.stop_timeout);
-        let stop_now = StopNow { stop: Arc::downgrade(&stop), cancel: cancel.clone() };
-        let scheduler = JobScheduler::new(parts, stopping);
-        let (end, ended) = oneshot::channel();
-        let (clock, control) = (env.clock.clone(), env.control.clone());
-        control.spawn("job generator", Box::pin(generator.run()));
-        control.spawn(
-            "job scheduler",
-            Box::pin(async move {
-                let outcome = run_in_time(scheduler.run(queued), overdue, stop_now).await;
-                store.close();
-                tracker.stop_receivers_now().await;
-                let error = outcome.as_ref().err().map(|error| error.message.clone());
-                listeners.post(&Event::StreamingStopped { time: clock.now(), error });
-                listeners.drain().await;
-                // Nobody awaits the end: the program is going away.
-                let _ = end.send(outcome);
-            }),
-        );
-        Ok(Running { stop, cancel, ended })
+    /// When the job has no such directory, or could not start.
+    pub fn resumption(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
+        Resumption::find(&self.facts(), &self.sources, from, catch_up)
     }
-}
 
-impl Running {
-    /// Asks the run to stop. A graceful stop processes what was received; a second request, or [`StopRequest::Now`],
-    /// stops at once.
-    pub fn stop(&self, request: StopRequest) {
-        let again = *self.stop.borrow() == StopRequest::Graceful;
-        let request = if again { StopRequest::Now } else { request };
-        if request == StopRequest::Now {
-            self.cancel.cancel();
+    fn facts(&self) -> JobFacts<'_> {
+        JobFacts {
+            env: &self.env,
+            settings: &self.settings,
+            plugin_digest: self.plugin.digest(),
+            nodes: &self.described,
+            graph: &self.graph,
+            intervals: &self.intervals,
         }
-        self.stop.send_if_modified(|stop| {
-            let stronger = request > *stop;
-            *stop = request.max(*stop);
-            stronger
-        });
     }
-
-    /// Waits until the run ends, by a stop or by an error.
-    ///
-    /// # Errors
-    /// What ended it.
-    pub async fn await_termination(&mut self) -> Result<(), Error> {
-        (&mut self.ended).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Internal, "the job scheduler ended without a word").help("please report this"))
-        })
-    }
-}
-
-/// Makes a run stop at once. Does not keep it alive.
-struct StopNow {
-    stop: Weak<watch::Sender<StopRequest>>,
-    cancel: Cancel,
-}
-
-/// Resolves with the error of a run that was asked to stop gracefully and has not within `timeout`.
-async fn overdue(mut stop: watch::Receiver<StopRequest>, clock: Arc<dyn Clock>, timeout: Duration) -> Error {
-    if stop.wait_for(|stop| *stop != StopRequest::None).await.is_err() {
-        // Nobody can ask any more.
-        std::future::pending::<()>().await;
-    }
-    clock.sleep_until(clock.now() + timeout).await;
-    let seconds = timeout.as_secs_f64();
-    let message = format!(
-        "the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet is lost"
-    );
-    Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
-}
-
-/// Runs the scheduler to its end, which comes at once when it is `overdue`.
-async fn run_in_time(
-    run: impl Future<Output = Result<(), Error>>,
-    overdue: impl Future<Output = Error>,
-    stop_now: StopNow,
-) -> Result<(), Error> {
-    tokio::pin!(run);
-    let error = tokio::select! {
-        biased;
-        outcome = &mut run => return outcome,
-        error = overdue => error,
-    };
-    stop_now.cancel.cancel();
-    if let Some(stop) = stop_now.stop.upgrade() {
-        stop.send_replace(StopRequest::Now);
-    }
-    // What it was doing was interrupted, and its error would say no more than that.
-    let _ = run.await;
-    Err(error)
 }
 
 fn arguments(settings: &Settings) -> Vec<(String, String)> {

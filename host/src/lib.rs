@@ -26,6 +26,8 @@ pub mod output;
 pub mod plugin;
 pub mod receiver;
 
+pub mod checkpoint;
+
 pub mod engine;
 pub mod tracker;
 

@@ -10,6 +10,7 @@ mod job;
 mod json_lines;
 mod new;
 mod progress;
+mod recovery;
 mod run;
 mod status_line;
 

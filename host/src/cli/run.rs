@@ -3,8 +3,9 @@
 use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::progress::Progress;
+use super::recovery;
 use super::status_line::{ConsoleAbove, StatusLine};
-use crate::context::{RunOptions, Running, StreamingContext};
+use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::env::{Env, StopSignals};
 use crate::error::{Error, ErrorKind};
 use crate::listener::{
@@ -12,7 +13,7 @@ use crate::listener::{
 };
 use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,6 +30,19 @@ pub struct RunArgs {
     /// Stop gracefully when no source can bring more data, as when all queues are used up.
     #[arg(long)]
     stop_when_idle: bool,
+    /// Go on from a checkpoint, or fail if there is none.
+    #[arg(long, conflicts_with = "fresh")]
+    from_checkpoint: bool,
+    /// Start a new run in the checkpoint directory: it goes on with the next batch, with empty windows. The old run's
+    /// directory stays.
+    #[arg(long)]
+    fresh: bool,
+    /// What becomes of the batches whose times passed while the job did not run, instead of `job.max_catch_up`.
+    #[arg(long, value_name = "WHICH")]
+    catch_up: Option<CatchUpArg>,
+    /// Only say what starting the job would run again and make up for. Nothing is written.
+    #[arg(long, conflicts_with_all = ["stop_after", "stop_when_idle", "events"])]
+    dry_run_recovery: bool,
     /// Write each event to this file, replacing it, as one JSON object a line. docs/events.md describes them.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
@@ -41,6 +55,44 @@ pub struct RunArgs {
     pub quiet: bool,
 }
 
+/// Which missed batches are made.
+#[derive(Clone, Copy, ValueEnum)]
+enum CatchUpArg {
+    /// Every one.
+    All,
+    /// None: they are left out, and that is recorded.
+    None,
+}
+
+impl RunArgs {
+    fn start_from(&self) -> StartFrom {
+        match (self.from_checkpoint, self.fresh) {
+            (true, _) => StartFrom::Checkpoint,
+            (_, true) => StartFrom::Fresh,
+            _ => StartFrom::Either,
+        }
+    }
+
+    fn catch_up(&self) -> CatchUpMode {
+        match self.catch_up {
+            None => CatchUpMode::Limited,
+            Some(CatchUpArg::All) => CatchUpMode::All,
+            Some(CatchUpArg::None) => CatchUpMode::None,
+        }
+    }
+
+    /// Options that mean nothing without a checkpoint directory.
+    fn needs_checkpoint(&self) -> Option<&'static str> {
+        let given = [
+            (self.from_checkpoint, "--from-checkpoint"),
+            (self.fresh, "--fresh"),
+            (self.catch_up.is_some(), "--catch-up"),
+            (self.dry_run_recovery, "--dry-run-recovery"),
+        ];
+        given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
+    }
+}
+
 fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a whole number".to_owned())
 }
@@ -48,6 +100,17 @@ fn parse_count(text: &str) -> Result<u64, String> {
 /// Runs the job. Its progress is shown in `line`, if a person is there to see it.
 pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, mut env, settings) = prepare(&args.job)?;
+    if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
+        let message = format!("{option} needs a checkpoint directory, and job {} has none", settings.job.name);
+        return Err(Error::new(ErrorKind::User, message).help("set job.checkpoint in the job file"));
+    }
+    if args.dry_run_recovery {
+        let context = StreamingContext::new(env, settings, receivers)?;
+        let found = context.resumption(args.start_from(), args.catch_up())?;
+        let code = recovery::tell(&found, args.json)?;
+        executors.shutdown();
+        return Ok(code);
+    }
     env.console = Arc::new(ConsoleAbove { line: line.clone(), console: env.console });
     if args.json {
         env.console = Arc::new(JsonConsole(env.console));
@@ -64,6 +127,8 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
             listeners,
+            start_from: args.start_from(),
+            catch_up: args.catch_up(),
             ..RunOptions::default()
         };
         let running = context.start(options)?;

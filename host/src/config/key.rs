@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::change::Change;
 use super::report::{Place, Report, Reported};
 use super::shape::Shape;
 use super::subject::{Fallback, Subject};
@@ -18,12 +19,13 @@ pub(super) struct Key<S: 'static> {
     doc: &'static str,
     spark: Option<&'static str>,
     source_type: Option<&'static str>,
+    change: Change,
 }
 
 impl<S: Shape> Key<S> {
     /// A key by its dotted name, in which `NAME` stands for any name.
     pub(super) const fn new(name: &'static str, shape: S, fallback: Fallback, doc: &'static str) -> Self {
-        Self { name, shape, fallback, doc, spark: None, source_type: None }
+        Self { name, shape, fallback, doc, spark: None, source_type: None, change: Change::Restart }
     }
 
     /// Adds the name of the same setting in Spark.
@@ -35,6 +37,12 @@ impl<S: Shape> Key<S> {
     /// Makes it a key of sources of one type only.
     pub(super) const fn source_type(mut self, name: &'static str) -> Self {
         self.source_type = Some(name);
+        self
+    }
+
+    /// Says what another value means for a job that has a checkpoint, if not [`Change::Restart`].
+    pub(super) const fn when_changed(mut self, change: Change) -> Self {
+        self.change = change;
         self
     }
 
@@ -72,6 +80,8 @@ pub(super) trait Declared: Sync {
     fn spark(&self) -> Option<&'static str>;
     /// The only type of source that has this key; none for keys of all types, and for keys outside `[sources]`.
     fn source_type(&self) -> Option<&'static str>;
+    /// What another value means for a job that has a checkpoint.
+    fn change(&self) -> Change;
     /// What holds when it is absent.
     fn fallback(&self) -> Fallback;
     /// What it does, in one sentence of Markdown.
@@ -102,6 +112,9 @@ impl<S: Shape> Declared for Key<S> {
     }
     fn source_type(&self) -> Option<&'static str> {
         self.source_type
+    }
+    fn change(&self) -> Change {
+        self.change
     }
     fn fallback(&self) -> Fallback {
         self.fallback

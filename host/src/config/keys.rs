@@ -3,9 +3,10 @@
 //! Owns the table from which values are checked, near misses are found and `docs/configuration.md` is written, and
 //! the constants of derived defaults. Never computes: derived defaults and rules between keys are in `resolve`.
 
+use super::change::Change;
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
-use super::settings::{OnError, WhenFull};
+use super::settings::{OnCheckpointError, OnError, WhenFull};
 use super::shape::{Address, Choice, Directories, FilePath, Name, Strings};
 use super::subject::Fallback;
 use crate::time::Duration;
@@ -61,21 +62,24 @@ keys! {
         Fallback::Required("word-count"),
         "The name of the job. Outputs and logs carry it; two jobs that write to the same place need different names.",
     )
-    .spark("spark.app.name");
+    .spark("spark.app.name")
+    .when_changed(Change::Fresh);
 
     JOB_PLUGIN: FilePath = Key::new(
         "job.plugin",
         FilePath,
         Fallback::Required("word_count.wasm"),
         "The WebAssembly component to run.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     JOB_BATCH_INTERVAL: Span = Key::new(
         "job.batch_interval",
         Span { min_ms: 1, max_ms: HOUR_MS },
         Fallback::Text("1s"),
         "How much time one batch covers. In Spark it is the second argument of `StreamingContext`.",
-    );
+    )
+    .when_changed(Change::Fresh);
 
     JOB_PARALLELISM: Count = Key::new(
         "job.parallelism",
@@ -106,7 +110,8 @@ keys! {
         Choice(&[("stop", OnError::Stop), ("continue", OnError::Continue)]),
         Fallback::Text("stop"),
         "What happens when a batch fails for good: the job stops, or the batch is given up and the next one runs.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     JOB_STOP_TIMEOUT: Span = Key::new(
         "job.stop_timeout",
@@ -115,7 +120,35 @@ keys! {
         "How long a graceful stop may take. When it is over, the job stops at once and ends with an error: what it \
          had not processed is lost.",
     )
-    .spark("spark.streaming.gracefulStopTimeout");
+    .spark("spark.streaming.gracefulStopTimeout")
+    .when_changed(Change::Harmless);
+
+    JOB_CHECKPOINT: FilePath = Key::new(
+        "job.checkpoint",
+        FilePath,
+        Fallback::Derived { doc: "none: nothing is kept for a restart", example: "checkpoints/word-count" },
+        "The directory in which the job keeps what it needs to go on after a crash or a stop. One job has it at a time. \
+         See [checkpoints](checkpoints.md). In Spark it is the argument of `StreamingContext.checkpoint`.",
+    )
+    .spark("spark.streaming.checkpoint.directory")
+    .when_changed(Change::Harmless);
+
+    JOB_MAX_CATCH_UP: Count = Key::new(
+        "job.max_catch_up",
+        Count { min: 0, max: 1_000_000_000 },
+        Fallback::Number(10_000),
+        "The most batches that a restarted job makes for the time in which it did not run. If there are more, it asks: \
+         `host run --catch-up all` makes them, `--catch-up none` leaves them out.",
+    )
+    .when_changed(Change::Harmless);
+
+    JOB_ON_CHECKPOINT_ERROR: Choice<OnCheckpointError> = Key::new(
+        "job.on_checkpoint_error",
+        Choice(&[("wait", OnCheckpointError::Wait), ("stop", OnCheckpointError::Stop)]),
+        Fallback::Text("wait"),
+        "What happens while the checkpoint directory cannot be written: outputs wait until it can, or the job stops.",
+    )
+    .when_changed(Change::Harmless);
 
     SOURCE_TYPE: Choice<SourceType> = Key::new(
         "sources.NAME.type",
@@ -127,7 +160,8 @@ keys! {
         ]),
         Fallback::Required("socket"),
         "Where the records come from.",
-    );
+    )
+    .when_changed(Change::Fresh);
 
     SOCKET_ADDRESS: Address = Key::new(
         "sources.NAME.address",
@@ -144,7 +178,8 @@ keys! {
         "How long to wait before connecting again after a connection failed or ended.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("socket");
+    .source_type("socket")
+    .when_changed(Change::Harmless);
 
     SOCKET_MAX_LINE: Size = Key::new(
         "sources.NAME.max_line",
@@ -196,7 +231,8 @@ keys! {
         Fallback::Required("batches.jsonl"),
         "A file with one data set a line, each a JSON array of records; every batch takes the next line.",
     )
-    .source_type("queue");
+    .source_type("queue")
+    .when_changed(Change::Fresh);
 
     CUSTOM_RECEIVER: Name = Key::new(
         "sources.NAME.receiver",
@@ -222,7 +258,8 @@ keys! {
         "How long to wait before starting a receiver again that has failed, unless its error says otherwise.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("custom");
+    .source_type("custom")
+    .when_changed(Change::Harmless);
 
     CUSTOM_MAX_LINE: Size = Key::new(
         "sources.NAME.max_line",
@@ -239,7 +276,8 @@ keys! {
         "How much time one block of received data covers: a block becomes a partition, and so a task. At most \
          `job.batch_interval`; below 50ms it is warned about.",
     )
-    .spark("spark.streaming.blockInterval");
+    .spark("spark.streaming.blockInterval")
+    .when_changed(Change::Harmless);
 
     RECEIVER_STORE_LIMIT: Size = Key::new(
         "receiver.store_limit",
@@ -247,7 +285,8 @@ keys! {
         Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
         "How much received data may wait to be processed, in memory and spilled. When it is reached, receivers wait, \
          and so does whoever sends to them, unless `when_full` says otherwise.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     RECEIVER_WHEN_FULL: Choice<WhenFull> = Key::new(
         "receiver.when_full",
@@ -255,14 +294,16 @@ keys! {
         Fallback::Text("wait"),
         "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is dropped, \
          and told. What a reliable receiver stores waits in any case.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     ENGINE_THREADS: Count = Key::new(
         "engine.threads",
         Count { min: 1, max: 256 },
         Fallback::Derived { doc: "the number of CPUs, at most 256", example: "4" },
         "Tasks that run at the same time.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     ENGINE_TASK_RETRIES: Count = Key::new(
         "engine.task_retries",
@@ -271,7 +312,8 @@ keys! {
         "How many times in all a task is tried when the cause of its failure lies outside the plugin. 0 and 1 both \
          mean once.",
     )
-    .spark("spark.task.maxFailures");
+    .spark("spark.task.maxFailures")
+    .when_changed(Change::Harmless);
 
     ENGINE_MEMORY: Size = Key::new(
         "engine.memory",
@@ -279,7 +321,8 @@ keys! {
         Fallback::Derived { doc: "`limits.memory` x (`engine.threads` + 1) + 1GiB", example: "4GiB" },
         "The memory of the whole job: plugin instances, blocks, shuffles and data sets. It must hold one plugin instance \
          for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     ENGINE_SPILL_DIRECTORY: FilePath = Key::new(
         "engine.spill_directory",
@@ -287,14 +330,16 @@ keys! {
         Fallback::Derived { doc: "the system's directory for temporary files", example: "/var/tmp" },
         "Where blocks, shuffles and data sets go that do not fit into `engine.memory`. Nothing in it outlives the job.",
     )
-    .spark("spark.local.dir");
+    .spark("spark.local.dir")
+    .when_changed(Change::Harmless);
 
     ENGINE_SPILL_LIMIT: Size = Key::new(
         "engine.spill_limit",
         Size { min: 0, max: 16_384 * GIB },
         Fallback::Text("64GiB"),
         "How much may be spilled at a time. A task that needs more fails.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     ENGINE_COMPRESS: Choice<bool> = Key::new(
         "engine.compress",
@@ -302,35 +347,40 @@ keys! {
         Fallback::Text("no"),
         "Whether spilled data is compressed: less disk for more CPU time.",
     )
-    .spark("spark.rdd.compress");
+    .spark("spark.rdd.compress")
+    .when_changed(Change::Harmless);
 
     LIMITS_MEMORY: Size = Key::new(
         "limits.memory",
         Size { min: MIB, max: 4 * GIB },
         Fallback::Text("256MiB"),
         "The linear memory of one plugin instance.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     LIMITS_TASK_TIME: Span = Key::new(
         "limits.task_time",
         Span { min_ms: 1, max_ms: HOUR_MS },
         Fallback::Text("10s"),
         "How long plugin code may run in one task.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     LIMITS_RESULT_SIZE: Size = Key::new(
         "limits.result_size",
         Size { min: KIB, max: 4 * GIB },
         Fallback::Text("128MiB"),
         "How much one task may return in all.",
-    );
+    )
+    .when_changed(Change::Harmless);
 
     LIMITS_PLUGIN_SIZE: Size = Key::new(
         "limits.plugin_size",
         Size { min: KIB, max: 4 * GIB },
         Fallback::Text("64MiB"),
         "The largest plugin file that is compiled.",
-    );
+    )
+    .when_changed(Change::Harmless);
 }
 
 /// The tables of keys, in the order of the documentation: `job`, `sources.NAME` and so on.

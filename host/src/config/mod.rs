@@ -8,6 +8,7 @@
 //! `suggest` what was meant; `resolve` reads what `keys` declares through `sections`, which checks values by `shape`,
 //! `range` and `units`; `settings` is the result.
 
+mod change;
 mod distance;
 mod docs;
 mod error;
@@ -32,10 +33,12 @@ mod units;
 
 use std::path::Path;
 
+pub use change::{Change, KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull,
+    EngineSettings, Facts, JobSettings, LimitSettings, OnCheckpointError, OnError, ReceiverSettings, Settings,
+    SourceSettings, WhenFull,
 };
 
 /// Reads the settings of a job.
@@ -57,7 +60,8 @@ pub fn load(
     let settings = tree::parse(text, &mut report).and_then(|mut root| {
         tree::apply(&mut root, overrides, &mut report);
         let misspelt = names::check(&root, &mut report);
-        resolve::settings(&root, origin, facts, &misspelt, &mut report)
+        let settings = resolve::settings(&root, origin, facts, &misspelt, &mut report);
+        settings.map(|settings| Settings { given: change::given(&root), ..settings })
     });
     report.finish(settings).map(|(settings, warnings)| Settings { warnings, ..settings })
 }

@@ -44,8 +44,15 @@ pub(super) fn settings(
     let data_bytes = engine.as_ref().map_err(|e| *e).map(EngineMemory::for_data);
     let receiver = receiver.and_then(|table| read_receiver(&table, batch_interval, data_bytes, reader));
     let engine = engine.map(|memory| memory.engine);
-    let warnings = Vec::new();
-    Ok(Settings { job: job?, sources: sources?, receiver: receiver?, engine: engine?, limits: limits?, warnings })
+    Ok(Settings {
+        job: job?,
+        sources: sources?,
+        receiver: receiver?,
+        engine: engine?,
+        limits: limits?,
+        given: BTreeMap::new(),
+        warnings: Vec::new(),
+    })
 }
 
 fn read_job(
@@ -61,6 +68,9 @@ fn read_job(
     let directories = reader.read(table, &keys::JOB_DIRECTORIES);
     let on_error = reader.read(table, &keys::JOB_ON_ERROR);
     let stop_timeout = reader.given(table, &keys::JOB_STOP_TIMEOUT);
+    let checkpoint = reader.given(table, &keys::JOB_CHECKPOINT);
+    let max_catch_up = reader.read(table, &keys::JOB_MAX_CATCH_UP);
+    let on_checkpoint_error = reader.read(table, &keys::JOB_ON_CHECKPOINT_ERROR);
     let default_stop_timeout =
         batch_interval.map(|interval| (interval * keys::STOP_TIMEOUT_BATCHES).max(keys::STOP_TIMEOUT_MIN));
     Ok(JobSettings {
@@ -73,6 +83,9 @@ fn read_job(
         directories: directories?.into_iter().map(|(name, path)| (name, directory.join(path))).collect(),
         on_error: on_error?,
         stop_timeout: stop_timeout?.map_or(default_stop_timeout, |given| Ok(given.value))?,
+        checkpoint: checkpoint?.map(|given| directory.join(given.value)),
+        max_catch_up: max_catch_up?,
+        on_checkpoint_error: on_checkpoint_error?,
     })
 }
 

@@ -20,6 +20,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// What one plugin instance may use.
     pub limits: LimitSettings,
+    /// The keys that the job file and the command line give: dotted, with their values as TOML.
+    pub given: BTreeMap<String, String>,
     /// What is allowed but probably not wanted: one line each, beginning with its place in the job file.
     pub warnings: Vec<String>,
 }
@@ -45,6 +47,22 @@ pub struct JobSettings {
     pub on_error: OnError,
     /// How long a graceful stop may take: 1 ms to 24 h.
     pub stop_timeout: Duration,
+    /// Where the job keeps what it needs to go on after a crash; absent for a job that does not. Relative only if the path
+    /// of the job file is.
+    pub checkpoint: Option<PathBuf>,
+    /// The most batches that a restart makes for the time in which the job did not run.
+    pub max_catch_up: u32,
+    /// What happens while checkpoints cannot be written.
+    pub on_checkpoint_error: OnCheckpointError,
+}
+
+/// What happens while checkpoints cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnCheckpointError {
+    /// Outputs wait until they can.
+    Wait,
+    /// The job stops with the error.
+    Stop,
 }
 
 /// What happens when a batch fails for good.

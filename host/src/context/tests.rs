@@ -14,7 +14,9 @@ use crate::ids::NodeId;
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::Outputs;
-use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
+use crate::scheduler::{
+    CatchUp, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest,
+};
 use crate::time::{Duration, Time};
 use crate::tracker::ReceiverTracker;
 use futures::future::BoxFuture;
@@ -42,6 +44,8 @@ impl Engine for SlowEngine {
     fn records_read(&self, _: Time) -> BTreeMap<String, u64> {
         BTreeMap::from([("lines".to_owned(), 7)])
     }
+
+    fn nothing(&self, _: Time, _: &[NodeId]) {}
 
     fn forget(&self, _: Time, _: &BTreeMap<NodeId, Time>) {}
 }
@@ -84,11 +88,17 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
     let store = BlockStore::new(Storage::new(&budget, env.disk.clone(), spill), 1 << 20);
     let durations_ms: Vec<u64> = durations_ms.iter().rev().copied().collect();
-    let settings =
-        GeneratorSettings { interval: INTERVAL, stop_after: Some(durations_ms.len() as u64), stop_when_idle: false };
+    let settings = GeneratorSettings {
+        first: env.clock.now().next_multiple(INTERVAL),
+        catch_up: CatchUp::default(),
+        reach_ms: 0,
+        interval: INTERVAL,
+        stop_after: Some(durations_ms.len() as u64),
+        stop_when_idle: false,
+    };
     let main = async move {
         let (_stored, reported) = mpsc::channel(1);
-        let tracker = ReceiverTracker::start(&env, store, Vec::new(), Vec::new(), reported, listeners.clone());
+        let tracker = ReceiverTracker::start(&env, store, Vec::new(), Vec::new(), reported, listeners.clone(), None);
         let (_stop, stopping) = watch::channel(StopRequest::None);
         let (batches, queued) = mpsc::channel(1000);
         let parts = GeneratorParts {
@@ -96,6 +106,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             tracker: tracker.clone(),
             graph: graph.clone(),
             listeners: listeners.clone(),
+            checkpoints: None,
         };
         let generator = JobGenerator::new(parts, settings, batches, stopping.clone());
         env.control.spawn("job generator", Box::pin(generator.run()));
@@ -111,6 +122,8 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             listeners,
             on_error: OnError::Stop,
             batch_interval: INTERVAL,
+            zero: None,
+            checkpoints: None,
         };
         JobScheduler::new(parts, stopping).run(queued).await
     };

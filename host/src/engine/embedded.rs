@@ -173,6 +173,10 @@ impl Engine for EmbeddedEngine {
         records
     }
 
+    fn nothing(&self, batch: Time, nodes: &[NodeId]) {
+        self.shared.lock().data_sets.extend(nodes.iter().map(|node| ((batch, *node), 0)));
+    }
+
     fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>) {
         let spilled = self.shared.stores.storage.spilled_bytes();
         let bytes = spilled - self.shared.spilled_bytes.swap(spilled, Ordering::Relaxed);

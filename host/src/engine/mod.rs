@@ -73,6 +73,9 @@ pub trait Engine: Send + Sync {
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
 
+    /// Records that nodes have no rows in a batch, which does not run.
+    fn nothing(&self, batch: Time, nodes: &[NodeId]);
+
     /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
     /// those after the given time are kept.
     fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);

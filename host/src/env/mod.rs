@@ -8,10 +8,12 @@ mod memory_disk;
 mod real;
 mod real_disk;
 mod simulated;
+mod store;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
+pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
@@ -75,6 +77,8 @@ pub struct Env {
     pub control: Arc<dyn Executor>,
     /// Runs tasks, which compute. Plugin code runs nowhere else, so it cannot starve a receiver.
     pub engine: Arc<dyn Executor>,
+    /// Who this is, for people: a process and its machine.
+    pub identity: Arc<str>,
     /// Runs what waits for a disk, a pipe or a terminal while nobody waits for it: a thread each.
     pub background: Arc<dyn Executor>,
 }

@@ -49,8 +49,15 @@ pub fn real(executors: &RealExecutors) -> Env {
         console: Arc::new(Stdout),
         control: Arc::new(Pool(executors.control.handle().clone())),
         engine: Arc::new(Pool(executors.engine.handle().clone())),
+        identity: identity().into(),
         background: Arc::new(Threads(executors.control.handle().clone())),
     }
+}
+
+/// `process 17 on m`
+fn identity() -> String {
+    let machine = rustix::system::uname();
+    format!("process {} on {}", std::process::id(), machine.nodename().to_string_lossy())
 }
 
 /// SIGINT and SIGTERM, as requests to stop.

@@ -115,6 +115,7 @@ impl Simulation {
             console: self.world.clone(),
             control: self.world.clone(),
             engine: self.world.clone(),
+            identity: "a process of the simulation".into(),
             background: self.world.clone(),
         }
     }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 pub struct Intervals {
     /// By position of the node.
     slides: Vec<Duration>,
+    /// By position of the node: how far before a batch the inputs lie that it reads. Windows of windows add up.
+    reaches: Vec<Duration>,
     windows: Vec<Window>,
     remembered: Vec<(NodeId, Duration)>,
 }
@@ -34,7 +36,7 @@ impl Intervals {
     /// Windows and slides that are not multiples of what they read, and operations on streams of different slides.
     pub fn of(graph: &Graph, batch_interval: Duration) -> Result<Self, Vec<GraphError>> {
         let remembered = graph.nodes().iter().filter_map(|node| Some((node.id, node.remember?))).collect();
-        let mut intervals = Self { slides: Vec::new(), windows: Vec::new(), remembered };
+        let mut intervals = Self { slides: Vec::new(), reaches: Vec::new(), windows: Vec::new(), remembered };
         let mut errors = Vec::new();
         for node in graph.nodes() {
             let parents: Vec<&Node> = node.parents.iter().filter_map(|parent| graph.node(*parent)).collect();
@@ -60,6 +62,9 @@ impl Intervals {
                 }
             };
             intervals.slides.push(slide);
+            let own = if let Operation::Window { length, .. } = &node.operation { *length } else { Duration::ZERO };
+            let before = parents.iter().map(|parent| intervals.reach(parent.id)).max().unwrap_or_default();
+            intervals.reaches.push(before + own);
         }
         if errors.is_empty() { Ok(intervals) } else { Err(errors) }
     }
@@ -87,6 +92,23 @@ impl Intervals {
             *oldest = after.min(*oldest);
         }
         needed
+    }
+}
+
+impl Intervals {
+    /// The time after which inputs are needed to compute, in a new process, all data sets that batches after `done` read.
+    pub fn inputs_needed_after(&self, done: Time, zero: Time) -> Time {
+        let needed = self.needed_after(done, zero).into_iter();
+        needed.map(|(node, after)| after - self.reach(node)).chain([done]).min().unwrap_or(done)
+    }
+
+    /// How far before a batch the inputs lie that any node reads.
+    pub fn reach_of_all(&self) -> Duration {
+        self.reaches.iter().copied().max().unwrap_or_default()
+    }
+
+    fn reach(&self, node: NodeId) -> Duration {
+        self.reaches.get(node.0 as usize).copied().unwrap_or_default()
     }
 }
 

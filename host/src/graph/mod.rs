@@ -7,6 +7,7 @@ mod explain;
 mod interval;
 mod join;
 mod node;
+mod quiet;
 mod stage;
 mod validate;
 

@@ -17,6 +17,14 @@ pub enum Input {
 }
 
 impl Input {
+    /// The source's name.
+    pub fn source(&self) -> &str {
+        match self {
+            Self::Queue(queue) => queue.source(),
+            Self::TextFiles(files) => files.source(),
+        }
+    }
+
     /// Whether it is not expected to bring more: a queue at its end, directories without a new file.
     pub fn is_used_up(&self) -> bool {
         match self {

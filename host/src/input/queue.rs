@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
 use arrow::array::RecordBatch;
 use serde_json::Value;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The largest queue file that is accepted.
@@ -62,12 +62,20 @@ impl From<QueueError> for Error {
     }
 }
 
+/// The number of a block is that of its line, counted from 0 without empty ones, times this, and that of its part.
+const PARTS_MAX: u64 = 1 << 20;
+
 /// Gives one data set to each batch, and nothing when it is used up.
 pub struct QueueInput {
     source: String,
+    path: PathBuf,
     partitions: usize,
-    batches: VecDeque<Vec<RecordBatch>>,
+    /// By line, as long as they are needed.
+    lines: BTreeMap<u64, RecordBatch>,
+    /// The line of the next batch.
     next: u64,
+    /// How many lines the file has.
+    count: u64,
 }
 
 impl QueueInput {
@@ -84,7 +92,8 @@ impl QueueInput {
             .disk
             .read(path, FILE_BYTES_MAX)
             .map_err(|error| QueueError::Unreadable { path: path.to_owned(), error })?;
-        let mut batches = VecDeque::new();
+        let mut data_sets = BTreeMap::new();
+        let mut count = 0;
         let lines = bytes.split(|byte| *byte == b'\n').enumerate();
         for (at, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
             let refused = |place: String, problem: String| {
@@ -93,28 +102,73 @@ impl QueueInput {
             };
             let records = parse(line).map_err(|(place, problem)| refused(place, problem))?;
             let rows = json::records(ty, &records).map_err(|error| refused(String::new(), error.to_string()))?;
-            batches.push_back(split(&rows, partitions));
+            data_sets.insert(count, rows);
+            count += 1;
         }
-        Ok(Self { source: source.to_owned(), partitions, batches, next: 0 })
+        let (source, path) = (source.to_owned(), path.to_owned());
+        Ok(Self { source, path, partitions, lines: data_sets, next: 0, count })
+    }
+
+    /// The source's name.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The blocks of the next batch.
     pub fn next_batch(&mut self) -> Vec<Block> {
-        let parts = self.batches.pop_front().unwrap_or_default();
-        let first = self.next;
-        self.next += self.partitions as u64;
-        (first..)
-            .zip(parts)
-            .map(|(sequence, rows)| Block {
-                id: BlockId { source: self.source.clone(), sequence },
-                rows: vec![rows].into(),
-            })
-            .collect()
+        let line = self.next;
+        self.next += 1;
+        self.blocks(line, self.partitions)
+    }
+
+    /// The blocks of a line in so many parts. None if there is no such line any more.
+    fn blocks(&mut self, line: u64, parts: usize) -> Vec<Block> {
+        let Some(rows) = self.lines.remove(&line) else { return Vec::new() };
+        let block =
+            |(sequence, rows)| Block { id: BlockId { source: self.source.clone(), sequence }, rows: vec![rows].into() };
+        (line.saturating_mul(PARTS_MAX)..).zip(split(&rows, parts)).map(block).collect()
+    }
+
+    /// Goes on before the block with this number. Blocks that [`QueueInput::again`] is asked for must be among `needed`.
+    ///
+    /// # Errors
+    /// When the file no longer has what was read from it.
+    pub fn resume(&mut self, next_block: u64, needed: &[(BlockId, u64)]) -> Result<(), QueueError> {
+        let changed = |line: u64, problem: &str| QueueError::Line {
+            place: format!("{}, data set {}", self.path.display(), line + 1),
+            problem: format!("{problem} when the job read it before"),
+        };
+        self.next = next_block.div_ceil(PARTS_MAX);
+        if self.count < self.next {
+            return Err(changed(self.next - 1, "it is not there, but was"));
+        }
+        let mut rows_by_line: BTreeMap<u64, u64> = BTreeMap::new();
+        for (block, rows) in needed {
+            *rows_by_line.entry(block.sequence / PARTS_MAX).or_default() += rows;
+        }
+        for (line, rows) in &rows_by_line {
+            let found = self.lines.get(line).map_or(0, |data_set| data_set.num_rows() as u64);
+            if found != *rows {
+                return Err(changed(*line, &format!("it has {found} records, but had {rows}")));
+            }
+        }
+        let next = self.next;
+        self.lines.retain(|line, _| *line >= next || rows_by_line.contains_key(line));
+        Ok(())
+    }
+
+    /// The blocks of a batch that was given these before.
+    pub fn again(&mut self, given: &[&BlockId]) -> Vec<Block> {
+        let mut parts: BTreeMap<u64, usize> = BTreeMap::new();
+        for block in given {
+            *parts.entry(block.sequence / PARTS_MAX).or_default() += 1;
+        }
+        parts.into_iter().flat_map(|(line, parts)| self.blocks(line, parts)).collect()
     }
 
     /// Whether all data sets were given.
     pub fn is_used_up(&self) -> bool {
-        self.batches.is_empty()
+        self.next >= self.count
     }
 }
 

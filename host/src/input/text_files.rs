@@ -104,6 +104,8 @@ pub struct TextFiles {
     settings: TextFilesSettings,
     selection: Selection,
     found_in_last_batch: bool,
+    /// When directories were looked at last, and what they held, as long as that serves the next batch.
+    looked: Option<(Time, Vec<DirectoryEntry>)>,
 }
 
 impl TextFiles {
@@ -113,7 +115,7 @@ impl TextFiles {
     /// When a directory that is named without a pattern does not exist, or the pattern is not one.
     pub fn start(env: &Env, settings: TextFilesSettings) -> Result<Self, TextFilesError> {
         let selection = Selection::new(env.clock.now(), &settings);
-        let files = Self { settings, selection, found_in_last_batch: true };
+        let files = Self { settings, selection, found_in_last_batch: true, looked: None };
         files.entries(env)?;
         files.warn_of_files(env)?;
         Ok(files)
@@ -148,6 +150,21 @@ impl TextFiles {
         Ok(())
     }
 
+    /// Goes on as if it had been watching since `started`, and had given these files to these batches.
+    pub fn resume(&mut self, started: Time, taken: impl IntoIterator<Item = (Time, PathBuf)>) {
+        if self.settings.new_files_only {
+            self.selection.initial_threshold = Some(started);
+        }
+        for (batch, path) in taken {
+            self.selection.taken.entry(batch).or_default().insert(path);
+        }
+    }
+
+    /// How long before a batch a file may have been given to another, and is not given to it.
+    pub fn remembered(&self) -> Duration {
+        self.selection.remember
+    }
+
     /// Whether the last batch had no new file.
     pub fn is_idle(&self) -> bool {
         !self.found_in_last_batch
@@ -158,7 +175,19 @@ impl TextFiles {
     /// # Errors
     /// When a directory cannot be listed. Nothing is taken then: the next batch sees the same files.
     pub fn find(&mut self, env: &Env, batch: Time) -> Result<Vec<FileSplit>, TextFilesError> {
-        let selected = self.selection.select(batch, self.entries(env)?);
+        // A look after the time of a batch serves it as well as another: what comes later is for later batches.
+        let entries = match self.looked.take() {
+            Some((at, entries)) if at > batch => (at, entries),
+            _ => (env.clock.now(), self.entries(env)?),
+        };
+        let serves_next = entries.0 > batch + self.settings.slide;
+        let selected = if serves_next {
+            let selected = self.selection.select(batch, entries.1.clone());
+            self.looked = Some(entries);
+            selected
+        } else {
+            self.selection.select(batch, entries.1)
+        };
         self.found_in_last_batch = !selected.is_empty();
         Ok(selected.iter().flat_map(|file| split(file, &self.settings)).collect())
     }

@@ -1,6 +1,6 @@
 //! The events. Those that Spark has are called as there.
 
-use super::info::{BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, StageInfo};
+use super::info::{BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
 use crate::ids::TaskId;
 use crate::time::{Duration, Time};
 use std::fmt;
@@ -93,6 +93,38 @@ pub enum Event {
         /// How many, since it was told last.
         count: u64,
     },
+    /// The job goes on from a checkpoint.
+    RecoveryStarted(RecoveryInfo),
+    /// Records that a batch was given were never logged, and are gone.
+    RecordsLost {
+        /// The source.
+        source: String,
+        /// The batch.
+        batch: Time,
+        /// How many.
+        records: u64,
+    },
+    /// Batches whose times had passed had no data, and nothing to do without it.
+    BatchesWithoutData {
+        /// The first.
+        from: Time,
+        /// The last.
+        through: Time,
+        /// How many.
+        batches: u64,
+    },
+    /// Something cannot be written to the checkpoint directory. Outputs wait until it can. Told once.
+    CheckpointFailed {
+        /// What.
+        what: String,
+        /// Why.
+        error: String,
+    },
+    /// It could be written again.
+    CheckpointResumed {
+        /// What.
+        what: String,
+    },
     /// Nothing more will happen.
     StreamingStopped {
         /// When.
@@ -146,6 +178,18 @@ impl fmt::Display for Event {
             Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),
             Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),
             Self::EventsDropped { count } => write!(f, "EventsDropped {count}"),
+            Self::RecoveryStarted(info) => write!(f, "RecoveryStarted {info}"),
+            Self::RecordsLost { source, batch, records } => {
+                write!(
+                    f,
+                    "RecordsLost {source}: {records} records of batch {batch}, which were received and not logged"
+                )
+            }
+            Self::BatchesWithoutData { from, through, batches } => {
+                write!(f, "BatchesWithoutData {from} to {through}: {batches} batches")
+            }
+            Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
+            Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }

@@ -113,6 +113,11 @@ enum JsonEvent<'a> {
     FallingBehind { lag: JsonLag },
     CaughtUp { lag: JsonLag },
     EventsDropped { count: u64 },
+    RecoveryStarted { run: &'a str, zero_time_ms: u64, restored: u64, rerun_ms: Vec<u64>, missed: u64 },
+    RecordsLost { source: &'a str, batch_time_ms: u64, records: u64 },
+    BatchesWithoutData { from_ms: u64, through_ms: u64, batches: u64 },
+    CheckpointFailed { what: &'a str, error: &'a str },
+    CheckpointResumed { what: &'a str },
     StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
 }
 
@@ -244,6 +249,21 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::FallingBehind(lag) => Self::FallingBehind { lag: lag.into() },
             Event::CaughtUp(lag) => Self::CaughtUp { lag: lag.into() },
             Event::EventsDropped { count } => Self::EventsDropped { count: *count },
+            Event::RecoveryStarted(info) => Self::RecoveryStarted {
+                run: &info.run,
+                zero_time_ms: info.zero.as_ms(),
+                restored: info.restored,
+                rerun_ms: info.rerun.iter().map(|batch| batch.as_ms()).collect(),
+                missed: info.missed,
+            },
+            Event::RecordsLost { source, batch, records } => {
+                Self::RecordsLost { source, batch_time_ms: batch.as_ms(), records: *records }
+            }
+            Event::BatchesWithoutData { from, through, batches } => {
+                Self::BatchesWithoutData { from_ms: from.as_ms(), through_ms: through.as_ms(), batches: *batches }
+            }
+            Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
+            Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
             Event::StreamingStopped { time, error } => {
                 Self::StreamingStopped { end_time_ms: time.as_ms(), error: error.as_deref() }
             }

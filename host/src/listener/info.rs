@@ -6,6 +6,7 @@
 use crate::ids::{NodeId, StageId};
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a batch got from one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,4 +170,27 @@ pub struct LagInfo {
     pub processing_delay_average: Duration,
     /// The batch interval.
     pub batch_interval: Duration,
+}
+
+/// What a job does first that goes on from a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryInfo {
+    /// The run: the name of its directory.
+    pub run: String,
+    /// When the first batch of the run began.
+    pub zero: Time,
+    /// Batches that are done, whose data sets windows still read: they are computed again, without outputs.
+    pub restored: u64,
+    /// Batches that were made and not done: they run again.
+    pub rerun: Vec<Time>,
+    /// Batches whose times passed while the job did not run: they are made now.
+    pub missed: u64,
+}
+
+/// `0123456789abcdef-1: 3 batches restored, 1 run again, 2 missed`
+impl fmt::Display for RecoveryInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { run, restored, rerun, missed, .. } = self;
+        write!(f, "{run}: {restored} batches restored, {} run again, {missed} missed", rerun.len())
+    }
 }

@@ -17,11 +17,18 @@ impl QueuedListener for LogListener {
             | Event::InputError { .. }
             | Event::LineCutOff { .. }
             | Event::RecordsDropped { .. }
+            | Event::RecordsLost { .. }
+            | Event::CheckpointFailed { .. }
             | Event::LinesSkipped { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }
-            Event::StreamingStarted { .. } | Event::ReceiverStarted(_) | Event::StreamingStopped { .. } => {
+            Event::StreamingStarted { .. }
+            | Event::ReceiverStarted(_)
+            | Event::RecoveryStarted(_)
+            | Event::BatchesWithoutData { .. }
+            | Event::CheckpointResumed { .. }
+            | Event::StreamingStopped { .. } => {
                 tracing::info!("{event}");
             }
             Event::BatchCompleted(info) => tracing::info!(

@@ -13,7 +13,8 @@ mod receivers;
 pub use event::Event;
 pub use event_log::{EventLog, json_line};
 pub use info::{
-    BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo,
+    BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo, StageOperator, StageRows,
+    StreamInputInfo,
 };
 pub use log::LogListener;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};

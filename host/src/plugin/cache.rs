@@ -42,7 +42,7 @@ impl Key {
         let mut settings = DigestHasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut settings);
         // The whole digest names the component; of the settings there are never many.
-        let component = hexadecimal(&Sha256::digest(component));
+        let component = digest(component);
         Self(format!("{component}-{:016x}.code", settings.finish()))
     }
 }
@@ -59,6 +59,11 @@ impl Hasher for DigestHasher {
         let digest = self.0.clone().finalize();
         digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
+}
+
+/// SHA-256 of a component, in hexadecimal.
+pub(super) fn digest(component: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(component))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Loads a component: checks what it is and which version it speaks, gets it compiled, links it.
 
 use super::bindings;
-use super::cache::{CacheDirectory, Key};
+use super::cache::{CacheDirectory, Key, digest};
 use super::compile::CompilerProcess;
 use super::driver::DriverPlugin;
 use super::instance::TaskState;
@@ -114,9 +114,15 @@ pub struct Plugin {
     pub(super) pre: bindings::PluginPre<TaskState>,
     pub(super) driver: DriverPlugin,
     pub(super) runtime: Arc<Runtime>,
+    digest: String,
 }
 
 impl Plugin {
+    /// SHA-256 of the component, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
     /// Stops all code of this plugin when used.
     pub fn cancel(&self) -> Cancel {
         self.runtime.cancel()
@@ -171,7 +177,7 @@ impl PluginLoader {
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
         let pre = bindings::PluginPre::new(pre).map_err(invalid)?;
         let driver = DriverPlugin::new(&mut driver_linker, &component)?;
-        Ok(Plugin { pre, driver, runtime })
+        Ok(Plugin { pre, driver, runtime, digest: digest(bytes) })
     }
 
     /// Takes the compiled form from the cache, or makes it and keeps it there.

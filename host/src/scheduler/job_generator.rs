@@ -2,12 +2,13 @@
 //!
 //! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back.
 
-use super::job_set::JobSet;
+use super::checkpoints::Checkpoints;
+use super::job_set::{JobSet, Purpose};
 use crate::env::Env;
 use crate::graph::Graph;
 use crate::listener::{Event, ListenerBus};
 use crate::time::{Duration, Time};
-use crate::tracker::TrackerHandle;
+use crate::tracker::{Allocated, TrackerHandle};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -23,9 +24,32 @@ pub enum StopRequest {
     Now,
 }
 
+/// What a job does first that goes on from a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct CatchUp {
+    /// Batches that are done, whose data sets are computed again, in order.
+    pub restore: Vec<Time>,
+    /// Batches that run again, in order.
+    pub rerun: Vec<Time>,
+    /// The batches from one time through another are never made.
+    pub left_out: Option<(Time, Time)>,
+    /// Batches up to this one are late: those that have nothing to do complete without a job.
+    pub late_through: Time,
+    /// How far back a batch reaches for data. Nothing if some operator has something to do without any.
+    pub reach: Option<Duration>,
+    /// The latest batch that had data.
+    pub last_data: Option<Time>,
+}
+
 /// When to make batches.
 #[derive(Clone, Debug)]
 pub struct GeneratorSettings {
+    /// The first batch that was never made.
+    pub first: Time,
+    /// What is done before it.
+    pub catch_up: CatchUp,
+    /// How far back windows reach, in milliseconds.
+    pub reach_ms: u64,
     /// The batch interval.
     pub interval: Duration,
     /// Stop gracefully after this many batches.
@@ -44,6 +68,8 @@ pub struct GeneratorParts {
     pub graph: Arc<Graph>,
     /// Hears of batches that are submitted.
     pub listeners: ListenerBus,
+    /// Keeps what is needed to go on after a crash, if the job wants that.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// The actor.
@@ -67,8 +93,11 @@ impl JobGenerator {
 
     /// Makes batches until the job stops. When it returns, the last batch was sent.
     pub async fn run(mut self) {
+        if !self.catch_up().await {
+            return;
+        }
         let interval = self.settings.interval;
-        let mut next = self.parts.env.clock.now().next_multiple(interval);
+        let mut next = self.settings.first;
         let mut made = 0u64;
         loop {
             let limit_reached = self.settings.stop_after.is_some_and(|limit| made >= limit);
@@ -78,15 +107,79 @@ impl JobGenerator {
                 StopRequest::Graceful => return self.finish(next).await,
                 StopRequest::None => {}
             }
-            if !self.make(next).await {
-                return;
+            match self.make(next).await {
+                Made::Batch => made += 1,
+                Made::Nothing => {}
+                Made::Ended => return,
             }
-            made += 1;
             next = next + interval;
             if self.settings.stop_when_idle && self.parts.tracker.is_idle().await {
                 return;
             }
         }
+    }
+
+    /// Sends the batches that a restart has to run again, in their order. False if nobody takes batches any more.
+    async fn catch_up(&mut self) -> bool {
+        let interval = self.settings.interval;
+        let CatchUp { restore, rerun, left_out, .. } = self.settings.catch_up.clone();
+        let unknown = restore.first().map_or(Time::default(), |first| *first - interval);
+        for batch in restore {
+            if !self.restore(batch, unknown).await {
+                return false;
+            }
+        }
+        for batch in rerun {
+            if self.is_stopped_now() || self.make(batch).await == Made::Ended {
+                return false;
+            }
+        }
+        if let Some((from, through)) = left_out {
+            let durable = self.parts.tracker.leave_out(from, through).await;
+            if let Some(checkpoints) = &self.parts.checkpoints {
+                checkpoints.left_out(through, durable);
+            }
+            // What a later window reads of it is empty.
+            let reach = Duration::from_millis(self.settings.reach_ms);
+            let mut batch = from.max(through - reach);
+            while batch <= through {
+                if !self.send(batch, Purpose::Nothing, Allocated::default()).await {
+                    return false;
+                }
+                batch = batch + interval;
+            }
+        }
+        true
+    }
+
+    fn is_stopped_now(&self) -> bool {
+        *self.stop.borrow() == StopRequest::Now
+    }
+
+    /// Sends a batch whose data sets are computed again.
+    async fn restore(&mut self, batch: Time, unknown: Time) -> bool {
+        if self.is_stopped_now() {
+            return false;
+        }
+        let allocated = self.parts.tracker.allocate(batch).await;
+        let purpose =
+            if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing } else { Purpose::Restore(unknown) };
+        self.send(batch, purpose, allocated).await
+    }
+
+    /// Whether a late batch has no data, and nothing to do without it. Remembers which had data.
+    fn has_nothing_to_do(&mut self, batch: Time, allocated: &Allocated) -> bool {
+        let catch_up = &mut self.settings.catch_up;
+        if batch > catch_up.late_through {
+            return false;
+        }
+        if !allocated.allocation.partitions.is_empty() {
+            catch_up.last_data = catch_up.last_data.max(Some(batch));
+            return false;
+        }
+        let reaches =
+            |reach: Duration| catch_up.last_data.is_some_and(|last| last <= batch && batch.since(last) <= reach);
+        catch_up.reach.is_some_and(|reach| !reaches(reach))
     }
 
     /// Waits for a batch time, or for a request to stop.
@@ -114,7 +207,7 @@ impl JobGenerator {
                 has_data = &mut stopping => break has_data,
                 is_due = self.wait_for_last(next) => is_due,
             };
-            if !batch_is_due || !self.make(next).await {
+            if !batch_is_due || self.make(next).await == Made::Ended {
                 return;
             }
             next = next + self.settings.interval;
@@ -134,12 +227,39 @@ impl JobGenerator {
         }
     }
 
-    /// Gives a batch its data and queues it. False if nobody takes batches any more.
-    async fn make(&self, batch: Time) -> bool {
-        let allocation = self.parts.tracker.allocate(batch).await;
+    /// Gives a batch its data and queues it.
+    async fn make(&mut self, batch: Time) -> Made {
+        let allocated = self.parts.tracker.allocate(batch).await;
+        let nothing = self.has_nothing_to_do(batch, &allocated);
+        if let Some(checkpoints) = &self.parts.checkpoints {
+            checkpoints.generated(batch, &allocated);
+        }
+        let purpose = if nothing { Purpose::Nothing } else { Purpose::Run };
+        match (self.send(batch, purpose, allocated).await, nothing) {
+            (false, _) => Made::Ended,
+            (true, true) => Made::Nothing,
+            (true, false) => Made::Batch,
+        }
+    }
+
+    /// Queues a batch. False if nobody takes batches any more.
+    async fn send(&self, batch: Time, purpose: Purpose, allocated: Allocated) -> bool {
         let clock = &self.parts.env.clock;
-        let set = JobSet::new(&self.parts.graph, batch, allocation, clock.now(), clock.monotonic());
-        self.parts.listeners.post(&Event::BatchSubmitted(set.info.clone()));
+        let set = JobSet::new(&self.parts.graph, batch, purpose, allocated, clock.now(), clock.monotonic());
+        if purpose == Purpose::Run {
+            self.parts.listeners.post(&Event::BatchSubmitted(set.info.clone()));
+        }
         self.batches.send(set).await.is_ok()
     }
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// It waits for its turn.
+    Batch,
+    /// It had nothing to do.
+    Nothing,
+    /// Nobody takes batches any more.
+    Ended,
 }

@@ -2,9 +2,11 @@
 //!
 //! Owns what happens to a batch between its submission and its completion, and what its failure means for the run.
 
+use super::checkpoints::Checkpoints;
 use super::job_generator::StopRequest;
-use super::job_set::JobSet;
+use super::job_set::{JobSet, Purpose};
 use super::pace::{Change, Pace};
+use crate::checkpoint::Durable;
 use crate::config::OnError;
 use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
@@ -41,6 +43,10 @@ pub struct SchedulerParts {
     pub on_error: OnError,
     /// How often a batch comes.
     pub batch_interval: Duration,
+    /// When the first batch began, if that is known.
+    pub zero: Option<Time>,
+    /// Keeps what is needed to go on after a crash, if the job wants that.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 /// What the jobs of a batch have in common.
@@ -49,6 +55,8 @@ struct BatchRun {
     zero: Time,
     input: Arc<BatchInput>,
     drivers: Option<BatchDrivers>,
+    /// When what the batch reads is on stable storage.
+    durable: Option<Durable>,
 }
 
 /// The actor.
@@ -63,8 +71,8 @@ pub struct JobScheduler {
 impl JobScheduler {
     /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
-        let pace = Pace::new(parts.batch_interval);
-        Self { parts, stop, pace, zero: None }
+        let (pace, zero) = (Pace::new(parts.batch_interval), parts.zero);
+        Self { parts, stop, pace, zero }
     }
 
     /// Runs batches until no more come.
@@ -82,22 +90,79 @@ impl JobScheduler {
     }
 
     async fn run_batch(&mut self, set: JobSet) -> Result<(), Error> {
+        let batch = set.info.batch_time;
+        let zero = *self.zero.get_or_insert(batch - self.parts.batch_interval);
+        match set.purpose {
+            Purpose::Run => self.run_outputs(set, zero).await,
+            Purpose::Restore(unknown) => {
+                let run = self.begin(&set.allocation, batch, zero.max(unknown), None);
+                let mut outcome = Ok(());
+                for job in self.kept(batch, zero) {
+                    outcome = outcome.and(self.settle(self.compute(job, &run, None).await.map(drop)));
+                }
+                self.end(batch, zero).await;
+                outcome
+            }
+            Purpose::Nothing => {
+                let nodes: Vec<NodeId> = self.kept(batch, zero).map(|job| job.output).collect();
+                self.parts.engine.nothing(batch, &nodes);
+                self.end(batch, zero).await;
+                self.completed(batch);
+                Ok(())
+            }
+        }
+    }
+
+    /// What the jobs of a batch have in common.
+    fn begin(&self, allocation: &Allocation, batch: Time, zero: Time, durable: Option<Durable>) -> BatchRun {
+        let input = Arc::new(self.input(allocation));
+        let drivers = self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, zero, input.clone()));
+        BatchRun { batch, zero, input, drivers, durable }
+    }
+
+    /// The jobs whose rows later windows read, and that are due.
+    fn kept(&self, batch: Time, zero: Time) -> impl Iterator<Item = &OutputJob> {
+        let is_due = move |job: &&OutputJob| self.parts.intervals.is_due(job.output, batch, zero);
+        self.parts.plan.stages.kept.iter().filter(is_due)
+    }
+
+    /// Lets go of what only this batch needed.
+    async fn end(&self, batch: Time, zero: Time) {
+        self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
+        self.parts.tracker.batch_done(batch).await;
+    }
+
+    fn completed(&self, batch: Time) {
+        if let Some(checkpoints) = &self.parts.checkpoints {
+            checkpoints.completed(batch);
+        }
+    }
+
+    /// What a failure means for the run.
+    fn settle(&self, outcome: Result<(), Error>) -> Result<(), Error> {
+        match (outcome, self.parts.on_error) {
+            (Err(error), OnError::Continue) => {
+                tracing::error!("{error}");
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn run_outputs(&mut self, set: JobSet, zero: Time) -> Result<(), Error> {
         let parts = &self.parts;
-        let JobSet { allocation, mut info, submitted } = set;
+        let JobSet { allocation, mut info, submitted, durable, .. } = set;
         let batch = info.batch_time;
         let started = parts.env.clock.monotonic();
         info.processing_start_time = Some(parts.env.clock.now());
         info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
-        let zero = *self.zero.get_or_insert(batch - parts.batch_interval);
-        let input = Arc::new(self.input(&allocation));
-        let drivers = parts.drivers.as_ref().map(|drivers| drivers.begin(batch, zero, input.clone()));
-        let run = BatchRun { batch, zero, input, drivers };
+        let run = self.begin(&allocation, batch, zero, durable);
         let mut outcome = Ok(());
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
         let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
         // What later windows read is kept whether an output has just read it or not.
-        let kept = parts.plan.stages.kept.iter().filter(is_due);
+        let kept = self.kept(batch, zero);
         for (id, job) in outputs.map(|(id, job)| (Some(id), job)).chain(kept.map(|job| (None, job))) {
             let failed = match id {
                 Some(id) => {
@@ -107,14 +172,9 @@ impl JobScheduler {
                 }
                 None => self.compute(job, &run, None).await.map(drop),
             };
-            if let Err(error) = failed {
-                match parts.on_error {
-                    OnError::Stop => {
-                        outcome = Err(error);
-                        break;
-                    }
-                    OnError::Continue => tracing::error!("{error}"),
-                }
+            outcome = self.settle(failed);
+            if outcome.is_err() {
+                break;
             }
         }
         info.processing_end_time = Some(parts.env.clock.now());
@@ -123,11 +183,30 @@ impl JobScheduler {
         for input in info.inputs.values_mut() {
             input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
         }
-        parts.engine.forget(batch, &parts.intervals.needed_after(batch, zero));
-        parts.tracker.batch_done(batch).await;
-        parts.listeners.post(&Event::BatchCompleted(info.clone()));
+        self.end(batch, zero).await;
+        if outcome.is_ok() {
+            self.completed(batch);
+        }
+        self.parts.listeners.post(&Event::BatchCompleted(info.clone()));
         self.keep_pace(&info);
         outcome
+    }
+
+    /// Waits until what the batch reads is on stable storage, and this host may show its results.
+    async fn may_show(&self, run: &BatchRun) -> Result<(), Error> {
+        let Some(checkpoints) = self.parts.checkpoints.clone() else { return Ok(()) };
+        if let Some(mut durable) = run.durable.clone() {
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                biased;
+                outcome = durable.wait() => outcome?,
+                _ = stop.wait_for(|stop| *stop == StopRequest::Now) => {
+                    let message = format!("the run was stopped before batch {} was done", run.batch);
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+            }
+        }
+        self.on_engine(async move { checkpoints.check_owner() }).await
     }
 
     /// Tells when the job falls behind, and when it has caught up.
@@ -198,6 +277,7 @@ impl JobScheduler {
     async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
         let parts = &self.parts;
         if node.operation == Operation::ForeachRdd {
+            self.may_show(run).await?;
             return run.drivers.as_ref().ok_or_else(|| missing(job.output))?.foreach(job.output).await;
         }
         let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
@@ -205,7 +285,10 @@ impl JobScheduler {
         let write = self.on_engine(async move { output.begin(batch).await }).await?;
         let committing = write.clone();
         let outcome = match self.compute(job, run, Some(write.clone())).await {
-            Ok(partitions) => self.on_engine(async move { committing.commit(partitions).await }).await,
+            Ok(partitions) => match self.may_show(run).await {
+                Ok(()) => self.on_engine(async move { committing.commit(partitions).await }).await,
+                Err(error) => Err(error),
+            },
             Err(error) => Err(error),
         };
         if outcome.is_err() {

@@ -3,18 +3,35 @@
 //! Owns [`JobSet`]. Never runs anything.
 
 use crate::block::InputPartition;
+use crate::checkpoint::Durable;
 use crate::graph::Graph;
 use crate::listener::{BatchInfo, StreamInputInfo};
 use crate::time::{Duration, Time};
-use crate::tracker::Allocation;
+use crate::tracker::{Allocated, Allocation};
 use std::collections::BTreeMap;
 
 /// How many files are listed by path.
 const PATHS_MAX: usize = 100;
 
+/// Why a batch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// For its outputs.
+    Run,
+    /// For data sets that later windows read. It is done, and its outputs do not run. Nothing is known of the time up to
+    /// the given one, and nothing of it is needed.
+    Restore(Time),
+    /// It has no data, and nothing to do without it.
+    Nothing,
+}
+
 /// A batch that waits for its turn.
 #[derive(Clone, Debug)]
 pub struct JobSet {
+    /// Why it runs.
+    pub purpose: Purpose,
+    /// When what it reads is on stable storage, if it will be and is not yet.
+    pub durable: Option<Durable>,
     /// Its data.
     pub allocation: Allocation,
     /// What is known of it.
@@ -25,7 +42,15 @@ pub struct JobSet {
 
 impl JobSet {
     /// A batch of a job with this graph, submitted at a time, which is `submitted` on the monotonic clock.
-    pub fn new(graph: &Graph, batch: Time, allocation: Allocation, submission_time: Time, submitted: Duration) -> Self {
+    pub fn new(
+        graph: &Graph,
+        batch: Time,
+        purpose: Purpose,
+        allocated: Allocated,
+        submission_time: Time,
+        submitted: Duration,
+    ) -> Self {
+        let Allocated { allocation, durable } = allocated;
         let records = allocation.records();
         let input = |(name, stream_id): (&str, u32)| {
             let partitions = allocation.partitions.get(name).map_or(&[][..], Vec::as_slice);
@@ -47,8 +72,14 @@ impl JobSet {
             processing_delay: None,
             output_operations: BTreeMap::new(),
         };
-        Self { allocation, info, submitted }
+        Self { purpose, durable, allocation, info, submitted }
     }
+}
+
+/// How many files begin in these partitions.
+pub(super) fn files_begun(allocation: &Allocation) -> u64 {
+    let begins = |partition: &&InputPartition| matches!(partition, InputPartition::Split(split) if split.start == 0);
+    allocation.partitions.values().flatten().filter(begins).count() as u64
 }
 
 /// The files that partitions are of, one a line.

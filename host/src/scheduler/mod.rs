@@ -3,11 +3,13 @@
 //! Owns the batch clock and the queue of batches. Learns what a batch holds from the tracker, and what it computes from
 //! the engine.
 
+mod checkpoints;
 mod job_generator;
 mod job_scheduler;
 mod job_set;
 mod pace;
 
-pub use job_generator::{GeneratorParts, GeneratorSettings, JobGenerator, StopRequest};
+pub use checkpoints::{CheckpointParts, Checkpoints};
+pub use job_generator::{CatchUp, GeneratorParts, GeneratorSettings, JobGenerator, StopRequest};
 pub use job_scheduler::{JobScheduler, SchedulerParts};
-pub use job_set::JobSet;
+pub use job_set::{JobSet, Purpose};

@@ -42,6 +42,21 @@ pub struct ReceivedBlockTracker {
 }
 
 impl ReceivedBlockTracker {
+    /// Goes on after `last_batch`, with what batches were given before that may be asked for again.
+    pub fn resumed(allocated: BTreeMap<Time, Allocation>, last_batch: Option<Time>) -> Self {
+        Self { unallocated: Allocation::default(), allocated, last_batch }
+    }
+
+    /// Whether a batch has its data, or never will have any.
+    pub fn is_allocated(&self, batch: Time) -> bool {
+        self.last_batch.is_some_and(|last| batch <= last)
+    }
+
+    /// No batch up to this one is given anything any more.
+    pub fn leave_out(&mut self, through: Time) {
+        self.last_batch = self.last_batch.max(Some(through));
+    }
+
     /// There is a new partition for a batch to read: a block was stored, or a file was found.
     pub fn partition_added(&mut self, source: &str, partition: InputPartition) {
         self.unallocated.partitions.entry(source.to_owned()).or_default().push(partition);

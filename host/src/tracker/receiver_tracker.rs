@@ -2,6 +2,7 @@
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
 use crate::block::{BlockStore, InputPartition};
+use crate::checkpoint::{AllocationWriter, Durable};
 use crate::env::Env;
 use crate::input::Input;
 use crate::listener::{Event, ListenerBus};
@@ -9,12 +10,36 @@ use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
 use crate::time::Time;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
+
+/// What a batch was given.
+#[derive(Clone, Debug, Default)]
+pub struct Allocated {
+    /// Its partitions.
+    pub allocation: Allocation,
+    /// When that is on stable storage, if it will be.
+    pub durable: Option<Durable>,
+}
+
+/// What is written of allocations, and what is known of earlier ones.
+pub struct AllocationHistory {
+    /// Writes the log.
+    pub writer: AllocationWriter,
+    /// What batches were given that may be asked for again.
+    pub allocated: BTreeMap<Time, Allocation>,
+    /// The latest batch that was given its data.
+    pub last_batch: Option<Time>,
+}
 
 /// What the tracker can be asked.
 enum Request {
     /// Give the batch its blocks.
-    Allocate(Time, oneshot::Sender<Allocation>),
+    Allocate(Time, oneshot::Sender<Allocated>),
+    /// The batches from one through another are never made.
+    LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
+    /// What batches before this one were given is not needed for a restart.
+    Forget(Time),
     /// The batch is done with.
     BatchDone(Time),
     /// Stop all receivers, then say whether a block waits for a batch.
@@ -31,8 +56,19 @@ pub struct TrackerHandle {
 
 impl TrackerHandle {
     /// The blocks of a batch, which are its from now on.
-    pub async fn allocate(&self, batch: Time) -> Allocation {
+    pub async fn allocate(&self, batch: Time) -> Allocated {
         self.ask(|reply| Request::Allocate(batch, reply)).await.unwrap_or_default()
+    }
+
+    /// Leaves out the batches from one through another. Says when that is on stable storage, if it will be.
+    pub async fn leave_out(&self, from: Time, through: Time) -> Option<Durable> {
+        self.ask(|reply| Request::LeaveOut(from, through, reply)).await.flatten()
+    }
+
+    /// No restart needs what batches before this time were given.
+    pub async fn forget(&self, before: Time) {
+        // A tracker that is gone writes nothing any more.
+        let _ = self.requests.send(Request::Forget(before)).await;
     }
 
     /// Lets go of the blocks of a batch.
@@ -73,6 +109,11 @@ pub struct ReceiverTracker {
     receivers: Vec<ReceiverHandle>,
     reports: mpsc::Receiver<BlockReport>,
     blocks: ReceivedBlockTracker,
+    /// Absent in a job without checkpoints.
+    writer: Option<AllocationWriter>,
+    /// What a restart needs is not before this time, as far as was said and written.
+    needed_from: Time,
+    forgotten_before: Time,
 }
 
 impl ReceiverTracker {
@@ -84,9 +125,16 @@ impl ReceiverTracker {
         receivers: Vec<ReceiverHandle>,
         reports: mpsc::Receiver<BlockReport>,
         listeners: ListenerBus,
+        history: Option<AllocationHistory>,
     ) -> TrackerHandle {
         // The job generator and the scheduler ask one thing at a time.
         let (requests, inbox) = mpsc::channel(16);
+        let (writer, blocks) = match history {
+            Some(AllocationHistory { writer, allocated, last_batch }) => {
+                (Some(writer), ReceivedBlockTracker::resumed(allocated, last_batch))
+            }
+            None => (None, ReceivedBlockTracker::default()),
+        };
         let tracker = Self {
             env: env.clone(),
             store,
@@ -94,7 +142,10 @@ impl ReceiverTracker {
             receivers,
             reports,
             listeners,
-            blocks: ReceivedBlockTracker::default(),
+            blocks,
+            writer,
+            needed_from: Time::default(),
+            forgotten_before: Time::default(),
         };
         env.control.spawn("tracker", Box::pin(tracker.run(inbox)));
         TrackerHandle { requests }
@@ -127,7 +178,7 @@ impl ReceiverTracker {
                         let ends = self.receivers.iter().map(ReceiverHandle::ended);
                         stopping = Box::pin(futures::future::join_all(ends).map(drop));
                     }
-                    Some(request) => self.answer(request),
+                    Some(request) => self.answer(request).await,
                     None => return,
                 },
             }
@@ -168,13 +219,59 @@ impl ReceiverTracker {
         }
     }
 
-    fn answer(&mut self, request: Request) {
+    /// Gives a batch its data: for the first time, or again.
+    async fn allocate(&mut self, batch: Time) -> Allocated {
+        if self.blocks.is_allocated(batch) {
+            let allocation = self.blocks.allocate(batch);
+            self.read_again(&allocation);
+            return Allocated { allocation, durable: None };
+        }
+        self.read_inputs(batch);
+        let allocation = self.blocks.allocate(batch);
+        let Some(writer) = &mut self.writer else { return Allocated { allocation, durable: None } };
+        if self.needed_from > self.forgotten_before {
+            // It needs no sync of its own, so it goes with what needs one.
+            self.forgotten_before = self.needed_from;
+            writer.forgotten(self.forgotten_before).await;
+        }
+        let durable = Some(writer.allocated(batch, &allocation.partitions).await);
+        Allocated { allocation, durable }
+    }
+
+    /// Stores the blocks of queues again that a batch was given before.
+    fn read_again(&mut self, allocation: &Allocation) {
+        let blocks = allocation.block_ids();
+        for input in &mut self.inputs {
+            let Input::Queue(queue) = input else { continue };
+            let given: Vec<_> = blocks.iter().filter(|block| block.source == queue.source()).collect();
+            queue.again(&given).into_iter().for_each(|block| self.store.put_at_once(block));
+        }
+    }
+
+    /// The earliest batch whose allocation a restart needs: for windows, and so that no file is read twice.
+    fn needed_from(&self, before: Time) -> Time {
+        let remembered = self.inputs.iter().map(|input| match input {
+            Input::Queue(_) => before,
+            Input::TextFiles(files) => before - files.remembered(),
+        });
+        remembered.min().unwrap_or(before)
+    }
+
+    async fn answer(&mut self, request: Request) {
         // An answer that nobody waits for any more is not an error.
         match request {
             Request::Allocate(batch, reply) => {
-                self.read_inputs(batch);
-                let _ = reply.send(self.blocks.allocate(batch));
+                let _ = reply.send(self.allocate(batch).await);
             }
+            Request::LeaveOut(from, through, reply) => {
+                self.blocks.leave_out(through);
+                let durable = match &mut self.writer {
+                    Some(writer) => Some(writer.left_out(from, through).await),
+                    None => None,
+                };
+                let _ = reply.send(durable);
+            }
+            Request::Forget(before) => self.needed_from = self.needed_from.max(self.needed_from(before)),
             Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
             // Answered when the receivers have stopped.
             Request::StopReceivers(..) => {}

@@ -30,6 +30,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("clap", Place::Only(&["cli", "main"])),
     ("arrow_ipc", Place::Only(&["block", "output"])),
     ("parquet", Place::Only(&["output"])),
+    ("bincode", Place::Only(&["checkpoint/codec"])),
     ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),
     ("arrow", Place::NotIn(&["error", "time", "ids", "graph", "scheduler", "listener", "config", "cli"])),
@@ -44,7 +45,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("std::fs", Place::OnlyAndTests(&["env", "cli", "main", "plugin/cache"])),
     ("std::process::Command", Place::OnlyAndTests(&["plugin/compile"])),
     ("rustix", Place::Only(&["env", "plugin"])),
-    ("sha2", Place::Only(&["plugin"])),
+    ("sha2", Place::Only(&["plugin", "data/schema/id"])),
     // Not all of std::net: an address is plain data.
     ("std::net::TcpListener", Place::Only(&["env"])),
     ("std::net::TcpStream", Place::Only(&["env"])),

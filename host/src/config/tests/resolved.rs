@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull,
-    load,
+    EngineSettings, Facts, JobSettings, LimitSettings, OnCheckpointError, OnError, ReceiverSettings, Settings,
+    SourceSettings, WhenFull, load,
 };
 use crate::error::{Error, ErrorKind};
 use crate::time::Duration;
@@ -27,6 +27,9 @@ fn defaults_are_as_documented() {
             directories: BTreeMap::new(),
             on_error: OnError::Stop,
             stop_timeout: Duration::from_secs(60),
+            checkpoint: None,
+            max_catch_up: 10_000,
+            on_checkpoint_error: OnCheckpointError::Wait,
         },
         sources: BTreeMap::new(),
         receiver: ReceiverSettings {
@@ -48,6 +51,7 @@ fn defaults_are_as_documented() {
             result_size_bytes: 128 * MIB,
             plugin_size_bytes: 64 * MIB,
         },
+        given: settings.given.clone(),
         warnings: Vec::new(),
     };
     assert_eq!(settings, expected);
@@ -58,6 +62,9 @@ fn every_key_can_be_set() {
     let text = r#"
         [job]
         name = "word-count_2.0"
+        checkpoint = "checkpoints/wc"
+        max_catch_up = 7
+        on_checkpoint_error = "stop"
         plugin = "/opt/wc.wasm"
         batch_interval = "5m"
         parallelism = 0x10
@@ -123,6 +130,9 @@ fn every_key_can_be_set() {
                 .into(),
             on_error: OnError::Continue,
             stop_timeout: Duration::from_secs(300),
+            checkpoint: Some(PathBuf::from("/etc/jobs/checkpoints/wc")),
+            max_catch_up: 7,
+            on_checkpoint_error: OnCheckpointError::Stop,
         },
         sources: BTreeMap::from([
             ("lines".to_owned(), socket),
@@ -148,6 +158,7 @@ fn every_key_can_be_set() {
             result_size_bytes: 1024,
             plugin_size_bytes: 4096 * MIB,
         },
+        given: settings.given.clone(),
         warnings: Vec::new(),
     };
     assert_eq!(settings, expected);

@@ -3,12 +3,14 @@
 //! Owns [`Field`] and [`RecordType`], and every limit on what a type may look like. Never touches values.
 
 mod error;
+mod id;
 mod node;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::SchemaError;
+pub use id::schema_id;
 pub(super) use node::{Kind, Node};
 
 use arrow::datatypes::{Schema, SchemaRef};

@@ -1,0 +1,358 @@
+//! The allocation log: what each batch reads, on stable storage before the batch shows a result.
+//!
+//! Owns the segments `ingest/log-EPOCH-NUMBER`. A segment begins with a snapshot of the whole record and goes on with
+//! events, so the newest one is all that is read, and older ones can go. Each owner of the directory begins a new one:
+//! what an owner that was replaced still writes stands in a segment that nobody reads. A group of events is one document
+//! with one checksum, and is written after the one before it is durable: a broken document with a whole one behind it was
+//! damaged, one without was torn by a crash. Never decides what batches read.
+
+use super::allocations::{AllocationEvent, Allocations};
+use super::codec::{self, ALLOCATIONS, CodecError};
+use crate::env::{Appender, Store};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+
+/// The directory of the log.
+const DIRECTORY: &str = "ingest";
+/// What the names of segments begin with.
+const PREFIX: &str = "log-";
+/// The largest segment that is read.
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// A segment is left for a new one when its events are as large as this, or a few times as large as its snapshot.
+const EVENTS_BYTES_MIN: usize = 256 << 10;
+/// See [`EVENTS_BYTES_MIN`].
+const EVENTS_PER_SNAPSHOT: usize = 4;
+
+/// What a document of the log is.
+#[derive(Debug, Serialize, Deserialize)]
+enum LogDocument {
+    /// The whole record, at the beginning of a segment.
+    Snapshot(Allocations),
+    /// What happened then.
+    Events(Vec<AllocationEvent>),
+}
+
+/// Why a log cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The storage failed.
+    #[error("cannot read {name}: {error}")]
+    Store {
+        /// The segment or directory.
+        name: String,
+        /// What the storage says.
+        error: io::Error,
+    },
+    /// A document is broken that was whole once.
+    #[error("{name} is damaged at byte {at}: {error}")]
+    Damaged {
+        /// The segment.
+        name: String,
+        /// Where the document begins.
+        at: usize,
+        /// What is wrong with it.
+        error: CodecError,
+    },
+}
+
+/// The end of a segment that was being written when the host or the machine went down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub name: String,
+    /// Where it begins.
+    pub at: usize,
+    /// Its length, in bytes.
+    pub bytes: usize,
+}
+
+/// What a log says.
+#[derive(Debug)]
+pub struct ReadLog {
+    /// The record.
+    pub record: Allocations,
+    /// What was left out because it was never finished.
+    pub torn: Vec<TornTail>,
+    /// Segments and bytes that were read.
+    pub segments: Vec<(String, u64)>,
+}
+
+/// The number of a segment in its name.
+fn numbers(name: &str) -> Option<(u64, u64)> {
+    let (epoch, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    Some((epoch.parse().ok()?, number.parse().ok()?))
+}
+
+/// The segments, the newest first.
+fn segments(store: &dyn Store) -> Result<Vec<((u64, u64), String)>, LogError> {
+    let failed = |error| LogError::Store { name: DIRECTORY.to_owned(), error };
+    let pieces = store.list(DIRECTORY).map_err(failed)?;
+    let mut segments: Vec<_> =
+        pieces.into_iter().filter_map(|piece| Some((numbers(&piece.name)?, piece.name))).collect();
+    segments.sort();
+    segments.reverse();
+    Ok(segments)
+}
+
+/// Reads the log. Nothing if there is none.
+///
+/// # Errors
+/// When the storage fails, or the log is damaged.
+pub fn read(store: &dyn Store) -> Result<Option<ReadLog>, LogError> {
+    let (mut torn, mut read_segments) = (Vec::new(), Vec::new());
+    for (_, name) in segments(store)? {
+        let name = format!("{DIRECTORY}/{name}");
+        let bytes =
+            store.read(&name, SEGMENT_BYTES_MAX).map_err(|error| LogError::Store { name: name.clone(), error })?;
+        read_segments.push((name.clone(), bytes.len() as u64));
+        if let Some(record) = replay(&name, &bytes, &mut torn)? {
+            return Ok(Some(ReadLog { record, torn, segments: read_segments }));
+        }
+    }
+    Ok(None)
+}
+
+/// What a segment says. Nothing if its snapshot was never finished: the segment before it is the newest then.
+fn replay(name: &str, bytes: &[u8], torn: &mut Vec<TornTail>) -> Result<Option<Allocations>, LogError> {
+    let damaged = |at: usize, error: CodecError| LogError::Damaged { name: name.to_owned(), at, error };
+    let mut record: Option<Allocations> = None;
+    let mut at = 0;
+    while at < bytes.len() || record.is_none() {
+        match codec::decode::<LogDocument>(ALLOCATIONS, bytes.get(at..).unwrap_or_default()) {
+            Ok((LogDocument::Snapshot(snapshot), length)) if record.is_none() => {
+                record = Some(snapshot);
+                at += length;
+            }
+            Ok((LogDocument::Events(events), length)) => {
+                let Some(record) = &mut record else {
+                    return Err(damaged(at, CodecError::Payload("it does not begin with a snapshot".to_owned())));
+                };
+                events.iter().for_each(|event| record.apply(event));
+                at += length;
+            }
+            Ok((LogDocument::Snapshot(_), _)) => {
+                return Err(damaged(at, CodecError::Payload("a second snapshot".to_owned())));
+            }
+            Err(error @ (CodecError::Version(_) | CodecError::Payload(_))) => return Err(damaged(at, error)),
+            Err(error) => {
+                if codec::find(ALLOCATIONS, bytes, at + 1).is_some() {
+                    return Err(damaged(at, error));
+                }
+                torn.push(TornTail { name: name.to_owned(), at, bytes: bytes.len() - at });
+                break;
+            }
+        }
+    }
+    Ok(record)
+}
+
+/// The log of the owner of a directory.
+pub struct AllocationLog {
+    store: Arc<dyn Store>,
+    record: Allocations,
+    next_number: u64,
+    open: Option<OpenSegment>,
+}
+
+struct OpenSegment {
+    appender: Box<dyn Appender>,
+    snapshot_bytes: usize,
+    events_bytes: usize,
+}
+
+impl AllocationLog {
+    /// A log that goes on from `record`, as the owner of `epoch`.
+    pub fn new(store: Arc<dyn Store>, mut record: Allocations, epoch: u64) -> Self {
+        record.epoch = epoch;
+        Self { store, record, next_number: 0, open: None }
+    }
+
+    /// Writes the record as it is, so that it is known that the directory can be written.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub fn begin(&mut self) -> io::Result<()> {
+        self.append(&[])
+    }
+
+    /// Takes events, and waits until they are durable. After an error they are taken, but not durable: the next call makes
+    /// them so with its own, of which there may be none.
+    pub(super) fn append(&mut self, events: &[AllocationEvent]) -> io::Result<()> {
+        events.iter().for_each(|event| self.record.apply(event));
+        let invalid = |error: CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
+        let is_long =
+            |open: &OpenSegment| open.events_bytes >= EVENTS_BYTES_MIN.max(open.snapshot_bytes * EVENTS_PER_SNAPSHOT);
+        // What was appended in vain may be there or not, so a segment is never used again after an error.
+        if let Some(mut open) = self.open.take_if(|open| !is_long(open)) {
+            if !events.is_empty() {
+                let document = codec::encode(ALLOCATIONS, &LogDocument::Events(events.to_vec())).map_err(invalid)?;
+                open.appender.append(&document)?;
+                open.events_bytes += document.len();
+            }
+            self.open = Some(open);
+            return Ok(());
+        }
+        self.open = None;
+        let name = format!("{PREFIX}{:08}-{:08}", self.record.epoch, self.next_number);
+        self.next_number += 1;
+        let document = codec::encode(ALLOCATIONS, &LogDocument::Snapshot(self.record.clone())).map_err(invalid)?;
+        let mut appender = self.store.appender(&format!("{DIRECTORY}/{name}"))?;
+        appender.append(&document)?;
+        self.open = Some(OpenSegment { appender, snapshot_bytes: document.len(), events_bytes: 0 });
+        self.remove_older(&name);
+        Ok(())
+    }
+
+    /// Removes all segments before `current`. Those that cannot be removed now are another time: nobody reads them.
+    fn remove_older(&self, current: &str) {
+        let Some(current) = numbers(current) else { return };
+        for (number, name) in segments(&*self.store).unwrap_or_default() {
+            if number < current {
+                let _ = self.store.remove(&format!("{DIRECTORY}/{name}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::allocations::SavedBatch;
+    use super::super::allocations::tests::partitions;
+    use super::*;
+    use crate::env::{DiskStore, Simulation};
+    use crate::time::Time;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    struct World {
+        simulation: Simulation,
+        store: Arc<dyn Store>,
+    }
+
+    fn world() -> World {
+        let simulation = Simulation::new(0, Time::default());
+        let store = Arc::new(DiskStore::new(simulation.env().disk, "/checkpoint".into()));
+        World { simulation, store }
+    }
+
+    fn allocated(batch: u64) -> AllocationEvent {
+        AllocationEvent::Allocated(SavedBatch::new(Time::from_ms(batch), &partitions(batch..batch + 1, true)))
+    }
+
+    fn log(world: &World, epoch: u64) -> AllocationLog {
+        let record = read(&*world.store).unwrap().map_or_else(|| Allocations::new(Time::from_ms(1)), |log| log.record);
+        AllocationLog::new(world.store.clone(), record, epoch)
+    }
+
+    fn newest(world: &World) -> (String, Vec<u8>) {
+        let files = world.simulation.files();
+        let (path, bytes) =
+            files.iter().filter(|(path, _)| path.starts_with("/checkpoint/ingest")).next_back().unwrap();
+        (path.display().to_string(), bytes.clone())
+    }
+
+    fn batches(world: &World) -> Vec<u64> {
+        read(&*world.store).unwrap().unwrap().record.batches().map(|(time, _)| time.as_ms()).collect()
+    }
+
+    #[test]
+    fn what_was_appended_is_read_by_the_next_owner() {
+        let world = world();
+        assert!(read(&*world.store).unwrap().is_none());
+        let mut first = log(&world, 1);
+        first.append(&[allocated(1)]).unwrap();
+        first.append(&[allocated(2), allocated(3)]).unwrap();
+        let mut second = log(&world, 2);
+        second.append(&[]).unwrap();
+        // The first owner does not know that it was replaced.
+        first.append(&[allocated(9)]).unwrap();
+        second.append(&[allocated(4)]).unwrap();
+        assert_eq!(batches(&world), [1, 2, 3, 4]);
+        let files = world.simulation.files();
+        assert!(files.contains_key(Path::new("/checkpoint/ingest/log-00000002-00000000")));
+    }
+
+    proptest! {
+        /// Wherever the last write stopped: what was durable before is there, and the rest is cut off with a word.
+        #[test]
+        fn a_torn_tail_is_cut_off(at: prop::sample::Index, garbage: Vec<u8>) {
+            let world = world();
+            let mut first = log(&world, 1);
+            first.append(&[allocated(1)]).unwrap();
+            let before = newest(&world).1.len();
+            first.append(&[allocated(2)]).unwrap();
+            let (path, mut bytes) = newest(&world);
+            let cut = before + at.index(bytes.len() - before);
+            bytes.truncate(cut);
+            bytes.extend(&garbage);
+            let torn = bytes.len() - before;
+            world.simulation.file(&path, bytes);
+            let read = read(&*world.store).unwrap().unwrap();
+            prop_assert_eq!(read.record.batches().count(), 1);
+            let name = "ingest/log-00000001-00000000".to_owned();
+            let expected = if torn == 0 { vec![] } else { vec![TornTail { name, at: before, bytes: torn }] };
+            prop_assert_eq!(read.torn, expected);
+        }
+
+        /// A document that others follow was whole: if it is not any more, that is an error that says where.
+        #[test]
+        fn damage_in_the_middle_is_an_error(at: prop::sample::Index, bits in 1u8..) {
+            let world = world();
+            let mut first = log(&world, 1);
+            (1..4).for_each(|batch| first.append(&[allocated(batch)]).unwrap());
+            let end = newest(&world).1.len();
+            first.append(&[allocated(4)]).unwrap();
+            let (path, mut bytes) = newest(&world);
+            bytes[at.index(end)] ^= bits;
+            world.simulation.file(&path, bytes);
+            let is_damaged = matches!(read(&*world.store), Err(LogError::Damaged { .. }));
+            prop_assert!(is_damaged);
+        }
+
+        /// Whatever the bytes of a segment: a record or an error.
+        #[test]
+        fn any_segment_is_read_or_refused(bytes: Vec<u8>) {
+            let world = world();
+            world.simulation.file("/checkpoint/ingest/log-00000001-00000000", bytes);
+            let _ = read(&*world.store);
+        }
+    }
+
+    #[test]
+    fn a_segment_whose_snapshot_was_never_finished_is_passed_over() {
+        let world = world();
+        log(&world, 1).append(&[allocated(1)]).unwrap();
+        world.simulation.file("/checkpoint/ingest/log-00000002-00000000", "MSal");
+        assert_eq!(batches(&world), [1]);
+        log(&world, 3).append(&[allocated(2)]).unwrap();
+        assert_eq!(batches(&world), [1, 2]);
+    }
+
+    #[test]
+    fn a_long_history_takes_one_short_segment() {
+        let world = world();
+        let mut log = log(&world, 1);
+        for batch in 1..40_000 {
+            let forgotten = AllocationEvent::Forgotten { before_ms: batch };
+            log.append(&[allocated(batch), forgotten]).unwrap();
+        }
+        let bytes: usize = world.simulation.files().values().map(Vec::len).sum();
+        assert!(bytes < 2 * EVENTS_BYTES_MIN, "{bytes} bytes");
+        assert_eq!(batches(&world), [39_999]);
+    }
+
+    #[test]
+    fn after_an_error_a_new_segment_holds_everything() {
+        let world = world();
+        let mut log = log(&world, 1);
+        log.append(&[allocated(1)]).unwrap();
+        world.simulation.disk_space(10);
+        assert_eq!(log.append(&[allocated(2)]).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(log.append(&[]).is_err());
+        world.simulation.disk_space(1 << 20);
+        log.append(&[]).unwrap();
+        log.append(&[allocated(3)]).unwrap();
+        assert_eq!(batches(&world), [1, 2, 3]);
+    }
+}

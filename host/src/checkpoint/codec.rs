@@ -1,0 +1,231 @@
+//! The form of everything that checkpoints hold: a header with kind, version, size and checksum, then bincode.
+//!
+//! Owns bincode: no other file names it. A document is the 24 bytes of its header and its payload; a log is documents, one
+//! after the other. All numbers of the header are little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 to 3 | the kind, four letters |
+//! | 4, 5 | the version of the payload |
+//! | 6, 7 | zero |
+//! | 8 to 15 | the size of the payload |
+//! | 16 to 23 | XXH3-64 of bytes 0 to 15 and the payload |
+//!
+//! The payload is bincode 2 with variable-length integers. Decoding never trusts a length: a document of whatever bytes
+//! becomes a value or an error.
+
+use crate::data::key::hash;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The size of a header.
+const HEADER_BYTES: usize = 24;
+/// The largest payload that is read or written.
+const PAYLOAD_BYTES_MAX: usize = 256 << 20;
+
+/// A kind of document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// What its header begins with.
+    magic: [u8; 4],
+    /// The version that is written, and the only one so far.
+    version: u16,
+}
+
+/// A metadata checkpoint.
+pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 1 };
+/// A group of records of the allocation log.
+pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 1 };
+/// Who owns a checkpoint directory.
+pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 1 };
+
+/// Why bytes are not a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// They end before the document does.
+    #[error("it ends after {found} of {expected} bytes")]
+    Short {
+        /// How many bytes there are.
+        found: u64,
+        /// How many there should be.
+        expected: u64,
+    },
+    /// They begin with something else.
+    #[error("it does not begin as such a file does")]
+    Kind,
+    /// A later version wrote them.
+    #[error("it has version {0}, which this host does not know: a later one wrote it")]
+    Version(u16),
+    /// They are not what was written.
+    #[error("its checksum is wrong")]
+    Checksum,
+    /// They are too large to be true.
+    #[error("it claims to have {0} bytes, which is more than any such file has")]
+    Large(u64),
+    /// The payload does not mean anything.
+    #[error("its content makes no sense: {0}")]
+    Payload(String),
+}
+
+/// Writes a value as a document.
+pub(super) fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError> {
+    let config = bincode::config::standard();
+    let mut bytes = vec![0; HEADER_BYTES];
+    let size = bincode::serde::encode_into_std_write(value, &mut bytes, config)
+        .map_err(|error| CodecError::Payload(error.to_string()))?;
+    if size > PAYLOAD_BYTES_MAX {
+        return Err(CodecError::Large(size as u64));
+    }
+    let head = head(kind, size as u64);
+    let checksum = checksum(&head, bytes.get(HEADER_BYTES..).unwrap_or_default());
+    let header = head.into_iter().chain(checksum.to_le_bytes());
+    bytes.iter_mut().zip(header).for_each(|(byte, of_header)| *byte = of_header);
+    Ok(bytes)
+}
+
+fn head(kind: Kind, size: u64) -> [u8; 16] {
+    let mut head = [0; 16];
+    head[..4].copy_from_slice(&kind.magic);
+    head[4..6].copy_from_slice(&kind.version.to_le_bytes());
+    head[8..].copy_from_slice(&size.to_le_bytes());
+    head
+}
+
+fn checksum(head: &[u8; 16], payload: &[u8]) -> u64 {
+    // The checksum of a payload cannot pass for that of another with another header.
+    let mut both = hash(head).to_le_bytes().to_vec();
+    both.extend_from_slice(&hash(payload).to_le_bytes());
+    hash(&both)
+}
+
+/// Reads the document that `bytes` begin with, and says where it ends.
+pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, usize), CodecError> {
+    let (payload, end) = payload(kind, bytes)?;
+    let config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
+    let (value, used) =
+        bincode::serde::decode_from_slice(payload, config).map_err(|error| CodecError::Payload(error.to_string()))?;
+    if used != payload.len() {
+        return Err(CodecError::Payload(format!("{} bytes are left over", payload.len() - used)));
+    }
+    Ok((value, end))
+}
+
+/// Reads a document that is all there is.
+pub(super) fn decode_whole<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, end) = decode(kind, bytes)?;
+    match bytes.len() - end {
+        0 => Ok(value),
+        more => Err(CodecError::Payload(format!("{more} bytes follow it"))),
+    }
+}
+
+/// The payload of the document that `bytes` begin with, and where it ends.
+fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
+    let short = |expected: u64| CodecError::Short { found: bytes.len() as u64, expected };
+    let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return Err(if bytes.starts_with(&kind.magic) || bytes.len() < 4 {
+            short(HEADER_BYTES as u64)
+        } else {
+            CodecError::Kind
+        });
+    };
+    if !header.starts_with(&kind.magic) {
+        return Err(CodecError::Kind);
+    }
+    let number = |from: usize, to: usize| {
+        let mut wide = [0; 8];
+        wide.iter_mut().zip(header.get(from..to).unwrap_or_default()).for_each(|(wide, byte)| *wide = *byte);
+        u64::from_le_bytes(wide)
+    };
+    let size = number(8, 16);
+    let Some(size) = usize::try_from(size).ok().filter(|size| *size <= PAYLOAD_BYTES_MAX) else {
+        return Err(CodecError::Large(size));
+    };
+    let Some(payload) = rest.get(..size) else { return Err(short((HEADER_BYTES + size) as u64)) };
+    let mut head = [0; 16];
+    head.copy_from_slice(header.get(..16).unwrap_or(&[0; 16]));
+    if checksum(&head, payload) != number(16, 24) {
+        return Err(CodecError::Checksum);
+    }
+    let version = number(4, 6) as u16;
+    if version != kind.version {
+        return Err(CodecError::Version(version));
+    }
+    Ok((payload, HEADER_BYTES + size))
+}
+
+/// The first place from `start` on at which a document begins that is whole.
+pub(super) fn find(kind: Kind, bytes: &[u8], start: usize) -> Option<usize> {
+    let rest = bytes.get(start..)?;
+    let begins = memchr::memmem::find_iter(rest, &kind.magic).map(|at| start + at);
+    begins.filter(|at| bytes.get(*at..).is_some_and(|tail| payload(kind, tail).is_ok())).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn document(numbers: &[u64]) -> Vec<u8> {
+        encode(METADATA, &numbers.to_vec()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(numbers: Vec<u64>, behind: Vec<u8>) {
+            let mut bytes = document(&numbers);
+            let end = bytes.len();
+            prop_assert_eq!(decode_whole::<Vec<u64>>(METADATA, &bytes), Ok(numbers.clone()));
+            bytes.extend(behind);
+            prop_assert_eq!(decode::<Vec<u64>>(METADATA, &bytes), Ok((numbers, end)));
+        }
+
+        /// A document that lost its end, or of which any byte is another, is an error, and no panic.
+        #[test]
+        fn what_is_damaged_is_refused(numbers: Vec<u64>, at: prop::sample::Index, bits in 1u8..) {
+            let bytes = document(&numbers);
+            let at = at.index(bytes.len());
+            prop_assert!(decode::<Vec<u64>>(METADATA, &bytes[..at]).is_err());
+            let mut damaged = bytes;
+            damaged[at] ^= bits;
+            prop_assert!(decode::<Vec<u64>>(METADATA, &damaged).is_err());
+        }
+
+        /// Whatever the bytes, decoding ends, and takes no more memory than they deserve.
+        #[test]
+        fn any_bytes_are_a_value_or_an_error(payload: Vec<u8>, claimed: Option<u64>) {
+            let size = claimed.unwrap_or(payload.len() as u64);
+            let head = head(METADATA, size);
+            let mut bytes = head.to_vec();
+            bytes.extend(checksum(&head, &payload).to_le_bytes());
+            bytes.extend(payload);
+            let _ = decode::<Vec<Vec<String>>>(METADATA, &bytes);
+        }
+
+        #[test]
+        fn the_next_document_is_found(before: Vec<u8>, numbers: Vec<u64>) {
+            let mut bytes = before.clone();
+            bytes.extend(document(&numbers));
+            prop_assert_eq!(find(METADATA, &bytes, 0), Some(before.len()));
+            prop_assert_eq!(find(METADATA, &bytes, before.len() + 1), None);
+        }
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        let bytes = document(&[1, 2, 3]);
+        let error = |bytes: &[u8]| decode_whole::<Vec<u64>>(METADATA, bytes).unwrap_err().to_string();
+        assert_eq!(error(b"{}"), "it ends after 2 of 24 bytes");
+        assert_eq!(error(b"{\"a\": \"json\", \"b\": 1234567}"), "it does not begin as such a file does");
+        assert_eq!(error(&bytes[..26]), "it ends after 26 of 28 bytes");
+        let later = Kind { version: 2, ..METADATA };
+        assert_eq!(
+            error(&encode(later, &vec![1u64]).unwrap()),
+            "it has version 2, which this host does not know: a later one wrote it"
+        );
+        assert_eq!(
+            error(&encode(METADATA, &"text").unwrap()),
+            "its content makes no sense: UnexpectedEnd { additional: 1 }"
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! A metadata checkpoint: all that a host has to know of a run to go on with it.
+//!
+//! Owns the form in which it is written. Types that are written never change: a new version of them is a new type. Holds no
+//! closures and no memory of a plugin, so it can be read and compared without one.
+
+use crate::data::schema::{Field, schema_id};
+use crate::graph::{DescribedNode, ParameterValue};
+use crate::time::{Duration, Time, whole_ms};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a run is: it does not change while a host runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunDescription {
+    /// The version of the host.
+    pub host_version: String,
+    /// The job's name.
+    pub job: String,
+    /// SHA-256 of the plugin, in hexadecimal.
+    pub plugin_digest: String,
+    /// The keys that the job file and the command line give, dotted, and their values as TOML.
+    pub settings: BTreeMap<String, String>,
+    /// The graph.
+    pub nodes: Vec<SavedNode>,
+    /// The stages it is cut into, for people.
+    pub stages: String,
+    batch_interval_ms: u64,
+    zero_ms: u64,
+}
+
+/// A node of the graph, as the plugin described it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedNode {
+    /// What it does.
+    pub kind: String,
+    /// The name its author gave it.
+    pub name: Option<String>,
+    /// The nodes it reads, by position.
+    pub parents: Vec<u32>,
+    /// What the kind needs, as text.
+    pub parameters: Vec<(String, String)>,
+    /// What identifies the type of its rows; nothing for an output.
+    pub schema_id: Option<[u8; 32]>,
+    /// What identifies the type of the rows that it shuffles.
+    pub exchanged_id: Option<[u8; 32]>,
+}
+
+impl SavedNode {
+    /// The form in which a node is written.
+    pub fn new(node: &DescribedNode) -> Self {
+        let id = |fields: &[Field]| (!fields.is_empty()).then(|| schema_id(fields));
+        let parameter = |(name, value): &(String, ParameterValue)| {
+            let value = match value {
+                ParameterValue::Integer(number) => number.to_string(),
+                ParameterValue::Flag(flag) => flag.to_string(),
+                ParameterValue::Text(text) => text.clone(),
+                ParameterValue::DurationMs(ms) => format!("{ms}ms"),
+            };
+            (name.clone(), value)
+        };
+        Self {
+            kind: node.kind.clone(),
+            name: node.name.clone(),
+            parents: node.parents.clone(),
+            parameters: node.parameters.iter().map(parameter).collect(),
+            schema_id: id(&node.rows),
+            exchanged_id: node.exchanged.as_deref().and_then(id),
+        }
+    }
+}
+
+impl RunDescription {
+    /// What a new run is, whose first batch begins at `zero`.
+    pub fn new(
+        job: &str,
+        plugin_digest: &str,
+        settings: BTreeMap<String, String>,
+        graph: (&[DescribedNode], String),
+        batch_interval: Duration,
+        zero: Time,
+    ) -> Self {
+        let (described, stages) = graph;
+        Self {
+            host_version: env!("CARGO_PKG_VERSION").to_owned(),
+            job: job.to_owned(),
+            plugin_digest: plugin_digest.to_owned(),
+            settings,
+            nodes: described.iter().map(SavedNode::new).collect(),
+            stages,
+            batch_interval_ms: whole_ms(batch_interval),
+            zero_ms: zero.as_ms(),
+        }
+    }
+
+    /// How much time one batch covers.
+    pub const fn batch_interval(&self) -> Duration {
+        Duration::from_millis(self.batch_interval_ms)
+    }
+
+    /// When the first batch of the run began.
+    pub const fn zero(&self) -> Time {
+        Time::from_ms(self.zero_ms)
+    }
+}
+
+/// How far a run is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProgress {
+    generated_ms: Option<u64>,
+    pending_ms: BTreeSet<u64>,
+    /// For each source with blocks, the number of the block after the last that a batch has.
+    positions: BTreeMap<String, u64>,
+    /// Files that batches were given so far.
+    files_seen: u64,
+}
+
+impl RunProgress {
+    /// A run that has done all batches up to a time, and made no other.
+    pub fn after(done: Option<Time>) -> Self {
+        Self { generated_ms: done.map(Time::as_ms), ..Self::default() }
+    }
+
+    /// A batch was made.
+    pub fn batch_generated(&mut self, batch: Time) {
+        self.generated_ms = self.generated_ms.max(Some(batch.as_ms()));
+        self.pending_ms.insert(batch.as_ms());
+    }
+
+    /// A batch is done.
+    pub fn batch_completed(&mut self, batch: Time) {
+        self.pending_ms.remove(&batch.as_ms());
+    }
+
+    /// What a batch was given: how far sources were read, and how many files it has.
+    pub fn data_given(&mut self, positions: impl IntoIterator<Item = (String, u64)>, files: u64) {
+        self.positions.extend(positions);
+        self.files_seen += files;
+    }
+
+    /// The latest batch that was made.
+    pub fn generated(&self) -> Option<Time> {
+        self.generated_ms.map(Time::from_ms)
+    }
+
+    /// Batches that were made and are not done, in order.
+    pub fn pending(&self) -> impl Iterator<Item = Time> {
+        self.pending_ms.iter().copied().map(Time::from_ms)
+    }
+
+    /// The latest batch before which all are done, if batches are this long.
+    pub fn completed(&self, batch_interval: Duration) -> Option<Time> {
+        match self.pending_ms.first() {
+            Some(first) => Some(Time::from_ms(*first) - batch_interval),
+            None => self.generated(),
+        }
+    }
+
+    /// Sources with blocks, and the number of the block after the last of each that a batch has.
+    pub fn positions(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.positions.iter().map(|(source, next)| (source.as_str(), *next))
+    }
+
+    /// How many files batches were given so far.
+    pub const fn files_seen(&self) -> u64 {
+        self.files_seen
+    }
+}
+
+/// A metadata checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The owner that wrote it.
+    pub epoch: u64,
+    written_ms: u64,
+    /// What the run is.
+    pub run: RunDescription,
+    /// How far it is.
+    pub progress: RunProgress,
+}
+
+impl Metadata {
+    /// A checkpoint that is written now.
+    pub const fn new(epoch: u64, written: Time, run: RunDescription, progress: RunProgress) -> Self {
+        Self { epoch, written_ms: written.as_ms(), run, progress }
+    }
+
+    /// When it was written.
+    pub const fn written(&self) -> Time {
+        Time::from_ms(self.written_ms)
+    }
+}

@@ -1,0 +1,35 @@
+//! What a job keeps so that it can go on after a crash, a stop or a new version of the host.
+//!
+//! Owns the checkpoint directory and every form in it:
+//!
+//! ```text
+//! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
+//! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run is               runs.rs
+//! <checkpoint>/owner/epoch-NUMBER, owner/lock        who may write                  owner.rs
+//! ```
+//!
+//! Ingest belongs to the job, a run to a plugin. What is read is a value of whatever bytes there are, or an error: nothing
+//! in the directory is trusted. Never knows what a batch computes, and never runs one.
+
+mod allocation_log;
+mod allocation_writer;
+mod allocations;
+mod codec;
+mod metadata;
+mod owner;
+mod recovery;
+mod runs;
+mod trouble;
+
+pub use allocation_log::{AllocationLog, LogError, ReadLog, TornTail, read as read_log};
+pub use allocation_writer::{AllocationWriter, Durable};
+pub use allocations::{Allocations, BatchPartitions};
+pub use codec::CodecError;
+pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode};
+pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner};
+pub use recovery::{Findings, LostAllocations, RecoveryPlan, plan};
+pub use runs::{
+    RunsError, SavedRun, UnreadableCheckpoint, names as run_names, new_name as new_run, read as read_run,
+    write as write_checkpoint,
+};
+pub use trouble::{OnTrouble, Trouble};

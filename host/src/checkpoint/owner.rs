@@ -1,0 +1,398 @@
+//! Who may write to a checkpoint directory: one host at a time.
+//!
+//! Owns the pieces `owner/epoch-NUMBER` and the lock beside them. Each host that takes a directory over does so under
+//! a new, larger epoch, and removes what is left of older ones; a host that finds a larger epoch than its own has lost the
+//! directory and must not show a result any more. Where the storage has locks, the lock of a host that died is free at
+//! once, and that of one that only sleeps is not. Where it has none, an owner renews its claim, and a claim that was not
+//! renewed for [`LEASE`] may be taken over.
+
+use super::codec::{self, CodecError, OWNER};
+use crate::env::{Clock, LockGuard, Store};
+use crate::error::{Error, ErrorKind};
+use crate::time::{Duration, Time};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The directory of claims.
+const DIRECTORY: &str = "owner";
+/// What the names of claims begin with.
+const PREFIX: &str = "epoch-";
+/// The lock.
+const LOCK: &str = "owner/lock";
+/// The largest claim that is read.
+const CLAIM_BYTES_MAX: u64 = 64 << 10;
+
+/// How long a claim holds that is not renewed, where there are no locks.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How often it is renewed there.
+pub const RENEWAL: Duration = Duration::from_secs(5);
+
+/// A claim, as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The how-many-th owner it is.
+    pub epoch: u64,
+    /// The run whose outputs are shown: the name of its directory below `runs`. Empty before the first.
+    pub run: String,
+    /// Who it is, for people: a process and its machine.
+    pub holder: String,
+    /// When it took the directory over.
+    since_ms: u64,
+    /// When it was last known to be alive.
+    renewed_ms: u64,
+    /// Whether it holds the lock of the storage as well.
+    is_locked: bool,
+    /// Whether it gave the directory back.
+    is_released: bool,
+}
+
+impl Owner {
+    /// When it took the directory over.
+    pub const fn since(&self) -> Time {
+        Time::from_ms(self.since_ms)
+    }
+
+    /// Whether it gave the directory back, as a host that stops does.
+    pub const fn is_released(&self) -> bool {
+        self.is_released
+    }
+}
+
+/// Why a directory has no new owner.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnerError {
+    /// Somebody else has it.
+    #[error("checkpoint directory {place} is in use by {holder}")]
+    InUse {
+        /// The directory.
+        place: String,
+        /// Who has it, and since when.
+        holder: String,
+    },
+    /// This host had it.
+    #[error("checkpoint directory {place} was taken over by {holder}")]
+    Lost {
+        /// The directory.
+        place: String,
+        /// Who has it now.
+        holder: String,
+    },
+    /// The storage failed.
+    #[error("cannot {action} in checkpoint directory {place}: {error}")]
+    Store {
+        /// What was tried.
+        action: &'static str,
+        /// The directory.
+        place: String,
+        /// What the storage says.
+        error: io::Error,
+    },
+    /// A claim cannot be read.
+    #[error("{name} in checkpoint directory {place} cannot be read: {error}")]
+    Claim {
+        /// The claim.
+        name: String,
+        /// The directory.
+        place: String,
+        /// What is wrong with it.
+        error: CodecError,
+    },
+}
+
+impl From<OwnerError> for Error {
+    fn from(error: OwnerError) -> Self {
+        let (kind, help) = match &error {
+            OwnerError::InUse { .. } => {
+                (ErrorKind::User, "stop that host with `host stop`, or give this job a checkpoint directory of its own")
+            }
+            OwnerError::Lost { .. } => (ErrorKind::Unavailable, "that host goes on where this one was stopped"),
+            OwnerError::Store { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                (ErrorKind::Unavailable, "whoever runs the host needs the right to write there")
+            }
+            OwnerError::Store { .. } => (ErrorKind::Unavailable, "is the disk in order, and has it room?"),
+            OwnerError::Claim { .. } => {
+                (ErrorKind::Data, "remove that file if you are sure that no host uses the directory")
+            }
+        };
+        Self::new(kind, error.to_string()).help(help)
+    }
+}
+
+/// The newest claim of a directory, and its name.
+///
+/// # Errors
+/// When the storage fails, or the claim cannot be read.
+pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
+    let failed = |error| OwnerError::Store { action: "list the owners", place: store.describe(), error };
+    let pieces = store.list(DIRECTORY).map_err(failed)?;
+    let Some(newest) =
+        pieces.iter().filter(|piece| epoch(&piece.name).is_some()).max_by_key(|piece| epoch(&piece.name))
+    else {
+        return Ok(None);
+    };
+    let name = format!("{DIRECTORY}/{}", newest.name);
+    let failed = |error| OwnerError::Store { action: "read the owner", place: store.describe(), error };
+    let bytes = store.read(&name, CLAIM_BYTES_MAX).map_err(failed)?;
+    let unreadable = |error| OwnerError::Claim { name: name.clone(), place: store.describe(), error };
+    codec::decode_whole(OWNER, &bytes).map(Some).map_err(unreadable)
+}
+
+fn epoch(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// The right to write to a directory. It ends when it is dropped or the process ends.
+pub struct Ownership {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    owner: Owner,
+    /// Held, if the storage has locks.
+    lock: Option<LockGuard>,
+    lost: AtomicBool,
+}
+
+impl Ownership {
+    /// Takes a directory over as `holder`. Its run stays the same.
+    ///
+    /// # Errors
+    /// When somebody else has it, or the storage fails.
+    pub fn take(store: Arc<dyn Store>, clock: Arc<dyn Clock>, holder: &str) -> Result<Self, OwnerError> {
+        let failed = |action| {
+            let place = store.describe();
+            move |error| OwnerError::Store { action, place, error }
+        };
+        let lock = match store.lock(LOCK) {
+            Ok(Some(lock)) => Some(lock),
+            Ok(None) => {
+                let holder = current(&*store)?.map_or_else(|| "another host".to_owned(), |owner| who(&owner));
+                return Err(OwnerError::InUse { place: store.describe(), holder });
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
+            Err(error) => return Err(failed("take the lock")(error)),
+        };
+        let before = current(&*store)?;
+        let now = clock.now();
+        if let Some(owner) = &before
+            && lock.is_none()
+            && !owner.is_released
+            && now.since(Time::from_ms(owner.renewed_ms)) < LEASE
+        {
+            return Err(OwnerError::InUse { place: store.describe(), holder: who(owner) });
+        }
+        let owner = Owner {
+            epoch: before.as_ref().map_or(1, |owner| owner.epoch + 1),
+            run: before.map_or_else(String::new, |owner| owner.run),
+            holder: holder.to_owned(),
+            since_ms: now.as_ms(),
+            renewed_ms: now.as_ms(),
+            is_locked: lock.is_some(),
+            is_released: false,
+        };
+        let taken = Self { store, clock, owner, lock, lost: AtomicBool::new(false) };
+        taken.write(&taken.owner)?;
+        // Two that come at the same time write the same name, and the last one has it.
+        taken.check()?;
+        for piece in taken.store.list(DIRECTORY).unwrap_or_default() {
+            if epoch(&piece.name).is_some_and(|epoch| epoch + 1 < taken.owner.epoch) {
+                let _ = taken.store.remove(&format!("{DIRECTORY}/{}", piece.name));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The how-many-th owner this is.
+    pub const fn epoch(&self) -> u64 {
+        self.owner.epoch
+    }
+
+    /// Makes another run the one whose outputs are shown. It must have a checkpoint.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn point_to(&mut self, run: &str) -> Result<(), OwnerError> {
+        let owner = Owner { run: run.to_owned(), ..self.owner.clone() };
+        self.write(&owner)?;
+        self.owner = owner;
+        Ok(())
+    }
+
+    /// Whether the claim has to be renewed from time to time.
+    pub const fn needs_renewal(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Says that this host is alive.
+    ///
+    /// # Errors
+    /// When somebody else has the directory, or the storage fails.
+    pub fn renew(&self) -> Result<(), OwnerError> {
+        self.check()?;
+        self.write(&Owner { renewed_ms: self.clock.now().as_ms(), ..self.owner.clone() })
+    }
+
+    /// Gives the directory back, so that nobody has to wait for it.
+    pub fn release(&self) {
+        // If this fails, the claim ends with the lock or with its time.
+        if self.check().is_ok() {
+            let _ = self.write(&Owner { is_released: true, ..self.owner.clone() });
+        }
+    }
+
+    /// Makes sure that nobody has taken the directory over. To be asked before anything is shown.
+    ///
+    /// # Errors
+    /// When somebody has, or the storage does not say.
+    pub fn check(&self) -> Result<(), OwnerError> {
+        let lost = |holder: String| {
+            self.lost.store(true, Ordering::Relaxed);
+            OwnerError::Lost { place: self.store.describe(), holder }
+        };
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(lost("another host".to_owned()));
+        }
+        if self.lock.is_some() {
+            // Nobody can take the directory over, unless it was moved away under our feet.
+            let failed = |error| OwnerError::Store { action: "list the owners", place: self.store.describe(), error };
+            let pieces = self.store.list(DIRECTORY).map_err(failed)?;
+            let newest = pieces.iter().filter_map(|piece| epoch(&piece.name)).max();
+            return match newest {
+                Some(epoch) if epoch == self.owner.epoch => Ok(()),
+                Some(epoch) => Err(lost(format!("owner {epoch}"))),
+                None => Err(lost("nobody: it was removed".to_owned())),
+            };
+        }
+        match current(&*self.store)? {
+            Some(owner) if owner.epoch == self.owner.epoch && owner.holder == self.owner.holder => Ok(()),
+            Some(owner) => Err(lost(who(&owner))),
+            None => Err(lost("nobody: it was removed".to_owned())),
+        }
+    }
+
+    fn write(&self, owner: &Owner) -> Result<(), OwnerError> {
+        let name = format!("{DIRECTORY}/{PREFIX}{:08}", owner.epoch);
+        let bytes = codec::encode(OWNER, owner).map_err(|error| OwnerError::Claim {
+            name: name.clone(),
+            place: self.store.describe(),
+            error,
+        })?;
+        let failed = |error| OwnerError::Store { action: "write the owner", place: self.store.describe(), error };
+        self.store.put(&name, &bytes).map_err(failed)
+    }
+}
+
+/// `process 17 on machine m, since 1700000000000 ms`
+fn who(owner: &Owner) -> String {
+    format!("{}, since {}", owner.holder, owner.since())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{DiskStore, Simulation, StoredPiece};
+
+    /// A store on which nothing can be locked, as one behind a network.
+    struct WithoutLocks(DiskStore);
+
+    impl Store for WithoutLocks {
+        fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
+            self.0.read(name, max_bytes)
+        }
+        fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>> {
+            self.0.list(directory)
+        }
+        fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
+            self.0.directories(directory)
+        }
+        fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            self.0.put(name, bytes)
+        }
+        fn appender(&self, name: &str) -> io::Result<Box<dyn crate::env::Appender>> {
+            self.0.appender(name)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
+        }
+        fn lock(&self, _: &str) -> io::Result<Option<LockGuard>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn describe(&self) -> String {
+            self.0.describe()
+        }
+    }
+
+    fn stores(simulation: &Simulation) -> (Arc<dyn Store>, Arc<dyn Store>) {
+        let store = || DiskStore::new(simulation.env().disk, "/checkpoint".into());
+        (Arc::new(store()), Arc::new(WithoutLocks(store())))
+    }
+
+    #[test]
+    fn a_second_host_is_refused_until_the_first_is_gone() {
+        let simulation = Simulation::new(0, Time::from_ms(5));
+        let (store, _) = stores(&simulation);
+        let take = |holder: &str| Ownership::take(store.clone(), simulation.env().clock, holder);
+        let first = take("process 1 on m").unwrap();
+        assert_eq!((first.epoch(), first.needs_renewal()), (1, false));
+        assert_eq!(
+            take("process 2 on m").err().map(|error| Error::from(error).to_string()),
+            Some(
+                "checkpoint directory /checkpoint is in use by process 1 on m, since 5 ms\n\
+                 help: stop that host with `host stop`, or give this job a checkpoint directory of its own"
+                    .to_owned()
+            )
+        );
+        assert!(first.check().is_ok());
+        drop(first);
+        let second = take("process 2 on m").unwrap();
+        assert_eq!(second.epoch(), 2);
+        assert_eq!(current(&*store).unwrap().unwrap().holder, "process 2 on m");
+    }
+
+    /// Without locks: who sleeps for too long loses the directory, and finds out before it shows anything.
+    #[test]
+    fn an_owner_that_slept_too_long_has_lost_the_directory() {
+        let simulation = Simulation::new(0, Time::default());
+        let (_, store) = stores(&simulation);
+        let clock = simulation.env().clock;
+        let main = {
+            let (store, clock) = (store.clone(), clock.clone());
+            async move {
+                let take = |holder: &str| Ownership::take(store.clone(), clock.clone(), holder);
+                let first = take("a").unwrap();
+                assert!(first.needs_renewal());
+                clock.sleep_until(Time::default() + LEASE - Duration::from_millis(1)).await;
+                assert!(matches!(take("b"), Err(OwnerError::InUse { .. })));
+                first.renew().unwrap();
+                clock.sleep_until(Time::default() + LEASE * 2).await;
+                let second = take("b").unwrap();
+                assert!(matches!(first.check(), Err(OwnerError::Lost { .. })));
+                assert!(matches!(first.renew(), Err(OwnerError::Lost { .. })));
+                first.release();
+                second.check().unwrap();
+                second.release();
+                // Given back, it can be taken at once.
+                assert_eq!(take("c").unwrap().epoch(), 3);
+            }
+        };
+        simulation.run(main).unwrap();
+    }
+
+    #[test]
+    fn the_run_of_a_directory_is_kept() {
+        let simulation = Simulation::new(0, Time::default());
+        let (store, _) = stores(&simulation);
+        let take = || Ownership::take(store.clone(), simulation.env().clock, "a").unwrap();
+        take().point_to("run-1").unwrap();
+        assert_eq!(take().owner.run, "run-1");
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_lost() {
+        let simulation = Simulation::new(0, Time::default());
+        let (store, _) = stores(&simulation);
+        let owner = Ownership::take(store, simulation.env().clock, "a").unwrap();
+        simulation.env().disk.remove(std::path::Path::new("/checkpoint")).unwrap();
+        assert!(matches!(owner.check(), Err(OwnerError::Lost { .. })));
+    }
+}

@@ -1,0 +1,206 @@
+//! What a host has to do to go on with a run: a pure decision from what was found.
+//!
+//! Owns the rule. Batches that were made and not done run again, with the same times and inputs. Data sets that windows
+//! still read are computed again from the inputs of batches that are done, whose outputs do not run. Batches whose times
+//! have passed while no host ran are made then.
+
+use super::allocations::Allocations;
+use super::metadata::RunProgress;
+use crate::time::{Duration, Time, whole_ms};
+
+/// What was found, and what time it is.
+pub struct Findings<'a> {
+    /// How far the run is, as its newest checkpoint says.
+    pub progress: &'a RunProgress,
+    /// What batches read.
+    pub record: &'a Allocations,
+    /// When the first batch of the run began.
+    pub zero: Time,
+    /// How much time one batch covers.
+    pub batch_interval: Duration,
+    /// Now.
+    pub now: Time,
+    /// From after which time inputs are needed, so that the windows of batches after the given one are whole.
+    pub inputs_needed_after: &'a dyn Fn(Time) -> Time,
+}
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryPlan {
+    /// When the first batch of the run began.
+    pub zero: Time,
+    /// Batches that are done, whose data sets are computed again.
+    pub restore: Vec<Time>,
+    /// Batches that run again.
+    pub rerun: Vec<Time>,
+    /// The first batch that was never made.
+    pub next: Time,
+    /// How many were missed: their times have passed.
+    pub missed: u64,
+}
+
+/// What is known of a run contradicts itself.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the log of what batches read ends with batch {logged}, but batch {generated} was made")]
+pub struct LostAllocations {
+    /// The last batch of the log.
+    logged: Time,
+    /// The last batch of the checkpoint.
+    generated: Time,
+}
+
+/// Decides what to do.
+///
+/// # Errors
+/// When the checkpoint knows batches that the log should know and does not.
+pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
+    let Findings { progress, record, zero, batch_interval, now, .. } = *found;
+    let generated = progress.generated().unwrap_or(zero).max(zero);
+    let logged = record.last().unwrap_or(zero);
+    if logged < generated {
+        return Err(LostAllocations { logged, generated });
+    }
+    let is_left_out = |time: &Time| record.gaps().any(|(from, through)| (from..=through).contains(time));
+    // The log may be ahead: the batch was made, and the host went down before the next checkpoint.
+    let unknown = times(generated, logged, batch_interval).filter(|time| !is_left_out(time));
+    let mut rerun: Vec<Time> = progress.pending().chain(unknown).collect();
+    // What nothing needs any more was done for good, which a newer checkpoint said that cannot be read now.
+    rerun.retain(|time| *time > zero && *time >= record.forgotten_before());
+    rerun.sort_unstable();
+    rerun.dedup();
+    let done = rerun.first().map_or(logged, |first| *first - batch_interval).max(zero);
+    let after = (found.inputs_needed_after)(done).max(zero).max(record.forgotten_before() - batch_interval);
+    let after = zero + floor(after.since(zero), batch_interval);
+    let restore = if done > zero { times(after, done, batch_interval).collect() } else { Vec::new() };
+    let next = logged.next_multiple(batch_interval);
+    let missed = if now < next { 0 } else { 1 + whole_ms(now.since(next)) / whole_ms(batch_interval).max(1) };
+    Ok(RecoveryPlan { zero, restore, rerun, next, missed })
+}
+
+/// The batch times in `(after, through]`, where `after` is one itself.
+fn times(after: Time, through: Time, batch_interval: Duration) -> impl Iterator<Item = Time> {
+    let interval_ms = whole_ms(batch_interval).max(1);
+    let count = whole_ms(through.since(after)) / interval_ms;
+    (1..=count).map(move |at| after + Duration::from_millis(at * interval_ms))
+}
+
+fn floor(span: Duration, interval: Duration) -> Duration {
+    Duration::from_millis(whole_ms(span) - whole_ms(span) % whole_ms(interval).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::allocations::tests::partitions;
+    use super::super::allocations::{AllocationEvent, SavedBatch};
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn at(batch: u64) -> Time {
+        Time::from_ms(batch * 1000)
+    }
+
+    fn allocated(batch: u64) -> AllocationEvent {
+        AllocationEvent::Allocated(SavedBatch::new(at(batch), &partitions(batch..batch + 1, false)))
+    }
+
+    fn decide(progress: &RunProgress, record: &Allocations, zero: u64, now_ms: u64, window: u64) -> RecoveryPlan {
+        plan(&Findings {
+            progress,
+            record,
+            zero: at(zero),
+            batch_interval: SECOND,
+            now: Time::from_ms(now_ms),
+            inputs_needed_after: &|done| done - SECOND * u32::try_from(window).unwrap(),
+        })
+        .unwrap()
+    }
+
+    fn seconds(times: &[Time]) -> Vec<u64> {
+        times.iter().map(|time| time.as_ms() / 1000).collect()
+    }
+
+    #[test]
+    fn a_run_that_made_nothing_begins_at_its_zero_time() {
+        let plan = decide(&RunProgress::default(), &Allocations::new(at(7)), 7, 7500, 3);
+        assert_eq!((plan.restore, plan.rerun, plan.next, plan.missed), (vec![], vec![], at(8), 0));
+    }
+
+    #[test]
+    fn pending_batches_run_again_and_windows_are_filled_from_those_before() {
+        let mut record = Allocations::new(at(1));
+        (2..=9).for_each(|batch| record.apply(&allocated(batch)));
+        let mut progress = RunProgress::default();
+        (2..=8).for_each(|batch| progress.batch_generated(at(batch)));
+        (2..=6).for_each(|batch| progress.batch_completed(at(batch)));
+        let plan = decide(&progress, &record, 1, 12_500, 3);
+        assert_eq!(seconds(&plan.restore), [4, 5, 6]);
+        assert_eq!(seconds(&plan.rerun), [7, 8, 9], "9 is in the log only");
+        assert_eq!((plan.next, plan.missed), (at(10), 3));
+    }
+
+    #[test]
+    fn what_is_forgotten_was_done() {
+        let mut record = Allocations::new(at(1));
+        (2..=9).for_each(|batch| record.apply(&allocated(batch)));
+        record.apply(&AllocationEvent::Forgotten { before_ms: 7000 });
+        let mut progress = RunProgress::default();
+        (2..=8).for_each(|batch| progress.batch_generated(at(batch)));
+        assert_eq!(seconds(&decide(&progress, &record, 1, 0, 0).rerun), [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_gap_is_not_made_up_for() {
+        let mut record = Allocations::new(at(1));
+        record.apply(&allocated(2));
+        record.apply(&AllocationEvent::Gap { from_ms: 3000, through_ms: 5000 });
+        record.apply(&allocated(6));
+        let plan = decide(&RunProgress::default(), &record, 1, 0, 0);
+        assert_eq!((seconds(&plan.rerun), plan.next), (vec![2, 6], at(7)));
+    }
+
+    #[test]
+    fn a_log_that_lost_batches_is_an_error() {
+        let mut progress = RunProgress::default();
+        progress.batch_generated(at(3));
+        let found = Findings {
+            progress: &progress,
+            record: &Allocations::new(at(1)),
+            zero: at(1),
+            batch_interval: SECOND,
+            now: at(4),
+            inputs_needed_after: &|done| done,
+        };
+        assert_eq!(
+            plan(&found).unwrap_err().to_string(),
+            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was made"
+        );
+    }
+
+    proptest! {
+        /// Wherever the host went down: each batch that was made is restored, run again or neither, in order and without
+        /// gaps, and what comes next follows what was made.
+        #[test]
+        fn every_batch_is_accounted_for(
+            zero in 0u64..5, logged in 0u64..30, behind in 0u64..4, done in 0u64..30, now_ms in 0u64..50_000, window in 0u64..8,
+        ) {
+            let last = zero + logged;
+            let mut record = Allocations::new(at(zero));
+            (zero + 1..=last).for_each(|batch| record.apply(&allocated(batch)));
+            let mut progress = RunProgress::default();
+            let known = last.saturating_sub(behind).max(zero);
+            (zero + 1..=known).for_each(|batch| progress.batch_generated(at(batch)));
+            let completed = (zero + done).min(known);
+            (zero + 1..=completed).for_each(|batch| progress.batch_completed(at(batch)));
+            let plan = decide(&progress, &record, zero, now_ms, window);
+            prop_assert_eq!(seconds(&plan.rerun), (completed + 1..=last).collect::<Vec<_>>());
+            let first = completed.saturating_sub(window).max(zero) + 1;
+            prop_assert_eq!(seconds(&plan.restore), (first..=completed).collect::<Vec<_>>());
+            prop_assert_eq!(plan.next, at(last + 1));
+            let passed: BTreeSet<u64> = (last + 1..60).filter(|batch| batch * 1000 <= now_ms).collect();
+            prop_assert_eq!(plan.missed, passed.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The directories of runs, `runs/DIGEST-NUMBER`, and the metadata checkpoints in them.
+//!
+//! Owns their names, how many are kept, and which one counts: the newest that can be read. Never knows what follows from
+//! it: see `recovery.rs`.
+
+use super::codec::{self, CodecError, METADATA};
+use super::metadata::Metadata;
+use crate::env::Store;
+use std::io;
+
+/// The directory of all runs.
+const DIRECTORY: &str = "runs";
+/// What the names of checkpoints begin with.
+const PREFIX: &str = "checkpoint-";
+/// How many checkpoints of a run are kept.
+pub const CHECKPOINTS_KEPT: usize = 10;
+/// How many characters of a plugin's digest are in the name of its runs.
+const DIGEST_CHARS: usize = 16;
+/// The largest checkpoint that is read.
+const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
+
+/// Why runs cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {name} in checkpoint directory {place}: {error}")]
+pub struct RunsError {
+    /// The piece or directory.
+    pub name: String,
+    /// The directory.
+    pub place: String,
+    /// What the storage says.
+    pub error: io::Error,
+}
+
+/// A checkpoint that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableCheckpoint {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub error: CodecError,
+}
+
+/// What is there of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedRun {
+    /// The name of its directory.
+    pub name: String,
+    /// Its newest checkpoint that can be read, with its name and size.
+    pub newest: Option<(String, u64, Metadata)>,
+    /// Newer ones that cannot be read.
+    pub unreadable: Vec<UnreadableCheckpoint>,
+    /// The number of the newest checkpoint, readable or not.
+    pub last_number: u64,
+    /// How many checkpoints there are.
+    pub count: usize,
+}
+
+/// The name of the first run of a plugin that is not in `runs`.
+pub fn new_name(runs: &[String], plugin_digest: &str) -> String {
+    let digest: String = plugin_digest.chars().take(DIGEST_CHARS).collect();
+    let number = |name: &String| name.strip_prefix(&digest)?.strip_prefix('-')?.parse::<u64>().ok();
+    let last = runs.iter().filter_map(number).max().unwrap_or(0);
+    format!("{digest}-{}", last + 1)
+}
+
+/// The names of all runs.
+///
+/// # Errors
+/// When the storage fails.
+pub fn names(store: &dyn Store) -> Result<Vec<String>, RunsError> {
+    let failed = |error| RunsError { name: DIRECTORY.to_owned(), place: store.describe(), error };
+    store.directories(DIRECTORY).map_err(failed)
+}
+
+fn number(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+/// The numbers of a run's checkpoints, the newest first, with names and sizes.
+fn checkpoints(store: &dyn Store, run: &str) -> Result<Vec<(u64, String, u64)>, RunsError> {
+    let directory = format!("{DIRECTORY}/{run}");
+    let pieces = store.list(&directory).map_err(|error| RunsError {
+        name: directory.clone(),
+        place: store.describe(),
+        error,
+    })?;
+    let mut found: Vec<_> = pieces
+        .into_iter()
+        .filter_map(|piece| Some((number(&piece.name)?, format!("{directory}/{}", piece.name), piece.bytes)))
+        .collect();
+    found.sort();
+    found.reverse();
+    Ok(found)
+}
+
+/// What is there of a run. With `all`, older checkpoints are read as well, to find out whether they can be.
+///
+/// # Errors
+/// When the storage fails.
+pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsError> {
+    let checkpoints = checkpoints(store, run)?;
+    let mut saved = SavedRun {
+        name: run.to_owned(),
+        newest: None,
+        unreadable: Vec::new(),
+        last_number: checkpoints.first().map_or(0, |(number, ..)| *number),
+        count: checkpoints.len(),
+    };
+    for (_, name, bytes) in checkpoints {
+        let content = match store.read(&name, CHECKPOINT_BYTES_MAX) {
+            Ok(content) => content,
+            // Its owner has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(RunsError { name, place: store.describe(), error }),
+        };
+        match codec::decode_whole::<Metadata>(METADATA, &content) {
+            Ok(metadata) => saved.newest = saved.newest.or(Some((name, bytes, metadata))),
+            Err(error) => saved.unreadable.push(UnreadableCheckpoint { name, error }),
+        }
+        if saved.newest.is_some() && !all {
+            break;
+        }
+    }
+    Ok(saved)
+}
+
+/// Writes a checkpoint of a run and removes those that are too many.
+///
+/// # Errors
+/// What the storage says.
+pub fn write(store: &dyn Store, run: &str, number: u64, metadata: &Metadata) -> io::Result<()> {
+    let document =
+        codec::encode(METADATA, metadata).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    store.put(&format!("{DIRECTORY}/{run}/{PREFIX}{number:012}"), &document)?;
+    if let Some(old) = number.checked_sub(CHECKPOINTS_KEPT as u64) {
+        // One that cannot be removed now only takes room.
+        let _ = store.remove(&format!("{DIRECTORY}/{run}/{PREFIX}{old:012}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metadata::{RunDescription, RunProgress};
+    use super::*;
+    use crate::env::{DiskStore, Simulation};
+    use crate::time::{Duration, Time};
+    use std::collections::BTreeMap;
+
+    fn metadata(batch: u64) -> Metadata {
+        let zero = Time::from_ms(1000);
+        let run = RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), Duration::from_secs(1), zero);
+        let mut progress = RunProgress::default();
+        progress.batch_generated(Time::from_ms(batch));
+        Metadata::new(3, Time::from_ms(batch + 5), run, progress)
+    }
+
+    #[test]
+    fn the_last_ten_are_kept_and_the_newest_that_can_be_read_counts() {
+        let simulation = Simulation::new(0, Time::default());
+        let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+        assert_eq!(read(&store, "r-1", false).unwrap().newest, None);
+        (1..=25).for_each(|number| write(&store, "r-1", number, &metadata(number * 1000)).unwrap());
+        let saved = read(&store, "r-1", true).unwrap();
+        assert_eq!((saved.count, saved.last_number, saved.unreadable.len()), (10, 25, 0));
+        assert_eq!(saved.newest.unwrap().2, metadata(25_000));
+        let path = "/checkpoint/runs/r-1/checkpoint-000000000025";
+        let mut bytes = simulation.files().remove(std::path::Path::new(path)).unwrap();
+        bytes[40] ^= 1;
+        simulation.file(path, bytes);
+        let saved = read(&store, "r-1", false).unwrap();
+        assert_eq!(saved.newest.unwrap().2, metadata(24_000));
+        let name = "runs/r-1/checkpoint-000000000025".to_owned();
+        assert_eq!(saved.unreadable, [UnreadableCheckpoint { name, error: CodecError::Checksum }]);
+        assert_eq!(names(&store).unwrap(), ["r-1"]);
+    }
+
+    #[test]
+    fn runs_of_a_plugin_are_numbered() {
+        let digest = "0123456789abcdef0123";
+        assert_eq!(new_name(&[], digest), "0123456789abcdef-1");
+        let runs =
+            ["0123456789abcdef-9".to_owned(), "0123456789abcdef-10".to_owned(), "fedcba9876543210-30".to_owned()];
+        assert_eq!(new_name(&runs, digest), "0123456789abcdef-11");
+    }
+
+    #[test]
+    fn progress_knows_what_is_done() {
+        let second = Duration::from_secs(1);
+        let mut progress = RunProgress::after(Some(Time::from_ms(4000)));
+        assert_eq!(progress.completed(second), Some(Time::from_ms(4000)));
+        (5..8).for_each(|batch| progress.batch_generated(Time::from_ms(batch * 1000)));
+        progress.batch_completed(Time::from_ms(5000));
+        assert_eq!(progress.completed(second), Some(Time::from_ms(5000)));
+        assert_eq!(progress.pending().collect::<Vec<_>>(), [Time::from_ms(6000), Time::from_ms(7000)]);
+        progress.batch_completed(Time::from_ms(6000));
+        progress.batch_completed(Time::from_ms(7000));
+        assert_eq!(
+            (progress.completed(second), progress.generated()),
+            (Some(Time::from_ms(7000)), Some(Time::from_ms(7000)))
+        );
+    }
+}

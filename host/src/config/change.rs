@@ -1,0 +1,136 @@
+//! What another job file means for a job that goes on from a checkpoint.
+//!
+//! Owns [`Change`] and the comparison of the keys that two job files give. Never decides what is done about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::{KEYS, SOURCE_SECTION};
+use super::quote::{escaped, segment};
+use super::tree::{Node, Raw, Table};
+
+/// What another value of a key means for a job that goes on from a checkpoint. Later ones are stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// The results are the same.
+    Harmless,
+    /// It holds from this restart on, and batches that run again may have other results.
+    Restart,
+    /// What was kept does not fit it: it needs a fresh run.
+    Fresh,
+}
+
+/// A key whose value is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key, dotted.
+    pub key: String,
+    /// The value it had, as TOML, if it was given.
+    pub before: Option<String>,
+    /// The value it has, if it is given.
+    pub after: Option<String>,
+    /// What that means.
+    pub change: Change,
+}
+
+/// The keys that two job files give and that differ, in alphabetical order.
+pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<KeyChange> {
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differs = |key: &&&String| before.get(**key) != after.get(**key);
+    let change = |key: &String| KeyChange {
+        key: key.clone(),
+        before: before.get(key).cloned(),
+        after: after.get(key).cloned(),
+        change: meaning(key),
+    };
+    keys.iter().filter(differs).map(|key| change(key)).collect()
+}
+
+/// What another value of a key means. A key that this version does not know is one that it does not heed.
+fn meaning(key: &str) -> Change {
+    let own = match key.strip_prefix("sources.") {
+        Some(rest) => format!("{SOURCE_SECTION}.{}", after_segment(rest)),
+        None => key.to_owned(),
+    };
+    let is_meant = |name: &str| own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    let found = KEYS.iter().filter(|key| is_meant(key.name())).map(|key| key.change());
+    found.max().unwrap_or(Change::Harmless)
+}
+
+/// What follows the first segment of a dotted key.
+fn after_segment(dotted: &str) -> &str {
+    let end = match dotted.strip_prefix('"') {
+        Some(quoted) => quoted.find('"').map(|at| at + 2),
+        None => dotted.find('.'),
+    };
+    end.and_then(|end| dotted.get(end..)).map_or("", |rest| rest.trim_start_matches('.'))
+}
+
+/// The keys that a job file gives: dotted, with their values as TOML.
+pub(super) fn given(root: &Table) -> BTreeMap<String, String> {
+    let mut given = BTreeMap::new();
+    root.iter().for_each(|(name, node)| collect(segment(name).to_string(), node, &mut given));
+    given
+}
+
+fn collect(key: String, node: &Node, given: &mut BTreeMap<String, String>) {
+    match &node.raw {
+        Raw::Table(table) => {
+            for (name, node) in table {
+                collect(format!("{key}.{}", segment(name)), node, given);
+            }
+        }
+        other => {
+            let value = other.literal().unwrap_or_else(|| escaped("[...]").to_owned());
+            given.insert(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Facts, load};
+    use super::*;
+
+    fn given(text: &str) -> BTreeMap<String, String> {
+        let overrides = [("limits.memory".to_owned(), "1GiB".to_owned())];
+        load(text, Path::new("job.toml"), &overrides, &Facts { cpus: 1 }).unwrap().given
+    }
+
+    const BEFORE: &str = "[job]\nname = \"a\"\nplugin = \"p.wasm\"\nargs = { x = \"1\", y = \"2\" }\n\
+                          [sources.\"a.b\"]\ntype = \"queue\"\npath = \"q\"\n";
+
+    #[test]
+    fn each_key_that_differs_is_told_with_what_it_means() {
+        let before = given(BEFORE);
+        assert_eq!(changes(&before, &before), []);
+        let after = BEFORE
+            .replace("y = \"2\"", "z = \"3\"")
+            .replace("path = \"q\"", "path = \"r\"")
+            .replace("[sources", "on_error = \"continue\"\n[sources");
+        let told: Vec<String> = changes(&before, &given(&after))
+            .iter()
+            .map(|change| format!("{} {:?} {:?} {:?}", change.key, change.before, change.after, change.change))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                r#"job.args.y Some("\"2\"") None Restart"#,
+                r#"job.args.z None Some("\"3\"") Restart"#,
+                r#"job.on_error None Some("\"continue\"") Harmless"#,
+                r#"sources."a.b".path Some("\"q\"") Some("\"r\"") Fresh"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn every_key_means_something() {
+        assert_eq!(meaning("job.batch_interval"), Change::Fresh);
+        assert_eq!(meaning("sources.lines.type"), Change::Fresh);
+        assert_eq!(meaning("limits.memory"), Change::Harmless);
+        assert_eq!(meaning("job.parallelism"), Change::Restart);
+        assert_eq!(meaning("sources.x.options.depth"), Change::Restart);
+        assert_eq!(meaning("later.key"), Change::Harmless);
+    }
+}

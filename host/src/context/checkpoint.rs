@@ -1,0 +1,453 @@
+//! A job's checkpoint directory at its start: what is found there, what follows from it, and what is refused.
+//!
+//! Owns the step from a directory to a run that can be started or gone on with. The decision itself is in
+//! `checkpoint/recovery.rs`; nothing is written before the job starts.
+
+use super::sources::Sources;
+use crate::block::InputPartition;
+use crate::checkpoint::{
+    Allocations, Findings, Metadata, OnTrouble, Ownership, ReadLog, RecoveryPlan, RunDescription, RunProgress,
+    SavedRun, current_owner, new_run, plan, read_log, read_run, run_names, write_checkpoint,
+};
+use crate::config::{Change, OnCheckpointError, Settings, changes};
+use crate::env::{DiskStore, Env, Store};
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Graph, Intervals};
+use crate::ids::BlockId;
+use crate::input::Input;
+use crate::scheduler::CatchUp;
+use crate::time::{Duration, Time, whole_ms};
+use crate::tracker::Allocation;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// How a job with a checkpoint directory starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartFrom {
+    /// From the checkpoint if there is one, else anew. Spark's `getOrCreate`.
+    #[default]
+    Either,
+    /// From the checkpoint.
+    Checkpoint,
+    /// With a new run. What batches were given before stays given.
+    Fresh,
+}
+
+/// What becomes of the batches whose times passed while the job did not run, if they are many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CatchUpMode {
+    /// They are made, if they are not more than `job.max_catch_up`.
+    #[default]
+    Limited,
+    /// They are made.
+    All,
+    /// They are left out.
+    None,
+}
+
+/// What was found and decided. Nothing is written yet.
+pub struct Resumption {
+    pub(super) store: Arc<dyn Store>,
+    /// The run whose directory is gone on with, or the new one.
+    pub run: String,
+    /// Whether it has no checkpoint yet.
+    pub is_new: bool,
+    pub(super) description: RunDescription,
+    pub(super) progress: RunProgress,
+    pub(super) last_number: u64,
+    pub(super) record: Allocations,
+    /// What is to be done.
+    pub plan: RecoveryPlan,
+    /// The batches that are left out by the wish of who starts the job.
+    pub left_out: Option<(Time, Time)>,
+    /// What batches were given that run again or are computed again.
+    pub(super) allocated: BTreeMap<Time, Allocation>,
+    /// Records that were received and never logged.
+    pub lost: Vec<(Time, String, u64)>,
+    now: Time,
+}
+
+/// What a run writes to, once it has the directory.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) ownership: Arc<Ownership>,
+    pub(super) resumption: Resumption,
+}
+
+/// What a job is, for its checkpoint.
+pub(super) struct JobFacts<'a> {
+    pub(super) env: &'a Env,
+    pub(super) settings: &'a Settings,
+    pub(super) plugin_digest: &'a str,
+    pub(super) nodes: &'a [crate::graph::DescribedNode],
+    pub(super) graph: &'a Graph,
+    pub(super) intervals: &'a Intervals,
+}
+
+/// Where a job keeps its checkpoints.
+///
+/// # Errors
+/// When the job keeps none.
+pub fn store(env: &Env, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
+    let Some(path) = &settings.job.checkpoint else {
+        let message = format!("job {} has no checkpoint directory", settings.job.name);
+        return Err(Error::new(ErrorKind::User, message).help("set job.checkpoint in the job file"));
+    };
+    Ok(Arc::new(DiskStore::new(env.disk.clone(), path.clone())))
+}
+
+impl Resumption {
+    /// Looks at the directory and decides.
+    ///
+    /// # Errors
+    /// When the directory cannot be read, does not fit the job or the wish, or too many batches were missed.
+    pub(super) fn find(
+        facts: &JobFacts<'_>,
+        sources: &Sources,
+        from: StartFrom,
+        catch_up: CatchUpMode,
+    ) -> Result<Self, Error> {
+        let store = store(facts.env, facts.settings)?;
+        let place = store.describe();
+        let names = run_names(&*store).map_err(unreadable)?;
+        let owner = current_owner(&*store)?;
+        let run = owner.map(|owner| owner.run).filter(|run| names.contains(run)).or_else(|| names.last().cloned());
+        let saved = run.map(|run| read_run(&*store, &run, false)).transpose().map_err(unreadable)?;
+        for skipped in saved.iter().flat_map(|run| &run.unreadable) {
+            tracing::warn!("checkpoint {} in {place} is passed over: {}", skipped.name, skipped.error);
+        }
+        let now = facts.env.clock.now();
+        let log = Self::log(&*store, from)?;
+        match saved {
+            None if from == StartFrom::Checkpoint => {
+                Err(Error::new(ErrorKind::User, format!("there is no checkpoint in {place}"))
+                    .help("leave out --from-checkpoint to start the job for the first time"))
+            }
+            None => Ok(Self::first(facts, store, now)),
+            Some(old) if from == StartFrom::Fresh => {
+                Self::fresh(facts, store, (&names, old), log, now)?.finish(facts, sources, catch_up)
+            }
+            Some(saved) => Self::resumed(facts, store, saved, log, now)?.finish(facts, sources, catch_up),
+        }
+    }
+
+    fn log(store: &dyn Store, from: StartFrom) -> Result<Option<ReadLog>, Error> {
+        let place = store.describe();
+        let log = match read_log(store) {
+            Ok(log) => log,
+            Err(error) if from == StartFrom::Fresh => {
+                tracing::warn!("what batches were given is not known: {error}; sources are read as at a first start");
+                None
+            }
+            Err(error) => {
+                let message = format!("the allocation log in checkpoint directory {place} cannot be used: {error}");
+                let help = "bring the file back from a backup, or start anew with --fresh, which reads sources as at a \
+                            first start and may read data again that was processed; `host checkpoint verify` says more";
+                return Err(Error::new(ErrorKind::Data, message).help(help));
+            }
+        };
+        for torn in log.iter().flat_map(|log| &log.torn) {
+            tracing::warn!(
+                "{} in {place} ends in the middle of a record at byte {}: {} bytes were never finished and are cut off",
+                torn.name,
+                torn.at,
+                torn.bytes
+            );
+        }
+        Ok(log)
+    }
+
+    /// A job that starts for the first time.
+    fn first(facts: &JobFacts<'_>, store: Arc<dyn Store>, now: Time) -> Self {
+        let zero = now.floor(facts.settings.job.batch_interval);
+        Self::new_run(facts, store, &[], Allocations::new(zero), RunProgress::default(), zero, now)
+    }
+
+    /// A new run that goes on where another one is.
+    fn fresh(
+        facts: &JobFacts<'_>,
+        store: Arc<dyn Store>,
+        (names, old): (&[String], SavedRun),
+        log: Option<ReadLog>,
+        now: Time,
+    ) -> Result<Self, Error> {
+        let interval = facts.settings.job.batch_interval;
+        let record = log.map_or_else(|| Allocations::new(now.floor(interval)), |log| log.record);
+        let old = old.newest.map(|(.., metadata)| metadata);
+        let old_interval = old.as_ref().map_or(interval, |old| old.run.batch_interval());
+        let progress = old.as_ref().map_or_else(RunProgress::default, |old| old.progress.clone());
+        let last = record.last().or(progress.generated());
+        let done = match (progress.completed(old_interval), last) {
+            (Some(completed), Some(last)) => Some(completed.min(last)),
+            (_, last) => last,
+        };
+        if old_interval != interval && done != last {
+            let message = format!(
+                "job.batch_interval was {} ms and is {} ms, and batches are not done that were made",
+                whole_ms(old_interval),
+                whole_ms(interval)
+            );
+            return Err(Error::new(ErrorKind::User, message)
+                .help("start the job once more with the old interval, stop it gracefully, then use --fresh"));
+        }
+        let zero = done.unwrap_or(now).floor(interval);
+        let mut progress = RunProgress::after(Some(zero));
+        progress.data_given(record.positions().map(|(source, next)| (source.to_owned(), next)), 0);
+        Ok(Self::new_run(facts, store, names, record, progress, zero, now))
+    }
+
+    fn new_run(
+        facts: &JobFacts<'_>,
+        store: Arc<dyn Store>,
+        names: &[String],
+        record: Allocations,
+        progress: RunProgress,
+        zero: Time,
+        now: Time,
+    ) -> Self {
+        let next = record.last().unwrap_or(zero).next_multiple(facts.settings.job.batch_interval);
+        Self {
+            store,
+            run: new_run(names, facts.plugin_digest),
+            is_new: true,
+            description: facts.description(zero),
+            progress,
+            last_number: 0,
+            record,
+            plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next, missed: 0 },
+            left_out: None,
+            allocated: BTreeMap::new(),
+            lost: Vec::new(),
+            now,
+        }
+    }
+
+    /// A run that goes on.
+    fn resumed(
+        facts: &JobFacts<'_>,
+        store: Arc<dyn Store>,
+        saved: SavedRun,
+        log: Option<ReadLog>,
+        now: Time,
+    ) -> Result<Self, Error> {
+        let place = store.describe();
+        let Some((_, _, metadata)) = saved.newest else {
+            let errors: Vec<String> =
+                saved.unreadable.iter().map(|bad| format!("\n  {}: {}", bad.name, bad.error)).collect();
+            let message = format!("no checkpoint of run {} in {place} can be read:{}", saved.name, errors.concat());
+            return Err(Error::new(ErrorKind::Data, message)
+                .help("bring the files back from a backup, or start a new run with --fresh"));
+        };
+        check_fit(facts, &saved.name, &place, &metadata)?;
+        let zero = metadata.run.zero();
+        Ok(Self {
+            store,
+            run: saved.name,
+            is_new: false,
+            description: facts.description(zero),
+            progress: metadata.progress,
+            last_number: saved.last_number,
+            record: log.map_or_else(|| Allocations::new(zero), |log| log.record),
+            plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next: zero, missed: 0 },
+            left_out: None,
+            allocated: BTreeMap::new(),
+            lost: Vec::new(),
+            now,
+        })
+    }
+
+    /// Decides what to do, and what batches that run again still have.
+    fn finish(mut self, facts: &JobFacts<'_>, sources: &Sources, catch_up: CatchUpMode) -> Result<Self, Error> {
+        let zero = self.plan.zero;
+        let interval = facts.settings.job.batch_interval;
+        let found = Findings {
+            progress: &self.progress,
+            record: &self.record,
+            zero,
+            batch_interval: interval,
+            now: self.now,
+            inputs_needed_after: &|done| facts.intervals.inputs_needed_after(done, zero),
+        };
+        self.plan = plan(&found).map_err(|error| {
+            let message = format!("checkpoint directory {} contradicts itself: {error}", self.store.describe());
+            Error::new(ErrorKind::Data, message)
+                .help("bring its files back from one backup, or start a new run with --fresh")
+        })?;
+        let RecoveryPlan { restore, rerun, next, missed, .. } = &mut self.plan;
+        let last = *next + Duration::from_millis(whole_ms(interval).saturating_mul(missed.saturating_sub(1)));
+        match catch_up {
+            CatchUpMode::None if *missed > 0 => {
+                self.left_out = Some((*next, last));
+                *next = last + interval;
+                *missed = 0;
+            }
+            CatchUpMode::Limited if *missed > u64::from(facts.settings.job.max_catch_up) => {
+                let message = format!(
+                    "{missed} batches were missed while the job did not run, which is more than job.max_catch_up = {}",
+                    facts.settings.job.max_catch_up
+                );
+                return Err(Error::new(ErrorKind::User, message).help(format!(
+                    "--catch-up all makes them all; --catch-up none leaves out those from {next} to {last}"
+                )));
+            }
+            _ => {}
+        }
+        let is_needed = |batch: &Time| restore.contains(batch) || rerun.contains(batch);
+        let needed: BTreeMap<Time, _> = self.record.batches().filter(|(batch, _)| is_needed(batch)).collect();
+        for (batch, mut partitions) in needed {
+            for (source, partitions) in &mut partitions {
+                let is_kept = sources.inputs.iter().any(|input| input.source() == source);
+                let rows = |partition: &InputPartition| match partition {
+                    InputPartition::Block { rows, .. } if !is_kept => *rows,
+                    _ => 0,
+                };
+                let lost: u64 = partitions.iter().map(rows).sum();
+                if lost > 0 {
+                    partitions.clear();
+                    self.lost.push((batch, source.clone(), lost));
+                }
+            }
+            partitions.retain(|_, partitions| !partitions.is_empty());
+            self.allocated.insert(batch, Allocation { partitions });
+        }
+        Ok(self)
+    }
+
+    /// Takes the directory, and writes what a new run is before anything else.
+    ///
+    /// # Errors
+    /// When somebody else has the directory, or it cannot be written.
+    pub(super) fn open(self, env: &Env) -> Result<Opened, Error> {
+        let store = self.store.clone();
+        let mut ownership = Ownership::take(store.clone(), env.clock.clone(), &env.identity)?;
+        let mut resumption = self;
+        if resumption.is_new {
+            resumption.last_number = 1;
+            let (description, progress) = (resumption.description.clone(), resumption.progress.clone());
+            let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress);
+            write_checkpoint(&*store, &resumption.run, 1, &metadata).map_err(|error| {
+                let message = format!("cannot write the first checkpoint in {}: {error}", store.describe());
+                Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
+            })?;
+        }
+        ownership.point_to(&resumption.run)?;
+        Ok(Opened { store, ownership: Arc::new(ownership), resumption })
+    }
+
+    /// Makes the inputs go on where they were.
+    ///
+    /// # Errors
+    /// When what was read from one is not there any more.
+    pub(super) fn resume_inputs(&self, inputs: &mut [Input]) -> Result<(), Error> {
+        let given = |source: &str| {
+            let batches = self.allocated.values().filter_map(|batch| batch.partitions.get(source));
+            batches.flatten().cloned().collect::<Vec<_>>()
+        };
+        for input in inputs {
+            match input {
+                Input::Queue(queue) => {
+                    let source = queue.source().to_owned();
+                    let block = |partition: &InputPartition| match partition {
+                        InputPartition::Block { id, rows } => Some((id.clone(), *rows)),
+                        InputPartition::Split(_) => None,
+                    };
+                    let needed: Vec<(BlockId, u64)> = given(&source).iter().filter_map(block).collect();
+                    queue.resume(self.record.next_block(&source), &needed)?;
+                }
+                Input::TextFiles(files) => {
+                    let mut taken = Vec::new();
+                    for (batch, partitions) in self.record.batches() {
+                        for partition in partitions.get(files.source()).into_iter().flatten() {
+                            if let InputPartition::Split(split) = partition {
+                                taken.push((batch, split.path.clone()));
+                            }
+                        }
+                    }
+                    files.resume(self.record.started(), taken);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the job generator does first.
+    pub(super) fn catch_up(&self, graph: &Graph, intervals: &Intervals) -> CatchUp {
+        CatchUp {
+            restore: self.plan.restore.clone(),
+            rerun: self.plan.rerun.clone(),
+            left_out: self.left_out,
+            late_through: self.now,
+            reach: graph.is_quiet_without_data().then(|| intervals.reach_of_all()),
+            last_data: self.record.batches().next_back().map(|(batch, _)| batch),
+        }
+    }
+}
+
+impl JobFacts<'_> {
+    fn description(&self, zero: Time) -> RunDescription {
+        let job = &self.settings.job;
+        let stages = crate::graph::Explanation::new(self.nodes, self.graph, job.parallelism).to_string();
+        let graph = (self.nodes, stages);
+        let given = self.settings.given.clone();
+        RunDescription::new(&job.name, self.plugin_digest, given, graph, job.batch_interval, zero)
+    }
+}
+
+/// Whether a job can go on with a run.
+fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) -> Result<(), Error> {
+    let saved = &metadata.run;
+    if saved.plugin_digest != facts.plugin_digest {
+        let message = format!(
+            "run {run} in {place} is of another plugin: it has digest {}, and {} has {}",
+            saved.plugin_digest,
+            facts.settings.job.plugin.display(),
+            facts.plugin_digest
+        );
+        let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
+                    batch, with empty windows";
+        return Err(Error::new(ErrorKind::User, message).help(help));
+    }
+    let mut fresh = Vec::new();
+    for change in changes(&saved.settings, &facts.settings.given) {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
+        let told = format!("{} was {} and is {}", change.key, value(&change.before), value(&change.after));
+        match change.change {
+            Change::Harmless => tracing::info!("{told}: results are the same"),
+            Change::Restart => {
+                tracing::warn!("{told}: it holds from now on, also for batches that run again");
+            }
+            Change::Fresh => fresh.push(told),
+        }
+    }
+    if !fresh.is_empty() {
+        let message = format!("run {run} in {place} does not fit this job file: {}", fresh.join("; "));
+        return Err(Error::new(ErrorKind::User, message)
+            .help("bring the old values back, or start a new run with --fresh: it goes on with the next batch"));
+    }
+    let nodes: Vec<_> = facts.nodes.iter().map(crate::checkpoint::SavedNode::new).collect();
+    if saved.nodes != nodes {
+        let at = saved.nodes.iter().zip(&nodes).position(|(saved, node)| saved != node);
+        let at = at.unwrap_or(saved.nodes.len().min(nodes.len()));
+        let message = format!(
+            "run {run} in {place} has another graph, from node {at} on: with these arguments the plugin describes \
+             {} nodes, and there were {}",
+            nodes.len(),
+            saved.nodes.len()
+        );
+        return Err(Error::new(ErrorKind::User, message)
+            .help("bring the old job.args back, or start a new run with --fresh: it goes on with the next batch"));
+    }
+    Ok(())
+}
+
+fn unreadable(error: crate::checkpoint::RunsError) -> Error {
+    Error::new(ErrorKind::Unavailable, error.to_string()).help("is the disk in order, and may you read it?")
+}
+
+/// What happens when the directory cannot be written.
+pub(super) fn on_trouble(settings: &Settings) -> OnTrouble {
+    match settings.job.on_checkpoint_error {
+        OnCheckpointError::Wait => OnTrouble::Wait,
+        OnCheckpointError::Stop => OnTrouble::Stop,
+    }
+}

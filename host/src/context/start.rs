@@ -1,0 +1,335 @@
+//! Starting a job, and its end: the actors are made, wired and, when the last batch is done, let go.
+//!
+//! Owns the order of it. What an actor does it never knows.
+
+use super::checkpoint::{Opened, Resumption, on_trouble};
+use super::sources::{ReceiverSource, Sources};
+use super::{RunOptions, StreamingContext, arguments};
+use crate::block::{BlockStore, SpillSettings, Storage};
+use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
+use crate::config::Settings;
+use crate::driver::Drivers;
+use crate::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan};
+use crate::env::{Clock, Env};
+use crate::error::{Error, ErrorKind};
+use crate::graph::{Graph, Intervals, StageGraph};
+use crate::listener::{Event, ListenerBus, RecoveryInfo};
+use crate::plugin::Cancel;
+use crate::receiver;
+use crate::scheduler::{
+    CatchUp, CheckpointParts, Checkpoints, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler,
+    SchedulerParts, StopRequest,
+};
+use crate::time::{Duration, Time, whole_ms};
+use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
+use std::sync::{Arc, Weak};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many batches may wait for the scheduler before the batch clock waits too.
+const QUEUED_BATCHES_MAX: usize = 1000;
+/// How many stored blocks may wait for the tracker before receivers wait.
+const REPORTED_BLOCKS_MAX: usize = 64;
+/// How long a run that ends waits for its last checkpoint.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
+
+/// A job that runs.
+pub struct Running {
+    stop: Arc<watch::Sender<StopRequest>>,
+    cancel: Cancel,
+    ended: oneshot::Receiver<Result<(), Error>>,
+}
+
+impl StreamingContext {
+    /// Starts receiving and processing. Nothing can be added any more.
+    ///
+    /// # Errors
+    /// When the engine cannot be set up, or the checkpoint directory does not fit the job or is in use.
+    pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
+        let opened = match &self.settings.job.checkpoint {
+            Some(_) => {
+                let found = self.resumption(options.start_from, options.catch_up)?;
+                found.resume_inputs(&mut self.sources.inputs)?;
+                Some(found.open(&self.env)?)
+            }
+            None => None,
+        };
+        let Self { env, settings, plugin, graph, intervals, budget, outputs, sources, .. } = self;
+        let cancel = plugin.cancel();
+        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
+        let spill = SpillSettings {
+            directory: settings.engine.spill_directory.clone(),
+            limit_bytes: settings.engine.spill_limit_bytes,
+            compressed: settings.engine.compress,
+        };
+        let storage = Storage::new(&budget, env.disk.clone(), spill);
+        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+        let listeners = options.listeners.clone();
+        let engine = EmbeddedEngine::new(EngineParts {
+            env: env.clone(),
+            job: settings.job.name.clone(),
+            arguments: arguments(&settings),
+            intervals: intervals.clone(),
+            parallelism: settings.job.parallelism,
+            plugin: plugin.clone(),
+            blocks: store.clone(),
+            storage,
+            budget,
+            slots: settings.engine.threads as usize,
+            tries: settings.engine.task_retries,
+            faults: options.faults.clone(),
+            listeners: listeners.clone(),
+        })?;
+        listeners.post(&Event::StreamingStarted {
+            job: settings.job.name.clone(),
+            time: env.clock.now(),
+            batch_interval: settings.job.batch_interval,
+        });
+        let resumed = Resumed::start(&env, &settings, &graph, &intervals, &listeners, opened)?;
+        let Resumed { history, checkpoints, zero, first, catch_up } = resumed;
+        let tracker = start_tracker(&env, &store, sources, &listeners, history);
+        let checkpoints = checkpoints.map(|start| start(tracker.clone()));
+        let (stop, stopping) = watch::channel(StopRequest::None);
+        let stop = Arc::new(stop);
+        let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
+        let generator_settings = GeneratorSettings {
+            first,
+            catch_up,
+            reach_ms: whole_ms(intervals.reach_of_all()),
+            interval: settings.job.batch_interval,
+            stop_after: options.stop_after,
+            stop_when_idle: options.stop_when_idle,
+        };
+        let generator_parts = GeneratorParts {
+            env: env.clone(),
+            tracker: tracker.clone(),
+            graph: graph.clone(),
+            listeners: listeners.clone(),
+            checkpoints: checkpoints.clone(),
+        };
+        let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
+        let drivers = Drivers {
+            env: env.clone(),
+            engine: engine.clone(),
+            plugin,
+            job: settings.job.name.clone(),
+            arguments: arguments(&settings).into(),
+            plan: plan.clone(),
+            default_partitions: settings.job.parallelism,
+        };
+        let parts = SchedulerParts {
+            env: env.clone(),
+            engine,
+            tracker: tracker.clone(),
+            plan,
+            drivers: has_functions.then(|| Arc::new(drivers)),
+            intervals,
+            outputs,
+            listeners: listeners.clone(),
+            on_error: settings.job.on_error,
+            batch_interval: settings.job.batch_interval,
+            zero,
+            checkpoints: checkpoints.clone(),
+        };
+        let scheduler = JobScheduler::new(parts, stopping.clone());
+        let is_kept = settings.job.checkpoint.is_some();
+        let overdue = overdue(stopping, env.clock.clone(), settings.job.stop_timeout, is_kept);
+        let stop_now = StopNow { stop: Arc::downgrade(&stop), cancel: cancel.clone() };
+        let (end, ended) = oneshot::channel();
+        let control = env.control.clone();
+        control.spawn("job generator", Box::pin(generator.run()));
+        control.spawn(
+            "job scheduler",
+            Box::pin(async move {
+                let outcome = run_in_time(scheduler.run(queued), overdue, stop_now).await;
+                store.close();
+                tracker.stop_receivers_now().await;
+                let outcome = finish(checkpoints, &*env.clock, outcome).await;
+                let error = outcome.as_ref().err().map(|error| error.message.clone());
+                listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
+                listeners.drain().await;
+                // Nobody awaits the end: the program is going away.
+                let _ = end.send(outcome);
+            }),
+        );
+        Ok(Running { stop, cancel, ended })
+    }
+}
+
+/// Starts the receivers, and the tracker that hears of their blocks.
+fn start_tracker(
+    env: &Env,
+    store: &BlockStore,
+    sources: Sources,
+    listeners: &ListenerBus,
+    history: Option<AllocationHistory>,
+) -> TrackerHandle {
+    let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
+    let start = |source: ReceiverSource| {
+        let ReceiverSource { settings, make, options } = source;
+        receiver::start(env, settings, make, options, store.clone(), reports.clone(), listeners.clone())
+    };
+    let receivers = sources.receivers.into_iter().map(start).collect();
+    ReceiverTracker::start(env, store.clone(), sources.inputs, receivers, reported, listeners.clone(), history)
+}
+
+type StartCheckpoints = Box<dyn FnOnce(TrackerHandle) -> Checkpoints>;
+
+/// What a job goes on with.
+struct Resumed {
+    history: Option<AllocationHistory>,
+    checkpoints: Option<StartCheckpoints>,
+    zero: Option<Time>,
+    first: Time,
+    catch_up: CatchUp,
+}
+
+impl Resumed {
+    /// Starts the log, and tells what is done first.
+    fn start(
+        env: &Env,
+        settings: &Settings,
+        graph: &Graph,
+        intervals: &Arc<Intervals>,
+        listeners: &ListenerBus,
+        opened: Option<Opened>,
+    ) -> Result<Self, Error> {
+        let Some(Opened { store, ownership, resumption }) = opened else {
+            let first = env.clock.now().next_multiple(settings.job.batch_interval);
+            return Ok(Self { history: None, checkpoints: None, zero: None, first, catch_up: CatchUp::default() });
+        };
+        let catch_up = resumption.catch_up(graph, intervals);
+        let Resumption { run, description, progress, last_number, record, plan, allocated, lost, .. } = resumption;
+        let goes_on = record.last().is_some() || !resumption.is_new;
+        let trouble =
+            |what| Trouble::new(env.clock.clone(), listeners.clone(), on_trouble(settings), what, store.describe());
+        let last_batch = record.last();
+        let mut log = AllocationLog::new(store.clone(), record, ownership.epoch());
+        log.begin().map_err(|error| {
+            let message = format!("cannot begin the allocation log in {}: {error}", store.describe());
+            Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
+        })?;
+        if goes_on {
+            listeners.post(&Event::RecoveryStarted(RecoveryInfo {
+                run: run.clone(),
+                zero: plan.zero,
+                restored: plan.restore.len() as u64,
+                rerun: plan.rerun.clone(),
+                missed: plan.missed,
+            }));
+        }
+        for (batch, source, records) in lost {
+            listeners.post(&Event::RecordsLost { source, batch, records });
+        }
+        let writer = AllocationWriter::start(env, log, trouble("the allocation log"));
+        let history = AllocationHistory { writer, allocated, last_batch };
+        let trouble = trouble("a checkpoint");
+        let (env, intervals) = (env.clone(), intervals.clone());
+        let checkpoints: StartCheckpoints = Box::new(move |tracker| {
+            Checkpoints::start(CheckpointParts {
+                env,
+                store,
+                ownership,
+                run,
+                description,
+                progress,
+                last_number,
+                intervals,
+                tracker,
+                trouble,
+            })
+        });
+        let first = resumption.left_out.map_or(plan.next, |(_, through)| through + settings.job.batch_interval);
+        Ok(Self { history: Some(history), checkpoints: Some(checkpoints), zero: Some(plan.zero), first, catch_up })
+    }
+}
+
+/// Waits for the last checkpoint. What ended the run before that is what it ends with.
+async fn finish(checkpoints: Option<Checkpoints>, clock: &dyn Clock, outcome: Result<(), Error>) -> Result<(), Error> {
+    let Some(checkpoints) = checkpoints else { return outcome };
+    let written = tokio::select! {
+        biased;
+        written = checkpoints.finish() => written,
+        () = clock.sleep_until(clock.now() + LAST_CHECKPOINT) => {
+            let message = "the last checkpoint could not be written in time";
+            Err(Error::new(ErrorKind::Unavailable, message)
+                .help("nothing is lost: the next start runs again what it does not know to be done"))
+        }
+    };
+    outcome.and(written)
+}
+
+impl Running {
+    /// Asks the run to stop. A graceful stop processes what was received; a second request, or [`StopRequest::Now`],
+    /// stops at once.
+    pub fn stop(&self, request: StopRequest) {
+        let again = *self.stop.borrow() == StopRequest::Graceful;
+        let request = if again { StopRequest::Now } else { request };
+        if request == StopRequest::Now {
+            self.cancel.cancel();
+        }
+        self.stop.send_if_modified(|stop| {
+            let stronger = request > *stop;
+            *stop = request.max(*stop);
+            stronger
+        });
+    }
+
+    /// Waits until the run ends, by a stop or by an error.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub async fn await_termination(&mut self) -> Result<(), Error> {
+        (&mut self.ended).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "the job scheduler ended without a word").help("please report this"))
+        })
+    }
+}
+
+/// Makes a run stop at once. Does not keep it alive.
+struct StopNow {
+    stop: Weak<watch::Sender<StopRequest>>,
+    cancel: Cancel,
+}
+
+/// Resolves with the error of a run that was asked to stop gracefully and has not within `timeout`.
+async fn overdue(
+    mut stop: watch::Receiver<StopRequest>,
+    clock: Arc<dyn Clock>,
+    timeout: Duration,
+    is_kept: bool,
+) -> Error {
+    if stop.wait_for(|stop| *stop != StopRequest::None).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+    clock.sleep_until(clock.now() + timeout).await;
+    let seconds = timeout.as_secs_f64();
+    let rest = if is_kept { "waits for the next start" } else { "is lost" };
+    let message =
+        format!("the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet {rest}");
+    Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
+}
+
+/// Runs the scheduler to its end, which comes at once when it is `overdue`.
+async fn run_in_time(
+    run: impl Future<Output = Result<(), Error>>,
+    overdue: impl Future<Output = Error>,
+    stop_now: StopNow,
+) -> Result<(), Error> {
+    tokio::pin!(run);
+    let error = tokio::select! {
+        biased;
+        outcome = &mut run => return outcome,
+        error = overdue => error,
+    };
+    stop_now.cancel.cancel();
+    if let Some(stop) = stop_now.stop.upgrade() {
+        stop.send_replace(StopRequest::Now);
+    }
+    // What it was doing was interrupted, and its error would say no more than that.
+    let _ = run.await;
+    Err(error)
+}

@@ -1,0 +1,232 @@
+//! When metadata checkpoints are written: after a batch was made, and after it is done, while the next one runs.
+//!
+//! Owns how far the run is, and the actor that writes it. What happened while one checkpoint was written goes into the
+//! next, so that they never hold a batch up. Also asks, before an output is shown, whether this host may show it.
+
+use super::job_set::files_begun;
+use crate::block::InputPartition;
+use crate::checkpoint::{
+    Durable, Metadata, OwnerError, Ownership, RENEWAL, RunDescription, RunProgress, Trouble, write_checkpoint,
+};
+use crate::env::{Env, Store};
+use crate::error::Error;
+use crate::graph::Intervals;
+use crate::time::Time;
+use crate::tracker::{Allocated, TrackerHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// What is written, where, and who is told.
+pub struct CheckpointParts {
+    /// Time, and who runs the actor.
+    pub env: Env,
+    /// The checkpoint directory.
+    pub store: Arc<dyn Store>,
+    /// The right to write there.
+    pub ownership: Arc<Ownership>,
+    /// The directory of the run.
+    pub run: String,
+    /// What the run is.
+    pub description: RunDescription,
+    /// How far it is.
+    pub progress: RunProgress,
+    /// The number of its last checkpoint.
+    pub last_number: u64,
+    /// What inputs its windows need.
+    pub intervals: Arc<Intervals>,
+    /// Forgets what no restart needs.
+    pub tracker: TrackerHandle,
+    /// What happens when it cannot be written.
+    pub trouble: Trouble,
+}
+
+/// Hears how far the run is. Clones tell the same actor.
+#[derive(Clone)]
+pub struct Checkpoints {
+    shared: Arc<Shared>,
+    written: watch::Receiver<Written>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: watch::Sender<u64>,
+    ownership: Arc<Ownership>,
+}
+
+struct State {
+    progress: RunProgress,
+    /// Counts changes.
+    version: u64,
+    /// When what the last batch reads is on stable storage. No checkpoint may know a batch that the log does not.
+    durable: Option<Durable>,
+}
+
+/// The last change that is on stable storage, or why there will be no other.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    version: u64,
+    failed: Option<Error>,
+}
+
+impl Checkpoints {
+    /// Starts the actor.
+    pub fn start(parts: CheckpointParts) -> Self {
+        let state = State { progress: parts.progress.clone(), version: 0, durable: None };
+        let (changed, changes) = watch::channel(0);
+        let (publish, written) = watch::channel(Written::default());
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed, ownership: parts.ownership.clone() });
+        let writer = Writer { shared: Arc::downgrade(&shared), number: parts.last_number, parts };
+        let background = writer.parts.env.background.clone();
+        if writer.parts.ownership.needs_renewal() {
+            let renewed = renew(writer.parts.env.clone(), Arc::downgrade(&writer.parts.ownership));
+            background.spawn("owner", Box::pin(renewed));
+        }
+        background.spawn("checkpoints", Box::pin(writer.run(changes, publish)));
+        Self { shared, written }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let version = {
+            let mut state = self.shared.lock();
+            change(&mut state);
+            state.version += 1;
+            state.version
+        };
+        self.shared.changed.send_replace(version);
+    }
+
+    /// A batch was made, and given its data.
+    pub fn generated(&self, batch: Time, allocated: &Allocated) {
+        let next_block = |partition: &InputPartition| match partition {
+            InputPartition::Block { id, .. } => Some(id.sequence + 1),
+            InputPartition::Split(_) => None,
+        };
+        let position = |(source, partitions): (&String, &Vec<InputPartition>)| {
+            Some((source.clone(), partitions.iter().filter_map(next_block).max()?))
+        };
+        let positions: Vec<_> = allocated.allocation.partitions.iter().filter_map(position).collect();
+        let files = files_begun(&allocated.allocation);
+        self.change(|state| {
+            state.progress.batch_generated(batch);
+            // What runs again was counted before.
+            if allocated.durable.is_some() {
+                state.progress.data_given(positions, files);
+                state.durable = allocated.durable.clone();
+            }
+        });
+    }
+
+    /// Batches up to this one are never made.
+    pub fn left_out(&self, through: Time, durable: Option<Durable>) {
+        self.change(|state| {
+            state.progress.batch_generated(through);
+            state.progress.batch_completed(through);
+            state.durable = durable.or(state.durable.take());
+        });
+    }
+
+    /// A batch is done.
+    pub fn completed(&self, batch: Time) {
+        self.change(|state| state.progress.batch_completed(batch));
+    }
+
+    /// Makes sure that this host may still show results. May wait for the storage.
+    ///
+    /// # Errors
+    /// When another host has the directory.
+    pub fn check_owner(&self) -> Result<(), Error> {
+        self.shared.ownership.check().map_err(Error::from)
+    }
+
+    /// Waits until everything so far is on stable storage, and gives the directory back.
+    ///
+    /// # Errors
+    /// When it never will be.
+    pub async fn finish(mut self) -> Result<(), Error> {
+        let version = self.shared.lock().version;
+        let reached = |written: &Written| written.version >= version || written.failed.is_some();
+        let outcome = match self.written.wait_for(reached).await {
+            Ok(written) => written.failed.clone().map_or(Ok(()), Err),
+            // The program is going away.
+            Err(_) => Ok(()),
+        };
+        if outcome.is_ok() {
+            self.shared.ownership.release();
+        }
+        outcome
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code runs between a panic and the next use that could leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says from time to time that this host is alive, as long as it has the directory.
+async fn renew(env: Env, ownership: std::sync::Weak<Ownership>) {
+    loop {
+        env.clock.sleep_until(env.clock.now() + RENEWAL).await;
+        let Some(ownership) = ownership.upgrade() else { return };
+        match ownership.renew() {
+            Err(OwnerError::Lost { .. }) => return,
+            // The next output asks again, and says what is wrong.
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// The actor.
+struct Writer {
+    shared: std::sync::Weak<Shared>,
+    number: u64,
+    parts: CheckpointParts,
+}
+
+impl Writer {
+    async fn run(mut self, mut changes: watch::Receiver<u64>, publish: watch::Sender<Written>) {
+        while changes.changed().await.is_ok() {
+            changes.borrow_and_update();
+            let Some(shared) = self.shared.upgrade() else { return };
+            let (progress, version, durable) = {
+                let state = shared.lock();
+                (state.progress.clone(), state.version, state.durable.clone())
+            };
+            drop(shared);
+            let failed = match self.write(&progress, durable).await {
+                Ok(()) => None,
+                Err(error) => Some(error),
+            };
+            let has_failed = failed.is_some();
+            publish.send_replace(Written { version, failed });
+            if has_failed {
+                return;
+            }
+        }
+    }
+
+    async fn write(&mut self, progress: &RunProgress, durable: Option<Durable>) -> Result<(), Error> {
+        if let Some(mut durable) = durable {
+            durable.wait().await?;
+        }
+        let parts = &mut self.parts;
+        self.number += 1;
+        loop {
+            parts.ownership.check()?;
+            let now = parts.env.clock.now();
+            let metadata = Metadata::new(parts.ownership.epoch(), now, parts.description.clone(), progress.clone());
+            match write_checkpoint(&*parts.store, &parts.run, self.number, &metadata) {
+                Ok(()) => break,
+                Err(error) => parts.trouble.wait(&error).await?,
+            }
+        }
+        parts.trouble.over();
+        let interval = parts.description.batch_interval();
+        if let Some(done) = progress.completed(interval) {
+            let zero = parts.description.zero();
+            parts.tracker.forget(parts.intervals.inputs_needed_after(done, zero) + interval).await;
+        }
+        Ok(())
+    }
+}
