@@ -4,7 +4,7 @@
 //! shuffled schedules, and without memory for data: the output is the same byte for byte. At other parallelisms it is the
 //! same but for the order. With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
-use super::support::simulated::{Job, Outcome};
+use super::support::simulated::{Death, Job, Outcome};
 use host::engine::{FaultInjector, FaultPoint};
 use host::ids::TaskId;
 use millstream_tests::repository;
@@ -88,7 +88,25 @@ impl Golden {
             assert_eq!(everything(&outcome), everything(&plain), "under memory pressure");
         }
         if !self.text.contains(DEPENDS_ON_PARTITIONS) {
-            self.check_parallelism(&plain);
+            self.check_deaths(&plain);
+        self.check_parallelism(&plain);
+        }
+    }
+
+    /// S10.04, S16.08, S16.15, S16.23: a job that dies after any batch and is started again saves the same files, and
+    /// prints the same, if some of it twice.
+    fn check_deaths(&self, plain: &Outcome) {
+        let job = self.job.clone().with_checkpoint();
+        let alive = job.run();
+        assert_eq!(everything(&alive), everything(plain), "with checkpoints");
+        let batches = plain.log.iter().filter(|line| line.contains(" BatchCompleted ")).count();
+        let one_by_one: Vec<Death> = (0..batches).map(|_| Death::AfterBatch(1)).collect();
+        let after = |batch: usize| vec![Death::AfterBatch(batch)];
+        for deaths in (1..=batches).map(after).chain([one_by_one]) {
+            let outcome = job.run_through(&deaths);
+            assert_eq!(outcome.result, Ok(()), "{deaths:?}");
+            assert_eq!(outcome.printed_once(), plain.printed_once(), "{} {deaths:?}", self.path.display());
+            assert_eq!(outcome.bytes, plain.bytes, "{} {deaths:?}", self.path.display());
         }
     }
 

@@ -57,6 +57,6 @@ mod tests {
         assert_eq!(keys("job", "nme", &job), ["job.name"]);
         assert_eq!(keys("", "paralelism", &[]), ["job.parallelism"]);
         assert_eq!(keys("sources.lines", "paht", &["type"]), ["sources.lines.path"]);
-        assert!(keys("job", "checkpoint", &job).is_empty());
+        assert!(keys("job", "supervise", &job).is_empty());
     }
 }

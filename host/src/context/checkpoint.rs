@@ -373,6 +373,7 @@ impl Resumption {
     /// What the job generator does first.
     pub(super) fn catch_up(&self, graph: &Graph, intervals: &Intervals) -> CatchUp {
         CatchUp {
+            is_resumed: self.record.last().is_some(),
             restore: self.plan.restore.clone(),
             rerun: self.plan.rerun.clone(),
             left_out: self.left_out,

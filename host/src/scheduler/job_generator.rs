@@ -27,6 +27,8 @@ pub enum StopRequest {
 /// What a job does first that goes on from a checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
+    /// Whether batches were made before.
+    pub is_resumed: bool,
     /// Batches that are done, whose data sets are computed again, in order.
     pub restore: Vec<Time>,
     /// Batches that run again, in order.
@@ -99,6 +101,9 @@ impl JobGenerator {
         let interval = self.settings.interval;
         let mut next = self.settings.first;
         let mut made = 0u64;
+        if self.settings.catch_up.is_resumed && self.is_idle().await {
+            return;
+        }
         loop {
             let limit_reached = self.settings.stop_after.is_some_and(|limit| made >= limit);
             let stop = if limit_reached { StopRequest::Graceful } else { self.wait_until(next).await };
@@ -113,10 +118,15 @@ impl JobGenerator {
                 Made::Ended => return,
             }
             next = next + interval;
-            if self.settings.stop_when_idle && self.parts.tracker.is_idle().await {
+            if self.is_idle().await {
                 return;
             }
         }
+    }
+
+    /// Whether nothing more can come, and the run is to end then.
+    async fn is_idle(&self) -> bool {
+        self.settings.stop_when_idle && self.parts.tracker.is_idle().await
     }
 
     /// Sends the batches that a restart has to run again, in their order. False if nobody takes batches any more.

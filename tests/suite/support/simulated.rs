@@ -2,9 +2,9 @@
 
 use super::columns;
 use host::config::{self, Facts};
-use host::context::{Program, RunOptions, StreamingContext};
+use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
-use host::env::{Connection, Simulation};
+use host::env::{Connection, Simulation, SimulationError};
 use host::error::Error;
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
@@ -48,6 +48,10 @@ pub struct Job {
     pub receivers: Receivers,
     /// Who hears of events, besides the log.
     pub listeners: Vec<Arc<dyn StreamingListener>>,
+    /// How it starts if it has a checkpoint.
+    pub start_from: StartFrom,
+    /// What becomes of batches that were missed.
+    pub catch_up: CatchUpMode,
 }
 
 /// What a run left behind.
@@ -67,6 +71,8 @@ pub struct Outcome {
     pub retries: usize,
     /// How much was spilled, in bytes.
     pub spilled_bytes: u64,
+    /// How often something was written to the disk.
+    pub writes: u64,
 }
 
 impl Job {
@@ -87,6 +93,8 @@ impl Job {
             stop_at: Vec::new(),
             receivers: Receivers::default(),
             listeners: Vec::new(),
+            start_from: StartFrom::default(),
+            catch_up: CatchUpMode::default(),
         }
     }
 
@@ -126,8 +134,19 @@ impl Job {
         self
     }
 
+    /// The same job with a checkpoint directory.
+    #[must_use]
+    pub fn with_checkpoint(self) -> Self {
+        self.with_job_keys(&format!("checkpoint = \"{CHECKPOINT}\""))
+    }
+
     /// Runs it.
     pub fn run(&self) -> Outcome {
+        self.run_through(&[])
+    }
+
+    /// Runs it, lets it die in these ways, one after the other, and starts it again each time.
+    pub fn run_through(&self, deaths: &[Death]) -> Outcome {
         let simulation = Simulation::new(self.seed, START);
         for (name, text) in &self.files {
             simulation.file(Path::new("/jobs").join(name), text.as_str());
@@ -141,27 +160,47 @@ impl Job {
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
+        let recorder = Arc::new(Recorder::new(&simulation));
+        for death in deaths {
+            if let Some(result) = self.live(&simulation, &recorder, Some(death)) {
+                return self.outcome(&simulation, &given, &recorder, result);
+            }
+        }
+        let result = self.live(&simulation, &recorder, None).expect("nothing ends the last life");
+        self.outcome(&simulation, &given, &recorder, result)
+    }
+
+    /// Runs the host until it ends, or until its death. Nothing in the latter case.
+    fn live(
+        &self,
+        simulation: &Simulation,
+        recorder: &Arc<Recorder>,
+        death: Option<&Death>,
+    ) -> Option<Result<(), Error>> {
         let job_file = self.job_file.replacen("[job]\n", "[job]\nplugin = \"plugin.wasm\"\n", 1);
         let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
         let settings = match settings {
             Ok(settings) => settings,
-            Err(errors) => return Outcome::failed(errors.into()),
+            Err(errors) => return Some(Err(errors.into())),
         };
         // A run that stops at once interrupts its plugin, which must not be that of another test.
         let plugin =
             if self.stop_at.is_empty() { loaded(&self.plugin, &settings) } else { load(&self.plugin, &settings) };
         let plugin = match plugin {
             Ok(plugin) => plugin,
-            Err(error) => return Outcome::failed(error),
+            Err(error) => return Some(Err(error)),
         };
-        let recorder = Arc::new(Recorder::new(&simulation));
         let mut listeners = self.listeners.clone();
         listeners.push(recorder.clone());
+        let (killer, mut killed) = Killer::new(death);
+        listeners.push(Arc::new(killer));
         let options = RunOptions {
             stop_after: self.stop_after,
             stop_when_idle: self.stop_after.is_none() && self.stop_at.is_empty(),
             listeners: ListenerBus::new(listeners),
             faults: self.faults.clone(),
+            start_from: self.start_from,
+            catch_up: self.catch_up,
         };
         let env = simulation.env();
         let (receivers, stop_at) = (self.receivers.clone(), self.stop_at.clone());
@@ -178,13 +217,43 @@ impl Job {
             }
             running.await_termination().await
         };
-        let result = simulation.run(main).unwrap_or_else(|error| panic!("{error}; log: {:#?}", simulation.log()));
+        let main = async move {
+            tokio::select! {
+                biased;
+                outcome = main => Some(outcome),
+                _ = killed.wait_for(|killed| *killed) => None,
+            }
+        };
+        if let Some(Death::AtWrite { write, .. }) = death {
+            simulation.halt_at_write(simulation.writes() + write);
+        }
+        let result = match simulation.run(main) {
+            Ok(result) => result,
+            Err(SimulationError::Halted { .. }) => None,
+            Err(error) => panic!("{error}; log: {:#?}", simulation.log()),
+        };
+        match death {
+            Some(Death::AtWrite { seed, .. }) => simulation.crash(*seed),
+            _ => simulation.kill(),
+        }
+        result
+    }
+
+    fn outcome(
+        &self,
+        simulation: &Simulation,
+        given: &BTreeMap<PathBuf, Vec<u8>>,
+        recorder: &Recorder,
+        result: Result<(), Error>,
+    ) -> Outcome {
         let retries = *recorder.retries.lock().unwrap_or_else(PoisonError::into_inner);
         let spilled_bytes = *recorder.spilled_bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let appearing: BTreeSet<PathBuf> =
             self.appearing.iter().map(|(.., name, _)| Path::new("/jobs").join(name)).collect();
-        let is_written =
-            |(path, bytes): &(PathBuf, Vec<u8>)| given.get(path) != Some(bytes) && !appearing.contains(path);
+        let checkpoint = Path::new("/jobs").join(CHECKPOINT);
+        let is_written = |(path, bytes): &(PathBuf, Vec<u8>)| {
+            given.get(path) != Some(bytes) && !appearing.contains(path) && !path.starts_with(&checkpoint)
+        };
         let bytes = simulation.files().into_iter().filter(is_written).map(|(path, bytes)| {
             let path = path.strip_prefix("/jobs").unwrap_or(&path).display().to_string();
             (path, bytes)
@@ -192,23 +261,55 @@ impl Job {
         let bytes: BTreeMap<_, _> = bytes.collect();
         let saved = bytes.iter().map(|(path, bytes)| (path.clone(), columns::shown(bytes))).collect();
         let (printed, log) = (simulation.printed(), simulation.log());
-        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes }
+        let writes = simulation.writes();
+        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes }
+    }
+}
+
+/// The checkpoint directory of jobs that have one, beside the job file.
+const CHECKPOINT: &str = "checkpoint";
+
+/// How a host ends that is not asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The process ends right after the n-th batch was completed, counted from 1.
+    AfterBatch(usize),
+    /// The machine ends at the n-th write of this life. The seed decides which unsynced bytes survive.
+    AtWrite {
+        /// Which write.
+        write: u64,
+        /// What decides.
+        seed: u64,
+    },
+}
+
+/// Ends a life after a batch.
+struct Killer {
+    batches_left: Mutex<usize>,
+    kill: tokio::sync::watch::Sender<bool>,
+}
+
+impl Killer {
+    fn new(death: Option<&Death>) -> (Self, tokio::sync::watch::Receiver<bool>) {
+        let (kill, killed) = tokio::sync::watch::channel(false);
+        let batches = if let Some(Death::AfterBatch(batches)) = death { *batches } else { usize::MAX };
+        (Self { batches_left: Mutex::new(batches), kill }, killed)
+    }
+}
+
+impl StreamingListener for Killer {
+    fn on_event(&self, event: &Event) {
+        if let Event::BatchCompleted(_) = event {
+            let mut left = self.batches_left.lock().unwrap_or_else(PoisonError::into_inner);
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.kill.send_replace(true);
+            }
+        }
     }
 }
 
 impl Outcome {
-    fn failed(error: Error) -> Self {
-        Self {
-            printed: String::new(),
-            saved: BTreeMap::new(),
-            bytes: BTreeMap::new(),
-            log: Vec::new(),
-            result: Err(error),
-            retries: 0,
-            spilled_bytes: 0,
-        }
-    }
-
     /// What was printed, and after it the files that were saved.
     pub fn output(&self) -> String {
         let files = self.saved.iter().map(|(path, text)| format!("---- {path}\n{text}"));
@@ -238,6 +339,23 @@ impl Outcome {
             }
         }
         batches
+    }
+
+    /// What was printed by each batch, however often it was, if that was the same each time.
+    pub fn printed_once(&self) -> BTreeMap<String, String> {
+        let mut blocks: BTreeMap<String, String> = BTreeMap::new();
+        let rule = "-------------------------------------------\nTime: ";
+        let mut of_batch: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for block in self.printed.split(rule).skip(1) {
+            let (time, rows) = block.split_once('\n').expect("a batch begins with its time");
+            of_batch.entry(time.to_owned()).or_default().push(rows.to_owned());
+        }
+        for (time, mut printed) in of_batch {
+            printed.sort();
+            printed.dedup();
+            blocks.insert(time, printed.concat());
+        }
+        blocks
     }
 
     /// The message and help of the error that ended the run.

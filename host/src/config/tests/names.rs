@@ -28,11 +28,11 @@ const NAMES: &[Case] = &[
         ],
     },
     Case {
-        text: Below(r#"checkpoint = "c""#),
+        text: Below(r#"supervise = "c""#),
         set: &[],
         errors: &[
-            "job.toml line 4: unknown key `job.checkpoint`",
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
+            "job.toml line 4: unknown key `job.supervise`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error`, `stop_timeout`, `checkpoint`, `max_catch_up` and `on_checkpoint_error`",
         ],
     },
     Case {
@@ -40,7 +40,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             r#"job.toml line 4: unknown key `job."a b\n"`"#,
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error`, `stop_timeout`, `checkpoint`, `max_catch_up` and `on_checkpoint_error`",
         ],
     },
     Case {
@@ -48,7 +48,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: unknown key `job.window`",
-            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error` and `stop_timeout`",
+            "help: [job] has the keys `name`, `plugin`, `batch_interval`, `parallelism`, `args`, `directories`, `on_error`, `stop_timeout`, `checkpoint`, `max_catch_up` and `on_checkpoint_error`",
         ],
     },
     Case {
