@@ -8,6 +8,7 @@ mod memory_disk;
 mod real;
 mod real_disk;
 mod simulated;
+mod virtual_clock;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use real::{RealExecutors, StopSignals, real};
