@@ -386,6 +386,25 @@ fn files_of_tests_are_on_the_disk_at_once_and_keep_appearing() {
 }
 
 #[test]
+fn making_and_removing_directories_can_stop_half_way() {
+    let left_at = |write| {
+        let simulation = Simulation::new(0, Time::default());
+        simulation.halt_at_write(write);
+        let disk = simulation.env().disk;
+        let both = disk.create_directory(Path::new("/a/b")).and_then(|()| {
+            disk.create(Path::new("/a/b/f"))?;
+            disk.remove(Path::new("/a"))
+        });
+        simulation.kill();
+        let there = ["/a", "/a/b", "/a/b/f"].map(|path| disk.canonicalize(Path::new(path)).is_ok());
+        (both.is_ok(), there.into_iter().filter(|is_there| *is_there).count(), simulation.writes())
+    };
+    let expected = [(0, 0), (1, 1), (2, 2), (3, 3), (2, 4), (1, 5)].map(|(there, writes)| (false, there, writes));
+    assert_eq!((1..=6).map(left_at).collect::<Vec<_>>(), expected);
+    assert_eq!(left_at(7), (true, 0, 6));
+}
+
+#[test]
 fn handles_of_a_killed_program_do_nothing() {
     let simulation = Simulation::new(0, Time::default());
     simulation.file("/d/f", "");
