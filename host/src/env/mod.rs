@@ -9,6 +9,7 @@ mod real;
 mod real_disk;
 mod simulated;
 mod store;
+mod virtual_clock;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use real::{RealExecutors, StopSignals, real};

@@ -4,8 +4,12 @@
 //! memory, and a log of everything that was printed and noted. Two runs of a seed give the same log. The host cannot
 //! tell it from the real world.
 
+#[cfg(test)]
+mod tests;
+
 use super::memory_disk::MemoryDisk;
-use super::{Clock, Console, Env, Executor, Incoming, Network};
+use super::virtual_clock::{Sleep, VirtualClock};
+use super::{Clock as _, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng};
@@ -27,13 +31,29 @@ pub struct Connection {
     pub stays_open: bool,
 }
 
-/// Nothing can ever happen any more, and the main future is not done.
-#[derive(Debug, thiserror::Error)]
-#[error("the simulation of seed {seed} is stuck at {at}: {waiting} futures wait for each other")]
-pub struct SimulationError {
-    seed: u64,
-    at: Time,
-    waiting: usize,
+/// Why the main future of a simulation was not run to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SimulationError {
+    /// Nothing can ever happen any more.
+    #[error("the simulation of seed {seed} is stuck at {at}: {waiting} futures wait for each other")]
+    Stuck {
+        /// The seed of the world.
+        seed: u64,
+        /// When that was.
+        at: Time,
+        /// How many futures there were.
+        waiting: usize,
+    },
+    /// The machine stopped at the point that was asked for.
+    #[error("the machine of seed {seed} stopped at {at}, after {writes} writes")]
+    Halted {
+        /// The seed of the world.
+        seed: u64,
+        /// When that was.
+        at: Time,
+        /// How many operations on files had changed something.
+        writes: u64,
+    },
 }
 
 /// A world under construction, then a world that ran.
@@ -43,12 +63,11 @@ pub struct Simulation {
 }
 
 struct World {
-    now: Arc<Mutex<Time>>,
-    timers: Mutex<BTreeMap<(Time, u64), Waker>>,
-    timer_count: Mutex<u64>,
-    spawned: Mutex<Vec<(&'static str, BoxFuture<'static, ()>)>>,
+    clock: VirtualClock,
+    spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
+    runs: Mutex<u64>,
     servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
-    files: Arc<MemoryDisk>,
+    files: MemoryDisk,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
 }
@@ -61,13 +80,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Simulation {
     /// A world that begins at `start`, whose every choice follows from `seed`.
     pub fn new(seed: u64, start: Time) -> Self {
-        let now = Arc::new(Mutex::new(start));
-        let files = Arc::new(MemoryDisk::new(now.clone()));
+        let clock = VirtualClock::new(start);
+        let files = MemoryDisk::new(clock.clone());
         let world = World {
-            now,
-            timers: Mutex::default(),
-            timer_count: Mutex::default(),
+            clock,
             spawned: Mutex::default(),
+            runs: Mutex::default(),
             servers: Mutex::default(),
             files,
             log: Mutex::default(),
@@ -81,12 +99,12 @@ impl Simulation {
         lock(&self.world.servers).insert(address.to_owned(), connections.into());
     }
 
-    /// Adds a file that is there from the start.
+    /// Adds a file that is there from now on.
     pub fn file(&self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.file_at(Time::default(), Time::default(), path, bytes);
     }
 
-    /// Adds a file that appears at a time, with another as its modification time.
+    /// Adds a file that appears at a time, with another as its modification time. Whoever puts it there syncs it.
     pub fn file_at(&self, appears: Time, modified: Time, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.world.files.add(appears, modified, path.into(), bytes.into());
     }
@@ -106,11 +124,48 @@ impl Simulation {
         self.world.files.read_only(directory.into());
     }
 
+    /// During a time, all operations on files below a path fail in this way. A file that could not be synced stays at
+    /// risk until it is created anew, however often it is synced later.
+    pub fn disk_unreachable(&self, from: Time, until: Time, below: impl Into<PathBuf>, kind: io::ErrorKind) {
+        self.world.files.unreachable(from, until, below.into(), kind);
+    }
+
+    /// Sets the wall clock to another time. The times of this and all other parts of the script are those of a clock
+    /// that nobody sets.
+    pub fn clock_jump(&self, at: Time, to: Time) {
+        self.world.clock.jump(at, to);
+    }
+
+    /// How many operations on files have changed something, or synced it. Those on scratch files do not count. Making
+    /// or removing several directories counts once for each of them, and so do the files in those that are removed.
+    pub fn writes(&self) -> u64 {
+        self.world.files.writes()
+    }
+
+    /// Stops the machine when the `write`th of these operations is about to be done, counted from the start of the
+    /// world. It is not done, and [`Simulation::run`] ends. The host may notice that nothing works any more until the
+    /// future that is running waits, but nothing that it does is seen.
+    pub fn halt_at_write(&self, write: u64) {
+        self.world.files.halt_at_write(write);
+    }
+
+    /// Kills the host, after [`Simulation::run`]: all that was written stays, its locks are free. Another one can run.
+    pub fn kill(&self) {
+        self.world.files.kill();
+    }
+
+    /// Cuts the power, after [`Simulation::run`]. Of what was not synced, the seed decides what is still there: of the
+    /// names that were made, changed or removed the first so many changes, of each file any pieces of what was written,
+    /// with zeros for those that are missing. Another host can run.
+    pub fn crash(&self, seed: u64) {
+        self.world.files.crash(seed);
+    }
+
     /// The world, to be given to a host.
     pub fn env(&self) -> Env {
         Env {
-            clock: Arc::new(VirtualClock(self.world.clone())),
-            disk: self.world.files.clone(),
+            clock: Arc::new(self.world.clock.clone()),
+            disk: Arc::new(self.world.files.clone()),
             network: Arc::new(ScriptedNetwork(self.world.clone())),
             console: self.world.clone(),
             control: self.world.clone(),
@@ -136,20 +191,46 @@ impl Simulation {
         lock(&self.world.log).clone()
     }
 
-    /// Runs `main` and all it spawns until `main` is done.
+    /// Runs `main` and all it spawns until `main` is done. What is not done by then is dropped. Another main can be run
+    /// after that; time and files go on from where they were.
     ///
     /// # Errors
-    /// When every future waits and no timer is set.
+    /// When every future waits and no timer is set, and when the machine stops.
     pub fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> Result<T, SimulationError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let result = Arc::new(Mutex::new(None));
         let slot = result.clone();
-        let main = async move { *lock(&slot) = Some(main.await) };
-        let ready = Arc::new(Mutex::new(Vec::new()));
-        let mut tasks: Vec<Option<(Arc<Task>, BoxFuture<'static, ()>)>> = Vec::new();
-        lock(&self.world.spawned).push(("main", Box::pin(main)));
+        lock(&self.world.spawned).push(Box::pin(async move { *lock(&slot) = Some(main.await) }));
+        let mut tasks = Vec::new();
+        let outcome = self.poll(&mut tasks, &result);
+        drop(tasks);
+        // What is dropped may spawn something.
         loop {
-            for (_, future) in lock(&self.world.spawned).drain(..) {
+            let spawned = std::mem::take(&mut *lock(&self.world.spawned));
+            if spawned.is_empty() {
+                return outcome;
+            }
+        }
+    }
+
+    fn poll<T>(&self, tasks: &mut Vec<Option<Spawned>>, result: &Mutex<Option<T>>) -> Result<T, SimulationError> {
+        let seed = self.seed;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // Each run has an order of its own.
+        let run = {
+            let mut runs = lock(&self.world.runs);
+            *runs += 1;
+            *runs - 1
+        };
+        rng.set_stream(run);
+        let ready = Arc::new(Mutex::new(Vec::new()));
+        loop {
+            if self.world.files.is_halted() {
+                return Err(SimulationError::Halted { seed, at: self.world.clock.now(), writes: self.writes() });
+            }
+            if let Some(result) = lock(result).take() {
+                return Ok(result);
+            }
+            for future in lock(&self.world.spawned).drain(..) {
                 let task = Arc::new(Task { id: tasks.len(), ready: ready.clone() });
                 lock(&ready).push(task.id);
                 tasks.push(Some((task, future)));
@@ -159,9 +240,9 @@ impl Simulation {
                 if ready.is_empty() { None } else { Some(rng.random_range(0..ready.len())) }.map(|at| ready.remove(at))
             };
             let Some(id) = next else {
-                if !self.world.pass_time() {
+                if !self.world.clock.pass() {
                     let waiting = tasks.iter().flatten().count();
-                    return Err(SimulationError { seed: self.seed, at: *lock(&self.world.now), waiting });
+                    return Err(SimulationError::Stuck { seed, at: self.world.clock.now(), waiting });
                 }
                 continue;
             };
@@ -170,12 +251,11 @@ impl Simulation {
             if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
                 tasks[id] = None;
             }
-            if let Some(result) = lock(&result).take() {
-                return Ok(result);
-            }
         }
     }
 }
+
+type Spawned = (Arc<Task>, BoxFuture<'static, ()>);
 
 /// A spawned future that says when it can go on.
 struct Task {
@@ -193,69 +273,27 @@ impl Wake for Task {
 }
 
 impl World {
-    /// Jumps to the next timer and wakes whoever set it. False if there is none.
-    fn pass_time(&self) -> bool {
-        let mut timers = lock(&self.timers);
-        let Some((&(time, _), _)) = timers.first_key_value() else { return false };
-        let mut now = lock(&self.now);
-        *now = (*now).max(time);
-        while let Some(entry) = timers.first_entry() {
-            if entry.key().0 > *now {
-                break;
-            }
-            entry.remove().wake();
-        }
-        true
-    }
-
     fn note(&self, line: &str) {
-        let now = *lock(&self.now);
+        // Of a machine that has stopped nothing is seen.
+        if self.files.is_halted() {
+            return;
+        }
+        let now = self.clock.now();
         lock(&self.log).push(format!("{now} {line}"));
     }
 }
 
 impl Executor for World {
-    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        lock(&self.spawned).push((name, future));
-    }
-}
-
-struct VirtualClock(Arc<World>);
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Time {
-        *lock(&self.0.now)
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::from_millis(lock(&self.0.now).as_ms())
-    }
-
-    fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()> {
-        Box::pin(Sleep { world: self.0.clone(), until: time })
-    }
-}
-
-struct Sleep {
-    world: Arc<World>,
-    until: Time,
-}
-
-impl Future for Sleep {
-    type Output = ();
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if *lock(&self.world.now) >= self.until {
-            return Poll::Ready(());
-        }
-        let mut count = lock(&self.world.timer_count);
-        *count += 1;
-        lock(&self.world.timers).insert((self.until, *count), cx.waker().clone());
-        Poll::Pending
+    fn spawn(&self, _: &'static str, future: BoxFuture<'static, ()>) {
+        lock(&self.spawned).push(future);
     }
 }
 
 impl Console for World {
     fn write(&self, text: &str) -> io::Result<()> {
+        if self.files.is_halted() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         text.lines().for_each(|line| self.note(line));
         lock(&self.printed).push_str(text);
         Ok(())
@@ -270,6 +308,9 @@ struct ScriptedNetwork(Arc<World>);
 
 impl Network for ScriptedNetwork {
     fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>> {
+        if self.0.files.is_halted() {
+            return Box::pin(std::future::ready(Err(io::ErrorKind::NetworkUnreachable.into())));
+        }
         let connection = lock(&self.0.servers).get_mut(address).and_then(VecDeque::pop_front);
         let world = self.0.clone();
         Box::pin(async move {
@@ -295,8 +336,7 @@ impl AsyncRead for ScriptedStream {
             let Some((delay, _)) = this.script.sends.first() else {
                 return if this.script.stays_open { Poll::Pending } else { Poll::Ready(Ok(())) };
             };
-            let until = *lock(&this.world.now) + *delay;
-            let wait = this.wait.get_or_insert_with(|| Sleep { world: this.world.clone(), until });
+            let wait = this.wait.get_or_insert_with(|| this.world.clock.sleep(*delay));
             if Pin::new(wait).poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -307,70 +347,5 @@ impl AsyncRead for ScriptedStream {
         let bytes: Vec<u8> = this.pending.drain(..count).collect();
         buffer.put_slice(&bytes);
         Poll::Ready(Ok(()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::AsyncReadExt as _;
-
-    fn interleaving(seed: u64) -> Vec<String> {
-        let simulation = Simulation::new(seed, Time::from_ms(1000));
-        let env = simulation.env();
-        let note = Arc::new(simulation.note());
-        simulation
-            .run(async move {
-                let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
-                for id in 0..5u32 {
-                    let (clock, note, sender) = (env.clock.clone(), note.clone(), sender.clone());
-                    env.control.spawn(
-                        "sleeper",
-                        Box::pin(async move {
-                            note(&format!("{id} begins"));
-                            clock.sleep_until(Time::from_ms(2000)).await;
-                            note(&format!("{id} ends"));
-                            let _ = sender.send(id).await;
-                        }),
-                    );
-                }
-                drop(sender);
-                while receiver.recv().await.is_some() {}
-            })
-            .unwrap();
-        simulation.log()
-    }
-
-    #[test]
-    fn a_seed_decides_the_order_and_repeats_it() {
-        assert_eq!(interleaving(7), interleaving(7));
-        assert!((0..10).any(|seed| interleaving(seed) != interleaving(7)), "every seed gives the same order");
-    }
-
-    #[test]
-    fn a_scripted_server_sends_when_the_script_says_and_then_closes() {
-        let simulation = Simulation::new(1, Time::from_ms(0));
-        let sends = vec![(Duration::from_millis(5), b"ab".to_vec()), (Duration::from_millis(5), b"c".to_vec())];
-        simulation.server("server:1", vec![Connection { sends, stays_open: false }]);
-        let env = simulation.env();
-        let (text, at) = simulation
-            .run(async move {
-                let mut stream = env.network.connect("server:1").await.unwrap();
-                let mut text = String::new();
-                stream.read_to_string(&mut text).await.unwrap();
-                assert!(env.network.connect("server:1").await.is_err());
-                (text, env.clock.now())
-            })
-            .unwrap();
-        assert_eq!((text.as_str(), at.as_ms()), ("abc", 10));
-    }
-
-    #[test]
-    fn waiting_for_nothing_is_an_error() {
-        let stuck = Simulation::new(1, Time::from_ms(0)).run(std::future::pending::<()>());
-        assert_eq!(
-            stuck.unwrap_err().to_string(),
-            "the simulation of seed 1 is stuck at 0 ms: 1 futures wait for each other"
-        );
     }
 }

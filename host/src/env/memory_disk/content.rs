@@ -1,0 +1,108 @@
+//! The content of one file: as programs see it, and as much of it as would survive if the machine went down.
+//!
+//! Owns what a crash does to bytes that nobody synced. Knows no names: see [`super::names`].
+
+use crate::time::Time;
+use rand::{Rng, RngExt as _};
+
+/// A file, whatever its name is.
+#[derive(Default)]
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    pub(super) modified: Time,
+    /// Which guard holds the lock on it.
+    pub(super) holder: Option<u64>,
+    durable: Vec<u8>,
+    /// What makes `bytes` of `durable`, in order.
+    pending: Vec<Edit>,
+    /// A failed sync leaves open what of the content is on the disk, and a later one does not change that.
+    is_spoiled: bool,
+}
+
+enum Edit {
+    Empty,
+    Append(Vec<u8>),
+}
+
+impl Content {
+    /// Content that is on the disk already, if there is any.
+    pub(super) fn durable(bytes: Vec<u8>, modified: Time) -> Self {
+        Self { durable: bytes.clone(), bytes, modified, ..Self::default() }
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8], now: Time) {
+        self.bytes.extend_from_slice(bytes);
+        self.pending.push(Edit::Append(bytes.to_vec()));
+        self.modified = now;
+    }
+
+    /// Removes all bytes, and with them what a failed sync left open.
+    pub(super) fn empty(&mut self, now: Time) {
+        self.bytes.clear();
+        self.pending.push(Edit::Empty);
+        self.modified = now;
+        self.is_spoiled = false;
+    }
+
+    pub(super) fn sync(&mut self) {
+        if self.is_spoiled {
+            return;
+        }
+        for edit in self.pending.drain(..) {
+            match edit {
+                Edit::Empty => self.durable.clear(),
+                Edit::Append(bytes) => self.durable.extend(bytes),
+            }
+        }
+    }
+
+    pub(super) fn fail_sync(&mut self) {
+        self.is_spoiled = true;
+    }
+
+    /// Loses what was not synced, in part. What is left is on the disk.
+    ///
+    /// Writes survive in pieces, each on its own, so that a later one can be there without an earlier one. What is
+    /// missing before the end reads as zeros. The end is anywhere between that of what was synced and that of all.
+    pub(super) fn crash(&mut self, rng: &mut impl Rng) {
+        let empties = self.pending.iter().filter(|edit| matches!(edit, Edit::Empty)).count();
+        let survivors = rng.random_range(0..=empties);
+        let mut seen = 0;
+        let mut kept = std::mem::take(&mut self.durable);
+        let mut appended = Vec::new();
+        for edit in self.pending.drain(..) {
+            match edit {
+                Edit::Empty if seen == survivors => break,
+                Edit::Empty => {
+                    seen += 1;
+                    kept.clear();
+                    appended.clear();
+                }
+                Edit::Append(bytes) => appended.push(bytes),
+            }
+        }
+        // All or nothing is what happens most, so it is not left to the chance of each piece.
+        let chance = [0.0, 0.5, 0.5, 1.0][rng.random_range(0..4)];
+        let mut rest = Vec::new();
+        for mut bytes in appended {
+            let mut start = 0;
+            while start < bytes.len() {
+                let end = rng.random_range(start..bytes.len()) + 1;
+                if !rng.random_bool(chance) {
+                    bytes[start..end].fill(0);
+                }
+                start = end;
+            }
+            rest.extend(bytes);
+        }
+        let count = match rng.random_range(0..4) {
+            0 => 0,
+            1 => rest.len(),
+            _ => rng.random_range(0..=rest.len()),
+        };
+        let is_complete = chance == 1.0 && rng.random_bool(0.5);
+        rest.truncate(if is_complete { rest.len() } else { count });
+        kept.extend(rest);
+        *self = Self::durable(kept, self.modified);
+    }
+}
