@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many schedules each golden runs under.
 const SCHEDULES: u64 = 10;
 
+/// At how many of its writes a golden dies, unless `MILLSTREAM_EVERY_WRITE` is set.
+const POINTS_OF_WRITING: u64 = 16;
+
 /// A comment in a golden file whose rows tell of partitions: at another parallelism they are others.
 const DEPENDS_ON_PARTITIONS: &str = "# Shows partitions";
 
@@ -102,12 +105,24 @@ impl Golden {
         let batches = plain.log.iter().filter(|line| line.contains(" BatchCompleted ")).count();
         let one_by_one: Vec<Death> = (0..batches).map(|_| Death::AfterBatch(1)).collect();
         let after = |batch: usize| vec![Death::AfterBatch(batch)];
-        for deaths in (1..=batches).map(after).chain([one_by_one]) {
+        let at_write = |write: u64| vec![Death::AtWrite { write, seed: write }];
+        let points = self.points_of_writing(alive.writes).into_iter().map(at_write);
+        for deaths in (1..=batches).map(after).chain([one_by_one]).chain(points) {
             let outcome = job.run_through(&deaths);
             assert_eq!(outcome.result, Ok(()), "{deaths:?}");
             assert_eq!(outcome.printed_once(), plain.printed_once(), "{} {deaths:?}", self.path.display());
             assert_eq!(outcome.bytes, plain.bytes, "{} {deaths:?}", self.path.display());
         }
+    }
+
+    /// At which of its writes the machine goes down: at some that are spread evenly and differ from golden to golden, or
+    /// at all.
+    fn points_of_writing(&self, writes: u64) -> Vec<u64> {
+        if std::env::var_os("MILLSTREAM_EVERY_WRITE").is_some() {
+            return (1..=writes).collect();
+        }
+        let first = 1 + self.text.len() as u64 % writes.div_ceil(POINTS_OF_WRITING).max(1);
+        (first..=writes).step_by(writes.div_ceil(POINTS_OF_WRITING).max(1) as usize).collect()
     }
 
     /// S3.13: another parallelism changes the order at most.
