@@ -12,6 +12,7 @@ mod listeners;
 mod outputs;
 mod receivers;
 mod records;
+mod recovery;
 mod simulation;
 mod support;
 mod text_files;

@@ -385,7 +385,7 @@ impl Resumption {
             left_out: self.left_out,
             late_through: self.now,
             reach: graph.is_quiet_without_data().then(|| intervals.reach_of_all()),
-            last_data: self.record.batches().next_back().map(|(batch, _)| batch),
+            with_data: self.record.batches().map(|(batch, _)| batch).collect(),
         }
     }
 }
