@@ -11,6 +11,7 @@ mod outputs;
 mod plugin_log;
 mod plugins;
 mod queues;
+mod recovery;
 mod runs;
 mod signals;
 mod sources;

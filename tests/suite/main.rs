@@ -8,6 +8,7 @@ mod golden;
 mod hostile;
 mod hostile_drivers;
 mod ledger;
+mod killed;
 mod listeners;
 mod outputs;
 mod receivers;

@@ -19,6 +19,8 @@ mod metadata;
 mod owner;
 mod recovery;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 pub use allocation_log::{AllocationLog, LogError, ReadLog, TornTail, read as read_log};
