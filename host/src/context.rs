@@ -15,7 +15,7 @@ use crate::grants::Grants;
 use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node, StageGraph};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
-use crate::output::{self, Outputs};
+use crate::output::{self, DriverFiles, Outputs};
 use crate::plugin::{Cancel, Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::{self, Receivers};
 use crate::scheduler::{GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest};
@@ -256,7 +256,7 @@ impl StreamingContext {
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
-        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let drivers = Drivers {
             env: env.clone(),
             engine: engine.clone(),
@@ -264,6 +264,8 @@ impl StreamingContext {
             job: settings.job.name.clone(),
             arguments: arguments(&settings).into(),
             plan: plan.clone(),
+            files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(&settings)),
+            intervals: intervals.clone(),
             default_partitions: settings.job.parallelism,
         };
         let parts = SchedulerParts {

@@ -119,6 +119,22 @@ impl Disk for MemoryDisk {
         if is_there { Ok(entries.into_values().collect()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
+    fn entry(&self, path: &Path) -> io::Result<DirectoryEntry> {
+        let now = *lock(&self.now);
+        let tree = lock(&self.tree);
+        let file = tree.files.get(path).filter(|file| file.appears <= now);
+        if file.is_none() && !tree.is_directory(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(DirectoryEntry {
+            path: path.to_path_buf(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            is_directory: file.is_none(),
+            modified: file.map_or(Time::default(), |file| file.modified),
+            bytes: file.map_or(0, |file| file.bytes.len() as u64),
+        })
+    }
+
     fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
         let bytes = self.content(path)?;
         let rest = bytes.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default().to_vec();

@@ -6,7 +6,8 @@
 use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::bindings::{self};
-use super::driver::{Driver, RecordedCall};
+use super::driver::Driver;
+use super::replay::RecordedCall;
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
