@@ -304,7 +304,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///         }
     ///     });
     /// });
-    /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", []).run_with_files();
+    /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", [(0u32, true); 0]).run_with_files();
     /// assert_eq!(files.keys().collect::<Vec<_>>(), ["out/pairs-1000/part-00000"]);
     /// assert_eq!(files["out/pairs-1000/part-00000"], b"(7,true)\n");
     /// ```
