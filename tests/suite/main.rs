@@ -2,6 +2,7 @@
 
 mod command_line;
 mod compile_cache;
+mod driver_files;
 mod driver_functions;
 mod examples;
 mod golden;

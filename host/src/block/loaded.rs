@@ -280,8 +280,9 @@ impl LoadedReader {
                 Ok(chunk)
             }
             Records::Json { lines, line } => {
-                let Some(chunk) = lines.next_chunk().map_err(unreadable)? else { return Ok(None) };
+                let chunk = lines.next_chunk().map_err(unreadable)?;
                 checked_length(part, lines)?;
+                let Some(chunk) = chunk else { return Ok(None) };
                 let first = *line;
                 *line += chunk.num_rows() as u64;
                 objects(ty, &chunk).map(Some).map_err(|(at, fault)| match part.lines_before(&**disk) {

@@ -115,8 +115,8 @@ fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, F
     };
     let offsets = list.offsets();
     let row_of = |at: usize| offsets.partition_point(|&offset| offset as usize <= at).saturating_sub(1);
-    let values = converted(item, list.values())
-        .map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
+    let values =
+        converted(item, list.values()).map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
     Some(values.and_then(|values| {
         let DataType::List(field) = node.field.data_type() else {
             return Err(Fault::new(0, "", "a list without a child"));

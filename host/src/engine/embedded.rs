@@ -421,7 +421,8 @@ impl Shared {
 fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Time) -> Error {
     let name = |node: NodeId| request.plan.graph.node(node).map(ToString::to_string).unwrap_or_default();
     let (slice, of) = (name(slice), name(of));
-    let message = format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
+    let message =
+        format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
     Error::new(ErrorKind::User, message).help(
         "keep the stream's data sets: `cache()` it and call `remember` on the context; there is none of a batch that \
          failed, nor of one before the start",

@@ -56,7 +56,12 @@ pub(super) struct Stores {
 pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
-    fn read(self: &Arc<Self>, batch: Time, piece: &Piece, ty: &RecordType) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    fn read(
+        self: &Arc<Self>,
+        batch: Time,
+        piece: &Piece,
+        ty: &RecordType,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         match piece {
             Piece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
             Piece::Loaded(part) => return self.clone().read_loaded(part, ty),

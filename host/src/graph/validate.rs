@@ -166,9 +166,7 @@ impl Graph {
             let before = |id: u32| nodes.get(id as usize).map(Option::as_ref);
             match check_node(&Subject { position, described }, &before) {
                 Ok(node) if node.operation.is_of_data_set() => {
-                    errors.push(Subject { position, described }.error(
-                        "it is for data sets in a driver function only",
-                    ));
+                    errors.push(Subject { position, described }.error("it is for data sets in a driver function only"));
                     nodes.push(None);
                 }
                 Ok(node) => nodes.push(Some(node)),
@@ -319,7 +317,8 @@ fn check_types(
         Operation::Repartition { .. } | Operation::Sort { .. } => {
             same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
         }
-        Operation::SaveAsFiles { format: FileFormat::Csv, .. } | Operation::SaveAsFile { format: FileFormat::Csv, .. } => {
+        Operation::SaveAsFiles { format: FileFormat::Csv, .. }
+        | Operation::SaveAsFile { format: FileFormat::Csv, .. } => {
             match parents.first().and_then(|parent| columns::nested(parent.rows.as_ref()?)) {
                 Some((column, ty)) => Err(GraphError::Nested { subject: subject.name(), column, ty }),
                 None => Ok(()),
@@ -338,7 +337,9 @@ fn check_loaded(subject: &Subject<'_>, format: FileFormat, rows: &RecordType) ->
     }
     if let Some(opaque) = rows.opaque() {
         let ty = opaque.escape_debug();
-        return Err(subject.error(format!("`{ty}` is a type of the plugin's own, whose bytes only the plugin can read")));
+        return Err(
+            subject.error(format!("`{ty}` is a type of the plugin's own, whose bytes only the plugin can read"))
+        );
     }
     match columns::nested(rows) {
         Some((column, ty)) if format == FileFormat::Csv => {
@@ -433,7 +434,8 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         kind if let Some(format) = FileFormat::of_loader(kind) => Operation::Load { format, path: subject.path()? },
         "slice" => {
             let number = |name: &str| {
-                let number = subject.integer(name).ok_or_else(|| subject.error(format!("it has no parameter `{name}`")))?;
+                let number =
+                    subject.integer(name).ok_or_else(|| subject.error(format!("it has no parameter `{name}`")))?;
                 u64::try_from(number).map_err(|_| subject.error(format!("its `{name}` is {number}")))
             };
             let of = u32::try_from(number("of")?).unwrap_or(u32::MAX);

@@ -82,9 +82,10 @@ impl SaveError {
                 (ErrorKind::Unavailable, help)
             }
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
-            Self::Taken { .. } => {
-                (ErrorKind::User, "move it away, or let the path have the batch's time in it, as in `out/counts-{time}`".to_owned())
-            }
+            Self::Taken { .. } => (
+                ErrorKind::User,
+                "move it away, or let the path have the batch's time in it, as in `out/counts-{time}`".to_owned(),
+            ),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
             Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
@@ -190,21 +191,26 @@ impl BatchDirectories {
 /// The directory of a data set that a driver function saves, empty. Nothing if this very save has made it before.
 ///
 /// Such a directory has its own path, whatever the batch. So its `_SUCCESS` says who has made it, and that is committed
-/// together with the rows.
+/// together with the rows. With `sweeps`, what crashed runs of this save were building is removed.
 pub(super) fn begin_once(
     disk: Arc<dyn Disk>,
     id: &OutputId,
     label: &str,
     place: GrantedPath,
     batch: Time,
+    sweeps: bool,
 ) -> Result<Option<BatchDirectory>, Error> {
     let shared = Shared { disk, label: label.to_owned(), place, suffix: String::new(), hidden: hidden(id) };
     let shared = Arc::new(shared);
     let begun = shared.place.make_parent(&*shared.disk).map_err(SaveError::from).and_then(|parent| {
         let mut directory = BatchDirectory::new(&shared, &parent, batch, shared.place.name());
         directory.maker = format!("job {}, output {}, batch {batch}\n", id.job, id.output);
-        // What is built lies aside under the name of this save until it is complete.
         let disk = directory.disk();
+        if sweeps {
+            let entries = disk.list(&parent).map_err(cannot("list", &parent))?;
+            let left = entries.iter().filter(|entry| entry.name.starts_with(&shared.hidden));
+            left.into_iter().try_for_each(|left| disk.remove(&left.path).map_err(cannot("remove", &left.path)))?;
+        }
         disk.remove(&directory.building).map_err(cannot("remove", &directory.building))?;
         if directory.is_there(&directory.target)? {
             return directory.check_maker().map(|()| None);

@@ -12,9 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::grants::{GrantError, Grants, RESERVED_PREFIX};
 use crate::graph::FileFormat;
 use crate::time::Time;
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A data set that is to be saved. Job, output, batch and position name it among all that are ever saved.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct DriverFiles {
     disk: Arc<dyn Disk>,
     job: String,
     grants: Grants,
+    /// The saves and the directories around them where what a crashed run left was cleared away.
+    swept: Mutex<BTreeSet<(String, PathBuf)>>,
 }
 
 /// What cannot be done with a file, and why.
@@ -69,7 +72,7 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 impl DriverFiles {
     /// The files of `job`.
     pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants) -> Self {
-        Self { disk, job: job.to_owned(), grants }
+        Self { disk, job: job.to_owned(), grants, swept: Mutex::default() }
     }
 
     /// Gets ready to save a data set. Nothing if it was saved before, by the same save in an earlier run of the batch.
@@ -79,7 +82,9 @@ impl DriverFiles {
     pub fn begin(&self, save: &Save<'_>) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
         let place = self.grants.resolve(save.path).map_err(|error| not_granted("save", save.path, &error))?;
         let id = OutputId { job: self.job.clone(), output: format!("{}/{}", save.output, save.position) };
-        let directory = begin_once(self.disk.clone(), &id, save.label, place, save.batch)?;
+        let around = place.path().parent().map(Path::to_path_buf).unwrap_or_default();
+        let is_first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert((id.output.clone(), around));
+        let directory = begin_once(self.disk.clone(), &id, save.label, place, save.batch, is_first)?;
         Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone())))
     }
 
@@ -159,3 +164,6 @@ impl DriverFiles {
         Ok(entries)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,7 @@ impl FilesOutput {
 
 impl Output for FilesOutput {
     fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
-        Box::pin(async move {
-            Ok(self::batch(self.directories.begin(batch)?, self.format, self.ty.clone()))
-        })
+        Box::pin(async move { Ok(self::batch(self.directories.begin(batch)?, self.format, self.ty.clone())) })
     }
 }
 

@@ -38,6 +38,9 @@ pub enum Failure {
     /// It emitted too much.
     #[error("it emitted more than limits.result_size = {0} bytes")]
     ResultTooLarge(u64),
+    /// It gave the host too much in one call.
+    #[error("it handed more than limits.result_size = {0} bytes to the host at once")]
+    HandedTooMuch(u64),
     /// A driver function asked for too many rows.
     #[error("an action returned more than limits.result_size = {0} bytes")]
     AnswerTooLarge(u64),

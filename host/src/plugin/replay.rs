@@ -82,8 +82,8 @@ impl RecordedStep {
         match self {
             Self::Action(action) => format!("the rows of node {}", action.wanted),
             Self::Slice { of, .. } => format!("a slice of node {of}"),
-            Self::Write { path, .. } => format!("to write `{path}`"),
-            Self::Read { path, .. } => format!("to read `{path}`"),
+            Self::Write { path, .. } => format!("a write to `{path}`"),
+            Self::Read { path, .. } => format!("a read of `{path}`"),
         }
     }
 }
@@ -136,9 +136,8 @@ impl Again {
 
     /// The function asked for something else than the first time.
     fn asked_other(&self, asked: &str) -> Failure {
-        let before = self.recorded().map_or("had ended there".to_owned(), |step| {
-            format!("had asked for {}", step.to_words())
-        });
+        let before =
+            self.recorded().map_or("had ended there".to_owned(), |step| format!("had asked for {}", step.to_words()));
         self.differs(format!("it asked for {asked}, and {before} before"))
     }
 
@@ -163,7 +162,12 @@ impl Again {
     }
 
     /// The recorded answer, or nothing if the task's place is here.
-    pub fn run(&mut self, made: &[DescribedNode], wanted: NodeId, limit: Option<u64>) -> Result<Option<Answer>, Failure> {
+    pub fn run(
+        &mut self,
+        made: &[DescribedNode],
+        wanted: NodeId,
+        limit: Option<u64>,
+    ) -> Result<Option<Answer>, Failure> {
         let Some(RecordedStep::Action(recorded)) = self.recorded() else {
             return Err(self.asked_other(&format!("the rows of node {wanted}")));
         };
@@ -207,7 +211,7 @@ impl Again {
                     return Err(self.differs(format!("it wrote something else to `{path}` than before")));
                 }
             }
-            _ => return Err(self.asked_other(&format!("to write `{}`", foreign(path)))),
+            _ => return Err(self.asked_other(&format!("a write to `{}`", foreign(path)))),
         }
         self.at.1 += 1;
         Ok(())
@@ -217,7 +221,7 @@ impl Again {
     pub fn read(&mut self, path: &str) -> Result<Option<Arc<[u8]>>, Failure> {
         let content = match self.recorded() {
             Some(RecordedStep::Read { path: known, content }) if known == path => content.clone(),
-            _ => return Err(self.asked_other(&format!("to read `{}`", foreign(path)))),
+            _ => return Err(self.asked_other(&format!("a read of `{}`", foreign(path)))),
         };
         self.at.1 += 1;
         Ok(content)

@@ -43,6 +43,16 @@ fn named<C: Chain<Out = i64>>(numbers: &Rdd<i64, C>, names: &Rdd<Name, impl Chai
     numbers.map(|n| (n, n)).join(&names).map_values(|(_, (name, age))| format!("{name} {age:?}")).erase()
 }
 
+/// The numbers and names of a file.
+fn names_of(rdd: &Rdd<i64>) -> Rdd<(i64, Text)> {
+    rdd.context().csv_file::<Name>("names.csv").map(|name| (name.number, name.name)).erase()
+}
+
+fn write_names(time: Time) {
+    let names: Vec<String> = (1..9).map(|n| format!("{n},from {time}\n")).collect();
+    files::write("names.csv", format!("number,name\n{}", names.concat()));
+}
+
 fn save<T: Record + Clone + 'static>(rdd: &Rdd<i64>, make: fn(i64) -> T, time: Time) {
     let rows = rdd.map(make).cache();
     let context = rdd.context();
@@ -112,11 +122,32 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
             let above: i64 = rdd.filter(move |n| *n * 2 > total).count() as i64;
             files::write(&format!("out/above-{total}"), above.to_string());
         }),
+        // S5.09: what a batch writes, the next one reads.
+        "replaced_file" => {
+            let names = numbers.transform(|rdd| rdd.map(|n| (n, n)).join(&names_of(&rdd)).map_values(|(_, name)| name));
+            names.print_n(100);
+            numbers.foreach_rdd_with_time(|_, time| write_names(time))
+        }
+        "changed_file" => numbers.foreach_rdd_with_time(|rdd, time| {
+            let names = names_of(&rdd);
+            rdd.union(&names.keys()).count();
+            write_names(time);
+            names.count();
+        }),
+        "changed_for_another" => {
+            numbers.foreach_rdd_with_time(|rdd, time| {
+                names_of(&rdd).count();
+                write_names(time);
+            });
+            numbers.foreach_rdd(|rdd| drop(names_of(&rdd).collect()))
+        }
         "write_outside" => numbers.foreach_rdd(|_| files::write("../out", "x")),
-        "write_in_a_task" => numbers.map(|n| {
-            files::write("out", "x");
-            n
-        }).print(),
+        "write_in_a_task" => numbers
+            .map(|n| {
+                files::write("out", "x");
+                n
+            })
+            .print(),
         "slice" => {
             ctx.remember(seconds(3));
             let kept = numbers.map(|n| n * 10).cache();

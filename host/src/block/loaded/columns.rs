@@ -64,9 +64,10 @@ pub(super) struct ColumnsReader {
 }
 
 fn begins_at(group: &RowGroupMetaData) -> u64 {
-    let start = group.columns().first().map_or(0, |column| {
-        column.dictionary_page_offset().unwrap_or(i64::MAX).min(column.data_page_offset())
-    });
+    let start = group
+        .columns()
+        .first()
+        .map_or(0, |column| column.dictionary_page_offset().unwrap_or(i64::MAX).min(column.data_page_offset()));
     u64::try_from(start).unwrap_or_default()
 }
 
@@ -77,8 +78,7 @@ impl ColumnsReader {
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
         let wanted = column_names(ty);
         let columns = builder.schema().fields().iter().enumerate();
-        let roots: Vec<usize> =
-            columns.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let roots: Vec<usize> = columns.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let (mut own, mut groups, mut before) = (Vec::new(), Vec::new(), 0);
         for (at, group) in builder.metadata().row_groups().iter().enumerate() {

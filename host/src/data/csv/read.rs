@@ -147,7 +147,9 @@ impl CsvReader {
             (_, b'\n') => self.end_record()?,
             (State::AfterQuote, b'\r') => {}
             (State::AfterQuote, _) => return Err(self.fault("there is text behind a quoted field")),
-            (State::Plain, b'"') => return Err(self.fault("there is a quote inside of a field that has none around it")),
+            (State::Plain, b'"') => {
+                return Err(self.fault("there is a quote inside of a field that has none around it"));
+            }
             (State::FieldStart | State::Plain, _) => {
                 self.add(byte)?;
                 self.state = State::Plain;
@@ -184,7 +186,8 @@ impl CsvReader {
             return Ok(());
         }
         let starts = std::iter::once(0).chain(fields.iter().map(|(end, _)| *end));
-        let values = starts.zip(&fields).map(|(start, (end, quoted))| (record.get(start..*end).unwrap_or_default(), *quoted));
+        let values =
+            starts.zip(&fields).map(|(start, (end, quoted))| (record.get(start..*end).unwrap_or_default(), *quoted));
         match &self.header {
             None => {
                 let names: Vec<&[u8]> = values.map(|(name, _)| name).collect();
@@ -260,9 +263,8 @@ fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault>
 fn column(node: &Node, cells: &Cells, is_only: bool) -> Result<ArrayRef, (usize, String)> {
     let is_text = matches!(node.kind, Kind::Text | Kind::Bytes);
     // The only column of a row is never written as nothing: the line would be empty.
-    let is_absent = |bytes: &[u8], quoted: bool| {
-        node.nullable() && bytes.is_empty() && (!quoted || !is_text || is_only)
-    };
+    let is_absent =
+        |bytes: &[u8], quoted: bool| node.nullable() && bytes.is_empty() && (!quoted || !is_text || is_only);
     let mut texts: Vec<Option<&str>> = Vec::with_capacity(cells.ends.len());
     for (row, (bytes, quoted)) in cells.iter().enumerate() {
         if is_absent(bytes, quoted) {
