@@ -255,25 +255,14 @@ impl StreamingContext {
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let engine: Arc<dyn Engine> = Arc::new(engine);
-        let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
-        let drivers = Drivers {
-            env: env.clone(),
-            engine: engine.clone(),
-            plugin,
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings).into(),
-            plan: plan.clone(),
-            files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(&settings)),
-            intervals: intervals.clone(),
-            default_partitions: settings.job.parallelism,
-        };
+        let drivers = drivers(&env, &engine, plugin, &settings, &plan, &intervals);
         let parts = SchedulerParts {
             env: env.clone(),
             engine,
             tracker: tracker.clone(),
             plan,
-            drivers: has_functions.then(|| Arc::new(drivers)),
+            drivers,
             intervals,
             outputs,
             listeners: listeners.clone(),
@@ -369,6 +358,30 @@ async fn run_in_time(
     // What it was doing was interrupted, and its error would say no more than that.
     let _ = run.await;
     Err(error)
+}
+
+/// What runs driver functions, if the graph has any.
+fn drivers(
+    env: &Env,
+    engine: &Arc<dyn Engine>,
+    plugin: Arc<Plugin>,
+    settings: &Settings,
+    plan: &Arc<JobPlan>,
+    intervals: &Arc<Intervals>,
+) -> Option<Arc<Drivers>> {
+    let has_functions = plan.graph.nodes().iter().any(|node| node.operation.is_driver());
+    let drivers = Drivers {
+        env: env.clone(),
+        engine: engine.clone(),
+        plugin,
+        job: settings.job.name.clone(),
+        arguments: arguments(settings).into(),
+        plan: plan.clone(),
+        files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(settings)),
+        intervals: intervals.clone(),
+        default_partitions: settings.job.parallelism,
+    };
+    has_functions.then(|| Arc::new(drivers))
 }
 
 fn arguments(settings: &Settings) -> Vec<(String, String)> {

@@ -428,19 +428,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             let suffix = subject.text("suffix").unwrap_or_default();
             Operation::SaveAsFiles { format, prefix: prefix.to_owned(), suffix: suffix.to_owned() }
         }
-        kind if let Some(format) = FileFormat::of_action(kind) => {
-            Operation::SaveAsFile { format, path: subject.path()? }
-        }
-        kind if let Some(format) = FileFormat::of_loader(kind) => Operation::Load { format, path: subject.path()? },
-        "slice" => {
-            let number = |name: &str| {
-                let number =
-                    subject.integer(name).ok_or_else(|| subject.error(format!("it has no parameter `{name}`")))?;
-                u64::try_from(number).map_err(|_| subject.error(format!("its `{name}` is {number}")))
-            };
-            let of = u32::try_from(number("of")?).unwrap_or(u32::MAX);
-            Operation::Slice { of: NodeId(of), time: Time::from_ms(number("time")?) }
-        }
+        kind if let Some(operation) = of_data_set(subject, kind) => operation?,
         _ => {
             let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();
             return Err(GraphError::UnknownKind { node: subject.position, kind });
@@ -458,6 +446,25 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         return Err(subject.error(format!("it reads {output}, which is an output")));
     }
     Ok(operation)
+}
+
+/// An operation for driver functions only. Nothing for other kinds.
+fn of_data_set(subject: &Subject<'_>, kind: &str) -> Option<Result<Operation, GraphError>> {
+    if let Some(format) = FileFormat::of_action(kind) {
+        return Some(subject.path().map(|path| Operation::SaveAsFile { format, path }));
+    }
+    if let Some(format) = FileFormat::of_loader(kind) {
+        return Some(subject.path().map(|path| Operation::Load { format, path }));
+    }
+    let number = |name: &str| {
+        let number = subject.integer(name).ok_or_else(|| subject.error(format!("it has no parameter `{name}`")))?;
+        u64::try_from(number).map_err(|_| subject.error(format!("its `{name}` is {number}")))
+    };
+    let slice = || {
+        let of = NodeId(u32::try_from(number("of")?).unwrap_or(u32::MAX));
+        Ok(Operation::Slice { of, time: Time::from_ms(number("time")?) })
+    };
+    (kind == "slice").then(slice)
 }
 
 fn partitions(subject: &Subject<'_>) -> Result<Option<u32>, GraphError> {

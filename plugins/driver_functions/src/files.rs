@@ -63,8 +63,7 @@ fn save<T: Record + Clone + 'static>(rdd: &Rdd<i64>, make: fn(i64) -> T, time: T
     context.json_file::<T>(&json).save_as_text_file(&path("from-json", time));
 }
 
-/// Runs the function of this name, if there is one.
-pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+fn saves<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
     match function {
         "save_as_text_file" => numbers.map(|n| n * 2).foreach_rdd_with_time(|rdd, time| {
             if !rdd.is_empty() {
@@ -98,6 +97,13 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
             rdd.context().csv_file::<Option<i64>>(&csv).save_as_text_file(&path("from-csv", time));
         }),
         "save_twice" => numbers.foreach_rdd(|rdd| rdd.save_as_text_file("out/numbers")),
+        _ => return false,
+    };
+    true
+}
+
+fn loads<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
         "csv_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().csv_file("names.csv"))).print_n(100),
         "json_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().json_file("names"))).print_n(100),
         "text_file" => {
@@ -148,6 +154,13 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
                 n
             })
             .print(),
+        _ => return false,
+    };
+    true
+}
+
+fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
         "slice" => {
             ctx.remember(seconds(3));
             let kept = numbers.map(|n| n * 10).cache();
@@ -198,4 +211,9 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
         _ => return false,
     };
     true
+}
+
+/// Runs the function of this name, if there is one.
+pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    saves(numbers, function) || loads(numbers, function) || slices(ctx, numbers, function)
 }

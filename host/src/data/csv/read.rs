@@ -7,6 +7,7 @@
 use super::super::columns::named_columns;
 use super::super::loading::{Fault, missing};
 use super::super::schema::{Kind, Node, RecordType};
+use super::super::text::parse_hex;
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
     StringArray,
@@ -288,7 +289,7 @@ fn column(node: &Node, cells: &Cells, is_only: bool) -> Result<ArrayRef, (usize,
         Kind::F64 => numbers::<Float64Type>(node, texts)?,
         Kind::Text => Arc::new(texts.iter().copied().collect::<StringArray>()),
         Kind::Bytes => {
-            let bytes = each(node, texts, |text| super::super::text::parse_hex(text))?;
+            let bytes = each(node, texts, parse_hex)?;
             Arc::new(bytes.into_iter().collect::<BinaryArray>())
         }
         Kind::List | Kind::Struct => return Err((0, format!("a field cannot hold {node}"))),
