@@ -54,7 +54,7 @@ fn a_directory_that_is_there_is_not_replaced() {
 /// S5.08, S5.09: a data set from a file, which is another one in each batch.
 #[test]
 fn a_file_may_change_between_batches() {
-    let batches = rows(&with_file("replaced_file", "names.csv", "number,name\n1,given\n").run());
+    let batches = rows(&with_file("replaced_file", "data/names.csv", "number,name\n1,given\n").run());
     // The first batch reads what was given, each other what the one before wrote.
     assert_eq!(
         batches,
@@ -68,12 +68,12 @@ fn a_file_may_change_between_batches() {
 
 #[test]
 fn a_file_must_not_change_within_a_batch() {
-    let error = with_file("changed_file", "names.csv", "number,name\n1,given\n").run().error();
-    assert!(error.starts_with("/jobs/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
+    let error = with_file("changed_file", "data/names.csv", "number,name\n1,given\n").run().error();
+    assert!(error.starts_with("/jobs/data/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
     assert!(error.contains("\nhelp: all of a batch reads the same file"), "{error}");
     // Another function of the batch is told too, though it has just asked for the file.
-    let error = with_file("changed_for_another", "names.csv", "number,name\n1,given\n").run().error();
-    assert!(error.starts_with("/jobs/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
+    let error = with_file("changed_for_another", "data/names.csv", "number,name\n1,given\n").run().error();
+    assert!(error.starts_with("/jobs/data/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
 }
 
 #[test]

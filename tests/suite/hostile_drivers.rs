@@ -106,11 +106,14 @@ fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic()
             "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)",
         ),
         ("driver-asks-more", "it made nothing where it had made `map` of 0 with rows text (node 2)"),
-        ("driver-writes-other", "it wrote something else to `x` than before"),
-        ("driver-writes-elsewhere", "it asked for a write to `task`, and had asked for a write to `driver` before"),
+        ("driver-writes-other", "it wrote something else to `out/x` than before"),
+        (
+            "driver-writes-elsewhere",
+            "it asked for a write to `out/task`, and had asked for a write to `out/driver` before",
+        ),
         ("driver-reads-other", "it asked for a read of `task`, and had asked for a read of `driver` before"),
         ("driver-slices-other", "it asked for a slice of node 0, and had asked for a slice of node 0 before"),
-        ("driver-asks-instead", "it asked for a write to `x`, and had asked for the rows of node 3 before"),
+        ("driver-asks-instead", "it asked for a write to `out/x`, and had asked for the rows of node 3 before"),
         ("driver-ends-early", "it ended, and had asked for rows there before"),
     ] {
         let error = run(behaviour).error();

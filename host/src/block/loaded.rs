@@ -282,6 +282,9 @@ impl LoadedReader {
             Records::Json { lines, line } => {
                 let chunk = lines.next_chunk().map_err(unreadable)?;
                 checked_length(part, lines)?;
+                if lines.skipped().1 > 0 {
+                    return Err(part.content("it has text that is not UTF-8"));
+                }
                 let Some(chunk) = chunk else { return Ok(None) };
                 let first = *line;
                 *line += chunk.num_rows() as u64;

@@ -115,6 +115,11 @@ impl DriverFiles {
     /// When it is not granted, or cannot be written.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
         let place = self.grants.resolve(path).map_err(|error| not_granted("write", path, &error))?;
+        if !path.contains([':', '/']) {
+            // Among them is the job file, which says what the job grants.
+            let why = "a plugin does not write files beside the job file";
+            return Err(failed("write", path, &why, ErrorKind::User, "name a directory, as in `out/total`"));
+        }
         let parent = place.make_parent(&*self.disk).map_err(|error| not_granted("write", path, &error))?;
         let hash = hash(format!("{}\0{path}", self.job).as_bytes());
         let aside = parent.join(format!("{RESERVED_PREFIX}{}-{hash:016x}.tmp", self.job));

@@ -45,12 +45,12 @@ fn named<C: Chain<Out = i64>>(numbers: &Rdd<i64, C>, names: &Rdd<Name, impl Chai
 
 /// The numbers and names of a file.
 fn names_of(rdd: &Rdd<i64>) -> Rdd<(i64, Text)> {
-    rdd.context().csv_file::<Name>("names.csv").map(|name| (name.number, name.name)).erase()
+    rdd.context().csv_file::<Name>("data/names.csv").map(|name| (name.number, name.name)).erase()
 }
 
 fn write_names(time: Time) {
     let names: Vec<String> = (1..9).map(|n| format!("{n},from {time}\n")).collect();
-    files::write("names.csv", format!("number,name\n{}", names.concat()));
+    files::write("data/names.csv", format!("number,name\n{}", names.concat()));
 }
 
 fn save<T: Record + Clone + 'static>(rdd: &Rdd<i64>, make: fn(i64) -> T, time: Time) {

@@ -72,22 +72,22 @@ fn boom(lines: Rdd<Text>, how: &str) {
             }
             lines.map(|line| line).foreach(|_| ());
         }
-        "driver-writes-much" => files::write("much", vec![1; 9 << 20]),
+        "driver-writes-much" => files::write("out/much", vec![1; 9 << 20]),
         "driver-reads-much" => drop(files::read("queue.jsonl")),
         "driver-writes-for-ever" => {
             for at in 0u64.. {
-                files::write("counter", at.to_string());
+                files::write("out/counter", at.to_string());
             }
         }
         "driver-slice-unknown" => drop(data_sets::slice(4711, 0, 0)),
         "driver-slice-of-output" => drop(data_sets::slice(1, 0, 0)),
-        "driver-writes-in-task" => lines.foreach(|_| files::write("x", "")),
+        "driver-writes-in-task" => lines.foreach(|_| files::write("out/x", "")),
         "driver-writes-other" => {
-            files::write("x", if IN_TASK.get() { "task" } else { "driver" });
+            files::write("out/x", if IN_TASK.get() { "task" } else { "driver" });
             lines.foreach(|_| ());
         }
         "driver-writes-elsewhere" => {
-            files::write(if IN_TASK.get() { "task" } else { "driver" }, "");
+            files::write(if IN_TASK.get() { "out/task" } else { "out/driver" }, "");
             lines.foreach(|_| ());
         }
         "driver-reads-other" => {
@@ -100,7 +100,7 @@ fn boom(lines: Rdd<Text>, how: &str) {
         }
         "driver-asks-instead" => {
             if IN_TASK.get() {
-                files::write("x", "");
+                files::write("out/x", "");
             }
             lines.map(|line| line).foreach(|_| ());
         }

@@ -147,6 +147,8 @@ fn a_file_that_cannot_be_read_is_told() {
     assert_eq!(at("{\"n\":1}\n{\"n\":\n"), format!("/f, line 2: EOF while parsing a value, at character 5{FIX}"));
     assert_eq!(at("[1]\n"), format!("/f, line 1: the line is not a JSON object{FIX}"));
     assert_eq!(at("{}"), format!("/f, line 1, column `n`: there is no such column, and i64 has to be there{FIX}"));
+    let not_text = whole(b"{\"n\":1,\"x\":\"\xff\"}\n", LoadedFormat::Json, &number());
+    assert_eq!(not_text, format!("/f cannot be read: it has text that is not UTF-8{FIX}"));
     let long = vec![b'x'; LINE_BYTES_MAX + 1];
     for format in [LoadedFormat::Text, LoadedFormat::Json] {
         let told = whole(&long, format, &RecordType::text());

@@ -126,11 +126,13 @@ fn a_file_is_written_whole() {
         "cannot read `a/b`: it has more than limits.result_size = 1 bytes\nhelp: raise limits.result_size, or load it as a \
          data set"
     );
+    world.0.file("/jobs/a/c/d", "");
     world.0.disk_space(2);
     assert!(told(files.write("a/b", b"333")).ends_with("help: make room on the disk"));
-    assert_eq!(world.seen(), [("/jobs/a/b".to_owned(), "22".to_owned())]);
-    assert!(told(files.write("a", b"")).ends_with("help: there is a directory of that name"));
-    for path in ["../a", "/a", "", "x:a", "a/.millstream-b"] {
+    assert_eq!(world.seen()[0], ("/jobs/a/b".to_owned(), "22".to_owned()));
+    assert_eq!(world.seen().len(), 2);
+    assert!(told(files.write("a/c", b"")).ends_with("help: there is a directory of that name"));
+    for path in ["../a", "/a", "", "x:a", "a/.millstream-b", "job.toml"] {
         let error = files.write(path, b"").unwrap_err();
         assert!(error.message.starts_with("cannot write `") && error.help.is_some(), "{error}");
     }
