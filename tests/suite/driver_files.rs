@@ -90,8 +90,8 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     );
     assert_eq!(
         told("csv_file", "names", ""),
-        "driver function of `transform` (node 1) failed on batch 1000000001000 ms: cannot load `names.csv`: entity not \
-         found\nhelp: is it there, below the directory of the job file or one of job.directories?"
+        "driver function of `transform` (node 1) failed on batch 1000000001000 ms: cannot load `names.csv`: nothing is \
+         there\nhelp: is it there, below the directory of the job file or one of job.directories?"
     );
 }
 

@@ -151,7 +151,8 @@ impl DriverFiles {
     /// When the path is not granted, or nothing is there.
     pub fn list(&self, path: &str) -> Result<Vec<DirectoryEntry>, Error> {
         let found = self.find("load", path)?;
-        let found = found.ok_or_else(|| refused("load", path, &io::ErrorKind::NotFound.into()))?;
+        let found =
+            found.ok_or_else(|| refused("load", path, &io::Error::new(io::ErrorKind::NotFound, "nothing is there")))?;
         let entry = self.disk.entry(&found).map_err(|error| refused("load", path, &error))?;
         if !entry.is_directory {
             return Ok(vec![entry]);
