@@ -67,7 +67,7 @@ fn a_link_does_not_lead_out() {
     outside.write("names.csv", "number,name\n1,secret\n");
     symlink(outside.path("names.csv"), directory.path("names.csv")).expect("it can be made");
     let said = run(&directory);
-    assert_eq!(said.code, Some(1));
+    assert_eq!(said.code, Some(2));
     assert!(said.err.contains("cannot load `names.csv`: the path `names.csv` leads out of "), "{}", said.err);
     assert!(said.err.contains("\nhelp: remove the link, or grant "), "{}", said.err);
 }
@@ -82,5 +82,5 @@ fn a_missing_file_is_told_when_it_is_asked_for() {
     let (_, told) = said.err.split_once(": cannot load ").expect("it is told");
     let expected = "`names.csv`: nothing is there\n\
                     help: is it there, below the directory of the job file or one of job.directories?\n";
-    assert_eq!((said.code, told), (Some(1), expected));
+    assert_eq!((said.code, told), (Some(4), expected));
 }
