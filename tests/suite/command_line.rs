@@ -3,6 +3,7 @@
 //! What a user reads is compared word for word, except for times and for what only a compiler knows.
 
 mod arguments;
+mod driver_files;
 mod explain;
 mod job_files;
 mod monitoring;

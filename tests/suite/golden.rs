@@ -30,18 +30,21 @@ struct Golden {
 }
 
 impl Golden {
-    /// Reads `tests/golden/NAME.stream`: keys of the job, `---- input`, a JSON array a batch, `---- output`, what is printed,
-    /// then each saved file behind a line `---- PATH`.
+    /// Reads `tests/golden/NAME.stream`: keys of the job, each file that is there behind a line `---- file PATH`,
+    /// `---- input`, a JSON array a batch, `---- output`, what is printed, then each saved file behind a line `---- PATH`.
     fn read(name: &str) -> Self {
         let path = repository::root().join("tests/golden").join(format!("{name}.stream"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (header, rest) = text.split_once("---- input\n").expect("a golden file has a line `---- input`");
         let (input, expected) = rest.split_once("---- output\n").expect("a golden file has a line `---- output`");
-        let mut lines = header.lines();
+        let mut files = header.split("---- file ");
+        let mut lines = files.next().unwrap_or_default().lines();
         let plugin =
             lines.next().and_then(|line| line.strip_prefix("plugin ")).expect("the first line names the plugin");
         let keys: Vec<&str> = lines.collect();
-        let job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
+        let mut job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
+        let file = |file: &str| file.split_once('\n').map(|(path, text)| (path.to_owned(), text.to_owned()));
+        job.files.extend(files.filter_map(file));
         let expected = expected.to_owned();
         Self { path, job, expected, text }
     }
@@ -92,7 +95,7 @@ impl Golden {
         }
         if !self.text.contains(DEPENDS_ON_PARTITIONS) {
             self.check_deaths(&plain);
-        self.check_parallelism(&plain);
+            self.check_parallelism(&plain);
         }
     }
 

@@ -44,7 +44,8 @@ fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, 
     let Ok(entries) = std::fs::read_dir(directory.path("out")) else { return saved };
     for entry in entries.map(|entry| entry.expect("a directory can be listed")) {
         let name = entry.file_name().into_string().expect("names are text");
-        let time = name.strip_prefix(output).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".txt")?.parse().ok());
+        let time =
+            name.strip_prefix(output).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".txt")?.parse().ok());
         let Some(time) = time else { continue };
         let files = std::fs::read_dir(entry.path()).expect("a directory can be listed").map(|file| {
             let file = file.expect("a directory can be listed");
@@ -77,10 +78,7 @@ fn kill_again_and_again(directory: &Directory, kills: u64) -> u64 {
 }
 
 /// Files as an output saves them, in the order of their batches, as if the first batch with rows were number 0.
-fn by_batch(
-    saved: &BTreeMap<u64, BTreeMap<String, String>>,
-    first: u64,
-) -> BTreeMap<u64, BTreeMap<String, String>> {
+fn by_batch(saved: &BTreeMap<u64, BTreeMap<String, String>>, first: u64) -> BTreeMap<u64, BTreeMap<String, String>> {
     saved.iter().map(|(time, files)| ((time - first) / INTERVAL_MS, files.clone())).collect()
 }
 

@@ -2,13 +2,14 @@
 
 mod command_line;
 mod compile_cache;
+mod driver_files;
 mod driver_functions;
 mod examples;
 mod golden;
 mod hostile;
 mod hostile_drivers;
-mod ledger;
 mod killed;
+mod ledger;
 mod listeners;
 mod outputs;
 mod receivers;

@@ -240,7 +240,8 @@ fn a_fresh_run_goes_on_with_the_next_batch() {
 fn received_records_that_were_not_logged_are_told_as_lost() {
     let mut job = Job::on_queue("recoverable", "");
     job.job_file = "[job]\nname = \"sockets\"\n[sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\n".to_owned();
-    let sends = |at: u64| vec![(Duration::from_millis(at), b"one\ntwo\n".to_vec()), (Duration::from_secs(2), b"x\n".to_vec())];
+    let sends =
+        |at: u64| vec![(Duration::from_millis(at), b"one\ntwo\n".to_vec()), (Duration::from_secs(2), b"x\n".to_vec())];
     job.servers = vec![(
         "server:1".to_owned(),
         vec![Connection { sends: sends(100), stays_open: true }, Connection { sends: sends(100), stays_open: true }],

@@ -312,6 +312,10 @@ impl Shared {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 one_each(&mut partitions.into_iter().map(Piece::Input))
             }
+            StageInput::Load { node } => {
+                let parts = request.plan.loaded.get(&node).cloned().ok_or_else(|| internal(reader))?;
+                one_each(&mut parts.into_iter().map(Piece::Loaded))
+            }
             StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
             StageInput::Shuffles { node } => {
                 let writers = request.plan.graph.node(node).and_then(|join| request.plan.stages.writers(join));
@@ -323,6 +327,10 @@ impl Shared {
             StageInput::DataSet { node } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
                 one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
+            }
+            StageInput::Slice { node, of, time } => {
+                let partitions = data_set(of, time).ok_or_else(|| not_kept(request, node, of, time))?;
+                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node: of, batch: time, partition }))
             }
             StageInput::Coalesced { of: node, partitions: wanted, .. } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
@@ -411,6 +419,18 @@ impl Shared {
         }
         Err(internal(stage.id))
     }
+}
+
+/// A data set of an earlier batch that is not there any more.
+fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Time) -> Error {
+    let name = |node: NodeId| request.plan.graph.node(node).map(ToString::to_string).unwrap_or_default();
+    let (slice, of) = (name(slice), name(of));
+    let message =
+        format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
+    Error::new(ErrorKind::User, message).help(
+        "keep the stream's data sets: `cache()` it and call `remember` on the context; there is none of a batch that \
+         failed, nor of one before the start",
+    )
 }
 
 /// A window over a batch that failed.

@@ -19,7 +19,7 @@ mod task;
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
-use crate::block::InputPartition;
+use crate::block::{InputPartition, LoadedPart};
 use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
@@ -42,6 +42,8 @@ pub struct JobPlan {
     pub stages: Arc<StageGraph>,
     /// What driver functions did in the batch so far.
     pub calls: Arc<[RecordedCall]>,
+    /// The files that they load, by the node that stands for their rows.
+    pub loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
 }
 
 /// An output of a batch that is to be computed.

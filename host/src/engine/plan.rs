@@ -23,7 +23,7 @@ pub(super) struct Share {
 }
 
 fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
-    Arc::new(LeafExec::new(task.batch, pieces, rows.arrow().clone()))
+    Arc::new(LeafExec::new(task.batch, pieces, rows))
 }
 
 /// What all plans of a run share.
@@ -69,9 +69,11 @@ fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<A
 fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
     match branch.input {
         StageInput::Source { node }
+        | StageInput::Load { node }
         | StageInput::DataSet { node }
         | StageInput::Coalesced { node, .. }
         | StageInput::Window { node, .. }
+        | StageInput::Slice { node, .. }
         | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
         StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
     }

@@ -6,7 +6,7 @@ use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
-use crate::block::{RowsWriter, SpillError, value_bytes};
+use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::graph::{Stage, StageOutput};
@@ -25,7 +25,7 @@ pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
     pub place: Option<Place>,
-    /// What the output says, if it is what failed.
+    /// What the output says, or a file that was loaded, if it is what failed.
     pub output: Option<Error>,
 }
 
@@ -56,7 +56,10 @@ impl From<DataFusionError> for AttemptError {
                 Some(PluginError { failure, place }) => {
                     Self { cause: Cause::Plugin, message: failure.to_string(), place: *place, output: None }
                 }
-                None => Self::outside(inner),
+                None => match inner.downcast_ref::<LoadError>() {
+                    Some(error) => Self::output(error.into()),
+                    None => Self::outside(inner),
+                },
             },
             root => Self::outside(root),
         }

@@ -9,10 +9,7 @@ fn build(ctx: &StreamingContext) {
     let lines = ctx.text_stream("lines");
     lines.save_as_text_files("out/lines", "txt").name("lines");
     let words = lines.flat_map(|line| line.split(' ')).map(|word| (word, 1u64)).erase();
-    words
-        .reduce_by_key_and_window(|a, b| a + b, batches(3))
-        .save_as_text_files("out/counts", "txt")
-        .name("counts");
+    words.reduce_by_key_and_window(|a, b| a + b, batches(3)).save_as_text_files("out/counts", "txt").name("counts");
     // A window over windows reaches further back than any of them.
     words
         .window((batches(4), batches(2)))

@@ -81,7 +81,10 @@ fn another_plugin_is_refused_and_a_fresh_run_goes_on() {
     let error = refused(&directory, &[], 2);
     assert!(error.contains(" in checkpoint is of another plugin: it has digest "), "{error}");
     assert!(error.contains(", and recoverable.wasm has "), "{error}");
-    assert!(error.contains("\nhelp: bring the old plugin back, or start a new run of the new one with --fresh: "), "{error}");
+    assert!(
+        error.contains("\nhelp: bring the old plugin back, or start a new run of the new one with --fresh: "),
+        "{error}"
+    );
     assert_eq!(lines_saved(&directory), ["a b", "c"]);
     runs(&directory, &["--fresh", "--stop-when-idle"]);
     assert_eq!(lines_saved(&directory), ["a b", "c", "d", "e f g", "h"]);
