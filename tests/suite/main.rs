@@ -7,6 +7,7 @@ mod examples;
 mod golden;
 mod hostile;
 mod hostile_drivers;
+mod large_partitions;
 mod ledger;
 mod listeners;
 mod outputs;
