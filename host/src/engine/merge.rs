@@ -214,3 +214,79 @@ impl Iterator for Merge {
         self.batch().transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::SpillSettings;
+    use crate::env::Simulation;
+    use crate::memory::MemoryBudget;
+    use crate::time::Time;
+    use arrow::array::Int64Array;
+    use arrow::datatypes::Int64Type;
+    use proptest::prelude::*;
+
+    fn schema() -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))
+    }
+
+    /// Rows that are ordered by their number.
+    fn rows(numbers: &[i64]) -> RecordBatch {
+        let values = Int64Array::from(numbers.to_vec());
+        let plain = RecordBatch::try_new(schema(), vec![Arc::new(values)]).unwrap();
+        let order = numbers.iter().map(|number| Some(number.to_be_bytes())).collect();
+        add_order(&plain, &with_order(&schema()), order).unwrap()
+    }
+
+    fn numbers(rows: &RecordBatch) -> Vec<i64> {
+        let rows = without_order(rows, &schema()).unwrap();
+        assert_eq!(rows.num_columns(), 1);
+        rows.column(0).as_primitive::<Int64Type>().values().to_vec()
+    }
+
+    proptest! {
+        /// However rows are spread over runs, and whether or not there is memory for them, they come out in order.
+        #[test]
+        fn runs_come_out_merged(
+            runs in prop_oneof![0usize..5, 60usize..300],
+            places in prop::collection::vec(any::<prop::sample::Index>(), 0..2000),
+            budget in prop_oneof![Just(0u64), Just(1 << 20)],
+        ) {
+            let budget = MemoryBudget::new(budget, 0).unwrap();
+            let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
+            let storage = Storage::new(&budget, Simulation::new(0, Time::default()).env().disk, settings);
+            let mut parts = vec![Vec::new(); runs];
+            let places = if runs == 0 { Vec::new() } else { places };
+            for (number, place) in (0..).zip(&places) {
+                parts[place.index(runs)].push(number);
+            }
+            let mut sorted = SortedRuns::new(&storage);
+            for (at, part) in parts.iter().enumerate() {
+                if at % 2 == 0 {
+                    sorted.add(part.chunks(7).map(|piece| Ok(rows(piece)))).unwrap();
+                } else {
+                    // The same rows, as they may come in.
+                    let shuffled: Vec<RecordBatch> = part.chunks(7).rev().map(rows).collect();
+                    sorted.add_sorting(&shuffled).unwrap();
+                }
+            }
+            let merged: Vec<i64> = sorted.merge().unwrap().flat_map(|rows| numbers(&rows.unwrap())).collect();
+            prop_assert_eq!(merged, (0..places.len() as i64).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn large_rows_come_out_in_several_batches() {
+        let storage = crate::block::Storage::new(
+            &MemoryBudget::new(0, 0).unwrap(),
+            Simulation::new(0, Time::default()).env().disk,
+            SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false },
+        );
+        let mut sorted = SortedRuns::new(&storage);
+        let all: Vec<i64> = (0..100_000).collect();
+        sorted.add_sorting(&[rows(&all[50_000..]), rows(&all[..50_000])]).unwrap();
+        let batches: Vec<RecordBatch> = sorted.merge().unwrap().map(Result::unwrap).collect();
+        assert!(batches.len() > 5 && batches.iter().all(|rows| rows.num_rows() <= OUT_BYTES / 8));
+        assert_eq!(batches.iter().flat_map(numbers).collect::<Vec<_>>(), all);
+    }
+}

@@ -38,7 +38,6 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("lines", "generated_lines"),
 ];
 
-const START: Time = Time::from_ms(1_000_000_000_000);
 const SECOND: Duration = Duration::from_secs(1);
 /// The linear memory of a plugin instance, of which there are three.
 const INSTANCE_MIB: u64 = 64;
@@ -172,8 +171,9 @@ struct World(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// How many seconds the clock has gone on.
-    seconds: u64,
+    now: Time,
+    /// Batches that are not done.
+    waiting: u64,
     sleepers: Vec<Waker>,
     processing_ms: Vec<f64>,
     spilled_bytes: u64,
@@ -187,19 +187,7 @@ impl World {
     }
 }
 
-impl Seen {
-    /// The next batch is due.
-    fn next_second(&mut self) {
-        self.seconds += 1;
-        self.sleepers.drain(..).for_each(Waker::wake);
-    }
-
-    fn now(&self) -> Time {
-        START + SECOND * u32::try_from(self.seconds).unwrap_or(u32::MAX)
-    }
-}
-
-/// A clock that goes on when a batch is done.
+/// A clock that goes on to the next batch when no batch is to be done.
 struct ManualClock {
     world: Arc<World>,
     machine: Arc<dyn Clock>,
@@ -207,7 +195,7 @@ struct ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Time {
-        self.world.lock().now()
+        self.world.lock().now
     }
 
     fn monotonic(&self) -> Duration {
@@ -218,7 +206,10 @@ impl Clock for ManualClock {
         let world = self.world.clone();
         Box::pin(std::future::poll_fn(move |context| {
             let mut seen = world.lock();
-            if seen.now() >= time {
+            if seen.waiting == 0 && time <= seen.now + SECOND {
+                seen.now = seen.now.max(time);
+            }
+            if seen.now >= time {
                 return Poll::Ready(());
             }
             seen.sleepers.push(context.waker().clone());
@@ -245,10 +236,11 @@ impl StreamingListener for World {
     fn on_event(&self, event: &Event) {
         let mut seen = self.lock();
         match event {
-            Event::StreamingStarted { .. } => seen.next_second(),
+            Event::BatchSubmitted(_) => seen.waiting += 1,
             Event::BatchCompleted(batch) => {
                 seen.processing_ms.extend(batch.processing_delay.map(|delay| delay.as_secs_f64() * 1000.0));
-                seen.next_second();
+                seen.waiting -= 1;
+                seen.sleepers.drain(..).for_each(Waker::wake);
             }
             Event::DataSpilled { bytes, .. } => seen.spilled_bytes += bytes,
             Event::TaskRetried { reason, .. } => seen.failed = Some(reason.clone()),
