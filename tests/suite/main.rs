@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod hostile_drivers;
 mod killed;
+mod large_partitions;
 mod ledger;
 mod listeners;
 mod outputs;

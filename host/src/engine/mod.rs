@@ -8,8 +8,10 @@ mod embedded;
 mod fault;
 mod join;
 mod leaf;
+mod merge;
 mod plan;
 mod plugin_exec;
+mod reduce;
 mod retry;
 mod shuffle;
 mod sort;
@@ -26,6 +28,7 @@ use crate::ids::NodeId;
 use crate::output::BatchWrite;
 use crate::plugin::RecordedCall;
 use crate::time::Time;
+use datafusion_common::DataFusionError;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,4 +84,12 @@ pub trait Engine: Send + Sync {
     /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
     /// those after the given time are kept.
     fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn internal(message: &str) -> DataFusionError {
+    DataFusionError::Internal(message.to_owned())
 }

@@ -25,6 +25,10 @@ pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
     pub place: Option<Place>,
+    /// Whether a plugin instance had too little memory.
+    pub is_out_of_memory: bool,
+    /// The key whose values were too many for it.
+    pub key: Option<String>,
     /// What the output says, or a file that was loaded, if it is what failed.
     pub output: Option<Error>,
 }
@@ -36,7 +40,12 @@ impl AttemptError {
     }
 
     fn outside(message: impl ToString) -> Self {
-        Self { cause: Cause::Outside, message: message.to_string(), place: None, output: None }
+        Self::new(Cause::Outside, message)
+    }
+
+    fn new(cause: Cause, message: impl ToString) -> Self {
+        let message = message.to_string();
+        Self { cause, message, place: None, is_out_of_memory: false, key: None, output: None }
     }
 }
 
@@ -51,10 +60,12 @@ impl From<DataFusionError> for AttemptError {
         match error.find_root() {
             DataFusionError::External(inner) => match inner.downcast_ref::<PluginError>() {
                 Some(PluginError { failure: Failure::Cancelled, .. }) => {
-                    Self { cause: Cause::Cancelled, message: Failure::Cancelled.to_string(), place: None, output: None }
+                    Self::new(Cause::Cancelled, Failure::Cancelled)
                 }
-                Some(PluginError { failure, place }) => {
-                    Self { cause: Cause::Plugin, message: failure.to_string(), place: *place, output: None }
+                Some(error) => {
+                    let PluginError { failure, place, key } = error;
+                    let (is_out_of_memory, key) = (error.is_out_of_memory(), key.clone());
+                    Self { place: *place, is_out_of_memory, key, ..Self::new(Cause::Plugin, failure) }
                 }
                 None => match inner.downcast_ref::<LoadError>() {
                     Some(error) => Self::output(error.into()),
