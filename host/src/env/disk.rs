@@ -123,6 +123,12 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file another name that nothing has yet. Of several programs that try at the same time, one does.
+    ///
+    /// # Errors
+    /// What the file system says, or [`io::ErrorKind::AlreadyExists`].
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file, or a directory with all that it holds. It is no error if nothing is there.
     ///
     /// # Errors

@@ -5,8 +5,10 @@
 
 mod disk;
 mod memory_disk;
+mod processes;
 mod real;
 mod real_disk;
+mod s3;
 mod simulated;
 mod store;
 mod virtual_clock;
@@ -63,6 +65,23 @@ pub trait Console: Send + Sync {
     }
 }
 
+/// Tells processes apart.
+pub trait Processes: Send + Sync {
+    /// What no other process is called, now or later, on this machine or another. Nothing if the system does not say.
+    fn this(&self) -> Option<String>;
+    /// Whether the process that was called so is known to have ended.
+    fn has_ended(&self, process: &str) -> bool;
+}
+
+/// Opens stores behind a network.
+pub trait ObjectStores: Send + Sync {
+    /// The store at a URL such as `s3://bucket/prefix`. Nothing is asked of the network yet.
+    ///
+    /// # Errors
+    /// When the environment does not say how to reach it, and what is missing.
+    fn open(&self, url: &str) -> io::Result<Arc<dyn Store>>;
+}
+
 /// The world, as one run of the host sees it.
 #[derive(Clone)]
 pub struct Env {
@@ -80,6 +99,10 @@ pub struct Env {
     pub engine: Arc<dyn Executor>,
     /// Who this is, for people: a process and its machine.
     pub identity: Arc<str>,
+    /// Whether processes of this machine have ended.
+    pub processes: Arc<dyn Processes>,
+    /// Stores behind a network.
+    pub objects: Arc<dyn ObjectStores>,
     /// Runs what waits for a disk, a pipe or a terminal while nobody waits for it: a thread each.
     pub background: Arc<dyn Executor>,
 }

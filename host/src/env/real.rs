@@ -1,6 +1,8 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
+use super::processes::LinuxProcesses;
 use super::real_disk::Files;
+use super::s3::S3;
 use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
@@ -50,6 +52,8 @@ pub fn real(executors: &RealExecutors) -> Env {
         control: Arc::new(Pool(executors.control.handle().clone())),
         engine: Arc::new(Pool(executors.engine.handle().clone())),
         identity: identity().into(),
+        processes: Arc::new(LinuxProcesses),
+        objects: Arc::new(S3),
         background: Arc::new(Threads(executors.control.handle().clone())),
     }
 }

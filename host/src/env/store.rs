@@ -46,6 +46,13 @@ pub trait Store: Send + Sync {
     /// What the storage says. Either of the two may be there then.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
+    /// Stores a piece whose name nobody has used yet, whole or not at all. Of several hosts that do so at the same time,
+    /// one succeeds.
+    ///
+    /// # Errors
+    /// What the storage says, and then the piece may be there or not; or [`io::ErrorKind::AlreadyExists`].
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+
     /// A new piece that grows. After a crash it may be short of what was appended last.
     ///
     /// # Errors
@@ -75,6 +82,11 @@ pub trait Appender: Send {
     /// # Errors
     /// What the storage says. Any part of `bytes` may be there then, and nothing more can be appended.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether another piece is better begun: this one becomes slow to read.
+    fn is_long(&self) -> bool {
+        false
+    }
 }
 
 /// A store in a directory.
@@ -94,6 +106,18 @@ impl DiskStore {
 
     fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// Writes a piece under the name that it has until it is whole. Returns its directory, that path and its own.
+    fn write_unfinished(&self, name: &str, bytes: &[u8]) -> io::Result<(PathBuf, PathBuf, PathBuf)> {
+        let path = self.path(name);
+        let parent = self.make_parent(&path)?;
+        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+        let unfinished = parent.join(format!("{UNFINISHED}{file_name}"));
+        let mut file = self.disk.create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync()?;
+        Ok((parent, unfinished, path))
     }
 
     /// Makes the directory of a piece, durably.
@@ -139,14 +163,20 @@ impl Store for DiskStore {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(name);
-        let parent = self.make_parent(&path)?;
-        let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-        let unfinished = parent.join(format!("{UNFINISHED}{file_name}"));
-        let mut file = self.disk.create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync()?;
+        let (parent, unfinished, path) = self.write_unfinished(name, bytes)?;
         self.disk.rename(&unfinished, &path)?;
+        self.disk.sync_directory(&parent)
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        // Where there are no locks, two hosts may write the unfinished file at the same time. One of them can give it its
+        // name, and whoever reads it then sees whose it is.
+        let (parent, unfinished, path) = self.write_unfinished(name, bytes)?;
+        if let Err(error) = self.disk.rename_new(&unfinished, &path) {
+            // If it stays, the next piece of that name replaces it.
+            let _ = self.disk.remove(&unfinished);
+            return Err(error);
+        }
         self.disk.sync_directory(&parent)
     }
 

@@ -31,6 +31,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("arrow_ipc", Place::Only(&["block", "output"])),
     ("parquet", Place::Only(&["block", "output"])),
     ("bincode", Place::Only(&["checkpoint/codec"])),
+    ("object_store", Place::Only(&["env/s3"])),
     ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),
     ("arrow", Place::NotIn(&["error", "time", "ids", "graph", "scheduler", "listener", "config", "cli"])),

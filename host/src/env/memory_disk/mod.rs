@@ -303,6 +303,11 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let is_there = self.reach(to)?.0.journal.names.contains(to);
+        if is_there { Err(io::ErrorKind::AlreadyExists.into()) } else { self.rename(from, to) }
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let (mut tree, _) = self.reach(path)?;
         match tree.journal.names.find(path) {

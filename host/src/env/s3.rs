@@ -1,0 +1,370 @@
+//! Checkpoints in an object store that speaks S3.
+//!
+//! Owns the crate `object_store`: no other file names it. An object cannot grow, so a piece that grows is a row of objects
+//! `NAME.pieces/NUMBER`, each made once and never replaced, which reading, listing and removing treat as one piece. Calls
+//! wait for the network on the thread that makes them, and the requests run on a thread of the store's own, so that they
+//! can come from any thread. Never takes credentials from anywhere but the environment.
+
+use super::{Appender, LockGuard, ObjectStores, Store, StoredPiece};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{
+    BackoffConfig, ClientOptions, Error as ObjectError, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _,
+    PutMode, PutOptions, PutPayload, RetryConfig,
+};
+use std::io;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+
+/// What follows the name of a piece that grew, before the `/` of its objects.
+const PIECES: &str = ".pieces";
+/// After how many objects a piece is long.
+const PIECES_MAX: u32 = 256;
+/// How many objects of a piece are read at the same time.
+const READ_AT_ONCE: usize = 16;
+/// How long a request may take. Shorter than a claim on a checkpoint directory holds.
+const REQUEST: Duration = Duration::from_secs(8);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How often a request is sent again. Who calls tries again, too, after a pause.
+const RETRIES: usize = 3;
+/// How long requests are sent again.
+const RETRY: Duration = Duration::from_secs(8);
+
+/// Object stores, as the environment says how to reach them.
+pub(super) struct S3;
+
+impl ObjectStores for S3 {
+    fn open(&self, url: &str) -> io::Result<Arc<dyn Store>> {
+        let (bucket, prefix) = split(url)?;
+        let objects = connect(&bucket, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        Ok(Arc::new(S3Store::new(Arc::new(objects), prefix, url)?))
+    }
+}
+
+/// The bucket and the prefix of a URL.
+fn split(url: &str) -> io::Result<(String, Path)> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a URL such as s3://bucket/prefix");
+    let rest = url.strip_prefix("s3://").ok_or_else(invalid)?;
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    if bucket.is_empty() {
+        return Err(invalid());
+    }
+    let prefix = Path::parse(prefix).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    Ok((bucket.to_owned(), prefix))
+}
+
+/// A client for a bucket, with what the variables of the environment say.
+fn connect(bucket: &str, variable: impl Fn(&str) -> Option<String>) -> io::Result<impl ObjectStore> {
+    let missing = |names: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{names} is not set"));
+    let required = |name: &str| variable(name).ok_or_else(|| missing(name));
+    let key = required("AWS_ACCESS_KEY_ID")?;
+    let secret = required("AWS_SECRET_ACCESS_KEY")?;
+    let endpoint = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL"));
+    let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+    let region = match (region, &endpoint) {
+        (Some(region), _) => region,
+        // Servers that are not Amazon's take any.
+        (None, Some(_)) => "us-east-1".to_owned(),
+        (None, None) => return Err(missing("AWS_REGION")),
+    };
+    let allows_http = variable("AWS_ALLOW_HTTP").is_some_and(|value| matches!(value.as_str(), "true" | "1"));
+    if let Some(endpoint) = &endpoint
+        && endpoint.starts_with("http://")
+        && !allows_http
+    {
+        let message = format!("AWS_ENDPOINT_URL is {endpoint}, which is not encrypted, and AWS_ALLOW_HTTP is not true");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
+    let client =
+        ClientOptions::new().with_timeout(REQUEST).with_connect_timeout(CONNECT).with_allow_http(allows_http);
+    let backoff = BackoffConfig {
+        init_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(2),
+        ..BackoffConfig::default()
+    };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_region(region)
+        .with_access_key_id(key)
+        .with_secret_access_key(secret)
+        .with_client_options(client)
+        .with_retry(RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY });
+    if let Some(token) = variable("AWS_SESSION_TOKEN") {
+        builder = builder.with_token(token);
+    }
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    builder.build().map_err(failure)
+}
+
+/// Runs requests on a thread of its own.
+struct Requests(Option<Runtime>);
+
+impl Requests {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("object store").enable_all().build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Waits for a request, on whatever thread this is: one of another runtime must not wait for a future.
+    fn wait<T: Send + 'static>(&self, request: impl Future<Output = io::Result<T>> + Send + 'static) -> io::Result<T> {
+        let (send, receive) = mpsc::sync_channel(1);
+        let run = async move {
+            // Nobody waits if the program is going away.
+            let _ = send.send(request.await);
+        };
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(run);
+        }
+        receive.recv().unwrap_or_else(|_| Err(io::Error::other("the request was given up")))
+    }
+}
+
+impl Drop for Requests {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Waiting for it here could be on a thread of another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What goes to the thread of a store.
+#[derive(Clone)]
+struct Objects {
+    store: Arc<dyn ObjectStore>,
+    requests: Arc<Requests>,
+}
+
+/// A store below a prefix of a bucket.
+pub(super) struct S3Store {
+    objects: Objects,
+    prefix: Path,
+    place: String,
+}
+
+impl S3Store {
+    fn new(store: Arc<dyn ObjectStore>, prefix: Path, place: &str) -> io::Result<Self> {
+        let objects = Objects { store, requests: Arc::new(Requests::start()?) };
+        Ok(Self { objects, prefix, place: place.to_owned() })
+    }
+
+    fn path(&self, name: &str) -> Path {
+        let parts = name.split('/').filter(|part| !part.is_empty());
+        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// What a call does with the objects.
+    fn wait<T: Send + 'static, F: Future<Output = io::Result<T>> + Send + 'static>(
+        &self,
+        request: impl FnOnce(Arc<dyn ObjectStore>) -> F,
+    ) -> io::Result<T> {
+        self.objects.requests.wait(request(self.objects.store.clone()))
+    }
+
+    /// The names right below a directory.
+    fn names(&self, directory: &str) -> io::Result<(Vec<ObjectMeta>, Vec<Path>)> {
+        let path = self.path(directory);
+        let listed = self.wait(|store| async move {
+            let prefix = (!path.as_ref().is_empty()).then_some(&path);
+            store.list_with_delimiter(prefix).await.map_err(failure)
+        })?;
+        Ok((listed.objects, listed.common_prefixes))
+    }
+}
+
+impl Store for S3Store {
+    fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let path = self.path(name);
+        self.wait(|store| async move {
+            match whole(store.get(&path).await, max_bytes).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => read_pieces(&store, &path, max_bytes).await,
+                found => found,
+            }
+        })
+    }
+
+    fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>> {
+        let (objects, below) = self.names(directory)?;
+        let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
+        let mut pieces: Vec<StoredPiece> =
+            objects.iter().map(|object| StoredPiece { name: name(&object.location), bytes: object.size }).collect();
+        for grown in below {
+            let Some(name) = name(&grown).strip_suffix(PIECES).map(str::to_owned) else { continue };
+            let objects = self.wait(|store| async move { list_pieces(&store, &grown).await })?;
+            // Without any, there was one while this was listed.
+            if !objects.is_empty() {
+                pieces.push(StoredPiece { name, bytes: objects.iter().map(|object| object.size).sum() });
+            }
+        }
+        pieces.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(pieces)
+    }
+
+    fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
+        let (_, below) = self.names(directory)?;
+        let names = below.iter().filter_map(Path::filename).filter(|name| !name.ends_with(PIECES));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (path, payload) = (self.path(name), PutPayload::from(bytes.to_vec()));
+        self.wait(|store| async move { store.put(&path, payload).await.map(drop).map_err(failure) })
+    }
+
+    fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let (path, bytes) = (self.path(name), bytes.to_vec());
+        self.wait(|store| async move { create(&store, &path, bytes).await })
+    }
+
+    fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
+        // What an appender of that name left is not part of this one.
+        self.remove(name)?;
+        Ok(Box::new(PieceAppender { objects: self.objects.clone(), path: pieces_of(&self.path(name)), next: 0 }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        self.wait(|store| async move {
+            let pieces = list_pieces(&store, &pieces_of(&path)).await?;
+            let gone = std::iter::once(path).chain(pieces.into_iter().map(|piece| piece.location));
+            let gone: Vec<Result<Path, ObjectError>> = gone.map(Ok).collect();
+            let mut removed = store.delete_stream(stream::iter(gone).boxed());
+            while let Some(removed) = removed.next().await {
+                match removed {
+                    Ok(_) | Err(ObjectError::NotFound { .. }) => {}
+                    Err(error) => return Err(failure(error)),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn lock(&self, _: &str) -> io::Result<Option<LockGuard>> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "object stores have no locks"))
+    }
+
+    fn describe(&self) -> String {
+        self.place.clone()
+    }
+}
+
+struct PieceAppender {
+    objects: Objects,
+    /// Where the objects are.
+    path: Path,
+    next: u32,
+}
+
+impl Appender for PieceAppender {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let path = self.path.clone().join(format!("{:06}", self.next));
+        let (store, bytes) = (self.objects.store.clone(), bytes.to_vec());
+        self.objects.requests.wait(async move { create(&store, &path, bytes).await })?;
+        self.next += 1;
+        Ok(())
+    }
+
+    fn is_long(&self) -> bool {
+        self.next >= PIECES_MAX
+    }
+}
+
+/// Where the objects of a piece that grew are.
+fn pieces_of(path: &Path) -> Path {
+    let name = format!("{}{PIECES}", path.filename().unwrap_or_default());
+    let above: Vec<_> = path.parts().collect();
+    above.into_iter().rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect::<Path>().join(name)
+}
+
+/// The objects of a piece that grew, in order.
+async fn list_pieces(store: &Arc<dyn ObjectStore>, path: &Path) -> io::Result<Vec<ObjectMeta>> {
+    let mut objects: Vec<ObjectMeta> = store.list(Some(path)).try_collect().await.map_err(failure)?;
+    objects.sort_by(|a, b| a.location.cmp(&b.location));
+    Ok(objects)
+}
+
+/// The content of a piece that grew.
+async fn read_pieces(store: &Arc<dyn ObjectStore>, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let objects = list_pieces(store, &pieces_of(path)).await?;
+    if objects.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let names = objects.iter().enumerate();
+    let gap = |(number, object): (usize, &ObjectMeta)| object.location.filename() != Some(&format!("{number:06}"));
+    if names.clone().any(gap) {
+        let message = format!("not all objects below {} are there", pieces_of(path));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    if objects.iter().map(|object| object.size).sum::<u64>() > max_bytes {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let read = objects.into_iter().map(|object| {
+        let store = store.clone();
+        async move { whole(store.get(&object.location).await, max_bytes).await }
+    });
+    let parts: Vec<Vec<u8>> = stream::iter(read).buffered(READ_AT_ONCE).try_collect().await?;
+    Ok(parts.concat())
+}
+
+/// The content of an object of at most so many bytes.
+async fn whole(found: Result<GetResult, ObjectError>, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let found = found.map_err(failure)?;
+    if found.meta.size > max_bytes {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(found.bytes().await.map_err(failure)?.to_vec())
+}
+
+/// Makes an object that is not there. What this call has made itself, by a request whose answer got lost, is no failure.
+async fn create(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
+    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    let max_bytes = bytes.len() as u64;
+    match store.put_opts(path, PutPayload::from(bytes.clone()), options).await {
+        Ok(_) => Ok(()),
+        Err(error @ ObjectError::AlreadyExists { .. }) => match whole(store.get(path).await, max_bytes).await {
+            Ok(found) if found == bytes => Ok(()),
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(other) if other.kind() == io::ErrorKind::FileTooLarge => Err(io::ErrorKind::AlreadyExists.into()),
+            // Somebody else's request was in the way and has failed as well.
+            Err(other) if other.kind() == io::ErrorKind::NotFound => Err(io::Error::other(error)),
+            Err(other) => Err(other),
+        },
+        Err(error) => Err(failure(error)),
+    }
+}
+
+/// What an error is to whoever knows only files.
+fn failure(error: ObjectError) -> io::Error {
+    let mut text = error.to_string();
+    let mut cause: &dyn std::error::Error = &error;
+    let mut of_system = None;
+    while let Some(source) = cause.source() {
+        cause = source;
+        of_system = of_system.or(cause.downcast_ref::<io::Error>().map(io::Error::kind));
+    }
+    let last = cause.to_string();
+    if !text.contains(&last) {
+        text = format!("{text}: {last}");
+    }
+    let kind = match &error {
+        // An empty store is no error to those who read it, and this is not an empty one.
+        ObjectError::NotFound { .. } if text.contains("NoSuchBucket") => io::ErrorKind::Other,
+        ObjectError::NotFound { .. } => io::ErrorKind::NotFound,
+        ObjectError::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
+        ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
+        ObjectError::NotSupported { .. } | ObjectError::NotImplemented { .. } => io::ErrorKind::Unsupported,
+        ObjectError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
+        _ => of_system.unwrap_or(io::ErrorKind::Other),
+    };
+    io::Error::new(kind, text)
+}
+
+#[cfg(test)]
+mod tests;
