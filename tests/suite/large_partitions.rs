@@ -49,6 +49,7 @@ fn groups_in_a_transform_are_made_in_parts_too() {
     same_with_little_memory("large_groups_of_a_transform", "rows = \"1000\", keys = \"1000\"", MEMORY_MIB);
 }
 
+/// S3.12.
 #[test]
 fn a_reduction_of_many_large_values_is_made_in_parts() {
     same_with_little_memory("large_reduction", "rows = \"1000\"", MEMORY_MIB);
@@ -91,6 +92,7 @@ fn a_key_that_is_too_large_alone_is_named() {
     assert!(tight.contains(", key 0: it asked for "), "{tight}");
 }
 
+/// S15.22.
 #[test]
 fn a_sort_of_more_than_the_memory_of_the_job_spills() {
     let outcome = same_with_little_memory("large_sort", "rows = \"1000\"", 64);

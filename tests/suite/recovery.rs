@@ -131,6 +131,7 @@ fn same_under_all_seeds(job: &Job, remainder: u64) {
         if numbers.below(3) == 0 {
             let from = START + Duration::from_millis(numbers.below(15_000));
             job.unreachable = Some((from, from + Duration::from_millis(numbers.below(5000))));
+            job.restarts = true;
         }
         if job.stop_after.take().is_some() {
             // Each life would make so many batches: the last one is asked to stop when all files are done.

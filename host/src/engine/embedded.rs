@@ -473,7 +473,7 @@ fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &At
     let TaskId { batch, partition, .. } = task;
     if let Some(output) = &error.output {
         let message = format!("{} (partition {partition})", output.message);
-        return Error { message, ..output.clone() };
+        return Error { message, ..(**output).clone() };
     }
     let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
     let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));

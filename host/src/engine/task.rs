@@ -30,13 +30,13 @@ pub(super) struct AttemptError {
     /// The key whose values were too many for it.
     pub key: Option<String>,
     /// What the output says, or a file that was loaded, if it is what failed.
-    pub output: Option<Error>,
+    pub output: Option<Box<Error>>,
 }
 
 impl AttemptError {
     /// A failure of the output.
     fn output(error: Error) -> Self {
-        Self { output: Some(error.clone()), ..Self::outside(error.message) }
+        Self { output: Some(Box::new(error.clone())), ..Self::outside(error.message) }
     }
 
     fn outside(message: impl ToString) -> Self {

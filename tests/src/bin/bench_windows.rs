@@ -14,6 +14,10 @@
 //!
 //! Says for each the largest resident memory, what was spilled, and the processing times of the first and the last fifth
 //! of the batches after the window was full. The counts that come out are checked.
+//!
+//! With the defaults, 60 million lines in the window, on two busy cores: `lines` 71 ms a batch, last fifth to first 1.01,
+//! 367 of 512 MiB, 1248 MiB spilled; `batches` 19.5 ms and `sums` 24.6 ms, 1.3 times as much, as 600 results of 100 keys
+//! are put together each second. With 10,000 keys that is 12 million results of keys, and 328 ms.
 
 use host::config::{self, Facts};
 use host::context::{RunOptions, StreamingContext};

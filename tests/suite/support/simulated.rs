@@ -5,7 +5,7 @@ use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
 use host::env::{Connection, Simulation, SimulationError};
-use host::error::Error;
+use host::error::{Error, ErrorKind};
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
 use host::receiver::Receivers;
@@ -58,6 +58,8 @@ pub struct Job {
     pub fresh_after_first: bool,
     /// When the checkpoint directory cannot be reached.
     pub unreachable: Option<(Time, Time)>,
+    /// Whether a host is started again that ended because of that.
+    pub restarts: bool,
     /// When the clock is set, and to what.
     pub clock_jump: Option<(Time, Time)>,
     /// How long nobody runs after a death.
@@ -111,6 +113,7 @@ impl Job {
             catch_up: CatchUpMode::default(),
             fresh_after_first: false,
             unreachable: None,
+            restarts: false,
             clock_jump: None,
             pause: None,
             damage: None,
@@ -188,7 +191,7 @@ impl Job {
         let recorder = Arc::new(Recorder::new(&simulation));
         let mut job = self.clone();
         for death in deaths {
-            if let Some(result) = job.live(&simulation, &recorder, Some(death)) {
+            if let Some(result) = job.live_if_reachable(&simulation, &recorder, Some(death)) {
                 return self.outcome(&simulation, &given, &recorder, result);
             }
             self.between_lives(&simulation);
@@ -196,7 +199,7 @@ impl Job {
                 job.start_from = StartFrom::Fresh;
             }
         }
-        let result = job.live(&simulation, &recorder, None).expect("nothing ends the last life");
+        let result = job.live_if_reachable(&simulation, &recorder, None).expect("nothing ends the last life");
         self.outcome(&simulation, &given, &recorder, result)
     }
 
@@ -214,6 +217,27 @@ impl Job {
         if let Some(pause) = self.pause {
             let clock = simulation.env().clock;
             simulation.run(async move { clock.sleep_until(clock.now() + pause).await }).expect("time passes");
+        }
+    }
+
+    /// Runs the host as something does that starts it again when it ends because its checkpoint directory is not there.
+    fn live_if_reachable(
+        &self,
+        simulation: &Simulation,
+        recorder: &Arc<Recorder>,
+        death: Option<&Death>,
+    ) -> Option<Result<(), Error>> {
+        loop {
+            match self.live(simulation, recorder, death) {
+                Some(Err(Error { kind: ErrorKind::Unavailable, message, .. }))
+                    if self.unreachable.is_some() && self.restarts && message.contains("checkpoint") =>
+                {
+                    let clock = simulation.env().clock;
+                    let pause = async move { clock.sleep_until(clock.now() + Duration::from_secs(1)).await };
+                    simulation.run(pause).expect("time passes");
+                }
+                ended => return ended,
+            }
         }
     }
 
