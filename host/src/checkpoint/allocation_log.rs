@@ -181,8 +181,10 @@ impl AllocationLog {
     pub(super) fn append(&mut self, events: &[AllocationEvent]) -> io::Result<()> {
         events.iter().for_each(|event| self.record.apply(event));
         let invalid = |error: CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
-        let is_long =
-            |open: &OpenSegment| open.events_bytes >= EVENTS_BYTES_MIN.max(open.snapshot_bytes * EVENTS_PER_SNAPSHOT);
+        let is_long = |open: &OpenSegment| {
+            let events_bytes_max = EVENTS_BYTES_MIN.max(open.snapshot_bytes * EVENTS_PER_SNAPSHOT);
+            open.events_bytes >= events_bytes_max || open.appender.is_long()
+        };
         // What was appended in vain may be there or not, so a segment is never used again after an error.
         if let Some(mut open) = self.open.take_if(|open| !is_long(open)) {
             if !events.is_empty() {

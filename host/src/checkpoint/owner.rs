@@ -4,10 +4,11 @@
 //! a new, larger epoch, and removes what is left of older ones; a host that finds a larger epoch than its own has lost the
 //! directory and must not show a result any more. Where the storage has locks, the lock of a host that died is free at
 //! once, and that of one that only sleeps is not. Where it has none, an owner renews its claim, and a claim that was not
-//! renewed for [`LEASE`] may be taken over.
+//! renewed for [`LEASE`] may be taken over; one of a process that is known to have ended, at once. A claim is made under a
+//! name that nobody else can make, so of several hosts that come at the same time one has the directory.
 
 use super::codec::{self, CodecError, OWNER};
-use crate::env::{Clock, LockGuard, Store};
+use crate::env::{Clock, Env, LockGuard, Processes, Store};
 use crate::error::{Error, ErrorKind};
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub struct Owner {
     is_locked: bool,
     /// Whether it gave the directory back.
     is_released: bool,
+    /// The process, as [`Processes`] calls it.
+    process: Option<String>,
 }
 
 impl Owner {
@@ -57,6 +60,17 @@ impl Owner {
     /// Whether it gave the directory back, as a host that stops does.
     pub const fn is_released(&self) -> bool {
         self.is_released
+    }
+
+    /// Whether both were written by one host.
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.holder, &self.process, self.since_ms) == (&other.holder, &other.process, other.since_ms)
+    }
+
+    /// Whether nobody else may take the directory, as far as the claim says.
+    fn holds(&self, now: Time, processes: &dyn Processes) -> bool {
+        let has_ended = || self.process.as_ref().is_some_and(|process| processes.has_ended(process));
+        !self.is_released && now.since(Time::from_ms(self.renewed_ms)) < LEASE && !has_ended()
     }
 }
 
@@ -70,6 +84,8 @@ pub enum OwnerError {
         place: String,
         /// Who has it, and since when.
         holder: String,
+        /// Whether it is theirs only as long as they say so from time to time.
+        is_lease: bool,
     },
     /// This host had it.
     #[error("checkpoint directory {place} was taken over by {holder}")]
@@ -104,6 +120,11 @@ pub enum OwnerError {
 impl From<OwnerError> for Error {
     fn from(error: OwnerError) -> Self {
         let (kind, help) = match &error {
+            OwnerError::InUse { is_lease: true, .. } => (
+                ErrorKind::User,
+                "stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is free \
+                 15 s after it last wrote",
+            ),
             OwnerError::InUse { .. } => {
                 (ErrorKind::User, "stop that host with `host stop`, or give this job a checkpoint directory of its own")
             }
@@ -154,48 +175,51 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Takes a directory over as `holder`. Its run stays the same.
+    /// Takes a directory over. Its run stays the same.
     ///
     /// # Errors
     /// When somebody else has it, or the storage fails.
-    pub fn take(store: Arc<dyn Store>, clock: Arc<dyn Clock>, holder: &str) -> Result<Self, OwnerError> {
+    pub fn take(store: Arc<dyn Store>, env: &Env) -> Result<Self, OwnerError> {
         let failed = |action| {
             let place = store.describe();
             move |error| OwnerError::Store { action, place, error }
         };
+        let in_use = |owner: Option<Owner>, is_lease| {
+            let holder = owner.map_or_else(|| "another host".to_owned(), |owner| who(&owner));
+            Err(OwnerError::InUse { place: store.describe(), holder, is_lease })
+        };
         let lock = match store.lock(LOCK) {
             Ok(Some(lock)) => Some(lock),
-            Ok(None) => {
-                let holder = current(&*store)?.map_or_else(|| "another host".to_owned(), |owner| who(&owner));
-                return Err(OwnerError::InUse { place: store.describe(), holder });
-            }
+            Ok(None) => return in_use(current(&*store)?, false),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
             Err(error) => return Err(failed("take the lock")(error)),
         };
         let before = current(&*store)?;
-        let now = clock.now();
-        if let Some(owner) = &before
-            && lock.is_none()
-            && !owner.is_released
-            && now.since(Time::from_ms(owner.renewed_ms)) < LEASE
-        {
-            return Err(OwnerError::InUse { place: store.describe(), holder: who(owner) });
+        let now = env.clock.now();
+        if lock.is_none() && before.as_ref().is_some_and(|owner| owner.holds(now, &*env.processes)) {
+            return in_use(before, true);
         }
         let owner = Owner {
-            epoch: before.as_ref().map_or(1, |owner| owner.epoch + 1),
+            epoch: before.as_ref().map_or(1, |owner| owner.epoch.saturating_add(1)),
             run: before.map_or_else(String::new, |owner| owner.run),
-            holder: holder.to_owned(),
+            holder: env.identity.to_string(),
             since_ms: now.as_ms(),
             renewed_ms: now.as_ms(),
             is_locked: lock.is_some(),
             is_released: false,
+            process: env.processes.this(),
         };
-        let taken = Self { store, clock, owner, lock, lost: AtomicBool::new(false) };
-        taken.write(&taken.owner)?;
-        // Two that come at the same time write the same name, and the last one has it.
+        let taken = Self { store: store.clone(), clock: env.clock.clone(), owner, lock, lost: AtomicBool::new(false) };
+        let (name, bytes) = taken.encode(&taken.owner)?;
+        match store.create(&name, &bytes) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return in_use(current(&*store)?, true),
+            Err(error) => return Err(failed("write the owner")(error)),
+        }
+        // Somebody may have come and gone in between, so that the name was free again.
         taken.check()?;
         for piece in taken.store.list(DIRECTORY).unwrap_or_default() {
-            if epoch(&piece.name).is_some_and(|epoch| epoch + 1 < taken.owner.epoch) {
+            if epoch(&piece.name).is_some_and(|epoch| epoch.saturating_add(1) < taken.owner.epoch) {
                 let _ = taken.store.remove(&format!("{DIRECTORY}/{}", piece.name));
             }
         }
@@ -264,21 +288,25 @@ impl Ownership {
             };
         }
         match current(&*self.store)? {
-            Some(owner) if owner.epoch == self.owner.epoch && owner.holder == self.owner.holder => Ok(()),
+            Some(owner) if owner.epoch == self.owner.epoch && owner.is_of(&self.owner) => Ok(()),
             Some(owner) => Err(lost(who(&owner))),
             None => Err(lost("nobody: it was removed".to_owned())),
         }
     }
 
     fn write(&self, owner: &Owner) -> Result<(), OwnerError> {
-        let name = format!("{DIRECTORY}/{PREFIX}{:08}", owner.epoch);
-        let bytes = codec::encode(OWNER, owner).map_err(|error| OwnerError::Claim {
-            name: name.clone(),
-            place: self.store.describe(),
-            error,
-        })?;
+        let (name, bytes) = self.encode(owner)?;
         let failed = |error| OwnerError::Store { action: "write the owner", place: self.store.describe(), error };
         self.store.put(&name, &bytes).map_err(failed)
+    }
+
+    /// The name of a claim, and what is written under it.
+    fn encode(&self, owner: &Owner) -> Result<(String, Vec<u8>), OwnerError> {
+        let name = format!("{DIRECTORY}/{PREFIX}{:08}", owner.epoch);
+        match codec::encode(OWNER, owner) {
+            Ok(bytes) => Ok((name, bytes)),
+            Err(error) => Err(OwnerError::Claim { name, place: self.store.describe(), error }),
+        }
     }
 }
 
@@ -290,48 +318,24 @@ fn who(owner: &Owner) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{DiskStore, Simulation, StoredPiece};
+    use crate::env::{DiskStore, Simulation};
 
-    /// A store on which nothing can be locked, as one behind a network.
-    struct WithoutLocks(DiskStore);
-
-    impl Store for WithoutLocks {
-        fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
-            self.0.read(name, max_bytes)
-        }
-        fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>> {
-            self.0.list(directory)
-        }
-        fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
-            self.0.directories(directory)
-        }
-        fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-            self.0.put(name, bytes)
-        }
-        fn appender(&self, name: &str) -> io::Result<Box<dyn crate::env::Appender>> {
-            self.0.appender(name)
-        }
-        fn remove(&self, name: &str) -> io::Result<()> {
-            self.0.remove(name)
-        }
-        fn lock(&self, _: &str) -> io::Result<Option<LockGuard>> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-        fn describe(&self) -> String {
-            self.0.describe()
-        }
+    /// A store with locks, and one behind a network, which has none.
+    fn stores(simulation: &Simulation) -> (Arc<dyn Store>, Arc<dyn Store>) {
+        let env = simulation.env();
+        (Arc::new(DiskStore::new(env.disk, "/checkpoint".into())), env.objects.open("s3://bucket/prefix").unwrap())
     }
 
-    fn stores(simulation: &Simulation) -> (Arc<dyn Store>, Arc<dyn Store>) {
-        let store = || DiskStore::new(simulation.env().disk, "/checkpoint".into());
-        (Arc::new(store()), Arc::new(WithoutLocks(store())))
+    /// A host with a name of its own, in the simulated process.
+    fn host(simulation: &Simulation, identity: &str) -> Env {
+        Env { identity: identity.into(), ..simulation.env() }
     }
 
     #[test]
     fn a_second_host_is_refused_until_the_first_is_gone() {
         let simulation = Simulation::new(0, Time::from_ms(5));
         let (store, _) = stores(&simulation);
-        let take = |holder: &str| Ownership::take(store.clone(), simulation.env().clock, holder);
+        let take = |identity: &str| Ownership::take(store.clone(), &host(&simulation, identity));
         let first = take("process 1 on m").unwrap();
         assert_eq!((first.epoch(), first.needs_renewal()), (1, false));
         assert_eq!(
@@ -354,11 +358,12 @@ mod tests {
     fn an_owner_that_slept_too_long_has_lost_the_directory() {
         let simulation = Simulation::new(0, Time::default());
         let (_, store) = stores(&simulation);
-        let clock = simulation.env().clock;
+        let env = simulation.env();
         let main = {
-            let (store, clock) = (store.clone(), clock.clone());
+            let clock = env.clock.clone();
             async move {
-                let take = |holder: &str| Ownership::take(store.clone(), clock.clone(), holder);
+                let take =
+                    |identity: &str| Ownership::take(store.clone(), &Env { identity: identity.into(), ..env.clone() });
                 let first = take("a").unwrap();
                 assert!(first.needs_renewal());
                 clock.sleep_until(Time::default() + LEASE - Duration::from_millis(1)).await;
@@ -382,16 +387,88 @@ mod tests {
     fn the_run_of_a_directory_is_kept() {
         let simulation = Simulation::new(0, Time::default());
         let (store, _) = stores(&simulation);
-        let take = || Ownership::take(store.clone(), simulation.env().clock, "a").unwrap();
+        let take = || Ownership::take(store.clone(), &simulation.env()).unwrap();
         take().point_to("run-1").unwrap();
         assert_eq!(take().owner.run, "run-1");
+    }
+
+    /// Without locks: what a process had that has ended is free at once.
+    #[test]
+    fn the_directory_of_a_process_that_ended_is_free() {
+        let simulation = Simulation::new(0, Time::default());
+        let (_, store) = stores(&simulation);
+        let take = || Ownership::take(store.clone(), &simulation.env());
+        let first = take().unwrap();
+        let refused = take().err().map(|error| Error::from(error).to_string()).unwrap();
+        assert_eq!(
+            refused,
+            "checkpoint directory s3://bucket/prefix is in use by a process of the simulation, since 0 ms\n\
+             help: stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is \
+             free 15 s after it last wrote"
+        );
+        first.check().unwrap();
+        simulation.kill();
+        assert_eq!(take().unwrap().epoch(), 2);
+        assert!(matches!(first.check(), Err(OwnerError::Lost { .. })));
+    }
+
+    /// Without locks: another host makes the same claim, between the look at the directory and the claim.
+    #[test]
+    fn of_two_hosts_that_come_at_the_same_time_one_is_refused() {
+        let simulation = Simulation::new(0, Time::default());
+        let (_, store) = stores(&simulation);
+        let other =
+            Arc::new(Hasty { store: store.clone(), env: host(&simulation, "hasty"), was_here: AtomicBool::new(false) });
+        let refused = Ownership::take(other, &host(&simulation, "slow")).err().map(|error| error.to_string());
+        assert_eq!(refused.as_deref(), Some("checkpoint directory s3://bucket/prefix is in use by hasty, since 0 ms"));
+        assert_eq!(current(&*store).unwrap().unwrap().holder, "hasty");
+    }
+
+    /// A store that another host takes just before this one makes its claim.
+    struct Hasty {
+        store: Arc<dyn Store>,
+        env: Env,
+        was_here: AtomicBool,
+    }
+
+    impl Store for Hasty {
+        fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
+            self.store.read(name, max_bytes)
+        }
+        fn list(&self, directory: &str) -> io::Result<Vec<crate::env::StoredPiece>> {
+            self.store.list(directory)
+        }
+        fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
+            self.store.directories(directory)
+        }
+        fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            self.store.put(name, bytes)
+        }
+        fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            if !self.was_here.swap(true, Ordering::Relaxed) {
+                Ownership::take(self.store.clone(), &self.env).unwrap();
+            }
+            self.store.create(name, bytes)
+        }
+        fn appender(&self, name: &str) -> io::Result<Box<dyn crate::env::Appender>> {
+            self.store.appender(name)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.store.remove(name)
+        }
+        fn lock(&self, name: &str) -> io::Result<Option<LockGuard>> {
+            self.store.lock(name)
+        }
+        fn describe(&self) -> String {
+            self.store.describe()
+        }
     }
 
     #[test]
     fn a_directory_that_was_removed_is_lost() {
         let simulation = Simulation::new(0, Time::default());
         let (store, _) = stores(&simulation);
-        let owner = Ownership::take(store, simulation.env().clock, "a").unwrap();
+        let owner = Ownership::take(store, &simulation.env()).unwrap();
         simulation.env().disk.remove(std::path::Path::new("/checkpoint")).unwrap();
         assert!(matches!(owner.check(), Err(OwnerError::Lost { .. })));
     }

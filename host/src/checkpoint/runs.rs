@@ -124,14 +124,15 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
     Ok(saved)
 }
 
-/// Writes a checkpoint of a run and removes those that are too many.
+/// Writes a checkpoint of a run under a number that is free, and removes those that are too many. An owner that was
+/// replaced without noticing cannot write over those of the new one.
 ///
 /// # Errors
-/// What the storage says.
+/// What the storage says, or [`io::ErrorKind::AlreadyExists`] if the number is not free.
 pub fn write(store: &dyn Store, run: &str, number: u64, metadata: &Metadata) -> io::Result<()> {
     let document =
         codec::encode(METADATA, metadata).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    store.put(&format!("{DIRECTORY}/{run}/{PREFIX}{number:012}"), &document)?;
+    store.create(&format!("{DIRECTORY}/{run}/{PREFIX}{number:012}"), &document)?;
     if let Some(old) = number.checked_sub(CHECKPOINTS_KEPT as u64) {
         // One that cannot be removed now only takes room.
         let _ = store.remove(&format!("{DIRECTORY}/{run}/{PREFIX}{old:012}"));

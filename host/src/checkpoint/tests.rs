@@ -3,7 +3,7 @@
 use super::allocations::{AllocationEvent, SavedBatch, tests::partitions};
 use super::*;
 use crate::data::schema::Field;
-use crate::env::{DiskStore, Simulation, Store};
+use crate::env::{DiskStore, Env, Simulation, Store};
 use crate::graph::{DescribedNode, ParameterValue};
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
@@ -54,7 +54,8 @@ fn at(second: u64) -> Time {
 
 /// Writes a directory as the fixture is.
 fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
-    let mut owner = Ownership::take(store.clone(), simulation.env().clock, "process 1 on m").unwrap();
+    let env = Env { identity: "process 1 on m".into(), ..simulation.env() };
+    let mut owner = Ownership::take(store.clone(), &env).unwrap();
     owner.point_to(RUN).unwrap();
     write_checkpoint(&**store, RUN, 7, &metadata()).unwrap();
     let mut log = AllocationLog::new(store.clone(), Allocations::new(at(3)), 1);

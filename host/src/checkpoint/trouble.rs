@@ -22,6 +22,7 @@ pub enum OnTrouble {
 }
 
 /// One thing that is written again and again, and may fail.
+#[derive(Clone)]
 pub struct Trouble {
     clock: Arc<dyn Clock>,
     listeners: ListenerBus,
@@ -58,6 +59,14 @@ impl Trouble {
     /// When the run has to end instead.
     pub async fn wait(&mut self, error: &io::Error) -> Result<(), Error> {
         let message = format!("cannot write {} in checkpoint directory {}: {error}", self.what, self.place);
+        self.wait_for(message).await
+    }
+
+    /// As [`Trouble::wait`], with what is to be told.
+    ///
+    /// # Errors
+    /// When the run has to end instead.
+    pub async fn wait_for(&mut self, message: String) -> Result<(), Error> {
         if self.policy == OnTrouble::Stop {
             return Err(Error::new(ErrorKind::Unavailable, message)
                 .help("nothing is lost: start the job again when the directory can be written"));

@@ -319,25 +319,36 @@ impl Resumption {
         Ok(self)
     }
 
-    /// Takes the directory, and writes what a new run is before anything else.
+    /// Takes the directory, looks at it again, for its last owner may have written until then, and writes what a new run
+    /// is before anything else.
     ///
     /// # Errors
-    /// When somebody else has the directory, or it cannot be written.
-    pub(super) fn open(self, env: &Env) -> Result<Opened, Error> {
+    /// When somebody else has the directory, it cannot be written, or what is found now is no good.
+    pub(super) fn claim(self, env: &Env, find: impl FnOnce() -> Result<Self, Error>) -> Result<Opened, Error> {
+        let mut ownership = Ownership::take(self.store.clone(), env)?;
+        // What is to be told of the directory was told at the first look.
+        let found = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), find);
+        let opened = found.and_then(|found| found.open(env, &mut ownership));
+        if opened.is_err() {
+            ownership.release();
+        }
+        let (store, resumption) = opened?;
+        Ok(Opened { store, ownership: Arc::new(ownership), resumption })
+    }
+
+    fn open(mut self, env: &Env, ownership: &mut Ownership) -> Result<(Arc<dyn Store>, Self), Error> {
         let store = self.store.clone();
-        let mut ownership = Ownership::take(store.clone(), env.clock.clone(), &env.identity)?;
-        let mut resumption = self;
-        if resumption.is_new {
-            resumption.last_number = 1;
-            let (description, progress) = (resumption.description.clone(), resumption.progress.clone());
+        if self.is_new {
+            self.last_number = 1;
+            let (description, progress) = (self.description.clone(), self.progress.clone());
             let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress);
-            write_checkpoint(&*store, &resumption.run, 1, &metadata).map_err(|error| {
+            write_checkpoint(&*store, &self.run, 1, &metadata).map_err(|error| {
                 let message = format!("cannot write the first checkpoint in {}: {error}", store.describe());
                 Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
             })?;
         }
-        ownership.point_to(&resumption.run)?;
-        Ok(Opened { store, ownership: Arc::new(ownership), resumption })
+        ownership.point_to(&self.run)?;
+        Ok((store, self))
     }
 
     /// Makes the inputs go on where they were.

@@ -48,9 +48,10 @@ impl StreamingContext {
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
         let opened = match &self.settings.job.checkpoint {
             Some(_) => {
-                let found = self.resumption(options.start_from, options.catch_up)?;
-                found.resume_inputs(&mut self.sources.inputs)?;
-                Some(found.open(&self.env)?)
+                let find = || self.resumption(options.start_from, options.catch_up);
+                let found = find()?.claim(&self.env, find)?;
+                found.resumption.resume_inputs(&mut self.sources.inputs)?;
+                Some(found)
             }
             None => None,
         };
@@ -241,7 +242,7 @@ impl Resumed {
         }
         let writer = AllocationWriter::start(env, log, trouble("the allocation log"));
         let history = AllocationHistory { writer, allocated, last_batch };
-        let trouble = trouble("a checkpoint");
+        let (trouble, owner_trouble) = (trouble("a checkpoint"), trouble("the owner"));
         let (env, intervals) = (env.clone(), intervals.clone());
         let checkpoints: StartCheckpoints = Box::new(move |tracker| {
             Checkpoints::start(CheckpointParts {
@@ -255,6 +256,7 @@ impl Resumed {
                 intervals,
                 tracker,
                 trouble,
+                owner_trouble,
             })
         });
         let first = resumption.left_out.map_or(plan.next, |(_, through)| through + settings.job.batch_interval);

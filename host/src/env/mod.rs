@@ -10,6 +10,7 @@ mod real;
 mod real_disk;
 mod s3;
 mod simulated;
+mod simulated_objects;
 mod store;
 mod virtual_clock;
 

@@ -7,7 +7,7 @@
 
 use super::{Appender, LockGuard, ObjectStores, Store, StoredPiece};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, Error as ObjectError, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt as _,
@@ -24,14 +24,25 @@ const PIECES: &str = ".pieces";
 const PIECES_MAX: u32 = 256;
 /// How many objects of a piece are read at the same time.
 const READ_AT_ONCE: usize = 16;
-/// How long a request may take. Shorter than a claim on a checkpoint directory holds.
-const REQUEST: Duration = Duration::from_secs(8);
-/// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(3);
-/// How often a request is sent again. Who calls tries again, too, after a pause.
-const RETRIES: usize = 3;
-/// How long requests are sent again.
-const RETRY: Duration = Duration::from_secs(8);
+/// How long requests may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// A connection.
+    connect: Duration,
+    /// A request, once.
+    request: Duration,
+    /// How often a request is sent again, and for how long. Who calls tries again, too, after a pause.
+    retries: usize,
+    retry: Duration,
+}
+
+/// Shorter than a claim on a checkpoint directory holds.
+const PATIENCE: Patience = Patience {
+    connect: Duration::from_secs(3),
+    request: Duration::from_secs(8),
+    retries: 3,
+    retry: Duration::from_secs(5),
+};
 
 /// Object stores, as the environment says how to reach them.
 pub(super) struct S3;
@@ -39,7 +50,7 @@ pub(super) struct S3;
 impl ObjectStores for S3 {
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>> {
         let (bucket, prefix) = split(url)?;
-        let objects = connect(&bucket, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+        let objects = connect(&bucket, PATIENCE, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         Ok(Arc::new(S3Store::new(Arc::new(objects), prefix, url)?))
     }
 }
@@ -57,7 +68,11 @@ fn split(url: &str) -> io::Result<(String, Path)> {
 }
 
 /// A client for a bucket, with what the variables of the environment say.
-fn connect(bucket: &str, variable: impl Fn(&str) -> Option<String>) -> io::Result<impl ObjectStore> {
+fn connect(
+    bucket: &str,
+    patience: Patience,
+    variable: impl Fn(&str) -> Option<String>,
+) -> io::Result<AmazonS3> {
     let missing = |names: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{names} is not set"));
     let required = |name: &str| variable(name).ok_or_else(|| missing(name));
     let key = required("AWS_ACCESS_KEY_ID")?;
@@ -78,8 +93,10 @@ fn connect(bucket: &str, variable: impl Fn(&str) -> Option<String>) -> io::Resul
         let message = format!("AWS_ENDPOINT_URL is {endpoint}, which is not encrypted, and AWS_ALLOW_HTTP is not true");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
-    let client =
-        ClientOptions::new().with_timeout(REQUEST).with_connect_timeout(CONNECT).with_allow_http(allows_http);
+    let client = ClientOptions::new()
+        .with_timeout(patience.request)
+        .with_connect_timeout(patience.connect)
+        .with_allow_http(allows_http);
     let backoff = BackoffConfig {
         init_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(2),
@@ -91,7 +108,7 @@ fn connect(bucket: &str, variable: impl Fn(&str) -> Option<String>) -> io::Resul
         .with_access_key_id(key)
         .with_secret_access_key(secret)
         .with_client_options(client)
-        .with_retry(RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY });
+        .with_retry(RetryConfig { backoff, max_retries: patience.retries, retry_timeout: patience.retry });
     if let Some(token) = variable("AWS_SESSION_TOKEN") {
         builder = builder.with_token(token);
     }
@@ -342,16 +359,12 @@ async fn create(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io
 
 /// What an error is to whoever knows only files.
 fn failure(error: ObjectError) -> io::Error {
-    let mut text = error.to_string();
+    let text = error.to_string();
     let mut cause: &dyn std::error::Error = &error;
     let mut of_system = None;
     while let Some(source) = cause.source() {
         cause = source;
         of_system = of_system.or(cause.downcast_ref::<io::Error>().map(io::Error::kind));
-    }
-    let last = cause.to_string();
-    if !text.contains(&last) {
-        text = format!("{text}: {last}");
     }
     let kind = match &error {
         // An empty store is no error to those who read it, and this is not an empty one.
@@ -363,7 +376,22 @@ fn failure(error: ObjectError) -> io::Error {
         ObjectError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
         _ => of_system.unwrap_or(io::ErrorKind::Other),
     };
-    io::Error::new(kind, text)
+    let cause = cause.to_string();
+    let what = match (element(&text, "Code"), element(&text, "Message")) {
+        (Some(code), Some(message)) => format!("{} ({code})", message.trim_end_matches('.')),
+        (Some(code), None) => code.to_owned(),
+        _ => cause,
+    };
+    // The rest of the text is about the request, not about what is wrong.
+    let server = text.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
+    let server = server.and_then(|url| url.match_indices('/').nth(2).map_or(Some(url), |(end, _)| url.get(..end)));
+    io::Error::new(kind, server.map_or(what.clone(), |server| format!("{server} says: {what}")))
+}
+
+/// What an XML element holds.
+fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(inside, _)| inside)
 }
 
 #[cfg(test)]

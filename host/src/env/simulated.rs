@@ -171,8 +171,8 @@ impl Simulation {
             control: self.world.clone(),
             engine: self.world.clone(),
             identity: "a process of the simulation".into(),
-            processes: self.world.clone(),
-            objects: self.world.clone(),
+            processes: Arc::new(self.world.files.clone()),
+            objects: Arc::new(self.world.files.clone()),
             background: self.world.clone(),
         }
     }

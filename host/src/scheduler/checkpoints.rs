@@ -13,8 +13,9 @@ use crate::error::Error;
 use crate::graph::Intervals;
 use crate::time::Time;
 use crate::tracker::{Allocated, TrackerHandle};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// What is written, where, and who is told.
 pub struct CheckpointParts {
@@ -38,6 +39,8 @@ pub struct CheckpointParts {
     pub tracker: TrackerHandle,
     /// What happens when it cannot be written.
     pub trouble: Trouble,
+    /// What happens when the storage does not say who has the directory.
+    pub owner_trouble: Trouble,
 }
 
 /// Hears how far the run is. Clones tell the same actor.
@@ -51,6 +54,9 @@ struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     ownership: Arc<Ownership>,
+    env: Env,
+    /// What happens when the storage does not say who has the directory.
+    trouble: Trouble,
 }
 
 struct State {
@@ -74,7 +80,13 @@ impl Checkpoints {
         let state = State { progress: parts.progress.clone(), version: 0, durable: None };
         let (changed, changes) = watch::channel(0);
         let (publish, written) = watch::channel(Written::default());
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed, ownership: parts.ownership.clone() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed,
+            ownership: parts.ownership.clone(),
+            env: parts.env.clone(),
+            trouble: parts.owner_trouble.clone(),
+        });
         let writer = Writer { shared: Arc::downgrade(&shared), number: parts.last_number, parts };
         let background = writer.parts.env.background.clone();
         if writer.parts.ownership.needs_renewal() {
@@ -130,12 +142,13 @@ impl Checkpoints {
         self.change(|state| state.progress.batch_completed(batch));
     }
 
-    /// Makes sure that this host may still show results. May wait for the storage.
+    /// Makes sure that this host may still show results. Waits for the storage, also until it works again.
     ///
     /// # Errors
-    /// When another host has the directory.
-    pub fn check_owner(&self) -> Result<(), Error> {
-        self.shared.ownership.check().map_err(Error::from)
+    /// When another host has the directory, or the storage does not say and that ends the run.
+    pub async fn check_owner(&self) -> Result<(), Error> {
+        let mut trouble = self.shared.trouble.clone();
+        check_owner(&self.shared.ownership, &mut trouble).await
     }
 
     /// Waits until everything so far is on stable storage, and gives the directory back.
@@ -151,9 +164,31 @@ impl Checkpoints {
             Err(_) => Ok(()),
         };
         if outcome.is_ok() {
-            self.shared.ownership.release();
+            let (done, released) = oneshot::channel::<()>();
+            let ownership = self.shared.ownership.clone();
+            let release = async move {
+                ownership.release();
+                drop(done);
+            };
+            self.shared.env.background.spawn("owner", Box::pin(release));
+            // Nothing is ever sent: it ends when that is done.
+            let _ = released.await;
         }
         outcome
+    }
+}
+
+/// Waits until the storage says whether this host has the directory.
+async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(), Error> {
+    loop {
+        match ownership.check() {
+            Ok(()) => {
+                trouble.over();
+                return Ok(());
+            }
+            Err(error @ OwnerError::Store { .. }) => trouble.wait_for(error.to_string()).await?,
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -213,11 +248,13 @@ impl Writer {
         let parts = &mut self.parts;
         self.number += 1;
         loop {
-            parts.ownership.check()?;
+            check_owner(&parts.ownership, &mut parts.owner_trouble).await?;
             let now = parts.env.clock.now();
             let metadata = Metadata::new(parts.ownership.epoch(), now, parts.description.clone(), progress.clone());
             match write_checkpoint(&*parts.store, &parts.run, self.number, &metadata) {
                 Ok(()) => break,
+                // A try that seemed to fail may have written it, or an owner that was replaced.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.number += 1,
                 Err(error) => parts.trouble.wait(&error).await?,
             }
         }

@@ -195,18 +195,22 @@ impl JobScheduler {
     /// Waits until what the batch reads is on stable storage, and this host may show its results.
     async fn may_show(&self, run: &BatchRun) -> Result<(), Error> {
         let Some(checkpoints) = self.parts.checkpoints.clone() else { return Ok(()) };
-        if let Some(mut durable) = run.durable.clone() {
-            let mut stop = self.stop.clone();
-            tokio::select! {
-                biased;
-                outcome = durable.wait() => outcome?,
-                _ = stop.wait_for(|stop| *stop == StopRequest::Now) => {
-                    let message = format!("the run was stopped before batch {} was done", run.batch);
-                    return Err(Error::new(ErrorKind::Unavailable, message));
-                }
+        let durable = run.durable.clone();
+        let may_show = async {
+            if let Some(mut durable) = durable {
+                durable.wait().await?;
+            }
+            self.on_engine(async move { checkpoints.check_owner().await }).await
+        };
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            outcome = may_show => outcome,
+            _ = stop.wait_for(|stop| *stop == StopRequest::Now) => {
+                let message = format!("the run was stopped before batch {} was done", run.batch);
+                Err(Error::new(ErrorKind::Unavailable, message))
             }
         }
-        self.on_engine(async move { checkpoints.check_owner() }).await
     }
 
     /// Tells when the job falls behind, and when it has caught up.

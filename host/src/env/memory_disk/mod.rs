@@ -100,6 +100,11 @@ impl MemoryDisk {
         lock(&self.tree).faults.halt_at = Some(write);
     }
 
+    /// How many programs were killed so far.
+    pub(super) fn killed(&self) -> u64 {
+        lock(&self.tree).killed
+    }
+
     pub(super) fn is_halted(&self) -> bool {
         lock(&self.tree).faults.is_halted
     }
