@@ -6,12 +6,12 @@ mod checkpoint;
 mod sources;
 mod start;
 
-pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, store as checkpoint_store};
+pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
 pub use self::start::Running;
 
 use self::checkpoint::JobFacts;
 use self::sources::{Sources, check_sources};
-use crate::config::Settings;
+use crate::config::{Location, Settings};
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
@@ -22,6 +22,7 @@ use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::Receivers;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a run can be given besides its settings.
@@ -222,7 +223,14 @@ fn arguments(settings: &Settings) -> Vec<(String, String)> {
 
 /// What the job lets its plugin write to.
 fn grants(settings: &Settings) -> Grants {
-    Grants::new(settings.job.directory.clone(), settings.job.directories.clone())
+    let (mut directories, mut objects) = (BTreeMap::new(), BTreeMap::new());
+    for (name, location) in settings.job.directories.clone() {
+        match location {
+            Location::Directory(path) => drop(directories.insert(name, path)),
+            Location::Objects(url) => drop(objects.insert(name, url)),
+        }
+    }
+    Grants::new(settings.job.directory.clone(), directories).with_objects(objects)
 }
 
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {

@@ -42,6 +42,22 @@ pub enum GrantError {
         /// The names that the job grants.
         granted: Vec<String>,
     },
+    /// It names an object store, and only outputs can be saved there.
+    #[error("the path `{}` is below `{}`, which is an object store", shown(path), shown(name))]
+    Objects {
+        /// What the plugin says.
+        path: String,
+        /// The name of the store.
+        name: String,
+    },
+    /// The object store cannot be used.
+    #[error("cannot use {url}: {error}")]
+    Store {
+        /// The prefix in the store.
+        url: String,
+        /// What is wrong with it.
+        error: io::Error,
+    },
     /// A link on the way leads elsewhere.
     #[error("the path `{path}` leads out of {}: {} is really {}", root.display(), link.display(), target.display())]
     LeadsOut {
@@ -78,6 +94,10 @@ impl GrantError {
                 let granted: Vec<String> = granted.iter().map(|name| format!("`{name}`")).collect();
                 format!("job.directories grants {}", granted.join(", "))
             }
+            Self::Objects { .. } => "outputs can be saved there; driver functions use directories".to_owned(),
+            Self::Store { .. } => {
+                "docs/object_stores.md says which variables the environment of the host needs".to_owned()
+            }
             Self::LeadsOut { target, .. } => {
                 format!("remove the link, or grant {} in job.directories", target.display())
             }
@@ -103,6 +123,17 @@ fn shown(text: &str) -> String {
 pub struct Grants {
     job: PathBuf,
     named: BTreeMap<String, PathBuf>,
+    /// The prefixes of object stores.
+    objects: BTreeMap<String, String>,
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantedPlace {
+    /// A file or directory.
+    Disk(GrantedPath),
+    /// What begins so in an object store: the URL of the directory, and the last name.
+    Objects(String, String),
 }
 
 /// A path below a granted directory. It may not exist yet.
@@ -118,7 +149,29 @@ impl Grants {
     /// Grants the directory of the job file, which may be empty for the current one, and others by name.
     pub fn new(job: PathBuf, named: BTreeMap<String, PathBuf>) -> Self {
         let here = |path: PathBuf| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
-        Self { job: here(job), named: named.into_iter().map(|(name, path)| (name, here(path))).collect() }
+        let named = named.into_iter().map(|(name, path)| (name, here(path))).collect();
+        Self { job: here(job), named, objects: BTreeMap::new() }
+    }
+
+    /// Grants prefixes of object stores, too, by name.
+    pub fn with_objects(self, objects: BTreeMap<String, String>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// As [`Grants::resolve`], where it may also be in an object store.
+    ///
+    /// # Errors
+    /// When the text is not such a path, or what it names is not granted.
+    pub fn resolve_place(&self, text: &str) -> Result<GrantedPlace, GrantError> {
+        check_characters("path", text)?;
+        let Some((url, path)) = text.split_once(':').and_then(|(name, path)| Some((self.objects.get(name)?, path)))
+        else {
+            return self.resolve(text).map(GrantedPlace::Disk);
+        };
+        check_path(text, path)?;
+        let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let url = if directories.is_empty() { url.clone() } else { format!("{url}/{directories}") };
+        Ok(GrantedPlace::Objects(url, name.to_owned()))
     }
 
     /// The path that a plugin calls `text`: `a/b` below the job file's directory, or `name:a/b` below another.
@@ -131,8 +184,11 @@ impl Grants {
             None => (&self.job, text),
             Some((name, path)) => match self.named.get(name) {
                 Some(root) => (root, path),
+                None if self.objects.contains_key(name) => {
+                    return Err(GrantError::Objects { path: text.to_owned(), name: name.to_owned() });
+                }
                 None => {
-                    let granted = self.named.keys().cloned().collect();
+                    let granted = self.named.keys().chain(self.objects.keys()).cloned().collect();
                     return Err(GrantError::Unknown { path: text.to_owned(), name: name.to_owned(), granted });
                 }
             },

@@ -7,7 +7,7 @@ use super::change::Change;
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
 use super::settings::{OnCheckpointError, OnError, WhenFull};
-use super::shape::{Address, Choice, Directories, FilePath, Name, Strings};
+use super::shape::{Address, Choice, Directories, FilePath, Name, Place, Strings};
 use super::subject::Fallback;
 use crate::time::Duration;
 
@@ -102,7 +102,8 @@ keys! {
         Fallback::Empty,
         "Directories that the plugin may read and write in, by name, as in `{ out = \"/var/out\" }`: the plugin then \
          writes to `out:counts`. A path without such a name stands in the directory of the job file. It can read and \
-         write nowhere else.",
+         write nowhere else. Outputs can be saved in an [object store](object_stores.md): \
+         `{ out = \"s3://bucket/prefix\" }`.",
     );
 
     JOB_ON_ERROR: Choice<OnError> = Key::new(
@@ -123,12 +124,12 @@ keys! {
     .spark("spark.streaming.gracefulStopTimeout")
     .when_changed(Change::Harmless);
 
-    JOB_CHECKPOINT: FilePath = Key::new(
+    JOB_CHECKPOINT: Place = Key::new(
         "job.checkpoint",
-        FilePath,
+        Place,
         Fallback::Derived { doc: "none: nothing is kept for a restart", example: "checkpoints/word-count" },
         "The directory in which the job keeps what it needs to go on after a crash or a stop. One job has it at a time. \
-         See [checkpoints](checkpoints.md). In Spark it is the argument of `StreamingContext.checkpoint`.",
+         See [checkpoints](checkpoints.md). It can be in an [object store](object_stores.md). In Spark it is the argument of `StreamingContext.checkpoint`.",
     )
     .spark("spark.streaming.checkpoint.directory")
     .when_changed(Change::Harmless);

@@ -37,8 +37,8 @@ pub use change::{Change, KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnCheckpointError, OnError, ReceiverSettings, Settings,
-    SourceSettings, WhenFull,
+    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, ReceiverSettings,
+    Settings, SourceSettings, WhenFull,
 };
 
 /// Reads the settings of a job.

@@ -80,10 +80,10 @@ fn read_job(
         parallelism: parallelism?,
         args: args?,
         directory: directory.to_path_buf(),
-        directories: directories?.into_iter().map(|(name, path)| (name, directory.join(path))).collect(),
+        directories: directories?.into_iter().map(|(name, location)| (name, location.below(directory))).collect(),
         on_error: on_error?,
         stop_timeout: stop_timeout?.map_or(default_stop_timeout, |given| Ok(given.value))?,
-        checkpoint: checkpoint?.map(|given| directory.join(given.value)),
+        checkpoint: checkpoint?.map(|given| given.value.below(directory)),
         max_catch_up: max_catch_up?,
         on_checkpoint_error: on_checkpoint_error?,
     })

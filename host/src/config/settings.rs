@@ -3,7 +3,7 @@
 //! Owns [`Settings`] and its parts: plain data, nothing optional. Never sees TOML or a default: that is `resolve`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::time::Duration;
 
@@ -42,18 +42,37 @@ pub struct JobSettings {
     /// The directory of the job file; empty for the current one.
     pub directory: PathBuf,
     /// Directories that the plugin may write to, by name. Relative only if the path of the job file is.
-    pub directories: BTreeMap<String, PathBuf>,
+    pub directories: BTreeMap<String, Location>,
     /// What happens when a batch fails for good.
     pub on_error: OnError,
     /// How long a graceful stop may take: 1 ms to 24 h.
     pub stop_timeout: Duration,
     /// Where the job keeps what it needs to go on after a crash; absent for a job that does not. Relative only if the path
     /// of the job file is.
-    pub checkpoint: Option<PathBuf>,
+    pub checkpoint: Option<Location>,
     /// The most batches that a restart makes for the time in which the job did not run.
     pub max_catch_up: u32,
     /// What happens while checkpoints cannot be written.
     pub on_checkpoint_error: OnCheckpointError,
+}
+
+/// Where files or checkpoints are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A directory.
+    Directory(PathBuf),
+    /// What begins with a prefix in a bucket of an object store: `s3://bucket/prefix`.
+    Objects(String),
+}
+
+impl Location {
+    /// The location as seen from outside `directory`, the one of the job file.
+    pub(super) fn below(self, directory: &Path) -> Self {
+        match self {
+            Self::Directory(path) => Self::Directory(directory.join(path)),
+            Self::Objects(url) => Self::Objects(url),
+        }
+    }
 }
 
 /// What happens while checkpoints cannot be written.

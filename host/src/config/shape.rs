@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use super::distance::nearest;
 use super::quote::{listed, quoted};
-use super::report::{Place, Report, Reported};
+use super::report::{self, Report, Reported};
+use super::settings::Location;
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw, Table};
 
@@ -85,6 +86,50 @@ impl Shape for FilePath {
 
     fn describe(&self) -> String {
         "path".to_owned()
+    }
+}
+
+/// A directory, or a place in an object store.
+pub(super) struct Place;
+
+impl Place {
+    /// What is wrong with a URL.
+    fn fault(url: &str) -> Option<&'static str> {
+        let Some(rest) = url.strip_prefix("s3://") else { return Some("is a URL of a kind that is not known") };
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_bucket = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        if bucket.is_empty() {
+            Some("names no bucket")
+        } else if !bucket.chars().all(is_bucket) {
+            Some("has a character that the name of a bucket cannot have")
+        } else if !prefix.is_empty() && prefix.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+            Some("has an empty name, `.` or `..` between its `/`")
+        } else if prefix.chars().any(char::is_control) {
+            Some("has a control character")
+        } else {
+            None
+        }
+    }
+}
+
+impl Shape for Place {
+    type Value = Location;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Location, Reported> {
+        let text = subject.text(node, report)?;
+        if !text.contains("://") {
+            return FilePath.check(subject, node, report).map(Location::Directory);
+        }
+        let Some(fault) = Self::fault(text) else {
+            return Ok(Location::Objects(text.trim_end_matches('/').to_owned()));
+        };
+        let help = format!("name a directory, or an object store as in `{} = \"s3://bucket/prefix\"`", subject.key);
+        Err(report.error(&node.place, format!("{} {fault}", subject.given(&node.raw)), help))
+    }
+
+    fn describe(&self) -> String {
+        "path, or URL `s3://bucket/prefix`".to_owned()
     }
 }
 
@@ -199,7 +244,7 @@ fn each<T>(
     let mut values = BTreeMap::new();
     let mut fault = None;
     for (key, node) in table {
-        let is_override = matches!(node.place, Place::Override { .. });
+        let is_override = matches!(node.place, report::Place::Override { .. });
         let subject = Subject { section, key, fallback: Fallback::Required(example), is_override };
         match check(&subject, node) {
             Ok(value) => drop(values.insert(key.clone(), value)),
@@ -209,20 +254,20 @@ fn each<T>(
     fault.map_or(Ok(values), Err)
 }
 
-/// A table with names as keys, all of whose values are paths.
+/// A table with names as keys, all of whose values are paths or URLs.
 pub(super) struct Directories;
 
 impl Shape for Directories {
-    type Value = BTreeMap<String, PathBuf>;
+    type Value = BTreeMap<String, Location>;
 
     fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported> {
         let name = subject.name();
         let Raw::Table(table) = &node.raw else {
             let help = format!("write `{} = {{ out = \"/var/out\" }}`", subject.key);
-            return Err(subject.wrong_type("a table of paths", help, node, report));
+            return Err(subject.wrong_type("a table of paths and URLs", help, node, report));
         };
         each(table, &name, "/var/out", |subject, node| {
-            let path = FilePath.check(subject, node, report);
+            let path = Place.check(subject, node, report);
             let Some((fault, fixed)) = Name::fault(subject.key, "out") else { return path };
             let message = format!("the name of directory {} {fault}", quoted(subject.key));
             Err(report.error(&node.place, message, format!("use {NAME_RULE}, such as {}", quoted(&fixed))))
@@ -230,6 +275,6 @@ impl Shape for Directories {
     }
 
     fn describe(&self) -> String {
-        "table of paths".to_owned()
+        "table of paths and URLs".to_owned()
     }
 }

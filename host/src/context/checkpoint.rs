@@ -9,7 +9,7 @@ use crate::checkpoint::{
     Allocations, Findings, Metadata, OnTrouble, Ownership, ReadLog, RecoveryPlan, RunDescription, RunProgress,
     SavedRun, current_owner, new_run, plan, read_log, read_run, run_names, write_checkpoint,
 };
-use crate::config::{Change, OnCheckpointError, Settings, changes};
+use crate::config::{Change, Location, OnCheckpointError, Settings, changes};
 use crate::env::{DiskStore, Env, Store};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
@@ -87,13 +87,27 @@ pub(super) struct JobFacts<'a> {
 /// Where a job keeps its checkpoints.
 ///
 /// # Errors
-/// When the job keeps none.
+/// When the job keeps none, or the environment of the host does not say how to reach it.
 pub fn store(env: &Env, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
-    let Some(path) = &settings.job.checkpoint else {
+    let Some(location) = &settings.job.checkpoint else {
         let message = format!("job {} has no checkpoint directory", settings.job.name);
         return Err(Error::new(ErrorKind::User, message).help("set job.checkpoint in the job file"));
     };
-    Ok(Arc::new(DiskStore::new(env.disk.clone(), path.clone())))
+    open_store(env, location)
+}
+
+/// What keeps checkpoints at a location. Nothing is asked of it yet.
+///
+/// # Errors
+/// When the environment of the host does not say how to reach it.
+pub fn open_store(env: &Env, location: &Location) -> Result<Arc<dyn Store>, Error> {
+    match location {
+        Location::Directory(path) => Ok(Arc::new(DiskStore::new(env.disk.clone(), path.clone()))),
+        Location::Objects(url) => env.objects.open(url).map_err(|error| {
+            Error::new(ErrorKind::User, format!("cannot use checkpoint directory {url}: {error}"))
+                .help("docs/object_stores.md says which variables the environment of the host needs")
+        }),
+    }
 }
 
 impl Resumption {

@@ -68,11 +68,7 @@ fn split(url: &str) -> io::Result<(String, Path)> {
 }
 
 /// A client for a bucket, with what the variables of the environment say.
-fn connect(
-    bucket: &str,
-    patience: Patience,
-    variable: impl Fn(&str) -> Option<String>,
-) -> io::Result<AmazonS3> {
+fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<String>) -> io::Result<AmazonS3> {
     let missing = |names: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{names} is not set"));
     let required = |name: &str| variable(name).ok_or_else(|| missing(name));
     let key = required("AWS_ACCESS_KEY_ID")?;

@@ -60,6 +60,9 @@ impl Directory {
         for leaked in ["MILLSTREAM_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(leaked);
         }
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
+            command.env_remove(name);
+        }
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/caches"));
         command
     }
@@ -150,6 +153,14 @@ impl Running {
     pub fn wait_for_out(&mut self, text: &str) {
         while !self.said.out.contains(text) {
             assert!(self.read_line(), "it ended without saying {text:?}: {:#?}", self.said);
+        }
+    }
+
+    /// Waits until standard output contains `text` this many times more than now.
+    pub fn wait_for_more_out(&mut self, text: &str, times: usize) {
+        let wanted = self.said.out.matches(text).count() + times;
+        while self.said.out.matches(text).count() < wanted {
+            assert!(self.read_line(), "it ended without saying {text:?} again: {:#?}", self.said);
         }
     }
 

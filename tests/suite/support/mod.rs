@@ -1,7 +1,8 @@
 //! What the tests of the whole program share: programs built on demand, jobs in a simulated world, the real binary,
-//! saved files as text.
+//! saved files as text, a server that speaks S3.
 
 pub mod binary;
 pub mod columns;
+pub mod s3_server;
 pub mod simulated;
 pub mod terminal;

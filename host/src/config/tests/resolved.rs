@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    EngineSettings, Facts, JobSettings, LimitSettings, OnCheckpointError, OnError, ReceiverSettings, Settings,
-    SourceSettings, WhenFull, load,
+    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, ReceiverSettings,
+    Settings, SourceSettings, WhenFull, load,
 };
 use crate::error::{Error, ErrorKind};
 use crate::time::Duration;
@@ -69,7 +69,7 @@ fn every_key_can_be_set() {
         batch_interval = "5m"
         parallelism = 0x10
         args = { min_length = "3", "any key" = "" }
-        directories = { out = "/var/out", near = "a/b" }
+        directories = { out = "/var/out", near = "a/b", objects = "s3://bucket/a/" }
         on_error = "continue"
         stop_timeout = "5m"
         [sources.lines]
@@ -125,12 +125,14 @@ fn every_key_can_be_set() {
             parallelism: 16,
             args: args.into(),
             directory: PathBuf::from("/etc/jobs"),
-            directories: [("near", "/etc/jobs/a/b"), ("out", "/var/out")]
-                .map(|(name, path)| (name.to_owned(), PathBuf::from(path)))
-                .into(),
+            directories: BTreeMap::from([
+                ("near".to_owned(), Location::Directory(PathBuf::from("/etc/jobs/a/b"))),
+                ("objects".to_owned(), Location::Objects("s3://bucket/a".to_owned())),
+                ("out".to_owned(), Location::Directory(PathBuf::from("/var/out"))),
+            ]),
             on_error: OnError::Continue,
             stop_timeout: Duration::from_secs(300),
-            checkpoint: Some(PathBuf::from("/etc/jobs/checkpoints/wc")),
+            checkpoint: Some(Location::Directory(PathBuf::from("/etc/jobs/checkpoints/wc"))),
             max_catch_up: 7,
             on_checkpoint_error: OnCheckpointError::Stop,
         },

@@ -169,8 +169,32 @@ const VALUES: &[Case] = &[
         text: Below(r#"directories = "x""#),
         set: &[],
         errors: &[
-            "job.toml line 4: `job.directories` must be a table of paths, not a string",
+            "job.toml line 4: `job.directories` must be a table of paths and URLs, not a string",
             r#"help: write `directories = { out = "/var/out" }`"#,
+        ],
+    },
+    Case {
+        text: Below("checkpoint = \"gs://bucket/prefix\""),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `checkpoint = \"gs://bucket/prefix\"` is a URL of a kind that is not known",
+            "help: name a directory, or an object store as in `checkpoint = \"s3://bucket/prefix\"`",
+        ],
+    },
+    Case {
+        text: Below("directories = { out = \"s3:///prefix\" }"),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `out = \"s3:///prefix\"` names no bucket",
+            "help: name a directory, or an object store as in `out = \"s3://bucket/prefix\"`",
+        ],
+    },
+    Case {
+        text: Below("checkpoint = \"s3://bucket/a//b\""),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `checkpoint = \"s3://bucket/a//b\"` has an empty name, `.` or `..` between its `/`",
+            "help: name a directory, or an object store as in `checkpoint = \"s3://bucket/prefix\"`",
         ],
     },
     Case {

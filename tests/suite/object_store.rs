@@ -1,0 +1,171 @@
+//! The real binary with its checkpoint in an object store, and with outputs there, over a server that speaks S3.
+
+use super::support::binary::{Directory, Running};
+use super::support::s3_server::{BUCKET, Server};
+use millstream_tests::programs;
+use std::collections::BTreeMap;
+use std::process::Command;
+
+const INTERVAL_MS: u64 = 100;
+const BATCHES: u64 = 40;
+
+/// The lines of a batch.
+fn text(batch: u64) -> Vec<String> {
+    (0..1 + batch % 3).map(|line| format!("b{batch} l{line} x")).collect()
+}
+
+/// A job over a queue whose checkpoint is at `checkpoint`, with more keys of `[job]`.
+fn job(checkpoint: &str, keys: &str) -> Directory {
+    let directory = Directory::new();
+    directory.write("recoverable.wasm", programs::plugin("recoverable"));
+    let queue: String = (0..BATCHES).map(|batch| format!("{:?}\n", text(batch))).collect();
+    directory.write("queue.jsonl", queue + &"[]\n".repeat(12));
+    let job = format!(
+        "[job]\nname = \"stored\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
+         checkpoint = \"{checkpoint}\"\n{keys}\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+    );
+    directory.write("job.toml", job);
+    directory
+}
+
+fn in_bucket(prefix: &str) -> String {
+    format!("s3://{BUCKET}/{prefix}")
+}
+
+fn host(directory: &Directory, server: &Server) -> Command {
+    server.tell(directory.host(&["run", "job.toml", "--quiet", "--json", "--stop-when-idle"]))
+}
+
+fn args(rest: &str) -> String {
+    format!("args = {{ batch_ms = \"{INTERVAL_MS}\"{rest} }}")
+}
+
+/// The files below `out` with rows in them, by output, then by how many batches after the first one that had any.
+fn local_files(directory: &Directory) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for saved in std::fs::read_dir(directory.path("out")).expect("something was saved") {
+        let saved = saved.expect("a directory can be listed").path();
+        let name = saved.file_name().and_then(|name| name.to_str()).expect("names are text").to_owned();
+        for file in std::fs::read_dir(&saved).expect("a directory can be listed") {
+            let file = file.expect("a directory can be listed");
+            let path = format!("{name}/{}", file.file_name().to_str().expect("names are text"));
+            files.insert(path, std::fs::read(file.path()).expect("a file can be read"));
+        }
+    }
+    files
+}
+
+/// Names begin with an output and a time: the times count from the first one of any file with rows.
+fn without_times(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    let parts = |name: &str| {
+        let (output, rest) = name.split_once('-')?;
+        let (time, rest) = rest.split_once('.')?;
+        Some((output.to_owned(), time.parse::<u64>().ok()?, rest.to_owned()))
+    };
+    let has_rows = |name: &str, bytes: &[u8]| name.contains("txt/part") && !bytes.is_empty();
+    let times = files.iter().filter(|(name, bytes)| has_rows(name, bytes)).filter_map(|(name, _)| Some(parts(name)?.1));
+    let first = times.min().expect("something was saved");
+    let named = files.into_iter().filter_map(|(name, bytes)| {
+        let (output, time, rest) = parts(&name).unwrap_or_else(|| panic!("{name} has another form"));
+        let batch = time.checked_sub(first)? / INTERVAL_MS;
+        // Batches without rows may not have been made at all.
+        (batch < BATCHES).then(|| (format!("{output}-{batch}.{rest}"), bytes))
+    });
+    named.collect()
+}
+
+/// S10.01, S10.11, S16.08, S16.15, S16.23: killed and started again, a job goes on from its checkpoint in the store, at
+/// once, and what it saves is what a run saves that nobody disturbed.
+#[test]
+fn a_job_goes_on_from_a_checkpoint_in_a_store() {
+    let server = Server::start();
+    let killed = job(&in_bucket("jobs/killed"), &args(""));
+    let undisturbed = job("checkpoint", &args(""));
+    let other = Running::start(host(&undisturbed, &server));
+    for batches in [6, 3, 4] {
+        let mut running = Running::start(host(&killed, &server));
+        running.wait_for_more_out("\"event\":\"BatchCompleted\"", batches);
+        running.signal("KILL");
+        let said = running.finish();
+        assert_eq!((said.code, said.error()), (None, ""), "{}", said.err);
+    }
+    for running in [Running::start(host(&killed, &server)), other] {
+        let said = running.finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    }
+    let expected = without_times(local_files(&undisturbed));
+    assert!(expected.len() as u64 > 4 * BATCHES, "{}", expected.len());
+    assert_eq!(without_times(local_files(&killed)), expected);
+    let objects = server.objects("jobs/killed");
+    assert!(objects.keys().any(|name| name.starts_with("owner/epoch-00000004")), "{:?}", objects.keys());
+    assert!(!killed.path("s3:").exists());
+}
+
+/// S10.05: one host at a time, also where nothing can be locked.
+#[test]
+fn a_second_host_is_refused_while_the_first_runs() {
+    let server = Server::start();
+    let directory = job(&in_bucket("jobs/one"), &args(""));
+    let mut first = Running::start(host(&directory, &server));
+    first.wait_for_out("BatchCompleted");
+    let said = Running::start(host(&directory, &server)).finish();
+    let error = said.error();
+    assert_eq!(said.code, Some(2), "{error}");
+    assert!(error.starts_with("error: checkpoint directory s3://bucket/jobs/one is in use by process "), "{error}");
+    assert!(error.contains("\nhelp: stop that host, or give this job a checkpoint directory of its own"), "{error}");
+    first.signal("TERM");
+    let said = first.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    // What was given back is free at once.
+    let said = Running::start(host(&directory, &server)).finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+}
+
+/// S10.20: while the store is out of order, the job says so and shows nothing; then it goes on.
+#[test]
+fn a_job_waits_for_its_store() {
+    let mut server = Server::start();
+    let waiting = job(&in_bucket("jobs/waiting"), &args(""));
+    let undisturbed = job("checkpoint", &args(""));
+    let other = Running::start(host(&undisturbed, &server));
+    let mut running = Running::start(host(&waiting, &server));
+    running.wait_for_out("BatchCompleted");
+    server.stop();
+    running.wait_for_out("CheckpointFailed");
+    server.resume();
+    running.wait_for_out("CheckpointResumed");
+    for running in [running, other] {
+        let said = running.finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    }
+    assert_eq!(without_times(local_files(&waiting)), without_times(local_files(&undisturbed)));
+}
+
+/// The words of what is wrong with a store, and the exit code.
+#[test]
+fn what_is_wrong_with_a_store_is_told() {
+    let mut server = Server::start();
+    let directory = job("s3://other/prefix", &args(""));
+    let tell = |command| Running::start(command).finish();
+    let said = tell(directory.host(&["run", "job.toml"]));
+    assert_eq!(
+        (said.code, said.error()),
+        (
+            Some(2),
+            "error: cannot use checkpoint directory s3://other/prefix: AWS_ACCESS_KEY_ID is not set\n\
+             help: docs/object_stores.md says which variables the environment of the host needs\n"
+        )
+    );
+    let said = tell(host(&directory, &server));
+    assert!(said.error().contains("in checkpoint directory s3://other/prefix: "), "{}", said.error());
+    assert!(said.error().contains("NoSuchBucket"), "{}", said.error());
+    let directory = job(&in_bucket("prefix"), &args(""));
+    let mut wrong = host(&directory, &server);
+    wrong.env("AWS_SECRET_ACCESS_KEY", "wrong");
+    let said = tell(wrong);
+    assert!(said.error().contains("SignatureDoesNotMatch"), "{}", said.error());
+    server.stop();
+    let said = tell(host(&directory, &server));
+    assert!(said.error().contains(&format!("{} says: Connection refused", server.url())), "{}", said.error());
+    assert!(said.error().contains("\nhelp: "), "{}", said.error());
+}

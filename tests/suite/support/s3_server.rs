@@ -1,0 +1,109 @@
+//! A server that speaks S3, on a free port of this machine, over a directory: a bucket is a directory in it.
+//!
+//! Owns its threads. It can be stopped and started again on its port, as a server that is out of order for a while.
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// The bucket that is there.
+pub const BUCKET: &str = "bucket";
+const KEY: &str = "a-key-of-the-tests";
+const SECRET: &str = "a-secret-of-the-tests";
+
+/// The server. Dropping it stops it and removes what it holds.
+pub struct Server {
+    root: tempfile::TempDir,
+    service: S3Service,
+    address: SocketAddr,
+    /// Absent while it is stopped.
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Starts one with an empty bucket.
+    pub fn start() -> Self {
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        std::fs::create_dir(root.path().join(BUCKET)).expect("a temporary directory can be written to");
+        let files = FileSystem::new(root.path()).expect("the directory is there");
+        let mut service = S3ServiceBuilder::new(files);
+        service.set_auth(SimpleAuth::from_single(KEY, SECRET));
+        let (service, any_port) = (service.build(), SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut server = Self { root, service, address: any_port, runtime: None };
+        server.resume();
+        server
+    }
+
+    /// Closes all connections, and refuses further ones.
+    pub fn stop(&mut self) {
+        self.runtime = None;
+    }
+
+    /// Serves again.
+    pub fn resume(&mut self) {
+        let runtime = Runtime::new().expect("threads can be started");
+        let listener = runtime.block_on(TcpListener::bind(self.address)).expect("the port is free");
+        self.address = listener.local_addr().expect("it has an address");
+        let service = self.service.clone();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    // A client that goes away is none of the server's business.
+                    let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        self.runtime = Some(runtime);
+    }
+
+    /// Lets a program reach the server.
+    pub fn tell(&self, mut command: Command) -> Command {
+        command.env("AWS_ENDPOINT_URL", self.url()).env("AWS_ALLOW_HTTP", "true");
+        command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        command
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The objects below a prefix of the bucket, with what they hold.
+    pub fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
+        let root = self.root.path().join(BUCKET).join(prefix);
+        let mut objects = BTreeMap::new();
+        let mut directories: Vec<PathBuf> = vec![root.clone()];
+        while let Some(directory) = directories.pop() {
+            let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+            for entry in entries {
+                let path = entry.expect("a directory can be listed").path();
+                if path.is_dir() {
+                    directories.push(path);
+                } else {
+                    objects.insert(name(&root, &path), std::fs::read(&path).expect("a file can be read"));
+                }
+            }
+        }
+        objects
+    }
+
+    /// Puts an object into the bucket, as somebody else would.
+    pub fn put(&self, name: &str, content: &[u8]) {
+        let path = self.root.path().join(BUCKET).join(name);
+        std::fs::create_dir_all(path.parent().expect("it is in the bucket")).expect("a directory can be made");
+        std::fs::write(path, content).expect("a file can be written");
+    }
+}
+
+fn name(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).expect("it is below").to_str().expect("names are text").to_owned()
+}
