@@ -36,6 +36,11 @@ fn host(directory: &Directory, server: &Server) -> Command {
     server.tell(directory.host(&["run", "job.toml", "--quiet", "--json", "--stop-when-idle"]))
 }
 
+/// The same, for people.
+fn plainly(directory: &Directory, server: &Server) -> Command {
+    server.tell(directory.host(&["run", "job.toml", "--quiet", "--stop-when-idle"]))
+}
+
 fn args(rest: &str) -> String {
     format!("args = {{ batch_ms = \"{INTERVAL_MS}\"{rest} }}")
 }
@@ -108,7 +113,7 @@ fn a_second_host_is_refused_while_the_first_runs() {
     let directory = job(&in_bucket("jobs/one"), &args(""));
     let mut first = Running::start(host(&directory, &server));
     first.wait_for_out("BatchCompleted");
-    let said = Running::start(host(&directory, &server)).finish();
+    let said = Running::start(plainly(&directory, &server)).finish();
     let error = said.error();
     assert_eq!(said.code, Some(2), "{error}");
     assert!(error.starts_with("error: checkpoint directory s3://bucket/jobs/one is in use by process "), "{error}");
@@ -131,9 +136,9 @@ fn a_job_waits_for_its_store() {
     let mut running = Running::start(host(&waiting, &server));
     running.wait_for_out("BatchCompleted");
     server.stop();
-    running.wait_for_out("CheckpointFailed");
+    running.wait_for_err("CheckpointFailed");
     server.resume();
-    running.wait_for_out("CheckpointResumed");
+    running.wait_for_err("CheckpointResumed");
     for running in [running, other] {
         let said = running.finish();
         assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
@@ -156,16 +161,42 @@ fn what_is_wrong_with_a_store_is_told() {
              help: docs/object_stores.md says which variables the environment of the host needs\n"
         )
     );
-    let said = tell(host(&directory, &server));
+    let said = tell(plainly(&directory, &server));
     assert!(said.error().contains("in checkpoint directory s3://other/prefix: "), "{}", said.error());
     assert!(said.error().contains("NoSuchBucket"), "{}", said.error());
     let directory = job(&in_bucket("prefix"), &args(""));
-    let mut wrong = host(&directory, &server);
+    let mut wrong = plainly(&directory, &server);
     wrong.env("AWS_SECRET_ACCESS_KEY", "wrong");
     let said = tell(wrong);
     assert!(said.error().contains("SignatureDoesNotMatch"), "{}", said.error());
     server.stop();
-    let said = tell(host(&directory, &server));
+    let said = tell(plainly(&directory, &server));
     assert!(said.error().contains(&format!("{} says: Connection refused", server.url())), "{}", said.error());
     assert!(said.error().contains("\nhelp: "), "{}", said.error());
+}
+
+/// S6.04, S6.05, S6.17: outputs in a store are those of a disk, byte for byte, and a batch is complete when `_SUCCESS` is
+/// there; killed and started again, too.
+#[test]
+fn outputs_in_a_store_are_those_of_a_disk() {
+    let server = Server::start();
+    let keys = format!("directories = {{ objects = \"{}\" }}\n", in_bucket("saved"));
+    let stored = job("checkpoint", &(keys + &args(", out = \"objects:deep/\", parquet = \"yes\"")));
+    let local = job("checkpoint", &args(", parquet = \"yes\""));
+    let other = Running::start(host(&local, &server));
+    for batches in [5, 4] {
+        let mut running = Running::start(host(&stored, &server));
+        running.wait_for_more_out("\"event\":\"BatchCompleted\"", batches);
+        running.signal("KILL");
+        running.finish();
+    }
+    for running in [Running::start(host(&stored, &server)), other] {
+        let said = running.finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    }
+    let (saved, expected) = (server.objects("saved/deep"), without_times(local_files(&local)));
+    assert!(expected.len() as u64 > 6 * BATCHES, "{}", expected.len());
+    assert!(expected.keys().any(|name| name.ends_with(".parquet/part-00000")), "{:?}", expected.keys());
+    assert_eq!(without_times(saved), expected);
+    assert!(!stored.path("objects:deep").exists() && !stored.path("out").exists());
 }

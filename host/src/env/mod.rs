@@ -5,6 +5,7 @@
 
 mod disk;
 mod memory_disk;
+mod objects;
 mod processes;
 mod real;
 mod real_disk;
@@ -15,6 +16,7 @@ mod store;
 mod virtual_clock;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
@@ -81,6 +83,12 @@ pub trait ObjectStores: Send + Sync {
     /// # Errors
     /// When the environment does not say how to reach it, and what is missing.
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>>;
+
+    /// The same place, for outputs.
+    ///
+    /// # Errors
+    /// When the environment does not say how to reach it, and what is missing.
+    fn outputs(&self, url: &str) -> io::Result<Arc<dyn Objects>>;
 }
 
 /// The world, as one run of the host sees it.

@@ -53,7 +53,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         engine: Arc::new(Pool(executors.engine.handle().clone())),
         identity: identity().into(),
         processes: Arc::new(LinuxProcesses),
-        objects: Arc::new(S3),
+        objects: Arc::new(S3::default()),
         background: Arc::new(Threads(executors.control.handle().clone())),
     }
 }

@@ -1,11 +1,14 @@
-//! Checkpoints in an object store that speaks S3.
+//! Object stores that speak S3: checkpoints in them, and outputs in `objects.rs`.
 //!
-//! Owns the crate `object_store`: no other file names it. An object cannot grow, so a piece that grows is a row of objects
+//! Owns the crate `object_store`: nothing outside names it. An object cannot grow, so a piece that grows is a row of objects
 //! `NAME.pieces/NUMBER`, each made once and never replaced, which reading, listing and removing treat as one piece. Calls
 //! wait for the network on the thread that makes them, and the requests run on a thread of the store's own, so that they
 //! can come from any thread. Never takes credentials from anywhere but the environment.
 
-use super::{Appender, LockGuard, ObjectStores, Store, StoredPiece};
+mod objects;
+
+use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoredPiece};
+use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
@@ -14,9 +17,10 @@ use object_store::{
     PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 
 /// What follows the name of a piece that grew, before the `/` of its objects.
 const PIECES: &str = ".pieces";
@@ -44,14 +48,47 @@ const PATIENCE: Patience = Patience {
     retry: Duration::from_secs(5),
 };
 
+/// For outputs, whose pieces are larger, and which nobody else waits for.
+const PATIENCE_OF_OUTPUTS: Patience = Patience {
+    connect: Duration::from_secs(5),
+    request: Duration::from_secs(60),
+    retries: 5,
+    retry: Duration::from_secs(30),
+};
+
 /// Object stores, as the environment says how to reach them.
-pub(super) struct S3;
+#[derive(Default)]
+pub(super) struct S3 {
+    /// Started with the first store.
+    requests: Mutex<Option<Arc<Requests>>>,
+}
+
+impl S3 {
+    fn requests(&self) -> io::Result<Arc<Requests>> {
+        // No code runs between a panic and the next use of the lock.
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(requests) = &*requests {
+            return Ok(requests.clone());
+        }
+        Ok(requests.insert(Arc::new(Requests::start()?)).clone())
+    }
+}
+
+fn of_environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
 
 impl ObjectStores for S3 {
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>> {
         let (bucket, prefix) = split(url)?;
-        let objects = connect(&bucket, PATIENCE, |name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-        Ok(Arc::new(S3Store::new(Arc::new(objects), prefix, url)?))
+        let store = Arc::new(connect(&bucket, PATIENCE, of_environment)?);
+        Ok(Arc::new(S3Store::new(Client { store, requests: self.requests()? }, prefix, url)))
+    }
+
+    fn outputs(&self, url: &str) -> io::Result<Arc<dyn Objects>> {
+        let (bucket, prefix) = split(url)?;
+        let store = Arc::new(connect(&bucket, PATIENCE_OF_OUTPUTS, of_environment)?);
+        Ok(Arc::new(objects::S3Objects::new(store, self.requests()?, prefix)))
     }
 }
 
@@ -115,12 +152,32 @@ fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<S
 }
 
 /// Runs requests on a thread of its own.
+#[derive(Debug)]
 struct Requests(Option<Runtime>);
 
 impl Requests {
     fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("object store").enable_all().build()?;
         Ok(Self(Some(runtime)))
+    }
+
+    fn start_request(&self, request: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.0 {
+            runtime.spawn(request);
+        }
+    }
+
+    /// Starts a request, and waits for it without a thread. It goes on if nobody waits any more.
+    fn run<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = io::Result<T>> + Send + 'static,
+    ) -> BoxFuture<'static, io::Result<T>> {
+        let (send, receive) = oneshot::channel();
+        self.start_request(async move {
+            // Nobody waits any more.
+            let _ = send.send(request.await);
+        });
+        Box::pin(async move { receive.await.unwrap_or_else(|_| Err(io::Error::other("the request was given up"))) })
     }
 
     /// Waits for a request, on whatever thread this is: one of another runtime must not wait for a future.
@@ -130,9 +187,7 @@ impl Requests {
             // Nobody waits if the program is going away.
             let _ = send.send(request.await);
         };
-        if let Some(runtime) = &self.0 {
-            runtime.spawn(run);
-        }
+        self.start_request(run);
         receive.recv().unwrap_or_else(|_| Err(io::Error::other("the request was given up")))
     }
 }
@@ -146,24 +201,23 @@ impl Drop for Requests {
     }
 }
 
-/// What goes to the thread of a store.
+/// What goes to that thread.
 #[derive(Clone)]
-struct Objects {
+struct Client {
     store: Arc<dyn ObjectStore>,
     requests: Arc<Requests>,
 }
 
 /// A store below a prefix of a bucket.
-pub(super) struct S3Store {
-    objects: Objects,
+struct S3Store {
+    client: Client,
     prefix: Path,
     place: String,
 }
 
 impl S3Store {
-    fn new(store: Arc<dyn ObjectStore>, prefix: Path, place: &str) -> io::Result<Self> {
-        let objects = Objects { store, requests: Arc::new(Requests::start()?) };
-        Ok(Self { objects, prefix, place: place.to_owned() })
+    fn new(client: Client, prefix: Path, place: &str) -> Self {
+        Self { client, prefix, place: place.to_owned() }
     }
 
     fn path(&self, name: &str) -> Path {
@@ -176,7 +230,7 @@ impl S3Store {
         &self,
         request: impl FnOnce(Arc<dyn ObjectStore>) -> F,
     ) -> io::Result<T> {
-        self.objects.requests.wait(request(self.objects.store.clone()))
+        self.client.requests.wait(request(self.client.store.clone()))
     }
 
     /// The names right below a directory.
@@ -239,7 +293,7 @@ impl Store for S3Store {
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
         // What an appender of that name left is not part of this one.
         self.remove(name)?;
-        Ok(Box::new(PieceAppender { objects: self.objects.clone(), path: pieces_of(&self.path(name)), next: 0 }))
+        Ok(Box::new(PieceAppender { client: self.client.clone(), path: pieces_of(&self.path(name)), next: 0 }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -247,15 +301,7 @@ impl Store for S3Store {
         self.wait(|store| async move {
             let pieces = list_pieces(&store, &pieces_of(&path)).await?;
             let gone = std::iter::once(path).chain(pieces.into_iter().map(|piece| piece.location));
-            let gone: Vec<Result<Path, ObjectError>> = gone.map(Ok).collect();
-            let mut removed = store.delete_stream(stream::iter(gone).boxed());
-            while let Some(removed) = removed.next().await {
-                match removed {
-                    Ok(_) | Err(ObjectError::NotFound { .. }) => {}
-                    Err(error) => return Err(failure(error)),
-                }
-            }
-            Ok(())
+            remove_all(&store, gone.collect()).await
         })
     }
 
@@ -269,7 +315,7 @@ impl Store for S3Store {
 }
 
 struct PieceAppender {
-    objects: Objects,
+    client: Client,
     /// Where the objects are.
     path: Path,
     next: u32,
@@ -278,8 +324,8 @@ struct PieceAppender {
 impl Appender for PieceAppender {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let path = self.path.clone().join(format!("{:06}", self.next));
-        let (store, bytes) = (self.objects.store.clone(), bytes.to_vec());
-        self.objects.requests.wait(async move { create(&store, &path, bytes).await })?;
+        let (store, bytes) = (self.client.store.clone(), bytes.to_vec());
+        self.client.requests.wait(async move { create(&store, &path, bytes).await })?;
         self.next += 1;
         Ok(())
     }
@@ -324,6 +370,19 @@ async fn read_pieces(store: &Arc<dyn ObjectStore>, path: &Path, max_bytes: u64) 
     });
     let parts: Vec<Vec<u8>> = stream::iter(read).buffered(READ_AT_ONCE).try_collect().await?;
     Ok(parts.concat())
+}
+
+/// Removes objects, those that are there.
+async fn remove_all(store: &Arc<dyn ObjectStore>, paths: Vec<Path>) -> io::Result<()> {
+    let gone: Vec<Result<Path, ObjectError>> = paths.into_iter().map(Ok).collect();
+    let mut removed = store.delete_stream(stream::iter(gone).boxed());
+    while let Some(removed) = removed.next().await {
+        match removed {
+            Ok(_) | Err(ObjectError::NotFound { .. }) => {}
+            Err(error) => return Err(failure(error)),
+        }
+    }
+    Ok(())
 }
 
 /// The content of an object of at most so many bytes.

@@ -4,7 +4,8 @@
 //! it, too. Never fails in a way of its own.
 
 use super::memory_disk::MemoryDisk;
-use super::{Appender, DiskStore, LockGuard, ObjectStores, Processes, Store, StoredPiece};
+use super::{Appender, DiskStore, LockGuard, ObjectStores, Objects, Processes, Store, StoredPiece, Upload};
+use futures::future::BoxFuture;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +15,11 @@ const BUCKETS: &str = "/buckets";
 
 impl ObjectStores for MemoryDisk {
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>> {
-        let place = url.strip_prefix("s3://").ok_or(io::ErrorKind::InvalidInput)?;
-        let store = DiskStore::new(Arc::new(self.clone()), Path::new(BUCKETS).join(place));
-        Ok(Arc::new(Bucket { store, url: url.to_owned() }))
+        Ok(Arc::new(Bucket::new(self, url)?))
+    }
+
+    fn outputs(&self, url: &str) -> io::Result<Arc<dyn Objects>> {
+        Ok(Arc::new(Arc::new(Bucket::new(self, url)?)))
     }
 }
 
@@ -35,6 +38,14 @@ impl Processes for MemoryDisk {
 struct Bucket {
     store: DiskStore,
     url: String,
+}
+
+impl Bucket {
+    fn new(disk: &MemoryDisk, url: &str) -> io::Result<Self> {
+        let place = url.strip_prefix("s3://").ok_or(io::ErrorKind::InvalidInput)?;
+        let store = DiskStore::new(Arc::new(disk.clone()), Path::new(BUCKETS).join(place));
+        Ok(Self { store, url: url.to_owned() })
+    }
 }
 
 impl Store for Bucket {
@@ -72,5 +83,48 @@ impl Store for Bucket {
 
     fn describe(&self) -> String {
         self.url.clone()
+    }
+}
+
+impl Objects for Arc<Bucket> {
+    fn list(&self, directory: &str) -> BoxFuture<'_, io::Result<Vec<StoredPiece>>> {
+        let listed = self.store.list(directory).and_then(|mut pieces| {
+            let directories = self.store.directories(directory)?.into_iter();
+            pieces.extend(directories.map(|name| StoredPiece { name: name + "/", bytes: 0 }));
+            Ok(pieces)
+        });
+        Box::pin(async move { listed })
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>) -> BoxFuture<'_, io::Result<()>> {
+        let name = name.to_owned();
+        Box::pin(async move { self.store.put(&name, &bytes) })
+    }
+
+    fn upload(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Upload>>> {
+        let upload = Pieces { bucket: self.clone(), name: name.to_owned(), bytes: Vec::new() };
+        Box::pin(async move { Ok(Box::new(upload) as Box<dyn Upload>) })
+    }
+
+    fn remove(&self, names: Vec<String>) -> BoxFuture<'_, io::Result<()>> {
+        Box::pin(async move { names.iter().try_for_each(|name| self.store.remove(name)) })
+    }
+}
+
+/// What was brought of an object.
+struct Pieces {
+    bucket: Arc<Bucket>,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Upload for Pieces {
+    fn add(&mut self, bytes: Vec<u8>) -> BoxFuture<'_, io::Result<()>> {
+        self.bytes.extend(bytes);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn complete(self: Box<Self>) -> BoxFuture<'static, io::Result<()>> {
+        Box::pin(async move { self.bucket.store.put(&self.name, &self.bytes) })
     }
 }

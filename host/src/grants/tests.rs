@@ -64,6 +64,27 @@ fn whatever_could_lead_elsewhere_is_refused() {
     assert!(refusal(&"/".repeat(100_000)).len() < 300);
 }
 
+/// S6.04: outputs can be saved in object stores, and driver functions have nothing there.
+#[test]
+fn a_path_may_be_in_an_object_store() {
+    let stores = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
+    let grants = grants().with_objects(stores);
+    let objects = |text| match grants.resolve_place(text).unwrap() {
+        GrantedPlace::Objects(url, name) => (url, name),
+        GrantedPlace::Disk(path) => panic!("{text} is on the disk: {path:?}"),
+    };
+    assert_eq!(objects("s3:x"), ("s3://bucket/prefix".to_owned(), "x".to_owned()));
+    assert_eq!(objects("s3:a/b/x"), ("s3://bucket/prefix/a/b".to_owned(), "x".to_owned()));
+    assert_eq!(grants.resolve_place("out:x").unwrap(), GrantedPlace::Disk(grants.resolve("out:x").unwrap()));
+    for text in ["s3:", "s3:/x", "s3:../x", "s3:a//x", "s3:a:x", "s3:.millstream-x", "S3:x", "s3:a\nb", "s3:a\\b"] {
+        assert!(grants.resolve_place(text).is_err(), "{text}");
+    }
+    let error = grants.resolve("s3:x").unwrap_err();
+    assert_eq!(error.to_string(), "the path `s3:x` is below `s3`, which is an object store");
+    assert_eq!(error.help(), "outputs can be saved there; driver functions use directories");
+    assert_eq!(grants.resolve("S3:x").unwrap_err().help(), "job.directories grants `near`, `out`, `s3`");
+}
+
 #[test]
 fn a_suffix_has_no_separator() {
     assert!(check_suffix("").is_ok() && check_suffix("tar.gz").is_ok());

@@ -15,13 +15,14 @@
 
 use super::OutputId;
 use super::columnar::EncodeError;
+use super::format::Part;
 use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
 use crate::data::text::escape_control;
 use crate::data::view::ViewError;
 use crate::env::{Disk, OutputFile};
 use crate::error::{Error, ErrorKind};
-use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, Grants, RESERVED_PREFIX, check_suffix};
+use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, RESERVED_PREFIX, check_suffix};
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -30,9 +31,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The file that says that all the others are there.
-const SUCCESS: &str = "_SUCCESS";
+pub(super) const SUCCESS: &str = "_SUCCESS";
 /// What the names of all other files begin with.
-const PART: &str = "part-";
+pub(super) const PART: &str = "part-";
 /// The longest `_SUCCESS`, in bytes.
 const MAKER_BYTES_MAX: u64 = 4096;
 /// Digits of the largest time in milliseconds.
@@ -45,6 +46,8 @@ const LABEL_BYTES_MAX: usize = 60;
 pub(super) enum SaveError {
     #[error("cannot {action} {}: {error}", path.display())]
     Disk { action: &'static str, path: PathBuf, error: io::Error },
+    #[error("cannot {action} {url}: {error}")]
+    Store { action: &'static str, url: String, error: io::Error },
     #[error("{} is in the way: {what}", path.display())]
     InTheWay { path: PathBuf, what: String },
     #[error("{} is there already: {what}", path.display())]
@@ -66,6 +69,12 @@ impl From<ColumnsError> for SaveError {
 }
 
 impl SaveError {
+    /// Says what it is about.
+    pub(super) fn of_output(&self, label: &str, batch: Time) -> Error {
+        let (kind, help) = self.kind_and_help();
+        Error::new(kind, format!("output {label} did not save batch {batch}: {self}")).help(help)
+    }
+
     fn kind_and_help(&self) -> (ErrorKind, String) {
         match self {
             Self::Disk { path, error, .. } => {
@@ -80,6 +89,13 @@ impl SaveError {
                     _ => format!("is {directory} still there, and its disk in order?"),
                 };
                 (ErrorKind::Unavailable, help)
+            }
+            Self::Store { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => (
+                ErrorKind::Unavailable,
+                "the key of the host needs the right to list, write and remove there".to_owned(),
+            ),
+            Self::Store { .. } => {
+                (ErrorKind::Unavailable, "is the object store up, and is the bucket still there?".to_owned())
             }
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
             Self::Taken { .. } => (
@@ -123,8 +139,17 @@ pub(super) fn pattern(prefix: &Path, suffix: &str) -> String {
     format!("{}-TIME_IN_MS{}", prefix.display(), dotted(suffix))
 }
 
-fn dotted(suffix: &str) -> String {
+pub(super) fn dotted(suffix: &str) -> String {
     if suffix.is_empty() { String::new() } else { format!(".{suffix}") }
+}
+
+/// Checks that a time and the suffix fit behind the last name of a path that a plugin calls `text`.
+pub(super) fn check_name(name: &str, suffix: &str, text: &str) -> Result<(), GrantError> {
+    if name.len() + 1 + TIME_DIGITS_MAX + suffix.len() <= COMPONENT_BYTES_MAX {
+        return Ok(());
+    }
+    let fault = "has a last name that is too long for a time and a suffix to follow";
+    Err(GrantError::Text { what: "path", text: text.to_owned(), fault, help: "use shorter names" })
 }
 
 impl BatchDirectories {
@@ -133,17 +158,12 @@ impl BatchDirectories {
         disk: Arc<dyn Disk>,
         id: &OutputId,
         label: &str,
-        grants: &Grants,
-        prefix: &str,
-        suffix: &str,
+        place: GrantedPath,
+        (prefix, suffix): (&str, &str),
     ) -> Result<Self, GrantError> {
-        let place = grants.resolve(prefix)?;
         check_suffix(suffix)?;
         let suffix = dotted(suffix);
-        if place.name().len() + 1 + TIME_DIGITS_MAX + suffix.len() > COMPONENT_BYTES_MAX {
-            let fault = "has a last name that is too long for a time and a suffix to follow";
-            return Err(GrantError::Text { what: "path", text: prefix.to_owned(), fault, help: "use shorter names" });
-        }
+        check_name(place.name(), &suffix, prefix)?;
         let shared = Shared { disk, label: label.to_owned(), place, suffix, hidden: hidden(id) };
         Ok(Self { shared: Arc::new(shared), is_swept: AtomicBool::new(false) })
     }
@@ -232,8 +252,7 @@ fn hidden(id: &OutputId) -> String {
 
 impl Shared {
     fn error(&self, batch: Time, error: &SaveError) -> Error {
-        let (kind, help) = error.kind_and_help();
-        Error::new(kind, format!("output {} did not save batch {batch}: {error}", self.label)).help(help)
+        error.of_output(&self.label, batch)
     }
 }
 
@@ -395,7 +414,7 @@ impl BatchDirectory {
     }
 }
 
-fn part_name(partition: u32) -> String {
+pub(super) fn part_name(partition: u32) -> String {
     format!("{PART}{partition:05}")
 }
 
@@ -408,13 +427,14 @@ pub(super) struct PartFile {
     complete: PathBuf,
 }
 
-impl PartFile {
-    /// Adds bytes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
+impl Part for PartFile {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
         let Some(file) = &mut self.file else { return Err(SaveError::Missing(self.path.clone())) };
         file.write_all(bytes).map_err(cannot("write", &self.path))
     }
+}
 
+impl PartFile {
     /// Waits until the file is on the disk and gives it its name, in place of an earlier attempt's.
     pub(super) fn finish(mut self) -> Result<(), SaveError> {
         if let Some(file) = &mut self.file {

@@ -2,8 +2,8 @@
 //!
 //! Owns how they are written, so that the same rows make the same bytes. Never knows where a file is.
 
-use super::batch_directory::{PartFile, SaveError};
-use super::format::Encoder;
+use super::batch_directory::SaveError;
+use super::format::{Encoder, Part};
 use crate::data::columns::{ColumnsError, Pieces, schema};
 use crate::data::schema::RecordType;
 use arrow::array::RecordBatch;
@@ -91,7 +91,7 @@ impl ColumnEncoder {
 }
 
 impl Encoder for ColumnEncoder {
-    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError> {
+    fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError> {
         let Self { pieces, writer } = self;
         pieces.push(rows, |piece| -> Result<(), SaveError> {
             writer.write(piece)?;
@@ -102,7 +102,7 @@ impl Encoder for ColumnEncoder {
         })
     }
 
-    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError> {
+    fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError> {
         let Self { mut pieces, mut writer } = *self;
         if let Some(piece) = pieces.rest().map_err(EncodeError::from)? {
             writer.write(&piece)?;

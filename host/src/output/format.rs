@@ -4,7 +4,7 @@
 //! are a function of its rows and the version of the host: there are no times and nothing random in them. Never knows
 //! where a file is.
 
-use super::batch_directory::{PartFile, SaveError};
+use super::batch_directory::SaveError;
 use super::columnar::ColumnEncoder;
 use crate::data::csv::{CsvWriter, write_header};
 use crate::data::json::ObjectWriter;
@@ -17,13 +17,19 @@ use arrow::array::RecordBatch;
 /// Lines are collected up to this size before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// Takes the bytes of one file.
+pub(super) trait Part: Send {
+    /// Adds bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError>;
+}
+
 /// Turns the rows of one file into bytes.
 pub(super) trait Encoder: Send {
     /// Takes the next rows.
-    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError>;
+    fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError>;
 
     /// Writes what is left. Those were all rows.
-    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError>;
+    fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError>;
 }
 
 /// An encoder for one file of rows of type `ty`.
@@ -63,7 +69,7 @@ impl LineEncoder {
     fn write_rows(
         &mut self,
         rows: usize,
-        file: &mut PartFile,
+        file: &mut dyn Part,
         write: impl Fn(usize, &mut String) -> Result<(), ViewError>,
     ) -> Result<(), SaveError> {
         for row in 0..rows {
@@ -79,7 +85,7 @@ impl LineEncoder {
 }
 
 impl Encoder for LineEncoder {
-    fn write(&mut self, rows: &RecordBatch, file: &mut PartFile) -> Result<(), SaveError> {
+    fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError> {
         let (ty, count) = (self.ty.clone(), rows.num_rows());
         match self.line {
             Line::Text => {
@@ -97,7 +103,7 @@ impl Encoder for LineEncoder {
         }
     }
 
-    fn finish(self: Box<Self>, file: &mut PartFile) -> Result<(), SaveError> {
+    fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError> {
         file.write(self.lines.as_bytes())
     }
 }

@@ -8,6 +8,7 @@
 //! runs again replaces what it has saved.
 
 mod batch_directory;
+mod batch_objects;
 mod columnar;
 mod driver_files;
 mod files;
@@ -19,14 +20,16 @@ pub use driver_files::{DriverFiles, Save};
 use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::grants::{GrantError, Grants};
-use crate::graph::{Graph, Node, Operation};
+use crate::grants::{GrantError, GrantedPlace, Grants};
+use crate::graph::{FileFormat, Graph, Node, Operation};
 use crate::ids::NodeId;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use batch_directory::BatchDirectories;
+use batch_objects::{ObjectsOutput, ObjectsPlace};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An output of a job.
@@ -81,10 +84,10 @@ impl Outputs {
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
                 Operation::SaveAsFiles { format, prefix, suffix } => {
-                    match BatchDirectories::new(env.disk.clone(), &id, &node.to_string(), grants, prefix, suffix) {
-                        Ok(directories) => {
-                            problems.check(node, &directories);
-                            outputs.insert(node.id, Arc::new(files::FilesOutput::new(directories, *format, ty)));
+                    match open_files(env, &id, node, grants, (prefix, suffix), *format, ty) {
+                        Ok((output, pattern, checked)) => {
+                            problems.check(node, pattern, checked);
+                            outputs.insert(node.id, output);
                         }
                         Err(error) => problems.add(node, &error),
                     }
@@ -105,12 +108,44 @@ impl Outputs {
     }
 }
 
+/// An output that saves files, where it puts them, and what is known to be wrong with that place.
+type OpenFiles = (Arc<dyn Output>, String, Result<(), GrantError>);
+
+fn open_files(
+    env: &Env,
+    id: &OutputId,
+    node: &Node,
+    grants: &Grants,
+    (prefix, suffix): (&str, &str),
+    format: FileFormat,
+    ty: RecordType,
+) -> Result<OpenFiles, GrantError> {
+    let label = node.to_string();
+    match grants.resolve_place(prefix)? {
+        GrantedPlace::Disk(place) => {
+            let directories = BatchDirectories::new(env.disk.clone(), id, &label, place, (prefix, suffix))?;
+            let (pattern, checked) = (directories.pattern(), directories.check());
+            Ok((Arc::new(files::FilesOutput::new(directories, format, ty)), pattern, checked))
+        }
+        GrantedPlace::Objects(url, name) => {
+            let objects = env.objects.outputs(&url).map_err(|error| GrantError::Store { url: url.clone(), error })?;
+            let place = ObjectsPlace { url, name, text: prefix, suffix };
+            let output = ObjectsOutput::new(objects, &label, place, format, ty)?;
+            let pattern = output.pattern();
+            Ok((Arc::new(output), pattern, Ok(())))
+        }
+    }
+}
+
 /// Where the outputs that save files put those of a batch, for people: the node, and a path in which `TIME` stands for
 /// the batch's time. Outputs whose paths are not granted are left out.
 pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, String)> {
     let destination = |node: &'a Node| match &node.operation {
         Operation::SaveAsFiles { prefix, suffix, .. } => {
-            let path = grants.resolve(prefix).ok()?.path();
+            let path = match grants.resolve_place(prefix).ok()? {
+                GrantedPlace::Disk(place) => place.path(),
+                GrantedPlace::Objects(url, name) => PathBuf::from(format!("{url}/{name}")),
+            };
             Some((node, batch_directory::pattern(&path, suffix)))
         }
         _ => None,
@@ -143,12 +178,12 @@ impl Problems {
         self.help.get_or_insert(error.help());
     }
 
-    fn check(&mut self, node: &Node, directories: &BatchDirectories) {
-        if let Err(error) = directories.check() {
+    fn check(&mut self, node: &Node, pattern: String, checked: Result<(), GrantError>) {
+        if let Err(error) = checked {
             self.add(node, &error);
         }
-        if let Some(other) = self.taken.insert(directories.pattern(), node.to_string()) {
-            self.found.push(format!("output {node} writes to {}, as output {other} does", directories.pattern()));
+        if let Some(other) = self.taken.insert(pattern.clone(), node.to_string()) {
+            self.found.push(format!("output {node} writes to {pattern}, as output {other} does"));
             self.help.get_or_insert("give each output a prefix or suffix of its own".to_owned());
         }
     }

@@ -43,7 +43,8 @@ impl World {
     }
 
     fn open(&self) -> Result<Outputs, Error> {
-        let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new());
+        let objects = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
+        let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new()).with_objects(objects);
         Outputs::open(&self.simulation.env(), "job", &self.graph, &grants)
     }
 
@@ -292,9 +293,11 @@ fn all_that_is_wrong_with_outputs_is_told_at_once() {
 #[test]
 fn people_are_told_where_files_go() {
     let grants = Grants::new(PathBuf::new(), BTreeMap::from([("out".to_owned(), PathBuf::from("/var/out"))]));
-    let graph = saving(&[("out:a/x", ""), ("y", "txt"), ("../z", "")]);
+    let grants = grants.with_objects(BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]));
+    let graph = saving(&[("out:a/x", ""), ("y", "txt"), ("../z", ""), ("s3:a/x", "txt"), ("s3:y", "")]);
     let told: Vec<String> = destinations(&graph, &grants).into_iter().map(|(_, path)| path).collect();
-    assert_eq!(told, ["/var/out/a/x-TIME_IN_MS", "y-TIME_IN_MS.txt"]);
+    let of_stores = ["s3://bucket/prefix/a/x-TIME_IN_MS.txt", "s3://bucket/prefix/y-TIME_IN_MS"];
+    assert_eq!(told, [&["/var/out/a/x-TIME_IN_MS", "y-TIME_IN_MS.txt"][..], &of_stores].concat());
 }
 
 /// On a real disk, as only that has links.
@@ -307,7 +310,8 @@ fn links_are_looked_at_before_each_commit() {
     ["jobs/out", "other", "jobs/near"].iter().for_each(|name| std::fs::create_dir_all(root.join(name)).unwrap());
     let grants = Grants::new(root.join("jobs"), BTreeMap::new());
     let id = OutputId { job: "job".to_owned(), output: "x".to_owned() };
-    let directories = BatchDirectories::new(disk, &id, "`x`", &grants, "out/x", "").unwrap();
+    let place = grants.resolve("out/x").unwrap();
+    let directories = BatchDirectories::new(disk, &id, "`x`", place, ("out/x", "")).unwrap();
     let begin = |ms| {
         let batch = directories.begin(Time::from_ms(ms)).unwrap();
         batch.part(0, 0).and_then(batch_directory::PartFile::finish).unwrap();

@@ -95,13 +95,6 @@ impl Server {
         }
         objects
     }
-
-    /// Puts an object into the bucket, as somebody else would.
-    pub fn put(&self, name: &str, content: &[u8]) {
-        let path = self.root.path().join(BUCKET).join(name);
-        std::fs::create_dir_all(path.parent().expect("it is in the bucket")).expect("a directory can be made");
-        std::fs::write(path, content).expect("a file can be written");
-    }
 }
 
 fn name(root: &Path, path: &Path) -> String {

@@ -7,7 +7,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
 fn on(objects: &Arc<InMemory>) -> S3Store {
-    S3Store::new(objects.clone(), Path::from("a/b"), "s3://bucket/a/b").unwrap()
+    below(objects.clone(), "a/b")
+}
+
+fn below(store: Arc<dyn ObjectStore>, prefix: &str) -> S3Store {
+    let client = Client { store, requests: Arc::new(Requests::start().unwrap()) };
+    S3Store::new(client, Path::from(prefix), &format!("s3://bucket/{prefix}"))
 }
 
 fn store() -> S3Store {
@@ -44,7 +49,7 @@ fn pieces_are_put_listed_read_and_removed() {
 #[test]
 fn a_store_sees_nothing_beside_its_prefix() {
     let objects = Arc::new(InMemory::new());
-    let other = S3Store::new(objects.clone(), Path::from("a/bc"), "s3://bucket/a/bc").unwrap();
+    let other = below(objects.clone(), "a/bc");
     other.put("x/one", b"1").unwrap();
     let store = on(&objects);
     assert_eq!((names(&store, "x"), store.directories("").unwrap()), (Vec::new(), Vec::<String>::new()));
@@ -139,7 +144,7 @@ fn client(address: SocketAddr) -> S3Store {
         Some(value.to_owned())
     };
     let objects = connect("bucket", patience, variable).unwrap();
-    S3Store::new(Arc::new(objects), Path::from("a/b"), "s3://bucket/a/b").unwrap()
+    below(Arc::new(objects), "a/b")
 }
 
 /// The errors of all operations.

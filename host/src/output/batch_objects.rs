@@ -1,0 +1,295 @@
+//! The objects of each batch in an object store, below a name of their own.
+//!
+//! Owns the order in which they appear. A store gives no directory another name, so that the last object, `_SUCCESS`, says
+//! that all the others are there: whoever reads a batch looks for it first. Partitions are uploaded while their tasks run,
+//! and seen when the batch is committed:
+//!
+//! 1. If an earlier run of the batch left `_SUCCESS`, that is removed.
+//! 2. The objects of all partitions are completed, each in place of the one that had its name.
+//! 3. Partitions that only an earlier run had are removed.
+//! 4. `_SUCCESS` is put.
+//!
+//! A crash between these steps leaves objects without `_SUCCESS`; the batch runs again, and writes them again. Never knows
+//! what the objects hold.
+
+use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted, part_name};
+use super::format::{Encoder, Part, encoder};
+use super::{BatchWrite, Output, PartitionWriter};
+use crate::data::schema::RecordType;
+use crate::env::{Objects, UPLOAD_PIECE_BYTES, Upload};
+use crate::error::Error;
+use crate::grants::{GrantError, check_suffix};
+use crate::graph::FileFormat;
+use crate::time::Time;
+use arrow::array::RecordBatch;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Up to this size, an object is kept until the commit instead of being uploaded, which takes three requests.
+const KEPT_BYTES_MAX: usize = 64 << 10;
+/// How many objects are completed at the same time.
+const COMPLETED_AT_ONCE: usize = 16;
+
+/// Saves rows of one type.
+pub(super) struct ObjectsOutput {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    objects: Arc<dyn Objects>,
+    /// The output, for messages.
+    label: String,
+    /// What all names are below.
+    url: String,
+    /// What the name of each batch begins with.
+    name: String,
+    suffix: String,
+    format: FileFormat,
+    ty: RecordType,
+}
+
+/// Where an output puts its objects.
+pub(super) struct ObjectsPlace<'a> {
+    /// The prefix in the store.
+    pub(super) url: String,
+    /// The last name of the path.
+    pub(super) name: String,
+    /// What the plugin says, for messages.
+    pub(super) text: &'a str,
+    /// What the names of batches end with.
+    pub(super) suffix: &'a str,
+}
+
+impl ObjectsOutput {
+    /// An output that messages call `label`. Nothing is asked of the store.
+    pub(super) fn new(
+        objects: Arc<dyn Objects>,
+        label: &str,
+        place: ObjectsPlace<'_>,
+        format: FileFormat,
+        ty: RecordType,
+    ) -> Result<Self, GrantError> {
+        let ObjectsPlace { url, name, text, suffix } = place;
+        check_suffix(suffix)?;
+        let suffix = dotted(suffix);
+        check_name(&name, &suffix, text)?;
+        let shared = Shared { objects, label: label.to_owned(), url, name, suffix, format, ty };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The place, in which `TIME_IN_MS` stands for the time.
+    pub(super) fn pattern(&self) -> String {
+        format!("{}/{}-TIME_IN_MS{}", self.shared.url, self.shared.name, self.shared.suffix)
+    }
+}
+
+impl Output for ObjectsOutput {
+    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+        Box::pin(async move {
+            let name = format!("{}-{}{}", self.shared.name, batch.as_ms(), self.shared.suffix);
+            let work = Arc::new(ObjectsBatch { shared: self.shared.clone(), batch, name, finished: Mutex::default() });
+            // What somebody else has put there is found before the batch is computed.
+            work.found().await.map_err(|error| work.error(&error))?;
+            Ok(Arc::new(Committing(work)) as Arc<dyn BatchWrite>)
+        })
+    }
+}
+
+/// The objects of one batch, while its tasks run.
+struct ObjectsBatch {
+    shared: Arc<Shared>,
+    batch: Time,
+    /// What the names of its objects begin with, before a `/`.
+    name: String,
+    /// What the last attempt at each partition has brought.
+    finished: Mutex<BTreeMap<u32, Brought>>,
+}
+
+/// An object that is not seen yet.
+enum Brought {
+    Kept(Vec<u8>),
+    Uploaded(Box<dyn Upload>),
+}
+
+impl ObjectsBatch {
+    fn error(&self, error: &SaveError) -> Error {
+        error.of_output(&self.shared.label, self.batch)
+    }
+
+    fn cannot(&self, action: &'static str, name: &str) -> impl FnOnce(io::Error) -> SaveError {
+        let url = format!("{}/{}/{name}", self.shared.url, self.name);
+        move |error| SaveError::Store { action, url, error }
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
+    /// No code runs between a panic and the next use that could leave the map half changed.
+    fn finished(&self) -> MutexGuard<'_, BTreeMap<u32, Brought>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of the objects that are there. Any but those of outputs are not for us to replace.
+    async fn found(&self) -> Result<BTreeSet<String>, SaveError> {
+        let found = self.shared.objects.list(&self.name).await.map_err(self.cannot("list", ""))?;
+        let is_foreign = |name: &str| name != SUCCESS && (!name.starts_with(PART) || name.ends_with('/'));
+        let names: BTreeSet<String> = found.into_iter().map(|piece| piece.name).collect();
+        match names.iter().find(|name| is_foreign(name)) {
+            Some(name) => {
+                let path = PathBuf::from(format!("{}/{}", self.shared.url, self.name));
+                let what = format!("it holds `{}`, which no output has put there", name.escape_debug());
+                Err(SaveError::InTheWay { path, what })
+            }
+            None => Ok(names),
+        }
+    }
+
+    async fn commit(&self, partitions: u32) -> Result<(), SaveError> {
+        let mut finished = std::mem::take(&mut *self.finished());
+        if let Some(missing) = (0..partitions).find(|partition| !finished.contains_key(partition)) {
+            return Err(SaveError::Missing(PathBuf::from(self.path(&part_name(missing)))));
+        }
+        // Those of a partition that the last stage does not have are given up when they are dropped.
+        drop(finished.split_off(&partitions));
+        let mut old = self.found().await?;
+        if old.remove(SUCCESS) {
+            let gone = vec![self.path(SUCCESS)];
+            self.shared.objects.remove(gone).await.map_err(self.cannot("remove", SUCCESS))?;
+        }
+        let complete = |(partition, brought): (u32, Brought)| async move {
+            let name = part_name(partition);
+            let completed = match brought {
+                Brought::Kept(bytes) => self.shared.objects.put(&self.path(&name), bytes).await,
+                Brought::Uploaded(upload) => upload.complete().await,
+            };
+            completed.map_err(self.cannot("write", &name))
+        };
+        let completed = stream::iter(finished).map(complete).buffer_unordered(COMPLETED_AT_ONCE);
+        completed.try_collect::<Vec<()>>().await?;
+        let current: BTreeSet<String> = (0..partitions).map(part_name).collect();
+        old.retain(|name| !current.contains(name));
+        if !old.is_empty() {
+            let gone = old.iter().map(|name| self.path(name)).collect();
+            self.shared
+                .objects
+                .remove(gone)
+                .await
+                .map_err(self.cannot("remove what is left of an earlier run in", ""))?;
+        }
+        let done = self.shared.objects.put(&self.path(SUCCESS), Vec::new());
+        done.await.map_err(self.cannot("write", SUCCESS))
+    }
+}
+
+/// What the engine and the scheduler see of a batch.
+struct Committing(Arc<ObjectsBatch>);
+
+impl BatchWrite for Committing {
+    fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
+        let batch = self.0.clone();
+        Box::pin(async move {
+            let encoder = encoder(batch.shared.format, &batch.shared.ty).map_err(|error| batch.error(&error))?;
+            let writer = ObjectWriter { batch, partition, encoder, bytes: Vec::new(), upload: None };
+            Ok(Box::new(writer) as Box<dyn PartitionWriter>)
+        })
+    }
+
+    fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.0.commit(partitions).await.map_err(|error| self.0.error(&error)) })
+    }
+
+    fn abort(&self) -> BoxFuture<'_, ()> {
+        // Uploads are given up when they are dropped.
+        self.0.finished().clear();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl Part for Vec<u8> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Takes the rows of an attempt at a partition.
+struct ObjectWriter {
+    batch: Arc<ObjectsBatch>,
+    partition: u32,
+    encoder: Box<dyn Encoder>,
+    /// What was encoded and not uploaded yet.
+    bytes: Vec<u8>,
+    upload: Option<Box<dyn Upload>>,
+}
+
+/// Uploads as many bytes as there are.
+async fn add(
+    batch: &ObjectsBatch,
+    partition: u32,
+    upload: &mut Option<Box<dyn Upload>>,
+    bytes: Vec<u8>,
+) -> Result<(), SaveError> {
+    let name = part_name(partition);
+    let upload = match upload {
+        Some(upload) => upload,
+        None => {
+            let begun = batch.shared.objects.upload(&batch.path(&name)).await;
+            upload.insert(begun.map_err(batch.cannot("write", &name))?)
+        }
+    };
+    upload.add(bytes).await.map_err(batch.cannot("write", &name))
+}
+
+impl ObjectWriter {
+    async fn upload_whole_pieces(&mut self) -> Result<(), SaveError> {
+        while self.bytes.len() >= UPLOAD_PIECE_BYTES {
+            let rest = self.bytes.split_off(UPLOAD_PIECE_BYTES);
+            let piece = std::mem::replace(&mut self.bytes, rest);
+            add(&self.batch, self.partition, &mut self.upload, piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), SaveError> {
+        self.upload_whole_pieces().await?;
+        let Self { batch, partition, encoder, mut bytes, mut upload } = self;
+        encoder.finish(&mut bytes)?;
+        while bytes.len() > UPLOAD_PIECE_BYTES {
+            let rest = bytes.split_off(UPLOAD_PIECE_BYTES);
+            add(&batch, partition, &mut upload, std::mem::replace(&mut bytes, rest)).await?;
+        }
+        let keeps = upload.is_none() && bytes.len() <= KEPT_BYTES_MAX;
+        if !keeps && !bytes.is_empty() {
+            add(&batch, partition, &mut upload, std::mem::take(&mut bytes)).await?;
+        }
+        let brought = upload.map_or(Brought::Kept(bytes), Brought::Uploaded);
+        // That of an earlier attempt is given up.
+        drop(batch.finished().insert(partition, brought));
+        Ok(())
+    }
+}
+
+impl PartitionWriter for ObjectWriter {
+    fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let Self { encoder, bytes, .. } = self;
+            encoder.write(&rows, bytes).map_err(|error| self.batch.error(&error))?;
+            self.upload_whole_pieces().await.map_err(|error| self.batch.error(&error))
+        })
+    }
+
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let batch = self.batch.clone();
+            Self::finish(*self).await.map_err(|error| batch.error(&error))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
