@@ -79,7 +79,7 @@ fn without_times(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> 
     named.collect()
 }
 
-/// S10.01, S10.11, S16.08, S16.15, S16.23: killed and started again, a job goes on from its checkpoint in the store, at
+/// S10.10, S10.12, S16.08, S16.23: killed and started again, a job goes on from its checkpoint in the store, at
 /// once, and what it saves is what a run saves that nobody disturbed.
 #[test]
 fn a_job_goes_on_from_a_checkpoint_in_a_store() {
@@ -106,7 +106,7 @@ fn a_job_goes_on_from_a_checkpoint_in_a_store() {
     assert!(!killed.path("s3:").exists());
 }
 
-/// S10.05: one host at a time, also where nothing can be locked.
+/// S10.10: one host at a time, also where nothing can be locked.
 #[test]
 fn a_second_host_is_refused_while_the_first_runs() {
     let server = Server::start();
@@ -126,15 +126,15 @@ fn a_second_host_is_refused_while_the_first_runs() {
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
 }
 
-/// S10.20: while the store is out of order, the job says so and shows nothing; then it goes on.
+/// S10.10: while the store is out of order, the job says so and shows nothing; then it goes on.
 #[test]
 fn a_job_waits_for_its_store() {
     let mut server = Server::start();
     let waiting = job(&in_bucket("jobs/waiting"), &args(""));
     let undisturbed = job("checkpoint", &args(""));
     let other = Running::start(host(&undisturbed, &server));
-    let mut running = Running::start(host(&waiting, &server));
-    running.wait_for_out("BatchCompleted");
+    let mut running = Running::start(server.tell(waiting.host(&["run", "job.toml", "--json", "--stop-when-idle"])));
+    running.wait_for_out("\"event\":\"BatchCompleted\"");
     server.stop();
     running.wait_for_err("CheckpointFailed");
     server.resume();
@@ -175,7 +175,7 @@ fn what_is_wrong_with_a_store_is_told() {
     assert!(said.error().contains("\nhelp: "), "{}", said.error());
 }
 
-/// S6.04, S6.05, S6.17: outputs in a store are those of a disk, byte for byte, and a batch is complete when `_SUCCESS` is
+/// S6.04, S6.17, S16.23: outputs in a store are those of a disk, byte for byte, and a batch is complete when `_SUCCESS` is
 /// there; killed and started again, too.
 #[test]
 fn outputs_in_a_store_are_those_of_a_disk() {
