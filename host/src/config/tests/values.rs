@@ -177,7 +177,7 @@ const VALUES: &[Case] = &[
         text: Below("checkpoint = \"gs://bucket/prefix\""),
         set: &[],
         errors: &[
-            "job.toml line 4: `checkpoint = \"gs://bucket/prefix\"` is a URL of a kind that is not known",
+            "job.toml line 4: job.checkpoint = \"gs://bucket/prefix\" is a URL of a kind that is not known",
             "help: name a directory, or an object store as in `checkpoint = \"s3://bucket/prefix\"`",
         ],
     },
@@ -185,7 +185,7 @@ const VALUES: &[Case] = &[
         text: Below("directories = { out = \"s3:///prefix\" }"),
         set: &[],
         errors: &[
-            "job.toml line 4: `out = \"s3:///prefix\"` names no bucket",
+            "job.toml line 4: job.directories.out = \"s3:///prefix\" names no bucket",
             "help: name a directory, or an object store as in `out = \"s3://bucket/prefix\"`",
         ],
     },
@@ -193,7 +193,7 @@ const VALUES: &[Case] = &[
         text: Below("checkpoint = \"s3://bucket/a//b\""),
         set: &[],
         errors: &[
-            "job.toml line 4: `checkpoint = \"s3://bucket/a//b\"` has an empty name, `.` or `..` between its `/`",
+            "job.toml line 4: job.checkpoint = \"s3://bucket/a//b\" has an empty name, `.` or `..` between its `/`",
             "help: name a directory, or an object store as in `checkpoint = \"s3://bucket/prefix\"`",
         ],
     },

@@ -274,7 +274,8 @@ fn rows_of_another_type_are_a_defect() {
         let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new());
         let id = super::super::OutputId { job: "job".to_owned(), output: "x".to_owned() };
         let disk = simulation.env().disk;
-        let directories = super::super::BatchDirectories::new(disk, &id, "`x`", &grants, "x", "").unwrap();
+        let directories =
+            super::super::BatchDirectories::new(disk, &id, "`x`", grants.resolve("x").unwrap(), ("x", "")).unwrap();
         let directory = directories.begin(Time::from_ms(5)).unwrap();
         let mut file = directory.part(0, 0).unwrap();
         let error = super::encoder(format, &RecordType::text()).unwrap().write(&rows, &mut file).unwrap_err();
