@@ -14,6 +14,7 @@ use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
+use crate::memory::MemoryBudget;
 use crate::output::DriverFiles;
 use crate::plugin::{Cancel, Plugin};
 use crate::receiver;
@@ -57,29 +58,8 @@ impl StreamingContext {
         let Self { env, settings, plugin, graph, intervals, budget, outputs, sources, .. } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
-        let spill = SpillSettings {
-            directory: settings.engine.spill_directory.clone(),
-            limit_bytes: settings.engine.spill_limit_bytes,
-            compressed: settings.engine.compress,
-        };
-        let storage = Storage::new(&budget, env.disk.clone(), spill);
-        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let listeners = options.listeners.clone();
-        let engine = EmbeddedEngine::new(EngineParts {
-            env: env.clone(),
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings),
-            intervals: intervals.clone(),
-            parallelism: settings.job.parallelism,
-            plugin: plugin.clone(),
-            blocks: store.clone(),
-            storage,
-            budget,
-            slots: settings.engine.threads as usize,
-            tries: settings.engine.task_retries,
-            faults: options.faults.clone(),
-            listeners: listeners.clone(),
-        })?;
+        let (engine, store) = engine(&env, &settings, &plugin, &intervals, budget, &options)?;
         listeners.post(&Event::StreamingStarted {
             job: settings.job.name.clone(),
             time: env.clock.now(),
@@ -108,7 +88,6 @@ impl StreamingContext {
             checkpoints: checkpoints.clone(),
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
-        let engine: Arc<dyn Engine> = Arc::new(engine);
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let drivers = drivers(&env, &engine, plugin, &settings, &plan, &intervals);
         let parts = SchedulerParts {
@@ -148,6 +127,40 @@ impl StreamingContext {
         );
         Ok(Running { stop, cancel, ended })
     }
+}
+
+/// The engine, and where received blocks are.
+fn engine(
+    env: &Env,
+    settings: &Settings,
+    plugin: &Arc<Plugin>,
+    intervals: &Arc<Intervals>,
+    budget: MemoryBudget,
+    options: &RunOptions,
+) -> Result<(Arc<dyn Engine>, BlockStore), Error> {
+    let spill = SpillSettings {
+        directory: settings.engine.spill_directory.clone(),
+        limit_bytes: settings.engine.spill_limit_bytes,
+        compressed: settings.engine.compress,
+    };
+    let storage = Storage::new(&budget, env.disk.clone(), spill);
+    let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+    let parts = EngineParts {
+        env: env.clone(),
+        job: settings.job.name.clone(),
+        arguments: arguments(settings),
+        intervals: intervals.clone(),
+        parallelism: settings.job.parallelism,
+        plugin: plugin.clone(),
+        blocks: blocks.clone(),
+        storage,
+        budget,
+        slots: settings.engine.threads as usize,
+        tries: settings.engine.task_retries,
+        faults: options.faults.clone(),
+        listeners: options.listeners.clone(),
+    };
+    Ok((Arc::new(EmbeddedEngine::new(parts)?), blocks))
 }
 
 /// What runs driver functions, if the graph has any.

@@ -14,6 +14,9 @@ use std::path::{Component, Path, PathBuf};
 /// Files are split into partitions of about this size.
 const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// A system stamps its files with the time of the last tick of its clock, so that a file may look older than it is.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
 /// What a text-files source needs to know.
 #[derive(Clone, Debug)]
 pub struct TextFilesSettings {
@@ -77,7 +80,7 @@ impl Selection {
         let slide_ms = settings.slide.as_millis().max(1);
         let batches = u32::try_from(settings.min_remember.as_millis().div_ceil(slide_ms)).unwrap_or(u32::MAX);
         Self {
-            initial_threshold: settings.new_files_only.then_some(start),
+            initial_threshold: settings.new_files_only.then(|| start - CLOCK_TICK),
             remember: settings.slide.saturating_mul(batches.max(1)),
             taken: BTreeMap::new(),
         }
@@ -153,7 +156,7 @@ impl TextFiles {
     /// Goes on as if it had been watching since `started`, and had given these files to these batches.
     pub fn resume(&mut self, started: Time, taken: impl IntoIterator<Item = (Time, PathBuf)>) {
         if self.settings.new_files_only {
-            self.selection.initial_threshold = Some(started);
+            self.selection.initial_threshold = Some(started - CLOCK_TICK);
         }
         for (batch, path) in taken {
             self.selection.taken.entry(batch).or_default().insert(path);
@@ -292,7 +295,7 @@ mod tests {
         let mut selection = Selection::new(Time::from_ms(1_000_000), &settings("/in", true));
         // 60 s are 9 batches of 7 s: 63 s.
         let files =
-            [file("/in/before", 1000), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
+            [file("/in/before", 999), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
         assert_eq!(selected(&mut selection, 1007, &files), ["new"]);
         assert_eq!(selected(&mut selection, 1014, &files), ["later"]);
         assert!(selected(&mut selection, 1021, &files).is_empty());
@@ -314,6 +317,13 @@ mod tests {
         }
         assert_eq!(selected(&mut selection, 1077, &[file("/in/log", 1071)]), ["log"]);
         assert!(selected(&mut selection, 1084, &[file("/in/log", 1071)]).is_empty());
+    }
+
+    /// A file may bear the time of a clock that has not ticked since before the start.
+    #[test]
+    fn a_file_made_right_after_the_start_is_new() {
+        let mut selection = Selection::new(Time::from_ms(1_000_009), &settings("/in", true));
+        assert_eq!(selected(&mut selection, 1007, &[file("/in/new", 1000)]), ["new"]);
     }
 
     #[test]
