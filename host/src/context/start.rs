@@ -22,7 +22,7 @@ use crate::scheduler::{
     CatchUp, CheckpointParts, Checkpoints, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler,
     SchedulerParts, StopRequest,
 };
-use crate::time::{Duration, Time, whole_ms};
+use crate::time::{Duration, Time};
 use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -75,7 +75,6 @@ impl StreamingContext {
         let generator_settings = GeneratorSettings {
             first,
             catch_up,
-            reach_ms: whole_ms(intervals.reach_of_all()),
             interval: settings.job.batch_interval,
             stop_after: options.stop_after,
             stop_when_idle: options.stop_when_idle,

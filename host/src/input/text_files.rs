@@ -100,6 +100,21 @@ impl Selection {
         self.taken.entry(batch).or_default().extend(selected.iter().map(|entry| entry.path.clone()));
         selected
     }
+
+    /// The first batch from one time on for which `select` would find something, if nothing changes.
+    fn next(&self, from: Time, slide: Duration, entries: &[DirectoryEntry]) -> Option<Time> {
+        let batch_of = |entry: &DirectoryEntry| {
+            let is_old = self.initial_threshold.is_some_and(|threshold| entry.modified <= threshold);
+            if entry.is_directory || entry.name.starts_with('.') || is_old {
+                return None;
+            }
+            let taken = self.taken.iter().rev().find(|(_, files)| files.contains(&entry.path));
+            let forgotten = taken.map(|(time, _)| *time + self.remember);
+            let batch = forgotten.into_iter().chain([from, at_or_after(entry.modified, slide)]).max()?;
+            (entry.modified > batch - self.remember).then_some(batch)
+        };
+        entries.iter().filter_map(batch_of).min()
+    }
 }
 
 /// Finds new files, batch by batch.
@@ -195,6 +210,18 @@ impl TextFiles {
         Ok(selected.iter().flat_map(|file| split(file, &self.settings)).collect())
     }
 
+    /// The first batch from one time on that may have data: a batch that is not late yet may.
+    pub fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
+        let looked = self.looked.take().filter(|(at, _)| *at > from);
+        let looked = looked.or_else(|| Some((env.clock.now(), self.entries(env).ok()?)));
+        // What is wrong is told when the batch is made.
+        let Some((at, entries)) = looked else { return Some(from) };
+        let next = self.selection.next(from, self.settings.slide, &entries);
+        self.found_in_last_batch = next.is_some();
+        self.looked = Some((at, entries));
+        next.into_iter().chain([at_or_after(at, self.settings.slide)]).min()
+    }
+
     /// All entries of all directories that match.
     fn entries(&self, env: &Env) -> Result<Vec<DirectoryEntry>, TextFilesError> {
         let unlistable = |path: &Path, error| TextFilesError::Unlistable { path: path.to_owned(), error };
@@ -210,6 +237,12 @@ impl TextFiles {
         }
         Ok(entries)
     }
+}
+
+/// The first multiple of `slide` that is not before `time`.
+fn at_or_after(time: Time, slide: Duration) -> Time {
+    let floor = time.floor(slide);
+    if floor == time { time } else { floor + slide }
 }
 
 /// The partitions of a file. An empty file has none.
@@ -267,6 +300,7 @@ fn directories(env: &Env, path: &Path) -> Result<Vec<PathBuf>, TextFilesError> {
 mod tests {
     use super::*;
     use crate::env::Simulation;
+    use proptest::prelude::*;
 
     fn settings(path: &str, new_files_only: bool) -> TextFilesSettings {
         TextFilesSettings {
@@ -324,6 +358,29 @@ mod tests {
     fn a_file_made_right_after_the_start_is_new() {
         let mut selection = Selection::new(Time::from_ms(1_000_009), &settings("/in", true));
         assert_eq!(selected(&mut selection, 1007, &[file("/in/new", 1000)]), ["new"]);
+    }
+
+    proptest! {
+        /// The next batch with files is the one that looking batch by batch finds.
+        #[test]
+        fn the_next_batch_with_files_is_known_ahead(
+            modified in prop::collection::vec((0u64..5, 900u64..1300), 0..6),
+            taken in prop::collection::vec((0u64..5, 140u64..150), 0..4),
+            new_files_only in any::<bool>(),
+        ) {
+            let settings = settings("/in", new_files_only);
+            let mut selection = Selection::new(Time::from_ms(950_000), &settings);
+            for (name, batch) in taken {
+                let path = PathBuf::from(format!("/in/{name}"));
+                selection.taken.entry(Time::from_ms(batch * 7000)).or_default().insert(path);
+            }
+            let files: BTreeMap<u64, u64> = modified.into_iter().collect();
+            let entries: Vec<_> = files.iter().map(|(name, time)| file(&format!("/in/{name}"), *time)).collect();
+            let from = Time::from_ms(150 * 7000);
+            let found = selection.next(from, settings.slide, &entries);
+            let mut batches = (150..220).map(|batch| Time::from_ms(batch * 7000));
+            prop_assert_eq!(found, batches.find(|batch| !selection.select(*batch, entries.clone()).is_empty()));
+        }
     }
 
     #[test]
