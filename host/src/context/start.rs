@@ -47,14 +47,16 @@ impl StreamingContext {
     /// # Errors
     /// When the engine cannot be set up, or the checkpoint directory does not fit the job or is in use.
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
-        let opened = match &self.settings.job.checkpoint {
+        let found = match &self.settings.job.checkpoint {
             Some(_) => {
                 let found = self.resumption(options.start_from, options.catch_up)?;
                 found.resume_inputs(&mut self.sources.inputs)?;
-                Some(found.open(&self.env)?)
+                Some(found)
             }
             None => None,
         };
+        self.check_data()?;
+        let opened = found.map(|found| found.open(&self.env)).transpose()?;
         let Self { env, settings, plugin, graph, intervals, budget, outputs, sources, .. } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));

@@ -28,6 +28,18 @@ impl Input {
         }
     }
 
+    /// Whether what is there for the next batches is what it has to be.
+    ///
+    /// # Errors
+    /// The first thing that is not.
+    pub fn check(&self) -> Result<(), QueueError> {
+        match self {
+            Self::Queue(queue) => queue.check(),
+            // Any bytes are lines of text.
+            Self::TextFiles(_) => Ok(()),
+        }
+    }
+
     /// The first batch from one time on that may have data, as far as is known.
     pub fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
         match self {
