@@ -188,6 +188,15 @@ fn missed_batches_are_made_up_for() {
     let skipped = outcome.log.iter().filter(|line| line.contains("BatchesWithoutData")).count();
     let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
     assert!(skipped > 0 && completed < 80, "{skipped} {completed}");
+    // Whoever goes down right after that does not run them one by one either.
+    job.pause = Some(Duration::from_secs(4500));
+    for write in 1..=8 {
+        let outcome = job.run_through(&[Death::AfterBatch(29), Death::AtWrite { write, seed: write }]);
+        assert_eq!(outcome.result, Ok(()));
+        assert_same(&outcome, &plain, &format!("hours of nobody, and a death at write {write}"));
+        let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
+        assert!(completed < 120, "{completed}");
+    }
 }
 
 /// D13: too many missed batches are a question, and each answer is possible.

@@ -285,9 +285,11 @@ mod tests {
             let before = newest(&world).1.len();
             first.append(&[allocated(2)]).unwrap();
             let (path, mut bytes) = newest(&world);
+            let whole = bytes.clone();
             let cut = before + at.index(bytes.len() - before);
             bytes.truncate(cut);
             bytes.extend(&garbage);
+            prop_assume!(!bytes.starts_with(&whole));
             let torn = bytes.len() - before;
             world.simulation.file(&path, bytes);
             let read = read(&*world.store).unwrap().unwrap();

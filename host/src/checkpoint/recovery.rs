@@ -39,9 +39,12 @@ pub struct RecoveryPlan {
     pub missed: u64,
 }
 
+/// More batches than a log can be ahead of a checkpoint.
+const AHEAD_MAX: u64 = 100_000_000;
+
 /// What is known of a run contradicts itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the log of what batches read ends with batch {logged}, but batch {generated} was made")]
+#[error("the log of what batches read ends with batch {logged}, but batch {generated} was the last that was made")]
 pub struct LostAllocations {
     /// The last batch of the log.
     logged: Time,
@@ -57,7 +60,8 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
     let Findings { progress, record, zero, batch_interval, now, .. } = *found;
     let generated = progress.generated().unwrap_or(zero).max(zero);
     let logged = record.last().unwrap_or(zero);
-    if logged < generated {
+    let ahead = whole_ms(logged.since(generated)) / whole_ms(batch_interval).max(1);
+    if logged < generated || ahead > AHEAD_MAX {
         return Err(LostAllocations { logged, generated });
     }
     let is_left_out = |time: &Time| record.gaps().any(|(from, through)| (from..=through).contains(time));
@@ -175,7 +179,7 @@ mod tests {
         };
         assert_eq!(
             plan(&found).unwrap_err().to_string(),
-            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was made"
+            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was the last that was made"
         );
     }
 

@@ -116,11 +116,10 @@ impl Checkpoints {
         });
     }
 
-    /// Batches up to this one, from the one after the last that was made, have nothing to do or are never made.
-    pub fn passed_over(&self, through: Time, durable: Option<Durable>) {
+    /// The batches from one through another have nothing to do, or are never made.
+    pub fn passed_over(&self, from: Time, through: Time, durable: Option<Durable>) {
         self.change(|state| {
-            state.progress.batch_generated(through);
-            state.progress.batch_completed(through);
+            state.progress.batches_passed_over(from, through);
             state.durable = durable.or(state.durable.take());
         });
     }

@@ -4,6 +4,7 @@
 
 use super::checkpoints::Checkpoints;
 use super::job_set::{JobSet, Purpose};
+use crate::checkpoint::Durable;
 use crate::env::Env;
 use crate::graph::Graph;
 use crate::listener::{Event, ListenerBus};
@@ -142,18 +143,29 @@ impl JobGenerator {
     /// Makes the late batches from this one on, as far as they are known to have nothing to do: all at once, however many
     /// they are. Returns the last.
     async fn pass_over(&mut self, from: Time) -> Option<(Time, Made)> {
-        let CatchUp { late_through, reach, with_data, .. } = &self.settings.catch_up;
-        if from > *late_through || with_data.range(from - (*reach)?..=from).next().is_some() {
+        if !self.is_known_quiet(from) {
             return None;
         }
         let interval = self.settings.interval;
-        let PassedOver { through, durable } =
-            self.parts.tracker.pass_over(from, late_through.floor(interval), interval).await?;
-        if let Some(checkpoints) = &self.parts.checkpoints {
-            checkpoints.passed_over(through, durable);
-        }
-        let is_taken = self.send(through, Purpose::Nothing(from), Allocated::default()).await;
+        let through = self.settings.catch_up.late_through.floor(interval);
+        let PassedOver { through, durable } = self.parts.tracker.pass_over(from, through, interval).await?;
+        let is_taken = self.send_quiet(from, through, durable).await;
         Some((through, if is_taken { Made::Nothing } else { Made::Ended }))
+    }
+
+    /// Whether a late batch has nothing to do, if it has no data.
+    fn is_known_quiet(&self, batch: Time) -> bool {
+        let CatchUp { late_through, reach, with_data, .. } = &self.settings.catch_up;
+        let has_data = |reach: &Duration| with_data.range(batch - *reach..=batch).next().is_some();
+        batch <= *late_through && !reach.as_ref().is_none_or(has_data)
+    }
+
+    /// Queues batches that have nothing to do: what later windows read of them is empty.
+    async fn send_quiet(&self, from: Time, through: Time, durable: Option<Durable>) -> bool {
+        if let Some(checkpoints) = &self.parts.checkpoints {
+            checkpoints.passed_over(from, through, durable);
+        }
+        self.send(through, Purpose::Nothing(from), Allocated::default()).await
     }
 
     /// Tells of the batches that had nothing to do, if there were any.
@@ -178,18 +190,26 @@ impl JobGenerator {
                 return false;
             }
         }
-        for batch in rerun {
-            if self.is_stopped_now() || self.make(batch).await == Made::Ended {
+        let mut rest = &rerun[..];
+        while let Some((first, after)) = rest.split_first() {
+            if self.is_stopped_now() {
                 return false;
             }
+            let follows =
+                |(at, batch): &(u32, &Time)| **batch == *first + interval * *at && self.is_known_quiet(**batch);
+            let quiet = (0..).zip(rest).take_while(follows).count();
+            let is_taken = match rest.get(..quiet).and_then(<[Time]>::last) {
+                Some(last) => self.send_quiet(*first, *last, None).await,
+                None => self.make(*first).await != Made::Ended,
+            };
+            if !is_taken {
+                return false;
+            }
+            rest = rest.get(quiet..).filter(|_| quiet > 0).unwrap_or(after);
         }
         if let Some((from, through)) = left_out {
             let durable = self.parts.tracker.leave_out(from, through).await;
-            if let Some(checkpoints) = &self.parts.checkpoints {
-                checkpoints.passed_over(through, durable);
-            }
-            // What a later window reads of it is empty.
-            return self.send(through, Purpose::Nothing(from), Allocated::default()).await;
+            return self.send_quiet(from, through, durable).await;
         }
         true
     }
@@ -212,15 +232,10 @@ impl JobGenerator {
     /// Whether a late batch has no data, and nothing to do without it. Remembers which had data.
     fn has_nothing_to_do(&mut self, batch: Time, allocated: &Allocated) -> bool {
         let catch_up = &mut self.settings.catch_up;
-        if batch > catch_up.late_through {
-            return false;
-        }
-        if !allocated.allocation.partitions.is_empty() {
+        if batch <= catch_up.late_through && !allocated.allocation.partitions.is_empty() {
             catch_up.with_data.insert(batch);
-            return false;
         }
-        let Some(reach) = catch_up.reach else { return false };
-        catch_up.with_data.range(batch - reach..=batch).next().is_none()
+        self.is_known_quiet(batch)
     }
 
     /// Waits for a batch time, or for a request to stop.
