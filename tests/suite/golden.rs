@@ -89,7 +89,7 @@ impl Golden {
         }
         if !self.text.contains(DEPENDS_ON_PARTITIONS) {
             self.check_deaths(&plain);
-        self.check_parallelism(&plain);
+            self.check_parallelism(&plain);
         }
     }
 

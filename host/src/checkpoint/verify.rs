@@ -154,8 +154,7 @@ fn read_all(store: &dyn Store) -> Result<Verification, VerifyError> {
 }
 
 fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), VerifyError> {
-    for (at, (_, name)) in
-        owner::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
+    for (at, (_, name)) in owner::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
     {
         let Some((bytes, claim)) = owner::read_claim(store, &name).map_err(|error| failed(store, &name, error))? else {
             continue;
@@ -218,13 +217,8 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
                 DocumentState::Damaged(error) => Condition::Damaged(error.to_string()),
             },
         });
-        let mut piece = CheckedPiece {
-            name,
-            bytes,
-            kind: PieceKind::Segment,
-            is_used: false,
-            documents: documents.collect(),
-        };
+        let mut piece =
+            CheckedPiece { name, bytes, kind: PieceKind::Segment, is_used: false, documents: documents.collect() };
         // One whose snapshot was never finished is passed over.
         if !is_found && (piece.is_damaged() || segment.record.is_some()) {
             piece.is_used = true;

@@ -4,6 +4,7 @@
 //! job that most of them are about. The rest of the program does not know that it has a command line.
 
 mod check;
+mod checkpoint;
 mod explain;
 mod generate;
 mod job;
@@ -49,6 +50,9 @@ enum Command {
     /// Show the graph that a plugin describes, the stages it is cut into, and what another one would change.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::ExplainArgs),
+    /// Look at a checkpoint directory, without the plugin and without disturbing a host that uses it.
+    #[command(after_help = EXIT_CODES)]
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -65,6 +69,7 @@ impl Command {
             Self::Run(args) => args.json,
             Self::Check(args) => args.json,
             Self::Explain(args) => args.json,
+            Self::Checkpoint(args) => args.json(),
             Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -113,6 +118,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Run(args) => run::run(args, &line, receivers),
         Command::Check(args) => check::check(args, receivers),
         Command::Explain(args) => explain::explain(args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

@@ -60,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "error",
             "time",
+            "data",
             "config",
             "env",
             "context",

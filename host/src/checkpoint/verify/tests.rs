@@ -60,7 +60,8 @@ impl World {
 }
 
 fn allocated(batch: u64) -> super::super::allocations::AllocationEvent {
-    let batch = super::super::allocations::SavedBatch::new(Time::from_ms(batch * 1000), &partitions(batch..batch + 1, true));
+    let batch =
+        super::super::allocations::SavedBatch::new(Time::from_ms(batch * 1000), &partitions(batch..batch + 1, true));
     super::super::allocations::AllocationEvent::Allocated(batch)
 }
 
@@ -128,10 +129,7 @@ fn a_document_behind_a_damaged_one_is_found() {
     world.simulation.file(LOG, bytes);
     let found = world.verify();
     let damaged = Condition::Damaged("its checksum is wrong".to_owned());
-    assert_eq!(
-        conditions(&found, LOG),
-        (vec![Condition::Whole, damaged, Condition::Whole, Condition::Whole], true)
-    );
+    assert_eq!(conditions(&found, LOG), (vec![Condition::Whole, damaged, Condition::Whole, Condition::Whole], true));
     assert_eq!(found.contradictions, [""; 0], "what cannot be read contradicts nothing");
 }
 
