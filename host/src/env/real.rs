@@ -1,6 +1,7 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
 use super::real_disk::Files;
+use super::real_local::UnixSockets;
 use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
@@ -46,6 +47,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         clock: Arc::new(SystemClock { start: Instant::now() }),
         disk: Arc::new(Files),
         network: Arc::new(Tcp),
+        local: Arc::new(UnixSockets),
         console: Arc::new(Stdout),
         control: Arc::new(Pool(executors.control.handle().clone())),
         engine: Arc::new(Pool(executors.engine.handle().clone())),

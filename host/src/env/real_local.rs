@@ -1,0 +1,212 @@
+//! Unix sockets that only their owner can connect to, from the moment they are there.
+//!
+//! A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
+//! too long for the address of a socket leads through the descriptor of its directory.
+
+use super::local::{Duplex, LocalListener, LocalSockets};
+use futures::future::BoxFuture;
+use rustix::fs::Mode;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+/// The longest path that fits into the address of a socket on every system.
+const PATH_BYTES_MAX: usize = 100;
+/// How many programs may wait to be accepted.
+const BACKLOG: u32 = 16;
+
+/// The sockets of the machine.
+pub(super) struct UnixSockets;
+
+/// A name in a directory that is open.
+struct Place {
+    directory: File,
+    path: PathBuf,
+}
+
+impl Place {
+    fn open(directory: &Path, name: &str) -> io::Result<Self> {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let path = directory.join(name);
+        let opened = File::open(directory)?;
+        let path = if path.as_os_str().len() <= PATH_BYTES_MAX {
+            path
+        } else {
+            Path::new("/proc/self/fd").join(opened.as_raw_fd().to_string()).join(name)
+        };
+        Ok(Self { directory: opened, path })
+    }
+
+    /// Whether a program listens there. If none does, the name is free afterwards.
+    async fn is_in_use(&self) -> io::Result<bool> {
+        let found = match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if !found.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket has that name"));
+        }
+        match UnixStream::connect(&self.path).await {
+            Ok(_) => Ok(true),
+            // It listens, and does not get round to accepting.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(&self.path)?;
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn bind(self) -> io::Result<Listener> {
+        let socket = UnixSocket::new_stream()?;
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        socket.bind(&self.path)?;
+        let bound = std::fs::symlink_metadata(&self.path)?;
+        let identity = (bound.dev(), bound.ino());
+        let listener = socket.listen(BACKLOG)?;
+        let listener = Listener { place: self, identity, listener, is_closed: AtomicBool::new(false) };
+        if bound.mode() & 0o077 != 0 {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not keep others out"));
+        }
+        Ok(listener)
+    }
+}
+
+impl LocalSockets for UnixSockets {
+    fn listen<'a>(
+        &'a self,
+        directory: &'a Path,
+        name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>> {
+        Box::pin(async move {
+            let place = Place::open(directory, name)?;
+            // Two programs that find the same name left behind must not both take it.
+            let lock = place.directory.try_clone()?;
+            lock.try_lock().map_err(|error| match error {
+                TryLockError::WouldBlock => {
+                    io::Error::new(io::ErrorKind::WouldBlock, "another program is starting there")
+                }
+                TryLockError::Error(error) => error,
+            })?;
+            let outcome = match place.is_in_use().await {
+                Ok(true) => Ok(None),
+                Ok(false) => place.bind().map(|listener| Some(Box::new(listener) as Box<dyn LocalListener>)),
+                Err(error) => Err(error),
+            };
+            // The listener keeps the directory open, so closing it is not enough.
+            lock.unlock()?;
+            outcome
+        })
+    }
+
+    fn connect<'a>(&'a self, directory: &'a Path, name: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let place = Place::open(directory, name)?;
+            let stream = UnixStream::connect(&place.path).await?;
+            Ok(Box::new(stream) as Box<dyn Duplex>)
+        })
+    }
+}
+
+struct Listener {
+    place: Place,
+    /// Which file the socket is.
+    identity: (u64, u64),
+    listener: UnixListener,
+    is_closed: AtomicBool,
+}
+
+impl LocalListener for Listener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            loop {
+                let (stream, _) = self.listener.accept().await?;
+                let peer = stream.peer_cred()?.uid();
+                // Whoever may change anything could also change the mode of the socket.
+                if peer == rustix::process::geteuid().as_raw() || peer == 0 {
+                    return Ok(Box::new(stream) as Box<dyn Duplex>);
+                }
+            }
+        })
+    }
+
+    fn close(&self) {
+        if self.is_closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // Somebody may have removed it, and another program may listen there now.
+        let is_ours =
+            std::fs::symlink_metadata(&self.place.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        if is_ours && let Err(error) = std::fs::remove_file(&self.place.path) {
+            tracing::warn!("cannot remove the socket {}: {error}", self.place.path.display());
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::RealExecutors;
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let executors = RealExecutors::start(1).unwrap();
+        let outcome = executors.block_on(future);
+        executors.shutdown();
+        outcome
+    }
+
+    #[test]
+    fn programs_talk_however_long_the_path_is() {
+        let root = tempfile::tempdir().unwrap();
+        let long = root.path().join("d".repeat(120)).join("e".repeat(120));
+        std::fs::create_dir_all(&long).unwrap();
+        for directory in [root.path(), &long] {
+            run(async {
+                let listener = UnixSockets.listen(directory, ".job.sock").await.unwrap().unwrap();
+                let mode = std::fs::symlink_metadata(directory.join(".job.sock")).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+                let mut client = UnixSockets.connect(directory, ".job.sock").await.unwrap();
+                client.write_all(b"x").await.unwrap();
+                let mut server = listener.accept().await.unwrap();
+                assert_eq!(server.read_u8().await.unwrap(), b'x');
+                assert!(UnixSockets.listen(directory, ".job.sock").await.unwrap().is_none(), "it is in use");
+                drop(listener);
+                assert!(!directory.join(".job.sock").exists());
+            });
+        }
+    }
+
+    #[test]
+    fn what_a_dead_program_left_is_taken_over_and_a_file_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        run(async {
+            let listener = UnixSockets.listen(root.path(), "s").await.unwrap().unwrap();
+            // Another program replaced it: it is not ours to remove.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "a file").unwrap();
+            drop(listener);
+            let refused = UnixSockets.listen(root.path(), "s").await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&path).unwrap(), b"a file");
+            let nowhere = UnixSockets.connect(root.path(), "other").await.err().unwrap();
+            assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
+        });
+    }
+}
