@@ -6,10 +6,12 @@ use super::progress::Progress;
 use super::recovery;
 use super::status_line::{ConsoleAbove, StatusLine};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
+use crate::control::Control;
 use crate::env::{Env, StopSignals};
 use crate::error::{Error, ErrorKind};
 use crate::listener::{
-    EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StreamingListener,
+    EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StatusListener,
+    StreamingListener,
 };
 use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
@@ -116,10 +118,12 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
         env.console = Arc::new(JsonConsole(env.console));
     }
     let progress = shows_progress(args).then(Arc::<Progress>::default);
-    let outcome = executors.block_on(async {
+    let outcome: Result<_, Error> = executors.block_on(async {
+        let job = settings.job.clone();
         let context = StreamingContext::new(env.clone(), settings, receivers)?;
         // The file may be a pipe that nobody reads yet.
-        let listeners = listeners(args, &env, progress.clone())?;
+        let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
+        let listeners = listeners(args, &env, progress.clone(), status.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.
         let signals = StopSignals::listen()
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
@@ -132,8 +136,9 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
             ..RunOptions::default()
         };
         let running = context.start(options)?;
-        let ended = wait(running, signals);
-        match progress {
+        let mut control = Control::start(&env, &job.directory, &job.name, status.clone()).await;
+        let ended = wait(running, signals, &mut control, &status);
+        let outcome = match progress {
             None => ended.await,
             Some(progress) => {
                 tokio::select! {
@@ -142,15 +147,25 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
                     never = progress.show(env.clock.clone(), line) => never,
                 }
             }
-        }
+        };
+        let farewell = control.finish(outcome.as_ref().err().map(|error| error.message.clone())).await;
+        Ok((outcome, farewell))
     });
     line.clear();
     executors.shutdown();
+    let (outcome, farewell) = outcome?;
+    // Whoever waits for the end sees it when this process is gone, and with it all that it holds.
+    std::mem::forget(farewell);
     outcome
 }
 
-/// Waits until the run ends, and stops it at a signal.
-async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode, Error> {
+/// Waits until the run ends, and stops it at a signal, or when a client wants it.
+async fn wait(
+    mut running: Running,
+    mut signals: StopSignals,
+    control: &mut Control,
+    status: &StatusListener,
+) -> Result<ExitCode, Error> {
     let mut signals_seen = 0;
     loop {
         tokio::select! {
@@ -163,6 +178,7 @@ async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode
             }
             () = signals.next() => {
                 signals_seen += 1;
+                status.stopping();
                 match signals_seen {
                     1 => {
                         tracing::info!("stopping: what was received is processed first; a second signal stops at once");
@@ -172,6 +188,19 @@ async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode
                     _ => return Ok(ExitCode::from(130)),
                 }
             }
+            // A request counts as a signal. Two graceful ones do not make a stop at once.
+            request = control.stop_requested() => match request {
+                StopRequest::Graceful if signals_seen == 0 => {
+                    signals_seen = 1;
+                    tracing::info!("stopping, as `host stop` wants it: what was received is processed first");
+                    running.stop(StopRequest::Graceful);
+                }
+                StopRequest::Now => {
+                    signals_seen = signals_seen.max(2);
+                    running.stop(StopRequest::Now);
+                }
+                _ => {}
+            },
         }
     }
 }
@@ -183,7 +212,12 @@ fn shows_progress(args: &RunArgs) -> bool {
 }
 
 /// Who hears of the run's events. What may have to wait for a disk or a pipe gets a queue.
-fn listeners(args: &RunArgs, env: &Env, progress: Option<Arc<Progress>>) -> Result<ListenerBus, Error> {
+fn listeners(
+    args: &RunArgs,
+    env: &Env,
+    progress: Option<Arc<Progress>>,
+    status: Arc<StatusListener>,
+) -> Result<ListenerBus, Error> {
     let queue = |name, listener: Box<dyn QueuedListener>| EventQueue::start(env, name, QUEUED_EVENTS_MAX, listener);
     let mut queues = Vec::new();
     if let Some(path) = &args.events {
@@ -194,8 +228,9 @@ fn listeners(args: &RunArgs, env: &Env, progress: Option<Arc<Progress>>) -> Resu
         queues.push(queue("standard output", Box::new(JsonLines::new(env.console.clone()))));
     }
     queues.push(queue("the log", Box::new(LogListener)));
-    let direct = progress.into_iter().map(|progress| progress as Arc<dyn StreamingListener>).collect();
-    Ok(ListenerBus::new(direct).with_queues(queues))
+    let progress = progress.map(|progress| progress as Arc<dyn StreamingListener>);
+    let direct = progress.into_iter().chain([status as Arc<dyn StreamingListener>]);
+    Ok(ListenerBus::new(direct.collect()).with_queues(queues))
 }
 
 fn cannot_create(path: &Path, error: &std::io::Error) -> Error {

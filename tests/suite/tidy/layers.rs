@@ -54,6 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
         ],
     ),
+    ("control", &["time", "data", "env", "listener", "scheduler"]),
     ("context", EVERYTHING_BELOW),
     (
         "cli",
@@ -63,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "data",
             "config",
             "env",
+            "control",
             "context",
             "listener",
             "graph",
