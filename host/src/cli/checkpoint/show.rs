@@ -190,15 +190,13 @@ impl Shown {
             let _ = writeln!(text, "  no checkpoint of it can be read");
             return;
         };
-        let mut line = |what: &str, value: &str| {
-            let _ = writeln!(text, "  {what}: {}", escape_control(value));
-        };
+        let mut line = |what: &str, value: &str| write_line(text, what, value);
         let Metadata { run: what, progress, .. } = metadata;
         let optional = |time: Option<Time>| time.map_or_else(|| "none".to_owned(), |time| time.to_string());
         let written = self.at(metadata.written());
         let owner = metadata.epoch;
-        let checkpoints = count(run.count, "checkpoint");
-        line("newest of", &format!("{checkpoints}: {name}, {bytes} bytes, written {written} by owner {owner}"));
+        line("checkpoints", &run.count.to_string());
+        line("newest", &format!("{name}, {bytes} bytes, written {written} by owner {owner}"));
         line("job", &format!("{}, host {}", what.job, what.host_version));
         line("plugin", &what.plugin_digest);
         line("zero time", &what.zero().to_string());
@@ -211,14 +209,26 @@ impl Shown {
         line("read", &format!("{}{}", listed(&positions), files(progress.files_seen())));
         let settings: Vec<String> = what.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         line("settings", if settings.is_empty() { "none" } else { "" });
-        settings.iter().for_each(|setting| line("  set", setting));
+        settings.iter().for_each(|setting| line("", setting));
         line("graph", &count(what.nodes.len(), "node"));
         if self.with_graph {
-            what.nodes.iter().enumerate().for_each(|(at, node)| line("  node", &node_as_text(at, node)));
+            what.nodes.iter().enumerate().for_each(|(at, node)| line("", &node_as_text(at, node)));
             line("stages", "");
-            what.stages.lines().for_each(|stage| line("  stage", stage));
+            what.stages.lines().for_each(|stage| line("", stage));
         }
     }
+}
+
+/// A line of a section. Without a name it belongs to the line before.
+fn write_line(text: &mut String, what: &str, value: &str) {
+    let value = escape_control(value);
+    let line = match (what, &*value) {
+        ("", value) => format!("    {value}"),
+        (what, "") => format!("  {what}:"),
+        (what, value) => format!("  {what}: {value}"),
+    };
+    text.push_str(line.trim_end());
+    text.push('\n');
 }
 
 fn files(seen: u64) -> String {
@@ -332,9 +342,7 @@ fn ingest_as_text(log: &ReadLog, text: &mut String) {
     let record = &log.record;
     let segments: Vec<String> = log.segments.iter().map(|(name, bytes)| format!("{name}, {bytes} bytes")).collect();
     text.push_str("allocation log\n");
-    let mut line = |what: &str, value: &str| {
-        let _ = writeln!(text, "  {what}: {}", escape_control(value));
-    };
+    let mut line = |what: &str, value: &str| write_line(text, what, value);
     line("read from", &segments.join("; "));
     line("started", &record.started().to_string());
     line("last batch", &record.last().map_or_else(|| "none".to_owned(), |last| last.to_string()));
@@ -345,10 +353,10 @@ fn ingest_as_text(log: &ReadLog, text: &mut String) {
     line("batches that read anything", &record.batch_count().to_string());
     for (batch, sources) in partitions(record).take(LISTED_MAX) {
         let sources: Vec<String> = sources.iter().map(|(source, count)| format!("`{source}` {count}")).collect();
-        line("  batch", &format!("{batch}, partitions of {}", sources.join(", ")));
+        line("", &format!("{batch}: partitions of {}", sources.join(", ")));
     }
     if let more @ 1.. = record.batch_count().saturating_sub(LISTED_MAX) {
-        line("  batch", &format!("and {more} more"));
+        line("", &format!("and {more} more"));
     }
     for (from, through) in record.gaps().take(LISTED_MAX) {
         line("left out", &format!("{from} to {through}"));
