@@ -238,6 +238,30 @@ impl GrantedPath {
         Err(GrantError::Directory { action: "make", directory: parent, error })
     }
 
+    /// What is there, free of links. Nothing if nothing is.
+    ///
+    /// # Errors
+    /// When a link leads out of the granted directory.
+    pub fn find(&self, disk: &dyn Disk) -> Result<Option<PathBuf>, GrantError> {
+        let (parent, missing) = self.find_parent(disk)?;
+        if !missing.is_empty() {
+            return Ok(None);
+        }
+        let cannot = |directory: &Path, error| GrantError::Directory {
+            action: "find",
+            directory: directory.to_path_buf(),
+            error,
+        };
+        let root = disk.canonicalize(&self.root).map_err(|error| cannot(&self.root, error))?;
+        let link = parent.join(&self.name);
+        match disk.canonicalize(&link) {
+            Ok(target) if target.starts_with(&root) => Ok(Some(target)),
+            Ok(target) => Err(GrantError::LeadsOut { path: self.text.clone(), root, link, target }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(cannot(&link, error)),
+        }
+    }
+
     /// Checks what can be checked without making anything: that the directories on the way that are there belong to the
     /// granted one, and that the last of them can be written to.
     ///

@@ -122,7 +122,7 @@ impl Job {
         let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
         let job = stages.jobs[0].clone();
         let intervals = Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows"));
-        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let request = JobRequest {
             plan,
             batch: Time::from_ms(1000),

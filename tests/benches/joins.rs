@@ -133,7 +133,7 @@ impl Ours {
         let right = (100..).zip(&sides[1]).map(block).collect();
         let rows: Arc<AtomicU64> = Arc::default();
         let job = stages.jobs[0].clone();
-        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let request = JobRequest {
             plan,
             batch: Time::from_ms(1000),

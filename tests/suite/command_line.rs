@@ -5,6 +5,7 @@
 mod arguments;
 mod checkpoint_files;
 mod control;
+mod driver_files;
 mod explain;
 mod job_files;
 mod monitoring;
@@ -13,6 +14,7 @@ mod outputs;
 mod plugin_log;
 mod plugins;
 mod queues;
+mod recovery;
 mod runs;
 mod signals;
 mod sources;

@@ -12,8 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// A comment in a golden file whose plugin reads a file and writes it anew: a batch that runs again finds what it wrote.
+const NOT_IDEMPOTENT: &str = "# Not idempotent";
+
 /// How many schedules each golden runs under.
 const SCHEDULES: u64 = 10;
+
+/// At how many of its writes a golden dies, unless `MILLSTREAM_EVERY_WRITE` is set.
+const POINTS_OF_WRITING: u64 = 16;
 
 /// A comment in a golden file whose rows tell of partitions: at another parallelism they are others.
 const DEPENDS_ON_PARTITIONS: &str = "# Shows partitions";
@@ -27,18 +33,21 @@ struct Golden {
 }
 
 impl Golden {
-    /// Reads `tests/golden/NAME.stream`: keys of the job, `---- input`, a JSON array a batch, `---- output`, what is printed,
-    /// then each saved file behind a line `---- PATH`.
+    /// Reads `tests/golden/NAME.stream`: keys of the job, each file that is there behind a line `---- file PATH`,
+    /// `---- input`, a JSON array a batch, `---- output`, what is printed, then each saved file behind a line `---- PATH`.
     fn read(name: &str) -> Self {
         let path = repository::root().join("tests/golden").join(format!("{name}.stream"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let (header, rest) = text.split_once("---- input\n").expect("a golden file has a line `---- input`");
         let (input, expected) = rest.split_once("---- output\n").expect("a golden file has a line `---- output`");
-        let mut lines = header.lines();
+        let mut files = header.split("---- file ");
+        let mut lines = files.next().unwrap_or_default().lines();
         let plugin =
             lines.next().and_then(|line| line.strip_prefix("plugin ")).expect("the first line names the plugin");
         let keys: Vec<&str> = lines.collect();
-        let job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
+        let mut job = Job::on_queue(plugin, input).with_job_keys(&keys.join("\n"));
+        let file = |file: &str| file.split_once('\n').map(|(path, text)| (path.to_owned(), text.to_owned()));
+        job.files.extend(files.filter_map(file));
         let expected = expected.to_owned();
         Self { path, job, expected, text }
     }
@@ -88,7 +97,9 @@ impl Golden {
             assert_eq!(everything(&outcome), everything(&plain), "under memory pressure");
         }
         if !self.text.contains(DEPENDS_ON_PARTITIONS) {
+            if !self.text.contains(NOT_IDEMPOTENT) {
             self.check_deaths(&plain);
+        }
             self.check_parallelism(&plain);
         }
     }
@@ -102,12 +113,24 @@ impl Golden {
         let batches = plain.log.iter().filter(|line| line.contains(" BatchCompleted ")).count();
         let one_by_one: Vec<Death> = (0..batches).map(|_| Death::AfterBatch(1)).collect();
         let after = |batch: usize| vec![Death::AfterBatch(batch)];
-        for deaths in (1..=batches).map(after).chain([one_by_one]) {
+        let at_write = |write: u64| vec![Death::AtWrite { write, seed: write }];
+        let points = self.points_of_writing(alive.writes).into_iter().map(at_write);
+        for deaths in (1..=batches).map(after).chain([one_by_one]).chain(points) {
             let outcome = job.run_through(&deaths);
             assert_eq!(outcome.result, Ok(()), "{deaths:?}");
             assert_eq!(outcome.printed_once(), plain.printed_once(), "{} {deaths:?}", self.path.display());
             assert_eq!(outcome.bytes, plain.bytes, "{} {deaths:?}", self.path.display());
         }
+    }
+
+    /// At which of its writes the machine goes down: at some that are spread evenly and differ from golden to golden, or
+    /// at all.
+    fn points_of_writing(&self, writes: u64) -> Vec<u64> {
+        if std::env::var_os("MILLSTREAM_EVERY_WRITE").is_some() {
+            return (1..=writes).collect();
+        }
+        let first = 1 + self.text.len() as u64 % writes.div_ceil(POINTS_OF_WRITING).max(1);
+        (first..=writes).step_by(writes.div_ceil(POINTS_OF_WRITING).max(1) as usize).collect()
     }
 
     /// S3.13: another parallelism changes the order at most.

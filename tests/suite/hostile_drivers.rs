@@ -60,6 +60,26 @@ fn what_is_not_its_own_is_refused() {
     assert!(error.contains("is not available here"), "{error}");
 }
 
+#[test]
+fn files_and_slices_are_limited_and_checked() {
+    let large = failure("driver-writes-much");
+    assert_eq!(large, "it handed more than limits.result_size = 8388608 bytes to the host at once");
+    assert_eq!(failure("driver-writes-for-ever"), "it ran longer than limits.task_time = 300ms");
+    for (behaviour, node) in [("driver-slice-unknown", 4711), ("driver-slice-of-output", 1)] {
+        let told = format!("it returned broken data: it names node {node}, which is not a stream of the program");
+        assert_eq!(failure(behaviour), told);
+    }
+    let error = run("driver-writes-in-task").error();
+    assert!(error.contains("`files.write` was called out of its place"), "{error}");
+    let mut job = job("driver-reads-much");
+    job.files[0].1.push_str(&"\n".repeat(9 << 20));
+    let error = job.run().error();
+    assert!(
+        error.contains("cannot read `queue.jsonl`: it has more than limits.result_size = 8388608 bytes"),
+        "{error}"
+    );
+}
+
 /// A failure in a task of an action names the task, not the function that asked for it.
 #[test]
 fn a_task_of_an_action_fails_as_any_other() {
@@ -86,6 +106,14 @@ fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic()
             "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)",
         ),
         ("driver-asks-more", "it made nothing where it had made `map` of 0 with rows text (node 2)"),
+        ("driver-writes-other", "it wrote something else to `out/x` than before"),
+        (
+            "driver-writes-elsewhere",
+            "it asked for a write to `out/task`, and had asked for a write to `out/driver` before",
+        ),
+        ("driver-reads-other", "it asked for a read of `task`, and had asked for a read of `driver` before"),
+        ("driver-slices-other", "it asked for a slice of node 0, and had asked for a slice of node 0 before"),
+        ("driver-asks-instead", "it asked for a write to `out/x`, and had asked for the rows of node 3 before"),
         ("driver-ends-early", "it ended, and had asked for rows there before"),
     ] {
         let error = run(behaviour).error();

@@ -2,16 +2,20 @@
 
 mod command_line;
 mod compile_cache;
+mod driver_files;
 mod driver_functions;
 mod examples;
 mod golden;
 mod hostile;
 mod hostile_drivers;
+mod killed;
+mod large_partitions;
 mod ledger;
 mod listeners;
 mod outputs;
 mod receivers;
 mod records;
+mod recovery;
 mod simulation;
 mod support;
 mod text_files;

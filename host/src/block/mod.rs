@@ -4,12 +4,14 @@
 //! `tracker`.
 
 mod data_set;
+mod loaded;
 mod partition;
 mod spill;
 mod storage;
 mod store;
 
 pub use data_set::DataSetStore;
+pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader};
 pub use partition::{FileSplit, InputPartition, SplitReader};
 pub use spill::{SpillError, SpillSettings};
 pub use storage::{RowsReader, RowsWriter, Storage, StoredRows, bytes_of, value_bytes};

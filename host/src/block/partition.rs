@@ -26,7 +26,7 @@ pub struct FileSplit {
     pub end: u64,
     /// The size of the file when it was found. What is appended later is not read.
     pub file_bytes: u64,
-    /// The modification time of the file when it was found.
+    /// The modification time of the file when it was found. It may grow since, so this is not compared.
     pub modified: Time,
     /// The longest line that is accepted, in bytes.
     pub max_line_bytes: usize,

@@ -19,6 +19,8 @@ mod metadata;
 mod owner;
 mod recovery;
 mod runs;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod verify;
 

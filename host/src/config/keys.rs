@@ -100,9 +100,9 @@ keys! {
         "job.directories",
         Directories,
         Fallback::Empty,
-        "Directories that the plugin may write to, by name, as in `{ out = \"/var/out\" }`: the plugin then writes to \
-         `out:counts`. What it writes without such a name stands in the directory of the job file. It can write nowhere \
-         else.",
+        "Directories that the plugin may read and write in, by name, as in `{ out = \"/var/out\" }`: the plugin then \
+         writes to `out:counts`. A path without such a name stands in the directory of the job file. It can read and \
+         write nowhere else.",
     );
 
     JOB_ON_ERROR: Choice<OnError> = Key::new(
@@ -370,7 +370,7 @@ keys! {
         "limits.result_size",
         Size { min: KIB, max: 4 * GIB },
         Fallback::Text("128MiB"),
-        "How much one task may return in all.",
+        "How much one task may return in all; also an action, and a small file of a driver function.",
     )
     .when_changed(Change::Harmless);
 

@@ -109,10 +109,16 @@ impl Resumption {
     ) -> Result<Self, Error> {
         let store = store(facts.env, facts.settings)?;
         let place = store.describe();
-        let names = run_names(&*store).map_err(unreadable)?;
-        let owner = current_owner(&*store)?;
-        let run = owner.map(|owner| owner.run).filter(|run| names.contains(run)).or_else(|| names.last().cloned());
-        let saved = run.map(|run| read_run(&*store, &run, false)).transpose().map_err(unreadable)?;
+        let mut runs = Vec::new();
+        for name in run_names(&*store).map_err(unreadable)? {
+            let run = read_run(&*store, &name, false).map_err(unreadable)?;
+            // A host that goes down while it starts a run leaves an empty directory, and nothing was done in it.
+            runs.extend((run.count > 0).then_some(run));
+        }
+        let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+        let owner = current_owner(&*store)?.map(|owner| owner.run);
+        let at = runs.iter().position(|run| Some(&run.name) == owner.as_ref());
+        let saved = at.or(runs.len().checked_sub(1)).map(|at| runs.swap_remove(at));
         for skipped in saved.iter().flat_map(|run| &run.unreadable) {
             tracing::warn!("checkpoint {} in {place} is passed over: {}", skipped.name, skipped.error);
         }
@@ -379,7 +385,7 @@ impl Resumption {
             left_out: self.left_out,
             late_through: self.now,
             reach: graph.is_quiet_without_data().then(|| intervals.reach_of_all()),
-            last_data: self.record.batches().next_back().map(|(batch, _)| batch),
+            with_data: self.record.batches().map(|(batch, _)| batch).collect(),
         }
     }
 }

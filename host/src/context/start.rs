@@ -4,7 +4,7 @@
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::sources::{ReceiverSource, Sources};
-use super::{RunOptions, StreamingContext, arguments};
+use super::{RunOptions, StreamingContext, arguments, grants};
 use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
 use crate::config::Settings;
@@ -14,7 +14,8 @@ use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
-use crate::plugin::Cancel;
+use crate::output::DriverFiles;
+use crate::plugin::{Cancel, Plugin};
 use crate::receiver;
 use crate::scheduler::{
     CatchUp, CheckpointParts, Checkpoints, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler,
@@ -108,23 +109,14 @@ impl StreamingContext {
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let engine: Arc<dyn Engine> = Arc::new(engine);
-        let has_functions = graph.nodes().iter().any(|node| node.operation.is_driver());
-        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default() });
-        let drivers = Drivers {
-            env: env.clone(),
-            engine: engine.clone(),
-            plugin,
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings).into(),
-            plan: plan.clone(),
-            default_partitions: settings.job.parallelism,
-        };
+        let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
+        let drivers = drivers(&env, &engine, plugin, &settings, &plan, &intervals);
         let parts = SchedulerParts {
             env: env.clone(),
             engine,
             tracker: tracker.clone(),
             plan,
-            drivers: has_functions.then(|| Arc::new(drivers)),
+            drivers,
             intervals,
             outputs,
             listeners: listeners.clone(),
@@ -156,6 +148,30 @@ impl StreamingContext {
         );
         Ok(Running { stop, cancel, ended })
     }
+}
+
+/// What runs driver functions, if the graph has any.
+fn drivers(
+    env: &Env,
+    engine: &Arc<dyn Engine>,
+    plugin: Arc<Plugin>,
+    settings: &Settings,
+    plan: &Arc<JobPlan>,
+    intervals: &Arc<Intervals>,
+) -> Option<Arc<Drivers>> {
+    let has_functions = plan.graph.nodes().iter().any(|node| node.operation.is_driver());
+    let drivers = Drivers {
+        env: env.clone(),
+        engine: engine.clone(),
+        plugin,
+        job: settings.job.name.clone(),
+        arguments: arguments(settings).into(),
+        plan: plan.clone(),
+        files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(settings)),
+        intervals: intervals.clone(),
+        default_partitions: settings.job.parallelism,
+    };
+    has_functions.then(|| Arc::new(drivers))
 }
 
 /// Starts the receivers, and the tracker that hears of their blocks.

@@ -117,7 +117,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
             tracker,
-            plan: Arc::new(JobPlan { graph, stages, calls: Arc::default() }),
+            plan: Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() }),
             drivers: None,
             listeners,
             on_error: OnError::Stop,

@@ -1,9 +1,13 @@
-//! Rows as lines of CSV, for `save_as_csv_files`.
+//! Rows as lines of CSV, for `save_as_csv_files`, and back again.
 //!
-//! Owns how a value stands in CSV: as [`super::text`] writes it, quoted where RFC 4180 asks for it. Never parses.
+//! Owns how a value stands in CSV: as [`super::text`] writes it, quoted where RFC 4180 asks for it. What is read is `read.rs`'s.
 //!
 //! An absent value is an empty field and an empty text is `""`. A line that would be empty is `""` too, as readers pass
 //! over empty lines. Lists, tuples and structs are no values of a column; see [`super::columns::nested`].
+
+mod read;
+
+pub use read::CsvReader;
 
 use super::columns::named_columns;
 use super::schema::RecordType;

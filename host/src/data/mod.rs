@@ -10,6 +10,7 @@ pub mod csv;
 pub mod json;
 pub mod key;
 pub mod lines;
+pub mod loading;
 pub mod schema;
 pub mod text;
 mod utf8;

@@ -125,6 +125,13 @@ pub(super) fn write_hex(bytes: &[u8], out: &mut String) {
     }
 }
 
+/// The bytes that hexadecimal digits stand for.
+pub(super) fn parse_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
 /// Appends a float as Java's `Double.toString` gives it.
 pub fn write_f64(value: f64, out: &mut String) {
     let shortest = format!("{value:e}");

@@ -6,21 +6,21 @@
 //! instance lives for one call, so a function has no state that a task which runs it again would not have.
 //! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
 
+mod call;
 mod collected;
 
-use crate::data::schema::RecordType;
+use crate::block::{FileVersion, LoadedPart};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{DescribedNode, Graph, Operation, StageGraph};
+use crate::graph::{Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
-use crate::output::BatchWrite;
-use crate::plugin::{Answer, DataSets, DriverCall, Failure, Plugin, RecordedAction, RecordedCall, RecordedEnd};
+use crate::output::{BatchWrite, DriverFiles};
+use crate::plugin::{DriverCall, Failure, Plugin, RecordedCall};
 use crate::time::Time;
-use collected::Collected;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use std::collections::BTreeMap;
+use call::CallDataSets;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
@@ -38,6 +38,10 @@ pub struct Drivers {
     pub arguments: Arc<[(String, String)]>,
     /// The job's graph, and what could be cut of it before any batch.
     pub plan: Arc<JobPlan>,
+    /// What they read and write outside.
+    pub files: DriverFiles,
+    /// When streams have data sets.
+    pub intervals: Arc<Intervals>,
     /// The partitions of a shuffle that does not say how many it makes.
     pub default_partitions: u32,
 }
@@ -50,6 +54,9 @@ impl Drivers {
             stages: self.plan.stages.clone(),
             calls: Vec::new(),
             failed: BTreeMap::new(),
+            loaded: Arc::default(),
+            versions: BTreeMap::new(),
+            sliced: BTreeSet::new(),
         };
         BatchDrivers(Arc::new(Batch { run: self.clone(), batch, zero, input, state: Mutex::new(state) }))
     }
@@ -73,6 +80,12 @@ struct State {
     calls: Vec<RecordedCall>,
     /// Functions that failed. They do not run again.
     failed: BTreeMap<NodeId, Error>,
+    /// The files that functions load, by the node that stands for their rows.
+    loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
+    /// The files as they were when the batch first asked for them.
+    versions: BTreeMap<PathBuf, FileVersion>,
+    /// Streams whose data set of this batch a function has as a slice, and that is computed.
+    sliced: BTreeSet<NodeId>,
 }
 
 impl BatchDrivers {
@@ -156,12 +169,12 @@ impl Batch {
             let name = found.name.clone().unwrap_or_else(|| format!("{}/{}", found.kind, found.id));
             let first = Arc::make_mut(&mut state.graph).begin_call(node).map_err(|_| self.internal(node))?;
             let seed = crate::data::key::hash(format!("{}\0{name}\0driver", self.run.job).as_bytes());
-            state.calls.push(RecordedCall { node, first, seed, actions: Vec::new(), end: None });
+            state.calls.push(RecordedCall { node, first, seed, steps: Vec::new(), end: None });
             DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed, operator }
         };
         // An action that failed has a better message than the end of the function that it brings about.
         let failed = Arc::new(Mutex::new(None));
-        let data_sets = Box::new(CallDataSets { batch: self.clone(), node, failed: failed.clone() });
+        let data_sets = Box::new(CallDataSets::new(self.clone(), node, failed.clone()));
         let plugin = self.run.plugin.clone();
         let (send, receive) = oneshot::channel();
         let run = async move {
@@ -194,8 +207,32 @@ impl Batch {
         }
     }
 
-    /// Computes the rows of a node.
+    /// Computes the rows of a node, after what functions have of this batch as slices.
     async fn compute(
+        &self,
+        output: Option<NodeId>,
+        wanted: NodeId,
+        write: Option<Arc<dyn BatchWrite>>,
+    ) -> Result<u32, Error> {
+        for stream in self.slices_of_batch() {
+            self.compute_stages(None, stream, None).await?;
+            self.lock().sliced.insert(stream);
+        }
+        self.compute_stages(output, wanted, write).await
+    }
+
+    /// The streams that slices of this batch are of and that are not computed.
+    fn slices_of_batch(&self) -> BTreeSet<NodeId> {
+        let state = self.lock();
+        let of_batch = |operation: &Operation| match operation {
+            Operation::Slice { of, time } if *time == self.batch && !state.sliced.contains(of) => Some(*of),
+            _ => None,
+        };
+        let made = state.graph.calls().first().map_or(usize::MAX, |call| call.first.0 as usize);
+        state.graph.nodes().iter().skip(made).filter_map(|node| of_batch(&node.operation)).collect()
+    }
+
+    async fn compute_stages(
         &self,
         output: Option<NodeId>,
         wanted: NodeId,
@@ -206,79 +243,11 @@ impl Batch {
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
             state.stages = Arc::new(stages);
             let (graph, calls) = (state.graph.clone(), state.calls.clone().into());
-            let plan = JobPlan { graph, stages: state.stages.clone(), calls };
+            let plan = JobPlan { graph, stages: state.stages.clone(), calls, loaded: state.loaded.clone() };
             (Arc::new(plan), job)
         };
         let input = self.input.clone();
         let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write };
         self.run.engine.run(request).await
-    }
-}
-
-/// The host, as a running driver function sees it.
-struct CallDataSets {
-    batch: Arc<Batch>,
-    node: NodeId,
-    failed: Arc<Mutex<Option<Error>>>,
-}
-
-impl CallDataSets {
-    /// Takes what the function made and asks for.
-    fn ask(&self, action: RecordedAction) -> Result<Option<RecordType>, Failure> {
-        let mut state = self.batch.lock();
-        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
-        Arc::make_mut(&mut state.graph).extend(&action.made).map_err(broken)?;
-        state.graph.check_wanted(action.wanted).map_err(broken)?;
-        let ty = state.graph.node(action.wanted).and_then(|node| node.rows.clone());
-        if let Some(call) = state.calls.last_mut() {
-            call.actions.push(action);
-        }
-        Ok(ty)
-    }
-
-    fn answered(&self, answer: Option<Answer>) {
-        if let Some(action) = self.batch.lock().calls.last_mut().and_then(|call| call.actions.last_mut()) {
-            action.answer = Some(Arc::new(answer));
-        }
-    }
-}
-
-impl DataSets for CallDataSets {
-    fn run(
-        &mut self,
-        made: Vec<DescribedNode>,
-        wanted: NodeId,
-        limit: Option<u64>,
-    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
-        async move {
-            let ty = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
-            let Some(ty) = ty else {
-                return Err(Failure::BrokenData(format!("node {wanted} has no rows")));
-            };
-            let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-            let collected = Arc::new(Collected::new(rows_wanted));
-            let write: Arc<dyn BatchWrite> = collected.clone();
-            self.batch.compute(Some(self.node), wanted, Some(write)).await.map_err(|error| {
-                let failure = Failure::Action(error.message.clone());
-                *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                failure
-            })?;
-            let rows = collected.take();
-            let answer = Some(Answer { rows, ty });
-            self.answered(answer.clone());
-            Ok(answer)
-        }
-        .boxed()
-    }
-
-    fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
-        let mut state = self.batch.lock();
-        let broken = |error: crate::graph::CallError| Failure::BrokenData(error.to_string());
-        Arc::make_mut(&mut state.graph).extend(&made).map_err(broken)?;
-        Arc::make_mut(&mut state.graph).end_call(answer).map_err(broken)?;
-        if let Some(call) = state.calls.last_mut() {
-            call.end = Some(RecordedEnd { made, answer });
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Planner, Share, describe, key_type, only_files};
+use super::plan::{Manner, Planner, Share, describe, key_type, only_files, reduces};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
@@ -34,6 +34,9 @@ const PARTITIONS_MAX: usize = 100_000;
 
 /// A window's partitions are not made of more rows than this, unless a single piece has more.
 const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
+
+/// A reduce partition is large if it has more than this share of an instance's memory.
+const LARGE_SHARE: u64 = 4;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -86,6 +89,8 @@ struct Shared {
     context: Arc<TaskContext>,
     slots: Semaphore,
     tries: u32,
+    /// A reduce partition with more bytes is reduced in parts.
+    large_bytes: u64,
     faults: Arc<dyn FaultInjector>,
     listeners: ListenerBus,
     /// How many partitions each stage had that ran for a batch, and each data set that is there.
@@ -113,6 +118,7 @@ impl EmbeddedEngine {
             .with_memory_pool(parts.budget.pool())
             .build_arc()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot set up the engine: {error}")))?;
+        let large_bytes = parts.plugin.limits().memory_bytes / LARGE_SHARE;
         let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
         let config = SessionConfig::new()
             .with_extension(stores.clone())
@@ -138,6 +144,7 @@ impl EmbeddedEngine {
             context,
             slots: Semaphore::new(parts.slots.max(1)),
             tries: parts.tries,
+            large_bytes,
             faults: parts.faults,
             listeners: parts.listeners,
             done: Mutex::default(),
@@ -312,6 +319,10 @@ impl Shared {
                 let partitions = request.input.get(&node).cloned().unwrap_or_default();
                 one_each(&mut partitions.into_iter().map(Piece::Input))
             }
+            StageInput::Load { node } => {
+                let parts = request.plan.loaded.get(&node).cloned().ok_or_else(|| internal(reader))?;
+                one_each(&mut parts.into_iter().map(Piece::Loaded))
+            }
             StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
             StageInput::Shuffles { node } => {
                 let writers = request.plan.graph.node(node).and_then(|join| request.plan.stages.writers(join));
@@ -323,6 +334,10 @@ impl Shared {
             StageInput::DataSet { node } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
                 one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
+            }
+            StageInput::Slice { node, of, time } => {
+                let partitions = data_set(of, time).ok_or_else(|| not_kept(request, node, of, time))?;
+                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node: of, batch: time, partition }))
             }
             StageInput::Coalesced { of: node, partitions: wanted, .. } => {
                 let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
@@ -353,6 +368,19 @@ impl Shared {
         }
     }
 
+    /// Whether what a reduction reads is more than a plugin instance should be given at once. What is stored and where
+    /// does not matter.
+    fn is_large(&self, batch: Time, share: &Share) -> bool {
+        let bytes = |piece: &Piece| match piece {
+            Piece::Buckets { stage, maps, reduce } => {
+                let bucket = |map| Some(self.stores.shuffles.get(batch, *stage, map)?.bucket_size(*reduce as usize));
+                (0..*maps).filter_map(bucket).map(|size| size.bytes).sum()
+            }
+            _ => 0,
+        };
+        share.pieces.iter().map(bytes).sum::<u64>() > self.large_bytes
+    }
+
     /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
     async fn run_task(
         &self,
@@ -381,9 +409,11 @@ impl Shared {
         write: Option<&dyn BatchWrite>,
     ) -> Result<TaskMetrics, Error> {
         let key_type = key_type(&job.graph, stage);
-        let (mut traced, mut outside) = (false, 0);
+        let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
+        let mut manner = Manner { traced: false, in_parts: can_have_parts && self.is_large(task.batch, share) };
+        let mut outside = 0;
         for number in 0.. {
-            let plan = self.planner.plan(job, stage, task, share, traced).ok_or_else(|| internal(stage.id))?;
+            let plan = self.planner.plan(job, stage, task, share, manner).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,
@@ -400,10 +430,16 @@ impl Shared {
                 Ok(metrics) => return Ok(metrics),
                 Err(error) => error,
             };
+            if error.is_out_of_memory && can_have_parts && !manner.in_parts {
+                // Many small rows take more memory than their size tells.
+                manner.in_parts = true;
+                self.listeners.post(&Event::TaskRetried { task, reason: format!("{}; now in parts", error.message) });
+                continue;
+            }
             outside += u32::from(error.cause == Cause::Outside);
-            match after_failure(error.cause, traced, outside, self.tries) {
-                Next::Retry { traced: next } => {
-                    traced = next;
+            match after_failure(error.cause, manner.traced, outside, self.tries) {
+                Next::Retry { traced } => {
+                    manner.traced = traced;
                     self.listeners.post(&Event::TaskRetried { task, reason: error.message });
                 }
                 Next::Fail => return Err(explain(job, task, stage, share.branch, &error)),
@@ -411,6 +447,18 @@ impl Shared {
         }
         Err(internal(stage.id))
     }
+}
+
+/// A data set of an earlier batch that is not there any more.
+fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Time) -> Error {
+    let name = |node: NodeId| request.plan.graph.node(node).map(ToString::to_string).unwrap_or_default();
+    let (slice, of) = (name(slice), name(of));
+    let message =
+        format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
+    Error::new(ErrorKind::User, message).help(
+        "keep the stream's data sets: `cache()` it and call `remember` on the context; there is none of a batch that \
+         failed, nor of one before the start",
+    )
 }
 
 /// A window over a batch that failed.
@@ -425,7 +473,7 @@ fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &At
     let TaskId { batch, partition, .. } = task;
     if let Some(output) = &error.output {
         let message = format!("{} (partition {partition})", output.message);
-        return Error { message, ..output.clone() };
+        return Error { message, ..(**output).clone() };
     }
     let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
     let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
@@ -435,7 +483,17 @@ fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &At
         }
         None => format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch)),
     };
+    let subject = match &error.key {
+        Some(key) => format!("{subject}, key {key}"),
+        None => subject,
+    };
     let (kind, help) = match error.cause {
+        Cause::Plugin if error.key.is_some() => {
+            (ErrorKind::Plugin, "what belongs to one key has to fit into an instance: raise limits.memory")
+        }
+        Cause::Plugin if error.is_out_of_memory => {
+            (ErrorKind::Plugin, "raise limits.memory, or make the plugin hold less at a time")
+        }
         Cause::Plugin => {
             (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
         }

@@ -3,7 +3,8 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, RowsReader, Storage};
+use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, LoadedPart, RowsReader, Storage};
+use crate::data::schema::RecordType;
 use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, ListenerBus};
@@ -32,6 +33,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) enum Piece {
     /// A received block, or a part of a file.
     Input(InputPartition),
+    /// A part of a file that a driver function loads.
+    Loaded(LoadedPart),
     /// The buckets of a reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
     /// A partition of a data set, of this batch or of an earlier one.
@@ -53,9 +56,16 @@ pub(super) struct Stores {
 pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
-    fn read(self: &Arc<Self>, batch: Time, piece: &Piece) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        if let Piece::Input(InputPartition::Split(split)) = piece {
-            return self.clone().read_split(batch, split.clone());
+    fn read(
+        self: &Arc<Self>,
+        batch: Time,
+        piece: &Piece,
+        ty: &RecordType,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        match piece {
+            Piece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
+            Piece::Loaded(part) => return self.clone().read_loaded(part, ty),
+            _ => {}
         }
         let readers = self.readers(batch, piece)?;
         let external = |error| DataFusionError::External(Box::new(error));
@@ -84,6 +94,29 @@ impl Stores {
         Ok(chunks.boxed())
     }
 
+    fn read_loaded(
+        self: Arc<Self>,
+        part: &LoadedPart,
+        ty: &RecordType,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let external = |error| DataFusionError::External(Box::new(error));
+        let reader = part.read(&self.disk, ty).map_err(external)?;
+        let chunks = futures::stream::try_unfold((reader, self), move |(mut reader, stores)| {
+            let next = reader.next_chunk().map(|chunk| match chunk {
+                Some(chunk) => Some((chunk, (reader, stores))),
+                None => {
+                    let (source, not_utf8) = (reader.path().display().to_string(), reader.replaced_lines());
+                    if not_utf8 > 0 {
+                        stores.listeners.post(&Event::LinesSkipped { source, too_long: 0, not_utf8 });
+                    }
+                    None
+                }
+            });
+            futures::future::ready(next.map_err(external))
+        });
+        Ok(chunks.boxed())
+    }
+
     /// A split that is read again is counted once.
     fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, (too_long, not_utf8): (u64, u64)) {
         let FileSplit { source, path, start, .. } = split;
@@ -103,7 +136,7 @@ impl Stores {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            Piece::Input(InputPartition::Split(_)) => Ok(Vec::new()),
+            Piece::Input(InputPartition::Split(_)) | Piece::Loaded(_) => Ok(Vec::new()),
             Piece::DataSet { node, batch, partition } => {
                 let rows = self.data_sets.get(*node, *batch, *partition);
                 let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");
@@ -128,15 +161,17 @@ impl Stores {
 pub(super) struct LeafExec {
     batch: Time,
     pieces: Vec<Piece>,
+    /// The type of their rows.
+    ty: RecordType,
     properties: Arc<PlanProperties>,
     /// Counts the rows.
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl LeafExec {
-    pub(super) fn new(batch: Time, pieces: Vec<Piece>, schema: SchemaRef) -> Self {
-        let properties = Arc::new(plan_properties(schema, 1));
-        Self { batch, pieces, properties, metrics: ExecutionPlanMetricsSet::new() }
+    pub(super) fn new(batch: Time, pieces: Vec<Piece>, ty: &RecordType) -> Self {
+        let properties = Arc::new(plan_properties(ty.arrow().clone(), 1));
+        Self { batch, pieces, ty: ty.clone(), properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 }
 
@@ -198,8 +233,8 @@ impl ExecutionPlan for LeafExec {
             return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
         }
         let count = MetricBuilder::new(&self.metrics).output_rows(partition);
-        let batch = self.batch;
-        let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece));
+        let (batch, ty) = (self.batch, self.ty.clone());
+        let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece, &ty));
         let stream = streams.try_flatten().inspect_ok(move |rows: &RecordBatch| count.add(rows.num_rows()));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }

@@ -8,8 +8,10 @@ mod embedded;
 mod fault;
 mod join;
 mod leaf;
+mod merge;
 mod plan;
 mod plugin_exec;
+mod reduce;
 mod retry;
 mod shuffle;
 mod sort;
@@ -19,13 +21,14 @@ mod task;
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
-use crate::block::InputPartition;
+use crate::block::{InputPartition, LoadedPart};
 use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
 use crate::output::BatchWrite;
 use crate::plugin::RecordedCall;
 use crate::time::Time;
+use datafusion_common::DataFusionError;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +45,8 @@ pub struct JobPlan {
     pub stages: Arc<StageGraph>,
     /// What driver functions did in the batch so far.
     pub calls: Arc<[RecordedCall]>,
+    /// The files that they load, by the node that stands for their rows.
+    pub loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
 }
 
 /// An output of a batch that is to be computed.
@@ -79,4 +84,12 @@ pub trait Engine: Send + Sync {
     /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
     /// those after the given time are kept.
     fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+fn internal(message: &str) -> DataFusionError {
+    DataFusionError::Internal(message.to_owned())
 }

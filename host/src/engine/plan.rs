@@ -4,7 +4,8 @@ use super::JobPlan;
 use super::join::{Join, JoinExec};
 use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
-use super::sort::sort_by_key;
+use super::reduce::ReduceExec;
+use super::sort::SortExec;
 use crate::data::schema::RecordType;
 use crate::graph::{Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel};
 use crate::ids::{NodeId, TaskId};
@@ -23,7 +24,21 @@ pub(super) struct Share {
 }
 
 fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
-    Arc::new(LeafExec::new(task.batch, pieces, rows.arrow().clone()))
+    Arc::new(LeafExec::new(task.batch, pieces, rows))
+}
+
+/// How a task is run again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Manner {
+    /// Whether to report each record first.
+    pub traced: bool,
+    /// Whether the reduction at its beginning is done in parts.
+    pub in_parts: bool,
+}
+
+/// Whether tasks of this branch begin with a reduction.
+pub(super) fn reduces(branch: &Branch) -> bool {
+    branch.steps.first().is_some_and(|step| step.role == Role::Reduce)
 }
 
 /// What all plans of a run share.
@@ -66,12 +81,30 @@ fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<A
     Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
 }
 
+/// The reduction that a program begins with, in parts, and on what comes out the rest of it: to that, a partition is still
+/// one partition.
+fn in_parts(graph: &Graph, rows: Arc<dyn ExecutionPlan>, program: TaskProgram) -> Option<Arc<dyn ExecutionPlan>> {
+    let (first, rest) = program.steps.split_first()?;
+    let (key, _) = program.input_type.pair()?;
+    let reduced = graph.node(first.node)?.rows.clone()?;
+    let steps: Arc<[TaskStep]> = [*first].into();
+    let reduce = TaskProgram { steps, output_type: reduced.clone(), ..program.clone() };
+    let rows = Arc::new(ReduceExec::new(rows, reduce, key));
+    if rest.is_empty() {
+        return Some(rows);
+    }
+    let rest = TaskProgram { input: first.node, input_type: reduced, steps: rest.into(), ..program };
+    Some(Arc::new(PluginExec::new(rows, rest)))
+}
+
 fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
     match branch.input {
         StageInput::Source { node }
+        | StageInput::Load { node }
         | StageInput::DataSet { node }
         | StageInput::Coalesced { node, .. }
         | StageInput::Window { node, .. }
+        | StageInput::Slice { node, .. }
         | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
         StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
     }
@@ -111,7 +144,9 @@ fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordedCall]> {
     let needed = |call: &&RecordedCall| {
         let made = plan.graph.calls().iter().find(|made| made.first == call.first);
         let has_made = |node| made.is_some_and(|made| made.has_made(node));
-        branch.steps.iter().any(|step| has_made(step.node))
+        // A stage may begin with the rows of a node that a function made, such as a sort.
+        let reads = input(&plan.graph, branch).is_some_and(|(node, _)| has_made(node));
+        reads || branch.steps.iter().any(|step| has_made(step.node))
     };
     plan.calls.iter().filter(needed).cloned().collect()
 }
@@ -124,7 +159,7 @@ impl Planner {
         stage: &Stage,
         task: TaskId,
         share: &Share,
-        traced: bool,
+        manner: Manner,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let graph = &*plan.graph;
         let branch = stage.branches.get(share.branch)?;
@@ -136,7 +171,7 @@ impl Planner {
         let rows = match (branch.input, graph.node(input).map(|node| &node.operation)) {
             (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
             (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
-                sort_by_key(leaf(task, share.pieces.clone(), &input_type), *descending).ok()?
+                Arc::new(SortExec::new(leaf(task, share.pieces.clone(), &input_type), *descending))
             }
             _ => leaf(task, share.pieces.clone(), &input_type),
         };
@@ -157,9 +192,12 @@ impl Planner {
             steps: branch.steps.iter().map(step).collect(),
             operators: operators(graph, branch),
             output_type,
-            traced,
+            traced: manner.traced,
             replays: calls_for(plan, branch),
         };
+        if manner.in_parts && reduces(branch) {
+            return in_parts(graph, rows, program);
+        }
         Some(Arc::new(PluginExec::new(rows, program)))
     }
 

@@ -3,7 +3,8 @@
 //! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on.
 
 use super::leaf::plan_properties;
-use crate::data::chunk;
+use crate::data::schema::RecordType;
+use crate::data::{chunk, text};
 use crate::plugin::{Failure, Place, Plugin, TaskInstance, TaskProgram};
 use arrow::array::RecordBatch;
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -14,7 +15,8 @@ use datafusion_physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use futures::Stream;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,11 +24,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
+/// Of a key, a message shows at most so many characters.
+const KEY_CHARS_MAX: usize = 200;
+
 /// Plugin code failed in a task, with how far a traced run had come.
 #[derive(Debug)]
 pub(super) struct PluginError {
     pub failure: Failure,
     pub place: Option<Place>,
+    /// The key, as `print` shows it, whose values are too many for the memory of an instance.
+    pub key: Option<String>,
+}
+
+impl PluginError {
+    pub(super) fn new((failure, place): (Failure, Option<Place>)) -> Self {
+        Self { failure, place, key: None }
+    }
+
+    pub(super) const fn is_out_of_memory(&self) -> bool {
+        matches!(self.failure, Failure::OutOfMemory { .. })
+    }
+
+    /// Names the key if the instance ran out of memory over one row of a pair that is very large, as the values of a key
+    /// in a cogroup can be.
+    fn at_large_row(self, ty: &RecordType, rows: &RecordBatch) -> Self {
+        let is_large = rows.num_rows() == 1 && chunk::row_bytes(rows, 0..1) > CHUNK_BYTES;
+        match ty.pair() {
+            Some((key, _)) if self.is_out_of_memory() && is_large => self.at_key(&key, rows),
+            _ => self,
+        }
+    }
+
+    /// Names the key of the first row, which is its first column.
+    pub(super) fn at_key(self, ty: &RecordType, rows: &RecordBatch) -> Self {
+        let mut shown = String::new();
+        let key = RecordBatch::try_new(ty.arrow().clone(), rows.columns().iter().take(1).cloned().collect());
+        let is_shown = key.is_ok_and(|key| text::write_row(&key, ty, 0, &mut shown).is_ok());
+        let shown: String = text::escape_control(&shown).chars().take(KEY_CHARS_MAX).collect();
+        Self { key: is_shown.then_some(shown), ..self }
+    }
 }
 
 impl fmt::Display for PluginError {
@@ -110,23 +146,28 @@ impl ExecutionPlan for PluginExec {
             .get_extension::<LoadedPlugin>()
             .ok_or_else(|| DataFusionError::Internal("the task context has no plugin".to_owned()))?;
         let input = self.child.execute(partition, context)?;
-        let program = self.program.clone();
-        if !program.replays.is_empty() {
-            let rows = futures::stream::once(run_again(plugin, program, input)).try_flatten();
-            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
-        }
-        let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
-        let stream =
-            futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
+        let rows = run(plugin, self.program.clone(), input.boxed());
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
+}
+
+/// Rows on their way.
+pub(super) type Rows = BoxStream<'static, Result<RecordBatch>>;
+
+/// What a program makes of these rows, in an instance of its own.
+pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) -> Rows {
+    if !program.replays.is_empty() {
+        return futures::stream::once(run_again(plugin, program, input)).try_flatten().boxed();
+    }
+    let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
+    futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) }).boxed()
 }
 
 /// A task that runs driver functions again takes its input itself. Its rows are there when it is done.
 async fn run_again(
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
-    input: SendableRecordBatchStream,
+    input: Rows,
 ) -> Result<impl Stream<Item = Result<RecordBatch>>> {
     // What fails in the input comes back as it is, not as a failure of the plugin.
     let failed = Arc::new(Mutex::new(None));
@@ -142,7 +183,7 @@ async fn run_again(
     if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
     }
-    let rows = outcome.map_err(|(failure, place)| PluginError { failure, place })?;
+    let rows = outcome.map_err(PluginError::new)?;
     Ok(futures::stream::iter(rows.into_iter().map(Ok)))
 }
 
@@ -150,7 +191,7 @@ async fn run_again(
 struct Run {
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
-    input: SendableRecordBatchStream,
+    input: Rows,
     instance: Option<TaskInstance>,
     ready: VecDeque<RecordBatch>,
     done: bool,
@@ -166,27 +207,31 @@ impl Run {
                 return Ok(None);
             }
             let input = self.input.next().await.transpose()?;
-            let emitted = self.feed(input).map_err(|(failure, place)| PluginError { failure, place })?;
+            let emitted = self.feed(input)?;
             self.ready.extend(emitted.into_iter().filter(|batch| batch.num_rows() > 0));
         }
     }
 
-    fn feed(&mut self, input: Option<RecordBatch>) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+    fn feed(&mut self, input: Option<RecordBatch>) -> Result<Vec<RecordBatch>, PluginError> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
-            None => self.instance.insert(TaskInstance::open(&self.plugin.0, &self.program)?),
+            None => {
+                let opened = TaskInstance::open(&self.plugin.0, &self.program).map_err(PluginError::new)?;
+                self.instance.insert(opened)
+            }
         };
         match input {
             Some(batch) => {
                 let mut emitted = Vec::new();
                 for chunk in chunk::chunks(&batch, CHUNK_BYTES) {
-                    emitted.extend(instance.push(0, &chunk)?);
+                    let pushed = instance.push(0, &chunk).map_err(PluginError::new);
+                    emitted.extend(pushed.map_err(|error| error.at_large_row(&self.program.input_type, &chunk))?);
                 }
                 Ok(emitted)
             }
             None => {
                 self.done = true;
-                let emitted = instance.finish()?;
+                let emitted = instance.finish().map_err(PluginError::new)?;
                 // Its memory goes back to the pool before the rows are handed on.
                 self.instance = None;
                 Ok(emitted)

@@ -3,6 +3,7 @@
 //! Owns the buckets of a batch. Buckets are read in the order of the map partitions, and inside one in the order of its
 //! rows, so that a reduce task sees the same rows in the same order whenever it runs.
 
+use super::external;
 use crate::block::{RowsWriter, Storage, StoredRows};
 use crate::data::key::{KeyEncoder, group_of, partition_of};
 use crate::data::schema::RecordType;
@@ -10,7 +11,7 @@ use crate::ids::StageId;
 use crate::time::Time;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -70,10 +71,6 @@ impl ShuffleWriter {
     pub(super) fn finish(self) -> StoredRows {
         self.buckets.finish()
     }
-}
-
-fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
 }
 
 /// The buckets of one shuffle, by map partition.

@@ -1,91 +1,60 @@
-//! Sorts the rows of a partition by their key, with DataFusion's sort, which spills.
+//! Sorts the rows of a partition by their key: in memory, or in sorted runs that are merged.
 //!
 //! Owns the order: keys as Arrow's row format orders them, absent values first, equal keys as they came in. Each row gets
 //! one column of bytes more, its key in that format and its number, so that there are no two equal ones and the result
 //! depends on the input alone.
 
-use super::leaf::plan_properties;
-use arrow::array::{ArrayRef, BinaryBuilder, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use super::internal;
+use super::leaf::{Stores, plan_properties};
+use super::merge::{self, SortedRuns, add_order, with_order, without_order};
+use crate::data::chunk;
+use arrow::array::{BinaryBuilder, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
+use datafusion_common::Result;
 use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::memory_pool::FairSpillPool;
-use datafusion_execution::runtime_env::RuntimeEnvBuilder;
+use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_expr::expressions::Column;
-use datafusion_physical_expr::{LexOrdering, PhysicalSortExpr};
-use datafusion_physical_plan::sorts::sort::SortExec;
+use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt as _;
-use std::collections::HashMap;
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of the column that rows are sorted by.
-const ORDER: &str = "order";
+/// A run is at most about this long.
+const RUN_BYTES: usize = 32 * 1024 * 1024;
+/// What a sort takes in any case, so that it goes on where stored rows have all the memory.
+const UNCOUNTED_BYTES: usize = 1024 * 1024;
+/// How often rows are in memory at a time: as they came, and sorted.
+const COPIES: usize = 2;
 
-/// What a sort may take before it spills. It is there in any case, beside the budget of stored rows, so that a sort goes
-/// on where those have all the memory.
-const SORT_BYTES: usize = 32 * 1024 * 1024;
-/// The part of it that merging what was spilled takes.
-const MERGE_BYTES: usize = 8 * 1024 * 1024;
-
-/// A plan that sorts what `child` gives by its first column.
-pub(super) fn sort_by_key(child: Arc<dyn ExecutionPlan>, descending: bool) -> Result<Arc<dyn ExecutionPlan>> {
-    let schema = child.schema();
-    let numbered: Arc<dyn ExecutionPlan> = Arc::new(OrderExec::new(child, Change::Add { descending })?);
-    let by = PhysicalSortExpr::new_default(Arc::new(Column::new(ORDER, schema.fields().len())));
-    let ordering = LexOrdering::new([by]).ok_or_else(|| DataFusionError::Internal("nothing to sort by".to_owned()))?;
-    let sorted = Arc::new(SortExec::new(ordering, numbered).with_preserve_partitioning(true));
-    Ok(Arc::new(OrderExec::new(sorted, Change::Remove)?))
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Add { descending: bool },
-    Remove,
-}
-
-/// Adds or removes the column that rows are sorted by.
+/// Sorts what its child gives by its first column.
 #[derive(Debug)]
-struct OrderExec {
+pub(super) struct SortExec {
     child: Arc<dyn ExecutionPlan>,
-    change: Change,
+    descending: bool,
     properties: Arc<PlanProperties>,
 }
 
-impl OrderExec {
-    fn new(child: Arc<dyn ExecutionPlan>, change: Change) -> Result<Self> {
-        let schema = child.schema();
-        let schema: SchemaRef = match change {
-            Change::Add { .. } => {
-                let order = Arc::new(Field::new(ORDER, DataType::Binary, false));
-                Arc::new(Schema::new(schema.fields().iter().cloned().chain([order]).collect::<Vec<_>>()))
-            }
-            Change::Remove => {
-                let columns: Vec<usize> = (0..schema.fields().len().saturating_sub(1)).collect();
-                Arc::new(schema.project(&columns)?)
-            }
-        };
-        let properties = Arc::new(plan_properties(schema, child.output_partitioning().partition_count()));
-        Ok(Self { child, change, properties })
+impl SortExec {
+    pub(super) fn new(child: Arc<dyn ExecutionPlan>, descending: bool) -> Self {
+        let properties = Arc::new(plan_properties(child.schema(), 1));
+        Self { child, descending, properties }
     }
 }
 
-impl DisplayAs for OrderExec {
+impl DisplayAs for SortExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OrderExec: {:?}", self.change)
+        write!(f, "SortExec: descending {}", self.descending)
     }
 }
 
-impl ExecutionPlan for OrderExec {
+impl ExecutionPlan for SortExec {
     fn name(&self) -> &'static str {
-        "OrderExec"
+        "SortExec"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -109,71 +78,103 @@ impl ExecutionPlan for OrderExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self::new(child, self.change)?)),
-            _ => Err(DataFusionError::Internal("OrderExec has one child".to_owned())),
+            (Some(child), true) => Ok(Arc::new(Self::new(child, self.descending))),
+            _ => Err(internal("SortExec has one child")),
         }
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let context = match self.change {
-            Change::Add { .. } => context,
-            Change::Remove => with_sort_memory(&context)?,
+        let stores = context.session_config().get_extension::<Stores>();
+        let stores = stores.ok_or_else(|| internal("the task context has no stores"))?;
+        let sort = Sort {
+            schema: self.schema(),
+            numbering: Numbering::new(&self.schema(), self.descending)?,
+            reservation: MemoryConsumer::new("sort").register(context.memory_pool()),
+            runs: SortedRuns::new(&stores.storage),
+            rows: Vec::new(),
+            bytes: 0,
         };
         let input = self.child.execute(partition, context)?;
-        let schema = self.schema();
-        let rows = match self.change {
-            Change::Add { descending } => {
-                let mut numbering = Numbering::new(&self.child.schema(), descending)?;
-                input.map(move |rows| numbering.add(&rows?, &schema)).boxed()
-            }
-            Change::Remove => input.map(move |rows| remove(&rows?, &schema)).boxed(),
-        };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        let sorted = futures::stream::once(sort.run(input)).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), sorted)))
     }
 }
 
-/// The same context with memory of its own for a sort.
-fn with_sort_memory(context: &TaskContext) -> Result<Arc<TaskContext>> {
-    let pool = Arc::new(FairSpillPool::new(SORT_BYTES));
-    let runtime = RuntimeEnvBuilder::from_runtime_env(&context.runtime_env()).with_memory_pool(pool).build_arc()?;
-    let config = context.session_config().clone().with_sort_spill_reservation_bytes(MERGE_BYTES);
-    Ok(Arc::new(TaskContext::new(
-        None,
-        context.session_id(),
-        config,
-        HashMap::new(),
-        HashMap::new(),
-        HashMap::new(),
-        HashMap::new(),
-        runtime,
-    )))
+/// A sort in progress.
+struct Sort {
+    schema: SchemaRef,
+    numbering: Numbering,
+    reservation: MemoryReservation,
+    runs: SortedRuns,
+    /// The rows of the next run, and what they take.
+    rows: Vec<RecordBatch>,
+    bytes: usize,
 }
 
-fn remove(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = rows.columns()[..schema.fields().len()].to_vec();
-    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+impl Sort {
+    async fn run(mut self, mut input: SendableRecordBatchStream) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        while let Some(rows) = input.next().await.transpose()? {
+            // A piece that is read again may be larger than what a sort can take.
+            for rows in chunk::chunks(&rows, UNCOUNTED_BYTES) {
+                self.add(&rows)?;
+            }
+        }
+        let Self { schema, reservation, mut runs, rows, .. } = self;
+        let schema_of_out = schema.clone();
+        let plain = move |rows: Result<RecordBatch>| without_order(&rows?, &schema_of_out);
+        if runs.is_empty() {
+            let mut sorted = Vec::new();
+            merge::sort(&rows, |piece| {
+                sorted.push(Ok(piece));
+                Ok(())
+            })?;
+            // They stay reserved until the last one is handed on.
+            let sorted = futures::stream::iter(sorted).map(plain).inspect(move |_| {
+                let _ = &reservation;
+            });
+            return Ok(sorted.boxed());
+        }
+        runs.add_sorting(&rows)?;
+        drop((rows, reservation));
+        Ok(futures::stream::iter(runs.merge()?).map(plain).boxed())
+    }
+
+    /// Takes rows in. If there is no room for more, those so far become a run.
+    fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+        let rows = self.numbering.add(rows)?;
+        self.bytes += COPIES * chunk::row_bytes(&rows, 0..rows.num_rows());
+        self.rows.push(rows);
+        let is_large = self.bytes > UNCOUNTED_BYTES;
+        let has_room = || self.reservation.try_resize(self.bytes - UNCOUNTED_BYTES).is_ok();
+        if is_large && (self.bytes >= RUN_BYTES || !has_room()) {
+            self.runs.add_sorting(&std::mem::take(&mut self.rows))?;
+            self.bytes = 0;
+            self.reservation.free();
+        }
+        Ok(())
+    }
 }
 
 /// Numbers rows, and writes their keys so that bytes compare as keys do.
 struct Numbering {
     converter: RowConverter,
+    schema: SchemaRef,
     next: u64,
 }
 
 impl Numbering {
     fn new(schema: &Schema, descending: bool) -> Result<Self> {
-        let key = schema.fields().first().ok_or_else(|| DataFusionError::Internal("rows without a key".to_owned()))?;
+        let key = schema.fields().first().ok_or_else(|| internal("rows without a key"))?;
         let options = arrow::compute::SortOptions { descending, nulls_first: !descending };
         let field = SortField::new_with_options(key.data_type().clone(), options);
-        Ok(Self { converter: RowConverter::new(vec![field])?, next: 0 })
+        Ok(Self { converter: RowConverter::new(vec![field])?, schema: with_order(schema), next: 0 })
     }
 
-    fn add(&mut self, rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    fn add(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
         let keys = self.converter.convert_columns(&rows.columns()[..1])?;
         let mut order = BinaryBuilder::new();
         let mut bytes = Vec::new();
@@ -185,7 +186,6 @@ impl Numbering {
             order.append_value(&bytes);
             self.next += 1;
         }
-        let order: ArrayRef = Arc::new(order.finish());
-        Ok(RecordBatch::try_new(schema.clone(), rows.columns().iter().cloned().chain([order]).collect())?)
+        add_order(rows, &self.schema, order.finish())
     }
 }

@@ -42,8 +42,11 @@ impl StageTally {
         let input = |input: StageInput| {
             let (kind, node) = match input {
                 StageInput::Source { node } => ("source", node),
+                StageInput::Load { node } => ("file", node),
                 StageInput::Shuffle { node, .. } | StageInput::Shuffles { node } => ("shuffle", node),
-                StageInput::DataSet { node } | StageInput::Coalesced { of: node, .. } => ("data_set", node),
+                StageInput::DataSet { node }
+                | StageInput::Slice { node, .. }
+                | StageInput::Coalesced { of: node, .. } => ("data_set", node),
                 StageInput::Window { node, .. } => ("window", node),
             };
             StageRows { kind, node, rows: 0 }

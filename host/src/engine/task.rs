@@ -6,7 +6,7 @@ use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
-use crate::block::{RowsWriter, SpillError, value_bytes};
+use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::graph::{Stage, StageOutput};
@@ -25,18 +25,27 @@ pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
     pub place: Option<Place>,
-    /// What the output says, if it is what failed.
-    pub output: Option<Error>,
+    /// Whether a plugin instance had too little memory.
+    pub is_out_of_memory: bool,
+    /// The key whose values were too many for it.
+    pub key: Option<String>,
+    /// What the output says, or a file that was loaded, if it is what failed.
+    pub output: Option<Box<Error>>,
 }
 
 impl AttemptError {
     /// A failure of the output.
     fn output(error: Error) -> Self {
-        Self { output: Some(error.clone()), ..Self::outside(error.message) }
+        Self { output: Some(Box::new(error.clone())), ..Self::outside(error.message) }
     }
 
     fn outside(message: impl ToString) -> Self {
-        Self { cause: Cause::Outside, message: message.to_string(), place: None, output: None }
+        Self::new(Cause::Outside, message)
+    }
+
+    fn new(cause: Cause, message: impl ToString) -> Self {
+        let message = message.to_string();
+        Self { cause, message, place: None, is_out_of_memory: false, key: None, output: None }
     }
 }
 
@@ -51,12 +60,17 @@ impl From<DataFusionError> for AttemptError {
         match error.find_root() {
             DataFusionError::External(inner) => match inner.downcast_ref::<PluginError>() {
                 Some(PluginError { failure: Failure::Cancelled, .. }) => {
-                    Self { cause: Cause::Cancelled, message: Failure::Cancelled.to_string(), place: None, output: None }
+                    Self::new(Cause::Cancelled, Failure::Cancelled)
                 }
-                Some(PluginError { failure, place }) => {
-                    Self { cause: Cause::Plugin, message: failure.to_string(), place: *place, output: None }
+                Some(error) => {
+                    let PluginError { failure, place, key } = error;
+                    let (is_out_of_memory, key) = (error.is_out_of_memory(), key.clone());
+                    Self { place: *place, is_out_of_memory, key, ..Self::new(Cause::Plugin, failure) }
                 }
-                None => Self::outside(inner),
+                None => match inner.downcast_ref::<LoadError>() {
+                    Some(error) => Self::output(error.into()),
+                    None => Self::outside(inner),
+                },
             },
             root => Self::outside(root),
         }

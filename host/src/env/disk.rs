@@ -60,6 +60,12 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn list(&self, directory: &Path) -> io::Result<Vec<DirectoryEntry>>;
 
+    /// The entry of a file or directory. Links are followed.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn entry(&self, path: &Path) -> io::Result<DirectoryEntry>;
+
     /// A reader of a file from byte `start` on.
     ///
     /// # Errors

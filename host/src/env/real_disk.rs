@@ -28,17 +28,21 @@ impl Disk for Files {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
-            let Ok(metadata) = std::fs::metadata(&path) else { continue };
-            entries.push(DirectoryEntry {
-                name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                is_directory: metadata.is_dir(),
-                modified: metadata.modified().map_or(Time::default(), time_of),
-                bytes: metadata.len(),
-                path,
-            });
+            entries.extend(self.entry(&path));
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)
+    }
+
+    fn entry(&self, path: &Path) -> io::Result<DirectoryEntry> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(DirectoryEntry {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            is_directory: metadata.is_dir(),
+            modified: metadata.modified().map_or(Time::default(), time_of),
+            bytes: metadata.len(),
+            path: path.to_path_buf(),
+        })
     }
 
     fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {

@@ -189,3 +189,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_read_is_below_the_granted_directory() {
+    let world = World::new();
+    let find = |text: &str| world.granted(text).find(&*world.env.disk);
+    assert_eq!(find("a/b").unwrap(), None);
+    std::fs::create_dir(world.path("jobs/a")).unwrap();
+    std::fs::write(world.path("jobs/a/b"), "").unwrap();
+    std::fs::write(world.path("other/secret"), "").unwrap();
+    assert_eq!(find("a/b").unwrap(), Some(world.path("jobs/a/b")));
+    assert_eq!(find("a").unwrap(), Some(world.path("jobs/a")));
+    symlink("a/b", world.path("jobs/around")).unwrap();
+    assert_eq!(find("around").unwrap(), Some(world.path("jobs/a/b")));
+    symlink("../other/secret", world.path("jobs/file")).unwrap();
+    symlink("../other", world.path("jobs/out")).unwrap();
+    for text in ["file", "out", "out/secret"] {
+        assert!(matches!(find(text), Err(GrantError::LeadsOut { .. })), "{text}");
+    }
+    assert!(find("a/b/c").is_err());
+}

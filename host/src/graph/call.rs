@@ -5,6 +5,7 @@
 
 use super::node::{DescribedNode, Graph, Node, Operation};
 use super::validate::{GraphError, check_made};
+use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 
 /// The most nodes that one call may make.
@@ -52,6 +53,9 @@ pub enum CallError {
     /// A `transform` ended without a data set, or a `foreach_rdd` with one.
     #[error("it returned {}", if *.0 { "no data set" } else { "a data set, and is no `transform`" })]
     Answer(bool),
+    /// A slice of something else than a stream of the program.
+    #[error("it names node {0}, which is not a stream of the program")]
+    NoStream(NodeId),
     /// Rows of another type than the graph says.
     #[error("it returned rows of type {found}, not {expected}")]
     Type {
@@ -60,6 +64,11 @@ pub enum CallError {
         /// What it described.
         expected: String,
     },
+}
+
+fn mismatch(found: Option<&RecordType>, expected: Option<&RecordType>) -> CallError {
+    let show = |ty: Option<&RecordType>| ty.map_or("none".to_owned(), ToString::to_string);
+    CallError::Type { found: show(found), expected: show(expected) }
 }
 
 impl Graph {
@@ -140,12 +149,27 @@ impl Graph {
                 call.may_read(id).then(|| self.node(id))
             };
             let node = check_made(self.nodes.len(), described, &before)?;
+            if let Operation::Slice { of, .. } = node.operation {
+                let stream = self.stream(of)?;
+                if stream.rows != node.rows {
+                    return Err(mismatch(node.rows.as_ref(), stream.rows.as_ref()));
+                }
+            }
             self.nodes.push(node);
             if let Some(call) = self.calls.last_mut() {
                 call.made += 1;
             }
         }
         Ok(())
+    }
+
+    /// The stream of the program with this id.
+    ///
+    /// # Errors
+    /// When there is none, or it is an output or a node that a driver function made.
+    pub fn stream(&self, id: NodeId) -> Result<&Node, CallError> {
+        let of_program = self.calls.first().is_none_or(|call| id < call.first);
+        self.node(id).filter(|node| of_program && node.rows.is_some()).ok_or(CallError::NoStream(id))
     }
 
     /// Whether the last call may name this node as a result.
@@ -175,8 +199,7 @@ impl Graph {
         self.check_wanted(answer)?;
         let found = self.node(answer).and_then(|node| node.rows.as_ref());
         if found != node.rows.as_ref() {
-            let show = |ty: Option<&crate::data::schema::RecordType>| ty.map_or("none".to_owned(), ToString::to_string);
-            return Err(CallError::Type { found: show(found), expected: show(node.rows.as_ref()) });
+            return Err(mismatch(found, node.rows.as_ref()));
         }
         let at = call.node.0 as usize;
         self.nodes[at].operation = Operation::Union;

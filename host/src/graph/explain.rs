@@ -252,10 +252,10 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
     };
     let branch = |branch: &Branch| ExplainedBranch {
         reads: match branch.input {
-            StageInput::Source { node } => Reads::Source { node: node.0 },
+            StageInput::Source { node } | StageInput::Load { node } => Reads::Source { node: node.0 },
             StageInput::Shuffle { stage, .. } => Reads::Shuffle { stage: stage.0 },
             StageInput::Shuffles { node } => shuffles(node),
-            StageInput::DataSet { node } => Reads::DataSet { node: node.0 },
+            StageInput::DataSet { node } | StageInput::Slice { of: node, .. } => Reads::DataSet { node: node.0 },
             StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
             StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },

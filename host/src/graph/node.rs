@@ -3,7 +3,7 @@
 use super::call::Call;
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 use std::fmt;
 
 /// What a parameter of a described node can be.
@@ -93,6 +93,27 @@ pub enum Operation {
     },
     /// A driver function does with each batch what it likes.
     ForeachRdd,
+    /// The rows of a data set are saved in a directory. In driver functions only.
+    SaveAsFile {
+        /// What is in the files.
+        format: FileFormat,
+        /// The path of the directory.
+        path: String,
+    },
+    /// Rows are read from a file, or from the files of a directory. In driver functions only.
+    Load {
+        /// What is in the files.
+        format: FileFormat,
+        /// The path.
+        path: String,
+    },
+    /// The rows of a stream in an earlier batch, or in the same. In driver functions only.
+    Slice {
+        /// The stream.
+        of: NodeId,
+        /// The batch.
+        time: Time,
+    },
     /// The rows of each batch are saved in a directory `PREFIX-TIME[.SUFFIX]`.
     SaveAsFiles {
         /// What is in the files.
@@ -107,12 +128,17 @@ pub enum Operation {
 impl Operation {
     /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
     pub const fn is_output(&self) -> bool {
-        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::ForeachRdd)
+        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::SaveAsFile { .. } | Self::ForeachRdd)
     }
 
     /// Whether a driver function runs for it.
     pub const fn is_driver(&self) -> bool {
         matches!(self, Self::Transform | Self::ForeachRdd)
+    }
+
+    /// Whether only a driver function can make it.
+    pub const fn is_of_data_set(&self) -> bool {
+        matches!(self, Self::SaveAsFile { .. } | Self::Load { .. } | Self::Slice { .. })
     }
 }
 
@@ -140,6 +166,29 @@ impl FileFormat {
             "save_as_parquet_files" => Self::Parquet,
             "save_as_csv_files" => Self::Csv,
             "save_as_json_files" => Self::Json,
+            _ => return None,
+        })
+    }
+
+    /// What an action of this kind saves. Nothing for other kinds.
+    pub fn of_action(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "save_as_text_file" => Self::Text,
+            "save_as_object_file" => Self::Arrow,
+            "save_as_parquet_file" => Self::Parquet,
+            "save_as_csv_file" => Self::Csv,
+            "save_as_json_file" => Self::Json,
+            _ => return None,
+        })
+    }
+
+    /// What a data set of this kind is read from. Nothing for other kinds.
+    pub fn of_loader(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "text_file" => Self::Text,
+            "parquet_file" => Self::Parquet,
+            "csv_file" => Self::Csv,
+            "json_file" => Self::Json,
             _ => return None,
         })
     }

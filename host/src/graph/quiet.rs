@@ -28,7 +28,11 @@ impl Graph {
     pub fn is_quiet_without_data(&self) -> bool {
         self.nodes.iter().all(|node| match &node.operation {
             Operation::Narrow | Operation::Aggregate { .. } => QUIET.contains(&node.kind.as_str()),
-            Operation::Transform | Operation::ForeachRdd => false,
+            Operation::Transform
+            | Operation::ForeachRdd
+            | Operation::SaveAsFile { .. }
+            | Operation::Load { .. }
+            | Operation::Slice { .. } => false,
             Operation::Source { .. }
             | Operation::Union
             | Operation::Repartition { .. }

@@ -5,7 +5,7 @@
 
 use super::node::{Graph, Node, Operation};
 use crate::ids::{NodeId, StageId};
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a step does with the rows, as `wit/task.wit` names it.
@@ -69,6 +69,20 @@ pub enum StageInput {
         parent: NodeId,
         /// How far back they reach.
         length: Duration,
+    },
+    /// The files that a driver function loads.
+    Load {
+        /// The node that stands for their rows.
+        node: NodeId,
+    },
+    /// A data set of an earlier batch, or of this.
+    Slice {
+        /// The node that stands for it.
+        node: NodeId,
+        /// The node whose rows it holds.
+        of: NodeId,
+        /// The batch.
+        time: Time,
     },
     /// A data set that another stage wrote.
     DataSet {
@@ -304,7 +318,7 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
 /// The stages that write what is read here.
 fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
     match input {
-        StageInput::Source { .. } => Vec::new(),
+        StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } => Vec::new(),
         StageInput::Shuffle { stage, .. } => vec![stage],
         StageInput::Shuffles { node } => {
             let writes = |stage: &&Stage| matches!(stage.output, StageOutput::Shuffle { node: to, .. } if to == node);
@@ -381,6 +395,10 @@ impl Cutter<'_> {
                 self.stage(feed, StageOutput::DataSet { node: *parent }, *parent);
                 let input = StageInput::Coalesced { node, of: *parent, partitions: *partitions };
                 vec![Branch { input, steps: Vec::new() }]
+            }
+            (Operation::Load { .. }, _) => vec![Branch { input: StageInput::Load { node }, steps: Vec::new() }],
+            (Operation::Slice { of, time }, _) => {
+                vec![Branch { input: StageInput::Slice { node, of: *of, time: *time }, steps: Vec::new() }]
             }
             (Operation::Cache, [parent]) => self.feed(*parent),
             (Operation::Transform, _) => vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }],
@@ -571,7 +589,7 @@ mod tests {
                     };
                     for branch in &stages.stage(*id).unwrap().branches {
                         match branch.input {
-                            StageInput::Source { .. } => {}
+                            StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } => {}
                             StageInput::Shuffle { stage, .. } => prop_assert!(written_before(&|s| s.id == stage)),
                             StageInput::Shuffles { node } => {
                                 for writer in stages.writers(graph.node(node).unwrap()).unwrap() {

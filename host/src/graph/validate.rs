@@ -6,7 +6,7 @@ use crate::data::columns;
 use crate::data::schema::{RecordType, SchemaError};
 use crate::data::text::escape_control;
 use crate::ids::NodeId;
-use crate::time::Duration;
+use crate::time::{Duration, Time};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -139,6 +139,10 @@ impl Subject<'_> {
         })
     }
 
+    fn path(&self) -> Result<String, GraphError> {
+        self.text("path").map(str::to_owned).ok_or_else(|| self.error("it has no parameter `path`"))
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.described.parameters.iter().find_map(|(key, value)| match value {
             ParameterValue::Text(text) if key == name => Some(text.as_str()),
@@ -161,6 +165,10 @@ impl Graph {
         for (position, described) in described.iter().enumerate() {
             let before = |id: u32| nodes.get(id as usize).map(Option::as_ref);
             match check_node(&Subject { position, described }, &before) {
+                Ok(node) if node.operation.is_of_data_set() => {
+                    errors.push(Subject { position, described }.error("it is for data sets in a driver function only"));
+                    nodes.push(None);
+                }
                 Ok(node) => nodes.push(Some(node)),
                 Err(error) => {
                     // A node that stands on a broken one is not a problem of its own.
@@ -309,11 +317,33 @@ fn check_types(
         Operation::Repartition { .. } | Operation::Sort { .. } => {
             same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
         }
-        Operation::SaveAsFiles { format: FileFormat::Csv, .. } => {
+        Operation::SaveAsFiles { format: FileFormat::Csv, .. }
+        | Operation::SaveAsFile { format: FileFormat::Csv, .. } => {
             match parents.first().and_then(|parent| columns::nested(parent.rows.as_ref()?)) {
                 Some((column, ty)) => Err(GraphError::Nested { subject: subject.name(), column, ty }),
                 None => Ok(()),
             }
+        }
+        Operation::Load { format, .. } => rows.map_or(Ok(()), |rows| check_loaded(subject, *format, rows)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that files of a format can hold rows.
+fn check_loaded(subject: &Subject<'_>, format: FileFormat, rows: &RecordType) -> Result<(), GraphError> {
+    if format == FileFormat::Text {
+        let problem = || subject.error(format!("it gives lines of text, not {rows}"));
+        return if *rows == RecordType::text() { Ok(()) } else { Err(problem()) };
+    }
+    if let Some(opaque) = rows.opaque() {
+        let ty = opaque.escape_debug();
+        return Err(
+            subject.error(format!("`{ty}` is a type of the plugin's own, whose bytes only the plugin can read"))
+        );
+    }
+    match columns::nested(rows) {
+        Some((column, ty)) if format == FileFormat::Csv => {
+            Err(GraphError::Nested { subject: subject.name(), column, ty })
         }
         _ => Ok(()),
     }
@@ -326,7 +356,8 @@ fn show(ty: Option<&RecordType>) -> String {
 fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, GraphError> {
     let described = subject.described;
     let expected_parents = match described.kind.as_str() {
-        "source" => 0..=0,
+        "source" | "slice" => 0..=0,
+        kind if FileFormat::of_loader(kind).is_some() => 0..=0,
         "union" | "cogroup" => 2..=PARENTS_MAX,
         "join" | "left_outer_join" | "right_outer_join" | "full_outer_join" => 2..=2,
         "transform" => 1..=PARENTS_MAX,
@@ -397,6 +428,7 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
             let suffix = subject.text("suffix").unwrap_or_default();
             Operation::SaveAsFiles { format, prefix: prefix.to_owned(), suffix: suffix.to_owned() }
         }
+        kind if let Some(operation) = of_data_set(subject, kind) => operation?,
         _ => {
             let kind = described.kind.escape_default().take(NAME_BYTES_MAX).collect();
             return Err(GraphError::UnknownKind { node: subject.position, kind });
@@ -414,6 +446,25 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         return Err(subject.error(format!("it reads {output}, which is an output")));
     }
     Ok(operation)
+}
+
+/// An operation for driver functions only. Nothing for other kinds.
+fn of_data_set(subject: &Subject<'_>, kind: &str) -> Option<Result<Operation, GraphError>> {
+    if let Some(format) = FileFormat::of_action(kind) {
+        return Some(subject.path().map(|path| Operation::SaveAsFile { format, path }));
+    }
+    if let Some(format) = FileFormat::of_loader(kind) {
+        return Some(subject.path().map(|path| Operation::Load { format, path }));
+    }
+    let number = |name: &str| {
+        let number = subject.integer(name).ok_or_else(|| subject.error(format!("it has no parameter `{name}`")))?;
+        u64::try_from(number).map_err(|_| subject.error(format!("its `{name}` is {number}")))
+    };
+    let slice = || {
+        let of = NodeId(u32::try_from(number("of")?).unwrap_or(u32::MAX));
+        Ok(Operation::Slice { of, time: Time::from_ms(number("time")?) })
+    };
+    (kind == "slice").then(slice)
 }
 
 fn partitions(subject: &Subject<'_>) -> Result<Option<u32>, GraphError> {

@@ -17,6 +17,7 @@ use super::OutputId;
 use super::columnar::EncodeError;
 use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
+use crate::data::text::escape_control;
 use crate::data::view::ViewError;
 use crate::env::{Disk, OutputFile};
 use crate::error::{Error, ErrorKind};
@@ -32,6 +33,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const SUCCESS: &str = "_SUCCESS";
 /// What the names of all other files begin with.
 const PART: &str = "part-";
+/// The longest `_SUCCESS`, in bytes.
+const MAKER_BYTES_MAX: u64 = 4096;
 /// Digits of the largest time in milliseconds.
 const TIME_DIGITS_MAX: usize = 20;
 /// How much of an output's identity stands in the names of hidden directories, in bytes.
@@ -44,6 +47,8 @@ pub(super) enum SaveError {
     Disk { action: &'static str, path: PathBuf, error: io::Error },
     #[error("{} is in the way: {what}", path.display())]
     InTheWay { path: PathBuf, what: String },
+    #[error("{} is there already: {what}", path.display())]
+    Taken { path: PathBuf, what: String },
     #[error(transparent)]
     Grant(#[from] GrantError),
     #[error(transparent)]
@@ -77,6 +82,10 @@ impl SaveError {
                 (ErrorKind::Unavailable, help)
             }
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
+            Self::Taken { .. } => (
+                ErrorKind::User,
+                "move it away, or let the path have the batch's time in it, as in `out/counts-{time}`".to_owned(),
+            ),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
             Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
@@ -158,15 +167,8 @@ impl BatchDirectories {
         let shared = &self.shared;
         let parent = shared.place.make_parent(&*shared.disk)?;
         let directory = |batch: Time| {
-            let at = |name: String| parent.join(name);
-            BatchDirectory {
-                batch,
-                target: at(format!("{}-{}{}", shared.place.name(), batch.as_ms(), shared.suffix)),
-                building: at(format!("{}{}.tmp", shared.hidden, batch.as_ms())),
-                old: at(format!("{}{}.old", shared.hidden, batch.as_ms())),
-                parent: parent.clone(),
-                shared: shared.clone(),
-            }
+            let name = format!("{}-{}{}", shared.place.name(), batch.as_ms(), shared.suffix);
+            BatchDirectory::new(shared, &parent, batch, &name)
         };
         if !self.is_swept.load(Ordering::Acquire) {
             let entries = shared.disk.list(&parent).map_err(cannot("list", &parent))?;
@@ -184,6 +186,39 @@ impl BatchDirectories {
         shared.disk.create_directory(&directory.building).map_err(cannot("make", &directory.building))?;
         Ok(directory)
     }
+}
+
+/// The directory of a data set that a driver function saves, empty. Nothing if this very save has made it before.
+///
+/// Such a directory has its own path, whatever the batch. So its `_SUCCESS` says who has made it, and that is committed
+/// together with the rows. With `sweeps`, what crashed runs of this save were building is removed.
+pub(super) fn begin_once(
+    disk: Arc<dyn Disk>,
+    id: &OutputId,
+    label: &str,
+    place: GrantedPath,
+    batch: Time,
+    sweeps: bool,
+) -> Result<Option<BatchDirectory>, Error> {
+    let shared = Shared { disk, label: label.to_owned(), place, suffix: String::new(), hidden: hidden(id) };
+    let shared = Arc::new(shared);
+    let begun = shared.place.make_parent(&*shared.disk).map_err(SaveError::from).and_then(|parent| {
+        let mut directory = BatchDirectory::new(&shared, &parent, batch, shared.place.name());
+        directory.maker = format!("job {}, output {}, batch {batch}\n", id.job, id.output);
+        let disk = directory.disk();
+        if sweeps {
+            let entries = disk.list(&parent).map_err(cannot("list", &parent))?;
+            let left = entries.iter().filter(|entry| entry.name.starts_with(&shared.hidden));
+            left.into_iter().try_for_each(|left| disk.remove(&left.path).map_err(cannot("remove", &left.path)))?;
+        }
+        disk.remove(&directory.building).map_err(cannot("remove", &directory.building))?;
+        if directory.is_there(&directory.target)? {
+            return directory.check_maker().map(|()| None);
+        }
+        disk.create_directory(&directory.building).map_err(cannot("make", &directory.building))?;
+        Ok(Some(directory))
+    });
+    begun.map_err(|error| shared.error(batch, &error))
 }
 
 /// What the names of an output's hidden directories begin with. The hash keeps outputs apart whose names are alike in
@@ -214,9 +249,40 @@ pub(super) struct BatchDirectory {
     building: PathBuf,
     /// Where those of an earlier run are while they are replaced.
     old: PathBuf,
+    /// What `_SUCCESS` holds.
+    maker: String,
 }
 
 impl BatchDirectory {
+    fn new(shared: &Arc<Shared>, parent: &Path, batch: Time, name: &str) -> Self {
+        Self {
+            batch,
+            target: parent.join(name),
+            building: parent.join(format!("{}{}.tmp", shared.hidden, batch.as_ms())),
+            old: parent.join(format!("{}{}.old", shared.hidden, batch.as_ms())),
+            parent: parent.to_path_buf(),
+            shared: shared.clone(),
+            maker: String::new(),
+        }
+    }
+
+    /// Makes sure that the directory in place is this save's own.
+    fn check_maker(&self) -> Result<(), SaveError> {
+        let path = self.target.join(SUCCESS);
+        let taken = |what: String| Err(SaveError::Taken { path: self.shared.place.path(), what });
+        match self.disk().read(&path, MAKER_BYTES_MAX) {
+            Ok(maker) if maker == self.maker.as_bytes() => Ok(()),
+            Ok(maker) => match std::str::from_utf8(&maker).ok().and_then(|maker| maker.strip_suffix('\n')) {
+                Some(maker) => taken(format!("it was saved by {}", escape_control(maker))),
+                None => taken("a data set that some other program or output saved".to_owned()),
+            },
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                taken("it is no data set that was saved".to_owned())
+            }
+            Err(error) => Err(cannot("read", &path)(error)),
+        }
+    }
+
     /// Says of a failure what it is about.
     pub(super) fn error(&self, error: &SaveError) -> Error {
         self.shared.error(self.batch, error)
@@ -298,9 +364,13 @@ impl BatchDirectory {
             return Err(SaveError::Missing(self.building.join(missing)));
         }
         let success = self.building.join(SUCCESS);
-        disk.create(&success).and_then(|mut file| file.sync()).map_err(cannot("write", &success))?;
+        let written = disk.create(&success).and_then(|mut file| {
+            file.write_all(self.maker.as_bytes())?;
+            file.sync()
+        });
+        written.map_err(cannot("write", &success))?;
         disk.sync_directory(&self.building).map_err(cannot("sync", &self.building))?;
-        let is_replaced = self.is_replaced()?;
+        let is_replaced = self.maker.is_empty() && self.is_replaced()?;
         if is_replaced {
             disk.rename(&self.target, &self.old).map_err(cannot("rename", &self.target))?;
         }

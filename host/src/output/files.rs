@@ -28,11 +28,13 @@ impl FilesOutput {
 
 impl Output for FilesOutput {
     fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
-        Box::pin(async move {
-            let directory = Arc::new(self.directories.begin(batch)?);
-            Ok(Arc::new(FilesBatch { directory, format: self.format, ty: self.ty.clone() }) as Arc<dyn BatchWrite>)
-        })
+        Box::pin(async move { Ok(self::batch(self.directories.begin(batch)?, self.format, self.ty.clone())) })
     }
+}
+
+/// Takes the rows of a data set into its directory.
+pub(super) fn batch(directory: BatchDirectory, format: FileFormat, ty: RecordType) -> Arc<dyn BatchWrite> {
+    Arc::new(FilesBatch { directory: Arc::new(directory), format, ty })
 }
 
 struct FilesBatch {

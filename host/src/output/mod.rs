@@ -9,9 +9,12 @@
 
 mod batch_directory;
 mod columnar;
+mod driver_files;
 mod files;
 mod format;
 mod print;
+
+pub use driver_files::{DriverFiles, Save};
 
 use crate::data::schema::RecordType;
 use crate::env::Env;

@@ -1,16 +1,16 @@
 //! Driver functions inside the plugin: called once a batch, and run again by tasks that need their closures.
 //!
-//! Owns what such code finds of the host, [`DataSets`] or a record of what they answered, and the comparison of a
-//! function that runs again with what it did first. Its code runs on a stack of its own, so that waiting for the host
+//! Owns what such code finds of the host: [`DataSets`], or a record of what they answered, see `replay.rs`. Its code runs on a stack of its own, so that waiting for the host
 //! blocks no thread. Never computes a data set: whoever calls brings [`DataSets`].
 
 use super::bindings::exports::millstream::plugin::{driver, tasks};
-use super::bindings::millstream::plugin::{data_sets, nodes, replays, types};
+use super::bindings::millstream::plugin::{data_sets, files, nodes, replays, types};
 use super::describe;
 use super::failure::{Failure, Place};
 use super::instance::{TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request};
 use super::load::{LoadError, Plugin};
 use super::log::PluginLog;
+use super::replay::Again;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::graph::DescribedNode;
@@ -20,8 +20,6 @@ use arrow::array::RecordBatch;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
@@ -49,6 +47,24 @@ pub trait DataSets: Send {
         limit: Option<u64>,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>>;
 
+    /// The times at which a stream has data sets, in an interval.
+    ///
+    /// # Errors
+    /// When it has none, or they are not there.
+    fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure>;
+
+    /// Writes a file whole.
+    ///
+    /// # Errors
+    /// When it is not granted, or cannot be written.
+    fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure>;
+
+    /// What a file holds, if it is there.
+    ///
+    /// # Errors
+    /// When it is not granted, cannot be read, or holds more than `limit` bytes.
+    fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
+
     /// Takes what the function made last, and its answer.
     ///
     /// # Errors
@@ -73,49 +89,6 @@ pub struct DriverCall {
     pub operator: String,
 }
 
-/// What a driver function did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedCall {
-    /// The node whose function was called.
-    pub node: NodeId,
-    /// The id of the first node that it makes.
-    pub first: NodeId,
-    /// Seeded random numbers in the function.
-    pub seed: u64,
-    /// What it asked for, in order.
-    pub actions: Vec<RecordedAction>,
-    /// How it ended, if it has.
-    pub end: Option<RecordedEnd>,
-}
-
-impl RecordedCall {
-    pub(super) fn request(&self) -> tasks::Replay {
-        tasks::Replay { node: self.node.0, first: self.first.0 }
-    }
-}
-
-/// A data set that a driver function asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedAction {
-    /// What it had made since it asked before.
-    pub made: Vec<DescribedNode>,
-    /// The data set.
-    pub wanted: NodeId,
-    /// How many of its rows.
-    pub limit: Option<u64>,
-    /// The answer. Absent while the data set is computed.
-    pub answer: Option<Arc<Option<Answer>>>,
-}
-
-/// The end of a driver function.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RecordedEnd {
-    /// What it had made since it asked before.
-    pub made: Vec<DescribedNode>,
-    /// The data set that it returned.
-    pub answer: Option<NodeId>,
-}
-
 /// Rows on their way into a task.
 pub type RowsStream = BoxStream<'static, Result<RecordBatch, Failure>>;
 
@@ -136,100 +109,6 @@ pub(super) enum Step {
     Done,
 }
 
-pub(super) struct Again {
-    task: TaskProgram,
-    /// The call that runs, and its next action.
-    at: (usize, usize),
-    step: Step,
-    input: RowsStream,
-    ready: VecDeque<RecordBatch>,
-}
-
-impl Again {
-    fn differs(&self, what: String) -> Failure {
-        let node = self.task.replays.get(self.at.0).map_or(self.task.input, |call| call.node);
-        Failure::NotDeterministic(format!("when the function of node {node} ran again, {what}"))
-    }
-
-    fn compare(&self, first: &[DescribedNode], again: &[DescribedNode]) -> Result<(), Failure> {
-        let known: usize = self.task.replays.get(self.at.0).map_or(0, |call| {
-            call.first.0 as usize + call.actions[..self.at.1].iter().map(|action| action.made.len()).sum::<usize>()
-        });
-        let longest = first.len().max(again.len());
-        match (0..longest).find(|at| first.get(*at) != again.get(*at)) {
-            None => Ok(()),
-            Some(at) => {
-                let describe = |node: Option<&DescribedNode>| node.map_or("nothing".to_owned(), Made::to_words);
-                let (first, again) = (describe(first.get(at)), describe(again.get(at)));
-                Err(self.differs(format!("it made {again} where it had made {first} (node {})", known + at)))
-            }
-        }
-    }
-
-    /// The recorded answer, or nothing if the task's place is here.
-    fn run(&mut self, made: &[DescribedNode], wanted: NodeId, limit: Option<u64>) -> Result<Option<Answer>, Failure> {
-        let (call, action) = self.at;
-        let Some(recorded) = self.task.replays.get(call).and_then(|call| call.actions.get(action)) else {
-            return Err(self.differs(format!("it asked for the rows of node {wanted}, and had ended there before")));
-        };
-        self.compare(&recorded.made, made)?;
-        if (recorded.wanted, recorded.limit) != (wanted, limit) {
-            let first = recorded.wanted;
-            return Err(self.differs(format!("it asked for rows of node {wanted}, and had asked for those of {first}")));
-        }
-        let answer = recorded.answer.clone();
-        self.at.1 += 1;
-        match answer {
-            Some(answer) => {
-                // An output has no rows; here too it was done.
-                let none = || Answer { rows: Vec::new(), ty: RecordType::text() };
-                Ok(Some((*answer).clone().unwrap_or_else(none)))
-            }
-            None => Ok(None),
-        }
-    }
-
-    fn end(&mut self, made: &[DescribedNode], answer: Option<NodeId>) -> Result<(), Failure> {
-        let (call, action) = self.at;
-        let recorded = self.task.replays.get(call);
-        let ended = recorded.filter(|call| call.actions.len() == action).and_then(|call| call.end.as_ref());
-        let Some(ended) = ended else {
-            return Err(self.differs("it ended, and had asked for rows there before".to_owned()));
-        };
-        self.compare(&ended.made, made)?;
-        if ended.answer != answer {
-            let name = |node: Option<NodeId>| node.map_or("no data set".to_owned(), |node| format!("node {node}"));
-            let (first, again) = (name(ended.answer), name(answer));
-            return Err(self.differs(format!("it returned {again}, and had returned {first}")));
-        }
-        self.at = (call + 1, 0);
-        Ok(())
-    }
-}
-
-/// A described node in a message.
-trait Made {
-    fn to_words(&self) -> String;
-}
-
-impl Made for DescribedNode {
-    fn to_words(&self) -> String {
-        struct Words<'a>(&'a DescribedNode);
-        impl fmt::Display for Words<'_> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "`{}`", self.0.name.as_ref().unwrap_or(&self.0.kind))?;
-                let parents: Vec<String> = self.0.parents.iter().map(ToString::to_string).collect();
-                write!(f, " of {}", parents.join(" and "))?;
-                match RecordType::parse(self.0.rows.clone()) {
-                    Ok(ty) => write!(f, " with rows {ty}"),
-                    Err(_) => Ok(()),
-                }
-            }
-        }
-        foreign(&Words(self).to_string())
-    }
-}
-
 fn out_of_place(state: &mut TaskState, what: &str) -> wasmtime::Error {
     state.fail(Failure::BrokenData(format!("`{what}` was called out of its place")))
 }
@@ -243,11 +122,12 @@ impl data_sets::Host for TaskState {
                 (call.seed, call.batch, Some(operators))
             }
             Some(Driver::Again(again)) if again.step == Step::Building || again.step == Step::InFunction => {
-                match again.task.replays.get(again.at.0) {
-                    Some(call) if call.node.0 == node => {
+                let seed = again.call().filter(|call| call.node.0 == node).map(|call| call.seed);
+                match seed {
+                    Some(seed) => {
                         again.step = Step::InFunction;
                         // What the function says it has said before.
-                        (call.seed, again.task.batch, None)
+                        (seed, again.task.batch, None)
                     }
                     _ => return Err(out_of_place(self, "data-sets.begin")),
                 }
@@ -293,6 +173,22 @@ impl data_sets::Host for TaskState {
         chunks.map_err(|failure| self.fail(failure))
     }
 
+    fn slice(
+        &mut self,
+        of: types::NodeId,
+        first: types::BatchTime,
+        last: types::BatchTime,
+    ) -> wasmtime::Result<Vec<types::BatchTime>> {
+        let (of, first, last) = (NodeId(of), Time::from_ms(first), Time::from_ms(last));
+        self.stopwatch.stop();
+        let times = match self.in_function("data-sets.slice")? {
+            InFunction::First(data_sets) => data_sets.slice(of, first, last),
+            InFunction::Again(again) => again.slice(of, first, last),
+        };
+        self.stopwatch.start();
+        times.map(|times| times.into_iter().map(Time::as_ms).collect()).map_err(|failure| self.fail(failure))
+    }
+
     fn end(&mut self, made: Vec<nodes::Node>, answer: Option<types::NodeId>) -> wasmtime::Result<()> {
         let made: Vec<DescribedNode> = made.into_iter().map(describe::node).collect();
         let answer = answer.map(NodeId);
@@ -309,6 +205,56 @@ impl data_sets::Host for TaskState {
 }
 
 impl nodes::Host for TaskState {}
+
+/// Who answers a driver function.
+enum InFunction<'a> {
+    First(&'a mut dyn DataSets),
+    Again(&'a mut Again),
+}
+
+impl TaskState {
+    /// Who answers the function that runs, if one does.
+    fn in_function(&mut self, what: &str) -> wasmtime::Result<InFunction<'_>> {
+        let is_running = match &self.driver {
+            Some(Driver::First { step, .. }) => *step == Step::InFunction,
+            Some(Driver::Again(again)) => again.step == Step::InFunction,
+            None => false,
+        };
+        if !is_running {
+            return Err(out_of_place(self, what));
+        }
+        match &mut self.driver {
+            Some(Driver::First { data_sets, .. }) => Ok(InFunction::First(&mut **data_sets)),
+            Some(Driver::Again(again)) => Ok(InFunction::Again(again)),
+            None => Err(wasmtime::Error::msg("no function runs")),
+        }
+    }
+}
+
+impl files::Host for TaskState {
+    fn write(&mut self, path: String, content: Vec<u8>) -> wasmtime::Result<()> {
+        let limit = self.result_bytes;
+        self.stopwatch.stop();
+        let written = match self.in_function("files.write")? {
+            _ if content.len() as u64 > limit => Err(Failure::FileTooLarge { path: foreign(&path), limit }),
+            InFunction::First(data_sets) => data_sets.write(path, content),
+            InFunction::Again(again) => again.write(&path, &content),
+        };
+        self.stopwatch.start();
+        written.map_err(|failure| self.fail(failure))
+    }
+
+    fn read(&mut self, path: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        let limit = self.result_bytes;
+        self.stopwatch.stop();
+        let content = match self.in_function("files.read")? {
+            InFunction::First(data_sets) => data_sets.read(path, limit),
+            InFunction::Again(again) => again.read(&path),
+        };
+        self.stopwatch.start();
+        content.map(|content| content.map(|content| content.to_vec())).map_err(|failure| self.fail(failure))
+    }
+}
 
 impl replays::Host for TaskState {
     fn begin(&mut self) -> wasmtime::Result<()> {
@@ -371,6 +317,7 @@ impl DriverPlugin {
     pub(super) fn new(linker: &mut Linker<TaskState>, component: &Component) -> Result<Self, LoadError> {
         type State = HasSelf<TaskState>;
         data_sets::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
+        files::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
         replays::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
         let pre = linker.instantiate_pre(component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let export = |interface: &str, function: &str| {
@@ -432,7 +379,7 @@ impl Plugin {
         input: RowsStream,
     ) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
         let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
-        let again = Again { task: program.clone(), at: (0, 0), step: Step::Building, input, ready: VecDeque::new() };
+        let again = Again::new(program.clone(), input);
         state.driver = Some(Driver::Again(again));
         let mut store = limited_store(self, state);
         let request = task_request(program);

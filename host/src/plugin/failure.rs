@@ -38,9 +38,20 @@ pub enum Failure {
     /// It emitted too much.
     #[error("it emitted more than limits.result_size = {0} bytes")]
     ResultTooLarge(u64),
+    /// It gave the host too much in one call.
+    #[error("it handed more than limits.result_size = {0} bytes to the host at once")]
+    HandedTooMuch(u64),
     /// A driver function asked for too many rows.
     #[error("an action returned more than limits.result_size = {0} bytes")]
     AnswerTooLarge(u64),
+    /// A driver function wrote too large a file.
+    #[error("the file `{path}` would have more than limits.result_size = {limit} bytes")]
+    FileTooLarge {
+        /// What the function calls it.
+        path: String,
+        /// What a file may have.
+        limit: u64,
+    },
     /// What it emitted or described is not valid.
     #[error("it returned broken data: {0}")]
     BrokenData(String),

@@ -6,11 +6,12 @@
 use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::bindings::{self};
-use super::driver::{Driver, RecordedCall};
+use super::driver::Driver;
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
 use super::log::{LINE_BYTES_MAX, Output, PluginLog};
+use super::replay::RecordedCall;
 use super::runtime::{Cancel, Runtime};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -281,7 +282,12 @@ pub(super) fn classify(state: &mut TaskState, limits: &super::Limits, error: &wa
         (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
         (None, None, _) => {
             // The root cause says what happened; what stands around it is a backtrace.
-            Failure::Trapped(foreign(&error.root_cause().to_string()))
+            let cause = error.root_cause().to_string();
+            // Its type is private to the engine.
+            if cause.ends_with("fuel allocated for hostcalls has been exhausted") {
+                return Failure::HandedTooMuch(limits.result_bytes);
+            }
+            Failure::Trapped(foreign(&cause))
         }
     }
 }

@@ -5,6 +5,7 @@ use super::cache::{CacheDirectory, Key, digest};
 use super::compile::CompilerProcess;
 use super::driver::DriverPlugin;
 use super::instance::TaskState;
+use super::limits::Limits;
 use super::runtime::{Cancel, Runtime};
 use super::wasi;
 use crate::error::{Error, ErrorKind};
@@ -126,6 +127,11 @@ impl Plugin {
     /// Stops all code of this plugin when used.
     pub fn cancel(&self) -> Cancel {
         self.runtime.cancel()
+    }
+
+    /// What one task of this plugin may use.
+    pub fn limits(&self) -> &Limits {
+        &self.runtime.limits
     }
 }
 

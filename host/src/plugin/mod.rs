@@ -13,14 +13,16 @@ mod instance;
 mod limits;
 mod load;
 mod log;
+mod replay;
 mod runtime;
 mod wasi;
 
 pub use cache::CacheDirectory;
 pub use compile::{CompilerProcess, serve_compilation};
-pub use driver::{Answer, DataSets, DriverCall, RecordedAction, RecordedCall, RecordedEnd, RowsStream};
+pub use driver::{Answer, DataSets, DriverCall, RowsStream};
 pub use failure::{Failure, Place};
 pub use instance::{TaskInstance, TaskProgram, TaskStep};
 pub use limits::Limits;
 pub use load::{LoadError, Plugin, PluginLoader};
+pub use replay::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep};
 pub use runtime::{Cancel, Runtime};

@@ -139,7 +139,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Componen
     for (imported, item) in ty.imports(component.engine()) {
         let Some(wasi) = imported.strip_prefix("wasi:") else { continue };
         if let ComponentItem::ComponentInstance(interface) = item.ty {
-            trap_all(linker, imported, &interface, component).map_err(LoadError::Engine)?;
+            trap_all(linker, imported, &interface, component, "here").map_err(LoadError::Engine)?;
         }
         let name = wasi.split('@').next();
         let defined = INTERFACES.iter().chain(&RANDOM).find(|(interface, _)| name == Some(interface));
@@ -162,8 +162,10 @@ pub(super) fn trap_imports(
     for (imported, item) in component.component_type().imports(component.engine()) {
         let interface = imported.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
         let name = interface.and_then(|interface| interface.split('@').next());
-        if let (Some("data-sets" | "replays"), ComponentItem::ComponentInstance(interface)) = (name, item.ty) {
-            trap_all(linker, imported, &interface, component).map_err(LoadError::Engine)?;
+        if let (Some("data-sets" | "files" | "replays"), ComponentItem::ComponentInstance(interface)) = (name, item.ty)
+        {
+            let place = "here: only in a driver function";
+            trap_all(linker, imported, &interface, component, place).map_err(LoadError::Engine)?;
         }
     }
     Ok(())
@@ -175,12 +177,13 @@ fn trap_all(
     imported: &str,
     interface: &types::ComponentInstance,
     component: &Component,
+    place: &str,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(imported)?;
     for (name, item) in interface.exports(component.engine()) {
         match item.ty {
             ComponentItem::ComponentFunc(_) => {
-                let message = format!("{imported} {name} is not available here");
+                let message = format!("{imported} {name} is not available {place}");
                 instance.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(message.clone())))?;
             }
             ComponentItem::Resource(_) => instance.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,

@@ -9,6 +9,7 @@ use crate::graph::Graph;
 use crate::listener::{Event, ListenerBus};
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocated, TrackerHandle};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
@@ -39,8 +40,8 @@ pub struct CatchUp {
     pub late_through: Time,
     /// How far back a batch reaches for data. Nothing if some operator has something to do without any.
     pub reach: Option<Duration>,
-    /// The latest batch that had data.
-    pub last_data: Option<Time>,
+    /// The batches that had data.
+    pub with_data: BTreeSet<Time>,
 }
 
 /// When to make batches.
@@ -80,6 +81,8 @@ pub struct JobGenerator {
     settings: GeneratorSettings,
     batches: mpsc::Sender<JobSet>,
     stop: watch::Receiver<StopRequest>,
+    /// The batches that had nothing to do since the last that had: the first, the last, how many.
+    nothing: Option<(Time, Time, u64)>,
 }
 
 impl JobGenerator {
@@ -90,7 +93,7 @@ impl JobGenerator {
         batches: mpsc::Sender<JobSet>,
         stop: watch::Receiver<StopRequest>,
     ) -> Self {
-        Self { parts, settings, batches, stop }
+        Self { parts, settings, batches, stop, nothing: None }
     }
 
     /// Makes batches until the job stops. When it returns, the last batch was sent.
@@ -113,14 +116,30 @@ impl JobGenerator {
                 StopRequest::None => {}
             }
             match self.make(next).await {
-                Made::Batch => made += 1,
-                Made::Nothing => {}
+                Made::Batch => {
+                    made += 1;
+                    self.tell_nothing();
+                }
+                Made::Nothing => self.had_nothing(next),
                 Made::Ended => return,
             }
             next = next + interval;
             if self.is_idle().await {
                 return;
             }
+        }
+    }
+
+    /// Remembers a batch that had nothing to do, to tell of it with those before and after it.
+    fn had_nothing(&mut self, batch: Time) {
+        let (_, through, batches) = self.nothing.get_or_insert((batch, batch, 0));
+        (*through, *batches) = (batch, *batches + 1);
+    }
+
+    /// Tells of the batches that had nothing to do, if there were any.
+    fn tell_nothing(&mut self) {
+        if let Some((from, through, batches)) = self.nothing.take() {
+            self.parts.listeners.post(&Event::BatchesWithoutData { from, through, batches });
         }
     }
 
@@ -184,12 +203,11 @@ impl JobGenerator {
             return false;
         }
         if !allocated.allocation.partitions.is_empty() {
-            catch_up.last_data = catch_up.last_data.max(Some(batch));
+            catch_up.with_data.insert(batch);
             return false;
         }
-        let reaches =
-            |reach: Duration| catch_up.last_data.is_some_and(|last| last <= batch && batch.since(last) <= reach);
-        catch_up.reach.is_some_and(|reach| !reaches(reach))
+        let Some(reach) = catch_up.reach else { return false };
+        catch_up.with_data.range(batch - reach..=batch).next().is_none()
     }
 
     /// Waits for a batch time, or for a request to stop.

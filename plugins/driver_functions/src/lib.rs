@@ -1,5 +1,7 @@
 //! Driver functions, each on its own, on a stream of numbers: the job's argument `function` chooses.
 
+mod files;
+
 use millstream::{Chain, DStream, Rdd, StreamingContext};
 
 /// Numbers with their remainder of three as key.
@@ -163,7 +165,10 @@ fn outputs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) {
 fn build(ctx: &StreamingContext) {
     let numbers = ctx.stream::<i64>("lines");
     let function = ctx.arg("function").unwrap_or_default().to_owned();
-    if !transforms(ctx, &numbers, &function) && !operations(&numbers, &function) {
+    let is_known = transforms(ctx, &numbers, &function)
+        || operations(&numbers, &function)
+        || files::functions(ctx, &numbers, &function);
+    if !is_known {
         outputs(&numbers, &function);
     }
 }

@@ -1,7 +1,7 @@
 //! Driver functions that misbehave.
 
 use millstream::bindings::millstream::plugin::{data_sets, replays};
-use millstream::{Rdd, StreamingContext, Text};
+use millstream::{Rdd, StreamingContext, Text, files};
 use std::cell::Cell;
 
 thread_local! {
@@ -69,6 +69,38 @@ fn boom(lines: Rdd<Text>, how: &str) {
         "driver-asks-more" => {
             if IN_TASK.get() {
                 drop(lines.collect());
+            }
+            lines.map(|line| line).foreach(|_| ());
+        }
+        "driver-writes-much" => files::write("out/much", vec![1; 9 << 20]),
+        "driver-reads-much" => drop(files::read("queue.jsonl")),
+        "driver-writes-for-ever" => {
+            for at in 0u64.. {
+                files::write("out/counter", at.to_string());
+            }
+        }
+        "driver-slice-unknown" => drop(data_sets::slice(4711, 0, 0)),
+        "driver-slice-of-output" => drop(data_sets::slice(1, 0, 0)),
+        "driver-writes-in-task" => lines.foreach(|_| files::write("out/x", "")),
+        "driver-writes-other" => {
+            files::write("out/x", if IN_TASK.get() { "task" } else { "driver" });
+            lines.foreach(|_| ());
+        }
+        "driver-writes-elsewhere" => {
+            files::write(if IN_TASK.get() { "out/task" } else { "out/driver" }, "");
+            lines.foreach(|_| ());
+        }
+        "driver-reads-other" => {
+            drop(if IN_TASK.get() { files::read("task") } else { files::read("driver") });
+            lines.foreach(|_| ());
+        }
+        "driver-slices-other" => {
+            drop(data_sets::slice(0, u64::from(IN_TASK.get()), 0));
+            lines.foreach(|_| ());
+        }
+        "driver-asks-instead" => {
+            if IN_TASK.get() {
+                files::write("out/x", "");
             }
             lines.map(|line| line).foreach(|_| ());
         }

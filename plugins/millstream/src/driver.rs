@@ -13,10 +13,30 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The end of a batch interval, which names the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
+
+impl std::ops::Add<Duration> for Time {
+    type Output = Self;
+    fn add(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(whole_ms(span)))
+    }
+}
+
+/// Not before the epoch.
+impl std::ops::Sub<Duration> for Time {
+    type Output = Self;
+    fn sub(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(whole_ms(span)))
+    }
+}
+
+fn whole_ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
 
 impl Time {
     pub(crate) const fn from_ms(ms: u64) -> Self {
@@ -91,7 +111,7 @@ pub(crate) fn check(graph: &Graph) {
 }
 
 /// The batch's data set of a stream.
-fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
+pub(crate) fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
     cut::<T, _>(graph, stream).erase()
 }
 

@@ -29,6 +29,13 @@ pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
     kind: PhantomData<(T, K)>,
 }
 
+/// The same values, to be used in another place, such as a driver function.
+impl<T: Record, C: Chain<Out = T>, K> Clone for Flow<T, C, K> {
+    fn clone(&self) -> Self {
+        Self::new(&self.graph, self.node, self.chain.clone())
+    }
+}
+
 /// Says that a [`Flow`] is a stream.
 pub enum InStream {}
 

@@ -6,6 +6,7 @@
 use crate::chain::{Apply, Chain};
 use crate::driver::{Partition, check};
 use crate::dstream::Rdd;
+use crate::graph::Value;
 use crate::key::Key;
 use crate::record::{Column, Record, read_column};
 use crate::runtime;
@@ -275,6 +276,86 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
         K: PartialEq,
     {
         self.filter(move |(found, _)| *found == key).values().collect()
+    }
+}
+
+/// Actions that save.
+impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    fn save(&self, kind: &'static str, path: &str) {
+        check(&self.graph);
+        self.emits();
+        let parameters = vec![("path", Value::Text(path.to_owned()))];
+        let action = self.graph.add_output(kind, self.node, parameters);
+        runtime::run(&self.graph, action, None);
+    }
+
+    /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
+    /// partition. Spark: `saveAsTextFile`.
+    ///
+    /// `path` is below the directory of the job file, or, as `name:path`, below one that the job file grants. Nothing may
+    /// be there, so let it have the batch's time in it. A batch that runs again finds what it has saved, and lets it be.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<(u32, bool)>("pairs").foreach_rdd_with_time(|rdd, time| {
+    ///         if !rdd.is_empty() {
+    ///             rdd.save_as_text_file(&format!("out/pairs-{}", time.as_ms()));
+    ///         }
+    ///     });
+    /// });
+    /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", [(0u32, true); 0]).run_with_files();
+    /// assert_eq!(files.keys().collect::<Vec<_>>(), ["out/pairs-1000/part-00000"]);
+    /// assert_eq!(files["out/pairs-1000/part-00000"], b"(7,true)\n");
+    /// ```
+    pub fn save_as_text_file(&self, path: &str) {
+        self.save("save_as_text_file", path);
+    }
+
+    /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
+    /// those of `save_as_object_files` of streams. Spark: `saveAsObjectFile`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("out/numbers"));
+    /// ```
+    pub fn save_as_object_file(&self, path: &str) {
+        self.save("save_as_object_file", path);
+    }
+
+    /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     rdd.save_as_parquet_file("out/numbers");
+    ///     assert_eq!(rdd.context().parquet_file::<u32>("out/numbers").collect(), [3, 1]);
+    /// });
+    /// ```
+    pub fn save_as_parquet_file(&self, path: &str) {
+        self.save("save_as_parquet_file", path);
+    }
+
+    /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
+    /// the names of the columns. The host refuses columns that are lists, tuples or structs. Spark: `write.csv`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("out/numbers"));
+    /// ```
+    pub fn save_as_csv_file(&self, path: &str) {
+        self.save("save_as_csv_file", path);
+    }
+
+    /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
+    /// `write.json`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("out/numbers"));
+    /// ```
+    pub fn save_as_json_file(&self, path: &str) {
+        self.save("save_as_json_file", path);
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::chain::NodeId;
 use crate::chunk::Chunk;
+use crate::driver::Time;
 use crate::graph::Graph;
 
 /// How much a log line matters.
@@ -37,10 +38,26 @@ pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk>
     imp::run(graph, node, limit)
 }
 
+/// The times at which a stream has data sets, in an interval. Only in a driver function.
+pub(crate) fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
+    imp::slice(of, first, last)
+}
+
+/// Writes a file. Only in a driver function.
+pub(crate) fn write_file(path: &str, content: &[u8]) {
+    imp::write_file(path, content);
+}
+
+/// Reads a file, if it is there. Only in a driver function.
+pub(crate) fn read_file(path: &str) -> Option<Vec<u8>> {
+    imp::read_file(path)
+}
+
 #[cfg(target_family = "wasm")]
 mod imp {
-    use super::{Chunk, Graph, Level, NodeId};
+    use super::{Chunk, Graph, Level, NodeId, Time};
     use crate::bindings::millstream::plugin::data_sets;
+    use crate::bindings::millstream::plugin::files;
     use crate::bindings::millstream::plugin::runtime;
     use crate::bindings::millstream::plugin::types;
     use crate::guest;
@@ -70,19 +87,40 @@ mod imp {
             None => guest::finish_in_place(),
         }
     }
+
+    pub fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
+        data_sets::slice(of, first.as_ms(), last.as_ms()).into_iter().map(Time::from_ms).collect()
+    }
+
+    pub fn write_file(path: &str, content: &[u8]) {
+        files::write(path, content);
+    }
+
+    pub fn read_file(path: &str) -> Option<Vec<u8>> {
+        files::read(path)
+    }
 }
 
 #[cfg(not(target_family = "wasm"))]
 mod imp {
-    use super::{Chunk, Graph, Level, NodeId};
+    use super::{Chunk, Graph, Level, NodeId, Time};
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// Computes rows for a driver function under test.
-    pub type Evaluate = Rc<dyn Fn(NodeId) -> Vec<Chunk>>;
+    /// The host of a driver function under test.
+    pub trait TestHost {
+        /// Computes rows, or saves them.
+        fn evaluate(&self, node: NodeId) -> Vec<Chunk>;
+        /// The times at which a stream has data sets, in an interval.
+        fn slice(&self, of: NodeId, first: Time, last: Time) -> Vec<Time>;
+        /// Writes a file.
+        fn write_file(&self, path: &str, content: &[u8]);
+        /// Reads a file, if it is there.
+        fn read_file(&self, path: &str) -> Option<Vec<u8>>;
+    }
 
     thread_local! {
-        static EVALUATE: RefCell<Option<Evaluate>> = const { RefCell::new(None) };
+        static HOST: RefCell<Option<Rc<dyn TestHost>>> = const { RefCell::new(None) };
         static EMITTED: RefCell<Vec<Chunk>> = const { RefCell::new(Vec::new()) };
         static TRACE: RefCell<Vec<(u32, u64)>> = const { RefCell::new(Vec::new()) };
     }
@@ -100,13 +138,28 @@ mod imp {
     }
 
     pub fn run(_: &Graph, node: NodeId, _: Option<u64>) -> Vec<Chunk> {
-        let evaluate = EVALUATE.with_borrow(Clone::clone);
-        evaluate.expect("an action needs a driver function that runs")(node)
+        host("an action").evaluate(node)
     }
 
-    /// Sets what computes rows for driver functions, and returns what did before.
-    pub fn set_evaluate(evaluate: Option<Evaluate>) -> Option<Evaluate> {
-        EVALUATE.replace(evaluate)
+    pub fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
+        host("a slice").slice(of, first, last)
+    }
+
+    pub fn write_file(path: &str, content: &[u8]) {
+        host("a file").write_file(path, content);
+    }
+
+    pub fn read_file(path: &str) -> Option<Vec<u8>> {
+        host("a file").read_file(path)
+    }
+
+    fn host(what: &str) -> Rc<dyn TestHost> {
+        HOST.with_borrow(Clone::clone).unwrap_or_else(|| panic!("{what} needs a driver function that runs"))
+    }
+
+    /// Sets the host of driver functions, and returns the one before.
+    pub fn set_test_host(host: Option<Rc<dyn TestHost>>) -> Option<Rc<dyn TestHost>> {
+        HOST.replace(host)
     }
 
     pub fn take_emitted() -> Vec<Chunk> {
@@ -119,4 +172,4 @@ mod imp {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{Evaluate, set_evaluate, take_emitted, take_trace};
+pub(crate) use imp::{TestHost, set_test_host, take_emitted, take_trace};

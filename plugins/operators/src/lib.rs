@@ -1,6 +1,7 @@
 //! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
 
 mod joins;
+mod large;
 mod outputs;
 mod windows;
 
@@ -117,6 +118,8 @@ fn build(ctx: &StreamingContext) {
     let windows = || windows::windows(&numbers, &operator);
     let outputs = || outputs::outputs(ctx, &numbers, &operator);
     let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
+    let found = found.or_else(|| large::large(ctx, &numbers, &operator));
+    let found = found.or_else(|| windows::generated(ctx, &numbers, &operator));
     if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Windows, each on its own.
 
 use crate::pairs;
-use millstream::{Cut, DStream, Output, StorageLevel, StreamingContext, Window, seconds};
+use millstream::{Cut, DStream, Output, StorageLevel, StreamingContext, Text, Window, seconds};
 
 /// A window of numbers. Nothing if the operator is another.
 pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
@@ -75,6 +75,28 @@ pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Outpu
         Some(_) => numbers.count_by_window(window).print(),
         None => numbers.window(window).count().print(),
     }
+}
+
+/// Windows of many short lines, `rows` of them made of each number, about `keys` different keys: all lines are kept, or
+/// only what batches make of them. Nothing if the operator is another.
+pub fn generated(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    if !operator.starts_with("generated_") {
+        return None;
+    }
+    let argument = |name: &str| ctx.arg(name).and_then(|number| number.parse().ok());
+    let (rows, keys) = (argument("rows").unwrap_or(1000), argument("keys").unwrap_or(100));
+    let lines = numbers.flat_map(move |n| {
+        let first = n as u64 * rows;
+        (first..first + rows).map(move |n| format!("key{} {n}", (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % keys))
+    });
+    let pairs = lines.map(|line| (Text::from(line.split(' ').next().unwrap_or_default()), 1u64));
+    Some(match operator {
+        "generated_lines" => lines.window(window(ctx, "length", "slide")).count().print(),
+        "generated_counts" => lines.count_by_window(window(ctx, "length", "slide")).print(),
+        "generated_sums" => pairs.reduce_by_key_and_window(|a, b| a + b, window(ctx, "length", "slide")).print(),
+        "generated_batches" => pairs.reduce_by_key(|a, b| a + b).print(),
+        _ => return None,
+    })
 }
 
 /// The sizes of batches that are kept, with the argument `remember` for so many seconds.

@@ -1,10 +1,12 @@
 //! The benchmark of small batches: how long they take, whether they wait, and what an idle host costs.
 //!
-//! `cargo run --release -p millstream-tests --bin bench-batches -- [--seconds N] [--interval-ms N] [--records N]`
+//! `cargo run --release -p millstream-tests --bin bench-batches -- [--seconds N] [--interval-ms N] [--records N]
+//! [--rounds N]`
 //!
 //! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with its
 //! limits on, and reads what it says in its events file: processing time and scheduling delay of each batch, from exec to
-//! StreamingStarted, and from there to the end of the first batch. Says how much memory the host had.
+//! StreamingStarted, and from there to the end of the first batch. Says how much memory the host had. With `--rounds`, it
+//! runs as often without and with a checkpoint directory, in turn, and says what checkpoints cost.
 
 use millstream_tests::programs;
 use std::fmt::Write as _;
@@ -16,6 +18,8 @@ struct Options {
     seconds: u64,
     interval_ms: u64,
     records: u64,
+    /// How often without and with checkpoints, in turn; 0 for once without.
+    rounds: u64,
 }
 
 fn main() -> ExitCode {
@@ -29,14 +33,18 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { seconds: 60, interval_ms: 10, records: 100 };
+    let mut options = Options { seconds: 60, interval_ms: 10, records: 100, rounds: 0 };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let place = match name.as_str() {
             "--seconds" => &mut options.seconds,
             "--interval-ms" => &mut options.interval_ms,
             "--records" => &mut options.records,
-            _ => return Err(format!("unknown option {name}; there are --seconds, --interval-ms and --records")),
+            "--rounds" => &mut options.rounds,
+            _ => {
+                let known = "--seconds, --interval-ms, --records and --rounds";
+                return Err(format!("unknown option {name}; there are {known}"));
+            }
         };
         let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
         *place = value.parse().map_err(|_| format!("{name} {value}: not a number"))?;
@@ -67,15 +75,30 @@ fn measure(directory: &Path, options: &Options) -> Result<(), String> {
     );
     write("job.toml", &job).map_err(|error| failed("write the job file", error))?;
     let bin = std::env::current_exe().map_err(|error| failed("find this program", error))?.with_file_name("host");
-    // The first run compiles the plugin.
-    for stop_after in [1, batches] {
+    let bench = |checkpoint: bool, stop_after: u64| {
         let begun_ms = now_ms();
-        let memory_kib = run_host(&bin, directory, stop_after)?;
+        // Each run begins with a directory of its own.
+        let _ = std::fs::remove_dir_all(directory.join("checkpoint"));
+        let memory_kib = run_host(&bin, directory, stop_after, checkpoint)?;
         let events = std::fs::read_to_string(directory.join("events")).map_err(|error| failed("read events", error))?;
-        if stop_after == batches {
-            report(&events, begun_ms, memory_kib, options)?;
-        }
+        Measured::read(&events, begun_ms, memory_kib)
+    };
+    // The first run compiles the plugin.
+    bench(false, 1)?;
+    if options.rounds == 0 {
+        bench(false, batches)?.report(options);
+        return Ok(());
     }
+    let mut ratios = Vec::new();
+    for _ in 0..options.rounds {
+        let (without, with) = (bench(false, batches)?, bench(true, batches)?);
+        for (what, measured) in [("without", &without), ("with", &with)] {
+            println!("---- {what} checkpoints");
+            measured.report(options);
+        }
+        ratios.push(with.batches_per_second() / without.batches_per_second());
+    }
+    println!("---- rate with checkpoints / without: {ratios:.3?}");
     Ok(())
 }
 
@@ -90,9 +113,12 @@ fn queue(batches: u64, records: u64) -> String {
 }
 
 /// Runs the host to its end and returns the largest resident memory that was seen, in KiB.
-fn run_host(program: &Path, directory: &Path, stop_after: u64) -> Result<u64, String> {
+fn run_host(program: &Path, directory: &Path, stop_after: u64, checkpoint: bool) -> Result<u64, String> {
     let mut command = Command::new(program);
     command.args(["run", "job.toml", "--quiet", "--events", "events", "--stop-after", &stop_after.to_string()]);
+    if checkpoint {
+        command.args(["--set", "job.checkpoint=checkpoint"]);
+    }
     command.current_dir(directory).stdout(Stdio::null()).env("MILLSTREAM_LOG", "error");
     let mut child = command.spawn().map_err(|error| format!("cannot run {}: {error}", program.display()))?;
     let mut memory_kib = 0;
@@ -116,41 +142,69 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn report(events: &str, begun_ms: u64, memory_kib: u64, options: &Options) -> Result<(), String> {
-    let (mut processing, mut scheduling) = (Vec::new(), Vec::new());
-    let (mut started_ms, mut first_done_ms) = (None, None);
-    for line in events.lines() {
-        let event: serde_json::Value =
-            serde_json::from_str(line).map_err(|error| format!("an event is not JSON: {error}: {line}"))?;
-        match event["event"].as_str() {
-            Some("StreamingStarted") => started_ms = event["time_ms"].as_u64(),
-            Some("BatchCompleted") => {
-                processing.extend(event["batch"]["processing_delay_ms"].as_f64());
-                scheduling.extend(event["batch"]["scheduling_delay_ms"].as_f64());
-                first_done_ms = first_done_ms.or(event["time_ms"].as_u64());
+/// What a run said.
+struct Measured {
+    start_ms: u64,
+    first_batch_ms: u64,
+    /// From the first batch to the last, when they were done.
+    batches_ms: u64,
+    processing: Vec<f64>,
+    scheduling: Vec<f64>,
+    memory_kib: u64,
+}
+
+impl Measured {
+    fn read(events: &str, begun_ms: u64, memory_kib: u64) -> Result<Self, String> {
+        let (mut processing, mut scheduling) = (Vec::new(), Vec::new());
+        let (mut started_ms, mut first_done_ms, mut last_done_ms) = (None, None, 0);
+        for line in events.lines() {
+            let event: serde_json::Value =
+                serde_json::from_str(line).map_err(|error| format!("an event is not JSON: {error}: {line}"))?;
+            match event["event"].as_str() {
+                Some("StreamingStarted") => started_ms = event["time_ms"].as_u64(),
+                Some("BatchCompleted") => {
+                    processing.extend(event["batch"]["processing_delay_ms"].as_f64());
+                    scheduling.extend(event["batch"]["scheduling_delay_ms"].as_f64());
+                    first_done_ms = first_done_ms.or(event["time_ms"].as_u64());
+                    last_done_ms = event["time_ms"].as_u64().unwrap_or(last_done_ms);
+                }
+                _ => {}
             }
-            _ => {}
         }
+        let (Some(started_ms), Some(first_done_ms)) = (started_ms, first_done_ms) else {
+            return Err("the host completed no batch".to_owned());
+        };
+        Ok(Self {
+            start_ms: started_ms.saturating_sub(begun_ms),
+            first_batch_ms: first_done_ms.saturating_sub(started_ms),
+            batches_ms: last_done_ms.saturating_sub(first_done_ms),
+            processing,
+            scheduling,
+            memory_kib,
+        })
     }
-    let (Some(started_ms), Some(first_done_ms)) = (started_ms, first_done_ms) else {
-        return Err("the host completed no batch".to_owned());
-    };
-    println!(
-        "{} batches of {} records every {} ms, {} CPUs",
-        processing.len(),
-        options.records,
-        options.interval_ms,
-        std::thread::available_parallelism().map_or(1, usize::from)
-    );
-    println!("from exec to StreamingStarted: {} ms", started_ms.saturating_sub(begun_ms));
-    println!("from there to the end of the first batch: {} ms", first_done_ms.saturating_sub(started_ms));
-    let half = scheduling.len() / 2;
-    let (first, second) = scheduling.split_at(half);
-    println!("processing time: {}", quantiles(&processing));
-    println!("scheduling delay, first half: {}", quantiles(first));
-    println!("scheduling delay, second half: {}", quantiles(second));
-    println!("largest resident memory: {} MiB", memory_kib / 1024);
-    Ok(())
+
+    fn batches_per_second(&self) -> f64 {
+        (self.processing.len() as f64 - 1.0) * 1000.0 / (self.batches_ms.max(1) as f64)
+    }
+
+    fn report(&self, options: &Options) {
+        println!(
+            "{} batches of {} records every {} ms, {} CPUs: {:.1} batches a second",
+            self.processing.len(),
+            options.records,
+            options.interval_ms,
+            std::thread::available_parallelism().map_or(1, usize::from),
+            self.batches_per_second(),
+        );
+        println!("from exec to StreamingStarted: {} ms", self.start_ms);
+        println!("from there to the end of the first batch: {} ms", self.first_batch_ms);
+        let (first, second) = self.scheduling.split_at(self.scheduling.len() / 2);
+        println!("processing time: {}", quantiles(&self.processing));
+        println!("scheduling delay, first half: {}", quantiles(first));
+        println!("scheduling delay, second half: {}", quantiles(second));
+        println!("largest resident memory: {} MiB", self.memory_kib / 1024);
+    }
 }
 
 fn quantiles(values: &[f64]) -> String {

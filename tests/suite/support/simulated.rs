@@ -5,7 +5,7 @@ use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
 use host::env::{Connection, Simulation, SimulationError};
-use host::error::Error;
+use host::error::{Error, ErrorKind};
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::plugin::Plugin;
 use host::receiver::Receivers;
@@ -13,8 +13,10 @@ use host::scheduler::StopRequest;
 use host::time::Time;
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// When simulated worlds begin.
 pub const START: Time = Time::from_ms(1_000_000_000_500);
@@ -52,6 +54,18 @@ pub struct Job {
     pub start_from: StartFrom,
     /// What becomes of batches that were missed.
     pub catch_up: CatchUpMode,
+    /// Whether lives after the first begin with a fresh run.
+    pub fresh_after_first: bool,
+    /// When the checkpoint directory cannot be reached.
+    pub unreachable: Option<(Time, Time)>,
+    /// Whether a host is started again that ended because of that.
+    pub restarts: bool,
+    /// When the clock is set, and to what.
+    pub clock_jump: Option<(Time, Time)>,
+    /// How long nobody runs after a death.
+    pub pause: Option<Duration>,
+    /// What becomes of a file of the checkpoint directory after a death.
+    pub damage: Option<fn(&str, &mut Vec<u8>)>,
 }
 
 /// What a run left behind.
@@ -73,6 +87,8 @@ pub struct Outcome {
     pub spilled_bytes: u64,
     /// How often something was written to the disk.
     pub writes: u64,
+    /// What the checkpoint directory holds.
+    pub checkpoint: BTreeMap<String, Vec<u8>>,
 }
 
 impl Job {
@@ -95,6 +111,12 @@ impl Job {
             listeners: Vec::new(),
             start_from: StartFrom::default(),
             catch_up: CatchUpMode::default(),
+            fresh_after_first: false,
+            unreachable: None,
+            restarts: false,
+            clock_jump: None,
+            pause: None,
+            damage: None,
         }
     }
 
@@ -160,14 +182,63 @@ impl Job {
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
+        if let Some((from, until)) = self.unreachable {
+            simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), io::ErrorKind::TimedOut);
+        }
+        if let Some((at, to)) = self.clock_jump {
+            simulation.clock_jump(at, to);
+        }
         let recorder = Arc::new(Recorder::new(&simulation));
+        let mut job = self.clone();
         for death in deaths {
-            if let Some(result) = self.live(&simulation, &recorder, Some(death)) {
+            if let Some(result) = job.live_if_reachable(&simulation, &recorder, Some(death)) {
                 return self.outcome(&simulation, &given, &recorder, result);
             }
+            self.between_lives(&simulation);
+            if self.fresh_after_first {
+                job.start_from = StartFrom::Fresh;
+            }
         }
-        let result = self.live(&simulation, &recorder, None).expect("nothing ends the last life");
+        let result = job.live_if_reachable(&simulation, &recorder, None).expect("nothing ends the last life");
         self.outcome(&simulation, &given, &recorder, result)
+    }
+
+    /// What happens while nobody runs.
+    fn between_lives(&self, simulation: &Simulation) {
+        if let Some(damage) = self.damage {
+            let checkpoint = Path::new("/jobs").join(CHECKPOINT);
+            for (path, mut bytes) in simulation.files() {
+                if path.starts_with(&checkpoint) {
+                    damage(&path.display().to_string(), &mut bytes);
+                    simulation.file(path, bytes);
+                }
+            }
+        }
+        if let Some(pause) = self.pause {
+            let clock = simulation.env().clock;
+            simulation.run(async move { clock.sleep_until(clock.now() + pause).await }).expect("time passes");
+        }
+    }
+
+    /// Runs the host as something does that starts it again when it ends because its checkpoint directory is not there.
+    fn live_if_reachable(
+        &self,
+        simulation: &Simulation,
+        recorder: &Arc<Recorder>,
+        death: Option<&Death>,
+    ) -> Option<Result<(), Error>> {
+        loop {
+            match self.live(simulation, recorder, death) {
+                Some(Err(Error { kind: ErrorKind::Unavailable, message, .. }))
+                    if self.unreachable.is_some() && self.restarts && message.contains("checkpoint") =>
+                {
+                    let clock = simulation.env().clock;
+                    let pause = async move { clock.sleep_until(clock.now() + Duration::from_secs(1)).await };
+                    simulation.run(pause).expect("time passes");
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Runs the host until it ends, or until its death. Nothing in the latter case.
@@ -260,14 +331,17 @@ impl Job {
         });
         let bytes: BTreeMap<_, _> = bytes.collect();
         let saved = bytes.iter().map(|(path, bytes)| (path.clone(), columns::shown(bytes))).collect();
+        let in_checkpoint = |(path, _): &(PathBuf, Vec<u8>)| path.starts_with(&checkpoint);
+        let kept = simulation.files().into_iter().filter(in_checkpoint);
+        let kept = kept.map(|(path, bytes)| (path.display().to_string(), bytes)).collect();
         let (printed, log) = (simulation.printed(), simulation.log());
         let writes = simulation.writes();
-        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes }
+        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes, checkpoint: kept }
     }
 }
 
 /// The checkpoint directory of jobs that have one, beside the job file.
-const CHECKPOINT: &str = "checkpoint";
+pub const CHECKPOINT: &str = "checkpoint";
 
 /// How a host ends that is not asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

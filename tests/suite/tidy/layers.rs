@@ -34,7 +34,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         "engine",
         &["error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin", "output"],
     ),
-    ("driver", &["error", "time", "ids", "data", "env", "listener", "graph", "plugin", "output", "engine"]),
+    (
+        "driver",
+        &["error", "time", "ids", "data", "env", "grants", "listener", "graph", "block", "plugin", "output", "engine"],
+    ),
     (
         "scheduler",
         &[

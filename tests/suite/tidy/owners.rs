@@ -29,7 +29,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("toml", Place::Only(&["config"])),
     ("clap", Place::Only(&["cli", "main"])),
     ("arrow_ipc", Place::Only(&["block", "output"])),
-    ("parquet", Place::Only(&["output"])),
+    ("parquet", Place::Only(&["block", "output"])),
     ("bincode", Place::Only(&["checkpoint/codec"])),
     ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),

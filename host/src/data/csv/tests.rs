@@ -1,8 +1,9 @@
 //! Tests of rows as CSV.
 
-use super::super::arbitrary::ty;
+use super::super::arbitrary::{rows, ty};
 use super::super::json;
 use super::*;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn lines(fields: &[(&str, &str, u32)], values: &[Value]) -> String {
@@ -61,4 +62,85 @@ fn values_are_written_as_print_shows_them() {
 fn no_line_is_empty() {
     assert_eq!(lines(&[("", "?u8", 0)], &[json!(1), json!(null), json!(2)]), "value\n1\n\"\"\n2");
     assert_eq!(lines(&[("", "text", 0)], &[json!("")]), "value\n\"\"");
+}
+
+fn read(ty: &RecordType, pieces: &[&[u8]]) -> Result<Vec<Value>, String> {
+    let mut reader = CsvReader::new(ty);
+    let told =
+        |(line, fault): (u64, super::super::loading::Fault)| format!("{line} {}: {}", fault.column, fault.problem);
+    pieces.iter().try_for_each(|piece| reader.push(piece)).map_err(told)?;
+    reader.finish().map_err(told)?;
+    let batches = reader.take();
+    let row = |batch: &RecordBatch, row| json::row_to_json(batch, ty, row).unwrap();
+    Ok(batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at))).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// What is written is read as the same rows, however the bytes arrive.
+    #[test]
+    fn rows_come_back_from_their_lines(
+        (ty, values, batch) in rows(20), cuts in proptest::collection::vec(0usize..500, 0..4),
+    ) {
+        let is_only = ty.columns().len() == 1;
+        // The only column of a line cannot tell an empty text from an absent one.
+        let is_ambiguous = is_only && ty.columns()[0].nullable();
+        // Most types are nested.
+        if super::super::columns::nested(&ty).is_some() || is_ambiguous {
+            return Ok(());
+        }
+        let writer = CsvWriter::new(&batch, &ty).unwrap();
+        let mut text = String::new();
+        write_header(&ty, &mut text);
+        for row in 0..batch.num_rows() {
+            text.push_str(if row % 2 == 0 { "\n" } else { "\r\n" });
+            writer.write(row, &mut text).unwrap();
+        }
+        let bytes = text.as_bytes();
+        let mut bounds: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).chain([0, bytes.len()]).collect();
+        bounds.sort_unstable();
+        let pieces: Vec<&[u8]> = bounds.windows(2).map(|range| &bytes[range[0]..range[1]]).collect();
+        let found = read(&ty, &pieces);
+        prop_assert_eq!(found, Ok(values), "{}", text);
+    }
+
+    /// Any bytes are read or refused.
+    #[test]
+    fn any_bytes_are_read_or_refused((ty, _, _) in rows(0), text in "(a|1|,|\"|\n|\r|\\PC){0,60}") {
+        if super::super::columns::nested(&ty).is_some() {
+            return Ok(());
+        }
+        let _ = read(&ty, &[text.as_bytes()]);
+    }
+}
+
+#[test]
+fn columns_are_found_by_their_names() {
+    let wanted = ty(&[("", "struct", 3), ("id", "u16", 0), ("name", "?text", 0), ("ok", "?bool", 0)]);
+    let text = "\u{feff}name,x,id\r\nTom,1,7\r\n\r\n,\"2\n\",8\n\"\",,9";
+    let found = read(&wanted, &[text.as_bytes()]).unwrap();
+    let expected = [
+        json!({"id": 7, "name": "Tom", "ok": null}),
+        json!({"id": 8, "name": null, "ok": null}),
+        json!({"id": 9, "name": "", "ok": null}),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(read(&wanted, &[]), Ok(Vec::new()));
+}
+
+#[test]
+fn what_is_wrong_is_told_with_line_and_column() {
+    let wanted = ty(&[("", "struct", 2), ("id", "u8", 0), ("x", "f64", 0)]);
+    let fault = |text: &str| read(&wanted, &[text.as_bytes()]).unwrap_err();
+    assert_eq!(fault("id\n1"), "1 x: there is no such column, and f64 has to be there");
+    assert_eq!(fault("id,x,id\n1,2,3"), "1 id: there is more than one column of this name");
+    assert_eq!(fault("id,x\n1,2\n\n256,\"1\n\"\n"), "4 id: expected u8, found `256`");
+    assert_eq!(fault("id,x\n1,\n"), "2 x: expected f64, found nothing");
+    assert_eq!(fault("id,x\n1,2,3\n"), "2 : it has 3 fields, and the first line has 2");
+    assert_eq!(fault("id,x\n1,\"2\n3"), "2 : a quoted field is not closed");
+    assert_eq!(fault("id,x\n1,\"2\"3"), "2 : there is text behind a quoted field");
+    assert_eq!(fault("id,x\n1,2\"3"), "2 : there is a quote inside of a field that has none around it");
+    let not_text = read(&ty(&[("", "text", 0)]), &[b"value\n\xff"]);
+    assert_eq!(not_text, Err("2 value: the text is not UTF-8".to_owned()));
 }

@@ -11,6 +11,7 @@
 //! | other `struct` | object; a member that may be absent may be left out |
 //! | absent value | `null` |
 
+mod named;
 mod objects;
 mod read;
 mod write;
@@ -18,6 +19,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use named::named_records;
 pub use objects::ObjectWriter;
 pub use read::records;
 pub use write::row_to_json;

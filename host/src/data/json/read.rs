@@ -1,6 +1,7 @@
 //! Reads rows from JSON values, column by column.
 
 use super::super::schema::{Kind, Node, RecordType};
+use super::super::text::parse_hex;
 use super::JsonError;
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch,
@@ -210,12 +211,6 @@ fn float32(value: &Value) -> Option<f32> {
     let wide = float64(value)?;
     let narrow = wide as f32;
     (narrow.is_infinite() == wide.is_infinite()).then_some(narrow)
-}
-
-fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
-    let (pairs, rest) = digits.as_deref()?.as_chunks::<2>();
-    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 fn offsets(lengths: impl Iterator<Item = usize>) -> Result<OffsetBuffer<i32>, Trouble> {

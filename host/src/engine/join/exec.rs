@@ -28,7 +28,7 @@ pub(super) const UNCOUNTED_BYTES: usize = 2 * PART_BYTES_MIN;
 /// Where joins keep rows: an extension of the task context.
 pub(in crate::engine) struct JoinRoom {
     /// Where parts are.
-    pub(super) storage: Storage,
+    pub(in crate::engine) storage: Storage,
     /// What a part may take of the memory.
     pub(super) part_bytes: usize,
 }

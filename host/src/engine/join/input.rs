@@ -24,7 +24,7 @@ pub(super) fn weight(batch: &RecordBatch) -> usize {
 }
 
 /// The rows of one parent, or of a part of them.
-pub(super) struct Input {
+pub(in crate::engine) struct Input {
     rows: Rows,
     piece_bytes: usize,
     pieces: VecDeque<RecordBatch>,
@@ -39,15 +39,20 @@ enum Rows {
 
 impl Input {
     /// For parts of at most this many bytes.
-    pub(super) fn stream(rows: SendableRecordBatchStream, part_bytes: usize) -> Self {
+    pub(in crate::engine) fn stream(rows: SendableRecordBatchStream, part_bytes: usize) -> Self {
         Self { rows: Rows::Stream(rows), piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
+    }
+
+    /// Stored rows, for parts of at most this many bytes.
+    pub(in crate::engine) fn bucket(rows: &StoredRows, bucket: usize, part_bytes: usize) -> Self {
+        let reader = rows.read(bucket);
+        let rows = Rows::Stored { rows: rows.clone(), bucket, reader };
+        Self { rows, piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
     }
 
     /// Stored rows that came from this input.
     pub(super) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
-        let reader = rows.read(bucket);
-        let rows = Rows::Stored { rows: rows.clone(), bucket, reader };
-        Self { rows, piece_bytes: self.piece_bytes, pieces: VecDeque::new() }
+        Self { piece_bytes: self.piece_bytes, ..Self::bucket(rows, bucket, 0) }
     }
 
     /// Begins again, if the rows can be read again.
@@ -59,7 +64,7 @@ impl Input {
     }
 
     /// The next rows.
-    pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub(in crate::engine) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
                 return Ok(Some(piece));

@@ -32,12 +32,14 @@ mod table;
 mod tests;
 
 pub(super) use exec::{JoinExec, JoinRoom};
+pub(super) use input::Input;
+pub(super) use parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
 
+use super::{external, internal};
 use crate::data::key::KeyEncoder;
 use crate::data::schema::RecordType;
 use crate::graph::JoinKind;
 use arrow::datatypes::SchemaRef;
-use datafusion_common::DataFusionError;
 
 /// What a join does, for one node.
 #[derive(Debug)]
@@ -62,12 +64,4 @@ impl Join {
     const fn keeps_right(&self) -> bool {
         matches!(self.kind, JoinKind::RightOuter | JoinKind::FullOuter)
     }
-}
-
-fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
-}
-
-fn internal(message: &str) -> DataFusionError {
-    DataFusionError::Internal(message.to_owned())
 }

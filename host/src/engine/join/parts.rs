@@ -12,16 +12,16 @@ use arrow::compute::{concat_batches, take_record_batch};
 use datafusion_common::Result;
 
 /// How many parts there are. The level of a division says which bits of the hash decide, from the lowest.
-pub(super) const PARTS: usize = 1 << PART_BITS;
+pub(in crate::engine) const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 4;
 /// The deepest division. Its parts have the lower 24 bits of their hashes in common.
-pub(super) const LEVELS_MAX: u32 = 6;
+pub(in crate::engine) const LEVELS_MAX: u32 = 6;
 
 /// Small pieces are brought together up to about this many bytes before they are divided.
 const GATHERED_BYTES: usize = 128 * 1024;
 
-/// Divides the rows of one parent.
-pub(super) struct Divider<'a> {
+/// Divides the rows of one parent of a join, or of a reduction.
+pub(in crate::engine) struct Divider<'a> {
     keys: &'a KeyEncoder,
     level: u32,
     writer: RowsWriter,
@@ -34,7 +34,7 @@ pub(super) struct Divider<'a> {
 
 /// What is known of a part of one parent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PartFacts {
+pub(in crate::engine) struct PartFacts {
     pub weight: usize,
     /// The least and the greatest hash.
     hashes: Option<(u64, u64)>,
@@ -42,7 +42,7 @@ pub(super) struct PartFacts {
 
 impl PartFacts {
     /// Whether all keys have the same hash, so that no division helps.
-    pub(super) fn one_hash(&self) -> bool {
+    pub(in crate::engine) fn one_hash(&self) -> bool {
         self.hashes.is_none_or(|(least, greatest)| least == greatest)
     }
 
@@ -57,7 +57,7 @@ impl PartFacts {
 }
 
 impl<'a> Divider<'a> {
-    pub(super) fn new(storage: &Storage, keys: &'a KeyEncoder, level: u32) -> Self {
+    pub(in crate::engine) fn new(storage: &Storage, keys: &'a KeyEncoder, level: u32) -> Self {
         Self {
             keys,
             level,
@@ -71,7 +71,7 @@ impl<'a> Divider<'a> {
     }
 
     /// Divides rows that are in memory, and those that are still to be read.
-    pub(super) async fn divide(
+    pub(in crate::engine) async fn divide(
         mut self,
         first: Vec<RecordBatch>,
         rest: &mut Input,

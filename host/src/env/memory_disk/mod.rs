@@ -7,6 +7,18 @@ mod content;
 mod faults;
 mod handles;
 mod names;
+fn directory_entry(path: &Path, entry: &Entry) -> DirectoryEntry {
+    let (is_directory, modified, bytes) = match entry {
+        Entry::File(content) => {
+            let content = lock(content);
+            (false, content.modified, content.bytes.len() as u64)
+        }
+        Entry::Directory => (true, Time::default(), 0),
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    DirectoryEntry { path: path.to_path_buf(), name, is_directory, modified, bytes }
+}
+
 #[cfg(test)]
 mod tests;
 
@@ -190,18 +202,15 @@ impl Disk for MemoryDisk {
         let (tree, _) = self.reach(directory)?;
         tree.journal.names.check_directory(directory)?;
         let entry = |(path, entry): (&PathBuf, &Entry)| {
-            let (is_directory, modified, bytes) = match entry {
-                Entry::File(content) => {
-                    let content = lock(content);
-                    (false, content.modified, content.bytes.len() as u64)
-                }
-                Entry::Directory => (true, Time::default(), 0),
-            };
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let path = directory.join(path.file_name().unwrap_or_default());
-            DirectoryEntry { path, name, is_directory, modified, bytes }
+            let entry = directory_entry(path, entry);
+            DirectoryEntry { path: directory.join(&entry.name), ..entry }
         };
         Ok(tree.journal.names.children(directory).map(entry).collect())
+    }
+
+    fn entry(&self, path: &Path) -> io::Result<DirectoryEntry> {
+        let (tree, _) = self.reach(path)?;
+        tree.journal.names.find(path).map(|entry| directory_entry(path, entry))
     }
 
     fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {

@@ -1,0 +1,342 @@
+//! Parts of files that driver functions load: a descriptor from which a task can read rows, here or elsewhere.
+//!
+//! Owns that a file is the same for all who read it: its size and modification time were noted when the function asked for
+//! it, and whoever reads another file fails. Also where in a file a wrong record stands. Never decides which files are
+//! read.
+
+mod columns;
+
+use super::partition::{FileSplit, SplitReader};
+use crate::data::csv::CsvReader;
+use crate::data::json::named_records;
+use crate::data::loading::Fault;
+use crate::data::schema::RecordType;
+use crate::env::{DirectoryEntry, Disk};
+use crate::error::{Error, ErrorKind};
+use crate::time::Time;
+use arrow::array::{Array as _, AsArray as _, RecordBatch};
+use columns::ColumnsReader;
+use serde_json::Value;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files are split into partitions of about this size.
+const PART_BYTES: u64 = 32 * 1024 * 1024;
+/// The longest line that is accepted.
+const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How much of a file is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// What is in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadedFormat {
+    /// Lines of text.
+    Text,
+    /// CSV; the first line names the columns.
+    Csv,
+    /// A JSON object a line.
+    Json,
+    /// Parquet.
+    Parquet,
+}
+
+/// A file as it was when a driver function asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileVersion {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was modified.
+    pub modified: Time,
+}
+
+impl From<DirectoryEntry> for FileVersion {
+    fn from(entry: DirectoryEntry) -> Self {
+        Self { path: entry.path, bytes: entry.bytes, modified: entry.modified }
+    }
+}
+
+impl FileVersion {
+    /// Makes sure that the file has not changed.
+    fn check(&self, disk: &dyn Disk) -> Result<(), LoadError> {
+        let found = match disk.entry(&self.path) {
+            Ok(entry) => Self::from(entry),
+            Err(error) => return Err(self.unreadable(error)),
+        };
+        if found == *self { Ok(()) } else { Err(LoadError::Changed { was: self.clone(), is: found }) }
+    }
+
+    fn unreadable(&self, error: io::Error) -> LoadError {
+        LoadError::Disk { path: self.path.clone(), error }
+    }
+}
+
+/// The records of a file that begin in a range of its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedPart {
+    /// The file.
+    pub file: FileVersion,
+    /// What is in it.
+    pub format: LoadedFormat,
+    /// The first byte of the range.
+    pub start: u64,
+    /// The first byte after it.
+    pub end: u64,
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The disk says no.
+    #[error("cannot read {}: {error}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        error: io::Error,
+    },
+    /// Another file has the name now.
+    #[error(
+        "{} changed while the batch read it: it had {} bytes, modified at {}, and has {} bytes, modified at {}",
+        was.path.display(), was.bytes, was.modified, is.bytes, is.modified
+    )]
+    Changed {
+        /// What the driver function asked for.
+        was: FileVersion,
+        /// What is there.
+        is: FileVersion,
+    },
+    /// A record is wrong.
+    #[error("{}, {place}: {problem}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The line or row, and the column, if known.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file as a whole is wrong.
+    #[error("{} cannot be read: {problem}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl From<&LoadError> for Error {
+    fn from(error: &LoadError) -> Self {
+        let (kind, help) = match error {
+            LoadError::Disk { .. } => (ErrorKind::Unavailable, "is the file there, and can the host read it?"),
+            LoadError::Changed { .. } => (
+                ErrorKind::User,
+                "all of a batch reads the same file: let job.on_error = \"continue\" go on with the next batch, which reads \
+                 the new one, or give a new version a new name",
+            ),
+            LoadError::Record { .. } | LoadError::Content { .. } => {
+                (ErrorKind::User, "correct the file, or the record that the plugin reads it as")
+            }
+        };
+        Self::new(kind, error.to_string()).help(help)
+    }
+}
+
+impl LoadedPart {
+    /// The parts of a file. Records of CSV may have line ends in quotes, so such a file is one part.
+    pub fn parts(file: &FileVersion, format: LoadedFormat) -> Vec<Self> {
+        let part = |start, end| Self { file: file.clone(), format, start, end };
+        match format {
+            LoadedFormat::Csv => vec![part(0, file.bytes)],
+            LoadedFormat::Parquet if file.bytes == 0 => vec![part(0, 0)],
+            _ => {
+                let count = file.bytes.div_ceil(PART_BYTES);
+                (0..count).map(|at| part(at * PART_BYTES, ((at + 1) * PART_BYTES).min(file.bytes))).collect()
+            }
+        }
+    }
+
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not the file that the driver function asked for.
+    pub fn read(&self, disk: &Arc<dyn Disk>, ty: &RecordType) -> Result<LoadedReader, LoadError> {
+        self.file.check(&**disk)?;
+        let unreadable = |error| self.file.unreadable(error);
+        let records = match self.format {
+            LoadedFormat::Text => Records::Text(self.lines(&**disk).map_err(unreadable)?),
+            LoadedFormat::Json => Records::Json { lines: self.lines(&**disk).map_err(unreadable)?, line: 0 },
+            LoadedFormat::Csv => {
+                let file = disk.open(&self.file.path, 0).map_err(unreadable)?;
+                Records::Csv { file, reader: Box::new(CsvReader::new(ty)), is_done: false }
+            }
+            LoadedFormat::Parquet => Records::Columns(ColumnsReader::open(disk.clone(), self, ty)?),
+        };
+        Ok(LoadedReader { part: self.clone(), ty: ty.clone(), disk: disk.clone(), records, ready: VecDeque::new() })
+    }
+
+    fn lines(&self, disk: &dyn Disk) -> io::Result<SplitReader> {
+        let split = FileSplit {
+            source: String::new(),
+            path: self.file.path.clone(),
+            start: self.start,
+            end: self.end,
+            file_bytes: self.file.bytes,
+            modified: self.file.modified,
+            max_line_bytes: LINE_BYTES_MAX,
+        };
+        split.read(disk)
+    }
+
+    /// How many lines of the file end before the first of this part.
+    fn lines_before(&self, disk: &dyn Disk) -> io::Result<u64> {
+        let mut before = disk.open(&self.file.path, 0)?.take(self.start);
+        let (mut lines, mut last, mut buffer) = (0, b'\n', vec![0; READ_BYTES]);
+        loop {
+            let count = before.read(&mut buffer)?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let Some(end) = bytes.last() else { break };
+            last = *end;
+            lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        }
+        // The line in whose middle the part begins is read by the part before.
+        Ok(lines + u64::from(last != b'\n'))
+    }
+
+    fn wrong(&self, what: &str, number: u64, fault: Fault) -> LoadError {
+        let column = if fault.column.is_empty() { String::new() } else { format!(", column `{}`", fault.column) };
+        let place = format!("{what} {number}{column}");
+        LoadError::Record { path: self.file.path.clone(), place, problem: fault.problem }
+    }
+
+    fn content(&self, problem: impl Into<String>) -> LoadError {
+        LoadError::Content { path: self.file.path.clone(), problem: problem.into() }
+    }
+}
+
+/// How records are read.
+enum Records {
+    Text(SplitReader),
+    /// With the number of lines so far.
+    Json {
+        lines: SplitReader,
+        line: u64,
+    },
+    Csv {
+        file: Box<dyn Read + Send>,
+        reader: Box<CsvReader>,
+        is_done: bool,
+    },
+    Columns(ColumnsReader),
+}
+
+/// Gives the rows of a [`LoadedPart`], chunk by chunk.
+pub struct LoadedReader {
+    part: LoadedPart,
+    ty: RecordType,
+    disk: Arc<dyn Disk>,
+    records: Records,
+    ready: VecDeque<RecordBatch>,
+}
+
+impl LoadedReader {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.part.file.path
+    }
+
+    /// Lines of text that were not UTF-8, so far: what is not is replaced in them.
+    pub fn replaced_lines(&self) -> u64 {
+        match &self.records {
+            Records::Text(lines) => lines.skipped().1,
+            _ => 0,
+        }
+    }
+
+    /// The next rows; nothing at the end.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has changed, or a record is wrong.
+    pub fn next_chunk(&mut self) -> Result<Option<RecordBatch>, LoadError> {
+        let next = self.read();
+        if !matches!(next, Ok(Some(_))) {
+            // A file that has changed is the reason for whatever else was found.
+            self.part.file.check(&*self.disk)?;
+        }
+        next
+    }
+
+    fn read(&mut self) -> Result<Option<RecordBatch>, LoadError> {
+        let Self { part, ty, disk, records, ready } = self;
+        let unreadable = |error| part.file.unreadable(error);
+        match records {
+            Records::Text(lines) => {
+                let chunk = lines.next_chunk().map_err(unreadable)?;
+                checked_length(part, lines)?;
+                Ok(chunk)
+            }
+            Records::Json { lines, line } => {
+                let chunk = lines.next_chunk().map_err(unreadable)?;
+                checked_length(part, lines)?;
+                if lines.skipped().1 > 0 {
+                    return Err(part.content("it has text that is not UTF-8"));
+                }
+                let Some(chunk) = chunk else { return Ok(None) };
+                let first = *line;
+                *line += chunk.num_rows() as u64;
+                objects(ty, &chunk).map(Some).map_err(|(at, fault)| match part.lines_before(&**disk) {
+                    Ok(before) => part.wrong("line", before + first + at + 1, fault),
+                    Err(error) => unreadable(error),
+                })
+            }
+            Records::Csv { file, reader, is_done } => {
+                let mut buffer = vec![0; READ_BYTES];
+                while ready.is_empty() && !*is_done {
+                    let count = file.read(&mut buffer).map_err(unreadable)?;
+                    *is_done = count == 0;
+                    let bytes = buffer.get(..count).unwrap_or_default();
+                    let pushed = if *is_done { reader.finish() } else { reader.push(bytes) };
+                    pushed.map_err(|(line, fault)| part.wrong("line", line, fault))?;
+                    ready.extend(reader.take());
+                }
+                Ok(ready.pop_front())
+            }
+            Records::Columns(columns) => columns.next_chunk(part, ty),
+        }
+    }
+}
+
+/// No line is passed over: the rows of a file are all there, or none.
+fn checked_length(part: &LoadedPart, lines: &SplitReader) -> Result<(), LoadError> {
+    let too_long = || part.content(format!("it has a line of more than {LINE_BYTES_MAX} bytes"));
+    if lines.skipped().0 == 0 { Ok(()) } else { Err(too_long()) }
+}
+
+/// Rows of lines of JSON, but for those that are empty; or the line that is wrong, from 0.
+fn objects(ty: &RecordType, lines: &RecordBatch) -> Result<RecordBatch, (u64, Fault)> {
+    let fault = |problem: String| Fault { row: 0, column: String::new(), problem };
+    let texts = lines.columns().first().and_then(|column| column.as_string_opt::<i32>());
+    let texts = texts.ok_or_else(|| (0, fault("it is no text".to_owned())))?;
+    let (mut values, mut numbers) = (Vec::with_capacity(texts.len()), Vec::with_capacity(texts.len()));
+    for (number, line) in (0..).zip(texts.iter().flatten()) {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let value: Value = serde_json::from_str(line).map_err(|error| {
+            // Of the text's own place, which is always line 1, only the column says something.
+            let problem = error.to_string();
+            let problem = problem.split(" at line ").next().unwrap_or_default();
+            (number, fault(format!("{problem}, at character {}", error.column())))
+        })?;
+        values.push(value);
+        numbers.push(number);
+    }
+    named_records(ty, values).map_err(|fault| (numbers.get(fault.row).copied().unwrap_or_default(), fault))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! Parquet files, read from a [`Disk`].
+//!
+//! Owns which row groups belong to a part: those that begin in its range. Never decides what a column means: see
+//! `data/loading.rs`.
+
+use super::{LoadError, LoadedPart};
+use crate::data::loading::{column_names, from_columns};
+use crate::data::schema::RecordType;
+use crate::env::Disk;
+use arrow::array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::reader::{ChunkReader, Length};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The most rows of a chunk.
+const CHUNK_ROWS: usize = 8192;
+
+/// A file of a disk.
+struct DiskFile {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Length for DiskFile {
+    fn len(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl ChunkReader for DiskFile {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(self.disk.open(&self.path, start)?)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        let in_file = start.checked_add(length as u64).is_some_and(|end| end <= self.bytes);
+        if !in_file {
+            return Err(ParquetError::EOF(format!("it ends before byte {}", start.saturating_add(length as u64))));
+        }
+        let mut content = Vec::with_capacity(length);
+        self.get_read(start)?.take(length as u64).read_to_end(&mut content)?;
+        if content.len() < length {
+            return Err(ParquetError::EOF("it is shorter than it was".to_owned()));
+        }
+        Ok(content.into())
+    }
+}
+
+/// Gives the rows of the row groups of a part.
+pub(super) struct ColumnsReader {
+    rows: ParquetRecordBatchReader,
+    /// For each row group: how many rows of the file stand before it, and its own.
+    groups: Vec<(u64, u64)>,
+    /// How many rows were read.
+    read: u64,
+}
+
+fn begins_at(group: &RowGroupMetaData) -> u64 {
+    let start = group
+        .columns()
+        .first()
+        .map_or(0, |column| column.dictionary_page_offset().unwrap_or(i64::MAX).min(column.data_page_offset()));
+    u64::try_from(start).unwrap_or_default()
+}
+
+impl ColumnsReader {
+    pub(super) fn open(disk: Arc<dyn Disk>, part: &LoadedPart, ty: &RecordType) -> Result<Self, LoadError> {
+        let file = DiskFile { disk, path: part.file.path.clone(), bytes: part.file.bytes };
+        let refused = |error: ParquetError| part.content(error.to_string());
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
+        let wanted = column_names(ty);
+        let columns = builder.schema().fields().iter().enumerate();
+        let roots: Vec<usize> = columns.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+        let (mut own, mut groups, mut before) = (Vec::new(), Vec::new(), 0);
+        for (at, group) in builder.metadata().row_groups().iter().enumerate() {
+            let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+            // A range of no bytes is all of a file that has none.
+            if (part.start..part.end).contains(&begins_at(group)) {
+                own.push(at);
+                groups.push((before, rows));
+            }
+            before += rows;
+        }
+        let builder = builder.with_projection(mask).with_row_groups(own).with_batch_size(CHUNK_ROWS);
+        Ok(Self { rows: builder.build().map_err(refused)?, groups, read: 0 })
+    }
+
+    pub(super) fn next_chunk(&mut self, part: &LoadedPart, ty: &RecordType) -> Result<Option<RecordBatch>, LoadError> {
+        let Some(rows) = self.rows.next() else { return Ok(None) };
+        let rows = rows.map_err(|error| part.content(error.to_string()))?;
+        let first = self.read;
+        self.read += rows.num_rows() as u64;
+        let number = |row: usize| {
+            let mut at = first + row as u64;
+            for (before, own) in &self.groups {
+                if at < *own {
+                    return before + at + 1;
+                }
+                at -= own;
+            }
+            at + 1
+        };
+        from_columns(ty, &rows).map(Some).map_err(|fault| part.wrong("row", number(fault.row), fault))
+    }
+}

@@ -1,0 +1,107 @@
+//! Every form on disk as its first version wrote it: it must be read for ever.
+
+use super::allocations::{AllocationEvent, SavedBatch, tests::partitions};
+use super::*;
+use crate::data::schema::Field;
+use crate::env::{DiskStore, Simulation, Store};
+use crate::graph::{DescribedNode, ParameterValue};
+use crate::time::{Duration, Time};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The directory of a checkpoint that version 1 wrote.
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoint-1")
+}
+
+const RUN: &str = "0123456789abcdef-1";
+
+fn metadata() -> Metadata {
+    let field = Field {
+        name: "value".to_owned(),
+        kind: "text".to_owned(),
+        nullable: true,
+        children: 0,
+        metadata: vec![("name".to_owned(), "T".to_owned())],
+    };
+    let node = DescribedNode {
+        kind: "window".to_owned(),
+        name: Some("counts".to_owned()),
+        parents: vec![0, 7],
+        parameters: vec![
+            ("length".to_owned(), ParameterValue::DurationMs(3000)),
+            ("text".to_owned(), ParameterValue::Text("né".to_owned())),
+        ],
+        rows: vec![field.clone()],
+        exchanged: Some(vec![field]),
+    };
+    let settings = BTreeMap::from([("job.name".to_owned(), "\"words\"".to_owned())]);
+    let graph = (&[node][..], "stage 0\n".to_owned());
+    let mut run =
+        RunDescription::new("words", &"0123456789abcdef".repeat(4), settings, graph, Duration::from_secs(1), at(3));
+    run.host_version = "0.1.0".to_owned();
+    let mut progress = RunProgress::after(Some(at(4)));
+    progress.batch_generated(at(5));
+    progress.batch_generated(at(300));
+    progress.data_given([("queue".to_owned(), 1 << 40)], 3);
+    Metadata::new(2, at(301), run, progress)
+}
+
+fn at(second: u64) -> Time {
+    Time::from_ms(second * 1000)
+}
+
+/// Writes a directory as the fixture is.
+fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
+    let mut owner = Ownership::take(store.clone(), simulation.env().clock, "process 1 on m").unwrap();
+    owner.point_to(RUN).unwrap();
+    write_checkpoint(&**store, RUN, 7, &metadata()).unwrap();
+    let mut log = AllocationLog::new(store.clone(), Allocations::new(at(3)), 1);
+    log.begin().unwrap();
+    let allocated =
+        |second, file| AllocationEvent::Allocated(SavedBatch::new(at(second), &partitions(0..second, file)));
+    log.append(&[allocated(4, false), allocated(5, true)]).unwrap();
+    log.append(&[
+        AllocationEvent::Forgotten { before_ms: 5000 },
+        AllocationEvent::Gap { from_ms: 6000, through_ms: 300_000 },
+    ])
+    .unwrap();
+}
+
+#[test]
+fn the_first_version_is_written_as_ever_and_read_for_ever() {
+    let simulation = Simulation::new(0, at(2));
+    let store: Arc<dyn Store> = Arc::new(DiskStore::new(simulation.env().disk, "/checkpoint".into()));
+    write(&store, &simulation);
+    let written: BTreeMap<PathBuf, Vec<u8>> = simulation
+        .files()
+        .into_iter()
+        .filter_map(|(path, bytes)| Some((path.strip_prefix("/checkpoint").ok()?.to_path_buf(), bytes)))
+        .filter(|(_, bytes)| !bytes.is_empty())
+        .collect();
+    assert_eq!(written.len(), 3);
+    if std::env::var_os("MILLSTREAM_BLESS").is_some() && !fixture().exists() {
+        for (path, bytes) in &written {
+            let path = fixture().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+    }
+    let simulation = Simulation::new(0, at(2));
+    for (path, bytes) in written {
+        let kept = std::fs::read(fixture().join(&path)).unwrap();
+        assert_eq!(kept, bytes, "{} is written in another form: that needs a new version", path.display());
+        simulation.file(Path::new("/checkpoint").join(path), kept);
+    }
+    let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+    let owner = current_owner(&store).unwrap().unwrap();
+    assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
+    let run = read_run(&store, RUN, true).unwrap();
+    assert_eq!((run.newest.unwrap().2, run.unreadable), (metadata(), Vec::new()));
+    let log = read_log(&store).unwrap().unwrap();
+    assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
+    let batches: Vec<_> = log.record.batches().collect();
+    assert_eq!(batches, [(at(5), partitions(0..5, true))]);
+    assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
+}

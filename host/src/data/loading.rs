@@ -1,0 +1,176 @@
+//! Columns of files that other programs wrote, as rows of a type.
+//!
+//! Owns which column of a file is which of a type: by the names of [`super::columns`], in any order, others passed over;
+//! and which values fit: the same kind, integers of any width if their values fit. Never reads a file.
+
+use super::columns::{member_name, named_columns};
+use super::schema::{Kind, Node, RecordType};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
+use std::sync::Arc;
+
+/// Why a row of a file is no row of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The row among those that were given, from 0.
+    pub row: usize,
+    /// The column, and the member in it; empty if it is the whole row.
+    pub column: String,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Fault {
+    pub(super) fn new(row: usize, column: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { row, column: column.into(), problem: problem.into() }
+    }
+
+    /// The same fault, seen from what holds the value.
+    fn inside(mut self, name: &str) -> Self {
+        self.column = if self.column.is_empty() { name.to_owned() } else { format!("{name}.{}", self.column) };
+        self
+    }
+}
+
+/// What is wrong with a column that is not in the file.
+pub(super) fn missing(node: &Node) -> String {
+    format!("there is no such column, and {node} has to be there")
+}
+
+/// The names of the columns of a type in files.
+pub fn column_names(ty: &RecordType) -> Vec<String> {
+    named_columns(ty).map(|(name, _)| name.into_owned()).collect()
+}
+
+/// Makes rows of `ty` of columns that a file has under its names. A column that is not there is absent in all rows.
+///
+/// # Errors
+/// The first value that does not fit, column by column.
+pub fn from_columns(ty: &RecordType, batch: &RecordBatch) -> Result<RecordBatch, Fault> {
+    let rows = batch.num_rows();
+    let column = |(name, node): (std::borrow::Cow<'_, str>, &Node)| match batch.column_by_name(&name) {
+        Some(array) => converted(node, array).map_err(|fault| fault.inside(&name)),
+        None => absent(node, rows).map_err(|fault| fault.inside(&name)),
+    };
+    let columns = named_columns(ty).map(column).collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(Arc::clone(ty.arrow()), columns, &options).map_err(|error| refused(&error))
+}
+
+fn refused(error: &ArrowError) -> Fault {
+    Fault::new(0, "", format!("arrow refuses the columns: {error}"))
+}
+
+fn absent(node: &Node, rows: usize) -> Result<ArrayRef, Fault> {
+    if node.nullable() || rows == 0 {
+        return Ok(new_null_array(node.field.data_type(), rows));
+    }
+    Err(Fault::new(0, "", missing(node)))
+}
+
+/// The first row that `nulls` marks as absent.
+fn first_absent(nulls: &NullBuffer) -> usize {
+    (0..nulls.len()).find(|row| nulls.is_null(*row)).unwrap_or(0)
+}
+
+fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
+    let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+    if let (false, Some(nulls)) = (node.nullable(), &nulls) {
+        return Err(Fault::new(first_absent(nulls), "", format!("expected {node}, found no value")));
+    }
+    let other = || Fault::new(0, "", format!("expected {node}, found {}", array.data_type()));
+    match (node.kind, node.children.as_slice()) {
+        (Kind::List, [item]) => list(node, item, array).ok_or_else(other)?,
+        (Kind::Struct, members) => {
+            let values = array.as_struct_opt().ok_or_else(other)?;
+            let member = |(at, member): (usize, &Node)| {
+                let name = member_name(node.is_tuple, at, member);
+                let found = match values.column_by_name(&name) {
+                    Some(found) => converted(member, &without_masked(found, nulls.as_ref())),
+                    None => absent(member, values.len()),
+                };
+                found.map_err(|fault| fault.inside(&name))
+            };
+            let columns = members.iter().enumerate().map(member).collect::<Result<Vec<_>, _>>()?;
+            let DataType::Struct(fields) = node.field.data_type() else { return Err(other()) };
+            let values = StructArray::try_new_with_length(fields.clone(), columns, nulls, values.len());
+            Ok(Arc::new(values.map_err(|error| refused(&error))?))
+        }
+        _ if fits(node.kind, array.data_type()) => cast(node, array),
+        _ => Err(other()),
+    }
+}
+
+/// A list of any of Arrow's kinds. Nothing if it is none.
+fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, Fault>> {
+    let (DataType::List(field) | DataType::LargeList(field)) = array.data_type() else { return None };
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let plain = cast_with_options(array, &DataType::List(Arc::clone(field)), &options);
+    let list = match &plain {
+        Ok(plain) => plain.as_list_opt::<i32>()?,
+        Err(error) => return Some(Err(refused(error))),
+    };
+    let offsets = list.offsets();
+    let row_of = |at: usize| offsets.partition_point(|&offset| offset as usize <= at).saturating_sub(1);
+    let values =
+        converted(item, list.values()).map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
+    Some(values.and_then(|values| {
+        let DataType::List(field) = node.field.data_type() else {
+            return Err(Fault::new(0, "", "a list without a child"));
+        };
+        let list = ListArray::try_new(Arc::clone(field), offsets.clone(), values, list.nulls().cloned());
+        Ok(Arc::new(list.map_err(|error| refused(&error))?) as ArrayRef)
+    }))
+}
+
+/// The member of a struct: where the struct is absent, its members are not looked at.
+fn without_masked(member: &ArrayRef, parent: Option<&NullBuffer>) -> ArrayRef {
+    let Some((parent, own)) = parent.zip(member.nulls()) else { return Arc::clone(member) };
+    let is_masked = (0..own.len()).all(|row| own.is_valid(row) || parent.is_null(row));
+    if !is_masked {
+        return Arc::clone(member);
+    }
+    let plain = member.to_data().into_builder().nulls(None).build();
+    plain.map_or_else(|_| Arc::clone(member), arrow::array::make_array)
+}
+
+/// Whether values of a type in a file can be values of a kind.
+fn fits(kind: Kind, found: &DataType) -> bool {
+    match kind {
+        Kind::Bool => *found == DataType::Boolean,
+        Kind::I8 | Kind::I16 | Kind::I32 | Kind::I64 | Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 => {
+            found.is_integer()
+        }
+        Kind::F32 => matches!(found, DataType::Float16 | DataType::Float32),
+        Kind::F64 => found.is_floating(),
+        Kind::Text => match found {
+            DataType::Dictionary(_, value) => fits(kind, value),
+            found => matches!(found, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View),
+        },
+        Kind::Bytes => matches!(
+            found,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
+        ),
+        Kind::List | Kind::Struct => false,
+    }
+}
+
+fn cast(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, node.field.data_type(), &options).map_err(|error| {
+        // The first value that becomes absent when such are let pass.
+        let safe = CastOptions { safe: true, ..CastOptions::default() };
+        let passed = cast_with_options(array, node.field.data_type(), &safe).ok();
+        let lost = passed.and_then(|passed| (0..array.len()).find(|row| passed.is_null(*row) && !array.is_null(*row)));
+        match lost {
+            Some(row) => Fault::new(row, "", format!("expected {node}, found a value outside of its range")),
+            None => refused(&error),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

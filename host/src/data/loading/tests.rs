@@ -1,0 +1,101 @@
+//! Tests of columns of files as rows.
+
+use super::super::arbitrary::{rows, ty};
+use super::super::columns::{ColumnsError, Pieces};
+use super::super::json::{self, row_to_json};
+use super::*;
+use arrow::array::{Int64Array, LargeListArray, LargeStringArray, StringArray};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+fn shown(ty: &RecordType, rows: &RecordBatch) -> Vec<String> {
+    (0..rows.num_rows()).map(|row| row_to_json(rows, ty, row).unwrap().to_string()).collect()
+}
+
+fn told(fault: &Fault) -> String {
+    format!("{} {}: {}", fault.row, fault.column, fault.problem)
+}
+
+proptest! {
+    /// What is written as columns is read as the same rows, whatever else is in the file and in whatever order.
+    #[test]
+    fn rows_come_back_from_their_columns((ty, values, batch) in rows(20)) {
+        let mut pieces = Pieces::new(ty.clone());
+        let mut found = Vec::new();
+        let read = |piece: &RecordBatch| {
+            let named = piece.schema().fields().iter().zip(piece.columns())
+                .map(|(field, column)| (field.name().clone(), Arc::clone(column), true)).rev().collect::<Vec<_>>();
+            let other = ("other".to_owned(), piece.columns()[0].clone(), true);
+            from_columns(&ty, &RecordBatch::try_from_iter_with_nullable(named.into_iter().chain([other])).unwrap())
+        };
+        pieces.push(&batch, |piece| -> Result<(), ColumnsError> { found.push(read(piece).unwrap()); Ok(()) }).unwrap();
+        found.extend(pieces.rest().unwrap().map(|piece| read(&piece).unwrap()));
+        let found: Vec<String> = found.iter().flat_map(|rows| shown(&ty, rows)).collect();
+        let expected: Vec<String> = values.iter().map(ToString::to_string).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    /// Columns of any other rows are read or refused.
+    #[test]
+    fn any_columns_are_read_or_refused((ty, _, _) in rows(0), (_, _, batch) in rows(5)) {
+        if let Ok(rows) = from_columns(&ty, &batch) {
+            prop_assert_eq!(rows.num_rows(), batch.num_rows());
+        }
+    }
+}
+
+#[test]
+fn other_widths_are_read_as_long_as_values_fit() {
+    let wanted = ty(&[("", "struct", 3), ("n", "u8", 0), ("text", "?text", 0), ("list", "list", 1), ("", "i16", 0)]);
+    let lists = LargeListArray::from_iter_primitive::<arrow::datatypes::Int64Type, _, _>([
+        Some(vec![Some(1), Some(2)]),
+        Some(vec![]),
+        Some(vec![Some(3)]),
+    ]);
+    let columns = |last: i64| {
+        vec![
+            ("list", Arc::new(lists.clone()) as ArrayRef),
+            ("text", Arc::new(LargeStringArray::from(vec![Some("a"), None, Some("")])) as ArrayRef),
+            ("n", Arc::new(Int64Array::from(vec![0, 255, last])) as ArrayRef),
+        ]
+    };
+    let found = from_columns(&wanted, &batch(columns(7))).unwrap();
+    let expected = [
+        json!({"n": 0, "text": "a", "list": [1, 2]}),
+        json!({"n": 255, "text": null, "list": []}),
+        json!({"n": 7, "text": "", "list": [3]}),
+    ];
+    assert_eq!(found, json::records(&wanted, &expected).unwrap());
+    let fault = from_columns(&wanted, &batch(columns(256))).unwrap_err();
+    assert_eq!(told(&fault), "2 n: expected u8, found a value outside of its range");
+}
+
+#[test]
+fn what_does_not_fit_is_told_with_row_and_column() {
+    let wanted = ty(&[("", "struct", 2), ("n", "i64", 0), ("inner", "?struct", 1), ("m", "text", 0)]);
+    let numbers = Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef;
+    let fault = |columns| told(&from_columns(&wanted, &batch(columns)).unwrap_err());
+    assert_eq!(fault(vec![("n", numbers.clone())]), "1 n: expected i64, found no value");
+    assert_eq!(fault(vec![("m", numbers.clone())]), "0 n: there is no such column, and i64 has to be there");
+    let texts = Arc::new(StringArray::from(vec!["1", "2"])) as ArrayRef;
+    assert_eq!(fault(vec![("n", texts.clone())]), "0 n: expected i64, found Utf8");
+    let whole = Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef;
+    let members = |columns: Vec<(&str, ArrayRef)>| Arc::new(StructArray::from(batch(columns))) as ArrayRef;
+    assert_eq!(
+        fault(vec![("n", whole.clone()), ("inner", members(vec![("m", numbers)]))]),
+        "1 inner.m: expected text, found no value"
+    );
+    assert_eq!(
+        fault(vec![("n", whole.clone()), ("inner", members(vec![("x", texts)]))]),
+        "0 inner.m: there is no such column, and text has to be there"
+    );
+    // A column that may be absent is, in all rows.
+    assert_eq!(
+        shown(&wanted, &from_columns(&wanted, &batch(vec![("n", whole)])).unwrap()),
+        [r#"{"inner":null,"n":1}"#, r#"{"inner":null,"n":2}"#]
+    );
+}

@@ -1,0 +1,253 @@
+//! The host, as a running driver function sees it.
+//!
+//! Owns what each call of the function does, in order, and its record: actions, saves, loaded files, slices, small files.
+//! Never computes rows itself.
+
+use super::collected::Collected;
+use super::{Batch, State};
+use crate::block::{FileVersion, LoadedFormat, LoadedPart};
+use crate::data::key;
+use crate::error::{Error, ErrorKind};
+use crate::graph::{DescribedNode, FileFormat, Node, Operation};
+use crate::ids::NodeId;
+use crate::output::{BatchWrite, Save};
+use crate::plugin::{Answer, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep};
+use crate::time::{Duration, Time, whole_ms};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The most data sets of a slice.
+const SLICE_MAX: u64 = 1000;
+
+/// What a call has.
+pub(super) struct CallDataSets {
+    batch: Arc<Batch>,
+    node: NodeId,
+    /// What a call of the function failed with: a better message than the end of the function that it brings about.
+    failed: Arc<Mutex<Option<Error>>>,
+    /// How many data sets the function has saved.
+    saves: usize,
+}
+
+fn broken(error: crate::graph::CallError) -> Failure {
+    Failure::BrokenData(error.to_string())
+}
+
+fn loaded_format(format: FileFormat) -> Option<LoadedFormat> {
+    Some(match format {
+        FileFormat::Text => LoadedFormat::Text,
+        FileFormat::Csv => LoadedFormat::Csv,
+        FileFormat::Json => LoadedFormat::Json,
+        FileFormat::Parquet => LoadedFormat::Parquet,
+        FileFormat::Arrow => return None,
+    })
+}
+
+impl CallDataSets {
+    pub(super) fn new(batch: Arc<Batch>, node: NodeId, failed: Arc<Mutex<Option<Error>>>) -> Self {
+        Self { batch, node, failed, saves: 0 }
+    }
+
+    /// Ends the function with an error.
+    fn fail(&self, error: Error) -> Failure {
+        let failure = Failure::Action(error.message.clone());
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        failure
+    }
+
+    /// Ends the function with an error that does not say where it happened.
+    fn fail_here(&self, state: &State, error: Error) -> Failure {
+        let node = state.graph.node(self.node).map(ToString::to_string).unwrap_or_default();
+        let message = format!("driver function of {node} failed on batch {}: {}", self.batch.batch, error.message);
+        self.fail(Error { message, ..error })
+    }
+
+    /// Takes what the function made.
+    fn take(&self, state: &mut State, made: &[DescribedNode]) -> Result<(), Failure> {
+        let known = state.graph.nodes().len();
+        Arc::make_mut(&mut state.graph).extend(made).map_err(broken)?;
+        let graph = state.graph.clone();
+        for node in graph.nodes().iter().skip(known) {
+            match &node.operation {
+                Operation::Load { format, path } => {
+                    let parts = self.load(state, *format, path).map_err(|error| self.fail_here(state, error))?;
+                    Arc::make_mut(&mut state.loaded).insert(node.id, parts);
+                }
+                Operation::Slice { of, time } => {
+                    self.check_slice(state, *of, *time).map_err(|error| self.fail_here(state, error))?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts of the files that a path names. All of a batch reads the same files.
+    fn load(&self, state: &mut State, format: FileFormat, path: &str) -> Result<Vec<LoadedPart>, Error> {
+        let files = self.batch.run.files.list(path)?;
+        let mut parts = Vec::new();
+        for file in files.into_iter().map(FileVersion::from) {
+            let known = state.versions.entry(file.path.clone()).or_insert(file);
+            parts.extend(loaded_format(format).into_iter().flat_map(|format| LoadedPart::parts(known, format)));
+        }
+        Ok(parts)
+    }
+
+    /// Whether the data set of this batch that a slice stands for can be computed now.
+    fn check_slice(&self, state: &State, of: NodeId, time: Time) -> Result<(), Error> {
+        let Some(stream) = state.graph.node(of) else { return Ok(()) };
+        let waits = stream.operation == Operation::Transform || !state.graph.transforms_before(of).is_empty();
+        if time < self.batch.batch || (time == self.batch.batch && !waits) {
+            return Ok(());
+        }
+        let message = format!("the data set of {stream} of batch {time} is not made yet");
+        Err(Error::new(ErrorKind::User, message)
+            .help("end the slice before this batch, or give the stream to `transform_with`"))
+    }
+
+    /// Takes what the function made and asks for, and returns the node that it asks for.
+    fn ask(&self, action: RecordedAction) -> Result<Node, Failure> {
+        let mut state = self.batch.lock();
+        self.take(&mut state, &action.made)?;
+        state.graph.check_wanted(action.wanted).map_err(broken)?;
+        let node = state.graph.node(action.wanted).cloned();
+        let unknown = || Failure::BrokenData(format!("there is no node {}", action.wanted));
+        let node = node.ok_or_else(unknown)?;
+        self.record(&mut state, RecordedStep::Action(action));
+        Ok(node)
+    }
+
+    fn record(&self, state: &mut State, step: RecordedStep) {
+        if let Some(call) = state.calls.last_mut() {
+            call.steps.push(step);
+        }
+    }
+
+    fn answered(&self, answer: Option<Answer>) {
+        let mut state = self.batch.lock();
+        let step = state.calls.last_mut().and_then(|call| call.steps.last_mut());
+        if let Some(RecordedStep::Action(action)) = step {
+            action.answer = Some(Arc::new(answer));
+        }
+    }
+
+    /// Saves the rows that an action reads, if that has not been done.
+    async fn save(&mut self, action: &Node, format: FileFormat, path: &str) -> Result<(), Error> {
+        let missing = || Error::new(ErrorKind::Internal, format!("{action} has no rows")).help("please report this");
+        let parent = action.parents.first().copied().ok_or_else(missing)?;
+        let (position, label) = (self.saves, action.to_string());
+        self.saves += 1;
+        let (output, ty) = {
+            let state = self.batch.lock();
+            let ty = state.graph.node(parent).and_then(|parent| parent.rows.clone()).ok_or_else(missing)?;
+            (self.output(&state), ty)
+        };
+        let batch = self.batch.batch;
+        let save = Save { output: &output, position, batch, label: &label, path, format, ty: &ty };
+        let Some(write) = self.batch.run.files.begin(&save)? else { return Ok(()) };
+        let outcome = match self.batch.compute(Some(self.node), parent, Some(write.clone())).await {
+            Ok(partitions) => write.commit(partitions).await,
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            write.abort().await;
+        }
+        outcome
+    }
+
+    /// What the function's node is called where it names what is written.
+    fn output(&self, state: &State) -> String {
+        let position = self.batch.run.plan.graph.outputs().position(|output| output.id == self.node);
+        let position = position.map_or_else(|| self.node.to_string(), |position| position.to_string());
+        match state.graph.node(self.node) {
+            Some(Node { name: Some(name), .. }) => name.clone(),
+            Some(node) => format!("{}-{position}", node.kind),
+            None => position,
+        }
+    }
+
+    async fn collect(&self, wanted: &Node, limit: Option<u64>) -> Result<Option<Answer>, Failure> {
+        let none = || Failure::BrokenData(format!("node {} has no rows", wanted.id));
+        let ty = wanted.rows.clone().ok_or_else(none)?;
+        let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let collected = Arc::new(Collected::new(rows_wanted));
+        let write: Arc<dyn BatchWrite> = collected.clone();
+        let computed = self.batch.compute(Some(self.node), wanted.id, Some(write)).await;
+        computed.map_err(|error| self.fail(error))?;
+        Ok(Some(Answer { rows: collected.take(), ty }))
+    }
+}
+
+impl DataSets for CallDataSets {
+    fn run(
+        &mut self,
+        made: Vec<DescribedNode>,
+        wanted: NodeId,
+        limit: Option<u64>,
+    ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
+        async move {
+            let wanted = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
+            let answer = match &wanted.operation {
+                Operation::SaveAsFile { format, path } => {
+                    self.save(&wanted, *format, path).await.map_err(|error| self.fail(error))?;
+                    None
+                }
+                _ => self.collect(&wanted, limit).await?,
+            };
+            self.answered(answer.clone());
+            Ok(answer)
+        }
+        .boxed()
+    }
+
+    fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
+        let mut state = self.batch.lock();
+        let stream = state.graph.stream(of).map_err(broken)?.to_string();
+        let (batch, zero) = (self.batch.batch, self.batch.zero);
+        if last > batch {
+            let error = Error::new(ErrorKind::User, format!("a slice of {stream} ends at {last}, after the batch"));
+            return Err(self.fail_here(&state, error.help("let it end at the batch's time or before")));
+        }
+        let slide_ms = whole_ms(self.batch.run.intervals.slide(of)).max(1);
+        // Data sets are counted from the first, at one slide after the zero time.
+        let number = |time: Time| whole_ms(time.since(zero)) / slide_ms;
+        let (first_number, last_number) = (number(first).max(1), number(last));
+        let count = (last_number + 1).saturating_sub(first_number);
+        if count > SLICE_MAX {
+            let message = format!("a slice of {stream} has {count} data sets, which is more than {SLICE_MAX}");
+            let error = Error::new(ErrorKind::User, message).help("let it begin later, or use a window");
+            return Err(self.fail_here(&state, error));
+        }
+        let time = |number: u64| zero + Duration::from_millis(number.saturating_mul(slide_ms));
+        let times: Vec<Time> = (first_number..first_number + count).map(time).collect();
+        self.record(&mut state, RecordedStep::Slice { of, first, last, times: times.clone() });
+        Ok(times)
+    }
+
+    fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
+        let written = self.batch.run.files.write(&path, &content);
+        let mut state = self.batch.lock();
+        written.map_err(|error| self.fail_here(&state, error))?;
+        self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) });
+        Ok(())
+    }
+
+    fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
+        let content = self.batch.run.files.read(&path, limit);
+        let mut state = self.batch.lock();
+        let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);
+        self.record(&mut state, RecordedStep::Read { path, content: content.clone() });
+        Ok(content)
+    }
+
+    fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
+        let mut state = self.batch.lock();
+        self.take(&mut state, &made)?;
+        Arc::make_mut(&mut state.graph).end_call(answer).map_err(broken)?;
+        if let Some(call) = state.calls.last_mut() {
+            call.end = Some(RecordedEnd { made, answer });
+        }
+        Ok(())
+    }
+}

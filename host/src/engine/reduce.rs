@@ -1,0 +1,288 @@
+//! Reduces a partition that is too large for one plugin instance: in parts, each with all rows of its keys.
+//!
+//! Owns the division by the hash of keys, and the order of what comes out: a reduction gives one row for each key, and
+//! they are put back in the order in which the keys first appear in the whole partition. So nobody can tell from the rows
+//! that there were parts.
+
+use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
+use super::leaf::plan_properties;
+use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
+use super::plugin_exec::{LoadedPlugin, PluginError, run};
+use super::{external, internal};
+use crate::block::StoredRows;
+use crate::data::key::KeyEncoder;
+use crate::data::schema::RecordType;
+use crate::plugin::{Failure, TaskProgram};
+use arrow::array::{BinaryArray, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion_physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+};
+use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+/// A part weighs at most this share of an instance's memory, if division helps. Weights count three copies of each row.
+const PART_SHARE: usize = 2;
+/// Rows are read in pieces of about an eighth of this.
+const READ_BYTES: usize = 8 * 1024 * 1024;
+
+/// Runs a program that reduces, and does nothing else, part by part.
+#[derive(Debug)]
+pub(super) struct ReduceExec {
+    child: Arc<dyn ExecutionPlan>,
+    program: TaskProgram,
+    key: RecordType,
+    properties: Arc<PlanProperties>,
+}
+
+impl ReduceExec {
+    /// Of the rows of `child`, whose first column holds keys of the type `key`.
+    pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram, key: RecordType) -> Self {
+        let properties = Arc::new(plan_properties(program.output_type.arrow().clone(), 1));
+        Self { child, program, key, properties }
+    }
+}
+
+impl DisplayAs for ReduceExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReduceExec: {:?}", self.program.steps)
+    }
+}
+
+impl ExecutionPlan for ReduceExec {
+    fn name(&self) -> &'static str {
+        "ReduceExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.child]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match (children.pop(), children.is_empty()) {
+            (Some(child), true) => Ok(Arc::new(Self::new(child, self.program.clone(), self.key.clone()))),
+            _ => Err(internal("ReduceExec has one child")),
+        }
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let config = context.session_config();
+        let plugin = config.get_extension::<LoadedPlugin>();
+        let plugin = plugin.ok_or_else(|| internal("the task context has no plugin"))?;
+        let room = config.get_extension::<JoinRoom>();
+        let room = room.ok_or_else(|| internal("the task context has no room for parts"))?;
+        let memory = usize::try_from(plugin.0.limits().memory_bytes).unwrap_or(usize::MAX);
+        let schema = self.child.schema();
+        let reduction = Reduction {
+            runs: SortedRuns::new(&room.storage),
+            room,
+            plugin,
+            program: self.program.clone(),
+            keys: KeyEncoder::new(&self.key),
+            key: self.key.clone(),
+            rows: with_order(&schema),
+            schema,
+            part_weight: memory / PART_SHARE,
+        };
+        let input = self.child.execute(partition, context)?;
+        let rows = futures::stream::once(reduction.run(input)).try_flatten();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
+
+/// A reduction in progress.
+struct Reduction {
+    room: Arc<JoinRoom>,
+    plugin: Arc<LoadedPlugin>,
+    program: TaskProgram,
+    keys: KeyEncoder,
+    key: RecordType,
+    /// The columns of the rows that come in, and these with their numbers behind them.
+    schema: SchemaRef,
+    rows: SchemaRef,
+    part_weight: usize,
+    /// What the parts gave.
+    runs: SortedRuns,
+}
+
+/// All rows of some keys.
+struct Part {
+    rows: StoredRows,
+    bucket: usize,
+    /// How often it was divided.
+    level: u32,
+    facts: PartFacts,
+    /// What was divided.
+    whole: usize,
+}
+
+impl Part {
+    /// Its rows, from the first one on.
+    fn read(&self) -> Input {
+        Input::bucket(&self.rows, self.bucket, READ_BYTES)
+    }
+
+    fn is_divisible(&self) -> bool {
+        !self.facts.one_hash() && self.level < LEVELS_MAX
+    }
+
+    /// Whether to divide it before it is tried. Where most of what was divided is in one part, a single key may have it
+    /// all, and a reduction to one value may need no memory for that.
+    fn is_to_be_divided(&self, part_weight: usize) -> bool {
+        self.is_divisible() && self.facts.weight > part_weight && self.facts.weight <= self.whole / 2
+    }
+}
+
+impl Reduction {
+    async fn run(mut self, input: SendableRecordBatchStream) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let mut next = 0;
+        let rows = self.rows.clone();
+        let numbered = input.map(move |batch| {
+            let batch = batch?;
+            let numbers = next..next + batch.num_rows() as u64;
+            next = numbers.end;
+            add_order(&batch, &rows, numbers.map(|number| Some(number.to_be_bytes())).collect())
+        });
+        let numbered = Box::pin(RecordBatchStreamAdapter::new(self.rows.clone(), numbered));
+        let mut parts = self.divide(Input::stream(numbered, READ_BYTES), 0).await?;
+        while let Some(part) = parts.pop() {
+            if part.is_to_be_divided(self.part_weight) {
+                parts.extend(self.divide(part.read(), part.level).await?);
+                continue;
+            }
+            match self.reduce(&part).await {
+                Ok(()) => {}
+                Err(error) if part.is_divisible() && is_out_of_memory(&error) => {
+                    parts.extend(self.divide(part.read(), part.level).await?);
+                }
+                Err(error) => return Err(self.explain(error, &part).await?),
+            }
+        }
+        let schema = self.program.output_type.arrow().clone();
+        let merged = self.runs.merge()?.map(move |rows| without_order(&rows?, &schema));
+        Ok(futures::stream::iter(merged).boxed())
+    }
+
+    /// The parts of these rows, the first one last.
+    async fn divide(&self, mut input: Input, level: u32) -> Result<Vec<Part>> {
+        let divider = Divider::new(&self.room.storage, &self.keys, level);
+        let (rows, facts) = divider.divide(Vec::new(), &mut input).await?;
+        let whole = facts.iter().map(|facts| facts.weight).sum();
+        let parts = (0..PARTS).rev().zip(facts.iter().rev()).filter(|(_, facts)| facts.weight > 0);
+        let part = |(bucket, facts): (usize, &PartFacts)| Part {
+            rows: rows.clone(),
+            bucket,
+            level: level + 1,
+            facts: *facts,
+            whole,
+        };
+        Ok(parts.map(part).collect())
+    }
+
+    /// Reduces a part in an instance of its own.
+    async fn reduce(&mut self, part: &Part) -> Result<()> {
+        let firsts = self.first_rows(part.read()).await?;
+        let schema = self.schema.clone();
+        let input = futures::stream::try_unfold(part.read(), move |mut input| {
+            let schema = schema.clone();
+            async move {
+                let Some(rows) = input.next().await? else { return Ok(None) };
+                Ok(Some((without_order(&rows, &schema)?, input)))
+            }
+        });
+        let emitted: Vec<_> = run(self.plugin.clone(), self.program.clone(), input.boxed()).try_collect().await?;
+        let count: usize = emitted.iter().map(RecordBatch::num_rows).sum();
+        if count != firsts.len() {
+            let broken = format!("a reduction of {} keys gave {count} rows", firsts.len());
+            return Err(PluginError::new((Failure::BrokenData(broken), None)).into());
+        }
+        let schema = with_order(self.program.output_type.arrow());
+        let mut rest = firsts.as_slice();
+        self.runs.add(emitted.into_iter().map(|rows| {
+            let (mine, others) = rest.split_at(rows.num_rows().min(rest.len()));
+            rest = others;
+            add_order(&rows, &schema, mine.iter().map(Some).collect::<BinaryArray>())
+        }))
+    }
+
+    /// The number of the row where each key first appears, in order. While it looks, no instance takes the memory that is
+    /// set aside for this task, and the keys of a part are fewer than what would fill that.
+    async fn first_rows(&self, mut input: Input) -> Result<Vec<[u8; 8]>> {
+        let (mut seen, mut firsts, mut key) = (HashSet::<Box<[u8]>>::new(), Vec::new(), Vec::new());
+        while let Some(rows) = input.next().await? {
+            let order = order_of(&rows)?;
+            for row in 0..rows.num_rows() {
+                key.clear();
+                self.keys.encode(rows.column(0), row, &mut key).map_err(external)?;
+                if !seen.contains(key.as_slice()) {
+                    seen.insert(key.as_slice().into());
+                    let number = order.value(row).first_chunk().copied();
+                    firsts.push(number.ok_or_else(|| internal("a row without a number"))?);
+                }
+            }
+        }
+        Ok(firsts)
+    }
+
+    /// A failure as it would be told of the whole partition: of its record, and of the key that is too large.
+    async fn explain(&self, error: DataFusionError, part: &Part) -> Result<DataFusionError> {
+        let DataFusionError::External(inner) = error.find_root() else { return Ok(error) };
+        let Some(PluginError { failure, place, .. }) = inner.downcast_ref::<PluginError>() else { return Ok(error) };
+        let (mut told, mut before) = (PluginError::new((failure.clone(), *place)), 0);
+        let mut input = part.read();
+        while let Some(rows) = input.next().await? {
+            if before == 0 && told.is_out_of_memory() && part.facts.one_hash() {
+                told = told.at_key(&self.key, &rows);
+            }
+            let end = before + rows.num_rows() as u64;
+            if let Some(place) = &mut told.place
+                && (before..end).contains(&place.record)
+            {
+                let row = usize::try_from(place.record - before).unwrap_or_default();
+                let number = order_of(&rows)?.value(row).first_chunk().copied();
+                place.record = number.map_or(place.record, u64::from_be_bytes);
+                break;
+            }
+            before = end;
+            if told.place.is_none() {
+                break;
+            }
+        }
+        Ok(told.into())
+    }
+}
+
+fn is_out_of_memory(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::External(inner) => {
+            inner.downcast_ref::<PluginError>().is_some_and(PluginError::is_out_of_memory)
+        }
+        _ => false,
+    }
+}

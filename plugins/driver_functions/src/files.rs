@@ -1,0 +1,219 @@
+//! Driver functions that load, save, read and write, and that look back.
+
+use millstream::{Chain, DStream, Rdd, Record, StreamingContext, Text, Time, files, seconds};
+
+/// What a file of names holds.
+#[derive(Clone, Record)]
+struct Name {
+    number: i64,
+    name: Text,
+    age: Option<u8>,
+}
+
+/// What files of all formats but CSV can hold.
+#[derive(Clone, Record)]
+struct Nested {
+    pair: (i64, Option<Text>),
+    list: Vec<Option<(u8, f64)>>,
+    name: Option<Name>,
+}
+
+fn name(n: i64) -> Name {
+    let name = match n % 3 {
+        0 => Text::from(""),
+        1 => Text::from("a \"quoted\", two\nlines"),
+        _ => Text::from(format!("name {n}")),
+    };
+    Name { number: n, name, age: u8::try_from(n).ok().filter(|n| n % 2 == 0) }
+}
+
+fn nested(n: i64) -> Nested {
+    let list = (0..n % 4).map(|at| (at != 1).then_some((at as u8, at as f64 / 2.0))).collect();
+    let absent = n % 2 == 0;
+    Nested { pair: (n, absent.then(|| Text::from("even"))), list, name: (!absent).then(|| name(n)) }
+}
+
+fn path(what: &str, time: Time) -> String {
+    format!("out/{what}-{}", time.as_ms())
+}
+
+/// Names of numbers, from a file.
+fn named<C: Chain<Out = i64>>(numbers: &Rdd<i64, C>, names: &Rdd<Name, impl Chain<Out = Name>>) -> Rdd<(i64, String)> {
+    let names = names.map(|name| (name.number, (name.name, name.age)));
+    numbers.map(|n| (n, n)).join(&names).map_values(|(_, (name, age))| format!("{name} {age:?}")).erase()
+}
+
+/// The numbers and names of a file.
+fn names_of(rdd: &Rdd<i64>) -> Rdd<(i64, Text)> {
+    rdd.context().csv_file::<Name>("data/names.csv").map(|name| (name.number, name.name)).erase()
+}
+
+fn write_names(time: Time) {
+    let names: Vec<String> = (1..9).map(|n| format!("{n},from {time}\n")).collect();
+    files::write("data/names.csv", format!("number,name\n{}", names.concat()));
+}
+
+fn save<T: Record + Clone + 'static>(rdd: &Rdd<i64>, make: fn(i64) -> T, time: Time) {
+    let rows = rdd.map(make).cache();
+    let context = rdd.context();
+    let [parquet, json] = ["parquet", "json"].map(|format| path(format, time));
+    rows.save_as_parquet_file(&parquet);
+    rows.save_as_json_file(&json);
+    context.parquet_file::<T>(&parquet).save_as_text_file(&path("from-parquet", time));
+    context.json_file::<T>(&json).save_as_text_file(&path("from-json", time));
+}
+
+fn saves<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        "save_as_text_file" => numbers.map(|n| n * 2).foreach_rdd_with_time(|rdd, time| {
+            if !rdd.is_empty() {
+                rdd.save_as_text_file(&path("numbers", time));
+                let odd = rdd.filter(|n| n % 4 == 2).map(|n| (n, n % 3)).reduce_by_key(|a, b| a + b);
+                odd.save_as_text_file(&path("odd", time));
+                rdd.save_as_object_file(&path("arrow", time));
+            }
+        }),
+        "save_in_transform" => {
+            let saved = numbers.transform_with_time(|rdd, time| {
+                let doubled = rdd.map(|n| n * 2);
+                doubled.save_as_text_file(&path("before", time));
+                let sum = doubled.reduce(|a, b| a + b).unwrap_or(0);
+                files::write(&path("sum", time), sum.to_string());
+                doubled.map(move |n| (n, sum))
+            });
+            saved.print_n(100)
+        }
+        "save_and_load" => numbers.foreach_rdd_with_time(|rdd, time| {
+            let csv = path("csv", time);
+            rdd.map(name).save_as_csv_file(&csv);
+            rdd.context().csv_file::<Name>(&csv).save_as_text_file(&path("from-csv", time));
+            save(&rdd, name, time);
+        }),
+        "save_and_load_nested" => numbers.foreach_rdd_with_time(|rdd, time| save(&rdd, nested, time)),
+        "save_and_load_plain" => numbers.foreach_rdd_with_time(|rdd, time| {
+            save(&rdd, |n| (n % 3 > 0).then_some(n as f64), time);
+            let csv = path("csv", time);
+            rdd.map(|n| (n % 3 > 0).then_some(n)).save_as_csv_file(&csv);
+            rdd.context().csv_file::<Option<i64>>(&csv).save_as_text_file(&path("from-csv", time));
+        }),
+        "save_twice" => numbers.foreach_rdd(|rdd| rdd.save_as_text_file("out/numbers")),
+        _ => return false,
+    };
+    true
+}
+
+fn loads<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        "csv_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().csv_file("names.csv"))).print_n(100),
+        "json_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().json_file("names"))).print_n(100),
+        "text_file" => {
+            let longer = |rdd: Rdd<i64>| {
+                // Read twice: for its length, and for its lines.
+                let lines = rdd.context().text_file("lines.txt");
+                let count = lines.count() as i64;
+                rdd.filter(move |n| *n <= count).map(|n| n.to_string()).union(&lines.map(|line| line.to_string()))
+            };
+            numbers.transform(longer).print_n(100)
+        }
+        // S5.08: each window with what is in the file when its batch runs.
+        "join_of_a_window" => {
+            let windows = numbers.window(seconds(2));
+            windows.transform(|rdd| named(&rdd, &rdd.context().csv_file("names.csv"))).print_n(100)
+        }
+        "read_and_write" => numbers.foreach_rdd(|rdd| {
+            let total = files::read("out/total").and_then(|total| String::from_utf8(total).ok()?.parse().ok());
+            let total = total.unwrap_or(0) + rdd.fold(0, |a: i64, b| a + b);
+            files::write("out/total", total.to_string());
+            // Tasks run the function again: what it reads then is what it read first.
+            let above: i64 = rdd.filter(move |n| *n * 2 > total).count() as i64;
+            files::write(&format!("out/above-{total}"), above.to_string());
+        }),
+        // S5.09: what a batch writes, the next one reads.
+        "replaced_file" => {
+            let names = numbers.transform(|rdd| rdd.map(|n| (n, n)).join(&names_of(&rdd)).map_values(|(_, name)| name));
+            names.print_n(100);
+            numbers.foreach_rdd_with_time(|_, time| write_names(time))
+        }
+        "changed_file" => numbers.foreach_rdd_with_time(|rdd, time| {
+            let names = names_of(&rdd);
+            rdd.union(&names.keys()).count();
+            write_names(time);
+            names.count();
+        }),
+        "changed_for_another" => {
+            numbers.foreach_rdd_with_time(|rdd, time| {
+                names_of(&rdd).count();
+                write_names(time);
+            });
+            numbers.foreach_rdd(|rdd| drop(names_of(&rdd).collect()))
+        }
+        "write_outside" => numbers.foreach_rdd(|_| files::write("../out", "x")),
+        "write_in_a_task" => numbers
+            .map(|n| {
+                files::write("out", "x");
+                n
+            })
+            .print(),
+        _ => return false,
+    };
+    true
+}
+
+fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        "slice" => {
+            ctx.remember(seconds(3));
+            let kept = numbers.map(|n| n * 10).cache();
+            let all = kept.clone();
+            let looked_back = kept.transform_with_time(move |rdd, time| {
+                let slices = all.slice(time - seconds(2), time);
+                let counts: Vec<u64> = slices.iter().map(Rdd::count).collect();
+                let number = slices.len() as u64;
+                let rows = slices.iter().fold(rdd, |rdd, slice| rdd.union(slice).erase());
+                rows.map(move |n| (n, number, counts.clone()))
+            });
+            looked_back.print_n(100)
+        }
+        // A time between two data sets stands for the one before: there is one every two batches.
+        "slice_of_a_window" => {
+            let windows = numbers.window((seconds(2), seconds(2))).cache();
+            ctx.remember(seconds(4));
+            let all = windows.clone();
+            let times = numbers.transform_with_time(move |rdd, time| {
+                let ends = time.as_ms() / 2000 * 2000;
+                let before: u64 = all.slice(time - seconds(3), time - seconds(1)).iter().map(Rdd::count).sum();
+                rdd.map(move |n| (n, before, ends))
+            });
+            times.print_n(100)
+        }
+        // The stream is read by nobody else.
+        "slice_of_this_batch" => {
+            let tens = numbers.map(|n| n * 10);
+            let other = tens.clone();
+            numbers.transform_with_time(move |rdd, time| rdd.union(&other.slice(time, time)[0])).print_n(100)
+        }
+        "slice_not_kept" => {
+            let all = numbers.map(|n| n + 1);
+            numbers.map(|n| n * 2).foreach_rdd_with_time(move |_, time| {
+                all.slice(time - seconds(1), time).iter().for_each(|rdd| assert!(rdd.count() > 0));
+            })
+        }
+        "slice_of_the_future" => {
+            let all = numbers.map(|n| n + 1);
+            numbers.map(|n| n * 2).foreach_rdd_with_time(move |_, time| drop(all.slice(time, time + seconds(1))))
+        }
+        "slice_of_itself" => {
+            let other = numbers.transform(|rdd| rdd.map(|n| n + 1));
+            let all = other.clone();
+            numbers.foreach_rdd_with_time(move |_, time| assert!(all.slice(time, time)[0].count() > 0));
+            other.print_n(100)
+        }
+        _ => return false,
+    };
+    true
+}
+
+/// Runs the function of this name, if there is one.
+pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    saves(numbers, function) || loads(numbers, function) || slices(ctx, numbers, function)
+}

@@ -1,0 +1,152 @@
+//! Data sets that a driver function gets from elsewhere: from files, and from earlier batches.
+//!
+//! Owns [`DriverContext`] and `slice`. Nothing is read here: each call adds a node to the graph.
+
+use crate::chain::{Chain, Cut};
+use crate::context::cut;
+use crate::driver::{Time, data_set};
+use crate::dstream::{DStream, Rdd};
+use crate::graph::{Code, Graph, Value};
+use crate::record::Record;
+use crate::runtime;
+use crate::text::Text;
+use std::rc::Rc;
+
+/// Where a driver function gets data sets from that are not its own. Spark: `SparkContext`.
+///
+/// A path is below the directory of the job file, or, as `name:path`, below one that the job file grants. It names a file,
+/// or a directory whose files are read in the order of their names, but for those that begin with `_` or `.`. Each batch
+/// reads what is there then, and all of a batch reads the same.
+#[derive(Clone)]
+pub struct DriverContext {
+    graph: Rc<Graph>,
+}
+
+impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    /// Where the driver function gets other data sets from. Spark: `sparkContext`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// // Clicks of users who are not banned.
+    /// let job = testing::Job::new(|ctx| {
+    ///     let clicks = ctx.stream::<(u32, bool)>("clicks");
+    ///     let wanted = clicks.transform(|rdd| {
+    ///         let banned = rdd.context().csv_file::<(u32, bool)>("banned.csv");
+    ///         rdd.left_outer_join(&banned).filter(|(_, (_, banned))| banned.is_none()).keys()
+    ///     });
+    ///     wanted.print();
+    /// });
+    /// let job = job.file("banned.csv", [(7u32, true)]).batch("clicks", [(7u32, true), (8, true)]);
+    /// assert_eq!(job.run()[0].rows, ["8"]);
+    /// ```
+    pub fn context(&self) -> DriverContext {
+        DriverContext { graph: Rc::clone(&self.graph) }
+    }
+}
+
+impl DriverContext {
+    fn load<T: Record>(&self, kind: &'static str, path: &str) -> Rdd<T, Cut<T>> {
+        let node = self.graph.add::<T>(kind, Vec::new(), Code::default());
+        self.graph.change(node, |node| node.parameters.push(("path", Value::Text(path.to_owned()))));
+        cut(&self.graph, node)
+    }
+
+    /// The lines of text files. Spark: `textFile`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let words = ctx.text_stream("words");
+    ///     words.transform(|rdd| rdd.intersection(&rdd.context().text_file("known.txt"))).print();
+    /// });
+    /// let job = job.file("known.txt", ["to", "be"]).batch("words", ["be", "not"]);
+    /// assert_eq!(job.run()[0].rows, ["be"]);
+    /// ```
+    pub fn text_file(&self, path: &str) -> Rdd<Text, Cut<Text>> {
+        self.load("text_file", path)
+    }
+
+    /// The records of CSV files, whose first lines name the columns. A column becomes the field of the same name; the
+    /// members of a tuple are columns `_1`, `_2` and so on, any other value is a column `value`. Other columns are passed
+    /// over. An empty field is `None`. Spark: `read.csv`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<u8>("n").foreach_rdd(|rdd| {
+    ///         let users = rdd.context().csv_file::<(u32, String)>("users.csv");
+    ///         assert_eq!(users.lookup(7), ["tom"]);
+    ///     });
+    /// });
+    /// job.file("users.csv", [(7u32, "tom".to_owned())]).batch("n", [0u8]).run();
+    /// ```
+    pub fn csv_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
+        self.load("csv_file", path)
+    }
+
+    /// The records of files with a JSON object a line, with the columns of [`csv_file`](Self::csv_file). Spark:
+    /// `read.json`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<u8>("n").foreach_rdd(|rdd| {
+    ///         assert_eq!(rdd.context().json_file::<(u32, bool)>("flags").count(), 2);
+    ///     });
+    /// });
+    /// job.file("flags", [(7u32, true), (8, false)]).batch("n", [0u8]).run();
+    /// ```
+    pub fn json_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
+        self.load("json_file", path)
+    }
+
+    /// The records of Parquet files, with the columns of [`csv_file`](Self::csv_file). Spark: `read.parquet`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<u8>("n").foreach_rdd(|rdd| {
+    ///         assert_eq!(rdd.context().parquet_file::<(u32, bool)>("flags").keys().collect(), [7]);
+    ///     });
+    /// });
+    /// job.file("flags", [(7u32, true)]).batch("n", [0u8]).run();
+    /// ```
+    pub fn parquet_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
+        self.load("parquet_file", path)
+    }
+}
+
+impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
+    /// The data sets of this stream from one time to another, both included, the oldest first. A time between two data
+    /// sets stands for the one before. Only in a driver function. Spark: `slice`.
+    ///
+    /// Data sets of earlier batches are there if they are kept: as those of a stream that is persisted while the context
+    /// remembers, or of one that a window reads. An action on one that is not there ends the function.
+    ///
+    /// ```
+    /// use millstream::{minutes, seconds, testing};
+    /// // Values that were not there in the batch before.
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.remember(minutes(1));
+    ///     let numbers = ctx.stream::<u32>("numbers").cache();
+    ///     let all = numbers.clone();
+    ///     let new = numbers.transform_with_time(move |rdd, time| {
+    ///         let before = all.slice(time - seconds(1), time - seconds(1));
+    ///         before.iter().fold(rdd, |rdd, before| rdd.subtract(before).erase())
+    ///     });
+    ///     new.print();
+    /// });
+    /// let printed = job.batch("numbers", [1u32, 2]).batch("numbers", [2u32, 3]).run();
+    /// assert_eq!((&*printed[0].rows, &*printed[1].rows), (&["1".to_owned(), "2".to_owned()][..], &["3".to_owned()][..]));
+    /// ```
+    pub fn slice(&self, from: Time, to: Time) -> Vec<Rdd<T>> {
+        let data_set = |time: Time| {
+            let node = self.graph.add::<T>("slice", Vec::new(), Code::default());
+            let time = i64::try_from(time.as_ms()).unwrap_or(i64::MAX);
+            let parameters = [("of", Value::Integer(i64::from(self.node))), ("time", Value::Integer(time))];
+            self.graph.change(node, |node| node.parameters.extend(parameters));
+            data_set(&self.graph, node)
+        };
+        runtime::slice(self.node, from, to).into_iter().map(data_set).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! The files of a program under test, in memory.
+//!
+//! Owns what driver functions load, save, read and write there. Nothing is parsed: a file that is loaded is given as
+//! records, or is one that the program saved, or lines of text.
+
+use super::chunk_of;
+use crate::chunk::Chunk;
+use crate::record::{Field, Record, fields_of};
+use crate::text::Text;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// How rows are shown.
+type Show = fn(Chunk) -> Vec<String>;
+
+struct File {
+    /// Its records, if they are known.
+    rows: Option<Vec<Chunk>>,
+    content: Vec<u8>,
+    is_given: bool,
+}
+
+/// Files by path.
+#[derive(Default)]
+pub(super) struct Files(RefCell<BTreeMap<String, File>>);
+
+/// The file of a saved data set.
+fn part(path: &str) -> String {
+    format!("{path}/part-00000")
+}
+
+impl Files {
+    /// Adds a file of records.
+    pub fn give<T: Record>(&self, path: &str, rows: Vec<T>) {
+        let mut content = String::new();
+        for row in &rows {
+            row.show(&mut content);
+            content.push('\n');
+        }
+        let file = File { rows: Some(vec![chunk_of(rows)]), content: content.into_bytes(), is_given: true };
+        self.0.borrow_mut().insert(path.to_owned(), file);
+    }
+
+    /// Saves a data set.
+    pub fn save(&self, path: &str, rows: Vec<Chunk>, show: Show) {
+        let lines = rows.iter().cloned().flat_map(show);
+        let content = lines.flat_map(|line| line.into_bytes().into_iter().chain([b'\n'])).collect();
+        let file = File { rows: Some(rows), content, is_given: false };
+        let before = self.0.borrow_mut().insert(part(path), file);
+        assert!(before.is_none(), "{path} is there already: let the path have the batch's time in it");
+    }
+
+    /// The records of a file whose type has these fields.
+    pub fn load(&self, path: &str, fields: &[Field]) -> Vec<Chunk> {
+        let files = self.0.borrow();
+        let file = files.get(path).or_else(|| files.get(&part(path)));
+        let file = file.unwrap_or_else(|| panic!("cannot load `{path}`: the test gives no such file"));
+        match &file.rows {
+            Some(rows) => rows.clone(),
+            None => {
+                let is_text = fields == fields_of::<Text>();
+                assert!(is_text, "cannot load `{path}`: a test gives records with `Job::file`, nothing is parsed");
+                let content = String::from_utf8_lossy(&file.content);
+                vec![chunk_of(content.lines().map(Text::from).collect())]
+            }
+        }
+    }
+
+    /// Writes a small file.
+    pub fn write(&self, path: &str, content: &[u8]) {
+        assert!(path.contains([':', '/']), "cannot write `{path}` beside the job file: name a directory");
+        let file = File { rows: None, content: content.to_vec(), is_given: false };
+        self.0.borrow_mut().insert(path.to_owned(), file);
+    }
+
+    /// Reads a small file.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        self.0.borrow().get(path).map(|file| file.content.clone())
+    }
+
+    /// What the program wrote.
+    pub fn written(&self) -> BTreeMap<String, Vec<u8>> {
+        let files = self.0.borrow();
+        let written = files.iter().filter(|(_, file)| !file.is_given);
+        written.map(|(path, file)| (path.clone(), file.content.clone())).collect()
+    }
+}

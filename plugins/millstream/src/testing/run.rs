@@ -1,0 +1,285 @@
+//! Runs the batches of a program under test.
+//!
+//! Owns the way of rows from sources to outputs, as the host would cut it into stages, and the host that driver functions
+//! find. Never checks what comes out.
+
+use super::files::Files;
+use super::{Batches, check};
+use crate::chain::NodeId;
+use crate::chunk::Chunk;
+use crate::driver::{Place, Time};
+use crate::graph::{Graph, Value};
+use crate::runtime::{TestHost, set_test_host, take_emitted, take_trace};
+use crate::task::{Task, TaskError, TaskSpec};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A way that rows go between two shuffles: where they come from, and the operators that they pass.
+pub(super) struct Branch {
+    pub leaf: NodeId,
+    pub path: Vec<NodeId>,
+}
+
+/// The ways to `node`, in the order of their rows. Several come together in a union.
+pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
+    let (kind, parents, shuffles) = {
+        let nodes = graph.nodes();
+        let found = &nodes[&node];
+        (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
+    };
+    if matches!(kind, "window" | "transform") || parents.is_empty() || shuffles {
+        return vec![Branch { leaf: node, path: Vec::new() }];
+    }
+    let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
+    if !matches!(kind, "union" | "coalesce" | "cache") {
+        branches.iter_mut().for_each(|branch| branch.path.push(node));
+    }
+    branches
+}
+
+/// A program and its input: batches are counted from 0.
+pub(super) struct Run {
+    graph: Rc<Graph>,
+    sources: Batches,
+    pub files: Files,
+    interval: Duration,
+    /// What each `transform` returned in each batch.
+    transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
+}
+
+impl Run {
+    pub fn new(graph: &Rc<Graph>, sources: Batches, files: Files, interval: Duration) -> Rc<Self> {
+        Rc::new(Self { graph: Rc::clone(graph), sources, files, interval, transformed: RefCell::default() })
+    }
+
+    /// The time of a batch: the first ends one interval after time zero.
+    fn time(&self, batch: usize) -> Time {
+        let ms = self.interval.as_millis().saturating_mul(batch as u128 + 1);
+        Time::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
+    }
+
+    /// Runs the driver function of `node` in a batch, whose data sets its actions compute.
+    pub fn call(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<NodeId> {
+        let function = self.graph.nodes()[&node].code.driver.clone();
+        let outer = set_test_host(Some(Rc::new(InFunction { run: Rc::clone(self), batch })));
+        let answer = function.expect("the node has a driver function")(&self.graph, self.time(batch));
+        set_test_host(outer);
+        check(&self.graph);
+        answer
+    }
+
+    /// The rows that a `transform` makes of a batch. Its function is called once.
+    fn transform(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let known = self.transformed.borrow().get(&(node, batch)).copied();
+        let answer = known.or_else(|| self.call(node, batch)).expect("a transform returns a data set");
+        self.transformed.borrow_mut().insert((node, batch), answer);
+        self.evaluate(answer, batch)
+    }
+
+    pub fn batches(&self) -> Range<usize> {
+        0..self.sources.values().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// A span of time in batches.
+    fn batches_in(&self, span: Duration) -> usize {
+        let batches = span.as_millis() / self.interval.as_millis().max(1);
+        assert!(
+            batches > 0 && span.as_millis().is_multiple_of(self.interval.as_millis()),
+            "{span:?} is not a multiple of the batch interval of {:?}",
+            self.interval
+        );
+        usize::try_from(batches).unwrap_or(usize::MAX)
+    }
+
+    /// Every how many batches a node has rows.
+    fn slide(&self, node: NodeId) -> usize {
+        let (own, parents) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[&node];
+            (found.duration("slide"), found.parents.clone())
+        };
+        match own {
+            Some(slide) => self.batches_in(slide),
+            None => parents.first().map_or(1, |parent| self.slide(*parent)),
+        }
+    }
+
+    pub fn is_due(&self, node: NodeId, batch: usize) -> bool {
+        (batch + 1).is_multiple_of(self.slide(node))
+    }
+
+    /// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
+    pub fn evaluate(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
+        let branches = branches(&self.graph, node);
+        branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
+    }
+
+    /// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
+    fn run_branch(self: &Rc<Self>, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
+        let rows = self.leaf_rows(branch.leaf, batch);
+        let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
+        steps.extend(combine.map(|node| (node, "combine")));
+        if steps.is_empty() { rows } else { self.task(branch.leaf, &steps, rows, batch) }
+    }
+
+    /// The rows of a source or a window, or what comes out of a shuffle.
+    fn leaf_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
+        let (parents, source, window, aggregates, sort, is_driver) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[&leaf];
+            let source = found.parameters.iter().find_map(|(name, value)| match value {
+                Value::Text(text) if *name == "source" => Some(text.clone()),
+                _ => None,
+            });
+            (
+                found.parents.clone(),
+                source,
+                found.duration("length"),
+                found.code.exchange.is_some(),
+                found.code.sort.clone(),
+                found.code.driver.is_some(),
+            )
+        };
+        if is_driver {
+            return self.transform(leaf, batch);
+        }
+        if let Some((of, time)) = self.sliced(leaf) {
+            return self.evaluate(of, time);
+        }
+        if let Some(path) = self.path(leaf) {
+            return self.files.load(&path, &self.graph.nodes()[&leaf].rows);
+        }
+        if let Some(source) = source {
+            return self.sources.get(&source).and_then(|batches| batches.get(batch)).cloned().into_iter().collect();
+        }
+        if let (Some(length), [parent]) = (window, parents.as_slice()) {
+            let batches = (batch + 1).saturating_sub(self.batches_in(length))..=batch;
+            let batches = batches.filter(|batch| self.is_due(*parent, *batch));
+            return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
+        }
+        if let Some(joined) = &self.graph.nodes()[&leaf].code.joined {
+            return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
+        }
+        let combine = aggregates.then_some(leaf);
+        let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));
+        let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
+        // With one partition, there is nothing to deal out.
+        match sort {
+            _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
+            Some(sort) => sort(sent),
+            None => sent,
+        }
+    }
+
+    /// The stream and the batch that a slice stands for.
+    fn sliced(&self, node: NodeId) -> Option<(NodeId, usize)> {
+        let nodes = self.graph.nodes();
+        let node = nodes.get(&node).filter(|node| node.kind == "slice")?;
+        let number = |name: &str| {
+            node.parameters.iter().find_map(|(key, value)| match value {
+                Value::Integer(number) if *key == name => u64::try_from(*number).ok(),
+                _ => None,
+            })
+        };
+        Some((NodeId::try_from(number("of")?).ok()?, self.batch_at(Time::from_ms(number("time")?))?))
+    }
+
+    /// The path of a file that is loaded or saved.
+    fn path(&self, node: NodeId) -> Option<String> {
+        let nodes = self.graph.nodes();
+        nodes.get(&node)?.parameters.iter().find_map(|(name, value)| match value {
+            Value::Text(path) if *name == "path" => Some(path.clone()),
+            _ => None,
+        })
+    }
+
+    /// The last batch at or before a time.
+    fn batch_at(&self, time: Time) -> Option<usize> {
+        let batches = u128::from(time.as_ms()) / self.interval.as_millis().max(1);
+        usize::try_from(batches).ok()?.checked_sub(1)
+    }
+
+    /// What an output shows of a batch.
+    pub fn print(self: &Rc<Self>, output: NodeId, batch: usize) -> Vec<String> {
+        let (parent, limit, show) = {
+            let nodes = self.graph.nodes();
+            let node = &nodes[&output];
+            let parent = node.parents[0];
+            let limit = node.parameters.iter().find_map(|(name, value)| match value {
+                Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
+                _ => None,
+            });
+            // What is saved is saved in full.
+            (parent, limit.unwrap_or(usize::MAX), nodes[&parent].code.rows)
+        };
+        let show = show.expect("the parent of an output has rows").show;
+        let mut rows: Vec<String> = self.evaluate(parent, batch).into_iter().flat_map(show).collect();
+        if rows.len() > limit {
+            rows.truncate(limit);
+            rows.push("...".to_owned());
+        }
+        rows
+    }
+
+    /// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
+    fn task(&self, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>, batch: usize) -> Vec<Chunk> {
+        let run = |traced, chunks: Vec<Chunk>| {
+            let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
+            let place = Place { batch: self.time(batch), partitions: BTreeMap::new() };
+            let mut task = Task::open(&self.graph, &TaskSpec { input, steps, place, traced })?;
+            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+            task.finish()?;
+            Ok::<_, TaskError>(take_emitted())
+        };
+        let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
+        take_trace();
+        let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
+        assert!(
+            rows == again,
+            "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
+             their input?"
+        );
+        rows
+    }
+}
+
+/// The host of a driver function in a batch.
+struct InFunction {
+    run: Rc<Run>,
+    batch: usize,
+}
+
+impl TestHost for InFunction {
+    fn evaluate(&self, node: NodeId) -> Vec<Chunk> {
+        let parent = {
+            let nodes = self.run.graph.nodes();
+            let found = &nodes[&node];
+            found.code.rows.is_none().then(|| found.parents[0])
+        };
+        let Some(parent) = parent else { return self.run.evaluate(node, self.batch) };
+        let rows = self.run.evaluate(parent, self.batch);
+        let show = self.run.graph.nodes()[&parent].code.rows.expect("what is saved has rows").show;
+        self.run.files.save(&self.run.path(node).unwrap_or_default(), rows, show);
+        Vec::new()
+    }
+
+    fn slice(&self, of: NodeId, first: Time, last: Time) -> Vec<Time> {
+        assert!(last <= self.run.time(self.batch), "a slice ends at {last}, after the batch");
+        let at = |time: Time| self.run.batch_at(time).map_or(0, |batch| batch + 1);
+        let slide = self.run.slide(of);
+        // Batches with data sets are counted from 1, as the multiples of the slide.
+        let (first, last) = ((at(first) / slide).max(1), at(last) / slide);
+        (first..=last).map(|number| self.run.time(number * slide - 1)).collect()
+    }
+
+    fn write_file(&self, path: &str, content: &[u8]) {
+        self.run.files.write(path, content);
+    }
+
+    fn read_file(&self, path: &str) -> Option<Vec<u8>> {
+        self.run.files.read(path)
+    }
+}

@@ -1,0 +1,91 @@
+//! Operators on many rows, made of few numbers: more than fits into an instance, or into the memory of the job.
+
+use millstream::{Cut, DStream, Output, Record, StreamingContext, Text};
+
+fn argument(ctx: &StreamingContext, name: &str) -> Option<u64> {
+    ctx.arg(name).and_then(|number| number.parse().ok())
+}
+
+/// A number that looks like a random one.
+fn scrambled(n: u64) -> u64 {
+    (n ^ (n >> 7)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+/// A text of 500 bytes.
+fn text(n: u64) -> String {
+    format!("{n:0500}")
+}
+
+/// The number of such a text.
+fn number(text: &str) -> u64 {
+    text.trim_start_matches('0').parse().unwrap_or(0)
+}
+
+/// What tells one list of rows from another, order included.
+fn digest(hash: u64, n: u64) -> u64 {
+    scrambled(hash ^ n)
+}
+
+/// One row that stands for all texts of a key.
+fn group((key, texts): (u64, Vec<Text>)) -> (u64, u64, u64) {
+    (key, texts.len() as u64, texts.iter().map(|text| number(text)).fold(0, digest))
+}
+
+/// One row for each partition: its rows, and a digest of them. It sees whether a partition is one.
+fn partitions<T: Record>(rows: &DStream<T>, number: impl Fn(T) -> [u64; 3] + 'static) -> Output {
+    let digest_of = move |rows: &mut dyn Iterator<Item = T>| {
+        rows.fold((0u64, 0), |(count, hash), row| (count + 1, number(row).into_iter().fold(hash, digest)))
+    };
+    rows.map_partitions(move |mut rows| Some(digest_of(&mut rows))).print_n(100)
+}
+
+/// Operators on large partitions. Nothing if the operator is another.
+pub fn large(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    if !operator.starts_with("large_") {
+        return None;
+    }
+    let rows = argument(ctx, "rows").unwrap_or(1000);
+    // Dealt out, so that no map task is large.
+    let many = numbers.flat_map(move |n| n as u64 * rows..(n as u64 + 1) * rows).repartition(16);
+    let keys = argument(ctx, "keys").unwrap_or(u64::MAX);
+    let texts = many.map(move |n| (scrambled(n) % keys, text(n)));
+    Some(match operator {
+        "large_groups" => {
+            let texts = texts.map(|(key, text)| (key, Text::from(text)));
+            partitions(&texts.group_by_key().map(group).erase(), <[u64; 3]>::from)
+        }
+        "large_groups_of_a_transform" => {
+            let groups = texts.transform(|rdd| {
+                let count = rdd.count();
+                let groups = rdd.map(|(key, text)| (key, Text::from(text))).group_by_key();
+                groups.map(group).map(move |(key, texts, digest)| (key, texts + count, digest))
+            });
+            partitions(&groups.erase(), <[u64; 3]>::from)
+        }
+        "large_reduction" => {
+            // Only what the shuffle brings together is merged so.
+            let unlucky = argument(ctx, "unlucky").map_or_else(|| "x".to_owned(), text);
+            let max = |a: String, b| if a > b { a } else { b };
+            let last = texts.combine_by_key(
+                |text| text,
+                max,
+                move |a, b| {
+                    assert!(b != unlucky, "an unlucky text");
+                    max(a, b)
+                },
+            );
+            partitions(&last.erase(), |(key, text)| [key, number(&text), 0])
+        }
+        "large_distinct" => partitions(&many.map(|n| scrambled(n) as u32).distinct().erase(), |n| [u64::from(n), 0, 0]),
+        "large_cogroup" => {
+            let texts = texts.map(|(key, text)| (key, Text::from(text)));
+            let groups = texts.cogroup(&numbers.map(|n| (n as u64, n)));
+            partitions(&groups.map(|(key, (texts, _))| group((key, texts))).erase(), <[u64; 3]>::from)
+        }
+        "large_sort" => {
+            let sorted = texts.map(|(key, text)| (key % 1000, text)).transform(|rdd| rdd.sort_by_key(false));
+            partitions(&sorted.erase(), |(key, text)| [key, number(&text), 0])
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,152 @@
+//! The real binary, killed with SIGKILL at random moments, again and again: its files are those of a run that nobody
+//! disturbed, byte for byte.
+//!
+//! `MILLSTREAM_KILLS` says how often; the moments are random, so a failure tells the seed but does not repeat for sure.
+
+use super::support::binary::{Directory, Running};
+use millstream_tests::programs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How often each job is killed, unless `MILLSTREAM_KILLS` says otherwise.
+const KILLS: u64 = 25;
+const INTERVAL_MS: u64 = 100;
+
+fn kills() -> u64 {
+    std::env::var("MILLSTREAM_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
+}
+
+/// A number below `limit` that follows from the time: nothing here has to repeat.
+fn random_below(limit: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    (u64::from(now.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % limit
+}
+
+fn directory(source: &str) -> Directory {
+    let directory = Directory::new();
+    directory.write("recoverable.wasm", programs::plugin("recoverable"));
+    let job = format!(
+        "[job]\nname = \"killed\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
+         checkpoint = \"checkpoint\"\nargs = {{ batch_ms = \"{INTERVAL_MS}\" }}\n[sources.lines]\n{source}\n"
+    );
+    directory.write("job.toml", job);
+    directory
+}
+
+fn text(batch: u64) -> Vec<String> {
+    (0..1 + batch % 3).map(|line| format!("b{batch} l{line} x")).collect()
+}
+
+/// Each directory of an output with rows in it: its time in ms, and its files.
+fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, String>> {
+    let mut saved = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(directory.path("out")) else { return saved };
+    for entry in entries.map(|entry| entry.expect("a directory can be listed")) {
+        let name = entry.file_name().into_string().expect("names are text");
+        let time =
+            name.strip_prefix(output).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(".txt")?.parse().ok());
+        let Some(time) = time else { continue };
+        let files = std::fs::read_dir(entry.path()).expect("a directory can be listed").map(|file| {
+            let file = file.expect("a directory can be listed");
+            let text = std::fs::read_to_string(file.path()).expect("a file can be read");
+            (file.file_name().into_string().expect("names are text"), text)
+        });
+        let files: BTreeMap<String, String> = files.collect();
+        if files.values().any(|text| !text.is_empty()) {
+            saved.insert(time, files);
+        }
+    }
+    saved
+}
+
+/// Starts the job, kills it after a while, and so on. Returns how often it had begun to work.
+fn kill_again_and_again(directory: &Directory, kills: u64) -> u64 {
+    let mut worked = 0;
+    for _ in 0..kills {
+        let mut host = Running::start(directory.host(&["run", "job.toml", "--quiet", "--json"]));
+        if random_below(4) > 0 {
+            host.wait_for_out("StreamingStarted");
+            worked += 1;
+        }
+        std::thread::sleep(Duration::from_millis(random_below(3 * INTERVAL_MS)));
+        host.signal("KILL");
+        let said = host.finish();
+        assert_eq!((said.code, said.error()), (None, ""), "{}", said.err);
+    }
+    worked
+}
+
+/// Files as an output saves them, in the order of their batches, as if the first batch with rows were number 0.
+fn by_batch(saved: &BTreeMap<u64, BTreeMap<String, String>>, first: u64) -> BTreeMap<u64, BTreeMap<String, String>> {
+    saved.iter().map(|(time, files)| ((time - first) / INTERVAL_MS, files.clone())).collect()
+}
+
+/// S10.12, S16.08, S16.15, S16.23: over a queue, whose lines are given to batches one by one.
+#[test]
+fn a_job_over_a_queue_survives_being_killed() {
+    const BATCHES: u64 = 60;
+    let killed = directory("type = \"queue\"\npath = \"queue.jsonl\"");
+    let undisturbed = directory("type = \"queue\"\npath = \"queue.jsonl\"");
+    let empty = "[]\n".repeat(12);
+    let queue: String = (0..BATCHES).map(|batch| format!("{:?}\n", text(batch))).collect();
+    for directory in [&killed, &undisturbed] {
+        directory.write("queue.jsonl", format!("{queue}{empty}"));
+    }
+    let other = Running::start(undisturbed.host(&["run", "job.toml", "--quiet", "--stop-when-idle"]));
+    let worked = kill_again_and_again(&killed, kills());
+    assert!(worked > kills() / 2);
+    let said = killed.run(&["run", "job.toml", "--quiet", "--stop-when-idle"]);
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    let said = other.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    let first = |directory: &Directory| *saved(directory, "lines").keys().next().expect("something was saved");
+    for output in ["lines", "counts", "deep"] {
+        let expected = by_batch(&saved(&undisturbed, output), first(&undisturbed));
+        assert!(expected.len() as u64 >= BATCHES / 4, "{output}: {}", expected.len());
+        assert_eq!(by_batch(&saved(&killed, output), first(&killed)), expected, "{output}");
+    }
+}
+
+/// S16.15: over files whose modification times say to which batches they belong, whoever runs then.
+#[test]
+fn a_job_over_files_survives_being_killed() {
+    const FILES: u64 = 60;
+    let source = "type = \"text-files\"\npath = \"in\"";
+    let (killed, undisturbed) = (directory(source), directory(source));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis() as u64;
+    let begin = now + 3000;
+    for directory in [&killed, &undisturbed] {
+        std::fs::create_dir(directory.path("in")).expect("a directory can be made");
+        for batch in 0..FILES {
+            let name = format!("in/{batch:03}");
+            directory.write(&name, text(batch).join("\n") + "\n");
+            let modified = UNIX_EPOCH + Duration::from_millis(begin + batch * INTERVAL_MS);
+            let file = File::options().write(true).open(directory.path(&name)).expect("the file is there");
+            file.set_modified(modified).expect("times can be set");
+        }
+    }
+    let mut other = Running::start(undisturbed.host(&["run", "job.toml", "--quiet", "--json"]));
+    let worked = kill_again_and_again(&killed, kills());
+    assert!(worked > kills() / 2);
+    let mut last = Running::start(killed.host(&["run", "job.toml", "--quiet", "--json"]));
+    let end = (begin + (FILES + 5) * INTERVAL_MS).next_multiple_of(INTERVAL_MS);
+    for host in [&mut other, &mut last] {
+        host.wait_for_out(&format!("\"event\":\"BatchCompleted\",\"batch\":{{\"batch_time_ms\":{end}"));
+    }
+    for host in [other, last] {
+        host.signal("TERM");
+        let said = host.finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    }
+    for output in ["lines", "counts"] {
+        let expected = saved(&undisturbed, output);
+        assert!(expected.len() as u64 >= FILES, "{output}: {}", expected.len());
+        assert_eq!(saved(&killed, output), expected, "{output}");
+    }
+    // Each line of each file once.
+    let lines: Vec<String> = saved(&killed, "lines").into_values().flat_map(BTreeMap::into_values).collect();
+    let lines: Vec<&str> = lines.iter().flat_map(|text| text.lines()).collect();
+    let unlike: BTreeSet<&str> = lines.iter().copied().collect();
+    assert_eq!((lines.len(), unlike.len() as u64), (unlike.len(), (0..FILES).map(|batch| 1 + batch % 3).sum::<u64>()));
+}

@@ -1,0 +1,320 @@
+//! Jobs that die and go on: in a simulated world, where machines crash at any write and disks lose what was not synced.
+
+use super::support::simulated::{CHECKPOINT, Death, Job, Outcome, START};
+use host::context::{CatchUpMode, StartFrom};
+use host::engine::{FaultInjector, FaultPoint};
+use host::env::Connection;
+use host::ids::TaskId;
+use host::time::Time;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Batches end at whole seconds after this.
+const SECOND_0: u64 = 1_000_000_000_000;
+
+/// How many seeds are run, unless `MILLSTREAM_SEEDS` says otherwise.
+const SEEDS: u64 = 200;
+
+/// A small generator of numbers, which repeats with its seed.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        // SplitMix64: any seed will do, and neighbouring seeds give unlike numbers.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit.max(1)
+    }
+}
+
+/// The lines of a batch.
+fn lines(batch: u64) -> Vec<String> {
+    (0..batch % 4).map(|line| format!("a{} b{} c", batch % 3, line)).collect()
+}
+
+/// A job over a queue of so many batches, the last of them empty, until all windows have passed.
+fn queue_job(batches: u64) -> Job {
+    let line = |batch: u64| {
+        let lines = if batch + 8 < batches { lines(batch) } else { Vec::new() };
+        format!("{lines:?}\n")
+    };
+    let queue: String = (0..batches).map(line).collect();
+    Job::on_queue("recoverable", &queue).with_checkpoint()
+}
+
+/// A job over files, each modified in the middle of a batch. They appear together before the job starts, so that nobody
+/// has to be alive when they do.
+fn files_job(batches: u64) -> Job {
+    let mut job = Job::on_queue("recoverable", "");
+    job.job_file = "[job]\nname = \"files\"\n[sources.lines]\ntype = \"text-files\"\npath = \"in\"\n".to_owned();
+    job.files = vec![("in/.keep".to_owned(), String::new())];
+    let file = |batch: u64| {
+        let text: String = lines(batch).into_iter().map(|line| line + "\n").collect();
+        let modified = Time::from_ms(SECOND_0 + batch * 1000 + 600);
+        (Time::from_ms(0), modified, format!("in/{batch:03}"), text)
+    };
+    job.appearing = (0..batches - 8).map(file).collect();
+    job.stop_after = Some(batches);
+    job.with_checkpoint()
+}
+
+/// Fails attempts at tasks by chance, but no task for good.
+struct Unlucky {
+    seed: u64,
+}
+
+impl FaultInjector for Unlucky {
+    fn fails(&self, task: TaskId, attempt: u32, point: FaultPoint) -> bool {
+        let late = u64::from(point == FaultPoint::BeforeCommit);
+        let place = task.batch.as_ms() ^ u64::from(task.stage.0) << 40 ^ u64::from(task.partition) << 50;
+        attempt == 0 && Numbers(self.seed ^ place ^ late).below(8) == 0
+    }
+}
+
+fn recoveries(outcome: &Outcome) -> Vec<&str> {
+    let told = outcome.log.iter().filter_map(|line| line.split_once(" RecoveryStarted "));
+    told.filter_map(|(_, told)| told.split_once(": ")).map(|(_, told)| told).collect()
+}
+
+/// S10.01 to S10.04, S10.11, S10.12: batches that were not done run again with the same inputs, windows are filled again
+/// from the inputs of those that were, and what was done is not done again.
+#[test]
+fn a_job_goes_on_where_it_was() {
+    let job = queue_job(14);
+    let plain = job.run();
+    assert_eq!(plain.result, Ok(()));
+    let outcome = job.run_through(&[Death::AfterBatch(7), Death::AfterBatch(1)]);
+    assert_eq!((&outcome.result, &outcome.bytes), (&Ok(()), &plain.bytes));
+    let told = recoveries(&outcome);
+    assert_eq!(told.len(), 2, "{told:?}");
+    // The window of windows reaches eight batches back; one or two batches were not known to be done.
+    assert!(told[0].contains("6 batches restored") || told[0].contains("7 batches restored"), "{told:?}");
+    let completed = |batch: u64| {
+        let line = format!("BatchCompleted {} ms", SECOND_0 + batch * 1000);
+        outcome.log.iter().filter(|logged| logged.ends_with(&line)).count()
+    };
+    assert!((1..=5).all(|batch| completed(batch) == 1), "{:#?}", outcome.log);
+}
+
+/// S16.03, S16.08, S16.15, S16.23: whatever dies and whenever, and whatever the disk loses: the files are the same.
+#[test]
+fn outputs_of_a_queue_are_those_of_an_uninterrupted_run() {
+    same_under_all_seeds(&queue_job(20), 0);
+}
+
+/// S16.15: the same over files.
+#[test]
+fn outputs_of_files_are_those_of_an_uninterrupted_run() {
+    same_under_all_seeds(&files_job(20), 1);
+}
+
+/// Runs the seeds with this remainder of two. `MILLSTREAM_SEED` and `MILLSTREAM_SEEDS` choose others: the first, and how
+/// many.
+fn same_under_all_seeds(job: &Job, remainder: u64) {
+    let given = |name: &str| std::env::var(name).ok().and_then(|number| number.parse().ok());
+    let (first, count) = (given("MILLSTREAM_SEED").unwrap_or(0), given("MILLSTREAM_SEEDS").unwrap_or(SEEDS));
+    let plain = job.run();
+    assert_eq!(plain.result, Ok(()));
+    assert!(plain.saved.len() > 30, "{:?}", plain.saved.keys());
+    let mut recovered = 0;
+    for seed in (first..first + count).filter(|seed| seed % 2 == remainder) {
+        let mut numbers = Numbers(seed);
+        let deaths: Vec<Death> = (0..numbers.below(6))
+            .map(|_| match numbers.below(3) {
+                0 => Death::AfterBatch(1 + numbers.below(6) as usize),
+                _ => Death::AtWrite { write: 1 + numbers.below(plain.writes), seed: numbers.below(u64::MAX) },
+            })
+            .collect();
+        let mut job = job.clone().with_seed(seed).with_faults(Unlucky { seed });
+        if numbers.below(3) == 0 {
+            let from = START + Duration::from_millis(numbers.below(15_000));
+            job.unreachable = Some((from, from + Duration::from_millis(numbers.below(5000))));
+            job.restarts = true;
+        }
+        if job.stop_after.take().is_some() {
+            // Each life would make so many batches: the last one is asked to stop when all files are done.
+            job.stop_at = vec![Time::from_ms(SECOND_0 + 20_100)];
+        }
+        let outcome = job.run_through(&deaths);
+        let life = format!("MILLSTREAM_SEED={seed} MILLSTREAM_SEEDS=1: {deaths:?}, {:?}", job.unreachable);
+        assert_eq!(outcome.result, Ok(()), "{life}\n{:#?}", outcome.log);
+        assert_same(&outcome, &plain, &life);
+        recovered += recoveries(&outcome).len() as u64;
+    }
+    assert!(recovered >= count / 4 || count < SEEDS, "only {recovered} recoveries");
+}
+
+/// The same directories with the same files. Batches that had nothing to do when they were made up for left none.
+fn assert_same(outcome: &Outcome, plain: &Outcome, life: &str) {
+    let with_rows = |outcome: &Outcome| {
+        let directory = |path: &str| path.rsplit_once('/').map(|(directory, _)| directory.to_owned());
+        let full: Vec<String> =
+            outcome.saved.iter().filter(|(_, text)| !text.is_empty()).filter_map(|(path, _)| directory(path)).collect();
+        let is_full = |path: &str| directory(path).is_some_and(|directory| full.contains(&directory));
+        let files: BTreeMap<String, String> =
+            outcome.saved.iter().filter(|(path, _)| is_full(path)).map(|(p, t)| (p.clone(), t.clone())).collect();
+        files
+    };
+    assert_eq!(with_rows(outcome), with_rows(plain), "{life}\n{:#?}", outcome.log);
+}
+
+/// D13, S10.04: the batches whose times passed while nobody ran are made, those that had nothing to do at no cost.
+#[test]
+fn missed_batches_are_made_up_for() {
+    let mut job = files_job(30);
+    job.catch_up = CatchUpMode::Limited;
+    job.stop_after = None;
+    job.stop_at = vec![Time::from_ms(SECOND_0 + 30_100)];
+    let plain = job.run();
+    job.pause = Some(Duration::from_secs(9));
+    let outcome = job.run_through(&[Death::AfterBatch(4)]);
+    assert_eq!(outcome.result, Ok(()));
+    assert_same(&outcome, &plain, "nine seconds of nobody");
+    assert!(recoveries(&outcome)[0].ends_with(" 9 missed"), "{:?}", recoveries(&outcome));
+    // Nothing comes for a long time.
+    job.pause = Some(Duration::from_secs(9000));
+    job.stop_at = vec![Time::from_ms(SECOND_0 + 9_030_100)];
+    let outcome = job.run_through(&[Death::AfterBatch(29)]);
+    assert_eq!(outcome.result, Ok(()));
+    assert_same(&outcome, &plain, "hours of nobody");
+    let skipped = outcome.log.iter().filter(|line| line.contains("BatchesWithoutData")).count();
+    let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
+    assert!(skipped > 0 && completed < 80, "{skipped} {completed}");
+}
+
+/// D13: too many missed batches are a question, and each answer is possible.
+#[test]
+fn too_many_missed_batches_are_a_question() {
+    let mut job = files_job(30).with_job_keys("max_catch_up = 100");
+    job.pause = Some(Duration::from_secs(1000));
+    job.stop_after = Some(3);
+    let asked = job.run_through(&[Death::AfterBatch(2)]);
+    assert_eq!(
+        asked.error(),
+        "1000 batches were missed while the job did not run, which is more than job.max_catch_up = 100\n\
+         help: --catch-up all makes them all; --catch-up none leaves out those from 1000000003000 ms to 1000001002000 ms"
+    );
+    job.catch_up = CatchUpMode::None;
+    let left_out = job.run_through(&[Death::AfterBatch(2)]);
+    assert_eq!(left_out.result, Ok(()));
+    let batches: Vec<&String> = left_out.log.iter().filter(|line| line.contains("BatchCompleted")).collect();
+    assert!(batches.iter().any(|line| line.contains("BatchCompleted 1000001003000 ms")), "{batches:#?}");
+    job.catch_up = CatchUpMode::All;
+    assert_eq!(job.run_through(&[Death::AfterBatch(2)]).result, Ok(()));
+}
+
+/// S10.13: going on from a checkpoint can be asked for, and is an error when there is none.
+#[test]
+fn a_checkpoint_that_is_not_there_is_told() {
+    let mut job = queue_job(10);
+    job.start_from = StartFrom::Checkpoint;
+    assert_eq!(
+        job.run().error(),
+        "there is no checkpoint in /jobs/checkpoint\n\
+         help: leave out --from-checkpoint to start the job for the first time"
+    );
+}
+
+/// S13.05, S13.06: a fresh run goes on with the next batch and leaves the old one's directory alone.
+#[test]
+fn a_fresh_run_goes_on_with_the_next_batch() {
+    let mut job = queue_job(14);
+    let first = job.run_through(&[Death::AfterBatch(5)]);
+    assert_eq!(first.result, Ok(()));
+    job.fresh_after_first = true;
+    let fresh = job.run_through(&[Death::AfterBatch(5)]);
+    assert_eq!(fresh.result, Ok(()));
+    // What each batch read is the same, and was read once; windows began empty.
+    let of = |outcome: &Outcome, prefix: &str| -> BTreeMap<String, String> {
+        outcome.saved.iter().filter(|(path, _)| path.starts_with(prefix)).map(|(p, t)| (p.clone(), t.clone())).collect()
+    };
+    assert_eq!(of(&fresh, "out/lines"), of(&first, "out/lines"));
+    assert_ne!(of(&fresh, "out/counts"), of(&first, "out/counts"));
+    let runs: Vec<&String> = fresh.checkpoint.keys().filter(|path| path.contains("/runs/")).collect();
+    assert!(runs.iter().any(|path| path.contains("-1/")) && runs.iter().any(|path| path.contains("-2/")), "{runs:?}");
+}
+
+/// S16.17, S16.19: what a plain socket brought and no log holds is gone with the host, and that is told.
+#[test]
+fn received_records_that_were_not_logged_are_told_as_lost() {
+    let mut job = Job::on_queue("recoverable", "");
+    job.job_file = "[job]\nname = \"sockets\"\n[sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\n".to_owned();
+    let sends =
+        |at: u64| vec![(Duration::from_millis(at), b"one\ntwo\n".to_vec()), (Duration::from_secs(2), b"x\n".to_vec())];
+    job.servers = vec![(
+        "server:1".to_owned(),
+        vec![Connection { sends: sends(100), stays_open: true }, Connection { sends: sends(100), stays_open: true }],
+    )];
+    job.stop_after = Some(6);
+    let job = job.with_checkpoint();
+    let writes = job.run().writes;
+    // The machine goes down at each write until a batch with records was made and not done.
+    let lost = (1..writes).map(|write| job.run_through(&[Death::AtWrite { write, seed: write }])).find(|outcome| {
+        assert_eq!(outcome.result, Ok(()));
+        outcome.log.iter().any(|line| line.contains("RecordsLost lines: 2 records of batch"))
+    });
+    assert!(lost.is_some(), "no death lost anything");
+}
+
+/// A checkpoint directory on a full or unreachable disk: outputs wait, or the job stops; nothing is lost.
+#[test]
+fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
+    let mut job = queue_job(14);
+    let plain = job.run();
+    let at = |second: u64| Time::from_ms(SECOND_0 + second * 1000 + 500);
+    job.unreachable = Some((at(3), at(9)));
+    let waited = job.run();
+    assert_eq!((waited.result.clone(), &waited.bytes), (Ok(()), &plain.bytes));
+    let told = |what: &str| waited.log.iter().filter(|line| line.contains(what)).count();
+    assert!((1..=2).contains(&told("CheckpointFailed")), "{:#?}", waited.log);
+    assert_eq!(told("CheckpointFailed"), told("CheckpointResumed"));
+    let stopped = job.clone().with_job_keys("on_checkpoint_error = \"stop\"");
+    assert!(stopped.run().error().contains("in checkpoint directory /jobs/checkpoint: "), "{}", stopped.run().error());
+}
+
+/// Batch times never go back, and a clock that is set ahead is caught up with.
+#[test]
+fn a_clock_that_is_set_loses_nothing() {
+    for (to, stop) in [(SECOND_0 + 2_000, 40), (SECOND_0 + 60_000, 90)] {
+        let mut job = files_job(20);
+        job.stop_after = None;
+        job.stop_at = vec![Time::from_ms(SECOND_0 + stop * 1000 + 100)];
+        let plain = job.run();
+        job.clock_jump = Some((Time::from_ms(SECOND_0 + 5_300), Time::from_ms(to)));
+        for deaths in [vec![], vec![Death::AfterBatch(4)], vec![Death::AfterBatch(6)]] {
+            let outcome = job.run_through(&deaths);
+            assert_eq!(outcome.result, Ok(()));
+            assert_same(&outcome, &plain, &format!("clock set to {to}, {deaths:?}"));
+        }
+    }
+}
+
+/// A damaged newest checkpoint is passed over; a log that is damaged in the middle is an error with the place and the
+/// choices.
+#[test]
+fn damage_is_told() {
+    let mut job = queue_job(14);
+    let plain = job.run();
+    job.damage = Some(|path, bytes| {
+        if path.contains("/runs/") && path.ends_with('7') {
+            bytes[30] ^= 1;
+        }
+    });
+    let outcome = job.run_through(&[Death::AfterBatch(6)]);
+    assert_eq!((outcome.result, &outcome.bytes), (Ok(()), &plain.bytes));
+    job.damage = Some(|path, bytes| {
+        if path.contains("/ingest/") {
+            bytes[30] ^= 1;
+        }
+    });
+    assert_eq!(
+        job.run_through(&[Death::AfterBatch(6)]).error(),
+        "the allocation log in checkpoint directory /jobs/checkpoint cannot be used: \
+         ingest/log-00000001-00000000 is damaged at byte 0: its checksum is wrong\n\
+         help: bring the file back from a backup, or start anew with --fresh, which reads sources as at a first start and \
+         may read data again that was processed; `host checkpoint verify` says more"
+    );
+    assert!(CHECKPOINT.len() > 3);
+}
