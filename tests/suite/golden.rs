@@ -98,8 +98,8 @@ impl Golden {
         }
         if !self.text.contains(DEPENDS_ON_PARTITIONS) {
             if !self.text.contains(NOT_IDEMPOTENT) {
-            self.check_deaths(&plain);
-        }
+                self.check_deaths(&plain);
+            }
             self.check_parallelism(&plain);
         }
     }

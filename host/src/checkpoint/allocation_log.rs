@@ -78,14 +78,17 @@ pub struct ReadLog {
     pub segments: Vec<(String, u64)>,
 }
 
+/// Its owner's epoch, and its number among those of that owner.
+type SegmentNumber = (u64, u64);
+
 /// The number of a segment in its name.
-fn numbers(name: &str) -> Option<(u64, u64)> {
+fn numbers(name: &str) -> Option<SegmentNumber> {
     let (epoch, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
 /// The segments, the newest first.
-fn segments(store: &dyn Store) -> Result<Vec<((u64, u64), String)>, LogError> {
+fn segments(store: &dyn Store) -> Result<Vec<(SegmentNumber, String)>, LogError> {
     let failed = |error| LogError::Store { name: DIRECTORY.to_owned(), error };
     let pieces = store.list(DIRECTORY).map_err(failed)?;
     let mut segments: Vec<_> =
@@ -324,8 +327,7 @@ mod tests {
 
     fn newest(world: &World) -> (String, Vec<u8>) {
         let files = world.simulation.files();
-        let (path, bytes) =
-            files.iter().filter(|(path, _)| path.starts_with("/checkpoint/ingest")).next_back().unwrap();
+        let (path, bytes) = files.iter().rfind(|(path, _)| path.starts_with("/checkpoint/ingest")).unwrap();
         (path.display().to_string(), bytes.clone())
     }
 

@@ -12,8 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The directory of claims.
 const DIRECTORY: &str = "owner";
@@ -179,7 +178,8 @@ pub struct Ownership {
     owner: Owner,
     /// Held, if the storage has locks.
     lock: Option<LockGuard>,
-    lost: AtomicBool,
+    /// Who has it instead.
+    lost_to: OnceLock<String>,
 }
 
 impl Ownership {
@@ -219,7 +219,7 @@ impl Ownership {
             is_locked: lock.is_some(),
             is_released: false,
         };
-        let taken = Self { store, clock, owner, lock, lost: AtomicBool::new(false) };
+        let taken = Self { store, clock, owner, lock, lost_to: OnceLock::new() };
         taken.write(&taken.owner)?;
         // Two that come at the same time write the same name, and the last one has it.
         taken.check()?;
@@ -275,11 +275,11 @@ impl Ownership {
     /// When somebody has, or the storage does not say.
     pub fn check(&self) -> Result<(), OwnerError> {
         let lost = |holder: String| {
-            self.lost.store(true, Ordering::Relaxed);
+            let holder = self.lost_to.get_or_init(|| holder).clone();
             OwnerError::Lost { place: self.store.describe(), holder }
         };
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(lost("another host".to_owned()));
+        if let Some(holder) = self.lost_to.get() {
+            return Err(lost(holder.clone()));
         }
         if self.lock.is_some() {
             // Nobody can take the directory over, unless it was moved away under our feet.
@@ -288,7 +288,10 @@ impl Ownership {
             let newest = pieces.iter().filter_map(|piece| epoch(&piece.name)).max();
             return match newest {
                 Some(epoch) if epoch == self.owner.epoch => Ok(()),
-                Some(epoch) => Err(lost(format!("owner {epoch}"))),
+                Some(epoch) => {
+                    let owner = current(&*self.store).ok().flatten();
+                    Err(lost(owner.map_or_else(|| format!("owner {epoch}"), |owner| who(&owner))))
+                }
                 None => Err(lost("nobody: it was removed".to_owned())),
             };
         }

@@ -117,8 +117,8 @@ impl Checkpoints {
         });
     }
 
-    /// Batches up to this one are never made.
-    pub fn left_out(&self, through: Time, durable: Option<Durable>) {
+    /// Batches up to this one, from the one after the last that was made, have nothing to do or are never made.
+    pub fn passed_over(&self, through: Time, durable: Option<Durable>) {
         self.change(|state| {
             state.progress.batch_generated(through);
             state.progress.batch_completed(through);
@@ -170,10 +170,9 @@ async fn renew(env: Env, ownership: std::sync::Weak<Ownership>) {
     loop {
         env.clock.sleep_until(env.clock.now() + RENEWAL).await;
         let Some(ownership) = ownership.upgrade() else { return };
-        match ownership.renew() {
-            Err(OwnerError::Lost { .. }) => return,
-            // The next output asks again, and says what is wrong.
-            Ok(()) | Err(_) => {}
+        // Of another error the next output hears when it asks.
+        if let Err(OwnerError::Lost { .. }) = ownership.renew() {
+            return;
         }
     }
 }
@@ -195,10 +194,7 @@ impl Writer {
                 (state.progress.clone(), state.version, state.durable.clone())
             };
             drop(shared);
-            let failed = match self.write(&progress, durable).await {
-                Ok(()) => None,
-                Err(error) => Some(error),
-            };
+            let failed = self.write(&progress, durable).await.err();
             let has_failed = failed.is_some();
             publish.send_replace(Written { version, failed });
             if has_failed {

@@ -7,8 +7,8 @@ use super::job_set::{JobSet, Purpose};
 use crate::env::Env;
 use crate::graph::Graph;
 use crate::listener::{Event, ListenerBus};
-use crate::time::{Duration, Time};
-use crate::tracker::{Allocated, TrackerHandle};
+use crate::time::{Duration, Time, whole_ms};
+use crate::tracker::{Allocated, PassedOver, TrackerHandle};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -51,8 +51,6 @@ pub struct GeneratorSettings {
     pub first: Time,
     /// What is done before it.
     pub catch_up: CatchUp,
-    /// How far back windows reach, in milliseconds.
-    pub reach_ms: u64,
     /// The batch interval.
     pub interval: Duration,
     /// Stop gracefully after this many batches.
@@ -115,25 +113,47 @@ impl JobGenerator {
                 StopRequest::Graceful => return self.finish(next).await,
                 StopRequest::None => {}
             }
-            match self.make(next).await {
+            let (last, outcome) = match self.pass_over(next).await {
+                Some((through, outcome)) => (through, outcome),
+                None => (next, self.make(next).await),
+            };
+            match outcome {
                 Made::Batch => {
                     made += 1;
                     self.tell_nothing();
                 }
-                Made::Nothing => self.had_nothing(next),
+                Made::Nothing => self.had_nothing(next, last),
                 Made::Ended => return,
             }
-            next = next + interval;
+            next = last + interval;
             if self.is_idle().await {
                 return;
             }
         }
     }
 
-    /// Remembers a batch that had nothing to do, to tell of it with those before and after it.
-    fn had_nothing(&mut self, batch: Time) {
-        let (_, through, batches) = self.nothing.get_or_insert((batch, batch, 0));
-        (*through, *batches) = (batch, *batches + 1);
+    /// Remembers batches that had nothing to do, to tell of them with those before and after.
+    fn had_nothing(&mut self, first: Time, last: Time) {
+        let (_, through, batches) = self.nothing.get_or_insert((first, last, 0));
+        *batches += whole_ms(last.since(first)) / whole_ms(self.settings.interval).max(1) + 1;
+        *through = last;
+    }
+
+    /// Makes the late batches from this one on, as far as they are known to have nothing to do: all at once, however many
+    /// they are. Returns the last.
+    async fn pass_over(&mut self, from: Time) -> Option<(Time, Made)> {
+        let CatchUp { late_through, reach, with_data, .. } = &self.settings.catch_up;
+        if from > *late_through || with_data.range(from - (*reach)?..=from).next().is_some() {
+            return None;
+        }
+        let interval = self.settings.interval;
+        let PassedOver { through, durable } =
+            self.parts.tracker.pass_over(from, late_through.floor(interval), interval).await?;
+        if let Some(checkpoints) = &self.parts.checkpoints {
+            checkpoints.passed_over(through, durable);
+        }
+        let is_taken = self.send(through, Purpose::Nothing(from), Allocated::default()).await;
+        Some((through, if is_taken { Made::Nothing } else { Made::Ended }))
     }
 
     /// Tells of the batches that had nothing to do, if there were any.
@@ -166,17 +186,10 @@ impl JobGenerator {
         if let Some((from, through)) = left_out {
             let durable = self.parts.tracker.leave_out(from, through).await;
             if let Some(checkpoints) = &self.parts.checkpoints {
-                checkpoints.left_out(through, durable);
+                checkpoints.passed_over(through, durable);
             }
             // What a later window reads of it is empty.
-            let reach = Duration::from_millis(self.settings.reach_ms);
-            let mut batch = from.max(through - reach);
-            while batch <= through {
-                if !self.send(batch, Purpose::Nothing, Allocated::default()).await {
-                    return false;
-                }
-                batch = batch + interval;
-            }
+            return self.send(through, Purpose::Nothing(from), Allocated::default()).await;
         }
         true
     }
@@ -192,7 +205,7 @@ impl JobGenerator {
         }
         let allocated = self.parts.tracker.allocate(batch).await;
         let purpose =
-            if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing } else { Purpose::Restore(unknown) };
+            if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing(batch) } else { Purpose::Restore(unknown) };
         self.send(batch, purpose, allocated).await
     }
 
@@ -262,7 +275,7 @@ impl JobGenerator {
         if let Some(checkpoints) = &self.parts.checkpoints {
             checkpoints.generated(batch, &allocated);
         }
-        let purpose = if nothing { Purpose::Nothing } else { Purpose::Run };
+        let purpose = if nothing { Purpose::Nothing(batch) } else { Purpose::Run };
         match (self.send(batch, purpose, allocated).await, nothing) {
             (false, _) => Made::Ended,
             (true, true) => Made::Nothing,
