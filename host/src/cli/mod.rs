@@ -28,7 +28,7 @@ const EXIT_CODES: &str = "Exit codes:
   0    done, or stopped gracefully
   2    the command line, the job file or a file they name is wrong
   3    plugin code failed
-  4    something outside did not answer, a task failed too often, or the job to be asked does not run
+  4    something outside did not answer, a task failed too often, or there is no job to ask or stop
   5    data written earlier cannot be read
   70   a defect of the host
   130  stopped at once by a second signal or `host stop --now`";

@@ -4,7 +4,7 @@ use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::progress::Progress;
 use super::recovery;
-use super::status_line::{ConsoleAbove, StatusLine};
+use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::control::Control;
 use crate::env::{Env, StopSignals};
@@ -16,7 +16,6 @@ use crate::listener::{
 use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
 use clap::{Args, ValueEnum};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -117,7 +116,8 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
     if args.json {
         env.console = Arc::new(JsonConsole(env.console));
     }
-    let progress = shows_progress(args).then(Arc::<Progress>::default);
+    let shows_progress = is_shown_to_a_person() && !args.json && !args.quiet;
+    let progress = shows_progress.then(Arc::<Progress>::default);
     let outcome: Result<_, Error> = executors.block_on(async {
         let job = settings.job.clone();
         let context = StreamingContext::new(env.clone(), settings, receivers)?;
@@ -148,7 +148,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
                 }
             }
         };
-        let farewell = control.finish(outcome.as_ref().err().map(|error| error.message.clone())).await;
+        let farewell = control.finish(not_graceful(&outcome)).await;
         Ok((outcome, farewell))
     });
     line.clear();
@@ -157,6 +157,15 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
     // Whoever waits for the end sees it when this process is gone, and with it all that it holds.
     std::mem::forget(farewell);
     outcome
+}
+
+/// Why a run has not ended gracefully, for those who wait for its end.
+fn not_graceful(outcome: &Result<ExitCode, Error>) -> Option<String> {
+    match outcome {
+        Ok(code) if *code == ExitCode::SUCCESS => None,
+        Ok(_) => Some("it was stopped at once, and what was received is not processed".to_owned()),
+        Err(error) => Some(error.message.clone()),
+    }
 }
 
 /// Waits until the run ends, and stops it at a signal, or when a client wants it.
@@ -203,12 +212,6 @@ async fn wait(
             },
         }
     }
-}
-
-/// Whether a person sees a line that is written again and again, and wants it.
-fn shows_progress(args: &RunArgs) -> bool {
-    let is_plain = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
-    std::io::stderr().is_terminal() && !is_plain && !args.json && !args.quiet
 }
 
 /// Who hears of the run's events. What may have to wait for a disk or a pipe gets a queue.

@@ -1,7 +1,7 @@
 //! `host stop` and what it shares with `host status`: asking the host that runs a job.
 
 use super::job::{SetArgs, load, start_threads};
-use super::status_line::StatusLine;
+use super::status_line::{StatusLine, is_shown_to_a_person};
 use crate::config::Settings;
 use crate::control::{Answer, Client, ClientError, Request};
 use crate::env::{Env, real};
@@ -9,7 +9,6 @@ use crate::error::{Error, ErrorKind};
 use crate::listener::Status;
 use crate::time::Duration;
 use clap::Args;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -82,34 +81,33 @@ async fn wait_for_end(
     now: bool,
     line: &StatusLine,
 ) -> Result<ExitCode, Error> {
-    let shows_progress = std::io::stderr().is_terminal();
+    let is_shown = is_shown_to_a_person();
     let failed = |error: ClientError| told(job, &error);
     client.send(&Request::Stop { now }).await.map_err(failed)?;
+    let mut answer_is_due = true;
     loop {
         let answer = tokio::select! {
             biased;
             answer = client.next() => answer.map_err(failed)?,
-            () = env.clock.sleep_until(env.clock.now() + ASKED_EVERY) => {
+            () = env.clock.sleep_until(env.clock.now() + ASKED_EVERY), if !answer_is_due => {
                 client.send(&Request::Status).await.map_err(failed)?;
+                answer_is_due = true;
                 continue;
             }
         };
+        answer_is_due = false;
         match answer {
-            Some(Answer::Status { status }) => {
+            Some(Answer::Status { status }) if is_shown => {
                 let status: Status = serde_json::from_value(status).unwrap_or_default();
-                if shows_progress {
-                    line.set(&format!("stopping job {job}: {} batches pending", status.pending));
-                }
-                // Not asked again before some time has passed.
-                env.clock.sleep_until(env.clock.now() + ASKED_EVERY).await;
-                client.send(&Request::Status).await.map_err(failed)?;
+                line.set(&format!("stopping job {job}: {} pending", batches(status.pending)));
             }
+            Some(Answer::Stopping) if is_shown => line.set(&format!("stopping job {job}")),
             Some(Answer::Ended { error }) => {
                 client.gone().await;
                 return match error.filter(|_| !now) {
                     None => Ok(ExitCode::SUCCESS),
                     Some(error) => {
-                        let message = format!("job {job} has ended with an error: {error}");
+                        let message = format!("job {job} was not stopped gracefully: {error}");
                         Err(Error::new(ErrorKind::Unavailable, message).help("the host's own log says more"))
                     }
                 };
@@ -123,4 +121,8 @@ async fn wait_for_end(
             }
         }
     }
+}
+
+fn batches(number: u64) -> String {
+    if number == 1 { "1 batch".to_owned() } else { format!("{number} batches") }
 }

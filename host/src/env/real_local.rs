@@ -12,12 +12,17 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 /// The longest path that fits into the address of a socket on every system.
 const PATH_BYTES_MAX: usize = 100;
 /// How many programs may wait to be accepted.
 const BACKLOG: u32 = 16;
+/// How often a directory is asked for that another program is about to listen in, and the pause between. That program
+/// needs it for less than a millisecond.
+const TURNS_MAX: u32 = 100;
+const TURN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The sockets of the machine.
 pub(super) struct UnixSockets;
@@ -39,6 +44,27 @@ impl Place {
             Path::new("/proc/self/fd").join(opened.as_raw_fd().to_string()).join(name)
         };
         Ok(Self { directory: opened, path })
+    }
+
+    /// Waits until no other program is about to listen in the directory, and keeps others waiting until the place is
+    /// dropped or [`Place::give_way`] is called.
+    async fn take_turn(&self) -> io::Result<()> {
+        for _ in 0..TURNS_MAX {
+            match self.directory.try_lock() {
+                Ok(()) => return Ok(()),
+                // There are file systems without locks on directories. What can go wrong is that of two programs that
+                // start at once, beside a name that was left behind, one is not reached.
+                Err(TryLockError::Error(_)) => return Ok(()),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps the directory locked"))
+    }
+
+    /// The place stays open as long as its listener is there.
+    fn give_way(directory: &File) {
+        // Where there is no lock, there is none to give back.
+        let _ = directory.unlock();
     }
 
     /// Whether a program listens there. If none does, the name is free afterwards.
@@ -88,20 +114,14 @@ impl LocalSockets for UnixSockets {
         Box::pin(async move {
             let place = Place::open(directory, name)?;
             // Two programs that find the same name left behind must not both take it.
-            let lock = place.directory.try_clone()?;
-            lock.try_lock().map_err(|error| match error {
-                TryLockError::WouldBlock => {
-                    io::Error::new(io::ErrorKind::WouldBlock, "another program is starting there")
-                }
-                TryLockError::Error(error) => error,
-            })?;
+            place.take_turn().await?;
+            let directory = place.directory.try_clone()?;
             let outcome = match place.is_in_use().await {
                 Ok(true) => Ok(None),
                 Ok(false) => place.bind().map(|listener| Some(Box::new(listener) as Box<dyn LocalListener>)),
                 Err(error) => Err(error),
             };
-            // The listener keeps the directory open, so closing it is not enough.
-            lock.unlock()?;
+            Place::give_way(&directory);
             outcome
         })
     }
@@ -110,9 +130,20 @@ impl LocalSockets for UnixSockets {
         Box::pin(async move {
             let place = Place::open(directory, name)?;
             let stream = UnixStream::connect(&place.path).await?;
+            // In a directory that others may write to, the name may lead to a program of theirs.
+            if !is_trusted(&stream)? {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
+            }
             Ok(Box::new(stream) as Box<dyn Duplex>)
         })
     }
+}
+
+/// Whether the other side is a program of the same user, or of one who may do anything anyway.
+fn is_trusted(stream: &UnixStream) -> io::Result<bool> {
+    let peer = stream.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    Ok(peer == own || peer == 0 || own == 0)
 }
 
 struct Listener {
@@ -128,9 +159,8 @@ impl LocalListener for Listener {
         Box::pin(async move {
             loop {
                 let (stream, _) = self.listener.accept().await?;
-                let peer = stream.peer_cred()?.uid();
-                // Whoever may change anything could also change the mode of the socket.
-                if peer == rustix::process::geteuid().as_raw() || peer == 0 {
+                // One that is gone already counts as nobody.
+                if is_trusted(&stream).unwrap_or(false) {
                     return Ok(Box::new(stream) as Box<dyn Duplex>);
                 }
             }
@@ -208,5 +238,55 @@ mod tests {
             let nowhere = UnixSockets.connect(root.path(), "other").await.err().unwrap();
             assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
         });
+    }
+    /// However many programs start in a directory at once: each name that was left behind gets exactly one new listener.
+    #[test]
+    fn programs_that_start_at_once_share_names_and_directories() {
+        let root = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c"];
+        for name in names {
+            drop(std::os::unix::net::UnixListener::bind(root.path().join(name)).unwrap());
+        }
+        // Somebody is about to listen there, and others have to wait.
+        let other = File::open(root.path()).unwrap();
+        other.lock().unwrap();
+        let starts: Vec<_> = names.into_iter().cycle().take(12).collect();
+        let threads: Vec<_> = starts
+            .into_iter()
+            .map(|name| {
+                let directory = root.path().to_path_buf();
+                std::thread::spawn(move || {
+                    let (executors, name) = (RealExecutors::start(1).unwrap(), name);
+                    let listener = executors.block_on(async { UnixSockets.listen(&directory, name).await.unwrap() });
+                    (name, listener, executors)
+                })
+            })
+            .collect();
+        other.unlock().unwrap();
+        let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        for name in names {
+            let listeners = ended.iter().filter(|(of, listener, _)| *of == name && listener.is_some());
+            assert_eq!(listeners.count(), 1, "{name}");
+            run(async { drop(UnixSockets.connect(root.path(), name).await.unwrap()) });
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("elsewhere");
+        std::os::unix::fs::symlink(&target, root.path().join("s")).unwrap();
+        run(async {
+            for is_there in [false, true] {
+                if is_there {
+                    std::fs::write(&target, "a file").unwrap();
+                }
+                let refused = UnixSockets.listen(root.path(), "s").await.err().unwrap();
+                assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+                assert!(std::fs::symlink_metadata(root.path().join("s")).unwrap().file_type().is_symlink());
+                assert_eq!(target.exists(), is_there);
+            }
+        });
+        assert_eq!(std::fs::read(&target).unwrap(), b"a file");
     }
 }
