@@ -61,7 +61,7 @@ fn stop_processes_what_was_received_and_waits_for_the_end() {
     assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 
-/// A second graceful request changes nothing; `--now` does, and ends all that wait.
+/// S1.21. A second graceful request changes nothing; `--now` does, and ends all that wait.
 #[test]
 fn stop_now_interrupts_plugin_code() {
     let directory = Directory::with_job("hostile");
@@ -151,20 +151,39 @@ fn status_tells_how_the_job_is() {
     assert_eq!(host.finish().code, Some(0));
 }
 
-/// S14.02: whether a receiver is active, and its last error.
+/// S14.02: whether a receiver is active, how many records came, and its last error.
 #[test]
 fn status_tells_of_receivers() {
     let directory = Directory::with_job("network_word_count");
     directory.write("job.toml", SOCKET_JOB);
-    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", "sources.lines.address=127.0.0.1:1"]));
-    host.wait_for_err("ReceiverError lines");
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = server.local_addr().expect("a server has an address").to_string();
+    let set = format!("sources.lines.address={address}");
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    let (mut connection, _) = server.accept().expect("the host has connected");
+    connection.write_all(b"first line\nsecond line\n").expect("the host is there");
+    host.wait_for_out("(line,2)\n");
     wait_for_socket(&directory, &host);
-    let told = status(&directory);
+    let mut told = status(&directory);
+    // The batch is done after its output.
+    while told["batches_completed"] == json!(0) || told["records"]["lines"] == json!(0) {
+        told = status(&directory);
+    }
     let receiver = &told["receivers"][0];
-    assert_eq!((&receiver["name"], &receiver["active"]), (&json!("lines"), &json!(false)));
-    let error = receiver["last_error"].as_str().expect("there was an error");
-    assert!(error.starts_with("cannot connect to 127.0.0.1:1: "), "{error}");
+    assert_eq!(
+        (&receiver["name"], &receiver["active"], &receiver["last_error"], &told["records"]),
+        (&json!("lines"), &json!(true), &Value::Null, &json!({"lines": 2}))
+    );
     assert_eq!((&told["run"], &told["checkpoint"]), (&Value::Null, &Value::Null));
+    assert!(directory.run(&["status"]).out.contains("\nrecords of lines: 2\nreceiver of lines: active\n"));
+    drop((connection, server));
+    host.wait_for_err("ReceiverError lines");
+    let mut told = status(&directory);
+    // The log and the status hear of it one after the other.
+    while told["receivers"][0]["active"] == json!(true) {
+        told = status(&directory);
+    }
+    assert_eq!(told["receivers"][0]["last_error"], json!(format!("{address} closed the connection")));
     let said = directory.run(&["status"]);
     assert!(said.out.contains("\nreceiver of lines: not active; last error at "), "{}", said.out);
     require_success(&directory.run(&["stop"]));
@@ -201,6 +220,24 @@ fn the_socket_is_the_owners_alone_and_that_of_a_dead_host_is_replaced() {
     require_success(&directory.run(&["stop"]));
     assert_eq!(host.finish().code, Some(0));
     assert!(!directory.path(SOCKET).exists());
+}
+
+#[test]
+fn two_jobs_of_one_directory_are_told_apart() {
+    let directory = Directory::with_job("network_word_count");
+    let job = std::fs::read_to_string(directory.path("job.toml")).expect("the job file is there");
+    directory.write("other.toml", job.replace("word-count", "other"));
+    let first = started(&directory, &[]);
+    let mut other = Running::start(directory.host(&["run", "other.toml"]));
+    other.wait_for_err("BatchCompleted");
+    while !directory.path(".other.sock").exists() {
+        std::thread::yield_now();
+    }
+    require_success(&directory.run(&["stop", "other.toml"]));
+    assert_eq!(other.finish().code, Some(0));
+    assert_eq!(status(&directory)["pid"], json!(first.id()));
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(first.finish().code, Some(0));
 }
 
 /// A job without a checkpoint directory may run twice.
