@@ -3,7 +3,9 @@
 //! A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
 //! too long for the address of a socket leads through the descriptor of its directory.
 
+use super::Clock;
 use super::local::{Duplex, LocalListener, LocalSockets};
+use crate::time::Duration;
 use futures::future::BoxFuture;
 use rustix::fs::Mode;
 use std::fs::{File, TryLockError};
@@ -11,8 +13,8 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 /// The longest path that fits into the address of a socket on every system.
@@ -25,7 +27,9 @@ const TURNS_MAX: u32 = 100;
 const TURN_PAUSE: Duration = Duration::from_millis(10);
 
 /// The sockets of the machine.
-pub(super) struct UnixSockets;
+pub(super) struct UnixSockets {
+    pub(super) clock: Arc<dyn Clock>,
+}
 
 /// A name in a directory that is open.
 struct Place {
@@ -48,14 +52,14 @@ impl Place {
 
     /// Waits until no other program is about to listen in the directory, and keeps others waiting until the place is
     /// dropped or [`Place::give_way`] is called.
-    async fn take_turn(&self) -> io::Result<()> {
+    async fn take_turn(&self, clock: &dyn Clock) -> io::Result<()> {
         for _ in 0..TURNS_MAX {
             match self.directory.try_lock() {
                 Ok(()) => return Ok(()),
                 // There are file systems without locks on directories. What can go wrong is that of two programs that
                 // start at once, beside a name that was left behind, one is not reached.
                 Err(TryLockError::Error(_)) => return Ok(()),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_PAUSE).await,
+                Err(TryLockError::WouldBlock) => clock.sleep_until(clock.now() + TURN_PAUSE).await,
             }
         }
         Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps the directory locked"))
@@ -114,7 +118,7 @@ impl LocalSockets for UnixSockets {
         Box::pin(async move {
             let place = Place::open(directory, name)?;
             // Two programs that find the same name left behind must not both take it.
-            place.take_turn().await?;
+            place.take_turn(&*self.clock).await?;
             let directory = place.directory.try_clone()?;
             let outcome = match place.is_in_use().await {
                 Ok(true) => Ok(None),
@@ -189,13 +193,13 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::RealExecutors;
+    use crate::env::{Env, RealExecutors, real};
     use std::os::unix::fs::PermissionsExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    fn run<T>(future: impl Future<Output = T>) -> T {
+    fn run<T>(future: impl AsyncFnOnce(Env) -> T) -> T {
         let executors = RealExecutors::start(1).unwrap();
-        let outcome = executors.block_on(future);
+        let outcome = executors.block_on(future(real(&executors)));
         executors.shutdown();
         outcome
     }
@@ -206,15 +210,15 @@ mod tests {
         let long = root.path().join("d".repeat(120)).join("e".repeat(120));
         std::fs::create_dir_all(&long).unwrap();
         for directory in [root.path(), &long] {
-            run(async {
-                let listener = UnixSockets.listen(directory, ".job.sock").await.unwrap().unwrap();
+            run(async |env| {
+                let listener = env.local.listen(directory, ".job.sock").await.unwrap().unwrap();
                 let mode = std::fs::symlink_metadata(directory.join(".job.sock")).unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o600);
-                let mut client = UnixSockets.connect(directory, ".job.sock").await.unwrap();
+                let mut client = env.local.connect(directory, ".job.sock").await.unwrap();
                 client.write_all(b"x").await.unwrap();
                 let mut server = listener.accept().await.unwrap();
                 assert_eq!(server.read_u8().await.unwrap(), b'x');
-                assert!(UnixSockets.listen(directory, ".job.sock").await.unwrap().is_none(), "it is in use");
+                assert!(env.local.listen(directory, ".job.sock").await.unwrap().is_none(), "it is in use");
                 drop(listener);
                 assert!(!directory.join(".job.sock").exists());
             });
@@ -226,16 +230,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("s");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        run(async {
-            let listener = UnixSockets.listen(root.path(), "s").await.unwrap().unwrap();
+        run(async |env| {
+            let listener = env.local.listen(root.path(), "s").await.unwrap().unwrap();
             // Another program replaced it: it is not ours to remove.
             std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, "a file").unwrap();
             drop(listener);
-            let refused = UnixSockets.listen(root.path(), "s").await.err().unwrap();
+            let refused = env.local.listen(root.path(), "s").await.err().unwrap();
             assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
             assert_eq!(std::fs::read(&path).unwrap(), b"a file");
-            let nowhere = UnixSockets.connect(root.path(), "other").await.err().unwrap();
+            let nowhere = env.local.connect(root.path(), "other").await.err().unwrap();
             assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
         });
     }
@@ -256,8 +260,9 @@ mod tests {
             .map(|name| {
                 let directory = root.path().to_path_buf();
                 std::thread::spawn(move || {
-                    let (executors, name) = (RealExecutors::start(1).unwrap(), name);
-                    let listener = executors.block_on(async { UnixSockets.listen(&directory, name).await.unwrap() });
+                    let executors = RealExecutors::start(1).unwrap();
+                    let env = real(&executors);
+                    let listener = executors.block_on(async { env.local.listen(&directory, name).await.unwrap() });
                     (name, listener, executors)
                 })
             })
@@ -267,7 +272,7 @@ mod tests {
         for name in names {
             let listeners = ended.iter().filter(|(of, listener, _)| *of == name && listener.is_some());
             assert_eq!(listeners.count(), 1, "{name}");
-            run(async { drop(UnixSockets.connect(root.path(), name).await.unwrap()) });
+            run(async |env| drop(env.local.connect(root.path(), name).await.unwrap()));
         }
     }
 
@@ -276,12 +281,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let target = root.path().join("elsewhere");
         std::os::unix::fs::symlink(&target, root.path().join("s")).unwrap();
-        run(async {
+        run(async |env| {
             for is_there in [false, true] {
                 if is_there {
                     std::fs::write(&target, "a file").unwrap();
                 }
-                let refused = UnixSockets.listen(root.path(), "s").await.err().unwrap();
+                let refused = env.local.listen(root.path(), "s").await.err().unwrap();
                 assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
                 assert!(std::fs::symlink_metadata(root.path().join("s")).unwrap().file_type().is_symlink());
                 assert_eq!(target.exists(), is_there);
