@@ -138,6 +138,35 @@ pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
     codec::decode_whole(OWNER, &bytes).map(Some).map_err(unreadable)
 }
 
+/// All claims with their names, the newest first.
+pub(super) fn claims(store: &dyn Store) -> io::Result<Vec<(u64, String)>> {
+    let pieces = store.list(DIRECTORY)?;
+    let mut claims: Vec<_> = pieces
+        .into_iter()
+        .filter_map(|piece| Some((epoch(&piece.name)?, format!("{DIRECTORY}/{}", piece.name))))
+        .collect();
+    claims.sort();
+    claims.reverse();
+    Ok(claims)
+}
+
+/// A claim and its size. Nothing if it was removed meanwhile.
+pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u64, Result<Owner, CodecError>)>> {
+    match store.read(name, CLAIM_BYTES_MAX) {
+        Ok(bytes) => Ok(Some((bytes.len() as u64, codec::decode_whole(OWNER, &bytes)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody holds the lock of a directory right now. Nothing if that cannot be known without taking it.
+///
+/// # Errors
+/// What the storage says.
+pub fn is_locked(store: &dyn Store) -> io::Result<Option<bool>> {
+    store.is_locked(LOCK)
+}
+
 fn epoch(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }

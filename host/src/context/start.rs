@@ -241,6 +241,7 @@ impl Resumed {
             let message = format!("cannot begin the allocation log in {}: {error}", store.describe());
             Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
         })?;
+        listeners.post(&Event::CheckpointOpened { run: run.clone(), epoch: ownership.epoch() });
         if goes_on {
             listeners.post(&Event::RecoveryStarted(RecoveryInfo {
                 run: run.clone(),

@@ -4,14 +4,18 @@
 //! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
 
 mod disk;
+mod local;
 mod memory_disk;
 mod real;
 mod real_disk;
+mod real_local;
 mod simulated;
+mod simulated_local;
 mod store;
 mod virtual_clock;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+pub use local::{Duplex, LocalListener, LocalSockets};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
@@ -72,6 +76,8 @@ pub struct Env {
     pub disk: Arc<dyn Disk>,
     /// Servers.
     pub network: Arc<dyn Network>,
+    /// Other programs of the user on this machine.
+    pub local: Arc<dyn LocalSockets>,
     /// The terminal.
     pub console: Arc<dyn Console>,
     /// Runs receivers, the scheduler and other actors, which wait most of the time.

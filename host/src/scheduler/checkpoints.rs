@@ -11,6 +11,7 @@ use crate::checkpoint::{
 use crate::env::{Env, Store};
 use crate::error::Error;
 use crate::graph::Intervals;
+use crate::listener::Event;
 use crate::time::Time;
 use crate::tracker::{Allocated, TrackerHandle};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -217,6 +218,7 @@ impl Writer {
             }
         }
         parts.trouble.over();
+        parts.trouble.tell(&Event::CheckpointWritten { time: parts.env.clock.now() });
         let interval = parts.description.batch_interval();
         if let Some(done) = progress.completed(interval) {
             let zero = parts.description.zero();
