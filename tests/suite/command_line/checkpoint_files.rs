@@ -177,7 +177,7 @@ fn a_log_that_was_lost_contradicts_the_checkpoint() {
     std::fs::remove_dir_all(directory.path("state/ingest")).expect("the log is there");
     let said = verify(&directory);
     assert_eq!(said.code, Some(5));
-    assert!(said.out.contains("contradiction: runs/") && said.out.contains(" was made\n"), "{}", said.out);
+    assert!(said.out.contains("contradiction: runs/") && said.out.contains(" was the last that was made\n"), "{}", said.out);
     assert!(said.err.contains("bring all files back from one backup"), "{}", said.err);
 }
 
