@@ -197,6 +197,14 @@ impl StreamingContext {
         output::destinations(graph, &grants(settings))
     }
 
+    /// Whether the data that is there already is what the graph reads.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check_data(&self) -> Result<(), Error> {
+        self.sources.inputs.iter().try_for_each(|input| input.check().map_err(Error::from))
+    }
+
     /// What starting the job would find and do in its checkpoint directory. Nothing is written.
     ///
     /// # Errors

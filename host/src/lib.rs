@@ -34,6 +34,8 @@ pub mod tracker;
 pub mod driver;
 pub mod scheduler;
 
+pub mod control;
+
 // What puts it all together.
 pub mod context;
 

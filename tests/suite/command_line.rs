@@ -3,6 +3,8 @@
 //! What a user reads is compared word for word, except for times and for what only a compiler knows.
 
 mod arguments;
+mod checkpoint_files;
+mod control;
 mod driver_files;
 mod explain;
 mod job_files;

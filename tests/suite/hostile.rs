@@ -20,9 +20,14 @@ pub(super) fn run(behaviour: &str) -> Outcome {
 
 /// The error of a job whose plugin misbehaves, without its place and its help.
 fn failure(behaviour: &str) -> String {
+    failure_with_help(behaviour, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
+}
+
+/// The same, where another help is given.
+fn failure_with_help(behaviour: &str, expected: &str) -> String {
     let error = run(behaviour).error();
     let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
-    assert_eq!(help, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch");
+    assert_eq!(help, expected);
     message.strip_prefix(PLACE).unwrap_or_else(|| panic!("{behaviour}: no place in: {error}")).to_owned()
 }
 
@@ -47,7 +52,7 @@ fn a_loop_without_end_runs_into_the_time_limit() {
 
 #[test]
 fn allocating_without_end_runs_into_the_memory_limit() {
-    let failure = failure("allocate");
+    let failure = failure_with_help("allocate", "raise limits.memory, or make the plugin hold less at a time");
     assert!(failure.starts_with("it asked for ") && failure.ends_with("limits.memory = 33554432 bytes"), "{failure}");
 }
 

@@ -7,6 +7,7 @@ use host::env::Connection;
 use host::ids::TaskId;
 use host::time::Time;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Batches end at whole seconds after this.
@@ -14,6 +15,10 @@ const SECOND_0: u64 = 1_000_000_000_000;
 
 /// How many seeds are run, unless `MILLSTREAM_SEEDS` says otherwise.
 const SEEDS: u64 = 200;
+
+/// What a disk says that cannot be written.
+const TROUBLES: [ErrorKind; 4] =
+    [ErrorKind::TimedOut, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied];
 
 /// A small generator of numbers, which repeats with its seed.
 struct Numbers(u64);
@@ -130,7 +135,8 @@ fn same_under_all_seeds(job: &Job, remainder: u64) {
         let mut job = job.clone().with_seed(seed).with_faults(Unlucky { seed });
         if numbers.below(3) == 0 {
             let from = START + Duration::from_millis(numbers.below(15_000));
-            job.unreachable = Some((from, from + Duration::from_millis(numbers.below(5000))));
+            let until = from + Duration::from_millis(numbers.below(5000));
+            job.unreachable = Some((from, until, TROUBLES[numbers.below(TROUBLES.len() as u64) as usize]));
             job.restarts = true;
         }
         if job.stop_after.take().is_some() {
@@ -182,6 +188,15 @@ fn missed_batches_are_made_up_for() {
     let skipped = outcome.log.iter().filter(|line| line.contains("BatchesWithoutData")).count();
     let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
     assert!(skipped > 0 && completed < 80, "{skipped} {completed}");
+    // Whoever goes down right after that does not run them one by one either.
+    job.pause = Some(Duration::from_secs(4500));
+    for write in 1..=8 {
+        let outcome = job.run_through(&[Death::AfterBatch(29), Death::AtWrite { write, seed: write }]);
+        assert_eq!(outcome.result, Ok(()));
+        assert_same(&outcome, &plain, &format!("hours of nobody, and a death at write {write}"));
+        let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
+        assert!(completed < 120, "{completed}");
+    }
 }
 
 /// D13: too many missed batches are a question, and each answer is possible.
@@ -264,12 +279,14 @@ fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
     let mut job = queue_job(14);
     let plain = job.run();
     let at = |second: u64| Time::from_ms(SECOND_0 + second * 1000 + 500);
-    job.unreachable = Some((at(3), at(9)));
-    let waited = job.run();
-    assert_eq!((waited.result.clone(), &waited.bytes), (Ok(()), &plain.bytes));
-    let told = |what: &str| waited.log.iter().filter(|line| line.contains(what)).count();
-    assert!((1..=2).contains(&told("CheckpointFailed")), "{:#?}", waited.log);
-    assert_eq!(told("CheckpointFailed"), told("CheckpointResumed"));
+    for kind in TROUBLES {
+        job.unreachable = Some((at(3), at(9), kind));
+        let waited = job.run();
+        assert_eq!((waited.result.clone(), &waited.bytes), (Ok(()), &plain.bytes), "{kind}");
+        let told = |what: &str| waited.log.iter().filter(|line| line.contains(what)).count();
+        assert!((1..=2).contains(&told("CheckpointFailed")), "{:#?}", waited.log);
+        assert_eq!(told("CheckpointFailed"), told("CheckpointResumed"));
+    }
     let stopped = job.clone().with_job_keys("on_checkpoint_error = \"stop\"");
     assert!(stopped.run().error().contains("in checkpoint directory /jobs/checkpoint: "), "{}", stopped.run().error());
 }

@@ -78,14 +78,17 @@ pub struct ReadLog {
     pub segments: Vec<(String, u64)>,
 }
 
+/// Its owner's epoch, and its number among those of that owner.
+type SegmentNumber = (u64, u64);
+
 /// The number of a segment in its name.
-fn numbers(name: &str) -> Option<(u64, u64)> {
+fn numbers(name: &str) -> Option<SegmentNumber> {
     let (epoch, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
 /// The segments, the newest first.
-fn segments(store: &dyn Store) -> Result<Vec<((u64, u64), String)>, LogError> {
+fn segments(store: &dyn Store) -> Result<Vec<(SegmentNumber, String)>, LogError> {
     let failed = |error| LogError::Store { name: DIRECTORY.to_owned(), error };
     let pieces = store.list(DIRECTORY).map_err(failed)?;
     let mut segments: Vec<_> =
@@ -115,36 +118,113 @@ pub fn read(store: &dyn Store) -> Result<Option<ReadLog>, LogError> {
 
 /// What a segment says. Nothing if its snapshot was never finished: the segment before it is the newest then.
 fn replay(name: &str, bytes: &[u8], torn: &mut Vec<TornTail>) -> Result<Option<Allocations>, LogError> {
-    let damaged = |at: usize, error: CodecError| LogError::Damaged { name: name.to_owned(), at, error };
-    let mut record: Option<Allocations> = None;
-    let mut at = 0;
-    while at < bytes.len() || record.is_none() {
-        match codec::decode::<LogDocument>(ALLOCATIONS, bytes.get(at..).unwrap_or_default()) {
-            Ok((LogDocument::Snapshot(snapshot), length)) if record.is_none() => {
-                record = Some(snapshot);
-                at += length;
-            }
-            Ok((LogDocument::Events(events), length)) => {
-                let Some(record) = &mut record else {
-                    return Err(damaged(at, CodecError::Payload("it does not begin with a snapshot".to_owned())));
-                };
-                events.iter().for_each(|event| record.apply(event));
-                at += length;
-            }
-            Ok((LogDocument::Snapshot(_), _)) => {
-                return Err(damaged(at, CodecError::Payload("a second snapshot".to_owned())));
-            }
-            Err(error @ (CodecError::Version(_) | CodecError::Payload(_))) => return Err(damaged(at, error)),
-            Err(error) => {
-                if codec::find(ALLOCATIONS, bytes, at + 1).is_some() {
-                    return Err(damaged(at, error));
+    let segment = Segment::of(bytes);
+    for SegmentDocument { at, bytes, state, .. } in segment.documents {
+        match state {
+            DocumentState::Whole => {}
+            DocumentState::Torn => torn.push(TornTail { name: name.to_owned(), at, bytes }),
+            DocumentState::Damaged(error) => return Err(LogError::Damaged { name: name.to_owned(), at, error }),
+        }
+    }
+    Ok(segment.record)
+}
+
+/// A segment, document by document.
+#[derive(Debug, Default)]
+pub(super) struct Segment {
+    /// What its documents say together, as far as they can be read. Nothing without a snapshot.
+    pub record: Option<Allocations>,
+    /// Its documents, in order.
+    pub documents: Vec<SegmentDocument>,
+}
+
+/// A document of a segment.
+#[derive(Debug)]
+pub(super) struct SegmentDocument {
+    /// Where it begins.
+    pub at: usize,
+    /// Its length; if it cannot be read, up to the next one that can.
+    pub bytes: usize,
+    /// What it is, for people. Empty if it cannot be read.
+    pub what: String,
+    /// Whether it can be read.
+    pub state: DocumentState,
+}
+
+/// Whether a document can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DocumentState {
+    /// It can.
+    Whole,
+    /// It was never finished.
+    Torn,
+    /// It was whole once.
+    Damaged(CodecError),
+}
+
+impl Segment {
+    /// Reads all documents, also those behind one that cannot be read.
+    fn of(bytes: &[u8]) -> Self {
+        let mut segment = Self::default();
+        let mut at = 0;
+        while at < bytes.len() || segment.documents.is_empty() {
+            let (length, what, state) = match codec::decode(ALLOCATIONS, bytes.get(at..).unwrap_or_default()) {
+                Ok((document, length)) => {
+                    let (what, state) = segment.take(document);
+                    (length, what, state)
                 }
-                torn.push(TornTail { name: name.to_owned(), at, bytes: bytes.len() - at });
-                break;
+                Err(error) => {
+                    let next = codec::find(ALLOCATIONS, bytes, at + 1);
+                    let is_finished = matches!(error, CodecError::Version(_) | CodecError::Payload(_));
+                    let is_torn = next.is_none() && !is_finished;
+                    let state = if is_torn { DocumentState::Torn } else { DocumentState::Damaged(error) };
+                    (next.unwrap_or(bytes.len()) - at, String::new(), state)
+                }
+            };
+            segment.documents.push(SegmentDocument { at, bytes: length, what, state });
+            at += length;
+        }
+        segment
+    }
+
+    fn take(&mut self, document: LogDocument) -> (String, DocumentState) {
+        let misplaced = |why: &str| DocumentState::Damaged(CodecError::Payload(why.to_owned()));
+        match document {
+            LogDocument::Snapshot(snapshot) => {
+                let what = format!("snapshot with {} batches", snapshot.batch_count());
+                if !self.documents.is_empty() {
+                    return (what, misplaced("a second snapshot"));
+                }
+                self.record = Some(snapshot);
+                (what, DocumentState::Whole)
+            }
+            LogDocument::Events(events) => {
+                let what = format!("{} events", events.len());
+                if self.documents.is_empty() {
+                    return (what, misplaced("it does not begin with a snapshot"));
+                }
+                // Without a record, the snapshot before them cannot be read, which was said there.
+                if let Some(record) = &mut self.record {
+                    events.iter().for_each(|event| record.apply(event));
+                }
+                (what, DocumentState::Whole)
             }
         }
     }
-    Ok(record)
+}
+
+/// The names of all segments, the newest first.
+pub(super) fn segment_names(store: &dyn Store) -> Result<Vec<String>, LogError> {
+    Ok(segments(store)?.into_iter().map(|(_, name)| format!("{DIRECTORY}/{name}")).collect())
+}
+
+/// A segment and its size. Nothing if it was removed meanwhile.
+pub(super) fn read_segment(store: &dyn Store, name: &str) -> Result<Option<(u64, Segment)>, LogError> {
+    match store.read(name, SEGMENT_BYTES_MAX) {
+        Ok(bytes) => Ok(Some((bytes.len() as u64, Segment::of(&bytes)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::Store { name: name.to_owned(), error }),
+    }
 }
 
 /// The log of the owner of a directory.
@@ -249,8 +329,7 @@ mod tests {
 
     fn newest(world: &World) -> (String, Vec<u8>) {
         let files = world.simulation.files();
-        let (path, bytes) =
-            files.iter().filter(|(path, _)| path.starts_with("/checkpoint/ingest")).next_back().unwrap();
+        let (path, bytes) = files.iter().rfind(|(path, _)| path.starts_with("/checkpoint/ingest")).unwrap();
         (path.display().to_string(), bytes.clone())
     }
 
@@ -285,9 +364,11 @@ mod tests {
             let before = newest(&world).1.len();
             first.append(&[allocated(2)]).unwrap();
             let (path, mut bytes) = newest(&world);
+            let whole = bytes.clone();
             let cut = before + at.index(bytes.len() - before);
             bytes.truncate(cut);
             bytes.extend(&garbage);
+            prop_assume!(!bytes.starts_with(&whole));
             let torn = bytes.len() - before;
             world.simulation.file(&path, bytes);
             let read = read(&*world.store).unwrap().unwrap();

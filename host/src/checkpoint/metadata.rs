@@ -131,6 +131,12 @@ impl RunProgress {
         self.pending_ms.remove(&batch.as_ms());
     }
 
+    /// Batches from one through another are made and done, or never will be.
+    pub fn batches_passed_over(&mut self, from: Time, through: Time) {
+        self.generated_ms = self.generated_ms.max(Some(through.as_ms()));
+        self.pending_ms.retain(|batch| !(from.as_ms()..=through.as_ms()).contains(batch));
+    }
+
     /// What a batch was given: how far sources were read, and how many files it has.
     pub fn data_given(&mut self, positions: impl IntoIterator<Item = (String, u64)>, files: u64) {
         self.positions.extend(positions);

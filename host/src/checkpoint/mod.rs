@@ -22,16 +22,18 @@ mod runs;
 #[cfg(test)]
 mod tests;
 mod trouble;
+mod verify;
 
 pub use allocation_log::{AllocationLog, LogError, ReadLog, TornTail, read as read_log};
 pub use allocation_writer::{AllocationWriter, Durable};
 pub use allocations::{Allocations, BatchPartitions};
 pub use codec::CodecError;
 pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode};
-pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner};
+pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner, is_locked};
 pub use recovery::{Findings, LostAllocations, RecoveryPlan, plan};
 pub use runs::{
     RunsError, SavedRun, UnreadableCheckpoint, names as run_names, new_name as new_run, read as read_run,
     write as write_checkpoint,
 };
 pub use trouble::{OnTrouble, Trouble};
+pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, VerifyError, verify};

@@ -13,8 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// The directory of claims.
 const DIRECTORY: &str = "owner";
@@ -160,6 +159,35 @@ pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
     codec::decode_whole(OWNER, &bytes).map(Some).map_err(unreadable)
 }
 
+/// All claims with their names, the newest first.
+pub(super) fn claims(store: &dyn Store) -> io::Result<Vec<(u64, String)>> {
+    let pieces = store.list(DIRECTORY)?;
+    let mut claims: Vec<_> = pieces
+        .into_iter()
+        .filter_map(|piece| Some((epoch(&piece.name)?, format!("{DIRECTORY}/{}", piece.name))))
+        .collect();
+    claims.sort();
+    claims.reverse();
+    Ok(claims)
+}
+
+/// A claim and its size. Nothing if it was removed meanwhile.
+pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u64, Result<Owner, CodecError>)>> {
+    match store.read(name, CLAIM_BYTES_MAX) {
+        Ok(bytes) => Ok(Some((bytes.len() as u64, codec::decode_whole(OWNER, &bytes)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether somebody holds the lock of a directory right now. Nothing if that cannot be known without taking it.
+///
+/// # Errors
+/// What the storage says.
+pub fn is_locked(store: &dyn Store) -> io::Result<Option<bool>> {
+    store.is_locked(LOCK)
+}
+
 fn epoch(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
@@ -171,7 +199,8 @@ pub struct Ownership {
     owner: Owner,
     /// Held, if the storage has locks.
     lock: Option<LockGuard>,
-    lost: AtomicBool,
+    /// Who has it instead.
+    lost_to: OnceLock<String>,
 }
 
 impl Ownership {
@@ -209,7 +238,7 @@ impl Ownership {
             is_released: false,
             process: env.processes.this(),
         };
-        let taken = Self { store: store.clone(), clock: env.clock.clone(), owner, lock, lost: AtomicBool::new(false) };
+        let taken = Self { store: store.clone(), clock: env.clock.clone(), owner, lock, lost_to: OnceLock::new() };
         let (name, bytes) = taken.encode(&taken.owner)?;
         match store.create(&name, &bytes) {
             Ok(()) => {}
@@ -270,11 +299,11 @@ impl Ownership {
     /// When somebody has, or the storage does not say.
     pub fn check(&self) -> Result<(), OwnerError> {
         let lost = |holder: String| {
-            self.lost.store(true, Ordering::Relaxed);
+            let holder = self.lost_to.get_or_init(|| holder).clone();
             OwnerError::Lost { place: self.store.describe(), holder }
         };
-        if self.lost.load(Ordering::Relaxed) {
-            return Err(lost("another host".to_owned()));
+        if let Some(holder) = self.lost_to.get() {
+            return Err(lost(holder.clone()));
         }
         if self.lock.is_some() {
             // Nobody can take the directory over, unless it was moved away under our feet.
@@ -283,7 +312,10 @@ impl Ownership {
             let newest = pieces.iter().filter_map(|piece| epoch(&piece.name)).max();
             return match newest {
                 Some(epoch) if epoch == self.owner.epoch => Ok(()),
-                Some(epoch) => Err(lost(format!("owner {epoch}"))),
+                Some(epoch) => {
+                    let owner = current(&*self.store).ok().flatten();
+                    Err(lost(owner.map_or_else(|| format!("owner {epoch}"), |owner| who(&owner))))
+                }
                 None => Err(lost("nobody: it was removed".to_owned())),
             };
         }
@@ -319,6 +351,7 @@ fn who(owner: &Owner) -> String {
 mod tests {
     use super::*;
     use crate::env::{DiskStore, Simulation};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A store with locks, and one behind a network, which has none.
     fn stores(simulation: &Simulation) -> (Arc<dyn Store>, Arc<dyn Store>) {

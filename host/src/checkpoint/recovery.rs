@@ -39,9 +39,12 @@ pub struct RecoveryPlan {
     pub missed: u64,
 }
 
+/// More batches than a log can be ahead of a checkpoint.
+const AHEAD_MAX: u64 = 100_000_000;
+
 /// What is known of a run contradicts itself.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the log of what batches read ends with batch {logged}, but batch {generated} was made")]
+#[error("the log of what batches read ends with batch {logged}, but batch {generated} was the last that was made")]
 pub struct LostAllocations {
     /// The last batch of the log.
     logged: Time,
@@ -55,11 +58,7 @@ pub struct LostAllocations {
 /// When the checkpoint knows batches that the log should know and does not.
 pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
     let Findings { progress, record, zero, batch_interval, now, .. } = *found;
-    let generated = progress.generated().unwrap_or(zero).max(zero);
-    let logged = record.last().unwrap_or(zero);
-    if logged < generated {
-        return Err(LostAllocations { logged, generated });
-    }
+    let (generated, logged) = check_log(progress, record, zero, batch_interval)?;
     let is_left_out = |time: &Time| record.gaps().any(|(from, through)| (from..=through).contains(time));
     // The log may be ahead: the batch was made, and the host went down before the next checkpoint.
     let unknown = times(generated, logged, batch_interval).filter(|time| !is_left_out(time));
@@ -75,6 +74,20 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
     let next = logged.next_multiple(batch_interval);
     let missed = if now < next { 0 } else { 1 + whole_ms(now.since(next)) / whole_ms(batch_interval).max(1) };
     Ok(RecoveryPlan { zero, restore, rerun, next, missed })
+}
+
+/// The last batch of the checkpoint, and that of the log.
+pub(super) fn check_log(
+    progress: &RunProgress,
+    record: &Allocations,
+    zero: Time,
+    batch_interval: Duration,
+) -> Result<(Time, Time), LostAllocations> {
+    let generated = progress.generated().unwrap_or(zero).max(zero);
+    let logged = record.last().unwrap_or(zero);
+    let ahead = whole_ms(logged.since(generated)) / whole_ms(batch_interval).max(1);
+    let fits = logged >= generated && ahead <= AHEAD_MAX;
+    if fits { Ok((generated, logged)) } else { Err(LostAllocations { logged, generated }) }
 }
 
 /// The batch times in `(after, through]`, where `after` is one itself.
@@ -175,7 +188,7 @@ mod tests {
         };
         assert_eq!(
             plan(&found).unwrap_err().to_string(),
-            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was made"
+            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was the last that was made"
         );
     }
 

@@ -107,13 +107,8 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
         count: checkpoints.len(),
     };
     for (_, name, bytes) in checkpoints {
-        let content = match store.read(&name, CHECKPOINT_BYTES_MAX) {
-            Ok(content) => content,
-            // Its owner has just removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(RunsError { name, place: store.describe(), error }),
-        };
-        match codec::decode_whole::<Metadata>(METADATA, &content) {
+        let Some(checkpoint) = read_one(store, &name)? else { continue };
+        match checkpoint {
             Ok(metadata) => saved.newest = saved.newest.or(Some((name, bytes, metadata))),
             Err(error) => saved.unreadable.push(UnreadableCheckpoint { name, error }),
         }
@@ -122,6 +117,27 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
         }
     }
     Ok(saved)
+}
+
+/// A checkpoint. Nothing if its owner has just removed it.
+fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, CodecError>>, RunsError> {
+    match store.read(name, CHECKPOINT_BYTES_MAX) {
+        Ok(content) => Ok(Some(codec::decode_whole(METADATA, &content))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RunsError { name: name.to_owned(), place: store.describe(), error }),
+    }
+}
+
+/// A checkpoint that was read, or why it cannot be: its name and size, and what it says.
+pub(super) type ReadCheckpoint = (String, u64, Result<Metadata, CodecError>);
+
+/// All checkpoints of a run, the newest first.
+pub(super) fn read_each(store: &dyn Store, run: &str) -> Result<Vec<ReadCheckpoint>, RunsError> {
+    let read = |(_, name, bytes): (u64, String, u64)| {
+        let checkpoint = read_one(store, &name);
+        checkpoint.transpose().map(|checkpoint| Ok((name, bytes, checkpoint?)))
+    };
+    checkpoints(store, run)?.into_iter().filter_map(read).collect()
 }
 
 /// Writes a checkpoint of a run under a number that is free, and removes those that are too many. An owner that was

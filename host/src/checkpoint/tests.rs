@@ -6,6 +6,7 @@ use crate::data::schema::Field;
 use crate::env::{DiskStore, Env, Simulation, Store};
 use crate::graph::{DescribedNode, ParameterValue};
 use crate::time::{Duration, Time};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,4 +106,43 @@ fn the_first_version_is_written_as_ever_and_read_for_ever() {
     let batches: Vec<_> = log.record.batches().collect();
     assert_eq!(batches, [(at(5), partitions(0..5, true))]);
     assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
+}
+
+proptest! {
+    /// A directory whose checksums are right and whose contents are not: something is an error, or what is decided holds.
+    /// `PROPTEST_CASES` says how many are tried.
+    #[test]
+    fn a_directory_that_lies_is_read_without_panic(
+        changes in prop::collection::vec((0usize..3, any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let names = ["owner/epoch-00000001", "runs/0123456789abcdef-1/checkpoint-000000000007", "ingest/log-00000001-00000000"];
+        let mut pieces = names.map(|name| std::fs::read(fixture().join(name)).unwrap());
+        for (piece, at, byte) in changes {
+            let bytes = &mut pieces[piece];
+            // Beyond the first header.
+            let at = 24 + at.index(bytes.len() - 24);
+            bytes[at] = byte;
+        }
+        let simulation = Simulation::new(0, at(2));
+        for (name, mut bytes) in names.into_iter().zip(pieces) {
+            codec::reseal(&mut bytes);
+            simulation.file(Path::new("/checkpoint").join(name), bytes);
+        }
+        let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+        let owner = current_owner(&store);
+        let run = read_run(&store, RUN, true).unwrap().newest;
+        if let (Ok(_), Some((.., metadata)), Ok(Some(log))) = (owner, run, read_log(&store)) {
+            let found = Findings {
+                progress: &metadata.progress,
+                record: &log.record,
+                zero: metadata.run.zero(),
+                batch_interval: metadata.run.batch_interval(),
+                now: at(400),
+                inputs_needed_after: &|done| done - Duration::from_secs(5),
+            };
+            if let Ok(plan) = plan(&found) {
+                prop_assert!(plan.rerun.is_sorted() && plan.next > plan.zero);
+            }
+        }
+    }
 }

@@ -46,6 +46,11 @@ impl Trouble {
         Self { clock, listeners, policy, what, place, failing: false }
     }
 
+    /// Tells of something else that has to do with it.
+    pub fn tell(&self, event: &Event) {
+        self.listeners.post(event);
+    }
+
     /// It could be written.
     pub fn over(&mut self) {
         if std::mem::take(&mut self.failing) {

@@ -24,6 +24,7 @@ pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error>
     let (executors, env, settings) = prepare(&args.job)?;
     let job = settings.job.name.clone();
     let context = StreamingContext::new(env, settings.clone(), receivers)?;
+    context.check_data()?;
     let graph = context.graph();
     let files = StreamingContext::destinations(&settings, graph);
     let (nodes, outputs) = (graph.nodes().len(), graph.outputs().count());

@@ -4,6 +4,7 @@
 //! job that most of them are about. The rest of the program does not know that it has a command line.
 
 mod check;
+mod checkpoint;
 mod explain;
 mod generate;
 mod job;
@@ -12,7 +13,9 @@ mod new;
 mod progress;
 mod recovery;
 mod run;
+mod status;
 mod status_line;
+mod stop;
 
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
@@ -25,10 +28,10 @@ const EXIT_CODES: &str = "Exit codes:
   0    done, or stopped gracefully
   2    the command line, the job file or a file they name is wrong
   3    plugin code failed
-  4    something outside did not answer, or a task failed too often
+  4    something outside did not answer, a task failed too often, or there is no job to ask or stop
   5    data written earlier cannot be read
   70   a defect of the host
-  130  stopped at once by a second signal";
+  130  stopped at once by a second signal or `host stop --now`";
 
 /// Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin.
 #[derive(Parser)]
@@ -43,12 +46,21 @@ enum Command {
     /// Run a job until it is stopped. The first SIGINT or SIGTERM processes what was received, a second stops at once.
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArgs),
+    /// Stop the job that runs, gracefully, and wait until it has ended. Its host is found by the job file.
+    #[command(after_help = EXIT_CODES)]
+    Stop(stop::StopArgs),
+    /// Show how the job is that runs. Its host is found by the job file.
+    #[command(after_help = EXIT_CODES)]
+    Status(status::StatusArgs),
     /// Check a job file and its plugin without starting anything.
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
     /// Show the graph that a plugin describes, the stages it is cut into, and what another one would change.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::ExplainArgs),
+    /// Look at a checkpoint directory, without the plugin and without disturbing a host that uses it.
+    #[command(after_help = EXIT_CODES)]
+    Checkpoint(checkpoint::CheckpointArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -63,9 +75,11 @@ impl Command {
     fn json(&self) -> bool {
         match self {
             Self::Run(args) => args.json,
+            Self::Status(args) => args.json,
             Self::Check(args) => args.json,
             Self::Explain(args) => args.json,
-            Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Checkpoint(args) => args.json(),
+            Self::Stop(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -111,8 +125,11 @@ fn run_program(receivers: &Receivers) -> ExitCode {
     let json = cli.command.json();
     let outcome = match &cli.command {
         Command::Run(args) => run::run(args, &line, receivers),
+        Command::Stop(args) => stop::stop(args, &line),
+        Command::Status(args) => status::status(args),
         Command::Check(args) => check::check(args, receivers),
         Command::Explain(args) => explain::explain(args),
+        Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

@@ -4,17 +4,18 @@ use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::progress::Progress;
 use super::recovery;
-use super::status_line::{ConsoleAbove, StatusLine};
+use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
+use crate::control::Control;
 use crate::env::{Env, StopSignals};
 use crate::error::{Error, ErrorKind};
 use crate::listener::{
-    EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StreamingListener,
+    EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StatusListener,
+    StreamingListener,
 };
 use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
 use clap::{Args, ValueEnum};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -115,11 +116,14 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
     if args.json {
         env.console = Arc::new(JsonConsole(env.console));
     }
-    let progress = shows_progress(args).then(Arc::<Progress>::default);
-    let outcome = executors.block_on(async {
+    let shows_progress = is_shown_to_a_person() && !args.json && !args.quiet;
+    let progress = shows_progress.then(Arc::<Progress>::default);
+    let outcome: Result<_, Error> = executors.block_on(async {
+        let job = settings.job.clone();
         let context = StreamingContext::new(env.clone(), settings, receivers)?;
         // The file may be a pipe that nobody reads yet.
-        let listeners = listeners(args, &env, progress.clone())?;
+        let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
+        let listeners = listeners(args, &env, progress.clone(), status.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.
         let signals = StopSignals::listen()
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
@@ -132,8 +136,9 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
             ..RunOptions::default()
         };
         let running = context.start(options)?;
-        let ended = wait(running, signals);
-        match progress {
+        let mut control = Control::start(&env, &job.directory, &job.name, status.clone()).await;
+        let ended = wait(running, signals, &mut control, &status);
+        let outcome = match progress {
             None => ended.await,
             Some(progress) => {
                 tokio::select! {
@@ -142,15 +147,34 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
                     never = progress.show(env.clock.clone(), line) => never,
                 }
             }
-        }
+        };
+        let farewell = control.finish(not_graceful(&outcome)).await;
+        Ok((outcome, farewell))
     });
     line.clear();
     executors.shutdown();
+    let (outcome, farewell) = outcome?;
+    // Whoever waits for the end sees it when this process is gone, and with it all that it holds.
+    std::mem::forget(farewell);
     outcome
 }
 
-/// Waits until the run ends, and stops it at a signal.
-async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode, Error> {
+/// Why a run has not ended gracefully, for those who wait for its end.
+fn not_graceful(outcome: &Result<ExitCode, Error>) -> Option<String> {
+    match outcome {
+        Ok(code) if *code == ExitCode::SUCCESS => None,
+        Ok(_) => Some("it was stopped at once, and what was received is not processed".to_owned()),
+        Err(error) => Some(error.message.clone()),
+    }
+}
+
+/// Waits until the run ends, and stops it at a signal, or when a client wants it.
+async fn wait(
+    mut running: Running,
+    mut signals: StopSignals,
+    control: &mut Control,
+    status: &StatusListener,
+) -> Result<ExitCode, Error> {
     let mut signals_seen = 0;
     loop {
         tokio::select! {
@@ -163,6 +187,7 @@ async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode
             }
             () = signals.next() => {
                 signals_seen += 1;
+                status.stopping();
                 match signals_seen {
                     1 => {
                         tracing::info!("stopping: what was received is processed first; a second signal stops at once");
@@ -172,18 +197,30 @@ async fn wait(mut running: Running, mut signals: StopSignals) -> Result<ExitCode
                     _ => return Ok(ExitCode::from(130)),
                 }
             }
+            // A request counts as a signal. Two graceful ones do not make a stop at once.
+            request = control.stop_requested() => match request {
+                StopRequest::Graceful if signals_seen == 0 => {
+                    signals_seen = 1;
+                    tracing::info!("stopping, as `host stop` wants it: what was received is processed first");
+                    running.stop(StopRequest::Graceful);
+                }
+                StopRequest::Now => {
+                    signals_seen = signals_seen.max(2);
+                    running.stop(StopRequest::Now);
+                }
+                _ => {}
+            },
         }
     }
 }
 
-/// Whether a person sees a line that is written again and again, and wants it.
-fn shows_progress(args: &RunArgs) -> bool {
-    let is_plain = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
-    std::io::stderr().is_terminal() && !is_plain && !args.json && !args.quiet
-}
-
 /// Who hears of the run's events. What may have to wait for a disk or a pipe gets a queue.
-fn listeners(args: &RunArgs, env: &Env, progress: Option<Arc<Progress>>) -> Result<ListenerBus, Error> {
+fn listeners(
+    args: &RunArgs,
+    env: &Env,
+    progress: Option<Arc<Progress>>,
+    status: Arc<StatusListener>,
+) -> Result<ListenerBus, Error> {
     let queue = |name, listener: Box<dyn QueuedListener>| EventQueue::start(env, name, QUEUED_EVENTS_MAX, listener);
     let mut queues = Vec::new();
     if let Some(path) = &args.events {
@@ -194,8 +231,9 @@ fn listeners(args: &RunArgs, env: &Env, progress: Option<Arc<Progress>>) -> Resu
         queues.push(queue("standard output", Box::new(JsonLines::new(env.console.clone()))));
     }
     queues.push(queue("the log", Box::new(LogListener)));
-    let direct = progress.into_iter().map(|progress| progress as Arc<dyn StreamingListener>).collect();
-    Ok(ListenerBus::new(direct).with_queues(queues))
+    let progress = progress.map(|progress| progress as Arc<dyn StreamingListener>);
+    let direct = progress.into_iter().chain([status as Arc<dyn StreamingListener>]);
+    Ok(ListenerBus::new(direct.collect()).with_queues(queues))
 }
 
 fn cannot_create(path: &Path, error: &std::io::Error) -> Error {

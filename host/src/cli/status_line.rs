@@ -4,7 +4,7 @@
 //! Nothing is shown before the line is first set: then this only passes on what is written.
 
 use crate::env::Console;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// To the start of the line, and nothing is on it.
@@ -12,6 +12,12 @@ const CLEAR: &str = "\r\u{1b}[K";
 /// What does not fit is cut off, not continued on the next line, where it could not be cleared.
 const NO_WRAP: &str = "\u{1b}[?7l";
 const WRAP: &str = "\u{1b}[?7h";
+
+/// Whether a person sees a line on standard error that is written again and again.
+pub fn is_shown_to_a_person() -> bool {
+    let is_plain = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
+    std::io::stderr().is_terminal() && !is_plain
+}
 
 struct State {
     out: Box<dyn Write + Send>,

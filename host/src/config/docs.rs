@@ -2,6 +2,7 @@
 //!
 //! Owns the text of `docs/configuration.md`. Never says about a key what `keys` does not.
 
+use super::change::Change;
 use super::key::Declared;
 use super::keys::{KEYS, SOURCE_SECTION, sections};
 use super::quote::quoted;
@@ -33,6 +34,9 @@ memory = "256MiB"
 * An unknown key is an error, so that a slip of the pen is never a silent default. All errors are reported at once.
 * A relative path is relative to the directory of the job file.
 "#;
+
+/// What a change of some keys means for a job with a checkpoint. Of the others docs/checkpoints.md tells.
+const FRESH: &str = " A change needs a [fresh run](checkpoints.md#another-plugin-another-job-file).";
 
 const OVERRIDES: &str = r#"
 ## On the command line
@@ -84,7 +88,8 @@ fn rows(is_in: impl Fn(&dyn Declared) -> bool) -> String {
             fixed @ (Fallback::Text(_) | Fallback::Number(_) | Fallback::Empty) => format!("`{}`", fixed.example()),
         };
         let spark = key.spark().map(|name| format!(" Spark: `{name}`.")).unwrap_or_default();
-        let row = format!("| `{}` | {} | {default} | {}{spark} |\n", key.leaf(), key.describe(), key.doc());
+        let change = if key.change() == Change::Fresh { FRESH } else { "" };
+        let row = format!("| `{}` | {} | {default} | {}{spark}{change} |\n", key.leaf(), key.describe(), key.doc());
         text.push_str(&row);
     }
     text

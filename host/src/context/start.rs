@@ -14,6 +14,7 @@ use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
+use crate::memory::MemoryBudget;
 use crate::output::DriverFiles;
 use crate::plugin::{Cancel, Plugin};
 use crate::receiver;
@@ -21,7 +22,7 @@ use crate::scheduler::{
     CatchUp, CheckpointParts, Checkpoints, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler,
     SchedulerParts, StopRequest,
 };
-use crate::time::{Duration, Time, whole_ms};
+use crate::time::{Duration, Time};
 use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,41 +47,27 @@ impl StreamingContext {
     /// # Errors
     /// When the engine cannot be set up, or the checkpoint directory does not fit the job or is in use.
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
-        let opened = match &self.settings.job.checkpoint {
+        let found = match &self.settings.job.checkpoint {
             Some(_) => {
-                let find = || self.resumption(options.start_from, options.catch_up);
-                let found = find()?.claim(&self.env, find)?;
-                found.resumption.resume_inputs(&mut self.sources.inputs)?;
+                let found = self.resumption(options.start_from, options.catch_up)?;
+                found.resume_inputs(&mut self.sources.inputs)?;
                 Some(found)
             }
             None => None,
         };
+        self.check_data()?;
+        let opened =
+            found.map(|found| found.claim(&self.env, || self.resumption(options.start_from, options.catch_up)));
+        let opened = opened.transpose()?;
+        if let Some(opened) = &opened {
+            // What was done between the first look and the claim counts.
+            opened.resumption.resume_inputs(&mut self.sources.inputs)?;
+        }
         let Self { env, settings, plugin, graph, intervals, budget, outputs, sources, .. } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
-        let spill = SpillSettings {
-            directory: settings.engine.spill_directory.clone(),
-            limit_bytes: settings.engine.spill_limit_bytes,
-            compressed: settings.engine.compress,
-        };
-        let storage = Storage::new(&budget, env.disk.clone(), spill);
-        let store = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let listeners = options.listeners.clone();
-        let engine = EmbeddedEngine::new(EngineParts {
-            env: env.clone(),
-            job: settings.job.name.clone(),
-            arguments: arguments(&settings),
-            intervals: intervals.clone(),
-            parallelism: settings.job.parallelism,
-            plugin: plugin.clone(),
-            blocks: store.clone(),
-            storage,
-            budget,
-            slots: settings.engine.threads as usize,
-            tries: settings.engine.task_retries,
-            faults: options.faults.clone(),
-            listeners: listeners.clone(),
-        })?;
+        let (engine, store) = engine(&env, &settings, &plugin, &intervals, budget, &options)?;
         listeners.post(&Event::StreamingStarted {
             job: settings.job.name.clone(),
             time: env.clock.now(),
@@ -96,7 +83,6 @@ impl StreamingContext {
         let generator_settings = GeneratorSettings {
             first,
             catch_up,
-            reach_ms: whole_ms(intervals.reach_of_all()),
             interval: settings.job.batch_interval,
             stop_after: options.stop_after,
             stop_when_idle: options.stop_when_idle,
@@ -109,7 +95,6 @@ impl StreamingContext {
             checkpoints: checkpoints.clone(),
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
-        let engine: Arc<dyn Engine> = Arc::new(engine);
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let drivers = drivers(&env, &engine, plugin, &settings, &plan, &intervals);
         let parts = SchedulerParts {
@@ -149,6 +134,40 @@ impl StreamingContext {
         );
         Ok(Running { stop, cancel, ended })
     }
+}
+
+/// The engine, and where received blocks are.
+fn engine(
+    env: &Env,
+    settings: &Settings,
+    plugin: &Arc<Plugin>,
+    intervals: &Arc<Intervals>,
+    budget: MemoryBudget,
+    options: &RunOptions,
+) -> Result<(Arc<dyn Engine>, BlockStore), Error> {
+    let spill = SpillSettings {
+        directory: settings.engine.spill_directory.clone(),
+        limit_bytes: settings.engine.spill_limit_bytes,
+        compressed: settings.engine.compress,
+    };
+    let storage = Storage::new(&budget, env.disk.clone(), spill);
+    let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+    let parts = EngineParts {
+        env: env.clone(),
+        job: settings.job.name.clone(),
+        arguments: arguments(settings),
+        intervals: intervals.clone(),
+        parallelism: settings.job.parallelism,
+        plugin: plugin.clone(),
+        blocks: blocks.clone(),
+        storage,
+        budget,
+        slots: settings.engine.threads as usize,
+        tries: settings.engine.task_retries,
+        faults: options.faults.clone(),
+        listeners: options.listeners.clone(),
+    };
+    Ok((Arc::new(EmbeddedEngine::new(parts)?), blocks))
 }
 
 /// What runs driver functions, if the graph has any.
@@ -228,6 +247,7 @@ impl Resumed {
             let message = format!("cannot begin the allocation log in {}: {error}", store.describe());
             Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
         })?;
+        listeners.post(&Event::CheckpointOpened { run: run.clone(), epoch: ownership.epoch() });
         if goes_on {
             listeners.post(&Event::RecoveryStarted(RecoveryInfo {
                 run: run.clone(),

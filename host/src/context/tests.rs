@@ -91,7 +91,6 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     let settings = GeneratorSettings {
         first: env.clock.now().next_multiple(INTERVAL),
         catch_up: CatchUp::default(),
-        reach_ms: 0,
         interval: INTERVAL,
         stop_after: Some(durations_ms.len() as u64),
         stop_when_idle: false,

@@ -1,14 +1,15 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
+use super::failure::{explain, internal, not_kept, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Manner, Planner, Share, describe, key_type, only_files, reduces};
+use super::plan::{Manner, Planner, Share, key_type, only_files, reduces};
 use super::plugin_exec::LoadedPlugin;
 use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
 use super::stage_info::{StageTally, TaskMetrics};
-use super::task::{Attempt, AttemptError};
+use super::task::Attempt;
 use super::{Engine, JobPlan, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::Env;
@@ -216,10 +217,6 @@ fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, paralleli
         merged.last_mut().into_iter().for_each(|open| open.push(piece.clone()));
     }
     merged
-}
-
-fn internal(stage: StageId) -> Error {
-    Error::new(ErrorKind::Internal, format!("stage {stage} is not in the stage graph")).help("please report this")
 }
 
 impl Shared {
@@ -447,58 +444,4 @@ impl Shared {
         }
         Err(internal(stage.id))
     }
-}
-
-/// A data set of an earlier batch that is not there any more.
-fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Time) -> Error {
-    let name = |node: NodeId| request.plan.graph.node(node).map(ToString::to_string).unwrap_or_default();
-    let (slice, of) = (name(slice), name(of));
-    let message =
-        format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
-    Error::new(ErrorKind::User, message).help(
-        "keep the stream's data sets: `cache()` it and call `remember` on the context; there is none of a batch that \
-         failed, nor of one before the start",
-    )
-}
-
-/// A window over a batch that failed.
-fn window_gap(request: &JobRequest, window: NodeId, missing: Time) -> Error {
-    let window = request.plan.graph.node(window).map(ToString::to_string).unwrap_or_default();
-    let message = format!("{window} failed on batch {}: it reads batch {missing}, which failed", request.batch);
-    Error::new(ErrorKind::Unavailable, message).help("windows work again when they no longer reach back to that batch")
-}
-
-/// A task's failure as its reader sees it: operator, batch, partition and record.
-fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
-    let TaskId { batch, partition, .. } = task;
-    if let Some(output) = &error.output {
-        let message = format!("{} (partition {partition})", output.message);
-        return Error { message, ..(**output).clone() };
-    }
-    let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
-    let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
-    let subject = match &place {
-        Some((operator, record)) => {
-            format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
-        }
-        None => format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch)),
-    };
-    let subject = match &error.key {
-        Some(key) => format!("{subject}, key {key}"),
-        None => subject,
-    };
-    let (kind, help) = match error.cause {
-        Cause::Plugin if error.key.is_some() => {
-            (ErrorKind::Plugin, "what belongs to one key has to fit into an instance: raise limits.memory")
-        }
-        Cause::Plugin if error.is_out_of_memory => {
-            (ErrorKind::Plugin, "raise limits.memory, or make the plugin hold less at a time")
-        }
-        Cause::Plugin => {
-            (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
-        }
-        Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
-        Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
-    };
-    Error::new(kind, format!("{subject}: {}", error.message)).help(help)
 }

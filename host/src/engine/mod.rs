@@ -5,6 +5,7 @@
 //! its input only: never on timing, order of arrival or memory pressure.
 
 mod embedded;
+mod failure;
 mod fault;
 mod join;
 mod leaf;

@@ -116,6 +116,12 @@ pub trait Disk: Send + Sync {
     /// What the file system says, or [`io::ErrorKind::Unsupported`] if it knows no locks.
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>>;
 
+    /// Whether somebody holds the lock on a file right now. Nothing if that cannot be known without taking it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn is_locked(&self, path: &Path) -> io::Result<Option<bool>>;
+
     /// Gives a file or directory another name, at once. A file that has that name is replaced; a directory must not be
     /// there.
     ///

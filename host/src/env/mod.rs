@@ -4,18 +4,22 @@
 //! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
 
 mod disk;
+mod local;
 mod memory_disk;
 mod objects;
 mod processes;
 mod real;
 mod real_disk;
+mod real_local;
 mod s3;
 mod simulated;
+mod simulated_local;
 mod simulated_objects;
 mod store;
 mod virtual_clock;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
@@ -100,6 +104,8 @@ pub struct Env {
     pub disk: Arc<dyn Disk>,
     /// Servers.
     pub network: Arc<dyn Network>,
+    /// Other programs of the user on this machine.
+    pub local: Arc<dyn LocalSockets>,
     /// The terminal.
     pub console: Arc<dyn Console>,
     /// Runs receivers, the scheduler and other actors, which wait most of the time.

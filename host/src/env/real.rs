@@ -2,6 +2,7 @@
 
 use super::processes::LinuxProcesses;
 use super::real_disk::Files;
+use super::real_local::UnixSockets;
 use super::s3::S3;
 use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
@@ -44,10 +45,12 @@ impl RealExecutors {
 /// The real world, on these pools.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
 pub fn real(executors: &RealExecutors) -> Env {
+    let clock = Arc::new(SystemClock { start: Instant::now() });
     Env {
-        clock: Arc::new(SystemClock { start: Instant::now() }),
+        clock: clock.clone(),
         disk: Arc::new(Files),
         network: Arc::new(Tcp),
+        local: Arc::new(UnixSockets { clock }),
         console: Arc::new(Stdout),
         control: Arc::new(Pool(executors.control.handle().clone())),
         engine: Arc::new(Pool(executors.engine.handle().clone())),

@@ -7,7 +7,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -93,6 +93,17 @@ impl Disk for Files {
         }
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<Option<bool>> {
+        let file = match std::fs::metadata(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(false)),
+            Err(error) => return Err(error),
+        };
+        // Where the system does not say, nothing is known.
+        let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Ok(None) };
+        Ok(is_among_locks(&locks, file.dev(), file.ino()))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         std::fs::rename(from, to)
     }
@@ -126,6 +137,27 @@ impl Disk for Files {
 fn knows_no_locks(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     code.is_some_and(|code| [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS].contains(&code))
+}
+
+/// Whether the table of the system's locks has one on a file. File systems that hide which device they are on make it
+/// impossible to say for sure.
+fn is_among_locks(locks: &str, device: u64, inode: u64) -> Option<bool> {
+    let file_of = |line: &str| {
+        let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK");
+        let mut parts = words.nth(4)?.split(':');
+        let (major, minor) = (parts.next()?, parts.next()?);
+        let inode: u64 = parts.next()?.parse().ok()?;
+        Some((u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?, inode))
+    };
+    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    let mut answer = Some(false);
+    for (major, minor, _) in locks.lines().filter_map(file_of).filter(|(.., of)| *of == inode) {
+        if (major, minor) == device {
+            return Some(true);
+        }
+        answer = None;
+    }
+    answer
 }
 
 /// A locked file. The lock belongs to the open file, which a process that was just started may still share: closing it

@@ -8,6 +8,7 @@
 mod tests;
 
 use super::memory_disk::MemoryDisk;
+use super::simulated_local::Pipes;
 use super::virtual_clock::{Sleep, VirtualClock};
 use super::{Clock as _, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
@@ -68,6 +69,7 @@ struct World {
     runs: Mutex<u64>,
     servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
     files: MemoryDisk,
+    pipes: Pipes,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
 }
@@ -83,6 +85,7 @@ impl Simulation {
         let clock = VirtualClock::new(start);
         let files = MemoryDisk::new(clock.clone());
         let world = World {
+            pipes: Pipes::new(files.clone()),
             clock,
             spawned: Mutex::default(),
             runs: Mutex::default(),
@@ -167,6 +170,7 @@ impl Simulation {
             clock: Arc::new(self.world.clock.clone()),
             disk: Arc::new(self.world.files.clone()),
             network: Arc::new(ScriptedNetwork(self.world.clone())),
+            local: Arc::new(self.world.pipes.clone()),
             console: self.world.clone(),
             control: self.world.clone(),
             engine: self.world.clone(),

@@ -71,6 +71,14 @@ pub trait Store: Send + Sync {
     /// What the storage says, or [`io::ErrorKind::Unsupported`] if it has no locks.
     fn lock(&self, name: &str) -> io::Result<Option<LockGuard>>;
 
+    /// Whether somebody holds a lock right now. Nothing if that cannot be known without taking it.
+    ///
+    /// # Errors
+    /// What the storage says.
+    fn is_locked(&self, _name: &str) -> io::Result<Option<bool>> {
+        Ok(None)
+    }
+
     /// The place, for messages.
     fn describe(&self) -> String;
 }
@@ -195,6 +203,10 @@ impl Store for DiskStore {
         let path = self.path(name);
         self.make_parent(&path)?;
         self.disk.lock(&path)
+    }
+
+    fn is_locked(&self, name: &str) -> io::Result<Option<bool>> {
+        self.disk.is_locked(&self.path(name))
     }
 
     fn describe(&self) -> String {

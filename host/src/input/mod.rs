@@ -2,6 +2,9 @@
 //!
 //! Owns how a queue becomes blocks, batch by batch. Takes no thread and no time between batches.
 
+use crate::env::Env;
+use crate::time::Time;
+
 mod queue;
 mod text_files;
 
@@ -22,6 +25,26 @@ impl Input {
         match self {
             Self::Queue(queue) => queue.source(),
             Self::TextFiles(files) => files.source(),
+        }
+    }
+
+    /// Whether what is there for the next batches is what it has to be.
+    ///
+    /// # Errors
+    /// The first thing that is not.
+    pub fn check(&self) -> Result<(), QueueError> {
+        match self {
+            Self::Queue(queue) => queue.check(),
+            // Any bytes are lines of text.
+            Self::TextFiles(_) => Ok(()),
+        }
+    }
+
+    /// The first batch from one time on that may have data, as far as is known.
+    pub fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
+        match self {
+            Self::Queue(queue) => (!queue.is_used_up()).then_some(from),
+            Self::TextFiles(files) => files.next_data(env, from),
         }
     }
 

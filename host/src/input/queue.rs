@@ -10,6 +10,7 @@ use crate::ids::BlockId;
 use arrow::array::RecordBatch;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The largest queue file that is accepted.
@@ -65,21 +66,23 @@ impl From<QueueError> for Error {
 /// The number of a block is that of its line, counted from 0 without empty ones, times this, and that of its part.
 const PARTS_MAX: u64 = 1 << 20;
 
-/// Gives one data set to each batch, and nothing when it is used up.
+/// Gives one data set to each batch, and nothing when it is used up. Its lines are kept as text: what batches were given
+/// before is never looked at again.
 pub struct QueueInput {
     source: String,
     path: PathBuf,
+    ty: RecordType,
     partitions: usize,
-    /// By line, as long as they are needed.
-    lines: BTreeMap<u64, RecordBatch>,
+    text: Vec<u8>,
+    /// Where in the text the lines that are not empty are.
+    lines: Vec<Range<usize>>,
     /// The line of the next batch.
     next: u64,
-    /// How many lines the file has.
-    count: u64,
 }
 
 impl QueueInput {
-    /// Reads a queue of records of type `ty`. Each data set is split into `partitions` parts of equal size.
+    /// Reads a queue of records of type `ty`. Each data set is split into `partitions` parts of equal size. Whether the
+    /// lines are what they have to be is for [`QueueInput::check`] to say.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -88,25 +91,41 @@ impl QueueInput {
             let ty = escape_control(ty).into_owned();
             return Err(QueueError::Opaque { path: path.to_owned(), name: source.to_owned(), ty });
         }
-        let bytes = env
+        let text = env
             .disk
             .read(path, FILE_BYTES_MAX)
             .map_err(|error| QueueError::Unreadable { path: path.to_owned(), error })?;
-        let mut data_sets = BTreeMap::new();
-        let mut count = 0;
-        let lines = bytes.split(|byte| *byte == b'\n').enumerate();
-        for (at, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
-            let refused = |place: String, problem: String| {
-                let place = format!("{} line {}{place}", path.display(), at + 1);
-                QueueError::Line { place, problem }
-            };
-            let records = parse(line).map_err(|(place, problem)| refused(place, problem))?;
-            let rows = json::records(ty, &records).map_err(|error| refused(String::new(), error.to_string()))?;
-            data_sets.insert(count, rows);
-            count += 1;
-        }
-        let (source, path) = (source.to_owned(), path.to_owned());
-        Ok(Self { source, path, partitions, lines: data_sets, next: 0, count })
+        let ends = memchr::memchr_iter(b'\n', &text).chain([text.len()]);
+        let mut start = 0;
+        let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);
+        let lines = lines.filter(|line| !text[line.clone()].trim_ascii().is_empty()).collect();
+        let (source, path, ty) = (source.to_owned(), path.to_owned(), ty.clone());
+        Ok(Self { source, path, ty, partitions, text, lines, next: 0 })
+    }
+
+    /// Whether the lines of the next batches are what they have to be.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self) -> Result<(), QueueError> {
+        let next = usize::try_from(self.next).unwrap_or(usize::MAX);
+        self.lines.iter().skip(next).try_for_each(|line| self.rows(line).map(drop))
+    }
+
+    /// The rows of a line.
+    fn rows(&self, line: &Range<usize>) -> Result<RecordBatch, QueueError> {
+        let refused = |place: String, problem: String| {
+            let above = memchr::memchr_iter(b'\n', &self.text[..line.start]).count();
+            let place = format!("{} line {}{place}", self.path.display(), above + 1);
+            QueueError::Line { place, problem }
+        };
+        let records = parse(&self.text[line.clone()]).map_err(|(place, problem)| refused(place, problem))?;
+        json::records(&self.ty, &records).map_err(|error| refused(String::new(), error.to_string()))
+    }
+
+    /// The rows of the line with this number. Nothing if there is none, or it is not what [`QueueInput::check`] accepts.
+    fn rows_of(&self, line: u64) -> Option<RecordBatch> {
+        self.rows(self.lines.get(usize::try_from(line).ok()?)?).ok()
     }
 
     /// The source's name.
@@ -122,14 +141,14 @@ impl QueueInput {
     }
 
     /// The blocks of a line in so many parts. None if there is no such line any more.
-    fn blocks(&mut self, line: u64, parts: usize) -> Vec<Block> {
-        let Some(rows) = self.lines.remove(&line) else { return Vec::new() };
+    fn blocks(&self, line: u64, parts: usize) -> Vec<Block> {
+        let Some(rows) = self.rows_of(line) else { return Vec::new() };
         let block =
             |(sequence, rows)| Block { id: BlockId { source: self.source.clone(), sequence }, rows: vec![rows].into() };
         (line.saturating_mul(PARTS_MAX)..).zip(split(&rows, parts)).map(block).collect()
     }
 
-    /// Goes on before the block with this number. Blocks that [`QueueInput::again`] is asked for must be among `needed`.
+    /// Goes on before the block with this number. `needed` are blocks that [`QueueInput::again`] will be asked for.
     ///
     /// # Errors
     /// When the file no longer has what was read from it.
@@ -139,7 +158,7 @@ impl QueueInput {
             problem: format!("{problem} when the job read it before"),
         };
         self.next = next_block.div_ceil(PARTS_MAX);
-        if self.count < self.next {
+        if (self.lines.len() as u64) < self.next {
             return Err(changed(self.next - 1, "it is not there, but was"));
         }
         let mut rows_by_line: BTreeMap<u64, u64> = BTreeMap::new();
@@ -147,18 +166,16 @@ impl QueueInput {
             *rows_by_line.entry(block.sequence / PARTS_MAX).or_default() += rows;
         }
         for (line, rows) in &rows_by_line {
-            let found = self.lines.get(line).map_or(0, |data_set| data_set.num_rows() as u64);
+            let found = self.rows_of(*line).map_or(0, |rows| rows.num_rows() as u64);
             if found != *rows {
                 return Err(changed(*line, &format!("it has {found} records, but had {rows}")));
             }
         }
-        let next = self.next;
-        self.lines.retain(|line, _| *line >= next || rows_by_line.contains_key(line));
         Ok(())
     }
 
     /// The blocks of a batch that was given these before.
-    pub fn again(&mut self, given: &[&BlockId]) -> Vec<Block> {
+    pub fn again(&self, given: &[&BlockId]) -> Vec<Block> {
         let mut parts: BTreeMap<u64, usize> = BTreeMap::new();
         for block in given {
             *parts.entry(block.sequence / PARTS_MAX).or_default() += 1;
@@ -168,7 +185,7 @@ impl QueueInput {
 
     /// Whether all data sets were given.
     pub fn is_used_up(&self) -> bool {
-        self.next >= self.count
+        self.next >= self.lines.len() as u64
     }
 }
 

@@ -14,6 +14,9 @@ use std::path::{Component, Path, PathBuf};
 /// Files are split into partitions of about this size.
 const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
+/// A system stamps its files with the time of the last tick of its clock, so that a file may look older than it is.
+const CLOCK_TICK: Duration = Duration::from_millis(10);
+
 /// What a text-files source needs to know.
 #[derive(Clone, Debug)]
 pub struct TextFilesSettings {
@@ -77,7 +80,7 @@ impl Selection {
         let slide_ms = settings.slide.as_millis().max(1);
         let batches = u32::try_from(settings.min_remember.as_millis().div_ceil(slide_ms)).unwrap_or(u32::MAX);
         Self {
-            initial_threshold: settings.new_files_only.then_some(start),
+            initial_threshold: settings.new_files_only.then(|| start - CLOCK_TICK),
             remember: settings.slide.saturating_mul(batches.max(1)),
             taken: BTreeMap::new(),
         }
@@ -96,6 +99,21 @@ impl Selection {
         let selected: Vec<DirectoryEntry> = entries.into_iter().filter(is_new).collect();
         self.taken.entry(batch).or_default().extend(selected.iter().map(|entry| entry.path.clone()));
         selected
+    }
+
+    /// The first batch from one time on for which `select` would find something, if nothing changes.
+    fn next(&self, from: Time, slide: Duration, entries: &[DirectoryEntry]) -> Option<Time> {
+        let batch_of = |entry: &DirectoryEntry| {
+            let is_old = self.initial_threshold.is_some_and(|threshold| entry.modified <= threshold);
+            if entry.is_directory || entry.name.starts_with('.') || is_old {
+                return None;
+            }
+            let taken = self.taken.iter().rev().find(|(_, files)| files.contains(&entry.path));
+            let forgotten = taken.map(|(time, _)| *time + self.remember);
+            let batch = forgotten.into_iter().chain([from, at_or_after(entry.modified, slide)]).max()?;
+            (entry.modified > batch - self.remember).then_some(batch)
+        };
+        entries.iter().filter_map(batch_of).min()
     }
 }
 
@@ -153,7 +171,7 @@ impl TextFiles {
     /// Goes on as if it had been watching since `started`, and had given these files to these batches.
     pub fn resume(&mut self, started: Time, taken: impl IntoIterator<Item = (Time, PathBuf)>) {
         if self.settings.new_files_only {
-            self.selection.initial_threshold = Some(started);
+            self.selection.initial_threshold = Some(started - CLOCK_TICK);
         }
         for (batch, path) in taken {
             self.selection.taken.entry(batch).or_default().insert(path);
@@ -192,6 +210,18 @@ impl TextFiles {
         Ok(selected.iter().flat_map(|file| split(file, &self.settings)).collect())
     }
 
+    /// The first batch from one time on that may have data: a batch that is not late yet may.
+    pub fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
+        let looked = self.looked.take().filter(|(at, _)| *at > from);
+        let looked = looked.or_else(|| Some((env.clock.now(), self.entries(env).ok()?)));
+        // What is wrong is told when the batch is made.
+        let Some((at, entries)) = looked else { return Some(from) };
+        let next = self.selection.next(from, self.settings.slide, &entries);
+        self.found_in_last_batch = next.is_some();
+        self.looked = Some((at, entries));
+        next.into_iter().chain([at_or_after(at, self.settings.slide)]).min()
+    }
+
     /// All entries of all directories that match.
     fn entries(&self, env: &Env) -> Result<Vec<DirectoryEntry>, TextFilesError> {
         let unlistable = |path: &Path, error| TextFilesError::Unlistable { path: path.to_owned(), error };
@@ -207,6 +237,12 @@ impl TextFiles {
         }
         Ok(entries)
     }
+}
+
+/// The first multiple of `slide` that is not before `time`.
+fn at_or_after(time: Time, slide: Duration) -> Time {
+    let floor = time.floor(slide);
+    if floor == time { time } else { floor + slide }
 }
 
 /// The partitions of a file. An empty file has none.
@@ -264,6 +300,7 @@ fn directories(env: &Env, path: &Path) -> Result<Vec<PathBuf>, TextFilesError> {
 mod tests {
     use super::*;
     use crate::env::Simulation;
+    use proptest::prelude::*;
 
     fn settings(path: &str, new_files_only: bool) -> TextFilesSettings {
         TextFilesSettings {
@@ -292,7 +329,7 @@ mod tests {
         let mut selection = Selection::new(Time::from_ms(1_000_000), &settings("/in", true));
         // 60 s are 9 batches of 7 s: 63 s.
         let files =
-            [file("/in/before", 1000), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
+            [file("/in/before", 999), file("/in/new", 1001), file("/in/later", 1008), file("/in/.hidden", 1001)];
         assert_eq!(selected(&mut selection, 1007, &files), ["new"]);
         assert_eq!(selected(&mut selection, 1014, &files), ["later"]);
         assert!(selected(&mut selection, 1021, &files).is_empty());
@@ -314,6 +351,36 @@ mod tests {
         }
         assert_eq!(selected(&mut selection, 1077, &[file("/in/log", 1071)]), ["log"]);
         assert!(selected(&mut selection, 1084, &[file("/in/log", 1071)]).is_empty());
+    }
+
+    /// A file may bear the time of a clock that has not ticked since before the start.
+    #[test]
+    fn a_file_made_right_after_the_start_is_new() {
+        let mut selection = Selection::new(Time::from_ms(1_000_009), &settings("/in", true));
+        assert_eq!(selected(&mut selection, 1007, &[file("/in/new", 1000)]), ["new"]);
+    }
+
+    proptest! {
+        /// The next batch with files is the one that looking batch by batch finds.
+        #[test]
+        fn the_next_batch_with_files_is_known_ahead(
+            modified in prop::collection::vec((0u64..5, 900u64..1300), 0..6),
+            taken in prop::collection::vec((0u64..5, 140u64..150), 0..4),
+            new_files_only in any::<bool>(),
+        ) {
+            let settings = settings("/in", new_files_only);
+            let mut selection = Selection::new(Time::from_ms(950_000), &settings);
+            for (name, batch) in taken {
+                let path = PathBuf::from(format!("/in/{name}"));
+                selection.taken.entry(Time::from_ms(batch * 7000)).or_default().insert(path);
+            }
+            let files: BTreeMap<u64, u64> = modified.into_iter().collect();
+            let entries: Vec<_> = files.iter().map(|(name, time)| file(&format!("/in/{name}"), *time)).collect();
+            let from = Time::from_ms(150 * 7000);
+            let found = selection.next(from, settings.slide, &entries);
+            let mut batches = (150..220).map(|batch| Time::from_ms(batch * 7000));
+            prop_assert_eq!(found, batches.find(|batch| !selection.select(*batch, entries.clone()).is_empty()));
+        }
     }
 
     #[test]

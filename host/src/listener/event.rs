@@ -113,6 +113,18 @@ pub enum Event {
         /// How many.
         batches: u64,
     },
+    /// The job has its checkpoint directory.
+    CheckpointOpened {
+        /// Its run: the name of a directory in there.
+        run: String,
+        /// The how-many-th owner it is.
+        epoch: u64,
+    },
+    /// How far the run is, is on stable storage.
+    CheckpointWritten {
+        /// When.
+        time: Time,
+    },
     /// Something cannot be written to the checkpoint directory. Outputs wait until it can. Told once.
     CheckpointFailed {
         /// What.
@@ -188,6 +200,8 @@ impl fmt::Display for Event {
             Self::BatchesWithoutData { from, through, batches } => {
                 write!(f, "BatchesWithoutData {from} to {through}: {batches} batches")
             }
+            Self::CheckpointOpened { run, epoch } => write!(f, "CheckpointOpened {run}: owner {epoch}"),
+            Self::CheckpointWritten { .. } => f.write_str("CheckpointWritten"),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),

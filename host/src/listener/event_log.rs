@@ -116,6 +116,8 @@ enum JsonEvent<'a> {
     RecoveryStarted { run: &'a str, zero_time_ms: u64, restored: u64, rerun_ms: Vec<u64>, missed: u64 },
     RecordsLost { source: &'a str, batch_time_ms: u64, records: u64 },
     BatchesWithoutData { from_ms: u64, through_ms: u64, batches: u64 },
+    CheckpointOpened { run: &'a str, epoch: u64 },
+    CheckpointWritten { written_time_ms: u64 },
     CheckpointFailed { what: &'a str, error: &'a str },
     CheckpointResumed { what: &'a str },
     StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
@@ -262,6 +264,8 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::BatchesWithoutData { from, through, batches } => {
                 Self::BatchesWithoutData { from_ms: from.as_ms(), through_ms: through.as_ms(), batches: *batches }
             }
+            Event::CheckpointOpened { run, epoch } => Self::CheckpointOpened { run, epoch: *epoch },
+            Event::CheckpointWritten { time } => Self::CheckpointWritten { written_time_ms: time.as_ms() },
             Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
             Event::StreamingStopped { time, error } => {

@@ -9,6 +9,7 @@ mod info;
 mod log;
 mod queue;
 mod receivers;
+mod status;
 
 pub use event::Event;
 pub use event_log::{EventLog, json_line};
@@ -19,6 +20,7 @@ pub use info::{
 pub use log::LogListener;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
 pub use receivers::ReceiverReporter;
+pub use status::{CheckpointStatus, CheckpointTrouble, Delay, ReceiverStatus, RunState, Status, StatusListener};
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@ use crate::checkpoint::{
 use crate::env::{Env, Store};
 use crate::error::Error;
 use crate::graph::Intervals;
+use crate::listener::Event;
 use crate::time::Time;
 use crate::tracker::{Allocated, TrackerHandle};
 use std::io;
@@ -128,11 +129,10 @@ impl Checkpoints {
         });
     }
 
-    /// Batches up to this one are never made.
-    pub fn left_out(&self, through: Time, durable: Option<Durable>) {
+    /// The batches from one through another have nothing to do, or are never made.
+    pub fn passed_over(&self, from: Time, through: Time, durable: Option<Durable>) {
         self.change(|state| {
-            state.progress.batch_generated(through);
-            state.progress.batch_completed(through);
+            state.progress.batches_passed_over(from, through);
             state.durable = durable.or(state.durable.take());
         });
     }
@@ -204,10 +204,9 @@ async fn renew(env: Env, ownership: std::sync::Weak<Ownership>) {
     loop {
         env.clock.sleep_until(env.clock.now() + RENEWAL).await;
         let Some(ownership) = ownership.upgrade() else { return };
-        match ownership.renew() {
-            Err(OwnerError::Lost { .. }) => return,
-            // The next output asks again, and says what is wrong.
-            Ok(()) | Err(_) => {}
+        // Of another error the next output hears when it asks.
+        if let Err(OwnerError::Lost { .. }) = ownership.renew() {
+            return;
         }
     }
 }
@@ -229,10 +228,7 @@ impl Writer {
                 (state.progress.clone(), state.version, state.durable.clone())
             };
             drop(shared);
-            let failed = match self.write(&progress, durable).await {
-                Ok(()) => None,
-                Err(error) => Some(error),
-            };
+            let failed = self.write(&progress, durable).await.err();
             let has_failed = failed.is_some();
             publish.send_replace(Written { version, failed });
             if has_failed {
@@ -259,6 +255,7 @@ impl Writer {
             }
         }
         parts.trouble.over();
+        parts.trouble.tell(&Event::CheckpointWritten { time: parts.env.clock.now() });
         let interval = parts.description.batch_interval();
         if let Some(done) = progress.completed(interval) {
             let zero = parts.description.zero();

@@ -4,11 +4,12 @@
 
 use super::checkpoints::Checkpoints;
 use super::job_set::{JobSet, Purpose};
+use crate::checkpoint::Durable;
 use crate::env::Env;
 use crate::graph::Graph;
 use crate::listener::{Event, ListenerBus};
-use crate::time::{Duration, Time};
-use crate::tracker::{Allocated, TrackerHandle};
+use crate::time::{Duration, Time, whole_ms};
+use crate::tracker::{Allocated, PassedOver, TrackerHandle};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -51,8 +52,6 @@ pub struct GeneratorSettings {
     pub first: Time,
     /// What is done before it.
     pub catch_up: CatchUp,
-    /// How far back windows reach, in milliseconds.
-    pub reach_ms: u64,
     /// The batch interval.
     pub interval: Duration,
     /// Stop gracefully after this many batches.
@@ -115,25 +114,58 @@ impl JobGenerator {
                 StopRequest::Graceful => return self.finish(next).await,
                 StopRequest::None => {}
             }
-            match self.make(next).await {
+            let (last, outcome) = match self.pass_over(next).await {
+                Some((through, outcome)) => (through, outcome),
+                None => (next, self.make(next).await),
+            };
+            match outcome {
                 Made::Batch => {
                     made += 1;
                     self.tell_nothing();
                 }
-                Made::Nothing => self.had_nothing(next),
+                Made::Nothing => self.had_nothing(next, last),
                 Made::Ended => return,
             }
-            next = next + interval;
+            next = last + interval;
             if self.is_idle().await {
                 return;
             }
         }
     }
 
-    /// Remembers a batch that had nothing to do, to tell of it with those before and after it.
-    fn had_nothing(&mut self, batch: Time) {
-        let (_, through, batches) = self.nothing.get_or_insert((batch, batch, 0));
-        (*through, *batches) = (batch, *batches + 1);
+    /// Remembers batches that had nothing to do, to tell of them with those before and after.
+    fn had_nothing(&mut self, first: Time, last: Time) {
+        let (_, through, batches) = self.nothing.get_or_insert((first, last, 0));
+        *batches += whole_ms(last.since(first)) / whole_ms(self.settings.interval).max(1) + 1;
+        *through = last;
+    }
+
+    /// Makes the late batches from this one on, as far as they are known to have nothing to do: all at once, however many
+    /// they are. Returns the last.
+    async fn pass_over(&mut self, from: Time) -> Option<(Time, Made)> {
+        if !self.is_known_quiet(from) {
+            return None;
+        }
+        let interval = self.settings.interval;
+        let through = self.settings.catch_up.late_through.floor(interval);
+        let PassedOver { through, durable } = self.parts.tracker.pass_over(from, through, interval).await?;
+        let is_taken = self.send_quiet(from, through, durable).await;
+        Some((through, if is_taken { Made::Nothing } else { Made::Ended }))
+    }
+
+    /// Whether a late batch has nothing to do, if it has no data.
+    fn is_known_quiet(&self, batch: Time) -> bool {
+        let CatchUp { late_through, reach, with_data, .. } = &self.settings.catch_up;
+        let has_data = |reach: &Duration| with_data.range(batch - *reach..=batch).next().is_some();
+        batch <= *late_through && !reach.as_ref().is_none_or(has_data)
+    }
+
+    /// Queues batches that have nothing to do: what later windows read of them is empty.
+    async fn send_quiet(&self, from: Time, through: Time, durable: Option<Durable>) -> bool {
+        if let Some(checkpoints) = &self.parts.checkpoints {
+            checkpoints.passed_over(from, through, durable);
+        }
+        self.send(through, Purpose::Nothing(from), Allocated::default()).await
     }
 
     /// Tells of the batches that had nothing to do, if there were any.
@@ -158,25 +190,26 @@ impl JobGenerator {
                 return false;
             }
         }
-        for batch in rerun {
-            if self.is_stopped_now() || self.make(batch).await == Made::Ended {
+        let mut rest = &rerun[..];
+        while let Some((first, after)) = rest.split_first() {
+            if self.is_stopped_now() {
                 return false;
             }
+            let follows =
+                |(at, batch): &(u32, &Time)| **batch == *first + interval * *at && self.is_known_quiet(**batch);
+            let quiet = (0..).zip(rest).take_while(follows).count();
+            let is_taken = match rest.get(..quiet).and_then(<[Time]>::last) {
+                Some(last) => self.send_quiet(*first, *last, None).await,
+                None => self.make(*first).await != Made::Ended,
+            };
+            if !is_taken {
+                return false;
+            }
+            rest = rest.get(quiet..).filter(|_| quiet > 0).unwrap_or(after);
         }
         if let Some((from, through)) = left_out {
             let durable = self.parts.tracker.leave_out(from, through).await;
-            if let Some(checkpoints) = &self.parts.checkpoints {
-                checkpoints.left_out(through, durable);
-            }
-            // What a later window reads of it is empty.
-            let reach = Duration::from_millis(self.settings.reach_ms);
-            let mut batch = from.max(through - reach);
-            while batch <= through {
-                if !self.send(batch, Purpose::Nothing, Allocated::default()).await {
-                    return false;
-                }
-                batch = batch + interval;
-            }
+            return self.send_quiet(from, through, durable).await;
         }
         true
     }
@@ -192,22 +225,17 @@ impl JobGenerator {
         }
         let allocated = self.parts.tracker.allocate(batch).await;
         let purpose =
-            if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing } else { Purpose::Restore(unknown) };
+            if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing(batch) } else { Purpose::Restore(unknown) };
         self.send(batch, purpose, allocated).await
     }
 
     /// Whether a late batch has no data, and nothing to do without it. Remembers which had data.
     fn has_nothing_to_do(&mut self, batch: Time, allocated: &Allocated) -> bool {
         let catch_up = &mut self.settings.catch_up;
-        if batch > catch_up.late_through {
-            return false;
-        }
-        if !allocated.allocation.partitions.is_empty() {
+        if batch <= catch_up.late_through && !allocated.allocation.partitions.is_empty() {
             catch_up.with_data.insert(batch);
-            return false;
         }
-        let Some(reach) = catch_up.reach else { return false };
-        catch_up.with_data.range(batch - reach..=batch).next().is_none()
+        self.is_known_quiet(batch)
     }
 
     /// Waits for a batch time, or for a request to stop.
@@ -262,7 +290,7 @@ impl JobGenerator {
         if let Some(checkpoints) = &self.parts.checkpoints {
             checkpoints.generated(batch, &allocated);
         }
-        let purpose = if nothing { Purpose::Nothing } else { Purpose::Run };
+        let purpose = if nothing { Purpose::Nothing(batch) } else { Purpose::Run };
         match (self.send(batch, purpose, allocated).await, nothing) {
             (false, _) => Made::Ended,
             (true, true) => Made::Nothing,

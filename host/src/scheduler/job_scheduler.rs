@@ -103,9 +103,14 @@ impl JobScheduler {
                 self.end(batch, zero).await;
                 outcome
             }
-            Purpose::Nothing => {
-                let nodes: Vec<NodeId> = self.kept(batch, zero).map(|job| job.output).collect();
-                self.parts.engine.nothing(batch, &nodes);
+            Purpose::Nothing(from) => {
+                // Nobody reads further back.
+                let mut time = from.max(batch - self.parts.intervals.reach_of_all());
+                while time <= batch {
+                    let nodes: Vec<NodeId> = self.kept(time, zero).map(|job| job.output).collect();
+                    self.parts.engine.nothing(time, &nodes);
+                    time = time + self.parts.batch_interval;
+                }
                 self.end(batch, zero).await;
                 self.completed(batch);
                 Ok(())

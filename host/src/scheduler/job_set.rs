@@ -21,8 +21,8 @@ pub enum Purpose {
     /// For data sets that later windows read. It is done, and its outputs do not run. Nothing is known of the time up to
     /// the given one, and nothing of it is needed.
     Restore(Time),
-    /// It has no data, and nothing to do without it.
-    Nothing,
+    /// It has no data, and nothing to do without it, nor have those from the given one on.
+    Nothing(Time),
 }
 
 /// A batch that waits for its turn.

@@ -6,4 +6,4 @@ mod received_block_tracker;
 mod receiver_tracker;
 
 pub use received_block_tracker::{Allocation, ReceivedBlockTracker};
-pub use receiver_tracker::{Allocated, AllocationHistory, ReceiverTracker, TrackerHandle};
+pub use receiver_tracker::{Allocated, AllocationHistory, PassedOver, ReceiverTracker, TrackerHandle};

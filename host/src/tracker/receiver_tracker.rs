@@ -7,7 +7,7 @@ use crate::env::Env;
 use crate::input::Input;
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -18,6 +18,15 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Allocated {
     /// Its partitions.
     pub allocation: Allocation,
+    /// When that is on stable storage, if it will be.
+    pub durable: Option<Durable>,
+}
+
+/// Batches that have nothing.
+#[derive(Clone, Debug)]
+pub struct PassedOver {
+    /// The last of them.
+    pub through: Time,
     /// When that is on stable storage, if it will be.
     pub durable: Option<Durable>,
 }
@@ -38,6 +47,8 @@ enum Request {
     Allocate(Time, oneshot::Sender<Allocated>),
     /// The batches from one through another are never made.
     LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
+    /// Give the batches from one on nothing, at most through another.
+    PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
     /// What batches before this one were given is not needed for a restart.
     Forget(Time),
     /// The batch is done with.
@@ -63,6 +74,11 @@ impl TrackerHandle {
     /// Leaves out the batches from one through another. Says when that is on stable storage, if it will be.
     pub async fn leave_out(&self, from: Time, through: Time) -> Option<Durable> {
         self.ask(|reply| Request::LeaveOut(from, through, reply)).await.flatten()
+    }
+
+    /// Gives the batches from one time on nothing, as far as no source has anything for them, and at most through another.
+    pub async fn pass_over(&self, from: Time, through: Time, interval: Duration) -> Option<PassedOver> {
+        self.ask(|reply| Request::PassOver { from, through, interval, reply }).await.flatten()
     }
 
     /// No restart needs what batches before this time were given.
@@ -238,6 +254,24 @@ impl ReceiverTracker {
         Allocated { allocation, durable }
     }
 
+    /// Gives nothing to the batches up to the one before the next that may have something.
+    async fn pass_over(&mut self, from: Time, through: Time, interval: Duration) -> Option<PassedOver> {
+        if self.blocks.has_unallocated() || self.blocks.is_allocated(from) {
+            return None;
+        }
+        let next = self.inputs.iter_mut().filter_map(|input| input.next_data(&self.env, from)).min();
+        let through = next.map_or(through, |next| through.min(next - interval));
+        if through < from {
+            return None;
+        }
+        let allocation = self.blocks.allocate(through);
+        let durable = match &mut self.writer {
+            Some(writer) => Some(writer.allocated(through, &allocation.partitions).await),
+            None => None,
+        };
+        Some(PassedOver { through, durable })
+    }
+
     /// Stores the blocks of queues again that a batch was given before.
     fn read_again(&mut self, allocation: &Allocation) {
         let blocks = allocation.block_ids();
@@ -270,6 +304,9 @@ impl ReceiverTracker {
                     None => None,
                 };
                 let _ = reply.send(durable);
+            }
+            Request::PassOver { from, through, interval, reply } => {
+                let _ = reply.send(self.pass_over(from, through, interval).await);
             }
             Request::Forget(before) => self.needed_from = self.needed_from.max(self.needed_from(before)),
             Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),

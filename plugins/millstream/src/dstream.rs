@@ -355,7 +355,14 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         cut(&self.graph, node)
     }
 
-    /// Names the operation that made this stream, so that it keeps its identity when the program changes.
+    /// Names the operation that made this stream, so that it keeps its identity when the program changes. Messages name
+    /// the operation so.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<u8>("n").map(|n| n * 2).name("double").print(); });
+    /// assert_eq!(job.batch("n", [2u8]).run()[0].rows, ["4"]);
+    /// ```
     #[must_use]
     pub fn name(self, name: &str) -> Self {
         self.graph.change(self.node, |node| node.name = Some(name.to_owned()));

@@ -16,6 +16,12 @@ pub struct Output {
 
 impl Output {
     /// Names the output, so that it keeps its identity when the program changes.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<u8>("n").print().name("all"); });
+    /// assert_eq!(job.batch("n", [1u8]).run()[0].rows, ["1"]);
+    /// ```
     pub fn name(self, name: &str) -> Self {
         self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
         self
@@ -24,6 +30,13 @@ impl Output {
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// Prints the first ten values of every batch. Spark: `print`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let printed = testing::Job::new(|ctx| { ctx.stream::<u8>("n").print(); }).batch("n", 1u8..=11).run();
+    /// assert_eq!(printed[0].rows.len(), 11);
+    /// assert_eq!(printed[0].rows.last().unwrap(), "...");
+    /// ```
     pub fn print(&self) -> Output {
         self.print_n(10)
     }

@@ -2,25 +2,27 @@
 //!
 //! `cargo run --release -p millstream-tests --bin bench-recovery -- [BATCHES]`
 //!
-//! Makes the history in a simulated world, in which time costs nothing: a job that dies, and is started again when a million
-//! of its batches were missed, makes them all. Then the real program goes on with the directory that is left, and the time
-//! from exec to the event that says so is measured.
+//! Makes the history in a simulated world, in which waiting costs nothing: a job with a window of thirty batches
+//! makes so many, and dies. Then the real program goes on with the directory that is left, and the time from exec to the event
+//! that says so is measured, beside the same for a history of a hundred batches.
 
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StreamingContext};
 use host::env::Simulation;
 use host::receiver::Receivers;
-use host::time::{Duration, Time};
+use host::time::Time;
 use millstream_tests::programs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration as Elapsed, SystemTime, UNIX_EPOCH};
 
 /// How often the real program is measured.
 const ROUNDS: u32 = 5;
+/// A history that is short, to compare with.
+const SHORT: u64 = 100;
 
 fn main() -> ExitCode {
-    let batches = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse::<u32>());
+    let batches = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse::<u64>());
     let outcome = batches.map_err(|error| error.to_string()).and_then(measure);
     if let Err(error) = outcome {
         eprintln!("error: {error}");
@@ -31,88 +33,87 @@ fn main() -> ExitCode {
 
 fn job(plugin: &str) -> String {
     format!(
-        "[job]\nname = \"history\"\nplugin = {plugin:?}\nbatch_interval = \"1ms\"\ncheckpoint = \"checkpoint\"\n\
-         args = {{ batch_ms = \"1\" }}\n\n[sources.lines]\ntype = \"text-files\"\npath = \"in\"\n"
+        "[job]\nname = \"history\"\nplugin = {plugin:?}\nbatch_interval = \"1s\"\ncheckpoint = \"checkpoint\"\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
     )
 }
 
-fn measure(batches: u32) -> Result<(), String> {
-    let directory = std::env::temp_dir().join(format!("millstream-recovery-{}", std::process::id()));
-    let outcome = measure_in(&directory, batches);
-    // What could not be removed is in the system's own directory for such things.
-    let _ = std::fs::remove_dir_all(&directory);
-    outcome
+fn measure(batches: u64) -> Result<(), String> {
+    for batches in [SHORT, batches] {
+        let directory = std::env::temp_dir().join(format!("millstream-recovery-{}-{batches}", std::process::id()));
+        let outcome = measure_in(&directory, batches);
+        // What could not be removed is in the system's own directory for such things.
+        let _ = std::fs::remove_dir_all(&directory);
+        outcome?;
+    }
+    Ok(())
 }
 
-fn measure_in(directory: &Path, batches: u32) -> Result<(), String> {
-    let plugin = programs::plugin_path("recoverable").canonicalize().map_err(|error| error.to_string())?;
+fn measure_in(directory: &Path, batches: u64) -> Result<(), String> {
+    let plugin = programs::plugin_path("windowed_word_count").canonicalize().map_err(|error| error.to_string())?;
     let job = job(&plugin.display().to_string());
-    // The history ends a moment ago, so that the real program has little to make up for.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|error| error.to_string())?;
-    let end = Time::from_ms(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    let span = Duration::from_millis(u64::from(batches));
-    let world = Simulation::new(0, end - span - Duration::from_millis(100));
-    world.file("/jobs/in/.keep", "");
-    let started = Instant::now();
-    live(&world, &job, Some(50))?;
+    let begun = since_1970();
+    let world = Simulation::new(0, Time::from_ms(ms(begun).saturating_sub(batches * 1000)));
+    // Some lines more, for the real program.
+    let queue: String = (0..batches + 1000).map(|batch| format!("[\"{batch} a\", \"b\"]\n")).collect();
+    world.file("/jobs/queue.jsonl", queue.as_bytes());
+    live(&world, &job, Some(batches))?;
     world.kill();
-    let clock = world.env().clock;
-    world.run(async move { clock.sleep_until(end).await }).map_err(|error| error.to_string())?;
-    live(&world, &job, Some(1))?;
-    world.kill();
-    println!("a history of {batches} batches was made in {:.1} s", started.elapsed().as_secs_f64());
+    let seconds = since_1970().saturating_sub(begun).as_secs_f64();
+    println!("a history of {batches} batches was made in {seconds:.1} s");
     let mut bytes = 0;
     for (path, content) in world.files() {
         let Ok(name) = path.strip_prefix("/jobs") else { continue };
-        if name.starts_with("checkpoint") || name.starts_with("in") {
+        if name.starts_with("checkpoint") {
             bytes += content.len();
             write(&directory.join(name), &content)?;
         }
     }
     write(&directory.join("job.toml"), job.as_bytes())?;
+    write(&directory.join("queue.jsonl"), queue.as_bytes())?;
     println!("its checkpoint directory holds {bytes} bytes");
+    (0..=ROUNDS).try_for_each(|round| go_on(directory, round))
+}
+
+/// Runs the real program for one batch, and says how long it took to begin.
+fn go_on(directory: &Path, round: u32) -> Result<(), String> {
     let host = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("host");
-    for round in 0..=ROUNDS {
-        let events = directory.join("events");
-        let _ = std::fs::remove_file(&events);
-        let begun = now_ms();
-        let status = Command::new(&host)
-            .args(["run", "job.toml", "--quiet", "--from-checkpoint", "--stop-after", "1", "--events", "events"])
-            .args(["--catch-up", "all"])
-            .current_dir(directory)
-            .stdout(Stdio::null())
-            .status()
-            .map_err(|error| format!("cannot run {}: {error}", host.display()))?;
-        if !status.success() {
-            return Err(format!("the host ended with {status}"));
-        }
-        let text = std::fs::read_to_string(&events).map_err(|error| error.to_string())?;
-        let at = |event: &str| {
-            let line = text.lines().find(|line| line.contains(event))?;
-            let parsed: serde_json::Value = serde_json::from_str(line).ok()?;
-            parsed["time_ms"].as_u64()
-        };
-        let recovered = at("RecoveryStarted").ok_or("it did not say that it recovered")?;
-        let first = at("BatchStarted").ok_or("it ran no batch")?;
-        // The first round compiles the plugin.
-        if round > 0 {
-            println!(
-                "from exec to RecoveryStarted {} ms, to the first batch {} ms",
-                recovered.saturating_sub(begun),
-                first.saturating_sub(begun)
-            );
-        }
+    let events = directory.join("events");
+    // There is none before the first round.
+    let _ = std::fs::remove_file(&events);
+    let begun = ms(since_1970());
+    let status = Command::new(&host)
+        .args(["run", "job.toml", "--quiet", "--from-checkpoint", "--stop-after", "1", "--events", "events"])
+        .args(["--catch-up", "none"])
+        .current_dir(directory)
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| format!("cannot run {}: {error}", host.display()))?;
+    if !status.success() {
+        return Err(format!("the host ended with {status}"));
+    }
+    let text = std::fs::read_to_string(&events).map_err(|error| error.to_string())?;
+    let at = |event: &str| {
+        let line = text.lines().find(|line| line.contains(event))?;
+        let parsed: serde_json::Value = serde_json::from_str(line).ok()?;
+        parsed["time_ms"].as_u64()
+    };
+    let recovered = at("RecoveryStarted").ok_or("it did not say that it recovered")?;
+    let first = at("BatchStarted").ok_or("it ran no batch")?;
+    // The first round compiles the plugin.
+    if round > 0 {
+        let (recovered, first) = (recovered.saturating_sub(begun), first.saturating_sub(begun));
+        println!("from exec to RecoveryStarted {recovered} ms, to the first batch {first} ms");
     }
     Ok(())
 }
 
-/// Runs the job in a simulated world until it has made so many batches, but for those that had nothing to do.
+/// Runs the job in a simulated world until it has made so many batches.
 fn live(world: &Simulation, job: &str, stop_after: Option<u64>) -> Result<(), String> {
     let facts = Facts { cpus: 2 };
     let settings =
         config::load(job, Path::new("/jobs/job.toml"), &[], &facts).map_err(|errors| format!("{errors:?}"))?;
-    let plugin =
-        StreamingContext::load_plugin(&settings, &programs::plugin("recoverable")).map_err(|e| e.to_string())?;
+    let plugin = StreamingContext::load_plugin(&settings, &programs::plugin("windowed_word_count"))
+        .map_err(|e| e.to_string())?;
     let env = world.env();
     let options = RunOptions { stop_after, catch_up: CatchUpMode::All, ..RunOptions::default() };
     let main = async move {
@@ -128,7 +129,11 @@ fn write(path: &Path, content: &[u8]) -> Result<(), String> {
     std::fs::create_dir_all(parent).and_then(|()| std::fs::write(path, content)).map_err(|error| error.to_string())
 }
 
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn since_1970() -> Elapsed {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn ms(time: Elapsed) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -8,10 +8,10 @@ const EXIT_CODES: &str = "Exit codes:
   0    done, or stopped gracefully
   2    the command line, the job file or a file they name is wrong
   3    plugin code failed
-  4    something outside did not answer, or a task failed too often
+  4    something outside did not answer, a task failed too often, or there is no job to ask or stop
   5    data written earlier cannot be read
   70   a defect of the host
-  130  stopped at once by a second signal
+  130  stopped at once by a second signal or `host stop --now`
 ";
 
 fn help(args: &[&str]) -> String {
@@ -25,7 +25,10 @@ fn help_names_the_commands_and_the_exit_codes() {
     let help = help(&["--help"]);
     assert!(help.starts_with("Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin\n"), "{help}");
     assert!(help.contains("\nUsage: host <COMMAND>\n"), "{help}");
-    assert!(help.contains("\n  run ") && help.contains("\n  check "), "{help}");
+    assert!(
+        ["run", "stop", "status", "check", "checkpoint"].iter().all(|name| help.contains(&format!("\n  {name} "))),
+        "{help}"
+    );
     assert!(help.ends_with(EXIT_CODES), "{help}");
 }
 

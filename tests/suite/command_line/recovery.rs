@@ -122,6 +122,26 @@ fn a_second_host_is_refused() {
     runs(&directory, &["--stop-when-idle"]);
 }
 
+/// A host that lost its directory, here because somebody removed the lock under it, shows nothing any more.
+#[test]
+fn an_owner_that_was_replaced_shows_nothing_any_more() {
+    let directory = directory();
+    directory.write("queue.jsonl", "[\"a\"]\n".repeat(100));
+    let mut first = Running::start(directory.host(&["run", "job.toml"]));
+    first.wait_for_err("BatchCompleted");
+    std::fs::remove_file(directory.path("checkpoint/owner/lock")).expect("the lock is a file");
+    let mut second = Running::start(directory.host(&["run", "job.toml"]));
+    second.wait_for_err("BatchCompleted");
+    let said = first.finish();
+    assert_eq!(said.code, Some(4), "{}", said.err);
+    assert!(said.error().contains("checkpoint directory checkpoint was taken over by process "), "{}", said.error());
+    second.signal("KILL");
+    second.finish();
+    // What both did is what one would have done.
+    runs(&directory, &["--stop-when-idle", "--catch-up", "none"]);
+    assert_eq!(lines_saved(&directory), ["a"; 100]);
+}
+
 /// Options that mean nothing without a checkpoint directory say so.
 #[test]
 fn options_of_checkpoints_need_a_directory() {

@@ -14,7 +14,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 /// Batches are long enough that what comes last usually waits for its batch when the signal comes.
-const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
+pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
                           [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"1h\"\n\n\
                           [receiver]\nblock_interval = \"50ms\"\n";
 
@@ -48,7 +48,7 @@ fn stopped(
 }
 
 /// The sums of all counts that were printed, by word.
-fn totals(out: &str) -> BTreeMap<String, u64> {
+pub fn totals(out: &str) -> BTreeMap<String, u64> {
     let mut totals = BTreeMap::new();
     for line in out.lines() {
         if let Some((word, count)) = line.strip_prefix('(').and_then(|line| line.strip_suffix(')')?.rsplit_once(',')) {
@@ -58,7 +58,7 @@ fn totals(out: &str) -> BTreeMap<String, u64> {
     totals
 }
 
-fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+pub fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 

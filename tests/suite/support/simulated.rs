@@ -56,8 +56,8 @@ pub struct Job {
     pub catch_up: CatchUpMode,
     /// Whether lives after the first begin with a fresh run.
     pub fresh_after_first: bool,
-    /// When the checkpoint directory cannot be reached.
-    pub unreachable: Option<(Time, Time)>,
+    /// When the checkpoint directory cannot be reached or written, and what the disk says then.
+    pub unreachable: Option<(Time, Time, io::ErrorKind)>,
     /// Whether a host is started again that ended because of that.
     pub restarts: bool,
     /// When the clock is set, and to what.
@@ -182,8 +182,8 @@ impl Job {
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
-        if let Some((from, until)) = self.unreachable {
-            simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), io::ErrorKind::TimedOut);
+        if let Some((from, until, kind)) = self.unreachable {
+            simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), kind);
         }
         if let Some((at, to)) = self.clock_jump {
             simulation.clock_jump(at, to);

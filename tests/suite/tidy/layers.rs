@@ -57,14 +57,17 @@ const LAYERS: &[(&str, &[&str])] = &[
             "driver",
         ],
     ),
+    ("control", &["time", "data", "env", "listener", "scheduler"]),
     ("context", EVERYTHING_BELOW),
     (
         "cli",
         &[
             "error",
             "time",
+            "data",
             "config",
             "env",
+            "control",
             "context",
             "listener",
             "graph",

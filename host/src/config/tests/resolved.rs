@@ -57,53 +57,55 @@ fn defaults_are_as_documented() {
     assert_eq!(settings, expected);
 }
 
+/// A job file that sets everything to something else than the default.
+const EVERY_KEY: &str = r#"
+    [job]
+    name = "word-count_2.0"
+    checkpoint = "checkpoints/wc"
+    max_catch_up = 7
+    on_checkpoint_error = "stop"
+    plugin = "/opt/wc.wasm"
+    batch_interval = "5m"
+    parallelism = 0x10
+    args = { min_length = "3", "any key" = "" }
+    directories = { out = "/var/out", near = "a/b", objects = "s3://bucket/a/" }
+    on_error = "continue"
+    stop_timeout = "5m"
+    [sources.lines]
+    type = "socket"
+    address = "[::1]:9999"
+    reconnect_delay = "250ms"
+    max_line = "64kB"
+    [sources."test.1"]
+    type = "queue"
+    path = "in/batches.jsonl"
+    [sources.tickets]
+    type = "custom"
+    receiver = "acked-lines"
+    options = { address = "server:1" }
+    restart_delay = "3s"
+    max_line = "1KiB"
+    [receiver]
+    block_interval = "50ms"
+    store_limit = "3MiB"
+    when_full = "drop-newest"
+    [engine]
+    threads = 1
+    task_retries = 0
+    memory = "4MiB"
+    spill_directory = "spill"
+    spill_limit = "0B"
+    compress = "lz4"
+    [limits]
+    memory = "2MiB"
+    task_time = "1h"
+    result_size = "1KiB"
+    plugin_size = "4GiB"
+"#;
+
 #[test]
 fn every_key_can_be_set() {
-    let text = r#"
-        [job]
-        name = "word-count_2.0"
-        checkpoint = "checkpoints/wc"
-        max_catch_up = 7
-        on_checkpoint_error = "stop"
-        plugin = "/opt/wc.wasm"
-        batch_interval = "5m"
-        parallelism = 0x10
-        args = { min_length = "3", "any key" = "" }
-        directories = { out = "/var/out", near = "a/b", objects = "s3://bucket/a/" }
-        on_error = "continue"
-        stop_timeout = "5m"
-        [sources.lines]
-        type = "socket"
-        address = "[::1]:9999"
-        reconnect_delay = "250ms"
-        max_line = "64kB"
-        [sources."test.1"]
-        type = "queue"
-        path = "in/batches.jsonl"
-        [sources.tickets]
-        type = "custom"
-        receiver = "acked-lines"
-        options = { address = "server:1" }
-        restart_delay = "3s"
-        max_line = "1KiB"
-        [receiver]
-        block_interval = "50ms"
-        store_limit = "3MiB"
-        when_full = "drop-newest"
-        [engine]
-        threads = 1
-        task_retries = 0
-        memory = "4MiB"
-        spill_directory = "spill"
-        spill_limit = "0B"
-        compress = "lz4"
-        [limits]
-        memory = "2MiB"
-        task_time = "1h"
-        result_size = "1KiB"
-        plugin_size = "4GiB"
-    "#;
-    let settings = load(text, Path::new("/etc/jobs/job.toml"), &[], &Facts { cpus: 64 }).unwrap();
+    let settings = load(EVERY_KEY, Path::new("/etc/jobs/job.toml"), &[], &Facts { cpus: 64 }).unwrap();
     let args = [("any key", ""), ("min_length", "3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let socket = SourceSettings::Socket {
         address: "[::1]:9999".to_owned(),

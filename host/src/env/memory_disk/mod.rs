@@ -284,6 +284,14 @@ impl Disk for MemoryDisk {
         Ok(Lock::take(&content, tree.guards).map(|guard| Box::new(guard) as Box<dyn Send + Sync>))
     }
 
+    fn is_locked(&self, path: &Path) -> io::Result<Option<bool>> {
+        let (tree, _) = self.reach(path)?;
+        Ok(Some(tree.journal.names.find(path).is_ok_and(|entry| match entry {
+            Entry::File(content) => lock(content).holder.is_some(),
+            Entry::Directory => false,
+        })))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let (mut tree, _) = self.reach(from)?;
         tree.faults.reach(self.clock.undisturbed(), to)?;

@@ -1,0 +1,264 @@
+//! Reads everything in a checkpoint directory and says what is whole, torn or damaged.
+//!
+//! Owns the findings. Only reads: it takes no lock and writes nothing, so it can look at a directory that a host is using,
+//! and begins again if that host gives way to another meanwhile. Never decides what a start does with what is there.
+
+use super::allocation_log::{self, DocumentState, LogError};
+use super::allocations::Allocations;
+use super::metadata::Metadata;
+use super::owner::{self, Owner};
+use super::recovery::check_log;
+use super::runs;
+use crate::env::Store;
+use std::io;
+
+/// How often a directory is read again that was taken over meanwhile.
+const TRIES_MAX: usize = 5;
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    Whole,
+    /// The last document of a segment, which was being written when the host or the machine went down, or is right now.
+    Torn,
+    /// It was whole once, or was never a document.
+    Damaged(String),
+}
+
+/// One document of a piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedDocument {
+    /// Where it begins.
+    pub at: u64,
+    /// How many bytes it has, or how many are left if its end is not known.
+    pub bytes: u64,
+    /// What it is, if it can be read.
+    pub what: String,
+    /// Whether it can be.
+    pub condition: Condition,
+}
+
+/// What a piece is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PieceKind {
+    /// A claim to the directory.
+    Claim,
+    /// A checkpoint of a run.
+    Checkpoint,
+    /// A segment of the allocation log.
+    Segment,
+}
+
+/// A piece and its documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedPiece {
+    /// Its name.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What it is for.
+    pub kind: PieceKind,
+    /// Whether the next start goes by it, as far as it is whole.
+    pub is_used: bool,
+    /// What it holds, in order. Nothing follows a document that is torn or damaged, unless it can be found.
+    pub documents: Vec<CheckedDocument>,
+}
+
+impl CheckedPiece {
+    /// A piece that is one document.
+    fn single(name: String, kind: PieceKind, bytes: u64, what: Result<String, String>) -> Self {
+        let (what, condition) = match what {
+            Ok(what) => (what, Condition::Whole),
+            Err(error) => (String::new(), Condition::Damaged(error)),
+        };
+        Self { name, bytes, kind, is_used: false, documents: vec![CheckedDocument { at: 0, bytes, what, condition }] }
+    }
+
+    /// Whether any document is damaged.
+    pub fn is_damaged(&self) -> bool {
+        self.documents.iter().any(|document| matches!(document.condition, Condition::Damaged(_)))
+    }
+}
+
+/// What is in a directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// All pieces: claims, checkpoints by run, segments; in each group the newest first.
+    pub pieces: Vec<CheckedPiece>,
+    /// What pieces say that cannot all be true.
+    pub contradictions: Vec<String>,
+}
+
+impl Verification {
+    /// Whether nothing is damaged and nothing contradicts.
+    pub fn is_sound(&self) -> bool {
+        self.contradictions.is_empty() && !self.pieces.iter().any(CheckedPiece::is_damaged)
+    }
+}
+
+/// The storage failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {name} in checkpoint directory {place}: {error}")]
+pub struct VerifyError {
+    /// The piece or directory.
+    pub name: String,
+    /// The directory.
+    pub place: String,
+    /// What the storage says.
+    pub error: io::Error,
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// When the storage fails.
+pub fn verify(store: &dyn Store) -> Result<Verification, VerifyError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let before = newest_claim(store)?;
+        let verified = read_all(store)?;
+        if tries >= TRIES_MAX || newest_claim(store)? == before {
+            return Ok(verified);
+        }
+    }
+}
+
+fn newest_claim(store: &dyn Store) -> Result<Option<u64>, VerifyError> {
+    let claims = owner::claims(store).map_err(|error| failed(store, "owner", error))?;
+    Ok(claims.first().map(|(epoch, _)| *epoch))
+}
+
+fn failed(store: &dyn Store, name: &str, error: io::Error) -> VerifyError {
+    VerifyError { name: name.to_owned(), place: store.describe(), error }
+}
+
+/// What the newest pieces say, for comparison.
+#[derive(Default)]
+struct Told {
+    owner: Option<Owner>,
+    newest: Option<(String, Metadata)>,
+    log: Option<Allocations>,
+}
+
+/// In this order: a host writes the log before the checkpoint that follows from it, so the log may only be ahead.
+fn read_all(store: &dyn Store) -> Result<Verification, VerifyError> {
+    let mut found = Verification::default();
+    let mut told = Told::default();
+    read_claims(store, &mut found, &mut told)?;
+    let runs = read_runs(store, &mut found, &mut told)?;
+    let is_log_readable = read_segments(store, &mut found, &mut told)?;
+    found.contradictions = contradictions(&told, &runs, is_log_readable);
+    Ok(found)
+}
+
+fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), VerifyError> {
+    for (at, (_, name)) in owner::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
+    {
+        let Some((bytes, claim)) = owner::read_claim(store, &name).map_err(|error| failed(store, &name, error))? else {
+            continue;
+        };
+        let what = claim.as_ref().map(|owner| format!("owner {}: {}", owner.epoch, owner.holder));
+        let what = what.map_err(ToString::to_string);
+        let is_used = at == 0;
+        if is_used {
+            told.owner = claim.ok();
+        }
+        found.pieces.push(CheckedPiece { is_used, ..CheckedPiece::single(name, PieceKind::Claim, bytes, what) });
+    }
+    Ok(())
+}
+
+/// Returns the names of all runs.
+fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<Vec<String>, VerifyError> {
+    let of_runs = |error: runs::RunsError| VerifyError { name: error.name, place: error.place, error: error.error };
+    let names = runs::names(store).map_err(of_runs)?;
+    let current = told.owner.as_ref().map(|owner| owner.run.clone()).filter(|run| names.contains(run));
+    let current = current.or_else(|| names.last().cloned());
+    for run in &names {
+        let is_current = current.as_ref() == Some(run);
+        let mut is_newest = true;
+        for (name, bytes, checkpoint) in runs::read_each(store, run).map_err(of_runs)? {
+            let what = checkpoint.as_ref().map(|metadata| match metadata.progress.generated() {
+                Some(batch) => format!("checkpoint of owner {}, up to batch {batch}", metadata.epoch),
+                None => format!("checkpoint of owner {}, before the first batch", metadata.epoch),
+            });
+            let what = what.map_err(ToString::to_string);
+            let is_used = is_newest && is_current && what.is_ok();
+            is_newest &= what.is_err();
+            if let (true, Ok(metadata)) = (is_used, checkpoint) {
+                told.newest = Some((name.clone(), metadata));
+            }
+            let piece = CheckedPiece::single(name, PieceKind::Checkpoint, bytes, what);
+            found.pieces.push(CheckedPiece { is_used, ..piece });
+        }
+    }
+    Ok(names)
+}
+
+/// Returns whether the log can be read, or is empty.
+fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<bool, VerifyError> {
+    let of_log = |error: LogError| match error {
+        LogError::Store { name, error } => failed(store, &name, error),
+        LogError::Damaged { name, error, .. } => failed(store, &name, io::Error::other(error)),
+    };
+    let mut is_readable = true;
+    let mut is_found = false;
+    for name in allocation_log::segment_names(store).map_err(of_log)? {
+        let Some((bytes, segment)) = allocation_log::read_segment(store, &name).map_err(of_log)? else { continue };
+        let documents = segment.documents.into_iter().map(|document| CheckedDocument {
+            at: document.at as u64,
+            bytes: document.bytes as u64,
+            what: document.what,
+            condition: match document.state {
+                DocumentState::Whole => Condition::Whole,
+                DocumentState::Torn => Condition::Torn,
+                DocumentState::Damaged(error) => Condition::Damaged(error.to_string()),
+            },
+        });
+        let mut piece =
+            CheckedPiece { name, bytes, kind: PieceKind::Segment, is_used: false, documents: documents.collect() };
+        // One whose snapshot was never finished is passed over.
+        if !is_found && (piece.is_damaged() || segment.record.is_some()) {
+            piece.is_used = true;
+            is_found = true;
+            is_readable = !piece.is_damaged();
+            told.log = segment.record.filter(|_| is_readable);
+        }
+        found.pieces.push(piece);
+    }
+    Ok(is_readable)
+}
+
+fn contradictions(told: &Told, runs: &[String], is_log_readable: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Some(owner) = &told.owner {
+        if !owner.run.is_empty() && !runs.contains(&owner.run) {
+            found.push(format!("owner {} shows run {}, which is not there", owner.epoch, owner.run));
+        }
+        let log = told.log.iter().map(|log| ("the allocation log", log.epoch));
+        let checkpoint = told.newest.iter().map(|(name, metadata)| (name.as_str(), metadata.epoch));
+        for (what, epoch) in checkpoint.chain(log).filter(|(_, epoch)| *epoch > owner.epoch) {
+            found.push(format!("{what} was written by owner {epoch}, but the newest claim is that of {}", owner.epoch));
+        }
+    }
+    let (Some((name, metadata)), true) = (&told.newest, is_log_readable) else { return found };
+    let record = told.log.clone().unwrap_or_else(|| Allocations::new(metadata.run.zero()));
+    let Metadata { progress, run, .. } = metadata;
+    if let Err(lost) = check_log(progress, &record, run.zero(), run.batch_interval()) {
+        found.push(format!("{name}: {lost}"));
+    }
+    for (source, next) in metadata.progress.positions() {
+        let logged = record.next_block(source);
+        if next > logged {
+            found.push(format!(
+                "{name} says that source `{source}` was read up to block {next}, the allocation log up to block {logged}"
+            ));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

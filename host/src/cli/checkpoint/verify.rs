@@ -1,0 +1,157 @@
+//! `host checkpoint verify`: each document of each file, and what follows if one cannot be read.
+
+use super::super::{count, print};
+use super::unavailable;
+use crate::checkpoint::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify as read_all};
+use crate::data::text::escape_control;
+use crate::env::Store;
+use crate::error::{Error, ErrorKind};
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Reads everything and tells what it found.
+pub(super) fn verify(store: &dyn Store, json: bool) -> Result<ExitCode, Error> {
+    let found = read_all(store).map_err(|error| unavailable(&error.to_string()))?;
+    let place = store.describe();
+    let text = if json { format!("{}\n", as_json(&found, &place)) } else { as_text(&found, &place) };
+    let code = print(&text)?;
+    if found.is_sound() {
+        return Ok(code);
+    }
+    let damaged = found.pieces.iter().filter(|piece| piece.is_damaged()).count();
+    let mut wrong = Vec::new();
+    if damaged > 0 {
+        wrong.push(format!("{} damaged", count(damaged, "file")));
+    }
+    if !found.contradictions.is_empty() {
+        wrong.push(count(found.contradictions.len(), "contradiction"));
+    }
+    let message = format!("checkpoint directory {}: {}", escape_control(&place), wrong.join(", "));
+    Err(Error::new(ErrorKind::Data, message).help(choices(&found)))
+}
+
+/// What the owner of the directory can do.
+fn choices(found: &Verification) -> String {
+    let damaged: Vec<&CheckedPiece> = found.pieces.iter().filter(|piece| piece.is_damaged()).collect();
+    let is_log = |piece: &&&CheckedPiece| piece.kind == PieceKind::Segment && piece.is_used;
+    if !found.contradictions.is_empty() {
+        return "bring all files back from one backup, or start a new run with `host run --fresh`".to_owned();
+    }
+    if damaged.iter().any(|piece| is_log(&piece)) {
+        return "bring the segment back from a backup, or start a new run with `host run --fresh`, which reads sources as \
+                at a first start and may read data again that was processed"
+            .to_owned();
+    }
+    if damaged.iter().any(|piece| piece.kind == PieceKind::Claim && piece.is_used) {
+        return "remove the newest file in `owner` if no host uses the directory: the one before it counts then"
+            .to_owned();
+    }
+    if damaged.iter().any(|piece| piece.kind == PieceKind::Checkpoint)
+        && !found.pieces.iter().any(|piece| piece.kind == PieceKind::Checkpoint && piece.is_used)
+    {
+        return "bring a checkpoint back from a backup, or start a new run with `host run --fresh`".to_owned();
+    }
+    "the job can go on without them, and runs again what it does not know to be done; find out what the disk has done"
+        .to_owned()
+}
+
+fn condition(condition: &Condition) -> (&'static str, Option<&str>) {
+    match condition {
+        Condition::Whole => ("whole", None),
+        Condition::Torn => ("torn", None),
+        Condition::Damaged(error) => ("damaged", Some(error)),
+    }
+}
+
+const fn kind(kind: PieceKind) -> &'static str {
+    match kind {
+        PieceKind::Claim => "claim",
+        PieceKind::Checkpoint => "checkpoint",
+        PieceKind::Segment => "segment",
+    }
+}
+
+fn as_json(found: &Verification, place: &str) -> serde_json::Value {
+    let document = |document: &CheckedDocument| {
+        let (state, error) = condition(&document.condition);
+        serde_json::json!({
+            "at": document.at,
+            "bytes": document.bytes,
+            "state": state,
+            "what": document.what,
+            "error": error,
+        })
+    };
+    let pieces = found.pieces.iter().map(|piece| {
+        serde_json::json!({
+            "name": piece.name,
+            "kind": kind(piece.kind),
+            "bytes": piece.bytes,
+            "used": piece.is_used,
+            "documents": piece.documents.iter().map(document).collect::<Vec<_>>(),
+        })
+    });
+    serde_json::json!({
+        "directory": place,
+        "sound": found.is_sound(),
+        "files": pieces.collect::<Vec<_>>(),
+        "contradictions": found.contradictions,
+    })
+}
+
+fn as_text(found: &Verification, place: &str) -> String {
+    let mut text = format!("checkpoint directory {}\n", escape_control(place));
+    for piece in &found.pieces {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", of_piece(piece));
+        let bad = piece.documents.iter().filter(|document| document.condition != Condition::Whole);
+        bad.for_each(|document| text.push_str(&of_document(piece, document)));
+    }
+    for contradiction in &found.contradictions {
+        let _ = writeln!(text, "contradiction: {}", escape_control(contradiction));
+    }
+    let documents = found.pieces.iter().map(|piece| piece.documents.len()).sum();
+    let verdict = if found.is_sound() { "everything can be read" } else { "not everything can be used" };
+    let _ = writeln!(text, "{}, {}: {verdict}", count(found.pieces.len(), "file"), count(documents, "document"));
+    text
+}
+
+/// `  ingest/log-00000001-00000000: 812 bytes, 5 documents, whole; the next start reads it`
+fn of_piece(piece: &CheckedPiece) -> String {
+    let state = if piece.is_damaged() {
+        "damaged"
+    } else if piece.documents.iter().any(|document| document.condition == Condition::Torn) {
+        "torn"
+    } else {
+        "whole"
+    };
+    let what = match (piece.documents.as_slice(), piece.kind) {
+        ([only], PieceKind::Claim | PieceKind::Checkpoint) if !only.what.is_empty() => {
+            format!(" ({})", escape_control(&only.what))
+        }
+        _ => String::new(),
+    };
+    let used = if piece.is_used { "; the next start reads it" } else { "" };
+    let documents = count(piece.documents.len(), "document");
+    format!("  {}: {} bytes, {documents}, {state}{what}{used}", escape_control(&piece.name), piece.bytes)
+}
+
+fn of_document(piece: &CheckedPiece, document: &CheckedDocument) -> String {
+    let CheckedDocument { at, bytes, .. } = document;
+    match &document.condition {
+        Condition::Whole => String::new(),
+        Condition::Torn => format!(
+            "    torn at byte {at}: its last {bytes} bytes were never finished, or are being written right now; a start \
+             leaves them out, and no result that was shown depends on them\n"
+        ),
+        Condition::Damaged(error) => {
+            let follows = match (piece.kind, piece.is_used) {
+                (PieceKind::Segment | PieceKind::Claim, true) => "the job cannot start from it",
+                (PieceKind::Segment, false) => "a newer segment stands for it",
+                (PieceKind::Claim, false) => "a newer claim stands for it",
+                (PieceKind::Checkpoint, _) => "a start passes it over and goes by an older checkpoint of the run",
+            };
+            format!("    damaged at byte {at}, {bytes} bytes: {}; {follows}\n", escape_control(error))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The end of a control socket that a person or a script is at.
+
+use super::lines::Lines;
+use super::protocol::{self, Answer, Request};
+use super::socket_name;
+use crate::env::{Clock, Env};
+use crate::time::Duration;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The longest answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// How long a host may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a host cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("it does not run")]
+    NotRunning,
+    /// It belongs to somebody else.
+    #[error("it is not yours: {0}")]
+    NotAllowed(io::Error),
+    /// It listens and says nothing.
+    #[error("it does not answer")]
+    Silent,
+    /// The connection broke.
+    #[error("the connection to it broke: {0}")]
+    Broken(io::Error),
+    /// It refuses the request.
+    #[error("it refuses the request: {0}")]
+    Refused(String),
+    /// It says something else.
+    #[error("it speaks another language: {0}")]
+    Strange(String),
+}
+
+/// A connection to a host.
+pub struct Client {
+    lines: Lines,
+    clock: Arc<dyn Clock>,
+}
+
+impl Client {
+    /// Connects to the host of a job, by the directory of its job file and its name.
+    ///
+    /// # Errors
+    /// When none listens there.
+    pub async fn connect(env: &Env, directory: &Path, job: &str) -> Result<Self, ClientError> {
+        let stream = env.local.connect(directory, &socket_name(job)).await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
+            io::ErrorKind::PermissionDenied => ClientError::NotAllowed(error),
+            io::ErrorKind::WouldBlock => ClientError::Silent,
+            _ => ClientError::Broken(error),
+        })?;
+        Ok(Self { lines: Lines::new(stream, ANSWER_BYTES_MAX), clock: env.clock.clone() })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When the host does not take it.
+    pub async fn send(&mut self, request: &Request) -> Result<(), ClientError> {
+        let sent = self.lines.write(&protocol::line(request), &*self.clock, PATIENCE).await;
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => ClientError::Silent,
+            _ => ClientError::Broken(error),
+        })
+    }
+
+    /// The next answer. Nothing if the host is gone. Can be dropped and called again.
+    ///
+    /// # Errors
+    /// When the host says nothing for some time, or nothing that means anything.
+    pub async fn next(&mut self) -> Result<Option<Answer>, ClientError> {
+        let line = tokio::select! {
+            biased;
+            line = self.lines.next() => line.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => ClientError::Strange(error.to_string()),
+                _ => ClientError::Broken(error),
+            })?,
+            () = self.clock.sleep_until(self.clock.now() + PATIENCE) => return Err(ClientError::Silent),
+        };
+        let Some(line) = line else { return Ok(None) };
+        match protocol::read(&line) {
+            Ok(Answer::Refused { error }) => Err(ClientError::Refused(error)),
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => Err(ClientError::Strange(error)),
+        }
+    }
+
+    /// Waits until the host is gone, however long that takes, and whatever it still says.
+    pub async fn gone(mut self) {
+        while let Ok(Some(_)) = self.lines.next().await {}
+    }
+}

@@ -1,0 +1,220 @@
+//! The end of a control socket that the job is at.
+//!
+//! Owns the socket and its clients, each served by a future of its own. A host that cannot listen runs without control.
+
+use super::lines::Lines;
+use super::protocol::{self, Answer, Request};
+use super::socket_name;
+use crate::env::{Duplex, Env, LocalListener};
+use crate::listener::StatusListener;
+use crate::scheduler::StopRequest;
+use crate::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// The most clients at a time. Others wait until one is gone.
+const CLIENTS_MAX: usize = 8;
+/// The longest request.
+const REQUEST_BYTES_MAX: usize = 4 << 10;
+/// How long a client may say nothing, or not take its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long the end of a job waits until its clients are told.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+
+/// How the job ended. Nothing while it has not.
+type End = Option<Answer>;
+
+/// The socket of a job that runs, if it has one.
+pub struct Control {
+    open: Option<Open>,
+}
+
+struct Open {
+    env: Env,
+    listener: Arc<dyn LocalListener>,
+    stops: watch::Receiver<StopRequest>,
+    end: watch::Sender<End>,
+    /// The connections of clients that were told of the end.
+    told: mpsc::Receiver<Box<dyn Duplex>>,
+}
+
+/// The connections of clients that wait for the host itself to be gone. They see it when this is dropped.
+pub struct Farewell {
+    _connections: Vec<Box<dyn Duplex>>,
+}
+
+/// What serves clients.
+#[derive(Clone)]
+struct Server {
+    env: Env,
+    status: Arc<StatusListener>,
+    stop: Arc<watch::Sender<StopRequest>>,
+    end: watch::Receiver<End>,
+    told: mpsc::Sender<Box<dyn Duplex>>,
+}
+
+impl Control {
+    /// Listens in the directory of the job file. If that is impossible, it says so and the job runs without.
+    pub async fn start(env: &Env, directory: &Path, job: &str, status: Arc<StatusListener>) -> Self {
+        let name = socket_name(job);
+        let shown = directory.join(&name);
+        let listener: Arc<dyn LocalListener> = match env.local.listen(directory, &name).await {
+            Ok(Some(listener)) => listener.into(),
+            Ok(None) => {
+                tracing::warn!(
+                    "another host runs job {job} of this directory: `host stop` and `host status` reach that one, \
+                     signals reach this one"
+                );
+                return Self { open: None };
+            }
+            Err(error) => {
+                tracing::warn!(
+                    "cannot listen at {}: {error}; `host stop` and `host status` do not reach this host, signals do",
+                    shown.display()
+                );
+                return Self { open: None };
+            }
+        };
+        let (stop, stops) = watch::channel(StopRequest::None);
+        let (end, ended) = watch::channel(None);
+        let (tell, told) = mpsc::channel(CLIENTS_MAX);
+        let server = Server { env: env.clone(), status, stop: Arc::new(stop), end: ended, told: tell };
+        env.control.spawn("control", Box::pin(server.accept(listener.clone())));
+        Self { open: Some(Open { env: env.clone(), listener, stops, end, told }) }
+    }
+
+    /// Waits until a client wants the job to stop, or to stop at once after all.
+    pub async fn stop_requested(&mut self) -> StopRequest {
+        if let Some(open) = &mut self.open
+            && open.stops.changed().await.is_ok()
+        {
+            return *open.stops.borrow_and_update();
+        }
+        std::future::pending().await
+    }
+
+    /// The job has ended: frees the name, and tells the clients that wait for it.
+    pub async fn finish(self, error: Option<String>) -> Farewell {
+        let mut connections = Vec::new();
+        if let Some(Open { env, listener, end, mut told, .. }) = self.open {
+            listener.close();
+            end.send_replace(Some(Answer::Ended { error }));
+            let all = async {
+                while let Some(connection) = told.recv().await {
+                    connections.push(connection);
+                }
+            };
+            tokio::select! {
+                biased;
+                () = all => {}
+                () = env.clock.sleep_until(env.clock.now() + FAREWELL_MAX) => {}
+            }
+        }
+        Farewell { _connections: connections }
+    }
+}
+
+/// Waits until the job has ended, or was dropped: then it is not known how.
+async fn ended(end: &mut watch::Receiver<End>) -> End {
+    end.wait_for(Option::is_some).await.ok()?.clone()
+}
+
+impl Server {
+    async fn accept(mut self, listener: Arc<dyn LocalListener>) {
+        let clients = Arc::new(Semaphore::new(CLIENTS_MAX));
+        let mut end = self.end.clone();
+        loop {
+            let accepted = async {
+                // The semaphore is never closed.
+                let place = clients.clone().acquire_owned().await.ok();
+                (place, listener.accept().await)
+            };
+            let (place, accepted) = tokio::select! {
+                biased;
+                // Also when the job is dropped.
+                _ = ended(&mut end) => return,
+                accepted = accepted => accepted,
+            };
+            match accepted {
+                Ok(stream) => {
+                    let server = self.clone();
+                    self.env.control.spawn(
+                        "control client",
+                        Box::pin(async move {
+                            server.serve(stream).await;
+                            drop(place);
+                        }),
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept a connection for control: {error}");
+                    self.pause().await;
+                }
+            }
+        }
+    }
+
+    async fn pause(&mut self) {
+        let clock = &self.env.clock;
+        tokio::select! {
+            biased;
+            _ = ended(&mut self.end) => {}
+            () = clock.sleep_until(clock.now() + PAUSE) => {}
+        }
+    }
+
+    /// Answers one client until it is done, the job has ended, or it is silent for too long.
+    async fn serve(mut self, stream: Box<dyn Duplex>) {
+        let clock = self.env.clock.clone();
+        let mut lines = Lines::new(stream, REQUEST_BYTES_MAX);
+        let mut waits_for_end = false;
+        loop {
+            let request = tokio::select! {
+                biased;
+                ended = ended(&mut self.end) => {
+                    if let (true, Some(ended)) = (waits_for_end, ended)
+                        && lines.write(&protocol::line(&ended), &*clock, PATIENCE).await.is_ok()
+                    {
+                        // There is room for all clients.
+                        let _ = self.told.try_send(lines.into_stream());
+                    }
+                    return;
+                }
+                request = lines.next() => request,
+                () = clock.sleep_until(clock.now() + PATIENCE) => return,
+            };
+            let (answer, goes_on) = match request {
+                Ok(Some(request)) => (self.answer(&request, &mut waits_for_end), true),
+                Ok(None) => return,
+                Err(error) => (Answer::Refused { error: error.to_string() }, false),
+            };
+            if lines.write(&protocol::line(&answer), &*clock, PATIENCE).await.is_err() || !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, request: &[u8], waits_for_end: &mut bool) -> Answer {
+        match protocol::read(request) {
+            Ok(Request::Status) => match serde_json::to_value(self.status.status()) {
+                Ok(status) => Answer::Status { status },
+                Err(error) => Answer::Refused { error: error.to_string() },
+            },
+            Ok(Request::Stop { now }) => {
+                *waits_for_end = true;
+                let request = if now { StopRequest::Now } else { StopRequest::Graceful };
+                self.status.stopping();
+                self.stop.send_if_modified(|stop| {
+                    let is_stronger = request > *stop;
+                    *stop = request.max(*stop);
+                    is_stronger
+                });
+                Answer::Stopping
+            }
+            Err(error) => Answer::Refused { error },
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Both ends of a control socket in a simulated world, and clients that behave badly.
+
+use super::*;
+use crate::env::{Duplex, Env, Simulation};
+use crate::listener::{RunState, Status, StatusListener};
+use crate::scheduler::StopRequest;
+use crate::time::{Duration, Time};
+use proptest::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+const DIRECTORY: &str = "/job";
+const JOB: &str = "word-count";
+
+fn simulation() -> Simulation {
+    let simulation = Simulation::new(7, Time::from_ms(1000));
+    simulation.file("/job/job.toml", "");
+    simulation
+}
+
+async fn start(env: &Env) -> (Control, Arc<StatusListener>) {
+    let status = Arc::new(StatusListener::new(env.clock.clone(), JOB, Some(1)));
+    (Control::start(env, Path::new(DIRECTORY), JOB, status.clone()).await, status)
+}
+
+async fn client(env: &Env) -> Result<Client, ClientError> {
+    Client::connect(env, Path::new(DIRECTORY), JOB).await
+}
+
+async fn raw(env: &Env) -> Box<dyn Duplex> {
+    env.local.connect(Path::new(DIRECTORY), &socket_name(JOB)).await.unwrap()
+}
+
+/// Asks for the status.
+async fn ask(env: &Env) -> Status {
+    let mut client = client(env).await.unwrap();
+    client.send(&Request::Status).await.unwrap();
+    let Some(Answer::Status { status }) = client.next().await.unwrap() else { panic!("no status") };
+    serde_json::from_value(status).unwrap()
+}
+
+#[test]
+fn names_of_sockets_fit_and_differ() {
+    assert_eq!(socket_name("word-count"), ".word-count.sock");
+    let long = |end: &str| format!("{}{end}", "x".repeat(99));
+    assert_ne!(socket_name(&long("a")), socket_name(&long("b")));
+    for job in [long("a"), "y".repeat(64), "z".repeat(65)] {
+        assert!(socket_name(&job).len() <= 70, "{job}");
+    }
+}
+
+#[test]
+fn a_client_hears_of_the_end_and_sees_when_the_host_is_gone() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        assert!(matches!(client(&env).await, Err(ClientError::NotRunning)));
+        let (mut control, _) = start(&env).await;
+        assert_eq!(ask(&env).await.state, RunState::Starting);
+        let mut first = client(&env).await.unwrap();
+        first.send(&Request::Stop { now: false }).await.unwrap();
+        assert_eq!(control.stop_requested().await, StopRequest::Graceful);
+        assert_eq!(first.next().await.unwrap(), Some(Answer::Stopping));
+        assert_eq!(ask(&env).await.state, RunState::Stopping);
+        let mut second = client(&env).await.unwrap();
+        second.send(&Request::Stop { now: true }).await.unwrap();
+        assert_eq!(control.stop_requested().await, StopRequest::Now);
+        assert_eq!(second.next().await.unwrap(), Some(Answer::Stopping));
+        let farewell = control.finish(Some("why".to_owned())).await;
+        let ended = Answer::Ended { error: Some("why".to_owned()) };
+        assert_eq!(first.next().await.unwrap(), Some(ended.clone()));
+        assert_eq!(second.next().await.unwrap(), Some(ended));
+        // Nobody is there, but the connections stay until the host is gone.
+        assert!(matches!(client(&env).await, Err(ClientError::NotRunning)));
+        assert!(matches!(first.next().await, Err(ClientError::Silent)));
+        drop(farewell);
+        first.gone().await;
+        second.gone().await;
+    };
+    simulation.run(main).unwrap();
+}
+
+#[test]
+fn the_second_host_of_a_job_runs_without_control() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        let (first, status) = start(&env).await;
+        let (second, _) = start(&env).await;
+        status.stopping();
+        assert_eq!(ask(&env).await.state, RunState::Stopping, "it is the first that answers");
+        drop(second.finish(None).await);
+        assert_eq!(ask(&env).await.state, RunState::Stopping);
+        drop(first.finish(None).await);
+        let (_third, _) = start(&env).await;
+        assert_eq!(ask(&env).await.state, RunState::Starting);
+    };
+    simulation.run(main).unwrap();
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_no_obstacle() {
+    let simulation = simulation();
+    simulation.read_only(DIRECTORY);
+    let env = simulation.env();
+    let main = async move {
+        let (control, _) = start(&env).await;
+        assert!(matches!(client(&env).await, Err(ClientError::NotRunning)));
+        drop(control.finish(None).await);
+    };
+    simulation.run(main).unwrap();
+}
+
+/// Clients that say nothing, never end a line, or take no answer are let go, and the next one is served.
+#[test]
+fn clients_that_hang_are_let_go() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        let (control, _) = start(&env).await;
+        let mut silent = Vec::new();
+        for at in 0..24u8 {
+            let mut stream = raw(&env).await;
+            if at % 3 == 1 {
+                stream.write_all(b"{\"version\"").await.unwrap();
+            }
+            silent.push(stream);
+            // So that not more wait than may.
+            env.clock.sleep_until(env.clock.now() + Duration::from_secs(5)).await;
+        }
+        // Takes no answers.
+        let mut deaf = raw(&env).await;
+        let request = "{\"version\":1,\"request\":\"status\"}\n".repeat(1000);
+        let _ = tokio::select! {
+            biased;
+            written = deaf.write_all(request.as_bytes()) => written,
+            () = env.clock.sleep_until(env.clock.now() + Duration::from_secs(60)) => Ok(()),
+        };
+        env.clock.sleep_until(env.clock.now() + Duration::from_secs(120)).await;
+        assert_eq!(ask(&env).await.job, JOB);
+        drop(control.finish(None).await);
+        for mut stream in silent {
+            assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+        }
+    };
+    simulation.run(main).unwrap();
+}
+
+#[test]
+fn a_line_without_end_is_refused() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        let (_control, _) = start(&env).await;
+        let mut stream = raw(&env).await;
+        let _ = stream.write_all(&[b'x'; 10_000]).await;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "{\"answer\":\"refused\",\"error\":\"a line is too long\",\"version\":1}\n");
+        assert_eq!(ask(&env).await.job, JOB);
+    };
+    simulation.run(main).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever a client says and whenever it goes: the host answers the next one, and the job is only stopped by a request
+    /// that says so.
+    #[test]
+    fn a_hostile_client_does_no_harm(said in prop::collection::vec(any::<u8>(), 0..6000), lines in 0usize..5, leaves: bool) {
+        let simulation = simulation();
+        let env = simulation.env();
+        let main = async move {
+            let (control, status) = start(&env).await;
+            let mut stream = raw(&env).await;
+            let mut bytes = said.clone();
+            for _ in 0..lines {
+                bytes.push(b'\n');
+                bytes.extend_from_slice(&said);
+            }
+            // It may be refused before it has said everything.
+            let _ = stream.write_all(&bytes).await;
+            let stream = if leaves { None } else { Some(stream) };
+            let job = ask(&env).await.job;
+            let state = status.status().state;
+            drop((control.finish(None).await, stream));
+            (job, state)
+        };
+        let (job, state) = simulation.run(main).unwrap();
+        prop_assert_eq!(job, JOB);
+        prop_assert_eq!(state, RunState::Starting);
+    }
+
+    /// Whatever a host says: an answer or an error.
+    #[test]
+    fn a_hostile_host_does_no_harm(said: Vec<u8>) {
+        let simulation = simulation();
+        let env = simulation.env();
+        let main = async move {
+            let listener = env.local.listen(Path::new(DIRECTORY), &socket_name(JOB)).await.unwrap().unwrap();
+            let mut client = client(&env).await.unwrap();
+            let mut stream = listener.accept().await.unwrap();
+            stream.write_all(&said).await.unwrap();
+            drop(stream);
+            while let Ok(Some(_)) = client.next().await {}
+        };
+        simulation.run(main).unwrap();
+    }
+}

@@ -1,0 +1,297 @@
+//! Unix sockets that only their owner can connect to, from the moment they are there.
+//!
+//! A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
+//! too long for the address of a socket leads through the descriptor of its directory.
+
+use super::Clock;
+use super::local::{Duplex, LocalListener, LocalSockets};
+use crate::time::Duration;
+use futures::future::BoxFuture;
+use rustix::fs::Mode;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::net::{UnixListener, UnixSocket, UnixStream};
+
+/// The longest path that fits into the address of a socket on every system.
+const PATH_BYTES_MAX: usize = 100;
+/// How many programs may wait to be accepted.
+const BACKLOG: u32 = 16;
+/// How often a directory is asked for that another program is about to listen in, and the pause between. That program
+/// needs it for less than a millisecond.
+const TURNS_MAX: u32 = 100;
+const TURN_PAUSE: Duration = Duration::from_millis(10);
+
+/// The sockets of the machine.
+pub(super) struct UnixSockets {
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+/// A name in a directory that is open.
+struct Place {
+    directory: File,
+    path: PathBuf,
+}
+
+impl Place {
+    fn open(directory: &Path, name: &str) -> io::Result<Self> {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        let path = directory.join(name);
+        let opened = File::open(directory)?;
+        let path = if path.as_os_str().len() <= PATH_BYTES_MAX {
+            path
+        } else {
+            Path::new("/proc/self/fd").join(opened.as_raw_fd().to_string()).join(name)
+        };
+        Ok(Self { directory: opened, path })
+    }
+
+    /// Waits until no other program is about to listen in the directory, and keeps others waiting until the place is
+    /// dropped or [`Place::give_way`] is called.
+    async fn take_turn(&self, clock: &dyn Clock) -> io::Result<()> {
+        for _ in 0..TURNS_MAX {
+            match self.directory.try_lock() {
+                Ok(()) => return Ok(()),
+                // There are file systems without locks on directories. What can go wrong is that of two programs that
+                // start at once, beside a name that was left behind, one is not reached.
+                Err(TryLockError::Error(_)) => return Ok(()),
+                Err(TryLockError::WouldBlock) => clock.sleep_until(clock.now() + TURN_PAUSE).await,
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps the directory locked"))
+    }
+
+    /// The place stays open as long as its listener is there.
+    fn give_way(directory: &File) {
+        // Where there is no lock, there is none to give back.
+        let _ = directory.unlock();
+    }
+
+    /// Whether a program listens there. If none does, the name is free afterwards.
+    async fn is_in_use(&self) -> io::Result<bool> {
+        let found = match std::fs::symlink_metadata(&self.path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if !found.file_type().is_socket() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket has that name"));
+        }
+        match UnixStream::connect(&self.path).await {
+            Ok(_) => Ok(true),
+            // It listens, and does not get round to accepting.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(&self.path)?;
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn bind(self) -> io::Result<Listener> {
+        let socket = UnixSocket::new_stream()?;
+        rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+        socket.bind(&self.path)?;
+        let bound = std::fs::symlink_metadata(&self.path)?;
+        let identity = (bound.dev(), bound.ino());
+        let listener = socket.listen(BACKLOG)?;
+        let listener = Listener { place: self, identity, listener, is_closed: AtomicBool::new(false) };
+        if bound.mode() & 0o077 != 0 {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not keep others out"));
+        }
+        Ok(listener)
+    }
+}
+
+impl LocalSockets for UnixSockets {
+    fn listen<'a>(
+        &'a self,
+        directory: &'a Path,
+        name: &'a str,
+    ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>> {
+        Box::pin(async move {
+            let place = Place::open(directory, name)?;
+            // Two programs that find the same name left behind must not both take it.
+            place.take_turn(&*self.clock).await?;
+            let directory = place.directory.try_clone()?;
+            let outcome = match place.is_in_use().await {
+                Ok(true) => Ok(None),
+                Ok(false) => place.bind().map(|listener| Some(Box::new(listener) as Box<dyn LocalListener>)),
+                Err(error) => Err(error),
+            };
+            Place::give_way(&directory);
+            outcome
+        })
+    }
+
+    fn connect<'a>(&'a self, directory: &'a Path, name: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            let place = Place::open(directory, name)?;
+            let stream = UnixStream::connect(&place.path).await?;
+            // In a directory that others may write to, the name may lead to a program of theirs.
+            if !is_trusted(&stream)? {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
+            }
+            Ok(Box::new(stream) as Box<dyn Duplex>)
+        })
+    }
+}
+
+/// Whether the other side is a program of the same user, or of one who may do anything anyway.
+fn is_trusted(stream: &UnixStream) -> io::Result<bool> {
+    let peer = stream.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    Ok(peer == own || peer == 0 || own == 0)
+}
+
+struct Listener {
+    place: Place,
+    /// Which file the socket is.
+    identity: (u64, u64),
+    listener: UnixListener,
+    is_closed: AtomicBool,
+}
+
+impl LocalListener for Listener {
+    fn accept(&self) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async move {
+            loop {
+                let (stream, _) = self.listener.accept().await?;
+                // One that is gone already counts as nobody.
+                if is_trusted(&stream).unwrap_or(false) {
+                    return Ok(Box::new(stream) as Box<dyn Duplex>);
+                }
+            }
+        })
+    }
+
+    fn close(&self) {
+        if self.is_closed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        // Somebody may have removed it, and another program may listen there now.
+        let is_ours =
+            std::fs::symlink_metadata(&self.place.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+        if is_ours && let Err(error) = std::fs::remove_file(&self.place.path) {
+            tracing::warn!("cannot remove the socket {}: {error}", self.place.path.display());
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Env, RealExecutors, real};
+    use std::os::unix::fs::PermissionsExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    fn run<T>(future: impl AsyncFnOnce(Env) -> T) -> T {
+        let executors = RealExecutors::start(1).unwrap();
+        let outcome = executors.block_on(future(real(&executors)));
+        executors.shutdown();
+        outcome
+    }
+
+    #[test]
+    fn programs_talk_however_long_the_path_is() {
+        let root = tempfile::tempdir().unwrap();
+        let long = root.path().join("d".repeat(120)).join("e".repeat(120));
+        std::fs::create_dir_all(&long).unwrap();
+        for directory in [root.path(), &long] {
+            run(async |env| {
+                let listener = env.local.listen(directory, ".job.sock").await.unwrap().unwrap();
+                let mode = std::fs::symlink_metadata(directory.join(".job.sock")).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+                let mut client = env.local.connect(directory, ".job.sock").await.unwrap();
+                client.write_all(b"x").await.unwrap();
+                let mut server = listener.accept().await.unwrap();
+                assert_eq!(server.read_u8().await.unwrap(), b'x');
+                assert!(env.local.listen(directory, ".job.sock").await.unwrap().is_none(), "it is in use");
+                drop(listener);
+                assert!(!directory.join(".job.sock").exists());
+            });
+        }
+    }
+
+    #[test]
+    fn what_a_dead_program_left_is_taken_over_and_a_file_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        run(async |env| {
+            let listener = env.local.listen(root.path(), "s").await.unwrap().unwrap();
+            // Another program replaced it: it is not ours to remove.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "a file").unwrap();
+            drop(listener);
+            let refused = env.local.listen(root.path(), "s").await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(&path).unwrap(), b"a file");
+            let nowhere = env.local.connect(root.path(), "other").await.err().unwrap();
+            assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
+        });
+    }
+    /// However many programs start in a directory at once: each name that was left behind gets exactly one new listener.
+    #[test]
+    fn programs_that_start_at_once_share_names_and_directories() {
+        let root = tempfile::tempdir().unwrap();
+        let names = ["a", "b", "c"];
+        for name in names {
+            drop(std::os::unix::net::UnixListener::bind(root.path().join(name)).unwrap());
+        }
+        // Somebody is about to listen there, and others have to wait.
+        let other = File::open(root.path()).unwrap();
+        other.lock().unwrap();
+        let starts: Vec<_> = names.into_iter().cycle().take(12).collect();
+        let threads: Vec<_> = starts
+            .into_iter()
+            .map(|name| {
+                let directory = root.path().to_path_buf();
+                std::thread::spawn(move || {
+                    let executors = RealExecutors::start(1).unwrap();
+                    let env = real(&executors);
+                    let listener = executors.block_on(async { env.local.listen(&directory, name).await.unwrap() });
+                    (name, listener, executors)
+                })
+            })
+            .collect();
+        other.unlock().unwrap();
+        let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        for name in names {
+            let listeners = ended.iter().filter(|(of, listener, _)| *of == name && listener.is_some());
+            assert_eq!(listeners.count(), 1, "{name}");
+            run(async |env| drop(env.local.connect(root.path(), name).await.unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("elsewhere");
+        std::os::unix::fs::symlink(&target, root.path().join("s")).unwrap();
+        run(async |env| {
+            for is_there in [false, true] {
+                if is_there {
+                    std::fs::write(&target, "a file").unwrap();
+                }
+                let refused = env.local.listen(root.path(), "s").await.err().unwrap();
+                assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+                assert!(std::fs::symlink_metadata(root.path().join("s")).unwrap().file_type().is_symlink());
+                assert_eq!(target.exists(), is_there);
+            }
+        });
+        assert_eq!(std::fs::read(&target).unwrap(), b"a file");
+    }
+}

@@ -1,0 +1,381 @@
+//! How a job is right now, as far as its events tell: for `host status`, and whoever else wants to know.
+//!
+//! Owns a summary of bounded size, in the form in which it is told: times and spans in milliseconds. Members may be added
+//! and are then absent from what an older host says, so all have defaults. Never keeps rows or whole batches.
+
+use super::{BatchInfo, Event, ReceiverInfo, StreamingListener};
+use crate::env::Clock;
+use crate::time::{Duration, Time, whole_ms};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Of how many batches averages are taken.
+const AVERAGED: usize = 20;
+/// How many pending batches are told one by one.
+const PENDING_TOLD_MAX: usize = 20;
+
+/// What a job is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It is being set up.
+    #[default]
+    Starting,
+    /// Batches of an earlier host run again.
+    Recovering,
+    /// Batches run.
+    Running,
+    /// It was asked to stop.
+    Stopping,
+    /// It has ended.
+    Stopped,
+}
+
+/// How a job is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Status {
+    /// What it is doing.
+    pub state: RunState,
+    /// Its name.
+    pub job: String,
+    /// The process of its host.
+    pub pid: Option<u32>,
+    /// When it was started.
+    pub since_ms: u64,
+    /// Its batch interval. Known once it runs, as all that follows.
+    pub batch_interval_ms: Option<u64>,
+    /// Its run, if it has a checkpoint directory.
+    pub run: Option<String>,
+    /// The how-many-th owner of that directory it is.
+    pub epoch: Option<u64>,
+    /// The batch that was done last.
+    pub last_batch_ms: Option<u64>,
+    /// How many batches are done.
+    pub batches_completed: u64,
+    /// How many batches wait or run.
+    pub pending: u64,
+    /// The first of them.
+    pub pending_ms: Vec<u64>,
+    /// How long batches wait for earlier ones.
+    pub scheduling_delay: Option<Delay>,
+    /// How long batches take.
+    pub processing_delay: Option<Delay>,
+    /// Whether the job is found to fall behind.
+    pub is_behind: bool,
+    /// Records of the batches that are done, by source.
+    pub records: BTreeMap<String, u64>,
+    /// Its receivers.
+    pub receivers: Vec<ReceiverStatus>,
+    /// How its checkpoints are. Nothing if it has none.
+    pub checkpoint: Option<CheckpointStatus>,
+    /// How many outputs failed.
+    pub outputs_failed: u64,
+    /// How many tasks ran again.
+    pub tasks_retried: u64,
+    /// Records that were dropped or lost.
+    pub records_lost: u64,
+    /// Bytes that went to disk because they did not fit into memory.
+    pub spilled_bytes: u64,
+    /// What ended it.
+    pub error: Option<String>,
+}
+
+/// A delay of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Delay {
+    /// Of the batch that was done last.
+    pub last_ms: f64,
+    /// Of the last batches.
+    pub average_ms: f64,
+}
+
+/// How a receiver is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReceiverStatus {
+    /// Its source.
+    pub name: String,
+    /// Whether it is connected.
+    pub active: bool,
+    /// What its last error said.
+    pub last_error: Option<String>,
+    /// When that was.
+    pub last_error_ms: Option<u64>,
+}
+
+/// How checkpoints are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckpointStatus {
+    /// When one was written last.
+    pub written_ms: Option<u64>,
+    /// What cannot be written, and outputs wait for.
+    pub failing: BTreeMap<String, CheckpointTrouble>,
+}
+
+/// Why something cannot be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CheckpointTrouble {
+    /// Since when.
+    pub since_ms: u64,
+    /// Why.
+    pub error: String,
+}
+
+/// Keeps the status of one job.
+pub struct StatusListener {
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// All but what the rest of this holds.
+    status: Status,
+    receivers: BTreeMap<u32, ReceiverStatus>,
+    pending: BTreeSet<Time>,
+    /// Batches that are still to run again.
+    rerun: BTreeSet<Time>,
+    /// Scheduling and processing delays of the last batches, the newest first.
+    delays: VecDeque<(Duration, Duration)>,
+    is_stopping: bool,
+}
+
+impl StatusListener {
+    /// For a job that is about to start, in this process.
+    pub fn new(clock: Arc<dyn Clock>, job: &str, pid: Option<u32>) -> Self {
+        let since_ms = clock.now().as_ms();
+        let status = Status { job: job.to_owned(), pid, since_ms, ..Status::default() };
+        Self { clock, known: Mutex::new(Known { status, ..Known::default() }) }
+    }
+
+    /// The job was asked to stop.
+    pub fn stopping(&self) {
+        self.lock().is_stopping = true;
+    }
+
+    /// How the job is now.
+    pub fn status(&self) -> Status {
+        self.lock().told()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // No code runs between a panic and the next use that could leave it half changed.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StreamingListener for StatusListener {
+    fn on_event(&self, event: &Event) {
+        let now = self.clock.now();
+        self.lock().hear(now, event);
+    }
+}
+
+impl Known {
+    fn hear(&mut self, now: Time, event: &Event) {
+        let status = &mut self.status;
+        match event {
+            Event::StreamingStarted { batch_interval, .. } => {
+                status.state = RunState::Running;
+                status.batch_interval_ms = Some(whole_ms(*batch_interval));
+            }
+            Event::RecoveryStarted(info) => {
+                self.rerun = info.rerun.iter().copied().collect();
+                if !self.rerun.is_empty() || info.restored > 0 {
+                    status.state = RunState::Recovering;
+                }
+            }
+            Event::ReceiverStarted(info) | Event::ReceiverStopped(info) => self.receiver(info),
+            Event::ReceiverError { receiver, .. } => self.receiver(receiver),
+            Event::BatchSubmitted(info) => {
+                self.pending.insert(info.batch_time);
+                // What is computed for windows is not submitted, and comes first.
+                if self.rerun.is_empty() && status.state == RunState::Recovering {
+                    status.state = RunState::Running;
+                }
+            }
+            Event::BatchCompleted(info) => self.completed(info),
+            Event::FallingBehind(_) => status.is_behind = true,
+            Event::CaughtUp(_) => status.is_behind = false,
+            Event::TaskRetried { .. } => status.tasks_retried += 1,
+            Event::RecordsDropped { records, .. } | Event::RecordsLost { records, .. } => {
+                status.records_lost += records
+            }
+            Event::DataSpilled { bytes, .. } => status.spilled_bytes += bytes,
+            Event::CheckpointOpened { run, epoch } => {
+                status.run = Some(run.clone());
+                status.epoch = Some(*epoch);
+                status.checkpoint.get_or_insert_default();
+            }
+            Event::CheckpointWritten { time } => {
+                status.checkpoint.get_or_insert_default().written_ms = Some(time.as_ms());
+            }
+            Event::CheckpointFailed { what, error } => {
+                let trouble = CheckpointTrouble { since_ms: now.as_ms(), error: error.clone() };
+                status.checkpoint.get_or_insert_default().failing.insert(what.clone(), trouble);
+            }
+            Event::CheckpointResumed { what } => {
+                status.checkpoint.get_or_insert_default().failing.remove(what);
+            }
+            Event::StreamingStopped { error, .. } => {
+                status.state = RunState::Stopped;
+                status.error.clone_from(error);
+            }
+            _ => {}
+        }
+    }
+
+    fn receiver(&mut self, info: &ReceiverInfo) {
+        let receiver = ReceiverStatus {
+            name: info.name.clone(),
+            active: info.active,
+            last_error: info.last_error_message.clone(),
+            last_error_ms: info.last_error_time.map(Time::as_ms),
+        };
+        self.receivers.insert(info.stream_id, receiver);
+    }
+
+    fn completed(&mut self, info: &BatchInfo) {
+        self.pending.remove(&info.batch_time);
+        let was_last = self.rerun.remove(&info.batch_time) && self.rerun.is_empty();
+        let status = &mut self.status;
+        if was_last && status.state == RunState::Recovering {
+            status.state = RunState::Running;
+        }
+        status.batches_completed += 1;
+        status.last_batch_ms = status.last_batch_ms.max(Some(info.batch_time.as_ms()));
+        status.outputs_failed += info.outputs_failed() as u64;
+        for input in info.inputs.values() {
+            *status.records.entry(input.name.clone()).or_default() += input.num_records;
+        }
+        self.delays.push_front((info.scheduling_delay.unwrap_or_default(), info.processing_delay.unwrap_or_default()));
+        self.delays.truncate(AVERAGED);
+    }
+
+    fn told(&self) -> Status {
+        let mut status = self.status.clone();
+        if self.is_stopping && status.state != RunState::Stopped {
+            status.state = RunState::Stopping;
+        }
+        status.receivers = self.receivers.values().cloned().collect();
+        status.pending = self.pending.len() as u64;
+        status.pending_ms = self.pending.iter().take(PENDING_TOLD_MAX).map(|time| time.as_ms()).collect();
+        status.scheduling_delay = self.delay(|(scheduling, _)| *scheduling);
+        status.processing_delay = self.delay(|(_, processing)| *processing);
+        status
+    }
+
+    fn delay(&self, of: impl Fn(&(Duration, Duration)) -> Duration) -> Option<Delay> {
+        let last = of(self.delays.front()?);
+        let count = u32::try_from(self.delays.len()).unwrap_or(u32::MAX);
+        let average = self.delays.iter().map(of).sum::<Duration>() / count;
+        let ms = |span: Duration| span.as_secs_f64() * 1e3;
+        Some(Delay { last_ms: ms(last), average_ms: ms(average) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{RecoveryInfo, StreamInputInfo};
+    use super::*;
+    use crate::env::Simulation;
+
+    fn batch(at: u64, delay_ms: u64) -> BatchInfo {
+        let input = StreamInputInfo { stream_id: 0, name: "lines".to_owned(), num_records: 10, description: None };
+        BatchInfo {
+            batch_time: Time::from_ms(at),
+            inputs: [(0, input)].into(),
+            submission_time: Time::from_ms(at),
+            processing_start_time: None,
+            processing_end_time: None,
+            scheduling_delay: Some(Duration::from_millis(delay_ms)),
+            processing_delay: Some(Duration::from_millis(delay_ms * 2)),
+            output_operations: [].into(),
+        }
+    }
+
+    fn listener() -> StatusListener {
+        let simulation = Simulation::new(0, Time::from_ms(77));
+        StatusListener::new(simulation.env().clock, "job", Some(5))
+    }
+
+    fn started() -> Event {
+        Event::StreamingStarted {
+            job: "job".to_owned(),
+            time: Time::from_ms(80),
+            batch_interval: Duration::from_secs(1),
+        }
+    }
+
+    /// S14.02 to S14.05
+    #[test]
+    fn batches_and_receivers_are_summed_up() {
+        let listener = listener();
+        assert_eq!((listener.status().state, listener.status().since_ms), (RunState::Starting, 77));
+        listener.on_event(&started());
+        [1, 2, 3].iter().for_each(|at| listener.on_event(&Event::BatchSubmitted(batch(at * 1000, 0))));
+        listener.on_event(&Event::BatchCompleted(batch(1000, 10)));
+        listener.on_event(&Event::BatchCompleted(batch(2000, 30)));
+        let info = ReceiverInfo {
+            stream_id: 0,
+            name: "lines".to_owned(),
+            active: false,
+            location: "driver".to_owned(),
+            last_error_message: Some("gone".to_owned()),
+            last_error_time: Some(Time::from_ms(5)),
+        };
+        listener.on_event(&Event::ReceiverError { receiver: info.clone(), retry_in: None });
+        let status = listener.status();
+        assert_eq!((status.state, status.batch_interval_ms), (RunState::Running, Some(1000)));
+        assert_eq!((status.batches_completed, status.last_batch_ms, status.pending), (2, Some(2000), 1));
+        assert_eq!(status.pending_ms, [3000]);
+        assert_eq!(status.scheduling_delay, Some(Delay { last_ms: 30.0, average_ms: 20.0 }));
+        assert_eq!(status.processing_delay, Some(Delay { last_ms: 60.0, average_ms: 40.0 }));
+        assert_eq!(status.records, BTreeMap::from([("lines".to_owned(), 20)]));
+        assert_eq!(status.receivers[0].last_error.as_deref(), Some("gone"));
+        assert!(!status.receivers[0].active && status.checkpoint.is_none());
+        listener.stopping();
+        assert_eq!(listener.status().state, RunState::Stopping);
+        listener.on_event(&Event::StreamingStopped { time: Time::from_ms(9), error: None });
+        assert_eq!(listener.status().state, RunState::Stopped);
+        // What it says is what is read.
+        let text = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+        assert_eq!(serde_json::from_str::<Status>("{\"novel\": 1}").unwrap(), Status::default());
+    }
+
+    #[test]
+    fn a_job_recovers_until_all_has_run_again() {
+        let listener = listener();
+        listener.on_event(&started());
+        listener.on_event(&Event::CheckpointOpened { run: "ab-1".to_owned(), epoch: 3 });
+        let rerun = vec![Time::from_ms(1000), Time::from_ms(2000)];
+        let info = RecoveryInfo { run: "ab-1".to_owned(), zero: Time::default(), restored: 1, rerun, missed: 0 };
+        listener.on_event(&Event::RecoveryStarted(info));
+        for (at, state) in [(1000, RunState::Recovering), (2000, RunState::Running)] {
+            listener.on_event(&Event::BatchSubmitted(batch(at, 0)));
+            assert_eq!(listener.status().state, RunState::Recovering);
+            listener.on_event(&Event::BatchCompleted(batch(at, 0)));
+            assert_eq!(listener.status().state, state);
+        }
+        assert_eq!((listener.status().run.as_deref(), listener.status().epoch), (Some("ab-1"), Some(3)));
+    }
+
+    #[test]
+    fn trouble_with_checkpoints_is_told_until_it_is_over() {
+        let listener = listener();
+        let what = "a checkpoint".to_owned();
+        listener.on_event(&Event::CheckpointWritten { time: Time::from_ms(9) });
+        listener.on_event(&Event::CheckpointFailed { what: what.clone(), error: "full".to_owned() });
+        let told = listener.status().checkpoint.unwrap();
+        assert_eq!(told.written_ms, Some(9));
+        assert_eq!(told.failing[&what], CheckpointTrouble { since_ms: 77, error: "full".to_owned() });
+        listener.on_event(&Event::CheckpointResumed { what });
+        assert_eq!(listener.status().checkpoint.unwrap().failing, BTreeMap::new());
+    }
+}

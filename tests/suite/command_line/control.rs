@@ -1,0 +1,274 @@
+//! `host stop` and `host status`: a job that runs, asked by another process.
+
+use super::super::support::binary::{Directory, Running, Said};
+use super::require_error;
+use super::signals::{SOCKET_JOB, expected, totals};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
+const SOCKET: &str = ".word-count.sock";
+
+/// Starts a job that reads a queue and goes on when it is used up, and waits until it can be asked.
+fn started(directory: &Directory, args: &[&str]) -> Running {
+    let args: Vec<&str> = ["run", "job.toml"].iter().chain(args).copied().collect();
+    let mut host = Running::start(directory.host(&args));
+    host.wait_for_err("BatchCompleted");
+    wait_for_socket(directory, &host);
+    host
+}
+
+/// The socket is there when a batch is done, or soon after.
+fn wait_for_socket(directory: &Directory, host: &Running) {
+    while !directory.path(SOCKET).exists() {
+        assert!(std::path::Path::new(&format!("/proc/{}", host.id())).exists(), "the host has ended");
+        std::thread::yield_now();
+    }
+}
+
+fn status(directory: &Directory) -> Value {
+    let said = directory.run(&["status", "--json"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    serde_json::from_str(&said.out).expect("a status is JSON")
+}
+
+fn require_success(said: &Said) {
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""));
+}
+
+/// S1.21, S1.27: as with a signal, what was received is processed first.
+#[test]
+fn stop_processes_what_was_received_and_waits_for_the_end() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET_JOB);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    host.wait_for_err("ReceiverStarted lines");
+    let (mut connection, _) = server.accept().expect("the host has connected");
+    connection.write_all(b"first words\n").expect("the host is there");
+    host.wait_for_out("(first,1)\n");
+    host.wait_for_out("(words,1)\n");
+    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
+    connection.write_all(late.as_bytes()).expect("the host is there");
+    host.wait_for_err("LinesSkipped lines");
+    require_success(&directory.run(&["stop"]));
+    assert!(!directory.path(SOCKET).exists());
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert!(said.err.contains("stopping, as `host stop` wants it: what was received is processed first"));
+    assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+}
+
+/// S1.21. A second graceful request changes nothing; `--now` does, and ends all that wait.
+#[test]
+fn stop_now_interrupts_plugin_code() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"boom\"]\n");
+    let args = ["run", "job.toml", "--set", "job.args.does=loop", "--set", "limits.task_time=1h"];
+    let mut command = directory.host(&args);
+    command.env("MILLSTREAM_LOG", "debug");
+    let mut host = Running::start(command);
+    host.wait_for_err("OutputOperationStarted");
+    wait_for_socket(&directory, &host);
+    let waiting = Running::start(directory.host(&["stop", "job.toml"]));
+    host.wait_for_err("stopping, as `host stop` wants it");
+    let told = status(&directory);
+    assert_eq!((&told["state"], &told["batches_completed"]), (&json!("stopping"), &json!(0)));
+    let also_waiting = Running::start(directory.host(&["stop"]));
+    assert!(status(&directory)["pending"].as_u64() >= Some(1));
+    require_success(&directory.run(&["stop", "--now"]));
+    // Whoever counts on a graceful end is told that it was none.
+    let message =
+        "job word-count was not stopped gracefully: it was stopped at once, and what was received is not processed";
+    require_error(&waiting.finish(), 4, &format!("error: {message}\nhelp: the host's own log says more"));
+    // It may come when the job has ended already: then it says that instead.
+    assert_eq!(also_waiting.finish().code, Some(4));
+    assert_eq!(host.finish().code, Some(130));
+}
+
+/// An error that ends the job is not lost on whoever stopped it.
+#[test]
+fn stop_tells_the_error_with_which_the_job_ended() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"boom\"]\n");
+    let args = [
+        "run",
+        "job.toml",
+        "--set",
+        "job.args.does=loop",
+        "--set",
+        "limits.task_time=1h",
+        "--set",
+        "job.stop_timeout=1ms",
+    ];
+    let mut command = directory.host(&args);
+    command.env("MILLSTREAM_LOG", "debug");
+    let mut host = Running::start(command);
+    host.wait_for_err("OutputOperationStarted");
+    wait_for_socket(&directory, &host);
+    let said = directory.run(&["stop"]);
+    assert_eq!(said.code, Some(4));
+    assert!(said.err.starts_with("error: job word-count was not stopped gracefully: the graceful stop took longer"));
+    assert_eq!(host.finish().code, Some(4));
+}
+
+/// S14.03 to S14.05: batches and their delays.
+#[test]
+fn status_tells_how_the_job_is() {
+    let directory = Directory::with_job("network_word_count");
+    let host = started(&directory, &["--set", "job.checkpoint=state"]);
+    let mut told = status(&directory);
+    while told["batches_completed"].as_u64() < Some(3) {
+        told = status(&directory);
+    }
+    assert_eq!(
+        (&told["job"], &told["state"], &told["pid"], &told["batch_interval_ms"]),
+        (&json!("word-count"), &json!("running"), &json!(host.id()), &json!(20))
+    );
+    assert_eq!(
+        (&told["records"], &told["epoch"], &told["outputs_failed"]),
+        (&json!({"lines": 3}), &json!(1), &json!(0))
+    );
+    assert!(told["run"].as_str().is_some_and(|run| run.ends_with("-1")), "{told}");
+    for delay in ["scheduling_delay", "processing_delay"] {
+        assert!(told[delay]["last_ms"].is_f64() && told[delay]["average_ms"].is_f64(), "{told}");
+    }
+    assert!(told["last_batch_ms"].as_u64() > told["since_ms"].as_u64());
+    assert_eq!(told["checkpoint"]["failing"], json!({}));
+    let mut said = directory.run(&["status", "job.toml"]);
+    while !said.out.contains("last checkpoint: 1") {
+        said = directory.run(&["status", "job.toml"]);
+    }
+    assert!(said.out.starts_with(&format!("job word-count: running, process {}\nsince: ", host.id())), "{}", said.out);
+    assert!(
+        said.out.contains("\nbatch interval: 20 ms\n") && said.out.contains("\nrecords of lines: 3\n"),
+        "{}",
+        said.out
+    );
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(host.finish().code, Some(0));
+}
+
+/// S14.02: whether a receiver is active, how many records came, and its last error.
+#[test]
+fn status_tells_of_receivers() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET_JOB);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = server.local_addr().expect("a server has an address").to_string();
+    let set = format!("sources.lines.address={address}");
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    let (mut connection, _) = server.accept().expect("the host has connected");
+    connection.write_all(b"first line\nsecond line\n").expect("the host is there");
+    host.wait_for_out("(line,2)\n");
+    wait_for_socket(&directory, &host);
+    let mut told = status(&directory);
+    // The batch is done after its output.
+    while told["batches_completed"] == json!(0) || told["records"]["lines"] == json!(0) {
+        told = status(&directory);
+    }
+    let receiver = &told["receivers"][0];
+    assert_eq!(
+        (&receiver["name"], &receiver["active"], &receiver["last_error"], &told["records"]),
+        (&json!("lines"), &json!(true), &Value::Null, &json!({"lines": 2}))
+    );
+    assert_eq!((&told["run"], &told["checkpoint"]), (&Value::Null, &Value::Null));
+    assert!(directory.run(&["status"]).out.contains("\nrecords of lines: 2\nreceiver of lines: active\n"));
+    drop((connection, server));
+    host.wait_for_err("ReceiverError lines");
+    let mut told = status(&directory);
+    // The log and the status hear of it one after the other.
+    while told["receivers"][0]["active"] == json!(true) {
+        told = status(&directory);
+    }
+    assert_eq!(told["receivers"][0]["last_error"], json!(format!("{address} closed the connection")));
+    let said = directory.run(&["status"]);
+    assert!(said.out.contains("\nreceiver of lines: not active; last error at "), "{}", said.out);
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(host.finish().code, Some(0));
+}
+
+#[test]
+fn a_job_that_does_not_run_cannot_be_asked() {
+    let directory = Directory::with_job("network_word_count");
+    let message = "cannot reach the host of job word-count: it does not run";
+    let help = "a host is found by the directory of its job file and the name of the job; one that could not listen there \
+                can be stopped with a signal";
+    for command in ["stop", "status"] {
+        require_error(&directory.run(&[command]), 4, &format!("error: {message}\nhelp: {help}"));
+    }
+    let said = directory.run(&["status", "--json"]);
+    let error: Value = serde_json::from_str(&said.err).expect("an error is JSON");
+    assert_eq!(error, json!({"error": {"kind": "unavailable", "message": message, "help": help}}));
+}
+
+#[test]
+fn the_socket_is_the_owners_alone_and_that_of_a_dead_host_is_replaced() {
+    let directory = Directory::with_job("network_word_count");
+    let host = started(&directory, &[]);
+    let socket = std::fs::symlink_metadata(directory.path(SOCKET)).expect("the socket is there");
+    assert!(socket.file_type().is_socket());
+    assert_eq!(socket.mode() & 0o777, 0o600);
+    host.signal("KILL");
+    assert_eq!(host.finish().code, None);
+    assert!(directory.path(SOCKET).exists(), "nobody could remove it");
+    assert_eq!(directory.run(&["status"]).code, Some(4));
+    let host = started(&directory, &[]);
+    assert_eq!(status(&directory)["pid"], json!(host.id()));
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(host.finish().code, Some(0));
+    assert!(!directory.path(SOCKET).exists());
+}
+
+#[test]
+fn two_jobs_of_one_directory_are_told_apart() {
+    let directory = Directory::with_job("network_word_count");
+    let job = std::fs::read_to_string(directory.path("job.toml")).expect("the job file is there");
+    directory.write("other.toml", job.replace("word-count", "other"));
+    let first = started(&directory, &[]);
+    let mut other = Running::start(directory.host(&["run", "other.toml"]));
+    other.wait_for_err("BatchCompleted");
+    while !directory.path(".other.sock").exists() {
+        std::thread::yield_now();
+    }
+    require_success(&directory.run(&["stop", "other.toml"]));
+    assert_eq!(other.finish().code, Some(0));
+    assert_eq!(status(&directory)["pid"], json!(first.id()));
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(first.finish().code, Some(0));
+}
+
+/// A job without a checkpoint directory may run twice.
+#[test]
+fn the_second_host_of_a_job_runs_without_control() {
+    let directory = Directory::with_job("network_word_count");
+    let first = started(&directory, &[]);
+    let second = directory.run(&["run", "job.toml", "--stop-when-idle"]);
+    assert_eq!(second.code, Some(0));
+    assert!(second.err.contains("another host runs job word-count of this directory"), "{}", second.err);
+    assert_eq!(status(&directory)["pid"], json!(first.id()));
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(first.finish().code, Some(0));
+}
+
+#[test]
+fn a_long_path_is_no_obstacle() {
+    let directory = Directory::with_job("network_word_count");
+    let long = format!("{}/{}", "d".repeat(100), "e".repeat(100));
+    std::fs::create_dir_all(directory.path(&long)).expect("a directory can be made");
+    for file in ["job.toml", "queue.jsonl", "network_word_count.wasm"] {
+        std::fs::rename(directory.path(file), directory.path(&format!("{long}/{file}"))).expect("the file is there");
+    }
+    let job = directory.path(&format!("{long}/job.toml"));
+    let job = job.to_str().expect("the path is text");
+    let mut host = Running::start(directory.host(&["run", job]));
+    host.wait_for_err("BatchCompleted");
+    while !directory.path(&format!("{long}/{SOCKET}")).exists() {
+        std::thread::yield_now();
+    }
+    require_success(&directory.run(&["stop", job]));
+    let said = host.finish();
+    assert_eq!((said.code, said.err.contains("cannot listen")), (Some(0), false), "{}", said.err);
+}
