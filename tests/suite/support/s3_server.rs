@@ -52,11 +52,11 @@ impl Server {
         let runtime = Runtime::new().expect("threads can be started");
         let listener = runtime.block_on(TcpListener::bind(self.address)).expect("the port is free");
         self.address = listener.local_addr().expect("it has an address");
-        let service = self.service.clone();
+        let (service, connections) = (self.service.clone(), runtime.handle().clone());
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     // A client that goes away is none of the server's business.
                     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
