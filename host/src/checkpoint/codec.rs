@@ -28,7 +28,7 @@ const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 pub(super) struct Kind {
     /// What its header begins with.
     magic: [u8; 4],
-    /// The version that is written, and the only one so far.
+    /// The version of its payload.
     version: u16,
 }
 
@@ -37,7 +37,9 @@ pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 1 };
 /// A group of records of the allocation log.
 pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 1 };
 /// Who owns a checkpoint directory.
-pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 1 };
+pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 2 };
+/// The same, before it named the process.
+pub(super) const OWNER_1: Kind = Kind { magic: *b"MSow", version: 1 };
 
 /// Why bytes are not a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@
 //! renewed for [`LEASE`] may be taken over; one of a process that is known to have ended, at once. A claim is made under a
 //! name that nobody else can make, so of several hosts that come at the same time one has the directory.
 
-use super::codec::{self, CodecError, OWNER};
+use super::codec::{self, CodecError, OWNER, OWNER_1};
 use crate::env::{Clock, Env, LockGuard, Processes, Store};
 use crate::error::{Error, ErrorKind};
 use crate::time::{Duration, Time};
@@ -48,6 +48,33 @@ pub struct Owner {
     is_released: bool,
     /// The process, as [`Processes`] calls it.
     process: Option<String>,
+}
+
+/// A claim as version 1 wrote it.
+#[derive(Deserialize)]
+struct OwnerV1 {
+    epoch: u64,
+    run: String,
+    holder: String,
+    since_ms: u64,
+    renewed_ms: u64,
+    is_locked: bool,
+    is_released: bool,
+}
+
+impl From<OwnerV1> for Owner {
+    fn from(old: OwnerV1) -> Self {
+        let OwnerV1 { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released } = old;
+        Self { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process: None }
+    }
+}
+
+/// A claim of any version.
+fn decode(bytes: &[u8]) -> Result<Owner, CodecError> {
+    match codec::decode_whole(OWNER, bytes) {
+        Err(CodecError::Version(1)) => codec::decode_whole::<OwnerV1>(OWNER_1, bytes).map(Owner::from),
+        decoded => decoded,
+    }
 }
 
 impl Owner {
@@ -156,7 +183,7 @@ pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
     let failed = |error| OwnerError::Store { action: "read the owner", place: store.describe(), error };
     let bytes = store.read(&name, CLAIM_BYTES_MAX).map_err(failed)?;
     let unreadable = |error| OwnerError::Claim { name: name.clone(), place: store.describe(), error };
-    codec::decode_whole(OWNER, &bytes).map(Some).map_err(unreadable)
+    decode(&bytes).map(Some).map_err(unreadable)
 }
 
 /// All claims with their names, the newest first.
@@ -174,7 +201,7 @@ pub(super) fn claims(store: &dyn Store) -> io::Result<Vec<(u64, String)>> {
 /// A claim and its size. Nothing if it was removed meanwhile.
 pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u64, Result<Owner, CodecError>)>> {
     match store.read(name, CLAIM_BYTES_MAX) {
-        Ok(bytes) => Ok(Some((bytes.len() as u64, codec::decode_whole(OWNER, &bytes)))),
+        Ok(bytes) => Ok(Some((bytes.len() as u64, decode(&bytes)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! Every form on disk as its first version wrote it: it must be read for ever.
+//! Every form on disk as each version wrote it: it must be read for ever.
 
 use super::allocations::{AllocationEvent, SavedBatch, tests::partitions};
 use super::*;
@@ -11,9 +11,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The directory of a checkpoint that version 1 wrote.
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoint-1")
+/// The number of the last fixture: another is added when the form of anything changes.
+const NEWEST: u32 = 2;
+
+/// What a directory holds.
+const PIECES: [&str; 3] =
+    ["owner/epoch-00000001", "runs/0123456789abcdef-1/checkpoint-000000000007", "ingest/log-00000001-00000000"];
+
+/// A checkpoint directory as it was written once.
+fn fixture(number: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/checkpoint-{number}"))
 }
 
 const RUN: &str = "0123456789abcdef-1";
@@ -72,7 +79,7 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
 }
 
 #[test]
-fn the_first_version_is_written_as_ever_and_read_for_ever() {
+fn what_is_written_has_the_form_of_the_newest_fixture() {
     let simulation = Simulation::new(0, at(2));
     let store: Arc<dyn Store> = Arc::new(DiskStore::new(simulation.env().disk, "/checkpoint".into()));
     write(&store, &simulation);
@@ -82,30 +89,39 @@ fn the_first_version_is_written_as_ever_and_read_for_ever() {
         .filter_map(|(path, bytes)| Some((path.strip_prefix("/checkpoint").ok()?.to_path_buf(), bytes)))
         .filter(|(_, bytes)| !bytes.is_empty())
         .collect();
-    assert_eq!(written.len(), 3);
-    if std::env::var_os("MILLSTREAM_BLESS").is_some() && !fixture().exists() {
+    assert_eq!(written.len(), PIECES.len());
+    if std::env::var_os("MILLSTREAM_BLESS").is_some() && !fixture(NEWEST).exists() {
         for (path, bytes) in &written {
-            let path = fixture().join(path);
+            let path = fixture(NEWEST).join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, bytes).unwrap();
         }
     }
-    let simulation = Simulation::new(0, at(2));
     for (path, bytes) in written {
-        let kept = std::fs::read(fixture().join(&path)).unwrap();
+        let kept = std::fs::read(fixture(NEWEST).join(&path)).unwrap();
         assert_eq!(kept, bytes, "{} is written in another form: that needs a new version", path.display());
-        simulation.file(Path::new("/checkpoint").join(path), kept);
     }
-    let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
-    let owner = current_owner(&store).unwrap().unwrap();
-    assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
-    let run = read_run(&store, RUN, true).unwrap();
-    assert_eq!((run.newest.unwrap().2, run.unreadable), (metadata(), Vec::new()));
-    let log = read_log(&store).unwrap().unwrap();
-    assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
-    let batches: Vec<_> = log.record.batches().collect();
-    assert_eq!(batches, [(at(5), partitions(0..5, true))]);
-    assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
+}
+
+#[test]
+fn every_version_is_read_for_ever() {
+    for version in 1..=NEWEST {
+        let simulation = Simulation::new(0, at(2));
+        for name in PIECES {
+            let kept = std::fs::read(fixture(version).join(name)).unwrap();
+            simulation.file(Path::new("/checkpoint").join(name), kept);
+        }
+        let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+        let owner = current_owner(&store).unwrap().unwrap();
+        assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
+        let run = read_run(&store, RUN, true).unwrap();
+        assert_eq!((run.newest.unwrap().2, run.unreadable), (metadata(), Vec::new()));
+        let log = read_log(&store).unwrap().unwrap();
+        assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
+        let batches: Vec<_> = log.record.batches().collect();
+        assert_eq!(batches, [(at(5), partitions(0..5, true))]);
+        assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
+    }
 }
 
 proptest! {
@@ -115,8 +131,7 @@ proptest! {
     fn a_directory_that_lies_is_read_without_panic(
         changes in prop::collection::vec((0usize..3, any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let names = ["owner/epoch-00000001", "runs/0123456789abcdef-1/checkpoint-000000000007", "ingest/log-00000001-00000000"];
-        let mut pieces = names.map(|name| std::fs::read(fixture().join(name)).unwrap());
+        let mut pieces = PIECES.map(|name| std::fs::read(fixture(NEWEST).join(name)).unwrap());
         for (piece, at, byte) in changes {
             let bytes = &mut pieces[piece];
             // Beyond the first header.
@@ -124,7 +139,7 @@ proptest! {
             bytes[at] = byte;
         }
         let simulation = Simulation::new(0, at(2));
-        for (name, mut bytes) in names.into_iter().zip(pieces) {
+        for (name, mut bytes) in PIECES.into_iter().zip(pieces) {
             codec::reseal(&mut bytes);
             simulation.file(Path::new("/checkpoint").join(name), bytes);
         }
