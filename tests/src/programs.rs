@@ -59,9 +59,15 @@ fn target_directory() -> PathBuf {
 fn cargo(args: &[&str]) {
     let mut command = Command::new("cargo");
     command.args(args).current_dir(repository::root()).env("CARGO_TARGET_DIR", target_directory());
-    // What the surrounding cargo set for this test must not reach the inner one.
+    // What the surrounding cargo set for this test must not reach the inner one: some crates are built again if it does.
     for leaked in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
         command.env_remove(leaked);
+    }
+    let of_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| of_package.iter().any(|prefix| name.starts_with(prefix))) {
+            command.env_remove(name);
+        }
     }
     let output = command.output().expect("cargo can be started");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -200,3 +200,25 @@ fn outputs_in_a_store_are_those_of_a_disk() {
     assert_eq!(without_times(saved), expected);
     assert!(!stored.path("objects:deep").exists() && !stored.path("out").exists());
 }
+
+/// S6.04: partitions that are larger than a piece of an upload come in several, and are seen whole.
+#[test]
+fn large_partitions_are_uploaded_in_pieces() {
+    let server = Server::start();
+    let keys = format!("directories = {{ objects = \"{}\" }}\n", in_bucket("large"));
+    let stored = job("checkpoint", &(keys + &args(", out = \"objects:\"")));
+    let local = job("checkpoint", &args(""));
+    // Two partitions of 10 MiB, of words that are not too long to be keys.
+    let line = |number: usize| format!("{:07}", number % 50).repeat(146) + " end";
+    let lines: Vec<String> = (0..20 << 10).map(line).collect();
+    for directory in [&stored, &local] {
+        directory.write("queue.jsonl", format!("{lines:?}\n[]\n"));
+    }
+    for directory in [&stored, &local] {
+        let said = Running::start(host(directory, &server)).finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    }
+    let (saved, expected) = (without_times(server.objects("large")), without_times(local_files(&local)));
+    assert!(expected["lines-0.txt/part-00001"].len() > 9 << 20);
+    assert!(saved == expected, "{:?} and {:?}", saved.keys(), expected.keys());
+}
