@@ -291,6 +291,27 @@ fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
     assert!(stopped.run().error().contains("in checkpoint directory /jobs/checkpoint: "), "{}", stopped.run().error());
 }
 
+/// S16.15: a directory that cannot be looked at for a while is told of, and its files are read later: once, whoever
+/// dies meanwhile.
+#[test]
+fn a_source_that_is_away_loses_nothing() {
+    let mut job = files_job(24);
+    job.source_away = Some((Time::from_ms(SECOND_0 + 4_500), Time::from_ms(SECOND_0 + 9_500)));
+    job.stop_after = None;
+    job.stop_at = vec![Time::from_ms(SECOND_0 + 24_100)];
+    let mut expected: Vec<String> = (0..16).flat_map(lines).collect();
+    expected.sort();
+    for deaths in [vec![], vec![Death::AfterBatch(2)], vec![Death::AfterBatch(3), Death::AfterBatch(9)]] {
+        let outcome = job.run_through(&deaths);
+        assert_eq!(outcome.result, Ok(()), "{deaths:?}");
+        assert!(outcome.log.iter().any(|line| line.contains("InputError lines")), "{:#?}", outcome.log);
+        let saved = outcome.saved.iter().filter(|(path, _)| path.contains("/lines-"));
+        let mut saved: Vec<String> = saved.flat_map(|(_, text)| text.lines().map(str::to_owned)).collect();
+        saved.sort();
+        assert_eq!(saved, expected, "{deaths:?}");
+    }
+}
+
 /// Batch times never go back, and a clock that is set ahead is caught up with.
 #[test]
 fn a_clock_that_is_set_loses_nothing() {

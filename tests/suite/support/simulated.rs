@@ -60,6 +60,8 @@ pub struct Job {
     pub unreachable: Option<(Time, Time, io::ErrorKind)>,
     /// Whether a host is started again that ended because of that.
     pub restarts: bool,
+    /// When the directory `in` cannot be listed or read.
+    pub source_away: Option<(Time, Time)>,
     /// When the clock is set, and to what.
     pub clock_jump: Option<(Time, Time)>,
     /// How long nobody runs after a death.
@@ -113,6 +115,7 @@ impl Job {
             catch_up: CatchUpMode::default(),
             fresh_after_first: false,
             unreachable: None,
+            source_away: None,
             restarts: false,
             clock_jump: None,
             pause: None,
@@ -184,6 +187,9 @@ impl Job {
         }
         if let Some((from, until, kind)) = self.unreachable {
             simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), kind);
+        }
+        if let Some((from, until)) = self.source_away {
+            simulation.disk_unreachable(from, until, "/jobs/in", io::ErrorKind::TimedOut);
         }
         if let Some((at, to)) = self.clock_jump {
             simulation.clock_jump(at, to);
