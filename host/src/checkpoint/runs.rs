@@ -1,11 +1,12 @@
 //! The directories of runs, `runs/DIGEST-NUMBER`, and the metadata checkpoints in them.
 //!
-//! Owns their names, how many are kept, and which one counts: the newest that can be read. Never knows what follows from
+//! Owns their names, how many are kept, and which one counts: the newest of the last owner that can be read. Never knows what follows from
 //! it: see `recovery.rs`.
 
 use super::codec::{self, CodecError, METADATA};
 use super::metadata::Metadata;
 use crate::env::Store;
+use std::cmp::Reverse;
 use std::io;
 
 /// The directory of all runs.
@@ -106,14 +107,15 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
         last_number: checkpoints.first().map_or(0, |(number, ..)| *number),
         count: checkpoints.len(),
     };
-    for (_, name, bytes) in checkpoints {
-        let Some(checkpoint) = read_one(store, &name)? else { continue };
+    let checkpoints = read_all(store, checkpoints)?;
+    let newest = newest_of(&checkpoints);
+    for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
         match checkpoint {
-            Ok(metadata) => saved.newest = saved.newest.or(Some((name, bytes, metadata))),
-            Err(error) => saved.unreadable.push(UnreadableCheckpoint { name, error }),
-        }
-        if saved.newest.is_some() && !all {
-            break;
+            Ok(metadata) if Some(at) == newest => saved.newest = Some((name, bytes, metadata)),
+            Err(error) if all || newest.is_none_or(|newest| at < newest) => {
+                saved.unreadable.push(UnreadableCheckpoint { name, error });
+            }
+            Ok(_) | Err(_) => {}
         }
     }
     Ok(saved)
@@ -131,13 +133,24 @@ fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, Cod
 /// A checkpoint that was read, or why it cannot be: its name and size, and what it says.
 pub(super) type ReadCheckpoint = (String, u64, Result<Metadata, CodecError>);
 
-/// All checkpoints of a run, the newest first.
+/// All checkpoints of a run, the one with the largest number first.
 pub(super) fn read_each(store: &dyn Store, run: &str) -> Result<Vec<ReadCheckpoint>, RunsError> {
+    read_all(store, checkpoints(store, run)?)
+}
+
+fn read_all(store: &dyn Store, checkpoints: Vec<(u64, String, u64)>) -> Result<Vec<ReadCheckpoint>, RunsError> {
     let read = |(_, name, bytes): (u64, String, u64)| {
         let checkpoint = read_one(store, &name);
         checkpoint.transpose().map(|checkpoint| Ok((name, bytes, checkpoint?)))
     };
-    checkpoints(store, run)?.into_iter().filter_map(read).collect()
+    checkpoints.into_iter().filter_map(read).collect()
+}
+
+/// Which of them counts: the last one of the last owner. What an owner wrote that did not notice that it was replaced may
+/// have a larger number.
+pub(super) fn newest_of(checkpoints: &[ReadCheckpoint]) -> Option<usize> {
+    let epoch = |(at, (.., checkpoint)): (usize, &ReadCheckpoint)| Some((checkpoint.as_ref().ok()?.epoch, Reverse(at)));
+    checkpoints.iter().enumerate().filter_map(epoch).max().map(|(_, Reverse(at))| at)
 }
 
 /// Writes a checkpoint of a run under a number that is free, and removes those that are too many. An owner that was
@@ -190,6 +203,22 @@ mod tests {
         let name = "runs/r-1/checkpoint-000000000025".to_owned();
         assert_eq!(saved.unreadable, [UnreadableCheckpoint { name, error: CodecError::Checksum }]);
         assert_eq!(names(&store).unwrap(), ["r-1"]);
+    }
+
+    #[test]
+    fn what_a_replaced_owner_writes_does_not_count() {
+        let simulation = Simulation::new(0, Time::default());
+        let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+        let of_owner = |epoch, batch| {
+            let mut metadata = metadata(batch);
+            metadata.epoch = epoch;
+            metadata
+        };
+        for (number, epoch) in [(1, 3), (2, 4), (3, 4), (4, 3)] {
+            write(&store, "r-1", number, &of_owner(epoch, number * 1000)).unwrap();
+        }
+        let saved = read(&store, "r-1", false).unwrap();
+        assert_eq!((saved.last_number, saved.newest.unwrap().2), (4, of_owner(4, 3000)));
     }
 
     #[test]

@@ -178,15 +178,15 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
     let current = current.or_else(|| names.last().cloned());
     for run in &names {
         let is_current = current.as_ref() == Some(run);
-        let mut is_newest = true;
-        for (name, bytes, checkpoint) in runs::read_each(store, run).map_err(of_runs)? {
+        let checkpoints = runs::read_each(store, run).map_err(of_runs)?;
+        let newest = runs::newest_of(&checkpoints).filter(|_| is_current);
+        for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
             let what = checkpoint.as_ref().map(|metadata| match metadata.progress.generated() {
                 Some(batch) => format!("checkpoint of owner {}, up to batch {batch}", metadata.epoch),
                 None => format!("checkpoint of owner {}, before the first batch", metadata.epoch),
             });
             let what = what.map_err(ToString::to_string);
-            let is_used = is_newest && is_current && what.is_ok();
-            is_newest &= what.is_err();
+            let is_used = newest == Some(at);
             if let (true, Ok(metadata)) = (is_used, checkpoint) {
                 told.newest = Some((name.clone(), metadata));
             }
