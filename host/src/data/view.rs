@@ -155,9 +155,12 @@ impl<'a> Column<'a> {
             },
             Kind::Struct => match array.as_struct_opt() {
                 Some(members) if members.num_columns() == node.children.len() => {
+                    // Whoever read the rows may have said of an inner value only what an outer one implies.
+                    let outer = mask.filter(|mask| mask.len() == members.len());
+                    let mask = NullBuffer::union(outer, members.nulls());
                     let columns = node.children.iter().zip(members.columns());
                     let columns = columns.map(|(child, array)| {
-                        let column = Self::new(child, array, members.nulls());
+                        let column = Self::new(child, array, mask.as_ref());
                         column.map_err(|error| error.below(node.name()))
                     });
                     Some(Values::Struct(columns.collect::<Result<_, _>>()?))
@@ -189,4 +192,32 @@ pub(super) fn columns<'a>(ty: &'a RecordType, batch: &'a RecordBatch) -> Result<
 pub(super) fn items(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
     let at = |row: usize| offsets.get(row).map_or(0, |&offset| usize::try_from(offset).unwrap_or_default());
     at(row)..at(row + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arbitrary::ty;
+    use super::*;
+    use arrow::array::{Int8Array, StructArray};
+    use arrow::datatypes::{Field, Schema};
+    use std::sync::Arc;
+
+    /// A struct in an optional struct, in a batch whose reader says of the number what only the outer struct is.
+    #[test]
+    fn what_is_absent_because_of_an_outer_value_may_be() {
+        let of = |name: &str, array: ArrayRef, nulls: Option<NullBuffer>| -> ArrayRef {
+            let field = Field::new(name, array.data_type().clone(), true);
+            Arc::new(StructArray::try_new(vec![field].into(), vec![array], nulls).unwrap())
+        };
+        let numbers: ArrayRef = Arc::new(Int8Array::from(vec![Some(1), None]));
+        let batch = |nulls: Option<NullBuffer>| {
+            let outer = of("inner", of("number", numbers.clone(), None), nulls);
+            let field = Field::new("outer", outer.data_type().clone(), true);
+            RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![outer]).unwrap()
+        };
+        let ty = ty(&[("", "struct", 1), ("outer", "?struct", 1), ("inner", "struct", 1), ("number", "i8", 0)]);
+        assert!(columns(&ty, &batch(Some(NullBuffer::from(vec![true, false])))).is_ok());
+        let error = columns(&ty, &batch(None)).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("column `outer.inner.number` (i8) has 1 absent values, but is not optional"));
+    }
 }
