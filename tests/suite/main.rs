@@ -14,6 +14,7 @@ mod ledger;
 mod listeners;
 mod object_store;
 mod outputs;
+mod panics;
 mod receivers;
 mod records;
 mod recovery;

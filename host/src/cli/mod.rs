@@ -17,6 +17,7 @@ mod status;
 mod status_line;
 mod stop;
 
+use crate::env::catch_panic_of;
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
 use clap::{Parser, Subcommand};
@@ -123,7 +124,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let json = cli.command.json();
-    let outcome = match &cli.command {
+    let run = || match &cli.command {
         Command::Run(args) => run::run(args, &line, receivers),
         Command::Stop(args) => stop::stop(args, &line),
         Command::Status(args) => status::status(args),
@@ -134,6 +135,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),
     };
+    let outcome = catch_panic_of("the command", run).unwrap_or_else(|panic| Err(Error::from(&panic)));
     outcome.unwrap_or_else(|error| {
         tell(&error, json);
         ExitCode::from(error.kind.exit_code())

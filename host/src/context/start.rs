@@ -10,7 +10,7 @@ use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
 use crate::config::Settings;
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan};
-use crate::env::{Clock, Env};
+use crate::env::{Clock, Env, Panic, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
@@ -24,6 +24,7 @@ use crate::scheduler::{
 };
 use crate::time::{Duration, Time};
 use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
+use futures::FutureExt as _;
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -121,10 +122,11 @@ impl StreamingContext {
         control.spawn(
             "job scheduler",
             Box::pin(async move {
-                let outcome = run_in_time(scheduler.run(queued), overdue, stop_now).await;
+                let outcome = run_in_time(scheduler.run(queued), Box::pin(overdue), &env, stop_now).await;
                 store.close();
                 tracker.stop_receivers_now().await;
                 let outcome = finish(checkpoints, &*env.clock, outcome).await;
+                let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
                 let error = outcome.as_ref().err().map(|error| error.message.clone());
                 listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
                 listeners.drain().await;
@@ -351,23 +353,62 @@ async fn overdue(
     Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
 }
 
-/// Runs the scheduler to its end, which comes at once when it is `overdue`.
+/// Tells that host code has panicked, if it has. That is what the run ends with then: other failures follow from it.
+fn tell_panic(panic: Option<Panic>, listeners: &ListenerBus, is_kept: bool) -> Result<(), Error> {
+    let Some(panic) = panic else { return Ok(()) };
+    let error = defect(&panic, is_kept);
+    let Panic { what, batch, message } = panic;
+    listeners.post(&Event::HostPanicked { what, batch, message });
+    Err(error)
+}
+
+/// The error of a run whose host panicked.
+fn defect(panic: &Panic, is_kept: bool) -> Error {
+    let batch = panic.batch.map_or_else(String::new, |batch| format!(", at batch {batch}"));
+    let message = format!("defect of the host{batch}: {panic}");
+    let help = match (is_kept, panic.batch) {
+        (true, Some(batch)) => format!("please report this; batch {batch} does not count as done: start the job again"),
+        (true, None) => "please report this; start the job again, and it goes on where it was".to_owned(),
+        (false, _) => "please report this".to_owned(),
+    };
+    Error::new(ErrorKind::Internal, message).help(help)
+}
+
+/// Runs the scheduler to its end, which comes at once when it is `overdue`, or when host code has panicked.
 async fn run_in_time(
     run: impl Future<Output = Result<(), Error>>,
-    overdue: impl Future<Output = Error>,
+    overdue: impl Future<Output = Error> + Unpin,
+    env: &Env,
     stop_now: StopNow,
 ) -> Result<(), Error> {
+    let Env { clock, panics, .. } = env;
+    // Caught here, and not by the executor, so that the end of the run is told.
+    let run = catch_panic("the actor `job scheduler`", None, run);
+    let run = run.map(|ended| ended.unwrap_or_else(|panic| Ok(panics.report(panic))));
     tokio::pin!(run);
     let error = tokio::select! {
         biased;
         outcome = &mut run => return outcome,
-        error = overdue => error,
+        error = overdue => Some(error),
+        _ = panics.first() => None,
     };
     stop_now.cancel.cancel();
     if let Some(stop) = stop_now.stop.upgrade() {
         stop.send_replace(StopRequest::Now);
     }
     // What it was doing was interrupted, and its error would say no more than that.
-    let _ = run.await;
-    Err(error)
+    match error {
+        Some(error) => {
+            let _ = run.await;
+            Err(error)
+        }
+        None => {
+            // An actor that is gone may be waited for in vain.
+            tokio::select! {
+                biased;
+                outcome = &mut run => outcome,
+                () = clock.sleep_until(clock.now() + LAST_CHECKPOINT) => Ok(()),
+            }
+        }
+    }
 }

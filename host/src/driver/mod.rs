@@ -11,7 +11,7 @@ mod collected;
 
 use crate::block::{FileVersion, LoadedPart};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
-use crate::env::Env;
+use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
@@ -179,10 +179,20 @@ impl Batch {
         let (send, receive) = oneshot::channel();
         let run = async move {
             // The batch is given up if nobody waits for it.
-            let _ = send.send(plugin.invoke(&call, data_sets).await);
+            let what = format!("the driver function of {}", call.operator);
+            let _ = send.send(catch_panic(what, Some(call.batch), plugin.invoke(&call, data_sets)).await);
         };
-        self.run.env.engine.spawn("driver function", Box::pin(run));
-        let outcome = receive.await.unwrap_or_else(|_| Err(Failure::Action("its thread panicked".to_owned())));
+        let env = &self.run.env;
+        env.engine.spawn("driver function", Box::pin(run));
+        let outcome = match receive.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => {
+                let error = Error::from(&panic);
+                env.panics.report(panic);
+                return Err(error);
+            }
+            Err(_) => return Err(self.internal(node)),
+        };
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }

@@ -12,7 +12,7 @@ use super::stage_info::{StageTally, TaskMetrics};
 use super::task::Attempt;
 use super::{Engine, JobPlan, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
-use crate::env::Env;
+use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, StageId, TaskId};
@@ -245,7 +245,9 @@ impl Shared {
             let env = shared.env.clone();
             let branch = share.branch;
             let run = async move {
-                let outcome = shared.run_task(&plan, task, &stage, &share, write.as_deref()).await;
+                let what = format!("the task of stage {}, partition {partition}", stage.id);
+                let attempts = shared.run_task(&plan, task, &stage, &share, write.as_deref());
+                let outcome = catch_panic(what, Some(task.batch), attempts).await;
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -253,17 +255,19 @@ impl Shared {
             running.push((branch, receive));
         }
         let mut failure = None;
-        for (partition, (branch, task)) in running.into_iter().enumerate() {
+        for (branch, task) in running {
             match task.await {
                 // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
-                Ok((metrics, outcome)) => {
+                Ok(Ok((metrics, outcome))) => {
                     tally.add(branch, metrics);
                     failure = failure.or(outcome.err());
                 }
-                Err(_) => {
-                    let message = format!("the task of stage {}, partition {partition} panicked", stage.id);
-                    failure = failure.or(Some(Error::new(ErrorKind::Internal, message).help("please report this")));
+                Ok(Err(panic)) => {
+                    let error = Error::from(&panic);
+                    shared.env.panics.report(panic);
+                    failure = failure.or(Some(error));
                 }
+                Err(_) => failure = failure.or(Some(internal(stage.id))),
             }
         }
         let reason = failure.as_ref().map(|error: &Error| error.message.clone());

@@ -7,6 +7,7 @@ mod disk;
 mod local;
 mod memory_disk;
 mod objects;
+mod panics;
 mod processes;
 mod real;
 mod real_disk;
@@ -18,9 +19,13 @@ mod simulated_objects;
 mod store;
 mod virtual_clock;
 
+#[cfg(test)]
+mod contract;
+
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
+pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
 pub use real::{RealExecutors, StopSignals, real};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
@@ -51,9 +56,11 @@ pub trait Network: Send + Sync {
     fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>>;
 }
 
-/// Runs futures to their end.
+/// Runs futures to their end. On each executor of a world a future may wait for the clock, for servers and for sockets,
+/// and may start other futures on every executor.
 pub trait Executor: Send + Sync {
-    /// Starts `future`; `name` is for logs. What it returns, it sends itself.
+    /// Starts `future`; `name` is for logs. The future itself sends what it has found out. If it panics, it ends, and
+    /// [`Env::panics`] records the panic.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 }
 
@@ -120,4 +127,6 @@ pub struct Env {
     pub objects: Arc<dyn ObjectStores>,
     /// Runs what waits for a disk, a pipe or a terminal while nobody waits for it: a thread each.
     pub background: Arc<dyn Executor>,
+    /// Which host code has panicked.
+    pub panics: Panics,
 }

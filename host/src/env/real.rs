@@ -1,5 +1,6 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
+use super::panics::{Panics, recorded};
 use super::processes::LinuxProcesses;
 use super::real_disk::Files;
 use super::real_local::UnixSockets;
@@ -26,7 +27,9 @@ impl RealExecutors {
     /// When the system refuses more threads.
     pub fn start(engine_threads: usize) -> io::Result<Self> {
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
-        let engine = Builder::new_multi_thread().worker_threads(engine_threads).thread_name("engine").build()?;
+        // Outputs run on the engine too, and wait for the clock there while a checkpoint directory is away.
+        let engine =
+            Builder::new_multi_thread().worker_threads(engine_threads).thread_name("engine").enable_all().build()?;
         Ok(Self { control, engine })
     }
 
@@ -46,18 +49,21 @@ impl RealExecutors {
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
 pub fn real(executors: &RealExecutors) -> Env {
     let clock = Arc::new(SystemClock { start: Instant::now() });
+    let panics = Panics::default();
+    let pool = |runtime: &Runtime| Arc::new(Pool { runtime: runtime.handle().clone(), panics: panics.clone() });
     Env {
         clock: clock.clone(),
         disk: Arc::new(Files),
         network: Arc::new(Tcp),
         local: Arc::new(UnixSockets { clock }),
         console: Arc::new(Stdout),
-        control: Arc::new(Pool(executors.control.handle().clone())),
-        engine: Arc::new(Pool(executors.engine.handle().clone())),
+        control: pool(&executors.control),
+        engine: pool(&executors.engine),
         identity: identity().into(),
         processes: Arc::new(LinuxProcesses),
         objects: Arc::new(S3::default()),
-        background: Arc::new(Threads(executors.control.handle().clone())),
+        background: Arc::new(Threads { runtime: executors.control.handle().clone(), panics: panics.clone() }),
+        panics,
     }
 }
 
@@ -153,20 +159,26 @@ impl Console for Stdout {
     }
 }
 
-struct Pool(Handle);
+struct Pool {
+    runtime: Handle,
+    panics: Panics,
+}
 
 impl Executor for Pool {
-    fn spawn(&self, _: &'static str, future: BoxFuture<'static, ()>) {
-        self.0.spawn(future);
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        self.runtime.spawn(recorded(self.panics.clone(), name, future));
     }
 }
 
 /// A thread for each future. Nobody waits for one that still runs when the program ends.
-struct Threads(Handle);
+struct Threads {
+    runtime: Handle,
+    panics: Panics,
+}
 
 impl Executor for Threads {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        let handle = self.0.clone();
+        let (handle, future) = (self.runtime.clone(), recorded(self.panics.clone(), name, future));
         let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || handle.block_on(future));
         if let Err(error) = started {
             tracing::warn!("cannot start a thread for {name}: {error}");

@@ -450,4 +450,4 @@ fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

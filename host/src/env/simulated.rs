@@ -8,6 +8,7 @@
 mod tests;
 
 use super::memory_disk::MemoryDisk;
+use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
 use super::virtual_clock::{Sleep, VirtualClock};
 use super::{Clock as _, Console, Env, Executor, Incoming, Network};
@@ -70,6 +71,7 @@ struct World {
     servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
     files: MemoryDisk,
     pipes: Pipes,
+    panics: Panics,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
 }
@@ -91,6 +93,7 @@ impl Simulation {
             runs: Mutex::default(),
             servers: Mutex::default(),
             files,
+            panics: Panics::default(),
             log: Mutex::default(),
             printed: Mutex::default(),
         };
@@ -154,6 +157,7 @@ impl Simulation {
 
     /// Kills the host, after [`Simulation::run`]: all that was written stays, its locks are free. Another one can run.
     pub fn kill(&self) {
+        self.world.panics.forget();
         self.world.files.kill();
     }
 
@@ -161,6 +165,7 @@ impl Simulation {
     /// names that were made, changed or removed the first so many changes, of each file any pieces of what was written,
     /// with zeros for those that are missing. Another host can run.
     pub fn crash(&self, seed: u64) {
+        self.world.panics.forget();
         self.world.files.crash(seed);
     }
 
@@ -178,6 +183,7 @@ impl Simulation {
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),
             background: self.world.clone(),
+            panics: self.world.panics.clone(),
         }
     }
 
@@ -290,8 +296,8 @@ impl World {
 }
 
 impl Executor for World {
-    fn spawn(&self, _: &'static str, future: BoxFuture<'static, ()>) {
-        lock(&self.spawned).push(future);
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        lock(&self.spawned).push(recorded(self.panics.clone(), name, future));
     }
 }
 

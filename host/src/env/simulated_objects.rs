@@ -46,6 +46,20 @@ impl Bucket {
         let store = DiskStore::new(Arc::new(disk.clone()), Path::new(BUCKETS).join(place));
         Ok(Self { store, url: url.to_owned() })
     }
+
+    /// Whether an object stands somewhere below a directory. An object store knows no directories: their names are parts
+    /// of the names of objects.
+    fn has_objects(&self, directory: &str) -> io::Result<bool> {
+        if !self.store.list(directory)?.is_empty() {
+            return Ok(true);
+        }
+        for below in self.store.directories(directory)? {
+            if self.has_objects(&format!("{directory}/{below}"))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
 impl Store for Bucket {
@@ -58,7 +72,16 @@ impl Store for Bucket {
     }
 
     fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
-        self.store.directories(directory)
+        let mut names = self.store.directories(directory)?;
+        let mut outcome = Ok(());
+        names.retain(|name| match self.has_objects(&format!("{directory}/{name}")) {
+            Ok(has_objects) => has_objects,
+            Err(error) => {
+                outcome = Err(error);
+                false
+            }
+        });
+        outcome.map(|()| names)
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -89,7 +112,7 @@ impl Store for Bucket {
 impl Objects for Arc<Bucket> {
     fn list(&self, directory: &str) -> BoxFuture<'_, io::Result<Vec<StoredPiece>>> {
         let listed = self.store.list(directory).and_then(|mut pieces| {
-            let directories = self.store.directories(directory)?.into_iter();
+            let directories = Store::directories(&**self, directory)?.into_iter();
             pieces.extend(directories.map(|name| StoredPiece { name: name + "/", bytes: 0 }));
             Ok(pieces)
         });

@@ -148,7 +148,11 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
-        self.disk.read(&self.path(name), max_bytes)
+        match self.disk.read(&self.path(name), max_bytes) {
+            // A directory is not a piece.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => Err(io::ErrorKind::NotFound.into()),
+            read => read,
+        }
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>> {

@@ -137,6 +137,15 @@ pub enum Event {
         /// What.
         what: String,
     },
+    /// Code of the host panicked: a defect. The run ends, and the batch does not count as done.
+    HostPanicked {
+        /// What panicked, as in `the actor "tracker"`.
+        what: String,
+        /// The batch that it worked on, or else the batch that the host began to work on last. `None` if there was none.
+        batch: Option<Time>,
+        /// Where it panicked and what the panic said.
+        message: String,
+    },
     /// Nothing more will happen.
     StreamingStopped {
         /// When.
@@ -204,6 +213,11 @@ impl fmt::Display for Event {
             Self::CheckpointWritten { .. } => f.write_str("CheckpointWritten"),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
+            Self::HostPanicked { what, batch, message } => {
+                write!(f, "HostPanicked")?;
+                batch.iter().try_for_each(|batch| write!(f, " {batch}"))?;
+                write!(f, ": {what} panicked {message}")
+            }
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }

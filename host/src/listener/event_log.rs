@@ -120,6 +120,7 @@ enum JsonEvent<'a> {
     CheckpointWritten { written_time_ms: u64 },
     CheckpointFailed { what: &'a str, error: &'a str },
     CheckpointResumed { what: &'a str },
+    HostPanicked { what: &'a str, batch_time_ms: Option<u64>, message: &'a str },
     StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
 }
 
@@ -268,6 +269,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::CheckpointWritten { time } => Self::CheckpointWritten { written_time_ms: time.as_ms() },
             Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
+            Event::HostPanicked { what, batch, message } => {
+                Self::HostPanicked { what, batch_time_ms: batch.map(Time::as_ms), message }
+            }
             Event::StreamingStopped { time, error } => {
                 Self::StreamingStopped { end_time_ms: time.as_ms(), error: error.as_deref() }
             }

@@ -13,6 +13,7 @@ fn ms(duration: Option<Duration>) -> f64 {
 impl QueuedListener for LogListener {
     fn on_event(&mut self, _: Time, event: &Event) {
         match event {
+            Event::HostPanicked { .. } => tracing::error!("{event}"),
             Event::ReceiverError { .. }
             | Event::InputError { .. }
             | Event::LineCutOff { .. }

@@ -223,6 +223,7 @@ impl JobGenerator {
         if self.is_stopped_now() {
             return false;
         }
+        self.parts.env.panics.works_on(batch);
         let allocated = self.parts.tracker.allocate(batch).await;
         let purpose =
             if self.has_nothing_to_do(batch, &allocated) { Purpose::Nothing(batch) } else { Purpose::Restore(unknown) };
@@ -285,6 +286,7 @@ impl JobGenerator {
 
     /// Gives a batch its data and queues it.
     async fn make(&mut self, batch: Time) -> Made {
+        self.parts.env.panics.works_on(batch);
         let allocated = self.parts.tracker.allocate(batch).await;
         let nothing = self.has_nothing_to_do(batch, &allocated);
         if let Some(checkpoints) = &self.parts.checkpoints {

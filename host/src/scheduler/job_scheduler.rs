@@ -10,7 +10,7 @@ use crate::checkpoint::Durable;
 use crate::config::OnError;
 use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
-use crate::env::Env;
+use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Node, Operation, OutputJob};
 use crate::ids::NodeId;
@@ -84,6 +84,7 @@ impl JobScheduler {
             if *self.stop.borrow_and_update() == StopRequest::Now {
                 return Ok(());
             }
+            self.parts.env.panics.works_on(set.info.batch_time);
             self.run_batch(set).await?;
         }
         Ok(())
@@ -137,16 +138,21 @@ impl JobScheduler {
         self.parts.tracker.batch_done(batch).await;
     }
 
+    /// Says that a batch is done, unless host code has panicked: what the batch did then is not known.
     fn completed(&self, batch: Time) {
-        if let Some(checkpoints) = &self.parts.checkpoints {
+        if let Some(checkpoints) = &self.parts.checkpoints
+            && self.parts.env.panics.found().is_none()
+        {
             checkpoints.completed(batch);
         }
     }
 
-    /// What a failure means for the run.
+    /// What a failure means for the run. A batch is given up only for a failure of its own: after a defect of the host, or
+    /// when the run is stopped at once, it counts as not done, and runs again.
     fn settle(&self, outcome: Result<(), Error>) -> Result<(), Error> {
+        let is_stopped = *self.stop.borrow() == StopRequest::Now;
         match (outcome, self.parts.on_error) {
-            (Err(error), OnError::Continue) => {
+            (Err(error), OnError::Continue) if error.kind != ErrorKind::Internal && !is_stopped => {
                 tracing::error!("{error}");
                 Ok(())
             }
@@ -199,13 +205,16 @@ impl JobScheduler {
 
     /// Waits until what the batch reads is on stable storage, and this host may show its results.
     async fn may_show(&self, run: &BatchRun) -> Result<(), Error> {
+        if let Some(panic) = self.parts.env.panics.found() {
+            return Err(Error::from(&panic));
+        }
         let Some(checkpoints) = self.parts.checkpoints.clone() else { return Ok(()) };
         let durable = run.durable.clone();
         let may_show = async {
             if let Some(mut durable) = durable {
                 durable.wait().await?;
             }
-            self.on_engine(async move { checkpoints.check_owner().await }).await
+            self.on_engine(run.batch, async move { checkpoints.check_owner().await }).await
         };
         let mut stop = self.stop.clone();
         tokio::select! {
@@ -291,11 +300,11 @@ impl JobScheduler {
         }
         let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
         let batch = run.batch;
-        let write = self.on_engine(async move { output.begin(batch).await }).await?;
+        let write = self.on_engine(batch, async move { output.begin(batch).await }).await?;
         let committing = write.clone();
         let outcome = match self.compute(job, run, Some(write.clone())).await {
             Ok(partitions) => match self.may_show(run).await {
-                Ok(()) => self.on_engine(async move { committing.commit(partitions).await }).await,
+                Ok(()) => self.on_engine(batch, async move { committing.commit(partitions).await }).await,
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),
@@ -305,7 +314,7 @@ impl JobScheduler {
                 write.abort().await;
                 Ok(())
             };
-            self.on_engine(aborted).await?;
+            self.on_engine(batch, aborted).await?;
         }
         outcome
     }
@@ -313,16 +322,28 @@ impl JobScheduler {
     /// Runs what an output does between tasks, which may wait for a disk, where tasks run: actors must not wait for it.
     async fn on_engine<T: Send + 'static>(
         &self,
+        batch: Time,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
         let (send, receive) = oneshot::channel();
         let run = async move {
             // Nobody waits if the scheduler is gone, and then the program is going away.
-            let _ = send.send(work.await);
+            let _ = send.send(catch_panic("an output", Some(batch), work).await);
         };
-        self.parts.env.engine.spawn("output", Box::pin(run));
-        let panicked = || Error::new(ErrorKind::Internal, "an output panicked").help("please report this");
-        receive.await.unwrap_or_else(|_| Err(panicked()))
+        let env = &self.parts.env;
+        env.engine.spawn("output", Box::pin(run));
+        match receive.await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => {
+                let error = Error::from(&panic);
+                env.panics.report(panic);
+                Err(error)
+            }
+            Err(_) => {
+                Err(Error::new(ErrorKind::Internal, "the engine's executor dropped an output")
+                    .help("please report this"))
+            }
+        }
     }
 }
 

@@ -61,6 +61,29 @@ fn stop_processes_what_was_received_and_waits_for_the_end() {
     assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 
+/// S10.04: with `on_error = "continue"` a batch that fails is given up, but not one that a stop has interrupted.
+#[test]
+fn a_batch_that_a_stop_interrupts_is_not_given_up() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"boom\"]\n");
+    let kept = ["--set", "job.checkpoint=checkpoint", "--set", "job.on_error=continue"];
+    let args =
+        [&["run", "job.toml", "--set", "job.args.does=loop", "--set", "limits.task_time=1h"], &kept[..]].concat();
+    let mut command = directory.host(&args);
+    command.env("MILLSTREAM_LOG", "debug");
+    let mut host = Running::start(command);
+    host.wait_for_err("OutputOperationStarted");
+    wait_for_socket(&directory, &host);
+    require_success(&directory.run(&["stop", "--now"]));
+    let stopped = host.finish();
+    assert_eq!(stopped.code, Some(130));
+    let (_, started) = stopped.err.split_once("BatchStarted ").expect("a batch has started");
+    let said = directory.run(&[&args[..], &["--dry-run-recovery", "--json"]].concat());
+    let told: Value = serde_json::from_str(&said.out).expect("a plan is JSON");
+    let first = told["rerun_ms"][0].as_u64().expect("a batch runs again");
+    assert!(started.starts_with(&format!("{first} ms")), "{told}");
+}
+
 /// S1.21. A second graceful request changes nothing; `--now` does, and ends all that wait.
 #[test]
 fn stop_now_interrupts_plugin_code() {

@@ -142,6 +142,29 @@ fn an_owner_that_was_replaced_shows_nothing_any_more() {
     assert_eq!(lines_saved(&directory), ["a"; 100]);
 }
 
+/// S10.04: a checkpoint directory that cannot be looked at for a while is waited for, wherever the host looks at it.
+#[test]
+fn a_directory_that_is_away_for_a_while_is_waited_for() {
+    let directory = directory();
+    let lines: Vec<String> = (0..100).map(|line| format!("line {line}")).collect();
+    directory.write("queue.jsonl", lines.iter().map(|line| format!("[\"{line}\"]\n")).collect::<String>());
+    directory.write("checkpoint-owner", "a file where a directory has to be");
+    let exchange = || {
+        let (file, owner) = (directory.path("checkpoint-owner"), directory.path("checkpoint/owner"));
+        rustix::fs::renameat_with(rustix::fs::CWD, file, rustix::fs::CWD, owner, rustix::fs::RenameFlags::EXCHANGE)
+            .expect("two names can be exchanged");
+    };
+    let mut running = Running::start(directory.host(&["run", "job.toml", "--stop-when-idle"]));
+    running.wait_for_err("BatchCompleted");
+    exchange();
+    running.wait_for_err("CheckpointFailed");
+    exchange();
+    running.wait_for_err("CheckpointResumed");
+    let said = running.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert_eq!(lines_saved(&directory), lines);
+}
+
 /// Options that mean nothing without a checkpoint directory say so.
 #[test]
 fn options_of_checkpoints_need_a_directory() {

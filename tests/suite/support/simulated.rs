@@ -44,6 +44,8 @@ pub struct Job {
     pub read_only: Vec<String>,
     /// Ends the run; without it the run ends when it is idle.
     pub stop_after: Option<u64>,
+    /// Whether code of the host is made to panic.
+    pub panics: bool,
     /// When the run is asked to stop gracefully. It runs until then, or until `stop_after`.
     pub stop_at: Vec<Time>,
     /// What serves sources of type `custom`.
@@ -108,6 +110,7 @@ impl Job {
             disk_space: None,
             read_only: Vec::new(),
             stop_after: None,
+            panics: false,
             stop_at: Vec::new(),
             receivers: Receivers::default(),
             listeners: Vec::new(),
@@ -261,8 +264,8 @@ impl Job {
             Err(errors) => return Some(Err(errors.into())),
         };
         // A run that stops at once interrupts its plugin, which must not be that of another test.
-        let plugin =
-            if self.stop_at.is_empty() { loaded(&self.plugin, &settings) } else { load(&self.plugin, &settings) };
+        let is_interrupted = self.panics || !self.stop_at.is_empty();
+        let plugin = if is_interrupted { load(&self.plugin, &settings) } else { loaded(&self.plugin, &settings) };
         let plugin = match plugin {
             Ok(plugin) => plugin,
             Err(error) => return Some(Err(error)),
@@ -313,7 +316,10 @@ impl Job {
             Some(Death::AtWrite { seed, .. }) => simulation.crash(*seed),
             _ => simulation.kill(),
         }
-        result
+        match (death, &result) {
+            (Some(Death::ByPanic), Some(Err(error))) if error.kind == ErrorKind::Internal => None,
+            _ => result,
+        }
     }
 
     fn outcome(
@@ -361,6 +367,8 @@ pub enum Death {
         /// What decides.
         seed: u64,
     },
+    /// The run ends because code of the host panics, and the process ends after it.
+    ByPanic,
 }
 
 /// Ends a life after a batch.

@@ -19,6 +19,13 @@ fn store() -> S3Store {
     on(&Arc::new(InMemory::new()))
 }
 
+/// The client of the real world, with objects in memory behind it: for checkpoints, and for outputs.
+pub(in crate::env) fn in_memory() -> (Arc<dyn Store>, Arc<dyn Objects>) {
+    let (objects, requests) = (Arc::new(InMemory::new()), Arc::new(Requests::start().unwrap()));
+    let outputs = objects::S3Objects::new(objects.clone(), requests, Path::from("outputs"));
+    (Arc::new(on(&objects)), Arc::new(outputs))
+}
+
 fn names(store: &S3Store, directory: &str) -> Vec<(String, u64)> {
     store.list(directory).unwrap().into_iter().map(|piece| (piece.name, piece.bytes)).collect()
 }

@@ -1,0 +1,144 @@
+//! The contract of every trait of `env`: one suite of tests that runs in the real world and in the simulated one, so that
+//! a run that holds in simulation holds outside.
+//!
+//! A test is a future that is given a [`World`]. It states what both worlds do, in the same words.
+
+mod clock;
+mod disk;
+mod executors;
+mod local_sockets;
+mod network;
+mod objects;
+mod stores;
+
+use super::{Connection, Env, Executor, Objects, RealExecutors, Simulation, Store, real, s3};
+use crate::time::{Duration, Time};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::oneshot;
+
+/// How many schedules of the simulated world a test sees.
+const SEEDS: u64 = 8;
+
+/// A world to test.
+pub(super) struct World {
+    /// The world.
+    pub(super) env: Env,
+    /// An empty directory.
+    pub(super) root: PathBuf,
+    /// A store behind a network.
+    pub(super) store: Arc<dyn Store>,
+    /// Where outputs are saved behind a network.
+    pub(super) outputs: Arc<dyn Objects>,
+    /// Starts a server with a script, and returns its address.
+    serve: Box<dyn Fn(Vec<Connection>) -> String + Send + Sync>,
+}
+
+impl World {
+    /// Starts a server that serves these connections, one after the other. Returns its address.
+    pub(super) fn server(&self, connections: Vec<Connection>) -> String {
+        (self.serve)(connections)
+    }
+
+    /// The address of a port on which nobody listens.
+    pub(super) fn closed_port(&self) -> String {
+        self.server(Vec::new())
+    }
+
+    /// Each executor, with its name.
+    pub(super) fn executors(&self) -> [(&'static str, Arc<dyn Executor>); 3] {
+        let Env { control, engine, background, .. } = self.env.clone();
+        [("control", control), ("engine", engine), ("background", background)]
+    }
+
+    /// Waits for a time on the clock of the world.
+    pub(super) async fn pause(&self, time: Duration) {
+        self.env.clock.sleep_until(self.env.clock.now() + time).await;
+    }
+}
+
+/// Runs a future on an executor, and returns what it found out. `None` if the executor dropped it.
+pub(super) async fn on<T: Send + 'static>(
+    executor: &dyn Executor,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (send, receive) = oneshot::channel();
+    let run = async move {
+        let _ = send.send(future.await);
+    };
+    executor.spawn("contract", Box::pin(run));
+    receive.await.ok()
+}
+
+/// Runs a test in the real world, and under several schedules of the simulated one.
+pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Arc<World>) -> F) {
+    let directory = tempfile::tempdir().unwrap();
+    let executors = RealExecutors::start(2).unwrap();
+    // A server that speaks S3 is tested with the whole program.
+    let (store, outputs) = s3::tests::in_memory();
+    let root = directory.path().to_path_buf();
+    let world = World { env: real(&executors), root, store, outputs, serve: Box::new(serve) };
+    executors.block_on(test(Arc::new(world)));
+    executors.shutdown();
+    for seed in 0..SEEDS {
+        let simulation = Arc::new(Simulation::new(seed, Time::from_ms(1_700_000_000_000)));
+        let env = simulation.env();
+        let root = PathBuf::from("/root");
+        env.disk.create_directory(&root).unwrap();
+        let (servers, count) = (simulation.clone(), AtomicU32::new(0));
+        let serve = move |connections: Vec<Connection>| {
+            let address = format!("server:{}", count.fetch_add(1, Ordering::Relaxed) + 1);
+            servers.server(&address, connections);
+            address
+        };
+        let store = env.objects.open("s3://bucket/checkpoint").unwrap();
+        let outputs = env.objects.outputs("s3://bucket/outputs").unwrap();
+        let world = World { env, root, store, outputs, serve: Box::new(serve) };
+        simulation.run(test(Arc::new(world))).unwrap();
+    }
+}
+
+/// A server of the machine that follows a script, on a free port of the loopback interface.
+#[expect(clippy::disallowed_methods, reason = "a server is not part of the host")]
+fn serve(connections: Vec<Connection>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    if connections.is_empty() {
+        // Nobody listens there from the moment at which the address is known.
+        return address;
+    }
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for connection in connections {
+            let (mut stream, _) = listener.accept().unwrap();
+            for (pause, bytes) in connection.sends {
+                std::thread::sleep(pause);
+                // The client may be gone.
+                let _ = stream.write_all(&bytes);
+            }
+            if connection.stays_open {
+                open.push(stream);
+            }
+        }
+        if !open.is_empty() {
+            // The test ends the process, and with it these connections.
+            std::thread::park();
+        }
+    });
+    address
+}
+
+/// A server sends these bytes after a pause, and closes the connection.
+pub(super) fn sends(pause: Duration, bytes: &[u8]) -> Connection {
+    Connection { sends: vec![(pause, bytes.to_vec())], stays_open: false }
+}
+
+/// Writes a file and waits until it is durable.
+pub(super) fn write(world: &World, path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = world.env.disk.create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync()
+}
