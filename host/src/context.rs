@@ -5,6 +5,7 @@
 mod checkpoint;
 mod sources;
 mod start;
+mod store_claims;
 
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
 pub use self::start::Running;
@@ -22,6 +23,7 @@ use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::Receivers;
+use crate::shown::Shown as _;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -83,7 +85,7 @@ impl Program {
     /// # Errors
     /// When it fails, or its graph is wrong in itself.
     pub fn describe(settings: &Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
-        let subject = settings.job.plugin.display().to_string();
+        let subject = settings.job.plugin.shown().into_owned();
         let described = plugin.describe(&arguments(settings)).map_err(|failure| {
             // Describing a graph takes next to nothing: the limit does not fit the plugin.
             if let Failure::OutOfMemory { asked: needed, limit } = failure {
@@ -117,9 +119,9 @@ impl StreamingContext {
         let limit = settings.limits.plugin_size_bytes;
         let bytes = env.disk.read(path, limit).map_err(|error| {
             if error.kind() == std::io::ErrorKind::FileTooLarge {
-                return LoadError::TooLarge { limit }.into_error(&path.display().to_string());
+                return LoadError::TooLarge { limit }.into_error(&path.shown().into_owned());
             }
-            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.display())).help(
+            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown())).help(
                 "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",
             )
         })?;
@@ -151,7 +153,7 @@ impl StreamingContext {
         let runtime = Runtime::start(limits, instances).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("cannot start the WebAssembly engine: {error:#}"))
         })?;
-        let subject = settings.job.plugin.display().to_string();
+        let subject = settings.job.plugin.shown().into_owned();
         let plugin = loader.load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
         Ok(Arc::new(plugin))
     }
@@ -162,7 +164,7 @@ impl StreamingContext {
     /// When the plugin's graph does not fit the job file, or the job file does not fit the machine.
     pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
         let Program { plugin, graph, described } = program;
-        let subject = settings.job.plugin.display().to_string();
+        let subject = settings.job.plugin.shown().into_owned();
         let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
         let budget = MemoryBudget::new(settings.engine.memory_bytes, instance_bytes).map_err(|error| {
             Error::new(ErrorKind::User, format!("engine.memory is too small for its plugin instances: {error}"))

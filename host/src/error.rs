@@ -1,8 +1,9 @@
 //! The error every command ends with: who has to act, what failed, why, and what to do.
 //!
-//! Owns [`Error`] and [`ErrorKind`]. Sits at the bottom of the module graph and names no other module: each module
-//! has its own `thiserror` enum and converts it upward, choosing the kind there.
+//! Owns [`Error`], [`ErrorKind`] and [`Persistence`]. Sits at the bottom of the module graph, beside `shown`: each other
+//! module has its own `thiserror` enum and converts it upward, choosing the kind there.
 
+use crate::shown::lines;
 use std::fmt;
 
 /// Who has to act on an error. Decides the exit code of the program.
@@ -33,6 +34,15 @@ impl ErrorKind {
     }
 }
 
+/// Whether the same attempt could succeed when it is made again later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Persistence {
+    /// It could: the cause may pass, as a server that does not answer.
+    Transient,
+    /// It could not: somebody has to change something first.
+    Permanent,
+}
+
 /// A failure as its reader sees it: a message that names the subject and the cause, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -42,19 +52,39 @@ pub struct Error {
     pub message: String,
     /// What the reader can do, with real values.
     pub help: Option<String>,
+    /// Whether its cause may pass.
+    pub persistence: Persistence,
 }
 
 impl Error {
-    /// An error without advice. Prefer adding some with [`Error::help`].
+    /// An error without advice. Prefer adding some with [`Error::help`]. The message passes through [`lines`]. The cause of an error of kind
+    /// [`ErrorKind::Unavailable`] may pass, unless [`Error::lasting`] says something else; that of all others does not.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), help: None }
+        let persistence = match kind {
+            ErrorKind::Unavailable => Persistence::Transient,
+            _ => Persistence::Permanent,
+        };
+        Self { kind, message: lines(&message.into()).into_owned(), help: None, persistence }
+    }
+
+    /// Says whether the cause may pass.
+    #[must_use]
+    pub const fn lasting(mut self, persistence: Persistence) -> Self {
+        self.persistence = persistence;
+        self
     }
 
     /// Adds what the reader can do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(lines(&help.into()).into_owned());
         self
+    }
+
+    /// Several mistakes that are told at once, each on lines of its own as they are to be printed. Whoever calls this has
+    /// escaped what comes from outside.
+    pub const fn of_mistakes(kind: ErrorKind, message: String) -> Self {
+        Self { kind, message, help: None, persistence: Persistence::Permanent }
     }
 }
 

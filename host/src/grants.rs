@@ -4,8 +4,9 @@
 //! reads or writes a file: it makes directories, and only below a granted one. A plugin has no other way to a path, so
 //! whoever changes links between a check and the use that follows is not the plugin.
 
-use crate::data::text::escape_control;
 use crate::env::Disk;
+use crate::shown::Shown as _;
+use crate::shown::escape_control;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ pub enum GrantError {
         error: io::Error,
     },
     /// A link on the way leads elsewhere.
-    #[error("the path `{path}` leads out of {}: {} is really {}", root.display(), link.display(), target.display())]
+    #[error("the path `{path}` leads out of {}: {} is really {}", root.shown(), link.shown(), target.shown())]
     LeadsOut {
         /// What the plugin says.
         path: String,
@@ -71,7 +72,7 @@ pub enum GrantError {
         target: PathBuf,
     },
     /// The granted directory, or one on the way, cannot be used.
-    #[error("cannot {action} the directory {}: {error}", directory.display())]
+    #[error("cannot {action} the directory {}: {error}", directory.shown())]
     Directory {
         /// What cannot be done with it.
         action: &'static str,
@@ -99,14 +100,14 @@ impl GrantError {
                 "docs/object_stores.md says which variables the environment of the host needs".to_owned()
             }
             Self::LeadsOut { target, .. } => {
-                format!("remove the link, or grant {} in job.directories", target.display())
+                format!("remove the link, or grant {} in job.directories", target.shown())
             }
             Self::Directory { directory, error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => format!("make the directory {}", directory.display()),
+                io::ErrorKind::NotFound => format!("make the directory {}", directory.shown()),
                 io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                    format!("is there a file, or a link to nowhere, at {}?", directory.display())
+                    format!("is there a file, or a link to nowhere, at {}?", directory.shown())
                 }
-                _ => format!("whoever runs the host needs the right to write in {}", directory.display()),
+                _ => format!("whoever runs the host needs the right to write in {}", directory.shown()),
             },
         }
     }
@@ -156,6 +157,11 @@ impl Grants {
     /// Grants prefixes of object stores, too, by name.
     pub fn with_objects(self, objects: BTreeMap<String, String>) -> Self {
         Self { objects, ..self }
+    }
+
+    /// The directories that are granted by name.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.named.values().map(PathBuf::as_path)
     }
 
     /// As [`Grants::resolve`], where it may also be in an object store.

@@ -4,6 +4,7 @@
 
 // The ground: no module of ours is used here.
 pub mod error;
+pub mod shown;
 pub mod time;
 
 pub mod ids;

@@ -7,6 +7,7 @@ mod checkpoint_files;
 mod control;
 mod driver_files;
 mod explain;
+mod failures;
 mod job_files;
 mod monitoring;
 mod new;

@@ -8,6 +8,9 @@ const QUEUE: &str = "[\"a\", \"b\", \"c\", \"boom\"]\n[\"d\", \"e\"]\n";
 /// What every failure at that line begins with.
 const PLACE: &str = "operator `fragile` (map, node 1) failed on batch 1000000001000 ms, partition 1, record 1: ";
 
+/// What every failure at that line ends with.
+const RECORD: &str = "\n  record 1 of source `lines`: boom";
+
 pub(super) fn job(behaviour: &str) -> Job {
     Job::on_queue("hostile", QUEUE)
         .with_job_keys(&format!("parallelism = 2\nargs = {{ does = \"{behaviour}\" }}"))
@@ -28,7 +31,8 @@ fn failure_with_help(behaviour: &str, expected: &str) -> String {
     let error = run(behaviour).error();
     let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
     assert_eq!(help, expected);
-    message.strip_prefix(PLACE).unwrap_or_else(|| panic!("{behaviour}: no place in: {error}")).to_owned()
+    let message = message.strip_prefix(PLACE).unwrap_or_else(|| panic!("{behaviour}: no place in: {error}"));
+    message.strip_suffix(RECORD).unwrap_or_else(|| panic!("{behaviour}: no record in: {error}")).to_owned()
 }
 
 #[test]

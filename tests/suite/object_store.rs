@@ -163,16 +163,26 @@ fn what_is_wrong_with_a_store_is_told() {
     );
     let said = tell(plainly(&directory, &server));
     assert!(said.error().contains("in checkpoint directory s3://other/prefix: "), "{}", said.error());
-    assert!(said.error().contains("NoSuchBucket"), "{}", said.error());
+    assert!(said.error().contains("(NoSuchBucket)"), "{}", said.error());
+    assert!(
+        said.error().ends_with("help: make the bucket, or correct the URL s3://other/prefix\n"),
+        "{}",
+        said.error()
+    );
     let directory = job(&in_bucket("prefix"), &args(""));
     let mut wrong = plainly(&directory, &server);
     wrong.env("AWS_SECRET_ACCESS_KEY", "wrong");
     let said = tell(wrong);
-    assert!(said.error().contains("SignatureDoesNotMatch"), "{}", said.error());
+    assert!(said.error().contains("(SignatureDoesNotMatch)"), "{}", said.error());
+    assert!(said.error().contains("\nhelp: correct AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"), "{}", said.error());
     server.stop();
     let said = tell(plainly(&directory, &server));
     assert!(said.error().contains(&format!("{} says: Connection refused", server.url())), "{}", said.error());
-    assert!(said.error().contains("\nhelp: "), "{}", said.error());
+    assert!(
+        said.error().ends_with("help: is the object store up, and can this machine reach it?\n"),
+        "{}",
+        said.error()
+    );
 }
 
 /// S6.04, S6.17, S16.23: outputs in a store are those of a disk, byte for byte, and a batch is complete when `_SUCCESS` is
@@ -221,4 +231,26 @@ fn large_partitions_are_uploaded_in_pieces() {
     let (saved, expected) = (without_times(server.objects("large")), without_times(local_files(&local)));
     assert!(expected["lines-0.txt/part-00001"].len() > 9 << 20);
     assert!(saved == expected, "{:?} and {:?}", saved.keys(), expected.keys());
+}
+
+/// S10.10: an output in a store has one writer at a time, without a checkpoint as well, and a killed host's place is free at
+/// once on its machine.
+#[test]
+fn outputs_in_a_store_have_an_owner() {
+    let server = Server::start();
+    let keys = format!("directories = {{ objects = \"{}\" }}\n", in_bucket("owned"));
+    let first = job("checkpoint", &(keys.clone() + &args(", out = \"objects:\"")));
+    let second = job("another", &(keys + &args(", out = \"objects:\"")));
+    let mut running = Running::start(host(&first, &server));
+    running.wait_for_out("\"event\":\"BatchCompleted\"");
+    let said = Running::start(plainly(&second, &server)).finish();
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.error().contains(" cannot write to s3://bucket/owned/"), "{}", said.error());
+    assert!(said.error().contains(": job stored, process "), "{}", said.error());
+    running.signal("KILL");
+    running.finish();
+    let said = Running::start(plainly(&second, &server)).finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    let left = server.objects("owned").into_keys().filter(|name| name.contains(".millstream")).collect::<Vec<_>>();
+    assert_eq!(left, Vec::<String>::new());
 }

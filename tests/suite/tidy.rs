@@ -10,5 +10,6 @@ mod layers;
 mod owners;
 mod paths;
 mod released;
+mod shown;
 mod size;
 mod source;

@@ -11,8 +11,9 @@ use crate::data::csv::CsvReader;
 use crate::data::json::named_records;
 use crate::data::loading::Fault;
 use crate::data::schema::RecordType;
-use crate::env::{DirectoryEntry, Disk};
-use crate::error::{Error, ErrorKind};
+use crate::env::{DirectoryEntry, Disk, persistence};
+use crate::error::{Error, ErrorKind, Persistence};
+use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use columns::ColumnsReader;
@@ -91,7 +92,7 @@ pub struct LoadedPart {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The disk says no.
-    #[error("cannot read {}: {error}", path.display())]
+    #[error("cannot read {}: {error}", path.shown())]
     Disk {
         /// The file.
         path: PathBuf,
@@ -101,7 +102,7 @@ pub enum LoadError {
     /// Another file has the name now.
     #[error(
         "{} changed while the batch read it: it had {} bytes, modified at {}, and has {} bytes, modified at {}",
-        was.path.display(), was.bytes, was.modified, is.bytes, is.modified
+        was.path.shown(), was.bytes, was.modified, is.bytes, is.modified
     )]
     Changed {
         /// What the driver function asked for.
@@ -110,7 +111,7 @@ pub enum LoadError {
         is: FileVersion,
     },
     /// A record is wrong.
-    #[error("{}, {place}: {problem}", path.display())]
+    #[error("{}, {place}: {problem}", path.shown())]
     Record {
         /// The file.
         path: PathBuf,
@@ -120,7 +121,7 @@ pub enum LoadError {
         problem: String,
     },
     /// The file as a whole is wrong.
-    #[error("{} cannot be read: {problem}", path.display())]
+    #[error("{} cannot be read: {problem}", path.shown())]
     Content {
         /// The file.
         path: PathBuf,
@@ -142,7 +143,11 @@ impl From<&LoadError> for Error {
                 (ErrorKind::User, "correct the file, or the record that the plugin reads it as")
             }
         };
-        Self::new(kind, error.to_string()).help(help)
+        let lasts = match error {
+            LoadError::Disk { error, .. } => persistence(error),
+            _ => Persistence::Permanent,
+        };
+        Self::new(kind, error.to_string()).help(help).lasting(lasts)
     }
 }
 
@@ -180,7 +185,12 @@ impl LoadedPart {
     }
 
     fn lines(&self, disk: &dyn Disk) -> io::Result<SplitReader> {
-        let split = FileSplit {
+        self.split().read(disk)
+    }
+
+    /// The lines that begin in the range.
+    fn split(&self) -> FileSplit {
+        FileSplit {
             source: String::new(),
             path: self.file.path.clone(),
             start: self.start,
@@ -188,23 +198,7 @@ impl LoadedPart {
             file_bytes: self.file.bytes,
             modified: self.file.modified,
             max_line_bytes: LINE_BYTES_MAX,
-        };
-        split.read(disk)
-    }
-
-    /// How many lines of the file end before the first of this part.
-    fn lines_before(&self, disk: &dyn Disk) -> io::Result<u64> {
-        let mut before = disk.open(&self.file.path, 0)?.take(self.start);
-        let (mut lines, mut last, mut buffer) = (0, b'\n', vec![0; READ_BYTES]);
-        loop {
-            let count = before.read(&mut buffer)?;
-            let bytes = buffer.get(..count).unwrap_or_default();
-            let Some(end) = bytes.last() else { break };
-            last = *end;
-            lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         }
-        // The line in whose middle the part begins is read by the part before.
-        Ok(lines + u64::from(last != b'\n'))
     }
 
     fn wrong(&self, what: &str, number: u64, fault: Fault) -> LoadError {
@@ -288,7 +282,7 @@ impl LoadedReader {
                 let Some(chunk) = chunk else { return Ok(None) };
                 let first = *line;
                 *line += chunk.num_rows() as u64;
-                objects(ty, &chunk).map(Some).map_err(|(at, fault)| match part.lines_before(&**disk) {
+                objects(ty, &chunk).map(Some).map_err(|(at, fault)| match part.split().lines_before(&**disk) {
                     Ok(before) => part.wrong("line", before + first + at + 1, fault),
                     Err(error) => unreadable(error),
                 })

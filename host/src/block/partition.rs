@@ -3,6 +3,7 @@
 use crate::data::lines::LineSplitter;
 use crate::env::Disk;
 use crate::ids::BlockId;
+use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::collections::VecDeque;
@@ -64,6 +65,24 @@ impl FileSplit {
             ready: VecDeque::new(),
             done: self.start >= self.end,
         })
+    }
+
+    /// How many lines of the file end before the first one of the range.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn lines_before(&self, disk: &dyn Disk) -> io::Result<u64> {
+        let mut before = disk.open(&self.path, 0)?.take(self.start);
+        let (mut lines, mut last, mut buffer) = (0, b'\n', vec![0; READ_BYTES]);
+        loop {
+            let count = before.read(&mut buffer)?;
+            let bytes = buffer.get(..count).unwrap_or_default();
+            let Some(end) = bytes.last() else { break };
+            last = *end;
+            lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        }
+        // The line in whose middle the range begins is not of the range.
+        Ok(lines + u64::from(last != b'\n'))
     }
 }
 
@@ -134,7 +153,7 @@ impl SplitReader {
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();
         let count = if wanted == 0 { 0 } else { self.file.read(buffer)? };
         if count == 0 && left > 0 {
-            let message = format!("{} is {left} bytes shorter than when it was found", self.split.path.display());
+            let message = format!("{} is {left} bytes shorter than when it was found", self.split.path.shown());
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         let (bytes, complete) = self.window.cut(self.position, self.buffer.get(..count).unwrap_or_default());

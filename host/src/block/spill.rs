@@ -3,7 +3,8 @@
 //! Owns the files and what they may take of the disk. Never decides what is written: see `storage.rs`.
 
 use super::lock;
-use crate::env::{Disk, ScratchFile};
+use crate::env::{Disk, ScratchFile, persistence};
+use crate::error::Persistence;
 use arrow::array::RecordBatch;
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
@@ -38,6 +39,17 @@ pub enum SpillError {
     /// Arrow cannot write it.
     #[error("cannot encode spilled data: {0}")]
     Encode(String),
+}
+
+impl SpillError {
+    /// Whether it may succeed later: other tasks give back what they have taken, and disks are emptied.
+    pub fn persistence(&self) -> Persistence {
+        match self {
+            Self::LimitReached(_) => Persistence::Transient,
+            Self::Write(error) | Self::Read(error) => persistence(error),
+            Self::Damaged(_) | Self::Encode(_) => Persistence::Permanent,
+        }
+    }
 }
 
 /// Where and how data is spilled.

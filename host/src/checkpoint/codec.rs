@@ -53,7 +53,7 @@ pub enum CodecError {
         expected: u64,
     },
     /// They begin with something else.
-    #[error("it does not begin as such a file does")]
+    #[error("its first bytes are not those of a file that Millstream wrote")]
     Kind,
     /// A later version wrote them.
     #[error("it has version {0}, which this host does not know: a later one wrote it")]
@@ -65,7 +65,7 @@ pub enum CodecError {
     #[error("it claims to have {0} bytes, which is more than any such file has")]
     Large(u64),
     /// The payload does not mean anything.
-    #[error("its content makes no sense: {0}")]
+    #[error("its content cannot be decoded: {0}")]
     Payload(String),
 }
 
@@ -234,7 +234,10 @@ mod tests {
         let bytes = document(&[1, 2, 3]);
         let error = |bytes: &[u8]| decode_whole::<Vec<u64>>(METADATA, bytes).unwrap_err().to_string();
         assert_eq!(error(b"{}"), "it ends after 2 of 24 bytes");
-        assert_eq!(error(b"{\"a\": \"json\", \"b\": 1234567}"), "it does not begin as such a file does");
+        assert_eq!(
+            error(b"{\"a\": \"json\", \"b\": 1234567}"),
+            "its first bytes are not those of a file that Millstream wrote"
+        );
         assert_eq!(error(&bytes[..26]), "it ends after 26 of 28 bytes");
         let later = Kind { version: 2, ..METADATA };
         assert_eq!(

@@ -36,4 +36,4 @@ pub use runs::{
     write as write_checkpoint,
 };
 pub use trouble::{OnTrouble, Trouble};
-pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, VerifyError, verify};
+pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify};

@@ -8,8 +8,9 @@
 //! name that nobody else can make, so of several hosts that come at the same time one has the directory.
 
 use super::codec::{self, CodecError, OWNER, OWNER_1};
-use crate::env::{Clock, Env, LockGuard, Processes, Store};
-use crate::error::{Error, ErrorKind};
+use crate::env::{Clock, Env, LockGuard, Processes, Store, advice, persistence};
+use crate::error::{Error, ErrorKind, Persistence};
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -121,6 +122,14 @@ pub enum OwnerError {
         /// Who has it now.
         holder: String,
     },
+    /// This host had it, and nobody has it any more.
+    #[error(
+        "the claim of this host in checkpoint directory {place} is gone: somebody removed it, or moved the directory"
+    )]
+    Removed {
+        /// The directory.
+        place: String,
+    },
     /// The storage failed.
     #[error("cannot {action} in checkpoint directory {place}: {error}")]
     Store {
@@ -149,21 +158,30 @@ impl From<OwnerError> for Error {
             OwnerError::InUse { is_lease: true, .. } => (
                 ErrorKind::User,
                 "stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is free \
-                 15 s after it last wrote",
+                 15 s after it last wrote"
+                    .to_owned(),
             ),
-            OwnerError::InUse { .. } => {
-                (ErrorKind::User, "stop that host with `host stop`, or give this job a checkpoint directory of its own")
+            OwnerError::InUse { .. } => (
+                ErrorKind::User,
+                "stop that host with `host stop`, or give this job a checkpoint directory of its own".to_owned(),
+            ),
+            OwnerError::Lost { .. } => {
+                (ErrorKind::Unavailable, "that host goes on where this one was stopped".to_owned())
             }
-            OwnerError::Lost { .. } => (ErrorKind::Unavailable, "that host goes on where this one was stopped"),
-            OwnerError::Store { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
-                (ErrorKind::Unavailable, "whoever runs the host needs the right to write there")
-            }
-            OwnerError::Store { .. } => (ErrorKind::Unavailable, "is the disk in order, and has it room?"),
+            OwnerError::Removed { .. } => (
+                ErrorKind::Unavailable,
+                "bring the directory back before the job is started again".to_owned(),
+            ),
+            OwnerError::Store { error, place, .. } => (ErrorKind::Unavailable, advice(error, place)),
             OwnerError::Claim { .. } => {
-                (ErrorKind::Data, "remove that file if you are sure that no host uses the directory")
+                (ErrorKind::Data, "remove that file if you are sure that no host uses the directory".to_owned())
             }
         };
-        Self::new(kind, error.to_string()).help(help)
+        let lasts = match &error {
+            OwnerError::Store { error, .. } => persistence(error),
+            _ => Persistence::Permanent,
+        };
+        Self::new(kind, error.to_string()).help(help).lasting(lasts)
     }
 }
 
@@ -226,8 +244,8 @@ pub struct Ownership {
     owner: Owner,
     /// Held, if the storage has locks.
     lock: Option<LockGuard>,
-    /// Who has it instead.
-    lost_to: OnceLock<String>,
+    /// Who has it instead; `None` if the claims were removed.
+    lost_to: OnceLock<Option<String>>,
 }
 
 impl Ownership {
@@ -320,14 +338,30 @@ impl Ownership {
         }
     }
 
+    /// Gives the directory back and removes the claims in it: nothing is left that says who had it.
+    pub fn withdraw(&self) {
+        // If this fails, the claim ends with the lock or with its time.
+        if self.check().is_err() {
+            return;
+        }
+        for piece in self.store.list(DIRECTORY).unwrap_or_default() {
+            if epoch(&piece.name).is_some_and(|epoch| epoch <= self.owner.epoch) {
+                let _ = self.store.remove(&format!("{DIRECTORY}/{}", piece.name));
+            }
+        }
+    }
+
     /// Makes sure that nobody has taken the directory over. To be asked before anything is shown.
     ///
     /// # Errors
     /// When somebody has, or the storage does not say.
     pub fn check(&self) -> Result<(), OwnerError> {
-        let lost = |holder: String| {
-            let holder = self.lost_to.get_or_init(|| holder).clone();
-            OwnerError::Lost { place: self.store.describe(), holder }
+        let lost = |to: Option<String>| {
+            let place = self.store.describe();
+            match self.lost_to.get_or_init(|| to).clone() {
+                Some(holder) => OwnerError::Lost { place, holder },
+                None => OwnerError::Removed { place },
+            }
         };
         if let Some(holder) = self.lost_to.get() {
             return Err(lost(holder.clone()));
@@ -341,15 +375,17 @@ impl Ownership {
                 Some(epoch) if epoch == self.owner.epoch => Ok(()),
                 Some(epoch) => {
                     let owner = current(&*self.store).ok().flatten();
-                    Err(lost(owner.map_or_else(|| format!("owner {epoch}"), |owner| who(&owner))))
+                    Err(lost(Some(
+                        owner.map_or_else(|| format!("another host, its owner number {epoch}"), |owner| who(&owner)),
+                    )))
                 }
-                None => Err(lost("nobody: it was removed".to_owned())),
+                None => Err(lost(None)),
             };
         }
         match current(&*self.store)? {
             Some(owner) if owner.epoch == self.owner.epoch && owner.is_of(&self.owner) => Ok(()),
-            Some(owner) => Err(lost(who(&owner))),
-            None => Err(lost("nobody: it was removed".to_owned())),
+            Some(owner) => Err(lost(Some(who(&owner)))),
+            None => Err(lost(None)),
         }
     }
 
@@ -371,7 +407,7 @@ impl Ownership {
 
 /// `process 17 on machine m, since 1700000000000 ms`
 fn who(owner: &Owner) -> String {
-    format!("{}, since {}", owner.holder, owner.since())
+    format!("{}, since {}", owner.holder.shown(), owner.since())
 }
 
 #[cfg(test)]
@@ -530,6 +566,11 @@ mod tests {
         let (store, _) = stores(&simulation);
         let owner = Ownership::take(store, &simulation.env()).unwrap();
         simulation.env().disk.remove(std::path::Path::new("/checkpoint")).unwrap();
-        assert!(matches!(owner.check(), Err(OwnerError::Lost { .. })));
+        assert_eq!(
+            owner.check().map_err(|error| Error::from(error).to_string()),
+            Err("the claim of this host in checkpoint directory /checkpoint is gone: somebody removed it, or moved the \
+                 directory\nhelp: bring the directory back before the job is started again"
+                .to_owned())
+        );
     }
 }

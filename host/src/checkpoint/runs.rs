@@ -5,7 +5,8 @@
 
 use super::codec::{self, CodecError, METADATA};
 use super::metadata::Metadata;
-use crate::env::Store;
+use crate::env::{Store, advice, persistence};
+use crate::error::{Error, ErrorKind};
 use std::cmp::Reverse;
 use std::io;
 
@@ -30,6 +31,13 @@ pub struct RunsError {
     pub place: String,
     /// What the storage says.
     pub error: io::Error,
+}
+
+impl From<RunsError> for Error {
+    fn from(failed: RunsError) -> Self {
+        let (error, place) = (&failed.error, &failed.place);
+        Self::new(ErrorKind::Unavailable, failed.to_string()).help(advice(error, place)).lasting(persistence(error))
+    }
 }
 
 /// A checkpoint that cannot be read.

@@ -8,7 +8,7 @@ use super::allocations::Allocations;
 use super::metadata::Metadata;
 use super::owner::{self, Owner};
 use super::recovery::check_log;
-use super::runs;
+use super::runs::{self, RunsError};
 use crate::env::Store;
 use std::io;
 
@@ -97,23 +97,11 @@ impl Verification {
     }
 }
 
-/// The storage failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot read {name} in checkpoint directory {place}: {error}")]
-pub struct VerifyError {
-    /// The piece or directory.
-    pub name: String,
-    /// The directory.
-    pub place: String,
-    /// What the storage says.
-    pub error: io::Error,
-}
-
 /// Reads everything.
 ///
 /// # Errors
 /// When the storage fails.
-pub fn verify(store: &dyn Store) -> Result<Verification, VerifyError> {
+pub fn verify(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -125,13 +113,13 @@ pub fn verify(store: &dyn Store) -> Result<Verification, VerifyError> {
     }
 }
 
-fn newest_claim(store: &dyn Store) -> Result<Option<u64>, VerifyError> {
+fn newest_claim(store: &dyn Store) -> Result<Option<u64>, RunsError> {
     let claims = owner::claims(store).map_err(|error| failed(store, "owner", error))?;
     Ok(claims.first().map(|(epoch, _)| *epoch))
 }
 
-fn failed(store: &dyn Store, name: &str, error: io::Error) -> VerifyError {
-    VerifyError { name: name.to_owned(), place: store.describe(), error }
+fn failed(store: &dyn Store, name: &str, error: io::Error) -> RunsError {
+    RunsError { name: name.to_owned(), place: store.describe(), error }
 }
 
 /// What the newest pieces say, for comparison.
@@ -143,7 +131,7 @@ struct Told {
 }
 
 /// In this order: a host writes the log before the checkpoint that follows from it, so the log may only be ahead.
-fn read_all(store: &dyn Store) -> Result<Verification, VerifyError> {
+fn read_all(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut found = Verification::default();
     let mut told = Told::default();
     read_claims(store, &mut found, &mut told)?;
@@ -153,7 +141,7 @@ fn read_all(store: &dyn Store) -> Result<Verification, VerifyError> {
     Ok(found)
 }
 
-fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), VerifyError> {
+fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), RunsError> {
     for (at, (_, name)) in owner::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
     {
         let Some((bytes, claim)) = owner::read_claim(store, &name).map_err(|error| failed(store, &name, error))? else {
@@ -171,14 +159,13 @@ fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> 
 }
 
 /// Returns the names of all runs.
-fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<Vec<String>, VerifyError> {
-    let of_runs = |error: runs::RunsError| VerifyError { name: error.name, place: error.place, error: error.error };
-    let names = runs::names(store).map_err(of_runs)?;
+fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<Vec<String>, RunsError> {
+    let names = runs::names(store)?;
     let current = told.owner.as_ref().map(|owner| owner.run.clone()).filter(|run| names.contains(run));
     let current = current.or_else(|| names.last().cloned());
     for run in &names {
         let is_current = current.as_ref() == Some(run);
-        let checkpoints = runs::read_each(store, run).map_err(of_runs)?;
+        let checkpoints = runs::read_each(store, run)?;
         let newest = runs::newest_of(&checkpoints).filter(|_| is_current);
         for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
             let what = checkpoint.as_ref().map(|metadata| match metadata.progress.generated() {
@@ -198,7 +185,7 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
 }
 
 /// Returns whether the log can be read, or is empty.
-fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<bool, VerifyError> {
+fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<bool, RunsError> {
     let of_log = |error: LogError| match error {
         LogError::Store { name, error } => failed(store, &name, error),
         LogError::Damaged { name, error, .. } => failed(store, &name, io::Error::other(error)),

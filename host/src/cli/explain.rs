@@ -6,6 +6,7 @@ use crate::context::{Program, StreamingContext};
 use crate::env::{Env, real};
 use crate::error::{Error, ErrorKind};
 use crate::graph::Explanation;
+use crate::shown::Shown as _;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -90,7 +91,7 @@ fn subject(path: &Path, args: &ExplainArgs, env: &Env) -> Result<Subject, Error>
     let is_plugin = path.extension().is_some_and(|extension| extension == "wasm");
     let settings = if is_plugin { of_plugin(path, &args.set)? } else { load(path, &args.set, env)? };
     let job = (!is_plugin).then(|| settings.job.name.clone());
-    let file = path.display().to_string();
+    let file = path.shown().into_owned();
     // Whether or not the graph fits the job.
     let Program { described, graph, .. } = StreamingContext::describe(env, &settings)?;
     let paths = StreamingContext::destinations(&settings, &graph).into_iter().map(|(node, path)| (node.id, path));

@@ -3,6 +3,7 @@
 use crate::config::{self, Facts, Settings};
 use crate::env::{Env, RealExecutors, real};
 use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,7 @@ fn parse_override(text: &str) -> Result<(String, String), String> {
 
 /// The settings of the job in the file at `job`.
 pub fn load(job: &Path, set: &SetArgs, env: &Env) -> Result<Settings, Error> {
-    let path = job.display();
+    let path = job.shown();
     let unreadable =
         |why: &dyn std::fmt::Display| Error::new(ErrorKind::User, format!("cannot read job file {path}: {why}"));
     let bytes = env.disk.read(job, JOB_FILE_BYTES_MAX).map_err(|error| {

@@ -4,6 +4,7 @@
 
 use crate::env::Console;
 use crate::listener::{Event, QueuedListener, json_line};
+use crate::shown;
 use crate::time::Time;
 use std::io;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ pub struct JsonConsole(pub Arc<dyn Console>);
 
 impl Console for JsonConsole {
     fn write(&self, text: &str) -> io::Result<()> {
-        self.0.write(text)
+        self.0.write(&shown::json(text))
     }
 
     fn is_terminal(&self) -> bool {

@@ -20,10 +20,13 @@ mod stop;
 use crate::env::catch_panic_of;
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
+use crate::shown;
 use clap::{Parser, Subcommand};
 use status_line::{LogWriter, StatusLine};
 use std::io::Write as _;
 use std::process::ExitCode;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 
 const EXIT_CODES: &str = "Exit codes:
   0    done, or stopped gracefully
@@ -119,6 +122,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || LogWriter(log.clone()))
+        .fmt_fields(debug_fn(|out, field, value| write_field(out, field.name(), &format!("{value:?}"))).delimited(" "))
         // A log that nobody reads is no reason to stop, nor to complain about it in the log.
         .log_internal_errors(false)
         .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
@@ -140,6 +144,12 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         tell(&error, json);
         ExitCode::from(error.kind.exit_code())
     })
+}
+
+/// Writes a field of a log line, whose text may come from outside.
+fn write_field(out: &mut impl std::fmt::Write, name: &str, value: &str) -> std::fmt::Result {
+    let value = shown::lines(value);
+    if name == "message" { out.write_str(&value) } else { write!(out, "{name}={value}") }
 }
 
 /// Tells what is wrong with the arguments, or the help that was asked for.
@@ -168,7 +178,9 @@ fn tell(error: &Error, json: bool) {
             ErrorKind::Data => "data",
             ErrorKind::Internal => "internal",
         };
-        serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } }).to_string()
+        let line =
+            serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } }).to_string();
+        shown::json(&line).into_owned()
     } else {
         format!("error: {error}")
     };

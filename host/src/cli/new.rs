@@ -5,6 +5,7 @@
 
 use super::print;
 use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
 use clap::Args;
 use std::fs;
 use std::io;
@@ -63,9 +64,8 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
     };
     let sdk = quoted(&sdk)?;
     let directory = if args.path == Path::new(".") { PathBuf::from(name) } else { args.path.join(name) };
-    let cannot = |path: &Path, error: &io::Error| {
-        Error::new(ErrorKind::User, format!("cannot make {}: {error}", path.display()))
-    };
+    let cannot =
+        |path: &Path, error: &io::Error| Error::new(ErrorKind::User, format!("cannot make {}: {error}", path.shown()));
     fs::create_dir(&directory).map_err(|error| {
         let help = match error.kind() {
             io::ErrorKind::AlreadyExists => "nothing is overwritten: choose another name, or another place with --path",
@@ -87,8 +87,8 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
     print(&format!(
         "made {}: a plugin that counts words, its job and two batches\n\n\
          cd {}\ncargo test\ncargo build --release --target wasm32-wasip2\n{} run job.toml --stop-when-idle\n",
-        directory.display(),
-        directory.display(),
+        directory.shown(),
+        directory.shown(),
         command()
     ))
 }
@@ -97,7 +97,7 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
 fn command() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     match std::env::current_exe() {
-        Ok(path) if called.components().count() > 1 => path.display().to_string(),
+        Ok(path) if called.components().count() > 1 => path.shown().into_owned(),
         _ => "host".to_owned(),
     }
 }
@@ -127,7 +127,7 @@ fn check_name(name: &str) -> Result<(), Error> {
 fn given_sdk(path: &Path) -> Result<PathBuf, Error> {
     let found = [path.to_owned(), path.join(SDK)].into_iter().find(|path| is_sdk(path));
     found.and_then(|path| path.canonicalize().ok()).ok_or_else(|| {
-        Error::new(ErrorKind::User, format!("there is no millstream crate at {}", path.display()))
+        Error::new(ErrorKind::User, format!("there is no millstream crate at {}", path.shown()))
             .help(format!("give the directory {SDK} of a clone of Millstream"))
     })
 }
@@ -153,7 +153,7 @@ fn is_sdk(path: &Path) -> bool {
 /// A path as a TOML string.
 fn quoted(path: &Path) -> Result<String, Error> {
     let text = path.to_str().filter(|text| !text.contains(char::is_control)).ok_or_else(|| {
-        Error::new(ErrorKind::User, format!("a manifest cannot name the path {}", path.display()))
+        Error::new(ErrorKind::User, format!("a manifest cannot name the path {}", path.shown()))
             .help("move the clone to a path of printable text")
     })?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))

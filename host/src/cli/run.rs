@@ -15,6 +15,7 @@ use crate::listener::{
 };
 use crate::receiver::Receivers;
 use crate::scheduler::StopRequest;
+use crate::shown::Shown as _;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -230,13 +231,13 @@ fn listeners(
     if args.json {
         queues.push(queue("standard output", Box::new(JsonLines::new(env.console.clone()))));
     }
-    queues.push(queue("the log", Box::new(LogListener)));
+    queues.push(queue("the log", Box::<LogListener>::default()));
     let progress = progress.map(|progress| progress as Arc<dyn StreamingListener>);
     let direct = progress.into_iter().chain([status as Arc<dyn StreamingListener>]);
     Ok(ListenerBus::new(direct.collect()).with_queues(queues))
 }
 
 fn cannot_create(path: &Path, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::User, format!("cannot write the events file {}: {error}", path.display()))
+    Error::new(ErrorKind::User, format!("cannot write the events file {}: {error}", path.shown()))
         .help("give --events a file in a directory that is there and that you may write to")
 }

@@ -51,7 +51,7 @@ impl From<ConfigErrors> for Error {
             None => Self::new(ErrorKind::User, text),
             Some(last) => {
                 let message = text.strip_suffix(&format!("\nhelp: {}", last.help)).unwrap_or(&text);
-                Self::new(ErrorKind::User, message).help(&last.help)
+                Self::of_mistakes(ErrorKind::User, message.to_owned()).help(&last.help)
             }
         }
     }

@@ -182,6 +182,17 @@ keys! {
     .source_type("socket")
     .when_changed(Change::Harmless);
 
+    SOCKET_IDLE_TIMEOUT: Span = Key::new(
+        "sources.NAME.idle_timeout",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Derived { doc: "none", example: "5m" },
+        "After how long without a byte a connection counts as lost, and is made anew. For servers that always have \
+         something to say. Without it, a server that vanished without a word is noticed by TCP keepalive after two \
+         minutes.",
+    )
+    .source_type("socket")
+    .when_changed(Change::Harmless);
+
     SOCKET_MAX_LINE: Size = Key::new(
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
@@ -310,8 +321,8 @@ keys! {
         "engine.task_retries",
         Count { min: 0, max: 100 },
         Fallback::Number(4),
-        "How many times in all a task is tried when the cause of its failure lies outside the plugin. 0 and 1 both \
-         mean once.",
+        "How many times in all a task is tried when the cause of its failure lies outside the plugin and may pass, as \
+         a server that does not answer. 0 and 1 both mean once.",
     )
     .spark("spark.task.maxFailures")
     .when_changed(Change::Harmless);

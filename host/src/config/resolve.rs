@@ -132,10 +132,12 @@ fn read_source(
         SourceType::Socket => {
             let address = reader.read(table, &keys::SOCKET_ADDRESS);
             let reconnect_delay = reader.read(table, &keys::SOCKET_RECONNECT_DELAY);
+            let idle_timeout = reader.given(table, &keys::SOCKET_IDLE_TIMEOUT);
             let max_line_bytes = reader.read(table, &keys::SOCKET_MAX_LINE);
             SourceSettings::Socket {
                 address: address?,
                 reconnect_delay: reconnect_delay?,
+                idle_timeout: idle_timeout?.map(|given| given.value),
                 max_line_bytes: max_line_bytes?,
             }
         }

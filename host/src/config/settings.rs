@@ -102,6 +102,8 @@ pub enum SourceSettings {
         address: String,
         /// The pause before connecting again: 1 ms to 1 h.
         reconnect_delay: Duration,
+        /// After how long without a byte the connection counts as lost: 1 ms to 24 h. `None` if it never does.
+        idle_timeout: Option<Duration>,
         /// The longest line accepted: 1 B to 256 MiB.
         max_line_bytes: u64,
     },

@@ -10,12 +10,13 @@ use crate::checkpoint::{
     SavedRun, current_owner, new_run, plan, read_log, read_run, run_names, write_checkpoint,
 };
 use crate::config::{Change, Location, OnCheckpointError, Settings, changes};
-use crate::env::{DiskStore, Env, Store};
+use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
 use crate::ids::BlockId;
 use crate::input::Input;
 use crate::scheduler::CatchUp;
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
 use std::collections::BTreeMap;
@@ -124,8 +125,8 @@ impl Resumption {
         let store = store(facts.env, facts.settings)?;
         let place = store.describe();
         let mut runs = Vec::new();
-        for name in run_names(&*store).map_err(unreadable)? {
-            let run = read_run(&*store, &name, false).map_err(unreadable)?;
+        for name in run_names(&*store)? {
+            let run = read_run(&*store, &name, false)?;
             // A host that goes down while it starts a run leaves an empty directory, and nothing was done in it.
             runs.extend((run.count > 0).then_some(run));
         }
@@ -357,8 +358,9 @@ impl Resumption {
             let (description, progress) = (self.description.clone(), self.progress.clone());
             let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress);
             write_checkpoint(&*store, &self.run, 1, &metadata).map_err(|error| {
-                let message = format!("cannot write the first checkpoint in {}: {error}", store.describe());
-                Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
+                let place = store.describe();
+                let message = format!("cannot write the first checkpoint in checkpoint directory {place}: {error}");
+                Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
             })?;
         }
         ownership.point_to(&self.run)?;
@@ -432,7 +434,7 @@ fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) 
         let message = format!(
             "run {run} in {place} is of another plugin: it has digest {}, and {} has {}",
             saved.plugin_digest,
-            facts.settings.job.plugin.display(),
+            facts.settings.job.plugin.shown(),
             facts.plugin_digest
         );
         let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
@@ -470,10 +472,6 @@ fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) 
             .help("bring the old job.args back, or start a new run with --fresh: it goes on with the next batch"));
     }
     Ok(())
-}
-
-fn unreadable(error: crate::checkpoint::RunsError) -> Error {
-    Error::new(ErrorKind::Unavailable, error.to_string()).help("is the disk in order, and may you read it?")
 }
 
 /// What happens when the directory cannot be written.

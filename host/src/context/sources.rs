@@ -48,8 +48,8 @@ impl Sources {
                     };
                     sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
                 }
-                SourceSettings::Socket { address, reconnect_delay, max_line_bytes } => {
-                    let make = receiver::socket(env.network.clone(), address);
+                SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes } => {
+                    let make = receiver::socket(env.network.clone(), address, *idle_timeout);
                     let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
                     let settings = receiver_settings(graph, settings, name, rows, *reconnect_delay, *max_line_bytes);
                     sources.receivers.push(ReceiverSource { settings, make, options });

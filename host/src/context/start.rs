@@ -4,18 +4,19 @@
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::sources::{ReceiverSource, Sources};
+use super::store_claims::StoreClaims;
 use super::{RunOptions, StreamingContext, arguments, grants};
 use crate::block::{BlockStore, SpillSettings, Storage};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
 use crate::config::Settings;
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan};
-use crate::env::{Clock, Env, Panic, catch_panic};
+use crate::env::{Clock, Env, Panic, advice, catch_panic, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
 use crate::memory::MemoryBudget;
-use crate::output::DriverFiles;
+use crate::output::{DriverFiles, OutputClaims};
 use crate::plugin::{Cancel, Plugin};
 use crate::receiver;
 use crate::scheduler::{
@@ -60,6 +61,11 @@ impl StreamingContext {
         let opened =
             found.map(|found| found.claim(&self.env, || self.resumption(options.start_from, options.catch_up)));
         let opened = opened.transpose()?;
+        let claims = self.claim_outputs();
+        if let (Err(_), Some(opened)) = (&claims, &opened) {
+            opened.ownership.release();
+        }
+        let claims = claims?;
         if let Some(opened) = &opened {
             // What was done between the first look and the claim counts.
             opened.resumption.resume_inputs(&mut self.sources.inputs)?;
@@ -127,6 +133,7 @@ impl StreamingContext {
                 tracker.stop_receivers_now().await;
                 let outcome = finish(checkpoints, &*env.clock, outcome).await;
                 let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
+                drop(claims);
                 let error = outcome.as_ref().err().map(|error| error.message.clone());
                 listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
                 listeners.drain().await;
@@ -135,6 +142,15 @@ impl StreamingContext {
             }),
         );
         Ok(Running { stop, cancel, ended })
+    }
+}
+
+impl StreamingContext {
+    /// Takes the places of the outputs for this run.
+    fn claim_outputs(&self) -> Result<(OutputClaims, StoreClaims), Error> {
+        let Self { env, settings, graph, outputs, .. } = self;
+        let on_disks = OutputClaims::take(env, &settings.job.name, graph, &grants(settings))?;
+        Ok((on_disks, StoreClaims::take(env, &settings.job.name, outputs.store_places())?))
     }
 }
 
@@ -246,8 +262,9 @@ impl Resumed {
         let last_batch = record.last();
         let mut log = AllocationLog::new(store.clone(), record, ownership.epoch());
         log.begin().map_err(|error| {
-            let message = format!("cannot begin the allocation log in {}: {error}", store.describe());
-            Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and has it room?")
+            let place = store.describe();
+            let message = format!("cannot begin the allocation log in checkpoint directory {place}: {error}");
+            Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
         })?;
         listeners.post(&Event::CheckpointOpened { run: run.clone(), epoch: ownership.epoch() });
         if goes_on {

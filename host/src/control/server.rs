@@ -8,6 +8,7 @@ use super::socket_name;
 use crate::env::{Duplex, Env, LocalListener};
 use crate::listener::StatusListener;
 use crate::scheduler::StopRequest;
+use crate::shown::Shown as _;
 use crate::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +74,7 @@ impl Control {
             Err(error) => {
                 tracing::warn!(
                     "cannot listen at {}: {error}; `host stop` and `host status` do not reach this host, signals do",
-                    shown.display()
+                    shown.shown()
                 );
                 return Self { open: None };
             }

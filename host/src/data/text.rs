@@ -5,7 +5,6 @@
 use super::schema::RecordType;
 use super::view::{self, Column, Values, ViewError, items, match_values};
 use arrow::array::RecordBatch;
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Writes rows of one batch.
@@ -187,32 +186,6 @@ fn write_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<S
     // A last zero can only come from `two_digits`, and then the digit before it was all there is.
     let rest: String = digits.collect();
     out.push_str(rest.trim_end_matches('0'));
-}
-
-/// Replaces what could change how a terminal shows the rest: control characters other than the tab, line and paragraph
-/// separators, and marks that change the direction of text, each by its code as in `\u{1b}`.
-pub fn escape_control(text: &str) -> Cow<'_, str> {
-    let Some(first) = text.find(changes_terminal) else { return Cow::Borrowed(text) };
-    let (harmless, rest) = text.split_at(first);
-    let mut escaped = String::with_capacity(text.len() + 16);
-    escaped.push_str(harmless);
-    for character in rest.chars() {
-        if changes_terminal(character) {
-            escaped.extend(character.escape_unicode());
-        } else {
-            escaped.push(character);
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-fn changes_terminal(character: char) -> bool {
-    match character {
-        '\t' => false,
-        '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        // C0, DEL and C1.
-        _ => character.is_control(),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use super::plan::describe;
 use super::retry::Cause;
-use super::task::AttemptError;
+use super::task::{AttemptError, Outside};
 use super::{JobPlan, JobRequest};
 use crate::error::{Error, ErrorKind};
 use crate::graph::Stage;
@@ -35,12 +35,49 @@ pub(super) fn window_gap(request: &JobRequest, window: NodeId, missing: Time) ->
     Error::new(ErrorKind::Unavailable, message).help("windows work again when they no longer reach back to that batch")
 }
 
-/// A task's failure as its reader sees it: operator, batch, partition and record.
-pub(super) fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, error: &AttemptError) -> Error {
+/// A task that waited to be tried again when the run was stopped.
+pub(super) fn stopped(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize) -> Error {
+    let message = format!("{}: the run was stopped", subject(job, task, stage, branch));
+    Error::new(ErrorKind::Unavailable, message).help(HELP_STOPPED)
+}
+
+const HELP_STOPPED: &str = "the run was stopped before the batch was done";
+
+/// What is known of a failure that is final.
+pub(super) struct Failed {
+    pub error: AttemptError,
+    /// The record at which plugin code failed.
+    pub record: Option<String>,
+    /// How often causes outside the plugin made the task fail that may pass.
+    pub tries: u32,
+}
+
+/// Which task failed.
+fn subject(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize) -> String {
     let TaskId { batch, partition, .. } = task;
-    if let Some(output) = &error.output {
-        let message = format!("{} (partition {partition})", output.message);
-        return Error { message, ..(**output).clone() };
+    format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch))
+}
+
+/// A task's failure as its reader sees it: operator, batch, partition and record.
+pub(super) fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, failed: &Failed) -> Error {
+    let Failed { error, record, tries } = failed;
+    let TaskId { batch, partition, .. } = task;
+    let tried = |help: &str| match tries {
+        0 | 1 => help.to_owned(),
+        tries => format!("{help}; the host has tried {tries} times: the warnings above tell of each attempt"),
+    };
+    match error.outside.as_deref() {
+        Some(Outside::Output(output)) => {
+            let message = format!("{} (partition {partition})", output.message);
+            let help = output.help.as_deref().map(tried);
+            return Error { message, help, ..output.clone() };
+        }
+        Some(Outside::File(file)) => {
+            let message = format!("{}: {}", subject(job, task, stage, branch), file.message);
+            let help = file.help.as_deref().map(tried);
+            return Error { message, help, ..file.clone() };
+        }
+        None => {}
     }
     let operator = |node: NodeId| job.graph.node(node).map(|node| format!("operator {node}"));
     let place = error.place.and_then(|place| Some((operator(place.operator)?, place.record)));
@@ -48,7 +85,7 @@ pub(super) fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize,
         Some((operator, record)) => {
             format!("{operator} failed on batch {batch}, partition {partition}, record {record}")
         }
-        None => format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch)),
+        None => subject(job, task, stage, branch),
     };
     let subject = match &error.key {
         Some(key) => format!("{subject}, key {key}"),
@@ -56,16 +93,25 @@ pub(super) fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize,
     };
     let (kind, help) = match error.cause {
         Cause::Plugin if error.key.is_some() => {
-            (ErrorKind::Plugin, "what belongs to one key has to fit into an instance: raise limits.memory")
+            (ErrorKind::Plugin, "what belongs to one key has to fit into an instance: raise limits.memory".to_owned())
         }
         Cause::Plugin if error.is_out_of_memory => {
-            (ErrorKind::Plugin, "raise limits.memory, or make the plugin hold less at a time")
+            (ErrorKind::Plugin, "raise limits.memory, or make the plugin hold less at a time".to_owned())
         }
-        Cause::Plugin => {
-            (ErrorKind::Plugin, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
+        Cause::Plugin => (
+            ErrorKind::Plugin,
+            "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch".to_owned(),
+        ),
+        Cause::Transient => {
+            let help = "set job.on_error = \"continue\" to go on with the next batch when this happens";
+            (ErrorKind::Unavailable, tried(help))
         }
-        Cause::Outside => (ErrorKind::Unavailable, "see the warnings above for each attempt"),
-        Cause::Cancelled => (ErrorKind::Unavailable, "the run was stopped before the batch was done"),
+        Cause::Permanent => (
+            ErrorKind::Unavailable,
+            "trying again would not help; job.on_error = \"continue\" goes on with the next batch".to_owned(),
+        ),
+        Cause::Cancelled => (ErrorKind::Unavailable, HELP_STOPPED.to_owned()),
     };
-    Error::new(kind, format!("{subject}: {}", error.message)).help(help)
+    let record = record.as_ref().map(|record| format!("\n  {record}")).unwrap_or_default();
+    Error::new(kind, format!("{subject}: {}{record}", error.message)).help(help)
 }

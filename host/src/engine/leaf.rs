@@ -5,9 +5,11 @@
 use super::shuffle::ShuffleStore;
 use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, LoadedPart, RowsReader, Storage};
 use crate::data::schema::RecordType;
-use crate::env::Disk;
+use crate::env::{Disk, advice, persistence};
+use crate::error::{Error, ErrorKind};
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, ListenerBus};
+use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -25,6 +27,7 @@ use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -52,6 +55,32 @@ pub(super) struct Stores {
     pub splits_read: Mutex<SplitsRead>,
 }
 
+/// A part of a file that a source has found cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {error}", path.shown())]
+pub(super) struct SplitError {
+    pub path: PathBuf,
+    /// What the file system says.
+    pub error: io::Error,
+}
+
+impl From<&SplitError> for Error {
+    fn from(failed: &SplitError) -> Self {
+        let SplitError { path, error } = failed;
+        let help = match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
+                "replace the file by a whole one, or set job.on_error = \"continue\" to go on with the next batch"
+                    .to_owned()
+            }
+            io::ErrorKind::NotFound => {
+                "bring the file back, or set job.on_error = \"continue\" to go on with the next batch".to_owned()
+            }
+            _ => advice(error, &path.shown()),
+        };
+        Self::new(ErrorKind::Unavailable, failed.to_string()).help(help).lasting(persistence(error))
+    }
+}
+
 /// Rows of each split that was read to its end, by batch, source, file and start.
 pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
@@ -75,7 +104,7 @@ impl Stores {
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let failed = {
             let path = split.path.clone();
-            move |error: std::io::Error| DataFusionError::Execution(format!("cannot read {}: {error}", path.display()))
+            move |error| DataFusionError::External(Box::new(SplitError { path: path.clone(), error }))
         };
         let reader = split.read(&*self.disk).map_err(&failed)?;
         let chunks = futures::stream::try_unfold((reader, 0, self, split), move |(mut reader, rows, stores, split)| {
@@ -105,7 +134,7 @@ impl Stores {
             let next = reader.next_chunk().map(|chunk| match chunk {
                 Some(chunk) => Some((chunk, (reader, stores))),
                 None => {
-                    let (source, not_utf8) = (reader.path().display().to_string(), reader.replaced_lines());
+                    let (source, not_utf8) = (reader.path().shown().into_owned(), reader.replaced_lines());
                     if not_utf8 > 0 {
                         stores.listeners.post(&Event::LinesSkipped { source, too_long: 0, not_utf8 });
                     }
@@ -115,6 +144,18 @@ impl Stores {
             futures::future::ready(next.map_err(external))
         });
         Ok(chunks.boxed())
+    }
+
+    /// The line of the file, from 1, that is the `number`th record of a split. `None` if lines before it were dropped, or
+    /// the file cannot be read any more.
+    pub(super) fn line_of(&self, split: &FileSplit, number: u64) -> Option<u64> {
+        let mut reader = split.read(&*self.disk).ok()?;
+        let mut rows = 0;
+        while rows <= number {
+            rows += reader.next_chunk().ok()??.num_rows() as u64;
+        }
+        let (dropped, _) = reader.skipped();
+        (dropped == 0).then_some(split.lines_before(&*self.disk).ok()? + number + 1)
     }
 
     /// A split that is read again is counted once.

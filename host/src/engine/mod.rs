@@ -12,6 +12,7 @@ mod leaf;
 mod merge;
 mod plan;
 mod plugin_exec;
+mod record;
 mod reduce;
 mod retry;
 mod shuffle;

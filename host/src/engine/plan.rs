@@ -163,18 +163,12 @@ impl Planner {
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let graph = &*plan.graph;
         let branch = stage.branches.get(share.branch)?;
-        let (input, input_type) = input(graph, branch)?;
+        let (input, _) = input(graph, branch)?;
         let output_type = match stage.output {
             StageOutput::Shuffle { node, .. } => exchanged(graph, stage, node)?,
             _ => graph.node(stage.node)?.rows.clone()?,
         };
-        let rows = match (branch.input, graph.node(input).map(|node| &node.operation)) {
-            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
-            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
-                Arc::new(SortExec::new(leaf(task, share.pieces.clone(), &input_type), *descending))
-            }
-            _ => leaf(task, share.pieces.clone(), &input_type),
-        };
+        let (rows, input_type) = self.input_rows(plan, stage, task, share)?;
         if branch.steps.is_empty() {
             return Some(rows);
         }
@@ -199,6 +193,27 @@ impl Planner {
             return in_parts(graph, rows, program);
         }
         Some(Arc::new(PluginExec::new(rows, program)))
+    }
+
+    /// What the steps of a task read, in the order in which records are counted, and its type.
+    pub(super) fn input_rows(
+        &self,
+        plan: &JobPlan,
+        stage: &Stage,
+        task: TaskId,
+        share: &Share,
+    ) -> Option<(Arc<dyn ExecutionPlan>, RecordType)> {
+        let graph = &*plan.graph;
+        let branch = stage.branches.get(share.branch)?;
+        let (input, input_type) = input(graph, branch)?;
+        let rows: Arc<dyn ExecutionPlan> = match (branch.input, graph.node(input).map(|node| &node.operation)) {
+            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
+            (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
+                Arc::new(SortExec::new(leaf(task, share.pieces.clone(), &input_type), *descending))
+            }
+            _ => leaf(task, share.pieces.clone(), &input_type),
+        };
+        Some((rows, input_type))
     }
 
     /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.

@@ -6,6 +6,7 @@ use super::leaf::plan_properties;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
 use crate::plugin::{Failure, Place, Plugin, TaskInstance, TaskProgram};
+use crate::shown;
 use arrow::array::RecordBatch;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
@@ -23,9 +24,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
-
-/// Of a key, a message shows at most so many characters.
-const KEY_CHARS_MAX: usize = 200;
 
 /// Plugin code failed in a task, with how far a traced run had come.
 #[derive(Debug)]
@@ -60,8 +58,7 @@ impl PluginError {
         let mut shown = String::new();
         let key = RecordBatch::try_new(ty.arrow().clone(), rows.columns().iter().take(1).cloned().collect());
         let is_shown = key.is_ok_and(|key| text::write_row(&key, ty, 0, &mut shown).is_ok());
-        let shown: String = text::escape_control(&shown).chars().take(KEY_CHARS_MAX).collect();
-        Self { key: is_shown.then_some(shown), ..self }
+        Self { key: is_shown.then(|| shown::value(&shown)), ..self }
     }
 }
 

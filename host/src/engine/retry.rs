@@ -1,12 +1,16 @@
 //! What follows a task's failure: a pure decision.
 
+use crate::time::Duration;
+
 /// Why an attempt failed, as far as the decision goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Plugin code failed. It is deterministic, so it will again: the next attempt is there to say where.
     Plugin,
-    /// Something outside the plugin failed.
-    Outside,
+    /// Something outside the plugin failed that may pass.
+    Transient,
+    /// Something outside the plugin failed that would fail again.
+    Permanent,
     /// The run is being stopped.
     Cancelled,
 }
@@ -18,21 +22,36 @@ pub enum Next {
     Retry {
         /// Whether to trace it.
         traced: bool,
+        /// How long to wait before.
+        pause: Duration,
     },
     /// Report the failure.
     Fail,
 }
 
-/// Decides after a failed attempt. `outside_failures` counts those of the task so far, this one included; `tries` is the
-/// total of attempts that causes outside the plugin may cost.
-pub fn after_failure(cause: Cause, traced: bool, outside_failures: u32, tries: u32) -> Next {
+/// The pause after the first failure that may pass.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// How many times longer each pause is than the one before.
+const PAUSE_GROWTH: u32 = 4;
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Decides after a failed attempt. `transient_failures` counts those of the task so far that may pass, this one included;
+/// `tries` is the total of attempts that such causes may cost.
+pub fn after_failure(cause: Cause, traced: bool, transient_failures: u32, tries: u32) -> Next {
     match cause {
-        Cause::Cancelled => Next::Fail,
+        Cause::Cancelled | Cause::Permanent => Next::Fail,
         Cause::Plugin if traced => Next::Fail,
-        Cause::Plugin => Next::Retry { traced: true },
-        Cause::Outside if outside_failures < tries => Next::Retry { traced },
-        Cause::Outside => Next::Fail,
+        Cause::Plugin => Next::Retry { traced: true, pause: Duration::ZERO },
+        Cause::Transient if transient_failures < tries => Next::Retry { traced, pause: pause(transient_failures) },
+        Cause::Transient => Next::Fail,
     }
+}
+
+/// The pause after this many failures that may pass: 200 ms, 800 ms, 3.2 s and so on, at most 30 s.
+fn pause(transient_failures: u32) -> Duration {
+    let growth = PAUSE_GROWTH.saturating_pow(transient_failures.saturating_sub(1));
+    PAUSE_FIRST.saturating_mul(growth).min(PAUSE_MAX)
 }
 
 #[cfg(test)]
@@ -41,7 +60,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn causes() -> impl Strategy<Value = Vec<Cause>> {
-        prop::collection::vec(prop::sample::select(vec![Cause::Plugin, Cause::Outside, Cause::Cancelled]), 1..30)
+        prop::collection::vec(
+            prop::sample::select(vec![Cause::Plugin, Cause::Transient, Cause::Permanent, Cause::Cancelled]),
+            1..30,
+        )
     }
 
     proptest! {
@@ -50,13 +72,18 @@ mod tests {
         #[test]
         fn every_task_ends(causes in causes(), tries in 0u32..6) {
             let (mut traced, mut outside, mut attempts) = (false, 0, 0);
+            let mut last_pause = Duration::ZERO;
             for cause in causes {
                 attempts += 1;
-                outside += u32::from(cause == Cause::Outside);
+                outside += u32::from(cause == Cause::Transient);
                 match after_failure(cause, traced, outside, tries) {
-                    Next::Retry { traced: next } => {
+                    Next::Retry { traced: next, pause } => {
                         prop_assert!(next || !traced, "a trace is not given up");
                         traced = next;
+                        if cause == Cause::Transient {
+                            prop_assert!(pause > last_pause && pause <= PAUSE_MAX, "{pause:?} after {last_pause:?}");
+                            last_pause = pause;
+                        }
                     }
                     Next::Fail => {
                         prop_assert!(cause != Cause::Plugin || traced);
@@ -67,5 +94,17 @@ mod tests {
             }
             prop_assert!(attempts <= tries.max(1) + 1);
         }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let pauses: Vec<u128> = [1, 2, 3, 4, 5, 100].map(|failures| pause(failures).as_millis()).into();
+        assert_eq!(pauses, [200, 800, 3200, 12_800, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn what_cannot_pass_is_final_at_once() {
+        assert_eq!(after_failure(Cause::Permanent, false, 0, 4), Next::Fail);
+        assert_eq!(after_failure(Cause::Cancelled, false, 0, 4), Next::Fail);
     }
 }

@@ -1,14 +1,16 @@
 //! One attempt at a task: runs its plan and takes what comes out to where it belongs.
 
 use super::fault::{FaultInjector, FaultPoint};
-use super::leaf::Stores;
+use super::join::JoinError;
+use super::leaf::{SplitError, Stores};
 use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
-use crate::error::Error;
+use crate::env::persistence;
+use crate::error::{Error, Persistence};
 use crate::graph::{Stage, StageOutput};
 use crate::ids::{NodeId, TaskId};
 use crate::output::{BatchWrite, PartitionWriter};
@@ -29,51 +31,94 @@ pub(super) struct AttemptError {
     pub is_out_of_memory: bool,
     /// The key whose values were too many for it.
     pub key: Option<String>,
-    /// What the output says, or a file that was loaded, if it is what failed.
-    pub output: Option<Box<Error>>,
+    /// What something outside the plugin says that has words of its own.
+    pub outside: Option<Box<Outside>>,
+}
+
+/// What failed outside the plugin, in its own words.
+#[derive(Debug)]
+pub(super) enum Outside {
+    /// An output. It names itself and the batch.
+    Output(Error),
+    /// A file. The operator and the batch are for the engine to name.
+    File(Error),
+}
+
+const fn cause(persistence: Persistence) -> Cause {
+    match persistence {
+        Persistence::Transient => Cause::Transient,
+        Persistence::Permanent => Cause::Permanent,
+    }
 }
 
 impl AttemptError {
     /// A failure of the output.
     fn output(error: Error) -> Self {
-        Self { output: Some(Box::new(error.clone())), ..Self::outside(error.message) }
+        let (cause, message) = (cause(error.persistence), error.message.clone());
+        Self { outside: Some(Box::new(Outside::Output(error))), ..Self::new(cause, message) }
     }
 
-    fn outside(message: impl ToString) -> Self {
-        Self::new(Cause::Outside, message)
+    /// A failure of a file that is read.
+    fn file(error: Error) -> Self {
+        let (cause, message) = (cause(error.persistence), error.message.clone());
+        Self { outside: Some(Box::new(Outside::File(error))), ..Self::new(cause, message) }
     }
 
     fn new(cause: Cause, message: impl ToString) -> Self {
         let message = message.to_string();
-        Self { cause, message, place: None, is_out_of_memory: false, key: None, output: None }
+        Self { cause, message, place: None, is_out_of_memory: false, key: None, outside: None }
     }
 }
 
 impl From<SpillError> for AttemptError {
     fn from(error: SpillError) -> Self {
-        Self::outside(error)
+        Self::from(&error)
+    }
+}
+
+impl From<&SpillError> for AttemptError {
+    fn from(error: &SpillError) -> Self {
+        Self::new(cause(error.persistence()), error)
     }
 }
 
 impl From<DataFusionError> for AttemptError {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
-            DataFusionError::External(inner) => match inner.downcast_ref::<PluginError>() {
-                Some(PluginError { failure: Failure::Cancelled, .. }) => {
-                    Self::new(Cause::Cancelled, Failure::Cancelled)
-                }
-                Some(error) => {
-                    let PluginError { failure, place, key } = error;
-                    let (is_out_of_memory, key) = (error.is_out_of_memory(), key.clone());
-                    Self { place: *place, is_out_of_memory, key, ..Self::new(Cause::Plugin, failure) }
-                }
-                None => match inner.downcast_ref::<LoadError>() {
-                    Some(error) => Self::output(error.into()),
-                    None => Self::outside(inner),
-                },
-            },
-            root => Self::outside(root),
+            DataFusionError::External(inner) => Self::of_ours(&**inner),
+            // Other tasks give back what they have taken.
+            root @ DataFusionError::ResourcesExhausted(_) => Self::new(Cause::Transient, root),
+            DataFusionError::IoError(error) => Self::new(cause(persistence(error)), error),
+            root => Self::new(Cause::Permanent, root),
         }
+    }
+}
+
+impl AttemptError {
+    /// What a module of ours says. What it does not know would fail again.
+    fn of_ours(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
+        if let Some(PluginError { failure, place, key }) = error.downcast_ref() {
+            if *failure == Failure::Cancelled {
+                return Self::new(Cause::Cancelled, failure);
+            }
+            let is_out_of_memory = matches!(failure, Failure::OutOfMemory { .. });
+            return Self { place: *place, is_out_of_memory, key: key.clone(), ..Self::new(Cause::Plugin, failure) };
+        }
+        if let Some(error) = error.downcast_ref::<LoadError>() {
+            return Self::file(error.into());
+        }
+        if let Some(error) = error.downcast_ref::<SplitError>() {
+            return Self::file(error.into());
+        }
+        if let Some(error) = error.downcast_ref::<SpillError>() {
+            return error.into();
+        }
+        let cause = match error.downcast_ref::<JoinError>() {
+            // Other tasks give back what they have taken.
+            Some(JoinError::NoRoom { .. }) => Cause::Transient,
+            _ => Cause::Permanent,
+        };
+        Self::new(cause, error)
     }
 }
 
@@ -141,7 +186,9 @@ impl Attempt<'_> {
             StageOutput::DataSet { node } if self.only_files => Taker::DataSet(node, storage.writer(1).only_files()),
             StageOutput::DataSet { node } => Taker::DataSet(node, storage.writer(1)),
             StageOutput::Result => {
-                let write = self.write.ok_or_else(|| AttemptError::outside("nothing takes the rows of this stage"))?;
+                let write = self
+                    .write
+                    .ok_or_else(|| AttemptError::new(Cause::Permanent, "nothing takes the rows of this stage"))?;
                 let writer = write.writer(self.task.partition, self.number).await;
                 Taker::Output(writer.map_err(AttemptError::output)?)
             }
@@ -150,7 +197,7 @@ impl Attempt<'_> {
 
     fn fault(&self, point: FaultPoint) -> Result<(), AttemptError> {
         match self.faults.fails(self.task, self.number, point) {
-            true => Err(AttemptError::outside(format!("injected failure: {point:?}"))),
+            true => Err(AttemptError::new(Cause::Transient, format!("injected failure: {point:?}"))),
             false => Ok(()),
         }
     }

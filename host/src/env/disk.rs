@@ -109,7 +109,8 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn size(&self, path: &Path) -> io::Result<u64>;
 
-    /// Locks a file for this program alone, and makes it if it is not there. None if somebody else, or another guard
+    /// Locks a file for this program alone, and makes it if it is not there. What is locked is the file that has the name
+    /// then. `None` if somebody else, or another guard
     /// of this program, holds the lock. It ends when the guard is dropped, or when the program ends in whatever way.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
 
 mod disk;
+mod failure;
 mod local;
 mod memory_disk;
 mod objects;
@@ -23,6 +24,7 @@ mod virtual_clock;
 mod contract;
 
 pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
@@ -52,7 +54,8 @@ impl<T: AsyncRead + Send + Unpin> Incoming for T {}
 
 /// Connects to servers.
 pub trait Network: Send + Sync {
-    /// Connects to `address`, `host:port`, over TCP.
+    /// Connects to `address`, `host:port`, over TCP. When the other side vanishes without a word, reading from the
+    /// connection fails after two minutes.
     fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>>;
 }
 

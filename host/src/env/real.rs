@@ -8,6 +8,7 @@ use super::s3::S3;
 use super::{Clock, Console, Env, Executor, Incoming, Network};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
+use rustix::net::sockopt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -133,6 +134,21 @@ impl Clock for SystemClock {
     }
 }
 
+/// A peer that says nothing for so long is asked whether it is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// It is asked again after so long,
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// and is gone when it has not answered so many times.
+const KEEPALIVE_COUNT: u32 = 6;
+
+/// Makes the system notice when the other side of a connection has vanished without a word.
+fn keep_alive(stream: &tokio::net::TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+    Ok(sockopt::set_tcp_keepcnt(stream, KEEPALIVE_COUNT)?)
+}
+
 struct Tcp;
 
 impl Network for Tcp {
@@ -140,6 +156,7 @@ impl Network for Tcp {
         let address = address.to_owned();
         Box::pin(async move {
             let stream = tokio::net::TcpStream::connect(address).await?;
+            keep_alive(&stream)?;
             Ok(Box::new(stream) as Box<dyn Incoming>)
         })
     }

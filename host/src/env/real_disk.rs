@@ -82,13 +82,18 @@ impl Disk for Files {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
-        // Opened for writing: network file systems make no exclusive lock otherwise.
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(Lock(file)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => {
-                Err(if knows_no_locks(&error) { io::Error::new(io::ErrorKind::Unsupported, error) } else { error })
+        loop {
+            // Opened for writing: network file systems make no exclusive lock otherwise.
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            match file.try_lock() {
+                Ok(()) if has_name(&file, path)? => return Ok(Some(Box::new(Lock(file)))),
+                // Its holder removed the file just before it gave the lock back.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) if knows_no_locks(&error) => {
+                    return Err(io::Error::new(io::ErrorKind::Unsupported, error));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
             }
         }
     }
@@ -130,6 +135,16 @@ impl Disk for Files {
     fn scratch(&self, directory: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
         let file = directory.map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
         Ok(Box::new(Scratch { file, end: Mutex::new(0) }))
+    }
+}
+
+/// Whether an open file is the one that has the name.
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::Clock;
 use super::local::{Duplex, LocalListener, LocalSockets};
+use crate::shown::Shown as _;
 use crate::time::Duration;
 use futures::future::BoxFuture;
 use rustix::fs::Mode;
@@ -179,7 +180,7 @@ impl LocalListener for Listener {
         let is_ours =
             std::fs::symlink_metadata(&self.place.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
         if is_ours && let Err(error) = std::fs::remove_file(&self.place.path) {
-            tracing::warn!("cannot remove the socket {}: {error}", self.place.path.display());
+            tracing::warn!("cannot remove the socket {}: {error}", self.place.path.shown());
         }
     }
 }

@@ -7,7 +7,8 @@
 
 mod objects;
 
-use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoredPiece};
+use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoreError, StoreFault, StoredPiece};
+use crate::shown::Shown as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -421,11 +422,19 @@ fn failure(error: ObjectError) -> io::Error {
         cause = source;
         of_system = of_system.or(cause.downcast_ref::<io::Error>().map(io::Error::kind));
     }
+    let fault = element(&text, "Code").and_then(StoreFault::of_code).unwrap_or(match &error {
+        ObjectError::Unauthenticated { .. } => StoreFault::Credentials,
+        ObjectError::PermissionDenied { .. } => StoreFault::Forbidden,
+        ObjectError::InvalidPath { .. } | ObjectError::NotSupported { .. } | ObjectError::NotImplemented { .. } => {
+            StoreFault::Request
+        }
+        _ => StoreFault::Unavailable,
+    });
     let kind = match &error {
         // An empty store is no error to those who read it, and this is not an empty one.
-        ObjectError::NotFound { .. } if text.contains("NoSuchBucket") => io::ErrorKind::Other,
-        ObjectError::NotFound { .. } => io::ErrorKind::NotFound,
-        ObjectError::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,
+        ObjectError::NotFound { .. } if fault == StoreFault::NoBucket => io::ErrorKind::Other,
+        ObjectError::NotFound { .. } => return io::ErrorKind::NotFound.into(),
+        ObjectError::AlreadyExists { .. } => return io::ErrorKind::AlreadyExists.into(),
         ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
         ObjectError::NotSupported { .. } | ObjectError::NotImplemented { .. } => io::ErrorKind::Unsupported,
         ObjectError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
@@ -440,7 +449,8 @@ fn failure(error: ObjectError) -> io::Error {
     // The rest of the text is about the request, not about what is wrong.
     let server = text.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
     let server = server.and_then(|url| url.match_indices('/').nth(2).map_or(Some(url), |(end, _)| url.get(..end)));
-    io::Error::new(kind, server.map_or(what.clone(), |server| format!("{server} says: {what}")))
+    let says = server.map_or(what.clone(), |server| format!("{server} says: {what}"));
+    io::Error::new(kind, StoreError { fault, text: says.shown().into_owned() })
 }
 
 /// What an XML element holds.

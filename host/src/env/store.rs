@@ -4,6 +4,7 @@
 //! the storage, so they belong on the background executor. Never knows what the bytes are.
 
 use super::{Disk, OutputFile};
+use crate::shown::Shown as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -214,7 +215,7 @@ impl Store for DiskStore {
     }
 
     fn describe(&self) -> String {
-        self.root.display().to_string()
+        self.root.shown().into_owned()
     }
 }
 

@@ -9,8 +9,8 @@ pub use compare::Comparison;
 
 use super::node::{DescribedNode, Graph, Node, ParameterValue};
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
-use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::shown::escape_control;
 use crate::time::whole_ms;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -3,10 +3,11 @@
 use crate::block::Block;
 use crate::data::json;
 use crate::data::schema::RecordType;
-use crate::data::text::escape_control;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
+use crate::shown::Shown as _;
+use crate::shown::escape_control;
 use arrow::array::RecordBatch;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -116,7 +117,7 @@ impl QueueInput {
     fn rows(&self, line: &Range<usize>) -> Result<RecordBatch, QueueError> {
         let refused = |place: String, problem: String| {
             let above = memchr::memchr_iter(b'\n', &self.text[..line.start]).count();
-            let place = format!("{} line {}{place}", self.path.display(), above + 1);
+            let place = format!("{} line {}{place}", self.path.shown(), above + 1);
             QueueError::Line { place, problem }
         };
         let records = parse(&self.text[line.clone()]).map_err(|(place, problem)| refused(place, problem))?;
@@ -154,7 +155,7 @@ impl QueueInput {
     /// When the file no longer has what was read from it.
     pub fn resume(&mut self, next_block: u64, needed: &[(BlockId, u64)]) -> Result<(), QueueError> {
         let changed = |line: u64, problem: &str| QueueError::Line {
-            place: format!("{}, data set {}", self.path.display(), line + 1),
+            place: format!("{}, data set {}", self.path.shown(), line + 1),
             problem: format!("{problem} when the job read it before"),
         };
         self.next = next_block.div_ceil(PARTS_MAX);

@@ -6,6 +6,7 @@
 use crate::block::FileSplit;
 use crate::env::{DirectoryEntry, Env};
 use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -156,7 +157,7 @@ impl TextFiles {
             let listed = env.disk.list(if parent.as_os_str().is_empty() { Path::new(".") } else { &parent });
             let file = listed.into_iter().flatten().find(|entry| !entry.is_directory && pattern.matches(&entry.name));
             if let Some(file) = file {
-                let (path, parent) = (path.display(), parent.display());
+                let (path, parent) = (path.shown(), parent.shown());
                 tracing::warn!(
                     "sources.{source}.path = \"{path}\" stands for directories and matches none, but files such as `{}`: \
                      name the directory, as in \"{parent}\", to read its files",

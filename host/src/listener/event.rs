@@ -75,6 +75,8 @@ pub enum Event {
         task: TaskId,
         /// Why.
         reason: String,
+        /// When it runs again; zero if at once.
+        retry_in: Duration,
     },
     /// Data was written to disk since the last batch was done, because it did not fit into memory.
     DataSpilled {
@@ -194,7 +196,10 @@ impl fmt::Display for Event {
                 info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
             }
             Self::StageCompleted(info) => fmt_stage(info, f),
-            Self::TaskRetried { task, reason } => write!(f, "TaskRetried {task}: {reason}"),
+            Self::TaskRetried { task, reason, retry_in } => {
+                write!(f, "TaskRetried {task}: {reason}")?;
+                if retry_in.is_zero() { Ok(()) } else { write!(f, "; next try in {} ms", retry_in.as_millis()) }
+            }
             Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {bytes} bytes"),
             Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),
             Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),

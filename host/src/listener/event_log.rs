@@ -8,6 +8,7 @@ use super::{
     StreamInputInfo,
 };
 use crate::env::Disk;
+use crate::shown::{Shown as _, json};
 use crate::time::{Duration, Time};
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -20,9 +21,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 pub fn json_line(at: Time, event: &Event) -> String {
     let line = Line { time_ms: at.as_ms(), event: JsonEvent::from(event) };
     // Plain numbers, texts, lists and objects with text keys: there is nothing that could fail.
-    let mut text = serde_json::to_string(&line).unwrap_or_default();
-    text.push('\n');
-    text
+    let text = serde_json::to_string(&line).unwrap_or_default();
+    format!("{}\n", json(&text))
 }
 
 /// Writes events to a file.
@@ -43,7 +43,7 @@ impl EventLog {
     /// What the file system says.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
         let file = disk.create(path)?;
-        Ok(Self { name: path.display().to_string(), file, lines: Vec::new(), count: 0, lost: 0 })
+        Ok(Self { name: path.shown().into_owned(), file, lines: Vec::new(), count: 0, lost: 0 })
     }
 
     fn write(&mut self, at: Time) {
@@ -108,7 +108,7 @@ enum JsonEvent<'a> {
     OutputOperationStarted { output_operation: JsonOutput<'a> },
     OutputOperationCompleted { output_operation: JsonOutput<'a> },
     StageCompleted { stage: JsonStage<'a> },
-    TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str },
+    TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str, retry_in_ms: u64 },
     DataSpilled { batch_time_ms: u64, bytes: u64 },
     FallingBehind { lag: JsonLag },
     CaughtUp { lag: JsonLag },
@@ -242,11 +242,12 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::OutputOperationStarted(info) => Self::OutputOperationStarted { output_operation: info.into() },
             Event::OutputOperationCompleted(info) => Self::OutputOperationCompleted { output_operation: info.into() },
             Event::StageCompleted(info) => Self::StageCompleted { stage: info.into() },
-            Event::TaskRetried { task, reason } => Self::TaskRetried {
+            Event::TaskRetried { task, reason, retry_in } => Self::TaskRetried {
                 batch_time_ms: task.batch.as_ms(),
                 stage_id: task.stage.0,
                 partition: task.partition,
                 reason,
+                retry_in_ms: whole(*retry_in),
             },
             Event::DataSpilled { batch, bytes } => Self::DataSpilled { batch_time_ms: batch.as_ms(), bytes: *bytes },
             Event::FallingBehind(lag) => Self::FallingBehind { lag: lag.into() },

@@ -1,19 +1,54 @@
 //! Events as log lines.
 
-use super::{Event, LagInfo, QueuedListener};
+use super::absence::{Absence, Away, Tell};
+use super::{Event, LagInfo, QueuedListener, ReceiverInfo};
 use crate::time::{Duration, Time};
+use std::collections::BTreeMap;
 
-/// Writes events to the log: what needs attention as warnings, batches as information, the rest for debugging.
-pub struct LogListener;
+/// Writes events to the log: what needs attention as warnings, batches as information, the rest for debugging. Of a source
+/// that is away, the first failure is told, then few with their number, then the return.
+#[derive(Default)]
+pub struct LogListener {
+    /// By the source's name.
+    absences: BTreeMap<String, Absence>,
+}
 
 fn ms(duration: Option<Duration>) -> f64 {
     duration.unwrap_or_default().as_secs_f64() * 1e3
 }
 
+impl LogListener {
+    /// A receiver lost its source, or did not reach it, and tries again.
+    fn away(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
+        match self.absences.entry(receiver.name.clone()).or_default().failed(at) {
+            Tell::First => tracing::warn!("{event}"),
+            Tell::Again(Away { failures, time }) => {
+                tracing::warn!("{event}; failed {failures} times in {:.0} s", time.as_secs_f64());
+            }
+            Tell::Nothing => tracing::debug!("{event}"),
+        }
+    }
+
+    /// A receiver has reached its source.
+    fn back(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
+        let absence = self.absences.entry(receiver.name.clone()).or_default();
+        let was_away = absence.is_open();
+        match absence.returned(at) {
+            Some(Away { failures, time }) => {
+                tracing::info!("{event}, which was away for {:.0} s and failed {failures} times", time.as_secs_f64());
+            }
+            None if was_away => tracing::debug!("{event}"),
+            None => tracing::info!("{event}"),
+        }
+    }
+}
+
 impl QueuedListener for LogListener {
-    fn on_event(&mut self, _: Time, event: &Event) {
+    fn on_event(&mut self, at: Time, event: &Event) {
         match event {
             Event::HostPanicked { .. } => tracing::error!("{event}"),
+            Event::ReceiverError { receiver, retry_in: Some(_) } => self.away(at, receiver, event),
+            Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
             Event::ReceiverError { .. }
             | Event::InputError { .. }
             | Event::LineCutOff { .. }
@@ -25,7 +60,6 @@ impl QueuedListener for LogListener {
                 tracing::warn!("{event}");
             }
             Event::StreamingStarted { .. }
-            | Event::ReceiverStarted(_)
             | Event::RecoveryStarted(_)
             | Event::BatchesWithoutData { .. }
             | Event::CheckpointResumed { .. }

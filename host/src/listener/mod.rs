@@ -3,6 +3,7 @@
 //! Owns the events, with the names that Spark gives them, and the bus that hands them out. Posting an event never waits.
 //! Listeners learn what they know from here alone; they never reach into the host.
 
+mod absence;
 mod event;
 mod event_log;
 mod info;

@@ -18,11 +18,12 @@ use super::columnar::EncodeError;
 use super::format::Part;
 use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
-use crate::data::text::escape_control;
 use crate::data::view::ViewError;
-use crate::env::{Disk, OutputFile};
-use crate::error::{Error, ErrorKind};
+use crate::env::{Disk, OutputFile, advice, persistence};
+use crate::error::{Error, ErrorKind, Persistence};
 use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, RESERVED_PREFIX, check_suffix};
+use crate::shown::Shown as _;
+use crate::shown::escape_control;
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -44,13 +45,13 @@ const LABEL_BYTES_MAX: usize = 60;
 /// Why a batch was not saved.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SaveError {
-    #[error("cannot {action} {}: {error}", path.display())]
+    #[error("cannot {action} {}: {error}", path.shown())]
     Disk { action: &'static str, path: PathBuf, error: io::Error },
     #[error("cannot {action} {url}: {error}")]
     Store { action: &'static str, url: String, error: io::Error },
-    #[error("{} is in the way: {what}", path.display())]
+    #[error("{} is in the way: {what}", path.shown())]
     InTheWay { path: PathBuf, what: String },
-    #[error("{} is there already: {what}", path.display())]
+    #[error("{} is there already: {what}", path.shown())]
     Taken { path: PathBuf, what: String },
     #[error(transparent)]
     Grant(#[from] GrantError),
@@ -58,7 +59,7 @@ pub(super) enum SaveError {
     Rows(#[from] ViewError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    #[error("{} was not written", .0.display())]
+    #[error("{} was not written", .0.shown())]
     Missing(PathBuf),
 }
 
@@ -72,31 +73,32 @@ impl SaveError {
     /// Says what it is about.
     pub(super) fn of_output(&self, label: &str, batch: Time) -> Error {
         let (kind, help) = self.kind_and_help();
-        Error::new(kind, format!("output {label} did not save batch {batch}: {self}")).help(help)
+        let message = format!("output {label} did not save batch {batch}: {self}");
+        Error::new(kind, message).help(help).lasting(self.persistence())
+    }
+
+    /// Whether saving the batch may succeed later.
+    fn persistence(&self) -> Persistence {
+        match self {
+            Self::Disk { error, .. }
+            | Self::Store { error, .. }
+            | Self::Grant(GrantError::Directory { error, .. } | GrantError::Store { error, .. }) => persistence(error),
+            _ => Persistence::Permanent,
+        }
+    }
+
+    /// What the reader can do.
+    pub(super) fn help(&self) -> String {
+        self.kind_and_help().1
     }
 
     fn kind_and_help(&self) -> (ErrorKind, String) {
         match self {
             Self::Disk { path, error, .. } => {
-                let directory = path.parent().unwrap_or(path).display();
-                let help = match error.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                        format!("make room on the disk of {directory}")
-                    }
-                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                        format!("whoever runs the host needs the right to write in {directory}")
-                    }
-                    _ => format!("is {directory} still there, and its disk in order?"),
-                };
-                (ErrorKind::Unavailable, help)
+                let directory = path.parent().unwrap_or(path);
+                (ErrorKind::Unavailable, advice(error, &directory.shown()))
             }
-            Self::Store { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => (
-                ErrorKind::Unavailable,
-                "the key of the host needs the right to list, write and remove there".to_owned(),
-            ),
-            Self::Store { .. } => {
-                (ErrorKind::Unavailable, "is the object store up, and is the bucket still there?".to_owned())
-            }
+            Self::Store { error, url, .. } => (ErrorKind::Unavailable, advice(error, url)),
             Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
             Self::Taken { .. } => (
                 ErrorKind::User,
@@ -136,7 +138,7 @@ struct Shared {
 
 /// `counts-TIME_IN_MS.txt`
 pub(super) fn pattern(prefix: &Path, suffix: &str) -> String {
-    format!("{}-TIME_IN_MS{}", prefix.display(), dotted(suffix))
+    format!("{}-TIME_IN_MS{}", prefix.shown(), dotted(suffix))
 }
 
 pub(super) fn dotted(suffix: &str) -> String {
@@ -341,7 +343,7 @@ impl BatchDirectory {
         let in_the_way = |what: String| SaveError::InTheWay { path: self.target.clone(), what };
         let found = self.disk().canonicalize(&self.target).map_err(cannot("find", &self.target))?;
         if found != self.target {
-            return Err(in_the_way(format!("it is a link to {}", found.display())));
+            return Err(in_the_way(format!("it is a link to {}", found.shown())));
         }
         let entries = match self.disk().list(&self.target) {
             Ok(entries) => entries,
@@ -352,7 +354,7 @@ impl BatchDirectory {
         };
         let is_foreign = |name: &str| name != SUCCESS && !name.starts_with(PART);
         match entries.iter().find(|entry| entry.is_directory || is_foreign(&entry.name)) {
-            Some(entry) => Err(in_the_way(format!("it holds `{}`, which no output has put there", entry.name))),
+            Some(entry) => Err(in_the_way(format!("it holds `{}`, which no output has put there", entry.name.shown()))),
             None => Ok(true),
         }
     }
@@ -371,7 +373,7 @@ impl BatchDirectory {
         // Links on the way may have changed since the batch began.
         let parent = self.shared.place.make_parent(disk)?;
         if parent != self.parent {
-            let what = format!("it has become a link to {}", parent.display());
+            let what = format!("it has become a link to {}", parent.shown());
             return Err(SaveError::InTheWay { path: self.shared.place.path(), what });
         }
         let entries = disk.list(&self.building).map_err(cannot("list", &self.building))?;

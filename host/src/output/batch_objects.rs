@@ -14,12 +14,14 @@
 
 use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted, part_name};
 use super::format::{Encoder, Part, encoder};
+use super::ownership::StorePlace;
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::data::schema::RecordType;
 use crate::env::{Objects, UPLOAD_PIECE_BYTES, Upload};
 use crate::error::Error;
 use crate::grants::{GrantError, check_suffix};
 use crate::graph::FileFormat;
+use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
@@ -50,6 +52,7 @@ struct Shared {
     suffix: String,
     format: FileFormat,
     ty: RecordType,
+    claim: StorePlace,
 }
 
 /// Where an output puts its objects.
@@ -77,13 +80,19 @@ impl ObjectsOutput {
         check_suffix(suffix)?;
         let suffix = dotted(suffix);
         check_name(&name, &suffix, text)?;
-        let shared = Shared { objects, label: label.to_owned(), url, name, suffix, format, ty };
+        let claim = StorePlace::new(&url, &name, &suffix, label);
+        let shared = Shared { objects, label: label.to_owned(), url, name, suffix, format, ty, claim };
         Ok(Self { shared: Arc::new(shared) })
     }
 
     /// The place, in which `TIME_IN_MS` stands for the time.
     pub(super) fn pattern(&self) -> String {
-        format!("{}/{}-TIME_IN_MS{}", self.shared.url, self.shared.name, self.shared.suffix)
+        self.shared.claim.place.clone()
+    }
+
+    /// The place, to be claimed.
+    pub(super) fn claim(&self) -> StorePlace {
+        self.shared.claim.clone()
     }
 }
 
@@ -142,7 +151,7 @@ impl ObjectsBatch {
         match names.iter().find(|name| is_foreign(name)) {
             Some(name) => {
                 let path = PathBuf::from(format!("{}/{}", self.shared.url, self.name));
-                let what = format!("it holds `{}`, which no output has put there", name.escape_debug());
+                let what = format!("it holds `{}`, which no output has put there", name.shown());
                 Err(SaveError::InTheWay { path, what })
             }
             None => Ok(names),
@@ -200,7 +209,10 @@ impl BatchWrite for Committing {
     }
 
     fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { self.0.commit(partitions).await.map_err(|error| self.0.error(&error)) })
+        Box::pin(async move {
+            self.0.shared.claim.check()?;
+            self.0.commit(partitions).await.map_err(|error| self.0.error(&error))
+        })
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {

@@ -24,9 +24,9 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 pub(super) enum EncodeError {
     #[error(transparent)]
     Columns(#[from] ColumnsError),
-    #[error("the rows do not become an Arrow file: {0}")]
+    #[error("the rows cannot be written as an Arrow file: {0}")]
     Arrow(#[from] ArrowError),
-    #[error("the rows do not become a Parquet file: {0}")]
+    #[error("the rows cannot be written as a Parquet file: {0}")]
     Parquet(#[from] ParquetError),
 }
 

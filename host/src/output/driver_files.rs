@@ -11,6 +11,7 @@ use crate::env::{DirectoryEntry, Disk};
 use crate::error::{Error, ErrorKind};
 use crate::grants::{GrantError, Grants, RESERVED_PREFIX};
 use crate::graph::FileFormat;
+use crate::shown::Shown as _;
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -163,7 +164,7 @@ impl DriverFiles {
             // A link must not lead out of the directory.
             let target = self.disk.canonicalize(&entry.path).map_err(|error| refused("load", path, &error))?;
             if target != entry.path {
-                let why = format!("{} is a link to {}", entry.path.display(), target.display());
+                let why = format!("{} is a link to {}", entry.path.shown(), target.shown());
                 return Err(failed("load", path, &why, ErrorKind::User, "put the file itself there"));
             }
         }

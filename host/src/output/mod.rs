@@ -13,9 +13,11 @@ mod columnar;
 mod driver_files;
 mod files;
 mod format;
+mod ownership;
 mod print;
 
 pub use driver_files::{DriverFiles, Save};
+pub use ownership::{Claim, OutputClaims, StorePlace};
 
 use crate::data::schema::RecordType;
 use crate::env::Env;
@@ -71,7 +73,11 @@ struct OutputId {
 }
 
 /// All outputs of a job.
-pub struct Outputs(BTreeMap<NodeId, Arc<dyn Output>>);
+pub struct Outputs {
+    by_node: BTreeMap<NodeId, Arc<dyn Output>>,
+    /// Those in object stores.
+    store_places: Vec<StorePlace>,
+}
 
 impl Outputs {
     /// The outputs of `graph`, ready to begin. Nothing is written yet.
@@ -80,14 +86,16 @@ impl Outputs {
     /// Everything that is known to be wrong with the places they write to.
     pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
         let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
+        let mut store_places = Vec::new();
         let mut problems = Problems::default();
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
                 Operation::SaveAsFiles { format, prefix, suffix } => {
                     match open_files(env, &id, node, grants, (prefix, suffix), *format, ty) {
-                        Ok((output, pattern, checked)) => {
-                            problems.check(node, pattern, checked);
-                            outputs.insert(node.id, output);
+                        Ok(opened) => {
+                            problems.check(node, opened.pattern, opened.checked);
+                            outputs.insert(node.id, opened.output);
+                            store_places.extend(opened.store_place);
                         }
                         Err(error) => problems.add(node, &error),
                     }
@@ -99,17 +107,30 @@ impl Outputs {
                 _ => {}
             }
         }
-        problems.into_result().map(|()| Self(outputs))
+        problems.into_result().map(|()| Self { by_node: outputs, store_places })
+    }
+
+    /// The places of outputs in object stores.
+    pub fn store_places(&self) -> &[StorePlace] {
+        &self.store_places
     }
 
     /// The output of a node.
     pub fn get(&self, node: NodeId) -> Option<&Arc<dyn Output>> {
-        self.0.get(&node)
+        self.by_node.get(&node)
     }
 }
 
-/// An output that saves files, where it puts them, and what is known to be wrong with that place.
-type OpenFiles = (Arc<dyn Output>, String, Result<(), GrantError>);
+/// An output that saves files.
+struct OpenFiles {
+    output: Arc<dyn Output>,
+    /// Where it puts them.
+    pattern: String,
+    /// What is known to be wrong with that place.
+    checked: Result<(), GrantError>,
+    /// The place, if it is in an object store.
+    store_place: Option<StorePlace>,
+}
 
 fn open_files(
     env: &Env,
@@ -125,14 +146,15 @@ fn open_files(
         GrantedPlace::Disk(place) => {
             let directories = BatchDirectories::new(env.disk.clone(), id, &label, place, (prefix, suffix))?;
             let (pattern, checked) = (directories.pattern(), directories.check());
-            Ok((Arc::new(files::FilesOutput::new(directories, format, ty)), pattern, checked))
+            let output = Arc::new(files::FilesOutput::new(directories, format, ty));
+            Ok(OpenFiles { output, pattern, checked, store_place: None })
         }
         GrantedPlace::Objects(url, name) => {
             let objects = env.objects.outputs(&url).map_err(|error| GrantError::Store { url: url.clone(), error })?;
             let place = ObjectsPlace { url, name, text: prefix, suffix };
             let output = ObjectsOutput::new(objects, &label, place, format, ty)?;
-            let pattern = output.pattern();
-            Ok((Arc::new(output), pattern, Ok(())))
+            let (pattern, store_place) = (output.pattern(), Some(output.claim()));
+            Ok(OpenFiles { output: Arc::new(output), pattern, checked: Ok(()), store_place })
         }
     }
 }

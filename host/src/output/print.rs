@@ -3,10 +3,11 @@
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::data::json::row_to_json;
 use crate::data::schema::RecordType;
-use crate::data::text::{RowWriter, escape_control};
+use crate::data::text::RowWriter;
 use crate::data::view::ViewError;
 use crate::env::Console;
 use crate::error::{Error, ErrorKind};
+use crate::shown::escape_control;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;

@@ -4,6 +4,7 @@
 //! that runs outside of any sandbox, so a file is used only if it and its directory belong to the user of this process
 //! alone, and if its checksum holds; never because somebody named it. Whatever goes wrong here costs time, not the job.
 
+use crate::shown::Shown as _;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -152,7 +153,7 @@ impl CacheDirectory {
     fn require_own(&self) -> io::Result<()> {
         let found = fs::symlink_metadata(&self.path)?;
         if !found.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not one", self.path.display())));
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is not one", self.path.shown())));
         }
         require_own(&found, &self.path)
     }
@@ -166,7 +167,7 @@ fn require_own(found: &Metadata, path: &Path) -> io::Result<()> {
     } else {
         return Ok(());
     };
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.display())))
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{} {why}", path.shown())))
 }
 
 fn read(mut file: File, key: &Key) -> io::Result<Vec<u8>> {

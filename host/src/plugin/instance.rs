@@ -206,7 +206,7 @@ impl types::Host for TaskState {}
 /// first indented, so that none can pass for a line of our own.
 pub(super) fn foreign(words: &str) -> String {
     let words: String = words.chars().take(LINE_BYTES_MAX).collect();
-    let lines: Vec<_> = words.lines().map(crate::data::text::escape_control).collect();
+    let lines: Vec<_> = words.lines().map(crate::shown::escape_control).collect();
     lines.join("\n  ")
 }
 

@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::runtime::{Cancel, Runtime};
 use super::wasi;
 use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Engine;
@@ -205,7 +206,7 @@ impl PluginLoader {
         let component = unsafe { Component::deserialize(engine, &code) }.map_err(invalid)?;
         if let Some(cache) = &self.cache {
             match cache.store(&key, &code) {
-                Ok(()) => tracing::debug!("compiled the plugin; kept in {}", cache.file(&key).display()),
+                Ok(()) => tracing::debug!("compiled the plugin; kept in {}", cache.file(&key).shown()),
                 Err(error) => tracing::debug!("compiled the plugin; not kept: {error}"),
             }
         }
@@ -227,7 +228,7 @@ fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component>
     // these settings, and the checksum says that it is still that. No job file and no argument can name the file.
     match unsafe { Component::deserialize(engine, &code) } {
         Ok(component) => {
-            tracing::debug!("the plugin is compiled already: {}", cache.file(key).display());
+            tracing::debug!("the plugin is compiled already: {}", cache.file(key).shown());
             Some(component)
         }
         Err(error) => {

@@ -4,8 +4,8 @@
 //! came from. Lines that a program writes while it builds its graph are passed on when the host asks for the graph, and
 //! not again by each task, which builds the same graph.
 
-use crate::data::text::escape_control;
 use crate::ids::NodeId;
+use crate::shown::escape_control;
 use crate::time::Time;
 use std::sync::Arc;
 use tracing::Level;

@@ -5,6 +5,7 @@ use super::context::ReceiverContext;
 use super::error::ReceiverError;
 use super::registry::MakeReceiver;
 use crate::env::Network;
+use crate::time::Duration;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
@@ -13,15 +14,27 @@ use tokio::io::AsyncReadExt as _;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Makes receivers of the lines that the server at `address` sends, `host:port`. They are unreliable: the protocol has
-/// no acknowledgements.
-pub fn socket(network: Arc<dyn Network>, address: &str) -> Arc<MakeReceiver> {
+/// no acknowledgements. A connection on which nothing came for `idle_timeout` counts as lost.
+pub fn socket(network: Arc<dyn Network>, address: &str, idle_timeout: Option<Duration>) -> Arc<MakeReceiver> {
     let address = address.to_owned();
-    Arc::new(move |_| Ok(Box::new(Socket { network: network.clone(), address: address.clone() })))
+    Arc::new(move |_| Ok(Box::new(Socket { network: network.clone(), address: address.clone(), idle_timeout })))
 }
 
 struct Socket {
     network: Arc<dyn Network>,
     address: String,
+    idle_timeout: Option<Duration>,
+}
+
+/// Resolves when nothing came for too long.
+async fn idle(context: &ReceiverContext, timeout: Option<Duration>) -> Duration {
+    match timeout {
+        Some(timeout) => {
+            context.sleep(timeout).await;
+            timeout
+        }
+        None => std::future::pending().await,
+    }
 }
 
 #[async_trait]
@@ -43,6 +56,11 @@ impl Receiver for Socket {
                 // Half a line is not a record: it could mean something else than the whole. It is dropped.
                 () = context.stopped() => return Ok(()),
                 count = connection.read(&mut buffer) => count,
+                silence = idle(context, self.idle_timeout) => {
+                    let (source, silence) = (context.source(), silence.as_secs_f64());
+                    let message = format!("lost {address}: it sent nothing for sources.{source}.idle_timeout = {silence} s");
+                    return Err(ReceiverError::new(message));
+                }
             };
             match count {
                 Ok(0) => {

@@ -205,7 +205,7 @@ async fn renew(env: Env, ownership: std::sync::Weak<Ownership>) {
         env.clock.sleep_until(env.clock.now() + RENEWAL).await;
         let Some(ownership) = ownership.upgrade() else { return };
         // Of another error the next output hears when it asks.
-        if let Err(OwnerError::Lost { .. }) = ownership.renew() {
+        if let Err(OwnerError::Lost { .. } | OwnerError::Removed { .. }) = ownership.renew() {
             return;
         }
     }

@@ -6,6 +6,7 @@ use crate::block::InputPartition;
 use crate::checkpoint::Durable;
 use crate::graph::Graph;
 use crate::listener::{BatchInfo, StreamInputInfo};
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocated, Allocation};
 use std::collections::BTreeMap;
@@ -85,7 +86,7 @@ pub(super) fn files_begun(allocation: &Allocation) -> u64 {
 /// The files that partitions are of, one a line.
 fn paths(partitions: &[InputPartition]) -> Option<String> {
     let path = |partition: &InputPartition| match partition {
-        InputPartition::Split(split) => Some(split.path.display().to_string()),
+        InputPartition::Split(split) => Some(split.path.shown().into_owned()),
         InputPartition::Block { .. } => None,
     };
     let mut paths: Vec<String> = partitions.iter().filter_map(path).collect();

@@ -177,7 +177,7 @@ fn a_plugin_that_panics_on_a_record() {
     assert_eq!(
         without_position(&without_times(said.error())),
         "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: panicked at P:\n  \
-         the plugin does not like this line\n\
+         the plugin does not like this line\n  record 1 of source `lines`: boom\n\
          help: fix the plugin, or set job.on_error = \"continue\" to go on with the next batch\n"
     );
 }

@@ -55,6 +55,67 @@ fn a_server_that_goes_away_is_connected_to_again() {
     assert_eq!(totals(&said.out), ["(one,1)", "(three,1)", "(two,1)"]);
 }
 
+/// A server that accepts connections and closes them: the first time is told, and that it is back; then it is quiet.
+#[test]
+fn a_server_that_is_away_is_told_once() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    for _ in 0..5 {
+        drop(server.accept().expect("the host connects again"));
+    }
+    let (mut last, _) = server.accept().expect("the host connects again");
+    last.write_all(b"back\n").expect("the host is there");
+    host.wait_for_out("(back,1)");
+    host.signal("INT");
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert_eq!(said.err.matches("closed the connection; next try in 20 ms").count(), 1, "{}", said.err);
+    assert_eq!(said.err.matches("ReceiverStarted lines, which was away for ").count(), 1, "{}", said.err);
+}
+
+/// A server that says nothing is connected to again, if the job file says after how long.
+#[test]
+fn a_connection_that_is_idle_is_made_anew() {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET.to_owned() + "idle_timeout = \"50ms\"\n");
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = server.local_addr().expect("a server has an address");
+    let set = format!("sources.lines.address={address}");
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    let _silent = server.accept().expect("the host connects");
+    host.wait_for_err(&format!(
+        "lost {address}: it sent nothing for sources.lines.idle_timeout = 0.05 s; next try in 20 ms"
+    ));
+    let (mut second, _) = server.accept().expect("the host connects again");
+    second.write_all(b"three\n").expect("the host is there");
+    host.wait_for_out("(three,1)");
+    host.signal("INT");
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+}
+
+/// The system asks a server that says nothing whether it is still there.
+#[test]
+fn a_server_that_vanishes_is_noticed_by_keepalive() {
+    // Of `tr`, the timer of a connection in /proc/net/tcp: the one that asks.
+    const KEEPALIVE: &str = "02";
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", SOCKET);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
+    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    let (_connection, peer) = server.accept().expect("the host connects");
+    host.wait_for_err("ReceiverStarted lines");
+    let connections = fs::read_to_string("/proc/net/tcp").expect("the system has a table of connections");
+    let local = format!("0100007F:{:04X}", peer.port());
+    let fields = connections.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let timer = fields.filter(|fields| fields.get(1) == Some(&&*local)).find_map(|fields| fields.get(5).copied());
+    assert_eq!(timer.and_then(|timer| timer.split(':').next()), Some(KEEPALIVE), "{connections}");
+}
+
 const FILES: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"20ms\"\n\n\
                      [sources.lines]\ntype = \"text-files\"\npath = \"in\"\n";
 

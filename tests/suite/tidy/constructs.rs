@@ -1,10 +1,10 @@
 //! Rules about single constructs: `unfinished`, `attributes`, `unsafe`, `select` and `unbounded`.
 
 use millstream_tests::repository::SourceFile;
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenTree;
 
 use super::paths::{Call, Paths, is_punct};
-use super::source::{Violation, check_all, comments, host_files, require_none, rust_files, tokens};
+use super::source::{Violation, check_all, comments, for_each_token, host_files, require_none, rust_files, tokens};
 
 /// Marks that people leave at unfinished work.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX"];
@@ -155,17 +155,6 @@ fn unbounded_channels(file: &SourceFile) -> Vec<Violation> {
     let mut violations: Vec<_> = unbounded.map(|path| Violation::new("unbounded", file, path.line, message)).collect();
     violations.dedup();
     violations
-}
-
-/// Calls `visit` with each token of a stream and of the groups in it: the tokens of its group, and its position there.
-fn for_each_token(tokens: TokenStream, visit: &mut impl FnMut(&[TokenTree], usize)) {
-    let trees: Vec<TokenTree> = tokens.into_iter().collect();
-    for (at, tree) in trees.iter().enumerate() {
-        visit(&trees, at);
-        if let TokenTree::Group(group) = tree {
-            for_each_token(group.stream(), visit);
-        }
-    }
 }
 
 #[test]

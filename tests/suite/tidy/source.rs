@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use millstream_tests::repository::{self, SourceFile};
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 /// A place that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,17 @@ pub fn check_all(files: &[SourceFile], rule: fn(&SourceFile) -> Vec<Violation>) 
 /// The tokens of a file. A file that the compiler would refuse fails the test by name.
 pub fn tokens(file: &SourceFile) -> TokenStream {
     file.text.parse().unwrap_or_else(|error| panic!("{} has no valid tokens: {error}", file.path))
+}
+
+/// Calls `visit` with each token of a stream and of the groups in it: the tokens of its group, and its position there.
+pub fn for_each_token(tokens: TokenStream, visit: &mut impl FnMut(&[TokenTree], usize)) {
+    let trees: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, tree) in trees.iter().enumerate() {
+        visit(&trees, at);
+        if let TokenTree::Group(group) = tree {
+            for_each_token(group.stream(), visit);
+        }
+    }
 }
 
 /// The syntax tree of a file.

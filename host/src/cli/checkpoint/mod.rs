@@ -12,6 +12,7 @@ use crate::config::Location;
 use crate::context::{checkpoint_store, open_store};
 use crate::env::{DiskStore, Env, Store, real};
 use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -89,7 +90,7 @@ pub fn checkpoint(args: &CheckpointArgs) -> Result<ExitCode, Error> {
 
 /// The store at a path: a directory with anything of a checkpoint in it, or the file of a job with such a directory.
 fn open(place: &Path, env: &Env) -> Result<Arc<dyn Store>, Error> {
-    let shown = place.display();
+    let shown = place.shown();
     let url = place.to_str().filter(|place| place.starts_with("s3://"));
     let store: Arc<dyn Store> = match env.disk.size(place) {
         _ if url.is_some() => open_store(env, &Location::Objects(url.unwrap_or_default().to_owned()))?,
@@ -105,7 +106,7 @@ fn open(place: &Path, env: &Env) -> Result<Arc<dyn Store>, Error> {
     };
     let unreadable = |error| {
         let name = "the directory".to_owned();
-        unavailable(&RunsError { name, place: store.describe(), error }.to_string())
+        Error::from(RunsError { name, place: store.describe(), error })
     };
     let parts = ["owner", "runs", "ingest"];
     let directories = store.directories("").map_err(unreadable)?;
@@ -115,8 +116,4 @@ fn open(place: &Path, env: &Env) -> Result<Arc<dyn Store>, Error> {
             .help("name the directory in job.checkpoint; a job writes there once it runs"));
     }
     Ok(store)
-}
-
-fn unavailable(message: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, message).help("is the disk in order, and may you read it?")
 }

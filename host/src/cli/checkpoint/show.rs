@@ -1,14 +1,13 @@
 //! `host checkpoint show`: the owner, the runs and what batches read.
 
 use super::super::{count, print};
-use super::unavailable;
 use crate::checkpoint::{
-    Allocations, LogError, Metadata, Owner, ReadLog, SavedNode, SavedRun, current_owner, is_locked, read_log, read_run,
-    run_names,
+    Allocations, LogError, Metadata, Owner, ReadLog, RunsError, SavedNode, SavedRun, current_owner, is_locked,
+    read_log, read_run, run_names,
 };
-use crate::data::text::escape_control;
 use crate::env::{Env, Store};
 use crate::error::Error;
+use crate::shown::escape_control;
 use crate::time::{Time, whole_ms};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -36,10 +35,9 @@ struct Shown {
 
 /// Tells what is there.
 pub(super) fn show(store: &dyn Store, env: &Env, with_graph: bool, json: bool) -> Result<ExitCode, Error> {
-    let failed = |error: crate::checkpoint::RunsError| unavailable(&error.to_string());
     let owner = current_owner(store)?;
-    let names = run_names(store).map_err(failed)?;
-    let runs = names.iter().map(|name| read_run(store, name, false)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+    let names = run_names(store)?;
+    let runs = names.iter().map(|name| read_run(store, name, false)).collect::<Result<Vec<_>, _>>()?;
     let current = owner.as_ref().map(|owner| owner.run.clone()).filter(|run| names.contains(run));
     let shown = Shown {
         place: store.describe(),
@@ -74,8 +72,8 @@ fn log(store: &dyn Store) -> Result<Result<Option<ReadLog>, String>, Error> {
             // Its owner goes on to another segment.
             Err(LogError::Store { error, .. }) if error.kind() == std::io::ErrorKind::NotFound && tries < TRIES_MAX => {
             }
-            Err(error @ LogError::Store { .. }) => {
-                return Err(unavailable(&format!("{error} in checkpoint directory {}", store.describe())));
+            Err(LogError::Store { name, error }) => {
+                return Err(RunsError { name, place: store.describe(), error }.into());
             }
             Err(error @ LogError::Damaged { .. }) => return Ok(Err(error.to_string())),
         }

@@ -1,17 +1,16 @@
 //! `host checkpoint verify`: each document of each file, and what follows if one cannot be read.
 
 use super::super::{count, print};
-use super::unavailable;
 use crate::checkpoint::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify as read_all};
-use crate::data::text::escape_control;
 use crate::env::Store;
 use crate::error::{Error, ErrorKind};
+use crate::shown::escape_control;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 /// Reads everything and tells what it found.
 pub(super) fn verify(store: &dyn Store, json: bool) -> Result<ExitCode, Error> {
-    let found = read_all(store).map_err(|error| unavailable(&error.to_string()))?;
+    let found = read_all(store)?;
     let place = store.describe();
     let text = if json { format!("{}\n", as_json(&found, &place)) } else { as_text(&found, &place) };
     let code = print(&text)?;

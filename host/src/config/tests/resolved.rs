@@ -75,6 +75,7 @@ const EVERY_KEY: &str = r#"
     type = "socket"
     address = "[::1]:9999"
     reconnect_delay = "250ms"
+    idle_timeout = "5m"
     max_line = "64kB"
     [sources."test.1"]
     type = "queue"
@@ -110,6 +111,7 @@ fn every_key_can_be_set() {
     let socket = SourceSettings::Socket {
         address: "[::1]:9999".to_owned(),
         reconnect_delay: Duration::from_millis(250),
+        idle_timeout: Some(Duration::from_secs(300)),
         max_line_bytes: 64_000,
     };
     let queue = SourceSettings::Queue { path: PathBuf::from("/etc/jobs/in/batches.jsonl") };

@@ -101,14 +101,6 @@ fn floats_print_as_in_java() {
 }
 
 #[test]
-fn terminals_are_not_changed_by_what_is_printed() {
-    assert!(matches!(escape_control("plain\ttext é 😀"), Cow::Borrowed("plain\ttext é 😀")));
-    assert_eq!(escape_control("a\u{1b}[31mred"), "a\\u{1b}[31mred");
-    assert_eq!(escape_control("\n\r\0\u{7f}\u{9b}\u{85}"), "\\u{a}\\u{d}\\u{0}\\u{7f}\\u{9b}\\u{85}");
-    assert_eq!(escape_control("\u{2028}\u{202e}\u{2066}\u{2069}é"), "\\u{2028}\\u{202e}\\u{2066}\\u{2069}é");
-}
-
-#[test]
 fn a_row_that_is_not_there_is_an_error() {
     let batch = json::records(&RecordType::text(), &[json!("a")]).unwrap();
     let mut out = String::new();

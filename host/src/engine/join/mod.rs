@@ -34,6 +34,7 @@ mod tests;
 pub(super) use exec::{JoinExec, JoinRoom};
 pub(super) use input::Input;
 pub(super) use parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
+pub(super) use run::JoinError;
 
 use super::{external, internal};
 use crate::data::key::KeyEncoder;

@@ -24,7 +24,7 @@ const GROUPED_BYTES_MAX: usize = i32::MAX as usize;
 
 /// Rows of a few keys, or of one, do not fit.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JoinError {
+pub(in crate::engine) enum JoinError {
     #[error("there is no room for {bytes} bytes beside what else the job holds: give it more engine.memory")]
     NoRoom { bytes: usize },
     #[error("the values of a key take more than 2 GiB: join instead, or aggregate them first")]

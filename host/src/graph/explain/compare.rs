@@ -4,7 +4,7 @@
 //! operators, the first with the first, the second with the second. A source is known by its parameters too.
 
 use super::ExplainedNode;
-use crate::data::text::escape_control;
+use crate::shown::escape_control;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -100,7 +100,7 @@ fn events() -> Vec<Event> {
         Event::OutputOperationStarted(output()),
         Event::OutputOperationCompleted(output()),
         Event::StageCompleted(stage()),
-        Event::TaskRetried { task, reason: name() },
+        Event::TaskRetried { task, reason: name(), retry_in: Duration::from_millis(800) },
         Event::DataSpilled { batch: time(2000), bytes: 9 },
         Event::FallingBehind(lag()),
         Event::CaughtUp(lag()),

@@ -175,6 +175,6 @@ fn a_store_that_is_out_of_reach_is_told() {
     assert_eq!(
         world.begin().err().unwrap().to_string(),
         "output `x` did not save batch 1000 ms: cannot list s3://bucket/a/x-1000.txt/: connection refused\n\
-         help: is the object store up, and is the bucket still there?"
+         help: is the object store up, and can this machine reach it?"
     );
 }

@@ -1,0 +1,107 @@
+//! The outputs of a job in object stores: one run writes to each, as far as a store without locks allows.
+//!
+//! Owns the claims `.millstream-owner-HASH/owner/epoch-NUMBER` beside what an output saves. They are those of checkpoint
+//! directories, renewed from time to time, asked for before each commit, and removed in the end. Never decides what a claim
+//! is worth: see `checkpoint/owner.rs`.
+
+use crate::checkpoint::{OwnerError, Ownership, RENEWAL};
+use crate::env::{Env, advice, persistence};
+use crate::error::{Error, ErrorKind, Persistence};
+use crate::output::{Claim, StorePlace};
+use std::sync::{Arc, Weak};
+
+/// The claims of a run. Dropped when the run ends, they are given back.
+#[derive(Default)]
+pub(super) struct StoreClaims(Vec<Arc<StoreClaim>>);
+
+/// A claim on the place of one output.
+struct StoreClaim {
+    ownership: Ownership,
+    place: StorePlace,
+}
+
+impl Claim for StoreClaim {
+    fn check(&self) -> Result<(), Error> {
+        self.ownership.check().map_err(|error| explain(&self.place, &error))
+    }
+}
+
+/// What a claim says, about an output instead of a checkpoint directory.
+fn explain(at: &StorePlace, error: &OwnerError) -> Error {
+    let StorePlace { writer, place, .. } = at;
+    let (kind, message, help, lasts) = match error {
+        OwnerError::InUse { holder, .. } => (
+            ErrorKind::User,
+            format!("{writer} cannot write to {place}: {holder} does"),
+            "stop that host, or give the output a place of its own; what a host had that is gone is free 15 s after it \
+             last wrote"
+                .to_owned(),
+            Persistence::Permanent,
+        ),
+        OwnerError::Lost { holder, .. } => (
+            ErrorKind::Unavailable,
+            format!("{writer} does not write to {place} any more: {holder} does"),
+            "that host took the place over when this one was silent for 15 s".to_owned(),
+            Persistence::Permanent,
+        ),
+        OwnerError::Removed { .. } => (
+            ErrorKind::Unavailable,
+            format!("{writer} does not write to {place} any more: somebody removed the claim of this host"),
+            "start the job again".to_owned(),
+            Persistence::Permanent,
+        ),
+        OwnerError::Store { action, error, .. } => (
+            ErrorKind::Unavailable,
+            format!("{writer} cannot write to {place}: cannot {action}: {error}"),
+            advice(error, place),
+            persistence(error),
+        ),
+        OwnerError::Claim { name, error, .. } => (
+            ErrorKind::Data,
+            format!("{writer} cannot write to {place}: {name} below {} cannot be read: {error}", at.claim_url),
+            "remove that object if you are sure that no host writes there".to_owned(),
+            Persistence::Permanent,
+        ),
+    };
+    Error::new(kind, message).help(help).lasting(lasts)
+}
+
+impl StoreClaims {
+    /// Takes the places of outputs for this run, and tells each output of its claim.
+    pub(super) fn take(env: &Env, job: &str, places: &[StorePlace]) -> Result<Self, Error> {
+        let env = Env { identity: format!("job {job}, {}", env.identity).into(), ..env.clone() };
+        let mut claims = Self::default();
+        for place in places {
+            let store = env.objects.open(&place.claim_url).map_err(|error| {
+                let message = format!("{} cannot write to {}: {error}", place.writer, place.place);
+                Error::new(ErrorKind::User, message).help(advice(&error, &place.place))
+            })?;
+            let ownership = Ownership::take(store, &env).map_err(|error| explain(place, &error))?;
+            let claim = Arc::new(StoreClaim { ownership, place: place.clone() });
+            place.claimed(claim.clone());
+            if claim.ownership.needs_renewal() {
+                env.background.spawn("owner", Box::pin(renew(env.clone(), Arc::downgrade(&claim))));
+            }
+            claims.0.push(claim);
+        }
+        Ok(claims)
+    }
+}
+
+impl Drop for StoreClaims {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|claim| claim.ownership.withdraw());
+    }
+}
+
+/// Says from time to time that this host is alive, as long as it has the place.
+async fn renew(env: Env, claim: Weak<StoreClaim>) {
+    loop {
+        env.clock.sleep_until(env.clock.now() + RENEWAL).await;
+        let Some(claim) = claim.upgrade() else { return };
+        // Of another error the next commit hears when it asks.
+        if let Err(OwnerError::Lost { .. } | OwnerError::Removed { .. }) = claim.ownership.renew() {
+            return;
+        }
+    }
+}

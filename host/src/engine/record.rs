@@ -1,0 +1,52 @@
+//! The record at which plugin code failed: its value, and where it comes from.
+//!
+//! Owns how a record is found again: the input of the task is read once more, up to it. Only done when a failure is told.
+//! Never fails: what cannot be read again is not shown.
+
+use super::leaf::{Piece, Stores};
+use crate::block::{InputPartition, LoadedPart};
+use crate::data::schema::RecordType;
+use crate::data::text;
+use crate::shown::{self, Shown as _};
+use datafusion_execution::TaskContext;
+use datafusion_physical_plan::ExecutionPlan;
+use futures::StreamExt as _;
+use std::sync::Arc;
+
+/// `record 7 of source `lines`, file in/a.txt, line 8: bob twelve`
+pub(super) async fn describe(
+    stores: &Stores,
+    context: &Arc<TaskContext>,
+    rows: Arc<dyn ExecutionPlan>,
+    ty: &RecordType,
+    pieces: &[Piece],
+    number: u64,
+) -> Option<String> {
+    let mut rows = rows.execute(0, context.clone()).ok()?;
+    let mut left = number;
+    loop {
+        let chunk = rows.next().await?.ok()?;
+        let count = chunk.num_rows() as u64;
+        if left >= count {
+            left -= count;
+            continue;
+        }
+        let mut value = String::new();
+        text::write_row(&chunk, ty, usize::try_from(left).ok()?, &mut value).ok()?;
+        let origin = origin(stores, pieces, number);
+        return Some(format!("record {number}{origin}: {}", shown::value(&value)));
+    }
+}
+
+/// ` of source `lines`, file in/a.txt, line 8`; empty if the records are what an earlier stage has made.
+fn origin(stores: &Stores, pieces: &[Piece], number: u64) -> String {
+    match pieces {
+        [Piece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),
+        [Piece::Input(InputPartition::Split(split))] => {
+            let line = stores.line_of(split, number).map(|line| format!(", line {line}")).unwrap_or_default();
+            format!(" of source `{}`, file {}{line}", split.source.shown(), split.path.shown())
+        }
+        [Piece::Loaded(LoadedPart { file, .. })] => format!(" of file {}", file.path.shown()),
+        _ => String::new(),
+    }
+}

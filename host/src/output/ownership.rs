@@ -1,0 +1,246 @@
+//! Who writes to the place of an output: one run at a time, of whatever job.
+//!
+//! Owns the lock files `.millstream-owner-HASH.lock` in the directories that outputs write to. There is one for what an
+//! output names, its prefix and suffix, so that no two jobs replace each other's batches; one for the output itself, whose
+//! hidden directories are named after job and output; and one for the driver functions of a job in each directory that the
+//! job grants. The system gives a lock back when the process ends in whatever way. A file that a killed process left is
+//! taken over by the next run, and removed in the end. In object stores, which have no locks, owns where a claim stands;
+//! whoever starts the run makes it.
+
+use super::batch_directory::{SaveError, dotted, pattern};
+use super::identified;
+use crate::data::key::hash;
+use crate::env::{Disk, Env, LockGuard};
+use crate::error::{Error, ErrorKind};
+use crate::grants::{GrantedPlace, Grants, RESERVED_PREFIX};
+use crate::graph::{Graph, Operation};
+use crate::shown::Shown as _;
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The longest text of a holder that is read, in bytes.
+const HOLDER_BYTES_MAX: u64 = 4096;
+
+/// The places that a run has for itself. Dropped when the run ends, it gives them back.
+#[derive(Default)]
+pub struct OutputClaims {
+    held: Vec<Held>,
+}
+
+/// A lock file that this run holds.
+struct Held {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+    /// Given back after the file was removed: whoever waits for the lock must not get that of a file without a name.
+    _lock: LockGuard,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A file that stays is taken over by the next run.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
+/// The right to write to a place in an object store.
+pub trait Claim: Send + Sync {
+    /// Makes sure that nobody else has taken the place over.
+    ///
+    /// # Errors
+    /// When somebody has, or the store does not say.
+    fn check(&self) -> Result<(), Error>;
+}
+
+/// The place of an output in an object store.
+#[derive(Clone)]
+pub struct StorePlace {
+    /// Where the claim stands.
+    pub claim_url: String,
+    /// Who writes, as in `output counts (save_as_text_files, node 3)`.
+    pub writer: String,
+    /// Where to.
+    pub place: String,
+    /// What the output asks before it commits.
+    claim: Arc<OnceLock<Arc<dyn Claim>>>,
+}
+
+impl StorePlace {
+    /// The place below `url` where the names of batches begin with `name` and end with `suffix`.
+    pub(super) fn new(url: &str, name: &str, suffix: &str, writer: &str) -> Self {
+        let hash = hash([name, suffix].join("\0").as_bytes());
+        Self {
+            claim_url: format!("{url}/{RESERVED_PREFIX}owner-{hash:016x}"),
+            writer: format!("output {writer}"),
+            place: format!("{url}/{name}-TIME_IN_MS{suffix}"),
+            claim: Arc::default(),
+        }
+    }
+
+    /// Lets the output ask this claim. Only the first one counts.
+    pub fn claimed(&self, claim: Arc<dyn Claim>) {
+        let _ = self.claim.set(claim);
+    }
+
+    /// Makes sure that the place belongs to this run, if anybody has claimed it.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.claim.get().map_or(Ok(()), |claim| claim.check())
+    }
+}
+
+/// What a lock file stands for, for messages.
+struct Subject {
+    /// Who writes, as in `output counts (save_as_text_files, node 3)`.
+    writer: String,
+    /// Where to.
+    place: String,
+}
+
+fn lock_file(directory: &Path, what: &[&str]) -> PathBuf {
+    directory.join(format!("{RESERVED_PREFIX}owner-{:016x}.lock", hash(what.join("\0").as_bytes())))
+}
+
+/// The lock files of a job's outputs on disks. Directories that are not there yet are made.
+fn lock_files(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<BTreeMap<PathBuf, Subject>, Error> {
+    let mut files = BTreeMap::new();
+    for (id, node, _) in identified(job, graph) {
+        let Operation::SaveAsFiles { prefix, suffix, .. } = &node.operation else { continue };
+        let writer = format!("output {node}");
+        let failed = |error| {
+            let error = SaveError::from(error);
+            Error::new(ErrorKind::User, format!("{writer} cannot be written: {error}")).help(error.help())
+        };
+        let GrantedPlace::Disk(place) = grants.resolve_place(prefix).map_err(failed)? else { continue };
+        let directory = place.make_parent(&*env.disk).map_err(failed)?;
+        for what in [&["place", place.name(), &dotted(suffix)], &["output", &*id.job, &*id.output]] {
+            let subject = Subject { writer: writer.clone(), place: pattern(&place.path(), suffix) };
+            files.insert(lock_file(&directory, what), subject);
+        }
+    }
+    if graph.nodes().iter().any(|node| node.operation.is_driver()) {
+        for directory in grants.directories() {
+            let Ok(directory) = env.disk.canonicalize(directory) else { continue };
+            // Functions that only read there write nothing.
+            if env.disk.check_writable(&directory).is_ok() {
+                let writer = format!("the driver functions of job {job}");
+                let place = directory.shown().into_owned();
+                files.insert(lock_file(&directory, &["driver functions", job]), Subject { writer, place });
+            }
+        }
+    }
+    Ok(files)
+}
+
+impl OutputClaims {
+    /// Takes the places of a job's outputs on disks for this run.
+    ///
+    /// # Errors
+    /// When another run has one of them, or a directory cannot be written to.
+    pub fn take(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
+        let mut claims = Self::default();
+        // By path, so that of two runs that start at the same time one gets them all.
+        for (path, subject) in lock_files(env, job, graph, grants)? {
+            let Subject { writer, place } = subject;
+            match env.disk.lock(&path) {
+                Ok(Some(lock)) => {
+                    let holder = format!("job {job}, {}, since {}\n", env.identity, env.clock.now());
+                    // Who holds a lock is for people, and the lock holds without it.
+                    let _ = env.disk.create(&path).and_then(|mut file| file.write_all(holder.as_bytes()));
+                    claims.held.push(Held { disk: env.disk.clone(), path, _lock: lock });
+                }
+                Ok(None) => {
+                    let holder = holder(&*env.disk, &path).unwrap_or_else(|| "another run".to_owned());
+                    return Err(Error::new(
+                        ErrorKind::User,
+                        format!("{writer} cannot write to {place}: {holder} does"),
+                    )
+                    .help("stop that host with `host stop`, or give the output a place of its own"));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    tracing::warn!(
+                        "{writer}: nothing keeps a second run from writing to {place}, as its disk has no locks"
+                    );
+                }
+                Err(error) => {
+                    let error = SaveError::Disk { action: "lock", path, error };
+                    let message = format!("{writer} cannot write to {place}: {error}");
+                    return Err(Error::new(ErrorKind::Unavailable, message).help(error.help()));
+                }
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// Who holds a lock: what its file says.
+fn holder(disk: &dyn Disk, path: &Path) -> Option<String> {
+    let text = String::from_utf8(disk.read(path, HOLDER_BYTES_MAX).ok()?).ok()?;
+    let text = text.trim_end();
+    (!text.is_empty()).then(|| text.shown().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::schema::Field;
+    use crate::env::Simulation;
+    use crate::graph::{DescribedNode, ParameterValue};
+    use crate::time::Time;
+
+    /// A job that saves to each of these prefixes.
+    fn graph(prefixes: &[(&str, &str)]) -> Graph {
+        let rows =
+            Field { name: "value".into(), kind: "text".into(), nullable: false, children: 0, metadata: Vec::new() };
+        let text = |name: &str, value: &str| (name.to_owned(), ParameterValue::Text(value.to_owned()));
+        let node = |kind: &str, parents: &[u32], parameters, rows: &[Field]| DescribedNode {
+            kind: kind.to_owned(),
+            name: None,
+            parents: parents.to_vec(),
+            parameters,
+            rows: rows.to_vec(),
+            exchanged: None,
+        };
+        let mut nodes = vec![node("source", &[], vec![text("source", "lines")], std::slice::from_ref(&rows))];
+        for (prefix, suffix) in prefixes {
+            nodes.push(node("save_as_text_files", &[0], vec![text("prefix", prefix), text("suffix", suffix)], &[]));
+        }
+        Graph::from_described(&nodes).unwrap()
+    }
+
+    fn take(simulation: &Simulation, job: &str, prefixes: &[(&str, &str)]) -> Result<OutputClaims, String> {
+        let grants = Grants::new("/jobs".into(), BTreeMap::from([("data".to_owned(), "/data".into())]));
+        OutputClaims::take(&simulation.env(), job, &graph(prefixes), &grants).map_err(|error| error.to_string())
+    }
+
+    fn world() -> Simulation {
+        let simulation = Simulation::new(1, Time::from_ms(5));
+        simulation.file("/data/input", "");
+        simulation
+    }
+
+    #[test]
+    fn a_place_has_one_writer() {
+        let simulation = world();
+        let first = take(&simulation, "one", &[("data:out/counts", "txt")]).unwrap();
+        let refused = take(&simulation, "one", &[("data:out/counts", "txt")]).err().unwrap();
+        assert!(refused.contains("cannot write to /data/out/counts-TIME_IN_MS.txt: job one, "), "{refused}");
+        assert!(refused.contains(", since 5 ms does\nhelp: stop that host"), "{refused}");
+        // Another job, the same prefix; and the same job after its prefix was changed.
+        assert!(take(&simulation, "two", &[("data:out/counts", "txt")]).is_err());
+        assert!(take(&simulation, "one", &[("data:out/others", "txt")]).is_err());
+        // Another job beside it.
+        drop(take(&simulation, "two", &[("data:out/others", "txt"), ("data:out/counts", "csv")]).unwrap());
+        drop(first);
+        assert!(simulation.files().keys().all(|path| !path.starts_with("/data/out")), "{:?}", simulation.files());
+        take(&simulation, "two", &[("data:out/counts", "txt")]).unwrap();
+    }
+
+    #[test]
+    fn who_gets_some_of_the_places_gives_them_back() {
+        let simulation = world();
+        let _first = take(&simulation, "one", &[("data:b/counts", "")]).unwrap();
+        assert!(take(&simulation, "two", &[("data:a/counts", ""), ("data:b/counts", "")]).is_err());
+        take(&simulation, "three", &[("data:a/counts", "")]).unwrap();
+    }
+}

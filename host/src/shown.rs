@@ -1,0 +1,165 @@
+//! How text from outside is shown: names of files, words of other programs, values of data.
+//!
+//! Owns the one escaping of the host. Whoever puts a name or a text from a plugin, a file system, a network or the data of
+//! a job into a message calls [`Shown::shown`]; the errors of [`crate::error`], the log and lines of JSON pass through this
+//! module once more, so that a text which was forgotten can neither change how a terminal shows the rest nor look like
+//! a line of the host's own. Never changes what is stored.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Of a value, a message shows at most so many characters.
+pub const VALUE_CHARS_MAX: usize = 200;
+
+/// Text from outside, as a message shows it: on one line, and harmless to a terminal.
+pub trait Shown {
+    /// The text with each control character, and each mark that changes the direction of text, replaced by its code, as in
+    /// `\u{1b}`. Bytes that are not UTF-8 are replaced.
+    fn shown(&self) -> Cow<'_, str>;
+}
+
+impl Shown for str {
+    fn shown(&self) -> Cow<'_, str> {
+        escape_control(self)
+    }
+}
+
+impl Shown for Path {
+    fn shown(&self) -> Cow<'_, str> {
+        match self.to_string_lossy() {
+            Cow::Borrowed(text) => escape_control(text),
+            Cow::Owned(text) => Cow::Owned(escape_control(&text).into_owned()),
+        }
+    }
+}
+
+impl Shown for PathBuf {
+    fn shown(&self) -> Cow<'_, str> {
+        self.as_path().shown()
+    }
+}
+
+/// Replaces what could change how a terminal shows the rest: control characters other than the tab, line and paragraph
+/// separators, and marks that change the direction of text, each by its code as in `\u{1b}`.
+pub fn escape_control(text: &str) -> Cow<'_, str> {
+    escape(text, changes_terminal)
+}
+
+/// As [`escape_control`], for a text of several lines: line ends stay, and each line but the first is indented, so that
+/// none looks like the beginning of another message.
+pub fn lines(text: &str) -> Cow<'_, str> {
+    let escaped = escape(text, |character| character != '\n' && changes_terminal(character));
+    if !begins_lines(&escaped) {
+        return escaped;
+    }
+    let mut indented = String::with_capacity(escaped.len() + 16);
+    for (number, line) in escaped.split('\n').enumerate() {
+        if number > 0 {
+            indented.push('\n');
+            indented.push_str(if line.is_empty() || line.starts_with([' ', '\t']) { "" } else { "  " });
+        }
+        indented.push_str(line);
+    }
+    Cow::Owned(indented)
+}
+
+/// A line of JSON whose texts do not change how a terminal shows them. What it means stays the same.
+pub fn json(line: &str) -> Cow<'_, str> {
+    let is_escaped = |character| character != '\n' && changes_terminal(character);
+    if !line.contains(is_escaped) {
+        return Cow::Borrowed(line);
+    }
+    let mut escaped = String::with_capacity(line.len() + 16);
+    for character in line.chars() {
+        if is_escaped(character) {
+            // Each of them is in the basic plane, where one escape is enough. Writing to a string cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// A value of data in a message: on one line, at most [`VALUE_CHARS_MAX`] characters of it.
+pub fn value(text: &str) -> String {
+    let end = text.char_indices().nth(VALUE_CHARS_MAX).map(|(end, _)| end);
+    let cut = end.and_then(|end| text.get(..end)).unwrap_or(text);
+    let rest = if end.is_some() { "..." } else { "" };
+    format!("{}{rest}", escape_control(cut))
+}
+
+fn begins_lines(text: &str) -> bool {
+    text.split('\n').skip(1).any(|line| !line.is_empty() && !line.starts_with([' ', '\t']))
+}
+
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let Some(first) = text.find(&is_escaped) else { return Cow::Borrowed(text) };
+    let (harmless, rest) = text.split_at(first);
+    let mut escaped = String::with_capacity(text.len() + 16);
+    escaped.push_str(harmless);
+    for character in rest.chars() {
+        if is_escaped(character) {
+            escaped.extend(character.escape_unicode());
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn changes_terminal(character: char) -> bool {
+    match character {
+        '\t' => false,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        // C0, DEL and C1.
+        _ => character.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_stay_on_one_line() {
+        let name = "in/x\u{1b}]0;owned\u{7}\nerror: forged\u{9b}2J\u{202e}";
+        let shown = r"in/x\u{1b}]0;owned\u{7}\u{a}error: forged\u{9b}2J\u{202e}";
+        assert_eq!(name.shown(), shown);
+        assert_eq!(Path::new(name).shown(), shown);
+        assert!(matches!("plain\tname".shown(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn no_line_looks_like_another_message() {
+        assert_eq!(lines("one\nerror: two\n  three\n\nhelp: \u{1b}"), "one\n  error: two\n  three\n\n  help: \\u{1b}");
+        assert!(matches!(lines("one\n  two"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn values_are_cut() {
+        assert_eq!(value("a\nb"), r"a\u{a}b");
+        assert_eq!(value(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(value(&"é".repeat(201)), "é".repeat(200) + "...");
+    }
+
+    proptest! {
+        /// A line of JSON means the same before and after, and has nothing a terminal obeys.
+        #[test]
+        fn json_means_the_same(text in any::<String>()) {
+            let line = serde_json::to_string(&text).unwrap();
+            let shown = json(&line);
+            prop_assert!(!shown.contains(changes_terminal));
+            prop_assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
+        }
+
+        #[test]
+        fn what_is_shown_is_harmless(text in any::<String>()) {
+            prop_assert!(!text.shown().contains(changes_terminal));
+            prop_assert!(!value(&text).contains(changes_terminal));
+            prop_assert!(lines(&text).split('\n').skip(1).all(|line| line.is_empty() || line.starts_with([' ', '\t'])));
+        }
+    }
+}
