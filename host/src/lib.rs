@@ -3,8 +3,9 @@
 //! The modules are declared in layers: each uses only those above it. `ARCHITECTURE.md` tells the life of a batch.
 
 // The ground: no module of ours is used here.
-pub mod error;
 pub mod shown;
+
+pub mod error;
 pub mod time;
 
 pub mod ids;

@@ -69,24 +69,31 @@ fn a_file_may_change_between_batches() {
 #[test]
 fn a_file_must_not_change_within_a_batch() {
     let error = with_file("changed_file", "data/names.csv", "number,name\n1,given\n").run().error();
-    assert!(error.starts_with("/jobs/data/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
+    assert!(
+        error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
+        "{error}"
+    );
     assert!(error.contains("\nhelp: all of a batch reads the same file"), "{error}");
     // Another function of the batch is told too, though it has just asked for the file.
     let error = with_file("changed_for_another", "data/names.csv", "number,name\n1,given\n").run().error();
-    assert!(error.starts_with("/jobs/data/names.csv changed while the batch read it: it had 20 bytes"), "{error}");
+    assert!(
+        error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_place() {
     let told = |function: &str, path: &str, content: &str| with_file(function, path, content).run().error();
+    let place = "operator `map` (node 4) failed on batch 1000000001000 ms, partition 0";
     let fix = "help: correct the file, or the record that the plugin reads it as";
     assert_eq!(
         told("csv_file", "names.csv", "age,number,name\n1,1,a\n300,2,b\n"),
-        format!("/jobs/names.csv, line 3, column `age`: expected option<u8>, found `300` (partition 0)\n{fix}")
+        format!("{place}: /jobs/names.csv, line 3, column `age`: expected option<u8>, found `300`\n{fix}")
     );
     assert_eq!(
         told("json_file", "names", "{\"number\":1,\"name\":\"a\"}\n\n{\"number\":1.5,\"name\":\"b\"}\n"),
-        format!("/jobs/names, line 3, column `number`: expected i64, found 1.5 (partition 0)\n{fix}")
+        format!("{place}: /jobs/names, line 3, column `number`: expected i64, found 1.5\n{fix}")
     );
     assert_eq!(
         told("csv_file", "names", ""),

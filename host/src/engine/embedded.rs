@@ -1,16 +1,14 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
-use super::failure::{Failed, explain, internal, not_kept, stopped, window_gap};
+use super::failure::{internal, not_kept, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
-use super::plan::{Manner, Planner, Share, key_type, only_files, reduces};
+use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
-use super::retry::{Cause, Next, after_failure};
 use super::shuffle::ShuffleStore;
-use super::stage_info::{StageTally, TaskMetrics};
-use super::task::{Attempt, AttemptError};
-use super::{Engine, JobPlan, JobRequest, record};
+use super::stage_info::StageTally;
+use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -18,7 +16,6 @@ use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
-use crate::output::BatchWrite;
 use crate::plugin::{Cancel, Plugin};
 use crate::time::{Duration, Time};
 use datafusion_execution::TaskContext;
@@ -35,9 +32,6 @@ const PARTITIONS_MAX: usize = 100_000;
 
 /// A window's partitions are not made of more rows than this, unless a single piece has more.
 const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
-
-/// How often a task that waits looks whether the run is stopped.
-const STOP_LOOK: Duration = Duration::from_millis(200);
 
 /// A reduce partition is large if it has more than this share of an instance's memory.
 const LARGE_SHARE: u64 = 4;
@@ -84,21 +78,21 @@ pub struct EmbeddedEngine {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    env: Env,
-    planner: Planner,
+pub(super) struct Shared {
+    pub(super) env: Env,
+    pub(super) planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
-    stores: Arc<Stores>,
-    context: Arc<TaskContext>,
-    slots: Semaphore,
-    tries: u32,
+    pub(super) stores: Arc<Stores>,
+    pub(super) context: Arc<TaskContext>,
+    pub(super) slots: Semaphore,
+    pub(super) tries: u32,
     /// Says that the run is stopped.
-    cancel: Cancel,
+    pub(super) cancel: Cancel,
     /// A reduce partition with more bytes is reduced in parts.
     large_bytes: u64,
-    faults: Arc<dyn FaultInjector>,
-    listeners: ListenerBus,
+    pub(super) faults: Arc<dyn FaultInjector>,
+    pub(super) listeners: ListenerBus,
     /// How many partitions each stage had that ran for a batch, and each data set that is there.
     done: Mutex<Done>,
     /// What was spilled when the last batch was done.
@@ -378,7 +372,7 @@ impl Shared {
 
     /// Whether what a reduction reads is more than a plugin instance should be given at once. What is stored and where
     /// does not matter.
-    fn is_large(&self, batch: Time, share: &Share) -> bool {
+    pub(super) fn is_large(&self, batch: Time, share: &Share) -> bool {
         let bytes = |piece: &Piece| match piece {
             Piece::Buckets { stage, maps, reduce } => {
                 let bucket = |map| Some(self.stores.shuffles.get(batch, *stage, map)?.bucket_size(*reduce as usize));
@@ -387,117 +381,5 @@ impl Shared {
             _ => 0,
         };
         share.pieces.iter().map(bytes).sum::<u64>() > self.large_bytes
-    }
-
-    /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
-    async fn run_task(
-        &self,
-        job: &JobPlan,
-        task: TaskId,
-        stage: &Stage,
-        share: &Share,
-        write: Option<&dyn BatchWrite>,
-    ) -> (TaskMetrics, Result<(), Error>) {
-        let mut time = Duration::ZERO;
-        match self.run_attempts(job, task, stage, share, write, &mut time).await {
-            Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
-            Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
-        }
-    }
-
-    /// Runs attempts one after the other, each when a slot is free. `time` is what they took together.
-    async fn run_attempts(
-        &self,
-        job: &JobPlan,
-        task: TaskId,
-        stage: &Stage,
-        share: &Share,
-        write: Option<&dyn BatchWrite>,
-        time: &mut Duration,
-    ) -> Result<TaskMetrics, Error> {
-        let key_type = key_type(&job.graph, stage);
-        let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
-        let mut manner = Manner { traced: false, in_parts: can_have_parts && self.is_large(task.batch, share) };
-        let mut transient = 0;
-        for number in 0.. {
-            let plan = self.planner.plan(job, stage, task, share, manner).ok_or_else(|| internal(stage.id))?;
-            let attempt = Attempt {
-                task,
-                number,
-                stage,
-                plan,
-                context: self.context.clone(),
-                stores: &self.stores,
-                faults: &*self.faults,
-                write,
-                key_type: key_type.as_ref(),
-                only_files: only_files(&job.graph, stage),
-            };
-            let error = match self.in_a_slot(attempt.run(), time).await {
-                Ok(metrics) => return Ok(metrics),
-                Err(error) => error,
-            };
-            let retried = |reason, retry_in| self.listeners.post(&Event::TaskRetried { task, reason, retry_in });
-            if error.is_out_of_memory && can_have_parts && !manner.in_parts {
-                // Many small rows take more memory than their size tells.
-                manner.in_parts = true;
-                retried(format!("{}; now in parts", error.message), Duration::ZERO);
-                continue;
-            }
-            transient += u32::from(error.cause == Cause::Transient);
-            match after_failure(error.cause, manner.traced, transient, self.tries) {
-                Next::Retry { traced, pause } => {
-                    manner.traced = traced;
-                    retried(error.message, pause);
-                    if !self.wait(pause).await {
-                        return Err(stopped(job, task, stage, share.branch));
-                    }
-                }
-                Next::Fail => {
-                    let record = self.record(job, task, stage, share, &error).await;
-                    return Err(explain(job, task, stage, share.branch, &Failed { error, record, tries: transient }));
-                }
-            }
-        }
-        Err(internal(stage.id))
-    }
-
-    /// Runs something that computes, when there is a slot for it, and adds what it took to `time`.
-    async fn in_a_slot<T>(&self, run: impl Future<Output = T>, time: &mut Duration) -> T {
-        let _slot = self.slots.acquire().await;
-        let started = self.env.clock.monotonic();
-        let outcome = run.await;
-        *time += self.env.clock.monotonic().saturating_sub(started);
-        outcome
-    }
-
-    /// Waits without a slot or a thread. False if the run is stopped meanwhile.
-    async fn wait(&self, pause: Duration) -> bool {
-        let until = self.env.clock.now() + pause;
-        loop {
-            if self.cancel.is_cancelled() {
-                return false;
-            }
-            let now = self.env.clock.now();
-            if now >= until {
-                return true;
-            }
-            self.env.clock.sleep_until(until.min(now + STOP_LOOK)).await;
-        }
-    }
-
-    /// The record at which plugin code failed, if that is known.
-    async fn record(
-        &self,
-        job: &JobPlan,
-        task: TaskId,
-        stage: &Stage,
-        share: &Share,
-        error: &AttemptError,
-    ) -> Option<String> {
-        let number = error.place?.record;
-        let (rows, ty) = self.planner.input_rows(job, stage, task, share)?;
-        let _slot = self.slots.acquire().await;
-        record::describe(&self.stores, &self.context, rows, &ty, &share.pieces, number).await
     }
 }

@@ -4,6 +4,7 @@
 //! one partition; it is built from descriptors alone, run alone, and run again alone. What a task produces depends on
 //! its input only: never on timing, order of arrival or memory pressure.
 
+mod attempts;
 mod embedded;
 mod failure;
 mod fault;

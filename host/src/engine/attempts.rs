@@ -1,0 +1,135 @@
+//! A task until it succeeds or has failed for good: attempts, each in a slot, and pauses between them.
+//!
+//! Owns when a task runs. Never decides whether it runs again: see `retry.rs`.
+
+use super::JobPlan;
+use super::embedded::Shared;
+use super::failure::{Failed, explain, internal, stopped};
+use super::plan::{Manner, Share, key_type, only_files, reduces};
+use super::record;
+use super::retry::{Cause, Next, after_failure};
+use super::stage_info::TaskMetrics;
+use super::task::{Attempt, AttemptError};
+use crate::error::Error;
+use crate::graph::Stage;
+use crate::ids::TaskId;
+use crate::listener::Event;
+use crate::output::BatchWrite;
+use crate::time::Duration;
+
+/// How often a task that waits looks whether the run is stopped.
+const STOP_LOOK: Duration = Duration::from_millis(200);
+
+impl Shared {
+    /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
+    pub(super) async fn run_task(
+        &self,
+        job: &JobPlan,
+        task: TaskId,
+        stage: &Stage,
+        share: &Share,
+        write: Option<&dyn BatchWrite>,
+    ) -> (TaskMetrics, Result<(), Error>) {
+        let mut time = Duration::ZERO;
+        match self.run_attempts(job, task, stage, share, write, &mut time).await {
+            Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
+            Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
+        }
+    }
+
+    /// Runs attempts one after the other, each when a slot is free. `time` is what they took together.
+    async fn run_attempts(
+        &self,
+        job: &JobPlan,
+        task: TaskId,
+        stage: &Stage,
+        share: &Share,
+        write: Option<&dyn BatchWrite>,
+        time: &mut Duration,
+    ) -> Result<TaskMetrics, Error> {
+        let key_type = key_type(&job.graph, stage);
+        let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
+        let mut manner = Manner { traced: false, in_parts: can_have_parts && self.is_large(task.batch, share) };
+        let mut transient = 0;
+        for number in 0.. {
+            let plan = self.planner.plan(job, stage, task, share, manner).ok_or_else(|| internal(stage.id))?;
+            let attempt = Attempt {
+                task,
+                number,
+                stage,
+                plan,
+                context: self.context.clone(),
+                stores: &self.stores,
+                faults: &*self.faults,
+                write,
+                key_type: key_type.as_ref(),
+                only_files: only_files(&job.graph, stage),
+            };
+            let error = match self.in_a_slot(attempt.run(), time).await {
+                Ok(metrics) => return Ok(metrics),
+                Err(error) => error,
+            };
+            let retried = |reason, retry_in| self.listeners.post(&Event::TaskRetried { task, reason, retry_in });
+            if error.is_out_of_memory && can_have_parts && !manner.in_parts {
+                // Many small rows take more memory than their size tells.
+                manner.in_parts = true;
+                retried(format!("{}; now in parts", error.message), Duration::ZERO);
+                continue;
+            }
+            transient += u32::from(error.cause == Cause::Transient);
+            match after_failure(error.cause, manner.traced, transient, self.tries) {
+                Next::Retry { traced, pause } => {
+                    manner.traced = traced;
+                    retried(error.message, pause);
+                    if !self.wait(pause).await {
+                        return Err(stopped(job, task, stage, share.branch));
+                    }
+                }
+                Next::Fail => {
+                    let record = self.record(job, task, stage, share, &error).await;
+                    return Err(explain(job, task, stage, share.branch, &Failed { error, record, tries: transient }));
+                }
+            }
+        }
+        Err(internal(stage.id))
+    }
+
+    /// Runs something that computes, when there is a slot for it, and adds what it took to `time`.
+    async fn in_a_slot<T>(&self, run: impl Future<Output = T>, time: &mut Duration) -> T {
+        let _slot = self.slots.acquire().await;
+        let started = self.env.clock.monotonic();
+        let outcome = run.await;
+        *time += self.env.clock.monotonic().saturating_sub(started);
+        outcome
+    }
+
+    /// Waits without a slot or a thread. False if the run is stopped meanwhile.
+    async fn wait(&self, pause: Duration) -> bool {
+        let until = self.env.clock.now() + pause;
+        loop {
+            if self.cancel.is_cancelled() {
+                return false;
+            }
+            let now = self.env.clock.now();
+            if now >= until {
+                return true;
+            }
+            self.env.clock.sleep_until(until.min(now + STOP_LOOK)).await;
+        }
+    }
+
+    /// The record at which plugin code failed, if that is known.
+    async fn record(
+        &self,
+        job: &JobPlan,
+        task: TaskId,
+        stage: &Stage,
+        share: &Share,
+        error: &AttemptError,
+    ) -> Option<String> {
+        let number = error.place?.record;
+        let (rows, ty) = self.planner.input_rows(job, stage, task, share)?;
+        let _slot = self.slots.acquire().await;
+        record::describe(&self.stores, &self.context, rows, &ty, &share.pieces, number).await
+    }
+}
