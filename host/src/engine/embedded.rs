@@ -17,7 +17,7 @@ use crate::ids::{NodeId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin};
-use crate::time::{Duration, Time};
+use crate::time::Time;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
