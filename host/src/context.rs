@@ -119,7 +119,7 @@ impl StreamingContext {
         let limit = settings.limits.plugin_size_bytes;
         let bytes = env.disk.read(path, limit).map_err(|error| {
             if error.kind() == std::io::ErrorKind::FileTooLarge {
-                return LoadError::TooLarge { limit }.into_error(&path.shown().into_owned());
+                return LoadError::TooLarge { limit }.into_error(&path.shown());
             }
             Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown())).help(
                 "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",

@@ -401,7 +401,12 @@ async fn run_in_time(
     let Env { clock, panics, .. } = env;
     // Caught here, and not by the executor, so that the end of the run is told.
     let run = catch_panic("the actor `job scheduler`", None, run);
-    let run = run.map(|ended| ended.unwrap_or_else(|panic| Ok(panics.report(panic))));
+    let run = run.map(|ended| {
+        ended.unwrap_or_else(|panic| {
+            panics.report(panic);
+            Ok(())
+        })
+    });
     tokio::pin!(run);
     let error = tokio::select! {
         biased;
