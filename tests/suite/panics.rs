@@ -14,10 +14,12 @@ fn job() -> Job {
     Job { panics: true, ..job.with_checkpoint().with_job_keys("on_error = \"continue\"") }
 }
 
+type IsHit = fn(&Event) -> bool;
+
 /// Panics at the n-th of its calls that match.
 struct Careless {
     calls_left: AtomicUsize,
-    is_hit: fn(&Event) -> bool,
+    is_hit: IsHit,
 }
 
 impl Careless {
@@ -84,7 +86,7 @@ fn the_batch_of_a_task_that_panics_runs_again() {
 /// Listeners are called where things happen: in each actor, on the engine, and in the background.
 #[test]
 fn a_panic_of_any_actor_ends_the_run_and_loses_nothing() {
-    let hits: [(&str, fn(&Event) -> bool); 6] = [
+    let hits: [(&str, IsHit); 6] = [
         ("the batch clock", |event| matches!(event, Event::BatchSubmitted(_))),
         ("the scheduler", |event| matches!(event, Event::BatchStarted(_))),
         ("an output", |event| matches!(event, Event::OutputOperationCompleted(_))),
