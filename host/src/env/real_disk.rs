@@ -5,11 +5,18 @@ use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
 use crate::time::Time;
 use rustix::fs::Access;
 use rustix::io::Errno;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+/// The rights to a file that other users must not read.
+const PRIVATE_FILE: u32 = 0o600;
+/// The rights to a directory that other users must not enter.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// The files of the machine.
 pub(super) struct Files;
@@ -68,8 +75,28 @@ impl Disk for Files {
         std::fs::create_dir_all(path)
     }
 
+    fn create_private_directory(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path)
+    }
+
+    fn keep_others_out(&self, path: &Path) -> io::Result<()> {
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        if mode & OTHERS == 0 {
+            return Ok(());
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 & !OTHERS))?;
+        match std::fs::metadata(path)?.permissions().mode() & OTHERS {
+            0 => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not keep others out")),
+        }
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
         Ok(Box::new(File::create(path)?))
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)?))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
@@ -84,7 +111,9 @@ impl Disk for Files {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         loop {
             // Opened for writing: network file systems make no exclusive lock otherwise.
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path)?;
+            // Whoever can open the file can keep it locked. Where rights cannot be changed, the lock holds all the same.
+            let _ = self.keep_others_out(path);
             match file.try_lock() {
                 Ok(()) if has_name(&file, path)? => return Ok(Some(Box::new(Lock(file)))),
                 // Its holder removed the file just before it gave the lock back.
