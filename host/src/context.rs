@@ -15,6 +15,7 @@ pub use self::start::Running;
 use self::checkpoint::JobFacts;
 use self::grants::grants;
 use self::sources::{Sources, check_sources};
+use crate::block::{SpillSettings, Storage};
 use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
@@ -68,6 +69,7 @@ pub struct StreamingContext {
     graph: Arc<Graph>,
     intervals: Arc<Intervals>,
     budget: MemoryBudget,
+    storage: Storage,
     outputs: Outputs,
     sources: Sources,
 }
@@ -179,7 +181,13 @@ impl StreamingContext {
         grants.check(&*env.disk).map_err(|error| {
             Error::new(ErrorKind::User, format!("job {}: {error}", settings.job.name)).help(error.help())
         })?;
-        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants)?;
+        let spill = SpillSettings {
+            directory: settings.engine.spill_directory.clone(),
+            limit_bytes: settings.engine.spill_limit_bytes,
+            compressed: settings.engine.compress,
+        };
+        let storage = Storage::new(&budget, env.disk.clone(), spill);
+        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants, &storage)?;
         let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {
             env,
@@ -189,6 +197,7 @@ impl StreamingContext {
             graph: Arc::new(graph),
             intervals: Arc::new(intervals),
             budget,
+            storage,
             outputs,
             sources,
         })

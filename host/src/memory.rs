@@ -4,7 +4,7 @@
 //! limit never fails for lack of room.
 
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The budget has less room than was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,11 @@ impl MemoryBudget {
         self.budget - self.instances.size()
     }
 
+    /// Room for many small things, of which `uncounted` bytes are there in any case.
+    pub fn overhead(&self, consumer: &str, uncounted: usize) -> Overhead {
+        Overhead { room: self.room(consumer), uncounted, bytes: Mutex::default() }
+    }
+
     fn room_up_to(&self, consumer: &str, limit: usize) -> Room {
         Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), limit, budget: self.clone() }
     }
@@ -100,6 +105,36 @@ impl Room {
     }
 }
 
+/// What many small things take together.
+pub struct Overhead {
+    room: Room,
+    /// What is there in any case, in bytes.
+    uncounted: usize,
+    /// What they take.
+    bytes: Mutex<usize>,
+}
+
+impl Overhead {
+    /// Takes `bytes` more.
+    ///
+    /// # Errors
+    /// When they are not there.
+    pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
+        let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = total.saturating_add(bytes).saturating_sub(self.uncounted);
+        self.room.take(counted - total.saturating_sub(self.uncounted))?;
+        *total = total.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Gives `bytes` back, at most what was taken.
+    pub fn remove(&self, bytes: usize) {
+        let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *total = total.saturating_sub(bytes);
+        self.room.give_back(self.room.taken().saturating_sub(total.saturating_sub(self.uncounted)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +155,21 @@ mod tests {
         assert!(budget.most_of_room("blocks").take(451).is_err());
         budget.most_of_room("blocks").take(450).unwrap();
         assert!(MemoryBudget::new(1000, 1001).is_err());
+    }
+
+    #[test]
+    fn of_small_things_only_what_is_beyond_a_floor_counts() {
+        let budget = MemoryBudget::new(100, 0).unwrap();
+        let overhead = budget.overhead("small things", 50);
+        overhead.add(40).unwrap();
+        assert_eq!(budget.pool().reserved(), 0);
+        overhead.add(40).unwrap();
+        assert_eq!(budget.pool().reserved(), 30);
+        assert!(overhead.add(71).is_err());
+        overhead.remove(20);
+        assert_eq!(budget.pool().reserved(), 10);
+        overhead.add(90).unwrap();
+        overhead.remove(150);
+        assert_eq!(budget.pool().reserved(), 0);
     }
 }

@@ -60,6 +60,7 @@ fn pass_through(input: RecordType) -> TaskProgram {
         operators: Arc::new([]),
         output_type: input,
         traced: false,
+        is_quiet: true,
     }
 }
 
@@ -72,7 +73,7 @@ fn boundary(c: &mut Criterion) {
         group.throughput(Throughput::Elements(10 * rows as u64));
         group.bench_function(BenchmarkId::new("identity, rows a chunk", rows), |b| {
             b.iter_batched_ref(
-                || TaskInstance::open(&plugin, &program).expect("the task opens"),
+                || TaskInstance::open(&plugin, &program, None).expect("the task opens"),
                 |task| (0..10).for_each(|_| drop(task.push(0, &batch).expect("the rows pass"))),
                 BatchSize::PerIteration,
             );
@@ -86,7 +87,7 @@ fn instance(c: &mut Criterion) {
     let program = pass_through(RecordType::text());
     c.bench_function("instance, opened and finished", |b| {
         b.iter(|| {
-            let mut task = TaskInstance::open(&plugin, &program).expect("the task opens");
+            let mut task = TaskInstance::open(&plugin, &program, None).expect("the task opens");
             task.finish().expect("the task finishes")
         });
     });
@@ -117,7 +118,7 @@ impl Job {
             blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
             ids.push(InputPartition::Block { id, rows: 10 });
         }
-        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""));
+        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""), &storage);
         let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
         let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
         let job = stages.jobs[0].clone();

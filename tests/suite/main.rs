@@ -12,6 +12,7 @@ mod killed;
 mod large_partitions;
 mod ledger;
 mod listeners;
+mod memory;
 mod object_store;
 mod outputs;
 mod panics;

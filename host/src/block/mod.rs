@@ -5,6 +5,7 @@
 
 mod data_set;
 mod loaded;
+mod open;
 mod partition;
 mod spill;
 mod storage;
@@ -12,9 +13,10 @@ mod store;
 
 pub use data_set::DataSetStore;
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader};
+pub use open::OpenBlock;
 pub use partition::{FileSplit, InputPartition, SplitReader};
 pub use spill::{SpillError, SpillSettings};
-pub use storage::{RowsReader, RowsWriter, Storage, StoredRows, bytes_of, value_bytes};
+pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows, bytes_of, value_bytes};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;

@@ -5,6 +5,7 @@
 use super::lock;
 use crate::env::{Disk, ScratchFile, persistence};
 use crate::error::Persistence;
+use crate::memory::NoRoom;
 use arrow::array::RecordBatch;
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
@@ -27,6 +28,9 @@ pub enum SpillError {
     /// There is no more room for it.
     #[error("spilled data would take more than engine.spill_limit = {0} bytes")]
     LimitReached(u64),
+    /// There is no more memory for what has to be in memory.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The file system says no.
     #[error("cannot write spilled data: {0}")]
     Write(io::Error),
@@ -45,7 +49,7 @@ impl SpillError {
     /// Whether it may succeed later: other tasks give back what they have taken, and disks are emptied.
     pub fn persistence(&self) -> Persistence {
         match self {
-            Self::LimitReached(_) => Persistence::Transient,
+            Self::LimitReached(_) | Self::NoRoom(_) => Persistence::Transient,
             Self::Write(error) | Self::Read(error) => persistence(error),
             Self::Damaged(_) | Self::Encode(_) => Persistence::Permanent,
         }

@@ -6,8 +6,9 @@
 use super::lock;
 use super::spill::{Segment, Spill, SpillError, SpillSettings};
 use crate::env::Disk;
-use crate::memory::{MemoryBudget, Room};
+use crate::memory::{MemoryBudget, NoRoom, Overhead, Room};
 use arrow::array::{ArrayData, RecordBatch};
+use arrow::datatypes::DataType;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, Weak};
 
@@ -17,8 +18,24 @@ pub struct Storage {
     shared: Arc<Shared>,
 }
 
+/// What an array takes in memory beside its values: its columns are not free where rows are few.
+const ARRAY_BYTES: usize = 192;
+/// What the description of a piece takes, in memory or in a file.
+const PIECE_BYTES: usize = 96;
+/// What rows of one task take, however few they are.
+const ENTRY_BYTES: usize = 512;
+/// What all descriptions may take in any case, so that a job goes on where instances have all the memory.
+const UNCOUNTED_BYTES: usize = 8 * 1024 * 1024;
+/// What all work on rows may take in any case, for the same reason: enough for two files of columns.
+const WORK_UNCOUNTED_BYTES: usize = 24 * 1024 * 1024;
+
 struct Shared {
+    budget: MemoryBudget,
     room: Room,
+    /// What the descriptions of pieces and tasks take.
+    overhead: Overhead,
+    /// What work on rows takes.
+    work: Overhead,
     spill: Spill,
     uses: Mutex<Uses>,
 }
@@ -45,32 +62,44 @@ pub struct BucketSize {
     pub bytes: u64,
 }
 
+/// The pieces of a bucket, in order. A bucket without rows has none.
+type Buckets = BTreeMap<usize, Vec<Piece>>;
+
 /// Rows in buckets, each in order.
 struct Entry {
     shared: Arc<Shared>,
-    sizes: Vec<BucketSize>,
+    /// Of the buckets with rows.
+    sizes: BTreeMap<usize, BucketSize>,
+    /// What was taken for its descriptions.
+    overhead: usize,
     state: Mutex<State>,
 }
 
 struct State {
-    buckets: Vec<Vec<Piece>>,
+    buckets: Buckets,
     /// What was taken for the pieces in memory.
     taken: usize,
     /// The key among the uses, while there is a piece in memory.
     last_use: Option<u64>,
 }
 
-/// Rows that are kept until the last clone is dropped.
-#[derive(Clone)]
+/// Rows that are kept until the last clone is dropped. No rows take no memory.
+#[derive(Clone, Default)]
 pub struct StoredRows {
-    entry: Arc<Entry>,
+    entry: Option<Arc<Entry>>,
 }
 
 impl Storage {
     /// Keeps rows in most of the memory that `budget` has left, and beyond that on `disk`.
     pub fn new(budget: &MemoryBudget, disk: Arc<dyn Disk>, settings: SpillSettings) -> Self {
-        let shared =
-            Shared { room: budget.most_of_room("rows"), spill: Spill::new(disk, settings), uses: Mutex::default() };
+        let shared = Shared {
+            budget: budget.clone(),
+            room: budget.most_of_room("rows"),
+            overhead: budget.overhead("descriptions", UNCOUNTED_BYTES),
+            work: budget.overhead("work on rows", WORK_UNCOUNTED_BYTES),
+            spill: Spill::new(disk, settings),
+            uses: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -78,17 +107,38 @@ impl Storage {
     pub fn writer(&self, buckets: usize) -> RowsWriter {
         RowsWriter {
             shared: self.shared.clone(),
-            sizes: vec![BucketSize::default(); buckets],
-            buckets: (0..buckets).map(|_| Vec::new()).collect(),
+            count: buckets,
+            sizes: BTreeMap::new(),
+            buckets: Buckets::new(),
             counted: HashSet::new(),
+            overhead: 0,
             taken: 0,
             only_files: false,
         }
     }
 
+    /// Memory for work on rows, none of it taken yet. Stored rows go to files to make room for it.
+    pub fn scratch(&self) -> Scratch {
+        Scratch { bytes: 0, shared: self.shared.clone() }
+    }
+
+    /// Memory for descriptions, until it is dropped.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn descriptions(&self, bytes: usize) -> Result<Described, NoRoom> {
+        self.shared.overhead.add(bytes)?;
+        Ok(Described { shared: self.shared.clone(), bytes })
+    }
+
     /// How many bytes were written to files since the beginning.
     pub fn spilled_bytes(&self) -> u64 {
         self.shared.spill.written_bytes()
+    }
+
+    /// What the job's memory has beside plugin instances, in bytes.
+    pub fn for_data(&self) -> usize {
+        self.shared.budget.for_data()
     }
 
     /// What is taken of the memory budget, in bytes.
@@ -128,7 +178,7 @@ impl Entry {
         let mut state = lock(&self.state);
         state.last_use = None;
         let mut written = Vec::new();
-        for piece in state.buckets.iter().flatten() {
+        for piece in state.buckets.values().flatten() {
             if let Piece::Memory(batch) = piece {
                 match self.shared.spill.write(batch) {
                     Ok(segment) => written.push(segment),
@@ -140,7 +190,7 @@ impl Entry {
                 }
             }
         }
-        let pieces = state.buckets.iter_mut().flatten().filter(|piece| matches!(piece, Piece::Memory(_)));
+        let pieces = state.buckets.values_mut().flatten().filter(|piece| matches!(piece, Piece::Memory(_)));
         pieces.zip(written).for_each(|(piece, segment)| *piece = Piece::File(segment));
         self.shared.room.give_back(std::mem::take(&mut state.taken));
         Ok(())
@@ -163,7 +213,7 @@ impl Entry {
     }
 
     fn piece(&self, bucket: usize, at: usize) -> Option<Result<RecordBatch, SpillError>> {
-        let segment = match lock(&self.state).buckets.get(bucket)?.get(at)? {
+        let segment = match lock(&self.state).buckets.get(&bucket)?.get(at)? {
             Piece::Memory(batch) => return Some(Ok(batch.clone())),
             Piece::File(segment) => segment.clone(),
         };
@@ -178,30 +228,38 @@ impl Drop for Entry {
             lock(&self.shared.uses).entries.remove(&last);
         }
         self.shared.room.give_back(state.taken);
+        self.shared.overhead.remove(self.overhead);
     }
 }
 
 impl StoredRows {
+    /// The buckets that have rows, with how much is in them.
+    pub fn buckets(&self) -> impl Iterator<Item = (usize, BucketSize)> {
+        self.entry.iter().flat_map(|entry| entry.sizes.iter().map(|(bucket, size)| (*bucket, *size)))
+    }
+
     /// The number of rows in all buckets.
     pub fn row_count(&self) -> u64 {
-        self.entry.sizes.iter().map(|size| size.rows).sum()
+        self.buckets().map(|(_, size)| size.rows).sum()
     }
 
     /// How much is in a bucket.
     pub fn bucket_size(&self, bucket: usize) -> BucketSize {
-        self.entry.sizes.get(bucket).copied().unwrap_or_default()
+        self.entry.as_ref().and_then(|entry| entry.sizes.get(&bucket)).copied().unwrap_or_default()
     }
 
     /// Reads the rows of a bucket, in order.
     pub fn read(&self, bucket: usize) -> RowsReader {
-        self.entry.used();
+        if let Some(entry) = &self.entry {
+            entry.used();
+        }
         RowsReader { entry: self.entry.clone(), bucket, next: 0 }
     }
 }
 
 /// Reads a bucket, batch by batch. Only the batch at hand needs memory beyond what the storage has.
 pub struct RowsReader {
-    entry: Arc<Entry>,
+    entry: Option<Arc<Entry>>,
     bucket: usize,
     next: usize,
 }
@@ -210,7 +268,7 @@ impl Iterator for RowsReader {
     type Item = Result<RecordBatch, SpillError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let piece = self.entry.piece(self.bucket, self.next);
+        let piece = self.entry.as_ref()?.piece(self.bucket, self.next);
         self.next += 1;
         piece
     }
@@ -219,10 +277,14 @@ impl Iterator for RowsReader {
 /// Takes in rows that are being computed. Dropping it forgets them.
 pub struct RowsWriter {
     shared: Arc<Shared>,
-    sizes: Vec<BucketSize>,
-    buckets: Vec<Vec<Piece>>,
+    /// How many buckets there may be.
+    count: usize,
+    sizes: BTreeMap<usize, BucketSize>,
+    buckets: Buckets,
     /// The allocations of the pieces in memory: slices of one are counted once.
     counted: HashSet<usize>,
+    /// What was taken for descriptions.
+    overhead: usize,
     taken: usize,
     only_files: bool,
 }
@@ -240,6 +302,9 @@ impl RowsWriter {
     /// # Errors
     /// When there is no room for them in memory, and none on the disk.
     pub fn append(&mut self, bucket: usize, batch: RecordBatch) -> Result<(), SpillError> {
+        let bytes = PIECE_BYTES + if self.overhead == 0 { ENTRY_BYTES } else { 0 };
+        self.shared.overhead.add(bytes)?;
+        self.overhead += bytes;
         if self.only_files || !self.keep(bucket, &batch)? {
             self.push_out()?;
             let segment = self.shared.spill.write(&batch)?;
@@ -265,7 +330,7 @@ impl RowsWriter {
                 new.push(allocation);
             }
             if is_new { bytes } else { 0 }
-        });
+        }) + arrays(batch) * ARRAY_BYTES;
         if self.shared.take(bytes)? {
             self.taken += bytes;
             self.add(bucket, batch, Piece::Memory(batch.clone()));
@@ -276,8 +341,9 @@ impl RowsWriter {
     }
 
     fn add(&mut self, bucket: usize, batch: &RecordBatch, piece: Piece) {
-        if let (Some(pieces), Some(size)) = (self.buckets.get_mut(bucket), self.sizes.get_mut(bucket)) {
-            pieces.push(piece);
+        if bucket < self.count {
+            self.buckets.entry(bucket).or_default().push(piece);
+            let size = self.sizes.entry(bucket).or_default();
             size.rows += batch.num_rows() as u64;
             size.bytes += value_bytes(batch);
         }
@@ -285,7 +351,7 @@ impl RowsWriter {
 
     /// Moves what is in memory to a file.
     fn push_out(&mut self) -> Result<(), SpillError> {
-        for piece in self.buckets.iter_mut().flatten() {
+        for piece in self.buckets.values_mut().flatten() {
             if let Piece::Memory(batch) = piece {
                 *piece = Piece::File(self.shared.spill.write(batch)?);
             }
@@ -297,22 +363,83 @@ impl RowsWriter {
 
     /// Keeps what was written.
     pub fn finish(mut self) -> StoredRows {
+        if self.buckets.is_empty() {
+            return StoredRows::default();
+        }
         let state = State {
             buckets: std::mem::take(&mut self.buckets),
             taken: std::mem::take(&mut self.taken),
             last_use: None,
         };
         let sizes = std::mem::take(&mut self.sizes);
-        let entry = Arc::new(Entry { shared: self.shared.clone(), sizes, state: Mutex::new(state) });
+        let overhead = std::mem::take(&mut self.overhead);
+        let entry = Arc::new(Entry { shared: self.shared.clone(), sizes, overhead, state: Mutex::new(state) });
         entry.used();
-        StoredRows { entry }
+        StoredRows { entry: Some(entry) }
     }
 }
 
 impl Drop for RowsWriter {
     fn drop(&mut self) {
         self.shared.room.give_back(self.taken);
+        self.shared.overhead.remove(self.overhead);
     }
+}
+
+/// Memory for descriptions. Given back when dropped.
+pub struct Described {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Drop for Described {
+    fn drop(&mut self) {
+        self.shared.overhead.remove(self.bytes);
+    }
+}
+
+/// Memory for work on rows. Given back when dropped.
+pub struct Scratch {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Scratch {
+    /// Makes it so many bytes. Rows that are stored go to files if that makes room.
+    ///
+    /// # Errors
+    /// When there is no room for them in memory, or none on the disk for what has to go there.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), SpillError> {
+        if bytes <= self.bytes {
+            self.shared.work.remove(self.bytes - bytes);
+            self.bytes = bytes;
+            return Ok(());
+        }
+        while let Err(error) = self.shared.work.add(bytes - self.bytes) {
+            let Some(entry) = self.shared.oldest() else { return Err(error.into()) };
+            entry.push_out()?;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.shared.work.remove(self.bytes);
+    }
+}
+
+/// How many arrays rows consist of.
+fn arrays(batch: &RecordBatch) -> usize {
+    fn count(ty: &DataType) -> usize {
+        match ty {
+            DataType::Struct(members) => 1 + members.iter().map(|member| count(member.data_type())).sum::<usize>(),
+            DataType::List(item) => 1 + count(item.data_type()),
+            _ => 1,
+        }
+    }
+    batch.schema_ref().fields().iter().map(|field| count(field.data_type())).sum()
 }
 
 /// The bytes of the values of rows, without the rest of the allocations that they share.
@@ -340,118 +467,4 @@ fn allocations(batch: &RecordBatch, count: &mut dyn FnMut(usize, usize) -> usize
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::env::Simulation;
-    use crate::time::Time;
-    use arrow::array::{Int64Array, StringArray};
-    use proptest::prelude::*;
-
-    /// A storage with so much memory beside instances, on a disk without limits.
-    pub(crate) fn storage(budget: u64) -> Storage {
-        on_disk(budget, &Simulation::new(0, Time::default()), u64::MAX, false)
-    }
-
-    fn on_disk(budget: u64, simulation: &Simulation, limit_bytes: u64, compressed: bool) -> Storage {
-        let settings = SpillSettings { directory: None, limit_bytes, compressed };
-        Storage::new(&MemoryBudget::new(budget, 0).unwrap(), simulation.env().disk, settings)
-    }
-
-    fn batch(from: i64, rows: usize) -> RecordBatch {
-        let numbers: Int64Array = (from..).take(rows).map(Some).collect();
-        let words: StringArray = (from..).take(rows).map(|n| (n % 3 > 0).then(|| format!("word {n}"))).collect();
-        RecordBatch::try_from_iter([("n", Arc::new(numbers) as _), ("w", Arc::new(words) as _)]).unwrap()
-    }
-
-    fn stored(storage: &Storage, batches: &[RecordBatch]) -> StoredRows {
-        let mut writer = storage.writer(1);
-        batches.iter().for_each(|batch| writer.append(0, batch.clone()).unwrap());
-        writer.finish()
-    }
-
-    fn read(rows: &StoredRows) -> Vec<RecordBatch> {
-        rows.read(0).map(Result::unwrap).collect()
-    }
-
-    proptest! {
-        /// Whatever is stored, read and dropped, and however little memory there is: what is read is what was written,
-        /// the memory stays within its limit, and all of it is given back.
-        #[test]
-        fn memory_decides_only_where_rows_are(
-            budget in 0u64..20_000,
-            compressed: bool,
-            steps in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(1usize..60, 0..6), any::<bool>()), 1..30),
-        ) {
-            let simulation = Simulation::new(0, Time::default());
-            let storage = on_disk(budget, &simulation, u64::MAX, compressed);
-            let mut kept: Vec<(StoredRows, Vec<RecordBatch>)> = Vec::new();
-            for (at, sizes, drops) in steps {
-                let batches: Vec<_> = sizes.iter().map(|rows| batch(*rows as i64, *rows)).collect();
-                kept.push((stored(&storage, &batches), batches));
-                prop_assert!(storage.memory_bytes() as u64 <= budget * 3 / 4);
-                let at = at.index(kept.len());
-                prop_assert_eq!(read(&kept[at].0), kept[at].1.clone());
-                if drops {
-                    kept.swap_remove(at);
-                }
-            }
-            for (rows, batches) in kept {
-                prop_assert_eq!(rows.row_count(), batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>());
-                prop_assert_eq!(read(&rows), batches);
-            }
-            prop_assert_eq!(storage.memory_bytes(), 0);
-            prop_assert_eq!(storage.shared.spill.bytes_in_files(), 0);
-        }
-    }
-
-    #[test]
-    fn what_was_not_used_for_the_longest_time_is_spilled_first() {
-        let batches = [batch(0, 100)];
-        let bytes = bytes_of(&batches) as u64;
-        let storage = storage(bytes * 4 / 3 * 2 + 8);
-        let (first, second) = (stored(&storage, &batches), stored(&storage, &batches));
-        assert_eq!(storage.spilled_bytes(), 0);
-        drop(first.read(0));
-        let third = stored(&storage, &batches);
-        let in_memory = |rows: &StoredRows| lock(&rows.entry.state).taken > 0;
-        assert_eq!([&first, &second, &third].map(in_memory), [true, false, true]);
-    }
-
-    #[test]
-    fn a_reader_goes_on_when_its_rows_are_spilled() {
-        let batches = [batch(0, 10), batch(10, 10), batch(20, 10)];
-        let storage = storage(100_000);
-        let rows = stored(&storage, &batches);
-        let mut reader = rows.read(0);
-        assert_eq!(reader.next().unwrap().unwrap(), batches[0]);
-        rows.entry.push_out().unwrap();
-        assert_eq!(storage.memory_bytes(), 0);
-        assert_eq!(reader.map(Result::unwrap).collect::<Vec<_>>(), batches[1..]);
-    }
-
-    #[test]
-    fn without_room_anywhere_a_task_fails_and_a_received_block_stays() {
-        let simulation = Simulation::new(0, Time::default());
-        simulation.disk_space(10);
-        let storage = on_disk(0, &simulation, u64::MAX, false);
-        let error = storage.writer(1).append(0, batch(0, 9)).unwrap_err();
-        assert!(error.to_string().starts_with("cannot write spilled data: "), "{error}");
-        let mut writer = storage.writer(1);
-        writer.append_anyway(0, batch(0, 9));
-        assert_eq!(read(&writer.finish()), [batch(0, 9)]);
-        let limited = on_disk(0, &Simulation::new(0, Time::default()), 100, false);
-        let error = limited.writer(1).append(0, batch(0, 9)).unwrap_err();
-        assert_eq!(error.to_string(), "spilled data would take more than engine.spill_limit = 100 bytes");
-    }
-
-    #[test]
-    fn slices_of_one_allocation_are_counted_once() {
-        let whole = batch(0, 1000);
-        let halves = [whole.slice(0, 500), whole.slice(500, 500)];
-        assert_eq!(bytes_of(&halves), bytes_of(std::slice::from_ref(&whole)));
-        let storage = storage(1_000_000);
-        let rows = stored(&storage, &halves);
-        assert_eq!(storage.memory_bytes(), bytes_of(std::slice::from_ref(&whole)));
-        drop(rows);
-    }
-}
+pub(super) mod tests;

@@ -4,6 +4,7 @@ use super::storage::{Storage, StoredRows, bytes_of};
 use super::{Rows, lock, row_count};
 use crate::ids::BlockId;
 use std::collections::BTreeMap;
+use super::open::OPEN_SHARE;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
@@ -24,7 +25,7 @@ impl Block {
     }
 }
 
-/// Keeps blocks until they are removed. A full store makes [`BlockStore::put`] wait: it is what slows a receiver down.
+/// Keeps blocks until they are removed, and counts those that receivers have open. A full store makes [`BlockStore::put`] wait: it is what slows a receiver down.
 #[derive(Clone)]
 pub struct BlockStore {
     shared: Arc<Shared>,
@@ -40,6 +41,9 @@ struct Blocks {
     stored: BTreeMap<BlockId, Stored>,
     /// The sum of their sizes, wherever they are.
     bytes: usize,
+    /// How many receivers there are, and what they hold that is not stored yet.
+    receivers: usize,
+    open_bytes: usize,
 }
 
 struct Shared {
@@ -76,7 +80,34 @@ impl BlockStore {
     /// Whether a block of so many bytes would be taken without waiting.
     fn has_room(&self, bytes: usize) -> bool {
         let blocks = lock(&self.shared.blocks);
-        blocks.stored.is_empty() || blocks.bytes.saturating_add(bytes) <= self.shared.limit_bytes
+        // What is open counts, but never keeps all of the room from what is complete.
+        let open = blocks.open_bytes.min(self.shared.limit_bytes / OPEN_SHARE);
+        blocks.stored.is_empty() || blocks.bytes.saturating_add(bytes).saturating_add(open) <= self.shared.limit_bytes
+    }
+
+    /// Notes that there are so many receivers more, and that one holds `now` bytes instead of `before`.
+    pub(super) fn opened(&self, receivers: isize, now: usize, before: usize) {
+        let mut blocks = lock(&self.shared.blocks);
+        blocks.receivers = blocks.receivers.saturating_add_signed(receivers);
+        blocks.open_bytes = blocks.open_bytes.saturating_add(now).saturating_sub(before);
+        drop(blocks);
+        if now < before {
+            self.shared.removed.notify_waiters();
+        }
+    }
+
+    /// How many receivers there are.
+    pub(super) fn receivers(&self) -> usize {
+        lock(&self.shared.blocks).receivers
+    }
+
+    /// How much the store may hold, in memory.
+    pub(super) fn room_bytes(&self) -> usize {
+        self.shared.limit_bytes.min(self.shared.storage.for_data())
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.shared.storage
     }
 
     /// No batch will read another block: whoever waits for room goes on, and its block is dropped.

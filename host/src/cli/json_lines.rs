@@ -2,7 +2,7 @@
 //!
 //! Owns which events are among them. Their form is that of the events file; the rows of `print` come from the output.
 
-use crate::env::Console;
+use crate::env::{Console, WritePieces};
 use crate::listener::{Event, QueuedListener, json_line};
 use crate::shown;
 use crate::time::Time;
@@ -15,6 +15,10 @@ pub struct JsonConsole(pub Arc<dyn Console>);
 impl Console for JsonConsole {
     fn write(&self, text: &str) -> io::Result<()> {
         self.0.write(&shown::json(text))
+    }
+
+    fn write_pieces(&self, write: &mut WritePieces<'_>) -> io::Result<()> {
+        self.0.write_pieces(write)
     }
 
     fn is_terminal(&self) -> bool {

@@ -3,7 +3,7 @@
 //! Owns the line. Whatever else goes to the terminal goes through here, so that it stands above the line and never in it.
 //! Nothing is shown before the line is first set: then this only passes on what is written.
 
-use crate::env::Console;
+use crate::env::{Console, WritePieces};
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -108,6 +108,13 @@ impl Console for ConsoleAbove {
             return self.console.write(text);
         }
         self.line.around(|_| self.console.write(text))
+    }
+
+    fn write_pieces(&self, write: &mut WritePieces<'_>) -> io::Result<()> {
+        if !self.console.is_terminal() {
+            return self.console.write_pieces(write);
+        }
+        self.line.around(|_| self.console.write_pieces(write))
     }
 
     fn is_terminal(&self) -> bool {

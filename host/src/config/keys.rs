@@ -297,8 +297,10 @@ keys! {
         "receiver.store_limit",
         Size { min: MIB, max: 16_384 * GIB },
         Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
-        "How much received data may wait to be processed, in memory and spilled. When it is reached, receivers wait, \
-         and so does whoever sends to them, unless `when_full` says otherwise.",
+        "How much received data may wait to be processed: in memory, spilled, and in blocks that are still open, which take \
+         at most a quarter of it. A block is cut before `block_interval` is over when it has 16MiB, or its receiver's part \
+         of that quarter, but not below 64KiB. When the limit is reached, receivers wait, and so does whoever sends to \
+         them, unless `when_full` says otherwise.",
     )
     .when_changed(Change::Harmless);
 
@@ -333,8 +335,9 @@ keys! {
         "engine.memory",
         Size { min: MIB, max: 16_384 * GIB },
         Fallback::Derived { doc: "`limits.memory` x (`engine.threads` + 1) + 1GiB", example: "4GiB" },
-        "The memory of the whole job: plugin instances, blocks, shuffles and data sets. It must hold one plugin instance \
-         for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
+        "The memory of the whole job: plugin instances, blocks, shuffles, data sets, and what it takes to sort, join, print \
+         and save them. The process takes at most about 64MiB more, for the program itself. It must hold one plugin \
+         instance for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
     )
     .when_changed(Change::Harmless);
 

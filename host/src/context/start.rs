@@ -6,7 +6,7 @@ use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::sources::{ReceiverSource, Sources};
 use super::store_claims::StoreClaims;
 use super::{RunOptions, StreamingContext, arguments, grants};
-use crate::block::{BlockStore, SpillSettings, Storage};
+use crate::block::{BlockStore, Storage};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
 use crate::config::Settings;
 use crate::driver::Drivers;
@@ -70,11 +70,11 @@ impl StreamingContext {
             // What was done between the first look and the claim counts.
             opened.resumption.resume_inputs(&mut self.sources.inputs)?;
         }
-        let Self { env, settings, plugin, graph, intervals, budget, outputs, sources, .. } = self;
+        let Self { env, settings, plugin, graph, intervals, budget, storage, outputs, sources, .. } = self;
         let cancel = plugin.cancel();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let listeners = options.listeners.clone();
-        let (engine, store) = engine(&env, &settings, &plugin, &intervals, budget, &options)?;
+        let (engine, store) = engine(&env, &settings, &plugin, &intervals, (budget, storage.clone()), &options)?;
         listeners.post(&Event::StreamingStarted {
             job: settings.job.name.clone(),
             time: env.clock.now(),
@@ -103,7 +103,7 @@ impl StreamingContext {
         };
         let generator = JobGenerator::new(generator_parts, generator_settings, batches, stopping.clone());
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
-        let drivers = drivers(&env, &engine, plugin, &settings, &plan, &intervals);
+        let drivers = drivers(&env, &engine, (plugin, storage), &settings, &plan, &intervals);
         let parts = SchedulerParts {
             env: env.clone(),
             engine,
@@ -160,15 +160,9 @@ fn engine(
     settings: &Settings,
     plugin: &Arc<Plugin>,
     intervals: &Arc<Intervals>,
-    budget: MemoryBudget,
+    (budget, storage): (MemoryBudget, Storage),
     options: &RunOptions,
 ) -> Result<(Arc<dyn Engine>, BlockStore), Error> {
-    let spill = SpillSettings {
-        directory: settings.engine.spill_directory.clone(),
-        limit_bytes: settings.engine.spill_limit_bytes,
-        compressed: settings.engine.compress,
-    };
-    let storage = Storage::new(&budget, env.disk.clone(), spill);
     let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
     let parts = EngineParts {
         env: env.clone(),
@@ -192,7 +186,7 @@ fn engine(
 fn drivers(
     env: &Env,
     engine: &Arc<dyn Engine>,
-    plugin: Arc<Plugin>,
+    (plugin, storage): (Arc<Plugin>, Storage),
     settings: &Settings,
     plan: &Arc<JobPlan>,
     intervals: &Arc<Intervals>,
@@ -205,7 +199,8 @@ fn drivers(
         job: settings.job.name.clone(),
         arguments: arguments(settings).into(),
         plan: plan.clone(),
-        files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(settings)),
+        files: DriverFiles::new(env.disk.clone(), &settings.job.name, grants(settings), storage.clone()),
+        storage,
         intervals: intervals.clone(),
         default_partitions: settings.job.parallelism,
     };

@@ -86,7 +86,8 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     let listeners = ListenerBus::new(vec![heard.clone()]);
     let budget = MemoryBudget::new(1 << 30, 0).unwrap();
     let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
-    let store = BlockStore::new(Storage::new(&budget, env.disk.clone(), spill), 1 << 20);
+    let storage = Storage::new(&budget, env.disk.clone(), spill);
+    let store = BlockStore::new(storage.clone(), 1 << 20);
     let durations_ms: Vec<u64> = durations_ms.iter().rev().copied().collect();
     let settings = GeneratorSettings {
         first: env.clock.now().next_multiple(INTERVAL),
@@ -112,7 +113,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
-            outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs")).unwrap(),
+            outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap(),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
             tracker,

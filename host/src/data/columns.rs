@@ -155,6 +155,11 @@ impl Pieces {
         Ok(())
     }
 
+    /// What the rows of the piece so far take, in bytes.
+    pub const fn pending_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The last piece, if there are rows left.
     ///
     /// # Errors

@@ -102,6 +102,14 @@ impl LineSplitter {
         self.dropping = false;
     }
 
+    /// There is no room for the line whose end has not come yet. It is dropped as if it were too long.
+    pub fn drop_line(&mut self) {
+        if !self.partial.is_empty() {
+            self.partial = Vec::new();
+            self.dropping = true;
+        }
+    }
+
     /// How many of the lines that were taken were not UTF-8 and had parts replaced.
     pub fn replaced_lines(&self) -> u64 {
         self.replaced_lines

@@ -15,6 +15,9 @@ pub mod schema;
 pub mod text;
 mod utf8;
 pub mod view;
+mod written;
+
+pub use written::written_bytes_max;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;

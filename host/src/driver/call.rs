@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, FileFormat, Node, Operation};
 use crate::ids::NodeId;
 use crate::output::{BatchWrite, Save};
-use crate::plugin::{Answer, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep};
+use crate::plugin::{Answer, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep, made_bytes};
 use crate::time::{Duration, Time, whole_ms};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -114,21 +114,33 @@ impl CallDataSets {
         let node = state.graph.node(action.wanted).cloned();
         let unknown = || Failure::BrokenData(format!("there is no node {}", action.wanted));
         let node = node.ok_or_else(unknown)?;
-        self.record(&mut state, RecordedStep::Action(action));
+        self.record(&mut state, RecordedStep::Action(action))?;
         Ok(node)
     }
 
-    fn record(&self, state: &mut State, step: RecordedStep) {
+    fn record(&self, state: &mut State, step: RecordedStep) -> Result<(), Failure> {
+        self.hold(state, step.bytes())?;
         if let Some(call) = state.calls.last_mut() {
             call.steps.push(step);
         }
+        Ok(())
+    }
+
+    /// Takes memory for what is recorded of the function.
+    fn hold(&self, state: &mut State, bytes: usize) -> Result<(), Failure> {
+        state.recorded_bytes += bytes;
+        state.recorded.resize(state.recorded_bytes).map_err(|error| {
+            let message = format!("what it did so far takes too much memory: {error}");
+            let error = Error::new(ErrorKind::Unavailable, message);
+            self.fail_here(state, error.help("let driver functions do or read less, or raise engine.memory"))
+        })
     }
 
     fn answered(&self, answer: Option<Answer>) {
         let mut state = self.batch.lock();
         let step = state.calls.last_mut().and_then(|call| call.steps.last_mut());
         if let Some(RecordedStep::Action(action)) = step {
-            action.answer = Some(Arc::new(answer));
+            action.answer = Some(answer.map(Arc::new));
         }
     }
 
@@ -171,11 +183,12 @@ impl CallDataSets {
         let none = || Failure::BrokenData(format!("node {} has no rows", wanted.id));
         let ty = wanted.rows.clone().ok_or_else(none)?;
         let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let collected = Arc::new(Collected::new(rows_wanted));
+        let storage = &self.batch.run.storage;
+        let collected = Arc::new(Collected::new(rows_wanted, storage));
         let write: Arc<dyn BatchWrite> = collected.clone();
         let computed = self.batch.compute(Some(self.node), wanted.id, Some(write)).await;
         computed.map_err(|error| self.fail(error))?;
-        Ok(Some(Answer { rows: collected.take(), ty }))
+        Ok(Some(Answer { partitions: collected.take(), limit: rows_wanted, ty, storage: storage.clone() }))
     }
 }
 
@@ -221,7 +234,7 @@ impl DataSets for CallDataSets {
         }
         let time = |number: u64| zero + Duration::from_millis(number.saturating_mul(slide_ms));
         let times: Vec<Time> = (first_number..first_number + count).map(time).collect();
-        self.record(&mut state, RecordedStep::Slice { of, first, last, times: times.clone() });
+        self.record(&mut state, RecordedStep::Slice { of, first, last, times: times.clone() })?;
         Ok(times)
     }
 
@@ -229,20 +242,20 @@ impl DataSets for CallDataSets {
         let written = self.batch.run.files.write(&path, &content);
         let mut state = self.batch.lock();
         written.map_err(|error| self.fail_here(&state, error))?;
-        self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) });
-        Ok(())
+        self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) })
     }
 
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
         let content = self.batch.run.files.read(&path, limit);
         let mut state = self.batch.lock();
         let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);
-        self.record(&mut state, RecordedStep::Read { path, content: content.clone() });
+        self.record(&mut state, RecordedStep::Read { path, content: content.clone() })?;
         Ok(content)
     }
 
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
         let mut state = self.batch.lock();
+        self.hold(&mut state, made_bytes(&made))?;
         self.take(&mut state, &made)?;
         Arc::make_mut(&mut state.graph).end_call(answer).map_err(broken)?;
         if let Some(call) = state.calls.last_mut() {

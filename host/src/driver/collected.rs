@@ -1,6 +1,7 @@
 //! The rows of an action: they go from the tasks to the function that asked for them, as to an output.
 
-use crate::error::Error;
+use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::error::{Error, ErrorKind};
 use crate::output::{BatchWrite, PartitionWriter};
 use arrow::array::RecordBatch;
 use futures::FutureExt as _;
@@ -8,46 +9,33 @@ use futures::future::{BoxFuture, ready};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The first rows of each partition.
-type Partitions = Arc<Mutex<BTreeMap<u32, Vec<RecordBatch>>>>;
+/// The first rows of each partition. A partition without rows is left out.
+type Partitions = Arc<Mutex<BTreeMap<u32, StoredRows>>>;
 
 /// Takes the first rows of a data set.
 pub(super) struct Collected {
     wanted: usize,
+    storage: Storage,
     partitions: Partitions,
 }
 
 impl Collected {
-    pub(super) fn new(wanted: usize) -> Self {
-        Self { wanted, partitions: Arc::default() }
+    pub(super) fn new(wanted: usize, storage: &Storage) -> Self {
+        Self { wanted, storage: storage.clone(), partitions: Arc::default() }
     }
 
-    /// The first rows over all partitions, in order.
-    pub(super) fn take(&self) -> Vec<RecordBatch> {
+    /// The first rows of all partitions, in order.
+    pub(super) fn take(&self) -> Arc<[StoredRows]> {
         let partitions = std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut left = self.wanted;
-        let mut rows = Vec::new();
-        for batch in partitions.into_values().flatten() {
-            take_rows(batch, &mut left, &mut rows);
-        }
-        rows
-    }
-}
-
-/// Takes what is still wanted of a batch.
-fn take_rows(batch: RecordBatch, left: &mut usize, rows: &mut Vec<RecordBatch>) {
-    let taken = batch.num_rows().min(*left);
-    if taken > 0 {
-        *left -= taken;
-        rows.push(batch.slice(0, taken));
+        partitions.into_values().collect()
     }
 }
 
 impl BatchWrite for Collected {
     fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
-        let partitions = self.partitions.clone();
+        let (partitions, rows) = (self.partitions.clone(), self.storage.writer(1));
         let writer: Box<dyn PartitionWriter> =
-            Box::new(CollectedPartition { partition, left: self.wanted, rows: Vec::new(), partitions });
+            Box::new(CollectedPartition { partition, left: self.wanted, rows, partitions });
         ready(Ok(writer)).boxed()
     }
 
@@ -64,19 +52,32 @@ impl BatchWrite for Collected {
 struct CollectedPartition {
     partition: u32,
     left: usize,
-    rows: Vec<RecordBatch>,
+    rows: RowsWriter,
     partitions: Partitions,
 }
 
 impl PartitionWriter for CollectedPartition {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
-        take_rows(rows, &mut self.left, &mut self.rows);
-        ready(Ok(())).boxed()
+        let taken = rows.num_rows().min(self.left);
+        self.left -= taken;
+        let kept = if taken > 0 { self.rows.append(0, rows.slice(0, taken)) } else { Ok(()) };
+        let kept = kept.map_err(|error| {
+            let message = format!("cannot keep the rows of an action: {error}");
+            Error::new(ErrorKind::Unavailable, message).help("raise engine.memory or engine.spill_limit")
+        });
+        ready(kept).boxed()
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        let rows = self.rows.finish();
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        partitions.insert(self.partition, self.rows);
+        // That of an earlier attempt is replaced.
+        let replaced = match rows.row_count() {
+            0 => partitions.remove(&self.partition),
+            _ => partitions.insert(self.partition, rows),
+        };
+        drop(partitions);
+        drop(replaced);
         ready(Ok(())).boxed()
     }
 }

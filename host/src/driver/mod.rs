@@ -9,7 +9,7 @@
 mod call;
 mod collected;
 
-use crate::block::{FileVersion, LoadedPart};
+use crate::block::{FileVersion, LoadedPart, Scratch, Storage};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -40,6 +40,8 @@ pub struct Drivers {
     pub plan: Arc<JobPlan>,
     /// What they read and write outside.
     pub files: DriverFiles,
+    /// Keeps the rows of their actions, and lends memory for the record of what they did.
+    pub storage: Storage,
     /// When streams have data sets.
     pub intervals: Arc<Intervals>,
     /// The partitions of a shuffle that does not say how many it makes.
@@ -57,6 +59,8 @@ impl Drivers {
             loaded: Arc::default(),
             versions: BTreeMap::new(),
             sliced: BTreeSet::new(),
+            recorded_bytes: 0,
+            recorded: self.storage.scratch(),
         };
         BatchDrivers(Arc::new(Batch { run: self.clone(), batch, zero, input, state: Mutex::new(state) }))
     }
@@ -86,6 +90,9 @@ struct State {
     versions: BTreeMap<PathBuf, FileVersion>,
     /// Streams whose data set of this batch a function has as a slice, and that is computed.
     sliced: BTreeSet<NodeId>,
+    /// What the record of the functions takes, and the memory for it.
+    recorded_bytes: usize,
+    recorded: Scratch,
 }
 
 impl BatchDrivers {

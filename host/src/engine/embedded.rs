@@ -1,6 +1,6 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
-use super::failure::{internal, not_kept, window_gap};
+use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{Piece, SplitsRead, Stores};
@@ -35,6 +35,12 @@ const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
 
 /// A reduce partition is large if it has more than this share of an instance's memory.
 const LARGE_SHARE: u64 = 4;
+
+/// What a task costs before it has read anything: what it is to read, its place among the others, its outcome.
+const TASK_BYTES: usize = 512;
+
+/// So many tasks exist for each that can run: one that waits to be tried again leaves its slot to others.
+const TASKS_A_SLOT: usize = 16;
 
 /// What an engine is made of.
 pub struct EngineParts {
@@ -86,6 +92,8 @@ pub(super) struct Shared {
     pub(super) stores: Arc<Stores>,
     pub(super) context: Arc<TaskContext>,
     pub(super) slots: Semaphore,
+    /// How many more tasks may begin before others have ended.
+    beginning: Arc<Semaphore>,
     pub(super) tries: u32,
     /// Says that the run is stopped.
     pub(super) cancel: Cancel,
@@ -124,7 +132,7 @@ impl EmbeddedEngine {
         let config = SessionConfig::new()
             .with_extension(stores.clone())
             .with_extension(Arc::new(joins))
-            .with_extension(Arc::new(LoadedPlugin(parts.plugin)));
+            .with_extension(Arc::new(LoadedPlugin { plugin: parts.plugin, storage: stores.storage.clone() }));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -144,6 +152,7 @@ impl EmbeddedEngine {
             stores,
             context,
             slots: Semaphore::new(parts.slots.max(1)),
+            beginning: Arc::new(Semaphore::new(parts.slots.saturating_mul(TASKS_A_SLOT).max(1))),
             tries: parts.tries,
             cancel,
             large_bytes,
@@ -233,12 +242,19 @@ impl Shared {
     /// Runs all tasks of a stage and returns how many they were.
     async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
         let shares = shared.shares(stage, request)?;
+        let stage = Arc::new(stage.clone());
+        let described = shares.iter().map(|share| TASK_BYTES + share.pieces.len() * size_of::<Piece>()).sum();
+        let described = shared.stores.storage.descriptions(described);
+        let _described = described.map_err(|error| too_many_tasks(request, &stage, shares.len(), &error))?;
         let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         let clock = &shared.env.clock;
         let started = clock.monotonic();
-        let mut tally = StageTally::new(&request.plan.graph, stage, request, partitions, clock.now());
+        let mut tally = StageTally::new(&request.plan.graph, &stage, request, partitions, clock.now());
         let mut running = Vec::new();
         for (partition, share) in (0..).zip(shares) {
+            // A task takes memory from here on.
+            let begun = shared.beginning.clone().acquire_owned().await;
+            let begun = begun.map_err(|_| internal(stage.id))?;
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
@@ -249,6 +265,7 @@ impl Shared {
                 let what = format!("the task of stage {}, partition {partition}", stage.id);
                 let attempts = shared.run_task(&plan, task, &stage, &share, write.as_deref());
                 let outcome = catch_panic(what, Some(task.batch), attempts).await;
+                drop(begun);
                 // The job is given up when another of its tasks has failed.
                 let _ = send.send(outcome);
             };
@@ -375,8 +392,8 @@ impl Shared {
     pub(super) fn is_large(&self, batch: Time, share: &Share) -> bool {
         let bytes = |piece: &Piece| match piece {
             Piece::Buckets { stage, maps, reduce } => {
-                let bucket = |map| Some(self.stores.shuffles.get(batch, *stage, map)?.bucket_size(*reduce as usize));
-                (0..*maps).filter_map(bucket).map(|size| size.bytes).sum()
+                let buckets = self.stores.shuffles.bucket(batch, *stage, *maps, *reduce).unwrap_or_default();
+                buckets.iter().map(|rows| rows.bucket_size(*reduce as usize).bytes).sum()
             }
             _ => 0,
         };

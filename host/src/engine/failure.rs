@@ -9,11 +9,19 @@ use super::{JobPlan, JobRequest};
 use crate::error::{Error, ErrorKind};
 use crate::graph::Stage;
 use crate::ids::{NodeId, StageId, TaskId};
+use crate::memory::NoRoom;
 use crate::time::Time;
 
 /// A stage that the plan speaks of and the graph does not have.
 pub(super) fn internal(stage: StageId) -> Error {
     Error::new(ErrorKind::Internal, format!("stage {stage} is not in the stage graph")).help("please report this")
+}
+
+/// A stage whose tasks do not fit into memory, though none of them has run.
+pub(super) fn too_many_tasks(request: &JobRequest, stage: &Stage, tasks: usize, error: &NoRoom) -> Error {
+    let what = describe(&request.plan.graph, stage, 0);
+    let message = format!("{what} failed on batch {}: its {tasks} tasks: {error}", request.batch);
+    Error::new(ErrorKind::User, message).help("raise engine.memory, or use fewer partitions")
 }
 
 /// A data set of an earlier batch that is not there any more.

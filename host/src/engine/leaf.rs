@@ -185,13 +185,10 @@ impl Stores {
                 Ok(vec![rows.read(0)])
             }
             Piece::Buckets { stage, maps, reduce } => {
-                let bucket = |map: u32| {
-                    let buckets = self.shuffles.get(batch, *stage, map);
-                    let buckets =
-                        buckets.ok_or_else(|| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
-                    Ok(buckets.read(*reduce as usize))
-                };
-                (0..*maps).map(bucket).collect()
+                let buckets = self.shuffles.bucket(batch, *stage, *maps, *reduce);
+                let buckets =
+                    buckets.map_err(|map| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
+                Ok(buckets.iter().map(|rows| rows.read(*reduce as usize)).collect())
             }
         }
     }

@@ -7,7 +7,7 @@ use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::sort::SortExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel};
+use crate::graph::{Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
@@ -187,6 +187,7 @@ impl Planner {
             operators: operators(graph, branch),
             output_type,
             traced: manner.traced,
+            is_quiet: branch.steps.iter().all(|step| graph.node(step.node).is_some_and(Node::is_quiet_without_data)),
             replays: calls_for(plan, branch),
         };
         if manner.in_parts && reduces(branch) {

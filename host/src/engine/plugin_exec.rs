@@ -1,11 +1,14 @@
 //! The node that runs a plugin's fused steps on each partition.
 //!
-//! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on.
+//! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on. A partition
+//! without rows needs none if its steps make no rows of none.
 
+use super::external;
 use super::leaf::plan_properties;
+use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
-use crate::plugin::{Failure, Place, Plugin, TaskInstance, TaskProgram};
+use crate::plugin::{EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
 use crate::shown;
 use arrow::array::RecordBatch;
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -77,7 +80,11 @@ impl From<PluginError> for DataFusionError {
 }
 
 /// The plugin of the run: an extension of the task context.
-pub(super) struct LoadedPlugin(pub Arc<Plugin>);
+pub(super) struct LoadedPlugin {
+    pub plugin: Arc<Plugin>,
+    /// Where rows that it emits wait if they are many.
+    pub storage: Storage,
+}
 
 /// Runs a task program on the rows of its child, which has the task's partition only.
 #[derive(Debug)]
@@ -156,7 +163,8 @@ pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) 
     if !program.replays.is_empty() {
         return futures::stream::once(run_again(plugin, program, input)).try_flatten().boxed();
     }
-    let run = Run { plugin, program, input, instance: None, ready: VecDeque::new(), done: false };
+    let (chunks, ready) = (VecDeque::new(), EmittedRows::default());
+    let run = Run { plugin, program, input, chunks, instance: None, ready, done: false };
     futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) }).boxed()
 }
 
@@ -176,12 +184,12 @@ async fn run_again(
             failure
         })
     });
-    let outcome = plugin.0.run_again(&program, input.boxed()).await;
+    let outcome = plugin.plugin.run_again(&program, input.boxed(), &plugin.storage).await;
     if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(error);
     }
     let rows = outcome.map_err(PluginError::new)?;
-    Ok(futures::stream::iter(rows.into_iter().map(Ok)))
+    Ok(futures::stream::iter(rows.map(|rows| rows.map_err(external))))
 }
 
 /// An execution in progress.
@@ -189,50 +197,59 @@ struct Run {
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
     input: Rows,
+    /// What came in and was not pushed yet.
+    chunks: VecDeque<RecordBatch>,
     instance: Option<TaskInstance>,
-    ready: VecDeque<RecordBatch>,
+    ready: EmittedRows,
     done: bool,
 }
 
 impl Run {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some(batch));
+            if let Some(rows) = self.ready.next() {
+                return rows.map(Some).map_err(external);
             }
             if self.done {
                 return Ok(None);
             }
-            let input = self.input.next().await.transpose()?;
-            let emitted = self.feed(input)?;
-            self.ready.extend(emitted.into_iter().filter(|batch| batch.num_rows() > 0));
+            self.ready = match self.chunks.pop_front() {
+                Some(chunk) => self.push(&chunk)?,
+                None => match self.input.next().await.transpose()? {
+                    Some(batch) => {
+                        self.chunks.extend(chunk::chunks(&batch, CHUNK_BYTES));
+                        continue;
+                    }
+                    None => self.finish()?,
+                },
+            };
         }
     }
 
-    fn feed(&mut self, input: Option<RecordBatch>) -> Result<Vec<RecordBatch>, PluginError> {
-        let instance = match &mut self.instance {
+    fn instance(&mut self) -> Result<&mut TaskInstance, PluginError> {
+        Ok(match &mut self.instance {
             Some(instance) => instance,
-            None => {
-                let opened = TaskInstance::open(&self.plugin.0, &self.program).map_err(PluginError::new)?;
-                self.instance.insert(opened)
+            none => {
+                let LoadedPlugin { plugin, storage } = &*self.plugin;
+                none.insert(TaskInstance::open(plugin, &self.program, Some(storage)).map_err(PluginError::new)?)
             }
-        };
-        match input {
-            Some(batch) => {
-                let mut emitted = Vec::new();
-                for chunk in chunk::chunks(&batch, CHUNK_BYTES) {
-                    let pushed = instance.push(0, &chunk).map_err(PluginError::new);
-                    emitted.extend(pushed.map_err(|error| error.at_large_row(&self.program.input_type, &chunk))?);
-                }
-                Ok(emitted)
-            }
-            None => {
-                self.done = true;
-                let emitted = instance.finish().map_err(PluginError::new)?;
-                // Its memory goes back to the pool before the rows are handed on.
-                self.instance = None;
-                Ok(emitted)
-            }
+        })
+    }
+
+    fn push(&mut self, chunk: &RecordBatch) -> Result<EmittedRows, PluginError> {
+        let pushed = self.instance()?.push(0, chunk).map_err(PluginError::new);
+        pushed.map_err(|error| error.at_large_row(&self.program.input_type, chunk))
+    }
+
+    fn finish(&mut self) -> Result<EmittedRows, PluginError> {
+        self.done = true;
+        if self.instance.is_none() && self.program.is_quiet {
+            // Of many partitions, most may have no rows. They need no instance.
+            return Ok(EmittedRows::default());
         }
+        let emitted = self.instance()?.finish().map_err(PluginError::new)?;
+        // Its memory goes back to the pool before the rows are handed on.
+        self.instance = None;
+        Ok(emitted)
     }
 }

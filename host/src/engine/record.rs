@@ -6,12 +6,15 @@
 use super::leaf::{Piece, Stores};
 use crate::block::{InputPartition, LoadedPart};
 use crate::data::schema::RecordType;
-use crate::data::text;
+use crate::data::{text, written_bytes_max};
 use crate::shown::{self, Shown as _};
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt as _;
 use std::sync::Arc;
+
+/// A record that may become a longer text is not written, as that takes memory which nobody has reserved.
+const WRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// `record 7 of source `lines`, file in/a.txt, line 8: bob twelve`
 pub(super) async fn describe(
@@ -31,9 +34,12 @@ pub(super) async fn describe(
             left -= count;
             continue;
         }
-        let mut value = String::new();
-        text::write_row(&chunk, ty, usize::try_from(left).ok()?, &mut value).ok()?;
+        let (mut value, row) = (String::new(), usize::try_from(left).ok()?);
         let origin = origin(stores, pieces, number);
+        if written_bytes_max(&chunk, row..row + 1) > WRITTEN_BYTES_MAX {
+            return Some(format!("record {number}{origin}: too long to be shown"));
+        }
+        text::write_row(&chunk, ty, row, &mut value).ok()?;
         return Some(format!("record {number}{origin}: {}", shown::value(&value)));
     }
 }

@@ -97,7 +97,7 @@ impl ExecutionPlan for ReduceExec {
         let plugin = plugin.ok_or_else(|| internal("the task context has no plugin"))?;
         let room = config.get_extension::<JoinRoom>();
         let room = room.ok_or_else(|| internal("the task context has no room for parts"))?;
-        let memory = usize::try_from(plugin.0.limits().memory_bytes).unwrap_or(usize::MAX);
+        let memory = usize::try_from(plugin.plugin.limits().memory_bytes).unwrap_or(usize::MAX);
         let schema = self.child.schema();
         let reduction = Reduction {
             runs: SortedRuns::new(&room.storage),
@@ -216,15 +216,21 @@ impl Reduction {
                 Ok(Some((without_order(&rows, &schema)?, input)))
             }
         });
-        let emitted: Vec<_> = run(self.plugin.clone(), self.program.clone(), input.boxed()).try_collect().await?;
-        let count: usize = emitted.iter().map(RecordBatch::num_rows).sum();
+        let mut emitted = self.room.storage.writer(1);
+        let mut rows = run(self.plugin.clone(), self.program.clone(), input.boxed());
+        while let Some(rows) = rows.next().await.transpose()? {
+            emitted.append(0, rows).map_err(external)?;
+        }
+        let emitted = emitted.finish();
+        let count = usize::try_from(emitted.row_count()).unwrap_or(usize::MAX);
         if count != firsts.len() {
             let broken = format!("a reduction of {} keys gave {count} rows", firsts.len());
             return Err(PluginError::new((Failure::BrokenData(broken), None)).into());
         }
         let schema = with_order(self.program.output_type.arrow());
         let mut rest = firsts.as_slice();
-        self.runs.add(emitted.into_iter().map(|rows| {
+        self.runs.add(emitted.read(0).map(|rows| {
+            let rows = rows.map_err(external)?;
             let (mine, others) = rest.split_at(rows.num_rows().min(rest.len()));
             rest = others;
             add_order(&rows, &schema, mine.iter().map(Some).collect::<BinaryArray>())

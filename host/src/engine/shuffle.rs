@@ -4,15 +4,16 @@
 //! rows, so that a reduce task sees the same rows in the same order whenever it runs.
 
 use super::external;
-use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::block::{RowsWriter, Scratch, SpillError, Storage, StoredRows};
+use crate::data::chunk;
 use crate::data::key::{KeyEncoder, group_of, partition_of};
 use crate::data::schema::RecordType;
 use crate::ids::StageId;
 use crate::time::Time;
 use arrow::array::{RecordBatch, UInt32Array};
+use arrow::buffer::ScalarBuffer;
 use arrow::compute::take_record_batch;
-use datafusion_common::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Sorts the rows of one map task into buckets.
@@ -21,10 +22,17 @@ pub(super) struct ShuffleWriter {
     keys: Option<KeyEncoder>,
     /// The bucket of the next row that is dealt out.
     turn: usize,
+    partitions: usize,
     buckets: RowsWriter,
     hashes: Vec<u64>,
-    rows: Vec<Vec<u32>>,
+    /// For long keys while they are hashed.
+    scratch: Scratch,
 }
+
+/// An encoded key takes at most so many times the bytes of its values: of a list of bits.
+const ENCODED_KEY_BYTES: usize = 8;
+/// Keys that are shorter than this, all together, are not looked at one by one.
+const SHORT_KEYS_BYTES: usize = 128 * 1024;
 
 impl ShuffleWriter {
     /// For keys of this type, or for rows that are dealt out in turn, beginning with the bucket that the map partition
@@ -34,36 +42,48 @@ impl ShuffleWriter {
         Self {
             keys: key.map(KeyEncoder::new),
             turn: map as usize % partitions,
+            partitions,
             buckets: storage.writer(partitions),
             hashes: Vec::new(),
-            rows: vec![Vec::new(); partitions],
+            scratch: storage.scratch(),
         }
     }
 
+    /// Takes what the longest key needs to be encoded.
+    fn make_room_for_keys(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
+        // Other keys are hashed where they lie, or are short.
+        if !batch.column(0).data_type().is_nested() {
+            return Ok(());
+        }
+        let keys = batch.project(&[0]).unwrap_or_else(|_| batch.clone());
+        if chunk::row_bytes(&keys, 0..keys.num_rows()) <= SHORT_KEYS_BYTES {
+            return self.scratch.resize(0);
+        }
+        let longest = (0..keys.num_rows()).map(|row| chunk::row_bytes(&keys, row..row + 1)).max().unwrap_or(0);
+        self.scratch.resize(if longest > SHORT_KEYS_BYTES { ENCODED_KEY_BYTES * longest } else { 0 })
+    }
+
     /// Adds rows. The key is their first column.
-    pub(super) fn write(&mut self, batch: RecordBatch) -> Result<()> {
-        let partitions = self.rows.len();
+    pub(super) fn write(&mut self, batch: RecordBatch) -> datafusion_common::Result<()> {
+        let partitions = self.partitions;
         if partitions == 1 {
             return self.buckets.append(0, batch).map_err(external);
         }
-        self.rows.iter_mut().for_each(Vec::clear);
-        if let Some(keys) = &self.keys {
-            let hashed = keys.hash_column(batch.column(0), &mut self.hashes);
-            hashed.map_err(external)?;
-            for (row, hash) in (0u32..).zip(&self.hashes) {
-                self.rows[partition_of(group_of(*hash), partitions)].push(row);
-            }
-        } else {
-            for row in (0u32..).take(batch.num_rows()) {
-                self.rows[self.turn].push(row);
-                self.turn = (self.turn + 1) % partitions;
-            }
+        if self.keys.is_some() {
+            self.make_room_for_keys(&batch).map_err(external)?;
         }
-        for (bucket, rows) in self.rows.iter().enumerate() {
-            if !rows.is_empty() {
-                let batch = take_record_batch(&batch, &UInt32Array::from(rows.clone()))?;
-                self.buckets.append(bucket, batch).map_err(external)?;
-            }
+        // Partitions are counted by `u32`.
+        let of_rows: Vec<u32> = if let Some(keys) = &self.keys {
+            keys.hash_column(batch.column(0), &mut self.hashes).map_err(external)?;
+            self.hashes.iter().map(|hash| partition_of(group_of(*hash), partitions) as u32).collect()
+        } else {
+            let first = self.turn;
+            self.turn = (first + batch.num_rows()) % partitions;
+            (first..).take(batch.num_rows()).map(|turn| (turn % partitions) as u32).collect()
+        };
+        for (bucket, rows) in by_bucket(&of_rows) {
+            let batch = take_record_batch(&batch, &rows)?;
+            self.buckets.append(bucket, batch).map_err(external)?;
         }
         Ok(())
     }
@@ -73,8 +93,40 @@ impl ShuffleWriter {
     }
 }
 
-/// The buckets of one shuffle, by map partition.
-type Shuffle = BTreeMap<u32, StoredRows>;
+/// The buckets that rows go to, each with its rows in order. A bucket without rows is left out.
+fn by_bucket(of_rows: &[u32]) -> impl Iterator<Item = (usize, UInt32Array)> {
+    // The rows are sorted by counting, in the range of buckets that they have.
+    let first = of_rows.iter().min().copied().unwrap_or_default();
+    let last = of_rows.iter().max().copied().unwrap_or_default();
+    let mut ends = vec![0u32; (last - first) as usize + 2];
+    of_rows.iter().for_each(|bucket| ends[(bucket - first) as usize + 1] += 1);
+    let mut end = 0;
+    ends.iter_mut().for_each(|count| {
+        end += *count;
+        *count = end;
+    });
+    let mut next = ends.clone();
+    let mut rows = vec![0; of_rows.len()];
+    for (row, bucket) in (0u32..).zip(of_rows) {
+        let place = &mut next[(bucket - first) as usize];
+        rows[*place as usize] = row;
+        *place += 1;
+    }
+    let rows = ScalarBuffer::from(rows);
+    (first as usize..).zip(0..ends.len() - 1).filter_map(move |(bucket, at)| {
+        let (start, end) = (ends[at] as usize, ends[at + 1] as usize);
+        (start < end).then(|| (bucket, UInt32Array::new(rows.slice(start, end - start), None)))
+    })
+}
+
+/// What the map tasks of one shuffle wrote.
+#[derive(Default)]
+struct Shuffle {
+    /// The map partitions that are there. Those without rows are too.
+    maps: BTreeSet<u32>,
+    /// The buckets that have rows, by their number and then by map partition.
+    buckets: BTreeMap<(usize, u32), StoredRows>,
+}
 
 /// The shuffles of the batches that are not done.
 #[derive(Default)]
@@ -90,18 +142,57 @@ impl ShuffleStore {
 
     /// Stores what a map task wrote. Writing it again replaces it.
     pub(super) fn put(&self, batch: Time, stage: StageId, map: u32, buckets: StoredRows) {
-        let replaced = self.lock().entry((batch, stage)).or_default().insert(map, buckets);
+        let mut shuffles = self.lock();
+        let shuffle = shuffles.entry((batch, stage)).or_default();
+        let mut replaced = Vec::new();
+        if !shuffle.maps.insert(map) {
+            replaced.extend(shuffle.buckets.extract_if(.., |(_, of), _| *of == map));
+        }
+        let stored = buckets.buckets().map(|(bucket, _)| ((bucket, map), buckets.clone()));
+        shuffle.buckets.extend(stored);
+        drop(shuffles);
         // What it held is given back without the lock.
         drop(replaced);
     }
 
-    /// The buckets of map partition `map`.
-    pub(super) fn get(&self, batch: Time, stage: StageId, map: u32) -> Option<StoredRows> {
-        self.lock().get(&(batch, stage))?.get(&map).cloned()
+    /// What the bucket `reduce` of `maps` map partitions is, in their order. Those without rows are left out.
+    ///
+    /// # Errors
+    /// The first map partition that is not there.
+    pub(super) fn bucket(&self, batch: Time, stage: StageId, maps: u32, reduce: u32) -> Result<Vec<StoredRows>, u32> {
+        let shuffles = self.lock();
+        let Some(shuffle) = shuffles.get(&(batch, stage)) else { return if maps == 0 { Ok(Vec::new()) } else { Err(0) } };
+        if shuffle.maps.len() < maps as usize {
+            return Err((0..maps).find(|map| !shuffle.maps.contains(map)).unwrap_or_default());
+        }
+        let of_bucket = shuffle.buckets.range((reduce as usize, 0)..(reduce as usize, maps));
+        Ok(of_bucket.map(|(_, rows)| rows.clone()).collect())
     }
 
     pub(super) fn forget(&self, batch: Time) {
         let forgotten: BTreeMap<_, _> = self.lock().extract_if(.., |(time, _), _| *time == batch).collect();
         drop(forgotten);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Each row is in its bucket, in order, and no bucket is empty.
+        #[test]
+        fn rows_are_sorted_by_bucket(of_rows in prop_oneof![
+            prop::collection::vec(0u32..4, 0..50),
+            prop::collection::vec(4000u32..5000, 0..50),
+        ]) {
+            let mut expected: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+            for (row, bucket) in (0u32..).zip(&of_rows) {
+                expected.entry(*bucket as usize).or_default().push(row);
+            }
+            let found: Vec<_> = by_bucket(&of_rows).map(|(bucket, rows)| (bucket, rows.values().to_vec())).collect();
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }
     }
 }

@@ -28,6 +28,8 @@ use std::sync::Arc;
 const RUN_BYTES: usize = 32 * 1024 * 1024;
 /// What a sort takes in any case, so that it goes on where stored rows have all the memory.
 const UNCOUNTED_BYTES: usize = 1024 * 1024;
+/// What a row takes while the order of all is found, beside its bytes.
+const ROW_BYTES: usize = 32;
 /// How often rows are in memory at a time: as they came, and sorted.
 const COPIES: usize = 2;
 
@@ -146,7 +148,7 @@ impl Sort {
     /// Takes rows in. If there is no room for more, those so far become a run.
     fn add(&mut self, rows: &RecordBatch) -> Result<()> {
         let rows = self.numbering.add(rows)?;
-        self.bytes += COPIES * chunk::row_bytes(&rows, 0..rows.num_rows());
+        self.bytes += COPIES * chunk::row_bytes(&rows, 0..rows.num_rows()) + ROW_BYTES * rows.num_rows();
         self.rows.push(rows);
         let is_large = self.bytes > UNCOUNTED_BYTES;
         let has_room = || self.reservation.try_resize(self.bytes - UNCOUNTED_BYTES).is_ok();

@@ -101,6 +101,10 @@ impl AttemptError {
             if *failure == Failure::Cancelled {
                 return Self::new(Cause::Cancelled, failure);
             }
+            if let Failure::NotKept(_) = failure {
+                // Other tasks give back what they have taken.
+                return Self::new(Cause::Transient, failure);
+            }
             let is_out_of_memory = matches!(failure, Failure::OutOfMemory { .. });
             return Self { place: *place, is_out_of_memory, key: key.clone(), ..Self::new(Cause::Plugin, failure) };
         }

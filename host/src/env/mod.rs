@@ -67,6 +67,9 @@ pub trait Executor: Send + Sync {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 }
 
+/// Writes text in pieces to what it is given.
+pub type WritePieces<'a> = dyn FnMut(&mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> + 'a;
+
 /// Where `print` writes.
 pub trait Console: Send + Sync {
     /// Writes text at once.
@@ -74,6 +77,13 @@ pub trait Console: Send + Sync {
     /// # Errors
     /// What the terminal, pipe or file says.
     fn write(&self, text: &str) -> io::Result<()>;
+    /// Calls `write` with what takes text, piece by piece, and lets nobody else write between the pieces.
+    ///
+    /// # Errors
+    /// What the terminal, pipe or file says, or `write`.
+    fn write_pieces(&self, write: &mut WritePieces<'_>) -> io::Result<()> {
+        write(&mut |text| self.write(text))
+    }
     /// Whether a person sees the text on a terminal, which control characters could fool.
     fn is_terminal(&self) -> bool;
     /// Whether a program reads the text, and wants one JSON object a line.

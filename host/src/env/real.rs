@@ -5,7 +5,7 @@ use super::processes::LinuxProcesses;
 use super::real_disk::Files;
 use super::real_local::UnixSockets;
 use super::s3::S3;
-use super::{Clock, Console, Env, Executor, Incoming, Network};
+use super::{Clock, Console, Env, Executor, Incoming, Network, WritePieces};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rustix::net::sockopt;
@@ -168,6 +168,12 @@ impl Console for Stdout {
     fn write(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
+        stdout.flush()
+    }
+
+    fn write_pieces(&self, write: &mut WritePieces<'_>) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        write(&mut |text| stdout.write_all(text.as_bytes()))?;
         stdout.flush()
     }
 

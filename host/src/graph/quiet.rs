@@ -1,10 +1,10 @@
-//! Whether a graph has anything to do in a batch without data.
+//! Whether a graph, or a node of one, has anything to do in a batch without data.
 //!
 //! Owns the list of kinds that make no rows of none. A kind that is not in it may make some.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::node::{Graph, Operation};
+use super::node::{Graph, Node, Operation};
 
 /// Narrow kinds and aggregations whose results are empty if what they read is.
 const QUIET: &[&str] = &[
@@ -25,11 +25,11 @@ const QUIET: &[&str] = &[
     "group_by",
 ];
 
-impl Graph {
-    /// Whether no node makes a row, and no driver function runs, in a batch for which no source and no window has any.
+impl Node {
+    /// Whether it makes no row, and runs no driver function, where what it reads has no rows.
     pub fn is_quiet_without_data(&self) -> bool {
-        self.nodes.iter().all(|node| match &node.operation {
-            Operation::Narrow | Operation::Aggregate { .. } => QUIET.contains(&node.kind.as_str()),
+        match &self.operation {
+            Operation::Narrow | Operation::Aggregate { .. } => QUIET.contains(&self.kind.as_str()),
             Operation::Transform
             | Operation::ForeachRdd
             | Operation::SaveAsFile { .. }
@@ -45,7 +45,14 @@ impl Graph {
             | Operation::Window { .. }
             | Operation::Print { .. }
             | Operation::SaveAsFiles { .. } => true,
-        })
+        }
+    }
+}
+
+impl Graph {
+    /// Whether no node makes a row, and no driver function runs, in a batch for which no source and no window has any.
+    pub fn is_quiet_without_data(&self) -> bool {
+        self.nodes.iter().all(Node::is_quiet_without_data)
     }
 }
 

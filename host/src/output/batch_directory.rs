@@ -16,6 +16,7 @@
 use super::OutputId;
 use super::columnar::EncodeError;
 use super::format::Part;
+use crate::block::SpillError;
 use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
 use crate::data::view::ViewError;
@@ -59,6 +60,8 @@ pub(super) enum SaveError {
     Rows(#[from] ViewError),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error(transparent)]
+    Room(#[from] SpillError),
     #[error("{} was not written", .0.shown())]
     Missing(PathBuf),
 }
@@ -83,6 +86,7 @@ impl SaveError {
             Self::Disk { error, .. }
             | Self::Store { error, .. }
             | Self::Grant(GrantError::Directory { error, .. } | GrantError::Store { error, .. }) => persistence(error),
+            Self::Room(error) => error.persistence(),
             _ => Persistence::Permanent,
         }
     }
@@ -106,6 +110,7 @@ impl SaveError {
             ),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
+            Self::Room(_) => (ErrorKind::Unavailable, "raise engine.memory, or engine.spill_limit".to_owned()),
             Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
                 (ErrorKind::Internal, "please report this".to_owned())
             }

@@ -13,9 +13,11 @@
 //! what the objects hold.
 
 use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted, part_name};
+use super::encoding::EncodingRoom;
 use super::format::{Encoder, Part, encoder};
 use super::ownership::StorePlace;
 use super::{BatchWrite, Output, PartitionWriter};
+use crate::block::{Described, SpillError, Storage};
 use crate::data::schema::RecordType;
 use crate::env::{Objects, UPLOAD_PIECE_BYTES, Upload};
 use crate::error::Error;
@@ -53,6 +55,7 @@ struct Shared {
     format: FileFormat,
     ty: RecordType,
     claim: StorePlace,
+    storage: Storage,
 }
 
 /// Where an output puts its objects.
@@ -75,13 +78,14 @@ impl ObjectsOutput {
         place: ObjectsPlace<'_>,
         format: FileFormat,
         ty: RecordType,
+        storage: Storage,
     ) -> Result<Self, GrantError> {
         let ObjectsPlace { url, name, text, suffix } = place;
         check_suffix(suffix)?;
         let suffix = dotted(suffix);
         check_name(&name, &suffix, text)?;
         let claim = StorePlace::new(&url, &name, &suffix, label);
-        let shared = Shared { objects, label: label.to_owned(), url, name, suffix, format, ty, claim };
+        let shared = Shared { objects, label: label.to_owned(), url, name, suffix, format, ty, claim, storage };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -120,7 +124,7 @@ struct ObjectsBatch {
 
 /// An object that is not seen yet.
 enum Brought {
-    Kept(Vec<u8>),
+    Kept(Vec<u8>, Described),
     Uploaded(Box<dyn Upload>),
 }
 
@@ -173,7 +177,7 @@ impl ObjectsBatch {
         let complete = |(partition, brought): (u32, Brought)| async move {
             let name = part_name(partition);
             let completed = match brought {
-                Brought::Kept(bytes) => self.shared.objects.put(&self.path(&name), bytes).await,
+                Brought::Kept(bytes, _room) => self.shared.objects.put(&self.path(&name), bytes).await,
                 Brought::Uploaded(upload) => upload.complete().await,
             };
             completed.map_err(self.cannot("write", &name))
@@ -203,7 +207,8 @@ impl BatchWrite for Committing {
         let batch = self.0.clone();
         Box::pin(async move {
             let encoder = encoder(batch.shared.format, &batch.shared.ty).map_err(|error| batch.error(&error))?;
-            let writer = ObjectWriter { batch, partition, encoder, bytes: Vec::new(), upload: None };
+            let room = EncodingRoom::new(&batch.shared.storage);
+            let writer = ObjectWriter { batch, partition, encoder, room, bytes: Vec::new(), upload: None };
             Ok(Box::new(writer) as Box<dyn PartitionWriter>)
         })
     }
@@ -234,6 +239,7 @@ struct ObjectWriter {
     batch: Arc<ObjectsBatch>,
     partition: u32,
     encoder: Box<dyn Encoder>,
+    room: EncodingRoom,
     /// What was encoded and not uploaded yet.
     bytes: Vec<u8>,
     upload: Option<Box<dyn Upload>>,
@@ -269,17 +275,26 @@ impl ObjectWriter {
 
     async fn finish(mut self) -> Result<(), SaveError> {
         self.upload_whole_pieces().await?;
-        let Self { batch, partition, encoder, mut bytes, mut upload } = self;
+        let Self { batch, partition, encoder, mut bytes, mut upload, room: _room } = self;
         encoder.finish(&mut bytes)?;
         while bytes.len() > UPLOAD_PIECE_BYTES {
             let rest = bytes.split_off(UPLOAD_PIECE_BYTES);
             add(&batch, partition, &mut upload, std::mem::replace(&mut bytes, rest)).await?;
         }
-        let keeps = upload.is_none() && bytes.len() <= KEPT_BYTES_MAX;
-        if !keeps && !bytes.is_empty() {
+        // Many partitions may keep theirs.
+        let kept = if upload.is_none() && bytes.len() <= KEPT_BYTES_MAX {
+            batch.shared.storage.descriptions(bytes.len()).ok()
+        } else {
+            None
+        };
+        if kept.is_none() && !bytes.is_empty() {
             add(&batch, partition, &mut upload, std::mem::take(&mut bytes)).await?;
         }
-        let brought = upload.map_or(Brought::Kept(bytes), Brought::Uploaded);
+        let brought = match (upload, kept) {
+            (Some(upload), _) => Brought::Uploaded(upload),
+            (None, Some(room)) => Brought::Kept(bytes, room),
+            (None, None) => Brought::Kept(bytes, batch.shared.storage.descriptions(0).map_err(SpillError::from)?),
+        };
         // That of an earlier attempt is given up.
         drop(batch.finished().insert(partition, brought));
         Ok(())
@@ -289,8 +304,11 @@ impl ObjectWriter {
 impl PartitionWriter for ObjectWriter {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let Self { encoder, bytes, .. } = self;
-            encoder.write(&rows, bytes).map_err(|error| self.batch.error(&error))?;
+            let Self { encoder, bytes, room, .. } = self;
+            // A piece that is uploaded waits beside the next one.
+            let held = encoder.held_bytes() + bytes.capacity() + self.upload.as_ref().map_or(0, |_| UPLOAD_PIECE_BYTES);
+            let written = room.take(held, &rows).and_then(|()| encoder.write(&rows, bytes));
+            written.map_err(|error| self.batch.error(&error))?;
             self.upload_whole_pieces().await.map_err(|error| self.batch.error(&error))
         })
     }

@@ -58,6 +58,13 @@ impl Writer {
         }
     }
 
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::Arrow(writer) => writer.get_ref().capacity(),
+            Self::Parquet(writer) => writer.memory_size() + writer.inner().capacity(),
+        }
+    }
+
     fn finish(self) -> Result<Vec<u8>, EncodeError> {
         Ok(match self {
             Self::Arrow(writer) => writer.into_inner()?,
@@ -100,6 +107,11 @@ impl Encoder for ColumnEncoder {
             bytes.clear();
             Ok(())
         })
+    }
+
+    fn held_bytes(&self) -> usize {
+        // A piece is put together from rows that wait for it, and then encoded.
+        self.writer.held_bytes() + 2 * self.pieces.pending_bytes()
     }
 
     fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError> {

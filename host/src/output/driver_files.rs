@@ -5,6 +5,7 @@
 
 use super::batch_directory::begin_once;
 use super::{BatchWrite, OutputId, files};
+use crate::block::Storage;
 use crate::config::Access;
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
@@ -43,6 +44,7 @@ pub struct DriverFiles {
     disk: Arc<dyn Disk>,
     job: String,
     grants: Grants,
+    storage: Storage,
     /// The saves and the directories around them where what a crashed run left was cleared away.
     swept: Mutex<BTreeSet<(String, PathBuf)>>,
 }
@@ -72,9 +74,9 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 }
 
 impl DriverFiles {
-    /// The files of `job`.
-    pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants) -> Self {
-        Self { disk, job: job.to_owned(), grants, swept: Mutex::default() }
+    /// The files of `job`. What rows need on their way into them is in `storage`.
+    pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: Storage) -> Self {
+        Self { disk, job: job.to_owned(), grants, storage, swept: Mutex::default() }
     }
 
     /// Gets ready to save a data set. Nothing if it was saved before, by the same save in an earlier run of the batch.
@@ -88,7 +90,7 @@ impl DriverFiles {
         let around = place.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let is_first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert((id.output.clone(), around));
         let directory = begin_once(self.disk.clone(), &id, save.label, place, save.batch, is_first)?;
-        Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone())))
+        Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone(), self.storage.clone())))
     }
 
     /// A path that is read, and where it leads, if something is there.

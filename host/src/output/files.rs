@@ -3,8 +3,10 @@
 //! Owns the way of rows through an [`Encoder`] into a file. Never knows what is in the file, nor when it is seen.
 
 use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile, SaveError};
+use super::encoding::EncodingRoom;
 use super::format::{Encoder, encoder};
 use super::{BatchWrite, Output, PartitionWriter};
+use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::graph::FileFormat;
@@ -18,36 +20,52 @@ pub(super) struct FilesOutput {
     directories: BatchDirectories,
     format: FileFormat,
     ty: RecordType,
+    storage: Storage,
 }
 
 impl FilesOutput {
-    pub(super) const fn new(directories: BatchDirectories, format: FileFormat, ty: RecordType) -> Self {
-        Self { directories, format, ty }
+    pub(super) const fn new(
+        directories: BatchDirectories,
+        format: FileFormat,
+        ty: RecordType,
+        storage: Storage,
+    ) -> Self {
+        Self { directories, format, ty, storage }
     }
 }
 
 impl Output for FilesOutput {
     fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
-        Box::pin(async move { Ok(self::batch(self.directories.begin(batch)?, self.format, self.ty.clone())) })
+        Box::pin(async move {
+            let directory = self.directories.begin(batch)?;
+            Ok(self::batch(directory, self.format, self.ty.clone(), self.storage.clone()))
+        })
     }
 }
 
 /// Takes the rows of a data set into its directory.
-pub(super) fn batch(directory: BatchDirectory, format: FileFormat, ty: RecordType) -> Arc<dyn BatchWrite> {
-    Arc::new(FilesBatch { directory: Arc::new(directory), format, ty })
+pub(super) fn batch(
+    directory: BatchDirectory,
+    format: FileFormat,
+    ty: RecordType,
+    storage: Storage,
+) -> Arc<dyn BatchWrite> {
+    Arc::new(FilesBatch { directory: Arc::new(directory), format, ty, storage })
 }
 
 struct FilesBatch {
     directory: Arc<BatchDirectory>,
     format: FileFormat,
     ty: RecordType,
+    storage: Storage,
 }
 
 impl FilesBatch {
     fn open(&self, partition: u32, attempt: u32) -> Result<FileWriter, SaveError> {
         let encoder = encoder(self.format, &self.ty)?;
         let file = self.directory.part(partition, attempt)?;
-        Ok(FileWriter { directory: self.directory.clone(), file, encoder })
+        let room = EncodingRoom::new(&self.storage);
+        Ok(FileWriter { directory: self.directory.clone(), file, encoder, room })
     }
 }
 
@@ -72,16 +90,21 @@ struct FileWriter {
     directory: Arc<BatchDirectory>,
     file: PartFile,
     encoder: Box<dyn Encoder>,
+    room: EncodingRoom,
 }
 
 impl PartitionWriter for FileWriter {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { self.encoder.write(&rows, &mut self.file).map_err(|error| self.directory.error(&error)) })
+        Box::pin(async move {
+            let room = self.room.take(self.encoder.held_bytes(), &rows);
+            let written = room.and_then(|()| self.encoder.write(&rows, &mut self.file));
+            written.map_err(|error| self.directory.error(&error))
+        })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let Self { directory, mut file, encoder } = *self;
+            let Self { directory, mut file, encoder, room: _room } = *self;
             let finished = encoder.finish(&mut file).and_then(|()| file.finish());
             finished.map_err(|error| directory.error(&error))
         })

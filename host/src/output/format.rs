@@ -28,6 +28,9 @@ pub(super) trait Encoder: Send {
     /// Takes the next rows.
     fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError>;
 
+    /// What it holds in memory, in bytes.
+    fn held_bytes(&self) -> usize;
+
     /// Writes what is left. Those were all rows.
     fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError>;
 }
@@ -78,6 +81,8 @@ impl LineEncoder {
             if self.lines.len() >= BUFFER_BYTES {
                 file.write(self.lines.as_bytes())?;
                 self.lines.clear();
+                // A long row leaves no large buffer behind.
+                self.lines.shrink_to(2 * BUFFER_BYTES);
             }
         }
         Ok(())
@@ -101,6 +106,10 @@ impl Encoder for LineEncoder {
                 self.write_rows(count, file, |row, out| writer.write(row, out))
             }
         }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.lines.capacity()
     }
 
     fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError> {

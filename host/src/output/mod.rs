@@ -11,6 +11,7 @@ mod batch_directory;
 mod batch_objects;
 mod columnar;
 mod driver_files;
+mod encoding;
 mod files;
 mod format;
 mod ownership;
@@ -19,6 +20,7 @@ mod print;
 pub use driver_files::{DriverFiles, Save};
 pub use ownership::{Claim, OutputClaims, StorePlace};
 
+use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
@@ -80,18 +82,18 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// The outputs of `graph`, ready to begin. Nothing is written yet.
+    /// The outputs of `graph`, ready to begin. Nothing is written yet. What rows need on their way is in `storage`.
     ///
     /// # Errors
     /// Everything that is known to be wrong with the places they write to.
-    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
+    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants, storage: &Storage) -> Result<Self, Error> {
         let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
         let mut store_places = Vec::new();
         let mut problems = Problems::default();
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
                 Operation::SaveAsFiles { format, prefix, suffix } => {
-                    match open_files(env, &id, node, grants, (prefix, suffix), *format, ty) {
+                    match open_files(env, &id, node, grants, (prefix, suffix), *format, ty, storage) {
                         Ok(opened) => {
                             problems.check(node, opened.pattern, opened.checked);
                             outputs.insert(node.id, opened.output);
@@ -101,8 +103,8 @@ impl Outputs {
                     }
                 }
                 Operation::Print { rows } => {
-                    outputs
-                        .insert(node.id, Arc::new(print::PrintOutput::new(env.console.clone(), id.output, ty, *rows)));
+                    let (console, storage) = (env.console.clone(), storage.clone());
+                    outputs.insert(node.id, Arc::new(print::PrintOutput::new(console, storage, id.output, ty, *rows)));
                 }
                 _ => {}
             }
@@ -140,19 +142,21 @@ fn open_files(
     (prefix, suffix): (&str, &str),
     format: FileFormat,
     ty: RecordType,
+    storage: &Storage,
 ) -> Result<OpenFiles, GrantError> {
+    let storage = storage.clone();
     let label = node.to_string();
     match grants.resolve_place(prefix)? {
         GrantedPlace::Disk(place) => {
             let directories = BatchDirectories::new(env.disk.clone(), id, &label, place, (prefix, suffix))?;
             let (pattern, checked) = (directories.pattern(), directories.check());
-            let output = Arc::new(files::FilesOutput::new(directories, format, ty));
+            let output = Arc::new(files::FilesOutput::new(directories, format, ty, storage));
             Ok(OpenFiles { output, pattern, checked, store_place: None })
         }
         GrantedPlace::Objects(url, name) => {
             let objects = env.objects.outputs(&url).map_err(|error| GrantError::Store { url: url.clone(), error })?;
             let place = ObjectsPlace { url, name, text: prefix, suffix };
-            let output = ObjectsOutput::new(objects, &label, place, format, ty)?;
+            let output = ObjectsOutput::new(objects, &label, place, format, ty, storage)?;
             let (pattern, store_place) = (output.pattern(), Some(output.claim()));
             Ok(OpenFiles { output: Arc::new(output), pattern, checked: Ok(()), store_place })
         }

@@ -1,10 +1,12 @@
 //! Outputs on a simulated disk: what is seen, when, and what stays after failures.
 
 use super::*;
+use crate::block::SpillSettings;
 use crate::config::Access;
 use crate::data::schema::Field;
 use crate::env::Simulation;
 use crate::graph::{DescribedNode, ParameterValue};
+use crate::memory::MemoryBudget;
 use arrow::array::{ArrayRef, StringArray};
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,12 @@ fn saving(places: &[(&str, &str)]) -> Graph {
     Graph::from_described(&nodes).unwrap()
 }
 
+/// Where rows are kept, with memory for one large file of columns.
+pub(super) fn storage(env: &Env) -> Storage {
+    let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
+    Storage::new(&MemoryBudget::new(64 << 20, 0).unwrap(), env.disk.clone(), settings)
+}
+
 struct World {
     simulation: Simulation,
     graph: Graph,
@@ -46,7 +54,7 @@ impl World {
     fn open(&self) -> Result<Outputs, Error> {
         let objects = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
         let grants = Grants::writing("/jobs").with_objects(objects);
-        Outputs::open(&self.simulation.env(), "job", &self.graph, &grants)
+        Outputs::open(&self.simulation.env(), "job", &self.graph, &grants, &storage(&self.simulation.env()))
     }
 
     /// The only output, as a run that has just started sees it.

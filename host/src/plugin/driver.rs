@@ -6,20 +6,22 @@
 use super::bindings::exports::millstream::plugin::{driver, tasks};
 use super::bindings::millstream::plugin::{data_sets, files, nodes, replays, types};
 use super::describe;
+use super::emitted::{Emitted, EmittedRows};
 use super::failure::{Failure, Place};
 use super::instance::{TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request};
 use super::load::{LoadError, Plugin};
 use super::log::PluginLog;
 use super::replay::Again;
+use crate::block::{SpillError, Storage, StoredRows};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
-use arrow::array::RecordBatch;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use std::fmt;
 use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
@@ -27,13 +29,50 @@ use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre,
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Rows of a data set.
-#[derive(Clone, Debug, PartialEq)]
+/// The first rows of a data set.
+#[derive(Clone)]
 pub struct Answer {
-    /// The rows, in order.
-    pub rows: Vec<RecordBatch>,
+    /// The rows of its partitions, in order.
+    pub partitions: Arc<[StoredRows]>,
+    /// How many of them, at most.
+    pub limit: usize,
     /// Their type.
     pub ty: RecordType,
+    /// Lends the memory in which they are made chunks.
+    pub storage: Storage,
+}
+
+impl Answer {
+    /// The rows as chunks, which have at most `limit` bytes together.
+    fn chunks(&self, limit: u64) -> Result<Vec<types::Chunk>, Failure> {
+        let not_kept = |error: SpillError| Failure::NotKept(error.to_string());
+        let mut scratch = self.storage.scratch();
+        let (mut chunks, mut bytes, mut left) = (Vec::new(), 0, self.limit);
+        for rows in self.partitions.iter().flat_map(|partition| partition.read(0)) {
+            let rows = rows.map_err(not_kept)?;
+            let rows = rows.slice(0, rows.num_rows().min(left));
+            left -= rows.num_rows();
+            for rows in chunk::chunks(&rows, CHUNK_BYTES) {
+                let chunk = encode(&rows, &self.ty)?;
+                bytes += chunk.data.len();
+                if bytes as u64 > limit {
+                    return Err(Failure::AnswerTooLarge(limit));
+                }
+                scratch.resize(bytes).map_err(not_kept)?;
+                chunks.push(chunk);
+            }
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(chunks)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer: {} partitions of {}", self.partitions.len(), self.ty)
+    }
 }
 
 /// The host, as a driver function sees it.
@@ -90,7 +129,7 @@ pub struct DriverCall {
 }
 
 /// Rows on their way into a task.
-pub type RowsStream = BoxStream<'static, Result<RecordBatch, Failure>>;
+pub type RowsStream = BoxStream<'static, Result<arrow::array::RecordBatch, Failure>>;
 
 /// What the code of a driver function finds in its instance.
 pub(super) enum Driver {
@@ -154,21 +193,15 @@ impl data_sets::Host for TaskState {
             Some(Driver::First { data_sets, step: Step::InFunction, .. }) => data_sets
                 .run(made, wanted, limit)
                 .await
-                .map(|answer| Some(answer.unwrap_or(Answer { rows: Vec::new(), ty: RecordType::text() }))),
+                .map(|answer| Some(answer.map(Arc::new))),
             Some(Driver::Again(again)) if again.step == Step::InFunction => again.run(&made, wanted, limit),
             _ => return Err(out_of_place(self, "data-sets.run")),
         };
         self.stopwatch.start();
         let chunks = answer.and_then(|answer| {
-            let Some(answer) = answer else { return Ok(None) };
-            let (mut chunks, mut left) = (Vec::new(), self.result_bytes);
-            for rows in answer.rows.iter().flat_map(|rows| chunk::chunks(rows, CHUNK_BYTES)) {
-                let chunk = encode(&rows, &answer.ty)?;
-                let limit = self.result_bytes;
-                left = left.checked_sub(chunk.data.len() as u64).ok_or(Failure::AnswerTooLarge(limit))?;
-                chunks.push(chunk);
-            }
-            Ok(Some(chunks))
+            // An output has no rows; here too it was done.
+            let chunks = |answer: Option<Arc<Answer>>| answer.map_or(Ok(Vec::new()), |a| a.chunks(self.result_bytes));
+            answer.map(chunks).transpose()
         });
         chunks.map_err(|failure| self.fail(failure))
     }
@@ -368,7 +401,7 @@ impl Plugin {
         }
     }
 
-    /// Does a task that has to run driver functions again, and returns its rows.
+    /// Does a task that has to run driver functions again, and returns its rows. They wait in `storage` if they are many.
     ///
     /// # Errors
     /// When plugin code fails or refuses, or does something else than the first time; then also how far a traced run had
@@ -377,8 +410,10 @@ impl Plugin {
         &self,
         program: &TaskProgram,
         input: RowsStream,
-    ) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        storage: &Storage,
+    ) -> Result<EmittedRows, (Failure, Option<Place>)> {
         let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
+        state.emitted = Emitted::new(Some(storage.clone()));
         let again = Again::new(program.clone(), input);
         state.driver = Some(Driver::Again(again));
         let mut store = limited_store(self, state);
@@ -396,10 +431,10 @@ impl Plugin {
             |state: &TaskState, step| matches!(&state.driver, Some(Driver::Again(again)) if again.step == step);
         let state = store.data();
         match outcome {
-            Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(std::mem::take(&mut store.data_mut().emitted)),
+            Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(store.data_mut().emitted.take()),
             Ok((Ok(()),)) => Err((Failure::BrokenData("it did not begin its task".to_owned()), None)),
             Ok((Err(refused),)) => Err((Failure::Refused(refusal(refused)), state.place)),
-            Err(_) if is_done(state, Step::Done) => Ok(std::mem::take(&mut store.data_mut().emitted)),
+            Err(_) if is_done(state, Step::Done) => Ok(store.data_mut().emitted.take()),
             Err(error) => {
                 let place = state.place;
                 Err((self.classified(&mut store, &error), place))

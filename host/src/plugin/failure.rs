@@ -55,6 +55,9 @@ pub enum Failure {
     /// What it emitted or described is not valid.
     #[error("it returned broken data: {0}")]
     BrokenData(String),
+    /// There is no room for what it emitted, in memory and on the disk: the plugin is not to blame.
+    #[error("what it emitted cannot be kept: {0}")]
+    NotKept(String),
     /// It refused, by the interface's own errors.
     #[error("{0}")]
     Refused(String),

@@ -7,12 +7,14 @@ use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::bindings::{self};
 use super::driver::Driver;
+use super::emitted::{Emitted, EmittedRows};
 use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
 use super::log::{LINE_BYTES_MAX, Output, PluginLog};
 use super::replay::RecordedCall;
 use super::runtime::{Cancel, Runtime};
+use crate::block::Storage;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
@@ -47,6 +49,8 @@ pub struct TaskProgram {
     pub output_type: RecordType,
     /// Whether to report each record first.
     pub traced: bool,
+    /// Whether none of the steps makes a row of none.
+    pub is_quiet: bool,
     /// The driver functions to run again first, with what they did.
     pub replays: Arc<[RecordedCall]>,
 }
@@ -73,7 +77,7 @@ pub(super) struct TaskState {
     random: u64,
     result_left: u64,
     output_type: Option<RecordType>,
-    pub(super) emitted: Vec<RecordBatch>,
+    pub(super) emitted: Emitted,
     panic: Option<String>,
     failure: Option<Failure>,
     pub(super) place: Option<Place>,
@@ -97,7 +101,7 @@ impl TaskState {
             result_left: runtime.limits.result_bytes,
             log: PluginLog::new(output_type.is_some()),
             output_type,
-            emitted: Vec::new(),
+            emitted: Emitted::new(None),
             panic: None,
             failure: None,
             place: None,
@@ -181,12 +185,11 @@ impl interface::Host for TaskState {
             return Err(self.fail(Failure::BrokenData("rows outside of a task".to_owned())));
         };
         let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
-        match chunk::decode(ty, rows.rows, &extents, rows.data) {
-            Ok(batch) if batch.num_rows() == 0 => {}
-            Ok(batch) => self.emitted.push(batch),
+        let added = match chunk::decode(ty, rows.rows, &extents, rows.data) {
+            Ok(batch) => self.emitted.add(batch, usize::try_from(bytes).unwrap_or(usize::MAX)),
             Err(error) => return Err(self.fail(Failure::BrokenData(error.to_string()))),
-        }
-        Ok(())
+        };
+        added.map_err(|error| self.fail(Failure::NotKept(error.to_string())))
     }
 
     fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {
@@ -301,12 +304,17 @@ pub struct TaskInstance {
 }
 
 impl TaskInstance {
-    /// Makes an instance and opens the task in it.
+    /// Makes an instance and opens the task in it. Rows that it emits wait in `storage` if they are many.
     ///
     /// # Errors
     /// When plugin code fails or refuses.
-    pub fn open(plugin: &Plugin, program: &TaskProgram) -> Result<Self, (Failure, Option<Place>)> {
-        let state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
+    pub fn open(
+        plugin: &Plugin,
+        program: &TaskProgram,
+        storage: Option<&Storage>,
+    ) -> Result<Self, (Failure, Option<Place>)> {
+        let mut state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
+        state.emitted = Emitted::new(storage.cloned());
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };
         let request = task_request(program);
@@ -319,7 +327,7 @@ impl TaskInstance {
     ///
     /// # Errors
     /// When plugin code fails or refuses; then also how far a traced run had come.
-    pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+    pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<Place>)> {
         let (mut extents, mut data) = (std::mem::take(&mut self.extents), std::mem::take(&mut self.data));
         chunk::encode(batch, &self.input_type, &mut extents, &mut data)
             .map_err(|error| (Failure::BrokenData(format!("input: {error}")), None))?;
@@ -337,7 +345,7 @@ impl TaskInstance {
     ///
     /// # Errors
     /// When plugin code fails or refuses; then also how far a traced run had come.
-    pub fn finish(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+    pub fn finish(&mut self) -> Result<EmittedRows, (Failure, Option<Place>)> {
         self.run(|bindings, store| bindings.millstream_plugin_tasks().call_finish(store))
     }
 
@@ -349,11 +357,11 @@ impl TaskInstance {
     fn run(
         &mut self,
         f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<Result<(), tasks::TaskError>>,
-    ) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+    ) -> Result<EmittedRows, (Failure, Option<Place>)> {
         let result = self.instance.call(f);
         let state = self.instance.store.data_mut();
         match result {
-            Ok(Ok(())) => Ok(std::mem::take(&mut state.emitted)),
+            Ok(Ok(())) => Ok(state.emitted.take()),
             Ok(Err(refused)) => Err((Failure::Refused(refusal(refused)), state.place)),
             Err(failure) => Err((failure, state.place)),
         }

@@ -20,7 +20,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What a driver function did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RecordedCall {
     /// The node whose function was called.
     pub node: NodeId,
@@ -40,8 +40,19 @@ impl RecordedCall {
     }
 }
 
+/// What a step takes beside what it holds.
+const STEP_BYTES: usize = 256;
+/// What a node takes in the record, in the graph and in its plan, beside its texts.
+const NODE_BYTES: usize = 2048;
+
+/// What nodes that a function made take in memory, about.
+pub fn made_bytes(made: &[DescribedNode]) -> usize {
+    let fields = |node: &DescribedNode| node.rows.len() + node.exchanged.as_ref().map_or(0, Vec::len);
+    made.iter().map(|node| NODE_BYTES + STEP_BYTES * (fields(node) + node.parameters.len())).sum()
+}
+
 /// Something that a driver function asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum RecordedStep {
     /// An action.
     Action(RecordedAction),
@@ -73,6 +84,17 @@ pub enum RecordedStep {
 }
 
 impl RecordedStep {
+    /// What the record of it takes in memory, about, but for the rows of an answer, which are stored.
+    pub fn bytes(&self) -> usize {
+        STEP_BYTES
+            + match self {
+                Self::Action(action) => made_bytes(&action.made),
+                Self::Slice { times, .. } => size_of_val(times.as_slice()),
+                Self::Write { path, .. } => path.len(),
+                Self::Read { path, content } => path.len() + content.as_ref().map_or(0, |content| content.len()),
+            }
+    }
+
     fn made(&self) -> usize {
         match self {
             Self::Action(action) => action.made.len(),
@@ -91,7 +113,7 @@ impl RecordedStep {
 }
 
 /// A data set that a driver function asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RecordedAction {
     /// What it had made since it asked before.
     pub made: Vec<DescribedNode>,
@@ -99,12 +121,12 @@ pub struct RecordedAction {
     pub wanted: NodeId,
     /// How many of its rows.
     pub limit: Option<u64>,
-    /// The answer. Absent while the data set is computed.
-    pub answer: Option<Arc<Option<Answer>>>,
+    /// The answer: the rows, or none if it was an output. Absent while the data set is computed.
+    pub answer: Option<Option<Arc<Answer>>>,
 }
 
 /// The end of a driver function.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct RecordedEnd {
     /// What it had made since it asked before.
     pub made: Vec<DescribedNode>,
@@ -171,7 +193,7 @@ impl Again {
         made: &[DescribedNode],
         wanted: NodeId,
         limit: Option<u64>,
-    ) -> Result<Option<Answer>, Failure> {
+    ) -> Result<Option<Option<Arc<Answer>>>, Failure> {
         let Some(RecordedStep::Action(recorded)) = self.recorded() else {
             return Err(self.asked_other(&format!("the rows of node {wanted}")));
         };
@@ -182,14 +204,7 @@ impl Again {
         }
         let answer = recorded.answer.clone();
         self.at.1 = self.at.1.saturating_add(1);
-        match answer {
-            Some(answer) => {
-                // An output has no rows; here too it was done.
-                let none = || Answer { rows: Vec::new(), ty: RecordType::text() };
-                Ok(Some((*answer).clone().unwrap_or_else(none)))
-            }
-            None => Ok(None),
-        }
+        Ok(answer)
     }
 
     /// The recorded times.

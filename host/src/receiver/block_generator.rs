@@ -12,8 +12,6 @@ use arrow::compute::concat_batches;
 /// Chunks of a block are about this long. Long enough that crossing into the plugin costs nothing, short enough to stay
 /// in the processor's cache.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// A block that grows to this is cut before its time, so that one partition never outgrows a task.
-const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Makes blocks of the records of one source.
 pub(super) struct BlockGenerator {
@@ -23,6 +21,8 @@ pub(super) struct BlockGenerator {
     /// What came before the lines.
     rows: Vec<RecordBatch>,
     bytes: usize,
+    /// What the rows that came before the lines take.
+    rows_bytes: usize,
     skipped: (u64, u64),
 }
 
@@ -35,6 +35,7 @@ impl BlockGenerator {
             lines: LineSplitter::new(max_line_bytes, CHUNK_BYTES),
             rows: Vec::new(),
             bytes: 0,
+            rows_bytes: 0,
             skipped: (0, 0),
         }
     }
@@ -47,25 +48,44 @@ impl BlockGenerator {
 
     /// The line whose beginning came last is complete. The next byte begins a new one.
     pub(super) fn end_line(&mut self) {
-        self.rows.extend(self.lines.finish());
+        let lines = self.lines.finish();
+        self.add(lines);
+    }
+
+    fn add(&mut self, rows: impl IntoIterator<Item = RecordBatch>) {
+        for rows in rows {
+            self.rows_bytes += rows.get_array_memory_size();
+            self.rows.push(rows);
+        }
     }
 
     /// Takes rows. A line whose end has not come yet comes after them.
     pub(super) fn push_rows(&mut self, rows: RecordBatch) {
-        self.rows.extend(self.lines.take());
+        let lines = self.lines.take();
+        self.add(lines);
         self.bytes += rows.get_array_memory_size();
-        self.rows.push(rows);
+        self.add([rows]);
     }
 
-    /// Whether a block should be cut now.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BLOCK_BYTES_MAX
+    /// Whether a block should be cut now that may have so many bytes.
+    pub(super) const fn is_full(&self, bytes_max: usize) -> bool {
+        self.bytes >= bytes_max
+    }
+
+    /// What is held that is in no block yet, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.rows_bytes + self.lines.buffered_bytes()
+    }
+
+    /// There is no room for the line whose end has not come yet: it is dropped as if it were too long.
+    pub(super) fn drop_line(&mut self) {
+        self.lines.drop_line();
     }
 
     /// The complete records so far as a block. Nothing if there are none.
     pub(super) fn cut(&mut self) -> Option<Block> {
         self.rows.extend(self.lines.take());
-        self.bytes = 0;
+        (self.bytes, self.rows_bytes) = (0, 0);
         let rows = std::mem::take(&mut self.rows);
         self.block(rows)
     }

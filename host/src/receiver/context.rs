@@ -7,7 +7,7 @@ use super::block_generator::BlockGenerator;
 use super::error::StoreError;
 use super::supervisor::{ReceiverSettings, StopReceiver};
 use super::{BlockReport, StoredBlock};
-use crate::block::{Block, BlockStore};
+use crate::block::{Block, BlockStore, OpenBlock};
 use crate::config::WhenFull;
 use crate::data::json;
 use crate::data::schema::RecordType;
@@ -44,6 +44,8 @@ struct Shared {
 
 struct Blocks {
     generator: BlockGenerator,
+    /// The memory that what is held takes.
+    open: OpenBlock,
     /// Blocks that were cut and are not reported yet, in order.
     cut: VecDeque<CutBlock>,
 }
@@ -65,7 +67,7 @@ impl ReceiverContext {
         stop: watch::Receiver<StopReceiver>,
     ) -> Self {
         let generator = BlockGenerator::new(&settings.source, settings.max_line_bytes);
-        let blocks = Blocks { generator, cut: VecDeque::new() };
+        let blocks = Blocks { generator, open: store.open(), cut: VecDeque::new() };
         let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
         let shared = Shared {
             clock,
@@ -248,7 +250,8 @@ impl ReceiverContext {
     }
 
     async fn cut_if_full(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
-        if !blocks.generator.is_full() {
+        let has_room = blocks.open.hold(blocks.generator.held_bytes()).is_ok();
+        if has_room && !blocks.generator.is_full(blocks.open.bytes_max()) {
             return Ok(());
         }
         blocks.cut();
@@ -328,6 +331,10 @@ impl ReceiverContext {
             };
             permit.send(BlockReport { block: StoredBlock { rows: block.row_count(), id: block.id }, recorded });
         }
+        // What is left is the beginning of a line.
+        if blocks.open.hold(blocks.generator.held_bytes()).is_err() {
+            blocks.generator.drop_line();
+        }
         Ok(())
     }
 
@@ -344,6 +351,7 @@ impl Blocks {
     /// Makes a block of the complete records that are held.
     fn cut(&mut self) {
         let block = self.generator.cut();
+        self.open.cut();
         self.cut.extend(block.map(|block| CutBlock { block, is_stored: false, recorded: None }));
     }
 }

@@ -5,6 +5,7 @@
 mod driver;
 #[cfg(target_family = "wasm")]
 mod exports;
+mod memory;
 
 use millstream::bindings::millstream::plugin::{runtime, types};
 use millstream::{Level, StreamingContext, Text, milliseconds};
@@ -83,6 +84,9 @@ fn misbehave(how: &str) {
 #[expect(clippy::disallowed_methods, reason = "that is what it is here for")]
 fn build(ctx: &StreamingContext) {
     let how = ctx.arg("does").unwrap_or("behave").to_owned();
+    if memory::use_memory(ctx, &how) {
+        return;
+    }
     match how.as_str() {
         "describe-panic" => panic!("no graph today"),
         "describe-loop" => misbehave("loop"),

@@ -16,6 +16,8 @@ use std::rc::Rc;
 
 /// Emitted chunks are at most about this many bytes long.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Emitted chunks have at most so many rows: the limit of `wit/types.wit`, which rows of a single bit would pass.
+const CHUNK_ROWS: usize = 1 << 20;
 /// A pre-aggregation is emitted when it has this many keys, or their encodings take [`COMBINE_KEY_BYTES`].
 const COMBINE_KEYS: usize = 128 * 1024;
 const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
@@ -91,12 +93,18 @@ impl<C: Chain> Tail for EmitTail<C> {
     }
 }
 
+/// Whether these rows are to be emitted before there are more.
+#[inline]
+fn is_chunk(builder: &impl Builder, rows: usize) -> bool {
+    builder.bytes() >= CHUNK_BYTES || rows >= CHUNK_ROWS
+}
+
 /// Appends a row, and emits the rows so far if they are a chunk.
 #[inline]
 fn push_row<B: Builder>(builder: &mut B, rows: &mut usize, value: B::Item) {
     builder.push(value);
     *rows += 1;
-    if builder.bytes() >= CHUNK_BYTES {
+    if is_chunk(builder, *rows) {
         runtime::emit(write_chunk(builder, *rows));
         *rows = 0;
     }
@@ -162,7 +170,7 @@ fn emit_table<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>) {
         A::Key::push_encoded(key, &mut columns.0);
         columns.1.push(acc);
         rows += 1;
-        if columns.bytes() >= CHUNK_BYTES {
+        if is_chunk(&columns, rows) {
             runtime::emit(write_chunk(&mut columns, rows));
             rows = 0;
         }
@@ -207,7 +215,7 @@ impl<A: Aggregate> Head for ReduceHead<A> {
         self.table.drain(|key, acc| {
             self.aggregate.push_out(key, acc, &mut builder);
             rows += 1;
-            if builder.bytes() >= CHUNK_BYTES && outcome.is_ok() {
+            if is_chunk(&builder, rows) && outcome.is_ok() {
                 outcome = out(write_chunk(&mut builder, rows));
                 rows = 0;
             }

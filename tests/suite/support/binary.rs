@@ -180,6 +180,11 @@ impl Running {
         }
     }
 
+    /// What it has said so far on standard output, as far as it was waited for.
+    pub fn out(&self) -> &str {
+        &self.said.out
+    }
+
     /// The number of its process.
     pub fn id(&self) -> u32 {
         self.child.id()

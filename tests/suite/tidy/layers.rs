@@ -26,9 +26,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["shown", "error", "time", "ids", "data"]),
     ("block", &["shown", "error", "time", "ids", "data", "env", "memory", "listener"]),
     ("input", &["shown", "error", "time", "ids", "data", "env", "block"]),
-    ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph"]),
+    ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph", "block"]),
     ("receiver", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
-    ("output", &["shown", "error", "time", "ids", "data", "env", "config", "grants", "listener", "graph"]),
+    (
+        "output",
+        &[
+            "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "listener", "graph", "block",
+        ],
+    ),
     ("checkpoint", &["shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
     (
         "tracker",

@@ -4,7 +4,7 @@
 
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::utf8::{NotText, text_array};
-use super::{ChunkError, ColumnProblem};
+use super::{ALIGNMENT, ChunkError, ColumnProblem, ROWS_MAX, VALUES_MAX};
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch,
     RecordBatchOptions, StructArray,
@@ -17,8 +17,8 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive; only buffers whose start is not
-/// aligned for their type are copied. Costs one pass over validity bitmaps, offsets and text.
+/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive; buffers are copied only if `data` itself
+/// does not lie where their type needs it. Costs one pass over validity bitmaps, offsets and text.
 ///
 /// # Errors
 /// Everything about the chunk that is not as [`super`] and `ty` describe it.
@@ -26,22 +26,52 @@ pub fn decode(ty: &RecordType, rows: u32, directory: &[(u32, u32)], data: Vec<u8
     if directory.len() != ty.buffers() {
         return Err(ChunkError::BufferCount { expected: ty.buffers(), found: directory.len() });
     }
-    let mut total = 0;
-    for (buffer, &(offset, length)) in directory.iter().enumerate() {
-        if u64::from(offset).saturating_add(u64::from(length)) > data.len() as u64 {
-            return Err(ChunkError::Bounds { buffer, offset, length, data: data.len() });
-        }
-        total = u64::saturating_add(total, u64::from(length));
-    }
-    if total > data.len() as u64 {
-        return Err(ChunkError::Overlap { total, data: data.len() });
-    }
     let rows = rows as usize;
+    if rows > ROWS_MAX {
+        return Err(ChunkError::Rows { rows });
+    }
+    check_places(directory, data.len())?;
     let mut reader = Reader { directory, next: 0, data: Buffer::from_vec(data) };
     let columns = ty.columns().iter().map(|node| reader.column(node, rows).map_err(Trouble::into_error));
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::clone(ty.arrow()), columns, &options).map_err(|error| refused(&error))
+}
+
+/// Checks where the buffers lie: inside of the data, aligned, and apart from each other.
+fn check_places(directory: &[(u32, u32)], data: usize) -> Result<(), ChunkError> {
+    let mut is_in_order = true;
+    let mut end = 0;
+    for (buffer, &(offset, length)) in directory.iter().enumerate() {
+        if u64::from(offset) + u64::from(length) > data as u64 {
+            return Err(ChunkError::Bounds { buffer, offset, length, data });
+        }
+        if length == 0 {
+            continue;
+        }
+        if !(offset as usize).is_multiple_of(ALIGNMENT) {
+            return Err(ChunkError::Misaligned { buffer, offset });
+        }
+        // Neither can pass the end of the data.
+        is_in_order &= offset >= end;
+        end = offset.saturating_add(length);
+    }
+    // Whoever writes buffer after buffer, as this host and the SDK do, needs no more.
+    if is_in_order {
+        return Ok(());
+    }
+    let mut places: Vec<(u32, u32, usize)> = directory
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, length))| *length > 0)
+        .map(|(buffer, &(offset, length))| (offset, length, buffer))
+        .collect();
+    places.sort_unstable();
+    let overlap = places.iter().zip(places.iter().skip(1)).find(|(first, second)| first.0 + first.1 > second.0);
+    match overlap {
+        Some((first, second)) => Err(ChunkError::Overlap { first: first.2, second: second.2, at: second.0 }),
+        None => Ok(()),
+    }
 }
 
 fn refused(error: &ArrowError) -> ChunkError {
@@ -141,11 +171,15 @@ impl Reader<'_> {
                 Arc::new(BinaryArray::try_new(offsets, bytes, nulls)?)
             }
             Kind::List => {
-                let (_, offsets) = self.offsets(node, rows)?;
+                let (buffer, offsets) = self.offsets(node, rows)?;
+                let values = last(&offsets);
+                if values > VALUES_MAX {
+                    return Err(Trouble::new(node, ColumnProblem::Values { buffer, values }));
+                }
                 let [item] = node.children.as_slice() else {
                     return Err(Trouble::Other(ChunkError::Arrow("a list without a child".to_owned())));
                 };
-                let values = self.column(item, last(&offsets)).map_err(|trouble| trouble.below(node))?;
+                let values = self.column(item, values).map_err(|trouble| trouble.below(node))?;
                 Arc::new(ListArray::try_new(Arc::clone(&item.field), offsets, values, nulls)?)
             }
             Kind::Struct => {

@@ -2,14 +2,12 @@
 
 use super::super::schema::RecordType;
 use super::super::view::{self, Column, Values, match_values};
-use super::ChunkError;
+use super::{ALIGNMENT, ChunkError, ROWS_MAX};
 use arrow::array::RecordBatch;
 use arrow::buffer::{BooleanBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use std::ops::Range;
 
-/// Every buffer starts at a multiple of this.
-const ALIGNMENT: usize = 8;
 /// The longest data, so that offsets in it fit an `i32` as well as a `u32`.
 const DATA_BYTES_MAX: u64 = (u32::MAX / 2) as u64;
 
@@ -17,7 +15,8 @@ const DATA_BYTES_MAX: u64 = (u32::MAX / 2) as u64;
 /// both first. The number of rows is that of the batch. Costs one copy of the values.
 ///
 /// # Errors
-/// [`ChunkError::Batch`] if the batch does not have the type, [`ChunkError::TooLarge`] if it takes more than 2 GiB.
+/// [`ChunkError::Batch`] if the batch does not have the type, [`ChunkError::Rows`] if it has more rows than a chunk may
+/// have, [`ChunkError::TooLarge`] if it takes more than 2 GiB.
 pub fn encode(
     batch: &RecordBatch,
     ty: &RecordType,
@@ -27,8 +26,8 @@ pub fn encode(
     directory.clear();
     data.clear();
     let rows = batch.num_rows();
-    if u32::try_from(rows).is_err() {
-        return Err(ChunkError::TooLarge { bytes: rows as u64 });
+    if rows > ROWS_MAX {
+        return Err(ChunkError::Rows { rows });
     }
     let mut writer = Writer { directory, data };
     for column in view::columns(ty, batch)? {

@@ -13,8 +13,12 @@
 //! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
 //! - `struct`: nothing more, then the buffers of its children.
 //!
-//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers do not overlap. They
-//! may be longer than needed, and without rows they may be empty.
+//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers start at multiples of
+//! 8 and do not overlap. They may be longer than needed, and without rows they may be empty. A buffer of length 0 lies
+//! nowhere: its offset means nothing.
+//!
+//! A chunk has at most [`ROWS_MAX`] rows, and a field inside of lists at most [`VALUES_MAX`] values, because a row costs the
+//! host more than its bytes, which can be as few as one bit.
 
 mod decode;
 mod encode;
@@ -25,12 +29,20 @@ mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
-pub use split::{chunks, row_bytes};
+pub use split::{PIECE_ROWS, chunks, pieces, row_bytes};
 
 use super::view::ViewError;
 
 #[cfg(target_endian = "big")]
 compile_error!("chunks are little-endian, and so must the host be");
+
+/// The most rows of a chunk.
+pub const ROWS_MAX: usize = 1 << 20;
+/// The most values of a field of a chunk, at any depth.
+pub const VALUES_MAX: usize = 1 << 27;
+
+/// Every buffer of a chunk starts at a multiple of this.
+const ALIGNMENT: usize = 8;
 
 /// What is wrong with a chunk, or with a batch that should become one. Buffers and rows count from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,13 +67,29 @@ pub enum ChunkError {
         /// How long the data is.
         data: usize,
     },
+    /// A buffer does not start at a multiple of 8.
+    #[error("buffer {buffer} starts at byte {offset}, which is not a multiple of 8")]
+    Misaligned {
+        /// The buffer's position in the directory.
+        buffer: usize,
+        /// Where it starts.
+        offset: u32,
+    },
     /// Two buffers share bytes. Otherwise a small chunk could stand for a batch a thousand times its size.
-    #[error("the buffers are {total} bytes long together, but the data has only {data}, so some overlap")]
+    #[error("buffers {first} and {second} overlap at byte {at}")]
     Overlap {
-        /// The lengths of all buffers.
-        total: u64,
-        /// How long the data is.
-        data: usize,
+        /// The position in the directory of the buffer that starts first.
+        first: usize,
+        /// That of the other one.
+        second: usize,
+        /// Where the other one starts.
+        at: u32,
+    },
+    /// More rows than a chunk may have.
+    #[error("the chunk has {rows} rows, a chunk has at most {ROWS_MAX}")]
+    Rows {
+        /// How many it has.
+        rows: usize,
     },
     /// The buffers of one column are not what its type and the number of rows ask for.
     #[error("column `{column}` ({kind}): {problem}")]
@@ -137,6 +165,14 @@ pub enum ColumnProblem {
     Utf8 {
         /// The row.
         row: usize,
+    },
+    /// Lists hold more values than a field of a chunk may have.
+    #[error("the lists of buffer {buffer} hold {values} values, a field has at most {VALUES_MAX}")]
+    Values {
+        /// The position in the directory of the buffer of offsets.
+        buffer: usize,
+        /// How many they hold.
+        values: usize,
     },
     /// A value is absent where the type has no absent values.
     #[error("row {row} is absent, but the field is not optional")]

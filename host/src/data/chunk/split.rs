@@ -1,15 +1,27 @@
-//! Cuts a batch into pieces that are small enough for one chunk.
+//! Cuts a batch into pieces that are small enough for one chunk, or for whoever computes something of each row.
 
+use super::ROWS_MAX;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
+
+/// The most rows that are computed on at a time. What is made of each row, as hashes, numbers of rows and offsets are,
+/// then stays below a few MiB, however small the rows are.
+pub const PIECE_ROWS: usize = 64 * 1024;
+
+/// The rows of `batch` in order, in slices of at most [`PIECE_ROWS`]. Copies nothing. A batch without rows gives no slice.
+pub fn pieces(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    let slice = move |start: usize| batch.slice(start, PIECE_ROWS.min(rows - start));
+    (0..rows).step_by(PIECE_ROWS).map(slice)
+}
 
 /// The rows of `batch` in order, in slices that take at most about `max_bytes` as a chunk each, but hold at least one
 /// row. The same batch is always cut at the same rows. Copies nothing. A batch without rows gives no slice.
 pub fn chunks(batch: &RecordBatch, max_bytes: usize) -> impl Iterator<Item = RecordBatch> + '_ {
     let mut start = 0;
     std::iter::from_fn(move || {
-        let left = batch.num_rows().saturating_sub(start);
+        let left = batch.num_rows().saturating_sub(start).min(ROWS_MAX);
         if left == 0 {
             return None;
         }

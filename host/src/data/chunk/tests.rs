@@ -43,26 +43,63 @@ fn the_layout_is_the_documented_one() {
 }
 
 #[test]
-fn only_misaligned_buffers_are_copied() {
-    let mut data = i32s(&[0, 1, 2, 7, 7]);
+fn nothing_is_copied() {
+    let mut data = i32s(&[0, 1, 2, 7, 7, 7]);
     data.extend(b"ab");
     let start = data.as_ptr();
-    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (20, 2)], data).unwrap();
+    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (24, 2)], data).unwrap();
     let column = batch.column(0).to_data();
     assert_eq!(column.buffers()[0].as_ptr(), start);
-    assert_eq!(column.buffers()[1].as_ptr(), start.wrapping_add(20));
+    assert_eq!(column.buffers()[1].as_ptr(), start.wrapping_add(24));
+}
 
-    let mut data = vec![0xff];
-    data.extend(i32s(&[0, 1, 2]));
-    data.extend(b"ab");
-    let copied = decode(&RecordType::text(), 2, &[(0, 0), (1, 12), (13, 2)], data).unwrap();
-    assert_eq!(copied, batch);
+/// Offsets and bytes of two texts, `ab` and `c`, and of two numbers: where each buffer lies is all that differs.
+#[test]
+fn buffers_that_are_misaligned_or_overlap_are_refused() {
+    let data = vec![0; 64];
+    let pair = |directory: [(u32, u32); 5]| decode(&pair(), 1, &directory, data.clone()).map_err(|e| e.to_string());
+    // In any order, with gaps, and where the empty ones lie does not matter.
+    assert!(pair([(7, 0), (32, 8), (16, 3), (64, 0), (0, 8)]).is_ok());
+    assert!(pair([(0, 0), (0, 8), (8, 0), (0, 0), (8, 8)]).is_ok());
+    let refused = |directory, expected: &str| assert_eq!(pair(directory).unwrap_err(), expected);
+    refused([(0, 0), (4, 8), (16, 3), (0, 0), (24, 8)], "buffer 1 starts at byte 4, which is not a multiple of 8");
+    refused([(0, 0), (0, 8), (17, 3), (0, 0), (24, 8)], "buffer 2 starts at byte 17, which is not a multiple of 8");
+    refused([(0, 0), (0, 8), (0, 8), (0, 0), (8, 8)], "buffers 1 and 2 overlap at byte 0");
+    refused([(0, 0), (0, 17), (24, 3), (0, 0), (16, 8)], "buffers 1 and 4 overlap at byte 16");
+    refused([(0, 0), (32, 32), (8, 25), (0, 0), (0, 8)], "buffers 2 and 1 overlap at byte 32");
+    // A bitmap that says that every value is there takes its place too.
+    refused([(16, 1), (0, 8), (16, 1), (0, 0), (24, 8)], "buffers 0 and 2 overlap at byte 16");
+}
+
+#[test]
+fn a_chunk_has_a_limit_of_rows_and_of_values_in_lists() {
+    let bools = ty(&[("", "bool", 0)]);
+    let bits = |rows: usize| (rows as u32, vec![(0, 0), (0, rows.div_ceil(8) as u32)], vec![0xff; rows.div_ceil(8)]);
+    let (rows, directory, data) = bits(ROWS_MAX);
+    let batch = decode(&bools, rows, &directory, data).unwrap();
+    assert_eq!(encoded(&batch, &bools).0, directory);
+    let (rows, directory, data) = bits(ROWS_MAX + 1);
+    let error = decode(&bools, rows, &directory, data).unwrap_err();
+    assert_eq!(error.to_string(), "the chunk has 1048577 rows, a chunk has at most 1048576");
+    // Two more, in the host's own chunks.
+    let many = arrow::compute::concat_batches(batch.schema_ref(), [&batch, &batch.slice(0, 1)]).unwrap();
+    assert_eq!(encode(&many, &bools, &mut Vec::new(), &mut Vec::new()), Err(ChunkError::Rows { rows: ROWS_MAX + 1 }));
+    let rows_of = |slices: &mut dyn Iterator<Item = RecordBatch>| slices.map(|s| s.num_rows()).collect::<Vec<_>>();
+    assert_eq!(rows_of(&mut chunks(&many, usize::MAX)), [ROWS_MAX, 1]);
+    assert_eq!(rows_of(&mut pieces(many)), [[PIECE_ROWS; ROWS_MAX / PIECE_ROWS].as_slice(), &[1]].concat());
+
+    let lists = ty(&[("", "list", 1), ("", "bool", 0)]);
+    let values = (VALUES_MAX + 1) as u32;
+    let data = [i32s(&[0, values as i32]), vec![0; values.div_ceil(8) as usize]].concat();
+    let error = decode(&lists, 1, &[(0, 0), (0, 8), (0, 0), (8, values.div_ceil(8))], data).unwrap_err();
+    let expected = "column `value` (list): the lists of buffer 1 hold 134217729 values, a field has at most 134217728";
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]
 fn text_may_start_anywhere_in_its_bytes() {
-    let data = [i32s(&[1, 2, 4]), b"\xffa\xc3\xa9\xff".to_vec()].concat();
-    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (12, 5)], data).unwrap();
+    let data = [i32s(&[1, 2, 4, 0]), b"\xffa\xc3\xa9\xff".to_vec()].concat();
+    let batch = decode(&RecordType::text(), 2, &[(0, 0), (0, 12), (16, 5)], data).unwrap();
     assert_eq!(batch, json::records(&RecordType::text(), &[json!("a"), json!("é")]).unwrap());
 }
 
@@ -90,30 +127,36 @@ fn each_mistake_is_named() {
         problem(&pair(), 3, &with(2, (u32::MAX, u32::MAX)), &data),
         "buffer 2 is 4294967295 bytes long from byte 4294967295, but the data ends at byte 48"
     );
-    assert_eq!(
-        problem(&pair(), 3, &with(0, (0, 16)), &data),
-        "the buffers are 59 bytes long together, but the data has only 48, so some overlap"
-    );
+    assert_eq!(problem(&pair(), 3, &with(0, (0, 16)), &data), "buffers 0 and 1 overlap at byte 0");
     assert_eq!(
         problem(&pair(), 3, &with(4, (24, 17)), &data),
         "column `1` (u64): buffer 4 is 17 bytes long, 24 are needed for 3 rows"
     );
     assert_eq!(
         problem(&pair(), u32::MAX, &ok, &data),
-        "column `0` (text): buffer 1 is 16 bytes long, 17179869184 are needed for 4294967295 rows"
+        "the chunk has 4294967295 rows, a chunk has at most 1048576"
+    );
+    assert_eq!(
+        problem(&pair(), 1 << 20, &ok, &data),
+        "column `0` (text): buffer 1 is 16 bytes long, 4194308 are needed for 1048576 rows"
     );
     assert_eq!(
         problem(&pair(), 3, &with(2, (16, 2)), &data),
         "column `0` (text): the last offset is 3, but buffer 2 is 2 bytes long"
     );
     assert_eq!(
-        problem(&pair(), 3, &with(3, (16, 1)), &data),
+        problem(&pair(), 3, &with(3, (48, 1)), &[data.clone(), vec![1]].concat()),
         "column `1` (u64): row 1 is absent, but the field is not optional"
     );
-    let offsets = |offsets: &[i32], text: &str| [i32s(offsets), text.as_bytes().to_vec()].concat();
+    let offsets = |offsets: &[i32], text: &str| {
+        let mut data = i32s(offsets);
+        data.resize(data.len().next_multiple_of(8), 0);
+        [data, text.as_bytes().to_vec()].concat()
+    };
     let text = |rows: u32, data: &[u8]| {
         let offsets = 4 * (rows + 1);
-        problem(&RecordType::text(), rows, &[(0, 0), (0, offsets), (offsets, data.len() as u32 - offsets)], data)
+        let start = offsets.next_multiple_of(8);
+        problem(&RecordType::text(), rows, &[(0, 0), (0, offsets), (start, data.len() as u32 - start)], data)
     };
     assert_eq!(text(1, &offsets(&[-1, 1], "a")), "column `value` (text): the offsets in buffer 1 start at -1");
     assert_eq!(
@@ -122,9 +165,9 @@ fn each_mistake_is_named() {
     );
     assert_eq!(text(2, &offsets(&[0, 1, 2], "é")), "column `value` (text): row 0 is not valid UTF-8");
     let nested = ty(&[("", "struct", 1), ("a", "list", 1), ("", "?struct", 1), ("b", "i16", 0)]);
-    let data = [i32s(&[0, 2]), vec![1, 0, 0, 0, 0, 0]].concat();
+    let data = [i32s(&[0, 2]), vec![3, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]].concat();
     assert_eq!(
-        problem(&nested, 1, &[(0, 0), (0, 8), (8, 1), (9, 0), (10, 3)], &data),
+        problem(&nested, 1, &[(0, 0), (0, 8), (8, 1), (9, 0), (16, 3)], &data),
         "column `a.item.b` (i16): buffer 4 is 3 bytes long, 4 are needed for 2 rows"
     );
 }
@@ -201,20 +244,34 @@ proptest! {
         (ty, values, batch) in rows(12),
         ends in any::<[prop::sample::Index; 2]>(),
         shift in 0..8usize,
+        order in any::<[prop::sample::Index; 8]>(),
     ) {
         let mut ends = ends.map(|end| end.index(values.len() + 1));
         ends.sort_unstable();
         let [start, end] = ends;
         let slice = batch.slice(start, end - start);
-        let (mut directory, mut data) = encoded(&slice, &ty);
+        let (mut directory, data) = encoded(&slice, &ty);
         prop_assert!(directory.iter().all(|extent| extent.0 % 8 == 0));
 
         let alone = json::records(&ty, &values[start..end]).unwrap();
         prop_assert_eq!(encoded(&alone, &ty), (directory.clone(), data.clone()));
 
-        data.splice(0..0, vec![0xff; shift]);
-        directory.iter_mut().for_each(|extent| extent.0 += shift as u32);
-        let decoded = decode(&ty, slice.num_rows() as u32, &directory, data).unwrap();
+        // The buffers may lie in any order, with gaps, and `data` where it pleases.
+        let mut moved = vec![0xff; 8 * shift];
+        let mut places: Vec<usize> = (0..directory.len()).collect();
+        order.iter().enumerate().for_each(|(at, with)| {
+            let count = places.len();
+            if count > 0 {
+                places.swap(at % count, with.index(count));
+            }
+        });
+        for at in places {
+            let (offset, length) = directory[at];
+            moved.resize(moved.len().next_multiple_of(8), 0xff);
+            directory[at].0 = moved.len() as u32;
+            moved.extend(&data[offset as usize..(offset + length) as usize]);
+        }
+        let decoded = decode(&ty, slice.num_rows() as u32, &directory, moved).unwrap();
         prop_assert_eq!(&decoded, &slice);
         prop_assert_eq!(decoded.schema(), batch.schema());
         // The values of absent rows are written too, so nothing is lost by a second time.
@@ -249,7 +306,12 @@ proptest! {
         let decoded = decode(&ty, rows, &directory, data);
         // Everything is found before arrow looks at it.
         prop_assert!(!matches!(decoded, Err(ChunkError::Arrow(_))), "{:?}", decoded);
+        let places = || directory.iter().filter(|extent| extent.1 > 0).map(|&(offset, length)| offset..offset + length);
         if let Ok(decoded) = decoded {
+            prop_assert!(places().all(|place| place.start % 8 == 0), "misaligned");
+            let apart = |a: &std::ops::Range<u32>, b: &std::ops::Range<u32>| a.end <= b.start || b.end <= a.start;
+            let pairs = places().enumerate().flat_map(|(at, a)| places().skip(at + 1).map(move |b| (a.clone(), b)));
+            prop_assert!(pairs.into_iter().all(|(a, b)| apart(&a, &b)), "overlapping");
             prop_assert_eq!(decoded.num_rows(), rows as usize);
             for column in decoded.columns() {
                 column.to_data().validate_full().unwrap();
@@ -273,9 +335,12 @@ proptest! {
         offsets in proptest::collection::vec(-1..12i32, 2..5),
     ) {
         let rows = offsets.len() - 1;
-        let data = [i32s(&offsets), bytes.clone()].concat();
-        let start = 4 * offsets.len() as u32;
-        let directory = [(0, 0), (0, start), (start, bytes.len() as u32)];
+        let mut data = i32s(&offsets);
+        let length = data.len() as u32;
+        let start = length.next_multiple_of(8);
+        data.resize(start as usize, 0);
+        data.extend(&bytes);
+        let directory = [(0, 0), (0, length), (start, bytes.len() as u32)];
         let all_empty = (0..=bytes.len() as i32).contains(&offsets[0]) && offsets.iter().all(|&o| o == offsets[0]);
         let accepted = decode(&RecordType::text(), rows as u32, &directory, data).is_ok();
         let arrow = arrow::array::ArrayData::builder(arrow::datatypes::DataType::Utf8)

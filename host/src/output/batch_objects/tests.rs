@@ -1,5 +1,6 @@
 //! Outputs in a simulated store: what is seen, when, and what stays.
 
+use super::super::tests::storage;
 use super::*;
 use crate::env::Simulation;
 use arrow::array::{ArrayRef, StringArray};
@@ -17,7 +18,8 @@ impl World {
         let simulation = Simulation::new(0, Time::default());
         let objects = simulation.env().objects.outputs("s3://bucket/a").unwrap();
         let place = ObjectsPlace { url: "s3://bucket/a".to_owned(), name: "x".to_owned(), text: "s3:x", suffix: "txt" };
-        let output = ObjectsOutput::new(objects, "`x`", place, FileFormat::Text, RecordType::text()).unwrap();
+        let storage = storage(&simulation.env());
+        let output = ObjectsOutput::new(objects, "`x`", place, FileFormat::Text, RecordType::text(), storage).unwrap();
         Self { simulation, output }
     }
 

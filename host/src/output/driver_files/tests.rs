@@ -1,5 +1,6 @@
 //! What driver functions read and write, on a simulated disk.
 
+use super::super::tests::storage;
 use super::*;
 use crate::env::Simulation;
 use crate::grants::Withheld;
@@ -17,7 +18,8 @@ impl World {
     /// The files of a job whose run has just started.
     fn files(&self) -> DriverFiles {
         let job = Withheld { what: "the job file".to_owned(), path: "/jobs/job.toml".into(), from: Access::Read };
-        DriverFiles::new(self.0.env().disk, "job", Grants::writing("/jobs").withholding(vec![job]))
+        let grants = Grants::writing("/jobs").withholding(vec![job]);
+        DriverFiles::new(self.0.env().disk, "job", grants, storage(&self.0.env()))
     }
 
     fn begin(&self, position: usize, ms: u64, path: &str) -> Result<Option<Arc<dyn BatchWrite>>, String> {

@@ -2,6 +2,7 @@
 
 use super::super::Outputs;
 use super::super::batch_directory::SaveError;
+use super::super::tests::storage;
 use crate::config::Access;
 use crate::data::arbitrary::{rows, ty};
 use crate::data::key::hash;
@@ -45,7 +46,7 @@ fn saved(kind: &str, ty: &RecordType, batches: Vec<RecordBatch>) -> Vec<u8> {
     simulation.file("/jobs/job.toml", "");
     let grants = Grants::writing("/jobs");
     let graph = graph(kind, ty).unwrap();
-    let output = Outputs::open(&simulation.env(), "job", &graph, &grants).unwrap().get(NodeId(1)).unwrap().clone();
+    let output = Outputs::open(&simulation.env(), "job", &graph, &grants, &storage(&simulation.env())).unwrap().get(NodeId(1)).unwrap().clone();
     let work = async move {
         let batch = output.begin(Time::from_ms(5)).await?;
         let mut writer = batch.writer(0, 0).await?;
