@@ -5,6 +5,7 @@
 // The ground: no module of ours is used here.
 pub mod shown;
 
+pub mod encoding;
 pub mod error;
 pub mod time;
 

@@ -142,6 +142,7 @@ impl Job {
             blocks,
             storage,
             budget,
+            encodings: BTreeMap::new(),
             slots: 2,
             tries: 1,
             faults: Arc::new(NoFaults),

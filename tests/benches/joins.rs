@@ -152,6 +152,7 @@ impl Ours {
             blocks,
             storage,
             budget,
+            encodings: BTreeMap::new(),
             slots: PARTITIONS as usize,
             tries: 1,
             faults: Arc::new(NoFaults),

@@ -7,6 +7,7 @@ mod checkpoint_files;
 mod containment;
 mod control;
 mod driver_files;
+mod encoded_files;
 mod explain;
 mod failures;
 mod job_files;

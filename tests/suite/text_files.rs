@@ -111,7 +111,11 @@ fn lines_that_are_too_long_are_told() {
     let outcome = run("in", "max_line = \"5B\"", 2, vec![file(600, 600, "in/a", "short\nmuch too long\nfine\n")]);
     assert_eq!(batches(&outcome).first().map(|(_, words)| words.contains("much")), Some(false));
     assert!(
-        outcome.log.iter().any(|line| line.ends_with("LinesSkipped lines: 1 too long, 0 not UTF-8")),
+        outcome
+            .log
+            .iter()
+            .any(|line| line
+                .ends_with("LinesDropped lines: 1 line longer than max_line; the first is line 2 of /jobs/in/a")),
         "{:#?}",
         outcome.log
     );

@@ -6,13 +6,16 @@
 
 mod columns;
 
-use super::partition::{FileSplit, SplitReader};
+use super::codec::{Codec, Damaged};
+use super::partition::{FileSplit, LinePlace, PART_BYTES, SplitReader, part_ranges};
 use crate::data::csv::CsvReader;
 use crate::data::json::named_records;
 use crate::data::loading::Fault;
 use crate::data::schema::RecordType;
+use crate::encoding::{Encoding, StreamDecoder};
 use crate::env::{DirectoryEntry, Disk, persistence};
 use crate::error::{Error, ErrorKind, Persistence};
+use crate::memory::MemoryBudget;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
@@ -23,8 +26,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Files are split into partitions of about this size.
-const PART_BYTES: u64 = 32 * 1024 * 1024;
 /// The longest line that is accepted.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How much of a file is read at once.
@@ -71,7 +72,7 @@ impl FileVersion {
     }
 
     fn unreadable(&self, error: io::Error) -> LoadError {
-        LoadError::Disk { path: self.path.clone(), error }
+        LoadError::new(&self.path, error)
     }
 }
 
@@ -97,6 +98,22 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What the file system says.
+        error: io::Error,
+    },
+    /// The file is compressed, and cut off or damaged.
+    #[error("cannot read {}: {damage}", path.shown())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damaged,
+    },
+    /// Decompressing the file needs memory that is not there.
+    #[error("cannot decompress {}: {error}", path.shown())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// What the memory budget says.
         error: io::Error,
     },
     /// Another file has the name now.
@@ -130,10 +147,30 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// What it means that reading a file gave this error.
+    pub fn new(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        match Damaged::of(&error) {
+            Some(damage) => Self::Damaged { path, damage: damage.clone() },
+            None if error.kind() == io::ErrorKind::OutOfMemory => Self::NoRoom { path, error },
+            None => Self::Disk { path, error },
+        }
+    }
+}
+
 impl From<&LoadError> for Error {
     fn from(error: &LoadError) -> Self {
         let (kind, help) = match error {
             LoadError::Disk { .. } => (ErrorKind::Unavailable, "is the file there, and can the host read it?"),
+            LoadError::NoRoom { .. } => {
+                (ErrorKind::Unavailable, "raise engine.memory, or compress the file with a smaller window")
+            }
+            LoadError::Damaged { .. } => (
+                ErrorKind::User,
+                "write a compressed file under another name or in another directory, and rename it when it is whole; replace \
+                 the file, or set job.on_error = \"continue\" to go on with the next batch",
+            ),
             LoadError::Changed { .. } => (
                 ErrorKind::User,
                 "all of a batch reads the same file: let job.on_error = \"continue\" go on with the next batch, which reads \
@@ -145,6 +182,8 @@ impl From<&LoadError> for Error {
         };
         let lasts = match error {
             LoadError::Disk { error, .. } => persistence(error),
+            // Others give room back.
+            LoadError::NoRoom { .. } => Persistence::Transient,
             _ => Persistence::Permanent,
         };
         Self::new(kind, error.to_string()).help(help).lasting(lasts)
@@ -152,40 +191,54 @@ impl From<&LoadError> for Error {
 }
 
 impl LoadedPart {
-    /// The parts of a file. Records of CSV may have line ends in quotes, so such a file is one part.
+    /// The parts of a file. Records of CSV may have line ends in quotes, so such a file is one part, and so is one that is
+    /// compressed.
     pub fn parts(file: &FileVersion, format: LoadedFormat) -> Vec<Self> {
         let part = |start, end| Self { file: file.clone(), format, start, end };
         match format {
             LoadedFormat::Csv => vec![part(0, file.bytes)],
             LoadedFormat::Parquet if file.bytes == 0 => vec![part(0, 0)],
-            _ => {
+            LoadedFormat::Parquet => {
                 let count = file.bytes.div_ceil(PART_BYTES);
                 (0..count).map(|at| part(at * PART_BYTES, ((at + 1) * PART_BYTES).min(file.bytes))).collect()
+            }
+            LoadedFormat::Text | LoadedFormat::Json => {
+                part_ranges(&file.path, file.bytes, Encoding::UTF_8).map(|(start, end)| part(start, end)).collect()
             }
         }
     }
 
-    /// Opens the file.
+    /// Opens the file. What decompressing it needs is taken from `budget`.
     ///
     /// # Errors
     /// When it cannot be read, or is not the file that the driver function asked for.
-    pub fn read(&self, disk: &Arc<dyn Disk>, ty: &RecordType) -> Result<LoadedReader, LoadError> {
+    pub fn read(
+        &self,
+        disk: &Arc<dyn Disk>,
+        budget: &MemoryBudget,
+        ty: &RecordType,
+    ) -> Result<LoadedReader, LoadError> {
         self.file.check(&**disk)?;
         let unreadable = |error| self.file.unreadable(error);
+        let lines = || self.lines(&**disk, budget).map_err(unreadable);
         let records = match self.format {
-            LoadedFormat::Text => Records::Text(self.lines(&**disk).map_err(unreadable)?),
-            LoadedFormat::Json => Records::Json { lines: self.lines(&**disk).map_err(unreadable)?, line: 0 },
+            LoadedFormat::Text => Records::Text(lines()?),
+            LoadedFormat::Json => Records::Json { lines: lines()?, line: 0 },
             LoadedFormat::Csv => {
-                let file = disk.open(&self.file.path, 0).map_err(unreadable)?;
-                Records::Csv { file, reader: Box::new(CsvReader::new(ty)), is_done: false }
+                let mut file = disk.open(&self.file.path, 0).map_err(unreadable)?;
+                if let Some(codec) = Codec::of(&self.file.path) {
+                    file = codec.read(file, budget.room("compressed files")).map_err(unreadable)?;
+                }
+                let decoder = StreamDecoder::new(Encoding::UTF_8);
+                Records::Csv { file, decoder, reader: Box::new(CsvReader::new(ty)), is_done: false }
             }
             LoadedFormat::Parquet => Records::Columns(ColumnsReader::open(disk.clone(), self, ty)?),
         };
         Ok(LoadedReader { part: self.clone(), ty: ty.clone(), disk: disk.clone(), records, ready: VecDeque::new() })
     }
 
-    fn lines(&self, disk: &dyn Disk) -> io::Result<SplitReader> {
-        self.split().read(disk)
+    fn lines(&self, disk: &dyn Disk, budget: &MemoryBudget) -> io::Result<SplitReader> {
+        self.split().read(disk, Encoding::UTF_8, budget)
     }
 
     /// The lines that begin in the range.
@@ -222,11 +275,15 @@ enum Records {
     },
     Csv {
         file: Box<dyn Read + Send>,
+        decoder: StreamDecoder,
         reader: Box<CsvReader>,
         is_done: bool,
     },
     Columns(ColumnsReader),
 }
+
+/// How many lines have bytes that are not of the encoding, and where the first of them stands.
+pub type ReplacedLines = (u64, Encoding, LinePlace);
 
 /// Gives the rows of a [`LoadedPart`], chunk by chunk.
 pub struct LoadedReader {
@@ -243,12 +300,13 @@ impl LoadedReader {
         &self.part.file.path
     }
 
-    /// Lines of text that were not UTF-8, so far: what is not is replaced in them.
-    pub fn replaced_lines(&self) -> u64 {
-        match &self.records {
-            Records::Text(lines) => lines.skipped().1,
-            _ => 0,
-        }
+    /// Lines with bytes that are not text, so far: such bytes are replaced in them. With the encoding of the file, and where
+    /// in the file the first of these lines stands.
+    pub fn replaced_lines(&self) -> Option<ReplacedLines> {
+        let Records::Text(lines) = &self.records else { return None };
+        let replaced = lines.faults().replaced;
+        let place = |replaced| lines.split().place(replaced, &*self.disk);
+        (replaced.count > 0).then(|| (replaced.count, lines.encoding(), place(replaced)))
     }
 
     /// The next rows; nothing at the end.
@@ -276,8 +334,15 @@ impl LoadedReader {
             Records::Json { lines, line } => {
                 let chunk = lines.next_chunk().map_err(unreadable)?;
                 checked_length(part, lines)?;
-                if lines.skipped().1 > 0 {
-                    return Err(part.content("it has text that is not UTF-8"));
+                let replaced = lines.faults().replaced;
+                if replaced.count > 0 {
+                    let before = part.split().lines_before(&**disk).map_err(unreadable)?;
+                    let problem = format!("the text is not {}", lines.encoding());
+                    return Err(part.wrong(
+                        "line",
+                        before + replaced.first,
+                        Fault { row: 0, column: String::new(), problem },
+                    ));
                 }
                 let Some(chunk) = chunk else { return Ok(None) };
                 let first = *line;
@@ -287,13 +352,16 @@ impl LoadedReader {
                     Err(error) => unreadable(error),
                 })
             }
-            Records::Csv { file, reader, is_done } => {
+            Records::Csv { file, decoder, reader, is_done } => {
                 let mut buffer = vec![0; READ_BYTES];
                 while ready.is_empty() && !*is_done {
                     let count = file.read(&mut buffer).map_err(unreadable)?;
                     *is_done = count == 0;
                     let bytes = buffer.get(..count).unwrap_or_default();
-                    let pushed = if *is_done { reader.finish() } else { reader.push(bytes) };
+                    let pushed = match *is_done {
+                        true => reader.push(decoder.finish()).and_then(|()| reader.finish()),
+                        false => reader.push(decoder.push(bytes)),
+                    };
                     pushed.map_err(|(line, fault)| part.wrong("line", line, fault))?;
                     ready.extend(reader.take());
                 }
@@ -307,7 +375,7 @@ impl LoadedReader {
 /// No line is passed over: the rows of a file are all there, or none.
 fn checked_length(part: &LoadedPart, lines: &SplitReader) -> Result<(), LoadError> {
     let too_long = || part.content(format!("it has a line of more than {LINE_BYTES_MAX} bytes"));
-    if lines.skipped().0 == 0 { Ok(()) } else { Err(too_long()) }
+    if lines.faults().dropped.count == 0 { Ok(()) } else { Err(too_long()) }
 }
 
 /// Rows of lines of JSON, but for those that are empty; or the line that is wrong, from 0.

@@ -3,6 +3,7 @@
 //! Owns the stores, how they take from the memory budget, and what they spill. Never decides which batch a block belongs to: see
 //! `tracker`.
 
+mod codec;
 mod data_set;
 mod loaded;
 mod open;
@@ -11,10 +12,11 @@ mod spill;
 mod storage;
 mod store;
 
+pub use codec::{Codec, Damaged};
 pub use data_set::DataSetStore;
-pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader};
+pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader, ReplacedLines};
 pub use open::OpenBlock;
-pub use partition::{FileSplit, InputPartition, SplitReader};
+pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReader, part_ranges};
 pub use spill::{SpillError, SpillSettings};
 pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows, bytes_of, value_bytes};
 pub use store::{Block, BlockStore};

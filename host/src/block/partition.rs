@@ -1,18 +1,28 @@
 //! What one partition of a batch's input is: a descriptor from which a task can read it, here or elsewhere.
 
-use crate::data::lines::LineSplitter;
+use super::codec::Codec;
+use crate::data::decoded_lines::DecodedLines;
+use crate::data::lines::{BadLines, LineFaults};
+use crate::encoding::{Encoding, MARK_BYTES_MAX};
 use crate::env::Disk;
 use crate::ids::BlockId;
+use crate::memory::MemoryBudget;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How much of a file is read at once, and about how long a chunk is. Short, because each chunk passes through several
 /// buffers, which push what the plugin works with out of the cache.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Files are split into partitions of about this size.
+pub const PART_BYTES: u64 = 32 * 1024 * 1024;
+
+/// The most of a file that is read only to tell the number of a line.
+const NUMBER_BYTES_MAX: u64 = 8 * PART_BYTES;
 
 /// The lines of a file that begin in a range of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,23 +57,54 @@ pub enum InputPartition {
     Split(FileSplit),
 }
 
+/// The ranges of the parts of a file of lines, without gaps. A file that is compressed, or in an encoding in which a line's
+/// end cannot be found from the middle, is one part.
+pub fn part_ranges(path: &Path, bytes: u64, encoding: Encoding) -> impl Iterator<Item = (u64, u64)> {
+    let codec = Codec::of(path);
+    let (part, count) = match codec.is_some() || !encoding.has_line_bytes() {
+        // No compressed file is empty: whoever reads it says so.
+        true => (bytes, u64::from(bytes > 0 || codec.is_some())),
+        false => (PART_BYTES, bytes.div_ceil(PART_BYTES)),
+    };
+    (0..count).map(move |at| (at * part, ((at + 1) * part).min(bytes)))
+}
+
 impl FileSplit {
-    /// Opens the file and goes to the first line of the range.
+    /// Opens the file and goes to the first line of the range. The file is decompressed if its name says so, and read in
+    /// the encoding that its byte order mark says, or else in `expected`. If no line can begin in the middle of such a
+    /// file, the part that begins at its beginning has all of its lines, and others have none.
     ///
     /// # Errors
-    /// When the file cannot be read, or is shorter than it was.
-    pub fn read(&self, disk: &dyn Disk) -> io::Result<SplitReader> {
+    /// When the file cannot be read, is shorter than it was, or is [`super::Damaged`].
+    pub fn read(&self, disk: &dyn Disk, expected: Encoding, budget: &MemoryBudget) -> io::Result<SplitReader> {
+        let codec = Codec::of(&self.path);
         // The byte before the range says whether its first byte begins a line.
         let from = self.start.saturating_sub(1);
+        let mut file = disk.open(&self.path, 0)?;
+        if let Some(codec) = codec {
+            file = codec.read(Box::new(file.take(self.file_bytes)), budget.room("compressed files"))?;
+        }
+        let mut head = Vec::with_capacity(MARK_BYTES_MAX);
+        file.by_ref().take(MARK_BYTES_MAX as u64).read_to_end(&mut head)?;
+        let (encoding, mark) = expected.at_start(&head);
+        let is_whole = codec.is_some() || !encoding.has_line_bytes();
+        let mut lines = DecodedLines::new(expected, self.max_line_bytes, READ_BYTES);
+        lines.begin(encoding);
+        let file: Box<dyn Read + Send> = match from {
+            0 => Box::new(io::Cursor::new(head).chain(file)),
+            from => disk.open(&self.path, from)?,
+        };
         Ok(SplitReader {
-            file: disk.open(&self.path, from)?,
+            file,
             position: from,
-            window: LineWindow { skipping: self.start > 0, end: self.end },
+            mark: if self.start == 0 { mark } else { 0 },
+            bytes: codec.is_none().then_some(self.file_bytes),
+            window: LineWindow { skipping: self.start > 0, end: if is_whole { u64::MAX } else { self.end } },
             split: self.clone(),
-            lines: LineSplitter::new(self.max_line_bytes, READ_BYTES),
+            lines,
             buffer: vec![0; READ_BYTES],
             ready: VecDeque::new(),
-            done: self.start >= self.end,
+            done: if is_whole { self.start > 0 || (self.end == 0 && codec.is_none()) } else { self.start >= self.end },
         })
     }
 
@@ -84,6 +125,28 @@ impl FileSplit {
         // The line in whose middle the range begins is not of the range.
         Ok(lines + u64::from(last != b'\n'))
     }
+
+    /// Where in the file the first of these lines stands, which [`SplitReader`] counts from the beginning of the range.
+    pub fn place(&self, lines: BadLines, disk: &dyn Disk) -> LinePlace {
+        let before = match self.start {
+            0 => Ok(0),
+            start if start <= NUMBER_BYTES_MAX => self.lines_before(disk),
+            _ => Err(io::ErrorKind::FileTooLarge.into()),
+        };
+        match before {
+            Ok(before) => LinePlace { line: before + lines.first, after_byte: 0 },
+            Err(_) => LinePlace { line: lines.first, after_byte: self.start },
+        }
+    }
+}
+
+/// Where in a file a line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinePlace {
+    /// The number of the line, from 1.
+    pub line: u64,
+    /// Lines are counted from the first that begins at or after this byte.
+    pub after_byte: u64,
 }
 
 /// Finds the bytes of the lines that begin in a range, in pieces that come one after the other.
@@ -120,20 +183,34 @@ impl LineWindow {
 /// Gives the lines of a [`FileSplit`], chunk by chunk.
 pub struct SplitReader {
     file: Box<dyn Read + Send>,
-    /// Where in the file the next read begins.
+    /// Where in the file, or in what is compressed in it, the next read begins.
     position: u64,
+    /// The length of the byte order mark that was not passed over yet.
+    mark: usize,
+    /// The size of the file; `None` if it is compressed.
+    bytes: Option<u64>,
     window: LineWindow,
     split: FileSplit,
-    lines: LineSplitter,
+    lines: DecodedLines,
     buffer: Vec<u8>,
     ready: VecDeque<RecordBatch>,
     done: bool,
 }
 
 impl SplitReader {
-    /// Lines that were dropped because they were too long, and lines that were not UTF-8, so far.
-    pub fn skipped(&self) -> (u64, u64) {
-        (self.lines.dropped_lines(), self.lines.replaced_lines())
+    /// What was wrong with the lines so far. They are counted from the beginning of the range.
+    pub fn faults(&self) -> LineFaults {
+        self.lines.faults()
+    }
+
+    /// What is read.
+    pub fn split(&self) -> &FileSplit {
+        &self.split
+    }
+
+    /// The encoding of the file.
+    pub fn encoding(&self) -> Encoding {
+        self.lines.encoding()
     }
 
     /// The next chunk of lines; nothing at the end.
@@ -148,16 +225,16 @@ impl SplitReader {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        let left = self.split.file_bytes.saturating_sub(self.position);
+        let left = self.bytes.map_or(u64::MAX, |bytes| bytes.saturating_sub(self.position));
         let wanted = self.buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();
         let count = if wanted == 0 { 0 } else { self.file.read(buffer)? };
-        if count == 0 && left > 0 {
+        if count == 0 && left > 0 && self.bytes.is_some() {
             let message = format!("{} is {left} bytes shorter than when it was found", self.split.path.shown());
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         let (bytes, complete) = self.window.cut(self.position, self.buffer.get(..count).unwrap_or_default());
-        self.lines.push(bytes);
+        self.lines.push(bytes.get(std::mem::take(&mut self.mark)..).unwrap_or_default());
         self.position += count as u64;
         self.done = complete || count == 0;
         self.ready.extend(if self.done { self.lines.finish() } else { self.lines.take() });
@@ -172,10 +249,14 @@ mod tests {
     use arrow::array::AsArray;
     use proptest::prelude::*;
 
-    fn lines(text: &str, start: u64, end: u64) -> Vec<String> {
+    fn budget() -> MemoryBudget {
+        MemoryBudget::new(1 << 24, 0).unwrap()
+    }
+
+    fn lines(content: &[u8], encoding: Encoding, start: u64, end: u64) -> (Vec<String>, Option<LinePlace>) {
         let simulation = Simulation::new(0, Time::default());
-        simulation.file("/file", text);
-        let file_bytes = text.len() as u64;
+        simulation.file("/file", content);
+        let file_bytes = content.len() as u64;
         let path = PathBuf::from("/file");
         let split = FileSplit {
             source: "s".into(),
@@ -186,25 +267,104 @@ mod tests {
             modified: Time::default(),
             max_line_bytes: 100,
         };
-        let mut reader = split.read(&*simulation.env().disk).unwrap();
+        let disk = simulation.env().disk;
+        let mut reader = split.read(&*disk, encoding, &budget()).unwrap();
         let mut lines = Vec::new();
         while let Some(chunk) = reader.next_chunk().unwrap() {
             lines.extend(chunk.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
         }
-        lines
+        let replaced = reader.faults().replaced;
+        (lines, (replaced.count > 0).then(|| split.place(replaced, &*disk)))
+    }
+
+    /// The lines of a file that is split at these places, and where the first is that had to be changed.
+    fn lines_of_parts(content: &[u8], encoding: Encoding, cuts: &[u64]) -> (Vec<String>, Option<LinePlace>) {
+        let length = content.len() as u64;
+        let mut bounds: Vec<u64> = cuts.iter().map(|cut| *cut.min(&length)).chain([0, length]).collect();
+        bounds.sort_unstable();
+        let parts = bounds.windows(2).map(|range| lines(content, encoding, range[0], range[1]));
+        let (parts, places): (Vec<_>, Vec<_>) = parts.unzip();
+        (parts.concat(), places.into_iter().flatten().next())
     }
 
     proptest! {
         /// However a file is split, its lines come once and in order.
         #[test]
         fn splits_give_each_line_once(text in "[ab\n]{0,60}", cuts in prop::collection::vec(0u64..61, 0..6)) {
-            let length = text.len() as u64;
-            let mut bounds: Vec<u64> = cuts.into_iter().map(|cut| cut.min(length)).chain([0, length]).collect();
-            bounds.sort_unstable();
-            let split: Vec<String> = bounds.windows(2).flat_map(|range| lines(&text, range[0], range[1])).collect();
+            let (split, _) = lines_of_parts(text.as_bytes(), Encoding::UTF_8, &cuts);
             let whole: Vec<&str> = text.lines().collect();
             prop_assert_eq!(split, whole);
         }
+
+        /// So it is in every encoding, with and without a byte order mark, whatever the job file expects, and with bytes that
+        /// are not of the encoding.
+        #[test]
+        fn splits_give_each_line_in_any_encoding(
+            text in "[aé日\u{10a}\u{a0a}\n]{0,30}", cuts in prop::collection::vec(0u64..70, 0..6),
+            name in prop::sample::select(&["utf-8", "utf-16", "utf-16be", "latin-1", "shift_jis", "iso-2022-jp"]),
+            mark in any::<bool>(), bad in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let encoding = Encoding::named(name).unwrap();
+            let (in_mark, content) = match name {
+                "utf-16" => ("\u{feff}", text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+                "utf-16be" => ("\u{feff}", text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()),
+                _ => ("", text.clone().into_bytes()),
+            };
+            let mark: Vec<u8> = match (mark, name) {
+                (true, "utf-16") => in_mark.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                (true, "utf-16be") => in_mark.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                (true, _) => b"\xef\xbb\xbf".to_vec(),
+                (false, _) => Vec::new(),
+            };
+            let mut bytes = [mark.clone(), content].concat();
+            if let Some(bad) = bad.filter(|_| bytes.len() > mark.len()) {
+                let at = mark.len() + bad.index(bytes.len() - mark.len());
+                bytes[at] = 0x80;
+            }
+            // What the library makes of the whole.
+            let whole = crate::encoding::decode_all(encoding, bytes.clone());
+            let expected: Vec<String> = String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect();
+            let expecting = if mark.is_empty() { encoding } else { Encoding::UTF_8 };
+            let (found, place) = lines_of_parts(&bytes, expecting, &cuts);
+            prop_assert_eq!(&found, &expected);
+            let bad = whole.split(|byte| *byte == b'\n').position(|line| std::str::from_utf8(line).is_err());
+            prop_assert_eq!(place, bad.map(|line| LinePlace { line: line as u64 + 1, after_byte: 0 }));
+        }
+    }
+
+    #[test]
+    fn a_file_whose_middle_cannot_be_read_is_one_part() {
+        let ranges = |name: &str, bytes, encoding: &str| {
+            part_ranges(Path::new(name), bytes, Encoding::named(encoding).unwrap()).collect::<Vec<_>>()
+        };
+        let large = 2 * PART_BYTES + 5;
+        let parts = [(0, PART_BYTES), (PART_BYTES, 2 * PART_BYTES), (2 * PART_BYTES, large)];
+        for encoding in ["utf-8", "latin-1", "shift_jis", "gb18030"] {
+            assert_eq!(ranges("a.txt", large, encoding), parts);
+        }
+        assert_eq!(ranges("a.txt", large, "utf-16"), [(0, large)]);
+        assert_eq!(ranges("a.txt", large, "iso-2022-jp"), [(0, large)]);
+        assert_eq!(ranges("a.txt.gz", large, "utf-8"), [(0, large)]);
+        // Nothing is in an empty file, but an empty file is not compressed.
+        assert_eq!(ranges("a.txt", 0, "utf-8"), []);
+        assert_eq!(ranges("a.txt", 0, "utf-16"), []);
+        assert_eq!(ranges("a.gz", 0, "utf-8"), [(0, 0)]);
+    }
+
+    #[test]
+    fn the_place_of_a_line_far_behind_counts_from_its_part() {
+        let split = FileSplit {
+            source: "s".into(),
+            path: "/file".into(),
+            start: NUMBER_BYTES_MAX + 1,
+            end: NUMBER_BYTES_MAX + 2,
+            file_bytes: NUMBER_BYTES_MAX + 2,
+            modified: Time::default(),
+            max_line_bytes: 9,
+        };
+        let disk = Simulation::new(0, Time::default()).env().disk;
+        let place = split.place(BadLines { count: 2, first: 3 }, &*disk);
+        assert_eq!(place, LinePlace { line: 3, after_byte: NUMBER_BYTES_MAX + 1 });
     }
 
     #[test]
@@ -221,7 +381,7 @@ mod tests {
             modified: Time::default(),
             max_line_bytes: 9,
         };
-        let mut reader = split.read(&*simulation.env().disk).unwrap();
+        let mut reader = split.read(&*simulation.env().disk, Encoding::UTF_8, &budget()).unwrap();
         let error = loop {
             match reader.next_chunk() {
                 Ok(chunk) => assert!(chunk.is_none_or(|chunk| chunk.num_rows() == 1)),

@@ -8,7 +8,7 @@ use super::directories::Directories;
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
 use super::settings::{OnCheckpointError, OnError, WhenFull};
-use super::shape::{Address, Choice, FilePath, Name, Place, Strings};
+use super::shape::{Address, Choice, FilePath, Name, Place, Strings, TextEncoding};
 use super::subject::Fallback;
 use crate::time::Duration;
 
@@ -199,7 +199,16 @@ keys! {
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
         Fallback::Text("1MiB"),
-        "The longest line that is accepted.",
+        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+    )
+    .source_type("socket");
+
+    SOCKET_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
     )
     .source_type("socket");
 
@@ -235,7 +244,16 @@ keys! {
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
         Fallback::Text("1MiB"),
-        "The longest line that is accepted.",
+        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
     )
     .source_type("text-files");
 
@@ -247,6 +265,15 @@ keys! {
     )
     .source_type("queue")
     .when_changed(Change::Fresh);
+
+    QUEUE_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
+    )
+    .source_type("queue");
 
     CUSTOM_RECEIVER: Name = Key::new(
         "sources.NAME.receiver",
@@ -279,7 +306,16 @@ keys! {
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
         Fallback::Text("1MiB"),
-        "The longest line that is accepted, if the receiver gives lines.",
+        "The longest line that is accepted, in bytes of UTF-8, if the receiver gives lines.",
+    )
+    .source_type("custom");
+
+    CUSTOM_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of lines that the receiver gives as bytes. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
     )
     .source_type("custom");
 

@@ -143,11 +143,13 @@ fn read_source(
             let reconnect_delay = reader.read(table, &keys::SOCKET_RECONNECT_DELAY);
             let idle_timeout = reader.given(table, &keys::SOCKET_IDLE_TIMEOUT);
             let max_line_bytes = reader.read(table, &keys::SOCKET_MAX_LINE);
+            let encoding = reader.read(table, &keys::SOCKET_ENCODING);
             SourceSettings::Socket {
                 address: address?,
                 reconnect_delay: reconnect_delay?,
                 idle_timeout: idle_timeout?.map(|given| given.value),
                 max_line_bytes: max_line_bytes?,
+                encoding: encoding?,
             }
         }
         SourceType::TextFiles => {
@@ -155,24 +157,32 @@ fn read_source(
             let read_existing = reader.read(table, &keys::TEXT_FILES_EXISTING);
             let min_remember = reader.read(table, &keys::TEXT_FILES_MIN_REMEMBER);
             let max_line_bytes = reader.read(table, &keys::TEXT_FILES_MAX_LINE);
+            let encoding = reader.read(table, &keys::TEXT_FILES_ENCODING);
             SourceSettings::TextFiles {
                 path: directory.join(path?),
                 new_files_only: !read_existing?,
                 min_remember: min_remember?,
                 max_line_bytes: max_line_bytes?,
+                encoding: encoding?,
             }
         }
-        SourceType::Queue => SourceSettings::Queue { path: directory.join(reader.read(table, &keys::QUEUE_PATH)?) },
+        SourceType::Queue => {
+            let path = reader.read(table, &keys::QUEUE_PATH);
+            let encoding = reader.read(table, &keys::QUEUE_ENCODING);
+            SourceSettings::Queue { path: directory.join(path?), encoding: encoding? }
+        }
         SourceType::Custom => {
             let receiver = reader.read(table, &keys::CUSTOM_RECEIVER);
             let options = reader.read(table, &keys::CUSTOM_OPTIONS);
             let restart_delay = reader.read(table, &keys::CUSTOM_RESTART_DELAY);
             let max_line_bytes = reader.read(table, &keys::CUSTOM_MAX_LINE);
+            let encoding = reader.read(table, &keys::CUSTOM_ENCODING);
             SourceSettings::Custom {
                 receiver: receiver?,
                 options: options?,
                 restart_delay: restart_delay?,
                 max_line_bytes: max_line_bytes?,
+                encoding: encoding?,
             }
         }
     };

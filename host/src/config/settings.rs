@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::encoding::Encoding;
 use crate::time::Duration;
 
 /// Everything a job is told, resolved and validated: every default is filled in, every path is final.
@@ -124,8 +125,10 @@ pub enum SourceSettings {
         reconnect_delay: Duration,
         /// After how long without a byte the connection counts as lost: 1 ms to 24 h. `None` if it never does.
         idle_timeout: Option<Duration>,
-        /// The longest line accepted: 1 B to 256 MiB.
+        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
+        /// The encoding of text without a byte order mark.
+        encoding: Encoding,
     },
     /// Lines of the files that appear in directories.
     TextFiles {
@@ -135,13 +138,17 @@ pub enum SourceSettings {
         new_files_only: bool,
         /// How far back a file's modification time may lie, at least: 1 ms to 24 h.
         min_remember: Duration,
-        /// The longest line accepted: 1 B to 256 MiB.
+        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
+        /// The encoding of text without a byte order mark.
+        encoding: Encoding,
     },
     /// Data sets from a file of JSON lines.
     Queue {
         /// The file. Relative only if the path of the job file is.
         path: PathBuf,
+        /// The encoding of text without a byte order mark.
+        encoding: Encoding,
     },
     /// What a receiver gives that the embedding program brings.
     Custom {
@@ -151,9 +158,23 @@ pub enum SourceSettings {
         options: BTreeMap<String, String>,
         /// The pause before it is started again: 1 ms to 1 h.
         restart_delay: Duration,
-        /// The longest line accepted: 1 B to 256 MiB.
+        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
+        /// The encoding of text without a byte order mark.
+        encoding: Encoding,
     },
+}
+
+impl SourceSettings {
+    /// The encoding of text without a byte order mark.
+    pub const fn encoding(&self) -> Encoding {
+        match self {
+            Self::Socket { encoding, .. }
+            | Self::TextFiles { encoding, .. }
+            | Self::Queue { encoding, .. }
+            | Self::Custom { encoding, .. } => *encoding,
+        }
+    }
 }
 
 /// What happens to received data for which there is no room.

@@ -11,6 +11,7 @@ use super::report::{self, Report, Reported};
 use super::settings::Location;
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw, Table};
+use crate::encoding::{self, Encoding};
 
 /// What a key accepts.
 pub(super) trait Shape: Sync {
@@ -179,6 +180,31 @@ impl Shape for Address {
 
     fn describe(&self) -> String {
         "string: host:port".to_owned()
+    }
+}
+
+/// The name of an encoding of text.
+pub(super) struct TextEncoding;
+
+impl Shape for TextEncoding {
+    type Value = Encoding;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Encoding, Reported> {
+        let name = subject.text(node, report)?;
+        let Some(encoding) = Encoding::named(name) else {
+            let message = format!("{} is not the name of an encoding", subject.given(&node.raw));
+            let known = encoding::COMMON.map(quoted);
+            let help = nearest(name, encoding::COMMON.into_iter()).map_or_else(
+                || format!("use {}, or another name of the Encoding Standard", listed(&known, "or")),
+                |word| format!("did you mean {}?", quoted(word)),
+            );
+            return Err(report.error(&node.place, message, help));
+        };
+        Ok(encoding)
+    }
+
+    fn describe(&self) -> String {
+        "string: the name of an encoding".to_owned()
     }
 }
 

@@ -4,6 +4,7 @@
 
 use crate::config::{Settings, SourceSettings};
 use crate::data::schema::RecordType;
+use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Operation};
@@ -33,31 +34,35 @@ impl Sources {
         for (name, source) in &settings.sources {
             let Some(rows) = source_type(graph, name) else { continue };
             match source {
-                SourceSettings::Queue { path } => {
-                    let queue = QueueInput::read(env, name, path, &rows, settings.job.parallelism as usize)?;
+                SourceSettings::Queue { path, encoding } => {
+                    let partitions = settings.job.parallelism as usize;
+                    let queue = QueueInput::read(env, name, path, *encoding, &rows, partitions)?;
                     sources.inputs.push(Input::Queue(queue));
                 }
-                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes } => {
+                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes, encoding } => {
                     let settings = TextFilesSettings {
                         source: name.clone(),
                         path: path.clone(),
                         new_files_only: *new_files_only,
                         min_remember: *min_remember,
                         max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        encoding: *encoding,
                         slide: settings.job.batch_interval,
                     };
                     sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
                 }
-                SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes } => {
+                SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
                     let make = receiver::socket(env.network.clone(), address, *idle_timeout);
                     let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
-                    let settings = receiver_settings(graph, settings, name, rows, *reconnect_delay, *max_line_bytes);
+                    let settings =
+                        receiver_settings(graph, settings, name, rows, *reconnect_delay, (*max_line_bytes, *encoding));
                     sources.receivers.push(ReceiverSource { settings, make, options });
                 }
-                SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes } => {
+                SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes, encoding } => {
                     let options = ReceiverOptions::new(name, rows.clone(), options.clone());
                     let make = receivers.find(receiver, &options).map_err(option_error)?;
-                    let settings = receiver_settings(graph, settings, name, rows, *restart_delay, *max_line_bytes);
+                    let settings =
+                        receiver_settings(graph, settings, name, rows, *restart_delay, (*max_line_bytes, *encoding));
                     sources.receivers.push(ReceiverSource { settings, make, options });
                 }
             }
@@ -72,7 +77,7 @@ fn receiver_settings(
     source: &str,
     rows: RecordType,
     restart_delay: Duration,
-    max_line_bytes: u64,
+    (max_line_bytes, encoding): (u64, Encoding),
 ) -> ReceiverSettings {
     let id = graph.stream_ids().into_iter().find(|(name, _)| *name == source);
     ReceiverSettings {
@@ -81,6 +86,7 @@ fn receiver_settings(
         rows,
         restart_delay,
         max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
+        encoding,
         block_interval: settings.receiver.block_interval,
         when_full: settings.receiver.when_full,
     }

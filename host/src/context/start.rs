@@ -174,6 +174,7 @@ fn engine(
         blocks: blocks.clone(),
         storage,
         budget,
+        encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
         slots: settings.engine.threads as usize,
         tries: settings.engine.task_retries,
         faults: options.faults.clone(),

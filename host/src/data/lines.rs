@@ -1,6 +1,7 @@
 //! Lines of text from a stream of bytes.
 //!
-//! Owns where a line ends and what happens to lines that are too long or not UTF-8. Never reads a socket or a file.
+//! Owns where a line ends and what happens to lines that are too long or not UTF-8. Never reads a socket or a file, nor
+//! text in another encoding: see `decoded_lines.rs`.
 //! However the stream is cut into pushes, the lines are the same.
 
 use super::schema::RecordType;
@@ -12,6 +13,43 @@ use std::sync::Arc;
 /// The longest line and chunk that can be asked for. Three times as much, for bytes that are all replaced, fits an
 /// `i32`.
 const BYTES_MAX: usize = 1 << 29;
+
+/// How many of its dropped lines a chunk remembers one by one.
+const DROPPED_AT_MAX: usize = 1024;
+
+/// Lines that could not be taken as they were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BadLines {
+    /// How many.
+    pub count: u64,
+    /// The number of the first, from 1; 0 if there is none.
+    pub first: u64,
+}
+
+impl BadLines {
+    fn add(&mut self, number: u64) {
+        if self.count == 0 {
+            self.first = number;
+        }
+        self.count += 1;
+    }
+}
+
+/// What was wrong with the lines of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LineFaults {
+    /// Lines that were dropped because they were too long.
+    pub dropped: BadLines,
+    /// Lines with bytes that are not text, which were replaced.
+    pub replaced: BadLines,
+}
+
+impl LineFaults {
+    /// Whether all lines were taken as they were.
+    pub fn is_empty(&self) -> bool {
+        self.dropped.count + self.replaced.count == 0
+    }
+}
 
 /// Splits a stream of bytes into lines.
 ///
@@ -30,8 +68,11 @@ pub struct LineSplitter {
     /// Where each of them starts, and where the last one ends.
     offsets: Vec<i32>,
     complete: Vec<RecordBatch>,
-    replaced_lines: u64,
-    dropped_lines: u64,
+    /// How many lines of the stream came before those in `values`.
+    lines_before: u64,
+    /// For each line that was dropped since: how many of those in `values` came before it.
+    dropped_at: Vec<usize>,
+    faults: LineFaults,
 }
 
 impl LineSplitter {
@@ -46,8 +87,9 @@ impl LineSplitter {
             values: Vec::new(),
             offsets: vec![0],
             complete: Vec::new(),
-            replaced_lines: 0,
-            dropped_lines: 0,
+            lines_before: 0,
+            dropped_at: Vec::new(),
+            faults: LineFaults::default(),
         }
     }
 
@@ -60,7 +102,7 @@ impl LineSplitter {
             };
             self.push_partial(end);
             if std::mem::take(&mut self.dropping) {
-                self.dropped_lines += 1;
+                self.drop_line();
             } else {
                 let mut line = std::mem::take(&mut self.partial);
                 self.push_line(&line);
@@ -89,7 +131,7 @@ impl LineSplitter {
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         let last = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.dropping) || last.len() > self.max_line_bytes {
-            self.dropped_lines += 1;
+            self.drop_line();
         } else if !last.is_empty() {
             self.append(&last);
         }
@@ -110,14 +152,14 @@ impl LineSplitter {
         }
     }
 
-    /// How many of the lines that were taken were not UTF-8 and had parts replaced.
-    pub fn replaced_lines(&self) -> u64 {
-        self.replaced_lines
+    /// What was wrong with the lines that were taken since the last call of [`LineSplitter::take_faults`].
+    pub fn faults(&self) -> LineFaults {
+        self.faults
     }
 
-    /// How many lines were dropped because they were too long.
-    pub fn dropped_lines(&self) -> u64 {
-        self.dropped_lines
+    /// As [`LineSplitter::faults`]. The count begins anew; the numbers of lines go on.
+    pub fn take_faults(&mut self) -> LineFaults {
+        std::mem::take(&mut self.faults)
     }
 
     /// Whether the beginning of a line is held whose end has not come.
@@ -152,10 +194,20 @@ impl LineSplitter {
     fn push_line(&mut self, line: &[u8]) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() > self.max_line_bytes {
-            self.dropped_lines += 1;
+            self.drop_line();
         } else {
             self.append(line);
         }
+    }
+
+    #[cold]
+    fn drop_line(&mut self) {
+        if self.dropped_at.len() >= DROPPED_AT_MAX {
+            self.cut();
+        }
+        let rows = self.offsets.len() - 1;
+        self.faults.dropped.add(self.lines_before + (rows + self.dropped_at.len()) as u64 + 1);
+        self.dropped_at.push(rows);
     }
 
     #[inline]
@@ -171,9 +223,15 @@ impl LineSplitter {
 
     /// Makes a batch of the complete lines.
     fn cut(&mut self) {
-        if self.offsets.len() <= 1 {
-            return;
+        let rows = self.offsets.len() - 1;
+        if rows > 0 {
+            self.cut_rows();
         }
+        self.lines_before += (rows + self.dropped_at.len()) as u64;
+        self.dropped_at.clear();
+    }
+
+    fn cut_rows(&mut self) {
         let next_offsets = Vec::with_capacity(self.offsets.len() + self.offsets.len() / 8);
         let next_values = Vec::with_capacity(self.values.len() + self.values.len() / 8);
         let offsets = OffsetBuffer::new(std::mem::replace(&mut self.offsets, next_offsets).into());
@@ -187,10 +245,13 @@ impl LineSplitter {
 
     /// Makes text of lines that are not all UTF-8.
     fn replace(&mut self, offsets: &[i32], values: &[u8]) -> StringArray {
-        let lines = offsets.iter().zip(offsets.iter().skip(1)).map(|(&start, &end)| {
+        let lines = offsets.iter().zip(offsets.iter().skip(1)).enumerate().map(|(row, (&start, &end))| {
             let line = values.get(start as usize..end as usize).unwrap_or_default();
             let text = String::from_utf8_lossy(line);
-            self.replaced_lines += u64::from(matches!(text, std::borrow::Cow::Owned(_)));
+            if matches!(text, std::borrow::Cow::Owned(_)) {
+                let dropped = self.dropped_at.partition_point(|at| *at <= row);
+                self.faults.replaced.add(self.lines_before + (row + dropped) as u64 + 1);
+            }
             text
         });
         StringArray::from_iter_values(lines)

@@ -7,6 +7,7 @@
 pub mod chunk;
 pub mod columns;
 pub mod csv;
+pub mod decoded_lines;
 pub mod json;
 pub mod key;
 pub mod lines;

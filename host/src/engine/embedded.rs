@@ -10,6 +10,7 @@ use super::shuffle::ShuffleStore;
 use super::stage_info::StageTally;
 use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, Storage};
+use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
@@ -62,6 +63,8 @@ pub struct EngineParts {
     pub storage: Storage,
     /// What operators take from.
     pub budget: MemoryBudget,
+    /// The encoding of each source's files that have no byte order mark. UTF-8 if it is not here.
+    pub encodings: BTreeMap<String, Encoding>,
     /// How many tasks run at a time.
     pub slots: usize,
     /// How many attempts causes outside the plugin may cost.
@@ -119,6 +122,8 @@ impl EmbeddedEngine {
             data_sets: DataSetStore::default(),
             shuffles: ShuffleStore::default(),
             disk: parts.env.disk.clone(),
+            budget: parts.budget.clone(),
+            encodings: parts.encodings,
             listeners: parts.listeners.clone(),
             splits_read: Mutex::default(),
         });

@@ -3,12 +3,18 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, LoadedPart, RowsReader, Storage};
+use crate::block::{
+    BlockStore, DataSetStore, FileSplit, InputPartition, LinePlace, LoadError, LoadedPart, RowsReader, SplitReader,
+    Storage,
+};
+use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
+use crate::encoding::Encoding;
 use crate::env::{Disk, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::ids::{NodeId, StageId};
-use crate::listener::{Event, ListenerBus};
+use crate::listener::{Event, LinesInfo, ListenerBus};
+use crate::memory::MemoryBudget;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
@@ -28,7 +34,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What one partition of a leaf reads.
@@ -51,6 +57,10 @@ pub(super) struct Stores {
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
     pub disk: Arc<dyn Disk>,
+    /// What decompressing a file takes from.
+    pub budget: MemoryBudget,
+    /// The encoding of each source's files that have no byte order mark. UTF-8 if it is not here.
+    pub encodings: BTreeMap<String, Encoding>,
     pub listeners: ListenerBus,
     pub splits_read: Mutex<SplitsRead>,
 }
@@ -104,9 +114,12 @@ impl Stores {
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let failed = {
             let path = split.path.clone();
-            move |error| DataFusionError::External(Box::new(SplitError { path: path.clone(), error }))
+            move |error| match LoadError::new(&path, error) {
+                LoadError::Disk { path, error } => DataFusionError::External(Box::new(SplitError { path, error })),
+                other => DataFusionError::External(Box::new(other)),
+            }
         };
-        let reader = split.read(&*self.disk).map_err(&failed)?;
+        let reader = self.open(&split).map_err(&failed)?;
         let chunks = futures::stream::try_unfold((reader, 0, self, split), move |(mut reader, rows, stores, split)| {
             let next = reader.next_chunk().map(|chunk| match chunk {
                 Some(chunk) => {
@@ -114,7 +127,7 @@ impl Stores {
                     Some((chunk, (reader, rows, stores, split)))
                 }
                 None => {
-                    stores.split_ended(batch, split, rows, reader.skipped());
+                    stores.split_ended(batch, split, rows, &reader);
                     None
                 }
             });
@@ -123,20 +136,26 @@ impl Stores {
         Ok(chunks.boxed())
     }
 
+    fn open(&self, split: &FileSplit) -> io::Result<SplitReader> {
+        let encoding = self.encodings.get(&split.source).copied().unwrap_or_default();
+        split.read(&*self.disk, encoding, &self.budget)
+    }
+
     fn read_loaded(
         self: Arc<Self>,
         part: &LoadedPart,
         ty: &RecordType,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let external = |error| DataFusionError::External(Box::new(error));
-        let reader = part.read(&self.disk, ty).map_err(external)?;
+        let reader = part.read(&self.disk, &self.budget, ty).map_err(external)?;
         let chunks = futures::stream::try_unfold((reader, self), move |(mut reader, stores)| {
             let next = reader.next_chunk().map(|chunk| match chunk {
                 Some(chunk) => Some((chunk, (reader, stores))),
                 None => {
-                    let (source, not_utf8) = (reader.path().shown().into_owned(), reader.replaced_lines());
-                    if not_utf8 > 0 {
-                        stores.listeners.post(&Event::LinesSkipped { source, too_long: 0, not_utf8 });
+                    if let Some((count, encoding, place)) = reader.replaced_lines() {
+                        let lines = lines_info(count, reader.path(), place);
+                        let encoding = encoding.to_string();
+                        stores.listeners.post(&Event::TextReplaced { source: None, encoding, lines });
                     }
                     None
                 }
@@ -149,21 +168,26 @@ impl Stores {
     /// The line of the file, from 1, that is the `number`th record of a split. `None` if lines before it were dropped, or
     /// the file cannot be read any more.
     pub(super) fn line_of(&self, split: &FileSplit, number: u64) -> Option<u64> {
-        let mut reader = split.read(&*self.disk).ok()?;
+        let mut reader = self.open(split).ok()?;
         let mut rows = 0;
         while rows <= number {
             rows += reader.next_chunk().ok()??.num_rows() as u64;
         }
-        let (dropped, _) = reader.skipped();
-        (dropped == 0).then_some(split.lines_before(&*self.disk).ok()? + number + 1)
+        (reader.faults().dropped.count == 0).then_some(split.lines_before(&*self.disk).ok()? + number + 1)
     }
 
     /// A split that is read again is counted once.
-    fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, (too_long, not_utf8): (u64, u64)) {
-        let FileSplit { source, path, start, .. } = split;
-        if too_long + not_utf8 > 0 {
-            self.listeners.post(&Event::LinesSkipped { source: source.clone(), too_long, not_utf8 });
+    fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, reader: &SplitReader) {
+        let (faults, source) = (reader.faults(), split.source.clone());
+        let lines = |bad: BadLines| lines_info(bad.count, &split.path, split.place(bad, &*self.disk));
+        if faults.dropped.count > 0 {
+            self.listeners.post(&Event::LinesDropped { source: source.clone(), lines: lines(faults.dropped) });
         }
+        if faults.replaced.count > 0 {
+            let (source, encoding) = (Some(source), reader.encoding().to_string());
+            self.listeners.post(&Event::TextReplaced { source, encoding, lines: lines(faults.replaced) });
+        }
+        let FileSplit { source, path, start, .. } = split;
         // No code runs between a panic and the next use that could leave the map half changed.
         let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
         read.insert((batch, source, path, start), rows);
@@ -192,6 +216,13 @@ impl Stores {
             }
         }
     }
+}
+
+/// Lines of a file as events tell of them.
+fn lines_info(lines: u64, file: &Path, place: LinePlace) -> LinesInfo {
+    let file = Some(file.shown().into_owned());
+    let after_byte = (place.after_byte > 0).then_some(place.after_byte);
+    LinesInfo { lines, file, first_line: place.line, after_byte }
 }
 
 /// Reads pieces, one after the other, as its only partition.

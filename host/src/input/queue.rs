@@ -3,6 +3,7 @@
 use crate::block::Block;
 use crate::data::json;
 use crate::data::schema::RecordType;
+use crate::encoding::{Encoding, decode_all};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
@@ -82,12 +83,19 @@ pub struct QueueInput {
 }
 
 impl QueueInput {
-    /// Reads a queue of records of type `ty`. Each data set is split into `partitions` parts of equal size. Whether the
+    /// Reads a queue of records of type `ty`, in this encoding unless a byte order mark says another. Each data set is split into `partitions` parts of equal size. Whether the
     /// lines are what they have to be is for [`QueueInput::check`] to say.
     ///
     /// # Errors
     /// See [`QueueError`].
-    pub fn read(env: &Env, source: &str, path: &Path, ty: &RecordType, partitions: usize) -> Result<Self, QueueError> {
+    pub fn read(
+        env: &Env,
+        source: &str,
+        path: &Path,
+        encoding: Encoding,
+        ty: &RecordType,
+        partitions: usize,
+    ) -> Result<Self, QueueError> {
         if let Some(ty) = ty.opaque() {
             let ty = escape_control(ty).into_owned();
             return Err(QueueError::Opaque { path: path.to_owned(), name: source.to_owned(), ty });
@@ -96,6 +104,7 @@ impl QueueInput {
             .disk
             .read(path, FILE_BYTES_MAX)
             .map_err(|error| QueueError::Unreadable { path: path.to_owned(), error })?;
+        let text = decode_all(encoding, text);
         let ends = memchr::memchr_iter(b'\n', &text).chain([text.len()]);
         let mut start = 0;
         let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);

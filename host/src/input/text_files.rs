@@ -3,7 +3,8 @@
 //! Owns which files belong to which batch: by modification time, each once, as long as it is remembered. The decision is
 //! pure; looking at directories is not. Never reads a file: it gives splits, and tasks read them.
 
-use crate::block::FileSplit;
+use crate::block::{FileSplit, part_ranges};
+use crate::encoding::Encoding;
 use crate::env::{DirectoryEntry, Env};
 use crate::error::{Error, ErrorKind};
 use crate::shown::Shown as _;
@@ -11,9 +12,6 @@ use crate::time::{Duration, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-
-/// Files are split into partitions of about this size.
-const SPLIT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A system stamps its files with the time of the last tick of its clock, so that a file may look older than it is.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
@@ -31,6 +29,8 @@ pub struct TextFilesSettings {
     pub min_remember: Duration,
     /// The longest line that is accepted.
     pub max_line_bytes: usize,
+    /// The encoding of files without a byte order mark.
+    pub encoding: Encoding,
     /// The batch interval.
     pub slide: Duration,
 }
@@ -248,12 +248,11 @@ fn at_or_after(time: Time, slide: Duration) -> Time {
 
 /// The partitions of a file. An empty file has none.
 fn split(file: &DirectoryEntry, settings: &TextFilesSettings) -> impl Iterator<Item = FileSplit> {
-    let parts = file.bytes.div_ceil(SPLIT_BYTES);
-    (0..parts).map(move |part| FileSplit {
+    part_ranges(&file.path, file.bytes, settings.encoding).map(move |(start, end)| FileSplit {
         source: settings.source.clone(),
         path: file.path.clone(),
-        start: part * SPLIT_BYTES,
-        end: ((part + 1) * SPLIT_BYTES).min(file.bytes),
+        start,
+        end,
         file_bytes: file.bytes,
         modified: file.modified,
         max_line_bytes: settings.max_line_bytes,
@@ -300,6 +299,7 @@ fn directories(env: &Env, path: &Path) -> Result<Vec<PathBuf>, TextFilesError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::PART_BYTES;
     use crate::env::Simulation;
     use proptest::prelude::*;
 
@@ -310,6 +310,7 @@ mod tests {
             new_files_only,
             min_remember: Duration::from_secs(60),
             max_line_bytes: 100,
+            encoding: Encoding::UTF_8,
             slide: Duration::from_secs(7),
         }
     }
@@ -411,10 +412,10 @@ mod tests {
 
     #[test]
     fn a_file_is_split_into_parts_without_gaps() {
-        let large = DirectoryEntry { bytes: 2 * SPLIT_BYTES + 5, ..file("/in/large", 0) };
+        let large = DirectoryEntry { bytes: 2 * PART_BYTES + 5, ..file("/in/large", 0) };
         let bounds: Vec<(u64, u64)> =
             split(&large, &settings("/in", true)).map(|part| (part.start, part.end)).collect();
-        assert_eq!(bounds, [(0, SPLIT_BYTES), (SPLIT_BYTES, 2 * SPLIT_BYTES), (2 * SPLIT_BYTES, 2 * SPLIT_BYTES + 5)]);
+        assert_eq!(bounds, [(0, PART_BYTES), (PART_BYTES, 2 * PART_BYTES), (2 * PART_BYTES, 2 * PART_BYTES + 5)]);
         assert_eq!(split(&DirectoryEntry { bytes: 0, ..large }, &settings("/in", true)).count(), 0);
     }
 }

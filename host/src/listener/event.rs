@@ -1,6 +1,6 @@
 //! The events. Those that Spark has are called as there.
 
-use super::info::{BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
+use super::info::{BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
 use crate::ids::TaskId;
 use crate::time::{Duration, Time};
 use std::fmt;
@@ -36,14 +36,22 @@ pub enum Event {
         /// What happened.
         error: String,
     },
-    /// Lines were dropped or changed that could not be taken as they were.
-    LinesSkipped {
+    /// Lines were dropped because they are longer than the source's `max_line`.
+    LinesDropped {
         /// The source.
         source: String,
-        /// Lines that were too long, and dropped.
-        too_long: u64,
-        /// Lines with bytes that are not UTF-8, which were replaced.
-        not_utf8: u64,
+        /// Which lines.
+        lines: LinesInfo,
+    },
+    /// Lines have bytes that are not of their encoding. Each sequence of such bytes was replaced by U+FFFD; the lines are
+    /// there.
+    TextReplaced {
+        /// The source; `None` if a driver function loads the file.
+        source: Option<String>,
+        /// The encoding.
+        encoding: String,
+        /// Which lines.
+        lines: LinesInfo,
     },
     /// The beginning of a line was dropped whose end did not come before the receiver stopped or lost its server.
     LineCutOff {
@@ -170,8 +178,18 @@ impl fmt::Display for Event {
             }
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
-            Self::LinesSkipped { source, too_long, not_utf8 } => {
-                write!(f, "LinesSkipped {source}: {too_long} too long, {not_utf8} not UTF-8")
+            Self::LinesDropped { source, lines } => {
+                let (count, line) = (lines.lines, plural(lines.lines));
+                write!(f, "LinesDropped {source}: {count} {line} longer than max_line; the first is {lines}")
+            }
+            Self::TextReplaced { source, encoding, lines } => {
+                f.write_str("TextReplaced")?;
+                source.iter().try_for_each(|source| write!(f, " {source}"))?;
+                let (count, line) = (lines.lines, plural(lines.lines));
+                write!(
+                    f,
+                    ": {count} {line} with bytes that are not {encoding}, which U+FFFD replaces; the first is {lines}"
+                )
             }
             Self::LineCutOff { source } => write!(f, "LineCutOff {source}: its end did not come"),
             Self::RecordsDropped { source, records } => {
@@ -226,6 +244,10 @@ impl fmt::Display for Event {
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }
+}
+
+fn plural(lines: u64) -> &'static str {
+    if lines == 1 { "line" } else { "lines" }
 }
 
 fn fmt_stage(info: &StageInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {

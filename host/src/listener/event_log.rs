@@ -4,8 +4,8 @@
 //! epoch, spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    BatchInfo, Event, LagInfo, OutputOperationInfo, QueuedListener, ReceiverInfo, StageInfo, StageOperator, StageRows,
-    StreamInputInfo,
+    BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, QueuedListener, ReceiverInfo, StageInfo, StageOperator,
+    StageRows, StreamInputInfo,
 };
 use crate::env::Disk;
 use crate::shown::{Shown as _, json};
@@ -92,6 +92,36 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
+struct JsonDropped<'a> {
+    source: &'a str,
+    #[serde(flatten)]
+    lines: JsonLines<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonReplaced<'a> {
+    source: Option<&'a str>,
+    encoding: &'a str,
+    #[serde(flatten)]
+    lines: JsonLines<'a>,
+}
+
+#[derive(Serialize)]
+struct JsonLines<'a> {
+    lines: u64,
+    file: Option<&'a str>,
+    first_line: u64,
+    after_byte: Option<u64>,
+}
+
+impl<'a> From<&'a LinesInfo> for JsonLines<'a> {
+    fn from(info: &'a LinesInfo) -> Self {
+        let LinesInfo { lines, file, first_line, after_byte } = info;
+        Self { lines: *lines, file: file.as_deref(), first_line: *first_line, after_byte: *after_byte }
+    }
+}
+
+#[derive(Serialize)]
 #[serde(tag = "event")]
 enum JsonEvent<'a> {
     StreamingStarted { job: &'a str, start_time_ms: u64, batch_interval_ms: u64 },
@@ -99,7 +129,8 @@ enum JsonEvent<'a> {
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     InputError { source: &'a str, error: &'a str },
-    LinesSkipped { source: &'a str, too_long: u64, not_utf8: u64 },
+    LinesDropped(JsonDropped<'a>),
+    TextReplaced(JsonReplaced<'a>),
     LineCutOff { source: &'a str },
     RecordsDropped { source: &'a str, records: u64 },
     BatchSubmitted { batch: JsonBatch<'a> },
@@ -231,8 +262,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::InputError { source, error } => Self::InputError { source, error },
-            Event::LinesSkipped { source, too_long, not_utf8 } => {
-                Self::LinesSkipped { source, too_long: *too_long, not_utf8: *not_utf8 }
+            Event::LinesDropped { source, lines } => Self::LinesDropped(JsonDropped { source, lines: lines.into() }),
+            Event::TextReplaced { source, encoding, lines } => {
+                Self::TextReplaced(JsonReplaced { source: source.as_deref(), encoding, lines: lines.into() })
             }
             Event::LineCutOff { source } => Self::LineCutOff { source },
             Event::RecordsDropped { source, records } => Self::RecordsDropped { source, records: *records },

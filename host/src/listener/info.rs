@@ -8,6 +8,28 @@ use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Lines in which something is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinesInfo {
+    /// How many.
+    pub lines: u64,
+    /// The file in which they are; `None` if they come from a receiver.
+    pub file: Option<String>,
+    /// The number of the first of them, from 1: in the file, or among all that the receiver has received.
+    pub first_line: u64,
+    /// Where the count begins that `first_line` goes on with, if that is not the beginning of the file: behind so many bytes.
+    pub after_byte: Option<u64>,
+}
+
+impl fmt::Display for LinesInfo {
+    /// Where the first of them is, such as `line 7 of in/a.txt`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.first_line)?;
+        self.after_byte.iter().try_for_each(|byte| write!(f, " after byte {byte}"))?;
+        self.file.iter().try_for_each(|file| write!(f, " of {file}"))
+    }
+}
+
 /// What a batch got from one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamInputInfo {

@@ -55,7 +55,8 @@ impl QueuedListener for LogListener {
             | Event::RecordsDropped { .. }
             | Event::RecordsLost { .. }
             | Event::CheckpointFailed { .. }
-            | Event::LinesSkipped { .. }
+            | Event::LinesDropped { .. }
+            | Event::TextReplaced { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }

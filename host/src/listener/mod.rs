@@ -15,8 +15,8 @@ mod status;
 pub use event::Event;
 pub use event_log::{EventLog, json_line};
 pub use info::{
-    BatchInfo, LagInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo, StageOperator, StageRows,
-    StreamInputInfo,
+    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo, StageOperator,
+    StageRows, StreamInputInfo,
 };
 pub use log::LogListener;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};

@@ -4,7 +4,9 @@
 //! order.
 
 use crate::block::Block;
-use crate::data::lines::LineSplitter;
+use crate::data::decoded_lines::DecodedLines;
+use crate::data::lines::LineFaults;
+use crate::encoding::Encoding;
 use crate::ids::BlockId;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -17,26 +19,24 @@ const CHUNK_BYTES: usize = 256 * 1024;
 pub(super) struct BlockGenerator {
     source: String,
     next: u64,
-    lines: LineSplitter,
+    lines: DecodedLines,
     /// What came before the lines.
     rows: Vec<RecordBatch>,
     bytes: usize,
     /// What the rows that came before the lines take.
     rows_bytes: usize,
-    skipped: (u64, u64),
 }
 
 impl BlockGenerator {
-    /// For the source with this name, whose lines are at most `max_line_bytes` long.
-    pub(super) fn new(source: &str, max_line_bytes: usize) -> Self {
+    /// For the source with this name, whose lines are in this encoding and at most `max_line_bytes` long.
+    pub(super) fn new(source: &str, encoding: Encoding, max_line_bytes: usize) -> Self {
         Self {
             source: source.to_owned(),
             next: 0,
-            lines: LineSplitter::new(max_line_bytes, CHUNK_BYTES),
+            lines: DecodedLines::new(encoding, max_line_bytes, CHUNK_BYTES),
             rows: Vec::new(),
             bytes: 0,
             rows_bytes: 0,
-            skipped: (0, 0),
         }
     }
 
@@ -44,6 +44,12 @@ impl BlockGenerator {
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         self.lines.push(bytes);
         self.bytes += bytes.len();
+    }
+
+    /// Takes a line that is text already, without its end.
+    pub(super) fn push_line(&mut self, line: &str) {
+        self.lines.push_text(line);
+        self.bytes += line.len() + 1;
     }
 
     /// The line whose beginning came last is complete. The next byte begins a new one.
@@ -103,16 +109,12 @@ impl BlockGenerator {
 
     /// Forgets the beginning of a line whose end will not come. Whether there was one.
     pub(super) fn abandon_line(&mut self) -> bool {
-        let is_cut_off = self.lines.has_partial_line();
-        self.lines.abandon();
-        is_cut_off
+        self.lines.abandon()
     }
 
-    /// Lines that were dropped because they were too long, and lines that were not UTF-8, since the last call.
-    pub(super) fn take_skipped(&mut self) -> (u64, u64) {
-        let before = self.skipped;
-        self.skipped = (self.lines.dropped_lines(), self.lines.replaced_lines());
-        (self.skipped.0 - before.0, self.skipped.1 - before.1)
+    /// What was wrong with the lines since the last call, and the encoding of the last ones.
+    pub(super) fn take_faults(&mut self) -> (LineFaults, Encoding) {
+        (self.lines.take_faults(), self.lines.encoding())
     }
 }
 
@@ -184,7 +186,7 @@ mod tests {
         /// Every record is in one block, in the order in which it came, however lines, rows and cuts are mixed.
         #[test]
         fn blocks_hold_every_record_once_and_in_order(steps in prop::collection::vec(step(), 0..40)) {
-            let mut blocks = BlockGenerator::new("s", 100);
+            let mut blocks = BlockGenerator::new("s", Encoding::UTF_8, 100);
             let (mut given, mut got, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
             let mut take = |block: Option<Block>| {
                 if let Some(block) = block {
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn records_that_come_one_by_one_become_one_chunk() {
-        let mut blocks = BlockGenerator::new("s", 100);
+        let mut blocks = BlockGenerator::new("s", Encoding::UTF_8, 100);
         (0..1000).for_each(|number| blocks.push_rows(rows(&[number.to_string()])));
         let block = blocks.cut().unwrap();
         assert_eq!((block.row_count(), block.rows.len()), (1000, 1));

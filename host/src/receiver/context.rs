@@ -10,9 +10,10 @@ use super::{BlockReport, StoredBlock};
 use crate::block::{Block, BlockStore, OpenBlock};
 use crate::config::WhenFull;
 use crate::data::json;
+use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
 use crate::env::Clock;
-use crate::listener::{Event, ListenerBus, ReceiverReporter};
+use crate::listener::{Event, LinesInfo, ListenerBus, ReceiverReporter};
 use crate::time::{Duration, Time};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use futures::FutureExt as _;
@@ -66,7 +67,7 @@ impl ReceiverContext {
         listeners: ListenerBus,
         stop: watch::Receiver<StopReceiver>,
     ) -> Self {
-        let generator = BlockGenerator::new(&settings.source, settings.max_line_bytes);
+        let generator = BlockGenerator::new(&settings.source, settings.encoding, settings.max_line_bytes);
         let blocks = Blocks { generator, open: store.open(), cut: VecDeque::new() };
         let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
         let shared = Shared {
@@ -138,12 +139,11 @@ impl ReceiverContext {
     pub async fn store_line(&self, line: &str) -> Result<(), StoreError> {
         self.require_text()?;
         let mut blocks = self.open().await?;
-        blocks.generator.push_bytes(line.as_bytes());
-        blocks.generator.push_bytes(b"\n");
+        blocks.generator.push_line(line);
         self.cut_if_full(&mut blocks).await
     }
 
-    /// Stores lines of text that come as bytes, in any pieces. What follows the last line end waits for the rest of its
+    /// Stores lines of text that come as bytes in the source's encoding, in any pieces. What follows the last line end waits for the rest of its
     /// line. Unreliable. Spark's `store(bytes)`.
     ///
     /// # Errors
@@ -303,7 +303,7 @@ impl ReceiverContext {
 
     /// Stores and reports the blocks that were cut. Goes on where it was when it was dropped.
     async fn deliver(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
-        self.tell_of_skipped(&mut blocks.generator);
+        self.tell_of_faults(&mut blocks.generator);
         let Shared { store, reports, settings, .. } = &*self.shared;
         while let Some(first) = blocks.cut.front_mut() {
             if !first.is_stored {
@@ -338,11 +338,16 @@ impl ReceiverContext {
         Ok(())
     }
 
-    fn tell_of_skipped(&self, generator: &mut BlockGenerator) {
-        let (too_long, not_utf8) = generator.take_skipped();
-        if too_long + not_utf8 > 0 {
-            let source = self.source().to_owned();
-            self.shared.listeners.post(&Event::LinesSkipped { source, too_long, not_utf8 });
+    fn tell_of_faults(&self, generator: &mut BlockGenerator) {
+        let (faults, encoding) = generator.take_faults();
+        let lines = |bad: BadLines| LinesInfo { lines: bad.count, file: None, first_line: bad.first, after_byte: None };
+        if faults.dropped.count > 0 {
+            let (source, lines) = (self.source().to_owned(), lines(faults.dropped));
+            self.shared.listeners.post(&Event::LinesDropped { source, lines });
+        }
+        if faults.replaced.count > 0 {
+            let (source, lines) = (Some(self.source().to_owned()), lines(faults.replaced));
+            self.shared.listeners.post(&Event::TextReplaced { source, encoding: encoding.to_string(), lines });
         }
     }
 }

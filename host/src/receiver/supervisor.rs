@@ -10,6 +10,7 @@ use super::{BlockReport, Receiver};
 use crate::block::BlockStore;
 use crate::config::WhenFull;
 use crate::data::schema::RecordType;
+use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::listener::{ListenerBus, ReceiverReporter};
 use crate::time::Duration;
@@ -34,6 +35,8 @@ pub struct ReceiverSettings {
     pub restart_delay: Duration,
     /// The longest line that is accepted.
     pub max_line_bytes: usize,
+    /// The encoding of lines that come as bytes, unless a byte order mark says another.
+    pub encoding: Encoding,
     /// How often a block is cut.
     pub block_interval: Duration,
     /// What happens to a block for which there is no room.

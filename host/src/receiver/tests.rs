@@ -108,6 +108,7 @@ impl World {
             rows,
             restart_delay: ms(2000),
             max_line_bytes: 1000,
+            encoding: crate::encoding::Encoding::UTF_8,
             block_interval: BLOCK_INTERVAL,
             when_full,
         }

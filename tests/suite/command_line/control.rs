@@ -52,7 +52,7 @@ fn stop_processes_what_was_received_and_waits_for_the_end() {
     host.wait_for_out("(words,1)\n");
     let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
     connection.write_all(late.as_bytes()).expect("the host is there");
-    host.wait_for_err("LinesSkipped lines");
+    host.wait_for_err("LinesDropped lines");
     require_success(&directory.run(&["stop"]));
     assert!(!directory.path(SOCKET).exists());
     let said = host.finish();

@@ -66,7 +66,7 @@ pub fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
 #[test]
 fn sigint_processes_what_was_received() {
     let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-    let totals = stopped("INT", &late, "LinesSkipped lines", Some);
+    let totals = stopped("INT", &late, "LinesDropped lines", Some);
     assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 

@@ -14,20 +14,24 @@ const RULE: &str = "layers";
 /// Each top-level module, lowest first, with the modules it may import besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("shown", &[]),
+    ("encoding", &[]),
     ("error", &["shown"]),
     ("time", &[]),
     ("ids", &["time"]),
-    ("data", &["shown", "error", "time", "ids"]),
+    ("data", &["shown", "encoding", "error", "time", "ids"]),
     ("env", &["shown", "error", "time", "ids"]),
-    ("config", &["shown", "error", "time", "ids"]),
+    ("config", &["shown", "encoding", "error", "time", "ids"]),
     ("memory", &["error"]),
     ("grants", &["shown", "data", "env", "config"]),
     ("listener", &["shown", "error", "time", "ids", "env"]),
     ("graph", &["shown", "error", "time", "ids", "data"]),
-    ("block", &["shown", "error", "time", "ids", "data", "env", "memory", "listener"]),
-    ("input", &["shown", "error", "time", "ids", "data", "env", "block"]),
+    ("block", &["shown", "encoding", "error", "time", "ids", "data", "env", "memory", "listener"]),
+    ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph", "block"]),
-    ("receiver", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
+    (
+        "receiver",
+        &["shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"],
+    ),
     (
         "output",
         &[
@@ -42,8 +46,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "shown", "error", "time", "ids", "data", "env", "config", "memory", "listener", "graph", "block", "plugin",
-            "output",
+            "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "graph",
+            "block", "plugin", "output",
         ],
     ),
     (

@@ -8,6 +8,10 @@ use arrow::array::{ArrayRef, Int64Array};
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
+fn budget() -> MemoryBudget {
+    MemoryBudget::new(1 << 24, 0).unwrap()
+}
+
 struct World {
     simulation: Simulation,
     file: FileVersion,
@@ -23,7 +27,7 @@ impl World {
 
     fn read(&self, part: &LoadedPart, ty: &RecordType) -> Result<Vec<String>, String> {
         let told = |error: LoadError| Error::from(&error).to_string();
-        let mut reader = part.read(&self.simulation.env().disk, ty).map_err(told)?;
+        let mut reader = part.read(&self.simulation.env().disk, &budget(), ty).map_err(told)?;
         let mut rows = Vec::new();
         while let Some(chunk) = reader.next_chunk().map_err(told)? {
             rows.extend((0..chunk.num_rows()).map(|row| row_to_json(&chunk, ty, row).unwrap().to_string()));
@@ -129,7 +133,8 @@ fn a_file_that_changed_is_told() {
     // While it is read: what was found in between is not told.
     let world = World::new("{}\n".repeat(100_000));
     let part = world.part(LoadedFormat::Json, 0, 300_000);
-    let mut reader = part.read(&world.simulation.env().disk, &ty(&[("", "struct", 1), ("n", "?i64", 0)])).unwrap();
+    let mut reader =
+        part.read(&world.simulation.env().disk, &budget(), &ty(&[("", "struct", 1), ("n", "?i64", 0)])).unwrap();
     assert!(reader.next_chunk().unwrap().is_some());
     world.simulation.file("/f", "x");
     let end = std::iter::from_fn(|| reader.next_chunk().transpose()).find_map(Result::err).unwrap();
@@ -148,7 +153,7 @@ fn a_file_that_cannot_be_read_is_told() {
     assert_eq!(at("[1]\n"), format!("/f, line 1: the line is not a JSON object{FIX}"));
     assert_eq!(at("{}"), format!("/f, line 1, column `n`: there is no such column, and i64 has to be there{FIX}"));
     let not_text = whole(b"{\"n\":1,\"x\":\"\xff\"}\n", LoadedFormat::Json, &number());
-    assert_eq!(not_text, format!("/f cannot be read: it has text that is not UTF-8{FIX}"));
+    assert_eq!(not_text, format!("/f, line 1: the text is not UTF-8{FIX}"));
     let long = vec![b'x'; LINE_BYTES_MAX + 1];
     for format in [LoadedFormat::Text, LoadedFormat::Json] {
         let told = whole(&long, format, &RecordType::text());

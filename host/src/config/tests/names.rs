@@ -110,7 +110,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 7: unknown key `sources.lines.colour`",
-            r#"help: a source of type "socket" has the keys `type`, `address`, `reconnect_delay`, `idle_timeout` and `max_line`"#,
+            r#"help: a source of type "socket" has the keys `type`, `address`, `reconnect_delay`, `idle_timeout`, `max_line` and `encoding`"#,
         ],
     },
     Case {

@@ -8,6 +8,7 @@ use crate::config::{
     Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
     ReceiverSettings, Settings, SourceSettings, WhenFull, load,
 };
+use crate::encoding::Encoding;
 use crate::error::{Error, ErrorKind};
 use crate::time::Duration;
 
@@ -82,15 +83,18 @@ const EVERY_KEY: &str = r#"
     reconnect_delay = "250ms"
     idle_timeout = "5m"
     max_line = "64kB"
+    encoding = "Latin-1"
     [sources."test.1"]
     type = "queue"
     path = "in/batches.jsonl"
+    encoding = "shift_jis"
     [sources.tickets]
     type = "custom"
     receiver = "acked-lines"
     options = { address = "server:1" }
     restart_delay = "3s"
     max_line = "1KiB"
+    encoding = "utf-16be"
     [receiver]
     block_interval = "50ms"
     store_limit = "3MiB"
@@ -118,13 +122,18 @@ fn every_key_can_be_set() {
         reconnect_delay: Duration::from_millis(250),
         idle_timeout: Some(Duration::from_secs(300)),
         max_line_bytes: 64_000,
+        encoding: Encoding::named("windows-1252").unwrap(),
     };
-    let queue = SourceSettings::Queue { path: PathBuf::from("/etc/jobs/in/batches.jsonl") };
+    let queue = SourceSettings::Queue {
+        path: PathBuf::from("/etc/jobs/in/batches.jsonl"),
+        encoding: Encoding::named("shift_jis").unwrap(),
+    };
     let custom = SourceSettings::Custom {
         receiver: "acked-lines".to_owned(),
         options: [("address".to_owned(), "server:1".to_owned())].into(),
         restart_delay: Duration::from_secs(3),
         max_line_bytes: 1024,
+        encoding: Encoding::named("utf-16be").unwrap(),
     };
     let expected = Settings {
         job: JobSettings {
@@ -248,7 +257,7 @@ fn overrides_replace_and_add() {
     let args = [("a", "1"), ("b", "two"), ("c d", "3")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(settings.job.args, args.into());
     let path = |name: &str| match &settings.sources[name] {
-        SourceSettings::Queue { path } => path.clone(),
+        SourceSettings::Queue { path, .. } => path.clone(),
         _ => unreachable!("{name} is a queue"),
     };
     assert_eq!((path("s"), path("t")), (PathBuf::from("/abs/y"), PathBuf::from("z")));

@@ -244,12 +244,6 @@ impl CsvReader {
 
 /// Which column of the type each field is.
 fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault> {
-    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-    let first = |at: usize, name: &'_ [u8]| -> Vec<u8> {
-        let plain = if at == 0 { name.strip_prefix(BYTE_ORDER_MARK) } else { None };
-        plain.unwrap_or(name).to_vec()
-    };
-    let names: Vec<Vec<u8>> = names.iter().enumerate().map(|(at, name)| first(at, name)).collect();
     for (name, node) in named_columns(ty) {
         match names.iter().filter(|found| **found == name.as_bytes()).count() {
             0 if !node.nullable() => return Err(Fault::new(0, name, missing(node))),
@@ -257,7 +251,7 @@ fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault>
             _ => return Err(Fault::new(0, name, "there is more than one column of this name")),
         }
     }
-    let position = |found: &Vec<u8>| named_columns(ty).position(|(name, _)| **found == *name.as_bytes());
+    let position = |found: &&[u8]| named_columns(ty).position(|(name, _)| **found == *name.as_bytes());
     Ok(names.iter().map(position).collect())
 }
 

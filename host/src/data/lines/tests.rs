@@ -15,18 +15,26 @@ fn split(bytes: &[u8]) -> Vec<String> {
     lines(&splitter.finish())
 }
 
-/// The lines of the whole stream, split in the obvious way, and how many were replaced and dropped.
-fn expected(bytes: &[u8], max_line_bytes: usize) -> (Vec<String>, u64, u64) {
+/// The lines of the whole stream, split in the obvious way, and which were replaced and dropped.
+fn expected(bytes: &[u8], max_line_bytes: usize) -> (Vec<String>, LineFaults) {
     let mut pieces: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let last = pieces.pop().unwrap();
     let mut all: Vec<&[u8]> = pieces.iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
     if !last.is_empty() {
         all.push(last);
     }
-    let kept: Vec<&[u8]> = all.iter().copied().filter(|line| line.len() <= max_line_bytes).collect();
-    let replaced = kept.iter().filter(|line| std::str::from_utf8(line).is_err()).count();
-    let texts = kept.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-    (texts, replaced as u64, (all.len() - kept.len()) as u64)
+    let (mut texts, mut faults) = (Vec::new(), LineFaults::default());
+    for (number, line) in (1..).zip(all) {
+        if line.len() > max_line_bytes {
+            faults.dropped.add(number);
+            continue;
+        }
+        texts.push(String::from_utf8_lossy(line).into_owned());
+        if std::str::from_utf8(line).is_err() {
+            faults.replaced.add(number);
+        }
+    }
+    (texts, faults)
 }
 
 #[test]
@@ -43,9 +51,12 @@ fn what_is_not_text_is_replaced_and_counted() {
     // Without the line end, the bytes of the second and third line would be an `é`.
     splitter.push(b"good\n\xc3\n\xa9\nalso g\xc3\xb6\xc3\xb6d\na\xff\xffb");
     assert_eq!(lines(&splitter.take()), ["good", "\u{fffd}", "\u{fffd}", "also gööd"]);
-    assert_eq!(splitter.replaced_lines(), 2);
+    assert_eq!(splitter.faults().replaced, BadLines { count: 2, first: 2 });
     assert_eq!(lines(&splitter.finish()), ["a\u{fffd}\u{fffd}b"]);
-    assert_eq!(splitter.replaced_lines(), 3);
+    assert_eq!(splitter.take_faults().replaced, BadLines { count: 3, first: 2 });
+    splitter.push(b"g\n\xff\n");
+    assert_eq!(lines(&splitter.take()), ["g", "\u{fffd}"]);
+    assert_eq!(splitter.faults().replaced, BadLines { count: 1, first: 7 });
 }
 
 #[test]
@@ -55,11 +66,22 @@ fn a_line_that_is_too_long_is_dropped_as_a_whole() {
         splitter.push(piece.as_bytes());
     }
     assert_eq!(lines(&splitter.take()), ["abc", "x"]);
-    assert_eq!(splitter.dropped_lines(), 4);
+    assert_eq!(splitter.faults().dropped, BadLines { count: 4, first: 2 });
     assert_eq!(lines(&splitter.finish()), [] as [&str; 0]);
-    assert_eq!(splitter.dropped_lines(), 5);
+    assert_eq!(splitter.faults().dropped.count, 5);
     splitter.push(b"ok");
     assert_eq!(lines(&splitter.finish()), ["ok"]);
+}
+
+/// Numbers of lines hold, however many are dropped between two chunks.
+#[test]
+fn lines_are_counted_whatever_is_dropped() {
+    let mut splitter = LineSplitter::new(1, 1 << 20);
+    splitter.push(&[&b"aa\n".repeat(3 * DROPPED_AT_MAX)[..], b"b\ncc\n\xff\n"].concat());
+    assert_eq!(lines(&splitter.finish()), ["b", "\u{fffd}"]);
+    let lines = 3 * DROPPED_AT_MAX as u64;
+    assert_eq!(splitter.faults().dropped, BadLines { count: lines + 1, first: 1 });
+    assert_eq!(splitter.faults().replaced, BadLines { count: 1, first: lines + 3 });
 }
 
 #[test]
@@ -103,9 +125,9 @@ proptest! {
         }
         splitter.push(&bytes[start..]);
         batches.extend(splitter.finish());
-        let (texts, replaced, dropped) = expected(&bytes, max_line_bytes);
+        let (texts, faults) = expected(&bytes, max_line_bytes);
         prop_assert_eq!(lines(&batches), texts);
-        prop_assert_eq!((splitter.replaced_lines(), splitter.dropped_lines()), (replaced, dropped));
+        prop_assert_eq!(splitter.faults(), faults);
         prop_assert!(batches.iter().all(|batch| batch.num_rows() > 0));
     }
 }

@@ -81,6 +81,10 @@ fn lag() -> LagInfo {
     }
 }
 
+fn lines() -> LinesInfo {
+    LinesInfo { lines: 2, file: Some("in/a".to_owned()), first_line: 7, after_byte: None }
+}
+
 /// One of each.
 fn events() -> Vec<Event> {
     let name = || "lines".to_owned();
@@ -91,7 +95,8 @@ fn events() -> Vec<Event> {
         Event::ReceiverError { receiver: receiver(), retry_in: Some(Duration::from_secs(2)) },
         Event::ReceiverStopped(receiver()),
         Event::InputError { source: name(), error: name() },
-        Event::LinesSkipped { source: name(), too_long: 1, not_utf8: 2 },
+        Event::LinesDropped { source: name(), lines: lines() },
+        Event::TextReplaced { source: Some(name()), encoding: "UTF-8".to_owned(), lines: lines() },
         Event::LineCutOff { source: name() },
         Event::RecordsDropped { source: name(), records: 8 },
         Event::BatchSubmitted(batch()),
@@ -235,7 +240,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 11, 11, 11, 11, 11, 11, 11, 11, 19, 20]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 12, 12, 12, 12, 12, 12, 12, 20, 21]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)
