@@ -22,6 +22,7 @@ mod runs;
 mod signals;
 mod sources;
 mod streams;
+mod values;
 
 use super::support::binary::{Directory, Said};
 

@@ -4,7 +4,7 @@
 
 use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile, SaveError};
 use super::encoding::EncodingRoom;
-use super::format::{Encoder, encoder};
+use super::format::{Encoder, encoder, part_name};
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
@@ -63,7 +63,7 @@ struct FilesBatch {
 impl FilesBatch {
     fn open(&self, partition: u32, attempt: u32) -> Result<FileWriter, SaveError> {
         let encoder = encoder(self.format, &self.ty)?;
-        let file = self.directory.part(partition, attempt)?;
+        let file = self.directory.part(&part_name(partition, self.format), attempt)?;
         let room = EncodingRoom::new(&self.storage);
         Ok(FileWriter { directory: self.directory.clone(), file, encoder, room })
     }
@@ -78,7 +78,10 @@ impl BatchWrite for FilesBatch {
     }
 
     fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { self.directory.commit(partitions).map_err(|error| self.directory.error(&error)) })
+        Box::pin(async move {
+            let names = (0..partitions).map(|partition| part_name(partition, self.format));
+            self.directory.commit(names).map_err(|error| self.directory.error(&error))
+        })
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {
