@@ -1,10 +1,10 @@
 //! Received blocks, by id.
 
+use super::open::OPEN_SHARE;
 use super::storage::{Storage, StoredRows, bytes_of};
 use super::{Rows, lock, row_count};
 use crate::ids::BlockId;
 use std::collections::BTreeMap;
-use super::open::OPEN_SHARE;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;

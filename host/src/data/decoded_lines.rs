@@ -75,9 +75,9 @@ impl DecodedLines {
         self.lines.buffered_bytes()
     }
 
-    /// See [`LineSplitter::drop_line`].
-    pub fn drop_line(&mut self) {
-        self.lines.drop_line();
+    /// See [`LineSplitter::drop_partial_line`].
+    pub fn drop_partial_line(&mut self) {
+        self.lines.drop_partial_line();
     }
 
     /// The encoding of the stream, as far as it is known.

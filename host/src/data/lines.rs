@@ -145,7 +145,7 @@ impl LineSplitter {
     }
 
     /// There is no room for the line whose end has not come yet. It is dropped as if it were too long.
-    pub fn drop_line(&mut self) {
+    pub fn drop_partial_line(&mut self) {
         if !self.partial.is_empty() {
             self.partial = Vec::new();
             self.dropping = true;

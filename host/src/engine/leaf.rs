@@ -210,8 +210,7 @@ impl Stores {
             }
             Piece::Buckets { stage, maps, reduce } => {
                 let buckets = self.shuffles.bucket(batch, *stage, *maps, *reduce);
-                let buckets =
-                    buckets.map_err(|map| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
+                let buckets = buckets.map_err(|map| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
                 Ok(buckets.iter().map(|rows| rows.read(*reduce as usize)).collect())
             }
         }

@@ -7,7 +7,9 @@ use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::sort::SortExec;
 use crate::data::schema::RecordType;
-use crate::graph::{Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel};
+use crate::graph::{
+    Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
+};
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;

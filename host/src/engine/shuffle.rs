@@ -161,7 +161,9 @@ impl ShuffleStore {
     /// The first map partition that is not there.
     pub(super) fn bucket(&self, batch: Time, stage: StageId, maps: u32, reduce: u32) -> Result<Vec<StoredRows>, u32> {
         let shuffles = self.lock();
-        let Some(shuffle) = shuffles.get(&(batch, stage)) else { return if maps == 0 { Ok(Vec::new()) } else { Err(0) } };
+        let Some(shuffle) = shuffles.get(&(batch, stage)) else {
+            return if maps == 0 { Ok(Vec::new()) } else { Err(0) };
+        };
         if shuffle.maps.len() < maps as usize {
             return Err((0..maps).find(|map| !shuffle.maps.contains(map)).unwrap_or_default());
         }

@@ -65,7 +65,7 @@ impl Writer {
     fn held_bytes(&self) -> usize {
         match self {
             Self::Arrow(writer) => writer.get_ref().capacity(),
-            Self::Parquet(writer) => writer.memory_size() + writer.inner().capacity(),
+            Self::Parquet(writer, _) => writer.memory_size() + writer.inner().capacity(),
         }
     }
 

@@ -440,7 +440,8 @@ mod tests {
 
     #[test]
     fn a_program_gets_one_json_object_a_line() {
-        let json = |partitions: &[Vec<RecordBatch>], limit| print(partitions, limit, (true, false), 0).unwrap().concat();
+        let json =
+            |partitions: &[Vec<RecordBatch>], limit| print(partitions, limit, (true, false), 0).unwrap().concat();
         let rest = "\"event\":\"Printed\",\"batch_time_ms\":1357008430000,\"output\":\"print-0\"";
         let two = [lines(&["a\u{1b}\n"]), lines(&["b"])];
         assert_eq!(json(&two, 2), format!("{{{rest},\"rows\":[\"a\\u001b\\n\",\"b\"],\"more\":false}}\n"));

@@ -190,10 +190,9 @@ impl data_sets::Host for TaskState {
         let wanted = NodeId(wanted);
         self.stopwatch.stop();
         let answer = match &mut self.driver {
-            Some(Driver::First { data_sets, step: Step::InFunction, .. }) => data_sets
-                .run(made, wanted, limit)
-                .await
-                .map(|answer| Some(answer.map(Arc::new))),
+            Some(Driver::First { data_sets, step: Step::InFunction, .. }) => {
+                data_sets.run(made, wanted, limit).await.map(|answer| Some(answer.map(Arc::new)))
+            }
             Some(Driver::Again(again)) if again.step == Step::InFunction => again.run(&made, wanted, limit),
             _ => return Err(out_of_place(self, "data-sets.run")),
         };

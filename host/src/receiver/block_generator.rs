@@ -85,7 +85,7 @@ impl BlockGenerator {
 
     /// There is no room for the line whose end has not come yet: it is dropped as if it were too long.
     pub(super) fn drop_line(&mut self) {
-        self.lines.drop_line();
+        self.lines.drop_partial_line();
     }
 
     /// The complete records so far as a block. Nothing if there are none.

@@ -34,9 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "output",
-        &[
-            "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "listener", "graph", "block",
-        ],
+        &["shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "listener", "graph", "block"],
     ),
     ("checkpoint", &["shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
     (

@@ -132,10 +132,7 @@ fn each_mistake_is_named() {
         problem(&pair(), 3, &with(4, (24, 17)), &data),
         "column `1` (u64): buffer 4 is 17 bytes long, 24 are needed for 3 rows"
     );
-    assert_eq!(
-        problem(&pair(), u32::MAX, &ok, &data),
-        "the chunk has 4294967295 rows, a chunk has at most 1048576"
-    );
+    assert_eq!(problem(&pair(), u32::MAX, &ok, &data), "the chunk has 4294967295 rows, a chunk has at most 1048576");
     assert_eq!(
         problem(&pair(), 1 << 20, &ok, &data),
         "column `0` (text): buffer 1 is 16 bytes long, 4194308 are needed for 1048576 rows"

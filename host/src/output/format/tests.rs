@@ -67,7 +67,8 @@ fn saved_with(
     let grants = Grants::writing("/jobs");
     let graph = graph_with(kind, ty, options).unwrap();
     let storage = storage(&simulation.env());
-    let output = Outputs::open(&simulation.env(), "job", &graph, &grants, &storage).unwrap().get(NodeId(1)).unwrap().clone();
+    let output =
+        Outputs::open(&simulation.env(), "job", &graph, &grants, &storage).unwrap().get(NodeId(1)).unwrap().clone();
     let work = async move {
         let batch = output.begin(Time::from_ms(5)).await?;
         let mut writer = batch.writer(0, 0).await?;
