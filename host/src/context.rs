@@ -3,6 +3,7 @@
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
 mod checkpoint;
+mod resume;
 mod sources;
 mod start;
 mod store_claims;

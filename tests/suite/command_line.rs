@@ -8,6 +8,7 @@ mod control;
 mod driver_files;
 mod explain;
 mod failures;
+mod files;
 mod job_files;
 mod monitoring;
 mod new;

@@ -3,14 +3,18 @@
 //! Owns the stores, how they take from the memory budget, and what they spill. Never decides which batch a block belongs to: see
 //! `tracker`.
 
+mod checked_split;
 mod data_set;
+mod file_stamp;
 mod loaded;
 mod partition;
 mod spill;
 mod storage;
 mod store;
 
+pub use checked_split::{CheckedSplit, ReadPart};
 pub use data_set::DataSetStore;
+pub use file_stamp::{FileStamp, SplitError};
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader};
 pub use partition::{FileSplit, InputPartition, SplitReader};
 pub use spill::{SpillError, SpillSettings};

@@ -1,10 +1,11 @@
 //! What one partition of a batch's input is: a descriptor from which a task can read it, here or elsewhere.
 
+use super::file_stamp::FileStamp;
+use crate::data::checksum::Checksum;
 use crate::data::lines::LineSplitter;
 use crate::env::Disk;
 use crate::ids::BlockId;
 use crate::shown::Shown as _;
-use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -27,8 +28,10 @@ pub struct FileSplit {
     pub end: u64,
     /// The size of the file when it was found. What is appended later is not read.
     pub file_bytes: u64,
-    /// The modification time of the file when it was found. It may grow since, so this is not compared.
-    pub modified: Time,
+    /// Which file it was when it was found, and when it had been modified.
+    pub stamp: FileStamp,
+    /// The checksum of these lines, if they were read through before: they are read again only if they have it.
+    pub checksum: Option<u64>,
     /// The longest line that is accepted, in bytes.
     pub max_line_bytes: usize,
 }
@@ -42,6 +45,8 @@ pub enum InputPartition {
         id: BlockId,
         /// The number of its rows.
         rows: u64,
+        /// What identifies the content of its source up to here, if the source is a file.
+        checksum: Option<u64>,
     },
     /// A part of a file.
     Split(FileSplit),
@@ -61,6 +66,7 @@ impl FileSplit {
             window: LineWindow { skipping: self.start > 0, end: self.end },
             split: self.clone(),
             lines: LineSplitter::new(self.max_line_bytes, READ_BYTES),
+            checksum: Checksum::default(),
             buffer: vec![0; READ_BYTES],
             ready: VecDeque::new(),
             done: self.start >= self.end,
@@ -125,6 +131,7 @@ pub struct SplitReader {
     window: LineWindow,
     split: FileSplit,
     lines: LineSplitter,
+    checksum: Checksum,
     buffer: Vec<u8>,
     ready: VecDeque<RecordBatch>,
     done: bool,
@@ -134,6 +141,11 @@ impl SplitReader {
     /// Lines that were dropped because they were too long, and lines that were not UTF-8, so far.
     pub fn skipped(&self) -> (u64, u64) {
         (self.lines.dropped_lines(), self.lines.replaced_lines())
+    }
+
+    /// The checksum of the lines that were read so far.
+    pub fn checksum(&self) -> u64 {
+        self.checksum.value()
     }
 
     /// The next chunk of lines; nothing at the end.
@@ -157,6 +169,7 @@ impl SplitReader {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         let (bytes, complete) = self.window.cut(self.position, self.buffer.get(..count).unwrap_or_default());
+        self.checksum.add(bytes);
         self.lines.push(bytes);
         self.position += count as u64;
         self.done = complete || count == 0;
@@ -169,6 +182,7 @@ impl SplitReader {
 mod tests {
     use super::*;
     use crate::env::Simulation;
+    use crate::time::Time;
     use arrow::array::AsArray;
     use proptest::prelude::*;
 
@@ -183,7 +197,8 @@ mod tests {
             start,
             end,
             file_bytes,
-            modified: Time::default(),
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
             max_line_bytes: 100,
         };
         let mut reader = split.read(&*simulation.env().disk).unwrap();
@@ -218,7 +233,8 @@ mod tests {
             start: 0,
             end: 9,
             file_bytes: 9,
-            modified: Time::default(),
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
             max_line_bytes: 9,
         };
         let mut reader = split.read(&*simulation.env().disk).unwrap();

@@ -12,6 +12,7 @@ mod change;
 mod distance;
 mod docs;
 mod error;
+mod files;
 mod key;
 mod keys;
 mod lines;
@@ -37,8 +38,8 @@ pub use change::{Change, KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, ReceiverSettings,
-    Settings, SourceSettings, WhenFull,
+    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, OnMissingFile,
+    ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job.

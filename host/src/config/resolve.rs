@@ -12,7 +12,9 @@ use super::names::Misspelt;
 use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
-use super::settings::{EngineSettings, Facts, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings};
+use super::settings::{
+    EngineSettings, Facts, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
+};
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
 use super::units::{DURATIONS, SIZES};
@@ -145,11 +147,22 @@ fn read_source(
             let path = reader.read(table, &keys::TEXT_FILES_PATH);
             let read_existing = reader.read(table, &keys::TEXT_FILES_EXISTING);
             let min_remember = reader.read(table, &keys::TEXT_FILES_MIN_REMEMBER);
+            let include = reader.read(table, &keys::TEXT_FILES_INCLUDE);
+            let ignore = reader.read(table, &keys::TEXT_FILES_IGNORE);
+            let when_done = reader.read(table, &keys::TEXT_FILES_WHEN_DONE);
+            let on_missing_file = reader.read(table, &keys::TEXT_FILES_ON_MISSING);
             let max_line_bytes = reader.read(table, &keys::TEXT_FILES_MAX_LINE);
             SourceSettings::TextFiles {
                 path: directory.join(path?),
                 new_files_only: !read_existing?,
                 min_remember: min_remember?,
+                include: include?,
+                ignore: ignore?,
+                when_done: match when_done? {
+                    WhenDone::Move(target) => WhenDone::Move(directory.join(target)),
+                    stays => stays,
+                },
+                on_missing_file: on_missing_file?,
                 max_line_bytes: max_line_bytes?,
             }
         }

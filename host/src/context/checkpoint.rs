@@ -9,12 +9,10 @@ use crate::checkpoint::{
     Allocations, Findings, Metadata, OnTrouble, Ownership, ReadLog, RecoveryPlan, RunDescription, RunProgress,
     SavedRun, current_owner, new_run, plan, read_log, read_run, run_names, write_checkpoint,
 };
-use crate::config::{Change, Location, OnCheckpointError, Settings, changes};
+use crate::config::{Change, Location, OnCheckpointError, OnError, Settings, changes};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
-use crate::ids::BlockId;
-use crate::input::Input;
 use crate::scheduler::CatchUp;
 use crate::shown::Shown as _;
 use crate::time::{Duration, Time, whole_ms};
@@ -65,6 +63,7 @@ pub struct Resumption {
     pub(super) allocated: BTreeMap<Time, Allocation>,
     /// Records that were received and never logged.
     pub lost: Vec<(Time, String, u64)>,
+    pub(super) on_error: OnError,
     now: Time,
 }
 
@@ -239,6 +238,7 @@ impl Resumption {
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
+            on_error: facts.settings.job.on_error,
             now,
         }
     }
@@ -273,6 +273,7 @@ impl Resumption {
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
+            on_error: facts.settings.job.on_error,
             now,
         })
     }
@@ -365,42 +366,6 @@ impl Resumption {
         }
         ownership.point_to(&self.run)?;
         Ok((store, self))
-    }
-
-    /// Makes the inputs go on where they were.
-    ///
-    /// # Errors
-    /// When what was read from one is not there any more.
-    pub(super) fn resume_inputs(&self, inputs: &mut [Input]) -> Result<(), Error> {
-        let given = |source: &str| {
-            let batches = self.allocated.values().filter_map(|batch| batch.partitions.get(source));
-            batches.flatten().cloned().collect::<Vec<_>>()
-        };
-        for input in inputs {
-            match input {
-                Input::Queue(queue) => {
-                    let source = queue.source().to_owned();
-                    let block = |partition: &InputPartition| match partition {
-                        InputPartition::Block { id, rows } => Some((id.clone(), *rows)),
-                        InputPartition::Split(_) => None,
-                    };
-                    let needed: Vec<(BlockId, u64)> = given(&source).iter().filter_map(block).collect();
-                    queue.resume(self.record.next_block(&source), &needed)?;
-                }
-                Input::TextFiles(files) => {
-                    let mut taken = Vec::new();
-                    for (batch, partitions) in self.record.batches() {
-                        for partition in partitions.get(files.source()).into_iter().flatten() {
-                            if let InputPartition::Split(split) = partition {
-                                taken.push((batch, split.path.clone()));
-                            }
-                        }
-                    }
-                    files.resume(self.record.started(), taken);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What the job generator does first.

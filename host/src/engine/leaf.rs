@@ -3,10 +3,12 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
-use crate::block::{BlockStore, DataSetStore, FileSplit, InputPartition, LoadedPart, RowsReader, Storage};
+use super::split_reads::SplitReads;
+use crate::block::{
+    BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LoadedPart, RowsReader, SplitError, Storage,
+};
 use crate::data::schema::RecordType;
-use crate::env::{Disk, advice, persistence};
-use crate::error::{Error, ErrorKind};
+use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, ListenerBus};
 use crate::shown::Shown as _;
@@ -25,11 +27,8 @@ use datafusion_physical_plan::{
 };
 use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
-use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// What one partition of a leaf reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,37 +51,17 @@ pub(super) struct Stores {
     pub shuffles: ShuffleStore,
     pub disk: Arc<dyn Disk>,
     pub listeners: ListenerBus,
-    pub splits_read: Mutex<SplitsRead>,
+    pub splits: SplitReads,
 }
 
-/// A part of a file that a source has found cannot be read.
+/// A part of a file that a batch could not read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {error}", path.shown())]
-pub(super) struct SplitError {
-    pub path: PathBuf,
-    /// What the file system says.
-    pub error: io::Error,
+#[error("{error}")]
+pub(super) struct InputError {
+    pub source_name: String,
+    pub batch: Time,
+    pub error: SplitError,
 }
-
-impl From<&SplitError> for Error {
-    fn from(failed: &SplitError) -> Self {
-        let SplitError { path, error } = failed;
-        let help = match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                "replace the file by a whole one, or set job.on_error = \"continue\" to go on with the next batch"
-                    .to_owned()
-            }
-            io::ErrorKind::NotFound => {
-                "bring the file back, or set job.on_error = \"continue\" to go on with the next batch".to_owned()
-            }
-            _ => advice(error, &path.shown()),
-        };
-        Self::new(ErrorKind::Unavailable, failed.to_string()).help(help).lasting(persistence(error))
-    }
-}
-
-/// Rows of each split that was read to its end, by batch, source, file and start.
-pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
     fn read(
@@ -103,10 +82,21 @@ impl Stores {
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let failed = {
-            let path = split.path.clone();
-            move |error| DataFusionError::External(Box::new(SplitError { path: path.clone(), error }))
+            let source_name = split.source.clone();
+            move |error| {
+                DataFusionError::External(Box::new(InputError { source_name: source_name.clone(), batch, error }))
+            }
         };
-        let reader = split.read(&*self.disk).map_err(&failed)?;
+        let split = self.splits.as_read_before(batch, split);
+        if self.splits.is_left_out(batch, &split) {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let reader = match CheckedSplit::open(split.clone(), &self.disk) {
+            Err(SplitError::Gone { .. }) if self.splits.leave_out(batch, &split) => {
+                return Ok(futures::stream::empty().boxed());
+            }
+            opened => opened.map_err(&failed)?,
+        };
         let chunks = futures::stream::try_unfold((reader, 0, self, split), move |(mut reader, rows, stores, split)| {
             let next = reader.next_chunk().map(|chunk| match chunk {
                 Some(chunk) => {
@@ -114,7 +104,7 @@ impl Stores {
                     Some((chunk, (reader, rows, stores, split)))
                 }
                 None => {
-                    stores.split_ended(batch, split, rows, reader.skipped());
+                    stores.split_ended(batch, &split, rows, &reader);
                     None
                 }
             });
@@ -159,14 +149,12 @@ impl Stores {
     }
 
     /// A split that is read again is counted once.
-    fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, (too_long, not_utf8): (u64, u64)) {
-        let FileSplit { source, path, start, .. } = split;
+    fn split_ended(&self, batch: Time, split: &FileSplit, rows: u64, reader: &CheckedSplit) {
+        let (too_long, not_utf8) = reader.skipped();
         if too_long + not_utf8 > 0 {
-            self.listeners.post(&Event::LinesSkipped { source: source.clone(), too_long, not_utf8 });
+            self.listeners.post(&Event::LinesSkipped { source: split.source.clone(), too_long, not_utf8 });
         }
-        // No code runs between a panic and the next use that could leave the map half changed.
-        let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.insert((batch, source, path, start), rows);
+        self.splits.ended(batch, split, rows, reader.checksum());
     }
 
     /// What reads the stored rows of a piece, one after the other.

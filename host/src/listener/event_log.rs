@@ -99,6 +99,11 @@ enum JsonEvent<'a> {
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     InputError { source: &'a str, error: &'a str },
+    FilesPassedOver { source: &'a str, cause: &'a str, files: u64, example: &'a str },
+    FileChanged { source: &'a str, batch_time_ms: u64, file: &'a str, unread_bytes: Option<u64> },
+    FileMissing { source: &'a str, batch_time_ms: u64, file: &'a str },
+    FileDone { source: &'a str, file: &'a str, moved_to: Option<&'a str> },
+    FileLeft { source: &'a str, file: &'a str, reason: &'a str },
     LinesSkipped { source: &'a str, too_long: u64, not_utf8: u64 },
     LineCutOff { source: &'a str },
     RecordsDropped { source: &'a str, records: u64 },
@@ -231,6 +236,22 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::InputError { source, error } => Self::InputError { source, error },
+            Event::FilesPassedOver(info) => Self::FilesPassedOver {
+                source: &info.source,
+                cause: info.cause.word(),
+                files: info.files,
+                example: &info.example,
+            },
+            Event::FileChanged { source, batch, file, unread_bytes } => {
+                Self::FileChanged { source, batch_time_ms: batch.as_ms(), file, unread_bytes: *unread_bytes }
+            }
+            Event::FileMissing { source, batch, file } => {
+                Self::FileMissing { source, batch_time_ms: batch.as_ms(), file }
+            }
+            Event::FileDone { source, file, moved_to } => {
+                Self::FileDone { source, file, moved_to: moved_to.as_deref() }
+            }
+            Event::FileLeft { source, file, reason } => Self::FileLeft { source, file, reason },
             Event::LinesSkipped { source, too_long, not_utf8 } => {
                 Self::LinesSkipped { source, too_long: *too_long, not_utf8: *not_utf8 }
             }

@@ -25,7 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listener", &["shown", "error", "time", "ids", "env"]),
     ("graph", &["shown", "error", "time", "ids", "data"]),
     ("block", &["shown", "error", "time", "ids", "data", "env", "memory", "listener"]),
-    ("input", &["shown", "error", "time", "ids", "data", "env", "block"]),
+    ("input", &["shown", "error", "time", "ids", "data", "env", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph"]),
     ("receiver", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
     ("output", &["shown", "error", "time", "ids", "data", "env", "config", "grants", "listener", "graph"]),
