@@ -5,6 +5,7 @@
 mod checkpoint;
 mod fit;
 mod grants;
+mod resume;
 mod sources;
 mod start;
 mod store_claims;

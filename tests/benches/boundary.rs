@@ -116,7 +116,7 @@ impl Job {
         for sequence in 0..partitions as u64 {
             let id = BlockId { source: "lines".to_owned(), sequence };
             blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
-            ids.push(InputPartition::Block { id, rows: 10 });
+            ids.push(InputPartition::Block { id, rows: 10, checksum: None });
         }
         let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""), &storage);
         let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
@@ -147,6 +147,7 @@ impl Job {
             tries: 1,
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
+            may_be_gone: std::collections::BTreeSet::new(),
         });
         Self { executors, engine: engine.expect("the engine starts"), request }
     }

@@ -127,7 +127,7 @@ impl Ours {
             let block = Block { id: BlockId { source: "s".to_owned(), sequence }, rows: rows.clone().into() };
             let (id, rows) = (block.id.clone(), block.row_count());
             blocks.put_at_once(block);
-            InputPartition::Block { id, rows }
+            InputPartition::Block { id, rows, checksum: None }
         };
         let left = (0..).zip(&sides[0]).map(block).collect();
         let right = (100..).zip(&sides[1]).map(block).collect();
@@ -157,6 +157,7 @@ impl Ours {
             tries: 1,
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
+            may_be_gone: std::collections::BTreeSet::new(),
         });
         Self { executors, engine: engine.expect("the engine starts"), request, rows }
     }

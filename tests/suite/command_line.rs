@@ -10,6 +10,7 @@ mod driver_files;
 mod encoded_files;
 mod explain;
 mod failures;
+mod files;
 mod job_files;
 mod monitoring;
 mod new;

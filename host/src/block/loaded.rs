@@ -7,6 +7,7 @@
 mod columns;
 
 use super::codec::{Codec, Damaged};
+use super::file_stamp::FileStamp;
 use super::partition::{FileSplit, LinePlace, PART_BYTES, SplitReader, part_ranges};
 use crate::data::csv::CsvReader;
 use crate::data::json::{self, named_records};
@@ -52,11 +53,14 @@ pub struct FileVersion {
     pub bytes: u64,
     /// When it was modified.
     pub modified: Time,
+    /// Which file it is, and the same time as exactly as it is known.
+    pub stamp: FileStamp,
 }
 
 impl From<DirectoryEntry> for FileVersion {
     fn from(entry: DirectoryEntry) -> Self {
-        Self { path: entry.path, bytes: entry.bytes, modified: entry.modified }
+        let stamp = FileStamp::from(&entry);
+        Self { path: entry.path, bytes: entry.bytes, modified: entry.modified, stamp }
     }
 }
 
@@ -248,7 +252,9 @@ impl LoadedPart {
             start: self.start,
             end: self.end,
             file_bytes: self.file.bytes,
-            modified: self.file.modified,
+            // The version of the file was compared by then.
+            stamp: self.file.stamp,
+            checksum: None,
             max_line_bytes: LINE_BYTES_MAX,
         }
     }

@@ -3,8 +3,10 @@
 //! Owns the stores, how they take from the memory budget, and what they spill. Never decides which batch a block belongs to: see
 //! `tracker`.
 
+mod checked_split;
 mod codec;
 mod data_set;
+mod file_stamp;
 mod loaded;
 mod open;
 mod partition;
@@ -12,8 +14,10 @@ mod spill;
 mod storage;
 mod store;
 
+pub use checked_split::{CheckedSplit, ReadPart};
 pub use codec::{Codec, Damaged};
 pub use data_set::DataSetStore;
+pub use file_stamp::{FileStamp, SplitError};
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader, ReplacedLines};
 pub use open::OpenBlock;
 pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReader, part_ranges};

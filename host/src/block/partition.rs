@@ -1,6 +1,8 @@
 //! What one partition of a batch's input is: a descriptor from which a task can read it, here or elsewhere.
 
 use super::codec::Codec;
+use super::file_stamp::FileStamp;
+use crate::data::checksum::Checksum;
 use crate::data::decoded_lines::DecodedLines;
 use crate::data::lines::{BadLines, LineFaults};
 use crate::encoding::{Encoding, MARK_BYTES_MAX};
@@ -8,7 +10,6 @@ use crate::env::Disk;
 use crate::ids::BlockId;
 use crate::memory::MemoryBudget;
 use crate::shown::Shown as _;
-use crate::time::Time;
 use arrow::array::RecordBatch;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -37,8 +38,10 @@ pub struct FileSplit {
     pub end: u64,
     /// The size of the file when it was found. What is appended later is not read.
     pub file_bytes: u64,
-    /// The modification time of the file when it was found. It may grow since, so this is not compared.
-    pub modified: Time,
+    /// Which file it was when it was found, and when it had been modified.
+    pub stamp: FileStamp,
+    /// The checksum of these lines, if they were read through before: they are read again only if they have it.
+    pub checksum: Option<u64>,
     /// The longest line that is accepted, in bytes.
     pub max_line_bytes: usize,
 }
@@ -52,6 +55,8 @@ pub enum InputPartition {
         id: BlockId,
         /// The number of its rows.
         rows: u64,
+        /// What identifies the content of its source up to here, if the source is a file.
+        checksum: Option<u64>,
     },
     /// A part of a file.
     Split(FileSplit),
@@ -102,6 +107,7 @@ impl FileSplit {
             window: LineWindow { skipping: self.start > 0, end: if is_whole { u64::MAX } else { self.end } },
             split: self.clone(),
             lines,
+            checksum: Checksum::default(),
             buffer: vec![0; READ_BYTES],
             ready: VecDeque::new(),
             done: if is_whole { self.start > 0 || (self.end == 0 && codec.is_none()) } else { self.start >= self.end },
@@ -192,6 +198,7 @@ pub struct SplitReader {
     window: LineWindow,
     split: FileSplit,
     lines: DecodedLines,
+    checksum: Checksum,
     buffer: Vec<u8>,
     ready: VecDeque<RecordBatch>,
     done: bool,
@@ -211,6 +218,11 @@ impl SplitReader {
     /// The encoding of the file.
     pub fn encoding(&self) -> Encoding {
         self.lines.encoding()
+    }
+
+    /// The checksum of the lines that were read so far.
+    pub fn checksum(&self) -> u64 {
+        self.checksum.value()
     }
 
     /// The next chunk of lines; nothing at the end.
@@ -234,6 +246,7 @@ impl SplitReader {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
         }
         let (bytes, complete) = self.window.cut(self.position, self.buffer.get(..count).unwrap_or_default());
+        self.checksum.add(bytes);
         self.lines.push(bytes.get(std::mem::take(&mut self.mark)..).unwrap_or_default());
         self.position += count as u64;
         self.done = complete || count == 0;
@@ -246,6 +259,7 @@ impl SplitReader {
 mod tests {
     use super::*;
     use crate::env::Simulation;
+    use crate::time::Time;
     use arrow::array::AsArray;
     use proptest::prelude::*;
 
@@ -264,8 +278,9 @@ mod tests {
             start,
             end,
             file_bytes,
-            modified: Time::default(),
-            max_line_bytes: 100,
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
+            max_line_bytes: 1000,
         };
         let disk = simulation.env().disk;
         let mut reader = split.read(&*disk, encoding, &budget()).unwrap();
@@ -359,7 +374,8 @@ mod tests {
             start: NUMBER_BYTES_MAX + 1,
             end: NUMBER_BYTES_MAX + 2,
             file_bytes: NUMBER_BYTES_MAX + 2,
-            modified: Time::default(),
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
             max_line_bytes: 9,
         };
         let disk = Simulation::new(0, Time::default()).env().disk;
@@ -378,7 +394,8 @@ mod tests {
             start: 0,
             end: 9,
             file_bytes: 9,
-            modified: Time::default(),
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
             max_line_bytes: 9,
         };
         let mut reader = split.read(&*simulation.env().disk, Encoding::UTF_8, &budget()).unwrap();

@@ -9,7 +9,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::allocations::{AllocationEvent, Allocations};
-use super::codec::{self, ALLOCATIONS, CodecError};
+use super::allocations_1::LogDocument1;
+use super::codec::{self, ALLOCATIONS, ALLOCATIONS_1, CodecError};
 use crate::env::{Appender, Store};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -28,7 +29,7 @@ const EVENTS_PER_SNAPSHOT: usize = 4;
 
 /// What a document of the log is.
 #[derive(Debug, Serialize, Deserialize)]
-enum LogDocument {
+pub(super) enum LogDocument {
     /// The whole record, at the beginning of a segment.
     Snapshot(Allocations),
     /// What happened then.
@@ -78,6 +79,22 @@ pub struct ReadLog {
     pub torn: Vec<TornTail>,
     /// Segments and bytes that were read.
     pub segments: Vec<(String, u64)>,
+}
+
+/// Reads the document of whatever version that `bytes` begin with, and says where it ends.
+fn decode(bytes: &[u8]) -> Result<(LogDocument, usize), CodecError> {
+    match codec::decode(ALLOCATIONS, bytes) {
+        Err(CodecError::Version(1)) => {
+            let (document, end) = codec::decode::<LogDocument1>(ALLOCATIONS_1, bytes)?;
+            Ok((document.into(), end))
+        }
+        decoded => decoded,
+    }
+}
+
+/// The first place from `start` on at which a document begins that is whole.
+fn find(bytes: &[u8], start: usize) -> Option<usize> {
+    [ALLOCATIONS, ALLOCATIONS_1].into_iter().filter_map(|kind| codec::find(kind, bytes, start)).min()
 }
 
 /// Its owner's epoch, and its number among those of that owner.
@@ -170,13 +187,13 @@ impl Segment {
         let mut segment = Self::default();
         let mut at = 0;
         while at < bytes.len() || segment.documents.is_empty() {
-            let (length, what, state) = match codec::decode(ALLOCATIONS, bytes.get(at..).unwrap_or_default()) {
+            let (length, what, state) = match decode(bytes.get(at..).unwrap_or_default()) {
                 Ok((document, length)) => {
                     let (what, state) = segment.take(document);
                     (length, what, state)
                 }
                 Err(error) => {
-                    let next = codec::find(ALLOCATIONS, bytes, at.saturating_add(1));
+                    let next = find(bytes, at.saturating_add(1));
                     let is_finished = matches!(error, CodecError::Version(_) | CodecError::Payload(_));
                     let is_torn = next.is_none() && !is_finished;
                     let state = if is_torn { DocumentState::Torn } else { DocumentState::Damaged(error) };

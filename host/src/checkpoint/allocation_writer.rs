@@ -5,6 +5,7 @@
 use super::allocation_log::AllocationLog;
 use super::allocations::{AllocationEvent, BatchPartitions, SavedBatch};
 use super::trouble::Trouble;
+use crate::block::ReadPart;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::time::Time;
@@ -67,6 +68,11 @@ impl AllocationWriter {
     /// A batch has its data.
     pub async fn allocated(&mut self, batch: Time, partitions: &BatchPartitions) -> Durable {
         self.send(AllocationEvent::Allocated(SavedBatch::new(batch, partitions))).await
+    }
+
+    /// A batch has read parts of files through.
+    pub async fn read(&mut self, batch: Time, parts: &[ReadPart]) -> Durable {
+        self.send(AllocationEvent::read(batch, parts)).await
     }
 
     /// Nothing needs what the batches before this time read.

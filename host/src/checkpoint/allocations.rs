@@ -5,7 +5,8 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use crate::block::{FileSplit, InputPartition};
+use crate::block::{FileSplit, FileStamp, InputPartition, ReadPart};
+use crate::env::FileId;
 use crate::ids::BlockId;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -26,25 +27,70 @@ pub(super) enum AllocationEvent {
     Forgotten { before_ms: u64 },
     /// These batches were never made, by the wish of who started the host.
     Gap { from_ms: u64, through_ms: u64 },
+    /// A batch has read these parts of files through, and reads nothing else when it runs again.
+    Read { time_ms: u64, parts: Vec<SavedRead> },
+}
+
+impl AllocationEvent {
+    /// A batch has read parts of files through.
+    pub(super) fn read(batch: Time, parts: &[ReadPart]) -> Self {
+        let part = |part: &ReadPart| SavedRead {
+            source: part.source.clone(),
+            path: part.path.as_os_str().as_bytes().to_vec(),
+            start: part.start,
+            checksum: part.checksum,
+        };
+        Self::Read { time_ms: batch.as_ms(), parts: parts.iter().map(part).collect() }
+    }
 }
 
 /// A batch and what it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedBatch {
-    time_ms: u64,
-    sources: Vec<SavedSource>,
+    pub(super) time_ms: u64,
+    pub(super) sources: Vec<SavedSource>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct SavedSource {
-    name: String,
-    partitions: Vec<SavedPartition>,
+pub(super) struct SavedSource {
+    pub(super) name: String,
+    pub(super) partitions: Vec<SavedPartition>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum SavedPartition {
-    Block { sequence: u64, rows: u64 },
-    Split { path: Vec<u8>, start: u64, end: u64, file_bytes: u64, modified_ms: u64, max_line_bytes: u64 },
+pub(super) enum SavedPartition {
+    Block {
+        sequence: u64,
+        rows: u64,
+        checksum: Option<u64>,
+    },
+    Split {
+        path: Vec<u8>,
+        start: u64,
+        end: u64,
+        file_bytes: u64,
+        file: Option<SavedFile>,
+        modified_ns: u64,
+        checksum: Option<u64>,
+        max_line_bytes: u64,
+    },
+}
+
+/// Which file it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedFile {
+    device: u64,
+    inode: u64,
+    born_ns: u64,
+}
+
+/// A part of a file, and the checksum of its lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedRead {
+    source: String,
+    path: Vec<u8>,
+    start: u64,
+    checksum: u64,
 }
 
 impl SavedBatch {
@@ -55,6 +101,18 @@ impl SavedBatch {
             partitions: partitions.iter().map(SavedPartition::new).collect(),
         };
         Self { time_ms: time.as_ms(), sources: partitions.iter().map(source).collect() }
+    }
+
+    /// Remembers what a part of a file held. What was known before stays.
+    fn has_read(&mut self, part: &SavedRead) {
+        let sources = self.sources.iter_mut().filter(|source| source.name == part.source);
+        for partition in sources.flat_map(|source| &mut source.partitions) {
+            if let SavedPartition::Split { path, start, checksum, .. } = partition
+                && (&*path, *start) == (&part.path, part.start)
+            {
+                checksum.get_or_insert(part.checksum);
+            }
+        }
     }
 
     fn partitions(&self) -> BatchPartitions {
@@ -69,13 +127,17 @@ impl SavedBatch {
 impl SavedPartition {
     fn new(partition: &InputPartition) -> Self {
         match partition {
-            InputPartition::Block { id, rows } => Self::Block { sequence: id.sequence, rows: *rows },
+            InputPartition::Block { id, rows, checksum } => {
+                Self::Block { sequence: id.sequence, rows: *rows, checksum: *checksum }
+            }
             InputPartition::Split(split) => Self::Split {
                 path: split.path.as_os_str().as_bytes().to_vec(),
                 start: split.start,
                 end: split.end,
                 file_bytes: split.file_bytes,
-                modified_ms: split.modified.as_ms(),
+                file: split.stamp.id.map(|id| SavedFile { device: id.device, inode: id.inode, born_ns: id.born_ns }),
+                modified_ns: split.stamp.modified_ns,
+                checksum: split.checksum,
                 max_line_bytes: split.max_line_bytes as u64,
             },
         }
@@ -83,17 +145,22 @@ impl SavedPartition {
 
     fn partition(&self, source: &str) -> InputPartition {
         match self {
-            Self::Block { sequence, rows } => {
-                InputPartition::Block { id: BlockId { source: source.to_owned(), sequence: *sequence }, rows: *rows }
-            }
-            Self::Split { path, start, end, file_bytes, modified_ms, max_line_bytes } => {
+            Self::Block { sequence, rows, checksum } => InputPartition::Block {
+                id: BlockId { source: source.to_owned(), sequence: *sequence },
+                rows: *rows,
+                checksum: *checksum,
+            },
+            Self::Split { path, start, end, file_bytes, file, modified_ns, checksum, max_line_bytes } => {
+                let id =
+                    file.as_ref().map(|file| FileId { device: file.device, inode: file.inode, born_ns: file.born_ns });
                 InputPartition::Split(FileSplit {
                     source: source.to_owned(),
                     path: PathBuf::from(OsString::from_vec(path.clone())),
                     start: *start,
                     end: *end,
                     file_bytes: *file_bytes,
-                    modified: Time::from_ms(*modified_ms),
+                    stamp: FileStamp { id, modified_ns: *modified_ns },
+                    checksum: *checksum,
                     max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
                 })
             }
@@ -107,17 +174,19 @@ pub struct Allocations {
     /// The owner that writes it.
     pub(super) epoch: u64,
     /// When the job was started for the first time.
-    started_ms: u64,
+    pub(super) started_ms: u64,
     /// The latest batch that has its data.
-    last_ms: Option<u64>,
+    pub(super) last_ms: Option<u64>,
     /// Batches before this time are forgotten.
-    forgotten_before_ms: u64,
+    pub(super) forgotten_before_ms: u64,
     /// For each source with blocks, the number of the block after the last.
-    next_blocks: BTreeMap<String, u64>,
+    pub(super) next_blocks: BTreeMap<String, u64>,
+    /// For each source with blocks of a file, what identifies the content of the file up to the last block.
+    pub(super) checksums: BTreeMap<String, u64>,
     /// The batches that read anything, but for those that are forgotten.
-    batches: BTreeMap<u64, SavedBatch>,
+    pub(super) batches: BTreeMap<u64, SavedBatch>,
     /// Batches that were never made: from and through.
-    gaps: Vec<(u64, u64)>,
+    pub(super) gaps: Vec<(u64, u64)>,
 }
 
 impl Allocations {
@@ -136,12 +205,15 @@ impl Allocations {
                 self.last_ms = Some(batch.time_ms);
                 for source in &batch.sources {
                     let next = source.partitions.iter().filter_map(|partition| match partition {
-                        SavedPartition::Block { sequence, .. } => Some(sequence.saturating_add(1)),
+                        SavedPartition::Block { sequence, checksum, .. } => {
+                            Some((sequence.saturating_add(1), *checksum))
+                        }
                         SavedPartition::Split { .. } => None,
                     });
-                    if let Some(next) = next.max() {
+                    if let Some((next, checksum)) = next.max() {
                         let known = self.next_blocks.entry(source.name.clone()).or_default();
                         *known = next.max(*known);
+                        self.checksums.extend(checksum.map(|checksum| (source.name.clone(), checksum)));
                     }
                 }
                 if batch.sources.iter().any(|source| !source.partitions.is_empty()) {
@@ -157,6 +229,10 @@ impl Allocations {
                     self.last_ms = Some(*through_ms);
                     self.gaps.push((*from_ms, *through_ms));
                 }
+            }
+            AllocationEvent::Read { time_ms, parts } => {
+                let Some(batch) = self.batches.get_mut(time_ms) else { return };
+                parts.iter().for_each(|part| batch.has_read(part));
             }
         }
     }
@@ -179,6 +255,12 @@ impl Allocations {
     /// The number of the block after the last of a source.
     pub fn next_block(&self, source: &str) -> u64 {
         self.next_blocks.get(source).copied().unwrap_or(0)
+    }
+
+    /// What identifies the content of a source's file up to the last block that a batch has. `None` if the source has no
+    /// file, or an earlier version of the host read it.
+    pub fn checksum(&self, source: &str) -> Option<u64> {
+        self.checksums.get(source).copied()
     }
 
     /// Sources with blocks, and the number of the block after the last of each.
@@ -212,6 +294,7 @@ pub(super) mod tests {
         let block = |sequence| InputPartition::Block {
             id: BlockId { source: "queue".to_owned(), sequence },
             rows: sequence * 2,
+            checksum: Some(sequence + 7),
         };
         let split = InputPartition::Split(FileSplit {
             source: "files".to_owned(),
@@ -219,7 +302,8 @@ pub(super) mod tests {
             start: 1,
             end: 2,
             file_bytes: 3,
-            modified: Time::from_ms(4),
+            stamp: FileStamp { id: Some(FileId { device: 6, inode: 7, born_ns: 8 }), modified_ns: 4_000_009 },
+            checksum: None,
             max_line_bytes: 5,
         });
         let mut partitions = BTreeMap::from([("queue".to_owned(), blocks.map(block).collect())]);
@@ -256,6 +340,28 @@ pub(super) mod tests {
             prop_assert_eq!(record.last(), Some(Time::from_ms(counts.len() as u64)));
             prop_assert_eq!(record.started(), Time::from_ms(7));
         }
+    }
+
+    /// S2.16
+    #[test]
+    fn what_a_part_of_a_file_held_is_remembered() {
+        let mut record = Allocations::new(Time::default());
+        let batch = Time::from_ms(5);
+        record.apply(&AllocationEvent::Allocated(SavedBatch::new(batch, &partitions(0..1, true))));
+        let path = PathBuf::from(OsString::from_vec(b"/in/not \xff utf-8".to_vec()));
+        let part = ReadPart { source: "files".to_owned(), path, start: 1, checksum: 77 };
+        let checksum = |record: &Allocations| match &record.batches().next().unwrap().1["files"][0] {
+            InputPartition::Split(split) => split.checksum,
+            InputPartition::Block { .. } => None,
+        };
+        for other in [ReadPart { start: 2, ..part.clone() }, ReadPart { source: "queue".to_owned(), ..part.clone() }] {
+            record.apply(&AllocationEvent::read(batch, &[other]));
+            assert_eq!(checksum(&record), None);
+        }
+        record.apply(&AllocationEvent::read(batch, &[part.clone()]));
+        record.apply(&AllocationEvent::read(batch, &[ReadPart { checksum: 78, ..part }]));
+        assert_eq!(checksum(&record), Some(77));
+        assert_eq!((record.checksum("queue"), record.checksum("files")), (Some(7), None));
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) struct Kind {
 /// A metadata checkpoint.
 pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 1 };
 /// A group of records of the allocation log.
-pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 1 };
+pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 2 };
+/// The same, before it told files apart and held checksums.
+pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
 /// Who owns a checkpoint directory.
 pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 2 };
 /// The same, before it named the process.

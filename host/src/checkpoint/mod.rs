@@ -14,6 +14,7 @@
 mod allocation_log;
 mod allocation_writer;
 mod allocations;
+mod allocations_1;
 mod codec;
 mod metadata;
 mod owner;

@@ -146,7 +146,9 @@ fn find_sdk() -> Result<PathBuf, Error> {
 
 /// Whether a directory holds the package `millstream`.
 fn is_sdk(path: &Path) -> bool {
-    let manifest = fs::read_to_string(path.join("Cargo.toml")).unwrap_or_default();
+    let manifest = path.join("Cargo.toml");
+    // What is no file is not waited for.
+    let manifest = if manifest.is_file() { fs::read_to_string(manifest).unwrap_or_default() } else { String::new() };
     manifest.lines().any(|line| line.split_whitespace().eq(["name", "=", "\"millstream\""]))
 }
 

@@ -97,6 +97,23 @@ fn as_text(status: &Status, now: Time) -> String {
     for (source, records) in &status.records {
         line(&format!("records of {}", escape_control(source)), &records.to_string());
     }
+    for (source, files) in &status.files {
+        let source = escape_control(source);
+        for told in files.passed_over.values() {
+            line(
+                &format!("files of {source} not read"),
+                &format!("{} {}, such as {}", told.files, told.what, told.example),
+            );
+        }
+        let counts = [
+            (files.changed, "changed after they were read, and not read again"),
+            (files.missing, "gone when their batches ran, which went on without them"),
+            (files.left, "not needed any more, and still there"),
+        ];
+        for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+            line(&format!("files of {source}"), &format!("{count} {what}"));
+        }
+    }
     for receiver in &status.receivers {
         let active = if receiver.active { "active" } else { "not active" };
         let when = receiver.last_error_ms.map_or_else(String::new, |ms| format!(" at {}", at(ms)));

@@ -5,9 +5,10 @@
 
 use super::change::Change;
 use super::directories::Directories;
+use super::files::{AfterUse, NamePatterns};
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
-use super::settings::{OnCheckpointError, OnError, WhenFull};
+use super::settings::{OnCheckpointError, OnError, OnMissingFile, WhenFull};
 use super::shape::{Address, Choice, FilePath, Name, Place, Strings, TextEncoding};
 use super::subject::Fallback;
 use crate::time::Duration;
@@ -216,8 +217,8 @@ keys! {
         "sources.NAME.path",
         FilePath,
         Fallback::Required("logs/*"),
-        "The directory whose files are read as they appear, or a pattern of directories with `*`, `?` and `[a-z]`. \
-         Files below a matching directory's subdirectories are not read.",
+        "The directory whose files are read as they appear, or a pattern of directories with `*`, `?` and `[a-z]`, and \
+         with `**` for a directory and all below it. See [sources](sources.md#files).",
     )
     .source_type("text-files");
 
@@ -225,8 +226,8 @@ keys! {
         "sources.NAME.existing_files",
         Choice(&[("ignore", false), ("read", true)]),
         Fallback::Text("ignore"),
-        "Whether files are read that were modified before the job started, but not before `min_remember`. In Spark: \
-         `newFilesOnly = false`.",
+        "Whether files are read that were modified before the job started for the first time, whatever their age. In \
+         Spark: `newFilesOnly = false`.",
     )
     .source_type("text-files");
 
@@ -235,9 +236,45 @@ keys! {
         Span { min_ms: 1, max_ms: 24 * HOUR_MS },
         Fallback::Text("60s"),
         "How long before a batch a file may have been modified, at least, to be read in it: files that show up late are \
-         still read, and what was read is remembered as long.",
+         still read. For as long after a batch has read a file, changes of the file are not read.",
     )
     .spark("spark.streaming.fileStream.minRememberDuration")
+    .source_type("text-files");
+
+    TEXT_FILES_INCLUDE: NamePatterns = Key::new(
+        "sources.NAME.include",
+        NamePatterns,
+        Fallback::Text(""),
+        "Which files are read, by their names; all if it is empty. Names that begin with `.` or `_` or end with \
+         `._COPYING_` are left out in any case.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_IGNORE: NamePatterns = Key::new(
+        "sources.NAME.ignore",
+        NamePatterns,
+        Fallback::Text(""),
+        "Which files are not read, by their names.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_WHEN_DONE: AfterUse = Key::new(
+        "sources.NAME.when_done",
+        AfterUse,
+        Fallback::Text("keep"),
+        "What becomes of a file that no batch, window or restart needs any more: it stays, is removed, or is moved into a \
+         directory. A file that changed meanwhile, or whose batch failed, stays.",
+    )
+    .source_type("text-files")
+    .when_changed(Change::Harmless);
+
+    TEXT_FILES_ON_MISSING: Choice<OnMissingFile> = Key::new(
+        "sources.NAME.on_missing_file",
+        Choice(&[("fail", OnMissingFile::Fail), ("skip", OnMissingFile::Skip)]),
+        Fallback::Text("fail"),
+        "What happens when a file is gone that a batch has to read: the batch fails, or goes on without the file, which \
+         is told and counted.",
+    )
     .source_type("text-files");
 
     TEXT_FILES_MAX_LINE: Size = Key::new(

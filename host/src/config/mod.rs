@@ -13,6 +13,7 @@ mod directories;
 mod distance;
 mod docs;
 mod error;
+mod files;
 mod key;
 mod keys;
 mod lines;
@@ -39,7 +40,7 @@ pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
     Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
-    ReceiverSettings, Settings, SourceSettings, WhenFull,
+    OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job.

@@ -15,7 +15,7 @@ use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
-    EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings,
+    EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
 };
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
@@ -156,12 +156,23 @@ fn read_source(
             let path = reader.read(table, &keys::TEXT_FILES_PATH);
             let read_existing = reader.read(table, &keys::TEXT_FILES_EXISTING);
             let min_remember = reader.read(table, &keys::TEXT_FILES_MIN_REMEMBER);
+            let include = reader.read(table, &keys::TEXT_FILES_INCLUDE);
+            let ignore = reader.read(table, &keys::TEXT_FILES_IGNORE);
+            let when_done = reader.read(table, &keys::TEXT_FILES_WHEN_DONE);
+            let on_missing_file = reader.read(table, &keys::TEXT_FILES_ON_MISSING);
             let max_line_bytes = reader.read(table, &keys::TEXT_FILES_MAX_LINE);
             let encoding = reader.read(table, &keys::TEXT_FILES_ENCODING);
             SourceSettings::TextFiles {
                 path: directory.join(path?),
                 new_files_only: !read_existing?,
                 min_remember: min_remember?,
+                include: include?,
+                ignore: ignore?,
+                when_done: match when_done? {
+                    WhenDone::Move(target) => WhenDone::Move(directory.join(target)),
+                    stays => stays,
+                },
+                on_missing_file: on_missing_file?,
                 max_line_bytes: max_line_bytes?,
                 encoding: encoding?,
             }

@@ -138,6 +138,14 @@ pub enum SourceSettings {
         new_files_only: bool,
         /// How far back a file's modification time may lie, at least: 1 ms to 24 h.
         min_remember: Duration,
+        /// Patterns of names of files that are read; all if there are none. They have not been looked at.
+        include: Vec<String>,
+        /// Patterns of names of files that are not read.
+        ignore: Vec<String>,
+        /// What becomes of a file that nothing needs any more.
+        when_done: WhenDone,
+        /// What happens when a file is gone that a batch has to read.
+        on_missing_file: OnMissingFile,
         /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
         /// The encoding of text without a byte order mark.
@@ -175,6 +183,26 @@ impl SourceSettings {
             | Self::Custom { encoding, .. } => *encoding,
         }
     }
+}
+
+/// What becomes of a file that nothing needs any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhenDone {
+    /// It stays.
+    Keep,
+    /// It is removed.
+    Delete,
+    /// It is moved into a directory. Relative only if the path of the job file is.
+    Move(PathBuf),
+}
+
+/// What happens when a file is gone that a batch has to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMissingFile {
+    /// The batch fails.
+    Fail,
+    /// The batch goes on without it.
+    Skip,
 }
 
 /// What happens to received data for which there is no room.

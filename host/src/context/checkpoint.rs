@@ -13,12 +13,10 @@ use crate::checkpoint::{
     RunProgress, SavedRun, current_owner, lost_checkpoints, new_run, plan, read_log, read_run, run_names,
     write_checkpoint,
 };
-use crate::config::{Location, OnCheckpointError, Settings};
+use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
-use crate::ids::BlockId;
-use crate::input::Input;
 use crate::scheduler::CatchUp;
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
@@ -70,6 +68,7 @@ pub struct Resumption {
     pub(super) allocated: BTreeMap<Time, Allocation>,
     /// Records that were received and never logged.
     pub lost: Vec<(Time, String, u64)>,
+    pub(super) on_error: OnError,
     now: Time,
 }
 
@@ -262,6 +261,7 @@ impl Resumption {
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
+            on_error: facts.settings.job.on_error,
             now,
         }
     }
@@ -298,6 +298,7 @@ impl Resumption {
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
+            on_error: facts.settings.job.on_error,
             now,
         })
     }
@@ -395,42 +396,6 @@ impl Resumption {
         }
         ownership.point_to(&self.run)?;
         Ok((store, self))
-    }
-
-    /// Makes the inputs go on where they were.
-    ///
-    /// # Errors
-    /// When what was read from one is not there any more.
-    pub(super) fn resume_inputs(&self, inputs: &mut [Input]) -> Result<(), Error> {
-        let given = |source: &str| {
-            let batches = self.allocated.values().filter_map(|batch| batch.partitions.get(source));
-            batches.flatten().cloned().collect::<Vec<_>>()
-        };
-        for input in inputs {
-            match input {
-                Input::Queue(queue) => {
-                    let source = queue.source().to_owned();
-                    let block = |partition: &InputPartition| match partition {
-                        InputPartition::Block { id, rows } => Some((id.clone(), *rows)),
-                        InputPartition::Split(_) => None,
-                    };
-                    let needed: Vec<(BlockId, u64)> = given(&source).iter().filter_map(block).collect();
-                    queue.resume(self.record.next_block(&source), &needed)?;
-                }
-                Input::TextFiles(files) => {
-                    let mut taken = Vec::new();
-                    for (batch, partitions) in self.record.batches() {
-                        for partition in partitions.get(files.source()).into_iter().flatten() {
-                            if let InputPartition::Split(split) = partition {
-                                taken.push((batch, split.path.clone()));
-                            }
-                        }
-                    }
-                    files.resume(self.record.started(), taken);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What the job generator does first.

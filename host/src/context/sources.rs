@@ -2,13 +2,13 @@
 //!
 //! Owns the step from `[sources.NAME]` to a receiver that can be started, or to an input that is open. Starts nothing.
 
-use crate::config::{Settings, SourceSettings};
+use crate::config::{self, Settings, SourceSettings};
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Operation};
-use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings};
+use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings, WhenDone};
 use crate::receiver::{self, MakeReceiver, OptionError, ReceiverOptions, ReceiverSettings, Receivers};
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,16 +39,9 @@ impl Sources {
                     let queue = QueueInput::read(env, name, path, *encoding, &rows, partitions)?;
                     sources.inputs.push(Input::Queue(queue));
                 }
-                SourceSettings::TextFiles { path, new_files_only, min_remember, max_line_bytes, encoding } => {
-                    let settings = TextFilesSettings {
-                        source: name.clone(),
-                        path: path.clone(),
-                        new_files_only: *new_files_only,
-                        min_remember: *min_remember,
-                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
-                        encoding: *encoding,
-                        slide: settings.job.batch_interval,
-                    };
+                SourceSettings::TextFiles { .. } => {
+                    let settings = text_files_settings(name, source, settings.job.batch_interval);
+                    let Some(settings) = settings else { continue };
                     sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
@@ -69,6 +62,40 @@ impl Sources {
         }
         Ok(sources)
     }
+}
+
+/// What the job file says of a source of text files.
+fn text_files_settings(name: &str, source: &SourceSettings, slide: Duration) -> Option<TextFilesSettings> {
+    let SourceSettings::TextFiles {
+        path,
+        new_files_only,
+        min_remember,
+        include,
+        ignore,
+        when_done,
+        on_missing_file: _,
+        max_line_bytes,
+        encoding,
+    } = source
+    else {
+        return None;
+    };
+    Some(TextFilesSettings {
+        source: name.to_owned(),
+        path: path.clone(),
+        new_files_only: *new_files_only,
+        min_remember: *min_remember,
+        include: include.clone(),
+        ignore: ignore.clone(),
+        when_done: match when_done {
+            config::WhenDone::Keep => WhenDone::Keep,
+            config::WhenDone::Delete => WhenDone::Delete,
+            config::WhenDone::Move(directory) => WhenDone::Move(directory.clone()),
+        },
+        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+        encoding: *encoding,
+        slide,
+    })
 }
 
 fn receiver_settings(

@@ -8,7 +8,7 @@ use super::store_claims::StoreClaims;
 use super::{RunOptions, StreamingContext, arguments, grants};
 use crate::block::{BlockStore, Storage};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
-use crate::config::Settings;
+use crate::config::{OnMissingFile, Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan};
 use crate::env::{Clock, Env, Panic, advice, catch_panic, persistence};
@@ -26,6 +26,7 @@ use crate::scheduler::{
 use crate::time::{Duration, Time};
 use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
 use futures::FutureExt as _;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -132,6 +133,7 @@ impl StreamingContext {
                 store.close();
                 tracker.stop_receivers_now().await;
                 let outcome = finish(checkpoints, &*env.clock, outcome).await;
+                tracker.finish_files().await;
                 let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
                 drop(claims);
                 let error = outcome.as_ref().err().map(|error| error.message.clone());
@@ -179,8 +181,17 @@ fn engine(
         tries: settings.engine.task_retries,
         faults: options.faults.clone(),
         listeners: options.listeners.clone(),
+        may_be_gone: sources_whose_files_may_be_gone(settings),
     };
     Ok((Arc::new(EmbeddedEngine::new(parts)?), blocks))
+}
+
+/// The sources of which a batch leaves out files that are gone.
+fn sources_whose_files_may_be_gone(settings: &Settings) -> BTreeSet<String> {
+    let skips = |source: &SourceSettings| {
+        matches!(source, SourceSettings::TextFiles { on_missing_file: OnMissingFile::Skip, .. })
+    };
+    settings.sources.iter().filter(|(_, source)| skips(source)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What runs driver functions, if the graph has any.

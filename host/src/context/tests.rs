@@ -45,6 +45,10 @@ impl Engine for SlowEngine {
         BTreeMap::from([("lines".to_owned(), 7)])
     }
 
+    fn newly_read(&self, _: Time) -> Vec<crate::block::ReadPart> {
+        Vec::new()
+    }
+
     fn nothing(&self, _: Time, _: &[NodeId]) {}
 
     fn forget(&self, _: Time, _: &BTreeMap<NodeId, Time>) {}

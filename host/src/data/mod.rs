@@ -4,6 +4,7 @@
 //! value is printed, saved, read from JSON and split from lines. Never knows a plugin, a stage or a batch: everything
 //! here is a function of columns and their type.
 
+pub mod checksum;
 pub mod chunk;
 pub mod columns;
 pub mod csv;

@@ -3,13 +3,14 @@
 use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
-use super::leaf::{Piece, SplitsRead, Stores};
+use super::leaf::{Piece, Stores};
 use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
 use super::shuffle::ShuffleStore;
+use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
 use super::{Engine, JobRequest};
-use crate::block::{BlockStore, DataSetStore, Storage};
+use crate::block::{BlockStore, DataSetStore, ReadPart, Storage};
 use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -23,7 +24,7 @@ use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use futures::future::BoxFuture;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, oneshot};
@@ -73,6 +74,8 @@ pub struct EngineParts {
     pub faults: Arc<dyn FaultInjector>,
     /// Hears of retries.
     pub listeners: ListenerBus,
+    /// Sources whose files are left out of a batch if they are gone.
+    pub may_be_gone: BTreeSet<String>,
 }
 
 /// What has run, with its number of partitions.
@@ -125,7 +128,7 @@ impl EmbeddedEngine {
             budget: parts.budget.clone(),
             encodings: parts.encodings,
             listeners: parts.listeners.clone(),
-            splits_read: Mutex::default(),
+            splits: SplitReads::new(parts.listeners.clone(), parts.may_be_gone),
         });
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(parts.budget.pool())
@@ -187,13 +190,11 @@ impl Engine for EmbeddedEngine {
     }
 
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
-        let mut records = BTreeMap::new();
-        for ((time, source, ..), rows) in &*self.shared.splits_read() {
-            if *time == batch {
-                *records.entry(source.clone()).or_default() += rows;
-            }
-        }
-        records
+        self.shared.stores.splits.records(batch)
+    }
+
+    fn newly_read(&self, batch: Time) -> Vec<ReadPart> {
+        self.shared.stores.splits.take_new(batch)
     }
 
     fn nothing(&self, batch: Time, nodes: &[NodeId]) {
@@ -206,7 +207,7 @@ impl Engine for EmbeddedEngine {
         if bytes > 0 {
             self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
         }
-        self.shared.splits_read().retain(|(time, ..), _| *time != batch);
+        self.shared.stores.splits.forget(batch);
         self.shared.stores.shuffles.forget(batch);
         let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
         self.shared.stores.data_sets.retain(|node, time| time > batch || is_needed(node, time));
@@ -238,10 +239,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Done> {
         // No code runs between a panic and the next use that could leave it half changed.
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn splits_read(&self) -> MutexGuard<'_, SplitsRead> {
-        self.stores.splits_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs all tasks of a stage and returns how many they were.

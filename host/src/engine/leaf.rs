@@ -3,15 +3,15 @@
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
 use super::shuffle::ShuffleStore;
+use super::split_reads::SplitReads;
 use crate::block::{
-    BlockStore, DataSetStore, FileSplit, InputPartition, LinePlace, LoadError, LoadedPart, RowsReader, SplitReader,
-    Storage,
+    BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LinePlace, LoadedPart, RowsReader, SplitError,
+    SplitReader, Storage,
 };
 use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
-use crate::env::{Disk, advice, persistence};
-use crate::error::{Error, ErrorKind};
+use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, LinesInfo, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -34,8 +34,8 @@ use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 
 /// What one partition of a leaf reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,37 +62,17 @@ pub(super) struct Stores {
     /// The encoding of each source's files that have no byte order mark. UTF-8 if it is not here.
     pub encodings: BTreeMap<String, Encoding>,
     pub listeners: ListenerBus,
-    pub splits_read: Mutex<SplitsRead>,
+    pub splits: SplitReads,
 }
 
-/// A part of a file that a source has found cannot be read.
+/// A part of a file that a batch could not read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {error}", path.shown())]
-pub(super) struct SplitError {
-    pub path: PathBuf,
-    /// What the file system says.
-    pub error: io::Error,
+#[error("{error}")]
+pub(super) struct InputError {
+    pub source_name: String,
+    pub batch: Time,
+    pub error: SplitError,
 }
-
-impl From<&SplitError> for Error {
-    fn from(failed: &SplitError) -> Self {
-        let SplitError { path, error } = failed;
-        let help = match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => {
-                "replace the file by a whole one, or set job.on_error = \"continue\" to go on with the next batch"
-                    .to_owned()
-            }
-            io::ErrorKind::NotFound => {
-                "bring the file back, or set job.on_error = \"continue\" to go on with the next batch".to_owned()
-            }
-            _ => advice(error, &path.shown()),
-        };
-        Self::new(ErrorKind::Unavailable, failed.to_string()).help(help).lasting(persistence(error))
-    }
-}
-
-/// Rows of each split that was read to its end, by batch, source, file and start.
-pub(super) type SplitsRead = BTreeMap<(Time, String, PathBuf, u64), u64>;
 
 impl Stores {
     fn read(
@@ -113,13 +93,22 @@ impl Stores {
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let failed = {
-            let path = split.path.clone();
-            move |error| match LoadError::new(&path, error) {
-                LoadError::Disk { path, error } => DataFusionError::External(Box::new(SplitError { path, error })),
-                other => DataFusionError::External(Box::new(other)),
+            let source_name = split.source.clone();
+            move |error| {
+                DataFusionError::External(Box::new(InputError { source_name: source_name.clone(), batch, error }))
             }
         };
-        let reader = self.open(&split).map_err(&failed)?;
+        let split = self.splits.as_read_before(batch, split);
+        if self.splits.is_left_out(batch, &split) {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let opened = CheckedSplit::open(split.clone(), &self.disk, self.encoding_of(&split), &self.budget);
+        let reader = match opened {
+            Err(SplitError::Gone { .. }) if self.splits.leave_out(batch, &split) => {
+                return Ok(futures::stream::empty().boxed());
+            }
+            opened => opened.map_err(&failed)?,
+        };
         let chunks = futures::stream::try_unfold((reader, 0, self, split), move |(mut reader, rows, stores, split)| {
             let next = reader.next_chunk().map(|chunk| match chunk {
                 Some(chunk) => {
@@ -127,7 +116,7 @@ impl Stores {
                     Some((chunk, (reader, rows, stores, split)))
                 }
                 None => {
-                    stores.split_ended(batch, split, rows, &reader);
+                    stores.split_ended(batch, &split, rows, &reader);
                     None
                 }
             });
@@ -137,8 +126,11 @@ impl Stores {
     }
 
     fn open(&self, split: &FileSplit) -> io::Result<SplitReader> {
-        let encoding = self.encodings.get(&split.source).copied().unwrap_or_default();
-        split.read(&*self.disk, encoding, &self.budget)
+        split.read(&*self.disk, self.encoding_of(split), &self.budget)
+    }
+
+    fn encoding_of(&self, split: &FileSplit) -> Encoding {
+        self.encodings.get(&split.source).copied().unwrap_or_default()
     }
 
     fn read_loaded(
@@ -177,7 +169,7 @@ impl Stores {
     }
 
     /// A split that is read again is counted once.
-    fn split_ended(&self, batch: Time, split: FileSplit, rows: u64, reader: &SplitReader) {
+    fn split_ended(&self, batch: Time, split: &FileSplit, rows: u64, reader: &CheckedSplit) {
         let (faults, source) = (reader.faults(), split.source.clone());
         let lines = |bad: BadLines| lines_info(bad.count, &split.path, split.place(bad, &*self.disk));
         if faults.dropped.count > 0 {
@@ -187,10 +179,7 @@ impl Stores {
             let (source, encoding) = (Some(source), reader.encoding().to_string());
             self.listeners.post(&Event::TextReplaced { source, encoding, lines: lines(faults.replaced) });
         }
-        let FileSplit { source, path, start, .. } = split;
-        // No code runs between a panic and the next use that could leave the map half changed.
-        let mut read = self.splits_read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.insert((batch, source, path, start), rows);
+        self.splits.ended(batch, split, rows, reader.checksum());
     }
 
     /// What reads the stored rows of a piece, one after the other.

@@ -18,13 +18,14 @@ mod reduce;
 mod retry;
 mod shuffle;
 mod sort;
+mod split_reads;
 mod stage_info;
 mod task;
 
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};
 
-use crate::block::{InputPartition, LoadedPart};
+use crate::block::{InputPartition, LoadedPart, ReadPart};
 use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
@@ -80,6 +81,9 @@ pub trait Engine: Send + Sync {
 
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
+
+    /// Parts of files that tasks of a batch have read through, whose checksums were not known before. Each is told once.
+    fn newly_read(&self, batch: Time) -> Vec<ReadPart>;
 
     /// Records that nodes have no rows in a batch, which does not run.
     fn nothing(&self, batch: Time, nodes: &[NodeId]);

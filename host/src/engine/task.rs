@@ -2,7 +2,7 @@
 
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
-use super::leaf::{SplitError, Stores};
+use super::leaf::{InputError, Stores};
 use super::plugin_exec::PluginError;
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
@@ -111,8 +111,8 @@ impl AttemptError {
         if let Some(error) = error.downcast_ref::<LoadError>() {
             return Self::file(error.into());
         }
-        if let Some(error) = error.downcast_ref::<SplitError>() {
-            return Self::file(error.into());
+        if let Some(InputError { source_name, batch, error }) = error.downcast_ref() {
+            return Self::file(error.explain(source_name, *batch));
         }
         if let Some(error) = error.downcast_ref::<SpillError>() {
             return error.into();

@@ -6,6 +6,18 @@ use crate::time::Time;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// What tells a file from every other one, whatever its name is and however a path to it is spelt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// The device that holds the file.
+    pub device: u64,
+    /// The number of the file on its device. A number is given again when its file is removed.
+    pub inode: u64,
+    /// When the file was made, in nanoseconds since the Unix epoch: it tells files apart that had the same number one after
+    /// the other. 0 if the file system does not say.
+    pub born_ns: u64,
+}
+
 /// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryEntry {
@@ -15,8 +27,14 @@ pub struct DirectoryEntry {
     pub name: String,
     /// Whether it is a directory itself. Links are followed.
     pub is_directory: bool,
+    /// Whether it is a regular file: no directory, and no pipe, socket or device either. Links are followed.
+    pub is_regular: bool,
+    /// Which file or directory it is. Links are followed.
+    pub id: FileId,
     /// When it was last modified.
     pub modified: Time,
+    /// The same in nanoseconds since the Unix epoch, as exactly as the file system says it.
+    pub modified_ns: u64,
     /// Its size, in bytes.
     pub bytes: u64,
 }
@@ -47,6 +65,9 @@ pub trait ScratchFile: Send + Sync {
 }
 
 /// Reads and writes files.
+///
+/// What is no regular file is never read, appended to or locked: [`io::ErrorKind::InvalidInput`] says so. No call waits
+/// for somebody to open the other end of a pipe.
 pub trait Disk: Send + Sync {
     /// The whole content of a file of at most `max_bytes`.
     ///
@@ -106,7 +127,8 @@ pub trait Disk: Send + Sync {
         Ok(())
     }
 
-    /// Makes an empty file, or empties the one that is there.
+    /// Makes an empty file, or empties the one that is there. A terminal, or a pipe that somebody reads, is written to as
+    /// it is.
     ///
     /// # Errors
     /// What the file system says.

@@ -23,7 +23,7 @@ mod virtual_clock;
 #[cfg(test)]
 mod contract;
 
-pub use disk::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};

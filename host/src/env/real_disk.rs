@@ -1,15 +1,18 @@
 //! The machine's files.
 
 use super::real::time_of;
-use super::{DirectoryEntry, Disk, OutputFile, ScratchFile};
+use super::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 use crate::time::Time;
-use rustix::fs::Access;
+use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// The rights to a file that other users must not read.
 const PRIVATE_FILE: u32 = 0o600;
@@ -24,7 +27,7 @@ pub(super) struct Files;
 impl Disk for Files {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+        regular(path, OpenOptions::new().read(true))?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max_bytes {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -46,14 +49,21 @@ impl Disk for Files {
         Ok(DirectoryEntry {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             is_directory: metadata.is_dir(),
+            is_regular: metadata.is_file(),
+            id: FileId {
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                born_ns: metadata.created().map_or(0, nanoseconds_of),
+            },
             modified: metadata.modified().map_or(Time::default(), time_of),
+            modified_ns: metadata.modified().map_or(0, nanoseconds_of),
             bytes: metadata.len(),
             path: path.to_path_buf(),
         })
     }
 
     fn open(&self, path: &Path, start: u64) -> io::Result<Box<dyn io::Read + Send>> {
-        let mut file = File::open(path)?;
+        let mut file = regular(path, OpenOptions::new().read(true))?;
         if start > 0 {
             file.seek(io::SeekFrom::Start(start))?;
         }
@@ -92,15 +102,16 @@ impl Disk for Files {
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(File::create(path)?))
+        Ok(Box::new(writable(path, OpenOptions::new().write(true).create(true).truncate(true))?))
     }
 
     fn create_private(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE_FILE).open(path)?))
+        let mut options = OpenOptions::new();
+        Ok(Box::new(regular(path, options.write(true).create(true).truncate(true).mode(PRIVATE_FILE))?))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(OpenOptions::new().append(true).create(true).open(path)?))
+        Ok(Box::new(regular(path, OpenOptions::new().append(true).create(true))?))
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
@@ -111,7 +122,7 @@ impl Disk for Files {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         loop {
             // Opened for writing: network file systems make no exclusive lock otherwise.
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(path)?;
+            let file = regular(path, OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE))?;
             // Whoever can open the file can keep it locked. Where rights cannot be changed, the lock holds all the same.
             let _ = self.keep_others_out(path);
             match file.try_lock() {
@@ -158,7 +169,8 @@ impl Disk for Files {
     }
 
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let flags = (OFlags::DIRECTORY | OFlags::NONBLOCK).bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
     }
 
     fn scratch(&self, directory: Option<&Path>) -> io::Result<Box<dyn ScratchFile>> {
@@ -174,6 +186,42 @@ fn has_name(file: &File, path: &Path) -> io::Result<bool> {
         Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// A point in time in nanoseconds since the Unix epoch; 0 if it lies before.
+fn nanoseconds_of(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Opens a file that is a regular one. A directory is opened too, so that the system says what cannot be done with it.
+fn regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let refuse = |metadata: &std::fs::Metadata| {
+        let is_file = metadata.is_file() || metadata.is_dir();
+        let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+        if is_file { Ok(()) } else { Err(refused()) }
+    };
+    // To open a device can do something, so it is not tried.
+    match std::fs::metadata(path) {
+        Ok(metadata) => refuse(&metadata)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    // Another file may have the name by now: opening a pipe must not wait for its other end.
+    let file = options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)?;
+    refuse(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// Opens what can be written to: a regular file, a terminal or the like, or a pipe that somebody reads. Writing to a pipe
+/// that is full fails, and does not wait.
+fn writable(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.file_type().is_fifo() || metadata.file_type().is_char_device() => {
+            options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)
+        }
+        _ => regular(path, options),
     }
 }
 
@@ -243,5 +291,44 @@ impl ScratchFile for Scratch {
 impl OutputFile for File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode};
+    use std::io::Write as _;
+
+    /// Nobody opens the other end of these pipes, so that a call that waited for it would never return.
+    #[test]
+    fn what_is_no_regular_file_is_never_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let found = Files.entry(&pipe).unwrap();
+        assert!(!found.is_regular && !found.is_directory);
+        let refused = |outcome: io::Result<()>| outcome.unwrap_err().to_string();
+        for path in [pipe.as_path(), Path::new("/dev/null")] {
+            assert_eq!(refused(Files.read(path, 10).map(drop)), "it is no regular file");
+            assert_eq!(refused(Files.open(path, 0).map(drop)), "it is no regular file");
+            assert_eq!(refused(Files.append(path).map(drop)), "it is no regular file");
+            assert_eq!(refused(Files.lock(path).map(drop)), "it is no regular file");
+            assert!(Files.sync_directory(path).is_err());
+        }
+        assert!(Files.create(&pipe).is_err());
+        assert!(Files.create(Path::new("/dev/null")).and_then(|mut file| file.write_all(b"text")).is_ok());
+    }
+
+    #[test]
+    fn a_pipe_that_is_full_is_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let _reader = OpenOptions::new().read(true).custom_flags(flags).open(&pipe).unwrap();
+        let mut file = Files.create(&pipe).unwrap();
+        let error = file.write_all(&vec![b'x'; 1 << 22]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

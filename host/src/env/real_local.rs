@@ -12,7 +12,9 @@ use rustix::fs::Mode;
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,7 +49,9 @@ impl Place {
     fn open(directory: &Path, name: &str) -> io::Result<Self> {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let path = directory.join(name);
-        let opened = File::open(directory)?;
+        // What is no directory is not opened: opening a pipe would wait for its other end.
+        let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
+        let opened = File::options().read(true).custom_flags(flags).open(directory)?;
         let path = if path.as_os_str().len() <= PATH_BYTES_MAX {
             path
         } else {

@@ -5,11 +5,17 @@
 use crate::env::Env;
 use crate::time::Time;
 
+mod after_use;
+mod directories;
+mod passed_over;
 mod queue;
+mod selection;
 mod text_files;
 
-pub use queue::{QueueError, QueueInput};
-pub use text_files::{TextFiles, TextFilesError, TextFilesSettings};
+pub use after_use::{DoneFiles, WhenDone};
+pub use queue::{GivenBlock, QueueError, QueueInput};
+pub use selection::TakenFile;
+pub use text_files::{FoundFiles, TextFiles, TextFilesError, TextFilesSettings};
 
 /// An input that is asked for data when a batch is made.
 pub enum Input {
@@ -45,6 +51,21 @@ impl Input {
         match self {
             Self::Queue(queue) => (!queue.is_used_up()).then_some(from),
             Self::TextFiles(files) => files.next_data(env, from),
+        }
+    }
+
+    /// A batch has failed for good: what it was given stays where it is.
+    pub fn failed(&mut self, batch: Time) {
+        if let Self::TextFiles(files) = self {
+            files.failed(batch);
+        }
+    }
+
+    /// What the batches before a time were given, and nothing needs any more.
+    pub fn done_before(&mut self, before: Time) -> Option<DoneFiles> {
+        match self {
+            Self::Queue(_) => None,
+            Self::TextFiles(files) => files.done_before(before),
         }
     }
 

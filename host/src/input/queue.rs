@@ -2,6 +2,7 @@
 
 use crate::block::Block;
 use crate::data::json;
+use crate::data::key::hash;
 use crate::data::schema::RecordType;
 use crate::encoding::{Encoding, decode_all};
 use crate::env::Env;
@@ -42,6 +43,14 @@ pub enum QueueError {
         /// The type, as the plugin calls it.
         ty: String,
     },
+    /// The file is not the one that batches have read.
+    #[error("{} is not the file that the job has read: {problem}", path.shown())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is different.
+        problem: String,
+    },
     /// A line is not what it has to be.
     #[error("{place}: {problem}")]
     Line {
@@ -58,6 +67,10 @@ impl From<QueueError> for Error {
             QueueError::Unreadable { .. } => "a queue is a file of JSON lines: one array of records for each batch",
             QueueError::Opaque { .. } => {
                 "let the stream have records that JSON can write, such as text, and make the plugin's own of them with `map`"
+            }
+            QueueError::Changed { .. } => {
+                "bring the file back as it was, with new data sets behind the old ones; or name a new file with a new \
+                 job.checkpoint, which begins with its first line"
             }
             QueueError::Line { .. } => "each line is a JSON array of records; a tuple is an array",
         };
@@ -78,8 +91,21 @@ pub struct QueueInput {
     text: Vec<u8>,
     /// Where in the text the lines that are not empty are.
     lines: Vec<Range<usize>>,
+    /// For each of them, what identifies it and all before it.
+    checksums: Vec<u64>,
     /// The line of the next batch.
     next: u64,
+}
+
+/// What a batch was given before of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenBlock {
+    /// The block.
+    pub id: BlockId,
+    /// The number of its rows.
+    pub rows: u64,
+    /// What identified its line and all before it.
+    pub checksum: Option<u64>,
 }
 
 impl QueueInput {
@@ -108,9 +134,15 @@ impl QueueInput {
         let ends = memchr::memchr_iter(b'\n', &text).chain([text.len()]);
         let mut start = 0;
         let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);
-        let lines = lines.filter(|line| !text[line.clone()].trim_ascii().is_empty()).collect();
+        let lines: Vec<_> = lines.filter(|line| !text[line.clone()].trim_ascii().is_empty()).collect();
+        let mut above = 0;
+        let checksum = |line: &Range<usize>| {
+            above = chained(above, text[line.clone()].trim_ascii());
+            above
+        };
+        let checksums = lines.iter().map(checksum).collect();
         let (source, path, ty) = (source.to_owned(), path.to_owned(), ty.clone());
-        Ok(Self { source, path, ty, partitions, text, lines, next: 0 })
+        Ok(Self { source, path, ty, partitions, text, lines, checksums, next: 0 })
     }
 
     /// Whether the lines of the next batches are what they have to be.
@@ -158,22 +190,42 @@ impl QueueInput {
         (line.saturating_mul(PARTS_MAX)..).zip(split(&rows, parts)).map(block).collect()
     }
 
-    /// Goes on before the block with this number. `needed` are blocks that [`QueueInput::again`] will be asked for.
+    /// What identifies the line of a block and all before it.
+    pub fn checksum(&self, block: &BlockId) -> Option<u64> {
+        self.checksum_of(block.sequence / PARTS_MAX)
+    }
+
+    fn checksum_of(&self, line: u64) -> Option<u64> {
+        self.checksums.get(usize::try_from(line).ok()?).copied()
+    }
+
+    /// Goes on before the block with this number, if the lines before it have this checksum. `needed` are blocks that
+    /// [`QueueInput::again`] will be asked for.
     ///
     /// # Errors
     /// When the file no longer has what was read from it.
-    pub fn resume(&mut self, next_block: u64, needed: &[(BlockId, u64)]) -> Result<(), QueueError> {
-        let changed = |line: u64, problem: &str| QueueError::Line {
-            place: format!("{}, data set {}", self.path.shown(), line + 1),
-            problem: format!("{problem} when the job read it before"),
+    pub fn resume(&mut self, next_block: u64, checksum: Option<u64>, needed: &[GivenBlock]) -> Result<(), QueueError> {
+        let changed = |line: u64, problem: &str| QueueError::Changed {
+            path: self.path.clone(),
+            problem: format!("data set {}: {problem} when the job read it before", line + 1),
         };
         self.next = next_block.div_ceil(PARTS_MAX);
         if (self.lines.len() as u64) < self.next {
             return Err(changed(self.next - 1, "it is not there, but was"));
         }
         let mut rows_by_line: BTreeMap<u64, u64> = BTreeMap::new();
-        for (block, rows) in needed {
-            *rows_by_line.entry(block.sequence / PARTS_MAX).or_default() += rows;
+        for GivenBlock { id, rows, checksum } in needed {
+            let line = id.sequence / PARTS_MAX;
+            if checksum.is_some() && self.checksum_of(line) != *checksum {
+                return Err(changed(line, "it, or one before it, was another"));
+            }
+            *rows_by_line.entry(line).or_default() += rows;
+        }
+        if let Some(last) = self.next.checked_sub(1)
+            && checksum.is_some()
+            && self.checksum_of(last) != checksum
+        {
+            return Err(changed(last, "it, or one before it, was another"));
         }
         for (line, rows) in &rows_by_line {
             let found = self.rows_of(*line).map_or(0, |rows| rows.num_rows() as u64);
@@ -197,6 +249,13 @@ impl QueueInput {
     pub fn is_used_up(&self) -> bool {
         self.next >= self.lines.len() as u64
     }
+}
+
+/// The checksum of a line and all before it, from that of all before it.
+fn chained(above: u64, line: &[u8]) -> u64 {
+    let mut both = above.to_le_bytes().to_vec();
+    both.extend_from_slice(&hash(line).to_le_bytes());
+    hash(&both)
 }
 
 /// The records of a line, or where it is wrong and how.

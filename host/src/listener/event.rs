@@ -1,5 +1,6 @@
 //! The events. Those that Spark has are called as there.
 
+use super::files::PassedOverInfo;
 use super::info::{BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
 use crate::ids::TaskId;
 use crate::time::{Duration, Time};
@@ -35,6 +36,46 @@ pub enum Event {
         source: String,
         /// What happened.
         error: String,
+    },
+    /// A source does not read files that it sees. Told once for each cause, and again when they are ten times as many.
+    FilesPassedOver(PassedOverInfo),
+    /// A file changed after a batch had read it, and is not read again while it is remembered. Told once for each file.
+    FileChanged {
+        /// The source.
+        source: String,
+        /// The batch that has read it.
+        batch: Time,
+        /// The file.
+        file: String,
+        /// How many bytes were appended, if it only grew.
+        unread_bytes: Option<u64>,
+    },
+    /// A file that a batch was to read is gone, and the batch goes on without it, as the job file wants it.
+    FileMissing {
+        /// The source.
+        source: String,
+        /// The batch.
+        batch: Time,
+        /// The file.
+        file: String,
+    },
+    /// Nothing needs a file any more, and it was removed or moved, as the job file wants it.
+    FileDone {
+        /// The source.
+        source: String,
+        /// The file.
+        file: String,
+        /// Where it is; `None` if it was removed.
+        moved_to: Option<String>,
+    },
+    /// Nothing needs a file any more, and it stays where it is, because it changed or cannot be moved.
+    FileLeft {
+        /// The source.
+        source: String,
+        /// The file.
+        file: String,
+        /// Why it stays.
+        reason: String,
     },
     /// Lines were dropped because they are longer than the source's `max_line`.
     LinesDropped {
@@ -178,6 +219,20 @@ impl fmt::Display for Event {
             }
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
+            Self::FilesPassedOver(info) => write!(f, "FilesPassedOver {info}"),
+            Self::FileChanged { source, batch, file, unread_bytes } => {
+                fmt_changed(source, *batch, file, *unread_bytes, f)
+            }
+            Self::FileMissing { source, batch, file } => {
+                write!(f, "FileMissing {source}: {file} is gone; batch {batch} goes on without it")
+            }
+            Self::FileDone { source, file, moved_to: Some(place) } => {
+                write!(f, "FileDone {source}: {file} was moved to {place}")
+            }
+            Self::FileDone { source, file, moved_to: None } => write!(f, "FileDone {source}: {file} was removed"),
+            Self::FileLeft { source, file, reason } => {
+                write!(f, "FileLeft {source}: {file} stays where it is: {reason}")
+            }
             Self::LinesDropped { source, lines } => {
                 let (count, line) = (lines.lines, plural(lines.lines));
                 write!(f, "LinesDropped {source}: {count} {line} longer than max_line; the first is {lines}")
@@ -248,6 +303,20 @@ impl fmt::Display for Event {
 
 fn plural(lines: u64) -> &'static str {
     if lines == 1 { "line" } else { "lines" }
+}
+
+fn fmt_changed(
+    source: &str,
+    batch: Time,
+    file: &str,
+    unread_bytes: Option<u64>,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match unread_bytes {
+        Some(bytes) => write!(f, "FileChanged {source}: {file} grew by {bytes} bytes after batch {batch} had read it")?,
+        None => write!(f, "FileChanged {source}: {file} was written over after batch {batch} had read it")?,
+    }
+    f.write_str(": that is not read; a later modification makes a new version of the file, which is read whole")
 }
 
 fn fmt_stage(info: &StageInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -129,6 +129,11 @@ enum JsonEvent<'a> {
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     InputError { source: &'a str, error: &'a str },
+    FilesPassedOver { source: &'a str, cause: &'a str, files: u64, example: &'a str },
+    FileChanged { source: &'a str, batch_time_ms: u64, file: &'a str, unread_bytes: Option<u64> },
+    FileMissing { source: &'a str, batch_time_ms: u64, file: &'a str },
+    FileDone { source: &'a str, file: &'a str, moved_to: Option<&'a str> },
+    FileLeft { source: &'a str, file: &'a str, reason: &'a str },
     LinesDropped(JsonDropped<'a>),
     TextReplaced(JsonReplaced<'a>),
     LineCutOff { source: &'a str },
@@ -262,6 +267,22 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::InputError { source, error } => Self::InputError { source, error },
+            Event::FilesPassedOver(info) => Self::FilesPassedOver {
+                source: &info.source,
+                cause: info.cause.word(),
+                files: info.files,
+                example: &info.example,
+            },
+            Event::FileChanged { source, batch, file, unread_bytes } => {
+                Self::FileChanged { source, batch_time_ms: batch.as_ms(), file, unread_bytes: *unread_bytes }
+            }
+            Event::FileMissing { source, batch, file } => {
+                Self::FileMissing { source, batch_time_ms: batch.as_ms(), file }
+            }
+            Event::FileDone { source, file, moved_to } => {
+                Self::FileDone { source, file, moved_to: moved_to.as_deref() }
+            }
+            Event::FileLeft { source, file, reason } => Self::FileLeft { source, file, reason },
             Event::LinesDropped { source, lines } => Self::LinesDropped(JsonDropped { source, lines: lines.into() }),
             Event::TextReplaced { source, encoding, lines } => {
                 Self::TextReplaced(JsonReplaced { source: source.as_deref(), encoding, lines: lines.into() })

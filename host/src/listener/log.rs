@@ -1,7 +1,7 @@
 //! Events as log lines.
 
 use super::absence::{Absence, Away, Tell};
-use super::{Event, LagInfo, QueuedListener, ReceiverInfo};
+use super::{Event, LagInfo, PassedOverCause, QueuedListener, ReceiverInfo};
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 
@@ -51,6 +51,9 @@ impl QueuedListener for LogListener {
             Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
             Event::ReceiverError { .. }
             | Event::InputError { .. }
+            | Event::FileChanged { .. }
+            | Event::FileMissing { .. }
+            | Event::FileLeft { .. }
             | Event::LineCutOff { .. }
             | Event::RecordsDropped { .. }
             | Event::RecordsLost { .. }
@@ -60,7 +63,12 @@ impl QueuedListener for LogListener {
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }
-            Event::StreamingStarted { .. }
+            // What was started with was warned of before the start.
+            Event::FilesPassedOver(info) if info.cause == PassedOverCause::MatchedByPath => tracing::debug!("{event}"),
+            Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{event}"),
+            Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{event}"),
+            Event::FilesPassedOver(_)
+            | Event::StreamingStarted { .. }
             | Event::RecoveryStarted(_)
             | Event::BatchesWithoutData { .. }
             | Event::CheckpointResumed { .. }

@@ -6,6 +6,7 @@
 mod absence;
 mod event;
 mod event_log;
+mod files;
 mod info;
 mod log;
 mod queue;
@@ -14,6 +15,7 @@ mod status;
 
 pub use event::Event;
 pub use event_log::{EventLog, json_line};
+pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo, StageOperator,
     StageRows, StreamInputInfo,
@@ -21,7 +23,10 @@ pub use info::{
 pub use log::LogListener;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
 pub use receivers::ReceiverReporter;
-pub use status::{CheckpointStatus, CheckpointTrouble, Delay, ReceiverStatus, RunState, Status, StatusListener};
+pub use status::{
+    CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, ReceiverStatus, RunState, Status,
+    StatusListener,
+};
 
 use std::sync::Arc;
 

@@ -66,6 +66,8 @@ pub struct Status {
     pub is_behind: bool,
     /// Records of the batches that are done, by source.
     pub records: BTreeMap<String, u64>,
+    /// What sources of files do not read, by source.
+    pub files: BTreeMap<String, FilesStatus>,
     /// Its receivers.
     pub receivers: Vec<ReceiverStatus>,
     /// How its checkpoints are. Nothing if it has none.
@@ -80,6 +82,38 @@ pub struct Status {
     pub spilled_bytes: u64,
     /// What ended it.
     pub error: Option<String>,
+}
+
+impl Status {
+    fn files_of(&mut self, source: &str) -> &mut FilesStatus {
+        self.files.entry(source.to_owned()).or_default()
+    }
+}
+
+/// What a source of files does not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FilesStatus {
+    /// Files that are passed over, by the cause.
+    pub passed_over: BTreeMap<String, PassedOverStatus>,
+    /// Files that changed after they were read, and are not read again.
+    pub changed: u64,
+    /// Files that were gone when their batches ran, which went on without them.
+    pub missing: u64,
+    /// Files that nothing needs any more, and that stay where they are.
+    pub left: u64,
+}
+
+/// Files that are passed over for one cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PassedOverStatus {
+    /// How many there are; there may be up to ten times as many.
+    pub files: u64,
+    /// What they are.
+    pub what: String,
+    /// One of them.
+    pub example: String,
 }
 
 /// A delay of batches.
@@ -202,6 +236,14 @@ impl Known {
             Event::BatchCompleted(info) => self.completed(info),
             Event::FallingBehind(_) => status.is_behind = true,
             Event::CaughtUp(_) => status.is_behind = false,
+            Event::FilesPassedOver(info) => {
+                let (files, what, example) = (info.files, info.cause.to_string(), info.example.clone());
+                let told = PassedOverStatus { files, what, example };
+                status.files_of(&info.source).passed_over.insert(info.cause.word().to_owned(), told);
+            }
+            Event::FileChanged { source, .. } => status.files_of(source).changed += 1,
+            Event::FileMissing { source, .. } => status.files_of(source).missing += 1,
+            Event::FileLeft { source, .. } => status.files_of(source).left += 1,
             Event::TaskRetried { .. } => status.tasks_retried += 1,
             Event::RecordsDropped { records, .. } | Event::RecordsLost { records, .. } => {
                 status.records_lost += records

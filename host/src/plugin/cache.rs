@@ -99,7 +99,9 @@ impl CacheDirectory {
             Err(error) if is_missing(&error) => return Ok(None),
             owned => owned?,
         }
-        match File::open(self.file(key)) {
+        // What is no file is not waited for: opening a pipe would wait for its other end.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        match File::options().read(true).custom_flags(flags).open(self.file(key)) {
             Err(error) if is_missing(&error) => Ok(None),
             file => read(file?, key).map(Some),
         }
@@ -174,6 +176,9 @@ fn read(mut file: File, key: &Key) -> io::Result<Vec<u8>> {
     let damaged = |how: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {how}", key.0));
     let found = file.metadata()?;
     require_own(&found, Path::new(&key.0))?;
+    if !found.is_file() {
+        return Err(damaged("it is no regular file"));
+    }
     let mut header = [0; HEADER_BYTES];
     file.read_exact(&mut header).map_err(|_| damaged("its header is cut short"))?;
     let length = found.len() - HEADER_BYTES as u64;

@@ -101,7 +101,8 @@ impl JobScheduler {
                 for job in self.kept(batch, zero) {
                     outcome = outcome.and(self.settle(self.compute(job, &run, None).await.map(drop)));
                 }
-                self.end(batch, zero).await;
+                // Its outputs have succeeded before.
+                self.end(batch, zero, false).await;
                 outcome
             }
             Purpose::Nothing(from) => {
@@ -112,7 +113,7 @@ impl JobScheduler {
                     self.parts.engine.nothing(time, &nodes);
                     time = time + self.parts.batch_interval;
                 }
-                self.end(batch, zero).await;
+                self.end(batch, zero, false).await;
                 self.completed(batch);
                 Ok(())
             }
@@ -133,9 +134,13 @@ impl JobScheduler {
     }
 
     /// Lets go of what only this batch needed.
-    async fn end(&self, batch: Time, zero: Time) {
+    async fn end(&self, batch: Time, zero: Time, has_failed: bool) {
+        let read = self.parts.engine.newly_read(batch);
+        if !read.is_empty() {
+            self.parts.tracker.read(batch, read).await;
+        }
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
-        self.parts.tracker.batch_done(batch).await;
+        self.parts.tracker.batch_done(batch, has_failed).await;
     }
 
     /// Says that a batch is done, unless host code has panicked: what the batch did then is not known.
@@ -169,7 +174,7 @@ impl JobScheduler {
         info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
         let run = self.begin(&allocation, batch, zero, durable);
-        let mut outcome = Ok(());
+        let (mut outcome, mut has_failed) = (Ok(()), false);
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
         let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
         // What later windows read is kept whether an output has just read it or not.
@@ -183,6 +188,7 @@ impl JobScheduler {
                 }
                 None => self.compute(job, &run, None).await.map(drop),
             };
+            has_failed |= failed.is_err();
             outcome = self.settle(failed);
             if outcome.is_err() {
                 break;
@@ -194,7 +200,7 @@ impl JobScheduler {
         for input in info.inputs.values_mut() {
             input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
         }
-        self.end(batch, zero).await;
+        self.end(batch, zero, has_failed).await;
         if outcome.is_ok() {
             self.completed(batch);
         }
@@ -210,8 +216,11 @@ impl JobScheduler {
         }
         let Some(checkpoints) = self.parts.checkpoints.clone() else { return Ok(()) };
         let durable = run.durable.clone();
+        let read = self.parts.engine.newly_read(run.batch);
         let may_show = async {
-            if let Some(mut durable) = durable {
+            // What was read is what is read when the batch runs again.
+            let read = if read.is_empty() { None } else { self.parts.tracker.read(run.batch, read).await };
+            for mut durable in durable.into_iter().chain(read) {
                 durable.wait().await?;
             }
             self.on_engine(run.batch, async move { checkpoints.check_owner().await }).await

@@ -102,7 +102,7 @@ fn paths(partitions: &[InputPartition]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::FileSplit;
+    use crate::block::{FileSplit, FileStamp};
     use std::path::PathBuf;
 
     fn split(file: usize, start: u64) -> InputPartition {
@@ -112,7 +112,8 @@ mod tests {
             start,
             end: start + 1,
             file_bytes: 2,
-            modified: Time::default(),
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
             max_line_bytes: 10,
         })
     }

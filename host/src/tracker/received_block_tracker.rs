@@ -104,7 +104,7 @@ mod tests {
                     Some(source) => {
                         let block = block(source, added.len() as u64);
                         added.push(block.clone());
-                        tracker.partition_added(&source.to_string(), InputPartition::Block { id: block, rows: 1 });
+                        tracker.partition_added(&source.to_string(), InputPartition::Block { id: block, rows: 1, checksum: None });
                     }
                     None => {
                         batches += 1;

@@ -1,10 +1,10 @@
 //! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the job generator.
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
-use crate::block::{BlockStore, InputPartition};
+use crate::block::{BlockStore, InputPartition, ReadPart};
 use crate::checkpoint::{AllocationWriter, Durable};
 use crate::env::Env;
-use crate::input::Input;
+use crate::input::{DoneFiles, FoundFiles, Input};
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
 use crate::time::{Duration, Time};
@@ -51,8 +51,12 @@ enum Request {
     PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
     /// What batches before this one were given is not needed for a restart.
     Forget(Time),
-    /// The batch is done with.
-    BatchDone(Time),
+    /// A batch has read these parts of files through.
+    Read(Time, Vec<ReadPart>, oneshot::Sender<Option<Durable>>),
+    /// The batch is done with. True if it has failed for good.
+    BatchDone(Time, bool),
+    /// Say when all files are removed or moved that nothing needs any more.
+    FinishFiles(oneshot::Sender<()>),
     /// Stop all receivers, then say whether a block waits for a batch.
     StopReceivers(StopReceiver, oneshot::Sender<bool>),
     /// Say whether any input may still bring data of its own accord.
@@ -87,10 +91,22 @@ impl TrackerHandle {
         let _ = self.requests.send(Request::Forget(before)).await;
     }
 
-    /// Lets go of the blocks of a batch.
-    pub async fn batch_done(&self, batch: Time) {
+    /// A batch has read parts of files through, and reads nothing else when it runs again. Says when that is on stable
+    /// storage, if it will be.
+    pub async fn read(&self, batch: Time, parts: Vec<ReadPart>) -> Option<Durable> {
+        self.ask(|reply| Request::Read(batch, parts, reply)).await.flatten()
+    }
+
+    /// Lets go of what a batch had, which may have failed for good.
+    pub async fn batch_done(&self, batch: Time, has_failed: bool) {
         // A tracker that is gone holds no blocks.
-        let _ = self.requests.send(Request::BatchDone(batch)).await;
+        let _ = self.requests.send(Request::BatchDone(batch, has_failed)).await;
+    }
+
+    /// Waits until all files are removed or moved that nothing needs any more.
+    pub async fn finish_files(&self) {
+        // A tracker that is gone has begun with none.
+        let _ = self.ask(Request::FinishFiles).await;
     }
 
     /// Lets all receivers store what they have received, and end. True if there is data that no batch has.
@@ -130,6 +146,8 @@ pub struct ReceiverTracker {
     /// What a restart needs is not before this time, as far as was said and written.
     needed_from: Time,
     forgotten_before: Time,
+    /// Files that are being removed or moved: each ends when they are.
+    finishing: Vec<oneshot::Receiver<()>>,
 }
 
 impl ReceiverTracker {
@@ -162,6 +180,7 @@ impl ReceiverTracker {
             writer,
             needed_from: Time::default(),
             forgotten_before: Time::default(),
+            finishing: Vec::new(),
         };
         env.control.spawn("tracker", Box::pin(tracker.run(inbox)));
         TrackerHandle { requests }
@@ -204,7 +223,7 @@ impl ReceiverTracker {
     fn block_stored(&mut self, report: BlockReport) {
         let BlockReport { block, recorded } = report;
         let source = block.id.source.clone();
-        self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows });
+        self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows, checksum: None });
         if let Some(recorded) = recorded {
             // Its receiver was dropped while it waited: its source will send the records again.
             let _ = recorded.send(());
@@ -217,15 +236,20 @@ impl ReceiverTracker {
             match input {
                 Input::Queue(queue) => {
                     for block in queue.next_batch() {
-                        let partition = InputPartition::Block { id: block.id.clone(), rows: block.row_count() };
+                        let checksum = queue.checksum(&block.id);
+                        let partition =
+                            InputPartition::Block { id: block.id.clone(), rows: block.row_count(), checksum };
                         self.blocks.partition_added(&block.id.source, partition);
                         self.store.put_at_once(block);
                     }
                 }
                 Input::TextFiles(files) => match files.find(&self.env, batch) {
-                    Ok(splits) => splits.into_iter().for_each(|split| {
-                        self.blocks.partition_added(files.source(), InputPartition::Split(split));
-                    }),
+                    Ok(FoundFiles { splits, events }) => {
+                        for split in splits {
+                            self.blocks.partition_added(files.source(), InputPartition::Split(split));
+                        }
+                        events.iter().for_each(|event| self.listeners.post(event));
+                    }
                     Err(error) => {
                         let source = files.source().to_owned();
                         self.listeners.post(&Event::InputError { source, error: error.to_string() });
@@ -291,6 +315,24 @@ impl ReceiverTracker {
         remembered.min().unwrap_or(before)
     }
 
+    /// Removes or moves the files of the batches before a time, without waiting for the disk.
+    fn finish_files_before(&mut self, before: Time) {
+        let done: Vec<DoneFiles> = self.inputs.iter_mut().filter_map(|input| input.done_before(before)).collect();
+        if done.is_empty() {
+            return;
+        }
+        let (end, ended) = oneshot::channel();
+        let (disk, listeners) = (self.env.disk.clone(), self.listeners.clone());
+        let finish = async move {
+            done.into_iter().for_each(|files| files.finish(&*disk, &listeners));
+            // Nobody waits for it but at the end.
+            let _ = end.send(());
+        };
+        self.env.background.spawn("files", Box::pin(finish));
+        self.finishing.retain_mut(|finishing| finishing.try_recv() == Err(oneshot::error::TryRecvError::Empty));
+        self.finishing.push(ended);
+    }
+
     async fn answer(&mut self, request: Request) {
         // An answer that nobody waits for any more is not an error.
         match request {
@@ -308,8 +350,34 @@ impl ReceiverTracker {
             Request::PassOver { from, through, interval, reply } => {
                 let _ = reply.send(self.pass_over(from, through, interval).await);
             }
-            Request::Forget(before) => self.needed_from = self.needed_from.max(self.needed_from(before)),
-            Request::BatchDone(batch) => self.store.remove(&self.blocks.batch_done(batch)),
+            Request::Forget(before) => {
+                self.needed_from = self.needed_from.max(self.needed_from(before));
+                self.finish_files_before(before);
+            }
+            Request::Read(batch, parts, reply) => {
+                let durable = match &mut self.writer {
+                    Some(writer) if !parts.is_empty() => Some(writer.read(batch, &parts).await),
+                    _ => None,
+                };
+                let _ = reply.send(durable);
+            }
+            Request::BatchDone(batch, has_failed) => {
+                self.store.remove(&self.blocks.batch_done(batch));
+                if has_failed {
+                    self.inputs.iter_mut().for_each(|input| input.failed(batch));
+                }
+                if self.writer.is_none() {
+                    // Windows read data sets, and there is no restart that would read files again.
+                    self.finish_files_before(batch + Duration::from_millis(1));
+                }
+            }
+            Request::FinishFiles(reply) => {
+                for finished in self.finishing.drain(..) {
+                    // It ends without a word.
+                    let _ = finished.await;
+                }
+                let _ = reply.send(());
+            }
             // Answered when the receivers have stopped.
             Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {

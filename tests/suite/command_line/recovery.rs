@@ -192,7 +192,7 @@ fn a_queue_that_changed_is_told() {
     runs(&directory, &["--stop-after", "4"]);
     directory.write("queue.jsonl", "[\"a b\"]\n[\"c\"]\n");
     let error = refused(&directory, &[], 2);
-    assert!(error.contains("queue.jsonl, data set 4: it is not there, but was when the job read it before"), "{error}");
+    assert!(error.contains("queue.jsonl is not the file that the job has read: data set 4: it is not there, but was when the job read it before"), "{error}");
 }
 
 /// Copies what is in a directory into another one.

@@ -4,14 +4,9 @@
 //! too long, or of the end of the connection. What the kernel still holds does not count as received.
 
 use super::super::support::binary::{Directory, Running};
-use millstream_tests::programs;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
-use std::sync::mpsc::sync_channel;
-use std::time::Duration;
 
 /// Batches are long enough that what comes last usually waits for its batch when the signal comes.
 pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
@@ -108,21 +103,12 @@ fn a_second_signal_stops_at_once() {
 #[test]
 fn a_signal_stops_a_plugin_that_hangs_while_it_describes() {
     let directory = Directory::with_job("hostile");
-    std::fs::remove_file(directory.path("hostile.wasm")).expect("the plugin is there");
-    let made = Command::new("mkfifo").arg(directory.path("hostile.wasm")).status();
-    assert!(made.expect("mkfifo can be started").success());
     let args = ["run", "job.toml", "--set", "job.args.does=describe-loop", "--set", "limits.task_time=10s"];
-    let host = Running::start(directory.host(&args));
-    // The plugin comes through a pipe, so that this test knows when it is read.
-    let (send, written) = sync_channel(1);
-    let pipe = directory.path("hostile.wasm");
-    std::thread::spawn(move || {
-        let mut pipe = OpenOptions::new().write(true).open(pipe).expect("the pipe is there");
-        pipe.write_all(&programs::plugin("hostile")).expect("the host reads its plugin");
-        // Nobody waits any more if the test has failed.
-        let _ = send.send(());
-    });
-    written.recv_timeout(Duration::from_secs(120)).expect("the host reads its plugin");
+    let mut command = directory.host(&args);
+    command.env("MILLSTREAM_LOG", "debug");
+    let mut host = Running::start(command);
+    // The plugin is asked for its graph next.
+    host.wait_for_err("compiled");
     // What is started in the background by a script may have to ignore INT.
     host.signal("TERM");
     let said = host.finish();

@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listener", &["shown", "error", "time", "ids", "env"]),
     ("graph", &["shown", "error", "time", "ids", "data"]),
     ("block", &["shown", "encoding", "error", "time", "ids", "data", "env", "memory", "listener"]),
-    ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "block"]),
+    ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph", "block"]),
     (
         "receiver",

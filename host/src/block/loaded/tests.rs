@@ -232,7 +232,8 @@ fn a_file_that_cannot_be_read_is_told() {
 
 #[test]
 fn large_files_have_many_parts_and_csv_has_one() {
-    let file = FileVersion { path: "/f".into(), bytes: 2 * PART_BYTES + 1, modified: Time::default() };
+    let (modified, stamp) = (Time::default(), FileStamp::modified_at(Time::default()));
+    let file = FileVersion { path: "/f".into(), bytes: 2 * PART_BYTES + 1, modified, stamp };
     let bounds =
         |format| LoadedPart::parts(&file, format).iter().map(|part| (part.start, part.end)).collect::<Vec<_>>();
     let parts = [(0, PART_BYTES), (PART_BYTES, 2 * PART_BYTES), (2 * PART_BYTES, 2 * PART_BYTES + 1)];

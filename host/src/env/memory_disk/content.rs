@@ -10,6 +10,8 @@ use rand::{Rng, RngExt as _};
 pub(super) struct Content {
     pub(super) bytes: Vec<u8>,
     pub(super) modified: Time,
+    /// Its number, which no other file of this disk ever has.
+    pub(super) number: u64,
     /// Which guard holds the lock on it.
     pub(super) holder: Option<u64>,
     durable: Vec<u8>,
@@ -26,8 +28,8 @@ enum Edit {
 
 impl Content {
     /// Content that is on the disk already, if there is any.
-    pub(super) fn durable(bytes: Vec<u8>, modified: Time) -> Self {
-        Self { durable: bytes.clone(), bytes, modified, ..Self::default() }
+    pub(super) fn durable(number: u64, bytes: Vec<u8>, modified: Time) -> Self {
+        Self { durable: bytes.clone(), bytes, modified, number, ..Self::default() }
     }
 
     pub(super) fn append(&mut self, bytes: &[u8], now: Time) {
@@ -103,6 +105,6 @@ impl Content {
         let is_complete = chance == 1.0 && rng.random_bool(0.5);
         rest.truncate(if is_complete { rest.len() } else { count });
         kept.extend(rest);
-        *self = Self::durable(kept, self.modified);
+        *self = Self::durable(self.number, kept, self.modified);
     }
 }

@@ -8,22 +8,34 @@ mod faults;
 mod handles;
 mod names;
 fn directory_entry(path: &Path, entry: &Entry) -> DirectoryEntry {
-    let (is_directory, modified, bytes) = match entry {
+    let (is_directory, number, modified, bytes) = match entry {
         Entry::File(content) => {
             let content = lock(content);
-            (false, content.modified, content.bytes.len() as u64)
+            (false, content.number, content.modified, content.bytes.len() as u64)
         }
-        Entry::Directory => (true, Time::default(), 0),
+        Entry::Directory => {
+            let mut hasher = DefaultHasher::new();
+            path.hash(&mut hasher);
+            (true, hasher.finish(), Time::default(), 0)
+        }
     };
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    DirectoryEntry { path: path.to_path_buf(), name, is_directory, modified, bytes }
+    DirectoryEntry {
+        path: path.to_path_buf(),
+        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        is_directory,
+        is_regular: !is_directory,
+        id: FileId { device: DEVICE, inode: number, born_ns: number },
+        modified,
+        modified_ns: modified.as_ms().saturating_mul(1_000_000),
+        bytes,
+    }
 }
 
 #[cfg(test)]
 mod tests;
 
 use super::virtual_clock::VirtualClock;
-use super::{Clock as _, DirectoryEntry, Disk, OutputFile, ScratchFile};
+use super::{Clock as _, DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 use crate::time::Time;
 use content::Content;
 use faults::{Faults, Unreachable};
@@ -32,9 +44,13 @@ use names::{Change, Entry, Journal};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The device of all files in memory.
+const DEVICE: u64 = 1;
 
 #[derive(Default)]
 struct Tree {
@@ -42,6 +58,8 @@ struct Tree {
     /// Files that are not there yet, by the time at which they appear.
     appearing: BTreeMap<Time, VecDeque<(PathBuf, Content)>>,
     faults: Faults,
+    /// How many files were made.
+    made: u64,
     /// How many guards of locks were given out.
     guards: u64,
     /// How many programs were killed.
@@ -71,7 +89,8 @@ impl MemoryDisk {
         if let Some(directory) = path.parent() {
             tree.journal.change(Change::Put(directory.to_path_buf(), Entry::Directory));
         }
-        let file = (path, Content::durable(bytes, modified));
+        tree.made += 1;
+        let file = (path, Content::durable(tree.made, bytes, modified));
         tree.appearing.entry(appears).or_default().push_back(file);
     }
 
@@ -188,7 +207,8 @@ impl Tree {
         self.journal.names.check_directory(path.parent().unwrap_or(path))?;
         self.faults.check_parent(path)?;
         self.faults.count()?;
-        let content = Arc::new(Mutex::new(Content::durable(Vec::new(), now)));
+        self.made += 1;
+        let content = Arc::new(Mutex::new(Content::durable(self.made, Vec::new(), now)));
         self.journal.change(Change::Make(path.to_path_buf(), Entry::File(content.clone())));
         Ok(content)
     }

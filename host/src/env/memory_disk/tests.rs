@@ -107,6 +107,45 @@ fn more_steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
     seen
 }
 
+/// What stays of a file's identity under what is done to it.
+fn identities(disk: &dyn Disk, root: &Path) -> Vec<bool> {
+    let write = |path: &str, text: &str| disk.create(&root.join(path)).unwrap().write_all(text.as_bytes()).unwrap();
+    let entry = |path: &str| disk.entry(&root.join(path)).unwrap();
+    write("one", "1");
+    write("two", "2");
+    let (one, two, directory) = (entry("one"), entry("two"), disk.entry(root).unwrap());
+    let mut seen = vec![one.id == two.id, one.is_regular, directory.is_regular, directory.id == one.id];
+    seen.push(one.modified_ns / 1_000_000 == one.modified.as_ms());
+    write("one", "1, written again");
+    seen.push(entry("one").id == one.id);
+    disk.append(&root.join("one")).unwrap().write_all(b"+").unwrap();
+    seen.push(entry("one").id == one.id);
+    disk.rename(&root.join("one"), &root.join("two")).unwrap();
+    seen.extend([entry("two").id == one.id, disk.entry(&root.join("./two")).unwrap().id == one.id]);
+    disk.rename_new(&root.join("two"), &root.join("three")).unwrap();
+    seen.push(entry("three").id == one.id);
+    seen.push(disk.list(root).unwrap().iter().any(|entry| entry.name == "three" && entry.id == one.id));
+    disk.remove(&root.join("three")).unwrap();
+    write("three", "1");
+    seen.push(entry("three").id == one.id);
+    seen
+}
+
+/// S2.16: a file is told from others by what it is, not by its name.
+#[test]
+fn a_file_is_the_same_whatever_its_name() {
+    let executors = RealExecutors::start(1).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let simulation = Simulation::new(0, Time::from_ms(1_000_000));
+    simulation.env().disk.create_directory(Path::new("/root")).unwrap();
+    let in_memory = identities(&*simulation.env().disk, Path::new("/root"));
+    assert_eq!(in_memory, [false, true, false, false, true, true, true, true, true, true, true, false]);
+    let mut on_disk = identities(&*real(&executors).disk, directory.path());
+    // A number may be given again; where files have no time of birth, the last file looks like the first.
+    on_disk.pop();
+    assert_eq!(on_disk, in_memory[..in_memory.len() - 1]);
+}
+
 #[test]
 fn files_in_memory_behave_as_files_on_disk() {
     let executors = RealExecutors::start(1).unwrap();

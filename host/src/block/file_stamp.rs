@@ -1,0 +1,231 @@
+//! Which file a batch was given and in which state, and whether a file is still that: what is read again is what was read.
+//!
+//! Owns the rule. A file whose content was read through before is the same if the content is. Of any other, the file
+//! itself, its modification time and its size must be those that were found. A file that only grew counts as the same:
+//! what was appended is not read.
+
+use super::codec::Damaged;
+use crate::env::{DirectoryEntry, Disk, FileId, advice, persistence};
+use crate::error::{Error, ErrorKind, Persistence};
+use crate::shown::Shown as _;
+use crate::time::Time;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// How many nanoseconds a millisecond has.
+const NS_PER_MS: u64 = 1_000_000;
+
+/// A file as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Which file it is. `None` if that was not noted: a checkpoint of an earlier version has only whole milliseconds.
+    pub id: Option<FileId>,
+    /// When it was last modified, in nanoseconds since the Unix epoch.
+    pub modified_ns: u64,
+}
+
+impl From<&DirectoryEntry> for FileStamp {
+    fn from(entry: &DirectoryEntry) -> Self {
+        Self { id: Some(entry.id), modified_ns: entry.modified_ns }
+    }
+}
+
+impl FileStamp {
+    /// A file of which only this is known.
+    pub const fn modified_at(modified: Time) -> Self {
+        Self { id: None, modified_ns: modified.as_ms().saturating_mul(NS_PER_MS) }
+    }
+
+    /// When the file was last modified.
+    pub const fn modified(&self) -> Time {
+        Time::from_ms(self.modified_ns / NS_PER_MS)
+    }
+
+    /// Whether an entry has the modification time that was found.
+    pub fn is_as_old_as(&self, entry: &DirectoryEntry) -> bool {
+        match self.id {
+            Some(_) => self.modified_ns == entry.modified_ns,
+            None => self.modified() == entry.modified,
+        }
+    }
+
+    /// Whether an entry is the same file, as far as that was noted. The number of a device may be another after the
+    /// machine was started again, so a file on another device counts as the same if nothing else has changed.
+    fn is_same_file(&self, entry: &DirectoryEntry) -> bool {
+        let has_same_number = |id: FileId| {
+            let is_born_with = |born_ns| id.born_ns == born_ns || id.born_ns == 0 || born_ns == 0;
+            id.inode == entry.id.inode && is_born_with(entry.id.born_ns)
+        };
+        self.id.is_none_or(has_same_number)
+    }
+
+    /// What is different about a file of `bytes` that was never read through. `None` if it is what was found, or has only
+    /// grown.
+    fn change(&self, bytes: u64, entry: &DirectoryEntry) -> Option<String> {
+        if !entry.is_regular {
+            return Some("it is no regular file".to_owned());
+        }
+        if !self.is_same_file(entry) {
+            return Some("another file has its name".to_owned());
+        }
+        if entry.bytes < bytes {
+            return Some(format!("it is {} bytes shorter", bytes - entry.bytes));
+        }
+        let is_rewritten = entry.bytes == bytes && !self.is_as_old_as(entry);
+        is_rewritten.then(|| format!("it was modified at {}, and before that at {}", entry.modified, self.modified()))
+    }
+}
+
+/// Why a part of a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum SplitError {
+    /// No file has the name any more.
+    #[error("{} is gone", .path.shown())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not what the batch was given.
+    #[error("{} is not what the batch was given: {change}", .path.shown())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What is different.
+        change: String,
+    },
+    /// The file is compressed, and cut off or damaged.
+    #[error("cannot read {}: {damage}", .path.shown())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damaged,
+    },
+    /// The disk says no.
+    #[error("cannot read {}: {error}", .path.shown())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        error: io::Error,
+    },
+}
+
+impl SplitError {
+    /// What the reader of the error is told, who knows neither batch nor source yet.
+    pub fn explain(&self, source: &str, batch: Time) -> Error {
+        let message = format!("source `{source}` cannot read batch {batch}: {self}");
+        let (kind, lasting, help) = match self {
+            Self::Gone { .. } => (
+                ErrorKind::Unavailable,
+                Persistence::Permanent,
+                format!(
+                    "move the file back; or set sources.{source}.on_missing_file = \"skip\" to go on without files that \
+                     are gone; or set job.on_error = \"continue\" to give up the batch with all its files; or start \
+                     with --fresh, which goes on with the next batch"
+                ),
+            ),
+            Self::Changed { .. } => (
+                ErrorKind::User,
+                Persistence::Permanent,
+                "a batch that runs again reads what it was given: bring the file back as it was; or set job.on_error = \
+                 \"continue\" to give up the batch; or start with --fresh, which goes on with the next batch"
+                    .to_owned(),
+            ),
+            Self::Damaged { .. } => (
+                ErrorKind::User,
+                Persistence::Permanent,
+                "replace the file by a whole one, or set job.on_error = \"continue\" to go on with the next batch"
+                    .to_owned(),
+            ),
+            Self::Disk { path, error } => (ErrorKind::Unavailable, persistence(error), advice(error, &path.shown())),
+        };
+        Error::new(kind, message).help(help).lasting(lasting)
+    }
+}
+
+/// Makes sure that a file is what was found. If its content was read through before, its length is all that is asked for
+/// here: the content tells the rest.
+///
+/// # Errors
+/// When it is gone or different.
+pub(super) fn check_file(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes: u64,
+    stamp: &FileStamp,
+    has_checksum: bool,
+) -> Result<(), SplitError> {
+    let entry = disk.entry(path).map_err(|error| failed(path, error))?;
+    let change =
+        if has_checksum && entry.is_regular && entry.bytes >= bytes { None } else { stamp.change(bytes, &entry) };
+    change.map_or(Ok(()), |change| Err(SplitError::Changed { path: path.to_owned(), change }))
+}
+
+/// What an error of the disk means for a file that a batch was given.
+pub(super) fn failed(path: &Path, error: io::Error) -> SplitError {
+    let path = path.to_owned();
+    if let Some(damage) = Damaged::of(&error) {
+        return SplitError::Damaged { path, damage: damage.clone() };
+    }
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SplitError::Gone { path },
+        io::ErrorKind::UnexpectedEof => SplitError::Changed { path, change: error.to_string() },
+        _ => SplitError::Disk { path, error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry of a file with 10 bytes that was modified at 5 s.
+    fn entry() -> DirectoryEntry {
+        DirectoryEntry {
+            path: "/in/a".into(),
+            name: "a".to_owned(),
+            is_directory: false,
+            is_regular: true,
+            id: FileId { device: 1, inode: 2, born_ns: 3 },
+            modified: Time::from_ms(5000),
+            modified_ns: 5_000_000_001,
+            bytes: 10,
+        }
+    }
+
+    fn change(found: &DirectoryEntry) -> Option<String> {
+        FileStamp::from(&entry()).change(10, found)
+    }
+
+    #[test]
+    fn a_file_is_the_same_as_long_as_it_only_grows() {
+        assert_eq!(change(&entry()), None);
+        let grown = DirectoryEntry { bytes: 11, modified_ns: 9_000_000_000, modified: Time::from_ms(9000), ..entry() };
+        assert_eq!(change(&grown), None);
+        let renumbered = DirectoryEntry { id: FileId { device: 7, ..entry().id }, ..entry() };
+        assert_eq!(change(&renumbered), None);
+    }
+
+    #[test]
+    fn whatever_else_differs_is_a_change() {
+        let other = DirectoryEntry { id: FileId { inode: 9, ..entry().id }, ..entry() };
+        assert_eq!(change(&other).unwrap(), "another file has its name");
+        let reborn = DirectoryEntry { id: FileId { born_ns: 9, ..entry().id }, ..entry() };
+        assert_eq!(change(&reborn).unwrap(), "another file has its name");
+        // Less than a millisecond later.
+        let rewritten = DirectoryEntry { modified_ns: 5_000_000_002, ..entry() };
+        assert_eq!(change(&rewritten).unwrap(), "it was modified at 5000 ms, and before that at 5000 ms");
+        let shorter = DirectoryEntry { bytes: 3, ..entry() };
+        assert_eq!(change(&shorter).unwrap(), "it is 7 bytes shorter");
+        let pipe = DirectoryEntry { is_regular: false, ..entry() };
+        assert_eq!(change(&pipe).unwrap(), "it is no regular file");
+    }
+
+    #[test]
+    fn of_an_earlier_version_only_the_time_is_compared() {
+        let stamp = FileStamp::modified_at(Time::from_ms(5000));
+        assert_eq!(stamp.change(10, &entry()), None);
+        let rewritten = DirectoryEntry { modified: Time::from_ms(5001), modified_ns: 5_001_000_000, ..entry() };
+        assert!(stamp.change(10, &rewritten).is_some());
+    }
+}

@@ -1,0 +1,168 @@
+//! What the tasks of the batches that run have read of files, and which files they go on without.
+//!
+//! Owns that all tasks of a batch see the same files: what one of them has read through, the others read with the same
+//! content; what one of them goes on without, because it is gone, the others go on without too.
+
+use crate::block::{FileSplit, ReadPart};
+use crate::listener::{Event, ListenerBus};
+use crate::shown::Shown as _;
+use crate::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Batch, source, file and first byte.
+type Part = (Time, String, PathBuf, u64);
+
+/// What was read through of a part of a file.
+#[derive(Clone, Copy)]
+struct Read {
+    rows: u64,
+    checksum: u64,
+    /// Whether the checksum was known before this batch ran.
+    is_known: bool,
+}
+
+/// What was read, and what was left out. Clones of its owner share it.
+pub(super) struct SplitReads {
+    listeners: ListenerBus,
+    /// Sources whose files may be gone.
+    may_be_gone: BTreeSet<String>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    read: BTreeMap<Part, Read>,
+    left_out: BTreeSet<(Time, String, PathBuf)>,
+}
+
+impl SplitReads {
+    /// Of the files of these sources, those that are gone are left out.
+    pub(super) fn new(listeners: ListenerBus, may_be_gone: BTreeSet<String>) -> Self {
+        Self { listeners, may_be_gone, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code runs between a panic and the next use that could leave the maps half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The split, with the checksum that another task of the batch has found.
+    pub(super) fn as_read_before(&self, batch: Time, split: FileSplit) -> FileSplit {
+        let read = self.lock().read.get(&part(batch, &split)).copied();
+        FileSplit { checksum: split.checksum.or(read.map(|read| read.checksum)), ..split }
+    }
+
+    /// Whether the batch goes on without a file.
+    pub(super) fn is_left_out(&self, batch: Time, split: &FileSplit) -> bool {
+        self.lock().left_out.contains(&(batch, split.source.clone(), split.path.clone()))
+    }
+
+    /// A file is gone. Whether the batch goes on without it: only if no task has read any of it.
+    pub(super) fn leave_out(&self, batch: Time, split: &FileSplit) -> bool {
+        if !self.may_be_gone.contains(&split.source) {
+            return false;
+        }
+        let mut state = self.lock();
+        let parts = part(batch, &FileSplit { start: 0, ..split.clone() })
+            ..=part(batch, &FileSplit { start: u64::MAX, ..split.clone() });
+        if state.read.range(parts).next().is_some() {
+            return false;
+        }
+        let is_new = state.left_out.insert((batch, split.source.clone(), split.path.clone()));
+        drop(state);
+        if is_new {
+            let (source, file) = (split.source.clone(), split.path.shown().into_owned());
+            self.listeners.post(&Event::FileMissing { source, batch, file });
+        }
+        true
+    }
+
+    /// A split was read through.
+    pub(super) fn ended(&self, batch: Time, split: &FileSplit, rows: u64, checksum: u64) {
+        let is_known = split.checksum.is_some();
+        self.lock().read.entry(part(batch, split)).or_insert(Read { rows, checksum, is_known });
+    }
+
+    /// Records that a batch has read, by source.
+    pub(super) fn records(&self, batch: Time) -> BTreeMap<String, u64> {
+        let mut records = BTreeMap::new();
+        for ((_, source, ..), read) in self.lock().read.iter().filter(|((time, ..), _)| *time == batch) {
+            *records.entry(source.clone()).or_default() += read.rows;
+        }
+        records
+    }
+
+    /// What a batch has read through whose checksum was not known and was not given out before.
+    pub(super) fn take_new(&self, batch: Time) -> Vec<ReadPart> {
+        let mut state = self.lock();
+        let new = state.read.iter_mut().filter(|((time, ..), read)| *time == batch && !read.is_known);
+        new.map(|((_, source, path, start), read)| {
+            read.is_known = true;
+            ReadPart { source: source.clone(), path: path.clone(), start: *start, checksum: read.checksum }
+        })
+        .collect()
+    }
+
+    /// Forgets a batch.
+    pub(super) fn forget(&self, batch: Time) {
+        let mut state = self.lock();
+        state.read.retain(|(time, ..), _| *time != batch);
+        state.left_out.retain(|(time, ..)| *time != batch);
+    }
+}
+
+fn part(batch: Time, split: &FileSplit) -> Part {
+    (batch, split.source.clone(), split.path.clone(), split.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::FileStamp;
+
+    fn split(path: &str, start: u64) -> FileSplit {
+        FileSplit {
+            source: "lines".to_owned(),
+            path: path.into(),
+            start,
+            end: start + 1,
+            file_bytes: 9,
+            stamp: FileStamp::modified_at(Time::default()),
+            checksum: None,
+            max_line_bytes: 9,
+        }
+    }
+
+    const BATCH: Time = Time::from_ms(1000);
+
+    #[test]
+    fn all_tasks_of_a_batch_see_the_same_files() {
+        let reads = SplitReads::new(ListenerBus::default(), ["lines".to_owned()].into());
+        reads.ended(BATCH, &split("/in/a", 5), 7, 77);
+        assert_eq!(reads.as_read_before(BATCH, split("/in/a", 5)).checksum, Some(77));
+        assert_eq!(reads.as_read_before(BATCH, split("/in/a", 0)).checksum, None);
+        // Another task has rows of it.
+        assert!(!reads.leave_out(BATCH, &split("/in/a", 0)));
+        assert!(reads.leave_out(BATCH, &split("/in/b", 0)));
+        assert!(reads.is_left_out(BATCH, &split("/in/b", 5)));
+        assert!(!reads.is_left_out(Time::from_ms(2000), &split("/in/b", 5)));
+        reads.forget(BATCH);
+        assert!(!reads.is_left_out(BATCH, &split("/in/b", 5)));
+        assert_eq!(reads.records(BATCH), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_checksum_is_given_out_once_and_only_if_it_is_new() {
+        let reads = SplitReads::new(ListenerBus::default(), BTreeSet::new());
+        reads.ended(BATCH, &split("/in/a", 0), 7, 77);
+        reads.ended(BATCH, &FileSplit { checksum: Some(78), ..split("/in/b", 0) }, 7, 78);
+        let path = PathBuf::from("/in/a");
+        let new = ReadPart { source: "lines".to_owned(), path, start: 0, checksum: 77 };
+        assert_eq!(reads.take_new(BATCH), [new]);
+        assert_eq!(reads.take_new(BATCH), []);
+        assert_eq!(reads.records(BATCH), BTreeMap::from([("lines".to_owned(), 14)]));
+        assert!(!reads.leave_out(BATCH, &split("/in/c", 0)));
+    }
+}

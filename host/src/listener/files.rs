@@ -1,0 +1,109 @@
+//! What events tell of the files of a source: which are passed over, and why.
+//!
+//! Owns the words. Never decides which files are read.
+
+use std::fmt;
+
+/// Why files of a source are not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PassedOverCause {
+    /// They were there before the job started, and `existing_files` is `ignore`.
+    Existing,
+    /// Their modification time lies too far back.
+    TooOld,
+    /// Their names say that they are hidden or not finished.
+    HiddenName,
+    /// `include` or `ignore` leaves them out.
+    Pattern,
+    /// Another file took their name, or they were removed, before their batch was made.
+    Replaced,
+    /// They are in a directory of a directory that is watched.
+    Nested,
+    /// They are pipes, sockets or devices.
+    NoRegularFile,
+    /// The `path` stands for directories, and they are files that it matches.
+    MatchedByPath,
+}
+
+impl PassedOverCause {
+    /// The cause as one word, for scripts.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Existing => "existing",
+            Self::TooOld => "too_old",
+            Self::HiddenName => "hidden_name",
+            Self::Pattern => "pattern",
+            Self::Replaced => "replaced",
+            Self::Nested => "nested",
+            Self::NoRegularFile => "no_regular_file",
+            Self::MatchedByPath => "matched_by_path",
+        }
+    }
+
+    /// Whether the job file asks for it in so many words, so that nobody has to be warned.
+    pub const fn is_asked_for(self) -> bool {
+        matches!(self, Self::Existing | Self::HiddenName | Self::Pattern)
+    }
+
+    /// What the files are, and what would bring them.
+    const fn explanation(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Existing => (
+                "modified before the job started",
+                "existing_files = \"read\" reads what is there at the first start of a job",
+            ),
+            Self::TooOld => (
+                "with a modification time before min_remember, as `mv`, `cp -p` and `rsync -a` keep it",
+                "`touch` a file when it is in place, or raise min_remember",
+            ),
+            Self::HiddenName => (
+                "with a name that begins with `.` or `_` or ends with `._COPYING_`",
+                "give a file another name when it is complete",
+            ),
+            Self::Pattern => ("left out by include or ignore", "change include or ignore to read them"),
+            Self::Replaced => (
+                "replaced or removed before their batch was made",
+                "give each file a name of its own, and leave it there",
+            ),
+            Self::Nested => (
+                "directories in a watched directory",
+                "end `path` with `/**` to read what is below them, or with `/*` to read what is in them",
+            ),
+            Self::NoRegularFile => ("that are pipes, sockets or devices", "only regular files are read"),
+            Self::MatchedByPath => (
+                "that `path` matches, which stands for directories",
+                "name the directory in `path`, and use include for names of files",
+            ),
+        }
+    }
+}
+
+/// What they are.
+impl fmt::Display for PassedOverCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.explanation().0)
+    }
+}
+
+/// Files that a source does not read, all for the same cause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOverInfo {
+    /// The source.
+    pub source: String,
+    /// Why.
+    pub cause: PassedOverCause,
+    /// How many there were since the start.
+    pub files: u64,
+    /// One of them.
+    pub example: String,
+    /// Whether this is the first time that the cause is told. It is told again whenever there are ten times as many.
+    pub is_first: bool,
+}
+
+impl fmt::Display for PassedOverInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, cause, files, example, .. } = self;
+        let what = if *cause == PassedOverCause::Nested { "" } else { " files" };
+        write!(f, "{source}: {files}{what} {cause}, such as {example}, are not read: {}", cause.explanation().1)
+    }
+}

@@ -1,0 +1,403 @@
+//! Directories of text files, as people use them: which files are read, which are passed over and told, what becomes of
+//! them, and what is noticed when they are not what they were.
+
+use super::super::support::binary::{Directory, Running, without_times};
+use std::fs::{self, File, OpenOptions};
+use std::io::{PipeReader, Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+const JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"20ms\"\n\n\
+                   [sources.lines]\ntype = \"text-files\"\npath = \"in\"\n";
+
+/// A job on the directory `in`, which is empty, with further keys of its source.
+fn directory(keys: &str) -> Directory {
+    let directory = Directory::with_job("network_word_count");
+    directory.write("job.toml", format!("{JOB}{keys}"));
+    fs::create_dir(directory.path("in")).expect("a directory can be made");
+    directory
+}
+
+/// Writes a file beside the directory, and moves it there.
+fn publish(directory: &Directory, path: &str, text: &str) {
+    directory.write("new", text);
+    fs::rename(directory.path("new"), directory.path(path)).expect("a file can be renamed");
+}
+
+/// Sets the modification time of a file back.
+fn set_back(directory: &Directory, path: &str, seconds: u64) {
+    let file = File::options().write(true).open(directory.path(path)).expect("the file is there");
+    let modified = file.metadata().and_then(|found| found.modified()).expect("the file has a time");
+    file.set_modified(modified - Duration::from_secs(seconds)).expect("a time can be set");
+}
+
+/// The counts that were printed.
+fn counts(out: &str) -> Vec<&str> {
+    let mut counts: Vec<&str> = out.lines().filter(|line| line.starts_with('(') && line.len() < 100).collect();
+    counts.sort_unstable();
+    counts
+}
+
+/// The words that a run prints which ends when there is nothing more to read.
+fn run(directory: &Directory, args: &[&str]) -> (Vec<String>, String) {
+    let said = directory.run(&[&["run", "job.toml", "--stop-when-idle"], args].concat());
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    (counts(&said.out).into_iter().map(str::to_owned).collect(), said.err)
+}
+
+fn start(directory: &Directory, args: &[&str]) -> Running {
+    let mut command = directory.host(&[&["run", "job.toml"], args].concat());
+    command.env("MILLSTREAM_LOG", "debug");
+    Running::start(command)
+}
+
+fn stop(host: Running) -> (Vec<String>, String) {
+    host.signal("INT");
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    (counts(&said.out).into_iter().map(str::to_owned).collect(), said.err)
+}
+
+/// S2.10: all files that are there, whatever their age, and none of them twice, also after a restart.
+#[test]
+fn existing_files_are_read_whatever_their_age() {
+    let directory = directory("existing_files = \"read\"\n");
+    for (name, age) in [("now", 0), ("five-minutes", 300), ("two-days", 172_800), ("years", 100_000_000)] {
+        directory.write(&format!("in/{name}"), format!("{name}\n"));
+        set_back(&directory, &format!("in/{name}"), age);
+    }
+    let all = ["(five-minutes,1)", "(now,1)", "(two-days,1)", "(years,1)"];
+    assert_eq!(run(&directory, &[]).0, all);
+    let kept = ["--set", "job.checkpoint=checkpoint"];
+    assert_eq!(run(&directory, &kept).0, all);
+    for again in [&kept[..], &[kept[0], kept[1], "--fresh"]] {
+        assert_eq!(run(&directory, again).0, Vec::<String>::new());
+    }
+}
+
+/// S2.16: a file that grows after it was read is not read again, and that is told, once, with the number of bytes.
+#[test]
+fn a_file_that_grows_is_told_once() {
+    let directory = directory("");
+    let mut host = start(&directory, &[]);
+    host.wait_for_err("BatchCompleted");
+    publish(&directory, "in/log.txt", "one\ntwo\n");
+    host.wait_for_out("(two,1)");
+    let mut file = OpenOptions::new().append(true).open(directory.path("in/log.txt")).expect("the file is there");
+    file.write_all(b"three (appended)\n").expect("the file can be written to");
+    host.wait_for_err("FileChanged");
+    host.wait_for_more_err("BatchCompleted", 5);
+    let (words, log) = stop(host);
+    assert_eq!(words, ["(one,1)", "(two,1)"]);
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("FileChanged")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    let expected = "FileChanged lines: in/log.txt grew by 17 bytes after batch T ms had read it: that is not read; a later \
+                    modification makes a new version of the file, which is read whole";
+    assert!(without_times(told[0]).ends_with(expected) && told[0].contains("WARN"), "{told:?}");
+}
+
+/// S2.16: a file is known by what it is: neither another name nor another spelling of its directory makes it new, with or
+/// without a restart, and with a new run.
+#[test]
+fn a_file_with_another_name_is_no_new_file() {
+    let directory = directory("");
+    let kept = ["--set", "job.checkpoint=checkpoint"];
+    let mut host = start(&directory, &kept);
+    host.wait_for_err("BatchCompleted");
+    publish(&directory, "in/log", "one\n");
+    host.wait_for_out("(one,1)");
+    fs::rename(directory.path("in/log"), directory.path("in/log.1")).expect("a file can be renamed");
+    publish(&directory, "in/log", "two\n");
+    host.wait_for_out("(two,1)");
+    host.wait_for_more_err("CheckpointWritten", 2);
+    assert_eq!(stop(host).0, ["(one,1)", "(two,1)"]);
+    fs::rename(directory.path("in/log.1"), directory.path("in/log.2")).expect("a file can be renamed");
+    fs::rename(directory.path("in"), directory.path("out")).expect("a directory can be renamed");
+    std::os::unix::fs::symlink("out", directory.path("in")).expect("a link can be made");
+    for (path, fresh) in
+        [("in", None), ("in", Some("--fresh")), ("./out", Some("--fresh")), ("in/../out", Some("--fresh"))]
+    {
+        let path = format!("sources.lines.path={path}");
+        let args: Vec<&str> = kept.iter().copied().chain(["--set", &path]).chain(fresh).collect();
+        assert_eq!(run(&directory, &args).0, Vec::<String>::new(), "{args:?}");
+    }
+}
+
+/// Files that are seen and not read are told, each cause once, with number and an example: in the log, in the events and in
+/// the status.
+#[test]
+fn what_is_passed_over_is_told() {
+    let directory = directory("ignore = \"*~\"\n");
+    directory.write("in/before", "before\n");
+    set_back(&directory, "in/before", 3600);
+    fs::create_dir(directory.path("in/nested")).expect("a directory can be made");
+    let made = Command::new("mkfifo").arg(directory.path("in/pipe")).status();
+    assert!(made.expect("mkfifo can be started").success());
+    let mut host = start(&directory, &["--events", "events.jsonl"]);
+    host.wait_for_err("modified before the job started");
+    for name in ["_SUCCESS", ".hidden", "data.csv._COPYING_", "notes.txt~"] {
+        publish(&directory, &format!("in/{name}"), "no\n");
+    }
+    host.wait_for_err("left out by include or ignore");
+    publish(&directory, "in/yes", "yes\n");
+    host.wait_for_out("(yes,1)");
+    let status = directory.run(&["status", "job.toml"]);
+    assert_eq!(status.code, Some(0), "{}", status.err);
+    let (words, log) = stop(host);
+    assert_eq!(words, ["(yes,1)"]);
+    let events = fs::read_to_string(directory.path("events.jsonl")).expect("there are events");
+    for (cause, what, example) in [
+        ("existing", "1 files modified before the job started, such as in/before", "in/before"),
+        ("nested", "1 directories in a watched directory, such as in/nested", "in/nested"),
+        ("no_regular_file", "1 files that are pipes, sockets or devices, such as in/pipe", "in/pipe"),
+        ("pattern", "1 files left out by include or ignore, such as in/notes.txt~", "in/notes.txt~"),
+    ] {
+        let told = format!("FilesPassedOver lines: {what}, are not read: ");
+        assert_eq!(log.matches(&told).count(), 1, "{cause}: {log}");
+        let event = format!("\"cause\":\"{cause}\",\"files\":1,\"example\":\"{example}\"");
+        assert_eq!(events.matches(&event).count(), 1, "{cause}: {events}");
+        assert!(
+            status.out.contains(&format!("files of lines not read: {}", what.replace(" files ", " "))),
+            "{cause}: {}",
+            status.out
+        );
+    }
+    assert!(events.contains("\"cause\":\"hidden_name\""), "{events}");
+}
+
+/// `mv`, `cp -p` and `rsync -a` keep the modification time.
+#[test]
+fn a_file_that_is_too_old_is_told() {
+    let directory = directory("existing_files = \"read\"\n");
+    let mut host = start(&directory, &[]);
+    host.wait_for_err("BatchCompleted");
+    directory.write("old", "old\n");
+    set_back(&directory, "old", 300);
+    fs::rename(directory.path("old"), directory.path("in/old")).expect("a file can be renamed");
+    host.wait_for_err("FilesPassedOver lines: 1 files with a modification time before min_remember");
+    let (words, log) = stop(host);
+    assert!(words.is_empty());
+    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("such as in/old, are not read")), "{log}");
+}
+
+/// S2.13: `**` stands for a directory and all below it, and a directory may be called as a pattern is written.
+#[test]
+fn patterns_find_directories() {
+    let directory = directory("existing_files = \"read\"\n");
+    for (name, word) in [("in/2016/01", "january"), ("in/2016", "year"), ("in/[0-9]", "literal"), ("in/_tmp", "hidden")]
+    {
+        fs::create_dir_all(directory.path(name)).expect("a directory can be made");
+        directory.write(&format!("{name}/file"), format!("{word}\n"));
+    }
+    let words = |path: &str| run(&directory, &["--set", &format!("sources.lines.path=\"{path}\"")]).0;
+    assert_eq!(words("in/**"), ["(january,1)", "(literal,1)", "(year,1)"]);
+    assert_eq!(words("in/*/01"), ["(january,1)"]);
+    assert_eq!(words("in/[0-9]"), ["(literal,1)"]);
+    let said = directory.run(&["check", "job.toml", "--set", "sources.lines.path=\"in/20**\""]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.starts_with("error: `20**` is not a pattern of directories: "), "{}", said.err);
+}
+
+/// Names that Hadoop leaves out, and those that the job file wants or does not.
+#[test]
+fn names_are_chosen() {
+    let directory = directory("existing_files = \"read\"\n");
+    for name in ["a.csv", "b.csv~", "tmp.csv", "_metadata", ".c.csv", "data.csv._COPYING_", "d.txt"] {
+        directory.write(&format!("in/{name}"), format!("{name}\n"));
+    }
+    assert_eq!(run(&directory, &[]).0, ["(a.csv,1)", "(b.csv~,1)", "(d.txt,1)", "(tmp.csv,1)"]);
+    let (include, ignore) = ("sources.lines.include=\"*.csv, *.tsv\"", "sources.lines.ignore=\"tmp*\"");
+    assert_eq!(run(&directory, &["--set", include, "--set", ignore]).0, ["(a.csv,1)"]);
+    assert_eq!(run(&directory, &["--set", ignore]).0, ["(a.csv,1)", "(b.csv~,1)", "(d.txt,1)"]);
+    let said = directory.run(&["check", "job.toml", "--set", "sources.lines.include=\"[\""]);
+    assert!(said.err.starts_with("error: `[` is not a pattern of names of files: "), "{}", said.err);
+}
+
+fn names(directory: &Directory, path: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory.path(path)).expect("it can be listed");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("it is there").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A file that nothing needs any more is removed or moved, with and without a checkpoint; one that is not read stays.
+#[test]
+fn files_go_when_they_are_done() {
+    for (at, (when_done, moved)) in [("delete", None), ("move:done", Some("done"))].into_iter().enumerate() {
+        for checkpoint in ["", "checkpoint"] {
+            let directory = directory(&format!("existing_files = \"read\"\nwhen_done = \"{when_done}\"\n"));
+            directory.write("in/a", "one\n");
+            directory.write("in/b", "two\n");
+            directory.write("in/_c", "three\n");
+            let set = format!("job.checkpoint={checkpoint}");
+            let args = if checkpoint.is_empty() { vec![] } else { vec!["--set", &set] };
+            let (words, log) = run(&directory, &args);
+            assert_eq!(words, ["(one,1)", "(two,1)"], "{at}: {log}");
+            assert_eq!(names(&directory, "in"), ["_c"], "{when_done} {checkpoint}: {log}");
+            if let Some(moved) = moved {
+                assert_eq!(names(&directory, moved), ["a", "b"]);
+                assert_eq!(fs::read_to_string(directory.path("done/a")).expect("it is there"), "one\n");
+            }
+        }
+    }
+}
+
+/// A file whose batch fails stays, so that it can be read again.
+#[test]
+fn files_of_a_failed_batch_stay() {
+    let directory = Directory::with_job("hostile");
+    let source = JOB.replace("network_word_count", "hostile");
+    let keys = "existing_files = \"read\"\nwhen_done = \"delete\"\n";
+    directory.write("job.toml", format!("{source}{keys}"));
+    fs::create_dir(directory.path("in")).expect("a directory can be made");
+    directory.write("in/a", "boom\n");
+    let args =
+        ["run", "job.toml", "--stop-when-idle", "--set", "job.on_error=continue", "--set", "job.args.does=panic"];
+    let said = directory.run(&args);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("ERROR"), "{}", said.err);
+    assert_eq!(names(&directory, "in"), ["a"]);
+}
+
+/// A job that was killed when it had the files `in/a`, whose batch was being printed, `in/b` with `one two` and `in/c` with
+/// `three`, which wait. None of them is known to be done.
+fn killed(keys: &str) -> Directory {
+    let directory = directory(keys);
+    let mut command = directory.host(&["run", "job.toml", "--set", "job.checkpoint=checkpoint"]);
+    let (out, to_out): (PipeReader, _) = std::io::pipe().expect("a pipe can be made");
+    command.env("MILLSTREAM_LOG", "debug").stdout(to_out).stderr(Stdio::piped());
+    let mut host = Running::start_as_it_is(command);
+    host.wait_for_err("BatchCompleted");
+    // More than a pipe holds, and nobody reads it.
+    let words: Vec<String> = (0..10).map(|word| format!("{word}").repeat(20_000)).collect();
+    publish(&directory, "in/a", &(words.join("\n") + "\n"));
+    host.wait_for_err(", 10 rows read");
+    publish(&directory, "in/b", "one two\n");
+    publish(&directory, "in/c", "three\n");
+    // The second batch from now on is surely made after the files were there, and a checkpoint knows it.
+    host.wait_for_more_err("BatchSubmitted", 3);
+    host.wait_for_more_err("CheckpointWritten", 2);
+    host.signal("KILL");
+    host.finish();
+    drop(out);
+    directory
+}
+
+const KEPT: [&str; 4] = ["--set", "job.checkpoint=checkpoint", "--set", "job.max_catch_up=1000000"];
+
+fn fails(directory: &Directory, code: i32) -> String {
+    let said = directory.run(&[&["run", "job.toml", "--stop-when-idle"], &KEPT[..]].concat());
+    assert_eq!(said.code, Some(code), "{}", said.err);
+    without_times(said.error())
+}
+
+/// What waits for its batch may be gone: that is told with file, batch and the ways on, and nothing else is lost if the
+/// job goes on without it.
+#[test]
+fn a_file_that_is_gone_is_told_or_left_out() {
+    let directory = killed("");
+    fs::rename(directory.path("in/b"), directory.path("away")).expect("a file can be renamed");
+    let error = fails(&directory, 4);
+    assert!(error.contains("source `lines` cannot read batch T ms: in/b is gone"), "{error}");
+    for way in ["move the file back", "sources.lines.on_missing_file = \"skip\"", "job.on_error", "--fresh"] {
+        assert!(error.split("\nhelp: ").nth(1).is_some_and(|help| help.contains(way)), "{way}: {error}");
+    }
+    let skip = [&KEPT[..], &["--set", "sources.lines.on_missing_file=skip"]].concat();
+    let (words, log) = run(&directory, &skip);
+    assert_eq!(words, ["(three,1)"]);
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("FileMissing")).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    let expected = "FileMissing lines: in/b is gone; batch T ms goes on without it";
+    assert!(without_times(told[0]).ends_with(expected), "{told:?}");
+}
+
+#[test]
+fn a_file_that_is_moved_back_is_read() {
+    let directory = killed("");
+    fs::rename(directory.path("in/b"), directory.path("away")).expect("a file can be renamed");
+    fails(&directory, 4);
+    fs::rename(directory.path("away"), directory.path("in/b")).expect("a file can be renamed");
+    assert_eq!(run(&directory, &KEPT).0, ["(one,1)", "(three,1)", "(two,1)"]);
+}
+
+/// What is read again is what was found: other content of the same size, in the same file or in another one, with the same
+/// time or another, fails the batch.
+#[test]
+fn a_file_that_changed_fails_its_batch() {
+    let directory = killed("");
+    directory.write("in/b", "ONE TWO\n");
+    let error = fails(&directory, 2);
+    assert!(error.contains("source `lines` cannot read batch T ms: in/b is not what the batch was given"), "{error}");
+    assert!(error.contains("it was modified at T ms, and before that at T ms"), "{error}");
+    let modified = fs::metadata(directory.path("in/c")).and_then(|found| found.modified()).expect("it is there");
+    let directory = killed("");
+    let found = fs::metadata(directory.path("in/b")).and_then(|found| found.modified()).expect("it is there");
+    assert!(found != modified);
+    directory.write("new", "ONE TWO\n");
+    let file = File::options().write(true).open(directory.path("new")).expect("the file is there");
+    file.set_modified(found).expect("a time can be set");
+    fs::rename(directory.path("new"), directory.path("in/b")).expect("a file can be renamed");
+    let error = fails(&directory, 2);
+    assert!(error.contains("in/b is not what the batch was given: another file has its name"), "{error}");
+}
+
+/// What a batch has read through is known by its content: `in/a` was, for its words wait to be printed.
+#[test]
+fn a_file_that_was_read_is_known_by_its_content() {
+    let directory = killed("");
+    let text = fs::read(directory.path("in/a")).expect("it is there");
+    let mut other = text.clone();
+    other[20] = b'x';
+    directory.write("in/a", other);
+    let error = fails(&directory, 2);
+    let expected = "in/a is not what the batch was given: it holds something else than when it was read before";
+    assert!(error.contains(expected), "{error}");
+    directory.write("in/a", text);
+    let (words, _) = run(&directory, &KEPT);
+    assert_eq!(words, ["(one,1)", "(three,1)", "(two,1)"]);
+}
+
+/// A line that is taken out, or another one in its place, also behind the last that is needed.
+#[test]
+fn a_queue_that_was_partly_read_and_changed_is_told() {
+    let directory = Directory::with_job("network_word_count");
+    let queue = |words: &[&str]| words.iter().map(|word| format!("[\"{word}\"]\n")).collect::<String>();
+    directory.write("queue.jsonl", queue(&["a", "b", "c", "d", "e", "f", "g", "h"]));
+    let kept = ["--set", "job.checkpoint=checkpoint"];
+    let said = directory.run(&[&["run", "job.toml", "--stop-after", "2"], &kept[..]].concat());
+    let read = counts(&said.out).len();
+    assert!(said.code == Some(0) && (2..6).contains(&read), "{}", said.err);
+    let changed = [&["b", "c", "d", "e", "f", "g", "h"][..], &["A", "b", "c", "d", "e", "f", "g", "h"]];
+    for words in changed {
+        directory.write("queue.jsonl", queue(words));
+        let said = directory.run(&[&["run", "job.toml"], &kept[..]].concat());
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        let expected = format!(
+            "error: queue.jsonl is not the file that the job has read: data set {read}: it, or one before it, was another \
+             when the job read it before\nhelp: bring the file back as it was"
+        );
+        assert!(said.error().starts_with(&expected), "{}", said.error());
+    }
+    // What was not read yet may change, and empty lines make no difference.
+    let rest = queue(&["a", "b", "c", "d", "e", "f", "g", "H", "i"]);
+    directory.write("queue.jsonl", format!("\n{rest}"));
+    let said = directory.run(&[&["run", "job.toml", "--stop-when-idle"], &kept[..]].concat());
+    let words = counts(&said.out);
+    assert_eq!((said.code, words.len()), (Some(0), 9 - read), "{}", said.err);
+    assert!(words.contains(&"(H,1)") && words.contains(&"(i,1)") && !words.contains(&"(a,1)"), "{words:?}");
+}
+
+/// What takes the name of a file that was found, and is none, is not waited for.
+#[test]
+fn a_pipe_in_the_place_of_a_file_fails_the_batch() {
+    let directory = killed("");
+    fs::remove_file(directory.path("in/b")).expect("the file is there");
+    let made = Command::new("mkfifo").arg(directory.path("in/b")).status();
+    assert!(made.expect("mkfifo can be started").success());
+    let error = fails(&directory, 2);
+    assert!(error.contains("in/b is not what the batch was given: it is no regular file"), "{error}");
+    let mut text = String::new();
+    File::open(directory.path("in/c")).and_then(|mut file| file.read_to_string(&mut text)).expect("it is there");
+    assert_eq!(text, "three\n");
+}
