@@ -21,6 +21,7 @@ mod runs;
 mod signals;
 mod sources;
 mod streams;
+mod values;
 
 use super::support::binary::{Directory, Said};
 

@@ -9,7 +9,7 @@ mod columns;
 use super::file_stamp::FileStamp;
 use super::partition::{FileSplit, SplitReader};
 use crate::data::csv::CsvReader;
-use crate::data::json::named_records;
+use crate::data::json::{self, named_records};
 use crate::data::loading::Fault;
 use crate::data::schema::RecordType;
 use crate::env::{DirectoryEntry, Disk, persistence};
@@ -18,7 +18,6 @@ use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::{Array as _, AsArray as _, RecordBatch};
 use columns::ColumnsReader;
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -326,7 +325,7 @@ fn objects(ty: &RecordType, lines: &RecordBatch) -> Result<RecordBatch, (u64, Fa
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let value: Value = serde_json::from_str(line).map_err(|error| {
+        let value = json::parse(line.as_bytes()).map_err(|error| {
             // Of the text's own place, which is always line 1, only the column says something.
             let problem = error.to_string();
             let problem = problem.split(" at line ").next().unwrap_or_default();

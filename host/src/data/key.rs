@@ -26,8 +26,10 @@
 //! are 256. Of `n` partitions, key group `g` belongs to partition `g * n / 256`, rounded down.
 
 mod encoded;
+mod order;
 
 pub use encoded::EncodedKeys;
+pub use order::KeyOrder;
 
 use super::schema::RecordType;
 use super::view::{Column, Values, ViewError, items, match_values};

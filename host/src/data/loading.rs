@@ -35,9 +35,32 @@ impl Fault {
     }
 }
 
-/// What is wrong with a column that is not in the file.
-pub(super) fn missing(node: &Node) -> String {
-    format!("there is no such column, and {node} has to be there")
+/// How many bytes of names a message lists.
+const LISTED_BYTES_MAX: usize = 200;
+
+/// What is wrong with a column that is not there, beside the columns that are.
+pub(super) fn missing<'a>(node: &Node, there: impl Iterator<Item = &'a str>) -> String {
+    format!("there is no such column, and {node} has to be there; {}", listed(there))
+}
+
+/// The columns that are there, for people.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let (mut text, mut more) = (String::new(), 0_usize);
+    for name in names {
+        let name = format!("`{}`", name.escape_debug());
+        if more > 0 || (!text.is_empty() && text.len() + name.len() > LISTED_BYTES_MAX) {
+            more += 1;
+        } else {
+            let separator = if text.is_empty() { "" } else { ", " };
+            text.push_str(separator);
+            text.extend(name.chars().take(LISTED_BYTES_MAX));
+        }
+    }
+    match (text.as_str(), more) {
+        ("", _) => "there are no columns".to_owned(),
+        (text, 0) => format!("the columns are {text}"),
+        (text, more) => format!("the columns are {text} and {more} more"),
+    }
 }
 
 /// The names of the columns of a type in files.
@@ -46,14 +69,15 @@ pub fn column_names(ty: &RecordType) -> Vec<String> {
 }
 
 /// Makes rows of `ty` of columns that a file has under its names. A column that is not there is absent in all rows.
+/// `there` names all columns of the file, also those that were not read.
 ///
 /// # Errors
 /// The first value that does not fit, column by column.
-pub fn from_columns(ty: &RecordType, batch: &RecordBatch) -> Result<RecordBatch, Fault> {
+pub fn from_columns(ty: &RecordType, batch: &RecordBatch, there: &[String]) -> Result<RecordBatch, Fault> {
     let rows = batch.num_rows();
     let column = |(name, node): (std::borrow::Cow<'_, str>, &Node)| match batch.column_by_name(&name) {
         Some(array) => converted(node, array).map_err(|fault| fault.inside(&name)),
-        None => absent(node, rows).map_err(|fault| fault.inside(&name)),
+        None => absent(node, rows, there).map_err(|fault| fault.inside(&name)),
     };
     let columns = named_columns(ty).map(column).collect::<Result<Vec<_>, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -64,11 +88,11 @@ fn refused(error: &ArrowError) -> Fault {
     Fault::new(0, "", format!("arrow refuses the columns: {error}"))
 }
 
-fn absent(node: &Node, rows: usize) -> Result<ArrayRef, Fault> {
+fn absent<S: AsRef<str>>(node: &Node, rows: usize, there: &[S]) -> Result<ArrayRef, Fault> {
     if node.nullable() || rows == 0 {
         return Ok(new_null_array(node.field.data_type(), rows));
     }
-    Err(Fault::new(0, "", missing(node)))
+    Err(Fault::new(0, "", missing(node, there.iter().map(AsRef::as_ref))))
 }
 
 /// The first row that `nulls` marks as absent.
@@ -90,7 +114,7 @@ fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
                 let name = member_name(node.is_tuple, at, member);
                 let found = match values.column_by_name(&name) {
                     Some(found) => converted(member, &without_masked(found, nulls.as_ref())),
-                    None => absent(member, values.len()),
+                    None => absent(member, values.len(), &values.column_names()),
                 };
                 found.map_err(|fault| fault.inside(&name))
             };
@@ -142,7 +166,8 @@ fn fits(kind: Kind, found: &DataType) -> bool {
     match kind {
         Kind::Bool => *found == DataType::Boolean,
         Kind::I8 | Kind::I16 | Kind::I32 | Kind::I64 | Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 => {
-            found.is_integer()
+            // Other programs write a `u64` as a decimal without a fraction.
+            found.is_integer() || matches!(found, DataType::Decimal128(_, 0))
         }
         Kind::F32 => matches!(found, DataType::Float16 | DataType::Float32),
         Kind::F64 => found.is_floating(),

@@ -13,6 +13,7 @@ pub mod key;
 pub mod lines;
 pub mod loading;
 pub mod schema;
+pub mod signed;
 pub mod text;
 mod utf8;
 pub mod view;

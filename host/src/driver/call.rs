@@ -39,7 +39,7 @@ fn loaded_format(format: FileFormat) -> Option<LoadedFormat> {
         FileFormat::Text => LoadedFormat::Text,
         FileFormat::Csv => LoadedFormat::Csv,
         FileFormat::Json => LoadedFormat::Json,
-        FileFormat::Parquet => LoadedFormat::Parquet,
+        FileFormat::Parquet(_) => LoadedFormat::Parquet,
         FileFormat::Arrow => return None,
     })
 }

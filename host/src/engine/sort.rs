@@ -1,16 +1,16 @@
 //! Sorts the rows of a partition by their key: in memory, or in sorted runs that are merged.
 //!
-//! Owns the order: keys as Arrow's row format orders them, absent values first, equal keys as they came in. Each row gets
-//! one column of bytes more, its key in that format and its number, so that there are no two equal ones and the result
-//! depends on the input alone.
+//! Owns where rows with equal keys stand: as they came in. The order of keys is that of [`KeyOrder`]. Each row gets one
+//! column of bytes more, its key as bytes and its number, so that there are no two equal ones and the result depends on the
+//! input alone.
 
 use super::internal;
 use super::leaf::{Stores, plan_properties};
 use super::merge::{self, SortedRuns, add_order, with_order, without_order};
 use crate::data::chunk;
+use crate::data::key::KeyOrder;
 use arrow::array::{BinaryBuilder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
-use arrow::row::{RowConverter, SortField};
 use datafusion_common::Result;
 use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -161,7 +161,7 @@ impl Sort {
 
 /// Numbers rows, and writes their keys so that bytes compare as keys do.
 struct Numbering {
-    converter: RowConverter,
+    keys: KeyOrder,
     schema: SchemaRef,
     next: u64,
 }
@@ -169,19 +169,17 @@ struct Numbering {
 impl Numbering {
     fn new(schema: &Schema, descending: bool) -> Result<Self> {
         let key = schema.fields().first().ok_or_else(|| internal("rows without a key"))?;
-        let options = arrow::compute::SortOptions { descending, nulls_first: !descending };
-        let field = SortField::new_with_options(key.data_type().clone(), options);
-        Ok(Self { converter: RowConverter::new(vec![field])?, schema: with_order(schema), next: 0 })
+        Ok(Self { keys: KeyOrder::new(key.data_type(), descending)?, schema: with_order(schema), next: 0 })
     }
 
     fn add(&mut self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let keys = self.converter.convert_columns(&rows.columns()[..1])?;
+        let keys = rows.columns().first().ok_or_else(|| internal("rows without a key"))?;
+        let keys = self.keys.bytes(keys)?;
         let mut order = BinaryBuilder::new();
         let mut bytes = Vec::new();
         for key in &keys {
             bytes.clear();
             bytes.extend_from_slice(key.as_ref());
-            // The encoding of a key is never the beginning of another's.
             bytes.extend_from_slice(&self.next.to_be_bytes());
             order.append_value(&bytes);
             self.next += 1;

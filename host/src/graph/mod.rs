@@ -15,6 +15,9 @@ pub use call::{Call, CallError};
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
 pub use join::joined_rows;
-pub use node::{DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
+pub use node::{
+    Compression, DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, ParquetOptions,
+    StorageLevel,
+};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use validate::GraphError;

@@ -142,6 +142,25 @@ impl Operation {
     }
 }
 
+/// How Parquet files are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParquetOptions {
+    /// How pages are compressed.
+    pub compression: Compression,
+    /// Whether columns of `u64` are decimals of 20 digits, which hold all values, and not signed integers.
+    pub u64_as_decimals: bool,
+}
+
+/// How the pages of Parquet files are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Snappy, Spark's default.
+    #[default]
+    Snappy,
+    /// Zstandard, at its default level.
+    Zstd,
+}
+
 /// What is in the files that an output saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
@@ -150,7 +169,7 @@ pub enum FileFormat {
     /// Arrow IPC files.
     Arrow,
     /// Parquet files.
-    Parquet,
+    Parquet(ParquetOptions),
     /// Lines of CSV behind one with the names of the columns.
     Csv,
     /// A JSON object a line.
@@ -163,7 +182,7 @@ impl FileFormat {
         Some(match kind {
             "save_as_text_files" => Self::Text,
             "save_as_object_files" => Self::Arrow,
-            "save_as_parquet_files" => Self::Parquet,
+            "save_as_parquet_files" => Self::Parquet(ParquetOptions::default()),
             "save_as_csv_files" => Self::Csv,
             "save_as_json_files" => Self::Json,
             _ => return None,
@@ -175,7 +194,7 @@ impl FileFormat {
         Some(match kind {
             "save_as_text_file" => Self::Text,
             "save_as_object_file" => Self::Arrow,
-            "save_as_parquet_file" => Self::Parquet,
+            "save_as_parquet_file" => Self::Parquet(ParquetOptions::default()),
             "save_as_csv_file" => Self::Csv,
             "save_as_json_file" => Self::Json,
             _ => return None,
@@ -186,7 +205,7 @@ impl FileFormat {
     pub fn of_loader(kind: &str) -> Option<Self> {
         Some(match kind {
             "text_file" => Self::Text,
-            "parquet_file" => Self::Parquet,
+            "parquet_file" => Self::Parquet(ParquetOptions::default()),
             "csv_file" => Self::Csv,
             "json_file" => Self::Json,
             _ => return None,

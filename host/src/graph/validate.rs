@@ -1,7 +1,10 @@
 //! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
 
 use super::join;
-use super::node::{DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, StorageLevel};
+use super::node::{
+    Compression, DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, ParquetOptions,
+    StorageLevel,
+};
 use crate::data::columns;
 use crate::data::schema::{RecordType, SchemaError};
 use crate::ids::NodeId;
@@ -426,7 +429,8 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         kind if let Some(format) = FileFormat::of_kind(kind) => {
             let prefix = subject.text("prefix").ok_or_else(|| subject.error("it has no parameter `prefix`"))?;
             let suffix = subject.text("suffix").unwrap_or_default();
-            Operation::SaveAsFiles { format, prefix: prefix.to_owned(), suffix: suffix.to_owned() }
+            let (prefix, suffix) = (prefix.to_owned(), suffix.to_owned());
+            Operation::SaveAsFiles { format: with_options(subject, format)?, prefix, suffix }
         }
         kind if let Some(operation) = of_data_set(subject, kind) => operation?,
         _ => {
@@ -448,10 +452,32 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
     Ok(operation)
 }
 
+/// The format with the options that the node gives it.
+fn with_options(subject: &Subject<'_>, format: FileFormat) -> Result<FileFormat, GraphError> {
+    if !matches!(format, FileFormat::Parquet(_)) {
+        return Ok(format);
+    }
+    let unknown = |name: &str, value: &str, known: &str| {
+        Err(subject.error(format!("its `{name}` is `{}`, and this host knows {known}", value.escape_debug())))
+    };
+    let compression = match subject.text("compression") {
+        None | Some("snappy") => Compression::Snappy,
+        Some("zstd") => Compression::Zstd,
+        Some(other) => return unknown("compression", other, "`snappy` and `zstd`"),
+    };
+    let u64_as_decimals = match subject.text("u64") {
+        None | Some("int64") => false,
+        Some("decimal") => true,
+        Some(other) => return unknown("u64", other, "`int64` and `decimal`"),
+    };
+    Ok(FileFormat::Parquet(ParquetOptions { compression, u64_as_decimals }))
+}
+
 /// An operation for driver functions only. Nothing for other kinds.
 fn of_data_set(subject: &Subject<'_>, kind: &str) -> Option<Result<Operation, GraphError>> {
     if let Some(format) = FileFormat::of_action(kind) {
-        return Some(subject.path().map(|path| Operation::SaveAsFile { format, path }));
+        let format = with_options(subject, format);
+        return Some(format.and_then(|format| Ok(Operation::SaveAsFile { format, path: subject.path()? })));
     }
     if let Some(format) = FileFormat::of_loader(kind) {
         return Some(subject.path().map(|path| Operation::Load { format, path }));

@@ -18,6 +18,7 @@ use super::columnar::EncodeError;
 use super::format::Part;
 use crate::data::columns::ColumnsError;
 use crate::data::key::hash;
+use crate::data::signed::SignedError;
 use crate::data::view::ViewError;
 use crate::env::{Disk, OutputFile, advice, persistence};
 use crate::error::{Error, ErrorKind, Persistence};
@@ -106,6 +107,9 @@ impl SaveError {
             ),
             Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
             Self::Grant(error) => (ErrorKind::User, error.help()),
+            Self::Encode(EncodeError::Signed(SignedError::TooLarge { .. })) => {
+                (ErrorKind::User, "save it with `u64_as(U64Column::Decimal)`, or map it to another type".to_owned())
+            }
             Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
                 (ErrorKind::Internal, "please report this".to_owned())
             }
@@ -359,16 +363,15 @@ impl BatchDirectory {
         }
     }
 
-    /// A file for an attempt at a partition.
-    pub(super) fn part(&self, partition: u32, attempt: u32) -> Result<PartFile, SaveError> {
-        let name = part_name(partition);
+    /// A file for an attempt at a partition, whose name is `name` when it is complete.
+    pub(super) fn part(&self, name: &str, attempt: u32) -> Result<PartFile, SaveError> {
         let path = self.building.join(format!(".{name}.{attempt}"));
         let file = self.disk().create(&path).map_err(cannot("make", &path))?;
         Ok(PartFile { disk: self.shared.disk.clone(), file: Some(file), path, complete: self.building.join(name) })
     }
 
-    /// Puts the directory in its place, with the files of all partitions and no others.
-    pub(super) fn commit(&self, partitions: u32) -> Result<(), SaveError> {
+    /// Puts the directory in its place, with the files of these names and no others.
+    pub(super) fn commit(&self, names: impl Iterator<Item = String>) -> Result<(), SaveError> {
         let disk = self.disk();
         // Links on the way may have changed since the batch began.
         let parent = self.shared.place.make_parent(disk)?;
@@ -377,7 +380,7 @@ impl BatchDirectory {
             return Err(SaveError::InTheWay { path: self.shared.place.path(), what });
         }
         let entries = disk.list(&self.building).map_err(cannot("list", &self.building))?;
-        let mut expected: BTreeSet<String> = (0..partitions).map(part_name).collect();
+        let mut expected: BTreeSet<String> = names.collect();
         for stray in entries.iter().filter(|entry| !expected.remove(&entry.name)) {
             disk.remove(&stray.path).map_err(cannot("remove", &stray.path))?;
         }
@@ -414,10 +417,6 @@ impl BatchDirectory {
     pub(super) fn abort(&self) {
         let _ = self.disk().remove(&self.building);
     }
-}
-
-pub(super) fn part_name(partition: u32) -> String {
-    format!("{PART}{partition:05}")
 }
 
 /// A file of a partition, under the name of its attempt until it is complete. Dropped before that, it is removed.

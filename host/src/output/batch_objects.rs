@@ -12,8 +12,8 @@
 //! A crash between these steps leaves objects without `_SUCCESS`; the batch runs again, and writes them again. Never knows
 //! what the objects hold.
 
-use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted, part_name};
-use super::format::{Encoder, Part, encoder};
+use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted};
+use super::format::{Encoder, Part, encoder, part_name};
 use super::ownership::StorePlace;
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::data::schema::RecordType;
@@ -134,6 +134,10 @@ impl ObjectsBatch {
         move |error| SaveError::Store { action, url, error }
     }
 
+    fn part_name(&self, partition: u32) -> String {
+        part_name(partition, self.shared.format)
+    }
+
     fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.name)
     }
@@ -161,7 +165,7 @@ impl ObjectsBatch {
     async fn commit(&self, partitions: u32) -> Result<(), SaveError> {
         let mut finished = std::mem::take(&mut *self.finished());
         if let Some(missing) = (0..partitions).find(|partition| !finished.contains_key(partition)) {
-            return Err(SaveError::Missing(PathBuf::from(self.path(&part_name(missing)))));
+            return Err(SaveError::Missing(PathBuf::from(self.path(&self.part_name(missing)))));
         }
         // Those of a partition that the last stage does not have are given up when they are dropped.
         drop(finished.split_off(&partitions));
@@ -171,7 +175,7 @@ impl ObjectsBatch {
             self.shared.objects.remove(gone).await.map_err(self.cannot("remove", SUCCESS))?;
         }
         let complete = |(partition, brought): (u32, Brought)| async move {
-            let name = part_name(partition);
+            let name = self.part_name(partition);
             let completed = match brought {
                 Brought::Kept(bytes) => self.shared.objects.put(&self.path(&name), bytes).await,
                 Brought::Uploaded(upload) => upload.complete().await,
@@ -180,7 +184,7 @@ impl ObjectsBatch {
         };
         let completed = stream::iter(finished).map(complete).buffer_unordered(COMPLETED_AT_ONCE);
         completed.try_collect::<Vec<()>>().await?;
-        let current: BTreeSet<String> = (0..partitions).map(part_name).collect();
+        let current: BTreeSet<String> = (0..partitions).map(|partition| self.part_name(partition)).collect();
         old.retain(|name| !current.contains(name));
         if !old.is_empty() {
             let gone = old.iter().map(|name| self.path(name)).collect();
@@ -246,7 +250,7 @@ async fn add(
     upload: &mut Option<Box<dyn Upload>>,
     bytes: Vec<u8>,
 ) -> Result<(), SaveError> {
-    let name = part_name(partition);
+    let name = batch.part_name(partition);
     let upload = match upload {
         Some(upload) => upload,
         None => {

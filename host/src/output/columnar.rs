@@ -6,11 +6,13 @@ use super::batch_directory::SaveError;
 use super::format::{Encoder, Part};
 use crate::data::columns::{ColumnsError, Pieces, schema};
 use crate::data::schema::RecordType;
+use crate::data::signed::{Signed, SignedError};
+use crate::graph::{Compression, ParquetOptions};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow_ipc::writer::FileWriter;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::ZstdLevel;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
@@ -24,6 +26,8 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 pub(super) enum EncodeError {
     #[error(transparent)]
     Columns(#[from] ColumnsError),
+    #[error(transparent)]
+    Signed(#[from] SignedError),
     #[error("the rows cannot be written as an Arrow file: {0}")]
     Arrow(#[from] ArrowError),
     #[error("the rows cannot be written as a Parquet file: {0}")]
@@ -33,15 +37,15 @@ pub(super) enum EncodeError {
 /// Writes into memory. What is there is taken after each piece.
 enum Writer {
     Arrow(Box<FileWriter<Vec<u8>>>),
-    Parquet(Box<ArrowWriter<Vec<u8>>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>, Signed),
 }
 
 impl Writer {
     fn write(&mut self, piece: &RecordBatch) -> Result<(), EncodeError> {
         match self {
             Self::Arrow(writer) => writer.write(piece)?,
-            Self::Parquet(writer) => {
-                writer.write(piece)?;
+            Self::Parquet(writer, signed) => {
+                writer.write(&signed.columns(piece)?)?;
                 if writer.in_progress_size() >= ROW_GROUP_BYTES {
                     writer.flush()?;
                 }
@@ -54,14 +58,14 @@ impl Writer {
     fn bytes(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Arrow(writer) => writer.get_mut(),
-            Self::Parquet(writer) => writer.inner_mut(),
+            Self::Parquet(writer, _) => writer.inner_mut(),
         }
     }
 
     fn finish(self) -> Result<Vec<u8>, EncodeError> {
         Ok(match self {
             Self::Arrow(writer) => writer.into_inner()?,
-            Self::Parquet(writer) => writer.into_inner()?,
+            Self::Parquet(writer, _) => writer.into_inner()?,
         })
     }
 }
@@ -79,14 +83,17 @@ impl ColumnEncoder {
         Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Arrow(writer) })
     }
 
-    /// A Parquet file, compressed with Snappy, as Spark does.
-    pub(super) fn parquet(ty: &RecordType) -> Result<Self, EncodeError> {
-        let properties = WriterProperties::builder()
-            .set_created_by(CREATED_BY.to_owned())
-            .set_compression(Compression::SNAPPY)
-            .build();
-        let writer = Box::new(ArrowWriter::try_new(Vec::new(), schema(ty), Some(properties))?);
-        Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Parquet(writer) })
+    /// A Parquet file. Its columns have no unsigned integers, which Hive, Athena and Iceberg refuse.
+    pub(super) fn parquet(ty: &RecordType, options: ParquetOptions) -> Result<Self, EncodeError> {
+        let compression = match options.compression {
+            Compression::Snappy => parquet::basic::Compression::SNAPPY,
+            Compression::Zstd => parquet::basic::Compression::ZSTD(ZstdLevel::default()),
+        };
+        let properties =
+            WriterProperties::builder().set_created_by(CREATED_BY.to_owned()).set_compression(compression).build();
+        let signed = Signed::new(&schema(ty), options.u64_as_decimals);
+        let writer = Box::new(ArrowWriter::try_new(Vec::new(), signed.schema().clone(), Some(properties))?);
+        Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Parquet(writer, signed) })
     }
 }
 

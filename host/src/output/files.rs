@@ -3,7 +3,7 @@
 //! Owns the way of rows through an [`Encoder`] into a file. Never knows what is in the file, nor when it is seen.
 
 use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile, SaveError};
-use super::format::{Encoder, encoder};
+use super::format::{Encoder, encoder, part_name};
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::data::schema::RecordType;
 use crate::error::Error;
@@ -46,7 +46,7 @@ struct FilesBatch {
 impl FilesBatch {
     fn open(&self, partition: u32, attempt: u32) -> Result<FileWriter, SaveError> {
         let encoder = encoder(self.format, &self.ty)?;
-        let file = self.directory.part(partition, attempt)?;
+        let file = self.directory.part(&part_name(partition, self.format), attempt)?;
         Ok(FileWriter { directory: self.directory.clone(), file, encoder })
     }
 }
@@ -60,7 +60,10 @@ impl BatchWrite for FilesBatch {
     }
 
     fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { self.directory.commit(partitions).map_err(|error| self.directory.error(&error)) })
+        Box::pin(async move {
+            let names = (0..partitions).map(|partition| part_name(partition, self.format));
+            self.directory.commit(names).map_err(|error| self.directory.error(&error))
+        })
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {

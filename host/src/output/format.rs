@@ -4,7 +4,7 @@
 //! are a function of its rows and the version of the host: there are no times and nothing random in them. Never knows
 //! where a file is.
 
-use super::batch_directory::SaveError;
+use super::batch_directory::{PART, SaveError};
 use super::columnar::ColumnEncoder;
 use crate::data::csv::{CsvWriter, write_header};
 use crate::data::json::ObjectWriter;
@@ -32,11 +32,23 @@ pub(super) trait Encoder: Send {
     fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError>;
 }
 
+/// The name of a partition's file, with the extension of its format. Text has none, as in Spark.
+pub(super) fn part_name(partition: u32, format: FileFormat) -> String {
+    let extension = match format {
+        FileFormat::Text => "",
+        FileFormat::Arrow => ".arrow",
+        FileFormat::Parquet(_) => ".parquet",
+        FileFormat::Csv => ".csv",
+        FileFormat::Json => ".json",
+    };
+    format!("{PART}{partition:05}{extension}")
+}
+
 /// An encoder for one file of rows of type `ty`.
 pub(super) fn encoder(format: FileFormat, ty: &RecordType) -> Result<Box<dyn Encoder>, SaveError> {
     let line = match format {
         FileFormat::Arrow => return Ok(Box::new(ColumnEncoder::arrow(ty)?)),
-        FileFormat::Parquet => return Ok(Box::new(ColumnEncoder::parquet(ty)?)),
+        FileFormat::Parquet(options) => return Ok(Box::new(ColumnEncoder::parquet(ty, options)?)),
         FileFormat::Text => Line::Text,
         FileFormat::Csv => Line::Csv,
         FileFormat::Json => Line::Json,

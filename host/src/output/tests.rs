@@ -314,9 +314,10 @@ fn links_are_looked_at_before_each_commit() {
     let directories = BatchDirectories::new(disk, &id, "`x`", place, ("out/x", "")).unwrap();
     let begin = |ms| {
         let batch = directories.begin(Time::from_ms(ms)).unwrap();
-        batch.part(0, 0).and_then(batch_directory::PartFile::finish).unwrap();
+        batch.part("part-00000", 0).and_then(batch_directory::PartFile::finish).unwrap();
         batch
     };
+    let names = || std::iter::once("part-00000".to_owned());
     let swap = |target: &str| {
         let link = root.join("jobs/out");
         std::fs::rename(&link, root.join("jobs/aside")).unwrap();
@@ -329,7 +330,7 @@ fn links_are_looked_at_before_each_commit() {
     for (target, problem) in [("other", "leads out of"), ("jobs/near", "it has become a link to")] {
         let batch = begin(1000);
         swap(target);
-        let error = batch.error(&batch.commit(1).unwrap_err());
+        let error = batch.error(&batch.commit(names()).unwrap_err());
         assert!(error.message.contains(problem), "{error}");
         assert_eq!(std::fs::read_dir(root.join(target)).unwrap().count(), 0);
         back();
@@ -339,6 +340,6 @@ fn links_are_looked_at_before_each_commit() {
     std::os::unix::fs::symlink(root.join("other"), root.join("jobs/out/x-2000")).unwrap();
     let error = directories.begin(Time::from_ms(2000)).err().unwrap();
     assert!(error.message.ends_with(&format!("it is a link to {}", root.join("other").display())), "{error}");
-    begin(3000).commit(1).unwrap();
+    begin(3000).commit(names()).unwrap();
     assert!(root.join("jobs/out/x-3000/_SUCCESS").exists());
 }

@@ -2,7 +2,7 @@
 
 mod files;
 
-use millstream::{Chain, DStream, Rdd, StreamingContext};
+use millstream::{Chain, DStream, Key, Rdd, Record, StreamingContext};
 
 /// Numbers with their remainder of three as key.
 fn pairs<C: Chain<Out = i64>>(numbers: &Rdd<i64, C>) -> Rdd<(i64, i64)> {
@@ -117,6 +117,58 @@ fn operations<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, operation: &str) -
     true
 }
 
+fn orders<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        "sort_floats" => {
+            let sorted = |rdd: Rdd<i64>| {
+                let floats = rdd.map(|n| (n, float(n)));
+                let plain = [true, false].map(|ascending| floats.sort_by(|(_, float)| *float, ascending).erase());
+                let nested = [true, false].map(|ascending| floats.sort_by(|(n, _)| places(*n), ascending).erase());
+                let [first, second, third, fourth] = [&plain[0], &plain[1], &nested[0], &nested[1]];
+                first.union(second).union(third).union(fourth)
+            };
+            numbers.transform(sorted).print_n(100)
+        }
+        "first_of_floats" => {
+            let firsts = |rdd: Rdd<i64>| {
+                let floats = rdd.map(float).cache();
+                let firsts = vec![floats.top(3), floats.take_ordered(3)];
+                let ends = (floats.min(), floats.max());
+                let by = (rdd.top_by(3, |n| float(*n)), rdd.take_ordered_by(3, |n| (float(*n), -n)));
+                rdd.filter(|n| *n == 1).map(move |_| (firsts.clone(), ends, by.clone()))
+            };
+            numbers.transform(firsts).print_n(100)
+        }
+        _ => return false,
+    };
+    true
+}
+
+/// Numbers that stand for floats, among them those that sorts by bits would put into other places.
+fn float(n: i64) -> f64 {
+    match n {
+        1 => f64::NAN,
+        2 => 1.0,
+        3 => -f64::NAN,
+        4 => f64::NEG_INFINITY,
+        5 => f64::INFINITY,
+        6 => -0.0,
+        7 => 0.0,
+        _ => n as f64,
+    }
+}
+
+/// A float in a struct.
+#[derive(Record, Key, Clone)]
+struct Place {
+    ratio: Option<f32>,
+}
+
+/// A float in a tuple, a list, an option and a struct.
+fn places(n: i64) -> (u8, Vec<Place>) {
+    (0, vec![Place { ratio: (n != 2).then_some(float(n) as f32) }])
+}
+
 fn outputs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) {
     match function {
         // What an output found, it says by failing: it has nowhere else to say it.
@@ -167,6 +219,7 @@ fn build(ctx: &StreamingContext) {
     let function = ctx.arg("function").unwrap_or_default().to_owned();
     let is_known = transforms(ctx, &numbers, &function)
         || operations(&numbers, &function)
+        || orders(&numbers, &function)
         || files::functions(ctx, &numbers, &function);
     if !is_known {
         outputs(&numbers, &function);

@@ -28,24 +28,30 @@ pub fn record(input: &DeriveInput, shape: &Shape) -> TokenStream {
 pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
     let ident = &input.ident;
     let mut checks = Requirement::default();
-    let (encode, decode) = match shape {
+    let (encode, decode, compare) = match shape {
         Shape::Struct(fields) => {
             checks = Requirement::of(fields, "is_key", &quote!(__m::Key));
             let (mut encode, mut decode) = (TokenStream::new(), TokenStream::new());
+            let mut compare = quote!(::std::cmp::Ordering::Equal);
             for (at, Field { member, ty, .. }) in fields.iter().enumerate() {
                 // A member is last in the key if it is the last of a struct that is.
                 let last = if at + 1 == fields.len() { quote!(__last) } else { quote!(false) };
                 encode.extend(quote!(<#ty as __m::Key>::encode(&self.#member, #last, __out);));
                 decode.extend(quote!(#member: <#ty as __m::Key>::decode(__bytes, #last),));
+                compare.extend(quote!(.then_with(|| <#ty as __m::Key>::compare(&self.#member, &__other.#member))));
             }
-            (encode, quote!(Self { #decode }))
+            (encode, quote!(Self { #decode }), compare)
         }
-        Shape::Choice(_) => {
-            (quote!(__m::choice::encode_key(self, __last, __out);), quote!(__m::choice::decode_key(__bytes, __last)))
-        }
-        Shape::Serde { .. } => {
-            (quote!(__m::serde::encode_key(self, __last, __out);), quote!(__m::serde::decode_key(__bytes, __last)))
-        }
+        Shape::Choice(_) => (
+            quote!(__m::choice::encode_key(self, __last, __out);),
+            quote!(__m::choice::decode_key(__bytes, __last)),
+            quote!(__m::choice::compare_keys(self, __other)),
+        ),
+        Shape::Serde { .. } => (
+            quote!(__m::serde::encode_key(self, __last, __out);),
+            quote!(__m::serde::decode_key(__bytes, __last)),
+            quote!(__m::serde::compare_keys(self, __other)),
+        ),
     };
     let Requirement { checks, bounds } = checks;
     quote! {
@@ -56,6 +62,9 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
             impl __m::Key for #ident #bounds {
                 fn encode(&self, __last: bool, __out: &mut ::std::vec::Vec<u8>) {
                     #encode
+                }
+                fn compare(&self, __other: &Self) -> ::std::cmp::Ordering {
+                    #compare
                 }
                 fn decode(__bytes: &mut &[u8], __last: bool) -> Self {
                     #decode

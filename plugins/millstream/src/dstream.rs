@@ -308,14 +308,14 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     }
 
     /// Sorts the values by the key that `function` gives for each, into one partition; those with equal keys stay in
-    /// order. Spark: `sortBy`.
+    /// order. The order is that of [`sort_by_key`](Flow::sort_by_key). Spark: `sortBy`.
     ///
     /// ```
     /// use millstream::testing;
     /// let out = testing::run(vec![vec![3i32, -5, 1]], |numbers| numbers.sort_by(|n| n.abs(), true));
     /// assert_eq!(out, [vec![1, 3, -5]]);
     /// ```
-    pub fn sort_by<R: Key + PartialOrd, F: Fn(&T) -> R + 'static>(
+    pub fn sort_by<R: Key, F: Fn(&T) -> R + 'static>(
         &self,
         function: F,
         ascending: bool,

@@ -5,8 +5,10 @@
 
 use crate::record::{Builder, Bytes, Record};
 use crate::text::Text;
+use std::cmp::Ordering;
 
-/// A record that can be a key. Equal keys have equal encodings: `-0.0` counts as `0.0`, and every NaN as the same one.
+/// A record that can be a key: rows can be grouped by it and sorted by it. Equal keys have equal encodings: `-0.0` counts
+/// as `0.0`, and every NaN as the same one.
 ///
 /// ```
 /// use millstream::{Key, Record, testing};
@@ -25,6 +27,22 @@ use crate::text::Text;
 pub trait Key: Record {
     /// Appends the canonical encoding. `last` says that nothing follows in the key.
     fn encode(&self, last: bool, out: &mut Vec<u8>);
+
+    /// Compares two keys, in the order that all sorts have: those of the host, and `top`, `take_ordered`, `min` and `max`.
+    ///
+    /// Numbers are ordered by value, `-0.0` equals `0.0`, and every NaN equals every other one and is larger than all other
+    /// values, infinity too. An absent value is smaller than one that is there. Texts and bytes are ordered byte by byte,
+    /// lists item by item, tuples and structs member by member, enums by the names of their variants, and values with
+    /// `#[record(serde)]` by their encodings. `PartialOrd` and `Ord` of a type of yours are not asked. A descending order is
+    /// the reverse, so NaN comes first.
+    ///
+    /// ```
+    /// use millstream::Key;
+    /// use std::cmp::Ordering;
+    /// assert_eq!(f64::NAN.compare(&f64::INFINITY), Ordering::Greater);
+    /// assert_eq!((0.0, 'a' as u32).compare(&(-0.0, 'b' as u32)), Ordering::Less);
+    /// ```
+    fn compare(&self, other: &Self) -> Ordering;
 
     /// Takes the key off the front of its encoding.
     fn decode(bytes: &mut &[u8], last: bool) -> Self;
@@ -70,13 +88,25 @@ pub(crate) fn decode_bytes<'a>(bytes: &mut &'a [u8], last: bool) -> &'a [u8] {
     take(bytes, count)
 }
 
+/// Compares floats. Those that `<` does not order are equal, or one of them is NaN: that one is larger.
+fn compare_floats<T: PartialOrd + Copy>(a: T, b: T) -> Ordering {
+    // Only NaN is not equal to itself.
+    let is_nan = |float: T| float.partial_cmp(&float).is_none();
+    a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)))
+}
+
 macro_rules! fixed_key {
-    ($($type:ty, |$value:ident| $canonical:expr;)*) => {$(
+    ($($type:ty, |$value:ident| $canonical:expr, $compare:expr;)*) => {$(
         impl Key for $type {
             #[inline]
             fn encode(&self, _: bool, out: &mut Vec<u8>) {
                 let $value = *self;
                 out.extend_from_slice(&$canonical.to_le_bytes());
+            }
+            #[inline]
+            fn compare(&self, other: &Self) -> Ordering {
+                let compare: fn(&Self, &Self) -> Ordering = $compare;
+                compare(self, other)
             }
             fn decode(bytes: &mut &[u8], _: bool) -> Self {
                 Self::from_le_bytes(take_array(bytes))
@@ -86,21 +116,24 @@ macro_rules! fixed_key {
 }
 
 fixed_key! {
-    i8, |n| n;
-    i16, |n| n;
-    i32, |n| n;
-    i64, |n| n;
-    u8, |n| n;
-    u16, |n| n;
-    u32, |n| n;
-    u64, |n| n;
-    f32, |n| if n.is_nan() { f32::from_bits(0x7fc0_0000) } else if n == 0.0 { 0.0 } else { n };
-    f64, |n| if n.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else if n == 0.0 { 0.0 } else { n };
+    i8, |n| n, Ord::cmp;
+    i16, |n| n, Ord::cmp;
+    i32, |n| n, Ord::cmp;
+    i64, |n| n, Ord::cmp;
+    u8, |n| n, Ord::cmp;
+    u16, |n| n, Ord::cmp;
+    u32, |n| n, Ord::cmp;
+    u64, |n| n, Ord::cmp;
+    f32, |n| if n.is_nan() { f32::from_bits(0x7fc0_0000) } else if n == 0.0 { 0.0 } else { n }, |a, b| compare_floats(*a, *b);
+    f64, |n| if n.is_nan() { f64::from_bits(0x7ff8_0000_0000_0000) } else if n == 0.0 { 0.0 } else { n }, |a, b| compare_floats(*a, *b);
 }
 
 impl Key for bool {
     fn encode(&self, _: bool, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
     }
     fn decode(bytes: &mut &[u8], _: bool) -> Self {
         take_array::<1>(bytes) != [0]
@@ -111,6 +144,9 @@ impl Key for Text {
     #[inline]
     fn encode(&self, last: bool, out: &mut Vec<u8>) {
         encode_bytes(self.as_bytes(), last, out);
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
     }
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         Self::from(String::decode(bytes, last))
@@ -129,6 +165,9 @@ impl Key for String {
     fn encode(&self, last: bool, out: &mut Vec<u8>) {
         encode_bytes(self.as_bytes(), last, out);
     }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         String::from_utf8_lossy(decode_bytes(bytes, last)).into_owned()
     }
@@ -144,6 +183,9 @@ impl Key for Bytes {
     fn encode(&self, last: bool, out: &mut Vec<u8>) {
         encode_bytes(&self.0, last, out);
     }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         Self(decode_bytes(bytes, last).to_vec())
     }
@@ -156,6 +198,12 @@ impl<K: Key> Key for Option<K> {
             value.encode(last, out);
         }
     }
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Some(a), Some(b)) => a.compare(b),
+            _ => self.is_some().cmp(&other.is_some()),
+        }
+    }
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         bool::decode(bytes, false).then(|| K::decode(bytes, last))
     }
@@ -165,6 +213,10 @@ impl<K: Key> Key for Vec<K> {
     fn encode(&self, _: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(&(self.len() as u32).to_le_bytes());
         self.iter().for_each(|item| item.encode(false, out));
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        let different = self.iter().zip(other).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
+        different.unwrap_or_else(|| self.len().cmp(&other.len()))
     }
     fn decode(bytes: &mut &[u8], _: bool) -> Self {
         (0..u32::from_le_bytes(take_array(bytes))).map(|_| K::decode(bytes, false)).collect()
@@ -177,6 +229,11 @@ macro_rules! tuple_key {
             fn encode(&self, last: bool, out: &mut Vec<u8>) {
                 $(self.$at.encode(false, out);)*
                 self.$last_at.encode(last, out);
+            }
+            fn compare(&self, other: &Self) -> Ordering {
+                let order = Ordering::Equal;
+                $(let order = order.then_with(|| self.$at.compare(&other.$at));)*
+                order.then_with(|| self.$last_at.compare(&other.$last_at))
             }
             fn decode(bytes: &mut &[u8], last: bool) -> Self {
                 ($($type::decode(bytes, false),)* $last::decode(bytes, last),)
@@ -217,7 +274,49 @@ mod tests {
         assert_eq!(encoded(vec![Text::from("a")]), b"\x01\0\0\0\x01\0\0\0a");
     }
 
+    /// All in order, those of an inner list being equal.
+    fn check_order<K: Key + std::fmt::Debug>(groups: &[&[K]]) {
+        let keys: Vec<(usize, &K)> =
+            (0..).zip(groups).flat_map(|(at, group)| group.iter().map(move |key| (at, key))).collect();
+        for (at, a) in &keys {
+            for (other, b) in &keys {
+                assert_eq!(a.compare(b), at.cmp(other), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    /// The same examples as in the host's `data/key/tests.rs`.
+    #[test]
+    fn the_order_is_that_of_the_specification() {
+        let nan = f64::NAN;
+        check_order(&[&[f64::NEG_INFINITY], &[-1.0], &[-0.0, 0.0], &[1.0], &[f64::INFINITY], &[nan, -nan]]);
+        check_order(&[&[f32::NEG_INFINITY], &[-0.0, 0.0], &[f32::INFINITY], &[f32::NAN, -f32::NAN]]);
+        check_order(&[&[None], &[Some(f64::NEG_INFINITY)], &[Some(nan), Some(-nan)]]);
+        check_order(&[&[vec![]], &[vec![-0.0], vec![0.0]], &[vec![0.0, 1.0]], &[vec![-nan]], &[vec![nan, 1.0]]]);
+        check_order(&[
+            &[(-0.0, 1u8), (0.0, 1)],
+            &[(0.0, 2)],
+            &[(f64::INFINITY, 0)],
+            &[(-nan, 0), (nan, 0)],
+            &[(-nan, 1)],
+        ]);
+        check_order(&[&[false], &[true]]);
+        check_order(&[&[-2i64], &[-1], &[0], &[1]]);
+        check_order(&[&[Text::from("")], &[Text::from("B")], &[Text::from("a")], &[Text::from("a ")]]);
+        check_order(&[&[Bytes(vec![])], &[Bytes(vec![1, 255])], &[Bytes(vec![2])]]);
+    }
+
     proptest! {
+        #[test]
+        fn keys_are_equal_in_order_exactly_if_their_encodings_are(
+            a in any::<(f64, Option<f32>, Vec<Option<f64>>, String)>(),
+            b in any::<(f64, Option<f32>, Vec<Option<f64>>, String)>(),
+        ) {
+            prop_assert_eq!(a.compare(&b).is_eq(), encoded(a.clone()) == encoded(b.clone()));
+            prop_assert_eq!(a.compare(&b), b.compare(&a).reverse());
+            prop_assert!(a.compare(&a).is_eq());
+        }
+
         #[test]
         fn decoding_gives_the_key_back(key in any::<(String, Option<i64>, Vec<String>, bool, String)>()) {
             let bytes = encoded(key.clone());

@@ -5,6 +5,7 @@
 use crate::chain::{Chain, NodeId};
 use crate::dstream::DStream;
 use crate::graph::{Graph, Value};
+use crate::parquet::Parquet;
 use crate::record::Record;
 use std::rc::Rc;
 
@@ -80,8 +81,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.save("save_as_object_files", prefix, suffix)
     }
 
-    /// Saves the values of every batch as Parquet files, with the directories and columns of
-    /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.parquet`.
+    /// Saves the values of every batch as Parquet files, compressed with Snappy, with the directories and columns of
+    /// [`save_as_object_files`](DStream::save_as_object_files). Unsigned integers become signed ones; a `u64` that does not
+    /// fit makes the output fail, unless [`Parquet::u64_as`] says otherwise. Spark: `saveAsHadoopFiles`, `write.parquet`.
     ///
     /// ```
     /// use millstream::testing;
@@ -90,6 +92,23 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// ```
     pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save("save_as_parquet_files", prefix, suffix)
+    }
+
+    /// Saves the values as [`save_as_parquet_files`](DStream::save_as_parquet_files) does, written in another way. Spark:
+    /// `write.option("compression", ..)`.
+    ///
+    /// ```
+    /// use millstream::{Compression, Parquet, testing};
+    /// let job = testing::Job::new(|ctx| {
+    ///     let options = Parquet::default().compression(Compression::Zstd);
+    ///     ctx.stream::<u8>("n").save_as_parquet_files_with("out/numbers", "", options);
+    /// });
+    /// assert_eq!(job.batch("n", [1u8]).run()[0].rows, ["1"]);
+    /// ```
+    pub fn save_as_parquet_files_with(&self, prefix: &str, suffix: &str, options: Parquet) -> Output {
+        let output = self.save("save_as_parquet_files", prefix, suffix);
+        self.graph.change(output.node, |node| node.parameters.extend(options.parameters()));
+        output
     }
 
     /// Saves the values of every batch as CSV, with the directories and columns of

@@ -122,25 +122,23 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         values.flat_map(|(key, values)| values.into_iter().flatten().map(move |value| (key.clone(), value)))
     }
 
-    /// Sorts pairs by their key, into one partition; those with equal keys stay in order. Absent values come before the
-    /// others. Spark: `sortByKey`.
+    /// Sorts pairs by their key, into one partition; those with equal keys stay in order. The order is that of
+    /// [`Key::compare`], or its reverse: NaN comes last in an ascending order, and first in a descending one. Spark:
+    /// `sortByKey`.
     ///
     /// ```
     /// use millstream::testing;
     /// let out = testing::run(vec![vec![(2u8, 'a' as u32), (1, 98), (2, 99)]], |pairs| pairs.sort_by_key(false));
     /// assert_eq!(out, [vec![(2, 97), (2, 99), (1, 98)]]);
     /// ```
-    pub fn sort_by_key(&self, ascending: bool) -> Flow<(K, V), Cut<(K, V)>, S>
-    where
-        K: PartialOrd,
-    {
+    pub fn sort_by_key(&self, ascending: bool) -> Flow<(K, V), Cut<(K, V)>, S> {
         self.emits();
         let code = Code {
             #[cfg(not(target_family = "wasm"))]
             sort: Some(std::rc::Rc::new(move |chunks| {
                 let mut rows: Vec<(K, V)> = chunks.into_iter().flat_map(crate::testing::rows_of).collect();
                 let compare = |a: &(K, V), b: &(K, V)| {
-                    let order = a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal);
+                    let order = a.0.compare(&b.0);
                     if ascending { order } else { order.reverse() }
                 };
                 rows.sort_by(compare);

@@ -8,6 +8,7 @@ use crate::driver::{Partition, check};
 use crate::dstream::Rdd;
 use crate::graph::Value;
 use crate::key::Key;
+use crate::parquet::Parquet;
 use crate::record::{Column, Record, read_column};
 use crate::runtime;
 use std::cell::RefCell;
@@ -171,7 +172,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         partitions.into_iter().fold(zero, merge)
     }
 
-    /// The `count` smallest values, in ascending order. Spark: `takeOrdered`.
+    /// The `count` smallest values, in ascending order. The order is that of [`Key::compare`]; of equal values, the first
+    /// comes first. Spark: `takeOrdered`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -179,12 +181,24 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// ```
     pub fn take_ordered(&self, count: usize) -> Vec<T>
     where
-        T: Ord,
+        T: Key,
     {
-        self.first_by(count, T::cmp)
+        self.first_by(count, T::compare)
     }
 
-    /// The `count` largest values, in descending order. Spark: `top`.
+    /// The `count` values for which `function` gives the smallest keys, as [`take_ordered`](Self::take_ordered). Spark:
+    /// `takeOrdered` with an ordering.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3i32, 1, -2], |rdd| assert_eq!(rdd.take_ordered_by(2, |n| n.abs()), [1, -2]));
+    /// ```
+    pub fn take_ordered_by<R: Key>(&self, count: usize, function: impl Fn(&T) -> R + Clone + 'static) -> Vec<T> {
+        self.first_by(count, move |a, b| function(a).compare(&function(b)))
+    }
+
+    /// The `count` largest values, in descending order. The order is the reverse of [`Key::compare`], so NaN comes first;
+    /// of equal values, the first comes first. Spark: `top`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -192,22 +206,61 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// ```
     pub fn top(&self, count: usize) -> Vec<T>
     where
-        T: Ord,
+        T: Key,
     {
-        self.first_by(count, |a, b| b.cmp(a))
+        self.first_by(count, |a, b| b.compare(a))
     }
 
-    fn first_by(&self, count: usize, compare: fn(&T, &T) -> std::cmp::Ordering) -> Vec<T> {
+    /// The `count` values for which `function` gives the largest keys, as [`top`](Self::top). Spark: `top` with an ordering.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([(7u32, 0.5), (8, 1.5)], |rdd| assert_eq!(rdd.top_by(1, |(_, score)| *score), [(8, 1.5)]));
+    /// ```
+    pub fn top_by<R: Key>(&self, count: usize, function: impl Fn(&T) -> R + Clone + 'static) -> Vec<T> {
+        self.first_by(count, move |a, b| function(b).compare(&function(a)))
+    }
+
+    /// The smallest value, in the order of [`Key::compare`]; `None` if there are no values. Of equal values, the first. Spark:
+    /// `min`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([2.5, f64::NAN, -1.0], |rdd| assert_eq!(rdd.min(), Some(-1.0)));
+    /// ```
+    pub fn min(&self) -> Option<T>
+    where
+        T: Key + Clone,
+    {
+        self.reduce(|a, b| if b.compare(&a).is_lt() { b } else { a })
+    }
+
+    /// The largest value, in the order of [`Key::compare`], in which NaN is larger than all other values; `None` if there
+    /// are no values. Of equal values, the first. Spark: `max`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.max(), Some(3)));
+    /// ```
+    pub fn max(&self) -> Option<T>
+    where
+        T: Key + Clone,
+    {
+        self.reduce(|a, b| if b.compare(&a).is_gt() { b } else { a })
+    }
+
+    fn first_by(&self, count: usize, compare: impl Fn(&T, &T) -> std::cmp::Ordering + Clone + 'static) -> Vec<T> {
         let first = move |values: &mut Vec<T>| {
-            values.sort_by(compare);
+            values.sort_by(&compare);
             values.truncate(count);
         };
-        let of_partition = self.map_partitions(move |values| {
+        let of_partition = first.clone();
+        let partitions = self.map_partitions(move |values| {
             let mut values = values.collect();
-            first(&mut values);
+            of_partition(&mut values);
             values
         });
-        let mut values = of_partition.collect();
+        let mut values = partitions.collect();
         first(&mut values);
         values
     }
@@ -281,10 +334,11 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
 
 /// Actions that save.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    fn save(&self, kind: &'static str, path: &str) {
+    fn save(&self, kind: &'static str, path: &str, options: Vec<(&'static str, Value)>) {
         check(&self.graph);
         self.emits();
-        let parameters = vec![("path", Value::Text(path.to_owned()))];
+        let mut parameters = vec![("path", Value::Text(path.to_owned()))];
+        parameters.extend(options);
         let action = self.graph.add_output(kind, self.node, parameters);
         runtime::run(&self.graph, action, None);
     }
@@ -309,7 +363,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// assert_eq!(files["out/pairs-1000/part-00000"], b"(7,true)\n");
     /// ```
     pub fn save_as_text_file(&self, path: &str) {
-        self.save("save_as_text_file", path);
+        self.save("save_as_text_file", path, Vec::new());
     }
 
     /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
@@ -320,7 +374,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("out/numbers"));
     /// ```
     pub fn save_as_object_file(&self, path: &str) {
-        self.save("save_as_object_file", path);
+        self.save("save_as_object_file", path, Vec::new());
     }
 
     /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
@@ -333,7 +387,20 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// });
     /// ```
     pub fn save_as_parquet_file(&self, path: &str) {
-        self.save("save_as_parquet_file", path);
+        self.save("save_as_parquet_file", path, Vec::new());
+    }
+
+    /// Saves the values as [`save_as_parquet_file`](Self::save_as_parquet_file) does, written in another way. Spark:
+    /// `write.option("compression", ..)`.
+    ///
+    /// ```
+    /// # use millstream::{Compression, Parquet, testing};
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     rdd.save_as_parquet_file_with("out/numbers", Parquet::default().compression(Compression::Zstd));
+    /// });
+    /// ```
+    pub fn save_as_parquet_file_with(&self, path: &str, options: Parquet) {
+        self.save("save_as_parquet_file", path, options.parameters());
     }
 
     /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
@@ -344,7 +411,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("out/numbers"));
     /// ```
     pub fn save_as_csv_file(&self, path: &str) {
-        self.save("save_as_csv_file", path);
+        self.save("save_as_csv_file", path, Vec::new());
     }
 
     /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
@@ -355,7 +422,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("out/numbers"));
     /// ```
     pub fn save_as_json_file(&self, path: &str) {
-        self.save("save_as_json_file", path);
+        self.save("save_as_json_file", path, Vec::new());
     }
 }
 

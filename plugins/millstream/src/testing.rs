@@ -156,7 +156,7 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
     }
 
     /// As [`run`](Self::run), and returns also the files that driver functions wrote. What they saved as a data set is
-    /// one file, `PATH/part-00000`, of lines as `print` shows them, whatever its format.
+    /// one file, `PATH/part-00000` with the extension of its format, of lines as `print` shows them, whatever the format.
     ///
     /// # Panics
     /// If the program panics or is invalid.

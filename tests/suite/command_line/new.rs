@@ -42,6 +42,15 @@ Time: T ms
 
 ";
 
+/// The second program of the README's tutorial, by its own text.
+fn second_program() -> String {
+    let readme = repository::root().join("README.md");
+    let text = std::fs::read_to_string(&readme).expect("it can be read");
+    let programs = text.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let program = programs.into_iter().find(|program| program.contains("bytes_by_user"));
+    program.expect("the tutorial has a program of its own").to_owned()
+}
+
 /// In the middle of a workspace that does not know it.
 #[test]
 fn a_new_plugin_builds_and_runs_at_once() {
@@ -72,6 +81,18 @@ fn a_new_plugin_builds_and_runs_at_once() {
     assert_eq!(checked.out, "new-word-count: ok, 5 nodes, 1 output, source `lines` (text)\n", "{}", checked.err);
     let ran = in_crate(&["run", "job.toml", "--stop-when-idle"]);
     assert_eq!((without_times(&ran.out).as_str(), ran.error(), ran.code), (PRINTED, "", Some(0)));
+
+    // The program of the README. In a release build, too, a sum that does not fit is no sum.
+    std::fs::write(made.join("src/lib.rs"), second_program()).expect("it can be written");
+    let batches = "[\"alice 120\", \"bob 30\", \"alice 7\"]\n[\"bob 18446744073709551615\", \"bob 5\"]\n";
+    std::fs::write(made.join("batches.jsonl"), batches).expect("it can be written");
+    cargo(&made, &["test", "--quiet"]);
+    cargo(&made, &["build", "--release", "--target", "wasm32-wasip2"]);
+    let ran = in_crate(&["run", "job.toml", "--stop-when-idle"]);
+    assert!(ran.out.contains("\n(alice,127)\n(bob,30)\n") && !ran.out.contains("(bob,4)"), "{}", ran.out);
+    assert!(ran.error().starts_with("error: operator `bytes_by_user` "), "{}", ran.err);
+    assert!(ran.error().contains("attempt to add with overflow"), "{}", ran.err);
+    assert_eq!(ran.code, Some(3));
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub(super) struct ColumnsReader {
     groups: Vec<(u64, u64)>,
     /// How many rows were read.
     read: u64,
+    /// The names of all columns of the file.
+    names: Vec<String>,
 }
 
 fn begins_at(group: &RowGroupMetaData) -> u64 {
@@ -79,6 +81,7 @@ impl ColumnsReader {
         let wanted = column_names(ty);
         let columns = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = columns.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();
+        let names = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let (mut own, mut groups, mut before) = (Vec::new(), Vec::new(), 0);
         for (at, group) in builder.metadata().row_groups().iter().enumerate() {
@@ -91,7 +94,7 @@ impl ColumnsReader {
             before += rows;
         }
         let builder = builder.with_projection(mask).with_row_groups(own).with_batch_size(CHUNK_ROWS);
-        Ok(Self { rows: builder.build().map_err(refused)?, groups, read: 0 })
+        Ok(Self { rows: builder.build().map_err(refused)?, groups, read: 0, names })
     }
 
     pub(super) fn next_chunk(&mut self, part: &LoadedPart, ty: &RecordType) -> Result<Option<RecordBatch>, LoadError> {
@@ -109,6 +112,6 @@ impl ColumnsReader {
             }
             at + 1
         };
-        from_columns(ty, &rows).map(Some).map_err(|fault| part.wrong("row", number(fault.row), fault))
+        from_columns(ty, &rows, &self.names).map(Some).map_err(|fault| part.wrong("row", number(fault.row), fault))
     }
 }

@@ -6,6 +6,8 @@ use crate::data::json::row_to_json;
 use crate::env::Simulation;
 use arrow::array::{ArrayRef, Int64Array};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+use parquet::file::properties::WriterProperties;
 use proptest::prelude::*;
 
 struct World {
@@ -110,6 +112,63 @@ fn parquet(groups: &[i64], absent: Option<usize>) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
+/// Numbers in a group, compressed.
+fn compressed(codec: Compression) -> Vec<u8> {
+    let column = Arc::new((0..1000).collect::<Int64Array>()) as ArrayRef;
+    let rows = RecordBatch::try_from_iter([("n", column)]).unwrap();
+    let properties = WriterProperties::builder().set_compression(codec).set_dictionary_enabled(false).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[test]
+fn parquet_of_every_codec_is_read() {
+    let codecs = [
+        Compression::UNCOMPRESSED,
+        Compression::SNAPPY,
+        Compression::GZIP(GzipLevel::default()),
+        Compression::LZ4,
+        Compression::LZ4_RAW,
+        Compression::BROTLI(BrotliLevel::default()),
+        Compression::ZSTD(ZstdLevel::default()),
+    ];
+    let sizes = codecs.map(|codec| {
+        let world = World::new(compressed(codec));
+        let found = world.read_cut(LoadedFormat::Parquet, &[], &number()).unwrap();
+        assert_eq!(found, (0..1000).map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>(), "{codec}");
+        world.file.bytes
+    });
+    assert!(sizes[1..].iter().all(|size| *size < sizes[0]), "{sizes:?}");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_told_with_those_that_are() {
+    let other = ty(&[("", "struct", 2), ("n", "?i64", 0), ("m", "text", 0)]);
+    let told = |content: Vec<u8>, format| {
+        let world = World::new(content);
+        world.read_cut(format, &[], &other).unwrap_err()
+    };
+    let problem =
+        |names: &str| format!("there is no such column, and text has to be there; the columns are {names}{FIX}");
+    let expected = format!("/f, row 1, column `m`: {}", problem("`n`"));
+    assert_eq!(told(parquet(&[1], None), LoadedFormat::Parquet), expected);
+    let expected = format!("/f, line 1, column `m`: {}", problem("`n`, `M`, `x`"));
+    assert_eq!(told(b"n,M,x\n1,2,3\n".to_vec(), LoadedFormat::Csv), expected);
+    let expected = format!("/f, line 1, column `m`: {}", problem("`M`, `n`"));
+    assert_eq!(told(b"{\"n\":1,\"M\":2}\n".to_vec(), LoadedFormat::Json), expected);
+}
+
+#[test]
+fn a_name_that_an_object_or_a_header_has_twice_is_refused() {
+    let told =
+        |content: &str, format| World::new(content.as_bytes().to_vec()).read_cut(format, &[], &number()).unwrap_err();
+    let json = told("{\"n\":1}\n{\"n\":1,\"n\":2}\n", LoadedFormat::Json);
+    assert_eq!(json, format!("/f, line 2: an object has the member `n` twice, at character 10{FIX}"));
+    let csv = told("n,n\n1,2\n", LoadedFormat::Csv);
+    assert_eq!(csv, format!("/f, line 1, column `n`: there is more than one column of this name{FIX}"));
+}
+
 /// S5.09: all of a batch reads the same file.
 #[test]
 fn a_file_that_changed_is_told() {
@@ -146,7 +205,10 @@ fn a_file_that_cannot_be_read_is_told() {
     let at = |content: &str| whole(content.as_bytes(), LoadedFormat::Json, &number());
     assert_eq!(at("{\"n\":1}\n{\"n\":\n"), format!("/f, line 2: EOF while parsing a value, at character 5{FIX}"));
     assert_eq!(at("[1]\n"), format!("/f, line 1: the line is not a JSON object{FIX}"));
-    assert_eq!(at("{}"), format!("/f, line 1, column `n`: there is no such column, and i64 has to be there{FIX}"));
+    assert_eq!(
+        at("{}"),
+        format!("/f, line 1, column `n`: there is no such column, and i64 has to be there; there are no columns{FIX}")
+    );
     let not_text = whole(b"{\"n\":1,\"x\":\"\xff\"}\n", LoadedFormat::Json, &number());
     assert_eq!(not_text, format!("/f cannot be read: it has text that is not UTF-8{FIX}"));
     let long = vec![b'x'; LINE_BYTES_MAX + 1];

@@ -252,7 +252,10 @@ fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault>
     let names: Vec<Vec<u8>> = names.iter().enumerate().map(|(at, name)| first(at, name)).collect();
     for (name, node) in named_columns(ty) {
         match names.iter().filter(|found| **found == name.as_bytes()).count() {
-            0 if !node.nullable() => return Err(Fault::new(0, name, missing(node))),
+            0 if !node.nullable() => {
+                let there: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+                return Err(Fault::new(0, name, missing(node, there.iter().map(AsRef::as_ref))));
+            }
             0 | 1 => {}
             _ => return Err(Fault::new(0, name, "there is more than one column of this name")),
         }

@@ -133,7 +133,7 @@ fn columns_are_found_by_their_names() {
 fn what_is_wrong_is_told_with_line_and_column() {
     let wanted = ty(&[("", "struct", 2), ("id", "u8", 0), ("x", "f64", 0)]);
     let fault = |text: &str| read(&wanted, &[text.as_bytes()]).unwrap_err();
-    assert_eq!(fault("id\n1"), "1 x: there is no such column, and f64 has to be there");
+    assert_eq!(fault("id\n1"), "1 x: there is no such column, and f64 has to be there; the columns are `id`");
     assert_eq!(fault("id,x,id\n1,2,3"), "1 id: there is more than one column of this name");
     assert_eq!(fault("id,x\n1,2\n\n256,\"1\n\"\n"), "4 id: expected u8, found `256`");
     assert_eq!(fault("id,x\n1,\n"), "2 x: expected f64, found nothing");

@@ -1,6 +1,7 @@
 //! Rows as JSON: what the `queue` source and tests write, and what tools read.
 //!
-//! Owns which JSON value stands for which value of a type. Reading is directed by the type, so nothing is guessed.
+//! Owns which JSON value stands for which value of a type. Reading is directed by the type, so nothing is guessed. An
+//! object that has a name twice is refused.
 //!
 //! | type | JSON |
 //! |---|---|
@@ -14,6 +15,7 @@
 mod named;
 mod objects;
 mod read;
+mod strict;
 mod write;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ mod tests;
 pub use named::named_records;
 pub use objects::ObjectWriter;
 pub use read::records;
+pub use strict::parse;
 pub use write::row_to_json;
 
 /// Why JSON values are no rows of a type.

@@ -46,7 +46,8 @@ fn record(ty: &RecordType, object: Value) -> Result<Value, (String, String)> {
     };
     for (name, node) in named_columns(ty) {
         if !node.nullable() && !members.contains_key(&*name) {
-            return Err((name.into_owned(), missing(node)));
+            let there = members.keys().map(String::as_str);
+            return Err((name.into_owned(), missing(node, there)));
         }
     }
     if ty.is_flat() {

@@ -13,11 +13,14 @@ use arrow::datatypes::{
     UInt64Type,
 };
 use arrow::error::ArrowError;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The longest value that a message quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 40;
+/// How many members of an object a message names, and in how many characters.
+const MEMBERS_MAX: usize = 20;
+const NAMES_CHARS_MAX: usize = 200;
 
 /// Makes a batch of `ty` with one row for each of `values`.
 ///
@@ -100,6 +103,18 @@ fn quoted(value: &Value) -> String {
             }
         }
     }
+}
+
+/// The names in an object, shortened.
+fn members_of(object: &Map<String, Value>) -> String {
+    if object.is_empty() {
+        return "{}".to_owned();
+    }
+    let names: Vec<String> = object.keys().take(MEMBERS_MAX).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let more = object.len() - names.len();
+    let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let names: String = names.join(", ").chars().take(NAMES_CHARS_MAX).collect();
+    format!("an object with the members {names}{rest}")
 }
 
 fn column(node: &Node, cells: &[Cell<'_>]) -> Result<ArrayRef, Trouble> {
@@ -255,7 +270,9 @@ fn check_members(node: &Node, at: usize, value: &Value) -> Result<(), Trouble> {
         return Err(Trouble::new(at, format!("{node} as an object"), value));
     };
     if let Some(missing) = node.children.iter().find(|child| !child.nullable() && !object.contains_key(child.name())) {
-        return Err(Trouble::new(at, format!("{node} with the member `{}`", missing.name()), value));
+        let expected = format!("{node} with the member `{}`", missing.name());
+        let found = members_of(object);
+        return Err(Trouble::Cell { cell: at, path: Vec::new(), expected, found });
     }
     match object.keys().find(|&name| node.children.iter().all(|child| child.name() != name)) {
         None => Ok(()),

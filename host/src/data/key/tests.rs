@@ -116,6 +116,64 @@ fn a_column_of_another_type_is_an_error() {
     assert_eq!(missing.unwrap_err().to_string(), "there is no row 1 in a batch of 1");
 }
 
+/// The keys of a column, by the bytes that they are ordered by.
+fn ordered(column: &ArrayRef, descending: bool) -> Vec<Vec<u8>> {
+    let mut order = KeyOrder::new(column.data_type(), descending).unwrap();
+    order.bytes(column).unwrap().iter().map(|key| key.as_ref().to_vec()).collect()
+}
+
+/// All in order, those of an inner list being equal; and in the reverse order when it is descending.
+fn check_order(column: &ArrayRef, groups: &[usize]) {
+    let group = |row: usize| {
+        groups
+            .iter()
+            .scan(0, |end, size| {
+                Some({
+                    *end += size;
+                    *end
+                })
+            })
+            .position(|end| row < end)
+    };
+    let (ascending, descending) = (ordered(column, false), ordered(column, true));
+    assert_eq!(ascending.len(), groups.iter().sum::<usize>());
+    for a in 0..ascending.len() {
+        for b in 0..ascending.len() {
+            assert_eq!(ascending[a].cmp(&ascending[b]), group(a).cmp(&group(b)), "{a} {b}");
+            assert_eq!(descending[a].cmp(&descending[b]), group(b).cmp(&group(a)), "{a} {b}, descending");
+        }
+    }
+}
+
+/// The same examples as in the plugin SDK's `key.rs`.
+#[test]
+fn the_order_is_that_of_the_specification() {
+    use arrow::array::{Float32Array, ListArray};
+    use arrow::buffer::{NullBuffer, OffsetBuffer};
+    use arrow::datatypes::{DataType, Field};
+    use std::sync::Arc;
+    let nan = f64::NAN;
+    let floats = |values: Vec<f64>| Arc::new(Float64Array::from(values)) as ArrayRef;
+    let (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
+    check_order(&floats(vec![low, -1.0, -0.0, 0.0, 1.0, high, nan, -nan]), &[1, 1, 2, 1, 1, 2]);
+    let narrow = Float32Array::from(vec![f32::NEG_INFINITY, -0.0, 0.0, f32::INFINITY, f32::NAN, -f32::NAN]);
+    check_order(&(Arc::new(narrow) as ArrayRef), &[1, 2, 1, 2]);
+    check_order(&(Arc::new(Float64Array::from(vec![None, Some(low), Some(nan), Some(-nan)])) as ArrayRef), &[1, 1, 2]);
+    // [], [-0.0], [0.0], [0.0, 1.0], [-NaN], [NaN, 1.0]
+    let item = Arc::new(Field::new("item", DataType::Float64, false));
+    let items = floats(vec![-0.0, 0.0, 0.0, 1.0, -nan, nan, 1.0]);
+    let lists = ListArray::new(item, OffsetBuffer::new(vec![0, 0, 1, 2, 4, 5, 7].into()), items, None);
+    check_order(&(Arc::new(lists) as ArrayRef), &[1, 2, 1, 1, 1]);
+    let fields = vec![Field::new("0", DataType::Float64, false), Field::new("1", DataType::Float64, false)];
+    let members = vec![
+        floats(vec![9.0, -0.0, 0.0, 0.0, high, -nan, nan, -nan]),
+        floats(vec![9.0, 1.0, 1.0, 2.0, 0.0, 0.0, 0.0, 1.0]),
+    ];
+    let there = NullBuffer::from(vec![false, true, true, true, true, true, true, true]);
+    let structs = StructArray::new(fields.into(), members, Some(there));
+    check_order(&(Arc::new(structs) as ArrayRef), &[1, 2, 1, 1, 2, 1]);
+}
+
 /// JSON values that count as the same key.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -144,12 +202,14 @@ proptest! {
         let encodings: Vec<_> = (0..values.len()).map(encode).collect();
         prop_assert_eq!(hashes, encodings.iter().map(|bytes| hash(bytes)).collect::<Vec<_>>());
         let all = encoder.encode_column(&column).unwrap();
+        let order = ordered(&column, false);
         let start = values.len() / 2;
         let last = encoder.encode_column(&column.slice(start, values.len() - start)).unwrap();
         for (row, (a, x)) in values.iter().zip(&encodings).enumerate() {
             for (other, (b, y)) in values.iter().zip(&encodings).enumerate() {
                 prop_assert_eq!(same(a, b), x == y, "{} {} {:?} {:?}", a, b, x, y);
                 prop_assert_eq!(all.same(row, &all, other), x == y);
+                prop_assert_eq!(order[row] == order[other], x == y);
                 if other >= start {
                     prop_assert_eq!(all.same(row, &last, other - start), x == y);
                 }

@@ -12,6 +12,12 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
 }
 
+/// Reads a batch as a file that has all of its columns and no others.
+fn from_columns(ty: &RecordType, batch: &RecordBatch) -> Result<RecordBatch, Fault> {
+    let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+    super::from_columns(ty, batch, &names)
+}
+
 fn shown(ty: &RecordType, rows: &RecordBatch) -> Vec<String> {
     (0..rows.num_rows()).map(|row| row_to_json(rows, ty, row).unwrap().to_string()).collect()
 }
@@ -80,7 +86,10 @@ fn what_does_not_fit_is_told_with_row_and_column() {
     let numbers = Arc::new(Int64Array::from(vec![Some(1), None])) as ArrayRef;
     let fault = |columns| told(&from_columns(&wanted, &batch(columns)).unwrap_err());
     assert_eq!(fault(vec![("n", numbers.clone())]), "1 n: expected i64, found no value");
-    assert_eq!(fault(vec![("m", numbers.clone())]), "0 n: there is no such column, and i64 has to be there");
+    assert_eq!(
+        fault(vec![("m", numbers.clone())]),
+        "0 n: there is no such column, and i64 has to be there; the columns are `m`"
+    );
     let texts = Arc::new(StringArray::from(vec!["1", "2"])) as ArrayRef;
     assert_eq!(fault(vec![("n", texts.clone())]), "0 n: expected i64, found Utf8");
     let whole = Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef;
@@ -91,11 +100,41 @@ fn what_does_not_fit_is_told_with_row_and_column() {
     );
     assert_eq!(
         fault(vec![("n", whole.clone()), ("inner", members(vec![("x", texts)]))]),
-        "0 inner.m: there is no such column, and text has to be there"
+        "0 inner.m: there is no such column, and text has to be there; the columns are `x`"
     );
     // A column that may be absent is, in all rows.
     assert_eq!(
         shown(&wanted, &from_columns(&wanted, &batch(vec![("n", whole)])).unwrap()),
         [r#"{"inner":null,"n":1}"#, r#"{"inner":null,"n":2}"#]
     );
+}
+
+#[test]
+fn a_column_that_is_not_there_is_told_beside_those_that_are() {
+    let listed = |names: &[&str]| listed(names.iter().copied());
+    assert_eq!(listed(&[]), "there are no columns");
+    assert_eq!(listed(&["a", "b\n"]), "the columns are `a`, `b\\n`");
+    let many: Vec<String> = (0..1000).map(|n| format!("column_{n:03}")).collect();
+    let told = listed(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(told.starts_with("the columns are `column_000`, `column_001`, "), "{told}");
+    assert!(told.ends_with("`column_013` and 986 more"), "{told}");
+    let long = "x".repeat(1 << 20);
+    assert!(listed(&[&long, "a"]).len() < 300);
+}
+
+/// So other programs write what does not fit into 64 bits with a sign.
+#[test]
+fn decimals_without_a_fraction_are_integers() {
+    use arrow::array::Decimal128Array;
+    let decimals = |values: Vec<i128>, scale| {
+        let array = Decimal128Array::from(values).with_precision_and_scale(20, scale).unwrap();
+        batch(vec![("value", Arc::new(array) as ArrayRef)])
+    };
+    let wanted = ty(&[("", "u64", 0)]);
+    let found = from_columns(&wanted, &decimals(vec![0, i128::from(u64::MAX)], 0)).unwrap();
+    assert_eq!(shown(&wanted, &found), ["0", "18446744073709551615"]);
+    let fault = from_columns(&wanted, &decimals(vec![0, -1], 0)).unwrap_err();
+    assert_eq!(told(&fault), "1 value: expected u64, found a value outside of its range");
+    let fault = from_columns(&wanted, &decimals(vec![10], 1)).unwrap_err();
+    assert_eq!(told(&fault), "0 value: expected u64, found Decimal128(20, 1)");
 }

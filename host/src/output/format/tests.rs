@@ -4,7 +4,9 @@ use super::super::Outputs;
 use super::super::batch_directory::SaveError;
 use crate::data::arbitrary::{rows, ty};
 use crate::data::key::hash;
+use crate::data::loading::from_columns;
 use crate::data::schema::RecordType;
+use crate::data::signed::Signed;
 use crate::data::{columns, json, text};
 use crate::env::Simulation;
 use crate::grants::Grants;
@@ -25,26 +27,44 @@ const KINDS: [&str; 5] =
     ["save_as_text_files", "save_as_object_files", "save_as_parquet_files", "save_as_csv_files", "save_as_json_files"];
 
 fn graph(kind: &str, ty: &RecordType) -> Result<Graph, String> {
-    let node = |kind: &str, parents: Vec<u32>, name: &str, value: &str, rows| DescribedNode {
+    graph_with(kind, ty, &[])
+}
+
+/// A graph whose output has options.
+fn graph_with(kind: &str, ty: &RecordType, options: &[(&str, &str)]) -> Result<Graph, String> {
+    let node = |kind: &str, parents: Vec<u32>, parameters: &[(&str, &str)], rows| DescribedNode {
         kind: kind.to_owned(),
         name: None,
         parents,
-        parameters: vec![(name.to_owned(), ParameterValue::Text(value.to_owned()))],
+        parameters: parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), ParameterValue::Text((*value).to_owned())))
+            .collect(),
         rows,
         exchanged: None,
     };
-    let nodes =
-        [node("source", vec![], "source", "s", ty.fields().to_vec()), node(kind, vec![0], "prefix", "x", Vec::new())];
+    let source = node("source", vec![], &[("source", "s")], ty.fields().to_vec());
+    let nodes = [source, node(kind, vec![0], &[&[("prefix", "x")], options].concat(), Vec::new())];
     Graph::from_described(&nodes)
         .map_err(|errors| format!("{}\nhelp: {}", errors[0], errors[0].help().unwrap_or_default()))
 }
 
 /// What an output of this kind puts into the file of a partition that has these rows.
 fn saved(kind: &str, ty: &RecordType, batches: Vec<RecordBatch>) -> Vec<u8> {
+    saved_with(kind, ty, &[], batches).unwrap()
+}
+
+/// What an output with options puts there, or why it does not.
+fn saved_with(
+    kind: &str,
+    ty: &RecordType,
+    options: &[(&str, &str)],
+    batches: Vec<RecordBatch>,
+) -> Result<Vec<u8>, crate::error::Error> {
     let simulation = Simulation::new(0, Time::default());
     simulation.file("/jobs/job.toml", "");
     let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new());
-    let graph = graph(kind, ty).unwrap();
+    let graph = graph_with(kind, ty, options).unwrap();
     let output = Outputs::open(&simulation.env(), "job", &graph, &grants).unwrap().get(NodeId(1)).unwrap().clone();
     let work = async move {
         let batch = output.begin(Time::from_ms(5)).await?;
@@ -55,8 +75,15 @@ fn saved(kind: &str, ty: &RecordType, batches: Vec<RecordBatch>) -> Vec<u8> {
         writer.finish().await?;
         batch.commit(1).await
     };
-    simulation.run(work).unwrap().unwrap();
-    simulation.files()[Path::new("/jobs/x-5/part-00000")].clone()
+    simulation.run(work).unwrap()?;
+    let extension = match kind {
+        "save_as_object_files" => ".arrow",
+        "save_as_parquet_files" => ".parquet",
+        "save_as_csv_files" => ".csv",
+        "save_as_json_files" => ".json",
+        _ => "",
+    };
+    Ok(simulation.files()[Path::new(&format!("/jobs/x-5/part-00000{extension}"))].clone())
 }
 
 fn batch(ty: &RecordType, values: &[Value]) -> RecordBatch {
@@ -114,9 +141,11 @@ proptest! {
         let expected = shown(&batch, &ty);
         let arrow = read_arrow(&saved("save_as_object_files", &ty, vec![batch.clone()]));
         prop_assert_eq!((arrow.schema(), shown(&arrow, &ty)), (columns::schema(&ty), expected.clone()));
-        let parquet = read_parquet(&saved("save_as_parquet_files", &ty, vec![batch.clone()]));
-        let (found, columns) = (parquet.schema(), columns::schema(&ty));
-        prop_assert_eq!((found.fields(), shown(&parquet, &ty)), (columns.fields(), expected.clone()));
+        let parquet = saved_with("save_as_parquet_files", &ty, &[("u64", "decimal")], vec![batch.clone()]).unwrap();
+        let parquet = read_parquet(&parquet);
+        let (found, signed) = (parquet.schema(), Signed::new(&columns::schema(&ty), true));
+        let loaded = from_columns(&ty, &parquet, &[]).unwrap();
+        prop_assert_eq!((found.fields(), shown(&loaded, &ty)), (signed.schema().fields(), expected.clone()));
         let json = read_json(&ty, &saved("save_as_json_files", &ty, vec![batch]));
         prop_assert_eq!(shown(&json, &ty), expected);
     }
@@ -127,8 +156,9 @@ proptest! {
         (ty, _, batch) in rows(20), cuts in proptest::collection::vec(0usize..21, 0..4),
     ) {
         for kind in KINDS.into_iter().filter(|kind| graph(kind, &ty).is_ok()) {
-            let whole = saved(kind, &ty, vec![batch.clone()]);
-            prop_assert_eq!(saved(kind, &ty, cut(&batch, &cuts)), whole, "{}", kind);
+            // Decimals hold any value.
+            let save = |rows| saved_with(kind, &ty, &[("u64", "decimal")], rows).unwrap();
+            prop_assert_eq!(save(cut(&batch, &cuts)), save(vec![batch.clone()]), "{}", kind);
         }
     }
 }
@@ -147,7 +177,8 @@ fn large_files_are_whole_and_the_same_however_rows_arrive() {
     {
         let whole = saved(kind, &ty, vec![all.clone()]);
         assert!(whole == saved(kind, &ty, cut(&all, &[1, 100, 8191, 8192, 8500])), "{kind}");
-        assert!(shown(&read(&whole), &ty) == shown(&all, &ty), "{kind}");
+        let loaded = from_columns(&ty, &read(&whole), &[]).unwrap();
+        assert!(shown(&loaded, &ty) == shown(&all, &ty), "{kind}");
         if kind == "save_as_parquet_files" {
             let metadata = parquet_reader(&whole).metadata().clone();
             let rows: Vec<i64> = metadata.row_groups().iter().map(|group| group.num_rows()).collect();
@@ -162,7 +193,7 @@ fn a_partition_without_rows_has_columns() {
     let pair = ty(&[("", "struct", 2), ("0", "text", 0), ("1", "u64", 0)]);
     assert_eq!(read_arrow(&saved("save_as_object_files", &pair, vec![])).schema(), columns::schema(&pair));
     let parquet = parquet_reader(&saved("save_as_parquet_files", &pair, vec![]));
-    assert_eq!(parquet.schema().fields(), columns::schema(&pair).fields());
+    assert_eq!(parquet.schema().fields(), Signed::new(&columns::schema(&pair), false).schema().fields());
     assert_eq!(parquet.metadata().file_metadata().num_rows(), 0);
     assert_eq!(saved("save_as_csv_files", &pair, vec![]), b"_1,_2\n");
     assert_eq!(saved("save_as_json_files", &pair, vec![]), b"");
@@ -176,6 +207,44 @@ fn a_parquet_file_says_who_has_written_it_and_is_compressed() {
     let expected = format!("millstream version {}", env!("CARGO_PKG_VERSION"));
     assert_eq!(metadata.file_metadata().created_by(), Some(expected.as_str()));
     assert_eq!(metadata.row_group(0).column(0).compression(), Compression::SNAPPY);
+}
+
+#[test]
+fn a_parquet_file_can_be_compressed_with_zstd() {
+    let ty = RecordType::text();
+    let rows = vec![batch(&ty, &[json!("a")])];
+    let reader =
+        parquet_reader(&saved_with("save_as_parquet_files", &ty, &[("compression", "zstd")], rows.clone()).unwrap());
+    assert!(matches!(reader.metadata().row_group(0).column(0).compression(), Compression::ZSTD(_)));
+    for (option, value, known) in
+        [("compression", "lzo", "`snappy` and `zstd`"), ("u64", "uint64", "`int64` and `decimal`")]
+    {
+        let error = graph_with("save_as_parquet_files", &ty, &[(option, value)]).unwrap_err();
+        let expected =
+            format!("`save_as_parquet_files` (node 1): its `{option}` is `{value}`, and this host knows {known}");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+/// S6.06: the columns are the same whatever is in them, so a count that does not fit fails.
+#[test]
+fn a_count_that_does_not_fit_into_a_signed_column_fails() {
+    let pair = ty(&[("", "struct", 2), ("0", "text", 0), ("1", "u64", 0)]);
+    let save = |count: u64, options| {
+        saved_with("save_as_parquet_files", &pair, options, vec![batch(&pair, &[json!(["a", count])])])
+    };
+    let columns = |options, count| parquet_reader(&save(count, options).unwrap()).schema().fields().clone();
+    assert_eq!(columns(&[], 1), columns(&[], i64::MAX as u64));
+    let error = save(u64::MAX, &[]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "output `save_as_parquet_files` (node 1) did not save batch 5 ms: column `_2` has the value \
+         18446744073709551615, which does not fit into a signed column of 64 bits\n\
+         help: save it with `u64_as(U64Column::Decimal)`, or map it to another type"
+    );
+    assert_eq!(error.kind, crate::error::ErrorKind::User);
+    let decimals: &[(&str, &str)] = &[("u64", "decimal")];
+    assert_eq!(columns(decimals, 1), columns(decimals, u64::MAX));
 }
 
 /// A reader of CSV finds the names, and the values but for the difference between an empty text and none.
@@ -277,7 +346,7 @@ fn rows_of_another_type_are_a_defect() {
         let directories =
             super::super::BatchDirectories::new(disk, &id, "`x`", grants.resolve("x").unwrap(), ("x", "")).unwrap();
         let directory = directories.begin(Time::from_ms(5)).unwrap();
-        let mut file = directory.part(0, 0).unwrap();
+        let mut file = directory.part("part-00000", 0).unwrap();
         let error = super::encoder(format, &RecordType::text()).unwrap().write(&rows, &mut file).unwrap_err();
         assert!(matches!(&error, SaveError::Rows(_) | SaveError::Encode(_)));
         let told = directory.error(&error);

@@ -92,6 +92,11 @@ pub fn encode_key<T: Choice>(value: &T, last: bool, out: &mut Vec<u8>) {
     encode_bytes(name_of(value).as_bytes(), last, out);
 }
 
+/// Compares two values by their names.
+pub fn compare_keys<T: Choice>(a: &T, b: &T) -> std::cmp::Ordering {
+    name_of(a).cmp(name_of(b))
+}
+
 /// Takes a value off the front of its encoding.
 ///
 /// # Panics

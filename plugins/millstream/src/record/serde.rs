@@ -134,6 +134,16 @@ pub fn encode_key<T: SerdeRecord>(value: &T, last: bool, out: &mut Vec<u8>) {
     encode_bytes(&bytes, last, out);
 }
 
+/// Compares two values by the bytes that they travel as: those are all that the host sees of them.
+pub fn compare_keys<T: SerdeRecord>(a: &T, b: &T) -> std::cmp::Ordering {
+    let bytes = |value| {
+        let mut bytes = Vec::new();
+        encode(value, &mut bytes);
+        bytes
+    };
+    bytes(a).cmp(&bytes(b))
+}
+
 /// Takes a value off the front of its encoding.
 ///
 /// # Panics

@@ -24,7 +24,18 @@ struct File {
 #[derive(Default)]
 pub(super) struct Files(RefCell<BTreeMap<String, File>>);
 
-/// The file of a saved data set.
+/// What the names of the files end with that an action of a kind saves: as the host has it.
+fn extension(kind: &str) -> &'static str {
+    match kind {
+        "save_as_object_file" => ".arrow",
+        "save_as_parquet_file" => ".parquet",
+        "save_as_csv_file" => ".csv",
+        "save_as_json_file" => ".json",
+        _ => "",
+    }
+}
+
+/// The file of a saved data set, but for its extension.
 fn part(path: &str) -> String {
     format!("{path}/part-00000")
 }
@@ -41,19 +52,23 @@ impl Files {
         self.0.borrow_mut().insert(path.to_owned(), file);
     }
 
-    /// Saves a data set.
-    pub fn save(&self, path: &str, rows: Vec<Chunk>, show: Show) {
+    /// Saves a data set, as an action of this kind.
+    pub fn save(&self, kind: &str, path: &str, rows: Vec<Chunk>, show: Show) {
         let lines = rows.iter().cloned().flat_map(show);
         let content = lines.flat_map(|line| line.into_bytes().into_iter().chain([b'\n'])).collect();
         let file = File { rows: Some(rows), content, is_given: false };
-        let before = self.0.borrow_mut().insert(part(path), file);
-        assert!(before.is_none(), "{path} is there already: let the path have the batch's time in it");
+        let part = part(path);
+        let mut files = self.0.borrow_mut();
+        let is_there = files.keys().any(|name| name.starts_with(&part));
+        files.insert(part + extension(kind), file);
+        assert!(!is_there, "{path} is there already: let the path have the batch's time in it");
     }
 
     /// The records of a file whose type has these fields.
     pub fn load(&self, path: &str, fields: &[Field]) -> Vec<Chunk> {
         let files = self.0.borrow();
-        let file = files.get(path).or_else(|| files.get(&part(path)));
+        let saved = |part: String| files.iter().find(|(name, _)| name.starts_with(&part)).map(|(_, file)| file);
+        let file = files.get(path).or_else(|| saved(part(path)));
         let file = file.unwrap_or_else(|| panic!("cannot load `{path}`: the test gives no such file"));
         match &file.rows {
             Some(rows) => rows.clone(),

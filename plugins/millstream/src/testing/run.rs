@@ -254,15 +254,15 @@ struct InFunction {
 
 impl TestHost for InFunction {
     fn evaluate(&self, node: NodeId) -> Vec<Chunk> {
-        let parent = {
+        let (kind, parent) = {
             let nodes = self.run.graph.nodes();
             let found = &nodes[&node];
-            found.code.rows.is_none().then(|| found.parents[0])
+            (found.kind, found.code.rows.is_none().then(|| found.parents[0]))
         };
         let Some(parent) = parent else { return self.run.evaluate(node, self.batch) };
         let rows = self.run.evaluate(parent, self.batch);
         let show = self.run.graph.nodes()[&parent].code.rows.expect("what is saved has rows").show;
-        self.run.files.save(&self.run.path(node).unwrap_or_default(), rows, show);
+        self.run.files.save(kind, &self.run.path(node).unwrap_or_default(), rows, show);
         Vec::new()
     }
 

@@ -1,0 +1,89 @@
+//! Values of every type, saved in every format and loaded again: for `tests/interop`, which has other programs read them.
+
+use millstream::{Bytes, Chain, Compression, DStream, Parquet, Record, StreamingContext, Text, U64Column};
+
+/// A column of each type that has one value.
+#[derive(Record, Clone)]
+struct Flat {
+    id: i64,
+    flag: bool,
+    i_8: i8,
+    i_16: i16,
+    i_32: i32,
+    u_8: u8,
+    u_16: u16,
+    u_32: u32,
+    u_64: u64,
+    f_32: f32,
+    f_64: f64,
+    text: Text,
+    bytes: Bytes,
+    option: Option<i64>,
+    option_text: Option<Text>,
+}
+
+/// What stands inside of other values.
+#[derive(Record, Clone)]
+struct Inner {
+    name: Text,
+    count: u64,
+}
+
+/// A column of each type that holds others.
+#[derive(Record, Clone)]
+struct Deep {
+    id: i64,
+    pair: (Text, Option<u32>),
+    list: Vec<Option<f64>>,
+    structs: Vec<Inner>,
+    lists: Vec<Vec<u8>>,
+    inner: Option<Inner>,
+}
+
+/// What other programs wrote.
+#[derive(Record, Clone)]
+struct Loaded {
+    id: i64,
+    small: u8,
+    count: u64,
+    text: Option<Text>,
+    list: Vec<Option<f64>>,
+}
+
+fn save_flat<C: Chain<Out = Flat>>(flat: &DStream<Flat, C>) {
+    flat.save_as_object_files("out:flat-arrow", "").name("flat-arrow");
+    flat.save_as_parquet_files("out:flat-parquet", "").name("flat-parquet");
+    flat.save_as_csv_files("out:flat-csv", "").name("flat-csv");
+    flat.save_as_json_files("out:flat-json", "").name("flat-json");
+    // Text has no columns: what a line is, is what `print` shows.
+    let texts = flat.map(|row| (row.id, row.option_text));
+    texts.save_as_text_files("out:flat-text", "").name("flat-text");
+}
+
+fn save_deep<C: Chain<Out = Deep>>(deep: &DStream<Deep, C>) {
+    deep.save_as_object_files("out:deep-arrow", "").name("deep-arrow");
+    deep.save_as_parquet_files("out:deep-parquet", "").name("deep-parquet");
+    deep.save_as_json_files("out:deep-json", "").name("deep-json");
+}
+
+fn build(ctx: &StreamingContext) {
+    if let Some(paths) = ctx.arg("load") {
+        let paths: Vec<String> = paths.split(',').map(str::to_owned).collect();
+        ctx.stream::<i64>("flat").foreach_rdd(move |rdd| {
+            for path in &paths {
+                let rows = rdd.context().parquet_file::<Loaded>(&format!("in:{path}"));
+                rows.save_as_json_file(&format!("out:{path}"));
+            }
+        });
+        return;
+    }
+    let flat = ctx.stream::<Flat>("flat");
+    save_flat(&flat);
+    save_deep(&ctx.stream::<Deep>("deep"));
+    let hashes = flat.map(|row| row.u_64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let options = Parquet::default().compression(Compression::Zstd).u64_as(U64Column::Decimal);
+    hashes.save_as_parquet_files_with("out:hashes", "", options).name("hashes");
+    // The schema of a file without rows is that of the others.
+    flat.filter(|_| false).save_as_parquet_files("out:none-parquet", "").name("none-parquet");
+}
+millstream::plugin!(build);
