@@ -123,7 +123,8 @@ def check_arrow(job):
         frame = pandas.read_feather(path, dtype_backend="pyarrow")
         check(f"{name}: pandas", in_order(frame.to_dict("records"), None), in_order(named(rows), None))
         duckdb.register("rows_of_arrow", table)
-        check(f"{name}: DuckDB", in_order(duckdb.sql("select * from rows_of_arrow").to_arrow_table().to_pylist()), expected)
+        read = duckdb.sql("select * from rows_of_arrow")
+        check(f"{name}: DuckDB", in_order(read.to_arrow_table().to_pylist()), expected)
         dataset = pyarrow.dataset.dataset(path, format="ipc")
         check(f"{name}: pyarrow.dataset", dataset.count_rows(), len(rows))
         if name == "flat-arrow":
@@ -202,7 +203,8 @@ def check_csv(job, spark):
     check("flat-csv: pyarrow", in_order(table.to_pylist()), expected)
     # pandas does not tell an empty text from none.
     frame = pandas.read_csv(
-        path, dtype={name: "Int64" for name in ("u_64", "option")} | {"bytes": "str", "text": "str", "option_text": "str"},
+        path,
+        dtype={name: "Int64" for name in ("u_64", "option")} | {name: "str" for name in ("bytes", "text", "option_text")},
         keep_default_na=False, na_values={name: [""] for name in ("option", "option_text")},
     )
     numbers = {"NaN": math.nan, "inf": math.inf, "Infinity": math.inf, "-inf": -math.inf, "-Infinity": -math.inf}
@@ -211,7 +213,8 @@ def check_csv(job, spark):
     nothing = [row | {"option_text": row["option_text"] or None} for row in rows]
     check("flat-csv: pandas", in_order(frame.to_dict("records"), None), in_order(nothing, None))
     types = ", ".join(f"'{name}': '{'VARCHAR' if name == 'bytes' else ty}'" for name, ty in UNSIGNED_IN_DUCKDB.items())
-    read = duckdb.sql(f"from read_csv('{directory}/*.csv', columns = {{{types}}}, header = true, allow_quoted_nulls = false)")
+    options = f"columns = {{{types}}}, header = true, allow_quoted_nulls = false"
+    read = duckdb.sql(f"from read_csv('{directory}/*.csv', {options})")
     check("flat-csv: DuckDB", in_order(read.to_arrow_table().to_pylist()), expected)
     schema = ", ".join(f"{name} {'string' if name == 'bytes' else ty}" for name, ty in SCHEMA_IN_SPARK.items())
     # Spark takes an empty text in quotes for none, unless something else stands for none.
@@ -277,10 +280,11 @@ def check_text(job, spark):
     for row in FLAT:
         text = row["option_text"]
         expected.append(f"({row['id']},{'None' if text is None else f'Some({text})'})")
-    check("flat-text: Spark", sorted(row.value for row in spark.read.text(str(directory)).collect()), sorted(expected))
-    found = duckdb.sql(f"select unnest(string_split(content, '\n')) as line from read_text('{directory}/part-*')").fetchall()
-    check("flat-text: DuckDB", sorted(line for (line,) in found if line), sorted(expected))
-    check("flat-text: Spark's textFile", sorted(spark.sparkContext.textFile(str(directory)).collect()), sorted(expected))
+    expected.sort()
+    check("flat-text: Spark", sorted(row.value for row in spark.read.text(str(directory)).collect()), expected)
+    check("flat-text: Spark's textFile", sorted(spark.sparkContext.textFile(str(directory)).collect()), expected)
+    lines = f"select unnest(string_split(content, '\n')) as line from read_text('{directory}/part-*')"
+    check("flat-text: DuckDB", sorted(line for (line,) in duckdb.sql(lines).fetchall() if line), expected)
 
 
 def check_loading(job, spark):
