@@ -248,6 +248,6 @@ mod tests {
         );
         let mut longer = bytes;
         longer.push(0);
-        assert_eq!(error(&longer), "its content makes no sense: 1 bytes follow it");
+        assert_eq!(error(&longer), "its content cannot be decoded: 1 bytes follow it");
     }
 }
