@@ -3,6 +3,8 @@
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
 mod checkpoint;
+mod fit;
+mod grants;
 mod resume;
 mod sources;
 mod start;
@@ -12,12 +14,13 @@ pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store
 pub use self::start::Running;
 
 use self::checkpoint::JobFacts;
+use self::grants::grants;
 use self::sources::{Sources, check_sources};
-use crate::config::{Location, Settings};
+use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::grants::Grants;
+use crate::grants::Listed;
 use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
@@ -25,7 +28,6 @@ use crate::output::{self, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What a run can be given besides its settings.
@@ -174,7 +176,11 @@ impl StreamingContext {
         let intervals = Intervals::of(&graph, settings.job.batch_interval);
         let intervals = intervals.map_err(|errors| graph_error(&subject, &errors))?;
         check_sources(&graph, &settings)?;
-        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants(&settings))?;
+        let grants = grants(&settings);
+        grants.check(&*env.disk).map_err(|error| {
+            Error::new(ErrorKind::User, format!("job {}: {error}", settings.job.name)).help(error.help())
+        })?;
+        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants)?;
         let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {
             env,
@@ -198,6 +204,11 @@ impl StreamingContext {
     /// batch's time.
     pub fn destinations<'a>(settings: &Settings, graph: &'a Graph) -> Vec<(&'a Node, String)> {
         output::destinations(graph, &grants(settings))
+    }
+
+    /// What the plugin may read and write.
+    pub fn granted(&self) -> Vec<Listed> {
+        grants(&self.settings).listed(&*self.env.disk)
     }
 
     /// Whether the data that is there already is what the graph reads.
@@ -230,18 +241,6 @@ impl StreamingContext {
 
 fn arguments(settings: &Settings) -> Vec<(String, String)> {
     settings.job.args.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// What the job lets its plugin write to.
-fn grants(settings: &Settings) -> Grants {
-    let (mut directories, mut objects) = (BTreeMap::new(), BTreeMap::new());
-    for (name, location) in settings.job.directories.clone() {
-        match location {
-            Location::Directory(path) => drop(directories.insert(name, path)),
-            Location::Objects(url) => drop(objects.insert(name, url)),
-        }
-    }
-    Grants::new(settings.job.directory.clone(), directories).with_objects(objects)
 }
 
 fn graph_error(subject: &str, errors: &[GraphError]) -> Error {

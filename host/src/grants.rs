@@ -1,131 +1,71 @@
 //! Paths that plugin code names, resolved below the directories that the job grants.
 //!
-//! Owns [`Grants`] and [`GrantedPath`]: what a path from a plugin may look like, and that no link leads it out. Never
-//! reads or writes a file: it makes directories, and only below a granted one. A plugin has no other way to a path, so
-//! whoever changes links between a check and the use that follows is not the plugin.
+//! Owns [`Grants`] and [`GrantedPath`]: what a path from a plugin may look like, that no link leads it out, and that no
+//! grant reaches what the job withholds. Never reads or writes a file: it makes directories, and only granted ones and
+//! those below. A plugin has no other way to a path, so whoever changes links between a check and the use that follows is
+//! not the plugin.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod error;
+mod withheld;
+
+pub use error::GrantError;
+pub use withheld::{Refusal, Withheld};
+
+use crate::config::Access;
 use crate::env::Disk;
-use crate::shown::Shown as _;
-use crate::shown::escape_control;
+use crate::shown::{Shown as _, escape_control};
+use error::shown;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use withheld::{Target, hidden_in_root, refusal, without_links};
 
 /// The longest name of a file or directory, in bytes: that of most file systems.
 pub const COMPONENT_BYTES_MAX: usize = 255;
 /// The longest path below a granted directory, in bytes. With the directory it has to fit into 4096.
 const PATH_BYTES_MAX: usize = 1024;
+/// The name of the granted directory that paths without a name are below.
+pub const OUT: &str = "out";
 /// What names begin with that the host gives to its own files. Plugins cannot use them.
 pub const RESERVED_PREFIX: &str = ".millstream-";
 
-/// A path from a plugin cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum GrantError {
-    /// It says something that no path of a plugin may.
-    #[error("the {what} `{}` {fault}", shown(text))]
-    Text {
-        /// Whether it is a `path`, or what else.
-        what: &'static str,
-        /// What the plugin says.
-        text: String,
-        /// What is wrong with it.
-        fault: &'static str,
-        /// What to say instead.
-        help: &'static str,
-    },
-    /// It names a directory that the job file does not.
-    #[error("the path `{}` is below the directory `{}`, which the job does not grant", shown(path), shown(name))]
-    Unknown {
-        /// What the plugin says.
-        path: String,
-        /// The directory's name.
-        name: String,
-        /// The names that the job grants.
-        granted: Vec<String>,
-    },
-    /// It names an object store, and only outputs can be saved there.
-    #[error("the path `{}` is below `{}`, which is an object store", shown(path), shown(name))]
-    Objects {
-        /// What the plugin says.
-        path: String,
-        /// The name of the store.
-        name: String,
-    },
-    /// The object store cannot be used.
-    #[error("cannot use {url}: {error}")]
-    Store {
-        /// The prefix in the store.
-        url: String,
-        /// What is wrong with it.
-        error: io::Error,
-    },
-    /// A link on the way leads elsewhere.
-    #[error("the path `{path}` leads out of {}: {} is really {}", root.shown(), link.shown(), target.shown())]
-    LeadsOut {
-        /// What the plugin says.
-        path: String,
-        /// The granted directory.
-        root: PathBuf,
-        /// The link.
-        link: PathBuf,
-        /// Where it leads.
-        target: PathBuf,
-    },
-    /// The granted directory, or one on the way, cannot be used.
-    #[error("cannot {action} the directory {}: {error}", directory.shown())]
-    Directory {
-        /// What cannot be done with it.
-        action: &'static str,
-        /// The directory.
-        directory: PathBuf,
-        /// What the file system says.
-        error: io::Error,
-    },
-}
-
-impl GrantError {
-    /// What the reader can do.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Text { help, .. } => (*help).to_owned(),
-            Self::Unknown { granted, name, .. } if granted.is_empty() => {
-                format!("grant it in the job file: directories = {{ {} = \"...\" }} under [job]", shown(name))
-            }
-            Self::Unknown { granted, .. } => {
-                let granted: Vec<String> = granted.iter().map(|name| format!("`{name}`")).collect();
-                format!("job.directories grants {}", granted.join(", "))
-            }
-            Self::Objects { .. } => "outputs can be saved there; driver functions use directories".to_owned(),
-            Self::Store { .. } => {
-                "docs/object_stores.md says which variables the environment of the host needs".to_owned()
-            }
-            Self::LeadsOut { target, .. } => {
-                format!("remove the link, or grant {} in job.directories", target.shown())
-            }
-            Self::Directory { directory, error, .. } => match error.kind() {
-                io::ErrorKind::NotFound => format!("make the directory {}", directory.shown()),
-                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
-                    format!("is there a file, or a link to nowhere, at {}?", directory.shown())
-                }
-                _ => format!("whoever runs the host needs the right to write in {}", directory.shown()),
-            },
-        }
-    }
-}
-
-fn shown(text: &str) -> String {
-    let short: String = text.chars().take(200).collect();
-    let rest = if short.len() < text.len() { "..." } else { "" };
-    format!("{}{rest}", escape_control(&short).replace('\t', "\\t"))
-}
-
-/// What a job grants to its plugin.
+/// What a job grants to its plugin: nothing, but for the directories and object stores that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
+    /// The directory of the job file.
     job: PathBuf,
-    named: BTreeMap<String, PathBuf>,
+    named: BTreeMap<String, GrantedDirectory>,
     /// The prefixes of object stores.
     objects: BTreeMap<String, String>,
+    /// What is withheld all the same.
+    withheld: Arc<[Withheld]>,
+}
+
+/// A directory or an object store that a job grants, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What the plugin calls it.
+    pub name: String,
+    /// Where it is.
+    pub place: String,
+    /// Whether the plugin may read there.
+    pub reads: bool,
+    /// Whether the plugin may write there.
+    pub writes: bool,
+    /// Whether the job file is below it, and with it all that is built and run beside the job file.
+    pub holds_job: bool,
+}
+
+/// A directory that a job grants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantedDirectory {
+    /// As the job file names it, as seen from the current directory.
+    pub path: PathBuf,
+    /// What the plugin may do below it.
+    pub access: Access,
 }
 
 /// What a path leads to.
@@ -141,17 +81,40 @@ pub enum GrantedPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantedPath {
     text: String,
+    /// The directory of the job file.
+    job: PathBuf,
     root: PathBuf,
     directories: Vec<String>,
     name: String,
+    access: Access,
+    /// Whether names that begin with the last one are meant.
+    goes_on: bool,
+    withheld: Arc<[Withheld]>,
+}
+
+/// The granted directory and the one nearest to a path that is there, both free of links, and the names of those behind
+/// it that are not there. The granted directory itself may be among them.
+struct Way {
+    root: PathBuf,
+    found: PathBuf,
+    missing: Vec<String>,
 }
 
 impl Grants {
-    /// Grants the directory of the job file, which may be empty for the current one, and others by name.
-    pub fn new(job: PathBuf, named: BTreeMap<String, PathBuf>) -> Self {
+    /// Grants directories, by name, to the plugin of a job file in the directory `job`.
+    pub fn new(job: PathBuf, named: BTreeMap<String, GrantedDirectory>) -> Self {
         let here = |path: PathBuf| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
-        let named = named.into_iter().map(|(name, path)| (name, here(path))).collect();
-        Self { job: here(job), named, objects: BTreeMap::new() }
+        let named = named
+            .into_iter()
+            .map(|(name, GrantedDirectory { path, access })| (name, GrantedDirectory { path: here(path), access }));
+        Self { job: here(job), named: named.collect(), objects: BTreeMap::new(), withheld: [].into() }
+    }
+
+    /// Grants nothing but to write below `path`, which is called `out` and holds the job file.
+    pub fn writing(path: impl Into<PathBuf>) -> Self {
+        let path: PathBuf = path.into();
+        let out = GrantedDirectory { path: path.clone(), access: Access::Write };
+        Self::new(path, BTreeMap::from([(OUT.to_owned(), out)]))
     }
 
     /// Grants prefixes of object stores, too, by name.
@@ -159,20 +122,65 @@ impl Grants {
         Self { objects, ..self }
     }
 
-    /// The directories that are granted by name.
+    /// The directories that are granted by name and can be written to.
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
-        self.named.values().map(PathBuf::as_path)
+        let writable = self.named.values().filter(|granted| granted.access == Access::Write);
+        writable.map(|granted| granted.path.as_path())
     }
 
-    /// As [`Grants::resolve`], where it may also be in an object store.
+    /// Withholds what no grant shall reach.
+    pub fn withholding(self, withheld: Vec<Withheld>) -> Self {
+        Self { withheld: withheld.into(), ..self }
+    }
+
+    /// Checks the granted directories themselves. One that is not there yet is a matter of whoever uses it.
+    ///
+    /// # Errors
+    /// The first that must not be granted.
+    pub fn check(&self, disk: &dyn Disk) -> Result<(), GrantError> {
+        let job = without_links(disk, &self.job);
+        self.named.values().try_for_each(|granted| {
+            let root = without_links(disk, &granted.path);
+            match hidden_in_root(&job, &root, &granted.path) {
+                None => Ok(()),
+                Some(name) => Err(GrantError::HiddenRoot { root, name }),
+            }
+        })
+    }
+
+    /// What is granted, by name, for people: where it is, whether it can be read and written, and whether the job file is
+    /// below it.
+    pub fn listed(&self, disk: &dyn Disk) -> Vec<Listed> {
+        let job = without_links(disk, &self.job);
+        let directories = self.named.iter().map(|(name, granted)| Listed {
+            name: name.clone(),
+            place: granted.path.shown().into_owned(),
+            reads: true,
+            writes: granted.access == Access::Write,
+            holds_job: job.starts_with(without_links(disk, &granted.path)),
+        });
+        let objects = self.objects.iter().map(|(name, url)| Listed {
+            name: name.clone(),
+            place: url.clone(),
+            reads: false,
+            writes: true,
+            holds_job: false,
+        });
+        let mut listed: Vec<Listed> = directories.chain(objects).collect();
+        listed.sort_by(|a, b| a.name.cmp(&b.name));
+        listed
+    }
+
+    /// As [`Grants::resolve`], for an output that adds the time of a batch, where it may also be in an object store.
     ///
     /// # Errors
     /// When the text is not such a path, or what it names is not granted.
     pub fn resolve_place(&self, text: &str) -> Result<GrantedPlace, GrantError> {
         check_characters("path", text)?;
-        let Some((url, path)) = text.split_once(':').and_then(|(name, path)| Some((self.objects.get(name)?, path)))
-        else {
-            return self.resolve(text).map(GrantedPlace::Disk);
+        let (name, path) = text.split_once(':').unwrap_or((OUT, text));
+        let Some(url) = self.objects.get(name) else {
+            let path = self.resolve(text, Access::Write)?;
+            return Ok(GrantedPlace::Disk(GrantedPath { goes_on: true, ..path }));
         };
         check_path(text, path)?;
         let (directories, name) = path.rsplit_once('/').unwrap_or(("", path));
@@ -180,29 +188,41 @@ impl Grants {
         Ok(GrantedPlace::Objects(url, name.to_owned()))
     }
 
-    /// The path that a plugin calls `text`: `a/b` below the job file's directory, or `name:a/b` below another.
+    /// The path that a plugin calls `text`: `name:a/b` below a directory, or `a/b` below the one called `out`.
     ///
     /// # Errors
     /// When the text is not such a path, or the directory is not granted. Nothing on disk is looked at.
-    pub fn resolve(&self, text: &str) -> Result<GrantedPath, GrantError> {
+    pub fn resolve(&self, text: &str, access: Access) -> Result<GrantedPath, GrantError> {
         check_characters("path", text)?;
-        let (root, path) = match text.split_once(':') {
-            None => (&self.job, text),
-            Some((name, path)) => match self.named.get(name) {
-                Some(root) => (root, path),
-                None if self.objects.contains_key(name) => {
-                    return Err(GrantError::Objects { path: text.to_owned(), name: name.to_owned() });
-                }
-                None => {
-                    let granted = self.named.keys().chain(self.objects.keys()).cloned().collect();
-                    return Err(GrantError::Unknown { path: text.to_owned(), name: name.to_owned(), granted });
-                }
-            },
+        let (name, path) = text.split_once(':').unwrap_or((OUT, text));
+        let Some(granted) = self.named.get(name) else {
+            // What cannot be a path anywhere is told first.
+            if !text.contains(':') {
+                check_path(text, path)?;
+            }
+            return Err(self.unknown(text, name));
         };
         check_path(text, path)?;
+        if access > granted.access {
+            return Err(GrantError::ReadOnly { path: text.to_owned(), name: name.to_owned() });
+        }
         let mut directories: Vec<String> = path.split('/').map(str::to_owned).collect();
         let name = directories.pop().unwrap_or_default();
-        Ok(GrantedPath { text: shown(text), root: root.clone(), directories, name })
+        let (job, root) = (self.job.clone(), granted.path.clone());
+        let withheld = self.withheld.clone();
+        Ok(GrantedPath { text: shown(text), job, root, directories, name, access, goes_on: false, withheld })
+    }
+
+    fn unknown(&self, text: &str, name: &str) -> GrantError {
+        let (path, name) = (text.to_owned(), name.to_owned());
+        let granted = self.named.keys().chain(self.objects.keys()).cloned().collect();
+        if self.objects.contains_key(&name) {
+            GrantError::Objects { path, name }
+        } else if text.contains(':') {
+            GrantError::Unknown { path, name, granted }
+        } else {
+            GrantError::NoOut { path, granted }
+        }
     }
 }
 
@@ -234,9 +254,9 @@ fn check_characters(what: &'static str, text: &str) -> Result<(), GrantError> {
 
 /// Checks the part of `text` that stands behind the directory's name, if it has one.
 fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
-    const RELATIVE: &str =
-        "name it relative to the directory of the job file, or `name:path` for one that job.directories grants";
-    const PLAIN: &str = "name a file or directories and a file, as in `out/counts`";
+    const RELATIVE: &str = "name it relative to a directory that job.directories grants: `path` below the one called `out`, \
+                            `name:path` below another";
+    const PLAIN: &str = "name a file or directories and a file, as in `today/counts`";
     if path.is_empty() {
         return Err(fault("path", text, "is empty", PLAIN));
     }
@@ -253,9 +273,7 @@ fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
         let problem = match component {
             "" => "has an empty name between or behind its `/`",
             "." | ".." => "has a name `.` or `..`",
-            own if own.starts_with(RESERVED_PREFIX) => {
-                "has a name that begins with `.millstream-`, as only those of the host do"
-            }
+            hidden if hidden.starts_with('.') => "has a name that begins with `.`, which is hidden",
             long if long.len() > COMPONENT_BYTES_MAX => "has a name of more than 255 bytes",
             _ => continue,
         };
@@ -277,12 +295,12 @@ impl GrantedPath {
     }
 
     /// The directory it stands in, free of links. It is made if it is not there, as are those above it up to the granted
-    /// one.
+    /// one, and the granted one itself if the directory around that is there.
     ///
     /// # Errors
-    /// When a link leads out of the granted directory, or a directory cannot be made.
+    /// When a link leads out of the granted directory, the path leads to what is withheld, or a directory cannot be made.
     pub fn make_parent(&self, disk: &dyn Disk) -> Result<PathBuf, GrantError> {
-        let (mut parent, missing) = self.find_parent(disk)?;
+        let Way { found: mut parent, missing, .. } = self.find_parent(disk)?;
         for name in missing {
             let next = parent.join(name);
             let cannot = |error| GrantError::Directory { action: "make", directory: next.clone(), error };
@@ -291,7 +309,7 @@ impl GrantedPath {
             parent = next;
         }
         // Somebody else may have put something there meanwhile.
-        let (found, missing) = self.find_parent(disk)?;
+        let Way { found, missing, .. } = self.find_parent(disk)?;
         if found == parent && missing.is_empty() {
             check_writable(disk, &parent)?;
             return Ok(parent);
@@ -300,60 +318,101 @@ impl GrantedPath {
         Err(GrantError::Directory { action: "make", directory: parent, error })
     }
 
-    /// What is there, free of links. Nothing if nothing is.
+    /// What is there, free of links. `None` if nothing is.
     ///
     /// # Errors
-    /// When a link leads out of the granted directory.
+    /// When a link leads out of the granted directory, or the path leads to what is withheld.
     pub fn find(&self, disk: &dyn Disk) -> Result<Option<PathBuf>, GrantError> {
-        let (parent, missing) = self.find_parent(disk)?;
+        let Way { root, found, missing } = self.find_parent(disk)?;
         if !missing.is_empty() {
             return Ok(None);
         }
-        let cannot = |directory: &Path, error| GrantError::Directory {
-            action: "find",
-            directory: directory.to_path_buf(),
-            error,
-        };
-        let root = disk.canonicalize(&self.root).map_err(|error| cannot(&self.root, error))?;
-        let link = parent.join(&self.name);
+        let link = found.join(&self.name);
         match disk.canonicalize(&link) {
-            Ok(target) if target.starts_with(&root) => Ok(Some(target)),
+            Ok(target) if target.starts_with(&root) => {
+                self.check_reached(disk, &root, &target)?;
+                Ok(Some(target))
+            }
             Ok(target) => Err(GrantError::LeadsOut { path: self.text.clone(), root, link, target }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(cannot(&link, error)),
+            Err(error) => Err(GrantError::Directory { action: "find", directory: link, error }),
         }
     }
 
+    /// Whether a file in the directory that the path leads to may be used as well. `file` has no links.
+    pub fn reaches(&self, disk: &dyn Disk, file: &Path) -> bool {
+        let root = without_links(disk, &self.root);
+        file.starts_with(&root) && self.check_reached(disk, &root, file).is_ok()
+    }
+
     /// Checks what can be checked without making anything: that the directories on the way that are there belong to the
-    /// granted one, and that the last of them can be written to.
+    /// granted one, that the last of them can be written to, and that the path does not lead to what is withheld.
     ///
     /// # Errors
     /// When [`GrantedPath::make_parent`] is bound to fail.
     pub fn check_parent(&self, disk: &dyn Disk) -> Result<(), GrantError> {
-        self.find_parent(disk).and_then(|(directory, _)| check_writable(disk, &directory))
+        self.find_parent(disk).and_then(|way| check_writable(disk, &way.found))
     }
 
-    /// The directory nearest to the path that is there, free of links, and the names of those behind it that are not.
-    fn find_parent(&self, disk: &dyn Disk) -> Result<(PathBuf, &[String]), GrantError> {
-        let cannot = |directory: &Path, error| GrantError::Directory {
-            action: "find",
-            directory: directory.to_path_buf(),
-            error,
-        };
-        let root = disk.canonicalize(&self.root).map_err(|error| cannot(&self.root, error))?;
-        let mut found = root.clone();
-        for (at, name) in self.directories.iter().enumerate() {
-            let link = found.join(name);
+    /// The way to the directory that the path stands in, if it leads to nothing that is withheld.
+    fn find_parent(&self, disk: &dyn Disk) -> Result<Way, GrantError> {
+        let mut way = self.find_root(disk)?;
+        for name in &self.directories {
+            if !way.missing.is_empty() {
+                way.missing.push(name.clone());
+                continue;
+            }
+            let link = way.found.join(name);
             match disk.canonicalize(&link) {
-                Ok(target) if target.starts_with(&root) => found = target,
-                Ok(target) => return Err(GrantError::LeadsOut { path: self.text.clone(), root, link, target }),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    return Ok((found, self.directories.get(at..).unwrap_or_default()));
+                Ok(target) if target.starts_with(&way.root) => way.found = target,
+                Ok(target) => {
+                    return Err(GrantError::LeadsOut { path: self.text.clone(), root: way.root, link, target });
                 }
-                Err(error) => return Err(cannot(&link, error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => way.missing.push(name.clone()),
+                Err(error) => return Err(GrantError::Directory { action: "find", directory: link, error }),
             }
         }
-        Ok((found, &[]))
+        let parent = way.missing.iter().fold(way.found.clone(), |path, name| path.join(name));
+        self.check_reached(disk, &way.root, &parent.join(&self.name))?;
+        Ok(way)
+    }
+
+    /// The way to the granted directory itself.
+    fn find_root(&self, disk: &dyn Disk) -> Result<Way, GrantError> {
+        let cannot = |error| GrantError::Directory { action: "find", directory: self.root.clone(), error };
+        let way = match disk.canonicalize(&self.root) {
+            Ok(root) => Way { found: root.clone(), root, missing: Vec::new() },
+            Err(error) => {
+                let above =
+                    self.root.parent().map(|above| if above.as_os_str().is_empty() { Path::new(".") } else { above });
+                let is_missing = error.kind() == io::ErrorKind::NotFound && self.access == Access::Write;
+                let (Some(above), Some(name), true) = (above, self.root.file_name(), is_missing) else {
+                    return Err(cannot(error));
+                };
+                let Ok(found) = disk.canonicalize(above) else { return Err(cannot(error)) };
+                Way { root: found.join(name), found, missing: vec![name.to_string_lossy().into_owned()] }
+            }
+        };
+        match hidden_in_root(&without_links(disk, &self.job), &way.root, &self.root) {
+            None => Ok(way),
+            Some(name) => Err(GrantError::HiddenRoot { root: way.root, name }),
+        }
+    }
+
+    /// Checks that a path without links does not lead to what is withheld.
+    fn check_reached(&self, disk: &dyn Disk, root: &Path, path: &Path) -> Result<(), GrantError> {
+        let withheld: Vec<Withheld> = self
+            .withheld
+            .iter()
+            .map(|withheld| Withheld { path: without_links(disk, &withheld.path), ..withheld.clone() })
+            .collect();
+        let target = Target { root, path, access: self.access, goes_on: self.goes_on };
+        match refusal(&target, &withheld) {
+            None => Ok(()),
+            Some(withheld) => {
+                Err(GrantError::Withheld { path: self.text.clone(), place: path.to_path_buf(), withheld })
+            }
+        }
     }
 }
 

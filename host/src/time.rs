@@ -2,6 +2,8 @@
 //!
 //! Owns [`Time`] and the arithmetic of batch boundaries. Never reads a clock: see [`crate::env`].
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::fmt;
 use std::ops::{Add, Sub};
 
@@ -26,8 +28,7 @@ impl Time {
     /// The latest multiple of `interval` that is not after this point. An interval below 1 ms counts as 1 ms.
     #[must_use]
     pub fn floor(self, interval: Duration) -> Self {
-        let interval_ms = whole_ms(interval).max(1);
-        Self(self.0 - self.0 % interval_ms)
+        Self(self.0.saturating_sub(remainder_ms(self.0, interval)))
     }
 
     /// The first multiple of `interval` strictly after this point: the end of the batch that this point falls in.
@@ -40,6 +41,20 @@ impl Time {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// How many whole `interval`s a span holds. An interval below 1 ms counts as 1 ms.
+pub fn times_in(span: Duration, interval: Duration) -> u64 {
+    whole_ms(span).checked_div(whole_ms(interval).max(1)).unwrap_or(0)
+}
+
+/// What is left of a span behind the last whole `interval` in it, in whole milliseconds.
+pub fn remainder(span: Duration, interval: Duration) -> Duration {
+    Duration::from_millis(remainder_ms(whole_ms(span), interval))
+}
+
+fn remainder_ms(span_ms: u64, interval: Duration) -> u64 {
+    span_ms.checked_rem(whole_ms(interval).max(1)).unwrap_or(0)
 }
 
 /// The whole milliseconds of a span, at most `u64::MAX`.

@@ -22,7 +22,7 @@ use host::plugin::{Plugin, TaskInstance, TaskProgram, TaskStep};
 use host::time::{Duration, Time};
 use millstream_tests::programs;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Lines of this many bytes.
@@ -117,7 +117,7 @@ impl Job {
             blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
             ids.push(InputPartition::Block { id, rows: 10, checksum: None });
         }
-        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::new(PathBuf::new(), BTreeMap::new()));
+        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""));
         let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
         let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
         let job = stages.jobs[0].clone();

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod checkpoint_files;
+mod containment;
 mod control;
 mod driver_files;
 mod explain;

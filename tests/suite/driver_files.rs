@@ -98,7 +98,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     assert_eq!(
         told("csv_file", "names", ""),
         "driver function of `transform` (node 1) failed on batch 1000000001000 ms: cannot load `names.csv`: nothing is \
-         there\nhelp: is it there, below the directory of the job file or one of job.directories?"
+         there\nhelp: is it there, below one of job.directories?"
     );
 }
 

@@ -37,7 +37,7 @@ fn directory(source: &str) -> Directory {
     directory.write("recoverable.wasm", programs::plugin("recoverable"));
     let job = format!(
         "[job]\nname = \"killed\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
-         checkpoint = \"checkpoint\"\nargs = {{ batch_ms = \"{INTERVAL_MS}\" }}\n[sources.lines]\n{source}\n"
+         checkpoint = \"checkpoint\"\ndirectories = {{ out = \".\" }}\nargs = {{ batch_ms = \"{INTERVAL_MS}\" }}\n[sources.lines]\n{source}\n"
     );
     directory.write("job.toml", job);
     directory

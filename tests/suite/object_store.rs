@@ -20,9 +20,10 @@ fn job(checkpoint: &str, keys: &str) -> Directory {
     directory.write("recoverable.wasm", programs::plugin("recoverable"));
     let queue: String = (0..BATCHES).map(|batch| format!("{:?}\n", text(batch))).collect();
     directory.write("queue.jsonl", queue + &"[]\n".repeat(12));
+    let granted = if keys.contains("directories = ") { "" } else { "directories = { out = \".\" }\n" };
     let job = format!(
         "[job]\nname = \"stored\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
-         checkpoint = \"{checkpoint}\"\n{keys}\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+         checkpoint = \"{checkpoint}\"\n{granted}{keys}\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
     );
     directory.write("job.toml", job);
     directory

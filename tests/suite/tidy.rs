@@ -3,6 +3,7 @@
 //!
 //! A rule that turns out wrong is changed here, in the same commit as the code that shows it wrong.
 
+mod arithmetic;
 mod constructs;
 mod docs;
 mod files;

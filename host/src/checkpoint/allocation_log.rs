@@ -6,6 +6,8 @@
 //! with one checksum, and is written after the one before it is durable: a broken document with a whole one behind it was
 //! damaged, one without was torn by a crash. Never decides what batches read.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::allocations::{AllocationEvent, Allocations};
 use super::allocations_1::LogDocument1;
 use super::codec::{self, ALLOCATIONS, ALLOCATIONS_1, CodecError};
@@ -191,15 +193,15 @@ impl Segment {
                     (length, what, state)
                 }
                 Err(error) => {
-                    let next = find(bytes, at + 1);
+                    let next = find(bytes, at.saturating_add(1));
                     let is_finished = matches!(error, CodecError::Version(_) | CodecError::Payload(_));
                     let is_torn = next.is_none() && !is_finished;
                     let state = if is_torn { DocumentState::Torn } else { DocumentState::Damaged(error) };
-                    (next.unwrap_or(bytes.len()) - at, String::new(), state)
+                    (next.unwrap_or(bytes.len()).saturating_sub(at), String::new(), state)
                 }
             };
             segment.documents.push(SegmentDocument { at, bytes: length, what, state });
-            at += length;
+            at = at.saturating_add(length);
         }
         segment
     }
@@ -279,7 +281,7 @@ impl AllocationLog {
         events.iter().for_each(|event| self.record.apply(event));
         let invalid = |error: CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
         let is_long = |open: &OpenSegment| {
-            let events_bytes_max = EVENTS_BYTES_MIN.max(open.snapshot_bytes * EVENTS_PER_SNAPSHOT);
+            let events_bytes_max = EVENTS_BYTES_MIN.max(open.snapshot_bytes.saturating_mul(EVENTS_PER_SNAPSHOT));
             open.events_bytes >= events_bytes_max || open.appender.is_long()
         };
         // What was appended in vain may be there or not, so a segment is never used again after an error.
@@ -287,14 +289,14 @@ impl AllocationLog {
             if !events.is_empty() {
                 let document = codec::encode(ALLOCATIONS, &LogDocument::Events(events.to_vec())).map_err(invalid)?;
                 open.appender.append(&document)?;
-                open.events_bytes += document.len();
+                open.events_bytes = open.events_bytes.saturating_add(document.len());
             }
             self.open = Some(open);
             return Ok(());
         }
         self.open = None;
         let name = format!("{PREFIX}{:08}-{:08}", self.record.epoch, self.next_number);
-        self.next_number += 1;
+        self.next_number = self.next_number.saturating_add(1);
         let document = codec::encode(ALLOCATIONS, &LogDocument::Snapshot(self.record.clone())).map_err(invalid)?;
         let mut appender = self.store.appender(&format!("{DIRECTORY}/{name}"))?;
         appender.append(&document)?;

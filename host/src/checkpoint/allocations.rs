@@ -3,6 +3,8 @@
 //! Owns the types that are written, and how an event changes the record. Types that are written never change: a new
 //! version of them is a new type. Never reads or writes a log: see `allocation_log.rs`.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::block::{FileSplit, FileStamp, InputPartition, ReadPart};
 use crate::env::FileId;
 use crate::ids::BlockId;

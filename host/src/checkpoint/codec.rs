@@ -14,6 +14,8 @@
 //! The payload is bincode 2 with variable-length integers. Decoding never trusts a length: a document of whatever bytes
 //! becomes a value or an error.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::data::key::hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,7 +127,7 @@ pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T
     let (value, used) =
         bincode::serde::decode_from_slice(payload, config).map_err(|error| CodecError::Payload(error.to_string()))?;
     if used != payload.len() {
-        return Err(CodecError::Payload(format!("{} bytes are left over", payload.len() - used)));
+        return Err(CodecError::Payload(format!("{} bytes are left over", payload.len().saturating_sub(used))));
     }
     Ok((value, end))
 }
@@ -133,7 +135,7 @@ pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T
 /// Reads a document that is all there is.
 pub(super) fn decode_whole<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let (value, end) = decode(kind, bytes)?;
-    match bytes.len() - end {
+    match bytes.len().saturating_sub(end) {
         0 => Ok(value),
         more => Err(CodecError::Payload(format!("{more} bytes follow it"))),
     }
@@ -161,7 +163,7 @@ fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
     let Some(size) = usize::try_from(size).ok().filter(|size| *size <= PAYLOAD_BYTES_MAX) else {
         return Err(CodecError::Large(size));
     };
-    let Some(payload) = rest.get(..size) else { return Err(short((HEADER_BYTES + size) as u64)) };
+    let Some(payload) = rest.get(..size) else { return Err(short(HEADER_BYTES.saturating_add(size) as u64)) };
     let mut head = [0; 16];
     head.copy_from_slice(header.get(..16).unwrap_or(&[0; 16]));
     if checksum(&head, payload) != number(16, 24) {
@@ -171,13 +173,13 @@ fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
     if version != kind.version {
         return Err(CodecError::Version(version));
     }
-    Ok((payload, HEADER_BYTES + size))
+    Ok((payload, HEADER_BYTES.saturating_add(size)))
 }
 
 /// The first place from `start` on at which a document begins that is whole.
 pub(super) fn find(kind: Kind, bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
-    let begins = memchr::memmem::find_iter(rest, &kind.magic).map(|at| start + at);
+    let begins = memchr::memmem::find_iter(rest, &kind.magic).map(|at| start.saturating_add(at));
     begins.filter(|at| bytes.get(*at..).is_some_and(|tail| payload(kind, tail).is_ok())).min()
 }
 

@@ -3,6 +3,8 @@
 //! Owns the form in which it is written. Types that are written never change: a new version of them is a new type. Holds no
 //! closures and no memory of a plugin, so it can be read and compared without one.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use crate::data::schema::{Field, schema_id};
 use crate::graph::{DescribedNode, ParameterValue};
 use crate::time::{Duration, Time, whole_ms};
@@ -140,7 +142,7 @@ impl RunProgress {
     /// What a batch was given: how far sources were read, and how many files it has.
     pub fn data_given(&mut self, positions: impl IntoIterator<Item = (String, u64)>, files: u64) {
         self.positions.extend(positions);
-        self.files_seen += files;
+        self.files_seen = self.files_seen.saturating_add(files);
     }
 
     /// The latest batch that was made.

@@ -19,6 +19,7 @@ mod codec;
 mod metadata;
 mod owner;
 mod recovery;
+mod retention;
 mod runs;
 #[cfg(test)]
 mod tests;
@@ -31,10 +32,11 @@ pub use allocations::{Allocations, BatchPartitions};
 pub use codec::CodecError;
 pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode};
 pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner, is_locked};
-pub use recovery::{Findings, LostAllocations, RecoveryPlan, plan};
+pub use recovery::{Findings, PlanError, RecoveryPlan, plan};
+pub use retention::Retention;
 pub use runs::{
-    RunsError, SavedRun, UnreadableCheckpoint, names as run_names, new_name as new_run, read as read_run,
-    write as write_checkpoint,
+    RunsError, SavedRun, UnreadableCheckpoint, lost_checkpoints, names as run_names, new_name as new_run,
+    read as read_run, write as write_checkpoint,
 };
 pub use trouble::{OnTrouble, Trouble};
 pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify};

@@ -7,6 +7,8 @@
 //! renewed for [`LEASE`] may be taken over; one of a process that is known to have ended, at once. A claim is made under a
 //! name that nobody else can make, so of several hosts that come at the same time one has the directory.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::codec::{self, CodecError, OWNER, OWNER_1};
 use crate::env::{Clock, Env, LockGuard, Processes, Store, advice, persistence};
 use crate::error::{Error, ErrorKind, Persistence};

@@ -4,9 +4,11 @@
 //! still read are computed again from the inputs of batches that are done, whose outputs do not run. Batches whose times
 //! have passed while no host ran are made then.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::allocations::Allocations;
 use super::metadata::RunProgress;
-use crate::time::{Duration, Time, whole_ms};
+use crate::time::{Duration, Time, remainder, times_in, whole_ms};
 
 /// What was found, and what time it is.
 pub struct Findings<'a> {
@@ -42,21 +44,35 @@ pub struct RecoveryPlan {
 /// More batches than a log can be ahead of a checkpoint.
 const AHEAD_MAX: u64 = 100_000_000;
 
-/// What is known of a run contradicts itself.
+/// A run cannot be gone on with.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the log of what batches read ends with batch {logged}, but batch {generated} was the last that was made")]
-pub struct LostAllocations {
-    /// The last batch of the log.
-    logged: Time,
-    /// The last batch of the checkpoint.
-    generated: Time,
+pub enum PlanError {
+    /// What is known of it contradicts itself.
+    #[error("the log of what batches read ends with batch {logged}, but batch {generated} was the last that was made")]
+    LostAllocations {
+        /// The last batch of the log.
+        logged: Time,
+        /// The last batch of the checkpoint.
+        generated: Time,
+    },
+    /// The checkpoint is older than those that the log is kept for.
+    #[error(
+        "the checkpoint is too old: windows after batch {done} need what batches before {forgotten} read, and that is \
+         forgotten"
+    )]
+    TooOld {
+        /// The last batch that need not run again.
+        done: Time,
+        /// The first batch of which the log knows what it read.
+        forgotten: Time,
+    },
 }
 
 /// Decides what to do.
 ///
 /// # Errors
-/// When the checkpoint knows batches that the log should know and does not.
-pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
+/// When the checkpoint knows batches that the log should know and does not, or the log has forgotten what windows need.
+pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, PlanError> {
     let Findings { progress, record, zero, batch_interval, now, .. } = *found;
     let (generated, logged) = check_log(progress, record, zero, batch_interval)?;
     let is_left_out = |time: &Time| record.gaps().any(|(from, through)| (from..=through).contains(time));
@@ -68,11 +84,15 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, LostAllocations> {
     rerun.sort_unstable();
     rerun.dedup();
     let done = rerun.first().map_or(logged, |first| *first - batch_interval).max(zero);
-    let after = (found.inputs_needed_after)(done).max(zero).max(record.forgotten_before() - batch_interval);
-    let after = zero + floor(after.since(zero), batch_interval);
+    let after = (found.inputs_needed_after)(done).max(zero);
+    let since = after.since(zero);
+    let after = zero + since.saturating_sub(remainder(since, batch_interval));
+    if after + batch_interval < record.forgotten_before() {
+        return Err(PlanError::TooOld { done, forgotten: record.forgotten_before() });
+    }
     let restore = if done > zero { times(after, done, batch_interval).collect() } else { Vec::new() };
     let next = logged.next_multiple(batch_interval);
-    let missed = if now < next { 0 } else { 1 + whole_ms(now.since(next)) / whole_ms(batch_interval).max(1) };
+    let missed = if now < next { 0 } else { times_in(now.since(next), batch_interval).saturating_add(1) };
     Ok(RecoveryPlan { zero, restore, rerun, next, missed })
 }
 
@@ -82,23 +102,19 @@ pub(super) fn check_log(
     record: &Allocations,
     zero: Time,
     batch_interval: Duration,
-) -> Result<(Time, Time), LostAllocations> {
+) -> Result<(Time, Time), PlanError> {
     let generated = progress.generated().unwrap_or(zero).max(zero);
     let logged = record.last().unwrap_or(zero);
-    let ahead = whole_ms(logged.since(generated)) / whole_ms(batch_interval).max(1);
+    let ahead = times_in(logged.since(generated), batch_interval);
     let fits = logged >= generated && ahead <= AHEAD_MAX;
-    if fits { Ok((generated, logged)) } else { Err(LostAllocations { logged, generated }) }
+    if fits { Ok((generated, logged)) } else { Err(PlanError::LostAllocations { logged, generated }) }
 }
 
 /// The batch times in `(after, through]`, where `after` is one itself.
 fn times(after: Time, through: Time, batch_interval: Duration) -> impl Iterator<Item = Time> {
     let interval_ms = whole_ms(batch_interval).max(1);
-    let count = whole_ms(through.since(after)) / interval_ms;
-    (1..=count).map(move |at| after + Duration::from_millis(at * interval_ms))
-}
-
-fn floor(span: Duration, interval: Duration) -> Duration {
-    Duration::from_millis(whole_ms(span) - whole_ms(span) % whole_ms(interval).max(1))
+    let count = times_in(through.since(after), batch_interval);
+    (1..=count).map(move |at| after + Duration::from_millis(at.saturating_mul(interval_ms)))
 }
 
 #[cfg(test)]
@@ -162,6 +178,31 @@ mod tests {
         let mut progress = RunProgress::default();
         (2..=8).for_each(|batch| progress.batch_generated(at(batch)));
         assert_eq!(seconds(&decide(&progress, &record, 1, 0, 0).rerun), [7, 8, 9]);
+    }
+
+    /// Without what windows need, a run does not go on: it would replace whole windows by parts of them.
+    #[test]
+    fn a_checkpoint_that_is_too_old_is_an_error() {
+        let mut record = Allocations::new(at(1));
+        (2..=9).for_each(|batch| record.apply(&allocated(batch)));
+        record.apply(&AllocationEvent::Forgotten { before_ms: 5000 });
+        let decide = |completed: u64, window: u32| {
+            let mut progress = RunProgress::after(Some(at(completed)));
+            (completed + 1..=9).for_each(|batch| progress.batch_generated(at(batch)));
+            let inputs_needed_after = &|done: Time| done - SECOND * window;
+            plan(&Findings {
+                progress: &progress,
+                record: &record,
+                zero: at(1),
+                batch_interval: SECOND,
+                now: at(9),
+                inputs_needed_after,
+            })
+        };
+        assert_eq!(seconds(&decide(6, 2).unwrap().restore), [5, 6]);
+        assert_eq!(decide(5, 2), Err(PlanError::TooOld { done: at(5), forgotten: at(5) }));
+        assert_eq!(decide(2, 2), Err(PlanError::TooOld { done: at(4), forgotten: at(5) }));
+        assert_eq!(seconds(&decide(2, 0).unwrap().rerun), [5, 6, 7, 8, 9], "without windows, nothing is missing");
     }
 
     #[test]

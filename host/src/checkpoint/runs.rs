@@ -3,8 +3,11 @@
 //! Owns their names, how many are kept, and which one counts: the newest of the last owner that can be read. Never knows what follows from
 //! it: see `recovery.rs`.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::codec::{self, CodecError, METADATA};
-use super::metadata::Metadata;
+use super::metadata::{Metadata, RunProgress};
+use super::owner::Owner;
 use crate::env::{Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use std::cmp::Reverse;
@@ -62,6 +65,21 @@ pub struct SavedRun {
     pub last_number: u64,
     /// How many checkpoints there are.
     pub count: usize,
+    /// How far the checkpoints say that the run is, the oldest first. Those that cannot be read are left out.
+    pub progress: Vec<RunProgress>,
+}
+
+/// What is gone of a directory in which checkpoints were written: its owner shows a run, or there is an allocation log,
+/// and `runs`, those that have checkpoints, have not what belongs to it. A host writes the first checkpoint of a run
+/// before both.
+pub fn lost_checkpoints(owner: Option<&Owner>, runs: &[String], has_log: bool) -> Option<String> {
+    match owner {
+        Some(owner) if !owner.run.is_empty() && !runs.contains(&owner.run) => {
+            Some(format!("owner {} shows run {}, whose checkpoints are not there", owner.epoch, owner.run))
+        }
+        _ if has_log && runs.is_empty() => Some("the allocation log is there, and no checkpoint of any run".to_owned()),
+        _ => None,
+    }
 }
 
 /// The name of the first run of a plugin that is not in `runs`.
@@ -69,7 +87,7 @@ pub fn new_name(runs: &[String], plugin_digest: &str) -> String {
     let digest: String = plugin_digest.chars().take(DIGEST_CHARS).collect();
     let number = |name: &String| name.strip_prefix(&digest)?.strip_prefix('-')?.parse::<u64>().ok();
     let last = runs.iter().filter_map(number).max().unwrap_or(0);
-    format!("{digest}-{}", last + 1)
+    format!("{digest}-{}", last.saturating_add(1))
 }
 
 /// The names of all runs.
@@ -102,6 +120,14 @@ fn checkpoints(store: &dyn Store, run: &str) -> Result<Vec<(u64, String, u64)>, 
     Ok(found)
 }
 
+/// How many checkpoints a run has, readable or not.
+///
+/// # Errors
+/// When the storage fails.
+pub(super) fn count(store: &dyn Store, run: &str) -> Result<usize, RunsError> {
+    checkpoints(store, run).map(|checkpoints| checkpoints.len())
+}
+
 /// What is there of a run. With `all`, older checkpoints are read as well, to find out whether they can be.
 ///
 /// # Errors
@@ -114,8 +140,11 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
         unreadable: Vec::new(),
         last_number: checkpoints.first().map_or(0, |(number, ..)| *number),
         count: checkpoints.len(),
+        progress: Vec::new(),
     };
     let checkpoints = read_all(store, checkpoints)?;
+    let readable = checkpoints.iter().rev().filter_map(|(.., checkpoint)| checkpoint.as_ref().ok());
+    saved.progress = readable.map(|metadata| metadata.progress.clone()).collect();
     let newest = newest_of(&checkpoints);
     for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
         match checkpoint {
@@ -179,7 +208,7 @@ pub fn write(store: &dyn Store, run: &str, number: u64, metadata: &Metadata) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::metadata::{RunDescription, RunProgress};
+    use super::super::metadata::RunDescription;
     use super::*;
     use crate::env::{DiskStore, Simulation};
     use crate::time::{Duration, Time};

@@ -3,6 +3,8 @@
 //! Owns the findings. Only reads: it takes no lock and writes nothing, so it can look at a directory that a host is using,
 //! and begins again if that host gives way to another meanwhile. Never decides what a start does with what is there.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::allocation_log::{self, DocumentState, LogError};
 use super::allocations::Allocations;
 use super::metadata::Metadata;
@@ -104,7 +106,7 @@ impl Verification {
 pub fn verify(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut tries = 0;
     loop {
-        tries += 1;
+        tries = usize::saturating_add(tries, 1);
         let before = newest_claim(store)?;
         let verified = read_all(store)?;
         if tries >= TRIES_MAX || newest_claim(store)? == before {
@@ -135,8 +137,10 @@ fn read_all(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut found = Verification::default();
     let mut told = Told::default();
     read_claims(store, &mut found, &mut told)?;
-    let runs = read_runs(store, &mut found, &mut told)?;
+    read_runs(store, &mut found, &mut told)?;
     let is_log_readable = read_segments(store, &mut found, &mut told)?;
+    // Whoever wrote the log wrote a checkpoint before: it is there now, even if the host has just been started.
+    let runs = runs_with_checkpoints(store)?;
     found.contradictions = contradictions(&told, &runs, is_log_readable);
     Ok(found)
 }
@@ -158,8 +162,18 @@ fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> 
     Ok(())
 }
 
-/// Returns the names of all runs.
-fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<Vec<String>, RunsError> {
+/// The names of the runs that have any checkpoint, readable or not.
+fn runs_with_checkpoints(store: &dyn Store) -> Result<Vec<String>, RunsError> {
+    let mut names = Vec::new();
+    for run in runs::names(store)? {
+        if runs::count(store, &run)? > 0 {
+            names.push(run);
+        }
+    }
+    Ok(names)
+}
+
+fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), RunsError> {
     let names = runs::names(store)?;
     let current = told.owner.as_ref().map(|owner| owner.run.clone()).filter(|run| names.contains(run));
     let current = current.or_else(|| names.last().cloned());
@@ -181,7 +195,7 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
             found.pieces.push(CheckedPiece { is_used, ..piece });
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Returns whether the log can be read, or is empty.
@@ -219,11 +233,9 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
 }
 
 fn contradictions(told: &Told, runs: &[String], is_log_readable: bool) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found: Vec<String> =
+        runs::lost_checkpoints(told.owner.as_ref(), runs, told.log.is_some()).into_iter().collect();
     if let Some(owner) = &told.owner {
-        if !owner.run.is_empty() && !runs.contains(&owner.run) {
-            found.push(format!("owner {} shows run {}, which is not there", owner.epoch, owner.run));
-        }
         let log = told.log.iter().map(|log| ("the allocation log", log.epoch));
         let checkpoint = told.newest.iter().map(|(name, metadata)| (name.as_str(), metadata.epoch));
         for (what, epoch) in checkpoint.chain(log).filter(|(_, epoch)| *epoch > owner.epoch) {

@@ -4,7 +4,9 @@ use super::job::{JobArgs, prepare};
 use super::{count, print};
 use crate::context::StreamingContext;
 use crate::error::Error;
+use crate::grants::Listed;
 use crate::receiver::Receivers;
+use crate::shown::escape_control;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -14,9 +16,20 @@ pub struct CheckArgs {
     #[command(flatten)]
     job: JobArgs,
     /// Print one JSON object instead: `{"job", "nodes", "outputs", "sources": [{"name", "type"}], "files": [{"output",
-    /// "path"}]}`. An error is one JSON object on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// "path"}], "directories": [{"name", "path", "access"}]}`. An error is one JSON object on standard error: `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What the plugin may do in a directory or an object store that the job grants.
+fn may(granted: &Listed) -> String {
+    let access = match (granted.reads, granted.writes) {
+        (true, true) => "read and write",
+        (true, false) => "read",
+        (false, _) => "write",
+    };
+    let warning = if granted.holds_job { ", which holds the job file" } else { "" };
+    format!("\n  the plugin may {access} `{}`: {}{warning}", granted.name, escape_control(&granted.place))
 }
 
 /// Checks the job and prints what it is.
@@ -32,6 +45,7 @@ pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error>
         .sources()
         .map(|(source, node)| (source, node.rows.as_ref().map_or(String::new(), ToString::to_string)))
         .collect();
+    let granted = context.granted();
     let text = if args.json {
         let sources: Vec<_> =
             sources.iter().map(|(name, rows)| serde_json::json!({ "name": name, "type": rows })).collect();
@@ -39,14 +53,32 @@ pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error>
             .iter()
             .map(|(output, path)| serde_json::json!({ "output": output.to_string(), "path": path }))
             .collect();
-        serde_json::json!({ "job": job, "nodes": nodes, "outputs": outputs, "sources": sources, "files": files })
-            .to_string()
+        let access = |granted: &Listed| if granted.writes { "write" } else { "read" };
+        let granted: Vec<_> = granted
+            .iter()
+            .map(
+                |granted| serde_json::json!({ "name": granted.name, "path": granted.place, "access": access(granted) }),
+            )
+            .collect();
+        serde_json::json!({
+            "job": job,
+            "nodes": nodes,
+            "outputs": outputs,
+            "sources": sources,
+            "files": files,
+            "directories": granted,
+        })
+        .to_string()
     } else {
         let listed: Vec<String> = sources.iter().map(|(name, rows)| format!("`{name}` ({rows})")).collect();
         let s = if sources.len() == 1 { "" } else { "s" };
         let files: Vec<String> = files.iter().map(|(output, path)| format!("\n  output {output}: {path}")).collect();
         let counts = format!("{}, {}", count(nodes, "node"), count(outputs, "output"));
-        format!("{job}: ok, {counts}, source{s} {}{}", listed.join(", "), files.concat())
+        let mut granted: Vec<String> = granted.iter().map(may).collect();
+        if granted.is_empty() {
+            granted.push("\n  the plugin may read and write no files".to_owned());
+        }
+        format!("{job}: ok, {counts}, source{s} {}{}{}", listed.join(", "), files.concat(), granted.concat())
     };
     let code = print(&(text + "\n"))?;
     drop(context);

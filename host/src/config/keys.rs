@@ -4,11 +4,12 @@
 //! the constants of derived defaults. Never computes: derived defaults and rules between keys are in `resolve`.
 
 use super::change::Change;
+use super::directories::Directories;
 use super::files::{AfterUse, NamePatterns};
 use super::key::{Declared, Key};
 use super::range::{Count, Size, Span};
 use super::settings::{OnCheckpointError, OnError, OnMissingFile, WhenFull};
-use super::shape::{Address, Choice, Directories, FilePath, Name, Place, Strings};
+use super::shape::{Address, Choice, FilePath, Name, Place, Strings};
 use super::subject::Fallback;
 use crate::time::Duration;
 
@@ -101,10 +102,11 @@ keys! {
         "job.directories",
         Directories,
         Fallback::Empty,
-        "Directories that the plugin may read and write in, by name, as in `{ out = \"/var/out\" }`: the plugin then \
-         writes to `out:counts`. A path without such a name stands in the directory of the job file. It can read and \
-         write nowhere else. Outputs can be saved in an [object store](object_stores.md): \
-         `{ out = \"s3://bucket/prefix\" }`.",
+        "What the plugin may read and write, by name; it can read and write nowhere else. `{ out = \"out\" }` lets it write \
+         to `out:counts`, and to `counts`: a path without a name is below the directory called `out`. A directory of \
+         which it can read only is `{ path = \"lists\", access = \"read\" }`. Outputs can be saved in an \
+         [object store](object_stores.md): `{ out = \"s3://bucket/prefix\" }`. See \
+         [what no grant reaches](outputs.md#where-a-plugin-may-write).",
     );
 
     JOB_ON_ERROR: Choice<OnError> = Key::new(

@@ -9,6 +9,7 @@
 //! `range` and `units`; `settings` is the result.
 
 mod change;
+mod directories;
 mod distance;
 mod docs;
 mod error;
@@ -38,8 +39,8 @@ pub use change::{Change, KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, OnMissingFile,
-    ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
+    Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
+    OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job.

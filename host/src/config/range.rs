@@ -2,6 +2,8 @@
 //!
 //! Owns their checks and messages. How a quantity is written is in `units`.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::quote::{listed, quoted, segment};
 use super::report::{Report, Reported};
 use super::shape::Shape;

@@ -3,6 +3,8 @@
 //! Owns derived defaults, the rules between keys, and where relative paths start. Never reads anything from the
 //! machine: the number of CPUs is passed in, and files that are named are not opened.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -13,7 +15,7 @@ use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
-    EngineSettings, Facts, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
+    EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
 };
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
@@ -35,7 +37,7 @@ pub(super) fn settings(
     let reader = &mut Reader { report, misspelt };
     let job = reader.section(root, "job");
     let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
-    let job = job.and_then(|table| read_job(&table, batch_interval, directory, reader));
+    let job = job.and_then(|table| read_job(&table, batch_interval, origin, reader));
     let sources = read_sources(root, directory, reader);
     let receiver = reader.section(root, "receiver");
     let limits = reader.section(root, "limits");
@@ -60,9 +62,10 @@ pub(super) fn settings(
 fn read_job(
     table: &Section<'_>,
     batch_interval: Result<Duration, Reported>,
-    directory: &Path,
+    origin: &Path,
     reader: &mut Reader<'_, '_>,
 ) -> Result<JobSettings, Reported> {
+    let directory = origin.parent().unwrap_or(Path::new(""));
     let name = reader.read(table, &keys::JOB_NAME);
     let plugin = reader.read(table, &keys::JOB_PLUGIN);
     let parallelism = reader.read(table, &keys::JOB_PARALLELISM);
@@ -74,7 +77,7 @@ fn read_job(
     let max_catch_up = reader.read(table, &keys::JOB_MAX_CATCH_UP);
     let on_checkpoint_error = reader.read(table, &keys::JOB_ON_CHECKPOINT_ERROR);
     let default_stop_timeout =
-        batch_interval.map(|interval| (interval * keys::STOP_TIMEOUT_BATCHES).max(keys::STOP_TIMEOUT_MIN));
+        batch_interval.map(|interval| interval.saturating_mul(keys::STOP_TIMEOUT_BATCHES).max(keys::STOP_TIMEOUT_MIN));
     Ok(JobSettings {
         name: name?,
         plugin: directory.join(plugin?),
@@ -82,7 +85,11 @@ fn read_job(
         parallelism: parallelism?,
         args: args?,
         directory: directory.to_path_buf(),
-        directories: directories?.into_iter().map(|(name, location)| (name, location.below(directory))).collect(),
+        file: origin.to_path_buf(),
+        directories: directories?
+            .into_iter()
+            .map(|(name, grant)| (name, Grant { location: grant.location.below(directory), ..grant }))
+            .collect(),
         on_error: on_error?,
         stop_timeout: stop_timeout?.map_or(default_stop_timeout, |given| Ok(given.value))?,
         checkpoint: checkpoint?.map(|given| given.value.below(directory)),
@@ -273,7 +280,7 @@ fn read_engine(
     let compress = reader.read(table, &keys::ENGINE_COMPRESS);
     let memory = reader.given(table, &keys::ENGINE_MEMORY)?;
     let (threads, instance_bytes) = (threads?, instance_bytes?);
-    let needed_bytes = instance_bytes.saturating_mul(u64::from(threads) + keys::DRIVER_INSTANCES);
+    let needed_bytes = instance_bytes.saturating_mul(u64::from(threads).saturating_add(keys::DRIVER_INSTANCES));
     let memory_bytes = match memory {
         None => needed_bytes.saturating_add(keys::MEMORY_FOR_DATA),
         Some(given) if given.value >= needed_bytes => given.value,

@@ -41,8 +41,10 @@ pub struct JobSettings {
     pub args: BTreeMap<String, String>,
     /// The directory of the job file; empty for the current one.
     pub directory: PathBuf,
-    /// Directories that the plugin may write to, by name. Relative only if the path of the job file is.
-    pub directories: BTreeMap<String, Location>,
+    /// The job file itself.
+    pub file: PathBuf,
+    /// Directories that the plugin may read, or write to as well, by name. Relative only if the path of the job file is.
+    pub directories: BTreeMap<String, Grant>,
     /// What happens when a batch fails for good.
     pub on_error: OnError,
     /// How long a graceful stop may take: 1 ms to 24 h.
@@ -54,6 +56,24 @@ pub struct JobSettings {
     pub max_catch_up: u32,
     /// What happens while checkpoints cannot be written.
     pub on_checkpoint_error: OnCheckpointError,
+}
+
+/// What a job grants to its plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Where.
+    pub location: Location,
+    /// What the plugin may do there.
+    pub access: Access,
+}
+
+/// What a plugin may do with files. The later one includes the earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Read them.
+    Read,
+    /// Write them, too.
+    Write,
 }
 
 /// Where files or checkpoints are.

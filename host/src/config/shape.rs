@@ -235,7 +235,7 @@ impl Shape for Strings {
 }
 
 /// The values of a table with any keys. `example` is one of them, for messages.
-fn each<T>(
+pub(super) fn each<T>(
     table: &Table,
     section: &str,
     example: &'static str,
@@ -252,29 +252,4 @@ fn each<T>(
         }
     }
     fault.map_or(Ok(values), Err)
-}
-
-/// A table with names as keys, all of whose values are paths or URLs.
-pub(super) struct Directories;
-
-impl Shape for Directories {
-    type Value = BTreeMap<String, Location>;
-
-    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported> {
-        let name = subject.name();
-        let Raw::Table(table) = &node.raw else {
-            let help = format!("write `{} = {{ out = \"/var/out\" }}`", subject.key);
-            return Err(subject.wrong_type("a table of paths and URLs", help, node, report));
-        };
-        each(table, &name, "/var/out", |subject, node| {
-            let path = Place.check(subject, node, report);
-            let Some((fault, fixed)) = Name::fault(subject.key, "out") else { return path };
-            let message = format!("the name of directory {} {fault}", quoted(subject.key));
-            Err(report.error(&node.place, message, format!("use {NAME_RULE}, such as {}", quoted(&fixed))))
-        })
-    }
-
-    fn describe(&self) -> String {
-        "table of paths and URLs".to_owned()
-    }
 }

@@ -3,6 +3,8 @@
 //! Owns the units, what is wrong with a text that is not a quantity, and how a quantity is printed. Never reports:
 //! `shape` puts the fault into words.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 /// The units of one dimension.
 pub(super) struct Units {
     /// What the quantity is called in a message.
@@ -106,7 +108,7 @@ impl Units {
     pub(super) fn show(&self, value: u64) -> String {
         let exact = self.table.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
         match exact.or(self.table.last()) {
-            Some((unit, factor)) => format!("{}{unit}", value / factor),
+            Some((unit, factor)) => format!("{}{unit}", value.checked_div(*factor).unwrap_or(value)),
             None => value.to_string(),
         }
     }
@@ -131,7 +133,7 @@ impl Units {
         let scale = 10_u64.checked_pow(u32::try_from(decimals.len()).ok()?)?;
         let scaled: u64 = format!("{whole}{decimals}").parse().ok()?;
         let value = scaled.checked_mul(self.factor(unit)?)?;
-        value.is_multiple_of(scale).then(|| self.show(value / scale))
+        value.checked_div(scale).filter(|_| value.is_multiple_of(scale)).map(|value| self.show(value))
     }
 
     fn factor(&self, unit: &str) -> Option<u64> {

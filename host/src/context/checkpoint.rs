@@ -3,18 +3,21 @@
 //! Owns the step from a directory to a run that can be started or gone on with. The decision itself is in
 //! `checkpoint/recovery.rs`; nothing is written before the job starts.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use super::fit::check_fit;
 use super::sources::Sources;
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Allocations, Findings, Metadata, OnTrouble, Ownership, ReadLog, RecoveryPlan, RunDescription, RunProgress,
-    SavedRun, current_owner, new_run, plan, read_log, read_run, run_names, write_checkpoint,
+    Allocations, Findings, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention, RunDescription,
+    RunProgress, SavedRun, current_owner, lost_checkpoints, new_run, plan, read_log, read_run, run_names,
+    write_checkpoint,
 };
-use crate::config::{Change, Location, OnCheckpointError, OnError, Settings, changes};
+use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
 use crate::scheduler::CatchUp;
-use crate::shown::Shown as _;
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
 use std::collections::BTreeMap;
@@ -54,6 +57,8 @@ pub struct Resumption {
     pub(super) description: RunDescription,
     pub(super) progress: RunProgress,
     pub(super) last_number: u64,
+    /// The run's checkpoints.
+    pub(super) kept: Retention,
     pub(super) record: Allocations,
     /// What is to be done.
     pub plan: RecoveryPlan,
@@ -130,24 +135,41 @@ impl Resumption {
             runs.extend((run.count > 0).then_some(run));
         }
         let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
-        let owner = current_owner(&*store)?.map(|owner| owner.run);
+        let owner = current_owner(&*store)?;
+        let now = facts.env.clock.now();
+        let log = Self::log(&*store, from)?;
+        let lost = lost_checkpoints(owner.as_ref(), &names, log.is_some());
+        if let Some(lost) = &lost
+            && from != StartFrom::Fresh
+        {
+            return Err(
+                Error::new(ErrorKind::Data, format!("checkpoint directory {place}: {lost}")).help(WITHOUT_CHECKPOINTS)
+            );
+        }
+        let owner = owner.map(|owner| owner.run);
         let at = runs.iter().position(|run| Some(&run.name) == owner.as_ref());
-        let saved = at.or(runs.len().checked_sub(1)).map(|at| runs.swap_remove(at));
+        // Of a run that is gone, no other run knows how far it was.
+        let last = if lost.is_some() { None } else { runs.len().checked_sub(1) };
+        let saved = at.or(last).map(|at| runs.swap_remove(at));
         for skipped in saved.iter().flat_map(|run| &run.unreadable) {
             tracing::warn!("checkpoint {} in {place} is passed over: {}", skipped.name, skipped.error);
         }
-        let now = facts.env.clock.now();
-        let log = Self::log(&*store, from)?;
-        match saved {
-            None if from == StartFrom::Checkpoint => {
+        match (saved, log) {
+            (None, _) if from == StartFrom::Checkpoint => {
                 Err(Error::new(ErrorKind::User, format!("there is no checkpoint in {place}"))
                     .help("leave out --from-checkpoint to start the job for the first time"))
             }
-            None => Ok(Self::first(facts, store, now)),
-            Some(old) if from == StartFrom::Fresh => {
-                Self::fresh(facts, store, (&names, old), log, now)?.finish(facts, sources, catch_up)
+            (None, None) => Ok(Self::first(facts, store, now)),
+            (saved, log) if from == StartFrom::Fresh => {
+                if let (Some(lost), Some(last)) = (&lost, log.as_ref().and_then(|log| log.record.last())) {
+                    tracing::warn!(
+                        "{place}: {lost}; the new run goes on after batch {last}, and none before it runs again"
+                    );
+                }
+                Self::fresh(facts, store, (&names, saved), log, now)?.finish(facts, sources, catch_up)
             }
-            Some(saved) => Self::resumed(facts, store, saved, log, now)?.finish(facts, sources, catch_up),
+            (None, Some(_)) => Ok(Self::first(facts, store, now)),
+            (Some(saved), log) => Self::resumed(facts, store, saved, log, now)?.finish(facts, sources, catch_up),
         }
     }
 
@@ -187,13 +209,13 @@ impl Resumption {
     fn fresh(
         facts: &JobFacts<'_>,
         store: Arc<dyn Store>,
-        (names, old): (&[String], SavedRun),
+        (names, old): (&[String], Option<SavedRun>),
         log: Option<ReadLog>,
         now: Time,
     ) -> Result<Self, Error> {
         let interval = facts.settings.job.batch_interval;
         let record = log.map_or_else(|| Allocations::new(now.floor(interval)), |log| log.record);
-        let old = old.newest.map(|(.., metadata)| metadata);
+        let old = old.and_then(|old| old.newest).map(|(.., metadata)| metadata);
         let old_interval = old.as_ref().map_or(interval, |old| old.run.batch_interval());
         let progress = old.as_ref().map_or_else(RunProgress::default, |old| old.progress.clone());
         let last = record.last().or(progress.generated());
@@ -233,6 +255,7 @@ impl Resumption {
             description: facts.description(zero),
             progress,
             last_number: 0,
+            kept: Retention::default(),
             record,
             plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next, missed: 0 },
             left_out: None,
@@ -261,6 +284,7 @@ impl Resumption {
         };
         check_fit(facts, &saved.name, &place, &metadata)?;
         let zero = metadata.run.zero();
+        let interval = metadata.run.batch_interval();
         Ok(Self {
             store,
             run: saved.name,
@@ -268,6 +292,7 @@ impl Resumption {
             description: facts.description(zero),
             progress: metadata.progress,
             last_number: saved.last_number,
+            kept: Retention::new(saved.progress.iter().map(|progress| progress.completed(interval))),
             record: log.map_or_else(|| Allocations::new(zero), |log| log.record),
             plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next: zero, missed: 0 },
             left_out: None,
@@ -291,7 +316,11 @@ impl Resumption {
             inputs_needed_after: &|done| facts.intervals.inputs_needed_after(done, zero),
         };
         self.plan = plan(&found).map_err(|error| {
-            let message = format!("checkpoint directory {} contradicts itself: {error}", self.store.describe());
+            let what = match &error {
+                PlanError::LostAllocations { .. } => "contradicts itself",
+                PlanError::TooOld { .. } => "cannot be gone on with",
+            };
+            let message = format!("checkpoint directory {} {what}: {error}", self.store.describe());
             Error::new(ErrorKind::Data, message)
                 .help("bring its files back from one backup, or start a new run with --fresh")
         })?;
@@ -358,6 +387,7 @@ impl Resumption {
             self.last_number = 1;
             let (description, progress) = (self.description.clone(), self.progress.clone());
             let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress);
+            self.kept.add(self.progress.completed(self.description.batch_interval()));
             write_checkpoint(&*store, &self.run, 1, &metadata).map_err(|error| {
                 let place = store.describe();
                 let message = format!("cannot write the first checkpoint in checkpoint directory {place}: {error}");
@@ -392,52 +422,10 @@ impl JobFacts<'_> {
     }
 }
 
-/// Whether a job can go on with a run.
-fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) -> Result<(), Error> {
-    let saved = &metadata.run;
-    if saved.plugin_digest != facts.plugin_digest {
-        let message = format!(
-            "run {run} in {place} is of another plugin: it has digest {}, and {} has {}",
-            saved.plugin_digest,
-            facts.settings.job.plugin.shown(),
-            facts.plugin_digest
-        );
-        let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
-                    batch, with empty windows";
-        return Err(Error::new(ErrorKind::User, message).help(help));
-    }
-    let mut fresh = Vec::new();
-    for change in changes(&saved.settings, &facts.settings.given) {
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
-        let told = format!("{} was {} and is {}", change.key, value(&change.before), value(&change.after));
-        match change.change {
-            Change::Harmless => tracing::info!("{told}: results are the same"),
-            Change::Restart => {
-                tracing::warn!("{told}: it holds from now on, also for batches that run again");
-            }
-            Change::Fresh => fresh.push(told),
-        }
-    }
-    if !fresh.is_empty() {
-        let message = format!("run {run} in {place} does not fit this job file: {}", fresh.join("; "));
-        return Err(Error::new(ErrorKind::User, message)
-            .help("bring the old values back, or start a new run with --fresh: it goes on with the next batch"));
-    }
-    let nodes: Vec<_> = facts.nodes.iter().map(crate::checkpoint::SavedNode::new).collect();
-    if saved.nodes != nodes {
-        let at = saved.nodes.iter().zip(&nodes).position(|(saved, node)| saved != node);
-        let at = at.unwrap_or(saved.nodes.len().min(nodes.len()));
-        let message = format!(
-            "run {run} in {place} has another graph, from node {at} on: with these arguments the plugin describes \
-             {} nodes, and there were {}",
-            nodes.len(),
-            saved.nodes.len()
-        );
-        return Err(Error::new(ErrorKind::User, message)
-            .help("bring the old job.args back, or start a new run with --fresh: it goes on with the next batch"));
-    }
-    Ok(())
-}
+/// What the reader can do about checkpoints that are gone.
+const WITHOUT_CHECKPOINTS: &str = "bring the files below `runs` back from a backup; or start a new run with --fresh, which \
+    goes on after the last batch of the log, without those before it that were not done; or give the job another, empty \
+    checkpoint directory, to start it for the first time";
 
 /// What happens when the directory cannot be written.
 pub(super) fn on_trouble(settings: &Settings) -> OnTrouble {

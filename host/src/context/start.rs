@@ -266,7 +266,8 @@ impl Resumed {
             return Ok(Self { history: None, checkpoints: None, zero: None, first, catch_up: CatchUp::default() });
         };
         let catch_up = resumption.catch_up(graph, intervals);
-        let Resumption { run, description, progress, last_number, record, plan, allocated, lost, .. } = resumption;
+        let Resumption { run, description, progress, last_number, kept, record, plan, allocated, lost, .. } =
+            resumption;
         let goes_on = record.last().is_some() || !resumption.is_new;
         let trouble =
             |what| Trouble::new(env.clock.clone(), listeners.clone(), on_trouble(settings), what, store.describe());
@@ -303,6 +304,7 @@ impl Resumed {
                 description,
                 progress,
                 last_number,
+                kept,
                 intervals,
                 tracker,
                 trouble,

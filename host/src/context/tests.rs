@@ -116,7 +116,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
-            outputs: Outputs::open(&env, "job", &graph, &Grants::new("/jobs".into(), BTreeMap::new())).unwrap(),
+            outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs")).unwrap(),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
             tracker,

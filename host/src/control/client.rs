@@ -2,7 +2,7 @@
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
-use super::socket_name;
+use super::socket_place;
 use crate::env::{Clock, Env};
 use crate::time::Duration;
 use std::io;
@@ -49,7 +49,8 @@ impl Client {
     /// # Errors
     /// When none listens there.
     pub async fn connect(env: &Env, directory: &Path, job: &str) -> Result<Self, ClientError> {
-        let stream = env.local.connect(directory, &socket_name(job)).await.map_err(|error| match error.kind() {
+        let (directory, name) = socket_place(directory, job);
+        let stream = env.local.connect(&directory, &name).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
             io::ErrorKind::PermissionDenied => ClientError::NotAllowed(error),
             io::ErrorKind::WouldBlock => ClientError::Silent,

@@ -4,7 +4,7 @@
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
-use super::socket_name;
+use super::socket_place;
 use crate::env::{Duplex, Env, LocalListener};
 use crate::listener::StatusListener;
 use crate::scheduler::StopRequest;
@@ -58,11 +58,10 @@ struct Server {
 }
 
 impl Control {
-    /// Listens in the directory of the job file. If that is impossible, it says so and the job runs without.
+    /// Listens beside the job file, whose directory this is. If that is impossible, it says so and the job runs without.
     pub async fn start(env: &Env, directory: &Path, job: &str, status: Arc<StatusListener>) -> Self {
-        let name = socket_name(job);
-        let shown = directory.join(&name);
-        let listener: Arc<dyn LocalListener> = match env.local.listen(directory, &name).await {
+        let (directory, name) = socket_place(directory, job);
+        let listener: Arc<dyn LocalListener> = match env.local.listen(&directory, &name).await {
             Ok(Some(listener)) => listener.into(),
             Ok(None) => {
                 tracing::warn!(
@@ -74,7 +73,7 @@ impl Control {
             Err(error) => {
                 tracing::warn!(
                     "cannot listen at {}: {error}; `host stop` and `host status` do not reach this host, signals do",
-                    shown.shown()
+                    directory.join(&name).shown()
                 );
                 return Self { open: None };
             }

@@ -6,7 +6,7 @@ use crate::listener::{RunState, Status, StatusListener};
 use crate::scheduler::StopRequest;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -29,7 +29,8 @@ async fn client(env: &Env) -> Result<Client, ClientError> {
 }
 
 async fn raw(env: &Env) -> Box<dyn Duplex> {
-    env.local.connect(Path::new(DIRECTORY), &socket_name(JOB)).await.unwrap()
+    let (directory, name) = socket_place(Path::new(DIRECTORY), JOB);
+    env.local.connect(&directory, &name).await.unwrap()
 }
 
 /// Asks for the status.
@@ -42,7 +43,11 @@ async fn ask(env: &Env) -> Status {
 
 #[test]
 fn names_of_sockets_fit_and_differ() {
-    assert_eq!(socket_name("word-count"), ".word-count.sock");
+    let socket_name = |job: &str| socket_place(Path::new("jobs"), job).1;
+    assert_eq!(
+        socket_place(Path::new("jobs"), "word-count"),
+        (PathBuf::from("jobs/.millstream"), "word-count.sock".to_owned())
+    );
     let long = |end: &str| format!("{}{end}", "x".repeat(99));
     assert_ne!(socket_name(&long("a")), socket_name(&long("b")));
     for job in [long("a"), "y".repeat(64), "z".repeat(65)] {
@@ -199,7 +204,8 @@ proptest! {
         let simulation = simulation();
         let env = simulation.env();
         let main = async move {
-            let listener = env.local.listen(Path::new(DIRECTORY), &socket_name(JOB)).await.unwrap().unwrap();
+            let (directory, name) = socket_place(Path::new(DIRECTORY), JOB);
+            let listener = env.local.listen(&directory, &name).await.unwrap().unwrap();
             let mut client = client(&env).await.unwrap();
             let mut stream = listener.accept().await.unwrap();
             stream.write_all(&said).await.unwrap();

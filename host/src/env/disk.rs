@@ -111,12 +111,37 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn create_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// As [`Disk::create_directory`], and keeps other users of the machine out of the directories that are made.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn create_private_directory(&self, path: &Path) -> io::Result<()> {
+        self.create_directory(path)
+    }
+
+    /// Takes the rights of other users to a directory or a file away.
+    ///
+    /// # Errors
+    /// What the file system says, or [`io::ErrorKind::Unsupported`] if it keeps no rights.
+    fn keep_others_out(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes an empty file, or empties the one that is there. A terminal, or a pipe that somebody reads, is written to as
     /// it is.
     ///
     /// # Errors
     /// What the file system says.
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>>;
+
+    /// As [`Disk::create`], and other users of the machine cannot read a file that is made. A file that is there keeps its
+    /// rights.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        self.create(path)
+    }
 
     /// A writer at the end of a file, which is made if it is not there. [`OutputFile::sync`] also covers what others
     /// wrote to the file before.
@@ -131,8 +156,8 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn size(&self, path: &Path) -> io::Result<u64>;
 
-    /// Locks a file for this program alone, and makes it if it is not there. What is locked is the file that has the name
-    /// then. `None` if somebody else, or another guard
+    /// Locks a file for this program alone, and makes it, unreadable for other users, if it is not there. What is locked is
+    /// the file that has the name then. `None` if somebody else, or another guard
     /// of this program, holds the lock. It ends when the guard is dropped, or when the program ends in whatever way.
     ///
     /// # Errors

@@ -23,14 +23,15 @@ pub trait LocalListener: Send + Sync {
 
 /// Listens and connects by names in directories.
 pub trait LocalSockets: Send + Sync {
-    /// Listens under a name in a directory, which may be empty for the current one. A name that a program left behind that
-    /// is gone is taken over. Nothing if a program still listens there.
+    /// Listens under a name in a directory, which is made if it is not there, and which other users cannot enter
+    /// afterwards. A name that a program left behind that is gone is taken over. `None` if a program still listens there.
     fn listen<'a>(
         &'a self,
         directory: &'a Path,
         name: &'a str,
     ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>>;
 
-    /// Connects to who listens under a name in a directory.
+    /// Connects to who listens under a name in a directory, if that is a program of the same user or of the superuser; the
+    /// superuser connects to everybody.
     fn connect<'a>(&'a self, directory: &'a Path, name: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Duplex>>>;
 }

@@ -5,12 +5,21 @@ use super::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 use crate::time::Time;
 use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
+
+/// The rights to a file that other users must not read.
+const PRIVATE_FILE: u32 = 0o600;
+/// The rights to a directory that other users must not enter.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// The files of the machine.
 pub(super) struct Files;
@@ -76,8 +85,29 @@ impl Disk for Files {
         std::fs::create_dir_all(path)
     }
 
+    fn create_private_directory(&self, path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path)
+    }
+
+    fn keep_others_out(&self, path: &Path) -> io::Result<()> {
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        if mode & OTHERS == 0 {
+            return Ok(());
+        }
+        std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 & !OTHERS))?;
+        match std::fs::metadata(path)?.permissions().mode() & OTHERS {
+            0 => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not keep others out")),
+        }
+    }
+
     fn create(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
         Ok(Box::new(writable(path, OpenOptions::new().write(true).create(true).truncate(true))?))
+    }
+
+    fn create_private(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
+        let options = &mut OpenOptions::new();
+        Ok(Box::new(writable(path, options.write(true).create(true).truncate(true).mode(PRIVATE_FILE))?))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
@@ -92,7 +122,9 @@ impl Disk for Files {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         loop {
             // Opened for writing: network file systems make no exclusive lock otherwise.
-            let file = regular(path, OpenOptions::new().write(true).create(true).truncate(false))?;
+            let file = regular(path, OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE))?;
+            // Whoever can open the file can keep it locked. Where rights cannot be changed, the lock holds all the same.
+            let _ = self.keep_others_out(path);
             match file.try_lock() {
                 Ok(()) if has_name(&file, path)? => return Ok(Some(Box::new(Lock(file)))),
                 // Its holder removed the file just before it gave the lock back.

@@ -1,6 +1,6 @@
 //! Unix sockets that only their owner can connect to, from the moment they are there.
 //!
-//! A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
+//! They stand in directories that only their owner can enter, so that nobody else can lock them or take a name there. A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
 //! too long for the address of a socket leads through the descriptor of its directory.
 
 use super::Clock;
@@ -9,10 +9,12 @@ use crate::shown::Shown as _;
 use crate::time::Duration;
 use futures::future::BoxFuture;
 use rustix::fs::Mode;
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +28,11 @@ const BACKLOG: u32 = 16;
 /// needs it for less than a millisecond.
 const TURNS_MAX: u32 = 100;
 const TURN_PAUSE: Duration = Duration::from_millis(10);
+
+/// The superuser.
+const ROOT: u32 = 0;
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// The sockets of the machine.
 pub(super) struct UnixSockets {
@@ -51,6 +58,24 @@ impl Place {
             Path::new("/proc/self/fd").join(opened.as_raw_fd().to_string()).join(name)
         };
         Ok(Self { directory: opened, path })
+    }
+
+    /// Opens a directory to listen in, which is made if it is not there. Other users cannot enter it.
+    fn open_private(directory: &Path, name: &str) -> io::Result<Self> {
+        let made = DirBuilder::new().mode(0o700).create(directory);
+        made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
+        let found = std::fs::symlink_metadata(directory)?;
+        if !found.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "a file or a link has the name of its directory"));
+        }
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its directory belongs to another user"));
+        }
+        let place = Self::open(directory, name)?;
+        if found.mode() & OTHERS != 0 {
+            place.directory.set_permissions(Permissions::from_mode(0o700))?;
+        }
+        Ok(place)
     }
 
     /// Waits until no other program is about to listen in the directory, and keeps others waiting until the place is
@@ -105,7 +130,7 @@ impl Place {
         let identity = (bound.dev(), bound.ino());
         let listener = socket.listen(BACKLOG)?;
         let listener = Listener { place: self, identity, listener, is_closed: AtomicBool::new(false) };
-        if bound.mode() & 0o077 != 0 {
+        if bound.mode() & OTHERS != 0 {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "the file system does not keep others out"));
         }
         Ok(listener)
@@ -119,7 +144,7 @@ impl LocalSockets for UnixSockets {
         name: &'a str,
     ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>> {
         Box::pin(async move {
-            let place = Place::open(directory, name)?;
+            let place = Place::open_private(directory, name)?;
             // Two programs that find the same name left behind must not both take it.
             place.take_turn(&*self.clock).await?;
             let directory = place.directory.try_clone()?;
@@ -138,7 +163,8 @@ impl LocalSockets for UnixSockets {
             let place = Place::open(directory, name)?;
             let stream = UnixStream::connect(&place.path).await?;
             // In a directory that others may write to, the name may lead to a program of theirs.
-            if !is_trusted(&stream)? {
+            let (own, peer) = users(&stream)?;
+            if !may_answer(own, peer) {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
             }
             Ok(Box::new(stream) as Box<dyn Duplex>)
@@ -146,11 +172,19 @@ impl LocalSockets for UnixSockets {
     }
 }
 
-/// Whether the other side is a program of the same user, or of one who may do anything anyway.
-fn is_trusted(stream: &UnixStream) -> io::Result<bool> {
-    let peer = stream.peer_cred()?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    Ok(peer == own || peer == 0 || own == 0)
+/// The users of both sides: of this program, and of the other one.
+fn users(stream: &UnixStream) -> io::Result<(u32, u32)> {
+    Ok((rustix::process::geteuid().as_raw(), stream.peer_cred()?.uid()))
+}
+
+/// Whether a host of the user `own` listens to a program of the user `peer`: it is the same user, or the superuser.
+const fn may_ask(own: u32, peer: u32) -> bool {
+    peer == own || peer == ROOT
+}
+
+/// Whether a program of the user `own` believes a host of the user `peer`. The superuser asks the hosts of all users.
+const fn may_answer(own: u32, peer: u32) -> bool {
+    may_ask(own, peer) || own == ROOT
 }
 
 struct Listener {
@@ -167,7 +201,7 @@ impl LocalListener for Listener {
             loop {
                 let (stream, _) = self.listener.accept().await?;
                 // One that is gone already counts as nobody.
-                if is_trusted(&stream).unwrap_or(false) {
+                if users(&stream).is_ok_and(|(own, peer)| may_ask(own, peer)) {
                     return Ok(Box::new(stream) as Box<dyn Duplex>);
                 }
             }
@@ -197,7 +231,6 @@ impl Drop for Listener {
 mod tests {
     use super::*;
     use crate::env::{Env, RealExecutors, real};
-    use std::os::unix::fs::PermissionsExt as _;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     fn run<T>(future: impl AsyncFnOnce(Env) -> T) -> T {
@@ -205,6 +238,34 @@ mod tests {
         let outcome = executors.block_on(future(real(&executors)));
         executors.shutdown();
         outcome
+    }
+
+    /// Whoever the host is, root or not: only its own user and root are listened to.
+    #[test]
+    fn only_the_same_user_and_root_are_listened_to() {
+        let users = [0, 1, 1000, 65_534];
+        for (own, peer) in users.into_iter().flat_map(|own| users.map(|peer| (own, peer))) {
+            assert_eq!(may_ask(own, peer), peer == own || peer == 0, "{own} is asked by {peer}");
+            assert_eq!(may_answer(own, peer), peer == own || peer == 0 || own == 0, "{own} asks {peer}");
+        }
+    }
+
+    #[test]
+    fn others_cannot_enter_the_directory() {
+        let root = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let (made, old) = (root.path().join("made"), root.path().join("old"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o777)).unwrap();
+        std::os::unix::fs::symlink("old", root.path().join("link")).unwrap();
+        run(async |env| {
+            for directory in [&made, &old] {
+                let _listener = env.local.listen(directory, "s").await.unwrap().unwrap();
+                assert_eq!(mode(directory), 0o700);
+            }
+            let refused = env.local.listen(&root.path().join("link"), "s").await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::NotADirectory);
+        });
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use super::{Disk, OutputFile};
 use crate::shown::Shown as _;
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What holds a lock until it is dropped, or the process ends.
 pub type LockGuard = Box<dyn Send + Sync>;
@@ -102,7 +103,12 @@ pub trait Appender: Send {
 pub struct DiskStore {
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    /// The directories right below the root that other users cannot enter.
+    private: Mutex<BTreeSet<String>>,
 }
+
+/// The directories of checkpoints that whoever takes the lock may find there.
+const CHECKPOINT_DIRECTORIES: [&str; 2] = ["ingest", "runs"];
 
 /// What the name of a piece begins with while it is written.
 const UNFINISHED: &str = ".new-";
@@ -110,32 +116,45 @@ const UNFINISHED: &str = ".new-";
 impl DiskStore {
     /// A store in the directory `root`, which need not be there.
     pub fn new(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
-        Self { disk, root }
+        Self { disk, root, private: Mutex::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
+    /// Takes the rights of other users to a directory right below the root that an older version of the host, or somebody
+    /// else, made. The root itself may be a directory that holds more than the store.
+    fn keep_others_out(&self, name: &str) {
+        let top = name.split('/').next().unwrap_or(name);
+        if !self.private.lock().unwrap_or_else(PoisonError::into_inner).insert(top.to_owned()) {
+            return;
+        }
+        let directory = self.path(top);
+        if let Err(error) = self.disk.keep_others_out(&directory) {
+            tracing::warn!("other users of this machine may read {}: {error}", directory.shown());
+        }
+    }
+
     /// Writes a piece under the name that it has until it is whole. Returns its directory, that path and its own.
     fn write_unfinished(&self, name: &str, bytes: &[u8]) -> io::Result<(PathBuf, PathBuf, PathBuf)> {
         let path = self.path(name);
-        let parent = self.make_parent(&path)?;
+        let parent = self.make_parent(name, &path)?;
         let file_name = path.file_name().unwrap_or_default().to_string_lossy();
         let unfinished = parent.join(format!("{UNFINISHED}{file_name}"));
-        let mut file = self.disk.create(&unfinished)?;
+        let mut file = self.disk.create_private(&unfinished)?;
         file.write_all(bytes)?;
         file.sync()?;
         Ok((parent, unfinished, path))
     }
 
-    /// Makes the directory of a piece, durably.
-    fn make_parent(&self, path: &Path) -> io::Result<PathBuf> {
+    /// Makes the directory of a piece, durably, for the user of this process alone.
+    fn make_parent(&self, name: &str, path: &Path) -> io::Result<PathBuf> {
         let parent = path.parent().unwrap_or(&self.root).to_path_buf();
         let missing: Vec<&Path> =
             parent.ancestors().take_while(|above| self.disk.canonicalize(above).is_err()).collect();
         if !missing.is_empty() {
-            self.disk.create_directory(&parent)?;
+            self.disk.create_private_directory(&parent)?;
             for made in missing.iter().rev() {
                 if let Some(above) = made.parent() {
                     let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
@@ -143,6 +162,7 @@ impl DiskStore {
                 }
             }
         }
+        self.keep_others_out(name);
         Ok(parent)
     }
 }
@@ -195,8 +215,8 @@ impl Store for DiskStore {
 
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
         let path = self.path(name);
-        let parent = self.make_parent(&path)?;
-        let file = self.disk.create(&path)?;
+        let parent = self.make_parent(name, &path)?;
+        let file = self.disk.create_private(&path)?;
         Ok(Box::new(FileAppender { file, disk: self.disk.clone(), parent: Some(parent) }))
     }
 
@@ -206,7 +226,10 @@ impl Store for DiskStore {
 
     fn lock(&self, name: &str) -> io::Result<Option<LockGuard>> {
         let path = self.path(name);
-        self.make_parent(&path)?;
+        self.make_parent(name, &path)?;
+        for made in CHECKPOINT_DIRECTORIES.iter().filter(|made| self.disk.canonicalize(&self.path(made)).is_ok()) {
+            self.keep_others_out(made);
+        }
         self.disk.lock(&path)
     }
 

@@ -3,6 +3,8 @@
 //! Owns the rules for such nodes: they come after all others, read the parents of the function's own node or nodes of
 //! the same call, and are checked as those of the job are. The job's own graph never changes.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::{DescribedNode, Graph, Node, Operation};
 use super::validate::{GraphError, check_made};
 use crate::data::schema::RecordType;
@@ -107,7 +109,7 @@ impl Graph {
         let mut order = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes[..of_job] {
             for call in self.calls.iter().filter(|call| call.node == node.id) {
-                order.extend((0..call.made).map(|at| NodeId(call.first.0 + at)));
+                order.extend((0..call.made).map(|at| NodeId(call.first.0.saturating_add(at))));
             }
             order.push(node.id);
         }
@@ -157,7 +159,7 @@ impl Graph {
             }
             self.nodes.push(node);
             if let Some(call) = self.calls.last_mut() {
-                call.made += 1;
+                call.made = call.made.saturating_add(1);
             }
         }
         Ok(())

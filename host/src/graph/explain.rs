@@ -3,6 +3,8 @@
 //! Owns [`Explanation`] and [`Comparison`]: plain data made by pure functions, as text by `Display`, as JSON by serde.
 //! Names and types come from a plugin; the text shows their control characters by code. Code in closures is not seen.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod compare;
 
 pub use compare::Comparison;

@@ -4,10 +4,12 @@
 //! `s` has a data set at each batch time that is a multiple of `s` after the zero time: the time at which the first
 //! batch began. A window of length `l` at time `t` is made of the data sets of its parent in `(t - l, t]`.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::{Graph, Node, Operation};
-use super::validate::GraphError;
+use super::validate::{GraphError, SPAN_MAX};
 use crate::ids::NodeId;
-use crate::time::{Duration, Time, whole_ms};
+use crate::time::{Duration, Time, remainder, whole_ms};
 use std::collections::BTreeMap;
 
 /// The slide intervals of a graph, and its windows.
@@ -64,7 +66,11 @@ impl Intervals {
             intervals.slides.push(slide);
             let own = if let Operation::Window { length, .. } = &node.operation { *length } else { Duration::ZERO };
             let before = parents.iter().map(|parent| intervals.reach(parent.id)).max().unwrap_or_default();
-            intervals.reaches.push(before + own);
+            let reach = before.saturating_add(own);
+            if reach > SPAN_MAX && before <= SPAN_MAX {
+                errors.push(GraphError::Reach { node: node.to_string() });
+            }
+            intervals.reaches.push(reach);
         }
         if errors.is_empty() { Ok(intervals) } else { Err(errors) }
     }
@@ -82,7 +88,8 @@ impl Intervals {
     /// For each node that a window reads, or that is remembered: the time after which its data sets are needed when the batch `done` is over.
     pub fn needed_after(&self, done: Time, zero: Time) -> BTreeMap<NodeId, Time> {
         let of_window = |window: &Window| {
-            let next = zero + done.since(zero) - remainder(done.since(zero), window.slide) + window.slide;
+            let since = done.since(zero);
+            let next = zero + since.saturating_sub(remainder(since, window.slide)) + window.slide;
             (window.parent, next - window.length)
         };
         let remembered = self.remembered.iter().map(|(node, span)| (*node, done - *span));
@@ -116,11 +123,7 @@ impl Intervals {
 pub fn window_times(length: Duration, slide: Duration, batch: Time, zero: Time) -> impl Iterator<Item = Time> {
     let (slide_ms, since_ms) = (whole_ms(slide).max(1), whole_ms(batch.since(zero)));
     let count = whole_ms(length).div_ceil(slide_ms).min(since_ms.div_ceil(slide_ms));
-    (0..count).rev().map(move |back| batch - Duration::from_millis(back * slide_ms))
-}
-
-fn remainder(span: Duration, interval: Duration) -> Duration {
-    Duration::from_millis(whole_ms(span) % whole_ms(interval).max(1))
+    (0..count).rev().map(move |back| batch - Duration::from_millis(back.saturating_mul(slide_ms)))
 }
 
 fn is_multiple(span: Duration, interval: Duration) -> bool {
@@ -132,8 +135,8 @@ fn not_a_multiple(what: &'static str, span: Duration, parent: &Node, slide: Dura
     if is_multiple(span, slide) {
         return None;
     }
-    let below = span - remainder(span, slide);
-    let above = below + slide;
+    let below = span.saturating_sub(remainder(span, slide));
+    let above = below.saturating_add(slide);
     let help = match below.is_zero() {
         true => format!("use {}", show(above)),
         false => format!("use {} or {}", show(below), show(above)),
@@ -207,6 +210,73 @@ mod tests {
         let (length, slide) = (Duration::from_secs(2), Duration::from_secs(1));
         assert_eq!(window_times(length, slide, at(6), zero).collect::<Vec<_>>(), [at(5), at(6)]);
         assert_eq!(window_times(length, slide, at(1), zero).collect::<Vec<_>>(), [at(1)]);
+    }
+
+    fn nested(windows: u32, length_ms: u64) -> Result<Intervals, Vec<String>> {
+        let mut graph = vec![node("source", &[], text())];
+        graph.extend((0..windows).map(|at| window(at, length_ms, None)));
+        intervals(&graph)
+    }
+
+    #[test]
+    fn windows_of_windows_reach_back_a_hundred_years_at_most() {
+        let years = |years: u64| years * 365 * 24 * 60 * 60 * 1000;
+        assert_eq!(nested(10, years(10)).unwrap().reach_of_all(), SPAN_MAX);
+        assert_eq!(
+            nested(1100, years(1)).unwrap_err(),
+            [
+                "the windows that `window` (node 101) reads through reach back more than 100 years before a batch; make the \
+              windows shorter, or fewer of them windows of windows"
+            ]
+        );
+        let mut graph = vec![node("source", &[], text()), window(0, u64::MAX - 15, None)];
+        graph.push(node("print", &[1], Vec::new()));
+        let errors = Graph::from_described(&graph).unwrap_err();
+        let told = "`window` (node 1): its length of 18446744073709551600 ms is more than 100 years";
+        assert!(errors.iter().any(|error| error.to_string() == told), "{errors:?}");
+    }
+
+    /// Numbers at the ends of what a plugin can say, and anywhere between.
+    fn extreme() -> impl Strategy<Value = u64> {
+        let long = u64::try_from(SPAN_MAX.as_millis()).unwrap();
+        prop_oneof![
+            Just(0),
+            1u64..5000,
+            any::<u64>(),
+            prop::sample::select(vec![1, 1000, long - 1, long, long + 1, long * 2, u64::MAX - 1, u64::MAX]),
+        ]
+    }
+
+    proptest! {
+        /// Whatever lengths, slides and times there are: an answer or a mistake, never a panic.
+        #[test]
+        fn no_number_of_a_plugin_is_too_much(
+            windows in prop::collection::vec((any::<u32>(), extreme(), prop::option::of(extreme()), prop::option::of(extreme())), 1..30),
+            interval in 1u64..3_600_000,
+            (zero, done) in (extreme(), extreme()),
+        ) {
+            let mut described = vec![node("source", &[], text())];
+            for (at, (parent, length, slide, remember)) in windows.into_iter().enumerate() {
+                let mut window = window(parent % (at as u32 + 1), length, slide);
+                let remember = remember.map(|ms| ("remember".to_owned(), ParameterValue::DurationMs(ms)));
+                window.parameters.extend(remember);
+                described.push(window);
+            }
+            described.push(node("print", &[described.len() as u32 - 1], Vec::new()));
+            if let Ok(graph) = Graph::from_described(&described)
+                && let Ok(intervals) = Intervals::of(&graph, Duration::from_millis(interval))
+            {
+                let (zero, done) = (Time::from_ms(zero), Time::from_ms(done));
+                prop_assert!(intervals.reach_of_all() <= SPAN_MAX);
+                prop_assert!(intervals.inputs_needed_after(done, zero) <= done);
+                for node in graph.nodes() {
+                    intervals.is_due(node.id, done, zero);
+                    let slide = intervals.slide(node.id);
+                    prop_assert!(window_times(SPAN_MAX, slide, done, zero).take(3).all(|time| time <= done));
+                }
+                super::super::StageGraph::cut(&graph, 256);
+            }
+        }
     }
 
     proptest! {

@@ -2,6 +2,8 @@
 //!
 //! Owns no rows: see `engine/join`.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::{JoinKind, Node};
 use crate::data::schema::{Field, RecordType, SchemaError};
 
@@ -16,7 +18,7 @@ pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>
     }
     let Some((first, rest)) = pairs.split_first() else { return Err("it reads nothing".to_owned()) };
     if let Some(at) = rest.iter().position(|pair| pair.0 != first.0) {
-        let (first_node, other_node) = (parents[0], parents[at + 1]);
+        let (first_node, other_node) = (parents[0], parents[at.saturating_add(1)]);
         let (first, other) = (&first.0, &rest[at].0);
         return Err(format!("the keys of {first_node} are {first}, but those of {other_node} are {other}"));
     }

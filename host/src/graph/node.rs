@@ -1,5 +1,7 @@
 //! Nodes: streams, operations on streams, and outputs.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::call::Call;
 use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;

@@ -2,6 +2,8 @@
 //!
 //! Owns the list of kinds that make no rows of none. A kind that is not in it may make some.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::{Graph, Operation};
 
 /// Narrow kinds and aggregations whose results are empty if what they read is.

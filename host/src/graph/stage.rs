@@ -3,6 +3,8 @@
 //! Owns the cut, as a pure function. A stage reads rows in partitions, passes them through the plugin's fused steps, and
 //! writes them to a shuffle, to a data set, or to the output.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::{Graph, Node, Operation};
 use crate::ids::{NodeId, StageId};
 use crate::time::{Duration, Time};
@@ -385,7 +387,9 @@ impl Cutter<'_> {
                 for parent in parents {
                     let first = branches.len();
                     let mut feed = self.feed(*parent);
-                    feed.iter_mut().flat_map(|branch| &mut branch.steps).for_each(|step| step.first += first);
+                    feed.iter_mut()
+                        .flat_map(|branch| &mut branch.steps)
+                        .for_each(|step| step.first = step.first.saturating_add(first));
                     branches.append(&mut feed);
                 }
                 branches
@@ -456,6 +460,16 @@ mod tests {
     fn steps(stage: &Stage) -> Vec<(u32, &'static str)> {
         assert_eq!(stage.branches.len(), 1);
         stage.branches[0].steps.iter().map(|step| (step.node.0, step.role.name())).collect()
+    }
+
+    /// What unites a stream with itself, again and again, is computed once each: there are not 2^60 ways into a stage.
+    #[test]
+    fn unions_of_unions_do_not_multiply() {
+        let mut described = vec![node("source", &[], text())];
+        described.extend((0..60).map(|at| node("union", &[at, at], text())));
+        described.push(node("print", &[60], Vec::new()));
+        let stages = StageGraph::cut(&Graph::from_described(&described).unwrap(), 256);
+        assert!(stages.stages.len() < 200 && stages.stages.iter().all(|stage| stage.branches.len() <= 2));
     }
 
     #[test]

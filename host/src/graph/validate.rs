@@ -1,5 +1,7 @@
 //! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::join;
 use super::node::{
     Compression, DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, ParquetOptions,
@@ -9,7 +11,7 @@ use crate::data::columns;
 use crate::data::schema::{RecordType, SchemaError};
 use crate::ids::NodeId;
 use crate::shown::escape_control;
-use crate::time::{Duration, Time};
+use crate::time::{Duration, Time, whole_ms};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -21,6 +23,10 @@ const NAME_BYTES_MAX: usize = 256;
 const PARENTS_MAX: usize = 100;
 /// The most partitions that a shuffle may ask for.
 const PARTITIONS_MAX: i64 = 4096;
+
+/// The longest window or slide that is accepted, and the longest way back through windows of windows: a hundred years of
+/// 365 days. What is computed with it stays far from the ends of all types.
+pub(super) const SPAN_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// What is wrong with a described graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +75,12 @@ pub enum GraphError {
         /// How often that has one.
         other_slide: String,
     },
+    /// Windows that add up to more than any job remembers.
+    #[error("the windows that {node} reads through reach back more than 100 years before a batch")]
+    Reach {
+        /// The first node of which this is so.
+        node: String,
+    },
     /// Rows that a file of this format cannot hold.
     #[error("{subject}: column `{column}` is {ty}, and a field of a CSV file is a single value")]
     Nested {
@@ -96,6 +108,7 @@ impl GraphError {
             Self::NoOutput => Some("end at least one stream with an output such as `print()`".to_owned()),
             Self::UnknownKind { .. } => Some("the plugin may need a newer host".to_owned()),
             Self::Interval { help, .. } => Some(help.clone()),
+            Self::Reach { .. } => Some("make the windows shorter, or fewer of them windows of windows".to_owned()),
             Self::Slides { .. } => Some("give them the same slide with `window`".to_owned()),
             Self::Nested { .. } => Some("save JSON or Parquet files, or map such values to text".to_owned()),
             Self::TooLong(_) | Self::Node { .. } => None,
@@ -135,11 +148,17 @@ impl Subject<'_> {
         self.described.parameters.iter().any(|(key, value)| key == name && *value == ParameterValue::Flag(true))
     }
 
-    fn duration(&self, name: &str) -> Option<Duration> {
-        self.described.parameters.iter().find_map(|(key, value)| match value {
+    fn duration(&self, name: &str) -> Result<Option<Duration>, GraphError> {
+        let span = self.described.parameters.iter().find_map(|(key, value)| match value {
             ParameterValue::DurationMs(ms) if key == name => Some(Duration::from_millis(*ms)),
             _ => None,
-        })
+        });
+        match span {
+            Some(span) if span > SPAN_MAX => {
+                Err(self.error(format!("its {name} of {} ms is more than 100 years", whole_ms(span))))
+            }
+            span => Ok(span),
+        }
     }
 
     fn path(&self) -> Result<String, GraphError> {
@@ -268,7 +287,7 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
             Some(level.ok_or_else(|| subject.error(format!("`{}` is no storage level", name.escape_debug())))?)
         }
     };
-    let remember = subject.duration("remember");
+    let remember = subject.duration("remember").map_err(Some)?;
     if is_output && (storage.is_some() || remember.is_some()) {
         return Err(Some(subject.error("it is an output, and has no rows to keep")));
     }
@@ -417,8 +436,8 @@ fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, Grap
         "full_outer_join" => join(JoinKind::FullOuter)?,
         "cogroup" => join(JoinKind::CoGroup)?,
         "window" => {
-            let length = subject.duration("length").ok_or_else(|| subject.error("it has no parameter `length`"))?;
-            Operation::Window { length, slide: subject.duration("slide") }
+            let length = subject.duration("length")?.ok_or_else(|| subject.error("it has no parameter `length`"))?;
+            Operation::Window { length, slide: subject.duration("slide")? }
         }
         "print" => {
             let rows = subject.integer("rows").ok_or_else(|| subject.error("it has no parameter `rows`"))?;

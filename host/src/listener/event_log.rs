@@ -37,12 +37,12 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Makes the file, or empties it.
+    /// Makes the file, which other users cannot read, or empties it. Events tell values of records.
     ///
     /// # Errors
     /// What the file system says.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
-        let file = disk.create(path)?;
+        let file = disk.create_private(path)?;
         Ok(Self { name: path.shown().into_owned(), file, lines: Vec::new(), count: 0, lost: 0 })
     }
 

@@ -5,11 +5,12 @@
 
 use super::batch_directory::begin_once;
 use super::{BatchWrite, OutputId, files};
+use crate::config::Access;
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
 use crate::env::{DirectoryEntry, Disk};
 use crate::error::{Error, ErrorKind};
-use crate::grants::{GrantError, Grants, RESERVED_PREFIX};
+use crate::grants::{GrantError, GrantedPath, Grants, RESERVED_PREFIX};
 use crate::graph::FileFormat;
 use crate::shown::Shown as _;
 use crate::time::Time;
@@ -61,7 +62,7 @@ fn not_granted(action: &str, path: &str, error: &GrantError) -> Error {
 
 fn refused(action: &str, path: &str, error: &io::Error) -> Error {
     let help = match error.kind() {
-        io::ErrorKind::NotFound => "is it there, below the directory of the job file or one of job.directories?",
+        io::ErrorKind::NotFound => "is it there, below one of job.directories?",
         io::ErrorKind::FileTooLarge => "raise limits.result_size, or load it as a data set",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk",
         io::ErrorKind::IsADirectory | io::ErrorKind::AlreadyExists => "there is a directory of that name",
@@ -81,7 +82,8 @@ impl DriverFiles {
     /// # Errors
     /// When the path is not granted, or something else is there.
     pub fn begin(&self, save: &Save<'_>) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
-        let place = self.grants.resolve(save.path).map_err(|error| not_granted("save", save.path, &error))?;
+        let place =
+            self.grants.resolve(save.path, Access::Write).map_err(|error| not_granted("save", save.path, &error))?;
         let id = OutputId { job: self.job.clone(), output: format!("{}/{}", save.output, save.position) };
         let around = place.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let is_first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert((id.output.clone(), around));
@@ -89,10 +91,11 @@ impl DriverFiles {
         Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone())))
     }
 
-    /// Where a path leads, if something is there.
-    fn find(&self, action: &str, path: &str) -> Result<Option<PathBuf>, Error> {
-        let place = self.grants.resolve(path).map_err(|error| not_granted(action, path, &error))?;
-        place.find(&*self.disk).map_err(|error| not_granted(action, path, &error))
+    /// A path that is read, and where it leads, if something is there.
+    fn find(&self, action: &str, path: &str) -> Result<(GrantedPath, Option<PathBuf>), Error> {
+        let place = self.grants.resolve(path, Access::Read).map_err(|error| not_granted(action, path, &error))?;
+        let found = place.find(&*self.disk).map_err(|error| not_granted(action, path, &error))?;
+        Ok((place, found))
     }
 
     /// What a file holds, if it is there and has at most `limit` bytes.
@@ -100,7 +103,7 @@ impl DriverFiles {
     /// # Errors
     /// When it is not granted, cannot be read, or is larger.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-        let Some(found) = self.find("read", path)? else { return Ok(None) };
+        let (_, Some(found)) = self.find("read", path)? else { return Ok(None) };
         self.disk.read(&found, limit).map(Some).map_err(|error| match error.kind() {
             io::ErrorKind::FileTooLarge => {
                 let why = format!("it has more than limits.result_size = {limit} bytes");
@@ -115,12 +118,7 @@ impl DriverFiles {
     /// # Errors
     /// When it is not granted, or cannot be written.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
-        let place = self.grants.resolve(path).map_err(|error| not_granted("write", path, &error))?;
-        if !path.contains([':', '/']) {
-            // Among them is the job file, which says what the job grants.
-            let why = "a plugin does not write files beside the job file";
-            return Err(failed("write", path, &why, ErrorKind::User, "name a directory, as in `out/total`"));
-        }
+        let place = self.grants.resolve(path, Access::Write).map_err(|error| not_granted("write", path, &error))?;
         let parent = place.make_parent(&*self.disk).map_err(|error| not_granted("write", path, &error))?;
         let hash = hash(format!("{}\0{path}", self.job).as_bytes());
         let aside = parent.join(format!("{RESERVED_PREFIX}{}-{hash:016x}.tmp", self.job));
@@ -146,12 +144,12 @@ impl DriverFiles {
     }
 
     /// The file that a path names, or, by name, the files of the directory that it names: those that do not begin with
-    /// `_` or `.`.
+    /// `_` or `.`, and that the job does not withhold.
     ///
     /// # Errors
     /// When the path is not granted, or nothing is there.
     pub fn list(&self, path: &str) -> Result<Vec<DirectoryEntry>, Error> {
-        let found = self.find("load", path)?;
+        let (place, found) = self.find("load", path)?;
         let found =
             found.ok_or_else(|| refused("load", path, &io::Error::new(io::ErrorKind::NotFound, "nothing is there")))?;
         let entry = self.disk.entry(&found).map_err(|error| refused("load", path, &error))?;
@@ -160,6 +158,7 @@ impl DriverFiles {
         }
         let mut entries = self.disk.list(&found).map_err(|error| refused("load", path, &error))?;
         entries.retain(|entry| !entry.is_directory && !entry.name.starts_with(['_', '.']));
+        entries.retain(|entry| place.reaches(&*self.disk, &entry.path));
         for entry in &mut entries {
             // A link must not lead out of the directory.
             let target = self.disk.canonicalize(&entry.path).map_err(|error| refused("load", path, &error))?;

@@ -120,6 +120,12 @@ fn lock_files(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<BT
     }
     if graph.nodes().iter().any(|node| node.operation.is_driver()) {
         for directory in grants.directories() {
+            // One that is not there yet is made, as it would be when something is first written there.
+            let around = directory.parent().unwrap_or(directory);
+            let around = if around.as_os_str().is_empty() { Path::new(".") } else { around };
+            if env.disk.canonicalize(directory).is_err() && env.disk.canonicalize(around).is_ok() {
+                let _ = env.disk.create_directory(directory);
+            }
             let Ok(directory) = env.disk.canonicalize(directory) else { continue };
             // Functions that only read there write nothing.
             if env.disk.check_writable(&directory).is_ok() {
@@ -183,8 +189,10 @@ fn holder(disk: &dyn Disk, path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Access;
     use crate::data::schema::Field;
     use crate::env::Simulation;
+    use crate::grants::GrantedDirectory;
     use crate::graph::{DescribedNode, ParameterValue};
     use crate::time::Time;
 
@@ -209,7 +217,8 @@ mod tests {
     }
 
     fn take(simulation: &Simulation, job: &str, prefixes: &[(&str, &str)]) -> Result<OutputClaims, String> {
-        let grants = Grants::new("/jobs".into(), BTreeMap::from([("data".to_owned(), "/data".into())]));
+        let granted = GrantedDirectory { path: "/data".into(), access: Access::Write };
+        let grants = Grants::new("/jobs".into(), BTreeMap::from([("data".to_owned(), granted)]));
         OutputClaims::take(&simulation.env(), job, &graph(prefixes), &grants).map_err(|error| error.to_string())
     }
 

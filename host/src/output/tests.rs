@@ -1,6 +1,7 @@
 //! Outputs on a simulated disk: what is seen, when, and what stays after failures.
 
 use super::*;
+use crate::config::Access;
 use crate::data::schema::Field;
 use crate::env::Simulation;
 use crate::graph::{DescribedNode, ParameterValue};
@@ -44,7 +45,7 @@ impl World {
 
     fn open(&self) -> Result<Outputs, Error> {
         let objects = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
-        let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new()).with_objects(objects);
+        let grants = Grants::writing("/jobs").with_objects(objects);
         Outputs::open(&self.simulation.env(), "job", &self.graph, &grants)
     }
 
@@ -292,12 +293,12 @@ fn all_that_is_wrong_with_outputs_is_told_at_once() {
 
 #[test]
 fn people_are_told_where_files_go() {
-    let grants = Grants::new(PathBuf::new(), BTreeMap::from([("out".to_owned(), PathBuf::from("/var/out"))]));
+    let grants = Grants::writing("/var/out");
     let grants = grants.with_objects(BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]));
     let graph = saving(&[("out:a/x", ""), ("y", "txt"), ("../z", ""), ("s3:a/x", "txt"), ("s3:y", "")]);
     let told: Vec<String> = destinations(&graph, &grants).into_iter().map(|(_, path)| path).collect();
     let of_stores = ["s3://bucket/prefix/a/x-TIME_IN_MS.txt", "s3://bucket/prefix/y-TIME_IN_MS"];
-    assert_eq!(told, [&["/var/out/a/x-TIME_IN_MS", "y-TIME_IN_MS.txt"][..], &of_stores].concat());
+    assert_eq!(told, [&["/var/out/a/x-TIME_IN_MS", "/var/out/y-TIME_IN_MS.txt"][..], &of_stores].concat());
 }
 
 /// On a real disk, as only that has links.
@@ -308,9 +309,9 @@ fn links_are_looked_at_before_each_commit() {
     let directory = tempfile::tempdir().unwrap();
     let root = std::fs::canonicalize(directory.path()).unwrap();
     ["jobs/out", "other", "jobs/near"].iter().for_each(|name| std::fs::create_dir_all(root.join(name)).unwrap());
-    let grants = Grants::new(root.join("jobs"), BTreeMap::new());
+    let grants = Grants::writing(root.join("jobs"));
     let id = OutputId { job: "job".to_owned(), output: "x".to_owned() };
-    let place = grants.resolve("out/x").unwrap();
+    let place = grants.resolve("out/x", Access::Write).unwrap();
     let directories = BatchDirectories::new(disk, &id, "`x`", place, ("out/x", "")).unwrap();
     let begin = |ms| {
         let batch = directories.begin(Time::from_ms(ms)).unwrap();

@@ -1,5 +1,7 @@
 //! Asks a plugin for its graph.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::bindings::exports::millstream::plugin::program;
 use super::bindings::millstream::plugin::{nodes, types};
 use super::failure::Failure;

@@ -3,6 +3,8 @@
 //! Owns the record of a function's steps and their answers, and the comparison of a function that runs again with it. A
 //! function that asks for anything else than the first time fails. Never asks the host for anything.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::bindings::exports::millstream::plugin::tasks;
 use super::driver::{Answer, RowsStream, Step};
 use super::failure::Failure;
@@ -148,7 +150,8 @@ impl Again {
 
     fn compare(&self, first: &[DescribedNode], again: &[DescribedNode]) -> Result<(), Failure> {
         let known: usize = self.task.replays.get(self.at.0).map_or(0, |call| {
-            call.first.0 as usize + call.steps.iter().take(self.at.1).map(RecordedStep::made).sum::<usize>()
+            let made = call.steps.iter().take(self.at.1).map(RecordedStep::made);
+            made.fold(call.first.0 as usize, usize::saturating_add)
         });
         let longest = first.len().max(again.len());
         match (0..longest).find(|at| first.get(*at) != again.get(*at)) {
@@ -156,7 +159,8 @@ impl Again {
             Some(at) => {
                 let describe = |node: Option<&DescribedNode>| node.map_or("nothing".to_owned(), Made::to_words);
                 let (first, again) = (describe(first.get(at)), describe(again.get(at)));
-                Err(self.differs(format!("it made {again} where it had made {first} (node {})", known + at)))
+                Err(self
+                    .differs(format!("it made {again} where it had made {first} (node {})", known.saturating_add(at))))
             }
         }
     }
@@ -177,7 +181,7 @@ impl Again {
             return Err(self.differs(format!("it asked for rows of node {wanted}, and had asked for those of {first}")));
         }
         let answer = recorded.answer.clone();
-        self.at.1 += 1;
+        self.at.1 = self.at.1.saturating_add(1);
         match answer {
             Some(answer) => {
                 // An output has no rows; here too it was done.
@@ -198,7 +202,7 @@ impl Again {
             }
             _ => return Err(self.asked_other(&format!("a slice of node {of}"))),
         };
-        self.at.1 += 1;
+        self.at.1 = self.at.1.saturating_add(1);
         Ok(times)
     }
 
@@ -213,7 +217,7 @@ impl Again {
             }
             _ => return Err(self.asked_other(&format!("a write to `{}`", foreign(path)))),
         }
-        self.at.1 += 1;
+        self.at.1 = self.at.1.saturating_add(1);
         Ok(())
     }
 
@@ -223,7 +227,7 @@ impl Again {
             Some(RecordedStep::Read { path: known, content }) if known == path => content.clone(),
             _ => return Err(self.asked_other(&format!("a read of `{}`", foreign(path)))),
         };
-        self.at.1 += 1;
+        self.at.1 = self.at.1.saturating_add(1);
         Ok(content)
     }
 
@@ -240,7 +244,7 @@ impl Again {
             let (first, again) = (name(ended.answer), name(answer));
             return Err(self.differs(format!("it returned {again}, and had returned {first}")));
         }
-        self.at = (call + 1, 0);
+        self.at = (call.saturating_add(1), 0);
         Ok(())
     }
 }

@@ -6,7 +6,8 @@
 use super::job_set::files_begun;
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Durable, Metadata, OwnerError, Ownership, RENEWAL, RunDescription, RunProgress, Trouble, write_checkpoint,
+    Durable, Metadata, OwnerError, Ownership, RENEWAL, Retention, RunDescription, RunProgress, Trouble,
+    write_checkpoint,
 };
 use crate::env::{Env, Store};
 use crate::error::Error;
@@ -34,6 +35,8 @@ pub struct CheckpointParts {
     pub progress: RunProgress,
     /// The number of its last checkpoint.
     pub last_number: u64,
+    /// Its checkpoints, as far as they decide which inputs are kept.
+    pub kept: Retention,
     /// What inputs its windows need.
     pub intervals: Arc<Intervals>,
     /// Forgets what no restart needs.
@@ -257,9 +260,13 @@ impl Writer {
         parts.trouble.over();
         parts.trouble.tell(&Event::CheckpointWritten { time: parts.env.clock.now() });
         let interval = parts.description.batch_interval();
-        if let Some(done) = progress.completed(interval) {
+        let newest = progress.completed(interval);
+        parts.kept.add(newest);
+        if let Some(newest) = newest {
             let zero = parts.description.zero();
-            parts.tracker.forget(parts.intervals.inputs_needed_after(done, zero) + interval).await;
+            let needed = |done| parts.intervals.inputs_needed_after(done, zero) + interval;
+            let (by_all, by_newest) = (parts.kept.done_in_all().map_or(Time::default(), needed), needed(newest));
+            parts.tracker.forget(by_all, by_newest).await;
         }
         Ok(())
     }

@@ -213,7 +213,27 @@ fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>
     true
 }
 
+/// What is done with the path that the job's argument `path` names.
+fn with_a_path<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    let path = ctx.arg("path").unwrap_or_default().to_owned();
+    match function {
+        "write_path" => numbers.foreach_rdd(move |_| files::write(&path, "written by a plugin")),
+        "read_path" => numbers
+            .transform(move |rdd| {
+                let read = files::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                rdd.map(move |_| read.clone())
+            })
+            .print(),
+        "load_path" => numbers.transform(move |rdd| rdd.context().text_file(&path)).print_n(100),
+        _ => return false,
+    };
+    true
+}
+
 /// Runs the function of this name, if there is one.
 pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
-    saves(numbers, function) || loads(numbers, function) || slices(ctx, numbers, function)
+    with_a_path(ctx, numbers, function)
+        || saves(numbers, function)
+        || loads(numbers, function)
+        || slices(ctx, numbers, function)
 }

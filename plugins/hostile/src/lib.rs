@@ -7,7 +7,7 @@ mod driver;
 mod exports;
 
 use millstream::bindings::millstream::plugin::{runtime, types};
-use millstream::{Level, StreamingContext, Text};
+use millstream::{Level, StreamingContext, Text, milliseconds};
 
 /// Emits text rows with these buffers behind the SDK's back.
 fn emit(rows: u32, buffers: &[&[u8]]) {
@@ -94,6 +94,15 @@ fn build(ctx: &StreamingContext) {
         }
         "partitions" => {
             let _ = ctx.text_stream("lines").partitions(3);
+        }
+        "windows" => {
+            let number = |name: &str| ctx.arg(name).and_then(|value| value.parse().ok()).unwrap_or(1);
+            let mut lines = ctx.text_stream("lines").window(milliseconds(number("length")));
+            for _ in 1..number("windows") {
+                lines = lines.window(milliseconds(number("length")));
+            }
+            lines.print();
+            return;
         }
         "name-escape" => {
             let _ = ctx.text_stream("lines").filter(|_| true).name("\u{1b}[2Jx\nerror: forged");

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 /// Where a driver function gets data sets from that are not its own. Spark: `SparkContext`.
 ///
-/// A path is below the directory of the job file, or, as `name:path`, below one that the job file grants. It names a file,
+/// A path is below the directory that the job file grants as `out`, or, as `name:path`, below another one. It names a file,
 /// or a directory whose files are read in the order of their names, but for those that begin with `_` or `.`. Each batch
 /// reads what is there then, and all of a batch reads the same.
 #[derive(Clone)]

@@ -56,12 +56,12 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// Saves the values of every batch as lines of text, as `print` shows them, in a directory `PREFIX-TIME.SUFFIX` with a
     /// file for each partition; TIME is the batch's, in ms. Without `suffix`, no dot follows. Spark: `saveAsTextFiles`.
     ///
-    /// `prefix` is a path below the directory of the job file, or, as `name:path`, below one that the job file grants.
+    /// `prefix` is a path below the directory that the job file grants as `out`, or, as `name:path`, below another one.
     /// A batch that runs again replaces what it has saved. A value with line ends becomes several lines.
     ///
     /// ```
     /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_text_files("out/pairs", "txt"); });
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_text_files("pairs", "txt"); });
     /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
     /// ```
     pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
@@ -74,7 +74,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     ///
     /// ```
     /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_object_files("out/pairs", "arrow"); });
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_object_files("pairs", "arrow"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_object_files(&self, prefix: &str, suffix: &str) -> Output {
@@ -87,7 +87,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     ///
     /// ```
     /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<Vec<u8>>("n").save_as_parquet_files("out/lists", "parquet"); });
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<Vec<u8>>("n").save_as_parquet_files("lists", "parquet"); });
     /// assert_eq!(job.batch("n", [vec![1u8, 2]]).run()[0].rows, ["[1, 2]"]);
     /// ```
     pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
@@ -117,7 +117,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     ///
     /// ```
     /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_csv_files("out/pairs", "csv"); });
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_csv_files("pairs", "csv"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_csv_files(&self, prefix: &str, suffix: &str) -> Output {
@@ -129,7 +129,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     ///
     /// ```
     /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_json_files("out/pairs", "json"); });
+    /// let job = testing::Job::new(|ctx| { ctx.stream::<(u8, bool)>("n").save_as_json_files("pairs", "json"); });
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {

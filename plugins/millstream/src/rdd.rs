@@ -346,7 +346,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
     /// partition. Spark: `saveAsTextFile`.
     ///
-    /// `path` is below the directory of the job file, or, as `name:path`, below one that the job file grants. Nothing may
+    /// `path` is below the directory that the job file grants as `out`, or, as `name:path`, below another one. Nothing may
     /// be there, so let it have the batch's time in it. A batch that runs again finds what it has saved, and lets it be.
     ///
     /// ```
@@ -354,13 +354,13 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// let job = testing::Job::new(|ctx| {
     ///     ctx.stream::<(u32, bool)>("pairs").foreach_rdd_with_time(|rdd, time| {
     ///         if !rdd.is_empty() {
-    ///             rdd.save_as_text_file(&format!("out/pairs-{}", time.as_ms()));
+    ///             rdd.save_as_text_file(&format!("pairs-{}", time.as_ms()));
     ///         }
     ///     });
     /// });
     /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", [(0u32, true); 0]).run_with_files();
-    /// assert_eq!(files.keys().collect::<Vec<_>>(), ["out/pairs-1000/part-00000"]);
-    /// assert_eq!(files["out/pairs-1000/part-00000"], b"(7,true)\n");
+    /// assert_eq!(files.keys().collect::<Vec<_>>(), ["pairs-1000/part-00000"]);
+    /// assert_eq!(files["pairs-1000/part-00000"], b"(7,true)\n");
     /// ```
     pub fn save_as_text_file(&self, path: &str) {
         self.save("save_as_text_file", path, Vec::new());
@@ -371,7 +371,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///
     /// ```
     /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("out/numbers"));
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("numbers"));
     /// ```
     pub fn save_as_object_file(&self, path: &str) {
         self.save("save_as_object_file", path, Vec::new());
@@ -382,8 +382,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// ```
     /// # use millstream::testing;
     /// testing::batch([3u32, 1], |rdd| {
-    ///     rdd.save_as_parquet_file("out/numbers");
-    ///     assert_eq!(rdd.context().parquet_file::<u32>("out/numbers").collect(), [3, 1]);
+    ///     rdd.save_as_parquet_file("numbers");
+    ///     assert_eq!(rdd.context().parquet_file::<u32>("numbers").collect(), [3, 1]);
     /// });
     /// ```
     pub fn save_as_parquet_file(&self, path: &str) {
@@ -408,7 +408,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///
     /// ```
     /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("out/numbers"));
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("numbers"));
     /// ```
     pub fn save_as_csv_file(&self, path: &str) {
         self.save("save_as_csv_file", path, Vec::new());
@@ -419,7 +419,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ///
     /// ```
     /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("out/numbers"));
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("numbers"));
     /// ```
     pub fn save_as_json_file(&self, path: &str) {
         self.save("save_as_json_file", path, Vec::new());

@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
-const SOCKET: &str = ".word-count.sock";
+const SOCKET: &str = ".millstream/word-count.sock";
 
 /// Starts a job that reads a queue and goes on when it is used up, and waits until it can be asked.
 fn started(directory: &Directory, args: &[&str]) -> Running {
@@ -253,7 +253,7 @@ fn two_jobs_of_one_directory_are_told_apart() {
     let first = started(&directory, &[]);
     let mut other = Running::start(directory.host(&["run", "other.toml"]));
     other.wait_for_err("BatchCompleted");
-    while !directory.path(".other.sock").exists() {
+    while !directory.path(".millstream/other.sock").exists() {
         std::thread::yield_now();
     }
     require_success(&directory.run(&["stop", "other.toml"]));

@@ -11,7 +11,7 @@ fn loading_csv(content: &str) -> Said {
     directory.write(
         "job.toml",
         "[job]\nname = \"files\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
-         args = { function = \"csv_file\" }\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n",
+         directories = { out = \".\" }\nargs = { function = \"csv_file\" }\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n",
     );
     job(&directory, "run", &["--stop-when-idle"])
 }
@@ -70,7 +70,7 @@ fn saving(name: &str, root: &Directory, prefix: &str, keys: &str) -> Directory {
         "job.toml",
         format!(
             "[job]\nname = \"{name}\"\nplugin = \"operators.wasm\"\nbatch_interval = \"20ms\"\n{keys}\
-             directories = {{ shared = \"{}\" }}\n\
+             directories = {{ shared = \"{}\", out = \".\" }}\n\
              args = {{ operator = \"save_as_text_files\", prefix = \"shared:{prefix}\" }}\n\n\
              [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n",
             root.path("").display()
@@ -137,7 +137,7 @@ fn a_store_that_refuses_is_told_at_once() {
             "job.toml",
             format!(
                 "[job]\nname = \"saver\"\nplugin = \"operators.wasm\"\nbatch_interval = \"20ms\"\n\
-                 directories = {{ objects = \"s3://{bucket}/saved\" }}\n\
+                 directories = {{ objects = \"s3://{bucket}/saved\", out = \".\" }}\n\
                  args = {{ operator = \"save_as_text_files\", prefix = \"objects:numbers\" }}\n\n\
                  [sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
             ),

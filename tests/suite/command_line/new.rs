@@ -78,7 +78,12 @@ fn a_new_plugin_builds_and_runs_at_once() {
         Running::start(command).finish()
     };
     let checked = in_crate(&["check", "job.toml"]);
-    assert_eq!(checked.out, "new-word-count: ok, 5 nodes, 1 output, source `lines` (text)\n", "{}", checked.err);
+    assert_eq!(
+        checked.out,
+        "new-word-count: ok, 5 nodes, 1 output, source `lines` (text)\n  the plugin may read and write `out`: out\n",
+        "{}",
+        checked.err
+    );
     let ran = in_crate(&["run", "job.toml", "--stop-when-idle"]);
     assert_eq!((without_times(&ran.out).as_str(), ran.error(), ran.code), (PRINTED, "", Some(0)));
 

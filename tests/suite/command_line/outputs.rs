@@ -6,15 +6,20 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+/// Lets the plugin write below the directory of the job file.
+const OUT: &str = "directories = { out = \".\" }";
+
 /// A job that saves numbers in three partitions as text, with a prefix, and their sum.
 fn saving(prefix: &str, keys: &str) -> Directory {
     saving_as("save_as_text_files", prefix, keys)
 }
 
-/// A job that saves numbers by an operator, and their sum.
+/// A job that saves numbers by an operator, and their sum. Unless the keys grant something else, it may write below the
+/// directory of its job file.
 fn saving_as(operator: &str, prefix: &str, keys: &str) -> Directory {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", "[1, 2, 3, 4]\n[]\n");
+    let keys = if keys.is_empty() { OUT } else { keys };
     let prefix = prefix.replace('\u{1b}', "\\u001b");
     directory.write(
         "job.toml",
@@ -76,7 +81,7 @@ fn each_batch_is_a_directory_of_its_own() {
 #[test]
 fn a_granted_directory_is_written_to_by_its_name() {
     let elsewhere = Directory::new();
-    let keys = format!("directories = {{ far = \"{}\" }}", elsewhere.path("").display());
+    let keys = format!("directories = {{ far = \"{}\", out = \".\" }}", elsewhere.path("").display());
     let directory = saving("far:a/numbers", &keys);
     let said = job(&directory, "run", &["--stop-when-idle"]);
     assert_eq!((said.code, said.error()), (Some(0), ""));
@@ -88,9 +93,9 @@ fn a_granted_directory_is_written_to_by_its_name() {
 /// What can be known of a path is told before anything runs.
 #[test]
 fn a_path_that_leads_elsewhere_is_refused() {
-    let relative =
-        "name it relative to the directory of the job file, or `name:path` for one that job.directories grants";
-    let plain = "name a file or directories and a file, as in `out/counts`";
+    let relative = "name it relative to a directory that job.directories grants: `path` below the one called `out`, \
+                    `name:path` below another";
+    let plain = "name a file or directories and a file, as in `today/counts`";
     let cases = [
         ("/etc/x", "the path `/etc/x` is absolute", relative),
         ("../x", "the path `../x` has a name `.` or `..`", plain),
@@ -98,13 +103,41 @@ fn a_path_that_leads_elsewhere_is_refused() {
         (
             "far:x",
             "the path `far:x` is below the directory `far`, which the job does not grant",
-            "grant it in the job file: directories = { far = \"...\" } under [job]",
+            "job.directories grants `out`",
         ),
+        (".cargo/x", "the path `.cargo/x` has a name that begins with `.`, which is hidden", plain),
     ];
     for (prefix, problem, help) in cases {
         let directory = saving(prefix, "");
         let expected =
             format!("error: output `numbers` (save_as_text_files, node 3) cannot be written: {problem}\nhelp: {help}");
+        require_refusal(&directory, &[], &expected);
+        assert!(tree(&directory.path("")).is_empty());
+    }
+}
+
+/// Nothing is granted by default.
+#[test]
+fn a_job_that_grants_nothing_lets_nothing_be_written() {
+    let cases = [
+        (
+            "counts",
+            "the path `counts` names no directory, and the job grants none called `out`",
+            "grant it in the job file: directories = { out = \"out\" } under [job]",
+        ),
+        (
+            "far:x",
+            "the path `far:x` is below the directory `far`, which the job does not grant",
+            "grant it in the job file: directories = { far = \"...\" } under [job]",
+        ),
+    ];
+    for (prefix, problem, help) in cases {
+        let directory = saving(prefix, "directories = {}");
+        let sum = "the path `sum` names no directory, and the job grants none called `out`";
+        let expected = format!(
+            "error: 2 mistakes in the outputs:\n  output `numbers` (save_as_text_files, node 3) cannot be written: {problem}\n  \
+             output `save_as_text_files` (node 6) cannot be written: {sum}\nhelp: {help}"
+        );
         require_refusal(&directory, &[], &expected);
         assert!(tree(&directory.path("")).is_empty());
     }
@@ -144,9 +177,9 @@ fn a_file_in_place_of_the_directory_is_told() {
 
 #[test]
 fn a_granted_directory_that_is_not_there_is_told() {
-    let directory = saving("far:numbers", "directories = { far = \"nowhere\" }");
+    let directory = saving("far:numbers", "directories = { far = \"no/where\", out = \".\" }");
     let expected = "error: output `numbers` (save_as_text_files, node 3) cannot be written: cannot find the directory \
-                    nowhere: No such file or directory (os error 2)\nhelp: make the directory nowhere";
+                    no/where: No such file or directory (os error 2)\nhelp: make the directory no/where";
     require_refusal(&directory, &[], expected);
 }
 
@@ -192,7 +225,8 @@ fn people_and_scripts_are_told_where_files_go() {
     assert_eq!(
         check.out,
         "saver: ok, 8 nodes, 3 outputs, source `lines` (i64)\n  output `numbers` (save_as_text_files, node 3): \
-         out/numbers-TIME_IN_MS.txt\n  output `save_as_text_files` (node 6): sum-TIME_IN_MS\n"
+         out/numbers-TIME_IN_MS.txt\n  output `save_as_text_files` (node 6): sum-TIME_IN_MS\n  the plugin may read and \
+         write `out`: ., which holds the job file\n"
     );
     let json = job(&directory, "check", &["--json"]).out;
     let files = r#""files":[{"output":"`numbers` (save_as_text_files, node 3)","path":"out/numbers-TIME_IN_MS.txt"},"#;
@@ -234,7 +268,8 @@ fn people_are_told_where_files_of_other_formats_go() {
     assert_eq!(
         job(&directory, "check", &[]).out,
         "saver: ok, 6 nodes, 2 outputs, source `lines` (i64)\n  output `numbers` (save_as_parquet_files, node 4): \
-         out/numbers-TIME_IN_MS.parquet\n  output `save_as_parquet_files` (node 5): sum-TIME_IN_MS\n"
+         out/numbers-TIME_IN_MS.parquet\n  output `save_as_parquet_files` (node 5): sum-TIME_IN_MS\n  the plugin may read \
+         and write `out`: ., which holds the job file\n"
     );
     let explained = job(&directory, "explain", &[]).out;
     let line = "output `numbers` (save_as_parquet_files, node 4) needs stages 0, 1, 3, saves to \

@@ -2,10 +2,13 @@
 
 use super::super::support::binary::{Directory, Running, without_times};
 use millstream_tests::programs;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
 
 fn directory() -> Directory {
     let directory = Directory::with_job("recoverable");
-    let job = "[job]\nname = \"kept\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"20ms\"\ncheckpoint = \"checkpoint\"\n\
+    let job = "[job]\nname = \"kept\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"20ms\"\ncheckpoint = \"checkpoint\"\ndirectories = { out = \".\" }\n\
                args = { batch_ms = \"20\" }\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n";
     directory.write("job.toml", job);
     directory.write("queue.jsonl", "[\"a b\"]\n[\"c\"]\n[]\n[\"d\"]\n[\"e f g\"]\n[\"h\"]\n");
@@ -190,4 +193,110 @@ fn a_queue_that_changed_is_told() {
     directory.write("queue.jsonl", "[\"a b\"]\n[\"c\"]\n");
     let error = refused(&directory, &[], 2);
     assert!(error.contains("queue.jsonl is not the file that the job has read: data set 4: it is not there, but was when the job read it before"), "{error}");
+}
+
+/// Copies what is in a directory into another one.
+fn copied(directory: &Directory) -> Directory {
+    let copy = Directory::new();
+    let status = Command::new("cp").arg("-a").arg(directory.path(".")).arg(copy.path("")).status();
+    assert!(status.expect("cp can be started").success());
+    copy
+}
+
+/// The checkpoints of the only run, the newest first.
+fn checkpoints(directory: &Directory) -> Vec<PathBuf> {
+    let listed = |path: PathBuf| {
+        let entries = std::fs::read_dir(path).expect("it can be listed");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
+        paths.sort();
+        paths
+    };
+    let [run] = listed(directory.path("checkpoint/runs")).try_into().expect("there is one run");
+    let mut checkpoints = listed(run);
+    checkpoints.reverse();
+    checkpoints
+}
+
+/// What the outputs saved for the batches up to the last one with lines: by name and time, the rows of all parts.
+fn saved(directory: &Directory) -> BTreeMap<(u64, String), String> {
+    let entries = std::fs::read_dir(directory.path("out")).expect("something was saved");
+    let mut saved = BTreeMap::new();
+    for path in entries.map(|entry| entry.expect("it can be listed").path()) {
+        let name = path.file_stem().expect("it has a name").to_string_lossy().into_owned();
+        let (output, time) = name.split_once('-').expect("it has a time");
+        let parts =
+            ["part-00000", "part-00001"].map(|part| std::fs::read_to_string(path.join(part)).unwrap_or_default());
+        saved.insert((time.parse().expect("it is a number"), output.to_owned()), parts.concat());
+    }
+    let is_last = |((_, output), rows): &(&(u64, String), &String)| output == "lines" && !rows.is_empty();
+    let (last, _) = saved.iter().rev().find(is_last).expect("lines were saved").0.clone();
+    saved.retain(|(time, _), _| *time <= last);
+    saved
+}
+
+/// S10.04: whichever of the checkpoints that are kept a run goes on from, the results are the same. One that is older than
+/// all of them is refused, as windows would be whole no more.
+#[test]
+fn a_run_goes_on_from_each_of_its_checkpoints() {
+    let directory = directory();
+    let queue: String = (0..30).map(|line| format!("[\"b{line} x\", \"y{line}\"]\n")).collect();
+    directory.write("queue.jsonl", queue);
+    runs(&directory, &["--stop-after", "3"]);
+    let early = copied(&directory);
+    runs(&directory, &["--stop-after", "20"]);
+    assert_eq!(checkpoints(&directory).len(), 10);
+    let mut expected = None;
+    for damaged in 0..10 {
+        let copy = copied(&directory);
+        checkpoints(&copy).iter().take(damaged).for_each(|path| std::fs::remove_file(path).expect("it is there"));
+        runs(&copy, &["--from-checkpoint", "--stop-when-idle"]);
+        let found = saved(&copy);
+        assert_eq!(lines_saved(&copy).len(), 60);
+        let expected = expected.get_or_insert_with(|| found.clone());
+        assert_eq!(found, *expected, "without {damaged} checkpoints");
+    }
+    let runs = directory.path("checkpoint/runs");
+    std::fs::rename(&runs, directory.path("aside")).expect("it is there");
+    std::fs::rename(early.path("checkpoint/runs"), &runs).expect("it is there");
+    let error = refused(&directory, &[], 5);
+    assert!(
+        error.starts_with("error: checkpoint directory checkpoint cannot be gone on with: the checkpoint is too old: "),
+        "{error}"
+    );
+    assert!(error.contains("\nhelp: bring its files back from one backup, or start a new run with --fresh"), "{error}");
+}
+
+/// A directory whose checkpoints are gone is not that of a new job: all of it would be saved twice.
+#[test]
+fn checkpoints_that_are_gone_are_missed() {
+    for whole_run in [false, true] {
+        let directory = directory();
+        runs(&directory, &["--stop-after", "2"]);
+        match whole_run {
+            true => std::fs::remove_dir_all(directory.path("checkpoint/runs")).expect("it is there"),
+            false => checkpoints(&directory).iter().for_each(|path| std::fs::remove_file(path).expect("it is there")),
+        }
+        let told = ", whose checkpoints are not there";
+        for args in [&[][..], &["--from-checkpoint"]] {
+            let error = refused(&directory, args, 5);
+            assert!(error.starts_with("error: checkpoint directory checkpoint: owner 1 shows run "), "{error}");
+            assert!(
+                error.contains(told) && error.contains("\nhelp: bring the files below `runs` back from a backup; ")
+            );
+        }
+        let verified = directory.run(&["checkpoint", "verify", "checkpoint"]);
+        assert_eq!((verified.code, verified.out.contains(told)), (Some(5), true), "{}", verified.out);
+        // The log alone tells as much.
+        std::fs::remove_dir_all(directory.path("checkpoint/owner")).expect("it is there");
+        let error = refused(&directory, &[], 5);
+        let told = "the allocation log is there, and no checkpoint of any run";
+        assert!(error.contains(told), "{error}");
+        let verified = directory.run(&["checkpoint", "verify", "checkpoint"]);
+        assert_eq!((verified.code, verified.out.contains(told)), (Some(5), true), "{}", verified.out);
+        assert_eq!(lines_saved(&directory), ["a b", "c"]);
+        let fresh = runs(&directory, &["--fresh", "--stop-when-idle"]);
+        assert!(fresh.contains("; the new run goes on after batch "), "{fresh}");
+        assert_eq!(lines_saved(&directory), ["a b", "c", "d", "e f g", "h"], "nothing is saved twice");
+        assert_eq!(directory.run(&["checkpoint", "verify", "checkpoint"]).code, Some(0));
+    }
 }

@@ -37,7 +37,10 @@ fn a_run_stops_after_the_given_number_of_batches() {
 fn a_checked_job_is_told_in_one_line() {
     let said = job(&Directory::with_job("network_word_count"), "check", &[]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
-    assert_eq!(said.out, "word-count: ok, 5 nodes, 1 output, source `lines` (text)\n");
+    assert_eq!(
+        said.out,
+        "word-count: ok, 5 nodes, 1 output, source `lines` (text)\n  the plugin may read and write no files\n"
+    );
 }
 
 /// Nothing is connected to, so no server has to be there.

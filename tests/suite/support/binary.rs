@@ -25,7 +25,8 @@ pub struct Directory(tempfile::TempDir);
 impl Directory {
     /// An empty one.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary directory can be made"))
+        // A hidden directory could not be granted to a plugin.
+        Self(tempfile::Builder::new().prefix("millstream-").tempdir().expect("a temporary directory can be made"))
     }
 
     /// One with the component `PLUGIN.wasm` of a workspace package, with `job.toml`, and with the [`QUEUE`] it reads.

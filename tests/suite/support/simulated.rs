@@ -257,7 +257,11 @@ impl Job {
         recorder: &Arc<Recorder>,
         death: Option<&Death>,
     ) -> Option<Result<(), Error>> {
-        let job_file = self.job_file.replacen("[job]\n", "[job]\nplugin = \"plugin.wasm\"\n", 1);
+        let mut keys = "[job]\nplugin = \"plugin.wasm\"\n".to_owned();
+        if !self.job_file.contains("directories = ") {
+            keys.push_str("directories = { out = \".\" }\n");
+        }
+        let job_file = self.job_file.replacen("[job]\n", &keys, 1);
         let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
         let settings = match settings {
             Ok(settings) => settings,

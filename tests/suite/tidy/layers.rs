@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("env", &["shown", "error", "time", "ids"]),
     ("config", &["shown", "error", "time", "ids"]),
     ("memory", &["error"]),
-    ("grants", &["shown", "data", "env"]),
+    ("grants", &["shown", "data", "env", "config"]),
     ("listener", &["shown", "error", "time", "ids", "env"]),
     ("graph", &["shown", "error", "time", "ids", "data"]),
     ("block", &["shown", "error", "time", "ids", "data", "env", "memory", "listener"]),

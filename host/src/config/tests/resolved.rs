@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    EngineSettings, Facts, JobSettings, LimitSettings, Location, OnCheckpointError, OnError, ReceiverSettings,
-    Settings, SourceSettings, WhenFull, load,
+    Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
+    ReceiverSettings, Settings, SourceSettings, WhenFull, load,
 };
 use crate::error::{Error, ErrorKind};
 use crate::time::Duration;
@@ -24,6 +24,7 @@ fn defaults_are_as_documented() {
             parallelism: 2,
             args: BTreeMap::new(),
             directory: PathBuf::new(),
+            file: PathBuf::from("job.toml"),
             directories: BTreeMap::new(),
             on_error: OnError::Stop,
             stop_timeout: Duration::from_secs(60),
@@ -57,6 +58,10 @@ fn defaults_are_as_documented() {
     assert_eq!(settings, expected);
 }
 
+fn grant(location: Location) -> Grant {
+    Grant { location, access: Access::Write }
+}
+
 /// A job file that sets everything to something else than the default.
 const EVERY_KEY: &str = r#"
     [job]
@@ -68,7 +73,7 @@ const EVERY_KEY: &str = r#"
     batch_interval = "5m"
     parallelism = 0x10
     args = { min_length = "3", "any key" = "" }
-    directories = { out = "/var/out", near = "a/b", objects = "s3://bucket/a/" }
+    directories = { out = "/var/out", near = "a/b", objects = "s3://bucket/a/", lists = { path = "lists", access = "read" } }
     on_error = "continue"
     stop_timeout = "5m"
     [sources.lines]
@@ -129,10 +134,15 @@ fn every_key_can_be_set() {
             parallelism: 16,
             args: args.into(),
             directory: PathBuf::from("/etc/jobs"),
+            file: PathBuf::from("/etc/jobs/job.toml"),
             directories: BTreeMap::from([
-                ("near".to_owned(), Location::Directory(PathBuf::from("/etc/jobs/a/b"))),
-                ("objects".to_owned(), Location::Objects("s3://bucket/a".to_owned())),
-                ("out".to_owned(), Location::Directory(PathBuf::from("/var/out"))),
+                (
+                    "lists".to_owned(),
+                    Grant { location: Location::Directory(PathBuf::from("/etc/jobs/lists")), access: Access::Read },
+                ),
+                ("near".to_owned(), grant(Location::Directory(PathBuf::from("/etc/jobs/a/b")))),
+                ("objects".to_owned(), grant(Location::Objects("s3://bucket/a".to_owned()))),
+                ("out".to_owned(), grant(Location::Directory(PathBuf::from("/var/out")))),
             ]),
             on_error: OnError::Continue,
             stop_timeout: Duration::from_secs(300),

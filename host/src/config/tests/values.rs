@@ -190,6 +190,26 @@ const VALUES: &[Case] = &[
         ],
     },
     Case {
+        text: Below(
+            r#"directories = { a = { access = "read" }, b = { path = "b", acces = "read" }, c = { path = "c", access = "reads" }, d = { path = "s3://b", access = "read" }, e = { path = 3 }, f = { path = "f", mode = "x" } }"#,
+        ),
+        set: &[],
+        errors: &[
+            "job.toml line 4: `job.directories.a.path` is missing",
+            r#"help: write `a = { path = "/srv/lists", access = "read" }`"#,
+            "error: job.toml line 4: unknown key `job.directories.b.acces`",
+            "help: did you mean `access`?",
+            r#"error: job.toml line 4: job.directories.c.access = "reads" is not "read" or "write""#,
+            r#"help: did you mean "read"?"#,
+            r#"error: job.toml line 4: job.directories.d.path = "s3://b" is an object store, which a plugin cannot read"#,
+            "help: name a directory, or leave out `access`: outputs are saved there",
+            "error: job.toml line 4: `job.directories.e.path` must be a string, not a whole number",
+            r#"help: put it in quotes: `path = "3"`"#,
+            "error: job.toml line 4: unknown key `job.directories.f.mode`",
+            "help: a directory has the keys `path` and `access`",
+        ],
+    },
+    Case {
         text: Below("checkpoint = \"s3://bucket/a//b\""),
         set: &[],
         errors: &[

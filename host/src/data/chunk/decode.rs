@@ -1,5 +1,7 @@
 //! Checks a chunk and makes a batch of it, without copying what is aligned.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::utf8::{NotText, text_array};
 use super::{ChunkError, ColumnProblem};
@@ -26,10 +28,10 @@ pub fn decode(ty: &RecordType, rows: u32, directory: &[(u32, u32)], data: Vec<u8
     }
     let mut total = 0;
     for (buffer, &(offset, length)) in directory.iter().enumerate() {
-        if u64::from(offset) + u64::from(length) > data.len() as u64 {
+        if u64::from(offset).saturating_add(u64::from(length)) > data.len() as u64 {
             return Err(ChunkError::Bounds { buffer, offset, length, data: data.len() });
         }
-        total += u64::from(length);
+        total = u64::saturating_add(total, u64::from(length));
     }
     if total > data.len() as u64 {
         return Err(ChunkError::Overlap { total, data: data.len() });
@@ -92,7 +94,7 @@ impl Reader<'_> {
     /// The next buffer, and its position.
     fn buffer(&mut self) -> (usize, Buffer) {
         let position = self.next;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let (offset, length) = self.directory.get(position).copied().unwrap_or_default();
         (position, self.data.slice_with_length(offset as usize, length as usize))
     }
@@ -160,7 +162,7 @@ impl Reader<'_> {
     /// The validity bitmap, if a value is absent.
     fn validity(&mut self, node: &Node, rows: usize) -> Result<Option<NullBuffer>, Trouble> {
         if self.directory.get(self.next).is_none_or(|&(_, length)| length == 0) {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
             return Ok(None);
         }
         let (_, bits) = self.exactly(node, bitmap_bytes(rows), rows)?;
@@ -201,7 +203,7 @@ impl Reader<'_> {
         if rows == 0 {
             return Ok((self.buffer().0, OffsetBuffer::new_empty()));
         }
-        let (buffer, bytes) = self.exactly(node, (rows as u64 + 1) * 4, rows)?;
+        let (buffer, bytes) = self.exactly(node, (rows as u64).saturating_add(1).saturating_mul(4), rows)?;
         let offsets: ScalarBuffer<i32> = aligned(bytes);
         let first = offsets.first().copied().unwrap_or_default();
         if first < 0 {

@@ -2,6 +2,8 @@
 //!
 //! Owns [`Field`] and [`RecordType`], and every limit on what a type may look like. Never touches values.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 mod error;
 mod id;
 mod node;
@@ -126,7 +128,9 @@ impl RecordType {
     /// The types of key and value of a pair, each as the type of rows of its own. Nothing if rows are not pairs.
     pub fn pair(&self) -> Option<(Self, Self)> {
         match self.0.root.children.as_slice() {
-            [key, value] if self.is_pair() => Some((self.part(1, key)?, self.part(1 + key.fields, value)?)),
+            [key, value] if self.is_pair() => {
+                Some((self.part(1, key)?, self.part(key.fields.saturating_add(1), value)?))
+            }
             _ => None,
         }
     }
@@ -186,7 +190,7 @@ impl Parser<'_> {
     /// Takes the next field and its children. The caller has made sure that there is one.
     fn node(&mut self, depth: usize) -> Result<Node, SchemaError> {
         let position = self.next;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         let Some(field) = self.fields.get(position) else { return Err(SchemaError::Empty) };
         let length = field.name.len();
         if length == 0 || length > NAME_BYTES_MAX {
@@ -225,7 +229,7 @@ impl Parser<'_> {
             if kind == Kind::List {
                 ITEM_NAME.clone_into(&mut child.name);
             }
-            let node = self.node(depth + 1)?;
+            let node = self.node(depth.saturating_add(1))?;
             if !names.insert(node.name().to_owned()) {
                 return Err(SchemaError::DuplicateName { position: at, name: node.name().to_owned() });
             }

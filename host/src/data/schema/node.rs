@@ -1,5 +1,7 @@
 //! The tree behind a type: what the values of each field are, and the Arrow field that holds them.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::ROOT_NAME;
 use arrow::datatypes::{DataType, FieldRef};
 use std::fmt;
@@ -94,7 +96,7 @@ impl Node {
 
     /// How many buffers it contributes to a chunk, with its children.
     pub(super) fn buffers(&self) -> usize {
-        self.kind.buffers() + self.children.iter().map(Self::buffers).sum::<usize>()
+        self.children.iter().map(Self::buffers).fold(self.kind.buffers(), usize::saturating_add)
     }
 
     pub(super) fn new(kind: Kind, name: &str, nullable: bool, children: Vec<Self>) -> Self {
@@ -118,7 +120,7 @@ impl Node {
             },
             Kind::Struct => DataType::Struct(children.iter().map(|child| Arc::clone(&child.field)).collect()),
         };
-        let fields = 1 + children.iter().map(|child| child.fields).sum::<usize>();
+        let fields = children.iter().map(|child| child.fields).fold(1, usize::saturating_add);
         let numbered = children.iter().enumerate().all(|(at, child)| child.name() == at.to_string());
         let is_tuple = kind == Kind::Struct && numbered;
         let field = Arc::new(arrow::datatypes::Field::new(name, data_type, nullable));

@@ -55,7 +55,11 @@ fn a_name_without_a_listener_is_not_found() {
     in_each_world(async |world| {
         let found = world.env.local.connect(&world.root, "nobody").await.map(drop);
         assert_eq!(found.unwrap_err().kind(), io::ErrorKind::NotFound);
-        let nowhere = world.root.join("nowhere");
+        assert!(
+            world.env.local.listen(&world.root.join("made"), "a").await.unwrap().is_some(),
+            "the directory is made"
+        );
+        let nowhere = world.root.join("no/where");
         let refused = world.env.local.listen(&nowhere, "a").await.map(drop);
         assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::NotFound);
     });

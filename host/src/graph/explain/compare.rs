@@ -3,6 +3,8 @@
 //! Owns who is whose counterpart: operators of one name; without a name, operators of one kind that read the same
 //! operators, the first with the first, the second with the second. A source is known by its parameters too.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::ExplainedNode;
 use crate::shown::escape_control;
 use serde::Serialize;
@@ -80,7 +82,7 @@ impl<'a> Numbers<'a> {
                         if reads.is_empty() { node.parameters.iter().map(parameter).collect() } else { Vec::new() };
                     let count = seen.entry((&node.kind, reads.clone(), parameters.clone())).or_default();
                     let before = *count;
-                    *count += 1;
+                    *count = count.saturating_add(1);
                     Identity::Placed { kind: &node.kind, reads, parameters, before }
                 }
             };
@@ -143,7 +145,7 @@ impl fmt::Display for Comparison {
         let mut changed = 0;
         for Kept { before, after, changes } in &self.kept {
             let word = if changes.is_empty() { "same   " } else { "changed" };
-            changed += usize::from(!changes.is_empty());
+            changed = usize::saturating_add(changed, usize::from(!changes.is_empty()));
             let moved = if before.node == after.node { String::new() } else { format!(", now node {}", after.node) };
             writeln!(f, "{word}  {before}{moved}")?;
             for Change { what, before, after } in changes {
@@ -153,7 +155,7 @@ impl fmt::Display for Comparison {
         }
         self.gone.iter().try_for_each(|node| writeln!(f, "gone     {node}"))?;
         self.new.iter().try_for_each(|node| writeln!(f, "new      {node}"))?;
-        let same = self.kept.len() - changed;
+        let same = self.kept.len().saturating_sub(changed);
         writeln!(f, "\n{same} same, {changed} changed, {} gone, {} new", self.gone.len(), self.new.len())?;
         writeln!(f, "Code in closures is not compared: an operator that is the same may compute something else.")?;
         if self.gone.iter().chain(&self.new).any(|node| node.name.is_none()) {

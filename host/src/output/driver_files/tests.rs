@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::env::Simulation;
+use crate::grants::Withheld;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 
 struct World(Simulation);
@@ -15,7 +16,8 @@ impl World {
 
     /// The files of a job whose run has just started.
     fn files(&self) -> DriverFiles {
-        DriverFiles::new(self.0.env().disk, "job", Grants::new("/jobs".into(), Default::default()))
+        let job = Withheld { what: "the job file".to_owned(), path: "/jobs/job.toml".into(), from: Access::Read };
+        DriverFiles::new(self.0.env().disk, "job", Grants::writing("/jobs").withholding(vec![job]))
     }
 
     fn begin(&self, position: usize, ms: u64, path: &str) -> Result<Option<Arc<dyn BatchWrite>>, String> {
@@ -132,7 +134,7 @@ fn a_file_is_written_whole() {
     assert_eq!(world.seen()[0], ("/jobs/a/b".to_owned(), "22".to_owned()));
     assert_eq!(world.seen().len(), 2);
     assert!(told(files.write("a/c", b"")).ends_with("help: there is a directory of that name"));
-    for path in ["../a", "/a", "", "x:a", "a/.millstream-b", "job.toml"] {
+    for path in ["../a", "/a", "", "x:a", "a/.millstream-b", "a/.b/c", "job.toml", "job.toml/a"] {
         let error = files.write(path, b"").unwrap_err();
         assert!(error.message.starts_with("cannot write `") && error.help.is_some(), "{error}");
     }

@@ -2,6 +2,7 @@
 
 use super::super::Outputs;
 use super::super::batch_directory::SaveError;
+use crate::config::Access;
 use crate::data::arbitrary::{rows, ty};
 use crate::data::key::hash;
 use crate::data::loading::from_columns;
@@ -19,9 +20,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::io::{Cursor, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const KINDS: [&str; 5] =
     ["save_as_text_files", "save_as_object_files", "save_as_parquet_files", "save_as_csv_files", "save_as_json_files"];
@@ -63,7 +63,7 @@ fn saved_with(
 ) -> Result<Vec<u8>, crate::error::Error> {
     let simulation = Simulation::new(0, Time::default());
     simulation.file("/jobs/job.toml", "");
-    let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new());
+    let grants = Grants::writing("/jobs");
     let graph = graph_with(kind, ty, options).unwrap();
     let output = Outputs::open(&simulation.env(), "job", &graph, &grants).unwrap().get(NodeId(1)).unwrap().clone();
     let work = async move {
@@ -340,11 +340,17 @@ fn rows_of_another_type_are_a_defect() {
     for format in [crate::graph::FileFormat::Arrow, crate::graph::FileFormat::Json] {
         let simulation = Simulation::new(0, Time::default());
         simulation.file("/jobs/job.toml", "");
-        let grants = Grants::new(PathBuf::from("/jobs"), BTreeMap::new());
+        let grants = Grants::writing("/jobs");
         let id = super::super::OutputId { job: "job".to_owned(), output: "x".to_owned() };
         let disk = simulation.env().disk;
-        let directories =
-            super::super::BatchDirectories::new(disk, &id, "`x`", grants.resolve("x").unwrap(), ("x", "")).unwrap();
+        let directories = super::super::BatchDirectories::new(
+            disk,
+            &id,
+            "`x`",
+            grants.resolve("x", Access::Write).unwrap(),
+            ("x", ""),
+        )
+        .unwrap();
         let directory = directories.begin(Time::from_ms(5)).unwrap();
         let mut file = directory.part("part-00000", 0).unwrap();
         let error = super::encoder(format, &RecordType::text()).unwrap().write(&rows, &mut file).unwrap_err();

@@ -1,0 +1,54 @@
+//! Whether a job can go on with a run: whether plugin, job file and graph are those of the run, as far as that matters.
+
+use super::checkpoint::JobFacts;
+use crate::checkpoint::{Metadata, SavedNode};
+use crate::config::{Change, changes};
+use crate::error::{Error, ErrorKind};
+use crate::shown::Shown as _;
+
+/// Whether a job can go on with a run.
+pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) -> Result<(), Error> {
+    let saved = &metadata.run;
+    if saved.plugin_digest != facts.plugin_digest {
+        let message = format!(
+            "run {run} in {place} is of another plugin: it has digest {}, and {} has {}",
+            saved.plugin_digest,
+            facts.settings.job.plugin.shown(),
+            facts.plugin_digest
+        );
+        let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
+                    batch, with empty windows";
+        return Err(Error::new(ErrorKind::User, message).help(help));
+    }
+    let mut fresh = Vec::new();
+    for change in changes(&saved.settings, &facts.settings.given) {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
+        let told = format!("{} was {} and is {}", change.key, value(&change.before), value(&change.after));
+        match change.change {
+            Change::Harmless => tracing::info!("{told}: results are the same"),
+            Change::Restart => {
+                tracing::warn!("{told}: it holds from now on, also for batches that run again");
+            }
+            Change::Fresh => fresh.push(told),
+        }
+    }
+    if !fresh.is_empty() {
+        let message = format!("run {run} in {place} does not fit this job file: {}", fresh.join("; "));
+        return Err(Error::new(ErrorKind::User, message)
+            .help("bring the old values back, or start a new run with --fresh: it goes on with the next batch"));
+    }
+    let nodes: Vec<_> = facts.nodes.iter().map(SavedNode::new).collect();
+    if saved.nodes != nodes {
+        let at = saved.nodes.iter().zip(&nodes).position(|(saved, node)| saved != node);
+        let at = at.unwrap_or(saved.nodes.len().min(nodes.len()));
+        let message = format!(
+            "run {run} in {place} has another graph, from node {at} on: with these arguments the plugin describes \
+             {} nodes, and there were {}",
+            nodes.len(),
+            saved.nodes.len()
+        );
+        return Err(Error::new(ErrorKind::User, message)
+            .help("bring the old job.args back, or start a new run with --fresh: it goes on with the next batch"));
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Why a path from a plugin cannot be used, and what can be done about it.
+
+use super::OUT;
+use super::withheld::Refusal;
+use crate::shown::{Shown as _, escape_control};
+use std::io;
+use std::path::PathBuf;
+
+/// A path from a plugin cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// It says something that no path of a plugin may.
+    #[error("the {what} `{}` {fault}", shown(text))]
+    Text {
+        /// Whether it is a `path`, or what else.
+        what: &'static str,
+        /// What the plugin says.
+        text: String,
+        /// What is wrong with it.
+        fault: &'static str,
+        /// What to say instead.
+        help: &'static str,
+    },
+    /// It names a directory that the job file does not.
+    #[error("the path `{}` is below the directory `{}`, which the job does not grant", shown(path), shown(name))]
+    Unknown {
+        /// What the plugin says.
+        path: String,
+        /// The directory's name.
+        name: String,
+        /// The names that the job grants.
+        granted: Vec<String>,
+    },
+    /// It names no directory, and none is granted for such paths.
+    #[error("the path `{}` names no directory, and the job grants none called `{OUT}`", shown(path))]
+    NoOut {
+        /// What the plugin says.
+        path: String,
+        /// The names that the job grants.
+        granted: Vec<String>,
+    },
+    /// It is to be written, and the job grants it for reading.
+    #[error(
+        "the path `{}` is below the directory `{}`, which the job grants for reading only",
+        shown(path),
+        shown(name)
+    )]
+    ReadOnly {
+        /// What the plugin says.
+        path: String,
+        /// The directory's name.
+        name: String,
+    },
+    /// It leads to what no grant reaches.
+    #[error("the path `{path}` leads to {}, and {withheld}", place.shown())]
+    Withheld {
+        /// What the plugin says.
+        path: String,
+        /// Where it leads, or will lead.
+        place: PathBuf,
+        /// What no grant reaches.
+        withheld: Refusal,
+    },
+    /// The granted directory itself is hidden.
+    #[error("the job grants the directory {}, in which `{}` is a hidden name", root.shown(), shown(name))]
+    HiddenRoot {
+        /// The granted directory, free of links.
+        root: PathBuf,
+        /// The hidden name in it.
+        name: String,
+    },
+    /// It names an object store, and only outputs can be saved there.
+    #[error("the path `{}` is below `{}`, which is an object store", shown(path), shown(name))]
+    Objects {
+        /// What the plugin says.
+        path: String,
+        /// The name of the store.
+        name: String,
+    },
+    /// The object store cannot be used.
+    #[error("cannot use {url}: {error}")]
+    Store {
+        /// The prefix in the store.
+        url: String,
+        /// What is wrong with it.
+        error: io::Error,
+    },
+    /// A link on the way leads elsewhere.
+    #[error("the path `{path}` leads out of {}: {} is really {}", root.shown(), link.shown(), target.shown())]
+    LeadsOut {
+        /// What the plugin says.
+        path: String,
+        /// The granted directory.
+        root: PathBuf,
+        /// The link.
+        link: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// The granted directory, or one on the way, cannot be used.
+    #[error("cannot {action} the directory {}: {error}", directory.shown())]
+    Directory {
+        /// What cannot be done with it.
+        action: &'static str,
+        /// The directory.
+        directory: PathBuf,
+        /// What the file system says.
+        error: io::Error,
+    },
+}
+
+impl GrantError {
+    /// What the reader can do.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Text { help, .. } => (*help).to_owned(),
+            Self::Unknown { granted, name, .. } if granted.is_empty() => {
+                format!("grant it in the job file: directories = {{ {} = \"...\" }} under [job]", shown(name))
+            }
+            Self::Unknown { granted, .. } => format!("job.directories grants {}", listed(granted)),
+            Self::NoOut { granted, path } => {
+                let grant = format!("grant it in the job file: directories = {{ {OUT} = \"{OUT}\" }} under [job]");
+                match granted.first() {
+                    None => grant,
+                    Some(first) => format!(
+                        "{grant}; or name one of those that it grants, {}, as in `{first}:{}`",
+                        listed(granted),
+                        shown(path)
+                    ),
+                }
+            }
+            Self::ReadOnly { name, .. } => {
+                format!("give `{}` the access \"write\" in job.directories, or name another directory", shown(name))
+            }
+            Self::Withheld { .. } => {
+                "name another file or directory: no grant reaches hidden names, the job file, the plugin \
+                                      and the checkpoint directory, and none lets a plugin write where sources read"
+                    .to_owned()
+            }
+            Self::HiddenRoot { .. } => {
+                "grant a directory whose name does not begin with `.`, nor any name between it and the job file"
+                    .to_owned()
+            }
+            Self::Objects { .. } => "outputs can be saved there; driver functions use directories".to_owned(),
+            Self::Store { .. } => {
+                "docs/object_stores.md says which variables the environment of the host needs".to_owned()
+            }
+            Self::LeadsOut { target, .. } => {
+                format!("remove the link, or grant {} in job.directories", target.shown())
+            }
+            Self::Directory { directory, error, .. } => match error.kind() {
+                io::ErrorKind::NotFound => format!("make the directory {}", directory.shown()),
+                io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                    format!("is there a file, or a link to nowhere, at {}?", directory.shown())
+                }
+                _ => format!("whoever runs the host needs the right to write in {}", directory.shown()),
+            },
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", shown(name))).collect();
+    names.join(", ")
+}
+
+/// Text from outside, short and without control characters.
+pub(super) fn shown(text: &str) -> String {
+    let short: String = text.chars().take(200).collect();
+    let rest = if short.len() < text.len() { "..." } else { "" };
+    format!("{}{rest}", escape_control(&short).replace('\t', "\\t"))
+}

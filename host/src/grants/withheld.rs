@@ -1,0 +1,148 @@
+//! What no grant reaches, however it is written: a pure decision about paths in which no link is left.
+//!
+//! Owns the rule for hidden names, and for the files and directories that a job withholds from its plugin. Compares names
+//! only: a hard link, or a directory that is mounted twice, gives a file a name that is not known here.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use super::error::shown;
+use crate::config::Access;
+use crate::env::Disk;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// Something that a job withholds from its plugin, with all that is below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withheld {
+    /// What it is, for messages: `the job file`.
+    pub what: String,
+    /// Where it is. Its names may be patterns of `*`, `?` and `[a-z]`.
+    pub path: PathBuf,
+    /// What is withheld: [`Access::Read`] if it can be neither read nor written, [`Access::Write`] if it can be read.
+    pub from: Access,
+}
+
+/// Why a path is refused that is below a granted directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A name on it begins with `.`.
+    Hidden(String),
+    /// It belongs to what the job withholds, whose words these are.
+    Withheld(String),
+    /// What the job withholds is below it.
+    Above(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hidden(name) => write!(f, "`{}` is a hidden name", shown(name)),
+            Self::Withheld(what) => write!(f, "that belongs to {what}"),
+            Self::Above(what) => write!(f, "{what} is below that"),
+        }
+    }
+}
+
+/// Where a path of a plugin leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    /// The granted directory. The path is below it, or the directory itself.
+    pub(super) root: &'a Path,
+    /// The path.
+    pub(super) path: &'a Path,
+    /// What is to be done with it.
+    pub(super) access: Access,
+    /// Whether names that go on behind the last one are meant as well: outputs add the time of a batch.
+    pub(super) goes_on: bool,
+}
+
+/// Whether, and why, a path is refused. Neither it nor the paths that are withheld have links.
+pub(super) fn refusal(target: &Target<'_>, withheld: &[Withheld]) -> Option<Refusal> {
+    let below = target.path.strip_prefix(target.root).unwrap_or(target.path);
+    if let Some(name) = names(below).find(|name| is_hidden(name)) {
+        return Some(Refusal::Hidden(name));
+    }
+    withheld.iter().filter(|withheld| withheld.from <= target.access).find_map(|withheld| {
+        let (theirs, ours): (Vec<String>, Vec<String>) =
+            (names(&withheld.path).collect(), names(target.path).collect());
+        // A pattern of any number of names: whatever is below what stands before it.
+        let theirs: Vec<String> = theirs.into_iter().take_while(|name| name != "**").collect();
+        let last = ours.len().saturating_sub(1);
+        let is_same =
+            |(at, (theirs, ours)): (usize, (&String, &String))| may_match(theirs, ours, target.goes_on && at == last);
+        if !theirs.iter().zip(&ours).enumerate().all(is_same) {
+            None
+        } else if ours.len() >= theirs.len() {
+            Some(Refusal::Withheld(withheld.what.clone()))
+        } else {
+            // Reading a directory gives its files, each of which is looked at. Writing replaces all of it.
+            (target.access == Access::Write).then(|| Refusal::Above(withheld.what.clone()))
+        }
+    })
+}
+
+/// The hidden name in a granted directory `root`, if it must not be granted. `written` is the directory as the job file
+/// names it, `job` that of the job file; `root` and `job` have no links.
+///
+/// The directories in which the job file itself is may be hidden. Others may be if the job file spells the name in an
+/// absolute path, but neither the granted directory itself nor what is between it and the job file.
+pub(super) fn hidden_in_root(job: &Path, root: &Path, written: &Path) -> Option<String> {
+    let (job_names, root_names): (Vec<String>, Vec<String>) = (names(job).collect(), names(root).collect());
+    let shared = job_names.iter().zip(&root_names).take_while(|(a, b)| a == b).count();
+    let own = root_names.get(shared..).unwrap_or_default();
+    let is_spelt = |name: &String| written.is_absolute() && names(written).any(|written| written == *name);
+    let is_below_job = shared == job_names.len();
+    let is_last = |at: usize| at.saturating_add(1) == own.len();
+    let mut hidden = own.iter().enumerate().filter(|(_, name)| is_hidden(name));
+    hidden.find(|(at, name)| is_below_job || is_last(*at) || !is_spelt(name)).map(|(_, name)| name.clone())
+}
+
+/// A path with links followed as far as it is there. Behind that, `.` and `..` are taken literally.
+pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    for above in path.ancestors() {
+        let there = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        if let Ok(mut found) = disk.canonicalize(there) {
+            for component in path.strip_prefix(above).unwrap_or(path).components() {
+                match component {
+                    Component::ParentDir => drop(found.pop()),
+                    Component::Normal(name) => found.push(name),
+                    Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+                }
+            }
+            return found;
+        }
+    }
+    path.to_path_buf()
+}
+
+fn names(path: &Path) -> impl Iterator<Item = String> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    })
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+/// Whether a name can be one that a pattern stands for; with `goes_on`, whether a name can be that begins so. Says yes
+/// rather than no.
+fn may_match(pattern: &str, name: &str, goes_on: bool) -> bool {
+    let is_special = |c: char| "*?[]".contains(c);
+    let begins = |start: &str| {
+        if goes_on { name.starts_with(start) || start.starts_with(name) } else { name.starts_with(start) }
+    };
+    match (pattern.split(is_special).next(), pattern.rsplit(is_special).next()) {
+        (Some(start), Some(end)) if pattern.contains(is_special) => {
+            let is_literal = name == pattern;
+            is_literal || begins(start) && (goes_on || name.ends_with(end))
+        }
+        _ if goes_on => pattern.starts_with(name),
+        _ => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests;
