@@ -260,10 +260,13 @@ impl Writer {
         parts.trouble.over();
         parts.trouble.tell(&Event::CheckpointWritten { time: parts.env.clock.now() });
         let interval = parts.description.batch_interval();
-        parts.kept.add(progress.completed(interval));
-        if let Some(done) = parts.kept.done_in_all() {
+        let newest = progress.completed(interval);
+        parts.kept.add(newest);
+        if let Some(newest) = newest {
             let zero = parts.description.zero();
-            parts.tracker.forget(parts.intervals.inputs_needed_after(done, zero) + interval).await;
+            let needed = |done| parts.intervals.inputs_needed_after(done, zero) + interval;
+            let (by_all, by_newest) = (parts.kept.done_in_all().map_or(Time::default(), needed), needed(newest));
+            parts.tracker.forget(by_all, by_newest).await;
         }
         Ok(())
     }

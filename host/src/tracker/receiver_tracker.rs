@@ -49,8 +49,9 @@ enum Request {
     LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
     /// Give the batches from one on nothing, at most through another.
     PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
-    /// What batches before this one were given is not needed for a restart.
-    Forget(Time),
+    /// What batches before the first time were given is not needed for a restart from any checkpoint. The files of batches
+    /// before the second time are not needed for one from the newest.
+    Forget(Time, Time),
     /// A batch has read these parts of files through.
     Read(Time, Vec<ReadPart>, oneshot::Sender<Option<Durable>>),
     /// The batch is done with. True if it has failed for good.
@@ -85,10 +86,11 @@ impl TrackerHandle {
         self.ask(|reply| Request::PassOver { from, through, interval, reply }).await.flatten()
     }
 
-    /// No restart needs what batches before this time were given.
-    pub async fn forget(&self, before: Time) {
+    /// No restart needs what batches before this time were given, and one from the newest checkpoint needs no files of
+    /// batches before `files_before`.
+    pub async fn forget(&self, before: Time, files_before: Time) {
         // A tracker that is gone writes nothing any more.
-        let _ = self.requests.send(Request::Forget(before)).await;
+        let _ = self.requests.send(Request::Forget(before, files_before)).await;
     }
 
     /// A batch has read parts of files through, and reads nothing else when it runs again. Says when that is on stable
@@ -350,9 +352,9 @@ impl ReceiverTracker {
             Request::PassOver { from, through, interval, reply } => {
                 let _ = reply.send(self.pass_over(from, through, interval).await);
             }
-            Request::Forget(before) => {
+            Request::Forget(before, files_before) => {
                 self.needed_from = self.needed_from.max(self.needed_from(before));
-                self.finish_files_before(before);
+                self.finish_files_before(files_before);
             }
             Request::Read(batch, parts, reply) => {
                 let durable = match &mut self.writer {
