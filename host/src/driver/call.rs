@@ -10,12 +10,16 @@ use crate::data::key;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, FileFormat, Node, Operation};
 use crate::ids::NodeId;
+use crate::memory::NoRoom;
 use crate::output::{BatchWrite, Save};
-use crate::plugin::{Answer, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep};
+use crate::plugin::{Answer, Cancel, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep};
 use crate::time::{Duration, Time, whole_ms};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a step of a record takes, besides what it was answered.
+const STEP_BYTES: usize = 256;
 
 /// The most data sets of a slice.
 const SLICE_MAX: u64 = 1000;
@@ -28,6 +32,16 @@ pub(super) struct CallDataSets {
     failed: Arc<Mutex<Option<Error>>>,
     /// How many data sets the function has saved.
     saves: usize,
+    /// Says when the call takes too long.
+    cancel: Cancel,
+}
+
+/// There is no memory for what a function is answered.
+pub(super) fn no_room(error: &NoRoom) -> Error {
+    let message = format!("what it has had of actions and files takes too much memory: {error}");
+    Error::new(ErrorKind::Plugin, message).help(
+        "let it collect and read less: what it was answered is kept until its batch is done; or raise engine.memory",
+    )
 }
 
 fn broken(error: crate::graph::CallError) -> Failure {
@@ -45,8 +59,13 @@ fn loaded_format(format: FileFormat) -> Option<LoadedFormat> {
 }
 
 impl CallDataSets {
-    pub(super) fn new(batch: Arc<Batch>, node: NodeId, failed: Arc<Mutex<Option<Error>>>) -> Self {
-        Self { batch, node, failed, saves: 0 }
+    pub(super) fn new(batch: Arc<Batch>, node: NodeId, failed: Arc<Mutex<Option<Error>>>, cancel: Cancel) -> Self {
+        Self { batch, node, failed, saves: 0, cancel }
+    }
+
+    /// Ends the function when it has taken too long.
+    fn in_time(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
     }
 
     /// Ends the function with an error.
@@ -114,14 +133,27 @@ impl CallDataSets {
         let node = state.graph.node(action.wanted).cloned();
         let unknown = || Failure::BrokenData(format!("there is no node {}", action.wanted));
         let node = node.ok_or_else(unknown)?;
-        self.record(&mut state, RecordedStep::Action(action));
+        self.record(&mut state, RecordedStep::Action(action))?;
         Ok(node)
     }
 
-    fn record(&self, state: &mut State, step: RecordedStep) {
+    /// Keeps what the function has asked for, for the tasks that run it again.
+    fn record(&self, state: &mut State, step: RecordedStep) -> Result<(), Failure> {
+        let bytes = STEP_BYTES
+            + match &step {
+                // The rows that answer it are counted as they come.
+                RecordedStep::Action(action) => action.made.len() * STEP_BYTES,
+                RecordedStep::Slice { times, .. } => size_of_val(times.as_slice()),
+                RecordedStep::Write { path, .. } => path.len(),
+                RecordedStep::Read { path, content } => {
+                    path.len() + content.as_ref().map_or(0, |content| content.len())
+                }
+            };
+        self.batch.record.take(bytes).map_err(|error| self.fail_here(state, no_room(&error)))?;
         if let Some(call) = state.calls.last_mut() {
             call.steps.push(step);
         }
+        Ok(())
     }
 
     fn answered(&self, answer: Option<Answer>) {
@@ -146,7 +178,8 @@ impl CallDataSets {
         let batch = self.batch.batch;
         let save = Save { output: &output, position, batch, label: &label, path, format, ty: &ty };
         let Some(write) = self.batch.run.files.begin(&save)? else { return Ok(()) };
-        let outcome = match self.batch.compute(Some(self.node), parent, Some(write.clone())).await {
+        let computed = self.batch.compute(Some(self.node), parent, Some(write.clone()), Some(self.cancel.clone()));
+        let outcome = match computed.await {
             Ok(partitions) => write.commit(partitions).await,
             Err(error) => Err(error),
         };
@@ -171,9 +204,9 @@ impl CallDataSets {
         let none = || Failure::BrokenData(format!("node {} has no rows", wanted.id));
         let ty = wanted.rows.clone().ok_or_else(none)?;
         let rows_wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let collected = Arc::new(Collected::new(rows_wanted));
+        let collected = Arc::new(Collected::new(rows_wanted, self.batch.record.clone()));
         let write: Arc<dyn BatchWrite> = collected.clone();
-        let computed = self.batch.compute(Some(self.node), wanted.id, Some(write)).await;
+        let computed = self.batch.compute(Some(self.node), wanted.id, Some(write), Some(self.cancel.clone())).await;
         computed.map_err(|error| self.fail(error))?;
         Ok(Some(Answer { rows: collected.take(), ty }))
     }
@@ -187,6 +220,7 @@ impl DataSets for CallDataSets {
         limit: Option<u64>,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
         async move {
+            self.in_time()?;
             let wanted = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
             let answer = match &wanted.operation {
                 Operation::SaveAsFile { format, path } => {
@@ -202,6 +236,7 @@ impl DataSets for CallDataSets {
     }
 
     fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
+        self.in_time()?;
         let mut state = self.batch.lock();
         let stream = state.graph.stream(of).map_err(broken)?.to_string();
         let (batch, zero) = (self.batch.batch, self.batch.zero);
@@ -221,23 +256,24 @@ impl DataSets for CallDataSets {
         }
         let time = |number: u64| zero + Duration::from_millis(number.saturating_mul(slide_ms));
         let times: Vec<Time> = (first_number..first_number + count).map(time).collect();
-        self.record(&mut state, RecordedStep::Slice { of, first, last, times: times.clone() });
+        self.record(&mut state, RecordedStep::Slice { of, first, last, times: times.clone() })?;
         Ok(times)
     }
 
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
+        self.in_time()?;
         let written = self.batch.run.files.write(&path, &content);
         let mut state = self.batch.lock();
         written.map_err(|error| self.fail_here(&state, error))?;
-        self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) });
-        Ok(())
+        self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) })
     }
 
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
+        self.in_time()?;
         let content = self.batch.run.files.read(&path, limit);
         let mut state = self.batch.lock();
         let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);
-        self.record(&mut state, RecordedStep::Read { path, content: content.clone() });
+        self.record(&mut state, RecordedStep::Read { path, content: content.clone() })?;
         Ok(content)
     }
 

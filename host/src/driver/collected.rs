@@ -1,6 +1,9 @@
 //! The rows of an action: they go from the tasks to the function that asked for them, as to an output.
 
+use super::call::no_room;
+use crate::data::chunk;
 use crate::error::Error;
+use crate::memory::Room;
 use crate::output::{BatchWrite, PartitionWriter};
 use arrow::array::RecordBatch;
 use futures::FutureExt as _;
@@ -15,11 +18,13 @@ type Partitions = Arc<Mutex<BTreeMap<u32, Vec<RecordBatch>>>>;
 pub(super) struct Collected {
     wanted: usize,
     partitions: Partitions,
+    /// What the rows take, for as long as their batch is not done.
+    record: Arc<Room>,
 }
 
 impl Collected {
-    pub(super) fn new(wanted: usize) -> Self {
-        Self { wanted, partitions: Arc::default() }
+    pub(super) fn new(wanted: usize, record: Arc<Room>) -> Self {
+        Self { wanted, partitions: Arc::default(), record }
     }
 
     /// The first rows over all partitions, in order.
@@ -46,8 +51,9 @@ fn take_rows(batch: RecordBatch, left: &mut usize, rows: &mut Vec<RecordBatch>) 
 impl BatchWrite for Collected {
     fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
         let partitions = self.partitions.clone();
+        let taken = Taken { record: self.record.clone(), bytes: 0 };
         let writer: Box<dyn PartitionWriter> =
-            Box::new(CollectedPartition { partition, left: self.wanted, rows: Vec::new(), partitions });
+            Box::new(CollectedPartition { partition, left: self.wanted, rows: Vec::new(), partitions, taken });
         ready(Ok(writer)).boxed()
     }
 
@@ -66,17 +72,37 @@ struct CollectedPartition {
     left: usize,
     rows: Vec<RecordBatch>,
     partitions: Partitions,
+    taken: Taken,
+}
+
+/// What the rows of an attempt take. Given back if it fails.
+struct Taken {
+    record: Arc<Room>,
+    bytes: usize,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.record.give_back(self.bytes);
+    }
 }
 
 impl PartitionWriter for CollectedPartition {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
-        take_rows(rows, &mut self.left, &mut self.rows);
-        ready(Ok(())).boxed()
+        let bytes = chunk::row_bytes(&rows, 0..rows.num_rows().min(self.left));
+        let taken = self.taken.record.take(bytes).map_err(|error| no_room(&error));
+        if taken.is_ok() {
+            self.taken.bytes += bytes;
+            take_rows(rows, &mut self.left, &mut self.rows);
+        }
+        ready(taken).boxed()
     }
 
-    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+    fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
+        // From here on it is the batch's.
+        self.taken.bytes = 0;
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
-        partitions.insert(self.partition, self.rows);
+        partitions.insert(self.partition, std::mem::take(&mut self.rows));
         ready(Ok(())).boxed()
     }
 }

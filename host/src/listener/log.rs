@@ -59,6 +59,7 @@ impl QueuedListener for LogListener {
             | Event::RecordsLost { .. }
             | Event::CheckpointFailed { .. }
             | Event::LinesSkipped { .. }
+            | Event::ClockSetBack { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }

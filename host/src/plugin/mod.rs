@@ -25,4 +25,4 @@ pub use instance::{TaskInstance, TaskProgram, TaskStep};
 pub use limits::Limits;
 pub use load::{LoadError, Plugin, PluginLoader};
 pub use replay::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep};
-pub use runtime::{Cancel, Runtime};
+pub use runtime::{Cancel, Runtime, StartError};
