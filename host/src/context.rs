@@ -3,6 +3,7 @@
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
 mod checkpoint;
+mod ending;
 mod fit;
 mod grants;
 mod resume;
@@ -11,7 +12,7 @@ mod start;
 mod store_claims;
 
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
-pub use self::start::Running;
+pub use self::start::{Running, stop_took_too_long};
 
 use self::checkpoint::JobFacts;
 use self::grants::grants;
@@ -26,7 +27,7 @@ use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
-use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime};
+use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime, StartError};
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
 use std::sync::Arc;
@@ -155,9 +156,7 @@ impl StreamingContext {
         };
         // One for the driver, one that is being thrown away.
         let instances = settings.engine.threads as usize + 2;
-        let runtime = Runtime::start(limits, instances).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("cannot start the WebAssembly engine: {error:#}"))
-        })?;
+        let runtime = Runtime::start(limits, instances).map_err(StartError::into_error)?;
         let subject = settings.job.plugin.shown().into_owned();
         let plugin = loader.load(Arc::new(runtime), bytes).map_err(|error| error.into_error(&subject))?;
         Ok(Arc::new(plugin))

@@ -131,6 +131,7 @@ impl Job {
             job,
             input: Arc::new([(NodeId(0), ids)].into()),
             write: Some(write),
+            cancel: None,
         };
         let engine = EmbeddedEngine::new(EngineParts {
             env: real(&executors),

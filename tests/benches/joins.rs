@@ -141,6 +141,7 @@ impl Ours {
             job,
             input: Arc::new([(NodeId(0), left), (NodeId(1), right)].into()),
             write: Some(Arc::new(Counting(rows.clone()))),
+            cancel: None,
         };
         let engine = EmbeddedEngine::new(EngineParts {
             env,

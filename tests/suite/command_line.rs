@@ -22,7 +22,9 @@ mod recovery;
 mod runs;
 mod signals;
 mod sources;
+mod stops;
 mod streams;
+mod system_limits;
 mod values;
 
 use super::support::binary::{Directory, Said};

@@ -216,6 +216,22 @@ fn missed_batches_are_made_up_for() {
     }
 }
 
+/// Late batches count as others do: a run that stops after some makes no more of them.
+#[test]
+fn late_batches_are_counted() {
+    let mut job = files_job(30);
+    job.stop_after = Some(3);
+    job.catch_up = CatchUpMode::Limited;
+    job.pause = Some(Duration::from_secs(9));
+    let outcome = job.run_through(&[Death::AfterBatch(2)]);
+    assert_eq!(outcome.result, Ok(()));
+    let lives: Vec<&[String]> = outcome.log.split(|line| line.contains("StreamingStarted")).collect();
+    let completed = |life: &&[String]| life.iter().filter(|line| line.contains("BatchCompleted")).count();
+    let rerun = lives[2].iter().filter_map(|line| line.split_once("RecoveryStarted")).count();
+    assert_eq!((lives.len(), rerun), (3, 1), "{:#?}", outcome.log);
+    assert_eq!(completed(&lives[2]), 3, "{:#?}", outcome.log);
+}
+
 /// D13: too many missed batches are a question, and each answer is possible.
 #[test]
 fn too_many_missed_batches_are_a_question() {
@@ -342,6 +358,10 @@ fn a_clock_that_is_set_loses_nothing() {
             let outcome = job.run_through(&deaths);
             assert_eq!(outcome.result, Ok(()));
             assert_same(&outcome, &plain, &format!("clock set to {to}, {deaths:?}"));
+            // Once, by whoever waits when it happens.
+            let told = outcome.log.iter().filter(|line| line.contains("ClockSetBack")).count();
+            let is_back = to < SECOND_0 + 5_300;
+            assert!(told == usize::from(is_back) || (is_back && !deaths.is_empty()), "{told}: {:#?}", outcome.log);
         }
     }
 }

@@ -115,6 +115,38 @@ fn a_graceful_stop_does_not_wait_for_a_full_store() {
     }
 }
 
+/// What a receiver holds that waits for room is not lost, however long the next batch is away: at the stop there is room.
+#[test]
+fn a_graceful_stop_takes_what_waits_for_room() {
+    let line = format!("{}\n", "x".repeat(9_999));
+    let parts = (0..600).map(|_| (Duration::from_millis(10), line.clone().into_bytes())).collect();
+    let mut job = socket_job(vec![Connection { sends: parts, stays_open: true }]);
+    job.job_file = job.job_file.replace("1s", "60s") + "\n[receiver]\nstore_limit = \"1MiB\"\n";
+    job.stop_after = None;
+    job.stop_at = vec![START + Duration::from_millis(20_000)];
+    let outcome = job.run();
+    assert_eq!(outcome.result, Ok(()));
+    assert!(!outcome.log.iter().any(|line| line.contains("ReceiverError")), "{:#?}", outcome.log);
+    // All that was taken from the connection: more than there is room for.
+    assert!(outcome.totals().into_values().sum::<u64>() > 105, "{:?}", outcome.log);
+}
+
+/// The last batch takes all that was received, so that there is no further one.
+#[test]
+fn stop_after_makes_exactly_so_many_batches() {
+    for batches in 0..4 {
+        for seed in 0..5 {
+            let parts = (0..3000).map(|_| (Duration::from_millis(3), b"word\n".to_vec())).collect();
+            let mut job = socket_job(vec![Connection { sends: parts, stays_open: true }]).with_seed(seed);
+            job.stop_after = Some(batches);
+            let outcome = job.run();
+            assert_eq!(outcome.result, Ok(()));
+            let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count() as u64;
+            assert_eq!(completed, batches, "{:#?}", outcome.log);
+        }
+    }
+}
+
 /// A run that fails while its receiver waits for room ends all the same.
 #[test]
 fn a_failure_does_not_wait_for_a_full_store() {

@@ -52,14 +52,23 @@ struct Shared {
     limit_bytes: usize,
     removed: Notify,
     closed: AtomicBool,
+    /// There is room for every block: what is put was received before, and no more comes.
+    takes_all: AtomicBool,
 }
 
 impl BlockStore {
     /// An empty store that keeps its blocks in `storage`, and is full when they are larger than `limit_bytes` in all.
     pub fn new(storage: Storage, limit_bytes: u64) -> Self {
         let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-        let (removed, closed) = (Notify::new(), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { blocks: Mutex::default(), storage, limit_bytes, removed, closed }) }
+        let shared = Shared {
+            blocks: Mutex::default(),
+            storage,
+            limit_bytes,
+            removed: Notify::new(),
+            closed: AtomicBool::new(false),
+            takes_all: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Stores a block, waiting while the store is full. A block is taken in any case while the store is empty.
@@ -82,7 +91,10 @@ impl BlockStore {
         let blocks = lock(&self.shared.blocks);
         // What is open counts, but never keeps all of the room from what is complete.
         let open = blocks.open_bytes.min(self.shared.limit_bytes / OPEN_SHARE);
-        blocks.stored.is_empty() || blocks.bytes.saturating_add(bytes).saturating_add(open) <= self.shared.limit_bytes
+        let takes_all = self.shared.takes_all.load(Ordering::SeqCst);
+        takes_all
+            || blocks.stored.is_empty()
+            || blocks.bytes.saturating_add(bytes).saturating_add(open) <= self.shared.limit_bytes
     }
 
     /// Notes that there are so many receivers more, and that one holds `now` bytes instead of `before`.
@@ -108,6 +120,12 @@ impl BlockStore {
 
     pub(super) fn storage(&self) -> &Storage {
         &self.shared.storage
+    }
+
+    /// The receivers are about to end: from here on every block is taken, full or not, so that what they hold is not lost.
+    pub fn take_all(&self) {
+        self.shared.takes_all.store(true, Ordering::SeqCst);
+        self.shared.removed.notify_waiters();
     }
 
     /// No batch will read another block: whoever waits for room goes on, and its block is dropped.
@@ -193,6 +211,18 @@ mod tests {
         let store = store(10);
         assert!(store.put(block(0)).now_or_never().is_some());
         assert!(store.put(block(1)).now_or_never().is_none());
+    }
+
+    #[test]
+    fn a_store_whose_receivers_end_makes_nobody_wait() {
+        let store = store(1000);
+        assert!(store.put(block(0)).now_or_never().is_some());
+        let mut second = Box::pin(store.put(block(1)));
+        assert!((&mut second).now_or_never().is_none());
+        store.take_all();
+        assert!(second.now_or_never().is_some());
+        assert!(store.put(block(2)).now_or_never().is_some());
+        assert_eq!(store.len(), 3);
     }
 
     /// S9.05: memory first, the disk when memory is not enough.

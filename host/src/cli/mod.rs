@@ -5,6 +5,7 @@
 
 mod check;
 mod checkpoint;
+mod error_stream;
 mod explain;
 mod generate;
 mod job;
@@ -16,13 +17,16 @@ mod run;
 mod status;
 mod status_line;
 mod stop;
+mod stopper;
+mod wishes;
 
 use crate::env::catch_panic_of;
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
 use crate::shown;
 use clap::{Parser, Subcommand};
-use status_line::{LogWriter, StatusLine};
+use error_stream::ErrorStream;
+use status_line::StatusLine;
 use std::io::Write as _;
 use std::process::ExitCode;
 use tracing_subscriber::field::MakeExt as _;
@@ -35,7 +39,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    something outside did not answer, a task failed too often, or there is no job to ask or stop
   5    data written earlier cannot be read
   70   a defect of the host
-  130  stopped at once by a second signal or `host stop --now`";
+  130  stopped at once, by a later signal or `host stop --now`";
 
 /// Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin.
 #[derive(Parser)]
@@ -47,7 +51,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a job until it is stopped. The first SIGINT or SIGTERM processes what was received, a second stops at once.
+    /// Run a job until it is stopped. The first SIGINT, SIGTERM or SIGHUP processes what was received; one that comes a
+    /// second or more after it stops at once.
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArgs),
     /// Stop the job that runs, gracefully, and wait until it has ended. Its host is found by the job file.
@@ -116,20 +121,24 @@ fn run_program(receivers: &Receivers) -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("MILLSTREAM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(cli.command.log_level()));
     let line = StatusLine::new(Box::new(std::io::stderr()));
-    let log = line.clone();
+    let stream = ErrorStream::start(line.clone());
+    let log = stream.clone();
     // An empty NO_COLOR counts as none: https://no-color.org
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(move || LogWriter(log.clone()))
+        .with_writer(move || log.clone())
         .fmt_fields(debug_fn(|out, field, value| write_field(out, field.name(), &format!("{value:?}"))).delimited(" "))
         // A log that nobody reads is no reason to stop, nor to complain about it in the log.
         .log_internal_errors(false)
         .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
+    if let Err(error) = crate::env::outlive_file_size_limit() {
+        tracing::warn!("a write beyond the system's limit for the size of a file will end the host: {error}");
+    }
     let json = cli.command.json();
     let run = || match &cli.command {
-        Command::Run(args) => run::run(args, &line, receivers),
+        Command::Run(args) => run::run(args, &line, &stream, receivers),
         Command::Stop(args) => stop::stop(args, &line),
         Command::Status(args) => status::status(args),
         Command::Check(args) => check::check(args, receivers),
@@ -140,10 +149,12 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Man(args) => generate::man(args),
     };
     let outcome = catch_panic_of("the command", run).unwrap_or_else(|panic| Err(Error::from(&panic)));
-    outcome.unwrap_or_else(|error| {
-        tell(&error, json);
-        ExitCode::from(error.kind.exit_code())
-    })
+    let (code, last_words) = match outcome {
+        Ok(code) => (code, String::new()),
+        Err(error) => (ExitCode::from(error.kind.exit_code()), words(&error, json)),
+    };
+    stream.finish(&last_words);
+    code
 }
 
 /// Writes a field of a log line, whose text may come from outside.
@@ -160,7 +171,8 @@ fn refuse(refused: &clap::Error) -> ExitCode {
         // The message, then how the program is used, then where to read more.
         let (message, help) = text.trim_end().split_once("\n\n").unwrap_or((&text, ""));
         let error = Error::new(ErrorKind::User, message.trim_start_matches("error: "));
-        tell(&error.help(help.replace("\n\n", "\n")), true);
+        // Nobody reads it: the exit code says it too.
+        let _ = std::io::stderr().write_all(words(&error.help(help.replace("\n\n", "\n")), true).as_bytes());
     } else {
         // Nobody reads it: the exit code says it too.
         let _ = refused.print();
@@ -168,9 +180,9 @@ fn refuse(refused: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(ErrorKind::User.exit_code()))
 }
 
-/// Tells an error on standard error, to a person or to a script.
-fn tell(error: &Error, json: bool) {
-    let text = if json {
+/// An error as it is told on standard error, to a person or to a script: with the end of its line.
+fn words(error: &Error, json: bool) -> String {
+    if json {
         let kind = match error.kind {
             ErrorKind::User => "user",
             ErrorKind::Plugin => "plugin",
@@ -178,14 +190,11 @@ fn tell(error: &Error, json: bool) {
             ErrorKind::Data => "data",
             ErrorKind::Internal => "internal",
         };
-        let line =
-            serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } }).to_string();
-        shown::json(&line).into_owned()
+        let object = serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } });
+        format!("{}\n", shown::json(&object.to_string()))
     } else {
-        format!("error: {error}")
-    };
-    // Nobody reads it: the exit code says it too.
-    let _ = writeln!(std::io::stderr(), "{text}");
+        format!("error: {error}\n")
+    }
 }
 
 /// Prints what a command has found out.

@@ -2,7 +2,6 @@
 //!
 //! Owns the counts and the words of the line, and when it is written. Where it is written: see `status_line`.
 
-use super::status_line::StatusLine;
 use crate::env::Clock;
 use crate::listener::{Event, StreamingListener};
 use crate::time::Duration;
@@ -82,12 +81,12 @@ impl Progress {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows the counts whenever they change, but not too often. Never ends.
-    pub async fn show<T>(&self, clock: Arc<dyn Clock>, line: &StatusLine) -> T {
+    /// Sets the line to the counts whenever they change, but not too often. Never ends.
+    pub async fn show<T>(&self, clock: Arc<dyn Clock>, set: impl Fn(&str)) -> T {
         loop {
             self.changed.notified().await;
             let text = self.lock().text();
-            line.set(&text);
+            set(&text);
             clock.sleep_until(clock.now() + DRAWN_EVERY).await;
         }
     }
@@ -106,6 +105,7 @@ impl StreamingListener for Progress {
 
 #[cfg(test)]
 mod tests {
+    use super::super::status_line::StatusLine;
     use super::*;
     use crate::env::Simulation;
     use crate::listener::{BatchInfo, LagInfo, StreamInputInfo};
@@ -185,7 +185,7 @@ mod tests {
             let progress = Arc::new(Progress::default());
             let shown = progress.clone();
             let clock = env.clock.clone();
-            env.control.spawn("progress", Box::pin(async move { shown.show(clock, &line).await }));
+            env.control.spawn("progress", Box::pin(async move { shown.show(clock, |text| line.set(text)).await }));
             progress.on_event(&started());
             for at in [1000, 1100, 1200, 1240, 1300, 9000] {
                 env.clock.sleep_until(Time::from_ms(at)).await;

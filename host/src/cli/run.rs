@@ -1,13 +1,15 @@
 //! `host run`: a job until it ends or is stopped.
 
+use super::error_stream::ErrorStream;
 use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::progress::Progress;
-use super::recovery;
 use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
+use super::stopper::{STOPPED_AT_ONCE, Stopper};
+use super::{recovery, words};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::control::Control;
-use crate::env::{Env, StopSignals};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::listener::{
     EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StatusListener,
@@ -20,6 +22,7 @@ use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The arguments of `host run`.
 #[derive(Args)]
@@ -99,8 +102,8 @@ fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a whole number".to_owned())
 }
 
-/// Runs the job. Its progress is shown in `line`, if a person is there to see it.
-pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<ExitCode, Error> {
+/// Runs the job. Its progress is shown in `line`, which `stream` sets, if a person is there to see it.
+pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, mut env, settings) = prepare(&args.job)?;
     if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
         let message = format!("{option} needs a checkpoint directory, and job {} has none", settings.job.name);
@@ -121,12 +124,12 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
     let progress = shows_progress.then(Arc::<Progress>::default);
     let outcome: Result<_, Error> = executors.block_on(async {
         let job = settings.job.clone();
-        let context = StreamingContext::new(env.clone(), settings, receivers)?;
+        let context = StreamingContext::new(env.clone(), settings.clone(), receivers)?;
         // The file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let listeners = listeners(args, &env, progress.clone(), status.clone())?;
         // Until here a signal ends the program as it ends any other: nothing was received yet.
-        let signals = StopSignals::listen()
+        let (stopper, stops) = Stopper::start(&env, &settings, status.clone(), |error| words(error, args.json))
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
         let options = RunOptions {
             stop_after: args.stop_after,
@@ -137,22 +140,22 @@ pub fn run(args: &RunArgs, line: &StatusLine, receivers: &Receivers) -> Result<E
             ..RunOptions::default()
         };
         let running = context.start(options)?;
-        let mut control = Control::start(&env, &job.directory, &job.name, status.clone()).await;
-        let ended = wait(running, signals, &mut control, &status);
+        let mut control = Control::start(&env, &job.directory, &job.name, status).await;
+        let ended = wait(running, stops, &mut control, &stopper);
         let outcome = match progress {
             None => ended.await,
             Some(progress) => {
                 tokio::select! {
                     biased;
                     outcome = ended => outcome,
-                    never = progress.show(env.clock.clone(), line) => never,
+                    never = progress.show(env.clock.clone(), |text| stream.set_line(Some(text))) => never,
                 }
             }
         };
         let farewell = control.finish(not_graceful(&outcome)).await;
         Ok((outcome, farewell))
     });
-    line.clear();
+    stream.set_line(None);
     executors.shutdown();
     let (outcome, farewell) = outcome?;
     // Whoever waits for the end sees it when this process is gone, and with it all that it holds.
@@ -169,48 +172,26 @@ fn not_graceful(outcome: &Result<ExitCode, Error>) -> Option<String> {
     }
 }
 
-/// Waits until the run ends, and stops it at a signal, or when a client wants it.
+/// Waits until the run ends, and stops it when a signal or a client wants it.
 async fn wait(
     mut running: Running,
-    mut signals: StopSignals,
+    mut stops: watch::Receiver<StopRequest>,
     control: &mut Control,
-    status: &StatusListener,
+    stopper: &Stopper,
 ) -> Result<ExitCode, Error> {
-    let mut signals_seen = 0;
     loop {
         tokio::select! {
             biased;
             outcome = running.await_termination() => {
-                return match signals_seen {
-                    0 | 1 => outcome.map(|()| ExitCode::SUCCESS),
-                    _ => Ok(ExitCode::from(130)),
+                return if stopper.is_at_once() {
+                    Ok(ExitCode::from(STOPPED_AT_ONCE))
+                } else {
+                    outcome.map(|()| ExitCode::SUCCESS)
                 };
             }
-            () = signals.next() => {
-                signals_seen += 1;
-                status.stopping();
-                match signals_seen {
-                    1 => {
-                        tracing::info!("stopping: what was received is processed first; a second signal stops at once");
-                        running.stop(StopRequest::Graceful);
-                    }
-                    2 => running.stop(StopRequest::Now),
-                    _ => return Ok(ExitCode::from(130)),
-                }
-            }
-            // A request counts as a signal. Two graceful ones do not make a stop at once.
-            request = control.stop_requested() => match request {
-                StopRequest::Graceful if signals_seen == 0 => {
-                    signals_seen = 1;
-                    tracing::info!("stopping, as `host stop` wants it: what was received is processed first");
-                    running.stop(StopRequest::Graceful);
-                }
-                StopRequest::Now => {
-                    signals_seen = signals_seen.max(2);
-                    running.stop(StopRequest::Now);
-                }
-                _ => {}
-            },
+            // The sender lives as long as the thread that hears signals.
+            Ok(()) = stops.changed() => running.stop(*stops.borrow_and_update()),
+            request = control.stop_requested() => stopper.request(request),
         }
     }
 }

@@ -452,7 +452,16 @@ keys! {
         "limits.task_time",
         Span { min_ms: 1, max_ms: HOUR_MS },
         Fallback::Text("10s"),
-        "How long plugin code may run in one task.",
+        "How long plugin code may run in one task, or in one call of a driver function.",
+    )
+    .when_changed(Change::Harmless);
+
+    LIMITS_DRIVER_TIME: Span = Key::new(
+        "limits.driver_time",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Text("10m"),
+        "How long a driver function may take in all for a batch, with the actions that it runs and the files that it \
+         reads and writes.",
     )
     .when_changed(Change::Harmless);
 

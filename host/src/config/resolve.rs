@@ -250,11 +250,13 @@ fn read_limits(
     reader: &mut Reader<'_, '_>,
 ) -> Result<LimitSettings, Reported> {
     let task_time = reader.read(table, &keys::LIMITS_TASK_TIME);
+    let driver_time = reader.read(table, &keys::LIMITS_DRIVER_TIME);
     let result_size_bytes = reader.read(table, &keys::LIMITS_RESULT_SIZE);
     let plugin_size_bytes = reader.read(table, &keys::LIMITS_PLUGIN_SIZE);
     Ok(LimitSettings {
         memory_bytes: memory_bytes?,
         task_time: task_time?,
+        driver_time: driver_time?,
         result_size_bytes: result_size_bytes?,
         plugin_size_bytes: plugin_size_bytes?,
     })

@@ -250,6 +250,8 @@ pub struct LimitSettings {
     pub memory_bytes: u64,
     /// Run time of plugin code in one task: 1 ms to 1 h.
     pub task_time: Duration,
+    /// All that one call of a driver function takes: 1 ms to 24 h.
+    pub driver_time: Duration,
     /// What one task may return in all: 1 KiB to 4 GiB.
     pub result_size_bytes: u64,
     /// The largest plugin file: 1 KiB to 4 GiB.

@@ -3,6 +3,7 @@
 //! Owns the order of it. What an actor does it never knows.
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
+use super::ending::{Deadline, Ended};
 use super::sources::{ReceiverSource, Sources};
 use super::store_claims::StoreClaims;
 use super::{RunOptions, StreamingContext, arguments, grants};
@@ -11,7 +12,7 @@ use crate::checkpoint::{AllocationLog, AllocationWriter, Trouble};
 use crate::config::{OnMissingFile, Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan};
-use crate::env::{Clock, Env, Panic, advice, catch_panic, persistence};
+use crate::env::{Clock, Env, Panic, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, StageGraph};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
@@ -25,9 +26,8 @@ use crate::scheduler::{
 };
 use crate::time::{Duration, Time};
 use crate::tracker::{AllocationHistory, ReceiverTracker, TrackerHandle};
-use futures::FutureExt as _;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many batches may wait for the scheduler before the batch clock waits too.
@@ -120,25 +120,24 @@ impl StreamingContext {
             checkpoints: checkpoints.clone(),
         };
         let scheduler = JobScheduler::new(parts, stopping.clone());
-        let is_kept = settings.job.checkpoint.is_some();
-        let overdue = overdue(stopping, env.clock.clone(), settings.job.stop_timeout, is_kept);
-        let stop_now = StopNow { stop: Arc::downgrade(&stop), cancel: cancel.clone() };
-        let (end, ended) = oneshot::channel();
+        let deadline = Deadline {
+            stop: Arc::downgrade(&stop),
+            stopping,
+            cancel: cancel.clone(),
+            clock: env.clock.clone(),
+            timeout: settings.job.stop_timeout,
+            overdue: stop_took_too_long(&settings),
+            panics: env.panics.clone(),
+        };
         let control = env.control.clone();
+        let is_kept = settings.job.checkpoint.is_some();
+        let holdings = Holdings { env, store, tracker, checkpoints, listeners, claims, is_kept };
+        let (end, ended) = oneshot::channel();
         control.spawn("job generator", Box::pin(generator.run()));
         control.spawn(
             "job scheduler",
             Box::pin(async move {
-                let outcome = run_in_time(scheduler.run(queued), Box::pin(overdue), &env, stop_now).await;
-                store.close();
-                tracker.stop_receivers_now().await;
-                let outcome = finish(checkpoints, &*env.clock, outcome).await;
-                tracker.finish_files().await;
-                let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
-                drop(claims);
-                let error = outcome.as_ref().err().map(|error| error.message.clone());
-                listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
-                listeners.drain().await;
+                let outcome = holdings.let_go(deadline.keep(scheduler.run(queued)).await).await;
                 // Nobody awaits the end: the program is going away.
                 let _ = end.send(outcome);
             }),
@@ -215,6 +214,7 @@ fn drivers(
         storage,
         intervals: intervals.clone(),
         default_partitions: settings.job.parallelism,
+        time: settings.limits.driver_time,
     };
     has_functions.then(|| Arc::new(drivers))
 }
@@ -312,9 +312,49 @@ impl Resumed {
     }
 }
 
+/// What a run holds until it ends.
+struct Holdings {
+    env: Env,
+    store: BlockStore,
+    tracker: TrackerHandle,
+    checkpoints: Option<Checkpoints>,
+    listeners: ListenerBus,
+    claims: (OutputClaims, StoreClaims),
+    is_kept: bool,
+}
+
+impl Holdings {
+    /// Gives everything back, tells that the run has ended, and returns what it ends with.
+    async fn let_go(self, ended: Ended) -> Result<(), Error> {
+        let Self { env, store, tracker, checkpoints, listeners, claims, is_kept } = self;
+        let is_abandoned = ended.is_abandoned;
+        store.close();
+        if !is_abandoned {
+            tracker.stop_receivers_now().await;
+        }
+        let outcome = finish(checkpoints, &*env.clock, ended).await;
+        if !is_abandoned {
+            tracker.finish_files().await;
+        }
+        let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
+        if is_abandoned {
+            // What may still write keeps its places until this process is gone.
+            std::mem::forget(claims);
+        } else {
+            drop(claims);
+        }
+        let error = outcome.as_ref().err().map(|error| error.message.clone());
+        listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
+        listeners.drain().await;
+        outcome
+    }
+}
+
 /// Waits for the last checkpoint. What ended the run before that is what it ends with.
-async fn finish(checkpoints: Option<Checkpoints>, clock: &dyn Clock, outcome: Result<(), Error>) -> Result<(), Error> {
-    let Some(checkpoints) = checkpoints else { return outcome };
+async fn finish(checkpoints: Option<Checkpoints>, clock: &dyn Clock, ended: Ended) -> Result<(), Error> {
+    let Ended { outcome, is_abandoned } = ended;
+    // What may still write must not lose the directory to another host before this process is gone.
+    let Some(checkpoints) = checkpoints.filter(|_| !is_abandoned) else { return outcome };
     let written = tokio::select! {
         biased;
         written = checkpoints.finish() => written,
@@ -354,26 +394,10 @@ impl Running {
     }
 }
 
-/// Makes a run stop at once. Does not keep it alive.
-struct StopNow {
-    stop: Weak<watch::Sender<StopRequest>>,
-    cancel: Cancel,
-}
-
-/// Resolves with the error of a run that was asked to stop gracefully and has not within `timeout`.
-async fn overdue(
-    mut stop: watch::Receiver<StopRequest>,
-    clock: Arc<dyn Clock>,
-    timeout: Duration,
-    is_kept: bool,
-) -> Error {
-    if stop.wait_for(|stop| *stop != StopRequest::None).await.is_err() {
-        // Nobody can ask any more.
-        std::future::pending::<()>().await;
-    }
-    clock.sleep_until(clock.now() + timeout).await;
-    let seconds = timeout.as_secs_f64();
-    let rest = if is_kept { "waits for the next start" } else { "is lost" };
+/// What a run ends with whose graceful stop takes too long.
+pub fn stop_took_too_long(settings: &Settings) -> Error {
+    let seconds = settings.job.stop_timeout.as_secs_f64();
+    let rest = if settings.job.checkpoint.is_some() { "waits for the next start" } else { "is lost" };
     let message =
         format!("the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet {rest}");
     Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
@@ -398,48 +422,4 @@ fn defect(panic: &Panic, is_kept: bool) -> Error {
         (false, _) => "please report this".to_owned(),
     };
     Error::new(ErrorKind::Internal, message).help(help)
-}
-
-/// Runs the scheduler to its end, which comes at once when it is `overdue`, or when host code has panicked.
-async fn run_in_time(
-    run: impl Future<Output = Result<(), Error>>,
-    overdue: impl Future<Output = Error> + Unpin,
-    env: &Env,
-    stop_now: StopNow,
-) -> Result<(), Error> {
-    let Env { clock, panics, .. } = env;
-    // Caught here, and not by the executor, so that the end of the run is told.
-    let run = catch_panic("the actor `job scheduler`", None, run);
-    let run = run.map(|ended| {
-        ended.unwrap_or_else(|panic| {
-            panics.report(panic);
-            Ok(())
-        })
-    });
-    tokio::pin!(run);
-    let error = tokio::select! {
-        biased;
-        outcome = &mut run => return outcome,
-        error = overdue => Some(error),
-        _ = panics.first() => None,
-    };
-    stop_now.cancel.cancel();
-    if let Some(stop) = stop_now.stop.upgrade() {
-        stop.send_replace(StopRequest::Now);
-    }
-    // What it was doing was interrupted, and its error would say no more than that.
-    match error {
-        Some(error) => {
-            let _ = run.await;
-            Err(error)
-        }
-        None => {
-            // An actor that is gone may be waited for in vain.
-            tokio::select! {
-                biased;
-                outcome = &mut run => outcome,
-                () = clock.sleep_until(clock.now() + LAST_CHECKPOINT) => Ok(()),
-            }
-        }
-    }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, FileFormat, Node, Operation};
 use crate::ids::NodeId;
 use crate::output::{BatchWrite, Save};
-use crate::plugin::{Answer, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep, made_bytes};
+use crate::plugin::{Answer, Cancel, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep, made_bytes};
 use crate::time::{Duration, Time, whole_ms};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -28,6 +28,8 @@ pub(super) struct CallDataSets {
     failed: Arc<Mutex<Option<Error>>>,
     /// How many data sets the function has saved.
     saves: usize,
+    /// Says when the call takes too long.
+    cancel: Cancel,
 }
 
 fn broken(error: crate::graph::CallError) -> Failure {
@@ -45,8 +47,13 @@ fn loaded_format(format: FileFormat) -> Option<LoadedFormat> {
 }
 
 impl CallDataSets {
-    pub(super) fn new(batch: Arc<Batch>, node: NodeId, failed: Arc<Mutex<Option<Error>>>) -> Self {
-        Self { batch, node, failed, saves: 0 }
+    pub(super) fn new(batch: Arc<Batch>, node: NodeId, failed: Arc<Mutex<Option<Error>>>, cancel: Cancel) -> Self {
+        Self { batch, node, failed, saves: 0, cancel }
+    }
+
+    /// Ends the function when it has taken too long.
+    fn in_time(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
     }
 
     /// Ends the function with an error.
@@ -118,6 +125,7 @@ impl CallDataSets {
         Ok(node)
     }
 
+    /// Keeps what the function has asked for, for the tasks that run it again.
     fn record(&self, state: &mut State, step: RecordedStep) -> Result<(), Failure> {
         self.hold(state, step.bytes())?;
         if let Some(call) = state.calls.last_mut() {
@@ -158,7 +166,8 @@ impl CallDataSets {
         let batch = self.batch.batch;
         let save = Save { output: &output, position, batch, label: &label, path, format, ty: &ty };
         let Some(write) = self.batch.run.files.begin(&save)? else { return Ok(()) };
-        let outcome = match self.batch.compute(Some(self.node), parent, Some(write.clone())).await {
+        let computed = self.batch.compute(Some(self.node), parent, Some(write.clone()), Some(self.cancel.clone()));
+        let outcome = match computed.await {
             Ok(partitions) => write.commit(partitions).await,
             Err(error) => Err(error),
         };
@@ -186,7 +195,7 @@ impl CallDataSets {
         let storage = &self.batch.run.storage;
         let collected = Arc::new(Collected::new(rows_wanted, storage));
         let write: Arc<dyn BatchWrite> = collected.clone();
-        let computed = self.batch.compute(Some(self.node), wanted.id, Some(write)).await;
+        let computed = self.batch.compute(Some(self.node), wanted.id, Some(write), Some(self.cancel.clone())).await;
         computed.map_err(|error| self.fail(error))?;
         Ok(Some(Answer { partitions: collected.take(), limit: rows_wanted, ty, storage: storage.clone() }))
     }
@@ -200,6 +209,7 @@ impl DataSets for CallDataSets {
         limit: Option<u64>,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>> {
         async move {
+            self.in_time()?;
             let wanted = self.ask(RecordedAction { made, wanted, limit, answer: None })?;
             let answer = match &wanted.operation {
                 Operation::SaveAsFile { format, path } => {
@@ -215,6 +225,7 @@ impl DataSets for CallDataSets {
     }
 
     fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
+        self.in_time()?;
         let mut state = self.batch.lock();
         let stream = state.graph.stream(of).map_err(broken)?.to_string();
         let (batch, zero) = (self.batch.batch, self.batch.zero);
@@ -239,6 +250,7 @@ impl DataSets for CallDataSets {
     }
 
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
+        self.in_time()?;
         let written = self.batch.run.files.write(&path, &content);
         let mut state = self.batch.lock();
         written.map_err(|error| self.fail_here(&state, error))?;
@@ -246,6 +258,7 @@ impl DataSets for CallDataSets {
     }
 
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
+        self.in_time()?;
         let content = self.batch.run.files.read(&path, limit);
         let mut state = self.batch.lock();
         let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);

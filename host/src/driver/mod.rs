@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
 use crate::output::{BatchWrite, DriverFiles};
-use crate::plugin::{DriverCall, Failure, Plugin, RecordedCall};
-use crate::time::Time;
+use crate::plugin::{Cancel, DriverCall, Failure, Plugin, RecordedCall};
+use crate::time::{Duration, Time};
 use call::CallDataSets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -46,6 +46,8 @@ pub struct Drivers {
     pub intervals: Arc<Intervals>,
     /// The partitions of a shuffle that does not say how many it makes.
     pub default_partitions: u32,
+    /// How long a call may take, with all that it asks for.
+    pub time: Duration,
 }
 
 impl Drivers {
@@ -114,10 +116,10 @@ impl BatchDrivers {
         if own.is_some() {
             self.0.call(node).await?;
         }
-        let Some(write) = write else { return self.0.compute(None, node, None).await };
+        let Some(write) = write else { return self.0.compute(None, node, None, None).await };
         let wanted = self.0.lock().graph.node(node).and_then(|node| node.parents.first().copied());
         let wanted = wanted.ok_or_else(|| self.0.internal(node))?;
-        self.0.compute(Some(node), wanted, Some(write)).await
+        self.0.compute(Some(node), wanted, Some(write), None).await
     }
 
     /// Runs the function of a `foreach_rdd`.
@@ -181,9 +183,10 @@ impl Batch {
         };
         // An action that failed has a better message than the end of the function that it brings about.
         let failed = Arc::new(Mutex::new(None));
-        let data_sets = Box::new(CallDataSets::new(self.clone(), node, failed.clone()));
         let plugin = self.run.plugin.clone();
-        let (send, receive) = oneshot::channel();
+        let (limit, cancel) = (self.run.time, plugin.cancel().part());
+        let data_sets = Box::new(CallDataSets::new(self.clone(), node, failed.clone(), cancel.clone()));
+        let (send, mut receive) = oneshot::channel();
         let run = async move {
             // The batch is given up if nobody waits for it.
             let what = format!("the driver function of {}", call.operator);
@@ -191,7 +194,16 @@ impl Batch {
         };
         let env = &self.run.env;
         env.engine.spawn("driver function", Box::pin(run));
-        let outcome = match receive.await {
+        let (outcome, is_overdue) = tokio::select! {
+            biased;
+            outcome = &mut receive => (outcome, false),
+            () = env.clock.sleep(limit) => {
+                // What it asks for next is refused, and what runs for it ends soon.
+                cancel.cancel();
+                (receive.await, true)
+            }
+        };
+        let outcome = match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(panic)) => {
                 let error = Error::from(&panic);
@@ -200,6 +212,9 @@ impl Batch {
             }
             Err(_) => return Err(self.internal(node)),
         };
+        if is_overdue && outcome.is_err() && !self.run.plugin.cancel().is_cancelled() {
+            return Err(self.explain(node, &Failure::DriverTimedOut(limit)));
+        }
         if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
@@ -219,6 +234,9 @@ impl Batch {
             Failure::Cancelled => {
                 Error::new(ErrorKind::Unavailable, message).help("the run was stopped before the batch was done")
             }
+            Failure::DriverTimedOut(_) => {
+                Error::new(ErrorKind::Plugin, message).help("let it run fewer actions, or raise limits.driver_time")
+            }
             _ => Error::new(ErrorKind::Plugin, message)
                 .help("fix the plugin, or set job.on_error = \"continue\" to go on with the next batch"),
         }
@@ -230,12 +248,13 @@ impl Batch {
         output: Option<NodeId>,
         wanted: NodeId,
         write: Option<Arc<dyn BatchWrite>>,
+        cancel: Option<Cancel>,
     ) -> Result<u32, Error> {
         for stream in self.slices_of_batch() {
-            self.compute_stages(None, stream, None).await?;
+            self.compute_stages(None, stream, None, cancel.clone()).await?;
             self.lock().sliced.insert(stream);
         }
-        self.compute_stages(output, wanted, write).await
+        self.compute_stages(output, wanted, write, cancel).await
     }
 
     /// The streams that slices of this batch are of and that are not computed.
@@ -254,6 +273,7 @@ impl Batch {
         output: Option<NodeId>,
         wanted: NodeId,
         write: Option<Arc<dyn BatchWrite>>,
+        cancel: Option<Cancel>,
     ) -> Result<u32, Error> {
         let (plan, job) = {
             let mut state = self.lock();
@@ -264,7 +284,7 @@ impl Batch {
             (Arc::new(plan), job)
         };
         let input = self.input.clone();
-        let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write };
+        let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write, cancel };
         self.run.engine.run(request).await
     }
 }

@@ -15,10 +15,20 @@ use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
 use crate::output::BatchWrite;
+use crate::plugin::Cancel;
 use crate::time::Duration;
 
 /// How often a task that waits looks whether the run is stopped.
 const STOP_LOOK: Duration = Duration::from_millis(200);
+
+/// What a job wants of its tasks.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// What takes the rows of the last stage.
+    pub write: Option<&'a dyn BatchWrite>,
+    /// Says whether to go on.
+    pub cancel: &'a Cancel,
+}
 
 impl Shared {
     /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
@@ -28,10 +38,10 @@ impl Shared {
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        write: Option<&dyn BatchWrite>,
+        wanted: Wanted<'_>,
     ) -> (TaskMetrics, Result<(), Error>) {
         let mut time = Duration::ZERO;
-        match self.run_attempts(job, task, stage, share, write, &mut time).await {
+        match self.run_attempts(job, task, stage, share, wanted, &mut time).await {
             Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
             Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
         }
@@ -44,7 +54,7 @@ impl Shared {
         task: TaskId,
         stage: &Stage,
         share: &Share,
-        write: Option<&dyn BatchWrite>,
+        wanted: Wanted<'_>,
         time: &mut Duration,
     ) -> Result<TaskMetrics, Error> {
         let key_type = key_type(&job.graph, stage);
@@ -61,7 +71,8 @@ impl Shared {
                 context: self.context.clone(),
                 stores: &self.stores,
                 faults: &*self.faults,
-                write,
+                write: wanted.write,
+                cancel: wanted.cancel,
                 key_type: key_type.as_ref(),
                 only_files: only_files(&job.graph, stage),
             };

@@ -1,5 +1,6 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
+use super::attempts::Wanted;
 use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
@@ -129,6 +130,7 @@ impl EmbeddedEngine {
             encodings: parts.encodings,
             listeners: parts.listeners.clone(),
             splits: SplitReads::new(parts.listeners.clone(), parts.may_be_gone),
+            cancel: parts.plugin.cancel(),
         });
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(parts.budget.pool())
@@ -261,11 +263,13 @@ impl Shared {
             let (shared, stage) = (shared.clone(), stage.clone());
             let task = TaskId { batch: request.batch, stage: stage.id, partition };
             let (plan, write) = (request.plan.clone(), request.write.clone());
+            let cancel = request.cancel.clone().unwrap_or_else(|| shared.stores.cancel.clone());
             let env = shared.env.clone();
             let branch = share.branch;
             let run = async move {
                 let what = format!("the task of stage {}, partition {partition}", stage.id);
-                let attempts = shared.run_task(&plan, task, &stage, &share, write.as_deref());
+                let attempts =
+                    shared.run_task(&plan, task, &stage, &share, Wanted { write: write.as_deref(), cancel: &cancel });
                 let outcome = catch_panic(what, Some(task.batch), attempts).await;
                 drop(begun);
                 // The job is given up when another of its tasks has failed.

@@ -2,6 +2,7 @@
 //!
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
+use super::plugin_exec::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use crate::block::{
@@ -15,6 +16,7 @@ use crate::env::Disk;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, LinesInfo, ListenerBus};
 use crate::memory::MemoryBudget;
+use crate::plugin::Cancel;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
@@ -63,6 +65,8 @@ pub(super) struct Stores {
     pub encodings: BTreeMap<String, Encoding>,
     pub listeners: ListenerBus,
     pub splits: SplitReads,
+    /// Says whether the run is to stop at once.
+    pub cancel: Cancel,
 }
 
 /// A part of a file that a batch could not read.
@@ -291,8 +295,14 @@ impl ExecutionPlan for LeafExec {
         }
         let count = MetricBuilder::new(&self.metrics).output_rows(partition);
         let (batch, ty) = (self.batch, self.ty.clone());
+        let cancel = stores.cancel.clone();
         let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece, &ty));
-        let stream = streams.try_flatten().inspect_ok(move |rows: &RecordBatch| count.add(rows.num_rows()));
+        let stream = streams.try_flatten().map(move |rows| {
+            unless_cancelled(&cancel)?;
+            let rows: RecordBatch = rows?;
+            count.add(rows.num_rows());
+            Ok(rows)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
     }
 

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
 use crate::output::BatchWrite;
-use crate::plugin::RecordedCall;
+use crate::plugin::{Cancel, RecordedCall};
 use crate::time::Time;
 use datafusion_common::DataFusionError;
 use futures::future::BoxFuture;
@@ -68,6 +68,8 @@ pub struct JobRequest {
     pub input: Arc<BatchInput>,
     /// What takes the rows of the last stage, if that is an output's.
     pub write: Option<Arc<dyn BatchWrite>>,
+    /// Gives up this job alone, if somebody may want that.
+    pub cancel: Option<Cancel>,
 }
 
 /// Runs jobs, in this process or elsewhere.

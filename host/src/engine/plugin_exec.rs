@@ -8,7 +8,7 @@ use super::leaf::plan_properties;
 use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
-use crate::plugin::{EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
+use crate::plugin::{Cancel, EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
 use crate::shown;
 use arrow::array::RecordBatch;
 use datafusion_common::tree_node::TreeNodeRecursion;
@@ -77,6 +77,11 @@ impl From<PluginError> for DataFusionError {
     fn from(error: PluginError) -> Self {
         Self::External(Box::new(error))
     }
+}
+
+/// What loops of the host ask that may be long: whether they are to go on.
+pub(super) fn unless_cancelled(cancel: &Cancel) -> Result<(), PluginError> {
+    if cancel.is_cancelled() { Err(PluginError::new((Failure::Cancelled, None))) } else { Ok(()) }
 }
 
 /// The plugin of the run: an extension of the task context.

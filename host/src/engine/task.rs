@@ -3,7 +3,7 @@
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
 use super::leaf::{InputError, Stores};
-use super::plugin_exec::PluginError;
+use super::plugin_exec::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
@@ -14,7 +14,7 @@ use crate::error::{Error, Persistence};
 use crate::graph::{Stage, StageOutput};
 use crate::ids::{NodeId, TaskId};
 use crate::output::{BatchWrite, PartitionWriter};
-use crate::plugin::{Failure, Place};
+use crate::plugin::{Cancel, Failure, Place};
 use datafusion_common::DataFusionError;
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
@@ -67,6 +67,12 @@ impl AttemptError {
     fn new(cause: Cause, message: impl ToString) -> Self {
         let message = message.to_string();
         Self { cause, message, place: None, is_out_of_memory: false, key: None, outside: None }
+    }
+}
+
+impl From<PluginError> for AttemptError {
+    fn from(error: PluginError) -> Self {
+        DataFusionError::from(error).into()
     }
 }
 
@@ -144,6 +150,8 @@ pub(super) struct Attempt<'a> {
     pub faults: &'a dyn FaultInjector,
     /// What takes the rows of the last stage.
     pub write: Option<&'a dyn BatchWrite>,
+    /// Says whether to go on.
+    pub cancel: &'a Cancel,
     /// The type of the keys, if the stage writes to a shuffle.
     pub key_type: Option<&'a RecordType>,
     /// Whether the data set that the stage writes goes to disk at once.
@@ -155,10 +163,12 @@ impl Attempt<'_> {
     /// before all are computed.
     pub(super) async fn run(self) -> Result<TaskMetrics, AttemptError> {
         self.fault(FaultPoint::Begin)?;
+        unless_cancelled(self.cancel)?;
         let mut rows = self.plan.execute(0, self.context.clone())?;
         let mut taker = self.taker().await?;
         let mut metrics = TaskMetrics::default();
         while let Some(batch) = rows.next().await.transpose()? {
+            unless_cancelled(self.cancel)?;
             metrics.rows_written += batch.num_rows() as u64;
             match &mut taker {
                 Taker::Shuffle(writer) => {

@@ -5,6 +5,7 @@
 
 mod disk;
 mod failure;
+mod last_resort;
 mod local;
 mod memory_disk;
 mod objects;
@@ -14,6 +15,7 @@ mod real;
 mod real_disk;
 mod real_local;
 mod s3;
+mod signals;
 mod simulated;
 mod simulated_local;
 mod simulated_objects;
@@ -25,10 +27,12 @@ mod contract;
 
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
+pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
-pub use real::{RealExecutors, StopSignals, real};
+pub use real::{RealExecutors, real};
+pub use signals::{hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 
@@ -46,6 +50,8 @@ pub trait Clock: Send + Sync {
     fn monotonic(&self) -> Duration;
     /// Waits until [`Clock::now`] is not before `time`.
     fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()>;
+    /// Waits for a span, whatever [`Clock::now`] is set to meanwhile.
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()>;
 }
 
 /// A connection that data comes from.

@@ -13,7 +13,6 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The thread pools of a run. Dropping it stops them.
 pub struct RealExecutors {
@@ -74,31 +73,6 @@ fn identity() -> String {
     format!("process {} on {}", std::process::id(), machine.nodename().to_string_lossy())
 }
 
-/// SIGINT and SIGTERM, as requests to stop.
-pub struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    /// Takes the two signals over from the system. Only on a thread that runs [`RealExecutors::block_on`].
-    ///
-    /// # Errors
-    /// When the system refuses a signal handler.
-    pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for the next of them.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            biased;
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
 /// Times before 1970 count as 1970.
 pub(super) fn time_of(time: SystemTime) -> Time {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -131,6 +105,10 @@ impl Clock for SystemClock {
                 tokio::time::sleep(left.min(Duration::from_secs(1))).await;
             }
         })
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move { tokio::time::sleep(span).await })
     }
 }
 

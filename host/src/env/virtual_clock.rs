@@ -119,6 +119,10 @@ impl Clock for VirtualClock {
     fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()> {
         Box::pin(Sleep { clock: self.clone(), by: By::Wall, until: time, timer: None })
     }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(Self::sleep(self, span))
+    }
 }
 
 /// Waits for a time. Its timer is gone when it is dropped.

@@ -197,6 +197,15 @@ pub enum Event {
         /// Where it panicked and what the panic said.
         message: String,
     },
+    /// Somebody has set the clock back, so that the next batch comes later. Told once for each time that this happens.
+    ClockSetBack {
+        /// What the clock would say otherwise.
+        from: Time,
+        /// What it says.
+        to: Time,
+        /// The next batch, which waits until the clock says so.
+        next_batch: Time,
+    },
     /// Nothing more will happen.
     StreamingStopped {
         /// When.
@@ -296,6 +305,11 @@ impl fmt::Display for Event {
                 batch.iter().try_for_each(|batch| write!(f, " {batch}"))?;
                 write!(f, ": {what} panicked {message}")
             }
+            Self::ClockSetBack { from, to, next_batch } => write!(
+                f,
+                "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still that of \
+                 {next_batch}, and comes when the clock says so again"
+            ),
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }

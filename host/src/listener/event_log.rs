@@ -157,6 +157,7 @@ enum JsonEvent<'a> {
     CheckpointFailed { what: &'a str, error: &'a str },
     CheckpointResumed { what: &'a str },
     HostPanicked { what: &'a str, batch_time_ms: Option<u64>, message: &'a str },
+    ClockSetBack { from_ms: u64, to_ms: u64, next_batch_time_ms: u64 },
     StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
 }
 
@@ -325,6 +326,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
             Event::HostPanicked { what, batch, message } => {
                 Self::HostPanicked { what, batch_time_ms: batch.map(Time::as_ms), message }
+            }
+            Event::ClockSetBack { from, to, next_batch } => {
+                Self::ClockSetBack { from_ms: from.as_ms(), to_ms: to.as_ms(), next_batch_time_ms: next_batch.as_ms() }
             }
             Event::StreamingStopped { time, error } => {
                 Self::StreamingStopped { end_time_ms: time.as_ms(), error: error.as_deref() }

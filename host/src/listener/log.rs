@@ -60,6 +60,7 @@ impl QueuedListener for LogListener {
             | Event::CheckpointFailed { .. }
             | Event::LinesDropped { .. }
             | Event::TextReplaced { .. }
+            | Event::ClockSetBack { .. }
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }

@@ -24,6 +24,9 @@ pub enum Failure {
     /// It computed for too long.
     #[error("it ran longer than limits.task_time = {}", seconds(.0))]
     TimedOut(Duration),
+    /// A driver function took too long, with all that it asked the host for.
+    #[error("it took longer than limits.driver_time = {}, with its actions and files", seconds(.0))]
+    DriverTimedOut(Duration),
     /// It asked for more memory than it may have.
     #[error("it asked for {asked} bytes of memory, and limits.memory = {limit} bytes")]
     OutOfMemory {

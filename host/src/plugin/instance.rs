@@ -262,6 +262,9 @@ impl Instance {
         &mut self,
         f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
+        if self.store.data().cancel.is_cancelled() {
+            return Err(Failure::Cancelled);
+        }
         self.store.data_mut().stopwatch.start();
         // An epoch may have passed since the last call.
         self.store.set_epoch_deadline(1);

@@ -27,4 +27,4 @@ pub use instance::{TaskInstance, TaskProgram, TaskStep};
 pub use limits::Limits;
 pub use load::{LoadError, Plugin, PluginLoader};
 pub use replay::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
-pub use runtime::{Cancel, Runtime};
+pub use runtime::{Cancel, Runtime, StartError};

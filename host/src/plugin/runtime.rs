@@ -3,6 +3,8 @@
 //! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it. One runtime for each run of a job.
 
 use super::limits::Limits;
+use crate::error::{Error, ErrorKind};
+use rustix::process::{Resource, getrlimit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,22 +16,89 @@ const TICK: Duration = Duration::from_millis(10);
 /// The stack of plugin code. The default of the engine, stated because tests depend on it.
 const STACK_BYTES: usize = 512 * 1024;
 
+/// How many linear memories an instance of a component may have.
+const MEMORIES_OF_INSTANCE: u32 = 2;
+/// The addresses that the engine reserves for each of them: all that 32 bits can name, so that few accesses are checked.
+const ADDRESSES_OF_MEMORY: u64 = 4 << 30;
+/// What the rest of the process may need.
+const ADDRESSES_BESIDE: u64 = 16 << 30;
+
 /// The least room for the memory of an instance. The limit itself is kept by the limiter, which can say what was asked.
 const SLOT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
-/// Asks all running plugin code of a run to stop.
+/// Why the engine could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process may not reserve the address space that instances lie in.
+    #[error(
+        "it reserves about {} GiB of address space for {instances} plugin instances, and this process may have {} GiB: \
+         {error:#}",
+        .needed.div_ceil(GIB), *.allowed as f64 / GIB as f64
+    )]
+    AddressSpace {
+        /// For how many instances.
+        instances: usize,
+        /// What they need, in bytes. It is no memory until it is used.
+        needed: u64,
+        /// What the process may have, in bytes.
+        allowed: u64,
+        /// What failed.
+        error: wasmtime::Error,
+    },
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(wasmtime::Error),
+}
+
+const GIB: u64 = 1 << 30;
+
+impl StartError {
+    fn new(instances: usize, error: wasmtime::Error) -> Self {
+        let needed =
+            (instances as u64).saturating_mul(u64::from(MEMORIES_OF_INSTANCE)).saturating_mul(ADDRESSES_OF_MEMORY);
+        match getrlimit(Resource::As).current {
+            Some(allowed) if allowed <= needed.saturating_add(ADDRESSES_BESIDE) => {
+                Self::AddressSpace { instances, needed, allowed, error }
+            }
+            _ => Self::Other(error),
+        }
+    }
+
+    /// The error as its reader sees it.
+    pub fn into_error(self) -> Error {
+        let message = format!("cannot start the WebAssembly engine: {self}");
+        match self {
+            Self::AddressSpace { .. } => Error::new(ErrorKind::Unavailable, message)
+                .help("run `ulimit -v unlimited` first, or lower engine.threads; address space is no memory"),
+            Self::Other(_) => Error::new(ErrorKind::Internal, message),
+        }
+    }
+}
+
+/// Asks all running plugin code of a run to stop, and all computing for it.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    own: Arc<AtomicBool>,
+    /// What this is a part of.
+    whole: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Plugin code that runs now, or is called later, fails with [`super::Failure::Cancelled`].
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.own.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Cancel::cancel`] was called.
+    /// For a part of the run: it can be cancelled alone, and is cancelled with the run.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { own: Arc::default(), whole: Some(self.own.clone()) }
+    }
+
+    /// Whether it was asked to.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        is_set(&self.own) || self.whole.as_ref().is_some_and(|whole| is_set(whole))
     }
 }
 
@@ -47,8 +116,8 @@ impl Runtime {
     ///
     /// # Errors
     /// When the engine refuses its settings, or the system a thread or address space.
-    pub fn start(limits: Limits, instances: usize) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(&limits, instances))?;
+    pub fn start(limits: Limits, instances: usize) -> Result<Self, StartError> {
+        let engine = Engine::new(&config(&limits, instances)).map_err(|error| StartError::new(instances, error))?;
         let stop_ticker = Arc::new(AtomicBool::new(false));
         let (ticking, stop) = (engine.weak(), stop_ticker.clone());
         let ticker = std::thread::Builder::new().name("plugin-ticker".to_owned()).spawn(move || {
@@ -59,7 +128,8 @@ impl Runtime {
                     None => return,
                 }
             }
-        })?;
+        });
+        let ticker = ticker.map_err(|error| StartError::new(instances, error.into()))?;
         Ok(Self { engine, limits, cancel: Cancel::default(), stop_ticker, ticker: Some(ticker) })
     }
 
@@ -85,11 +155,11 @@ fn config(limits: &Limits, instances: usize) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(8))
-        .total_memories(instances.saturating_mul(2))
+        .total_memories(instances.saturating_mul(MEMORIES_OF_INSTANCE))
         .total_tables(instances.saturating_mul(8))
         .table_elements(20_000)
         .max_core_instances_per_component(16)
-        .max_memories_per_component(2)
+        .max_memories_per_component(MEMORIES_OF_INSTANCE)
         .max_memory_size(
             usize::try_from(limits.memory_bytes.max(SLOT_BYTES_MIN)).unwrap_or(usize::MAX).next_multiple_of(64 * 1024),
         )

@@ -18,7 +18,7 @@ use crate::time::{Duration, Time};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use futures::FutureExt as _;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -39,6 +39,8 @@ struct Shared {
     /// Nothing is taken any more.
     is_closed: AtomicBool,
     stop: watch::Receiver<StopReceiver>,
+    /// How many calls of the receiver wait for the host to take a block, or to record it.
+    waiting: AtomicUsize,
     /// Held while a block waits for room: whatever comes next has to wait too.
     blocks: tokio::sync::Mutex<Blocks>,
 }
@@ -80,6 +82,7 @@ impl ReceiverContext {
             is_connected: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             stop,
+            waiting: AtomicUsize::new(0),
             blocks: tokio::sync::Mutex::new(blocks),
         };
         Self { shared: Arc::new(shared) }
@@ -190,6 +193,7 @@ impl ReceiverContext {
         blocks.cut.push_back(CutBlock { block, is_stored: false, recorded: Some(recorded) });
         self.deliver(&mut blocks).await?;
         drop(blocks);
+        let _waiting = Waiting::begin(&self.shared.waiting);
         answer.await.map_err(|_| StoreError::Stopped)
     }
 
@@ -303,6 +307,7 @@ impl ReceiverContext {
 
     /// Stores and reports the blocks that were cut. Goes on where it was when it was dropped.
     async fn deliver(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
+        let _waiting = Waiting::begin(&self.shared.waiting);
         self.tell_of_faults(&mut blocks.generator);
         let Shared { store, reports, settings, .. } = &*self.shared;
         while let Some(first) = blocks.cut.front_mut() {
@@ -338,6 +343,11 @@ impl ReceiverContext {
         Ok(())
     }
 
+    /// Whether the receiver waits for the host, not the other way round.
+    pub(super) fn waits_for_host(&self) -> bool {
+        self.shared.waiting.load(Ordering::SeqCst) > 0
+    }
+
     fn tell_of_faults(&self, generator: &mut BlockGenerator) {
         let (faults, encoding) = generator.take_faults();
         let lines = |bad: BadLines| LinesInfo { lines: bad.count, file: None, first_line: bad.first, after_byte: None };
@@ -349,6 +359,22 @@ impl ReceiverContext {
             let (source, lines) = (Some(self.source().to_owned()), lines(faults.replaced));
             self.shared.listeners.post(&Event::TextReplaced { source, encoding: encoding.to_string(), lines });
         }
+    }
+}
+
+/// Counts a call while it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -19,7 +19,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// How long a receiver may take to stop. Spark's.
+/// How long a receiver may take to stop, unless the host is what it waits for. Spark's.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// What a receiver needs to know.
@@ -170,7 +170,12 @@ impl Supervisor {
         let mut run = AssertUnwindSafe(receiver.run(&context)).catch_unwind();
         let patience = async {
             context.stopped().await;
-            self.env.clock.sleep_until(self.env.clock.now() + STOP_TIME).await;
+            loop {
+                self.env.clock.sleep(STOP_TIME).await;
+                if !context.waits_for_host() {
+                    return;
+                }
+            }
         };
         let cutting = context.keep_cutting();
         tokio::pin!(patience, cutting);

@@ -14,6 +14,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+/// A clock that was set back by less is not worth a word.
+const SET_BACK_MIN: Duration = Duration::from_secs(1);
+
 /// How a run is asked to stop. Later requests are stronger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopRequest {
@@ -54,7 +57,7 @@ pub struct GeneratorSettings {
     pub catch_up: CatchUp,
     /// The batch interval.
     pub interval: Duration,
-    /// Stop gracefully after this many batches.
+    /// Stop gracefully after this many batches. The last one takes all that was received.
     pub stop_after: Option<u64>,
     /// Stop gracefully when nothing more can come.
     pub stop_when_idle: bool,
@@ -97,39 +100,70 @@ impl JobGenerator {
 
     /// Makes batches until the job stops. When it returns, the last batch was sent.
     pub async fn run(mut self) {
+        self.make_batches().await;
+        self.tell_nothing();
+    }
+
+    async fn make_batches(&mut self) {
         if !self.catch_up().await {
             return;
         }
         let interval = self.settings.interval;
         let mut next = self.settings.first;
-        let mut made = 0u64;
+        let mut left = self.settings.stop_after;
         if self.settings.catch_up.is_resumed && self.is_idle().await {
             return;
         }
         loop {
-            let limit_reached = self.settings.stop_after.is_some_and(|limit| made >= limit);
-            let stop = if limit_reached { StopRequest::Graceful } else { self.wait_until(next).await };
-            match stop {
+            if left == Some(0) {
+                self.let_receivers_end().await;
+                return;
+            }
+            match self.wait_until(next).await {
                 StopRequest::Now => return,
-                StopRequest::Graceful => return self.finish(next).await,
+                StopRequest::Graceful => return self.finish(next, left).await,
                 StopRequest::None => {}
             }
             let (last, outcome) = match self.pass_over(next).await {
                 Some((through, outcome)) => (through, outcome),
-                None => (next, self.make(next).await),
-            };
-            match outcome {
-                Made::Batch => {
-                    made += 1;
-                    self.tell_nothing();
+                None => {
+                    // The last batch takes all that was received: there is none after it.
+                    if left == Some(1) && !self.let_receivers_end().await {
+                        return;
+                    }
+                    (next, self.make(next).await)
                 }
-                Made::Nothing => self.had_nothing(next, last),
-                Made::Ended => return,
+            };
+            if !self.note(outcome, next, last, &mut left) {
+                return;
             }
             next = last + interval;
             if self.is_idle().await {
                 return;
             }
+        }
+    }
+
+    /// Counts the batches from one through another, of which `left` are to be made. False if no more can be.
+    fn note(&mut self, made: Made, first: Time, last: Time, left: &mut Option<u64>) -> bool {
+        match made {
+            Made::Batch => {
+                *left = left.map(|left| left.saturating_sub(1));
+                self.tell_nothing();
+            }
+            Made::Nothing => self.had_nothing(first, last),
+            Made::Ended => return false,
+        }
+        true
+    }
+
+    /// Waits until the receivers have stored what they hold, and have ended. False if the run is to stop at once.
+    async fn let_receivers_end(&mut self) -> bool {
+        let tracker = self.parts.tracker.clone();
+        tokio::select! {
+            biased;
+            _ = self.stop.wait_for(|stop| *stop == StopRequest::Now) => false,
+            _ = tracker.stop_receivers() => true,
         }
     }
 
@@ -199,7 +233,10 @@ impl JobGenerator {
                 |(at, batch): &(u32, &Time)| **batch == *first + interval * *at && self.is_known_quiet(**batch);
             let quiet = (0..).zip(rest).take_while(follows).count();
             let is_taken = match rest.get(..quiet).and_then(<[Time]>::last) {
-                Some(last) => self.send_quiet(*first, *last, None).await,
+                Some(last) => {
+                    self.had_nothing(*first, *last);
+                    self.send_quiet(*first, *last, None).await
+                }
                 None => self.make(*first).await != Made::Ended,
             };
             if !is_taken {
@@ -248,13 +285,13 @@ impl JobGenerator {
                 Ok(request) => *request,
                 Err(_) => StopRequest::Now,
             },
-            () = self.parts.env.clock.sleep_until(time) => StopRequest::None,
+            () = batch_time(&self.parts, time) => StopRequest::None,
         }
     }
 
-    /// Lets receivers store and report what they hold, then makes the last batch of it. Batches go on meanwhile: a
-    /// receiver may wait for the room that a batch frees.
-    async fn finish(mut self, mut next: Time) {
+    /// Lets receivers store and report what they hold, then makes the last batch of it. Batches go on meanwhile, but for
+    /// the last of those that are `left`: it takes all.
+    async fn finish(&mut self, mut next: Time, mut left: Option<u64>) {
         let tracker = self.parts.tracker.clone();
         let stopping = tracker.stop_receivers();
         tokio::pin!(stopping);
@@ -262,25 +299,30 @@ impl JobGenerator {
             let batch_is_due = tokio::select! {
                 biased;
                 has_data = &mut stopping => break has_data,
-                is_due = self.wait_for_last(next) => is_due,
+                is_due = self.wait_for_last(next, left == Some(1)) => is_due,
             };
-            if !batch_is_due || self.make(next).await == Made::Ended {
+            if !batch_is_due {
+                return;
+            }
+            let made = self.make(next).await;
+            if !self.note(made, next, next, &mut left) {
                 return;
             }
             next = next + self.settings.interval;
         };
-        if has_data && self.wait_for_last(next).await {
-            self.make(next).await;
+        if has_data && self.wait_for_last(next, false).await {
+            let made = self.make(next).await;
+            self.note(made, next, next, &mut left);
         }
     }
 
-    /// Waits for the time of the last batch. False if the run is to stop at once.
-    async fn wait_for_last(&mut self, time: Time) -> bool {
+    /// Waits for the time of the last batch, or for ever. False if the run is to stop at once.
+    async fn wait_for_last(&mut self, time: Time, for_ever: bool) -> bool {
         let stop = &mut self.stop;
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop == StopRequest::Now) => false,
-            () = self.parts.env.clock.sleep_until(time) => true,
+            () = batch_time(&self.parts, time), if !for_ever => true,
         }
     }
 
@@ -309,6 +351,22 @@ impl JobGenerator {
         }
         self.batches.send(set).await.is_ok()
     }
+}
+
+/// Resolves at the time of a batch. Tells when that takes longer because somebody has set the clock back.
+async fn batch_time(parts: &GeneratorParts, batch: Time) {
+    let clock = &parts.env.clock;
+    let (began, began_at) = (clock.now(), clock.monotonic());
+    let come = clock.sleep_until(batch);
+    tokio::pin!(come);
+    tokio::select! {
+        biased;
+        () = &mut come => return,
+        () = clock.sleep(batch.since(began) + SET_BACK_MIN) => {}
+    }
+    let (from, to) = (began + clock.monotonic().saturating_sub(began_at), clock.now());
+    parts.listeners.post(&Event::ClockSetBack { from, to, next_batch: batch });
+    come.await;
 }
 
 /// What became of a batch.

@@ -298,7 +298,10 @@ impl JobScheduler {
             return drivers.compute(job.output, write).await;
         }
         let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
-        self.parts.engine.run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write }).await
+        self.parts
+            .engine
+            .run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write, cancel: None })
+            .await
     }
 
     async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {

@@ -211,6 +211,7 @@ impl ReceiverTracker {
                 request = inbox.recv() => match request {
                     Some(Request::StopReceivers(request, reply)) => {
                         waiting.push(reply);
+                        self.store.take_all();
                         self.receivers.iter().for_each(|receiver| receiver.stop(request));
                         let ends = self.receivers.iter().map(ReceiverHandle::ended);
                         stopping = Box::pin(futures::future::join_all(ends).map(drop));

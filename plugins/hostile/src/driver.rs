@@ -50,6 +50,12 @@ fn boom(lines: Rdd<Text>, how: &str) {
                 lines = lines.filter(|_| true).erase();
             }
         }
+        "driver-asks-for-ever" => loop {
+            drop(lines.collect());
+        },
+        "driver-reads-for-ever" => loop {
+            drop(files::read("queue.jsonl"));
+        },
         "driver-unknown" => drop(data_sets::run(&[], 4711, None)),
         "driver-end" => data_sets::end(&[], Some(4711)),
         "driver-end-twice" => {

@@ -65,6 +65,7 @@ fn misbehave(how: &str) {
             emit(1, &[&[], &offsets(&[0, 1 << 20]), &vec![b'x'; 1 << 20]]);
         },
         "log-flood" => (0..100_000).for_each(|line| millstream::log(Level::Info, &format!("line {line}"))),
+        "log-long" => (0..900).for_each(|_| millstream::log(Level::Info, &"x".repeat(8000))),
         "print" => {
             println!("to standard output");
             // Standard error is not buffered: each piece is a write of its own.

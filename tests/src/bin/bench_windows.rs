@@ -220,6 +220,11 @@ impl Clock for ManualClock {
             Poll::Pending
         }))
     }
+
+    /// Nobody sets this clock, which is all that a span is for.
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl Console for World {

@@ -11,7 +11,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    something outside did not answer, a task failed too often, or there is no job to ask or stop
   5    data written earlier cannot be read
   70   a defect of the host
-  130  stopped at once by a second signal or `host stop --now`
+  130  stopped at once, by a later signal or `host stop --now`
 ";
 
 fn help(args: &[&str]) -> String {

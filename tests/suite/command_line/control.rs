@@ -21,10 +21,7 @@ fn started(directory: &Directory, args: &[&str]) -> Running {
 
 /// The socket is there when a batch is done, or soon after.
 fn wait_for_socket(directory: &Directory, host: &Running) {
-    while !directory.path(SOCKET).exists() {
-        assert!(std::path::Path::new(&format!("/proc/{}", host.id())).exists(), "the host has ended");
-        std::thread::yield_now();
-    }
+    host.wait_for_socket(directory);
 }
 
 fn status(directory: &Directory) -> Value {

@@ -154,7 +154,7 @@ fn manual_pages_are_printed() {
     let page = directory.run(&["man"]);
     assert_eq!((page.code, page.err.as_str()), (Some(0), ""));
     assert!(
-        page.out.contains(".TH host 1 ") && page.out.contains("stopped at once by a second signal"),
+        page.out.contains(".TH host 1 ") && page.out.contains("stopped at once, by a later signal"),
         "{}",
         page.out
     );

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first processes what was received, the second stops at once.
+//! SIGINT, SIGTERM and SIGHUP: the first processes what was received, one that comes a second or more later stops at once.
 //!
 //! A test knows that lines were received when the host warns of something that was sent after them: of a line that is
 //! too long, or of the end of the connection. What the kernel still holds does not count as received.
@@ -7,6 +7,7 @@ use super::super::support::binary::{Directory, Running};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 /// Batches are long enough that what comes last usually waits for its batch when the signal comes.
 pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
@@ -38,7 +39,7 @@ fn stopped(
     host.signal(signal);
     let said = host.finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    assert!(said.err.contains("stopping: what was received is processed first"), "{}", said.err);
+    assert!(said.err.contains("stopping, as a signal wants it: what was received is processed first"), "{}", said.err);
     totals(&said.out)
 }
 
@@ -75,10 +76,45 @@ fn sigterm_processes_what_was_received() {
     assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("words", 2), ("half", 1), ("a", 1), ("li", 1)]));
 }
 
+/// The terminal is gone.
+#[test]
+fn sighup_processes_what_was_received() {
+    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
+    let totals = stopped("HUP", &late, "LinesSkipped lines", Some);
+    assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+}
+
+/// `timeout` and terminals send a signal to a process and to its group.
+#[test]
+fn a_signal_that_comes_twice_is_one_wish() {
+    for _ in 0..5 {
+        let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
+        let totals = stopped("TERM $PID; kill -INT $PID; kill -TERM", &late, "LinesSkipped lines", Some);
+        assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+    }
+}
+
+/// As with `nohup`.
+#[test]
+fn a_sighup_that_is_ignored_stays_ignored() {
+    let directory = Directory::with_job("network_word_count");
+    let host = directory.host(&["run", "job.toml"]);
+    let mut command = directory.program(Path::new("sh"), &["-c", "trap '' HUP; exec \"$0\" run job.toml"]);
+    command.arg(host.get_program());
+    let mut host = Running::start(command);
+    host.wait_for_err("BatchCompleted");
+    host.signal("HUP");
+    host.wait_for_more_err("BatchCompleted", 3);
+    host.signal("TERM");
+    let said = host.finish();
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert_eq!(said.err.matches("stopping, as ").count(), 1, "{}", said.err);
+}
+
 /// Whatever the plugin does meanwhile.
 #[test]
-fn a_second_signal_stops_at_once() {
-    for (first, second) in [("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")] {
+fn a_later_signal_stops_at_once() {
+    for (first, second) in [("INT", "INT"), ("TERM", "INT"), ("INT", "TERM"), ("HUP", "TERM")] {
         let directory = Directory::with_job("hostile");
         directory.write("queue.jsonl", "[\"boom\"]\n");
         let args = ["run", "job.toml", "--set", "job.args.does=loop", "--set", "limits.task_time=1h"];
@@ -87,13 +123,19 @@ fn a_second_signal_stops_at_once() {
         let mut host = Running::start(command);
         host.wait_for_err("OutputOperationStarted");
         host.signal(first);
-        host.wait_for_err("a second signal stops at once");
-        host.signal(second);
+        host.wait_for_err("a signal after 1 s or more stops at once");
+        host.signal_until_it_ends(second);
         let said = host.finish();
         assert_eq!(
             (said.code, said.out.as_str(), said.error()),
             (Some(130), "", ""),
             "{first}, {second}: {}",
+            said.err
+        );
+        assert!(said.err.contains("stopping at once, as a signal wants it, "), "{}", said.err);
+        assert!(
+            said.err.contains(" s after the first wish to stop: what was received is not processed"),
+            "{}",
             said.err
         );
     }

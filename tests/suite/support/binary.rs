@@ -94,6 +94,13 @@ pub struct Said {
 }
 
 impl Said {
+    fn add(&mut self, (stream, line): (Stream, String)) {
+        match stream {
+            Stream::Out => self.out.push_str(&line),
+            Stream::Err => self.err.push_str(&line),
+        }
+    }
+
     /// The error it ended with: everything from the first line on that begins with `error: `. Empty if there is none.
     pub fn error(&self) -> &str {
         let is_error = |at: &usize| self.err[*at..].starts_with("error: ");
@@ -190,12 +197,31 @@ impl Running {
         self.child.id()
     }
 
-    /// Sends a signal, such as `INT`.
+    /// Sends a signal, such as `INT`. `$PID` stands for the process, in a text that sends further ones.
     pub fn signal(&self, name: &str) {
         // The shell has `kill` of its own, on every machine.
-        let kill = format!("kill -{name} {}", self.child.id());
+        let kill = format!("PID={pid}; kill -{name} {pid}", pid = self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell can be started");
         assert!(status.success(), "`{kill}` failed: {:#?}", self.said);
+    }
+
+    /// Sends a signal again and again until it has ended.
+    pub fn signal_until_it_ends(&mut self, name: &str) {
+        while self.child.try_wait().expect("a child can be waited for").is_none() {
+            self.signal(name);
+            // It may have to say something before it ends.
+            while let Ok(line) = self.lines.try_recv() {
+                self.said.add(line);
+            }
+        }
+    }
+
+    /// Waits until `host stop` and `host status` reach the job of this directory.
+    pub fn wait_for_socket(&self, directory: &Directory) {
+        while !directory.path(".word-count.sock").exists() {
+            assert!(Path::new(&format!("/proc/{}", self.id())).exists(), "the host has ended");
+            thread::yield_now();
+        }
     }
 
     /// Waits for its end.
@@ -210,8 +236,7 @@ impl Running {
     /// Takes the next line. False when there are no more.
     fn read_line(&mut self) -> bool {
         match self.lines.recv_timeout(PATIENCE) {
-            Ok((Stream::Out, line)) => self.said.out.push_str(&line),
-            Ok((Stream::Err, line)) => self.said.err.push_str(&line),
+            Ok(line) => self.said.add(line),
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => panic!("it hangs; so far it said: {:#?}", self.said),
         }

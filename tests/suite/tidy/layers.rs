@@ -51,8 +51,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "driver",
         &[
-            "shown", "error", "time", "ids", "data", "env", "grants", "listener", "graph", "block", "plugin", "output",
-            "engine",
+            "shown", "error", "time", "ids", "data", "env", "memory", "grants", "listener", "graph", "block", "plugin",
+            "output", "engine",
         ],
     ),
     (

@@ -44,7 +44,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("tokio::net", Place::Only(&["env"])),
     ("tokio::time", Place::Only(&["env"])),
     ("tokio::fs", Place::Only(&["env"])),
-    ("tokio::signal", Place::Only(&["env"])),
+    ("signal_hook", Place::Only(&["env/signals", "env/last_resort"])),
     ("std::time::Instant", Place::Only(&["env", "plugin/limits"])),
     ("std::time::SystemTime", Place::Only(&["env"])),
     ("std::thread::sleep", Place::Only(&["env"])),

@@ -50,6 +50,7 @@ fn defaults_are_as_documented() {
         limits: LimitSettings {
             memory_bytes: 256 * MIB,
             task_time: Duration::from_secs(10),
+            driver_time: Duration::from_secs(600),
             result_size_bytes: 128 * MIB,
             plugin_size_bytes: 64 * MIB,
         },
@@ -180,6 +181,7 @@ fn every_key_can_be_set() {
         limits: LimitSettings {
             memory_bytes: 2 * MIB,
             task_time: Duration::from_secs(3600),
+            driver_time: Duration::from_secs(600),
             result_size_bytes: 1024,
             plugin_size_bytes: 4096 * MIB,
         },

@@ -22,6 +22,21 @@ fn every_executor_can_wait_for_the_clock() {
 }
 
 #[test]
+fn every_executor_can_wait_for_a_span() {
+    in_each_world(async |world| {
+        for (name, executor) in world.executors() {
+            let clock = world.env.clock.clone();
+            let waited = on(&*executor, async move {
+                let before = clock.monotonic();
+                clock.sleep(PAUSE).await;
+                clock.monotonic() >= before + PAUSE - Duration::from_millis(1)
+            });
+            assert_eq!(waited.await, Some(true), "{name}");
+        }
+    });
+}
+
+#[test]
 fn a_time_that_has_passed_is_not_waited_for() {
     in_each_world(async |world| {
         let clock = world.env.clock.clone();

@@ -1,0 +1,242 @@
+//! Standard error, written by a thread of its own: whoever logs never waits for whoever reads the log.
+//!
+//! Owns a bounded queue of text in front of the stream, and the count of what did not fit into it. When nobody reads the
+//! stream, lines are dropped until the queue is empty again, and then the log says how many. At the end of the program the
+//! queue is written out, for as long as that gets on.
+
+use super::status_line::{LogWriter, StatusLine};
+use crate::time::Duration;
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many bytes of text wait at most.
+const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The end of the program waits for the stream as long as it takes something in each such span.
+const STALLED: Duration = Duration::from_secs(2);
+
+#[derive(Default)]
+struct Queue {
+    texts: VecDeque<Vec<u8>>,
+    /// The sum of their sizes.
+    bytes: usize,
+    /// What the line at the bottom of the terminal is to say, if that changed.
+    line: Option<Option<String>>,
+    /// How many texts were dropped since the queue was empty.
+    dropped: u64,
+    /// Whether the thread is writing, or about to say what was dropped.
+    is_writing: bool,
+    /// How often something was written.
+    written: u64,
+}
+
+impl Queue {
+    fn is_done(&self) -> bool {
+        self.texts.is_empty() && self.line.is_none() && self.dropped == 0 && !self.is_writing
+    }
+
+    /// Takes a text, or counts it as dropped.
+    fn push(&mut self, text: &[u8], bytes_max: usize) {
+        if self.dropped > 0 || self.bytes.saturating_add(text.len()) > bytes_max {
+            self.dropped += 1;
+        } else {
+            self.push_anyway(text);
+        }
+    }
+
+    fn push_anyway(&mut self, text: &[u8]) {
+        self.bytes += text.len();
+        self.texts.push_back(text.to_vec());
+    }
+
+    /// What is to be written next.
+    fn next(&mut self) -> Option<Next> {
+        if let Some(line) = self.line.take() {
+            return Some(Next::Line(line));
+        }
+        if let Some(text) = self.texts.pop_front() {
+            self.bytes -= text.len();
+            return Some(Next::Text(text));
+        }
+        let dropped = std::mem::take(&mut self.dropped);
+        (dropped > 0).then_some(Next::Dropped(dropped))
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Line(Option<String>),
+    Text(Vec<u8>),
+    Dropped(u64),
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// There is something to write.
+    filled: Condvar,
+    /// Something was written.
+    written: Condvar,
+}
+
+/// The way to standard error. Clones lead to the same queue.
+#[derive(Clone)]
+pub struct ErrorStream(Arc<Shared>);
+
+impl ErrorStream {
+    /// Starts the thread that writes to where `line` is shown. Without a thread, nothing is written.
+    pub fn start(line: StatusLine) -> Self {
+        let shared = Arc::<Shared>::default();
+        let writing = shared.clone();
+        // There is no place to say that this failed. The exit codes tell how commands end.
+        let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || writing.run(&line));
+        Self(shared)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.0.lock());
+        self.0.filled.notify_one();
+    }
+
+    /// Shows this text in the line at the bottom of the terminal, or takes the line away.
+    pub fn set_line(&self, text: Option<&str>) {
+        self.change(|queue| queue.line = Some(text.map(ToOwned::to_owned)));
+    }
+
+    /// Writes a text whether there is room or not, and everything before it, as long as that gets on.
+    pub fn finish(&self, text: &str) {
+        self.drain(STALLED);
+        self.change(|queue| queue.push_anyway(text.as_bytes()));
+        self.drain(STALLED);
+    }
+
+    /// Waits until everything is written. Gives up when nothing was written for this long.
+    fn drain(&self, patience: Duration) {
+        let mut queue = self.0.lock();
+        while !queue.is_done() {
+            let before = queue.written;
+            let stands = |queue: &mut Queue| queue.written == before && !queue.is_done();
+            let waited = self.0.written.wait_timeout_while(queue, patience, stands);
+            let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return;
+            }
+            queue = next;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // No code runs between a panic and the next use that could leave the queue half changed.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, line: &StatusLine) {
+        let mut queue = self.lock();
+        loop {
+            let Some(next) = queue.next() else {
+                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            queue.is_writing = true;
+            drop(queue);
+            match next {
+                Next::Line(Some(text)) => line.set(&text),
+                Next::Line(None) => line.clear(),
+                // If nobody reads any more, that is no reason to stop.
+                Next::Text(text) => drop(LogWriter(line.clone()).write_all(&text)),
+                Next::Dropped(lines) => {
+                    tracing::warn!("standard error was not read fast enough: {lines} log lines were dropped here")
+                }
+            }
+            queue = self.lock();
+            queue.is_writing = false;
+            queue.written += 1;
+            self.written.notify_all();
+        }
+    }
+}
+
+impl Write for ErrorStream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.change(|queue| queue.push(bytes, QUEUED_BYTES_MAX));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever is pushed and taken in whatever order: what is written and what is counted as dropped is all there
+        /// was, in order, and no more waits than may.
+        #[test]
+        fn each_text_is_written_or_counted(steps in prop::collection::vec(prop::option::of(0usize..40), 0..80)) {
+            const BYTES_MAX: usize = 100;
+            let mut queue = Queue::default();
+            let (mut pushed, mut accounted) = (0u64, 0u64);
+            for step in steps.into_iter().chain([None; 100]) {
+                match step {
+                    Some(length) => {
+                        let text = format!("{pushed} {}", "x".repeat(length));
+                        queue.push(text.as_bytes(), BYTES_MAX);
+                        pushed += 1;
+                    }
+                    None => match queue.next() {
+                        Some(Next::Text(text)) => {
+                            let expected = format!("{accounted} ");
+                            prop_assert!(text.starts_with(expected.as_bytes()));
+                            accounted += 1;
+                        }
+                        Some(Next::Dropped(count)) => accounted += count,
+                        Some(Next::Line(_)) => prop_assert!(false, "nobody has set a line"),
+                        None => {}
+                    },
+                }
+                prop_assert!(queue.bytes <= BYTES_MAX);
+            }
+            prop_assert!(queue.is_done());
+            prop_assert_eq!(accounted, pushed);
+        }
+    }
+
+    /// A stream that takes nothing.
+    struct Stuck(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Write for Stuck {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |is_stuck| *is_stuck).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_stream_that_takes_nothing() {
+        let stuck = Arc::new((Mutex::new(true), Condvar::new()));
+        let mut stream = ErrorStream::start(StatusLine::new(Box::new(Stuck(stuck.clone()))));
+        for _ in 0..100 {
+            stream.write_all(&[b'x'; 100_000]).unwrap();
+        }
+        stream.drain(Duration::from_millis(1));
+        {
+            let queue = stream.0.lock();
+            assert!(queue.bytes <= QUEUED_BYTES_MAX);
+            assert!(queue.dropped > 50, "{} were dropped", queue.dropped);
+        }
+        *stuck.0.lock().unwrap() = false;
+        stuck.1.notify_all();
+        stream.finish("error: the last word\n");
+        assert!(stream.0.lock().is_done());
+    }
+}

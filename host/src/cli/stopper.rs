@@ -1,0 +1,105 @@
+//! Makes a run stop as signals and clients wish, and sees to it that the process ends, whatever hangs.
+//!
+//! Owns how long a stop may take before the process is ended without the run. Everything here happens on the thread that
+//! hears signals or on the one that serves clients, and waits for nothing.
+
+use super::wishes::{Decision, ONE_WISH, Wishes};
+use crate::config::Settings;
+use crate::context::stop_took_too_long;
+use crate::env::{Clock, Env, LastResort, hear_stop_signals};
+use crate::error::Error;
+use crate::listener::StatusListener;
+use crate::scheduler::StopRequest;
+use crate::time::Duration;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How long a stop at once may take until the process is ended from outside of what hangs. With what the last words take,
+/// that is less than the two seconds that are promised.
+const AT_ONCE_MAX: Duration = Duration::from_millis(1500);
+/// The exit code of a stop at once.
+pub const STOPPED_AT_ONCE: u8 = 130;
+
+/// Where all wishes to stop a run come together.
+pub struct Stopper {
+    wishes: Mutex<Wishes>,
+    clock: Arc<dyn Clock>,
+    last_resort: LastResort,
+    stop_timeout: Duration,
+    /// What a run ends with whose graceful stop takes too long.
+    overdue: Error,
+    /// The same as it is told.
+    overdue_words: String,
+    status: Arc<StatusListener>,
+    stop: watch::Sender<StopRequest>,
+}
+
+impl Stopper {
+    /// Hears signals from here on. The receiver is told what the run is to do; `words` is how an error is told.
+    ///
+    /// # Errors
+    /// When the system refuses a handler or a thread.
+    pub fn start(
+        env: &Env,
+        settings: &Settings,
+        status: Arc<StatusListener>,
+        words: impl FnOnce(&Error) -> String,
+    ) -> io::Result<(Arc<Self>, watch::Receiver<StopRequest>)> {
+        let (stop, stops) = watch::channel(StopRequest::None);
+        let overdue = stop_took_too_long(settings);
+        let stopper = Arc::new(Self {
+            wishes: Mutex::default(),
+            clock: env.clock.clone(),
+            last_resort: LastResort::start()?,
+            stop_timeout: settings.job.stop_timeout,
+            overdue_words: words(&overdue),
+            overdue,
+            status,
+            stop,
+        });
+        let heard = stopper.clone();
+        hear_stop_signals(move || heard.decide("a signal", Wishes::signal))?;
+        Ok((stopper, stops))
+    }
+
+    /// A client asks for a stop.
+    pub fn request(&self, request: StopRequest) {
+        self.decide("`host stop`", |wishes, at| wishes.request(request, at));
+    }
+
+    /// Whether the run was to stop at once.
+    pub fn is_at_once(&self) -> bool {
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).strongest() == StopRequest::Now
+    }
+
+    fn decide(&self, who: &str, wish: impl FnOnce(&mut Wishes, Duration) -> Decision) {
+        let now = self.clock.monotonic();
+        let decision = wish(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner), now);
+        match decision {
+            Decision::Nothing => tracing::debug!("{who} asks for what is being done already"),
+            Decision::Graceful => {
+                let limit = self.stop_timeout.saturating_add(AT_ONCE_MAX);
+                self.last_resort.end_after(limit, self.overdue.kind.exit_code(), self.overdue_words.clone());
+                self.status.stopping();
+                self.stop.send_replace(StopRequest::Graceful);
+                let seconds = ONE_WISH.as_secs();
+                tracing::info!(
+                    "stopping, as {who} wants it: what was received is processed first; a signal after {seconds} s or \
+                     more stops at once"
+                );
+            }
+            Decision::Now(after) => {
+                let words = "the host was ended by force: it waited for something that hangs\n";
+                self.last_resort.end_after(AT_ONCE_MAX, STOPPED_AT_ONCE, words);
+                self.status.stopping();
+                self.stop.send_replace(StopRequest::Now);
+                let after = after.map(|after| format!(", {:.1} s after the first wish to stop", after.as_secs_f64()));
+                tracing::warn!(
+                    "stopping at once, as {who} wants it{}: what was received is not processed",
+                    after.unwrap_or_default()
+                );
+            }
+        }
+    }
+}

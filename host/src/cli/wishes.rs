@@ -1,0 +1,105 @@
+//! What signals and requests of clients ask of a run: a pure decision.
+//!
+//! Owns the rule. The first wish stops gracefully. A signal that follows within a second is the same wish: `timeout`, a
+//! terminal and a service manager send one to a process and to its group, so that it arrives twice. A later signal stops
+//! at once, as `host stop --now` does.
+
+use crate::scheduler::StopRequest;
+use crate::time::Duration;
+
+/// A signal that follows the first wish within this time says nothing new.
+pub(super) const ONE_WISH: Duration = Duration::from_secs(1);
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Stop gracefully.
+    Graceful,
+    /// Stop at once, so long after the first wish, if there was one.
+    Now(Option<Duration>),
+    /// Nothing: it was wished before.
+    Nothing,
+}
+
+/// What was wished so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wishes {
+    first: Option<Duration>,
+    strongest: StopRequest,
+}
+
+impl Wishes {
+    /// A signal came, at this time of a clock that never goes back.
+    pub(super) fn signal(&mut self, at: Duration) -> Decision {
+        match self.first {
+            Some(first) if at.saturating_sub(first) < ONE_WISH => Decision::Nothing,
+            Some(_) => self.request(StopRequest::Now, at),
+            None => self.request(StopRequest::Graceful, at),
+        }
+    }
+
+    /// A client asks for a stop, at this time. Clients that ask for the same are as many as like.
+    pub(super) fn request(&mut self, request: StopRequest, at: Duration) -> Decision {
+        if request <= self.strongest {
+            return Decision::Nothing;
+        }
+        self.strongest = request;
+        let first = self.first;
+        self.first = first.or(Some(at));
+        match request {
+            StopRequest::None => Decision::Nothing,
+            StopRequest::Graceful => Decision::Graceful,
+            StopRequest::Now => Decision::Now(first.map(|first| at.saturating_sub(first))),
+        }
+    }
+
+    /// The strongest wish so far.
+    pub(super) fn strongest(&self) -> StopRequest {
+        self.strongest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decisions(signals_ms: &[u64]) -> Vec<Decision> {
+        let mut wishes = Wishes::default();
+        signals_ms.iter().map(|at| wishes.signal(Duration::from_millis(*at))).collect()
+    }
+
+    #[test]
+    fn two_signals_within_a_second_are_one_wish() {
+        use Decision::{Graceful, Nothing, Now};
+        let after = |ms| Now(Some(Duration::from_millis(ms)));
+        assert_eq!(decisions(&[5, 5]), [Graceful, Nothing]);
+        assert_eq!(decisions(&[5, 6, 1004]), [Graceful, Nothing, Nothing]);
+        assert_eq!(decisions(&[5, 1005]), [Graceful, after(1000)]);
+        assert_eq!(decisions(&[5, 6, 3005, 3006, 9000]), [Graceful, Nothing, after(3000), Nothing, Nothing]);
+    }
+
+    #[test]
+    fn a_request_for_a_stop_at_once_waits_for_no_second() {
+        let mut wishes = Wishes::default();
+        let at = Duration::from_secs(7);
+        assert_eq!(wishes.request(StopRequest::Graceful, at), Decision::Graceful);
+        assert_eq!(wishes.request(StopRequest::Graceful, at * 2), Decision::Nothing);
+        assert_eq!(wishes.request(StopRequest::Now, at), Decision::Now(Some(Duration::ZERO)));
+        assert_eq!(wishes.request(StopRequest::Now, at), Decision::Nothing);
+        assert_eq!(Wishes::default().request(StopRequest::Now, at), Decision::Now(None));
+    }
+
+    proptest! {
+        /// Whatever comes: at most one graceful stop, at most one at once, and none after that.
+        #[test]
+        fn each_stop_is_decided_at_most_once(gaps_ms in prop::collection::vec(0u64..1500, 1..20)) {
+            let times: Vec<u64> = gaps_ms.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();
+            let decided: Vec<_> = decisions(&times).into_iter().filter(|decision| *decision != Decision::Nothing).collect();
+            prop_assert_eq!(decided[0], Decision::Graceful);
+            prop_assert!(decided.len() <= 2);
+            let last = times.last().zip(times.first()).map_or(0, |(last, first)| last - first);
+            prop_assert_eq!(decided.len() == 2, last >= 1000);
+        }
+    }
+}

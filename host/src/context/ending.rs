@@ -1,0 +1,149 @@
+//! How long a run that is to stop may take.
+//!
+//! Owns when a run is stopped at once that has not ended in time, and when nobody waits any more for what it does.
+
+use crate::env::{Clock, Panics, catch_panic};
+use crate::error::Error;
+use crate::plugin::Cancel;
+use crate::scheduler::StopRequest;
+use crate::time::Duration;
+use futures::FutureExt as _;
+use std::sync::{Arc, Weak};
+use tokio::sync::watch;
+
+/// How long a run that is to stop at once may take to end by itself. What waits for a pipe or a disk may never end.
+const AT_ONCE: Duration = Duration::from_millis(500);
+/// The same after a panic: nobody is in a hurry, but what waits for an actor that is gone never ends.
+const AFTER_PANIC: Duration = Duration::from_secs(10);
+
+/// How a run has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// What it ends with.
+    pub outcome: Result<(), Error>,
+    /// Whether something of it may still be going on.
+    pub is_abandoned: bool,
+}
+
+/// What ends a run that does not end in time.
+pub(super) struct Deadline {
+    /// What the run is asked for. Does not keep it alive.
+    pub stop: Weak<watch::Sender<StopRequest>>,
+    /// The same, as it is heard.
+    pub stopping: watch::Receiver<StopRequest>,
+    /// Interrupts what computes.
+    pub cancel: Cancel,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// How long a graceful stop may take.
+    pub timeout: Duration,
+    /// What a run ends with whose graceful stop takes longer.
+    pub overdue: Error,
+    /// Knows whether code of the host has panicked, after which a run ends.
+    pub panics: Panics,
+}
+
+impl Deadline {
+    /// Waits for the end of `run`, and longer than it may take for nothing.
+    pub(super) async fn keep(self, run: impl Future<Output = Result<(), Error>>) -> Ended {
+        // Caught here, and not by the executor, so that the end of the run is told.
+        let run = catch_panic("the actor `job scheduler`", None, run);
+        let run = run.map(|ended| {
+            ended.unwrap_or_else(|panic| {
+                self.panics.report(panic);
+                Ok(())
+            })
+        });
+        tokio::pin!(run);
+        let (error, patience) = tokio::select! {
+            biased;
+            outcome = &mut run => return Ended { outcome, is_abandoned: false },
+            () = asked(self.stopping.clone(), StopRequest::Now) => (None, AT_ONCE),
+            () = self.is_over() => (Some(self.overdue.clone()), AT_ONCE),
+            _ = self.panics.first() => (None, AFTER_PANIC),
+        };
+        self.cancel.cancel();
+        if let Some(stop) = self.stop.upgrade() {
+            stop.send_replace(StopRequest::Now);
+        }
+        tokio::select! {
+            biased;
+            // What it was doing was interrupted: if that took too long, its error would say no more than that.
+            outcome = &mut run => Ended { outcome: error.map_or(outcome, Err), is_abandoned: false },
+            () = self.clock.sleep(patience) => {
+                Ended { outcome: error.map_or(Ok(()), Err), is_abandoned: true }
+            }
+        }
+    }
+
+    /// Resolves when the run was asked to stop gracefully and has not in time.
+    async fn is_over(&self) {
+        asked(self.stopping.clone(), StopRequest::Graceful).await;
+        self.clock.sleep_until(self.clock.now() + self.timeout).await;
+    }
+}
+
+/// Resolves when the run is asked for this or more.
+async fn asked(mut stopping: watch::Receiver<StopRequest>, request: StopRequest) {
+    if stopping.wait_for(|stop| *stop >= request).await.is_err() {
+        // Nobody can ask any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Simulation;
+    use crate::error::ErrorKind;
+    use crate::time::Time;
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    fn late() -> Error {
+        Error::new(ErrorKind::Unavailable, "late")
+    }
+
+    /// What becomes of a run that ends so many milliseconds after it is asked for this, and when.
+    fn ended(request: StopRequest, ends_after_ms: Option<u64>) -> (Ended, u64, bool) {
+        let simulation = Simulation::new(1, Time::from_ms(1000));
+        let clock = simulation.env().clock;
+        simulation
+            .run(async move {
+                let (stop, stopping) = watch::channel(request);
+                let stop = Arc::new(stop);
+                let cancel = Cancel::default();
+                let (timeout, overdue) = (TIMEOUT, late());
+                let deadline = Deadline {
+                    stop: Arc::downgrade(&stop),
+                    stopping,
+                    cancel: cancel.clone(),
+                    clock: clock.clone(),
+                    timeout,
+                    overdue,
+                    panics: Panics::default(),
+                };
+                let run = async {
+                    match ends_after_ms {
+                        Some(ms) => clock.sleep_until(clock.now() + Duration::from_millis(ms)).await,
+                        None => std::future::pending().await,
+                    }
+                    Ok(())
+                };
+                let ended = deadline.keep(run).await;
+                (ended, clock.now().as_ms() - 1000, cancel.is_cancelled())
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_run_that_does_not_end_in_time_is_left_alone() {
+        let with = |outcome, is_abandoned| Ended { outcome, is_abandoned };
+        assert_eq!(ended(StopRequest::Graceful, Some(4999)), (with(Ok(()), false), 4999, false));
+        assert_eq!(ended(StopRequest::Graceful, Some(5400)), (with(Err(late()), false), 5400, true));
+        assert_eq!(ended(StopRequest::Graceful, None), (with(Err(late()), true), 5500, true));
+        assert_eq!(ended(StopRequest::Now, Some(400)), (with(Ok(()), false), 400, true));
+        assert_eq!(ended(StopRequest::Now, None), (with(Ok(()), true), 500, true));
+        assert_eq!(ended(StopRequest::None, Some(99_999)), (with(Ok(()), false), 99_999, false));
+    }
+}
