@@ -13,6 +13,7 @@ mod store_claims;
 
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
 pub use self::start::{Running, stop_took_too_long};
+pub use crate::grants::Listed;
 
 use self::checkpoint::JobFacts;
 use self::grants::grants;
@@ -22,7 +23,6 @@ use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::grants::Listed;
 use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;

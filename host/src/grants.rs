@@ -103,7 +103,10 @@ struct Way {
 impl Grants {
     /// Grants directories, by name, to the plugin of a job file in the directory `job`.
     pub fn new(job: PathBuf, named: BTreeMap<String, GrantedDirectory>) -> Self {
-        let here = |path: PathBuf| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+        // Collecting the components leaves out `.` inside of a path, which would only make messages longer.
+        let here = |path: PathBuf| {
+            if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.components().collect() }
+        };
         let named = named
             .into_iter()
             .map(|(name, GrantedDirectory { path, access })| (name, GrantedDirectory { path: here(path), access }));

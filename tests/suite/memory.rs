@@ -113,9 +113,9 @@ fn a_row_whose_text_does_not_fit_fails_its_batch() {
 /// Two shuffles of 4096 partitions over eight rows: sixteen million pairs of partitions, all but eight of them without rows.
 #[test]
 fn partitions_without_rows_take_next_to_nothing() {
-    let directory = job("partitions", "rows = \"4096\"");
+    let directory = job("many-partitions", "rows = \"4096\"");
     directory.write("queue.jsonl", "[\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"a\"]\n");
-    let printed = run("partitions", &directory, ": 8 records, ");
+    let printed = run("many-partitions", &directory, ": 8 records, ");
     assert_eq!(printed.lines().filter(|line| line.starts_with('(')).count(), 2, "{printed}");
 }
 

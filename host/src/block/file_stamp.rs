@@ -15,6 +15,10 @@ use std::path::{Path, PathBuf};
 /// How many nanoseconds a millisecond has.
 const NS_PER_MS: u64 = 1_000_000;
 
+/// What to do about a compressed file that is not whole.
+pub(super) const WRITE_WHOLE: &str = "write a compressed file under another name or in another directory, and rename it when it is whole; replace the file, \
+     or set job.on_error = \"continue\" to go on with the next batch";
+
 /// A file as it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
@@ -135,8 +139,7 @@ impl SplitError {
             Self::Damaged { .. } => (
                 ErrorKind::User,
                 Persistence::Permanent,
-                "replace the file by a whole one, or set job.on_error = \"continue\" to go on with the next batch"
-                    .to_owned(),
+                WRITE_WHOLE.to_owned(),
             ),
             Self::Disk { path, error } => (ErrorKind::Unavailable, persistence(error), advice(error, &path.shown())),
         };

@@ -7,7 +7,7 @@
 mod columns;
 
 use super::codec::{Codec, Damaged};
-use super::file_stamp::FileStamp;
+use super::file_stamp::{FileStamp, WRITE_WHOLE};
 use super::partition::{FileSplit, LinePlace, PART_BYTES, SplitReader, part_ranges};
 use crate::data::csv::CsvReader;
 use crate::data::json::{self, named_records};
@@ -169,11 +169,7 @@ impl From<&LoadError> for Error {
             LoadError::NoRoom { .. } => {
                 (ErrorKind::Unavailable, "raise engine.memory, or compress the file with a smaller window")
             }
-            LoadError::Damaged { .. } => (
-                ErrorKind::User,
-                "write a compressed file under another name or in another directory, and rename it when it is whole; replace \
-                 the file, or set job.on_error = \"continue\" to go on with the next batch",
-            ),
+            LoadError::Damaged { .. } => (ErrorKind::User, WRITE_WHOLE),
             LoadError::Changed { .. } => (
                 ErrorKind::User,
                 "all of a batch reads the same file: let job.on_error = \"continue\" go on with the next batch, which reads \

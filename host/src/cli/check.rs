@@ -2,9 +2,8 @@
 
 use super::job::{JobArgs, prepare};
 use super::{count, print};
-use crate::context::StreamingContext;
+use crate::context::{Listed, StreamingContext};
 use crate::error::Error;
-use crate::grants::Listed;
 use crate::receiver::Receivers;
 use crate::shown::escape_control;
 use clap::Args;

@@ -5,8 +5,9 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::error::GraphError;
 use super::node::{DescribedNode, Graph, Node, Operation};
-use super::validate::{GraphError, check_made};
+use super::validate::check_made;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 

@@ -6,8 +6,9 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::error::GraphError;
 use super::node::{Graph, Node, Operation};
-use super::validate::{GraphError, SPAN_MAX};
+use super::validate::SPAN_MAX;
 use crate::ids::NodeId;
 use crate::time::{Duration, Time, remainder, whole_ms};
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
 mod call;
+mod error;
 mod explain;
 mod interval;
 mod join;
@@ -12,6 +13,7 @@ mod stage;
 mod validate;
 
 pub use call::{Call, CallError};
+pub use error::GraphError;
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
 pub use join::joined_rows;
@@ -20,4 +22,3 @@ pub use node::{
     StorageLevel,
 };
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
-pub use validate::GraphError;

@@ -8,6 +8,9 @@ use crate::ids::NodeId;
 use crate::time::{Duration, Time};
 use std::fmt;
 
+/// The longest graph that is accepted.
+pub(super) const NODES_MAX: usize = 2000;
+
 /// What a parameter of a described node can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParameterValue {

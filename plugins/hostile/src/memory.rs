@@ -38,7 +38,7 @@ pub fn use_memory(ctx: &StreamingContext, how: &str) -> bool {
         "long-json" => long().save_as_json_files("out:long", ""),
         "long-shuffle" => long().map(|line| (line, 1u64)).repartition(2).count().print(),
         "one-row" => lines().map(move |_| vec![true; rows as usize]).print(),
-        "partitions" => {
+        "many-partitions" => {
             let counts = lines().map(|line| (line, 1u64)).reduce_by_key(|a, b| a + b).partitions(rows);
             counts.map(|(line, n)| (n, line)).reduce_by_key(|a, _| a).partitions(rows).print()
         }

@@ -82,6 +82,6 @@ fn a_missing_file_is_told_when_it_is_asked_for() {
     let said = run(&directory);
     let (_, told) = said.err.split_once(": cannot load ").expect("it is told");
     let expected = "`names.csv`: nothing is there\n\
-                    help: is it there, below the directory of the job file or one of job.directories?\n";
+                    help: is it there, below one of job.directories?\n";
     assert_eq!((said.code, told), (Some(4), expected));
 }

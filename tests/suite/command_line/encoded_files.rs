@@ -199,6 +199,7 @@ fn loading(function: &str) -> Directory {
         "job.toml",
         format!(
             "[job]\nname = \"files\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
+             directories = {{ out = \".\" }}\n\
              args = {{ function = \"{function}\" }}\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
         ),
     );

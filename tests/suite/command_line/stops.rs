@@ -88,7 +88,9 @@ fn a_print_that_nobody_reads_is_ended() {
         let directory = Directory::with_job("network_word_count");
         directory.write("queue.jsonl", format!("[\"{}\"]\n", "x".repeat(300_000)));
         let mut command = told(&directory, &stop.keys());
-        let _unread = unread(|stdout| drop(command.stdout(stdout)));
+        let _unread = unread(|stdout| {
+            command.stdout(stdout);
+        });
         command.stderr(Stdio::piped());
         let mut host = Running::start_as_it_is(command);
         host.wait_for_more_err("StageCompleted", 2);
@@ -139,7 +141,9 @@ fn with_unread_log(does: &str, batches: usize, stop: Stop) -> (Directory, Runnin
     directory.write("queue.jsonl", "[\"boom\"]\n".repeat(batches));
     let does = format!("job.args.does={does}");
     let mut command = told(&directory, &[&["--json", "--set", &does][..], &stop.keys()].concat());
-    let reader = unread(|stderr| drop(command.stderr(stderr)));
+    let reader = unread(|stderr| {
+        command.stderr(stderr);
+    });
     command.stdout(Stdio::piped());
     let mut host = Running::start_as_it_is(command);
     host.wait_for_more_out("\"event\":\"BatchCompleted\"", batches);

@@ -12,6 +12,7 @@ fn run(function: &str, queue: &str, files: &[(&str, &str)]) -> Said {
         "job.toml",
         format!(
             "[job]\nname = \"values\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
+             directories = {{ out = \".\" }}\n\
              args = {{ function = \"{function}\" }}\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
         ),
     );

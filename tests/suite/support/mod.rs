@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod columns;
+pub mod killer;
 pub mod s3_server;
 pub mod simulated;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! A whole job in a simulated world, through the real WebAssembly path.
 
 use super::columns;
+use super::killer::Killer;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
@@ -373,32 +374,6 @@ pub enum Death {
     },
     /// The run ends because code of the host panics, and the process ends after it.
     ByPanic,
-}
-
-/// Ends a life after a batch.
-struct Killer {
-    batches_left: Mutex<usize>,
-    kill: tokio::sync::watch::Sender<bool>,
-}
-
-impl Killer {
-    fn new(death: Option<&Death>) -> (Self, tokio::sync::watch::Receiver<bool>) {
-        let (kill, killed) = tokio::sync::watch::channel(false);
-        let batches = if let Some(Death::AfterBatch(batches)) = death { *batches } else { usize::MAX };
-        (Self { batches_left: Mutex::new(batches), kill }, killed)
-    }
-}
-
-impl StreamingListener for Killer {
-    fn on_event(&self, event: &Event) {
-        if let Event::BatchCompleted(_) = event {
-            let mut left = self.batches_left.lock().unwrap_or_else(PoisonError::into_inner);
-            *left = left.saturating_sub(1);
-            if *left == 0 {
-                self.kill.send_replace(true);
-            }
-        }
-    }
 }
 
 impl Outcome {
