@@ -30,6 +30,9 @@ const SNAPPY_BYTES: usize = 192 * 1024;
 /// What a file of Snappy frames begins with.
 const SNAPPY_FRAMES: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
+/// What to do about a file whose decoder needs more memory than there is.
+pub(super) const NO_ROOM_HELP: &str = "raise engine.memory, or compress the file with a smaller window";
+
 /// A format of compressed files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {

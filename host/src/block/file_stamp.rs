@@ -4,7 +4,7 @@
 //! itself, its modification time and its size must be those that were found. A file that only grew counts as the same:
 //! what was appended is not read.
 
-use super::codec::Damaged;
+use super::codec::{Damaged, NO_ROOM_HELP};
 use crate::env::{DirectoryEntry, Disk, FileId, advice, persistence};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::shown::Shown as _;
@@ -105,6 +105,14 @@ pub enum SplitError {
         /// What is wrong with it.
         damage: Damaged,
     },
+    /// Decompressing the file needs memory that is not there.
+    #[error("cannot decompress {}: {error}", .path.shown())]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+        /// What the memory budget says.
+        error: io::Error,
+    },
     /// The disk says no.
     #[error("cannot read {}: {error}", .path.shown())]
     Disk {
@@ -136,11 +144,9 @@ impl SplitError {
                  \"continue\" to give up the batch; or start with --fresh, which goes on with the next batch"
                     .to_owned(),
             ),
-            Self::Damaged { .. } => (
-                ErrorKind::User,
-                Persistence::Permanent,
-                WRITE_WHOLE.to_owned(),
-            ),
+            Self::Damaged { .. } => (ErrorKind::User, Persistence::Permanent, WRITE_WHOLE.to_owned()),
+            // Others give room back.
+            Self::NoRoom { .. } => (ErrorKind::Unavailable, Persistence::Transient, NO_ROOM_HELP.to_owned()),
             Self::Disk { path, error } => (ErrorKind::Unavailable, persistence(error), advice(error, &path.shown())),
         };
         Error::new(kind, message).help(help).lasting(lasting)
@@ -172,6 +178,7 @@ pub(super) fn failed(path: &Path, error: io::Error) -> SplitError {
         return SplitError::Damaged { path, damage: damage.clone() };
     }
     match error.kind() {
+        io::ErrorKind::OutOfMemory => SplitError::NoRoom { path, error },
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SplitError::Gone { path },
         io::ErrorKind::UnexpectedEof => SplitError::Changed { path, change: error.to_string() },
         _ => SplitError::Disk { path, error },

@@ -6,7 +6,7 @@
 
 mod columns;
 
-use super::codec::{Codec, Damaged};
+use super::codec::{Codec, Damaged, NO_ROOM_HELP};
 use super::file_stamp::{FileStamp, WRITE_WHOLE};
 use super::partition::{FileSplit, LinePlace, PART_BYTES, SplitReader, part_ranges};
 use crate::data::csv::CsvReader;
@@ -166,9 +166,7 @@ impl From<&LoadError> for Error {
     fn from(error: &LoadError) -> Self {
         let (kind, help) = match error {
             LoadError::Disk { .. } => (ErrorKind::Unavailable, "is the file there, and can the host read it?"),
-            LoadError::NoRoom { .. } => {
-                (ErrorKind::Unavailable, "raise engine.memory, or compress the file with a smaller window")
-            }
+            LoadError::NoRoom { .. } => (ErrorKind::Unavailable, NO_ROOM_HELP),
             LoadError::Damaged { .. } => (ErrorKind::User, WRITE_WHOLE),
             LoadError::Changed { .. } => (
                 ErrorKind::User,

@@ -229,15 +229,13 @@ proptest! {
     /// Whatever is in a file, reading it ends, without a panic and within the budget.
     #[test]
     fn a_changed_file_is_no_danger(
-        codec in codecs(), text in "[ab\n]{1,40}", changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        codec in codecs(), text in "[ab\n]{1,40}", at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
         let mut bytes = compressed(codec, text.as_bytes());
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
         let (content, end) = read(codec, &bytes);
-        // A changed content is noticed, but for the formats' fields that say nothing about it.
+        // A change is noticed, but for those that make a piece of the file one to pass over.
         prop_assert!(end.is_err() || text.as_bytes().starts_with(&content), "{content:?}");
     }
 
