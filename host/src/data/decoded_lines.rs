@@ -14,6 +14,8 @@ const MARK: &str = "\u{feff}";
 pub struct DecodedLines {
     decoder: StreamDecoder,
     lines: LineSplitter,
+    /// The encoding of what came last.
+    encoding: Encoding,
     /// Whether nothing has come since the stream began.
     is_at_start: bool,
 }
@@ -25,6 +27,7 @@ impl DecodedLines {
         Self {
             decoder: StreamDecoder::new(expected),
             lines: LineSplitter::new(max_line_bytes, target_chunk_bytes),
+            encoding: expected,
             is_at_start: true,
         }
     }
@@ -32,6 +35,7 @@ impl DecodedLines {
     /// Begins behind the beginning of a stream, which was found to be in this encoding.
     pub fn begin(&mut self, encoding: Encoding) {
         self.decoder.begin(encoding);
+        self.encoding = encoding;
         self.is_at_start = false;
     }
 
@@ -39,6 +43,7 @@ impl DecodedLines {
     pub fn push(&mut self, bytes: &[u8]) {
         self.is_at_start = false;
         self.lines.push(self.decoder.push(bytes));
+        self.encoding = self.decoder.encoding();
     }
 
     /// Takes a line that is text already, without its end.
@@ -58,6 +63,7 @@ impl DecodedLines {
     /// stream may follow, which is expected to be as this one was; the numbers of lines go on.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         self.lines.push(self.decoder.finish());
+        self.encoding = self.decoder.encoding();
         self.is_at_start = true;
         self.lines.finish()
     }
@@ -80,9 +86,9 @@ impl DecodedLines {
         self.lines.drop_partial_line();
     }
 
-    /// The encoding of the stream, as far as it is known.
+    /// The encoding of what came last, as far as it is known.
     pub fn encoding(&self) -> Encoding {
-        self.decoder.encoding()
+        self.encoding
     }
 
     /// See [`LineSplitter::faults`].
@@ -119,7 +125,21 @@ mod tests {
         assert!(!lines.abandon());
         lines.push(b"d");
         assert!(lines.abandon());
+        assert_eq!(lines.encoding(), Encoding::named("utf-16").unwrap());
         assert!(!lines.take_faults().is_empty() && lines.faults().is_empty());
+    }
+
+    /// What was wrong with a stream is told after its end, with the stream's encoding.
+    #[test]
+    fn the_encoding_is_known_after_the_end_of_a_stream() {
+        let latin = Encoding::named("latin-1").unwrap();
+        let mut lines = DecodedLines::new(latin, 100, 1000);
+        lines.push(b"\xef\xbb\xbfb\xffd");
+        assert_eq!(texts(&lines.finish()), ["b\u{fffd}d"]);
+        assert!(!lines.abandon());
+        assert_eq!((lines.take_faults().replaced.count, lines.encoding()), (1, Encoding::UTF_8));
+        lines.push(b"\xe9");
+        assert_eq!((texts(&lines.finish()), lines.encoding()), (vec!["é".to_owned()], latin));
     }
 
     #[test]

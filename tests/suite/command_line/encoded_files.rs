@@ -238,7 +238,8 @@ fn loaded_files_are_decoded_too() {
         assert!(said.out.lines().any(|found| found == line), "{line}: {}", said.out);
     }
     assert!(said.err.contains("TextReplaced: 1 line with bytes that are not UTF-8"), "{}", said.err);
-    assert!(said.err.contains("the first is line 2 of lines.txt/b\n"), "{}", said.err);
+    let place = said.err.lines().find(|line| line.contains("TextReplaced")).unwrap_or_default();
+    assert!(place.contains("the first is line 2 of ") && place.ends_with("/lines.txt/b"), "{place}");
 }
 
 #[test]
