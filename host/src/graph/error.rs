@@ -1,5 +1,7 @@
 //! What can be wrong with a graph, and what to do about it.
 
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
 use super::node::NODES_MAX;
 
 /// What is wrong with a described graph.
