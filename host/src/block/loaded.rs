@@ -71,7 +71,11 @@ impl FileVersion {
             Ok(entry) => Self::from(entry),
             Err(error) => return Err(self.unreadable(error)),
         };
-        if found == *self { Ok(()) } else { Err(LoadError::Changed { was: self.clone(), is: found }) }
+        if found == *self {
+            Ok(())
+        } else {
+            Err(LoadError::Changed { was: Box::new(self.clone()), is: Box::new(found) })
+        }
     }
 
     fn unreadable(&self, error: io::Error) -> LoadError {
@@ -126,9 +130,9 @@ pub enum LoadError {
     )]
     Changed {
         /// What the driver function asked for.
-        was: FileVersion,
+        was: Box<FileVersion>,
         /// What is there.
-        is: FileVersion,
+        is: Box<FileVersion>,
     },
     /// A record is wrong.
     #[error("{}, {place}: {problem}", path.shown())]

@@ -358,7 +358,7 @@ pub(super) mod tests {
             record.apply(&AllocationEvent::read(batch, &[other]));
             assert_eq!(checksum(&record), None);
         }
-        record.apply(&AllocationEvent::read(batch, &[part.clone()]));
+        record.apply(&AllocationEvent::read(batch, std::slice::from_ref(&part)));
         record.apply(&AllocationEvent::read(batch, &[ReadPart { checksum: 78, ..part }]));
         assert_eq!(checksum(&record), Some(77));
         assert_eq!((record.checksum("queue"), record.checksum("files")), (Some(7), None));

@@ -170,9 +170,10 @@ fn refuse(refused: &clap::Error) -> ExitCode {
         let text = refused.to_string();
         // The message, then how the program is used, then where to read more.
         let (message, help) = text.trim_end().split_once("\n\n").unwrap_or((&text, ""));
-        let error = Error::new(ErrorKind::User, message.trim_start_matches("error: "));
+        let mut error = Error::new(ErrorKind::User, message.trim_start_matches("error: "));
+        error.help = Some(help.replace("\n\n", "\n"));
         // Nobody reads it: the exit code says it too.
-        let _ = std::io::stderr().write_all(words(&error.help(help.replace("\n\n", "\n")), true).as_bytes());
+        let _ = std::io::stderr().write_all(words(&error, true).as_bytes());
     } else {
         // Nobody reads it: the exit code says it too.
         let _ = refused.print();

@@ -194,7 +194,7 @@ impl Shape for TextEncoding {
         let Some(encoding) = Encoding::named(name) else {
             let message = format!("{} is not the name of an encoding", subject.given(&node.raw));
             let known = encoding::COMMON.map(quoted);
-            let help = nearest(name, encoding::COMMON.into_iter()).map_or_else(
+            let help = nearest(name, encoding::COMMON).map_or_else(
                 || format!("use {}, or another name of the Encoding Standard", listed(&known, "or")),
                 |word| format!("did you mean {}?", quoted(word)),
             );

@@ -42,7 +42,7 @@ impl Sources {
                 SourceSettings::TextFiles { .. } => {
                     let settings = text_files_settings(name, source, settings.job.batch_interval);
                     let Some(settings) = settings else { continue };
-                    sources.inputs.push(Input::TextFiles(TextFiles::start(env, settings)?));
+                    sources.inputs.push(Input::TextFiles(Box::new(TextFiles::start(env, settings)?)));
                 }
                 SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
                     let make = receiver::socket(env.network.clone(), address, *idle_timeout);

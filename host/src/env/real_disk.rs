@@ -107,7 +107,7 @@ impl Disk for Files {
 
     fn create_private(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
         let mut options = OpenOptions::new();
-        Ok(Box::new(regular(path, options.write(true).create(true).truncate(true).mode(PRIVATE_FILE))?))
+        Ok(Box::new(writable(path, options.write(true).create(true).truncate(true).mode(PRIVATE_FILE))?))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {

@@ -22,7 +22,7 @@ pub enum Input {
     /// A queue of data sets.
     Queue(QueueInput),
     /// Directories in which files appear.
-    TextFiles(TextFiles),
+    TextFiles(Box<TextFiles>),
 }
 
 impl Input {

@@ -93,7 +93,7 @@ impl Outputs {
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
                 Operation::SaveAsFiles { format, prefix, suffix } => {
-                    match open_files(env, &id, node, grants, (prefix, suffix), *format, ty, storage) {
+                    match open_files(env, &id, node, grants, (prefix, suffix), (*format, ty), storage) {
                         Ok(opened) => {
                             problems.check(node, opened.pattern, opened.checked);
                             outputs.insert(node.id, opened.output);
@@ -140,8 +140,7 @@ fn open_files(
     node: &Node,
     grants: &Grants,
     (prefix, suffix): (&str, &str),
-    format: FileFormat,
-    ty: RecordType,
+    (format, ty): (FileFormat, RecordType),
     storage: &Storage,
 ) -> Result<OpenFiles, GrantError> {
     let storage = storage.clone();

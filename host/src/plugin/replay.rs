@@ -47,8 +47,13 @@ const NODE_BYTES: usize = 2048;
 
 /// What nodes that a function made take in memory, about.
 pub fn made_bytes(made: &[DescribedNode]) -> usize {
-    let fields = |node: &DescribedNode| node.rows.len() + node.exchanged.as_ref().map_or(0, Vec::len);
-    made.iter().map(|node| NODE_BYTES + STEP_BYTES * (fields(node) + node.parameters.len())).sum()
+    let fields = |node: &DescribedNode| node.rows.len().saturating_add(node.exchanged.as_ref().map_or(0, Vec::len));
+    made.iter()
+        .map(|node| {
+            let parts = fields(node).saturating_add(node.parameters.len());
+            NODE_BYTES.saturating_add(STEP_BYTES.saturating_mul(parts))
+        })
+        .sum()
 }
 
 /// Something that a driver function asked for.
@@ -86,13 +91,15 @@ pub enum RecordedStep {
 impl RecordedStep {
     /// What the record of it takes in memory, about, but for the rows of an answer, which are stored.
     pub fn bytes(&self) -> usize {
-        STEP_BYTES
-            + match self {
-                Self::Action(action) => made_bytes(&action.made),
-                Self::Slice { times, .. } => size_of_val(times.as_slice()),
-                Self::Write { path, .. } => path.len(),
-                Self::Read { path, content } => path.len() + content.as_ref().map_or(0, |content| content.len()),
+        let bytes = match self {
+            Self::Action(action) => made_bytes(&action.made),
+            Self::Slice { times, .. } => size_of_val(times.as_slice()),
+            Self::Write { path, .. } => path.len(),
+            Self::Read { path, content } => {
+                path.len().saturating_add(content.as_ref().map_or(0, |content| content.len()))
             }
+        };
+        bytes.saturating_add(STEP_BYTES)
     }
 
     fn made(&self) -> usize {

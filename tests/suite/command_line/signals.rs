@@ -80,7 +80,7 @@ fn sigterm_processes_what_was_received() {
 #[test]
 fn sighup_processes_what_was_received() {
     let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-    let totals = stopped("HUP", &late, "LinesSkipped lines", Some);
+    let totals = stopped("HUP", &late, "LinesDropped lines", Some);
     assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 
@@ -89,7 +89,7 @@ fn sighup_processes_what_was_received() {
 fn a_signal_that_comes_twice_is_one_wish() {
     for _ in 0..5 {
         let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-        let totals = stopped("TERM $PID; kill -INT $PID; kill -TERM", &late, "LinesSkipped lines", Some);
+        let totals = stopped("TERM $PID; kill -INT $PID; kill -TERM", &late, "LinesDropped lines", Some);
         assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
     }
 }

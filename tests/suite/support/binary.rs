@@ -218,7 +218,7 @@ impl Running {
 
     /// Waits until `host stop` and `host status` reach the job of this directory.
     pub fn wait_for_socket(&self, directory: &Directory) {
-        while !directory.path(".word-count.sock").exists() {
+        while !directory.path(".millstream/word-count.sock").exists() {
             assert!(Path::new(&format!("/proc/{}", self.id())).exists(), "the host has ended");
             thread::yield_now();
         }

@@ -43,7 +43,7 @@ fn check_places(directory: &[(u32, u32)], data: usize) -> Result<(), ChunkError>
     let mut is_in_order = true;
     let mut end = 0;
     for (buffer, &(offset, length)) in directory.iter().enumerate() {
-        if u64::from(offset) + u64::from(length) > data as u64 {
+        if u64::from(offset).saturating_add(u64::from(length)) > data as u64 {
             return Err(ChunkError::Bounds { buffer, offset, length, data });
         }
         if length == 0 {
@@ -67,7 +67,8 @@ fn check_places(directory: &[(u32, u32)], data: usize) -> Result<(), ChunkError>
         .map(|(buffer, &(offset, length))| (offset, length, buffer))
         .collect();
     places.sort_unstable();
-    let overlap = places.iter().zip(places.iter().skip(1)).find(|(first, second)| first.0 + first.1 > second.0);
+    let overlap =
+        places.iter().zip(places.iter().skip(1)).find(|(first, second)| first.0.saturating_add(first.1) > second.0);
     match overlap {
         Some((first, second)) => Err(ChunkError::Overlap { first: first.2, second: second.2, at: second.0 }),
         None => Ok(()),
