@@ -88,7 +88,7 @@ class Job:
     def run(self, sources, args):
         lines = [
             "[job]", 'name = "interop"', f"plugin = {json.dumps(self.plugin)}", 'batch_interval = "100ms"',
-            'directories = { out = "out", in = "in" }', f"args = {{ {args} }}",
+            'parallelism = 1', 'directories = { out = "out", in = "in" }', f"args = {{ {args} }}",
         ]
         for name, rows in sources.items():
             (self.directory / f"{name}.jsonl").write_text(json.dumps([json_value(row) for row in rows]) + "\n")

@@ -50,6 +50,9 @@ fn boom(lines: Rdd<Text>, how: &str) {
                 lines = lines.filter(|_| true).erase();
             }
         }
+        "driver-asks-for-ever" => loop {
+            drop(lines.collect());
+        },
         "driver-reads-for-ever" => loop {
             drop(files::read("queue.jsonl"));
         },
