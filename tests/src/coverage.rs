@@ -14,27 +14,27 @@ use crate::test_log::{Outcome, TestLog};
 /// Where the table is, from the root of the repository.
 pub const PATH: &str = "tests/coverage.toml";
 
-/// The areas of the checklist and the number of rows of each. Rows count from 01.
-pub const AREAS: [(&str, usize); 19] = [
-    ("S1", 36),
-    ("S2", 53),
-    ("S3", 22),
-    ("S4", 21),
-    ("S5", 9),
-    ("S6", 19),
-    ("S7", 10),
-    ("S8", 4),
-    ("S9", 18),
-    ("S10", 22),
-    ("S11", 6),
-    ("S12", 22),
-    ("S13", 6),
-    ("S14", 8),
-    ("S15", 28),
-    ("S16", 26),
-    ("S17", 26),
-    ("S18", 27),
-    ("S19", 15),
+/// The areas of the checklist, the number of rows of each, and what each is about. Rows count from 01.
+pub const AREAS: [(&str, usize, &str); 19] = [
+    ("S1", 36, "Context and its life"),
+    ("S2", 53, "Sources and receivers, and their reliability"),
+    ("S3", 22, "Transformations without state"),
+    ("S4", 21, "State and windows"),
+    ("S5", 9, "Joins"),
+    ("S6", 19, "Output operations, and patterns of foreachRDD"),
+    ("S7", 10, "SQL and data frames"),
+    ("S8", 4, "Machine learning"),
+    ("S9", 18, "Caching, storage levels, block storage"),
+    ("S10", 22, "Checkpoints and recovery"),
+    ("S11", 6, "Accumulators and broadcast variables"),
+    ("S12", 22, "Deployment"),
+    ("S13", 6, "Upgrading code"),
+    ("S14", 8, "Monitoring"),
+    ("S15", 28, "Performance tuning"),
+    ("S16", 26, "Fault-tolerance semantics"),
+    ("S17", 26, "Comparisons with other systems"),
+    ("S18", 27, "Example programs"),
+    ("S19", 15, "Conflicts and gaps of the specification"),
 ];
 
 /// What is claimed about a row.
@@ -50,10 +50,19 @@ pub enum Status {
     Later,
 }
 
+/// A row of the checklist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// What the row asks for.
+    pub title: String,
+    /// What is claimed about it.
+    pub status: Status,
+}
+
 /// The coverage table, complete and well-formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
-    rows: BTreeMap<String, Status>,
+    rows: BTreeMap<String, Row>,
 }
 
 /// A row as it stands in the file.
@@ -74,8 +83,8 @@ impl Coverage {
         let mut problems = wrong_ids(table.keys());
         let mut rows = BTreeMap::new();
         for (id, value) in table {
-            match value.try_into::<RawRow>().map_err(|error| error.to_string()).and_then(RawRow::status) {
-                Ok(status) => _ = rows.insert(id, status),
+            match value.try_into::<RawRow>().map_err(|error| error.to_string()).and_then(RawRow::row) {
+                Ok(row) => _ = rows.insert(id, row),
                 Err(problem) => problems.push(format!("{id}: {}", problem.trim_end())),
             }
         }
@@ -86,8 +95,8 @@ impl Coverage {
     pub fn broken_docs(&self, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
         let mut documents: BTreeMap<&str, Option<BTreeSet<String>>> = BTreeMap::new();
         let mut problems = Vec::new();
-        for (id, status) in &self.rows {
-            let Status::Documented(doc) = status else { continue };
+        for (id, row) in &self.rows {
+            let Status::Documented(doc) = &row.status else { continue };
             let Some((path, anchor)) = doc.split_once('#') else {
                 problems.push(format!("{id}: `{doc}` is not of the form FILE.md#anchor"));
                 continue;
@@ -107,8 +116,8 @@ impl Coverage {
     /// Rows said to be shown by a test that the log does not report as passed.
     pub fn unshown(&self, log: &TestLog) -> Vec<String> {
         let mut problems = Vec::new();
-        for (id, status) in &self.rows {
-            let Status::Shown(tests) = status else { continue };
+        for (id, row) in &self.rows {
+            let Status::Shown(tests) = &row.status else { continue };
             for test in tests {
                 match log.outcome(test) {
                     Some(Outcome::Passed) => {}
@@ -120,9 +129,15 @@ impl Coverage {
         problems
     }
 
+    /// The rows of an area such as `S3`, in order, each with its id.
+    pub fn area<'a>(&'a self, area: &'a str) -> impl Iterator<Item = (&'a str, &'a Row)> {
+        let is_of_area = move |id: &str| id.strip_prefix(area).is_some_and(|rest| rest.starts_with('.'));
+        self.rows.iter().map(|(id, row)| (id.as_str(), row)).filter(move |(id, _)| is_of_area(id))
+    }
+
     /// How many rows have which status: `41 shown, 5 documented, 60 not applicable, 272 later`.
     pub fn summary(&self) -> String {
-        let count = |is: fn(&Status) -> bool| self.rows.values().filter(|status| is(status)).count();
+        let count = |is: fn(&Status) -> bool| self.rows.values().filter(|row| is(&row.status)).count();
         format!(
             "{} shown, {} documented, {} not applicable, {} later",
             count(|status| matches!(status, Status::Shown(_))),
@@ -134,11 +149,13 @@ impl Coverage {
 }
 
 impl RawRow {
-    /// What the row claims; or what is wrong with it. A field that does not belong to the status is wrong.
+    /// The row; or what is wrong with it. A field that does not belong to the status is wrong.
+    fn row(mut self) -> Result<Row, String> {
+        let title = self.title.take().filter(|title| !title.trim().is_empty()).ok_or("it has no title")?;
+        Ok(Row { title, status: self.status()? })
+    }
+
     fn status(self) -> Result<Status, String> {
-        if self.title.is_none_or(|title| title.trim().is_empty()) {
-            return Err("it has no title".to_owned());
-        }
         let status = self.status.ok_or("it has no status")?;
         let tests = self.tests.filter(|tests| !tests.is_empty());
         let doc = self.doc.filter(|doc| !doc.trim().is_empty());
@@ -166,7 +183,7 @@ impl RawRow {
 fn wrong_ids<'a>(found: impl Iterator<Item = &'a String>) -> Vec<String> {
     let found: BTreeSet<String> = found.cloned().collect();
     let expected: BTreeSet<String> =
-        AREAS.iter().flat_map(|(area, rows)| (1..=*rows).map(move |row| format!("{area}.{row:02}"))).collect();
+        AREAS.iter().flat_map(|(area, rows, _)| (1..=*rows).map(move |row| format!("{area}.{row:02}"))).collect();
     let missing = expected.difference(&found).map(|id| format!("{id}: the table has no such row, the checklist has"));
     let extra = found.difference(&expected).map(|id| format!("{id}: the checklist has no such row"));
     missing.chain(extra).collect()
@@ -181,7 +198,7 @@ mod tests {
     /// A complete table in which S1.01 is `first` and every other row comes later.
     fn table(first: &str) -> String {
         let mut text = format!("[\"S1.01\"]\n{first}\n");
-        for (area, rows) in AREAS {
+        for (area, rows, _) in AREAS {
             for row in (1..=rows).filter(|row| area != "S1" || *row != 1) {
                 writeln!(text, "[\"{area}.{row:02}\"]\ntitle = \"t\"\nstatus = \"later\"").expect("a string grows");
             }
@@ -195,7 +212,7 @@ mod tests {
 
     #[test]
     fn the_checklist_has_378_rows() {
-        assert_eq!(AREAS.iter().map(|(_, rows)| rows).sum::<usize>(), 378);
+        assert_eq!(AREAS.iter().map(|(_, rows, _)| rows).sum::<usize>(), 378);
     }
 
     #[test]

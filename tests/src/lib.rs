@@ -1,11 +1,12 @@
 //! What the test suite and the programs beside it share.
 //!
-//! [`coverage`] reads the table that says which row of the feature checklist is shown by which test, [`test_log`] what
-//! `cargo test` printed, [`markdown`] finds headings and links, [`repository`] finds and reads files, [`programs`] builds
-//! plugins and the host. Nothing here knows the host's code.
+//! [`coverage`] reads the table that says which row of the feature checklist is shown by which test, [`parity`] shows that
+//! table to readers, [`test_log`] reads what `cargo test` printed, [`markdown`] finds headings and links, [`repository`]
+//! finds and reads files, [`programs`] builds plugins and the host. Nothing here knows the host's code.
 
 pub mod coverage;
 pub mod markdown;
+pub mod parity;
 pub mod programs;
 pub mod repository;
 pub mod test_log;

@@ -33,6 +33,8 @@ pub(super) struct PassedOver {
     changed: BTreeSet<FileId>,
     /// Files that wait for a later batch, by their paths.
     waiting: BTreeMap<PathBuf, FileId>,
+    /// Whether the directories were looked at before.
+    has_looked: bool,
 }
 
 impl PassedOver {
@@ -43,6 +45,7 @@ impl PassedOver {
             read: BTreeSet::new(),
             changed: BTreeSet::new(),
             waiting: BTreeMap::new(),
+            has_looked: false,
         }
     }
 
@@ -71,7 +74,7 @@ impl PassedOver {
                 }
                 Verdict::NotYet => drop(waiting.insert(entry.path.clone(), entry.id)),
                 Verdict::PassOver(_) if self.read.contains(&entry.id) => drop(read.insert(entry.id)),
-                Verdict::PassOver(cause) => passed.push((*cause, entry.id, &entry.path)),
+                Verdict::PassOver(cause) => passed.push((self.cause(*cause, entry.id), entry.id, &entry.path)),
                 Verdict::Empty => {}
             }
         }
@@ -79,9 +82,19 @@ impl PassedOver {
         let lost = std::mem::replace(&mut self.waiting, waiting);
         let lost: Vec<_> = lost.into_iter().filter(|(_, id)| !present.contains(id)).collect();
         passed.extend(lost.iter().map(|(path, id)| (PassedOverCause::Replaced, *id, path.as_path())));
-        (self.read, self.changed) = (read, changed);
+        (self.read, self.changed, self.has_looked) = (read, changed, true);
         events.extend(self.count(&passed));
         events
+    }
+
+    /// The cause to count a file under: what is older than the job, but was not there at the first look, was moved in.
+    fn cause(&self, cause: PassedOverCause, id: FileId) -> PassedOverCause {
+        let was_there =
+            || self.tallies.get(&PassedOverCause::Existing).is_some_and(|tally| tally.present.contains(&id));
+        if cause == PassedOverCause::Existing && self.has_looked && !was_there() {
+            return PassedOverCause::MovedIn;
+        }
+        cause
     }
 
     fn count(&mut self, passed: &[(PassedOverCause, FileId, &Path)]) -> Vec<Event> {
@@ -153,6 +166,17 @@ mod tests {
         assert!(passed.look(&files, &[OLD, OLD], []).is_empty());
         assert!(passed.look(&[], &[], []).is_empty());
         assert_eq!(told(&passed.look(&files[..1], &[OLD], [])), ["too_old 1 /in/a true"]);
+    }
+
+    #[test]
+    fn a_file_that_comes_later_with_an_older_time_was_moved_in() {
+        const EXISTING: Verdict = Verdict::PassOver(PassedOverCause::Existing);
+        let mut passed = PassedOver::new("lines");
+        let files = [file("/in/a", 1), file("/in/b", 1), file("/in/c", 1)];
+        assert_eq!(told(&passed.look(&files[..1], &[EXISTING], [])), ["existing 1 /in/a true"]);
+        assert_eq!(told(&passed.look(&files[..2], &[EXISTING; 2], [])), ["moved_in 1 /in/b true"]);
+        assert!(passed.look(&files, &[EXISTING; 3], []).is_empty());
+        assert_eq!(passed.tallies.values().map(|tally| tally.files).collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]

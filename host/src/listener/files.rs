@@ -9,6 +9,8 @@ use std::fmt;
 pub enum PassedOverCause {
     /// They were there before the job started, and `existing_files` is `ignore`.
     Existing,
+    /// They came after the start with a modification time before it, and `existing_files` is `ignore`.
+    MovedIn,
     /// Their modification time lies too far back.
     TooOld,
     /// Their names say that they are hidden or not finished.
@@ -30,6 +32,7 @@ impl PassedOverCause {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Existing => "existing",
+            Self::MovedIn => "moved_in",
             Self::TooOld => "too_old",
             Self::HiddenName => "hidden_name",
             Self::Pattern => "pattern",
@@ -51,6 +54,10 @@ impl PassedOverCause {
             Self::Existing => (
                 "modified before the job started",
                 "existing_files = \"read\" reads what is there at the first start of a job",
+            ),
+            Self::MovedIn => (
+                "that came with a modification time before the start, as `mv`, `cp -p` and `rsync -a` keep it",
+                "`touch` a file when it is in place",
             ),
             Self::TooOld => (
                 "with a modification time before min_remember, as `mv`, `cp -p` and `rsync -a` keep it",

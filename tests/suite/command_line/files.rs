@@ -168,16 +168,24 @@ fn what_is_passed_over_is_told() {
 /// `mv`, `cp -p` and `rsync -a` keep the modification time.
 #[test]
 fn a_file_that_is_too_old_is_told() {
-    let directory = directory("existing_files = \"read\"\n");
-    let mut host = start(&directory, &[]);
-    host.wait_for_err("BatchCompleted");
-    directory.write("old", "old\n");
-    set_back(&directory, "old", 300);
-    fs::rename(directory.path("old"), directory.path("in/old")).expect("a file can be renamed");
-    host.wait_for_err("FilesPassedOver lines: 1 files with a modification time before min_remember");
-    let (words, log) = stop(host);
-    assert!(words.is_empty());
-    assert!(log.lines().any(|line| line.contains("WARN") && line.contains("such as in/old, are not read")), "{log}");
+    for (existing_files, told) in [
+        ("read", "files with a modification time before min_remember"),
+        ("ignore", "files that came with a modification time before the start"),
+    ] {
+        let directory = directory(&format!("existing_files = \"{existing_files}\"\n"));
+        let mut host = start(&directory, &[]);
+        host.wait_for_err("BatchCompleted");
+        directory.write("old", "old\n");
+        set_back(&directory, "old", 300);
+        fs::rename(directory.path("old"), directory.path("in/old")).expect("a file can be renamed");
+        host.wait_for_err(&format!("FilesPassedOver lines: 1 {told}"));
+        let (words, log) = stop(host);
+        assert!(words.is_empty());
+        assert!(
+            log.lines().any(|line| line.contains("WARN") && line.contains("such as in/old, are not read")),
+            "{log}"
+        );
+    }
 }
 
 /// S2.13: `**` stands for a directory and all below it, and a directory may be called as a pattern is written.
