@@ -1,9 +1,12 @@
 //! The real binary, killed with SIGKILL at random moments, again and again: its files are those of a run that nobody
 //! disturbed, byte for byte.
 //!
-//! `MILLSTREAM_KILLS` says how often; the moments are random, so a failure need not repeat.
+//! `MILLSTREAM_KILLS` says how often each job is killed, 25 times by default. The moments follow from a seed, which each
+//! test prints and which `MILLSTREAM_KILL_SEED` sets: `MILLSTREAM_KILL_SEED=17 cargo test --test suite -- killed`. The
+//! program runs on the real clock, so that a seed brings back the moments of the kills and not always the failure.
 
 use super::support::binary::{Directory, Running};
+use super::support::numbers::{Numbers, given};
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -14,7 +17,14 @@ const KILLS: u64 = 25;
 const INTERVAL_MS: u64 = 100;
 
 fn kills() -> u64 {
-    std::env::var("MILLSTREAM_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS)
+    given("MILLSTREAM_KILLS").unwrap_or(KILLS)
+}
+
+/// The seed of a test: the given one, or one that follows from the time. The test's output tells it.
+fn seed() -> u64 {
+    let seed = given("MILLSTREAM_KILL_SEED").unwrap_or_else(|| u64::from(since_1970().subsec_nanos()));
+    println!("MILLSTREAM_KILL_SEED={seed} MILLSTREAM_KILLS={}", kills());
+    seed
 }
 
 #[expect(clippy::disallowed_methods, reason = "the real program runs on the real clock")]
@@ -25,11 +35,6 @@ fn since_1970() -> Duration {
 #[expect(clippy::disallowed_methods, reason = "it is killed at a moment that nothing else tells")]
 fn sleep(time: Duration) {
     std::thread::sleep(time);
-}
-
-/// A number below `limit` that follows from the time: nothing here has to repeat.
-fn random_below(limit: u64) -> u64 {
-    (u64::from(since_1970().subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) % limit
 }
 
 fn directory(source: &str) -> Directory {
@@ -71,14 +76,14 @@ fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, 
 
 /// Starts the job, kills it after a while, and so on. Returns how often it had begun to work.
 fn kill_again_and_again(directory: &Directory, kills: u64) -> u64 {
-    let mut worked = 0;
+    let (mut worked, mut numbers) = (0, Numbers(seed()));
     for _ in 0..kills {
         let mut host = Running::start(directory.host(&["run", "job.toml", "--quiet", "--json"]));
-        if random_below(4) > 0 {
+        if numbers.below(4) > 0 {
             host.wait_for_out("StreamingStarted");
             worked += 1;
         }
-        sleep(Duration::from_millis(random_below(3 * INTERVAL_MS)));
+        sleep(Duration::from_millis(numbers.below(3 * INTERVAL_MS)));
         host.signal("KILL");
         let said = host.finish();
         assert_eq!((said.code, said.error()), (None, ""), "{}", said.err);

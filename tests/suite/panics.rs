@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 fn job() -> Job {
     let queue: String = (0..6).map(|batch| format!("[\"a{batch} b\", \"c\"]\n")).collect();
     let job = Job::on_queue("recoverable", &(queue + &"[]\n".repeat(8)));
-    Job { panics: true, ..job.with_checkpoint().with_job_keys("on_error = \"continue\"") }
+    job.with_checkpoint().with_job_keys("on_error = \"continue\"")
 }
 
 type IsHit = fn(&Event) -> bool;

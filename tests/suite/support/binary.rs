@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may say nothing before its test gives up. Only a program that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a test waits for a text or for the end, however much the program says meanwhile. Only a program that never
+/// says the text takes this long.
+const PATIENCE_WITH_OTHER_LINES: Duration = Duration::from_secs(300);
 
 /// How many lines may wait to be looked at.
 const LINES_MAX: usize = 64;
@@ -159,31 +163,31 @@ impl Running {
 
     /// Waits until standard output contains `text`.
     pub fn wait_for_out(&mut self, text: &str) {
-        while !self.said.out.contains(text) {
-            assert!(self.read_line(), "it ended without saying {text:?}: {:#?}", self.said);
-        }
+        self.wait_until(&format!("{text:?}"), |said| said.out.contains(text));
     }
 
     /// Waits until standard output contains `text` this many times more than now.
     pub fn wait_for_more_out(&mut self, text: &str, times: usize) {
         let wanted = self.said.out.matches(text).count() + times;
-        while self.said.out.matches(text).count() < wanted {
-            assert!(self.read_line(), "it ended without saying {text:?} again: {:#?}", self.said);
-        }
+        self.wait_until(&format!("{text:?} again"), |said| said.out.matches(text).count() >= wanted);
     }
 
     /// Waits until standard error contains `text`.
     pub fn wait_for_err(&mut self, text: &str) {
-        while !self.said.err.contains(text) {
-            assert!(self.read_line(), "it ended without saying {text:?}: {:#?}", self.said);
-        }
+        self.wait_until(&format!("{text:?}"), |said| said.err.contains(text));
     }
 
     /// Waits until standard error contains `text` this many times more than now.
     pub fn wait_for_more_err(&mut self, text: &str, times: usize) {
         let wanted = self.said.err.matches(text).count() + times;
-        while self.said.err.matches(text).count() < wanted {
-            assert!(self.read_line(), "it ended without saying {text:?} again: {:#?}", self.said);
+        self.wait_until(&format!("{text:?} again"), |said| said.err.matches(text).count() >= wanted);
+    }
+
+    /// Takes lines until `is_said`. `wanted` names what the program has to say.
+    fn wait_until(&mut self, wanted: &str, is_said: impl Fn(&Said) -> bool) {
+        let deadline = deadline();
+        while !is_said(&self.said) {
+            assert!(self.read_line(deadline), "it ended without saying {wanted}: {:#?}", self.said);
         }
     }
 
@@ -226,22 +230,34 @@ impl Running {
 
     /// Waits for its end.
     pub fn finish(mut self) -> Said {
-        while self.read_line() {}
+        let deadline = deadline();
+        while self.read_line(deadline) {}
         let status = self.child.wait().expect("a child can be waited for");
         let mut said = std::mem::take(&mut self.said);
         said.code = status.code();
         said
     }
 
-    /// Takes the next line. False when there are no more.
-    fn read_line(&mut self) -> bool {
-        match self.lines.recv_timeout(PATIENCE) {
+    /// Takes the next line. False when there are no more. Gives up after the deadline, or when there is no line for long.
+    fn read_line(&mut self, deadline: Instant) -> bool {
+        match self.lines.recv_timeout(PATIENCE.min(deadline.saturating_duration_since(now()))) {
             Ok(line) => self.said.add(line),
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => panic!("it hangs; so far it said: {:#?}", self.said),
         }
+        assert!(now() < deadline, "it was waited for in vain; so far it said: {:#?}", self.said);
         true
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the real program runs on the real clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// When a wait that begins now is given up.
+fn deadline() -> Instant {
+    now() + PATIENCE_WITH_OTHER_LINES
 }
 
 impl Drop for Running {

@@ -4,6 +4,8 @@
 pub mod binary;
 pub mod columns;
 pub mod killer;
+pub mod numbers;
+pub mod plugins;
 pub mod s3_server;
 pub mod simulated;
 pub mod terminal;

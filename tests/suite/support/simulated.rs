@@ -2,21 +2,20 @@
 
 use super::columns;
 use super::killer::Killer;
+use super::plugins::Lease;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
 use host::env::{Connection, Simulation, SimulationError};
 use host::error::{Error, ErrorKind};
 use host::listener::{Event, ListenerBus, StreamingListener};
-use host::plugin::Plugin;
 use host::receiver::Receivers;
 use host::scheduler::StopRequest;
 use host::time::Time;
-use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// When simulated worlds begin.
@@ -45,8 +44,6 @@ pub struct Job {
     pub read_only: Vec<String>,
     /// Ends the run; without it the run ends when it is idle.
     pub stop_after: Option<u64>,
-    /// Whether code of the host is made to panic.
-    pub panics: bool,
     /// When the run is asked to stop gracefully. It runs until then, or until `stop_after`.
     pub stop_at: Vec<Time>,
     /// What serves sources of type `custom`.
@@ -111,7 +108,6 @@ impl Job {
             disk_space: None,
             read_only: Vec::new(),
             stop_after: None,
-            panics: false,
             stop_at: Vec::new(),
             receivers: Receivers::default(),
             listeners: Vec::new(),
@@ -268,13 +264,11 @@ impl Job {
             Ok(settings) => settings,
             Err(errors) => return Some(Err(errors.into())),
         };
-        // A run that stops at once interrupts its plugin, which must not be that of another test.
-        let is_interrupted = self.panics || !self.stop_at.is_empty();
-        let plugin = if is_interrupted { load(&self.plugin, &settings) } else { loaded(&self.plugin, &settings) };
-        let plugin = match plugin {
-            Ok(plugin) => plugin,
+        let lease = match Lease::take(&self.plugin, &settings) {
+            Ok(lease) => lease,
             Err(error) => return Some(Err(error)),
         };
+        let plugin = lease.plugin();
         let mut listeners = self.listeners.clone();
         listeners.push(recorder.clone());
         let (killer, mut killed) = Killer::new(death);
@@ -432,24 +426,6 @@ impl Outcome {
             Err(error) => error.to_string(),
         }
     }
-}
-
-fn load(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error> {
-    StreamingContext::load_plugin(settings, &programs::plugin(name))
-}
-
-/// A plugin is compiled once for each set of limits.
-fn loaded(name: &str, settings: &config::Settings) -> Result<Arc<Plugin>, Error> {
-    type Loaded = BTreeMap<String, Arc<Plugin>>;
-    static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
-    let key = format!("{name} {:?} {:?}", settings.limits, settings.engine);
-    let mut loaded = LOADED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(plugin) = loaded.get(&key) {
-        return Ok(plugin.clone());
-    }
-    let plugin = load(name, settings)?;
-    loaded.insert(key, plugin.clone());
-    Ok(plugin)
 }
 
 /// Writes events into the log of the simulated world.

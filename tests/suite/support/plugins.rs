@@ -1,0 +1,62 @@
+//! Loaded plugins, each for one simulated run at a time.
+//!
+//! Owns the plugins that no run uses at the moment. A plugin has room for the instances of one run, and can be interrupted
+//! as a whole, so that two runs never share one. A component is compiled once for all runs, and the result is kept beside
+//! the tests.
+
+use host::config::Settings;
+use host::context::StreamingContext;
+use host::error::Error;
+use host::plugin::{CacheDirectory, Plugin, PluginLoader};
+use millstream_tests::programs;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The plugins that no run uses, by their package and all settings that a loaded plugin depends on.
+static IDLE: Mutex<BTreeMap<String, Vec<Arc<Plugin>>>> = Mutex::new(BTreeMap::new());
+
+/// A plugin that one run uses. It is the next run's when the lease is dropped.
+pub struct Lease {
+    key: String,
+    plugin: Arc<Plugin>,
+}
+
+impl Lease {
+    /// Takes a plugin that was loaded with these settings and that no run uses, or loads one.
+    ///
+    /// # Errors
+    /// When the host cannot load it with these settings.
+    pub fn take(name: &str, settings: &Settings) -> Result<Self, Error> {
+        let key = format!("{name} {:?} {}", settings.limits, settings.engine.threads);
+        let idle = idle().get_mut(&key).and_then(Vec::pop);
+        let plugin = match idle {
+            Some(plugin) => plugin,
+            None => load(name, settings)?,
+        };
+        Ok(Self { key, plugin })
+    }
+
+    /// The plugin.
+    pub fn plugin(&self) -> Arc<Plugin> {
+        self.plugin.clone()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A run that stopped at once has interrupted its plugin, which no other run can use any more.
+        if !self.plugin.cancel().is_cancelled() {
+            idle().entry(std::mem::take(&mut self.key)).or_default().push(self.plugin.clone());
+        }
+    }
+}
+
+fn idle() -> MutexGuard<'static, BTreeMap<String, Vec<Arc<Plugin>>>> {
+    IDLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Loads a component, which is compiled unless that was done before.
+fn load(name: &str, settings: &Settings) -> Result<Arc<Plugin>, Error> {
+    let cache = CacheDirectory::at(concat!(env!("CARGO_TARGET_TMPDIR"), "/caches/simulated"));
+    StreamingContext::load_plugin_with(&PluginLoader::new(Some(cache), None), settings, &programs::plugin(name))
+}
