@@ -2,10 +2,11 @@
 //!
 //! [`coverage`] reads the table that says which row of the feature checklist is shown by which test, [`test_log`] what
 //! `cargo test` printed, [`markdown`] finds headings and links, [`repository`] finds and reads files, [`programs`] builds
-//! plugins and the host. Nothing here knows the host's code.
+//! plugins and the host, [`ranges`] divides a text among the threads of a native program. Nothing here knows the host's code.
 
 pub mod coverage;
 pub mod markdown;
 pub mod programs;
+pub mod ranges;
 pub mod repository;
 pub mod test_log;
