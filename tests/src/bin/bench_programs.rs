@@ -82,7 +82,9 @@ fn options() -> Result<Options, String> {
             "--threads" => options.threads = number()?,
             "--plugin" => options.plugin = args.next().map(PathBuf::from),
             _ => {
-                return Err(format!("unknown option {name}; there are --program, --mib, --rounds, --threads, --plugin"));
+                return Err(format!(
+                    "unknown option {name}; there are --program, --mib, --rounds, --threads, --plugin"
+                ));
             }
         }
     }
