@@ -3,6 +3,7 @@
 //! Owns the traits and their two implementations: the real one, and the simulated one that runs the whole host on one
 //! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
 
+mod alarm;
 mod disk;
 mod failure;
 mod last_resort;

@@ -1,5 +1,6 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
+use super::alarm::Alarm;
 use super::panics::{Panics, recorded};
 use super::processes::LinuxProcesses;
 use super::real_disk::Files;
@@ -48,7 +49,7 @@ impl RealExecutors {
 /// The real world, on these pools.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
 pub fn real(executors: &RealExecutors) -> Env {
-    let clock = Arc::new(SystemClock { start: Instant::now() });
+    let clock = Arc::new(SystemClock { start: Instant::now(), alarm: Arc::new(Alarm::start()) });
     let panics = Panics::default();
     let pool = |runtime: &Runtime| Arc::new(Pool { runtime: runtime.handle().clone(), panics: panics.clone() });
     Env {
@@ -79,8 +80,12 @@ pub(super) fn time_of(time: SystemTime) -> Time {
     Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// A wait that is left to the runtime ends so long before its time, and [`Alarm`] waits for the rest.
+const ALARM_LEAD: Duration = Duration::from_millis(4);
+
 struct SystemClock {
     start: Instant,
+    alarm: Arc<Alarm>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
@@ -94,6 +99,7 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()> {
+        let alarm = self.alarm.clone();
         Box::pin(async move {
             loop {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -101,8 +107,12 @@ impl Clock for SystemClock {
                 if left.is_zero() {
                     return;
                 }
-                // A long sleep is cut, so that a clock that was set is noticed.
-                tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+                let early = left.saturating_sub(ALARM_LEAD);
+                match alarm.sleep(left).filter(|_| early.is_zero()) {
+                    Some(sleep) => sleep.await,
+                    // A long sleep is cut, so that a clock that was set is noticed.
+                    None => tokio::time::sleep(early.max(Duration::from_millis(1)).min(Duration::from_secs(1))).await,
+                }
             }
         })
     }

@@ -1,50 +1,87 @@
 //! [`CombineTable`]: values merged by key, in the order in which keys first appeared.
 //!
-//! Owns the hash table of the hot path. Never decides when rows leave it: see `task.rs`.
+//! Owns the hash table of the hot path. Its layout follows from measurement: what a row costs is the number of cache lines
+//! that it touches, so the first sixteen bytes of the key and a small value stand inside the slot, and a key of up to
+//! sixteen bytes is found without a branch on its length. Never decides when rows leave it: see `task.rs`.
 
 use crate::key::Key;
 use crate::record::Record;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
-/// The position of an entry that is none.
-const EMPTY: u32 = u32::MAX;
+/// How many bytes of a key stand in its slot.
+const FRONT_BYTES: usize = 16;
+/// The length of the key of a slot that holds none.
+const FREE: u32 = u32::MAX;
+/// How many slots a table begins with: a power of two.
+const SLOTS_MIN: usize = 1024;
+/// How many slots a key may be away from its place before the table mistrusts its hash. Half full and hashed well, a
+/// table of millions of keys stays far below that.
+const PROBE_MAX: usize = 256;
 
-/// Where an entry may be found. The hash stands here too, so that another key's entry is hardly ever looked at.
+/// A place for a key and its value: 32 bytes, so that a cache line holds two.
 #[derive(Clone, Copy)]
 struct Slot {
-    hash: u32,
-    at: u32,
-}
-
-const EMPTY_SLOT: Slot = Slot { hash: 0, at: EMPTY };
-
-/// A key and its value. A key of up to eight bytes is known by `front` and `length` alone.
-struct Entry<V> {
-    front: u64,
-    start: u32,
+    /// The first bytes of the key, in order; zero behind the end of a shorter one.
+    front: [u64; 2],
+    /// The value, if values of this type are small. Not set otherwise.
+    small: MaybeUninit<u64>,
+    /// The length of the key in bytes, or [`FREE`].
     length: u32,
-    value: Option<V>,
+    /// The position of the key among all keys, in order of first appearance.
+    entry: u32,
 }
 
-/// A table from encoded keys to values. Nothing about it depends on how the hash spreads: entries are kept and handed
-/// out in order of first appearance.
+const FREE_SLOT: Slot = Slot { front: [0; 2], small: MaybeUninit::uninit(), length: FREE, entry: 0 };
+
+/// A key by its position.
+struct Entry {
+    /// Its slot.
+    slot: u32,
+    /// Where it begins in `keys`, if it is longer than a slot's front.
+    start: u32,
+}
+
+/// Whether values of a type stand inside slots: those of at most eight bytes that nothing has to be done for when they
+/// are dropped. All others stand apart.
+const fn is_small<V>() -> bool {
+    size_of::<V>() <= size_of::<u64>() && align_of::<V>() <= align_of::<u64>() && !std::mem::needs_drop::<V>()
+}
+
+/// A table from encoded keys to values. Nothing about it depends on how the hash spreads: keys are handed out in order of
+/// first appearance.
 pub(crate) struct CombineTable<K, V> {
-    /// Entries by hash, probed linearly; a power of two long, at most half full.
+    /// Found by hash, probed linearly; a power of two long, at most half full.
     slots: Vec<Slot>,
-    entries: Vec<Entry<V>>,
-    /// The encodings of all keys, one after the other.
+    /// By how much a hash is shifted to give a slot.
+    shift: u32,
+    entries: Vec<Entry>,
+    /// Values that are not small, by entry. `None` only while a value is being replaced.
+    values: Vec<Option<V>>,
+    /// The encodings of the keys that are longer than a slot's front, one after the other.
     keys: Vec<u8>,
+    /// The bytes of all keys.
+    key_bytes: usize,
+    /// Hashes keys once the fast hash was seen to be at the mercy of who chooses the keys.
+    strong: Option<RandomState>,
     scratch: Vec<u8>,
-    kind: std::marker::PhantomData<K>,
+    kind: PhantomData<K>,
 }
 
 impl<K: Key, V: Record> CombineTable<K, V> {
     pub(crate) fn new() -> Self {
         Self {
-            slots: vec![EMPTY_SLOT; 1024],
+            slots: vec![FREE_SLOT; SLOTS_MIN],
+            shift: shift_of(SLOTS_MIN),
             entries: Vec::new(),
+            values: Vec::new(),
             keys: Vec::new(),
+            key_bytes: 0,
+            strong: None,
             scratch: Vec::new(),
-            kind: std::marker::PhantomData,
+            kind: PhantomData,
         }
     }
 
@@ -53,66 +90,131 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     #[inline(always)]
     pub(crate) fn merge<X>(&mut self, key: &K, value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        key.with_encoded(&mut scratch, |bytes| self.merge_encoded(bytes, value, create, add));
+        key.with_readable(&mut scratch, |readable, length| {
+            let front = front_of(readable, length);
+            match self.find(front, readable, length) {
+                Ok(slot) => self.replace(slot, |old| add(old, value)),
+                Err(free) => self.insert(free, front, &readable[..length], create(value)),
+            }
+        });
         self.scratch = scratch;
     }
 
+    /// The slot of a key, or the free one where it belongs.
     #[inline(always)]
-    fn merge_encoded<X>(&mut self, key: &[u8], value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
-        let front = front_of(key);
-        let hash = hash_of(front, key);
+    fn find(&mut self, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
         let mask = self.slots.len() - 1;
-        let mut slot = hash as usize & mask;
-        let mut found = self.slots[slot];
-        while !self.is(found, hash, front, key) {
-            if found.at == EMPTY {
-                return self.insert(slot, hash, front, key, create(value));
+        let mut at = self.place(front, readable, length);
+        let home = at;
+        loop {
+            let slot = &self.slots[at];
+            if slot.front == front && slot.length == length as u32 {
+                if length <= FRONT_BYTES || self.is_long_key(slot.entry, &readable[..length]) {
+                    return Ok(at);
+                }
+            } else if slot.length == FREE {
+                return Err(at);
             }
-            slot = (slot + 1) & mask;
-            found = self.slots[slot];
+            at = (at + 1) & mask;
+            if (at.wrapping_sub(home) & mask) == PROBE_MAX && self.strong.is_none() {
+                return self.find_strongly(front, readable, length);
+            }
         }
-        let entry = &mut self.entries[found.at as usize];
-        entry.value = match entry.value.take() {
-            Some(old) => Some(add(old, value)),
-            None => Some(create(value)),
-        };
     }
 
-    /// Whether the entry of a slot is that of `key`.
+    /// The first slot to look for a key in.
     #[inline(always)]
-    fn is(&self, slot: Slot, hash: u32, front: u64, key: &[u8]) -> bool {
-        if slot.hash != hash || slot.at == EMPTY {
-            return false;
+    fn place(&self, front: [u64; 2], readable: &[u8], length: usize) -> usize {
+        let hash = match &self.strong {
+            None => hash_of(front, readable, length),
+            Some(strong) => strong.hash_one(&readable[..length]),
+        };
+        (hash >> self.shift) as usize
+    }
+
+    #[inline(never)]
+    fn is_long_key(&self, entry: u32, key: &[u8]) -> bool {
+        let start = self.entries[entry as usize].start as usize;
+        self.keys[start..start + key.len()] == *key
+    }
+
+    /// Puts a new value into a slot that has one.
+    #[inline(always)]
+    fn replace(&mut self, at: usize, change: impl FnOnce(V) -> V) {
+        let slot = &mut self.slots[at];
+        if is_small::<V>() {
+            // SAFETY: a slot with a key holds a value of this type, which `write_small` wrote. The copy that stays in the
+            // slot meanwhile is only bits: nothing is done when a small value is dropped.
+            let old = unsafe { read_small::<V>(&slot.small) };
+            write_small(&mut slot.small, change(old));
+        } else {
+            let value = &mut self.values[slot.entry as usize];
+            *value = value.take().map(change);
         }
-        let entry = &self.entries[slot.at as usize];
-        let start = entry.start as usize;
-        entry.front == front
-            && entry.length as usize == key.len()
-            && (key.len() <= 8 || same_rest(&self.keys[start..start + key.len()], key))
     }
 
     #[cold]
     #[inline(never)]
-    fn insert(&mut self, slot: usize, hash: u32, front: u64, key: &[u8], value: V) {
+    fn insert(&mut self, at: usize, front: [u64; 2], key: &[u8], value: V) {
+        let entry = self.entries.len() as u32;
         let start = self.keys.len() as u32;
-        self.keys.extend_from_slice(key);
-        self.slots[slot] = Slot { hash, at: self.entries.len() as u32 };
-        self.entries.push(Entry { front, start, length: key.len() as u32, value: Some(value) });
+        if key.len() > FRONT_BYTES {
+            self.keys.extend_from_slice(key);
+        }
+        self.key_bytes += key.len();
+        self.entries.push(Entry { slot: at as u32, start });
+        let mut small = MaybeUninit::uninit();
+        if is_small::<V>() {
+            write_small(&mut small, value);
+        } else {
+            self.values.push(Some(value));
+        }
+        self.slots[at] = Slot { front, small, length: key.len() as u32, entry };
         if self.entries.len() * 2 > self.slots.len() {
-            self.grow();
+            self.rebuild(self.slots.len() * 4);
         }
     }
 
-    fn grow(&mut self) {
-        let old = std::mem::take(&mut self.slots);
-        let mask = old.len() * 4 - 1;
-        self.slots.resize(mask + 1, EMPTY_SLOT);
-        for entry in old.into_iter().filter(|slot| slot.at != EMPTY) {
-            let mut slot = entry.hash as usize & mask;
-            while self.slots[slot].at != EMPTY {
-                slot = (slot + 1) & mask;
+    /// Hashes all keys anew, in a way that nobody can foresee who chooses them, and looks for the key again.
+    #[cold]
+    #[inline(never)]
+    fn find_strongly(&mut self, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
+        self.strong = Some(RandomState::new());
+        self.rebuild(self.slots.len());
+        let mask = self.slots.len() - 1;
+        let mut at = self.place(front, readable, length);
+        loop {
+            let slot = &self.slots[at];
+            if slot.length == FREE {
+                return Err(at);
             }
-            self.slots[slot] = entry;
+            let is_same = slot.front == front && slot.length == length as u32;
+            if is_same && (length <= FRONT_BYTES || self.is_long_key(slot.entry, &readable[..length])) {
+                return Ok(at);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Moves all keys to so many slots.
+    fn rebuild(&mut self, slots: usize) {
+        let old = std::mem::replace(&mut self.slots, vec![FREE_SLOT; slots]);
+        self.shift = shift_of(slots);
+        let mask = slots - 1;
+        for entry in 0..self.entries.len() {
+            let slot = old[self.entries[entry].slot as usize];
+            let length = slot.length as usize;
+            let mut at = if length <= FRONT_BYTES {
+                self.place(slot.front, &bytes_of(slot.front), length)
+            } else {
+                let start = self.entries[entry].start as usize;
+                self.place(slot.front, &self.keys[start..start + length], length)
+            };
+            while self.slots[at].length != FREE {
+                at = (at + 1) & mask;
+            }
+            self.slots[at] = slot;
+            self.entries[entry].slot = at as u32;
         }
     }
 
@@ -123,64 +225,117 @@ impl<K: Key, V: Record> CombineTable<K, V> {
 
     /// The bytes that the encodings of the keys take.
     pub(crate) fn key_bytes(&self) -> usize {
-        self.keys.len()
+        self.key_bytes
     }
 
     /// Moves all keys, encoded, and their accumulators out, in order of first appearance.
     pub(crate) fn drain(&mut self, mut out: impl FnMut(&[u8], V)) {
+        let mut values = self.values.drain(..);
         for entry in self.entries.drain(..) {
-            if let Some(value) = entry.value {
-                let start = entry.start as usize;
-                out(&self.keys[start..start + entry.length as usize], value);
+            let slot = &self.slots[entry.slot as usize];
+            let length = slot.length as usize;
+            let value = if is_small::<V>() {
+                // SAFETY: the slot of an entry holds a value of this type, which `write_small` wrote, and it is not read
+                // again: all slots are free after this.
+                Some(unsafe { read_small::<V>(&slot.small) })
+            } else {
+                values.next().flatten()
+            };
+            let Some(value) = value else { continue };
+            if length <= FRONT_BYTES {
+                out(&bytes_of(slot.front)[..length], value);
+            } else {
+                out(&self.keys[entry.start as usize..entry.start as usize + length], value);
             }
         }
+        drop(values);
         self.keys.clear();
-        self.slots.fill(EMPTY_SLOT);
+        self.key_bytes = 0;
+        self.slots.fill(FREE_SLOT);
     }
 }
 
+/// Writes a small value into its place.
 #[inline(always)]
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
+fn write_small<V>(place: &mut MaybeUninit<u64>, value: V) {
+    assert!(const { is_small::<V>() });
+    // SAFETY: a small value fits into the place, in size and in alignment.
+    unsafe { place.as_mut_ptr().cast::<V>().write(value) };
 }
 
+/// Reads a small value from its place.
+///
+/// # Safety
+/// The place holds a value of this type.
 #[inline(always)]
-fn half_word(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..].first_chunk().map_or(0, |word| u64::from(u32::from_le_bytes(*word)))
+unsafe fn read_small<V>(place: &MaybeUninit<u64>) -> V {
+    assert!(const { is_small::<V>() });
+    // SAFETY: the caller says that a value of this type is there; it fits in size and in alignment.
+    unsafe { place.as_ptr().cast::<V>().read() }
 }
 
-/// The first bytes of a key, without a loop. Two keys of the same length of up to eight bytes have the same front
-/// exactly if they are equal.
-#[inline(always)]
-fn front_of(key: &[u8]) -> u64 {
-    match key.len() {
-        8.. => word(key, 0),
-        length @ 4..8 => half_word(key, 0) | half_word(key, length - 4) << 32,
-        0 => 0,
-        length => u64::from(key[0]) | u64::from(key[length / 2]) << 8 | u64::from(key[length - 1]) << 16,
-    }
+/// By how much a hash has to be shifted to give one of so many slots, a power of two above one.
+fn shift_of(slots: usize) -> u32 {
+    u64::BITS - slots.trailing_zeros()
 }
 
-/// Whether keys of the same length of more than eight bytes, whose first eight are equal, are equal.
+/// The first sixteen bytes of a key as two words, with zeros behind the end of a shorter one. `readable` begins with the
+/// key and may go on behind it.
+#[inline(always)]
+fn front_of(readable: &[u8], length: usize) -> [u64; 2] {
+    let Some(bytes) = readable.first_chunk::<FRONT_BYTES>() else { return short_front(&readable[..length]) };
+    let whole = u128::from_le_bytes(*bytes);
+    let (low, high) = (whole as u64, (whole >> 64) as u64);
+    // What is behind the end is masked off, without a branch.
+    let low_bits = (length.min(8) * 8) as u32;
+    let high_bits = (length.clamp(8, 16) - 8) as u32 * 8;
+    [low & ones(low_bits), high & ones(high_bits)]
+}
+
+/// So many ones, at most 64, from the right.
+#[inline(always)]
+fn ones(count: u32) -> u64 {
+    // Two shifts, for a shift by all 64 bits is none.
+    !((u64::MAX << (count / 2)) << (count - count / 2))
+}
+
+/// The same at the end of what can be read.
+#[cold]
 #[inline(never)]
-fn same_rest(a: &[u8], b: &[u8]) -> bool {
-    let last = b.len() - 8;
-    word(a, last) == word(b, last) && (8..last).step_by(8).all(|at| word(a, at) == word(b, at))
+fn short_front(key: &[u8]) -> [u64; 2] {
+    let mut bytes = [0; FRONT_BYTES];
+    bytes[..key.len()].copy_from_slice(key);
+    let whole = u128::from_le_bytes(bytes);
+    [whole as u64, (whole >> 64) as u64]
 }
 
-/// A hash for this table only. Not stable, not for storage.
+/// The bytes of a front.
 #[inline(always)]
-fn hash_of(front: u64, key: &[u8]) -> u32 {
+fn bytes_of([low, high]: [u64; 2]) -> [u8; FRONT_BYTES] {
+    (u128::from(low) | u128::from(high) << 64).to_le_bytes()
+}
+
+/// A hash for this table only, whose upper bits depend on all of the key. Not stable, not for storage.
+#[inline(always)]
+fn hash_of([low, high]: [u64; 2], readable: &[u8], length: usize) -> u64 {
+    const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
+    const SECOND: u64 = 0xff51_afd7_ed55_8ccd;
+    let hash = (low ^ length as u64).wrapping_mul(FIRST);
+    let hash = (hash ^ hash >> 32 ^ high).wrapping_mul(SECOND);
+    if length <= FRONT_BYTES { hash } else { hash_rest(hash, &readable[..length]) }
+}
+
+/// Goes on with what is behind the front of a key.
+#[inline(never)]
+fn hash_rest(hash: u64, key: &[u8]) -> u64 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = (front ^ (key.len() as u64) << 56).wrapping_mul(SEED);
-    if key.len() > 8 {
-        let last = key.len() - 8;
-        for at in (8..last).step_by(8) {
-            hash = (hash.rotate_left(23) ^ word(key, at)).wrapping_mul(SEED);
-        }
-        hash = (hash.rotate_left(23) ^ word(key, last)).wrapping_mul(SEED);
-    }
-    (hash ^ hash >> 32) as u32 ^ (hash >> 47) as u32
+    let word = |at: usize| key[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    let last = key.len() - size_of::<u64>();
+    let words = (FRONT_BYTES..last).step_by(size_of::<u64>()).chain([last]);
+    words.fold(hash, |hash, at| {
+        let hash = (hash.rotate_left(23) ^ word(at)).wrapping_mul(SEED);
+        hash ^ hash >> 32
+    })
 }
 
 #[cfg(test)]
@@ -189,21 +344,102 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    proptest! {
-        #[test]
-        fn merges_as_a_map_does_in_order_of_first_appearance(rows in prop::collection::vec(("[a-c]{0,4}|[ab]{8,20}", 0u64..9), 0..3000)) {
-            let mut table = CombineTable::<String, u64>::new();
-            let mut order = Vec::new();
-            let mut sums = HashMap::new();
-            for (key, value) in &rows {
-                table.merge(key, *value, |first| first, |a, b| a + b);
-                *sums.entry(key.clone()).or_insert_with(|| { order.push(key.clone()); 0 }) += value;
-            }
-            let mut ours = Vec::new();
-            table.drain(|mut key, sum| ours.push((String::decode(&mut key, true), sum)));
-            let theirs: Vec<_> = order.into_iter().map(|key| { let sum = sums[&key]; (key, sum) }).collect();
-            prop_assert_eq!(ours, theirs);
-            prop_assert_eq!(table.len(), 0);
+    /// What a map and a list make of the same rows.
+    fn expected<V: Clone>(rows: &[(String, V)], add: impl Fn(V, V) -> V) -> Vec<(String, V)> {
+        let (mut order, mut sums) = (Vec::new(), HashMap::<String, V>::new());
+        for (key, value) in rows {
+            let sum = match sums.remove(key) {
+                Some(sum) => add(sum, value.clone()),
+                None => {
+                    order.push(key.clone());
+                    value.clone()
+                }
+            };
+            sums.insert(key.clone(), sum);
         }
+        order.into_iter().map(|key| (key.clone(), sums[&key].clone())).collect()
+    }
+
+    fn combined<V: Record + Clone>(
+        table: &mut CombineTable<String, V>,
+        rows: &[(String, V)],
+        add: impl Fn(V, V) -> V,
+    ) -> Vec<(String, V)> {
+        for (key, value) in rows {
+            table.merge(key, value.clone(), |first| first, &add);
+        }
+        let mut combined = Vec::new();
+        table.drain(|mut key, sum| combined.push((String::decode(&mut key, true), sum)));
+        combined
+    }
+
+    proptest! {
+        /// Values inside slots and values apart; keys of every length; a table that is used again.
+        #[test]
+        fn merges_as_a_map_does_in_order_of_first_appearance(
+            rows in prop::collection::vec(("[a-c]{0,4}|[ab]{5,16}|[ab]{15,40}", 0u64..9), 0..3000),
+        ) {
+            let mut small = CombineTable::<String, u64>::new();
+            let mut apart = CombineTable::<String, String>::new();
+            let texts: Vec<_> = rows.iter().map(|(key, value)| (key.clone(), value.to_string())).collect();
+            for _ in 0..2 {
+                prop_assert_eq!(combined(&mut small, &rows, |a, b| a + b), expected(&rows, |a, b| a + b));
+                prop_assert_eq!(combined(&mut apart, &texts, |a, b| a + &b), expected(&texts, |a, b| a + &b));
+                prop_assert_eq!((small.len(), small.key_bytes(), apart.len()), (0, 0, 0));
+            }
+        }
+
+        #[test]
+        fn a_front_holds_the_first_bytes_whatever_follows(key in prop::collection::vec(any::<u8>(), 0..30), rest in prop::collection::vec(any::<u8>(), 0..30)) {
+            let readable = [key.clone(), rest].concat();
+            let front = front_of(&readable, key.len());
+            let mut bytes = [0; FRONT_BYTES];
+            let length = key.len().min(FRONT_BYTES);
+            bytes[..length].copy_from_slice(&key[..length]);
+            prop_assert_eq!(bytes_of(front), bytes);
+        }
+    }
+
+    #[test]
+    fn many_keys_are_all_found_again() {
+        let mut table = CombineTable::<u64, u64>::new();
+        for _ in 0..3 {
+            (0..100_000u64).for_each(|key| table.merge(&(key * 0x1_0000_0001), key, |first| first, |a, b| a + b));
+        }
+        let mut next = 0;
+        table.drain(|mut key, sum| {
+            assert_eq!((u64::decode(&mut key, true), sum), (next * 0x1_0000_0001, next * 3));
+            next += 1;
+        });
+        assert_eq!((next, table.strong.is_none()), (100_000, true));
+    }
+
+    /// Keys whose fast hashes are all the same cost no more than others, once that was seen.
+    #[test]
+    fn keys_that_are_made_to_collide_are_hashed_in_another_way() {
+        let invert = |product: u64| {
+            // The inverse of an odd number modulo 2^64, by Newton's method.
+            let odd = 0x9e37_79b9_7f4a_7c15_u64;
+            let inverse = (0..6).fold(odd, |x, _| x.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(x))));
+            product.wrapping_mul(inverse)
+        };
+        let keys: Vec<[u64; 2]> = (0..20_000u64)
+            .map(|number| {
+                let product = number << 20;
+                let low = invert(product) ^ FRONT_BYTES as u64;
+                [low, product ^ product >> 32]
+            })
+            .collect();
+        let mut table = CombineTable::<(u64, u64), u64>::new();
+        for _ in 0..2 {
+            for [low, high] in &keys {
+                table.merge(&(*low, *high), 1, |first| first, |a, b| a + b);
+            }
+        }
+        assert!(table.strong.is_some());
+        let mut drained = Vec::new();
+        table.drain(|mut key, sum| drained.push((<(u64, u64)>::decode(&mut key, true), sum)));
+        assert!(drained.iter().zip(&keys).all(|(((low, high), sum), key)| [*low, *high] == *key && *sum == 2));
+        assert_eq!(drained.len(), keys.len());
     }
 }

@@ -47,12 +47,16 @@ pub trait Key: Record {
     /// Takes the key off the front of its encoding.
     fn decode(bytes: &mut &[u8], last: bool) -> Self;
 
-    /// Calls `f` with the encoding of the whole key. `scratch` is room to work in.
+    /// Calls `f` with bytes that begin with the encoding of the whole key, and with its length. What follows the encoding
+    /// means nothing; it makes it possible to read the beginning of a short key at once. `scratch` is room to work in.
+    #[doc(hidden)]
     #[inline]
-    fn with_encoded<R>(&self, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
+    fn with_readable<R>(&self, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
         scratch.clear();
         self.encode(true, scratch);
-        f(scratch)
+        let length = scratch.len();
+        scratch.extend_from_slice(&[0; 16]);
+        f(scratch, length)
     }
 
     /// Appends the key that was encoded as `bytes` to a column.
@@ -111,6 +115,14 @@ macro_rules! fixed_key {
             fn decode(bytes: &mut &[u8], _: bool) -> Self {
                 Self::from_le_bytes(take_array(bytes))
             }
+            #[inline(always)]
+            fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
+                let $value = *self;
+                let mut readable = [0; 16];
+                let bytes = $canonical.to_le_bytes();
+                readable[..bytes.len()].copy_from_slice(&bytes);
+                f(&readable, bytes.len())
+            }
         }
     )*};
 }
@@ -152,8 +164,8 @@ impl Key for Text {
         Self::from(String::decode(bytes, last))
     }
     #[inline(always)]
-    fn with_encoded<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
-        f(self.as_bytes())
+    fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
+        f(self.readable(), self.len())
     }
     #[inline]
     fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
@@ -171,8 +183,8 @@ impl Key for String {
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         String::from_utf8_lossy(decode_bytes(bytes, last)).into_owned()
     }
-    fn with_encoded<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8]) -> R) -> R {
-        f(self.as_bytes())
+    fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
+        f(self.as_bytes(), self.len())
     }
     fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
         builder.push_bytes(bytes);
@@ -257,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(key: impl Key) -> Vec<u8> {
-        key.with_encoded(&mut Vec::new(), <[u8]>::to_vec)
+        key.with_readable(&mut Vec::new(), |readable, length| readable[..length].to_vec())
     }
 
     /// The same examples as in the host's `data/key.rs`.

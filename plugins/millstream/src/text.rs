@@ -2,6 +2,11 @@
 //!
 //! Owns the type and the ways to cut it further. Never copies text, except where a method says so.
 
+mod mask;
+mod split;
+
+pub use split::{Split, SplitWhitespace};
+
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -40,6 +45,19 @@ impl Text {
         unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(self.start, self.length)) }
     }
 
+    /// The bytes of the text and those behind it that belong to the same chunk. Only the former are text.
+    #[inline(always)]
+    pub(crate) fn readable(&self) -> &[u8] {
+        let offset = self.start as usize - self.owner.as_ptr() as usize;
+        &self.owner[offset..]
+    }
+
+    /// The piece of this text from byte `start` to byte `end`, which both are at the ends of characters.
+    #[inline(always)]
+    fn piece(&self, start: usize, end: usize) -> Self {
+        self.share(&self.as_str()[start..end])
+    }
+
     /// The piece of this text that `piece`, a slice of it, covers.
     #[inline(always)]
     fn share(&self, piece: &str) -> Self {
@@ -56,7 +74,7 @@ impl Text {
     /// ```
     #[inline]
     pub fn split(&self, separator: char) -> Split {
-        Split { text: self.clone(), rest: Some((0, self.length)), separator }
+        Split::new(self.clone(), separator)
     }
 
     /// The pieces between runs of white space, none of them empty, as [`str::split_whitespace`] gives them.
@@ -67,7 +85,7 @@ impl Text {
     /// assert_eq!(words, ["to", "be", "or"]);
     /// ```
     pub fn split_whitespace(&self) -> SplitWhitespace {
-        SplitWhitespace { rest: self.clone() }
+        SplitWhitespace::new(self.clone())
     }
 
     /// What stands before and after the first `separator`, or nothing if there is none.
@@ -99,59 +117,6 @@ impl Text {
     /// ```
     pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         self.as_str().get(range).map(|piece| self.share(piece))
-    }
-}
-
-/// The pieces of a text between occurrences of a character. Made by [`Text::split`].
-pub struct Split {
-    text: Text,
-    rest: Option<(usize, usize)>,
-    separator: char,
-}
-
-impl Iterator for Split {
-    type Item = Text;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Text> {
-        let (start, end) = self.rest?;
-        let rest = &self.text.as_str()[start..end];
-        let found = if self.separator.is_ascii() {
-            memchr::memchr(self.separator as u8, rest.as_bytes())
-        } else {
-            rest.find(self.separator)
-        };
-        let piece = match found {
-            Some(at) => {
-                self.rest = Some((start + at + self.separator.len_utf8(), end));
-                &rest[..at]
-            }
-            None => {
-                self.rest = None;
-                rest
-            }
-        };
-        Some(self.text.share(piece))
-    }
-}
-
-/// The pieces of a text between white space. Made by [`Text::split_whitespace`].
-pub struct SplitWhitespace {
-    rest: Text,
-}
-
-impl Iterator for SplitWhitespace {
-    type Item = Text;
-
-    fn next(&mut self) -> Option<Text> {
-        let rest = self.rest.as_str().trim_start();
-        if rest.is_empty() {
-            return None;
-        }
-        let (piece, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
-        let piece = self.rest.share(piece);
-        self.rest = self.rest.share(after);
-        Some(piece)
     }
 }
 
@@ -247,17 +212,33 @@ mod tests {
 
     proptest! {
         #[test]
-        fn split_gives_what_str_gives(text in "[ab é]{0,30}", separator in prop::sample::select(vec![' ', 'a', 'é'])) {
-            let ours: Vec<Text> = Text::from(text.as_str()).split(separator).collect();
-            let theirs: Vec<&str> = text.split(separator).collect();
-            prop_assert_eq!(ours, theirs);
+        fn split_gives_what_str_gives(
+            text in "[ab é\0]{0,30}|[abcdefg]{0,70} [ab é]{50,150}",
+            separator in prop::sample::select(vec![' ', 'a', 'é', '\0']),
+            cut in 0usize..40,
+        ) {
+            let whole = Text::from(text.as_str());
+            let cut = (cut..=text.len()).find(|cut| text.is_char_boundary(*cut)).unwrap_or(0);
+            // What stands behind a text in its chunk is not part of it.
+            for piece in [0..text.len(), 0..cut, cut..text.len()] {
+                let ours: Vec<Text> = whole.slice(piece.clone()).unwrap().split(separator).collect();
+                let theirs: Vec<&str> = text[piece].split(separator).collect();
+                prop_assert_eq!(ours, theirs);
+            }
         }
 
         #[test]
-        fn split_whitespace_gives_what_str_gives(text in "[ab\t\u{2003}é]{0,30}") {
-            let ours: Vec<Text> = Text::from(text.as_str()).split_whitespace().collect();
-            let theirs: Vec<&str> = text.split_whitespace().collect();
-            prop_assert_eq!(ours, theirs);
+        fn split_whitespace_gives_what_str_gives(
+            text in "[ab\t\u{2003}é]{0,30}|[ab \r\n\x0b\x1c]{0,200}|[abc]{0,70}[ab \u{2003}]{50,150}",
+            cut in 0usize..40,
+        ) {
+            let whole = Text::from(text.as_str());
+            let cut = (cut..=text.len()).find(|cut| text.is_char_boundary(*cut)).unwrap_or(0);
+            for piece in [0..text.len(), 0..cut, cut..text.len()] {
+                let ours: Vec<Text> = whole.slice(piece.clone()).unwrap().split_whitespace().collect();
+                let theirs: Vec<&str> = text[piece].split_whitespace().collect();
+                prop_assert_eq!(ours, theirs);
+            }
         }
     }
 

@@ -31,7 +31,8 @@ impl<K: Key, V: Record> Side<K, V> {
             let (column, rows) =
                 read_column::<(K, V)>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
             for row in 0..rows {
-                let key = column.get(row).0.with_encoded(&mut Vec::new(), <[u8]>::to_vec);
+                let mut key = Vec::new();
+                column.get(row).0.encode(true, &mut key);
                 side.rows.entry(key.clone()).or_default().push(side.keys.len());
                 side.keys.push(key);
                 side.places.push((side.columns.len(), row));

@@ -128,7 +128,9 @@ fn what_encodes_to_nothing_comes_back() {
 #[test]
 fn a_key_is_encoded_as_its_columns_are() {
     fn encoded<K: Key>(key: K) -> Vec<u8> {
-        key.with_encoded(&mut Vec::new(), <[u8]>::to_vec)
+        let mut bytes = Vec::new();
+        key.encode(true, &mut bytes);
+        bytes
     }
     assert_eq!(encoded(Point(1, -0.0)), encoded((1i32, 0.0f64)));
     assert_eq!(encoded((Color::Green, 1u8)), encoded((Text::from("Green"), 1u8)));

@@ -1,0 +1,72 @@
+//! The programs that `bench-programs` measures: the job's argument `program` chooses. Each has a twin in
+//! `tests/src/bin/native_programs.rs`, which computes the same from the same lines.
+
+use millstream::{DStream, Record, StreamingContext, Text};
+
+/// A record of ten fields.
+#[derive(Record, Clone)]
+struct Trade {
+    id: u64,
+    account: u32,
+    symbol: Text,
+    price: f64,
+    quantity: u32,
+    is_sale: bool,
+    fee: f64,
+    venue: Text,
+    time_ms: u64,
+    note: Text,
+}
+
+/// The trade that a line holds, field by field, divided by `,`. `None` if a field is missing or no number.
+fn trade(line: &Text) -> Option<Trade> {
+    let mut fields = line.split(',');
+    Some(Trade {
+        id: fields.next()?.parse().ok()?,
+        account: fields.next()?.parse().ok()?,
+        symbol: fields.next()?,
+        price: fields.next()?.parse().ok()?,
+        quantity: fields.next()?.parse().ok()?,
+        is_sale: &*fields.next()? == "sell",
+        fee: fields.next()?.parse().ok()?,
+        venue: fields.next()?,
+        time_ms: fields.next()?.parse().ok()?,
+        note: fields.next()?,
+    })
+}
+
+/// A key and a value, divided by a space.
+fn pair<V: std::str::FromStr>(line: &str) -> Option<(u64, V)> {
+    let (key, value) = line.split_once(' ')?;
+    Some((key.parse().ok()?, value.parse().ok()?))
+}
+
+/// The pairs of the lines that begin with `side` and a space.
+fn side(lines: &DStream<Text>, side: &'static str) -> DStream<(u64, u64)> {
+    lines.flat_map(move |line: Text| pair(line.strip_prefix(side)?.strip_prefix(' ')?)).erase()
+}
+
+fn build(ctx: &StreamingContext) {
+    let lines = ctx.text_stream("lines");
+    match ctx.arg("program") {
+        Some("grep") => lines.filter(|line| line.contains("needle")).count().print(),
+        Some("count-by-value") => lines.flat_map(|line| line.split(' ')).count_by_value().count().print(),
+        Some("sums") => {
+            let sums = lines.flat_map(|line| pair::<f64>(&line)).reduce_by_key(|a, b| a + b);
+            sums.map(|(_, sum)| sum).reduce(|a, b| a + b).print()
+        }
+        Some("join") => {
+            let lines = lines.erase();
+            let joined = side(&lines, "l").join(&side(&lines, "r"));
+            joined.map(|(_, (left, right))| left * right).reduce(|a, b| a + b).print()
+        }
+        Some("structs") => {
+            let trades = lines.flat_map(|line| trade(&line));
+            let charged = trades.map(|trade| Trade { fee: trade.price * f64::from(trade.quantity), ..trade });
+            charged.filter(|trade| trade.is_sale).map(|trade| trade.fee).reduce(|a, b| a + b).print();
+            charged.map(|trade| u64::from(trade.account)).reduce(|a, b| a.max(b)).print()
+        }
+        other => panic!("there is no program {other:?}"),
+    };
+}
+millstream::plugin!(build);

@@ -1,0 +1,143 @@
+//! [`Split`] and [`SplitWhitespace`]: a text cut into pieces.
+//!
+//! Owns where pieces begin and end. Separators are found sixty-four bytes at a time. Never copies text.
+
+use super::Text;
+use super::mask::{BLOCK, places_of, white_space};
+
+/// The pieces of a text between occurrences of a character. Made by [`Text::split`].
+pub struct Split {
+    text: Text,
+    separator: char,
+    /// Where the next piece begins. `None` if there are no more.
+    start: Option<usize>,
+    /// Where the block begins whose separators are known.
+    block: usize,
+    /// The separators of that block that are not behind us.
+    separators: u64,
+}
+
+impl Split {
+    #[inline(always)]
+    pub(super) fn new(text: Text, separator: char) -> Self {
+        // A separator that is not a byte of text, or that could be one of the zeros behind it, is looked for by `str`.
+        let separators = if is_mask(separator) { places_of(separator as u8, text.readable(), 0) } else { 0 };
+        Self { text, separator, start: Some(0), block: 0, separators }
+    }
+
+    /// Where the next separator stands: the end of the text if there is none.
+    #[inline(always)]
+    fn next_separator(&mut self) -> usize {
+        let end = self.text.len();
+        loop {
+            if self.separators != 0 {
+                let at = self.block + self.separators.trailing_zeros() as usize;
+                self.separators &= self.separators - 1;
+                // The bytes behind the text are those of another one.
+                return at.min(end);
+            }
+            self.block += BLOCK;
+            if self.block >= end {
+                return end;
+            }
+            self.separators = places_of(self.separator as u8, self.text.readable(), self.block);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_by_str(&self, start: usize) -> usize {
+        let rest = &self.text.as_str()[start..];
+        rest.find(self.separator).map_or(self.text.len(), |at| start + at)
+    }
+}
+
+/// Whether a separator is found by masks.
+#[inline(always)]
+fn is_mask(separator: char) -> bool {
+    separator.is_ascii() && separator != '\0'
+}
+
+impl Iterator for Split {
+    type Item = Text;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Text> {
+        let start = self.start?;
+        let end = if is_mask(self.separator) { self.next_separator() } else { self.find_by_str(start) };
+        self.start = (end < self.text.len()).then(|| end + self.separator.len_utf8());
+        Some(self.text.piece(start, end))
+    }
+}
+
+/// The pieces of a text between white space. Made by [`Text::split_whitespace`].
+pub struct SplitWhitespace {
+    text: Text,
+    /// Where the rest begins.
+    start: usize,
+    /// Where the block begins whose white space is known.
+    block: usize,
+    spaces: u64,
+    /// Whether the block has characters that are not ASCII, some of which may be white space.
+    is_mixed: bool,
+}
+
+impl SplitWhitespace {
+    pub(super) fn new(text: Text) -> Self {
+        let mut split = Self { text, start: 0, block: 0, spaces: 0, is_mixed: false };
+        split.look(0);
+        split
+    }
+
+    #[inline(always)]
+    fn look(&mut self, block: usize) {
+        let (spaces, others) = white_space(self.text.readable(), block);
+        (self.block, self.spaces, self.is_mixed) = (block, spaces, others != 0);
+    }
+
+    /// The first byte from `at` on that is white space, or that is none. `None` if a character that is not ASCII may come
+    /// first.
+    #[inline(always)]
+    fn first(&mut self, mut at: usize, is_space: bool) -> Option<usize> {
+        let end = self.text.len();
+        while at < end {
+            if at >= self.block + BLOCK {
+                self.look(at);
+            }
+            if self.is_mixed {
+                return None;
+            }
+            let wanted = if is_space { self.spaces } else { !self.spaces };
+            let wanted = wanted >> (at - self.block);
+            if wanted != 0 {
+                return Some(end.min(at + wanted.trailing_zeros() as usize));
+            }
+            at = self.block + BLOCK;
+        }
+        Some(end)
+    }
+
+    /// The next piece, by `str`.
+    #[cold]
+    #[inline(never)]
+    fn next_of_str(&mut self) -> Option<Text> {
+        let text = self.text.as_str();
+        let rest = text[self.start..].trim_start();
+        let start = text.len() - rest.len();
+        let end = rest.find(char::is_whitespace).map_or(text.len(), |at| start + at);
+        self.start = end;
+        (start < end).then(|| self.text.piece(start, end))
+    }
+}
+
+impl Iterator for SplitWhitespace {
+    type Item = Text;
+
+    #[inline]
+    fn next(&mut self) -> Option<Text> {
+        let Some(start) = self.first(self.start, false) else { return self.next_of_str() };
+        let Some(end) = self.first(start, true) else { return self.next_of_str() };
+        self.start = end;
+        (start < end).then(|| self.text.piece(start, end))
+    }
+}
