@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use withheld::{Target, hidden_in_root, refusal, without_links};
+use withheld::{Target, hidden_in_root, refusal, through_links, without_links};
 
 /// The longest name of a file or directory, in bytes: that of most file systems.
 pub const COMPONENT_BYTES_MAX: usize = 255;
@@ -407,7 +407,11 @@ impl GrantedPath {
         let withheld: Vec<Withheld> = self
             .withheld
             .iter()
-            .map(|withheld| Withheld { path: without_links(disk, &withheld.path), ..withheld.clone() })
+            .flat_map(|withheld| {
+                let paths =
+                    through_links(disk, &withheld.path).into_iter().chain([without_links(disk, &withheld.path)]);
+                paths.map(|path| Withheld { path, ..withheld.clone() })
+            })
             .collect();
         let target = Target { root, path, access: self.access, goes_on: self.goes_on };
         match refusal(&target, &withheld) {

@@ -40,19 +40,32 @@ pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
         key: key.clone(),
         before: before.get(key).cloned(),
         after: after.get(key).cloned(),
-        change: meaning(key),
+        change: meaning(key, type_of(key, after).or_else(|| type_of(key, before))),
     };
     keys.iter().filter(differs).map(|key| change(key)).collect()
 }
 
-/// What another value of a key means. A key that this version does not know is one that it does not heed.
-fn meaning(key: &str) -> Change {
+/// The type of the source whose key this is, as TOML.
+fn type_of<'a>(key: &str, given: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let rest = after_segment(key.strip_prefix("sources.")?);
+    let source = key.strip_suffix(rest)?;
+    given.get(&format!("{source}type")).map(String::as_str)
+}
+
+/// What another value of a key means, of a source of a type if it is known. A key that this version does not know is one
+/// that it does not heed.
+fn meaning(key: &str, source_type: Option<&str>) -> Change {
     let own = match key.strip_prefix("sources.") {
         Some(rest) => format!("{SOURCE_SECTION}.{}", after_segment(rest)),
         None => key.to_owned(),
     };
     let is_meant = |name: &str| own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    let found = KEYS.iter().filter(|key| is_meant(key.name())).map(|key| key.change());
+    // Sources of several types have keys of one name.
+    let is_of_source = |of: Option<&str>| {
+        of.zip(source_type).is_none_or(|(of, source_type)| source_type.trim_matches(['"', '\'']) == of)
+    };
+    let meant = KEYS.iter().filter(|key| is_meant(key.name()) && is_of_source(key.source_type()));
+    let found = meant.map(|key| key.change());
     found.max().unwrap_or(Change::Harmless)
 }
 
@@ -124,13 +137,25 @@ mod tests {
         );
     }
 
+    /// `path` of a queue is another key than `path` of a directory.
+    #[test]
+    fn what_a_key_of_a_source_means_follows_from_its_type() {
+        for (source_type, expected) in [("text-files", Change::Restart), ("queue", Change::Fresh)] {
+            let before = given(&BEFORE.replace("\"queue\"", &format!("\"{source_type}\"")));
+            let mut after = before.clone();
+            after.insert("sources.\"a.b\".path".to_owned(), "\"r\"".to_owned());
+            let changes: Vec<Change> = changes(&before, &after).iter().map(|change| change.change).collect();
+            assert_eq!(changes, [expected], "{source_type}");
+        }
+    }
+
     #[test]
     fn every_key_means_something() {
-        assert_eq!(meaning("job.batch_interval"), Change::Fresh);
-        assert_eq!(meaning("sources.lines.type"), Change::Fresh);
-        assert_eq!(meaning("limits.memory"), Change::Harmless);
-        assert_eq!(meaning("job.parallelism"), Change::Restart);
-        assert_eq!(meaning("sources.x.options.depth"), Change::Restart);
-        assert_eq!(meaning("later.key"), Change::Harmless);
+        assert_eq!(meaning("job.batch_interval", None), Change::Fresh);
+        assert_eq!(meaning("sources.lines.type", None), Change::Fresh);
+        assert_eq!(meaning("limits.memory", None), Change::Harmless);
+        assert_eq!(meaning("job.parallelism", None), Change::Restart);
+        assert_eq!(meaning("sources.x.options.depth", None), Change::Restart);
+        assert_eq!(meaning("later.key", None), Change::Harmless);
     }
 }

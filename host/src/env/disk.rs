@@ -99,6 +99,11 @@ pub trait Disk: Send + Sync {
     /// What the file system says.
     fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
 
+    /// Where a link leads, as it is written in the link. `None` if the path itself is no link, or nothing is there.
+    fn link(&self, _path: &Path) -> Option<PathBuf> {
+        None
+    }
+
     /// Makes sure that something can be made in a directory, as far as that can be known without doing so.
     ///
     /// # Errors

@@ -74,6 +74,10 @@ impl Disk for Files {
         std::fs::canonicalize(path)
     }
 
+    fn link(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::read_link(path).ok()
+    }
+
     fn check_writable(&self, directory: &Path) -> io::Result<()> {
         if !std::fs::metadata(directory)?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());

@@ -306,6 +306,53 @@ fn no_grant_reaches_what_is_withheld() {
     assert!(!world.path("jobs/logs").exists() && !world.path("jobs/later").exists());
 }
 
+/// A link that leads to what the job withholds is withheld as well: who replaces it, replaces what it stands for.
+#[test]
+fn links_to_what_is_withheld_cannot_be_replaced() {
+    let world = World::new();
+    for name in ["jobs/lists", "other/ck", "other/in"] {
+        std::fs::create_dir_all(world.path(name)).unwrap();
+    }
+    for name in ["other/job.toml", "other/q.jsonl"] {
+        std::fs::write(world.path(name), "").unwrap();
+    }
+    let links = [
+        ("lists/current.toml", "jobs/job.toml"),
+        ("../../other/job.toml", "jobs/lists/current.toml"),
+        ("../other/ck", "jobs/ck"),
+        ("../other/q.jsonl", "jobs/q.jsonl"),
+        ("../other", "jobs/data"),
+        ("loop", "jobs/loop"),
+    ];
+    links.iter().for_each(|(target, link)| symlink(target, world.path(link)).unwrap());
+    let withheld = |what: &str, path: &str, from| Withheld { what: what.to_owned(), path: world.path(path), from };
+    let withheld = vec![
+        withheld("the job file", "jobs/lists/../job.toml", Access::Read),
+        withheld("the checkpoint directory", "jobs/ck", Access::Read),
+        withheld("source `a`", "jobs/q.jsonl", Access::Write),
+        withheld("source `b`", "jobs/data/in", Access::Write),
+        withheld("source `c`", "jobs/loop/in", Access::Write),
+    ];
+    let out = GrantedDirectory { path: world.path("jobs"), access: Access::Write };
+    let grants = Grants::new(world.path("jobs"), BTreeMap::from([("out".to_owned(), out)])).withholding(withheld);
+    let disk = &*world.env.disk;
+    for (text, what) in [
+        ("job.toml", "the job file"),
+        ("lists", "the job file"),
+        ("lists/current.toml", "the job file"),
+        ("ck", "the checkpoint directory"),
+        ("q.jsonl", "source `a`"),
+        ("data", "source `b`"),
+        ("loop", "source `c`"),
+    ] {
+        let refused = grants.resolve(text, Access::Write).unwrap().make_parent(disk).unwrap_err().to_string();
+        assert!(refused.contains(what), "{text}: {refused}");
+    }
+    for text in ["x", "lists/x", "q.jsonl2"] {
+        grants.resolve(text, Access::Write).unwrap().make_parent(disk).unwrap();
+    }
+}
+
 #[test]
 fn a_hidden_directory_is_not_granted() {
     let world = World::new();

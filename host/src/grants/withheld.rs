@@ -8,8 +8,13 @@
 use super::error::shown;
 use crate::config::Access;
 use crate::env::Disk;
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
+
+/// How many links are followed on the way to one path.
+const LINKS_MAX: usize = 40;
 
 /// Something that a job withholds from its plugin, with all that is below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +119,33 @@ pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
         }
     }
     path.to_path_buf()
+}
+
+/// The paths of the links on which a path is found, each with what follows behind the link: whoever puts something else in
+/// the place of one of them decides what the path leads to. The links themselves are on paths without links.
+pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
+    let (mut found, mut links) = (without_links(disk, Path::new(".")), Vec::new());
+    let owned = |path: &Path| path.components().map(|component| component.as_os_str().to_owned()).collect::<Vec<_>>();
+    let mut ahead: VecDeque<OsString> = owned(path).into();
+    while let Some(name) = ahead.pop_front() {
+        match Path::new(&name).components().next() {
+            Some(Component::ParentDir) => drop(found.pop()),
+            Some(Component::RootDir) => found = PathBuf::from("/"),
+            Some(Component::Normal(_)) => {
+                let place = found.join(&name);
+                // The system follows no more links than that either.
+                match disk.link(&place).filter(|_| links.len() < LINKS_MAX) {
+                    Some(target) => {
+                        links.push(ahead.iter().fold(place, |path, name| path.join(name)));
+                        owned(&target).into_iter().rev().for_each(|name| ahead.push_front(name));
+                    }
+                    None => found = place,
+                }
+            }
+            Some(Component::CurDir | Component::Prefix(_)) | None => {}
+        }
+    }
+    links
 }
 
 fn names(path: &Path) -> impl Iterator<Item = String> {

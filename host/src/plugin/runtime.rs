@@ -31,7 +31,7 @@ const SLOT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 pub enum StartError {
     /// The process may not reserve the address space that instances lie in.
     #[error(
-        "it reserves about {} GiB of address space for {instances} plugin instances, and this process may have {} GiB: \
+        "it reserves about {} GiB of address space for {instances} plugin instances, and this process may have {:.1} GiB: \
          {error:#}",
         .needed.div_ceil(GIB), *.allowed as f64 / GIB as f64
     )]

@@ -83,6 +83,32 @@ fn a_plugin_writes_only_where_the_job_grants_it() {
     }
 }
 
+/// Whoever replaces a link replaces what the next start finds behind it.
+#[test]
+fn a_plugin_does_not_replace_links_to_what_is_withheld() {
+    let keys = "directories = { out = \".\" }\ncheckpoint = \"ck\"";
+    for (name, told) in [
+        ("job.toml", "that belongs to the job file"),
+        ("driver_functions.wasm", "that belongs to the plugin"),
+        ("queue.jsonl", "that belongs to source `lines`"),
+        ("ck", "that belongs to the checkpoint directory"),
+    ] {
+        let (directory, elsewhere) = (with_path("write_path", name, keys), Directory::new());
+        let target = elsewhere.path(name);
+        if name == "ck" {
+            std::fs::create_dir(&target).expect("a directory can be made");
+            std::fs::remove_dir(directory.path(name)).expect("it is empty");
+        } else {
+            std::fs::copy(directory.path(name), &target).expect("it can be copied");
+            std::fs::remove_file(directory.path(name)).expect("it can be removed");
+        }
+        symlink(&target, directory.path(name)).expect("a link can be made");
+        let (code, said) = run(&directory);
+        assert_eq!((code, said.contains(told)), (Some(2), true), "{name}: {said}");
+        assert_eq!(std::fs::read_link(directory.path(name)).ok(), Some(target), "{name}");
+    }
+}
+
 /// Reading needs a grant as well.
 #[test]
 fn a_plugin_reads_only_what_the_job_grants() {

@@ -114,9 +114,14 @@ fn a_file_with_another_name_is_no_new_file() {
     fs::rename(directory.path("in/log.1"), directory.path("in/log.2")).expect("a file can be renamed");
     fs::rename(directory.path("in"), directory.path("out")).expect("a directory can be renamed");
     std::os::unix::fs::symlink("out", directory.path("in")).expect("a link can be made");
-    for (path, fresh) in
-        [("in", None), ("in", Some("--fresh")), ("./out", Some("--fresh")), ("in/../out", Some("--fresh"))]
-    {
+    for (path, fresh) in [
+        ("in", None),
+        ("./in", None),
+        ("out", None),
+        ("in", Some("--fresh")),
+        ("./out", Some("--fresh")),
+        ("in/../out", Some("--fresh")),
+    ] {
         let path = format!("sources.lines.path={path}");
         let args: Vec<&str> = kept.iter().copied().chain(["--set", &path]).chain(fresh).collect();
         assert_eq!(run(&directory, &args).0, Vec::<String>::new(), "{args:?}");

@@ -29,10 +29,10 @@ fn a_file_that_may_not_grow_is_a_full_disk() {
 fn a_small_address_space_has_a_help_line() {
     let directory = Directory::with_job("network_word_count");
     let args = ["check", "job.toml", "--set", "engine.threads=2"];
-    let said = run_with(&directory, "-v 4194304", &args);
+    let said = run_with(&directory, "-v 4000000", &args);
     assert_eq!(said.code, Some(4), "{}", said.err);
     let expected = "error: cannot start the WebAssembly engine: it reserves about 32 GiB of address space for 4 plugin \
-                    instances, and this process may have 4 GiB: ";
+                    instances, and this process may have 3.8 GiB: ";
     assert!(said.error().starts_with(expected), "{}", said.err);
     let help = "\nhelp: run `ulimit -v unlimited` first, or lower engine.threads; address space is no memory\n";
     assert!(said.error().ends_with(help), "{}", said.err);

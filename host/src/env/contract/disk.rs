@@ -25,6 +25,17 @@ fn every_executor_can_use_the_disk() {
     });
 }
 
+#[test]
+fn what_is_no_link_leads_nowhere() {
+    in_each_world(async |world| {
+        let path = world.root.join("a");
+        write(&world, &path, "text").unwrap();
+        for path in [path, world.root.clone(), world.root.join("nothing")] {
+            assert_eq!(world.env.disk.link(&path), None);
+        }
+    });
+}
+
 /// A reader that was opened goes on with what it opened, whatever becomes of the name.
 #[test]
 fn an_open_file_is_read_to_its_end() {
