@@ -155,12 +155,22 @@ impl Grants {
     /// below it.
     pub fn listed(&self, disk: &dyn Disk) -> Vec<Listed> {
         let job = without_links(disk, &self.job);
-        let directories = self.named.iter().map(|(name, granted)| Listed {
-            name: name.clone(),
-            place: granted.path.shown().into_owned(),
-            reads: true,
-            writes: granted.access == Access::Write,
-            holds_job: job.starts_with(without_links(disk, &granted.path)),
+        let withheld = all_ways(disk, &self.withheld);
+        let directories = self.named.iter().map(|(name, granted)| {
+            let root = without_links(disk, &granted.path);
+            // A file of any name in the directory.
+            let path = root.join("-");
+            let reaches = |access| {
+                granted.access >= access
+                    && refusal(&Target { root: &root, path: &path, access, goes_on: false }, &withheld).is_none()
+            };
+            Listed {
+                name: name.clone(),
+                place: granted.path.shown().into_owned(),
+                reads: reaches(Access::Read),
+                writes: reaches(Access::Write),
+                holds_job: job.starts_with(&root),
+            }
         });
         let objects = self.objects.iter().map(|(name, url)| Listed {
             name: name.clone(),
@@ -404,15 +414,7 @@ impl GrantedPath {
 
     /// Checks that a path without links does not lead to what is withheld.
     fn check_reached(&self, disk: &dyn Disk, root: &Path, path: &Path) -> Result<(), GrantError> {
-        let withheld: Vec<Withheld> = self
-            .withheld
-            .iter()
-            .flat_map(|withheld| {
-                let paths =
-                    through_links(disk, &withheld.path).into_iter().chain([without_links(disk, &withheld.path)]);
-                paths.map(|path| Withheld { path, ..withheld.clone() })
-            })
-            .collect();
+        let withheld = all_ways(disk, &self.withheld);
         let target = Target { root, path, access: self.access, goes_on: self.goes_on };
         match refusal(&target, &withheld) {
             None => Ok(()),
@@ -421,6 +423,14 @@ impl GrantedPath {
             }
         }
     }
+}
+
+/// What is withheld, by its path without links and by each link on the way to it.
+fn all_ways(disk: &dyn Disk, withheld: &[Withheld]) -> Vec<Withheld> {
+    let paths = |withheld: &Withheld| {
+        through_links(disk, &withheld.path).into_iter().chain([without_links(disk, &withheld.path)])
+    };
+    withheld.iter().flat_map(|withheld| paths(withheld).map(|path| Withheld { path, ..withheld.clone() })).collect()
 }
 
 fn check_writable(disk: &dyn Disk, directory: &Path) -> Result<(), GrantError> {

@@ -25,7 +25,8 @@ fn may(granted: &Listed) -> String {
     let access = match (granted.reads, granted.writes) {
         (true, true) => "read and write",
         (true, false) => "read",
-        (false, _) => "write",
+        (false, true) => "write",
+        (false, false) => "neither read nor write",
     };
     let warning = if granted.holds_job { ", which holds the job file" } else { "" };
     format!("\n  the plugin may {access} `{}`: {}{warning}", granted.name, escape_control(&granted.place))
@@ -52,7 +53,11 @@ pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error>
             .iter()
             .map(|(output, path)| serde_json::json!({ "output": output.to_string(), "path": path }))
             .collect();
-        let access = |granted: &Listed| if granted.writes { "write" } else { "read" };
+        let access = |granted: &Listed| match (granted.writes, granted.reads) {
+            (true, _) => "write",
+            (false, true) => "read",
+            (false, false) => "none",
+        };
         let granted: Vec<_> = granted
             .iter()
             .map(

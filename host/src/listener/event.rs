@@ -39,11 +39,11 @@ pub enum Event {
     },
     /// A source does not read files that it sees. Told once for each cause, and again when they are ten times as many.
     FilesPassedOver(PassedOverInfo),
-    /// A file changed after a batch had read it, and is not read again while it is remembered. Told once for each file.
+    /// A file changed after it was given to a batch, and is not read again while it is remembered. Told once for each file.
     FileChanged {
         /// The source.
         source: String,
-        /// The batch that has read it.
+        /// The batch that the file was given to.
         batch: Time,
         /// The file.
         file: String,
@@ -327,8 +327,10 @@ fn fmt_changed(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     match unread_bytes {
-        Some(bytes) => write!(f, "FileChanged {source}: {file} grew by {bytes} bytes after batch {batch} had read it")?,
-        None => write!(f, "FileChanged {source}: {file} was written over after batch {batch} had read it")?,
+        Some(bytes) => {
+            write!(f, "FileChanged {source}: {file} grew by {bytes} bytes after it was given to batch {batch}")?
+        }
+        None => write!(f, "FileChanged {source}: {file} was written over after it was given to batch {batch}")?,
     }
     f.write_str(": that is not read; a later modification makes a new version of the file, which is read whole")
 }

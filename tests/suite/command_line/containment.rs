@@ -134,20 +134,22 @@ fn a_plugin_reads_only_what_the_job_grants() {
 
 #[test]
 fn people_and_scripts_are_told_what_a_plugin_may_do() {
-    let keys = "directories = { out = \"out\", lists = { path = \"src\", access = \"read\" }, all = \"..\", s3 = \"s3://b/p\" }";
+    let keys = "checkpoint = \"ck\"\ndirectories = { out = \"out\", lists = { path = \"src\", access = \"read\" }, all = \"..\", \
+                ck = \"ck\", s3 = \"s3://b/p\" }";
     let directory = with_path("write_path", "x", keys);
     let said = job(&directory, "check", &[]);
     assert_eq!(
         said.out,
         "paths: ok, 2 nodes, 1 output, source `lines` (i64)\n  the plugin may read and write `all`: .., which holds the job \
-         file\n  the plugin may read `lists`: src\n  the plugin may read and write `out`: out\n  the plugin may write `s3`: \
+         file\n  the plugin may neither read nor write `ck`: ck\n  the plugin may read `lists`: src\n  the plugin may read and write `out`: out\n  the plugin may write `s3`: \
          s3://b/p\n",
         "{}",
         said.err
     );
     let told: serde_json::Value = serde_json::from_str(&job(&directory, "check", &["--json"]).out).expect("it is JSON");
-    assert_eq!(told["directories"][1], serde_json::json!({"name": "lists", "path": "src", "access": "read"}));
-    assert_eq!(told["directories"][2], serde_json::json!({"name": "out", "path": "out", "access": "write"}));
+    assert_eq!(told["directories"][1], serde_json::json!({"name": "ck", "path": "ck", "access": "none"}));
+    assert_eq!(told["directories"][2], serde_json::json!({"name": "lists", "path": "src", "access": "read"}));
+    assert_eq!(told["directories"][3], serde_json::json!({"name": "out", "path": "out", "access": "write"}));
     let hidden = with_path("write_path", "x", "directories = { out = \"cargo\" }");
     let root = std::fs::canonicalize(hidden.path(".cargo")).expect("it is there");
     let expected = format!(

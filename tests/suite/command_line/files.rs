@@ -91,7 +91,7 @@ fn a_file_that_grows_is_told_once() {
     assert_eq!(words, ["(one,1)", "(two,1)"]);
     let told: Vec<&str> = log.lines().filter(|line| line.contains("FileChanged")).collect();
     assert_eq!(told.len(), 1, "{log}");
-    let expected = "FileChanged lines: in/log.txt grew by 17 bytes after batch T ms had read it: that is not read; a later \
+    let expected = "FileChanged lines: in/log.txt grew by 17 bytes after it was given to batch T ms: that is not read; a later \
                     modification makes a new version of the file, which is read whole";
     assert!(without_times(told[0]).ends_with(expected) && told[0].contains("WARN"), "{told:?}");
 }
