@@ -132,8 +132,10 @@ fn structs(text: &str, threads: usize) -> String {
     }
     // Both results are taken of the same records, which are kept as they are in the data set of the plugin.
     fn trades(text: &str) -> (f64, u32) {
-        let charge = |trade: Trade<'_>| Trade { fee: trade.price * f64::from(trade.quantity), ..trade };
-        let trades: Vec<Trade<'_>> = text.lines().filter_map(trade).map(|trade| charge(trade)).collect();
+        fn charge(trade: Trade<'_>) -> Trade<'_> {
+            Trade { fee: trade.price * f64::from(trade.quantity), ..trade }
+        }
+        let trades: Vec<Trade<'_>> = text.lines().filter_map(trade).map(charge).collect();
         let fees = trades.iter().filter(|trade| trade.is_sale).map(|trade| trade.fee).sum();
         (fees, trades.iter().map(|trade| trade.account).max().unwrap_or_default())
     }
