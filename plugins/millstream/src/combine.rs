@@ -17,9 +17,9 @@ const FRONT_BYTES: usize = 16;
 const FREE: u32 = u32::MAX;
 /// How many slots a table begins with: a power of two.
 const SLOTS_MIN: usize = 1024;
-/// How many slots a key may be away from its place before the table mistrusts its hash. Half full and hashed well, a
-/// table of millions of keys stays far below that.
-const PROBE_MAX: usize = 256;
+/// How many slots a key may be away from its place before the table mistrusts its hash. Three quarters full and hashed
+/// well, a table of millions of keys stays below that.
+const PROBE_MAX: usize = 512;
 
 /// A place for a key and its value: 32 bytes, so that a cache line holds two.
 #[derive(Clone, Copy)]
@@ -32,6 +32,16 @@ struct Slot {
     length: u32,
     /// The position of the key among all keys, in order of first appearance.
     entry: u32,
+}
+
+impl Slot {
+    /// Whether the key of this slot has this length and this front.
+    #[inline(always)]
+    fn begins_with(&self, [low, high]: [u64; 2], length: usize) -> bool {
+        // Word by word: in a component, a comparison of arrays is a call of `memcmp`.
+        let [own_low, own_high] = self.front;
+        (own_low ^ low) | (own_high ^ high) | u64::from(self.length ^ length as u32) == 0
+    }
 }
 
 const FREE_SLOT: Slot = Slot { front: [0; 2], small: MaybeUninit::uninit(), length: FREE, entry: 0 };
@@ -53,7 +63,7 @@ const fn is_small<V>() -> bool {
 /// A table from encoded keys to values. Nothing about it depends on how the hash spreads: keys are handed out in order of
 /// first appearance.
 pub(crate) struct CombineTable<K, V> {
-    /// Found by hash, probed linearly; a power of two long, at most half full.
+    /// Found by hash, probed linearly; a power of two long, at most three quarters full.
     slots: Vec<Slot>,
     /// By how much a hash is shifted to give a slot.
     shift: u32,
@@ -90,36 +100,44 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     #[inline(always)]
     pub(crate) fn merge<X>(&mut self, key: &K, value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        key.with_readable(&mut scratch, |readable, length| {
-            let front = front_of(readable, length);
-            match self.find(front, readable, length) {
-                Ok(slot) => self.replace(slot, |old| add(old, value)),
+        let (readable, length) = key.readable(&mut scratch);
+        let front = front_of(readable, length);
+        let at = self.place(front, readable, length);
+        // The first place is looked at here, all others elsewhere: most keys are at home, and the loop costs registers.
+        let slot = &self.slots[at];
+        if slot.begins_with(front, length) && length <= FRONT_BYTES {
+            self.replace(at, |old| add(old, value));
+        } else {
+            match self.find(at, front, readable, length) {
+                Ok(at) => self.replace(at, |old| add(old, value)),
                 Err(free) => self.insert(free, front, &readable[..length], create(value)),
             }
-        });
+        }
         self.scratch = scratch;
     }
 
-    /// The slot of a key, or the free one where it belongs.
-    #[inline(always)]
-    fn find(&mut self, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
-        let mask = self.slots.len() - 1;
-        let mut at = self.place(front, readable, length);
-        let home = at;
-        loop {
+    /// The slot of a key, or the free one where it belongs, from the slot `home` on.
+    #[inline(never)]
+    fn find(&mut self, home: usize, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
+        let mask = self.slots.len().wrapping_sub(1);
+        for step in 0..=mask {
+            let at = home.wrapping_add(step) & mask;
             let slot = &self.slots[at];
-            if slot.front == front && slot.length == length as u32 {
+            if slot.begins_with(front, length) {
                 if length <= FRONT_BYTES || self.is_long_key(slot.entry, &readable[..length]) {
                     return Ok(at);
                 }
             } else if slot.length == FREE {
                 return Err(at);
             }
-            at = (at + 1) & mask;
-            if (at.wrapping_sub(home) & mask) == PROBE_MAX && self.strong.is_none() {
-                return self.find_strongly(front, readable, length);
+            if step == PROBE_MAX && self.strong.is_none() {
+                self.strong = Some(RandomState::new());
+                self.rebuild(self.slots.len());
+                break;
             }
         }
+        // All keys were hashed anew, in a way that nobody can foresee who chooses them.
+        self.find(self.place(front, readable, length), front, readable, length)
     }
 
     /// The first slot to look for a key in.
@@ -129,7 +147,7 @@ impl<K: Key, V: Record> CombineTable<K, V> {
             None => hash_of(front, readable, length),
             Some(strong) => strong.hash_one(&readable[..length]),
         };
-        (hash >> self.shift) as usize
+        hash.wrapping_shr(self.shift) as usize
     }
 
     #[inline(never)]
@@ -170,29 +188,10 @@ impl<K: Key, V: Record> CombineTable<K, V> {
             self.values.push(Some(value));
         }
         self.slots[at] = Slot { front, small, length: key.len() as u32, entry };
-        if self.entries.len() * 2 > self.slots.len() {
-            self.rebuild(self.slots.len() * 4);
-        }
-    }
-
-    /// Hashes all keys anew, in a way that nobody can foresee who chooses them, and looks for the key again.
-    #[cold]
-    #[inline(never)]
-    fn find_strongly(&mut self, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
-        self.strong = Some(RandomState::new());
-        self.rebuild(self.slots.len());
-        let mask = self.slots.len() - 1;
-        let mut at = self.place(front, readable, length);
-        loop {
-            let slot = &self.slots[at];
-            if slot.length == FREE {
-                return Err(at);
-            }
-            let is_same = slot.front == front && slot.length == length as u32;
-            if is_same && (length <= FRONT_BYTES || self.is_long_key(slot.entry, &readable[..length])) {
-                return Ok(at);
-            }
-            at = (at + 1) & mask;
+        // Three quarters full: what counts is how much of the table the caches hold, and frequent keys, which come early,
+        // are near their homes.
+        if self.entries.len() * 4 > self.slots.len() * 3 {
+            self.rebuild(self.slots.len() * 2);
         }
     }
 
@@ -287,16 +286,17 @@ fn front_of(readable: &[u8], length: usize) -> [u64; 2] {
     let whole = u128::from_le_bytes(*bytes);
     let (low, high) = (whole as u64, (whole >> 64) as u64);
     // What is behind the end is masked off, without a branch.
-    let low_bits = (length.min(8) * 8) as u32;
-    let high_bits = (length.clamp(8, 16) - 8) as u32 * 8;
-    [low & ones(low_bits), high & ones(high_bits)]
+    let length = length as u32;
+    let (low_bytes, high_bytes) = (length.min(8), length.clamp(8, 16).wrapping_sub(8));
+    [low & ones(low_bytes), high & ones(high_bytes)]
 }
 
-/// So many ones, at most 64, from the right.
+/// Ones in so many bytes, at most eight, from the right.
 #[inline(always)]
-fn ones(count: u32) -> u64 {
+fn ones(bytes: u32) -> u64 {
     // Two shifts, for a shift by all 64 bits is none.
-    !((u64::MAX << (count / 2)) << (count - count / 2))
+    let half = bytes.wrapping_mul(4);
+    !u64::MAX.wrapping_shl(half).wrapping_shl(half)
 }
 
 /// The same at the end of what can be read.

@@ -47,16 +47,16 @@ pub trait Key: Record {
     /// Takes the key off the front of its encoding.
     fn decode(bytes: &mut &[u8], last: bool) -> Self;
 
-    /// Calls `f` with bytes that begin with the encoding of the whole key, and with its length. What follows the encoding
-    /// means nothing; it makes it possible to read the beginning of a short key at once. `scratch` is room to work in.
+    /// Bytes that begin with the encoding of the whole key, and the length of the encoding. The bytes behind the encoding
+    /// mean nothing; they make it possible to read the beginning of a short key at once. `scratch` is room to work in.
     #[doc(hidden)]
     #[inline]
-    fn with_readable<R>(&self, scratch: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
+    fn readable<'a>(&'a self, scratch: &'a mut Vec<u8>) -> (&'a [u8], usize) {
         scratch.clear();
         self.encode(true, scratch);
         let length = scratch.len();
         scratch.extend_from_slice(&[0; 16]);
-        f(scratch, length)
+        (scratch, length)
     }
 
     /// Appends the key that was encoded as `bytes` to a column.
@@ -116,12 +116,14 @@ macro_rules! fixed_key {
                 Self::from_le_bytes(take_array(bytes))
             }
             #[inline(always)]
-            fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
+            fn readable<'a>(&'a self, scratch: &'a mut Vec<u8>) -> (&'a [u8], usize) {
                 let $value = *self;
                 let mut readable = [0; 16];
                 let bytes = $canonical.to_le_bytes();
                 readable[..bytes.len()].copy_from_slice(&bytes);
-                f(&readable, bytes.len())
+                scratch.clear();
+                scratch.extend_from_slice(&readable);
+                (scratch, bytes.len())
             }
         }
     )*};
@@ -164,8 +166,8 @@ impl Key for Text {
         Self::from(String::decode(bytes, last))
     }
     #[inline(always)]
-    fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
-        f(self.readable(), self.len())
+    fn readable<'a>(&'a self, _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+        (self.with_rest_of_chunk(), self.len())
     }
     #[inline]
     fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
@@ -183,8 +185,8 @@ impl Key for String {
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         String::from_utf8_lossy(decode_bytes(bytes, last)).into_owned()
     }
-    fn with_readable<R>(&self, _: &mut Vec<u8>, f: impl FnOnce(&[u8], usize) -> R) -> R {
-        f(self.as_bytes(), self.len())
+    fn readable<'a>(&'a self, _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+        (self.as_bytes(), self.len())
     }
     fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
         builder.push_bytes(bytes);
@@ -269,7 +271,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(key: impl Key) -> Vec<u8> {
-        key.with_readable(&mut Vec::new(), |readable, length| readable[..length].to_vec())
+        let mut scratch = Vec::new();
+        let (readable, length) = key.readable(&mut scratch);
+        readable[..length].to_vec()
     }
 
     /// The same examples as in the host's `data/key.rs`.

@@ -47,7 +47,7 @@ impl Text {
 
     /// The bytes of the text and those behind it that belong to the same chunk. Only the former are text.
     #[inline(always)]
-    pub(crate) fn readable(&self) -> &[u8] {
+    pub(crate) fn with_rest_of_chunk(&self) -> &[u8] {
         let offset = self.start as usize - self.owner.as_ptr() as usize;
         &self.owner[offset..]
     }

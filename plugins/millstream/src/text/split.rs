@@ -21,7 +21,7 @@ impl Split {
     #[inline(always)]
     pub(super) fn new(text: Text, separator: char) -> Self {
         // A separator that is not a byte of text, or that could be one of the zeros behind it, is looked for by `str`.
-        let separators = if is_mask(separator) { places_of(separator as u8, text.readable(), 0) } else { 0 };
+        let separators = if is_mask(separator) { places_of(separator as u8, text.with_rest_of_chunk(), 0) } else { 0 };
         Self { text, separator, start: Some(0), block: 0, separators }
     }
 
@@ -40,7 +40,7 @@ impl Split {
             if self.block >= end {
                 return end;
             }
-            self.separators = places_of(self.separator as u8, self.text.readable(), self.block);
+            self.separators = places_of(self.separator as u8, self.text.with_rest_of_chunk(), self.block);
         }
     }
 
@@ -91,7 +91,7 @@ impl SplitWhitespace {
 
     #[inline(always)]
     fn look(&mut self, block: usize) {
-        let (spaces, others) = white_space(self.text.readable(), block);
+        let (spaces, others) = white_space(self.text.with_rest_of_chunk(), block);
         (self.block, self.spaces, self.is_mixed) = (block, spaces, others != 0);
     }
 
