@@ -3,14 +3,16 @@
 //! Every action is made of one: rows of a data set, all or the first few. What can be done on each partition is done
 //! there, by an operator; the rest is done in the driver function.
 
+use crate::action;
 use crate::chain::{Apply, Chain};
-use crate::driver::{Partition, check};
-use crate::dstream::Rdd;
-use crate::graph::Value;
+use crate::driver::check;
+use crate::flow::{Rdd, cut};
+use crate::graph::{Code, Value};
 use crate::key::Key;
+use crate::kind::Kind;
 use crate::parquet::Parquet;
+use crate::place::Partition;
 use crate::record::{Column, Record, read_column};
-use crate::runtime;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
@@ -55,7 +57,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         check(&self.graph);
         self.emits();
         let mut rows = Vec::new();
-        for chunk in runtime::run(&self.graph, self.node, limit) {
+        for chunk in action::run(&self.graph, self.node, limit) {
             let (column, count) =
                 read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk from the host is malformed: {error}"));
             rows.extend((0..count).map(|row| column.get(row)));
@@ -112,7 +114,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.count(), 3));
     /// ```
     pub fn count(&self) -> u64 {
-        self.then("count_partition", FoldPartition::new(None, |count: Option<u64>, _| count.unwrap_or(0) + 1))
+        self.then(Kind::CountPartition, FoldPartition::new(None, |count: Option<u64>, _| count.unwrap_or(0) + 1))
             .collect()
             .into_iter()
             .sum()
@@ -133,7 +135,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
             Some(first) => function(first, value),
             None => value,
         };
-        self.then("reduce_partition", FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
+        self.then(Kind::ReducePartition, FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
     }
 
     /// Merges the values of each partition into `zero`, then those results into `zero`, in order. Spark: `fold`.
@@ -168,7 +170,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ) -> A {
         let start = zero.clone();
         let add = move |first: Option<A>, value| add(first.unwrap_or_else(|| start.clone()), value);
-        let partitions = self.then("aggregate_partition", FoldPartition::new(Some(zero.clone()), add)).collect();
+        let partitions = self.then(Kind::AggregatePartition, FoldPartition::new(Some(zero.clone()), add)).collect();
         partitions.into_iter().fold(zero, merge)
     }
 
@@ -298,7 +300,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// });
     /// ```
     pub fn foreach_partition(&self, function: impl Fn(Partition, std::vec::IntoIter<T>) + 'static) {
-        let effect = self.with_partition("foreach_partition", move |partition, values| {
+        let effect = self.with_partition(Kind::ForeachPartition, move |partition, values| {
             function(partition, values);
             None::<bool>
         });
@@ -334,13 +336,13 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
 
 /// Actions that save.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    fn save(&self, kind: &'static str, path: &str, options: Vec<(&'static str, Value)>) {
+    fn save(&self, kind: Kind, path: &str, options: Vec<(&'static str, Value)>) {
         check(&self.graph);
         self.emits();
         let mut parameters = vec![("path", Value::Text(path.to_owned()))];
         parameters.extend(options);
         let action = self.graph.add_output(kind, self.node, parameters);
-        runtime::run(&self.graph, action, None);
+        action::run(&self.graph, action, None);
     }
 
     /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
@@ -363,7 +365,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// assert_eq!(files["pairs-1000/part-00000"], b"(7,true)\n");
     /// ```
     pub fn save_as_text_file(&self, path: &str) {
-        self.save("save_as_text_file", path, Vec::new());
+        self.save(Kind::SaveAsTextFile, path, Vec::new());
     }
 
     /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
@@ -374,7 +376,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("numbers"));
     /// ```
     pub fn save_as_object_file(&self, path: &str) {
-        self.save("save_as_object_file", path, Vec::new());
+        self.save(Kind::SaveAsObjectFile, path, Vec::new());
     }
 
     /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
@@ -387,7 +389,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// });
     /// ```
     pub fn save_as_parquet_file(&self, path: &str) {
-        self.save("save_as_parquet_file", path, Vec::new());
+        self.save(Kind::SaveAsParquetFile, path, Vec::new());
     }
 
     /// Saves the values as [`save_as_parquet_file`](Self::save_as_parquet_file) does, written in another way. Spark:
@@ -400,7 +402,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// });
     /// ```
     pub fn save_as_parquet_file_with(&self, path: &str, options: Parquet) {
-        self.save("save_as_parquet_file", path, options.parameters());
+        self.save(Kind::SaveAsParquetFile, path, options.parameters());
     }
 
     /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
@@ -411,7 +413,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("numbers"));
     /// ```
     pub fn save_as_csv_file(&self, path: &str) {
-        self.save("save_as_csv_file", path, Vec::new());
+        self.save(Kind::SaveAsCsvFile, path, Vec::new());
     }
 
     /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
@@ -422,7 +424,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("numbers"));
     /// ```
     pub fn save_as_json_file(&self, path: &str) {
-        self.save("save_as_json_file", path, Vec::new());
+        self.save(Kind::SaveAsJsonFile, path, Vec::new());
     }
 }
 
@@ -437,8 +439,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// ```
     pub fn zip_with_index(&self) -> Rdd<(T, u64), impl Chain<Out = (T, u64)> + use<T, C>> {
         let count = |count: Option<u64>, _| count.unwrap_or(0) + 1;
-        let counts = self.then("count_partition", FoldPartition::new(Some(0), count)).collect();
-        self.with_partition("zip_with_index", move |partition, values| {
+        let counts = self.then(Kind::CountPartition, FoldPartition::new(Some(0), count)).collect();
+        self.with_partition(Kind::ZipWithIndex, move |partition, values| {
             let start: u64 = counts.iter().take(partition.index() as usize).sum();
             values.zip(start..).collect::<Vec<_>>()
         })
@@ -475,7 +477,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     #[must_use]
     pub fn cache(&self) -> Rdd<T, crate::Cut<T>> {
         self.emits();
-        let node = self.graph.add::<T>("cache", vec![self.node], crate::graph::Code::default());
-        crate::context::cut(&self.graph, node)
+        let node = self.graph.add::<T>(Kind::Cache, vec![self.node], Code::default());
+        cut(&self.graph, node)
     }
 }
