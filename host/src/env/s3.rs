@@ -8,6 +8,7 @@
 mod objects;
 
 use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoreError, StoreFault, StoredPiece};
+use crate::lock::lock;
 use crate::shown::Shown as _;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -18,7 +19,7 @@ use object_store::{
     PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -67,7 +68,7 @@ pub(super) struct S3 {
 impl S3 {
     fn requests(&self) -> io::Result<Arc<Requests>> {
         // No code runs between a panic and the next use of the lock.
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = lock(&self.requests);
         if let Some(requests) = &*requests {
             return Ok(requests.clone());
         }

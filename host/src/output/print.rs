@@ -9,6 +9,7 @@ use crate::data::view::ViewError;
 use crate::data::written_bytes_max;
 use crate::env::Console;
 use crate::error::{Error, ErrorKind, Persistence};
+use crate::lock::lock;
 use crate::shown::escape_control;
 use crate::time::Time;
 use arrow::array::{RecordBatch, UInt32Array};
@@ -17,7 +18,7 @@ use arrow::error::ArrowError;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 const RULE: &str = "-------------------------------------------";
 
@@ -121,11 +122,6 @@ impl Output for PrintOutput {
 
 /// The first rows of each partition that is done. A partition without rows is left out.
 type Rows = Mutex<BTreeMap<u32, StoredRows>>;
-
-fn lock(rows: &Rows) -> MutexGuard<'_, BTreeMap<u32, StoredRows>> {
-    // No code runs between a panic and the next use that could leave the map half changed.
-    rows.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 struct PrintBatch {
     console: Arc<dyn Console>,
