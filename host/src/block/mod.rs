@@ -26,7 +26,6 @@ pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storag
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows of one partition, in order.
 pub type Rows = std::sync::Arc<[RecordBatch]>;
@@ -34,9 +33,4 @@ pub type Rows = std::sync::Arc<[RecordBatch]>;
 /// The number of rows.
 pub fn row_count(rows: &[RecordBatch]) -> u64 {
     rows.iter().map(|batch| batch.num_rows() as u64).sum()
-}
-
-/// No code runs between a panic and the next use of a lock that could leave the data half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,9 +3,9 @@
 //! Owns the one mechanism behind received blocks, shuffles and data sets. Whoever takes room last pushes out what was
 //! not used for the longest time. What is read does not depend on where it was.
 
-use super::lock;
 use super::spill::{Segment, Spill, SpillError, SpillSettings};
 use crate::env::Disk;
+use crate::lock::lock;
 use crate::memory::{MemoryBudget, NoRoom, Overhead, Room};
 use arrow::array::{ArrayData, RecordBatch};
 use arrow::datatypes::DataType;

@@ -10,25 +10,15 @@ use super::record;
 use super::retry::{Cause, Next, after_failure};
 use super::stage_info::TaskMetrics;
 use super::task::{Attempt, AttemptError};
+use super::wanted::Wanted;
 use crate::error::Error;
 use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
-use crate::output::BatchWrite;
-use crate::plugin::Cancel;
 use crate::time::Duration;
 
 /// How often a task that waits looks whether the run is stopped.
 const STOP_LOOK: Duration = Duration::from_millis(200);
-
-/// What a job wants of its tasks.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// What takes the rows of the last stage.
-    pub write: Option<&'a dyn BatchWrite>,
-    /// Says whether to go on.
-    pub cancel: &'a Cancel,
-}
 
 impl Shared {
     /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
