@@ -225,7 +225,7 @@ fn a_loaded_file_that_is_not_whole_is_an_error() {
         ),
         ("text_file", "lines.txt/a.zst", FIXTURES[3].1.to_vec(), "its zstd data is cut off, after "),
     ] {
-        let directory = loading(function);
+        let directory = job_of_function(function, "[1, 2, 3]\n");
         let (parent, _) = file.split_once('/').expect("it is in a directory");
         std::fs::create_dir(directory.path(parent)).expect("a directory can be made");
         directory.write(file, &content[..content.len() - 1]);
