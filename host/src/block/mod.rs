@@ -10,6 +10,7 @@ mod file_stamp;
 mod loaded;
 mod open;
 mod partition;
+mod row_bytes;
 mod spill;
 mod storage;
 mod store;
@@ -21,8 +22,9 @@ pub use file_stamp::{FileStamp, SplitError};
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader, ReplacedLines};
 pub use open::OpenBlock;
 pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReader, part_ranges};
+pub use row_bytes::{bytes_of, value_bytes};
 pub use spill::{SpillError, SpillSettings};
-pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows, bytes_of, value_bytes};
+pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;

@@ -1,6 +1,7 @@
 //! Received blocks, by id.
 
-use super::storage::{Storage, StoredRows, bytes_of};
+use super::row_bytes::bytes_of;
+use super::storage::{Storage, StoredRows};
 use super::{Rows, row_count};
 use crate::ids::BlockId;
 use crate::lock::lock;

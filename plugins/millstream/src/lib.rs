@@ -32,6 +32,7 @@ mod dstream;
 mod ends;
 pub mod files;
 mod flow;
+mod fold;
 mod graph;
 mod ids;
 mod join;
@@ -47,6 +48,7 @@ mod rdd;
 mod record;
 mod runtime;
 mod sample;
+mod save;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 pub mod serde_key;
