@@ -23,6 +23,7 @@ type ModulePath = Vec<String>;
 /// One file of a crate.
 struct Module {
     file: SourceFile,
+    syntax: syn::File,
     /// Its re-exports: the name, and the path from the root that the name stands for.
     exports: BTreeMap<String, ModulePath>,
 }
@@ -37,19 +38,20 @@ impl Crate {
         let mut modules = BTreeMap::new();
         for file in files.into_iter().filter(|file| !is_test_module(&file.path)) {
             let Some(module) = module_path(source, &file.path) else { continue };
-            modules.insert(module, Module { file, exports: BTreeMap::new() });
+            let syntax = syntax(&file);
+            modules.insert(module, Module { file, syntax, exports: BTreeMap::new() });
         }
         let mut files = Self { modules };
-        let exports: Vec<_> = files.modules.iter().map(|(path, module)| files.exports(path, &module.file)).collect();
+        let exports: Vec<_> = files.modules.iter().map(|(path, module)| files.exports(path, &module.syntax)).collect();
         for (module, exports) in files.modules.values_mut().zip(exports) {
             module.exports = exports;
         }
         files
     }
 
-    fn exports(&self, module: &ModulePath, file: &SourceFile) -> BTreeMap<String, ModulePath> {
+    fn exports(&self, module: &ModulePath, syntax: &syn::File) -> BTreeMap<String, ModulePath> {
         let mut exports = BTreeMap::new();
-        for item in syntax(file).items {
+        for item in &syntax.items {
             let syn::Item::Use(item) = item else { continue };
             if matches!(item.vis, syn::Visibility::Inherited) {
                 continue;
@@ -105,9 +107,8 @@ impl Crate {
 
     /// The modules that a module imports, each with the line of one import.
     fn imports(&self, module: &ModulePath) -> BTreeMap<ModulePath, usize> {
-        let file = &self.modules[module].file;
-        let syntax = syntax(file);
-        let skipped = test_only_lines(&syntax).into_iter().chain(export_lines(&syntax)).collect::<Vec<_>>();
+        let Module { file, syntax, .. } = &self.modules[module];
+        let skipped: Vec<_> = test_only_lines(syntax).into_iter().chain(export_lines(syntax)).collect();
         let paths = Paths::of(tokens(file));
         let mut imports = BTreeMap::new();
         for path in paths.written.iter().filter(|path| !skipped.iter().any(|lines| lines.contains(&path.line))) {
