@@ -15,7 +15,7 @@ pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store
 pub use self::start::{Running, stop_took_too_long};
 pub use crate::grants::Listed;
 
-use self::checkpoint::JobFacts;
+use self::fit::JobFacts;
 use self::grants::grants;
 use self::sources::{Sources, check_sources};
 use crate::block::{SpillSettings, Storage};

@@ -10,8 +10,8 @@
 mod error;
 mod withheld;
 
-pub use error::GrantError;
-pub use withheld::{Refusal, Withheld};
+pub use error::{GrantError, Refusal};
+pub use withheld::Withheld;
 
 use crate::config::Access;
 use crate::env::Disk;

@@ -3,6 +3,7 @@
 //! The modules are declared in layers: each uses only those above it. `ARCHITECTURE.md` tells the life of a batch.
 
 // The ground: no module of ours is used here.
+pub mod lock;
 pub mod shown;
 
 pub mod encoding;

@@ -90,6 +90,18 @@ pub fn value(text: &str) -> String {
     format!("{}{rest}", escape_control(cut))
 }
 
+/// A name from outside in a message, as in `` `lines` ``: on one line, with quotes and backslashes escaped as well.
+pub fn name(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
+/// As [`name`], at most `chars_max` characters of it.
+pub fn short_name(text: &str, chars_max: usize) -> String {
+    let short: String = text.chars().take(chars_max).collect();
+    let rest = if short.len() < text.len() { "..." } else { "" };
+    format!("`{}{rest}`", short.escape_debug())
+}
+
 fn begins_lines(text: &str) -> bool {
     text.split('\n').skip(1).any(|line| !line.is_empty() && !line.starts_with([' ', '\t']))
 }

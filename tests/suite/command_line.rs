@@ -35,6 +35,22 @@ fn job(directory: &Directory, command: &str, args: &[&str]) -> Said {
     directory.run(&args)
 }
 
+/// A job that calls one driver function of the plugin `driver_functions` for each batch of the queue `batches`. The
+/// function may use the job's own directory.
+fn job_of_function(function: &str, batches: &str) -> Directory {
+    let directory = Directory::with_job("driver_functions");
+    directory.write("queue.jsonl", batches);
+    directory.write(
+        "job.toml",
+        format!(
+            "[job]\nname = \"files\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
+             directories = {{ out = \".\" }}\n\
+             args = {{ function = \"{function}\" }}\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
+        ),
+    );
+    directory
+}
+
 /// Requires that both `run` and `check` refuse a job with this and nothing else on standard error, and with exit code 2.
 fn require_refusal(directory: &Directory, args: &[&str], expected: &str) {
     for command in ["run", "check"] {

@@ -13,6 +13,7 @@ mod large_partitions;
 mod ledger;
 mod listeners;
 mod memory;
+mod node_kinds;
 mod object_store;
 mod outputs;
 mod panics;

@@ -4,6 +4,7 @@
 //! A rule that turns out wrong is changed here, in the same commit as the code that shows it wrong.
 
 mod arithmetic;
+mod circles;
 mod constructs;
 mod docs;
 mod files;

@@ -3,12 +3,14 @@
 //! Owns the formats, what they take from the memory budget, and what is wrong with a file that is cut off or damaged. A
 //! file is never held as a whole, neither compressed nor decompressed. Never knows what is in a file.
 
+mod frames;
 mod hadoop_blocks;
 mod lz4_frames;
 mod peek;
 mod zstd_frames;
 
 use crate::memory::Room;
+use frames::Frames;
 use hadoop_blocks::HadoopBlocks;
 use lz4_frames::Lz4Frames;
 use peek::Peek;
@@ -91,8 +93,8 @@ impl Codec {
                 scratch.hold(READ_BYTES + BZIP2_BYTES)?;
                 Box::new(Held { _scratch: scratch, content: bzip2::bufread::MultiBzDecoder::new(file) })
             }
-            Self::Zstd => Box::new(ZstdFrames::new(file, scratch)),
-            Self::Lz4 if Lz4Frames::begin(&mut file)? => Box::new(Lz4Frames::new(file, scratch)),
+            Self::Zstd => Box::new(Frames::<ZstdFrames, _>::new(file, scratch)),
+            Self::Lz4 if Lz4Frames::begin(&mut file)? => Box::new(Frames::<Lz4Frames, _>::new(file, scratch)),
             Self::Lz4 => Box::new(HadoopBlocks::new(file, scratch, lz4_frames::decompress_block)),
             // A file that ends in the middle of this is one of frames that is cut off.
             Self::Snappy if SNAPPY_FRAMES.starts_with(file.peek(SNAPPY_FRAMES.len())?) => {

@@ -1,8 +1,8 @@
 //! Data sets that are computed once and read several times, by (node, batch, partition).
 
-use super::lock;
 use super::storage::StoredRows;
 use crate::ids::NodeId;
+use crate::lock::lock;
 use crate::time::Time;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -10,6 +10,7 @@ mod file_stamp;
 mod loaded;
 mod open;
 mod partition;
+mod row_bytes;
 mod spill;
 mod storage;
 mod store;
@@ -21,12 +22,12 @@ pub use file_stamp::{FileStamp, SplitError};
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader, ReplacedLines};
 pub use open::OpenBlock;
 pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReader, part_ranges};
+pub use row_bytes::{bytes_of, value_bytes};
 pub use spill::{SpillError, SpillSettings};
-pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows, bytes_of, value_bytes};
+pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows of one partition, in order.
 pub type Rows = std::sync::Arc<[RecordBatch]>;
@@ -34,9 +35,4 @@ pub type Rows = std::sync::Arc<[RecordBatch]>;
 /// The number of rows.
 pub fn row_count(rows: &[RecordBatch]) -> u64 {
     rows.iter().map(|batch| batch.num_rows() as u64).sum()
-}
-
-/// No code runs between a panic and the next use of a lock that could leave the data half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

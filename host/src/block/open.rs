@@ -5,14 +5,12 @@
 
 use super::spill::SpillError;
 use super::storage::Scratch;
-use super::store::BlockStore;
+use super::store::{BlockStore, OPEN_SHARE};
 
 /// A block is cut before its time when it is this large, so that one partition never outgrows a task.
 const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A block is not cut before its time when it is smaller than this: each becomes a task.
 const BLOCK_BYTES_MIN: usize = 64 * 1024;
-/// All open blocks together have at most this part of what the store may hold.
-pub(super) const OPEN_SHARE: usize = 4;
 /// What a receiver reads into.
 const READ_BYTES: usize = 64 * 1024;
 

@@ -2,9 +2,9 @@
 //!
 //! Owns the files and what they may take of the disk. Never decides what is written: see `storage.rs`.
 
-use super::lock;
 use crate::env::{Disk, ScratchFile, persistence};
 use crate::error::Persistence;
+use crate::lock::lock;
 use crate::memory::NoRoom;
 use arrow::array::RecordBatch;
 use arrow_ipc::CompressionType;

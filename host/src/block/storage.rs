@@ -3,13 +3,18 @@
 //! Owns the one mechanism behind received blocks, shuffles and data sets. Whoever takes room last pushes out what was
 //! not used for the longest time. What is read does not depend on where it was.
 
-use super::lock;
+mod lent;
+mod writer;
+
+pub use lent::{Described, Scratch};
+pub use writer::RowsWriter;
+
 use super::spill::{Segment, Spill, SpillError, SpillSettings};
 use crate::env::Disk;
+use crate::lock::lock;
 use crate::memory::{MemoryBudget, NoRoom, Overhead, Room};
-use arrow::array::{ArrayData, RecordBatch};
-use arrow::datatypes::DataType;
-use std::collections::{BTreeMap, HashSet};
+use arrow::array::RecordBatch;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
 /// Keeps rows. Clones share it.
@@ -105,16 +110,7 @@ impl Storage {
 
     /// A writer of rows in this many buckets.
     pub fn writer(&self, buckets: usize) -> RowsWriter {
-        RowsWriter {
-            shared: self.shared.clone(),
-            count: buckets,
-            sizes: BTreeMap::new(),
-            buckets: Buckets::new(),
-            counted: HashSet::new(),
-            overhead: 0,
-            taken: 0,
-            only_files: false,
-        }
+        RowsWriter::new(self.shared.clone(), buckets)
     }
 
     /// Memory for work on rows, none of it taken yet. Stored rows go to files to make room for it.
@@ -272,198 +268,6 @@ impl Iterator for RowsReader {
         self.next += 1;
         piece
     }
-}
-
-/// Takes in rows that are being computed. Dropping it forgets them.
-pub struct RowsWriter {
-    shared: Arc<Shared>,
-    /// How many buckets there may be.
-    count: usize,
-    sizes: BTreeMap<usize, BucketSize>,
-    buckets: Buckets,
-    /// The allocations of the pieces in memory: slices of one are counted once.
-    counted: HashSet<usize>,
-    /// What was taken for descriptions.
-    overhead: usize,
-    taken: usize,
-    only_files: bool,
-}
-
-impl RowsWriter {
-    /// Writes everything to files, whether there is memory or not.
-    #[must_use]
-    pub fn only_files(mut self) -> Self {
-        self.only_files = true;
-        self
-    }
-
-    /// Adds rows to a bucket.
-    ///
-    /// # Errors
-    /// When there is no room for them in memory, and none on the disk.
-    pub fn append(&mut self, bucket: usize, batch: RecordBatch) -> Result<(), SpillError> {
-        let bytes = PIECE_BYTES + if self.overhead == 0 { ENTRY_BYTES } else { 0 };
-        self.shared.overhead.add(bytes)?;
-        self.overhead += bytes;
-        if self.only_files || !self.keep(bucket, &batch)? {
-            self.push_out()?;
-            let segment = self.shared.spill.write(&batch)?;
-            self.add(bucket, &batch, Piece::File(segment));
-        }
-        Ok(())
-    }
-
-    /// Adds rows to a bucket, in memory without taking room if there is none anywhere.
-    pub fn append_anyway(&mut self, bucket: usize, batch: RecordBatch) {
-        if let Err(error) = self.append(bucket, batch.clone()) {
-            tracing::warn!("{error}; the rows stay in memory, beyond engine.memory");
-            self.add(bucket, &batch, Piece::Memory(batch.clone()));
-        }
-    }
-
-    /// Keeps rows in memory. False if there is no room.
-    fn keep(&mut self, bucket: usize, batch: &RecordBatch) -> Result<bool, SpillError> {
-        let mut new = Vec::new();
-        let bytes = allocations(batch, &mut |allocation, bytes| {
-            let is_new = self.counted.insert(allocation);
-            if is_new {
-                new.push(allocation);
-            }
-            if is_new { bytes } else { 0 }
-        }) + arrays(batch) * ARRAY_BYTES;
-        if self.shared.take(bytes)? {
-            self.taken += bytes;
-            self.add(bucket, batch, Piece::Memory(batch.clone()));
-            return Ok(true);
-        }
-        self.counted.retain(|allocation| !new.contains(allocation));
-        Ok(false)
-    }
-
-    fn add(&mut self, bucket: usize, batch: &RecordBatch, piece: Piece) {
-        if bucket < self.count {
-            self.buckets.entry(bucket).or_default().push(piece);
-            let size = self.sizes.entry(bucket).or_default();
-            size.rows += batch.num_rows() as u64;
-            size.bytes += value_bytes(batch);
-        }
-    }
-
-    /// Moves what is in memory to a file.
-    fn push_out(&mut self) -> Result<(), SpillError> {
-        for piece in self.buckets.values_mut().flatten() {
-            if let Piece::Memory(batch) = piece {
-                *piece = Piece::File(self.shared.spill.write(batch)?);
-            }
-        }
-        self.counted.clear();
-        self.shared.room.give_back(std::mem::take(&mut self.taken));
-        Ok(())
-    }
-
-    /// Keeps what was written.
-    pub fn finish(mut self) -> StoredRows {
-        if self.buckets.is_empty() {
-            return StoredRows::default();
-        }
-        let state = State {
-            buckets: std::mem::take(&mut self.buckets),
-            taken: std::mem::take(&mut self.taken),
-            last_use: None,
-        };
-        let sizes = std::mem::take(&mut self.sizes);
-        let overhead = std::mem::take(&mut self.overhead);
-        let entry = Arc::new(Entry { shared: self.shared.clone(), sizes, overhead, state: Mutex::new(state) });
-        entry.used();
-        StoredRows { entry: Some(entry) }
-    }
-}
-
-impl Drop for RowsWriter {
-    fn drop(&mut self) {
-        self.shared.room.give_back(self.taken);
-        self.shared.overhead.remove(self.overhead);
-    }
-}
-
-/// Memory for descriptions. Given back when dropped.
-pub struct Described {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-impl Drop for Described {
-    fn drop(&mut self) {
-        self.shared.overhead.remove(self.bytes);
-    }
-}
-
-/// Memory for work on rows. Given back when dropped.
-pub struct Scratch {
-    shared: Arc<Shared>,
-    bytes: usize,
-}
-
-impl Scratch {
-    /// Makes it so many bytes. Rows that are stored go to files if that makes room.
-    ///
-    /// # Errors
-    /// When there is no room for them in memory, or none on the disk for what has to go there.
-    pub fn resize(&mut self, bytes: usize) -> Result<(), SpillError> {
-        if bytes <= self.bytes {
-            self.shared.work.remove(self.bytes - bytes);
-            self.bytes = bytes;
-            return Ok(());
-        }
-        while let Err(error) = self.shared.work.add(bytes - self.bytes) {
-            let Some(entry) = self.shared.oldest() else { return Err(error.into()) };
-            entry.push_out()?;
-        }
-        self.bytes = bytes;
-        Ok(())
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        self.shared.work.remove(self.bytes);
-    }
-}
-
-/// How many arrays rows consist of.
-fn arrays(batch: &RecordBatch) -> usize {
-    fn count(ty: &DataType) -> usize {
-        match ty {
-            DataType::Struct(members) => 1 + members.iter().map(|member| count(member.data_type())).sum::<usize>(),
-            DataType::List(item) => 1 + count(item.data_type()),
-            _ => 1,
-        }
-    }
-    batch.schema_ref().fields().iter().map(|field| count(field.data_type())).sum()
-}
-
-/// The bytes of the values of rows, without the rest of the allocations that they share.
-pub fn value_bytes(batch: &RecordBatch) -> u64 {
-    let columns = batch.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
-}
-
-/// The bytes that rows take in memory, each allocation counted once.
-pub fn bytes_of(rows: &[RecordBatch]) -> usize {
-    let mut counted = HashSet::new();
-    let mut count = |allocation, bytes| if counted.insert(allocation) { bytes } else { 0 };
-    rows.iter().map(|batch| allocations(batch, &mut count)).sum()
-}
-
-/// The sum of what `count` gives for the address and size of each allocation.
-fn allocations(batch: &RecordBatch, count: &mut dyn FnMut(usize, usize) -> usize) -> usize {
-    fn visit(data: &ArrayData, count: &mut dyn FnMut(usize, usize) -> usize) -> usize {
-        let validity = data.nulls().map(|nulls| nulls.buffer());
-        let buffers = data.buffers().iter().chain(validity);
-        let own: usize = buffers.map(|buffer| count(buffer.data_ptr().addr().get(), buffer.capacity())).sum();
-        own + data.child_data().iter().map(|child| visit(child, count)).sum::<usize>()
-    }
-    batch.columns().iter().map(|column| visit(&column.to_data(), count)).sum()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Received blocks, by id.
 
-use super::open::OPEN_SHARE;
-use super::storage::{Storage, StoredRows, bytes_of};
-use super::{Rows, lock, row_count};
+use super::row_bytes::bytes_of;
+use super::storage::{Storage, StoredRows};
+use super::{Rows, row_count};
 use crate::ids::BlockId;
+use crate::lock::lock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,11 @@ impl Block {
     }
 }
 
-/// Keeps blocks until they are removed, and counts those that receivers have open. A full store makes [`BlockStore::put`] wait: it is what slows a receiver down.
+/// All open blocks together have at most this part of what the store may hold.
+pub(super) const OPEN_SHARE: usize = 4;
+
+/// Keeps blocks until they are removed, and counts those that receivers have open. A full store makes [`BlockStore::put`]
+/// wait: it is what slows a receiver down.
 #[derive(Clone)]
 pub struct BlockStore {
     shared: Arc<Shared>,

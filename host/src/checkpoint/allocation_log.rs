@@ -8,11 +8,10 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::allocations::{AllocationEvent, Allocations};
+use super::allocations::{AllocationEvent, Allocations, LogDocument};
 use super::allocations_1::LogDocument1;
 use super::codec::{self, ALLOCATIONS, ALLOCATIONS_1, CodecError};
 use crate::env::{Appender, Store};
-use serde::{Deserialize, Serialize};
 use std::io;
 use std::sync::Arc;
 
@@ -26,15 +25,6 @@ const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 const EVENTS_BYTES_MIN: usize = 256 << 10;
 /// See [`EVENTS_BYTES_MIN`].
 const EVENTS_PER_SNAPSHOT: usize = 4;
-
-/// What a document of the log is.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum LogDocument {
-    /// The whole record, at the beginning of a segment.
-    Snapshot(Allocations),
-    /// What happened then.
-    Events(Vec<AllocationEvent>),
-}
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]

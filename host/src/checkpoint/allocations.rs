@@ -18,6 +18,15 @@ use std::path::PathBuf;
 /// What a batch reads, by source.
 pub type BatchPartitions = BTreeMap<String, Vec<InputPartition>>;
 
+/// What a document of the log is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum LogDocument {
+    /// The whole record, at the beginning of a segment.
+    Snapshot(Allocations),
+    /// What happened then.
+    Events(Vec<AllocationEvent>),
+}
+
 /// Something that changes the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum AllocationEvent {

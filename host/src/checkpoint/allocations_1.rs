@@ -2,8 +2,7 @@
 //!
 //! Owns the types of that version, which never change.
 
-use super::allocation_log::LogDocument;
-use super::allocations::{AllocationEvent, Allocations, SavedBatch, SavedPartition, SavedSource};
+use super::allocations::{AllocationEvent, Allocations, LogDocument, SavedBatch, SavedPartition, SavedSource};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 

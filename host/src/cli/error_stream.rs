@@ -5,10 +5,11 @@
 //! queue is written out, for as long as that gets on.
 
 use super::status_line::{LogWriter, StatusLine};
+use crate::lock::{lock, unpoisoned};
 use crate::time::Duration;
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 /// How many bytes of text wait at most.
 const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -117,7 +118,7 @@ impl ErrorStream {
             let before = queue.written;
             let stands = |queue: &mut Queue| queue.written == before && !queue.is_done();
             let waited = self.0.written.wait_timeout_while(queue, patience, stands);
-            let (next, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            let (next, timeout) = unpoisoned(waited);
             if timeout.timed_out() {
                 return;
             }
@@ -128,15 +129,14 @@ impl ErrorStream {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No code runs between a panic and the next use that could leave the queue half changed.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     fn run(&self, line: &StatusLine) {
         let mut queue = self.lock();
         loop {
             let Some(next) = queue.next() else {
-                queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = unpoisoned(self.filled.wait(queue));
                 continue;
             };
             queue.is_writing = true;

@@ -5,7 +5,7 @@
 
 use super::print;
 use crate::error::{Error, ErrorKind};
-use crate::shown::Shown as _;
+use crate::shown::{self, Shown as _};
 use clap::Args;
 use std::fs;
 use std::io;
@@ -118,8 +118,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    let shown: String = name.escape_debug().collect();
-    Err(Error::new(ErrorKind::User, format!("`{shown}` cannot be the name of a crate: {why}"))
+    Err(Error::new(ErrorKind::User, format!("{} cannot be the name of a crate: {why}", shown::name(name)))
         .help("begin with a letter and go on with letters, digits, `-` and `_`, as in `word-count`"))
 }
 

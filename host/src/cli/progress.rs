@@ -4,9 +4,10 @@
 
 use crate::env::Clock;
 use crate::listener::{Event, StreamingListener};
+use crate::lock::lock;
 use crate::time::Duration;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 /// The line is not written more often.
@@ -77,8 +78,7 @@ pub struct Progress {
 
 impl Progress {
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        // No code runs between a panic and the next use that could leave the counts half changed.
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counts)
     }
 
     /// Sets the line to the counts whenever they change, but not too often. Never ends.

@@ -4,8 +4,9 @@
 //! Nothing is shown before the line is first set: then this only passes on what is written.
 
 use crate::env::{Console, WritePieces};
+use crate::lock::lock;
 use std::io::{self, IsTerminal as _, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// To the start of the line, and nothing is on it.
 const CLEAR: &str = "\r\u{1b}[K";
@@ -36,8 +37,7 @@ impl StatusLine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code runs between a panic and the next use that could leave the state half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Shows this text, of one line and without control characters.

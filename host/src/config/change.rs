@@ -1,23 +1,13 @@
 //! What another job file means for a job that goes on from a checkpoint.
 //!
-//! Owns [`Change`] and the comparison of the keys that two job files give. Never decides what is done about it.
+//! Owns the comparison of the keys that two job files give. Never decides what is done about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::key::Change;
 use super::keys::{KEYS, SOURCE_SECTION};
 use super::quote::{escaped, segment};
 use super::tree::{Node, Raw, Table};
-
-/// What another value of a key means for a job that goes on from a checkpoint. Later ones are stronger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
-    /// The results are the same.
-    Harmless,
-    /// It holds from this restart on, and batches that run again may have other results.
-    Restart,
-    /// What was kept does not fit it: it needs a fresh run.
-    Fresh,
-}
 
 /// A key whose value is another.
 #[derive(Clone, Debug, PartialEq, Eq)]

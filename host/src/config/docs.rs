@@ -2,7 +2,7 @@
 //!
 //! Owns the text of `docs/configuration.md`. Never says about a key what `keys` does not.
 
-use super::change::Change;
+use super::key::Change;
 use super::key::Declared;
 use super::keys::{KEYS, SOURCE_SECTION, sections};
 use super::quote::quoted;

@@ -1,15 +1,25 @@
 //! What one declared key is, apart from which keys there are.
 //!
-//! Owns [`Key`] and the type-erased view [`Declared`] that documentation and suggestions use. Never
+//! Owns [`Key`], what another value of a key means, and the type-erased view [`Declared`] that documentation and suggestions use. Never
 //! names a key of the job file: see `keys`.
 
 use std::collections::BTreeMap;
 
-use super::change::Change;
 use super::report::{Place, Report, Reported};
 use super::shape::Shape;
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw};
+
+/// What another value of a key means for a job that goes on from a checkpoint. Later ones are stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// The results are the same.
+    Harmless,
+    /// It holds from this restart on, and batches that run again may have other results.
+    Restart,
+    /// What was kept does not fit it: it needs a fresh run.
+    Fresh,
+}
 
 /// A key with the shape of its value. Built in constants, in `keys` only.
 pub(super) struct Key<S: 'static> {

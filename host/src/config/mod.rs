@@ -35,9 +35,10 @@ mod units;
 
 use std::path::Path;
 
-pub use change::{Change, KeyChange, changes};
+pub use change::{KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
+pub use key::Change;
 pub use settings::{
     Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
     OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,

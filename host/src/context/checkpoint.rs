@@ -5,7 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::fit::check_fit;
+use super::fit::{JobFacts, check_fit};
 use super::sources::Sources;
 use crate::block::InputPartition;
 use crate::checkpoint::{
@@ -77,16 +77,6 @@ pub(super) struct Opened {
     pub(super) store: Arc<dyn Store>,
     pub(super) ownership: Arc<Ownership>,
     pub(super) resumption: Resumption,
-}
-
-/// What a job is, for its checkpoint.
-pub(super) struct JobFacts<'a> {
-    pub(super) env: &'a Env,
-    pub(super) settings: &'a Settings,
-    pub(super) plugin_digest: &'a str,
-    pub(super) nodes: &'a [crate::graph::DescribedNode],
-    pub(super) graph: &'a Graph,
-    pub(super) intervals: &'a Intervals,
 }
 
 /// Where a job keeps its checkpoints.

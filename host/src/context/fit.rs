@@ -1,10 +1,21 @@
 //! Whether a job can go on with a run: whether plugin, job file and graph are those of the run, as far as that matters.
 
-use super::checkpoint::JobFacts;
 use crate::checkpoint::{Metadata, SavedNode};
-use crate::config::{Change, changes};
+use crate::config::{Change, Settings, changes};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::graph::{DescribedNode, Graph, Intervals};
 use crate::shown::Shown as _;
+
+/// What a job is, for its checkpoint.
+pub(super) struct JobFacts<'a> {
+    pub(super) env: &'a Env,
+    pub(super) settings: &'a Settings,
+    pub(super) plugin_digest: &'a str,
+    pub(super) nodes: &'a [DescribedNode],
+    pub(super) graph: &'a Graph,
+    pub(super) intervals: &'a Intervals,
+}
 
 /// Whether a job can go on with a run.
 pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) -> Result<(), Error> {

@@ -5,6 +5,7 @@
 
 use super::columns::{member_name, named_columns};
 use super::schema::{Kind, Node, RecordType};
+use crate::shown;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray, new_null_array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options};
@@ -47,7 +48,7 @@ pub(super) fn missing<'a>(node: &Node, there: impl Iterator<Item = &'a str>) -> 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let (mut text, mut more) = (String::new(), 0_usize);
     for name in names {
-        let name = format!("`{}`", name.escape_debug());
+        let name = shown::name(name);
         if more > 0 || (!text.is_empty() && text.len() + name.len() > LISTED_BYTES_MAX) {
             more += 1;
         } else {

@@ -10,24 +10,24 @@ use super::record;
 use super::retry::{Cause, Next, after_failure};
 use super::stage_info::TaskMetrics;
 use super::task::{Attempt, AttemptError};
+use super::wanted::Wanted;
 use crate::error::Error;
 use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
-use crate::output::BatchWrite;
-use crate::plugin::Cancel;
 use crate::time::Duration;
 
 /// How often a task that waits looks whether the run is stopped.
 const STOP_LOOK: Duration = Duration::from_millis(200);
 
-/// What a job wants of its tasks.
+/// A task, and what it is a part of.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    /// What takes the rows of the last stage.
-    pub write: Option<&'a dyn BatchWrite>,
-    /// Says whether to go on.
-    pub cancel: &'a Cancel,
+struct Work<'a> {
+    job: &'a JobPlan,
+    task: TaskId,
+    stage: &'a Stage,
+    share: &'a Share,
+    wanted: Wanted<'a>,
 }
 
 impl Shared {
@@ -41,22 +41,15 @@ impl Shared {
         wanted: Wanted<'_>,
     ) -> (TaskMetrics, Result<(), Error>) {
         let mut time = Duration::ZERO;
-        match self.run_attempts(job, task, stage, share, wanted, &mut time).await {
+        match self.run_attempts(Work { job, task, stage, share, wanted }, &mut time).await {
             Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
             Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
         }
     }
 
     /// Runs attempts one after the other, each when a slot is free. `time` is what they took together.
-    async fn run_attempts(
-        &self,
-        job: &JobPlan,
-        task: TaskId,
-        stage: &Stage,
-        share: &Share,
-        wanted: Wanted<'_>,
-        time: &mut Duration,
-    ) -> Result<TaskMetrics, Error> {
+    async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<TaskMetrics, Error> {
+        let Work { job, task, stage, share, wanted } = work;
         let key_type = key_type(&job.graph, stage);
         let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
         let mut manner = Manner { traced: false, in_parts: can_have_parts && self.is_large(task.batch, share) };
@@ -97,7 +90,7 @@ impl Shared {
                     }
                 }
                 Next::Fail => {
-                    let record = self.record(job, task, stage, share, &error).await;
+                    let record = self.record(work, &error).await;
                     return Err(explain(job, task, stage, share.branch, &Failed { error, record, tries: transient }));
                 }
             }
@@ -130,14 +123,8 @@ impl Shared {
     }
 
     /// The record at which plugin code failed, if that is known.
-    async fn record(
-        &self,
-        job: &JobPlan,
-        task: TaskId,
-        stage: &Stage,
-        share: &Share,
-        error: &AttemptError,
-    ) -> Option<String> {
+    async fn record(&self, work: Work<'_>, error: &AttemptError) -> Option<String> {
+        let Work { job, task, stage, share, .. } = work;
         let number = error.place?.record;
         let (rows, ty) = self.planner.input_rows(job, stage, task, share)?;
         let _slot = self.slots.acquire().await;

@@ -1,6 +1,5 @@
 //! The engine in this process: tasks on the engine's threads, shuffles in its memory.
 
-use super::attempts::Wanted;
 use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
@@ -10,6 +9,7 @@ use super::plugin_exec::LoadedPlugin;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
+use super::wanted::Wanted;
 use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, ReadPart, Storage};
 use crate::encoding::Encoding;

@@ -2,6 +2,7 @@
 //!
 //! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
 
+use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
@@ -20,17 +21,8 @@ use crate::plugin::Cancel;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_expr::EquivalenceProperties;
-use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion_physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
-use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion_physical_plan::metrics::MetricBuilder;
 use futures::TryStreamExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use std::collections::BTreeMap;
@@ -219,94 +211,45 @@ fn lines_info(lines: u64, file: &Path, place: LinePlace) -> LinesInfo {
 
 /// Reads pieces, one after the other, as its only partition.
 #[derive(Debug)]
-pub(super) struct LeafExec {
+pub(super) struct Leaf {
     batch: Time,
     pieces: Vec<Piece>,
     /// The type of their rows.
     ty: RecordType,
-    properties: Arc<PlanProperties>,
-    /// Counts the rows.
-    metrics: ExecutionPlanMetricsSet,
 }
+
+/// The node that reads.
+pub(super) type LeafExec = PlanNode<Leaf>;
 
 impl LeafExec {
     pub(super) fn new(batch: Time, pieces: Vec<Piece>, ty: &RecordType) -> Self {
-        let properties = Arc::new(plan_properties(ty.arrow().clone(), 1));
-        Self { batch, pieces, ty: ty.clone(), properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self::of(Leaf { batch, pieces, ty: ty.clone() }, Vec::new(), ty.arrow().clone(), 1)
     }
 }
 
-/// The properties of a node whose partitions are independent and finite.
-pub(super) fn plan_properties(schema: SchemaRef, partitions: usize) -> PlanProperties {
-    let partitioning = Partitioning::UnknownPartitioning(partitions);
-    PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        partitioning,
-        EmissionType::Incremental,
-        Boundedness::Bounded,
-    )
-}
+impl Work for Leaf {
+    const NAME: &'static str = "LeafExec";
 
-impl DisplayAs for LeafExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LeafExec: {} pieces", self.pieces.len())
-    }
-}
-
-impl ExecutionPlan for LeafExec {
-    fn name(&self) -> &'static str {
-        "LeafExec"
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} pieces", self.pieces.len())
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let stores = context
-            .session_config()
-            .get_extension::<Stores>()
-            .ok_or_else(|| DataFusionError::Internal("the task context has no stores".to_owned()))?;
+    fn run(&self, execution: Execution<'_>) -> Result<Rows> {
+        let stores = execution.extension::<Stores>("stores")?;
+        let partition = execution.partition;
         if partition > 0 {
             return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));
         }
-        let count = MetricBuilder::new(&self.metrics).output_rows(partition);
+        let count = MetricBuilder::new(execution.metrics).output_rows(partition);
         let (batch, ty) = (self.batch, self.ty.clone());
         let cancel = stores.cancel.clone();
         let streams = futures::stream::iter(self.pieces.clone()).map(move |piece| stores.read(batch, &piece, &ty));
-        let stream = streams.try_flatten().map(move |rows| {
+        let rows = streams.try_flatten().map(move |rows| {
             unless_cancelled(&cancel)?;
             let rows: RecordBatch = rows?;
             count.add(rows.num_rows());
             Ok(rows)
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), stream)))
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        Ok(rows.boxed())
     }
 }

@@ -11,6 +11,7 @@ mod fault;
 mod join;
 mod leaf;
 mod merge;
+mod node;
 mod plan;
 mod plugin_exec;
 mod record;
@@ -21,6 +22,7 @@ mod sort;
 mod split_reads;
 mod stage_info;
 mod task;
+mod wanted;
 
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};

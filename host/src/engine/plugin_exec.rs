@@ -4,26 +4,21 @@
 //! without rows needs none if its steps make no rows of none.
 
 use super::external;
-use super::leaf::plan_properties;
+use super::node::{Execution, PlanNode, Rows, Work};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
+use crate::lock::lock;
 use crate::plugin::{Cancel, EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
 use crate::shown;
 use arrow::array::RecordBatch;
-use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
 use futures::Stream;
-use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use futures::stream::{StreamExt as _, TryStreamExt as _};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Rows cross into the plugin in chunks of at most about this many bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -93,75 +88,31 @@ pub(super) struct LoadedPlugin {
 
 /// Runs a task program on the rows of its child, which has the task's partition only.
 #[derive(Debug)]
-pub(super) struct PluginExec {
-    child: Arc<dyn ExecutionPlan>,
-    program: TaskProgram,
-    properties: Arc<PlanProperties>,
-}
+pub(super) struct Steps(TaskProgram);
+
+/// The node that runs plugin code.
+pub(super) type PluginExec = PlanNode<Steps>;
 
 impl PluginExec {
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram) -> Self {
         let partitions = child.output_partitioning().partition_count();
-        let properties = Arc::new(plan_properties(program.output_type.arrow().clone(), partitions));
-        Self { child, program, properties }
+        let schema = program.output_type.arrow().clone();
+        Self::of(Steps(program), vec![child], schema, partitions)
     }
 }
 
-impl DisplayAs for PluginExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PluginExec: {:?}", self.program.steps)
+impl Work for Steps {
+    const NAME: &'static str = "PluginExec";
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0.steps)
+    }
+
+    fn run(&self, execution: Execution<'_>) -> Result<Rows> {
+        let plugin = execution.extension::<LoadedPlugin>("plugin")?;
+        Ok(run(plugin, self.0.clone(), execution.input()?.boxed()))
     }
 }
-
-impl ExecutionPlan for PluginExec {
-    fn name(&self) -> &'static str {
-        "PluginExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.child]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self::new(child, self.program.clone()))),
-            _ => Err(DataFusionError::Internal("PluginExec has one child".to_owned())),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let plugin = context
-            .session_config()
-            .get_extension::<LoadedPlugin>()
-            .ok_or_else(|| DataFusionError::Internal("the task context has no plugin".to_owned()))?;
-        let input = self.child.execute(partition, context)?;
-        let rows = run(plugin, self.program.clone(), input.boxed());
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
-    }
-}
-
-/// Rows on their way.
-pub(super) type Rows = BoxStream<'static, Result<RecordBatch>>;
 
 /// What a program makes of these rows, in an instance of its own.
 pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) -> Rows {
@@ -185,12 +136,12 @@ async fn run_again(
     let input = input.map(move |rows| {
         rows.map_err(|error| {
             let failure = Failure::Action(error.to_string());
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            *lock(&slot) = Some(error);
             failure
         })
     });
     let outcome = plugin.plugin.run_again(&program, input.boxed(), &plugin.storage).await;
-    if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some(error) = lock(&failed).take() {
         return Err(error);
     }
     let rows = outcome.map_err(PluginError::new)?;

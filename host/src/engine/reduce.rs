@@ -5,8 +5,8 @@
 //! that there were parts.
 
 use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
-use super::leaf::plan_properties;
 use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
+use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::{LoadedPlugin, PluginError, run};
 use super::{external, internal};
 use crate::block::StoredRows;
@@ -15,14 +15,10 @@ use crate::data::schema::RecordType;
 use crate::plugin::{Failure, TaskProgram};
 use arrow::array::{BinaryArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use datafusion_common::tree_node::TreeNodeRecursion;
 use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion_execution::SendableRecordBatchStream;
+use datafusion_physical_plan::ExecutionPlan;
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
-};
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::collections::HashSet;
 use std::fmt;
@@ -35,70 +31,37 @@ const READ_BYTES: usize = 8 * 1024 * 1024;
 
 /// Runs a program that reduces, and does nothing else, part by part.
 #[derive(Debug)]
-pub(super) struct ReduceExec {
-    child: Arc<dyn ExecutionPlan>,
+pub(super) struct Reduce {
     program: TaskProgram,
     key: RecordType,
-    properties: Arc<PlanProperties>,
+    /// The columns of the rows that come in.
+    schema: SchemaRef,
 }
+
+/// The node that reduces in parts.
+pub(super) type ReduceExec = PlanNode<Reduce>;
 
 impl ReduceExec {
     /// Of the rows of `child`, whose first column holds keys of the type `key`.
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram, key: RecordType) -> Self {
-        let properties = Arc::new(plan_properties(program.output_type.arrow().clone(), 1));
-        Self { child, program, key, properties }
+        let rows = program.output_type.arrow().clone();
+        let schema = child.schema();
+        Self::of(Reduce { program, key, schema }, vec![child], rows, 1)
     }
 }
 
-impl DisplayAs for ReduceExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReduceExec: {:?}", self.program.steps)
-    }
-}
+impl Work for Reduce {
+    const NAME: &'static str = "ReduceExec";
 
-impl ExecutionPlan for ReduceExec {
-    fn name(&self) -> &'static str {
-        "ReduceExec"
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.program.steps)
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.child]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self::new(child, self.program.clone(), self.key.clone()))),
-            _ => Err(internal("ReduceExec has one child")),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let config = context.session_config();
-        let plugin = config.get_extension::<LoadedPlugin>();
-        let plugin = plugin.ok_or_else(|| internal("the task context has no plugin"))?;
-        let room = config.get_extension::<JoinRoom>();
-        let room = room.ok_or_else(|| internal("the task context has no room for parts"))?;
+    fn run(&self, execution: Execution<'_>) -> Result<Rows> {
+        let plugin = execution.extension::<LoadedPlugin>("plugin")?;
+        let room = execution.extension::<JoinRoom>("room for parts")?;
         let memory = usize::try_from(plugin.plugin.limits().memory_bytes).unwrap_or(usize::MAX);
-        let schema = self.child.schema();
+        let schema = self.schema.clone();
         let reduction = Reduction {
             runs: SortedRuns::new(&room.storage),
             room,
@@ -110,9 +73,7 @@ impl ExecutionPlan for ReduceExec {
             schema,
             part_weight: memory / PART_SHARE,
         };
-        let input = self.child.execute(partition, context)?;
-        let rows = futures::stream::once(reduction.run(input)).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+        Ok(futures::stream::once(reduction.run(execution.input()?)).try_flatten().boxed())
     }
 }
 

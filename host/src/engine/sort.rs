@@ -5,21 +5,17 @@
 //! input alone.
 
 use super::internal;
-use super::leaf::{Stores, plan_properties};
+use super::leaf::Stores;
 use super::merge::{self, SortedRuns, add_order, with_order, without_order};
+use super::node::{Execution, PlanNode, Rows, Work};
 use crate::data::chunk;
 use crate::data::key::KeyOrder;
 use arrow::array::{BinaryBuilder, RecordBatch};
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Result;
-use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_execution::SendableRecordBatchStream;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_plan::execution_plan::ChildrenPropertiesMode;
-use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion_physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion_physical_plan::ExecutionPlan;
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::sync::Arc;
@@ -35,74 +31,38 @@ const COPIES: usize = 2;
 
 /// Sorts what its child gives by its first column.
 #[derive(Debug)]
-pub(super) struct SortExec {
-    child: Arc<dyn ExecutionPlan>,
+pub(super) struct SortRows {
     descending: bool,
-    properties: Arc<PlanProperties>,
 }
+
+/// The node that sorts.
+pub(super) type SortExec = PlanNode<SortRows>;
 
 impl SortExec {
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, descending: bool) -> Self {
-        let properties = Arc::new(plan_properties(child.schema(), 1));
-        Self { child, descending, properties }
+        let schema = child.schema();
+        Self::of(SortRows { descending }, vec![child], schema, 1)
     }
 }
 
-impl DisplayAs for SortExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SortExec: descending {}", self.descending)
-    }
-}
+impl Work for SortRows {
+    const NAME: &'static str = "SortExec";
 
-impl ExecutionPlan for SortExec {
-    fn name(&self) -> &'static str {
-        "SortExec"
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "descending {}", self.descending)
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.child]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.is_empty()) {
-            (Some(child), true) => Ok(Arc::new(Self::new(child, self.descending))),
-            _ => Err(internal("SortExec has one child")),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let stores = context.session_config().get_extension::<Stores>();
-        let stores = stores.ok_or_else(|| internal("the task context has no stores"))?;
+    fn run(&self, execution: Execution<'_>) -> Result<Rows> {
+        let stores = execution.extension::<Stores>("stores")?;
         let sort = Sort {
-            schema: self.schema(),
-            numbering: Numbering::new(&self.schema(), self.descending)?,
-            reservation: MemoryConsumer::new("sort").register(context.memory_pool()),
+            schema: execution.schema.clone(),
+            numbering: Numbering::new(&execution.schema, self.descending)?,
+            reservation: MemoryConsumer::new("sort").register(execution.context.memory_pool()),
             runs: SortedRuns::new(&stores.storage),
             rows: Vec::new(),
             bytes: 0,
         };
-        let input = self.child.execute(partition, context)?;
-        let sorted = futures::stream::once(sort.run(input)).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), sorted)))
+        Ok(futures::stream::once(sort.run(execution.input()?)).try_flatten().boxed())
     }
 }
 

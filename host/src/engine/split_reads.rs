@@ -5,11 +5,12 @@
 
 use crate::block::{FileSplit, ReadPart};
 use crate::listener::{Event, ListenerBus};
+use crate::lock::lock;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// Batch, source, file and first byte.
 type Part = (Time, String, PathBuf, u64);
@@ -44,8 +45,7 @@ impl SplitReads {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code runs between a panic and the next use that could leave the maps half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The split, with the checksum that another task of the batch has found.

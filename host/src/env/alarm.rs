@@ -3,10 +3,11 @@
 //! Owns the thread that waits. The timers of the runtime count whole milliseconds and round up, twice: batches of one
 //! millisecond would come late by one or two intervals. Never waits for long: long waits belong to the runtime.
 
+use crate::lock::{lock, unpoisoned};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 
@@ -78,7 +79,7 @@ fn run(watched: &Weak<Shared>) {
         }
         if woken.is_empty() {
             let left = waiting.due.peek().map_or(IDLE, |Reverse((due, _))| due.saturating_duration_since(now));
-            let _ = shared.changed.wait_timeout(waiting, left.min(IDLE)).unwrap_or_else(PoisonError::into_inner);
+            drop(unpoisoned(shared.changed.wait_timeout(waiting, left.min(IDLE))));
         } else {
             drop(waiting);
             woken.into_iter().for_each(Waker::wake);

@@ -4,9 +4,10 @@
 //! When the deadline has passed, the process ends without running any other code, as after `kill -9`, but with an exit
 //! code. What is on disk is then what a crash leaves behind, from which a job goes on.
 
+use crate::lock::{lock, unpoisoned};
 use crate::time::Duration;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 /// How long the last words may take. Standard error may be why this end is needed.
@@ -57,8 +58,7 @@ impl LastResort {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Option<End>> {
-        // No code runs between a panic and the next use that could leave the deadline half changed.
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.end)
     }
 
     #[expect(clippy::disallowed_methods, reason = "the machine's clock goes on when everything else hangs")]
@@ -66,7 +66,7 @@ impl Shared {
         let mut end = self.lock();
         loop {
             let Some(at) = end.as_ref().map(|end| end.at) else {
-                end = self.changed.wait(end).unwrap_or_else(PoisonError::into_inner);
+                end = unpoisoned(self.changed.wait(end));
                 continue;
             };
             let left = at.saturating_duration_since(Instant::now());
@@ -75,7 +75,7 @@ impl Shared {
             {
                 finish(code, words);
             }
-            end = self.changed.wait_timeout(end, left).unwrap_or_else(PoisonError::into_inner).0;
+            end = unpoisoned(self.changed.wait_timeout(end, left)).0;
         }
     }
 }
@@ -88,11 +88,11 @@ fn finish(code: u8, words: String) -> ! {
         let tell = move || {
             // Past the lock of the standard library, which a writer that hangs may hold. If it fails, the exit code tells.
             let _ = rustix::io::write(io::stderr(), words.as_bytes());
-            *telling.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            *lock(&telling.0) = true;
             telling.1.notify_all();
         };
         if std::thread::Builder::new().name("last words".to_owned()).spawn(tell).is_ok() {
-            let is_told = said.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_told = lock(&said.0);
             drop(said.1.wait_timeout_while(is_told, WORDS_MAX, |is_told| !*is_told));
         }
     }

@@ -8,6 +8,7 @@ mod disk;
 mod failure;
 mod last_resort;
 mod local;
+mod machine_time;
 mod memory_disk;
 mod objects;
 mod panics;

@@ -1,6 +1,7 @@
 //! The real world: the machine's clock, its files and sockets, and two pools of threads.
 
 use super::alarm::Alarm;
+use super::machine_time::time_of;
 use super::panics::{Panics, recorded};
 use super::processes::LinuxProcesses;
 use super::real_disk::Files;
@@ -72,12 +73,6 @@ pub fn real(executors: &RealExecutors) -> Env {
 fn identity() -> String {
     let machine = rustix::system::uname();
     format!("process {} on {}", std::process::id(), machine.nodename().to_string_lossy())
-}
-
-/// Times before 1970 count as 1970.
-pub(super) fn time_of(time: SystemTime) -> Time {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A wait that is left to the runtime ends so long before its time, and [`Alarm`] waits for the rest.

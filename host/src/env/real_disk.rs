@@ -1,7 +1,8 @@
 //! The machine's files.
 
-use super::real::time_of;
+use super::machine_time::time_of;
 use super::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
+use crate::lock::lock;
 use crate::time::Time;
 use rustix::fs::{Access, OFlags};
 use rustix::io::Errno;
@@ -11,7 +12,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 /// The rights to a file that other users must not read.
@@ -278,7 +279,7 @@ struct Scratch {
 impl ScratchFile for Scratch {
     fn append(&self, bytes: &[u8]) -> io::Result<u64> {
         // Only a finished write moves the end.
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = lock(&self.end);
         let start = *end;
         self.file.write_all_at(bytes, start)?;
         *end += bytes.len() as u64;

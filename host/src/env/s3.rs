@@ -5,11 +5,15 @@
 //! wait for the network on the thread that makes them, and the requests run on a thread of the store's own, so that they
 //! can come from any thread. Never takes credentials from anywhere but the environment.
 
+mod client;
+mod failure;
 mod objects;
 
-use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoreError, StoreFault, StoredPiece};
-use crate::shown::Shown as _;
-use futures::future::BoxFuture;
+use self::client::{Client, Requests, listed, put, remove_all};
+use self::failure::failure;
+use self::objects::S3Objects;
+use super::{Appender, LockGuard, ObjectStores, Objects, Store, StoredPiece};
+use crate::lock::lock;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
@@ -18,10 +22,8 @@ use object_store::{
     PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
 
 /// What follows the name of a piece that grew, before the `/` of its objects.
 const PIECES: &str = ".pieces";
@@ -67,7 +69,7 @@ pub(super) struct S3 {
 impl S3 {
     fn requests(&self) -> io::Result<Arc<Requests>> {
         // No code runs between a panic and the next use of the lock.
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = lock(&self.requests);
         if let Some(requests) = &*requests {
             return Ok(requests.clone());
         }
@@ -83,13 +85,13 @@ impl ObjectStores for S3 {
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>> {
         let (bucket, prefix) = split(url)?;
         let store = Arc::new(connect(&bucket, PATIENCE, of_environment)?);
-        Ok(Arc::new(S3Store::new(Client { store, requests: self.requests()? }, prefix, url)))
+        Ok(Arc::new(S3Store::new(Client::new(store, self.requests()?, prefix), url)))
     }
 
     fn outputs(&self, url: &str) -> io::Result<Arc<dyn Objects>> {
         let (bucket, prefix) = split(url)?;
         let store = Arc::new(connect(&bucket, PATIENCE_OF_OUTPUTS, of_environment)?);
-        Ok(Arc::new(objects::S3Objects::new(store, self.requests()?, prefix)))
+        Ok(Arc::new(S3Objects::new(Client::new(store, self.requests()?, prefix))))
     }
 }
 
@@ -152,103 +154,28 @@ fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<S
     builder.build().map_err(failure)
 }
 
-/// Runs requests on a thread of its own.
-#[derive(Debug)]
-struct Requests(Option<Runtime>);
-
-impl Requests {
-    fn start() -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("object store").enable_all().build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    fn start_request(&self, request: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = &self.0 {
-            runtime.spawn(request);
-        }
-    }
-
-    /// Starts a request, and waits for it without a thread. It goes on if nobody waits any more.
-    fn run<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = io::Result<T>> + Send + 'static,
-    ) -> BoxFuture<'static, io::Result<T>> {
-        let (send, receive) = oneshot::channel();
-        self.start_request(async move {
-            // Nobody waits any more.
-            let _ = send.send(request.await);
-        });
-        Box::pin(async move { receive.await.unwrap_or_else(|_| Err(io::Error::other("the request was given up"))) })
-    }
-
-    /// Waits for a request, on whatever thread this is: one of another runtime must not wait for a future.
-    fn wait<T: Send + 'static>(&self, request: impl Future<Output = io::Result<T>> + Send + 'static) -> io::Result<T> {
-        let (send, receive) = mpsc::sync_channel(1);
-        let run = async move {
-            // Nobody waits if the program is going away.
-            let _ = send.send(request.await);
-        };
-        self.start_request(run);
-        receive.recv().unwrap_or_else(|_| Err(io::Error::other("the request was given up")))
-    }
-}
-
-impl Drop for Requests {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            // Waiting for it here could be on a thread of another runtime.
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// What goes to that thread.
-#[derive(Clone)]
-struct Client {
-    store: Arc<dyn ObjectStore>,
-    requests: Arc<Requests>,
-}
-
 /// A store below a prefix of a bucket.
 struct S3Store {
     client: Client,
-    prefix: Path,
     place: String,
 }
 
 impl S3Store {
-    fn new(client: Client, prefix: Path, place: &str) -> Self {
-        Self { client, prefix, place: place.to_owned() }
+    fn new(client: Client, place: &str) -> Self {
+        Self { client, place: place.to_owned() }
     }
 
-    fn path(&self, name: &str) -> Path {
-        let parts = name.split('/').filter(|part| !part.is_empty());
-        parts.fold(self.prefix.clone(), |path, part| path.join(part))
-    }
-
-    /// What a call does with the objects.
-    fn wait<T: Send + 'static, F: Future<Output = io::Result<T>> + Send + 'static>(
-        &self,
-        request: impl FnOnce(Arc<dyn ObjectStore>) -> F,
-    ) -> io::Result<T> {
-        self.client.requests.wait(request(self.client.store.clone()))
-    }
-
-    /// The names right below a directory.
-    fn names(&self, directory: &str) -> io::Result<(Vec<ObjectMeta>, Vec<Path>)> {
-        let path = self.path(directory);
-        let listed = self.wait(|store| async move {
-            let prefix = (!path.as_ref().is_empty()).then_some(&path);
-            store.list_with_delimiter(prefix).await.map_err(failure)
-        })?;
-        Ok((listed.objects, listed.common_prefixes))
+    /// The objects and the directories right below a directory.
+    fn listed(&self, directory: &str) -> io::Result<(Vec<StoredPiece>, Vec<Path>)> {
+        let path = self.client.path(directory);
+        self.client.wait(|store| async move { listed(&store, &path).await })
     }
 }
 
 impl Store for S3Store {
     fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
-        let path = self.path(name);
-        self.wait(|store| async move {
+        let path = self.client.path(name);
+        self.client.wait(|store| async move {
             match whole(store.get(&path).await, max_bytes).await {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => read_pieces(&store, &path, max_bytes).await,
                 found => found,
@@ -257,13 +184,11 @@ impl Store for S3Store {
     }
 
     fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>> {
-        let (objects, below) = self.names(directory)?;
-        let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
-        let mut pieces: Vec<StoredPiece> =
-            objects.iter().map(|object| StoredPiece { name: name(&object.location), bytes: object.size }).collect();
+        let (mut pieces, below) = self.listed(directory)?;
         for grown in below {
-            let Some(name) = name(&grown).strip_suffix(PIECES).map(str::to_owned) else { continue };
-            let objects = self.wait(|store| async move { list_pieces(&store, &grown).await })?;
+            let name = grown.filename().and_then(|name| name.strip_suffix(PIECES)).map(str::to_owned);
+            let Some(name) = name else { continue };
+            let objects = self.client.wait(|store| async move { list_pieces(&store, &grown).await })?;
             // Without any, there was one while this was listed.
             if !objects.is_empty() {
                 pieces.push(StoredPiece { name, bytes: objects.iter().map(|object| object.size).sum() });
@@ -274,7 +199,7 @@ impl Store for S3Store {
     }
 
     fn directories(&self, directory: &str) -> io::Result<Vec<String>> {
-        let (_, below) = self.names(directory)?;
+        let (_, below) = self.listed(directory)?;
         let names = below.iter().filter_map(Path::filename).filter(|name| !name.ends_with(PIECES));
         let mut names: Vec<String> = names.map(str::to_owned).collect();
         names.sort();
@@ -282,24 +207,24 @@ impl Store for S3Store {
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let (path, payload) = (self.path(name), PutPayload::from(bytes.to_vec()));
-        self.wait(|store| async move { store.put(&path, payload).await.map(drop).map_err(failure) })
+        let (path, bytes) = (self.client.path(name), bytes.to_vec());
+        self.client.wait(|store| async move { put(&store, &path, bytes).await })
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let (path, bytes) = (self.path(name), bytes.to_vec());
-        self.wait(|store| async move { create(&store, &path, bytes).await })
+        let (path, bytes) = (self.client.path(name), bytes.to_vec());
+        self.client.wait(|store| async move { create(&store, &path, bytes).await })
     }
 
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
         // What an appender of that name left is not part of this one.
         self.remove(name)?;
-        Ok(Box::new(PieceAppender { client: self.client.clone(), path: pieces_of(&self.path(name)), next: 0 }))
+        Ok(Box::new(PieceAppender { client: self.client.clone(), path: pieces_of(&self.client.path(name)), next: 0 }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name);
-        self.wait(|store| async move {
+        let path = self.client.path(name);
+        self.client.wait(|store| async move {
             let pieces = list_pieces(&store, &pieces_of(&path)).await?;
             let gone = std::iter::once(path).chain(pieces.into_iter().map(|piece| piece.location));
             remove_all(&store, gone.collect()).await
@@ -325,8 +250,8 @@ struct PieceAppender {
 impl Appender for PieceAppender {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let path = self.path.clone().join(format!("{:06}", self.next));
-        let (store, bytes) = (self.client.store.clone(), bytes.to_vec());
-        self.client.requests.wait(async move { create(&store, &path, bytes).await })?;
+        let bytes = bytes.to_vec();
+        self.client.wait(|store| async move { create(&store, &path, bytes).await })?;
         self.next += 1;
         Ok(())
     }
@@ -373,19 +298,6 @@ async fn read_pieces(store: &Arc<dyn ObjectStore>, path: &Path, max_bytes: u64) 
     Ok(parts.concat())
 }
 
-/// Removes objects, those that are there.
-async fn remove_all(store: &Arc<dyn ObjectStore>, paths: Vec<Path>) -> io::Result<()> {
-    let gone: Vec<Result<Path, ObjectError>> = paths.into_iter().map(Ok).collect();
-    let mut removed = store.delete_stream(stream::iter(gone).boxed());
-    while let Some(removed) = removed.next().await {
-        match removed {
-            Ok(_) | Err(ObjectError::NotFound { .. }) => {}
-            Err(error) => return Err(failure(error)),
-        }
-    }
-    Ok(())
-}
-
 /// The content of an object of at most so many bytes.
 async fn whole(found: Result<GetResult, ObjectError>, max_bytes: u64) -> io::Result<Vec<u8>> {
     let found = found.map_err(failure)?;
@@ -411,52 +323,6 @@ async fn create(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io
         },
         Err(error) => Err(failure(error)),
     }
-}
-
-/// What an error is to whoever knows only files.
-fn failure(error: ObjectError) -> io::Error {
-    let text = error.to_string();
-    let mut cause: &dyn std::error::Error = &error;
-    let mut of_system = None;
-    while let Some(source) = cause.source() {
-        cause = source;
-        of_system = of_system.or(cause.downcast_ref::<io::Error>().map(io::Error::kind));
-    }
-    let fault = element(&text, "Code").and_then(StoreFault::of_code).unwrap_or(match &error {
-        ObjectError::Unauthenticated { .. } => StoreFault::Credentials,
-        ObjectError::PermissionDenied { .. } => StoreFault::Forbidden,
-        ObjectError::InvalidPath { .. } | ObjectError::NotSupported { .. } | ObjectError::NotImplemented { .. } => {
-            StoreFault::Request
-        }
-        _ => StoreFault::Unavailable,
-    });
-    let kind = match &error {
-        // An empty store is no error to those who read it, and this is not an empty one.
-        ObjectError::NotFound { .. } if fault == StoreFault::NoBucket => io::ErrorKind::Other,
-        ObjectError::NotFound { .. } => return io::ErrorKind::NotFound.into(),
-        ObjectError::AlreadyExists { .. } => return io::ErrorKind::AlreadyExists.into(),
-        ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
-        ObjectError::NotSupported { .. } | ObjectError::NotImplemented { .. } => io::ErrorKind::Unsupported,
-        ObjectError::InvalidPath { .. } => io::ErrorKind::InvalidInput,
-        _ => of_system.unwrap_or(io::ErrorKind::Other),
-    };
-    let cause = cause.to_string();
-    let what = match (element(&text, "Code"), element(&text, "Message")) {
-        (Some(code), Some(message)) => format!("{} ({code})", message.trim_end_matches('.')),
-        (Some(code), None) => code.to_owned(),
-        _ => cause,
-    };
-    // The rest of the text is about the request, not about what is wrong.
-    let server = text.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
-    let server = server.and_then(|url| url.match_indices('/').nth(2).map_or(Some(url), |(end, _)| url.get(..end)));
-    let says = server.map_or(what.clone(), |server| format!("{server} says: {what}"));
-    io::Error::new(kind, StoreError { fault, text: says.shown().into_owned() })
-}
-
-/// What an XML element holds.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, rest) = text.split_once(&format!("<{name}>"))?;
-    rest.split_once(&format!("</{name}>")).map(|(inside, _)| inside)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
 use super::virtual_clock::{Sleep, VirtualClock};
 use super::{Clock as _, Console, Env, Executor, Incoming, Network};
+use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng};
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -74,11 +75,6 @@ struct World {
     panics: Panics,
     log: Mutex<Vec<String>>,
     printed: Mutex<String>,
-}
-
-/// No code runs between a panic and the next use of a lock that could leave the data half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulation {

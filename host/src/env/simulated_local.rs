@@ -3,11 +3,12 @@
 use super::Disk as _;
 use super::local::{Duplex, LocalListener, LocalSockets};
 use super::memory_disk::MemoryDisk;
+use crate::lock::lock;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 /// How many connections may wait to be accepted.
@@ -40,7 +41,7 @@ impl LocalSockets for Pipes {
             // The directory itself is made by whoever listens there first.
             self.disk.check_writable(directory.parent().unwrap_or(directory))?;
             let path = directory.join(name);
-            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut names = lock(&self.names);
             if names.get(&path).is_some_and(|taken| !taken.is_closed()) {
                 return Ok(None);
             }
@@ -53,7 +54,7 @@ impl LocalSockets for Pipes {
 
     fn connect<'a>(&'a self, directory: &'a Path, name: &'a str) -> BoxFuture<'a, io::Result<Box<dyn Duplex>>> {
         Box::pin(async move {
-            let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let names = lock(&self.names);
             let listener = names.get(&directory.join(name)).ok_or(io::ErrorKind::NotFound)?;
             let (ours, theirs) = tokio::io::duplex(PIPE_BYTES);
             listener.try_send(Box::new(theirs)).map_err(|_| io::ErrorKind::ConnectionRefused)?;
@@ -81,7 +82,7 @@ impl LocalListener for Pipe {
     }
 
     fn close(&self) {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
+        lock(&self.names).remove(&self.path);
     }
 }
 

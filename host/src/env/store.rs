@@ -4,11 +4,12 @@
 //! the storage, so they belong on the background executor. Never knows what the bytes are.
 
 use super::{Disk, OutputFile};
+use crate::lock::lock;
 use crate::shown::Shown as _;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// What holds a lock until it is dropped, or the process ends.
 pub type LockGuard = Box<dyn Send + Sync>;
@@ -127,7 +128,7 @@ impl DiskStore {
     /// else, made. The root itself may be a directory that holds more than the store.
     fn keep_others_out(&self, name: &str) {
         let top = name.split('/').next().unwrap_or(name);
-        if !self.private.lock().unwrap_or_else(PoisonError::into_inner).insert(top.to_owned()) {
+        if !lock(&self.private).insert(top.to_owned()) {
             return;
         }
         let directory = self.path(top);

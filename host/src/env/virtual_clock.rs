@@ -4,11 +4,12 @@
 //! that. Scripts of servers and files follow the undisturbed one, as the rest of the world does.
 
 use super::Clock;
+use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 /// The clocks of a simulated world.
@@ -63,9 +64,8 @@ impl VirtualClock {
         Self { start, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// No code runs between a panic and the next use of the lock that could leave the data half changed.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What a clock would show that nobody ever set.

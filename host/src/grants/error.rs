@@ -1,10 +1,31 @@
 //! Why a path from a plugin cannot be used, and what can be done about it.
 
 use super::OUT;
-use super::withheld::Refusal;
 use crate::shown::{Shown as _, escape_control};
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+
+/// Why a path is refused that is below a granted directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A name on it begins with `.`.
+    Hidden(String),
+    /// It belongs to what the job withholds, whose words these are.
+    Withheld(String),
+    /// What the job withholds is below it.
+    Above(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hidden(name) => write!(f, "`{}` is a hidden name", shown(name)),
+            Self::Withheld(what) => write!(f, "that belongs to {what}"),
+            Self::Above(what) => write!(f, "{what} is below that"),
+        }
+    }
+}
 
 /// A path from a plugin cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,12 +5,11 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::error::shown;
+use super::error::Refusal;
 use crate::config::Access;
 use crate::env::Disk;
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 /// How many links are followed on the way to one path.
@@ -25,27 +24,6 @@ pub struct Withheld {
     pub path: PathBuf,
     /// What is withheld: [`Access::Read`] if it can be neither read nor written, [`Access::Write`] if it can be read.
     pub from: Access,
-}
-
-/// Why a path is refused that is below a granted directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// A name on it begins with `.`.
-    Hidden(String),
-    /// It belongs to what the job withholds, whose words these are.
-    Withheld(String),
-    /// What the job withholds is below it.
-    Above(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hidden(name) => write!(f, "`{}` is a hidden name", shown(name)),
-            Self::Withheld(what) => write!(f, "that belongs to {what}"),
-            Self::Above(what) => write!(f, "{what} is below that"),
-        }
-    }
 }
 
 /// Where a path of a plugin leads.

@@ -5,38 +5,17 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::described::DescribedNode;
 use super::error::GraphError;
-use super::node::{DescribedNode, Graph, Node, Operation};
+use super::node::Node;
+use super::operation::Operation;
+use super::program::{Call, Graph};
 use super::validate::check_made;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 
 /// The most nodes that one call may make.
 const NODES_MAX: usize = 2000;
-
-/// A call of a driver function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The node whose function it is.
-    pub node: NodeId,
-    /// The id of the first node that it makes.
-    pub first: NodeId,
-    /// The streams whose data sets it gets.
-    pub parents: Vec<NodeId>,
-    /// How many nodes it has made.
-    pub made: u32,
-}
-
-impl Call {
-    /// Whether the call made this node.
-    pub fn has_made(&self, id: NodeId) -> bool {
-        id.0.checked_sub(self.first.0).is_some_and(|at| at < self.made)
-    }
-
-    fn may_read(&self, id: NodeId) -> bool {
-        self.has_made(id) || self.parents.contains(&id)
-    }
-}
 
 /// What is wrong with what a driver function made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

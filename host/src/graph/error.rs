@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::node::NODES_MAX;
+use super::program::NODES_MAX;
 
 /// What is wrong with a described graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

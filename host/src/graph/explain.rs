@@ -9,7 +9,9 @@ mod compare;
 
 pub use compare::Comparison;
 
-use super::node::{DescribedNode, Graph, Node, ParameterValue};
+use super::described::{DescribedNode, ParameterValue};
+use super::node::Node;
+use super::program::Graph;
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
 use crate::ids::NodeId;
 use crate::shown::escape_control;

@@ -7,8 +7,9 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::error::GraphError;
-use super::node::{Graph, Node, Operation};
-use super::validate::SPAN_MAX;
+use super::node::Node;
+use super::operation::{Operation, SPAN_MAX};
+use super::program::Graph;
 use crate::ids::NodeId;
 use crate::time::{Duration, Time, remainder, whole_ms};
 use std::collections::BTreeMap;
@@ -156,7 +157,7 @@ fn show(span: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::node::ParameterValue;
+    use super::super::described::ParameterValue;
     use super::super::validate::tests::{node, text};
     use super::*;
     use proptest::prelude::*;

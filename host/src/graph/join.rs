@@ -4,7 +4,8 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::node::{JoinKind, Node};
+use super::node::Node;
+use super::operation::JoinKind;
 use crate::data::schema::{Field, RecordType, SchemaError};
 
 /// Checks that all parents are pairs with the same type of key, and that the declared rows are what the join makes.

@@ -3,22 +3,27 @@
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 
 mod call;
+mod described;
 mod error;
 mod explain;
 mod interval;
 mod join;
+mod kind;
 mod node;
+mod operation;
+mod program;
 mod quiet;
 mod stage;
 mod validate;
 
-pub use call::{Call, CallError};
+pub use call::CallError;
+pub use described::{DescribedNode, ParameterValue};
 pub use error::GraphError;
 pub use explain::{Comparison, ExplainedNode, Explanation};
 pub use interval::{Intervals, window_times};
 pub use join::joined_rows;
-pub use node::{
-    Compression, DescribedNode, FileFormat, Graph, JoinKind, Node, Operation, ParameterValue, ParquetOptions,
-    StorageLevel,
-};
+pub use kind::{KINDS, Kind};
+pub use node::{Node, StorageLevel};
+pub use operation::{Compression, FileFormat, JoinKind, Operation, ParquetOptions};
+pub use program::{Call, Graph};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};

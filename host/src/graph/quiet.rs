@@ -1,51 +1,17 @@
 //! Whether a graph, or a node of one, has anything to do in a batch without data.
 //!
-//! Owns the list of kinds that make no rows of none. A kind that is not in it may make some.
+//! The table of `kind.rs` says which kinds make no rows of none.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::node::{Graph, Node, Operation};
-
-/// Narrow kinds and aggregations whose results are empty if what they read is.
-const QUIET: &[&str] = &[
-    "map",
-    "flat_map",
-    "filter",
-    "map_values",
-    "flat_map_values",
-    "keys",
-    "values",
-    "reduce_by_key",
-    "group_by_key",
-    "aggregate_by_key",
-    "combine_by_key",
-    "count_by_value",
-    "reduce",
-    "distinct",
-    "group_by",
-];
+use super::kind::Kind;
+use super::node::Node;
+use super::program::Graph;
 
 impl Node {
-    /// Whether it makes no row, and runs no driver function, where what it reads has no rows.
+    /// Whether the node makes no row, and runs no driver function, when its parents have no rows.
     pub fn is_quiet_without_data(&self) -> bool {
-        match &self.operation {
-            Operation::Narrow | Operation::Aggregate { .. } => QUIET.contains(&self.kind.as_str()),
-            Operation::Transform
-            | Operation::ForeachRdd
-            | Operation::SaveAsFile { .. }
-            | Operation::Load { .. }
-            | Operation::Slice { .. } => false,
-            Operation::Source { .. }
-            | Operation::Union
-            | Operation::Repartition { .. }
-            | Operation::Sort { .. }
-            | Operation::Coalesce { .. }
-            | Operation::Cache
-            | Operation::Join { .. }
-            | Operation::Window { .. }
-            | Operation::Print { .. }
-            | Operation::SaveAsFiles { .. } => true,
-        }
+        Kind::named(&self.kind).is_some_and(|kind| kind.is_quiet)
     }
 }
 
@@ -69,6 +35,7 @@ mod tests {
         };
         assert!(quiet("map"));
         assert!(quiet("filter"));
+        assert!(quiet("key_by"));
         assert!(!quiet("map_partitions"));
     }
 }

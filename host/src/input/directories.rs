@@ -3,7 +3,7 @@
 //! Owns the words of patterns: `*`, `?` and `[a-z]` as in a shell, and `**` for a directory and all below it. A directory
 //! whose name is the pattern itself is found too.
 
-use super::TextFilesError;
+use super::error::TextFilesError;
 use super::selection::is_hidden;
 use crate::env::{DirectoryEntry, Env, FileId};
 use std::collections::BTreeSet;

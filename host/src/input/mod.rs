@@ -7,15 +7,17 @@ use crate::time::Time;
 
 mod after_use;
 mod directories;
+mod error;
 mod passed_over;
 mod queue;
 mod selection;
 mod text_files;
 
 pub use after_use::{DoneFiles, WhenDone};
+pub use error::TextFilesError;
 pub use queue::{GivenBlock, QueueError, QueueInput};
 pub use selection::TakenFile;
-pub use text_files::{FoundFiles, TextFiles, TextFilesError, TextFilesSettings};
+pub use text_files::{FoundFiles, TextFiles, TextFilesSettings};
 
 /// An input that is asked for data when a batch is made.
 pub enum Input {

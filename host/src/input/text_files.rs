@@ -5,12 +5,12 @@
 
 use super::after_use::{DoneFiles, WhenDone};
 use super::directories::{directories, is_pattern, list};
+use super::error::TextFilesError;
 use super::passed_over::PassedOver;
 use super::selection::{Names, Selection, TakenFile, Verdict, at_or_after};
 use crate::block::{FileSplit, FileStamp, part_ranges};
 use crate::encoding::Encoding;
 use crate::env::{DirectoryEntry, Env};
-use crate::error::{Error, ErrorKind};
 use crate::listener::{Event, PassedOverCause};
 use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
@@ -41,57 +41,6 @@ pub struct TextFilesSettings {
     pub encoding: Encoding,
     /// The batch interval.
     pub slide: Duration,
-}
-
-/// Why directories could not be looked at.
-#[derive(Debug, thiserror::Error)]
-pub enum TextFilesError {
-    /// A directory cannot be listed.
-    #[error("cannot list {path}: {error}")]
-    Unlistable {
-        /// The directory.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The pattern is not one.
-    #[error("`{pattern}` is not a pattern of directories: {problem}")]
-    Pattern {
-        /// The part of the path.
-        pattern: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A pattern of names is not one.
-    #[error("`{pattern}` is not a pattern of names of files: {problem}")]
-    NamePattern {
-        /// The pattern.
-        pattern: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Files would be moved to where they come from.
-    #[error("source `{name}` would move files to {path}, which it watches")]
-    MovesInCircles {
-        /// The source.
-        name: String,
-        /// The directory.
-        path: PathBuf,
-    },
-}
-
-impl From<TextFilesError> for Error {
-    fn from(error: TextFilesError) -> Self {
-        let help = match &error {
-            TextFilesError::Unlistable { .. } => "a text-files source watches directories: make it, or correct `path`",
-            TextFilesError::Pattern { .. } => {
-                "use `*`, `?`, `[a-z]`, and `**` between slashes for all that is below, as in path = \"logs/2017/*\""
-            }
-            TextFilesError::NamePattern { .. } => "use `*`, `?` and `[a-z]`, as in include = [\"*.csv\"]",
-            TextFilesError::MovesInCircles { .. } => "let when_done name a directory that `path` does not stand for",
-        };
-        Self::new(ErrorKind::User, error.to_string()).help(help)
-    }
 }
 
 /// What a batch is given, and what is to be told.

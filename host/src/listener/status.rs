@@ -5,10 +5,11 @@
 
 use super::{BatchInfo, Event, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
+use crate::lock::lock;
 use crate::time::{Duration, Time, whole_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Of how many batches averages are taken.
 const AVERAGED: usize = 20;
@@ -198,8 +199,7 @@ impl StatusListener {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // No code runs between a panic and the next use that could leave it half changed.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

@@ -14,18 +14,14 @@
 //! old files, then for a moment between steps 2 and 3 none, then the new ones; never a mixture.
 
 use super::OutputId;
-use super::columnar::EncodeError;
-use super::format::Part;
-use crate::block::SpillError;
-use crate::data::columns::ColumnsError;
+use super::encoder::Part;
+use super::error::{SaveError, cannot};
+use super::names::{PART, SUCCESS, check_name, dotted, pattern};
 use crate::data::key::hash;
-use crate::data::signed::SignedError;
-use crate::data::view::ViewError;
-use crate::env::{Disk, OutputFile, advice, persistence};
-use crate::error::{Error, ErrorKind, Persistence};
-use crate::grants::{COMPONENT_BYTES_MAX, GrantError, GrantedPath, RESERVED_PREFIX, check_suffix};
-use crate::shown::Shown as _;
-use crate::shown::escape_control;
+use crate::env::{Disk, OutputFile};
+use crate::error::Error;
+use crate::grants::{GrantError, GrantedPath, RESERVED_PREFIX, check_suffix};
+use crate::shown::{Shown as _, escape_control};
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
@@ -33,100 +29,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The file that says that all the others are there.
-pub(super) const SUCCESS: &str = "_SUCCESS";
-/// What the names of all other files begin with.
-pub(super) const PART: &str = "part-";
 /// The longest `_SUCCESS`, in bytes.
 const MAKER_BYTES_MAX: u64 = 4096;
-/// Digits of the largest time in milliseconds.
-const TIME_DIGITS_MAX: usize = 20;
 /// How much of an output's identity stands in the names of hidden directories, in bytes.
 const LABEL_BYTES_MAX: usize = 60;
-
-/// Why a batch was not saved.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SaveError {
-    #[error("cannot {action} {}: {error}", path.shown())]
-    Disk { action: &'static str, path: PathBuf, error: io::Error },
-    #[error("cannot {action} {url}: {error}")]
-    Store { action: &'static str, url: String, error: io::Error },
-    #[error("{} is in the way: {what}", path.shown())]
-    InTheWay { path: PathBuf, what: String },
-    #[error("{} is there already: {what}", path.shown())]
-    Taken { path: PathBuf, what: String },
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    #[error(transparent)]
-    Rows(#[from] ViewError),
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    #[error(transparent)]
-    Room(#[from] SpillError),
-    #[error("{} was not written", .0.shown())]
-    Missing(PathBuf),
-}
-
-impl From<ColumnsError> for SaveError {
-    fn from(error: ColumnsError) -> Self {
-        EncodeError::from(error).into()
-    }
-}
-
-impl SaveError {
-    /// Says what it is about.
-    pub(super) fn of_output(&self, label: &str, batch: Time) -> Error {
-        let (kind, help) = self.kind_and_help();
-        let message = format!("output {label} did not save batch {batch}: {self}");
-        Error::new(kind, message).help(help).lasting(self.persistence())
-    }
-
-    /// Whether saving the batch may succeed later.
-    fn persistence(&self) -> Persistence {
-        match self {
-            Self::Disk { error, .. }
-            | Self::Store { error, .. }
-            | Self::Grant(GrantError::Directory { error, .. } | GrantError::Store { error, .. }) => persistence(error),
-            Self::Room(error) => error.persistence(),
-            _ => Persistence::Permanent,
-        }
-    }
-
-    /// What the reader can do.
-    pub(super) fn help(&self) -> String {
-        self.kind_and_help().1
-    }
-
-    fn kind_and_help(&self) -> (ErrorKind, String) {
-        match self {
-            Self::Disk { path, error, .. } => {
-                let directory = path.parent().unwrap_or(path);
-                (ErrorKind::Unavailable, advice(error, &directory.shown()))
-            }
-            Self::Store { error, url, .. } => (ErrorKind::Unavailable, advice(error, url)),
-            Self::InTheWay { .. } => (ErrorKind::User, "move it away, or give the output another prefix".to_owned()),
-            Self::Taken { .. } => (
-                ErrorKind::User,
-                "move it away, or let the path have the batch's time in it, as in `out/counts-{time}`".to_owned(),
-            ),
-            Self::Grant(error @ GrantError::Directory { .. }) => (ErrorKind::Unavailable, error.help()),
-            Self::Grant(error) => (ErrorKind::User, error.help()),
-            Self::Room(_) => (ErrorKind::Unavailable, "raise engine.memory, or engine.spill_limit".to_owned()),
-            Self::Encode(EncodeError::Signed(SignedError::TooLarge { .. })) => {
-                (ErrorKind::User, "save it with `u64_as(U64Column::Decimal)`, or map it to another type".to_owned())
-            }
-            Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
-                (ErrorKind::Internal, "please report this".to_owned())
-            }
-        }
-    }
-}
-
-/// Turns what the file system says into an error about a path.
-fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
-    let path = path.to_path_buf();
-    move |error| SaveError::Disk { action, path, error }
-}
 
 /// Where an output puts the directories of its batches: `PREFIX-TIME[.SUFFIX]`.
 pub(super) struct BatchDirectories {
@@ -143,24 +49,6 @@ struct Shared {
     suffix: String,
     /// What the names of the output's hidden directories begin with.
     hidden: String,
-}
-
-/// `counts-TIME_IN_MS.txt`
-pub(super) fn pattern(prefix: &Path, suffix: &str) -> String {
-    format!("{}-TIME_IN_MS{}", prefix.shown(), dotted(suffix))
-}
-
-pub(super) fn dotted(suffix: &str) -> String {
-    if suffix.is_empty() { String::new() } else { format!(".{suffix}") }
-}
-
-/// Checks that a time and the suffix fit behind the last name of a path that a plugin calls `text`.
-pub(super) fn check_name(name: &str, suffix: &str, text: &str) -> Result<(), GrantError> {
-    if name.len() + 1 + TIME_DIGITS_MAX + suffix.len() <= COMPONENT_BYTES_MAX {
-        return Ok(());
-    }
-    let fault = "has a last name that is too long for a time and a suffix to follow";
-    Err(GrantError::Text { what: "path", text: text.to_owned(), fault, help: "use shorter names" })
 }
 
 impl BatchDirectories {

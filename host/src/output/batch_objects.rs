@@ -12,9 +12,10 @@
 //! A crash between these steps leaves objects without `_SUCCESS`; the batch runs again, and writes them again. Never knows
 //! what the objects hold.
 
-use super::batch_directory::{PART, SUCCESS, SaveError, check_name, dotted};
-use super::encoding::EncodingRoom;
-use super::format::{Encoder, Part, encoder, part_name};
+use super::encoder::Part;
+use super::encoding::FileEncoder;
+use super::error::SaveError;
+use super::names::{PART, SUCCESS, check_name, dotted, part_name};
 use super::ownership::StorePlace;
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::block::{Described, SpillError, Storage};
@@ -23,6 +24,7 @@ use crate::env::{Objects, UPLOAD_PIECE_BYTES, Upload};
 use crate::error::Error;
 use crate::grants::{GrantError, check_suffix};
 use crate::graph::FileFormat;
+use crate::lock::lock;
 use crate::shown::Shown as _;
 use crate::time::Time;
 use arrow::array::RecordBatch;
@@ -31,7 +33,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Up to this size, an object is kept until the commit instead of being uploaded, which takes three requests.
 const KEPT_BYTES_MAX: usize = 64 << 10;
@@ -146,9 +148,8 @@ impl ObjectsBatch {
         format!("{}/{name}", self.name)
     }
 
-    /// No code runs between a panic and the next use that could leave the map half changed.
     fn finished(&self) -> MutexGuard<'_, BTreeMap<u32, Brought>> {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.finished)
     }
 
     /// The names of the objects that are there. Any but those of outputs are not for us to replace.
@@ -210,9 +211,9 @@ impl BatchWrite for Committing {
     fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
         let batch = self.0.clone();
         Box::pin(async move {
-            let encoder = encoder(batch.shared.format, &batch.shared.ty).map_err(|error| batch.error(&error))?;
-            let room = EncodingRoom::new(&batch.shared.storage);
-            let writer = ObjectWriter { batch, partition, encoder, room, bytes: Vec::new(), upload: None };
+            let Shared { format, ty, storage, .. } = &*batch.shared;
+            let encoder = FileEncoder::new(*format, ty, storage).map_err(|error| batch.error(&error))?;
+            let writer = ObjectWriter { batch, partition, encoder, bytes: Vec::new(), upload: None };
             Ok(Box::new(writer) as Box<dyn PartitionWriter>)
         })
     }
@@ -242,8 +243,7 @@ impl Part for Vec<u8> {
 struct ObjectWriter {
     batch: Arc<ObjectsBatch>,
     partition: u32,
-    encoder: Box<dyn Encoder>,
-    room: EncodingRoom,
+    encoder: FileEncoder,
     /// What was encoded and not uploaded yet.
     bytes: Vec<u8>,
     upload: Option<Box<dyn Upload>>,
@@ -279,8 +279,8 @@ impl ObjectWriter {
 
     async fn finish(mut self) -> Result<(), SaveError> {
         self.upload_whole_pieces().await?;
-        let Self { batch, partition, encoder, mut bytes, mut upload, room: _room } = self;
-        encoder.finish(&mut bytes)?;
+        let Self { batch, partition, encoder, mut bytes, mut upload } = self;
+        let _room = encoder.finish(&mut bytes)?;
         while bytes.len() > UPLOAD_PIECE_BYTES {
             let rest = bytes.split_off(UPLOAD_PIECE_BYTES);
             add(&batch, partition, &mut upload, std::mem::replace(&mut bytes, rest)).await?;
@@ -308,10 +308,9 @@ impl ObjectWriter {
 impl PartitionWriter for ObjectWriter {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let Self { encoder, bytes, room, .. } = self;
             // A piece that is uploaded waits beside the next one.
-            let held = encoder.held_bytes() + bytes.capacity() + self.upload.as_ref().map_or(0, |_| UPLOAD_PIECE_BYTES);
-            let written = room.take(held, &rows).and_then(|()| encoder.write(&rows, bytes));
+            let waiting = self.bytes.capacity() + self.upload.as_ref().map_or(0, |_| UPLOAD_PIECE_BYTES);
+            let written = self.encoder.write(&rows, waiting, &mut self.bytes);
             written.map_err(|error| self.batch.error(&error))?;
             self.upload_whole_pieces().await.map_err(|error| self.batch.error(&error))
         })

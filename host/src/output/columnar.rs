@@ -2,37 +2,22 @@
 //!
 //! Owns how they are written, so that the same rows make the same bytes. Never knows where a file is.
 
-use super::batch_directory::SaveError;
-use super::format::{Encoder, Part};
-use crate::data::columns::{ColumnsError, Pieces, schema};
+use super::encoder::{Encoder, Part};
+use super::error::{EncodeError, SaveError};
+use crate::data::columns::{Pieces, schema};
 use crate::data::schema::RecordType;
-use crate::data::signed::{Signed, SignedError};
+use crate::data::signed::Signed;
 use crate::graph::{Compression, ParquetOptions};
 use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
 use arrow_ipc::writer::FileWriter;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::ZstdLevel;
-use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 /// Who has written a Parquet file, in the form that readers expect.
 const CREATED_BY: &str = concat!("millstream version ", env!("CARGO_PKG_VERSION"));
 /// A row group ends when its encoded rows take about this much: until then they are in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
-
-/// Why columns were not written. Nothing that a row can hold leads to it.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum EncodeError {
-    #[error(transparent)]
-    Columns(#[from] ColumnsError),
-    #[error(transparent)]
-    Signed(#[from] SignedError),
-    #[error("the rows cannot be written as an Arrow file: {0}")]
-    Arrow(#[from] ArrowError),
-    #[error("the rows cannot be written as a Parquet file: {0}")]
-    Parquet(#[from] ParquetError),
-}
 
 /// Writes into memory. What is there is taken after each piece.
 enum Writer {

@@ -13,12 +13,13 @@ use crate::env::{DirectoryEntry, Disk};
 use crate::error::{Error, ErrorKind};
 use crate::grants::{GrantError, GrantedPath, Grants, RESERVED_PREFIX};
 use crate::graph::FileFormat;
-use crate::shown::Shown as _;
+use crate::lock::lock;
+use crate::shown::{self, Shown as _};
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A data set that is to be saved. Job, output, batch and position name it among all that are ever saved.
 #[derive(Clone, Debug)]
@@ -51,7 +52,7 @@ pub struct DriverFiles {
 
 /// What cannot be done with a file, and why.
 fn failed(action: &str, path: &str, why: &dyn std::fmt::Display, kind: ErrorKind, help: impl Into<String>) -> Error {
-    Error::new(kind, format!("cannot {action} `{}`: {why}", path.escape_debug())).help(help)
+    Error::new(kind, format!("cannot {action} {}: {why}", shown::name(path))).help(help)
 }
 
 fn not_granted(action: &str, path: &str, error: &GrantError) -> Error {
@@ -88,7 +89,7 @@ impl DriverFiles {
             self.grants.resolve(save.path, Access::Write).map_err(|error| not_granted("save", save.path, &error))?;
         let id = OutputId { job: self.job.clone(), output: format!("{}/{}", save.output, save.position) };
         let around = place.path().parent().map(Path::to_path_buf).unwrap_or_default();
-        let is_first = self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert((id.output.clone(), around));
+        let is_first = lock(&self.swept).insert((id.output.clone(), around));
         let directory = begin_once(self.disk.clone(), &id, save.label, place, save.batch, is_first)?;
         Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone(), self.storage.clone())))
     }

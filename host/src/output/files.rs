@@ -1,10 +1,11 @@
 //! Outputs that save files: the rows of each batch in a directory of its own, a file for each partition.
 //!
-//! Owns the way of rows through an [`Encoder`] into a file. Never knows what is in the file, nor when it is seen.
+//! Owns the way of rows through an encoder into a file. Never knows what is in the file, nor when it is seen.
 
-use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile, SaveError};
-use super::encoding::EncodingRoom;
-use super::format::{Encoder, encoder, part_name};
+use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile};
+use super::encoding::FileEncoder;
+use super::error::SaveError;
+use super::names::part_name;
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
@@ -62,10 +63,9 @@ struct FilesBatch {
 
 impl FilesBatch {
     fn open(&self, partition: u32, attempt: u32) -> Result<FileWriter, SaveError> {
-        let encoder = encoder(self.format, &self.ty)?;
+        let encoder = FileEncoder::new(self.format, &self.ty, &self.storage)?;
         let file = self.directory.part(&part_name(partition, self.format), attempt)?;
-        let room = EncodingRoom::new(&self.storage);
-        Ok(FileWriter { directory: self.directory.clone(), file, encoder, room })
+        Ok(FileWriter { directory: self.directory.clone(), file, encoder })
     }
 }
 
@@ -92,23 +92,21 @@ impl BatchWrite for FilesBatch {
 struct FileWriter {
     directory: Arc<BatchDirectory>,
     file: PartFile,
-    encoder: Box<dyn Encoder>,
-    room: EncodingRoom,
+    encoder: FileEncoder,
 }
 
 impl PartitionWriter for FileWriter {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            let room = self.room.take(self.encoder.held_bytes(), &rows);
-            let written = room.and_then(|()| self.encoder.write(&rows, &mut self.file));
+            let written = self.encoder.write(&rows, 0, &mut self.file);
             written.map_err(|error| self.directory.error(&error))
         })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let Self { directory, mut file, encoder, room: _room } = *self;
-            let finished = encoder.finish(&mut file).and_then(|()| file.finish());
+            let Self { directory, mut file, encoder } = *self;
+            let finished = encoder.finish(&mut file).and_then(|_room| file.finish());
             finished.map_err(|error| directory.error(&error))
         })
     }

@@ -4,8 +4,9 @@
 //! are a function of its rows and the version of the host: there are no times and nothing random in them. Never knows
 //! where a file is.
 
-use super::batch_directory::{PART, SaveError};
 use super::columnar::ColumnEncoder;
+use super::encoder::{Encoder, Part};
+use super::error::SaveError;
 use crate::data::csv::{CsvWriter, write_header};
 use crate::data::json::ObjectWriter;
 use crate::data::schema::RecordType;
@@ -16,36 +17,6 @@ use arrow::array::RecordBatch;
 
 /// Lines are collected up to this size before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
-
-/// Takes the bytes of one file.
-pub(super) trait Part: Send {
-    /// Adds bytes.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError>;
-}
-
-/// Turns the rows of one file into bytes.
-pub(super) trait Encoder: Send {
-    /// Takes the next rows.
-    fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError>;
-
-    /// What it holds in memory, in bytes.
-    fn held_bytes(&self) -> usize;
-
-    /// Writes what is left. Those were all rows.
-    fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError>;
-}
-
-/// The name of a partition's file, with the extension of its format. Text has none, as in Spark.
-pub(super) fn part_name(partition: u32, format: FileFormat) -> String {
-    let extension = match format {
-        FileFormat::Text => "",
-        FileFormat::Arrow => ".arrow",
-        FileFormat::Parquet(_) => ".parquet",
-        FileFormat::Csv => ".csv",
-        FileFormat::Json => ".json",
-    };
-    format!("{PART}{partition:05}{extension}")
-}
 
 /// An encoder for one file of rows of type `ty`.
 pub(super) fn encoder(format: FileFormat, ty: &RecordType) -> Result<Box<dyn Encoder>, SaveError> {

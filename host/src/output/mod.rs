@@ -11,9 +11,12 @@ mod batch_directory;
 mod batch_objects;
 mod columnar;
 mod driver_files;
+mod encoder;
 mod encoding;
+mod error;
 mod files;
 mod format;
+mod names;
 mod ownership;
 mod print;
 
@@ -171,7 +174,7 @@ pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, Str
                 GrantedPlace::Disk(place) => place.path(),
                 GrantedPlace::Objects(url, name) => PathBuf::from(format!("{url}/{name}")),
             };
-            Some((node, batch_directory::pattern(&path, suffix)))
+            Some((node, names::pattern(&path, suffix)))
         }
         _ => None,
     };

@@ -7,8 +7,9 @@
 //! taken over by the next run, and removed in the end. In object stores, which have no locks, owns where a claim stands;
 //! whoever starts the run makes it.
 
-use super::batch_directory::{SaveError, dotted, pattern};
+use super::error::SaveError;
 use super::identified;
+use super::names::{dotted, pattern};
 use crate::data::key::hash;
 use crate::env::{Disk, Env, LockGuard};
 use crate::error::{Error, ErrorKind};

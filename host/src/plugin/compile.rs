@@ -5,9 +5,9 @@
 //! up the memory or crash then costs its job, not the host. The child is this same program, called with an argument that
 //! is not part of the command line. It sees no environment and writes no files.
 
-use super::instance::foreign;
-use super::load::LoadError;
+use super::load_error::LoadError;
 use super::runtime::code_settings;
+use super::words::foreign;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;

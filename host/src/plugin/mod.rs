@@ -3,28 +3,45 @@
 //! Owns everything that touches WebAssembly; no other module names wasmtime. Nothing a plugin says or returns is trusted.
 //! Callers may rely on this: whatever plugin code does, a call ends with a value or a [`Failure`], within the limits.
 
+mod answer;
 mod bindings;
 mod cache;
 mod compile;
+mod crossing;
+mod data_sets;
 mod describe;
 mod driver;
 mod emitted;
 mod failure;
+mod functions;
 mod instance;
+mod invoke;
 mod limits;
+mod linked;
+mod live;
 mod load;
+mod load_error;
 mod log;
+mod nodes;
+mod program;
+mod record;
 mod replay;
 mod runtime;
+mod state;
 mod wasi;
+mod words;
 
+pub use answer::Answer;
 pub use cache::CacheDirectory;
 pub use compile::{CompilerProcess, serve_compilation};
-pub use driver::{Answer, DataSets, DriverCall, RowsStream};
+pub use data_sets::{DataSets, DriverCall, RowsStream};
 pub use emitted::EmittedRows;
 pub use failure::{Failure, Place};
-pub use instance::{TaskInstance, TaskProgram, TaskStep};
+pub use instance::TaskInstance;
 pub use limits::Limits;
-pub use load::{LoadError, Plugin, PluginLoader};
-pub use replay::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
+pub use linked::Plugin;
+pub use load::PluginLoader;
+pub use load_error::LoadError;
+pub use program::{TaskProgram, TaskStep};
+pub use record::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
 pub use runtime::{Cancel, Runtime, StartError};

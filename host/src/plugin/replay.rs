@@ -1,163 +1,48 @@
-//! What driver functions did, and what they find when they run again.
+//! Driver functions that run again, in a task that needs their closures: the record of the first time answers them.
 //!
-//! Owns the record of a function's steps and their answers, and the comparison of a function that runs again with it. A
-//! function that asks for anything else than the first time fails. Never asks the host for anything.
+//! Owns the comparison of a function with its record. A function that asks for anything else than the first time fails.
+//! Never asks the host for anything.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::bindings::exports::millstream::plugin::tasks;
-use super::driver::{Answer, RowsStream, Step};
+use super::answer::CHUNK_BYTES;
+use super::bindings::millstream::plugin::types;
+use super::crossing::encode;
+use super::data_sets::RowsStream;
 use super::failure::Failure;
-use super::instance::{TaskProgram, foreign};
-use crate::data::key;
+use super::functions::{Answered, Begun, Functions, Step};
+use super::program::TaskProgram;
+use super::record::{RecordedCall, RecordedStep};
+use super::words::foreign;
 use crate::data::schema::RecordType;
+use crate::data::{chunk, key};
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
 use arrow::array::RecordBatch;
+use futures::StreamExt as _;
+use futures::future::{self, BoxFuture};
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-/// What a driver function did.
-#[derive(Clone, Debug)]
-pub struct RecordedCall {
-    /// The node whose function was called.
-    pub node: NodeId,
-    /// The id of the first node that it makes.
-    pub first: NodeId,
-    /// Seeded random numbers in the function.
-    pub seed: u64,
-    /// What it asked for, in order.
-    pub steps: Vec<RecordedStep>,
-    /// How it ended, if it has.
-    pub end: Option<RecordedEnd>,
-}
-
-impl RecordedCall {
-    pub(super) fn request(&self) -> tasks::Replay {
-        tasks::Replay { node: self.node.0, first: self.first.0 }
-    }
-}
-
-/// What a step takes beside what it holds.
-const STEP_BYTES: usize = 256;
-/// What a node takes in the record, in the graph and in its plan, beside its texts.
-const NODE_BYTES: usize = 2048;
-
-/// What nodes that a function made take in memory, about.
-pub fn made_bytes(made: &[DescribedNode]) -> usize {
-    let fields = |node: &DescribedNode| node.rows.len().saturating_add(node.exchanged.as_ref().map_or(0, Vec::len));
-    made.iter()
-        .map(|node| {
-            let parts = fields(node).saturating_add(node.parameters.len());
-            NODE_BYTES.saturating_add(STEP_BYTES.saturating_mul(parts))
-        })
-        .sum()
-}
-
-/// Something that a driver function asked for.
-#[derive(Clone, Debug)]
-pub enum RecordedStep {
-    /// An action.
-    Action(RecordedAction),
-    /// The data sets of a stream in an interval.
-    Slice {
-        /// The stream.
-        of: NodeId,
-        /// Where the interval begins.
-        first: Time,
-        /// Where it ends.
-        last: Time,
-        /// The times of the data sets.
-        times: Vec<Time>,
-    },
-    /// A file that it wrote.
-    Write {
-        /// What the function calls it.
-        path: String,
-        /// The hash of its content.
-        hash: u64,
-    },
-    /// A file that it read.
-    Read {
-        /// What the function calls it.
-        path: String,
-        /// What it held, if it was there.
-        content: Option<Arc<[u8]>>,
-    },
-}
-
-impl RecordedStep {
-    /// What the record of it takes in memory, about, but for the rows of an answer, which are stored.
-    pub fn bytes(&self) -> usize {
-        let bytes = match self {
-            Self::Action(action) => made_bytes(&action.made),
-            Self::Slice { times, .. } => size_of_val(times.as_slice()),
-            Self::Write { path, .. } => path.len(),
-            Self::Read { path, content } => {
-                path.len().saturating_add(content.as_ref().map_or(0, |content| content.len()))
-            }
-        };
-        bytes.saturating_add(STEP_BYTES)
-    }
-
-    fn made(&self) -> usize {
-        match self {
-            Self::Action(action) => action.made.len(),
-            _ => 0,
-        }
-    }
-
-    fn to_words(&self) -> String {
-        match self {
-            Self::Action(action) => format!("the rows of node {}", action.wanted),
-            Self::Slice { of, .. } => format!("a slice of node {of}"),
-            Self::Write { path, .. } => format!("a write to `{path}`"),
-            Self::Read { path, .. } => format!("a read of `{path}`"),
-        }
-    }
-}
-
-/// A data set that a driver function asked for.
-#[derive(Clone, Debug)]
-pub struct RecordedAction {
-    /// What it had made since it asked before.
-    pub made: Vec<DescribedNode>,
-    /// The data set.
-    pub wanted: NodeId,
-    /// How many of its rows.
-    pub limit: Option<u64>,
-    /// The answer: the rows, or none if it was an output. Absent while the data set is computed.
-    pub answer: Option<Option<Arc<Answer>>>,
-}
-
-/// The end of a driver function.
-#[derive(Clone, Debug)]
-pub struct RecordedEnd {
-    /// What it had made since it asked before.
-    pub made: Vec<DescribedNode>,
-    /// The data set that it returned.
-    pub answer: Option<NodeId>,
-}
-
 /// Functions that run again, and then a task.
-pub(super) struct Again {
-    pub task: TaskProgram,
+pub(super) struct Replay {
+    task: TaskProgram,
     /// The call that runs, and its next action.
     at: (usize, usize),
-    pub step: Step,
-    pub input: RowsStream,
-    pub ready: VecDeque<RecordBatch>,
+    step: Step,
+    input: RowsStream,
+    ready: VecDeque<RecordBatch>,
 }
 
-impl Again {
-    pub fn new(task: TaskProgram, input: RowsStream) -> Self {
+impl Replay {
+    pub(super) fn new(task: TaskProgram, input: RowsStream) -> Self {
         Self { task, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
     }
 
     /// The call that runs next or now.
-    pub fn call(&self) -> Option<&RecordedCall> {
+    fn call(&self) -> Option<&RecordedCall> {
         self.task.replays.get(self.at.0)
     }
 
@@ -194,13 +79,8 @@ impl Again {
         }
     }
 
-    /// The recorded answer, or nothing if the task's place is here.
-    pub fn run(
-        &mut self,
-        made: &[DescribedNode],
-        wanted: NodeId,
-        limit: Option<u64>,
-    ) -> Result<Option<Option<Arc<Answer>>>, Failure> {
+    /// The recorded answer; `None` if the task's place is here.
+    fn answer(&mut self, made: &[DescribedNode], wanted: NodeId, limit: Option<u64>) -> Result<Answered, Failure> {
         let Some(RecordedStep::Action(recorded)) = self.recorded() else {
             return Err(self.asked_other(&format!("the rows of node {wanted}")));
         };
@@ -213,9 +93,33 @@ impl Again {
         self.at.1 = self.at.1.saturating_add(1);
         Ok(answer)
     }
+}
+
+impl Functions for Replay {
+    fn step(&self) -> Step {
+        self.step
+    }
+
+    fn begin(&mut self, node: NodeId) -> Option<Begun> {
+        if !matches!(self.step, Step::Building | Step::InFunction) {
+            return None;
+        }
+        let seed = self.call().filter(|call| call.node == node).map(|call| call.seed)?;
+        self.step = Step::InFunction;
+        Some(Begun { seed, batch: self.task.batch, operators: None })
+    }
+
+    fn run(
+        &mut self,
+        made: Vec<DescribedNode>,
+        wanted: NodeId,
+        limit: Option<u64>,
+    ) -> BoxFuture<'_, Result<Answered, Failure>> {
+        Box::pin(future::ready(self.answer(&made, wanted, limit)))
+    }
 
     /// The recorded times.
-    pub fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
+    fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
         let times = match self.recorded() {
             Some(RecordedStep::Slice { of: known, first: from, last: to, times })
                 if (*known, *from, *to) == (of, first, last) =>
@@ -229,38 +133,38 @@ impl Again {
     }
 
     /// Compares what is written. It was written the first time.
-    pub fn write(&mut self, path: &str, content: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
         match self.recorded() {
-            Some(RecordedStep::Write { path: known, hash }) if known == path => {
-                if *hash != key::hash(content) {
-                    let path = foreign(path);
+            Some(RecordedStep::Write { path: known, hash }) if *known == path => {
+                if *hash != key::hash(&content) {
+                    let path = foreign(&path);
                     return Err(self.differs(format!("it wrote something else to `{path}` than before")));
                 }
             }
-            _ => return Err(self.asked_other(&format!("a write to `{}`", foreign(path)))),
+            _ => return Err(self.asked_other(&format!("a write to `{}`", foreign(&path)))),
         }
         self.at.1 = self.at.1.saturating_add(1);
         Ok(())
     }
 
     /// The recorded content.
-    pub fn read(&mut self, path: &str) -> Result<Option<Arc<[u8]>>, Failure> {
+    fn read(&mut self, path: String, _: u64) -> Result<Option<Arc<[u8]>>, Failure> {
         let content = match self.recorded() {
-            Some(RecordedStep::Read { path: known, content }) if known == path => content.clone(),
-            _ => return Err(self.asked_other(&format!("a read of `{}`", foreign(path)))),
+            Some(RecordedStep::Read { path: known, content }) if *known == path => content.clone(),
+            _ => return Err(self.asked_other(&format!("a read of `{}`", foreign(&path)))),
         };
         self.at.1 = self.at.1.saturating_add(1);
         Ok(content)
     }
 
-    pub fn end(&mut self, made: &[DescribedNode], answer: Option<NodeId>) -> Result<(), Failure> {
+    fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
         let (call, action) = self.at;
         let recorded = self.task.replays.get(call);
         let ended = recorded.filter(|call| call.steps.len() == action).and_then(|call| call.end.as_ref());
         let Some(ended) = ended else {
             return Err(self.differs("it ended, and had asked for rows there before".to_owned()));
         };
-        self.compare(&ended.made, made)?;
+        self.compare(&ended.made, &made)?;
         if ended.answer != answer {
             let name = |node: Option<NodeId>| node.map_or("no data set".to_owned(), |node| format!("node {node}"));
             let (first, again) = (name(ended.answer), name(answer));
@@ -268,6 +172,36 @@ impl Again {
         }
         self.at = (call.saturating_add(1), 0);
         Ok(())
+    }
+
+    fn begin_task(&mut self) -> Option<TaskProgram> {
+        if self.step != Step::InFunction {
+            return None;
+        }
+        self.step = Step::InTask;
+        Some(self.task.clone())
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<types::Chunk>, Failure>> {
+        Box::pin(async move {
+            loop {
+                if let Some(rows) = self.ready.pop_front() {
+                    return encode(&rows, &self.task.input_type).map(Some);
+                }
+                match self.input.next().await {
+                    None => return Ok(None),
+                    Some(rows) => self.ready.extend(chunk::chunks(&rows?, CHUNK_BYTES)),
+                }
+            }
+        })
+    }
+
+    fn end_task(&mut self) -> bool {
+        let runs = self.step == Step::InTask;
+        if runs {
+            self.step = Step::Done;
+        }
+        runs
     }
 }
 

@@ -4,9 +4,9 @@
 //! task, standard output that goes to the log, an empty environment and no files. Everything else that a component may
 //! import from WASI 0.2 traps when it is called, sleeping included. Nothing of another namespace is linked.
 
-use super::instance::TaskState;
-use super::load::LoadError;
+use super::load_error::LoadError;
 use super::log::Output;
+use super::state::TaskState;
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
 

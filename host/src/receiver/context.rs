@@ -5,7 +5,7 @@
 
 use super::block_generator::BlockGenerator;
 use super::error::StoreError;
-use super::supervisor::{ReceiverSettings, StopReceiver};
+use super::settings::{ReceiverSettings, StopReceiver};
 use super::{BlockReport, StoredBlock};
 use crate::block::{Block, BlockStore, OpenBlock};
 use crate::config::WhenFull;
@@ -14,12 +14,13 @@ use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
 use crate::env::Clock;
 use crate::listener::{Event, LinesInfo, ListenerBus, ReceiverReporter};
+use crate::lock::lock;
 use crate::time::{Duration, Time};
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use futures::FutureExt as _;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The host, as a receiver sees it. Clones are the same.
@@ -302,7 +303,7 @@ impl ReceiverContext {
 
     /// Tells listeners what the receiver is doing.
     pub(super) fn reporter(&self, tell: impl FnOnce(&mut ReceiverReporter)) {
-        tell(&mut self.shared.reporter.lock().unwrap_or_else(PoisonError::into_inner));
+        tell(&mut lock(&self.shared.reporter));
     }
 
     /// Stores and reports the blocks that were cut. Goes on where it was when it was dropped.

@@ -8,6 +8,7 @@ mod block_generator;
 mod context;
 mod error;
 mod registry;
+mod settings;
 mod socket;
 mod supervisor;
 #[cfg(test)]
@@ -16,8 +17,9 @@ mod tests;
 pub use context::ReceiverContext;
 pub use error::{OptionError, ReceiverError, StoreError};
 pub use registry::{MakeReceiver, ReceiverOptions, Receivers};
+pub use settings::{ReceiverSettings, StopReceiver};
 pub use socket::socket;
-pub use supervisor::{ReceiverHandle, ReceiverSettings, StopReceiver, start};
+pub use supervisor::{ReceiverHandle, start};
 
 use crate::ids::BlockId;
 use async_trait::async_trait;

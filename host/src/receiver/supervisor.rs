@@ -6,11 +6,9 @@
 use super::context::ReceiverContext;
 use super::error::{ReceiverError, Restart};
 use super::registry::{MakeReceiver, ReceiverOptions};
+use super::settings::{ReceiverSettings, StopReceiver};
 use super::{BlockReport, Receiver};
 use crate::block::BlockStore;
-use crate::config::WhenFull;
-use crate::data::schema::RecordType;
-use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::listener::{ListenerBus, ReceiverReporter};
 use crate::time::Duration;
@@ -21,39 +19,6 @@ use tokio::sync::{mpsc, watch};
 
 /// How long a receiver may take to stop, unless the host is what it waits for. Spark's.
 const STOP_TIME: Duration = Duration::from_secs(10);
-
-/// What a receiver needs to know.
-#[derive(Clone, Debug)]
-pub struct ReceiverSettings {
-    /// The source's name in the job file.
-    pub source: String,
-    /// The source's number, for listeners.
-    pub stream_id: u32,
-    /// The type of its records.
-    pub rows: RecordType,
-    /// How long to wait before it is started again.
-    pub restart_delay: Duration,
-    /// The longest line that is accepted.
-    pub max_line_bytes: usize,
-    /// The encoding of lines that come as bytes, unless a byte order mark says another.
-    pub encoding: Encoding,
-    /// How often a block is cut.
-    pub block_interval: Duration,
-    /// What happens to a block for which there is no room.
-    pub when_full: WhenFull,
-}
-
-/// How a receiver is asked to stop.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StopReceiver {
-    /// It is not.
-    #[default]
-    No,
-    /// After it has stored what it has received.
-    Graceful,
-    /// At once. What it holds is lost.
-    Now,
-}
 
 /// A running receiver.
 pub struct ReceiverHandle {

@@ -43,14 +43,14 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
             (encode, quote!(Self { #decode }), compare)
         }
         Shape::Choice(_) => (
-            quote!(__m::choice::encode_key(self, __last, __out);),
-            quote!(__m::choice::decode_key(__bytes, __last)),
-            quote!(__m::choice::compare_keys(self, __other)),
+            quote!(__m::choice_key::encode(self, __last, __out);),
+            quote!(__m::choice_key::decode(__bytes, __last)),
+            quote!(__m::choice_key::compare(self, __other)),
         ),
         Shape::Serde { .. } => (
-            quote!(__m::serde::encode_key(self, __last, __out);),
-            quote!(__m::serde::decode_key(__bytes, __last)),
-            quote!(__m::serde::compare_keys(self, __other)),
+            quote!(__m::serde_key::encode(self, __last, __out);),
+            quote!(__m::serde_key::decode(__bytes, __last)),
+            quote!(__m::serde_key::compare(self, __other)),
         ),
     };
     let Requirement { checks, bounds } = checks;

@@ -4,15 +4,13 @@
 //! dynamic form each operator is a boxed function, so that a stage may begin or end at any node, and a traced run can
 //! report each record before each operator. Never emits rows: see `task.rs`.
 
+use crate::ids::NodeId;
 use crate::record::{Column, Record};
 use crate::runtime;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::rc::Rc;
-
-/// A node of the graph, by its position.
-pub(crate) type NodeId = u32;
 
 thread_local! {
     /// In a traced run: which input record of the task is on its way.

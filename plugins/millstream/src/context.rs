@@ -1,11 +1,11 @@
 //! [`StreamingContext`]: where a program gets its streams and its arguments from.
 
-use crate::chain::{Cut, NodeId};
-use crate::dstream::{DStream, Flow};
+use crate::chain::Cut;
+use crate::flow::{DStream, cut};
 use crate::graph::{Code, Graph, Value};
+use crate::kind::Kind;
 use crate::record::Record;
 use crate::text::Text;
-use std::marker::PhantomData;
 use std::rc::Rc;
 
 /// The entry point of a program: its streams begin here.
@@ -42,7 +42,7 @@ impl StreamingContext {
     /// assert_eq!(printed[0].rows, ["(1,true)"]);
     /// ```
     pub fn stream<T: Record>(&self, source: &str) -> DStream<T, Cut<T>> {
-        let node = self.graph.add::<T>("source", Vec::new(), Code::default());
+        let node = self.graph.add::<T>(Kind::Source, Vec::new(), Code::default());
         self.graph.change(node, |node| node.parameters.push(("source", Value::Text(source.to_owned()))));
         cut(&self.graph, node)
     }
@@ -80,9 +80,4 @@ impl StreamingContext {
     pub fn arg(&self, name: &str) -> Option<&str> {
         self.graph.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
-}
-
-/// A stream or a data set whose chain begins at `node`.
-pub(crate) fn cut<T: Record, K>(graph: &Rc<Graph>, node: NodeId) -> Flow<T, Cut<T>, K> {
-    Flow::new(graph, node, Cut { node, kind: PhantomData })
 }

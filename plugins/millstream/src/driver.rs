@@ -1,107 +1,17 @@
 //! Driver functions: what a program does with the data sets of each batch.
 //!
-//! Owns `transform` and `foreach_rdd`, and what such a function and its tasks can know: the batch's time, the partition.
-//! Never computes rows: an action asks the host, see `runtime.rs`.
+//! Owns `transform` and `foreach_rdd`. Never computes rows: an action asks the host, see `action.rs`.
 
-use crate::chain::{Chain, Cut, NodeId};
-use crate::context::{StreamingContext, cut};
-use crate::dstream::{DStream, Rdd};
-use crate::graph::{DriverCode, Graph};
+use crate::chain::{Chain, Cut};
+use crate::context::StreamingContext;
+use crate::flow::{DStream, Rdd, cut};
+use crate::graph::{Code, DriverCode, Graph};
+use crate::ids::NodeId;
+use crate::kind::Kind;
 use crate::output::Output;
 use crate::record::Record;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::fmt;
+use crate::time::Time;
 use std::rc::Rc;
-use std::time::Duration;
-
-/// The end of a batch interval, which names the batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(u64);
-
-impl std::ops::Add<Duration> for Time {
-    type Output = Self;
-    fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(whole_ms(span)))
-    }
-}
-
-/// Not before the epoch.
-impl std::ops::Sub<Duration> for Time {
-    type Output = Self;
-    fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(whole_ms(span)))
-    }
-}
-
-fn whole_ms(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Time {
-    pub(crate) const fn from_ms(ms: u64) -> Self {
-        Self(ms)
-    }
-
-    /// Milliseconds since the Unix epoch.
-    pub const fn as_ms(self) -> u64 {
-        self.0
-    }
-}
-
-/// `1357008430000 ms`
-impl fmt::Display for Time {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
-    }
-}
-
-/// One partition of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Partition {
-    index: u32,
-    batch: Time,
-}
-
-impl Partition {
-    /// Its position in the data set, from 0. Spark: `TaskContext.getPartitionId`.
-    pub const fn index(self) -> u32 {
-        self.index
-    }
-
-    /// The batch.
-    pub const fn batch(self) -> Time {
-        self.batch
-    }
-
-    /// Names the partition among all batches: the same whenever the batch is computed again, so that a system outside
-    /// can tell that it has seen this partition before. As in `1357008430000-3`.
-    pub fn unique_id(self) -> String {
-        format!("{}-{}", self.batch.as_ms(), self.index)
-    }
-}
-
-/// Where a task stands: its batch, and which partition of its rows each node sees.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Place {
-    pub batch: Time,
-    pub partitions: BTreeMap<NodeId, u32>,
-}
-
-thread_local! {
-    static PLACE: RefCell<Place> = RefCell::default();
-}
-
-/// Says where the task stands that begins.
-pub(crate) fn set_place(place: Place) {
-    PLACE.set(place);
-}
-
-/// The partition that an operator of the running task sees.
-pub(crate) fn partition_of(node: NodeId) -> Partition {
-    PLACE
-        .with_borrow(|place| Partition { index: place.partitions.get(&node).copied().unwrap_or(0), batch: place.batch })
-}
 
 /// Ends a driver function that used an operation in a way that makes no sense.
 pub(crate) fn check(graph: &Graph) {
@@ -121,7 +31,7 @@ fn transform<U: Record, D: Chain<Out = U>>(
     parents: Vec<NodeId>,
     function: impl Fn(&Rc<Graph>, Time) -> Rdd<U, D> + 'static,
 ) -> DStream<U, Cut<U>> {
-    let node = graph.add::<U>("transform", parents, crate::graph::Code::default());
+    let node = graph.add::<U>(Kind::Transform, parents, Code::default());
     let code: DriverCode = Rc::new(move |graph, batch| {
         let rdd = function(graph, batch);
         rdd.emits();
@@ -241,7 +151,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     pub fn foreach_rdd_with_time(&self, function: impl Fn(Rdd<T>, Time) + 'static) -> Output {
         self.emits();
         let stream = self.node;
-        let node = self.graph.add_output("foreach_rdd", stream, Vec::new());
+        let node = self.graph.add_output(Kind::ForeachRdd, stream, Vec::new());
         let code: DriverCode = Rc::new(move |graph, batch| {
             function(data_set(graph, stream), batch);
             None

@@ -5,80 +5,17 @@
 //! in `driver.rs`. Nothing is computed here: each call adds a node to the graph.
 
 use crate::aggregate::{Aggregate, Count, CountByValue, Distinct, Reduce};
-use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, Filter, FlatMap, Map, MapPartitions, NodeId, Then, Union};
-use crate::context::cut;
-use crate::driver::{self, Partition};
-use crate::graph::{Code, Graph, Value};
-use crate::join::is_join;
+use crate::chain::{Chain, Cut, Filter, FlatMap, Map, MapPartitions, Then, Union};
+use crate::flow::{DStream, Flow, cut};
+use crate::graph::{Code, Value};
 use crate::key::Key;
-use crate::record::{Record, fields_of};
+use crate::kind::Kind;
+use crate::record::Record;
 use crate::sample::Sample;
-use crate::task::{EmitTail, exchange, fused_combine};
 use std::marker::PhantomData;
-use std::rc::Rc;
-
-/// Values of type `T` on their way: in a [`DStream`], or in an [`Rdd`]. You will hardly ever write this name.
-///
-/// The second parameter is the chain of operators since the last shuffle; the third says which of the two it is. Both
-/// are the compiler's business. A function of yours that takes or returns any stream uses `DStream<T>`, which
-/// [`Flow::erase`] makes.
-pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
-    pub(crate) graph: Rc<Graph>,
-    pub(crate) node: NodeId,
-    pub(crate) chain: C,
-    kind: PhantomData<(T, K)>,
-}
-
-/// The same values, to be used in another place, such as a driver function.
-impl<T: Record, C: Chain<Out = T>, K> Clone for Flow<T, C, K> {
-    fn clone(&self) -> Self {
-        Self::new(&self.graph, self.node, self.chain.clone())
-    }
-}
-
-/// Says that a [`Flow`] is a stream.
-pub enum InStream {}
-
-/// Says that a [`Flow`] is a data set of one batch.
-pub enum InBatch {}
-
-/// A stream: a series of data sets, one a batch interval. Spark: `DStream`.
-pub type DStream<T, C = Erased<T>> = Flow<T, C, InStream>;
-
-/// A data set of one batch, in a function given to [`DStream::transform`] or [`DStream::foreach_rdd`]. Spark: `RDD`.
-pub type Rdd<T, C = Erased<T>> = Flow<T, C, InBatch>;
 
 /// Operations of streams and data sets alike.
 impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
-    pub(crate) fn new(graph: &Rc<Graph>, node: NodeId, chain: C) -> Self {
-        Self { graph: Rc::clone(graph), node, chain, kind: PhantomData }
-    }
-
-    /// Lets tasks end here with the fused chain.
-    pub(crate) fn emits(&self) {
-        let fused = EmitTail::fused(self.chain.clone());
-        self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
-    }
-
-    /// Adds an operator that works on each value alone.
-    pub(crate) fn then<A: Apply<In = T>>(&self, kind: &'static str, apply: A) -> Flow<A::Out, Then<C, A>, K> {
-        self.then_at(kind, |_| apply)
-    }
-
-    /// Adds an operator that knows its node.
-    pub(crate) fn then_at<A: Apply<In = T>>(
-        &self,
-        kind: &'static str,
-        apply: impl FnOnce(NodeId) -> A,
-    ) -> Flow<A::Out, Then<C, A>, K> {
-        let node = self.graph.add::<A::Out>(kind, vec![self.node], Code::default());
-        let apply = Rc::new(apply(node));
-        let step = chain::step(node, Rc::clone(&apply));
-        self.graph.change(node, |node| node.code.step = Some(step));
-        let chain = Then { node, parent: self.chain.clone(), apply };
-        Flow::new(&self.graph, node, chain)
-    }
-
     /// Passes each value through `function`. Spark: `map`.
     ///
     /// ```
@@ -87,7 +24,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// assert_eq!(out, [vec![10, 20], vec![30]]);
     /// ```
     pub fn map<R: Record, F: Fn(T) -> R + 'static>(&self, function: F) -> Flow<R, Then<C, Map<F, T, R>>, K> {
-        self.then("map", Map::new(function))
+        self.then(Kind::Map, Map::new(function))
     }
 
     /// Replaces each value by the values that `function` gives for it, none or more. Spark: `flatMap`.
@@ -104,7 +41,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(T) -> R + 'static,
     {
-        self.then("flat_map", FlatMap::new(function))
+        self.then(Kind::FlatMap, FlatMap::new(function))
     }
 
     /// Keeps the values for which `function` is true. Spark: `filter`.
@@ -115,7 +52,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// assert_eq!(out, [vec![1, 3]]);
     /// ```
     pub fn filter<F: Fn(&T) -> bool + 'static>(&self, function: F) -> Flow<T, Then<C, Filter<F, T>>, K> {
-        self.then("filter", Filter::new(function))
+        self.then(Kind::Filter, Filter::new(function))
     }
 
     /// Passes all values of a partition through `function` at once. It is called for each partition, with no values too.
@@ -132,7 +69,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(std::vec::IntoIter<T>) -> R + 'static,
     {
-        self.then("map_partitions", MapPartitions::new(function))
+        self.then(Kind::MapPartitions, MapPartitions::new(function))
     }
 
     /// As [`map_partitions`](Self::map_partitions), for a function that is told which partition it sees. Spark:
@@ -153,22 +90,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         R: IntoIterator<Item: Record> + 'static,
         F: Fn(u32, std::vec::IntoIter<T>) -> R + 'static,
     {
-        self.with_partition("map_partitions_with_index", move |partition, values| function(partition.index(), values))
-    }
-
-    /// Adds an operator on whole partitions that knows which it sees.
-    pub(crate) fn with_partition<R, F>(
-        &self,
-        kind: &'static str,
-        function: F,
-    ) -> Flow<R::Item, impl Chain<Out = R::Item> + use<T, C, K, R, F>, K>
-    where
-        R: IntoIterator<Item: Record> + 'static,
-        F: Fn(Partition, std::vec::IntoIter<T>) -> R + 'static,
-    {
-        self.then_at(kind, |node| {
-            MapPartitions::new(move |values: std::vec::IntoIter<T>| function(driver::partition_of(node), values))
-        })
+        self.with_partition(Kind::MapPartitionsWithIndex, move |partition, values| function(partition.index(), values))
     }
 
     /// Makes a list of the values of each partition. Spark: `glom`.
@@ -179,7 +101,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// assert_eq!(out, [vec![vec![3, 1, 2]]]);
     /// ```
     pub fn glom(&self) -> Flow<Vec<T>, impl Chain<Out = Vec<T>> + use<T, C, K>, K> {
-        self.then("glom", MapPartitions::new(|values: std::vec::IntoIter<T>| Some(values.collect::<Vec<T>>())))
+        self.then(Kind::Glom, MapPartitions::new(|values: std::vec::IntoIter<T>| Some(values.collect::<Vec<T>>())))
     }
 
     /// The values of both streams, first those of this one. Spark: `union`.
@@ -190,7 +112,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// assert_eq!(out, [vec![1, 2, 10, 20]]);
     /// ```
     pub fn union<D: Chain<Out = T>>(&self, other: &Flow<T, D, K>) -> Flow<T, Union<C, D>, K> {
-        let node = self.graph.add::<T>("union", vec![self.node, other.node], Code::default());
+        let node = self.graph.add::<T>(Kind::Union, vec![self.node, other.node], Code::default());
         let chain = Union { first: self.chain.clone(), second: other.chain.clone() };
         Flow::new(&self.graph, node, chain)
     }
@@ -204,7 +126,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// ```
     pub fn repartition(&self, partitions: u32) -> Flow<T, Cut<T>, K> {
         self.emits();
-        let node = self.graph.add::<T>("repartition", vec![self.node], Code::default());
+        let node = self.graph.add::<T>(Kind::Repartition, vec![self.node], Code::default());
         let parameter = ("partitions", Value::Integer(i64::from(partitions)));
         self.graph.change(node, |node| {
             node.exchanged = Some(node.rows.clone());
@@ -223,7 +145,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// ```
     pub fn coalesce(&self, partitions: u32) -> Flow<T, Cut<T>, K> {
         self.emits();
-        let node = self.graph.add::<T>("coalesce", vec![self.node], Code::default());
+        let node = self.graph.add::<T>(Kind::Coalesce, vec![self.node], Code::default());
         let parameter = ("partitions", Value::Integer(i64::from(partitions)));
         self.graph.change(node, |node| node.parameters.push(parameter));
         cut(&self.graph, node)
@@ -240,7 +162,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     where
         T: Key,
     {
-        self.shuffled("distinct", Distinct(PhantomData))
+        self.shuffled(Kind::Distinct, Distinct(PhantomData))
     }
 
     /// Makes a pair of each value: the key that `function` gives for it, and the value. Spark: `keyBy`.
@@ -254,7 +176,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         &self,
         function: F,
     ) -> Flow<(R, T), impl Chain<Out = (R, T)> + use<T, C, K, R, F>, K> {
-        self.then("key_by", Map::new(move |value: T| (function(&value), value)))
+        self.then(Kind::KeyBy, Map::new(move |value: T| (function(&value), value)))
     }
 
     /// Makes a list of the values for which `function` gives the same key. Spark: `groupBy`.
@@ -335,38 +257,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     where
         T: Clone,
     {
-        self.then_at("sample", |node| Sample::new(node, replacement, fraction, seed))
-    }
-
-    /// Adds an aggregation around a shuffle.
-    pub(crate) fn shuffled<A: Aggregate<In = T>>(
-        &self,
-        kind: &'static str,
-        aggregate: A,
-    ) -> Flow<A::Out, Cut<A::Out>, K> {
-        let aggregate = Rc::new(aggregate);
-        let code = Code {
-            exchange: Some(exchange(Rc::clone(&aggregate))),
-            fused_combine: Some(fused_combine(self.chain.clone(), aggregate)),
-            ..Code::default()
-        };
-        let node = self.graph.add::<A::Out>(kind, vec![self.node], code);
-        self.graph.change(node, |node| node.exchanged = Some(fields_of::<(A::Key, A::Acc)>()));
-        cut(&self.graph, node)
-    }
-
-    /// Names the operation that made this stream, so that it keeps its identity when the program changes. Messages name
-    /// the operation so.
-    ///
-    /// ```
-    /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| { ctx.stream::<u8>("n").map(|n| n * 2).name("double").print(); });
-    /// assert_eq!(job.batch("n", [2u8]).run()[0].rows, ["4"]);
-    /// ```
-    #[must_use]
-    pub fn name(self, name: &str) -> Self {
-        self.graph.change(self.node, |node| node.name = Some(name.to_owned()));
-        self
+        self.then_at(Kind::Sample, |node| Sample::new(node, replacement, fraction, seed))
     }
 
     /// Sets the number of partitions that the shuffle before this stream makes. Without it: the job's `parallelism`.
@@ -383,13 +274,15 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         if self.graph.is_told(self.node) {
             self.graph.invalid(format!("partitions({partitions}) follows an action on the same data set"));
         }
-        self.graph.change(self.node, |node| match node.exchanged.is_some() || is_join(node.kind) {
+        self.graph.change(self.node, |node| match node.exchanged.is_some() || node.kind.is_join() {
             true if node.parameters.iter().any(|(name, _)| *name == "partitions") => {
-                problem = Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind));
+                problem =
+                    Some(format!("partitions({partitions}) follows `{}`, which has its own number", node.kind.name()));
             }
             true => node.parameters.push(("partitions", Value::Integer(i64::from(partitions)))),
             false => {
-                problem = Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind))
+                problem =
+                    Some(format!("partitions({partitions}) follows `{}`, which does not shuffle", node.kind.name()))
             }
         });
         if let Some(problem) = problem {
@@ -397,26 +290,11 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         }
         self
     }
-
-    /// The same stream with its chain hidden, for signatures: `fn clean(lines: DStream<Text>) -> DStream<Text>`. Costs
-    /// an indirect call a value.
-    ///
-    /// ```
-    /// use millstream::{DStream, testing};
-    /// fn double(numbers: DStream<u32>) -> DStream<u32> {
-    ///     numbers.map(|n| n * 2).erase()
-    /// }
-    /// assert_eq!(testing::run(vec![vec![1u32]], |numbers| double(numbers.erase())), [vec![2]]);
-    /// ```
-    pub fn erase(self) -> Flow<T, Erased<T>, K> {
-        let driver: Driver<T> = Rc::new(self.chain);
-        Flow::new(&self.graph, self.node, Erased(driver))
-    }
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// An aggregation of all values into one partition.
-    fn aggregate_all<A: Aggregate<In = T>>(&self, kind: &'static str, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
+    fn aggregate_all<A: Aggregate<In = T>>(&self, kind: Kind, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
         let stream = self.shuffled(kind, aggregate);
         self.graph.change(stream.node, |node| node.parameters.push(("partitions", Value::Integer(1))));
         stream
@@ -430,7 +308,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![2], vec![0]]);
     /// ```
     pub fn count(&self) -> DStream<u64, Cut<u64>> {
-        self.aggregate_all("count", Count(PhantomData))
+        self.aggregate_all(Kind::Count, Count(PhantomData))
     }
 
     /// Merges all values of each batch into one; an empty batch gives none. `function` must be associative; values are
@@ -442,7 +320,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![6], vec![]]);
     /// ```
     pub fn reduce<F: Fn(T, T) -> T + 'static>(&self, function: F) -> DStream<T, Cut<T>> {
-        self.aggregate_all("reduce", Reduce { function, kind: PhantomData })
+        self.aggregate_all(Kind::Reduce, Reduce { function, kind: PhantomData })
     }
 
     /// Counts how often each value occurs in each batch. Spark: `countByValue`.
@@ -456,6 +334,6 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     where
         T: Key,
     {
-        self.shuffled("count_by_value", CountByValue(PhantomData))
+        self.shuffled(Kind::CountByValue, CountByValue(PhantomData))
     }
 }

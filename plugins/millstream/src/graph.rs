@@ -2,13 +2,15 @@
 //!
 //! Owns the untyped list that the typed interface writes into. Never runs anything: see `task.rs`.
 
-use crate::chain::{AnyDriver, Chain, NodeId, Step};
+use crate::chain::{AnyDriver, Chain, Step};
 use crate::chunk::{Chunk, Malformed};
-use crate::driver::Time;
+use crate::ends::{EmitTail, Head, Tail};
+use crate::ids::NodeId;
+use crate::kind::Kind;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
-use crate::task::{EmitTail, Head, Tail};
+use crate::time::Time;
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
 use std::cell::{Cell, Ref, RefCell};
@@ -27,7 +29,7 @@ pub(crate) enum Value {
 
 /// A node as the host sees it, and its code.
 pub(crate) struct Node {
-    pub kind: &'static str,
+    pub kind: Kind,
     pub name: Option<String>,
     pub parents: Vec<NodeId>,
     pub parameters: Vec<(&'static str, Value)>,
@@ -169,19 +171,19 @@ impl Graph {
     }
 
     /// Adds a node that produces rows of type `T`.
-    pub fn add<T: Record>(&self, kind: &'static str, parents: Vec<NodeId>, code: Code) -> NodeId {
+    pub fn add<T: Record>(&self, kind: Kind, parents: Vec<NodeId>, code: Code) -> NodeId {
         let code = Code { rows: Some(RowCode::of::<T>()), ..code };
         self.push(kind, parents, Vec::new(), fields_of::<T>(), code)
     }
 
     /// Adds an output of the rows of `parent`.
-    pub fn add_output(&self, kind: &'static str, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
+    pub fn add_output(&self, kind: Kind, parent: NodeId, parameters: Vec<(&'static str, Value)>) -> NodeId {
         self.push(kind, vec![parent], parameters, Vec::new(), Code::default())
     }
 
     fn push(
         &self,
-        kind: &'static str,
+        kind: Kind,
         parents: Vec<NodeId>,
         parameters: Vec<(&'static str, Value)>,
         rows: Vec<Field>,

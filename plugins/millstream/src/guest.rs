@@ -1,17 +1,19 @@
 //! A program as the component's exports.
 //!
 //! Owns the translation between generated types and our own; the only user of the bindings but
-//! `runtime.rs`.
+//! `runtime.rs` and `action.rs`.
 
 use crate::bindings::exports::millstream::plugin::{driver, program, tasks};
 use crate::bindings::millstream::plugin::{data_sets, nodes, replays, types};
-use crate::chain::NodeId;
 use crate::chunk::{Chunk, Extent};
 use crate::context::StreamingContext;
-use crate::driver::{Place, Time};
+use crate::ends::TaskError;
 use crate::graph::{Graph, Node, Value};
+use crate::ids::NodeId;
+use crate::place::Place;
 use crate::record::Field;
-use crate::task::{Task, TaskError, TaskSpec};
+use crate::task::{Task, TaskSpec};
+use crate::time::Time;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -70,7 +72,7 @@ fn parameter(name: &str, value: &Value) -> nodes::Parameter {
 /// A node as the host sees it.
 pub(crate) fn node(node: &Node) -> nodes::Node {
     nodes::Node {
-        kind: node.kind.to_owned(),
+        kind: node.kind.name().to_owned(),
         name: node.name.clone(),
         parents: node.parents.clone(),
         parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),

@@ -5,24 +5,17 @@
 #[cfg(not(target_family = "wasm"))]
 mod model;
 
-use crate::chain::{Chain, Cut, NodeId};
-use crate::context::cut;
-use crate::dstream::Flow;
+use crate::chain::{Chain, Cut};
+use crate::flow::{Flow, cut};
 use crate::graph::{Code, Graph};
+use crate::ids::NodeId;
 use crate::key::Key;
+use crate::kind::Kind;
 use crate::record::Record;
 use std::rc::Rc;
 
-/// The kinds of nodes that join.
-const KINDS: [&str; 5] = ["join", "left_outer_join", "right_outer_join", "full_outer_join", "cogroup"];
-
-/// Whether nodes of this kind join their parents, each after a shuffle.
-pub(crate) fn is_join(kind: &str) -> bool {
-    KINDS.contains(&kind)
-}
-
 /// A node that joins the streams `parents`, which stand in the same graph.
-fn join_node<T: Record, S>(graph: &Rc<Graph>, kind: &'static str, parents: Vec<NodeId>) -> Flow<T, Cut<T>, S> {
+fn join_node<T: Record, S>(graph: &Rc<Graph>, kind: Kind, parents: Vec<NodeId>) -> Flow<T, Cut<T>, S> {
     cut(graph, graph.add::<T>(kind, parents, Code::default()))
 }
 
@@ -50,7 +43,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// assert_eq!(out, [vec![(1, (5, 50)), (2, (6, 60)), (1, (7, 50))]]);
     /// ```
     pub fn join<W: Record, D: Chain<Out = (K, W)>>(&self, other: &Flow<(K, W), D, S>) -> Pairs<K, V, W, S> {
-        let stream = join_node(&self.graph, "join", vec![sent(self), sent(other)]);
+        let stream = join_node(&self.graph, Kind::Join, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, W>(|v| v, |w| w));
         stream
@@ -69,7 +62,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         &self,
         other: &Flow<(K, W), D, S>,
     ) -> Pairs<K, V, Option<W>, S> {
-        let stream = join_node(&self.graph, "left_outer_join", vec![sent(self), sent(other)]);
+        let stream = join_node(&self.graph, Kind::LeftOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, V, Option<W>>(|v| v, Some));
         stream
@@ -89,7 +82,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         &self,
         other: &Flow<(K, W), D, S>,
     ) -> Pairs<K, Option<V>, W, S> {
-        let stream = join_node(&self.graph, "right_outer_join", vec![sent(self), sent(other)]);
+        let stream = join_node(&self.graph, Kind::RightOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, W>(Some, |w| w));
         stream
@@ -108,7 +101,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         &self,
         other: &Flow<(K, W), D, S>,
     ) -> Pairs<K, Option<V>, Option<W>, S> {
-        let stream = join_node(&self.graph, "full_outer_join", vec![sent(self), sent(other)]);
+        let stream = join_node(&self.graph, Kind::FullOuterJoin, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::pairs::<K, V, W, Option<V>, Option<W>>(Some, Some));
         stream
@@ -128,7 +121,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         &self,
         other: &Flow<(K, W), D, S>,
     ) -> Pairs<K, Vec<V>, Vec<W>, S> {
-        let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(other)]);
+        let stream = join_node(&self.graph, Kind::Cogroup, vec![sent(self), sent(other)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups2::<K, V, W>());
         stream
@@ -148,7 +141,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         second: &Flow<(K, W), D, S>,
         third: &Flow<(K, X), E, S>,
     ) -> Triples<K, Vec<V>, Vec<W>, Vec<X>, S> {
-        let stream = join_node(&self.graph, "cogroup", vec![sent(self), sent(second), sent(third)]);
+        let stream = join_node(&self.graph, Kind::Cogroup, vec![sent(self), sent(second), sent(third)]);
         #[cfg(not(target_family = "wasm"))]
         let stream = model::set(stream, model::groups3::<K, V, W, X>());
         stream

@@ -19,28 +19,42 @@
 
 extern crate self as millstream;
 
+mod action;
 mod aggregate;
 mod chain;
+#[doc(hidden)]
+pub mod choice_key;
 mod chunk;
 mod combine;
 mod context;
 mod driver;
 mod dstream;
+mod ends;
 pub mod files;
+mod flow;
+mod fold;
 mod graph;
+mod ids;
 mod join;
 mod key;
+mod kind;
 mod load;
 mod output;
 mod pair;
 mod parquet;
 mod persist;
+mod place;
 mod rdd;
 mod record;
 mod runtime;
 mod sample;
+mod save;
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub mod serde_key;
 mod task;
 mod text;
+mod time;
 mod values;
 mod window;
 
@@ -53,17 +67,18 @@ pub mod testing;
 
 pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, Then, Union};
 pub use context::StreamingContext;
-pub use driver::{Partition, Time};
-pub use dstream::{DStream, Flow, InBatch, InStream, Rdd};
+pub use flow::{DStream, Flow, InBatch, InStream, Rdd};
 pub use key::Key;
 pub use load::DriverContext;
 pub use millstream_derive::{Key, Record};
 pub use output::Output;
 pub use parquet::{Compression, Parquet, U64Column};
 pub use persist::StorageLevel;
+pub use place::Partition;
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use text::{Split, SplitWhitespace, Text};
+pub use time::Time;
 pub use window::{Window, milliseconds, minutes, seconds};
 
 #[doc(hidden)]
@@ -72,11 +87,14 @@ pub use wit_bindgen;
 /// What derived code calls.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::choice_key;
     pub use crate::chunk::{ChunkReader, ChunkWriter, Malformed};
     pub use crate::key::Key;
     #[cfg(feature = "serde")]
     pub use crate::record::serde;
     pub use crate::record::{Builder, Column, Field, Record, choice, read_group, write_group};
+    #[cfg(feature = "serde")]
+    pub use crate::serde_key;
 
     /// Is there only for records.
     pub const fn is_record<T: Record>() {}

@@ -3,13 +3,14 @@
 //! Owns [`DriverContext`] and `slice`. Nothing is read here: each call adds a node to the graph.
 
 use crate::chain::{Chain, Cut};
-use crate::context::cut;
-use crate::driver::{Time, data_set};
-use crate::dstream::{DStream, Rdd};
+use crate::driver::data_set;
+use crate::flow::{DStream, Rdd, cut};
 use crate::graph::{Code, Graph, Value};
+use crate::kind::Kind;
 use crate::record::Record;
 use crate::runtime;
 use crate::text::Text;
+use crate::time::Time;
 use std::rc::Rc;
 
 /// Where a driver function gets data sets from that are not its own. Spark: `SparkContext`.
@@ -45,7 +46,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
 }
 
 impl DriverContext {
-    fn load<T: Record>(&self, kind: &'static str, path: &str) -> Rdd<T, Cut<T>> {
+    fn load<T: Record>(&self, kind: Kind, path: &str) -> Rdd<T, Cut<T>> {
         let node = self.graph.add::<T>(kind, Vec::new(), Code::default());
         self.graph.change(node, |node| node.parameters.push(("path", Value::Text(path.to_owned()))));
         cut(&self.graph, node)
@@ -63,7 +64,7 @@ impl DriverContext {
     /// assert_eq!(job.run()[0].rows, ["be"]);
     /// ```
     pub fn text_file(&self, path: &str) -> Rdd<Text, Cut<Text>> {
-        self.load("text_file", path)
+        self.load(Kind::TextFile, path)
     }
 
     /// The records of CSV files, whose first lines name the columns. A column becomes the field of the same name; the
@@ -81,7 +82,7 @@ impl DriverContext {
     /// job.file("users.csv", [(7u32, "tom".to_owned())]).batch("n", [0u8]).run();
     /// ```
     pub fn csv_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
-        self.load("csv_file", path)
+        self.load(Kind::CsvFile, path)
     }
 
     /// The records of files with a JSON object a line, with the columns of [`csv_file`](Self::csv_file). Spark:
@@ -97,7 +98,7 @@ impl DriverContext {
     /// job.file("flags", [(7u32, true), (8, false)]).batch("n", [0u8]).run();
     /// ```
     pub fn json_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
-        self.load("json_file", path)
+        self.load(Kind::JsonFile, path)
     }
 
     /// The records of Parquet files, with the columns of [`csv_file`](Self::csv_file). Spark: `read.parquet`.
@@ -112,7 +113,7 @@ impl DriverContext {
     /// job.file("flags", [(7u32, true)]).batch("n", [0u8]).run();
     /// ```
     pub fn parquet_file<T: Record>(&self, path: &str) -> Rdd<T, Cut<T>> {
-        self.load("parquet_file", path)
+        self.load(Kind::ParquetFile, path)
     }
 }
 
@@ -141,7 +142,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// ```
     pub fn slice(&self, from: Time, to: Time) -> Vec<Rdd<T>> {
         let data_set = |time: Time| {
-            let node = self.graph.add::<T>("slice", Vec::new(), Code::default());
+            let node = self.graph.add::<T>(Kind::Slice, Vec::new(), Code::default());
             let time = i64::try_from(time.as_ms()).unwrap_or(i64::MAX);
             let parameters = [("of", Value::Integer(i64::from(self.node))), ("time", Value::Integer(time))];
             self.graph.change(node, |node| node.parameters.extend(parameters));

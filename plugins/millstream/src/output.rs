@@ -2,9 +2,11 @@
 //!
 //! Owns [`Output`]. Nothing is printed or saved here: each call adds a node to the graph.
 
-use crate::chain::{Chain, NodeId};
-use crate::dstream::DStream;
+use crate::chain::Chain;
+use crate::flow::DStream;
 use crate::graph::{Graph, Value};
+use crate::ids::NodeId;
+use crate::kind::Kind;
 use crate::parquet::Parquet;
 use crate::record::Record;
 use std::rc::Rc;
@@ -50,7 +52,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(printed[0].rows, ["1", "2", "..."]);
     /// ```
     pub fn print_n(&self, rows: u32) -> Output {
-        self.output("print", vec![("rows", Value::Integer(i64::from(rows)))])
+        self.output(Kind::Print, vec![("rows", Value::Integer(i64::from(rows)))])
     }
 
     /// Saves the values of every batch as lines of text, as `print` shows them, in a directory `PREFIX-TIME.SUFFIX` with a
@@ -65,7 +67,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [(1u8, true), (2, false)]).run()[0].rows, ["(1,true)", "(2,false)"]);
     /// ```
     pub fn save_as_text_files(&self, prefix: &str, suffix: &str) -> Output {
-        self.save("save_as_text_files", prefix, suffix)
+        self.save(Kind::SaveAsTextFiles, prefix, suffix)
     }
 
     /// Saves the values of every batch in Arrow's IPC format, which every Arrow library reads. Directories and files are
@@ -78,7 +80,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_object_files(&self, prefix: &str, suffix: &str) -> Output {
-        self.save("save_as_object_files", prefix, suffix)
+        self.save(Kind::SaveAsObjectFiles, prefix, suffix)
     }
 
     /// Saves the values of every batch as Parquet files, compressed with Snappy, with the directories and columns of
@@ -91,7 +93,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [vec![1u8, 2]]).run()[0].rows, ["[1, 2]"]);
     /// ```
     pub fn save_as_parquet_files(&self, prefix: &str, suffix: &str) -> Output {
-        self.save("save_as_parquet_files", prefix, suffix)
+        self.save(Kind::SaveAsParquetFiles, prefix, suffix)
     }
 
     /// Saves the values as [`save_as_parquet_files`](DStream::save_as_parquet_files) does, written in another way. Spark:
@@ -106,7 +108,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [1u8]).run()[0].rows, ["1"]);
     /// ```
     pub fn save_as_parquet_files_with(&self, prefix: &str, suffix: &str, options: Parquet) -> Output {
-        let output = self.save("save_as_parquet_files", prefix, suffix);
+        let output = self.save(Kind::SaveAsParquetFiles, prefix, suffix);
         self.graph.change(output.node, |node| node.parameters.extend(options.parameters()));
         output
     }
@@ -121,7 +123,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_csv_files(&self, prefix: &str, suffix: &str) -> Output {
-        self.save("save_as_csv_files", prefix, suffix)
+        self.save(Kind::SaveAsCsvFiles, prefix, suffix)
     }
 
     /// Saves the values of every batch as JSON, an object a line, with the directories and columns of
@@ -133,15 +135,15 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(job.batch("n", [(1u8, true)]).run()[0].rows, ["(1,true)"]);
     /// ```
     pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {
-        self.save("save_as_json_files", prefix, suffix)
+        self.save(Kind::SaveAsJsonFiles, prefix, suffix)
     }
 
-    fn save(&self, kind: &'static str, prefix: &str, suffix: &str) -> Output {
+    fn save(&self, kind: Kind, prefix: &str, suffix: &str) -> Output {
         let parameters = [("prefix", prefix), ("suffix", suffix)];
         self.output(kind, parameters.map(|(name, text)| (name, Value::Text(text.to_owned()))).to_vec())
     }
 
-    fn output(&self, kind: &'static str, parameters: Vec<(&'static str, Value)>) -> Output {
+    fn output(&self, kind: Kind, parameters: Vec<(&'static str, Value)>) -> Output {
         self.emits();
         let node = self.graph.add_output(kind, self.node, parameters);
         Output { graph: Rc::clone(&self.graph), node }

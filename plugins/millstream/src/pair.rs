@@ -2,10 +2,10 @@
 
 use crate::aggregate::{CombineByKey, ReduceByKey};
 use crate::chain::{Chain, Cut};
-use crate::context::cut;
-use crate::dstream::Flow;
+use crate::flow::{Flow, cut};
 use crate::graph::{Code, Value};
 use crate::key::Key;
+use crate::kind::Kind;
 use crate::record::Record;
 use std::marker::PhantomData;
 
@@ -21,7 +21,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// assert_eq!(out, [vec![("b".to_string(), 4), ("a".into(), 2)], vec![]]);
     /// ```
     pub fn reduce_by_key<F: Fn(V, V) -> V + 'static>(&self, function: F) -> Flow<(K, V), Cut<(K, V)>, S> {
-        self.shuffled("reduce_by_key", ReduceByKey { function, kind: PhantomData })
+        self.shuffled(Kind::ReduceByKey, ReduceByKey { function, kind: PhantomData })
     }
 
     /// Makes a list of the values of each key, in the order of the partitions and their rows. All values of a partition
@@ -43,7 +43,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
             first.extend(second);
             first
         };
-        self.shuffled("group_by_key", CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
+        self.shuffled(Kind::GroupByKey, CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
     }
 
     /// Combines the values of each key: `create` makes a combiner of the first value, `merge_value` adds a further one,
@@ -64,7 +64,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         merge_combiners: impl Fn(B, B) -> B + 'static,
     ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let aggregate = CombineByKey { create, add: merge_value, merge: merge_combiners, kind: PhantomData };
-        self.shuffled("combine_by_key", aggregate)
+        self.shuffled(Kind::CombineByKey, aggregate)
     }
 
     /// Adds the values of each key to `zero` with `add`, and merges the results of different partitions with `merge`.
@@ -85,7 +85,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     ) -> Flow<(K, B), Cut<(K, B)>, S> {
         let first = add.clone();
         let create = move |value| first(zero.clone(), value);
-        self.shuffled("aggregate_by_key", CombineByKey { create, add, merge, kind: PhantomData })
+        self.shuffled(Kind::AggregateByKey, CombineByKey { create, add, merge, kind: PhantomData })
     }
     /// The pairs whose key is not a key of `other`, by key in the order in which the keys first appear. Spark:
     /// `subtractByKey`.
@@ -146,7 +146,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
             })),
             ..Code::default()
         };
-        let node = self.graph.add::<(K, V)>("sort", vec![self.node], code);
+        let node = self.graph.add::<(K, V)>(Kind::Sort, vec![self.node], code);
         self.graph.change(node, |node| {
             node.exchanged = Some(node.rows.clone());
             node.parameters.push(("descending", Value::Flag(!ascending)));

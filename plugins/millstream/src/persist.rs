@@ -1,8 +1,8 @@
 //! What is kept of a stream's data sets: where, and for how long.
 
 use crate::chain::{Chain, Cut};
-use crate::context::{StreamingContext, cut};
-use crate::dstream::DStream;
+use crate::context::StreamingContext;
+use crate::flow::{DStream, cut};
 use crate::graph::Value;
 use crate::record::Record;
 use std::time::Duration;

@@ -3,50 +3,16 @@
 //! Every action is made of one: rows of a data set, all or the first few. What can be done on each partition is done
 //! there, by an operator; the rest is done in the driver function.
 
-use crate::chain::{Apply, Chain};
-use crate::driver::{Partition, check};
-use crate::dstream::Rdd;
-use crate::graph::Value;
+use crate::action;
+use crate::chain::Chain;
+use crate::driver::check;
+use crate::flow::{Rdd, cut};
+use crate::fold::FoldPartition;
+use crate::graph::Code;
 use crate::key::Key;
-use crate::parquet::Parquet;
+use crate::kind::Kind;
+use crate::place::Partition;
 use crate::record::{Column, Record, read_column};
-use crate::runtime;
-use std::cell::RefCell;
-use std::marker::PhantomData;
-
-/// Values of a partition merged into one.
-struct FoldPartition<T, A, F> {
-    start: Option<A>,
-    add: F,
-    state: RefCell<Option<A>>,
-    kind: PhantomData<fn(T)>,
-}
-
-impl<T, A, F> FoldPartition<T, A, F>
-where
-    A: Record + Clone,
-    F: Fn(Option<A>, T) -> A,
-{
-    fn new(start: Option<A>, add: F) -> Self {
-        let state = RefCell::new(start.clone());
-        Self { start, add, state, kind: PhantomData }
-    }
-}
-
-impl<T: Record, A: Record + Clone, F: Fn(Option<A>, T) -> A + 'static> Apply for FoldPartition<T, A, F> {
-    type In = T;
-    type Out = A;
-    const HOLDS_BACK: bool = true;
-    fn apply<S: FnMut(A)>(&self, value: T, _: &mut S) {
-        let state = self.state.take();
-        self.state.replace(Some((self.add)(state, value)));
-    }
-    fn finish<S: FnMut(A)>(&self, sink: &mut S) {
-        if let Some(result) = self.state.replace(self.start.clone()) {
-            sink(result);
-        }
-    }
-}
 
 /// Actions.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
@@ -55,7 +21,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         check(&self.graph);
         self.emits();
         let mut rows = Vec::new();
-        for chunk in runtime::run(&self.graph, self.node, limit) {
+        for chunk in action::run(&self.graph, self.node, limit) {
             let (column, count) =
                 read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk from the host is malformed: {error}"));
             rows.extend((0..count).map(|row| column.get(row)));
@@ -112,7 +78,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// testing::batch([3u32, 1, 2], |rdd| assert_eq!(rdd.count(), 3));
     /// ```
     pub fn count(&self) -> u64 {
-        self.then("count_partition", FoldPartition::new(None, |count: Option<u64>, _| count.unwrap_or(0) + 1))
+        self.then(Kind::CountPartition, FoldPartition::new(None, |count: Option<u64>, _| count.unwrap_or(0) + 1))
             .collect()
             .into_iter()
             .sum()
@@ -133,7 +99,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
             Some(first) => function(first, value),
             None => value,
         };
-        self.then("reduce_partition", FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
+        self.then(Kind::ReducePartition, FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
     }
 
     /// Merges the values of each partition into `zero`, then those results into `zero`, in order. Spark: `fold`.
@@ -168,7 +134,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     ) -> A {
         let start = zero.clone();
         let add = move |first: Option<A>, value| add(first.unwrap_or_else(|| start.clone()), value);
-        let partitions = self.then("aggregate_partition", FoldPartition::new(Some(zero.clone()), add)).collect();
+        let partitions = self.then(Kind::AggregatePartition, FoldPartition::new(Some(zero.clone()), add)).collect();
         partitions.into_iter().fold(zero, merge)
     }
 
@@ -298,7 +264,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// });
     /// ```
     pub fn foreach_partition(&self, function: impl Fn(Partition, std::vec::IntoIter<T>) + 'static) {
-        let effect = self.with_partition("foreach_partition", move |partition, values| {
+        let effect = self.with_partition(Kind::ForeachPartition, move |partition, values| {
             function(partition, values);
             None::<bool>
         });
@@ -332,100 +298,6 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
     }
 }
 
-/// Actions that save.
-impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    fn save(&self, kind: &'static str, path: &str, options: Vec<(&'static str, Value)>) {
-        check(&self.graph);
-        self.emits();
-        let mut parameters = vec![("path", Value::Text(path.to_owned()))];
-        parameters.extend(options);
-        let action = self.graph.add_output(kind, self.node, parameters);
-        runtime::run(&self.graph, action, None);
-    }
-
-    /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
-    /// partition. Spark: `saveAsTextFile`.
-    ///
-    /// `path` is below the directory that the job file grants as `out`, or, as `name:path`, below another one. Nothing may
-    /// be there, so let it have the batch's time in it. A batch that runs again finds what it has saved, and lets it be.
-    ///
-    /// ```
-    /// use millstream::testing;
-    /// let job = testing::Job::new(|ctx| {
-    ///     ctx.stream::<(u32, bool)>("pairs").foreach_rdd_with_time(|rdd, time| {
-    ///         if !rdd.is_empty() {
-    ///             rdd.save_as_text_file(&format!("pairs-{}", time.as_ms()));
-    ///         }
-    ///     });
-    /// });
-    /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", [(0u32, true); 0]).run_with_files();
-    /// assert_eq!(files.keys().collect::<Vec<_>>(), ["pairs-1000/part-00000"]);
-    /// assert_eq!(files["pairs-1000/part-00000"], b"(7,true)\n");
-    /// ```
-    pub fn save_as_text_file(&self, path: &str) {
-        self.save("save_as_text_file", path, Vec::new());
-    }
-
-    /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
-    /// those of `save_as_object_files` of streams. Spark: `saveAsObjectFile`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("numbers"));
-    /// ```
-    pub fn save_as_object_file(&self, path: &str) {
-        self.save("save_as_object_file", path, Vec::new());
-    }
-
-    /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| {
-    ///     rdd.save_as_parquet_file("numbers");
-    ///     assert_eq!(rdd.context().parquet_file::<u32>("numbers").collect(), [3, 1]);
-    /// });
-    /// ```
-    pub fn save_as_parquet_file(&self, path: &str) {
-        self.save("save_as_parquet_file", path, Vec::new());
-    }
-
-    /// Saves the values as [`save_as_parquet_file`](Self::save_as_parquet_file) does, written in another way. Spark:
-    /// `write.option("compression", ..)`.
-    ///
-    /// ```
-    /// # use millstream::{Compression, Parquet, testing};
-    /// testing::batch([3u32, 1], |rdd| {
-    ///     rdd.save_as_parquet_file_with("out/numbers", Parquet::default().compression(Compression::Zstd));
-    /// });
-    /// ```
-    pub fn save_as_parquet_file_with(&self, path: &str, options: Parquet) {
-        self.save("save_as_parquet_file", path, options.parameters());
-    }
-
-    /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
-    /// the names of the columns. The host refuses columns that are lists, tuples or structs. Spark: `write.csv`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("numbers"));
-    /// ```
-    pub fn save_as_csv_file(&self, path: &str) {
-        self.save("save_as_csv_file", path, Vec::new());
-    }
-
-    /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
-    /// `write.json`.
-    ///
-    /// ```
-    /// # use millstream::testing;
-    /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("numbers"));
-    /// ```
-    pub fn save_as_json_file(&self, path: &str) {
-        self.save("save_as_json_file", path, Vec::new());
-    }
-}
-
 /// Operations that need to know the rows of other partitions, and so an action.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// Each value with its position in the data set. Counts the values first, which computes the data set: `cache` it
@@ -437,8 +309,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     /// ```
     pub fn zip_with_index(&self) -> Rdd<(T, u64), impl Chain<Out = (T, u64)> + use<T, C>> {
         let count = |count: Option<u64>, _| count.unwrap_or(0) + 1;
-        let counts = self.then("count_partition", FoldPartition::new(Some(0), count)).collect();
-        self.with_partition("zip_with_index", move |partition, values| {
+        let counts = self.then(Kind::CountPartition, FoldPartition::new(Some(0), count)).collect();
+        self.with_partition(Kind::ZipWithIndex, move |partition, values| {
             let start: u64 = counts.iter().take(partition.index() as usize).sum();
             values.zip(start..).collect::<Vec<_>>()
         })
@@ -475,7 +347,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     #[must_use]
     pub fn cache(&self) -> Rdd<T, crate::Cut<T>> {
         self.emits();
-        let node = self.graph.add::<T>("cache", vec![self.node], crate::graph::Code::default());
-        crate::context::cut(&self.graph, node)
+        let node = self.graph.add::<T>(Kind::Cache, vec![self.node], Code::default());
+        cut(&self.graph, node)
     }
 }

@@ -2,10 +2,9 @@
 //!
 //! Owns the one switch between the real host, in a component, and the test harness, in native code.
 
-use crate::chain::NodeId;
 use crate::chunk::Chunk;
-use crate::driver::Time;
-use crate::graph::Graph;
+use crate::ids::NodeId;
+use crate::time::Time;
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +32,6 @@ pub(crate) fn at(operator: u32, record: u64) {
     imp::at(operator, record);
 }
 
-/// Computes the data set of `node` and returns its first `limit` rows, or all. Only in a driver function.
-pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk> {
-    imp::run(graph, node, limit)
-}
-
 /// The times at which a stream has data sets, in an interval. Only in a driver function.
 pub(crate) fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
     imp::slice(of, first, last)
@@ -55,12 +49,11 @@ pub(crate) fn read_file(path: &str) -> Option<Vec<u8>> {
 
 #[cfg(target_family = "wasm")]
 mod imp {
-    use super::{Chunk, Graph, Level, NodeId, Time};
+    use super::{Chunk, Level, NodeId, Time};
     use crate::bindings::millstream::plugin::data_sets;
     use crate::bindings::millstream::plugin::files;
     use crate::bindings::millstream::plugin::runtime;
     use crate::bindings::millstream::plugin::types;
-    use crate::guest;
 
     pub fn log(level: Level, message: &str) {
         let level = match level {
@@ -81,13 +74,6 @@ mod imp {
         runtime::at(operator, record);
     }
 
-    pub fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk> {
-        match data_sets::run(&graph.tell(guest::node), node, limit) {
-            Some(chunks) => chunks.into_iter().map(guest::chunk).collect(),
-            None => guest::finish_in_place(),
-        }
-    }
-
     pub fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
         data_sets::slice(of, first.as_ms(), last.as_ms()).into_iter().map(Time::from_ms).collect()
     }
@@ -103,7 +89,7 @@ mod imp {
 
 #[cfg(not(target_family = "wasm"))]
 mod imp {
-    use super::{Chunk, Graph, Level, NodeId, Time};
+    use super::{Chunk, Level, NodeId, Time};
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -137,7 +123,8 @@ mod imp {
         TRACE.with_borrow_mut(|trace| trace.push((operator, record)));
     }
 
-    pub fn run(_: &Graph, node: NodeId, _: Option<u64>) -> Vec<Chunk> {
+    /// The rows of a data set.
+    pub fn evaluate(node: NodeId) -> Vec<Chunk> {
         host("an action").evaluate(node)
     }
 
@@ -172,4 +159,4 @@ mod imp {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{TestHost, set_test_host, take_emitted, take_trace};
+pub(crate) use imp::{TestHost, evaluate, set_test_host, take_emitted, take_trace};

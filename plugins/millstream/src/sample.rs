@@ -1,7 +1,8 @@
 //! `sample`: values chosen by chance, the same whenever a partition is computed.
 
-use crate::chain::{Apply, NodeId};
-use crate::driver::partition_of;
+use crate::chain::Apply;
+use crate::ids::NodeId;
+use crate::place::partition_of;
 use crate::record::Record;
 use std::cell::Cell;
 use std::marker::PhantomData;

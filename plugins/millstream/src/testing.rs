@@ -7,11 +7,12 @@
 mod files;
 mod run;
 
-use crate::chain::{Chain, NodeId};
+use crate::chain::Chain;
 use crate::chunk::Chunk;
-use crate::context::{StreamingContext, cut};
-use crate::dstream::{DStream, Rdd};
+use crate::context::StreamingContext;
+use crate::flow::{DStream, Rdd, cut};
 use crate::graph::Graph;
+use crate::ids::NodeId;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use files::Files;
 use run::Run;

@@ -1,7 +1,8 @@
 //! Operations on streams of pairs that work on keys or values alone, without a shuffle.
 
 use crate::chain::{Chain, FlatMap, Map};
-use crate::dstream::Flow;
+use crate::flow::Flow;
+use crate::kind::Kind;
 use crate::record::Record;
 
 impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
@@ -16,7 +17,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         &self,
         function: F,
     ) -> Flow<(K, R), impl Chain<Out = (K, R)> + use<K, V, C, R, F, S>, S> {
-        self.then("map_values", Map::new(move |(key, value): (K, V)| (key, function(value))))
+        self.then(Kind::MapValues, Map::new(move |(key, value): (K, V)| (key, function(value))))
     }
 
     /// Replaces each value by the values that `function` gives for it, each with the key. Spark: `flatMapValues`.
@@ -40,7 +41,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
             let values: Vec<(K, R::Item)> = function(value).into_iter().map(|value| (key.clone(), value)).collect();
             values
         };
-        self.then("flat_map_values", FlatMap::new(function))
+        self.then(Kind::FlatMapValues, FlatMap::new(function))
     }
 
     /// The keys alone.
@@ -50,7 +51,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.keys()), [vec![1]]);
     /// ```
     pub fn keys(&self) -> Flow<K, impl Chain<Out = K> + use<K, V, C, S>, S> {
-        self.then("keys", Map::new(|(key, _): (K, V)| key))
+        self.then(Kind::Keys, Map::new(|(key, _): (K, V)| key))
     }
 
     /// The values alone.
@@ -60,6 +61,6 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     /// assert_eq!(testing::run(vec![vec![(1u8, 2u32)]], |pairs| pairs.values()), [vec![2]]);
     /// ```
     pub fn values(&self) -> Flow<V, impl Chain<Out = V> + use<K, V, C, S>, S> {
-        self.then("values", Map::new(|(_, value): (K, V)| value))
+        self.then(Kind::Values, Map::new(|(_, value): (K, V)| value))
     }
 }

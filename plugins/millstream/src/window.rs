@@ -3,10 +3,10 @@
 //! Where values are merged by a function, each batch is merged once, and a window merges the results of its batches.
 
 use crate::chain::{Chain, Cut};
-use crate::context::cut;
-use crate::dstream::DStream;
+use crate::flow::{DStream, cut};
 use crate::graph::{Code, Value};
 use crate::key::Key;
+use crate::kind::Kind;
 use crate::record::Record;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     pub fn window(&self, window: impl Into<Window>) -> DStream<T, Cut<T>> {
         let Window { length, slide } = window.into();
         self.emits();
-        let node = self.graph.add::<T>("window", vec![self.node], Code::default());
+        let node = self.graph.add::<T>(Kind::Window, vec![self.node], Code::default());
         self.graph.change(node, |node| {
             node.parameters.push(("length", Value::Duration(length)));
             node.parameters.extend(slide.map(|slide| ("slide", Value::Duration(slide))));

@@ -1,21 +1,12 @@
 //! Files of driver functions on a real disk.
 
 use super::super::support::binary::{Directory, Said};
-use super::job;
+use super::{job, job_of_function};
 use std::os::unix::fs::symlink;
 
+/// A job of two batches.
 fn directory(function: &str) -> Directory {
-    let directory = Directory::with_job("driver_functions");
-    directory.write("queue.jsonl", "[1, 2, 3]\n[2]\n");
-    directory.write(
-        "job.toml",
-        format!(
-            "[job]\nname = \"files\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
-             directories = {{ out = \".\" }}\n\
-             args = {{ function = \"{function}\" }}\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
-        ),
-    );
-    directory
+    job_of_function(function, "[1, 2, 3]\n[2]\n")
 }
 
 fn run(directory: &Directory) -> Said {

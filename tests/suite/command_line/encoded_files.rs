@@ -1,27 +1,13 @@
 //! Files that are compressed, and text in other encodings than UTF-8, as a user meets them.
 
+#[path = "../../fixtures/compressed/words.rs"]
+mod compressed;
+
 use super::super::support::binary::{Directory, Running, Said};
-use super::job;
+use super::{job, job_of_function};
+use compressed::FIXTURES;
 use std::io::Write as _;
 use std::net::TcpListener;
-
-macro_rules! fixture {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../fixtures/compressed/", $name)).as_slice())
-    };
-}
-
-/// Files of the same three lines, ten words in all, that other programs wrote.
-const FIXTURES: [(&str, &[u8]); 8] = [
-    fixture!("words.gz"),
-    fixture!("words.bz2"),
-    fixture!("words.zst"),
-    fixture!("streamed.zst"),
-    fixture!("words.lz4"),
-    fixture!("spark.lz4"),
-    fixture!("spark.snappy"),
-    fixture!("words.sz"),
-];
 
 /// A job that counts the words of the files in `in`, with these further keys of the source.
 fn words(files: &[(&str, &[u8])], keys: &str) -> Directory {
@@ -189,21 +175,6 @@ fn a_queue_may_have_any_encoding() {
     assert!(said.error().starts_with("error: queue.jsonl line 2, column "), "{}", said.err);
 }
 
-/// A job whose driver function loads files.
-fn loading(function: &str) -> Directory {
-    let directory = Directory::with_job("driver_functions");
-    directory.write("queue.jsonl", "[1, 2, 3]\n");
-    directory.write(
-        "job.toml",
-        format!(
-            "[job]\nname = \"files\"\nplugin = \"driver_functions.wasm\"\nbatch_interval = \"20ms\"\nparallelism = 1\n\
-             directories = {{ out = \".\" }}\n\
-             args = {{ function = \"{function}\" }}\n\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n"
-        ),
-    );
-    directory
-}
-
 fn gzip(content: &[u8]) -> Vec<u8> {
     use std::process::{Command, Stdio};
     let child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
@@ -218,17 +189,17 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 fn loaded_files_are_decoded_too() {
     let csv = ["\u{feff}number,name\r\n1,one\r\n", "name,number\ntwo,2\n"];
     let json = "\u{feff}{\"number\":3,\"name\":\"three\"}\n{\"number\":1,\"name\":\"one\"}\n";
-    let directory = loading("csv_file");
+    let directory = job_of_function("csv_file", "[1, 2, 3]\n");
     std::fs::create_dir(directory.path("names.csv")).expect("a directory can be made");
     directory.write("names.csv/a.csv.gz", gzip(csv[0].as_bytes()));
     directory.write("names.csv/b.csv", utf16(csv[1]));
     assert_eq!(rows(&run(&directory)), ["(1,one None)", "(2,two None)"]);
-    let directory = loading("json_file");
+    let directory = job_of_function("json_file", "[1, 2, 3]\n");
     std::fs::create_dir(directory.path("names")).expect("a directory can be made");
     directory.write("names/a.json.gz", gzip(json.as_bytes()));
     directory.write("names/b.json", utf16("{\"number\":2,\"name\":\"two\"}\n"));
     assert_eq!(rows(&run(&directory)), ["(1,one None)", "(2,two None)", "(3,three None)"]);
-    let directory = loading("text_file");
+    let directory = job_of_function("text_file", "[1, 2, 3]\n");
     std::fs::create_dir(directory.path("lines.txt")).expect("a directory can be made");
     directory.write("lines.txt/a.sz", FIXTURES[7].1);
     directory.write("lines.txt/b", b"\xef\xbb\xbffine\nb\xffd\n");
@@ -254,7 +225,7 @@ fn a_loaded_file_that_is_not_whole_is_an_error() {
         ),
         ("text_file", "lines.txt/a.zst", FIXTURES[3].1.to_vec(), "its zstd data is cut off, after "),
     ] {
-        let directory = loading(function);
+        let directory = job_of_function(function, "[1, 2, 3]\n");
         let (parent, _) = file.split_once('/').expect("it is in a directory");
         std::fs::create_dir(directory.path(parent)).expect("a directory can be made");
         directory.write(file, &content[..content.len() - 1]);
@@ -263,7 +234,7 @@ fn a_loaded_file_that_is_not_whole_is_an_error() {
         assert!(said.error().contains(&format!("{file}: {told}")), "{}", said.error());
         assert!(!said.err.contains("TaskRetried"), "{}", said.err);
     }
-    let directory = loading("json_file");
+    let directory = job_of_function("json_file", "[1, 2, 3]\n");
     directory.write("names", b"{\"number\":1,\"name\":\"one\"}\n{\"number\":2,\"name\":\"\xff\"}\n");
     let said = run(&directory);
     assert!(said.error().contains("names, line 2: the text is not UTF-8"), "{}", said.error());

@@ -1,8 +1,9 @@
-//! Rule `layers`: a module of the host imports only modules below it.
+//! Rule `layers`: a module of the host imports only modules below it, and the table allows no import that nobody uses.
 //!
-//! Down by argument, up by event. Applies to test code too: a test that needs a higher module belongs to that module.
+//! Down by argument, up by event. Applies to test code too: a test that needs a higher module belongs to that module. The
+//! rule `circles` covers the files inside each module.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_tests::repository::{self, SourceFile};
 
@@ -13,48 +14,37 @@ const RULE: &str = "layers";
 
 /// Each top-level module, lowest first, with the modules it may import besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("lock", &[]),
     ("shown", &[]),
     ("encoding", &[]),
     ("error", &["shown"]),
     ("time", &[]),
     ("ids", &["time"]),
-    ("data", &["shown", "encoding", "error", "time", "ids"]),
-    ("env", &["shown", "error", "time", "ids"]),
-    ("config", &["shown", "encoding", "error", "time", "ids"]),
-    ("memory", &["error"]),
-    ("grants", &["shown", "data", "env", "config"]),
-    ("listener", &["shown", "error", "time", "ids", "env"]),
-    ("graph", &["shown", "error", "time", "ids", "data"]),
-    ("block", &["shown", "encoding", "error", "time", "ids", "data", "env", "memory", "listener"]),
+    ("data", &["shown", "encoding"]),
+    ("env", &["lock", "shown", "error", "time"]),
+    ("config", &["encoding", "error", "time"]),
+    ("memory", &[]),
+    ("grants", &["shown", "env", "config"]),
+    ("listener", &["lock", "shown", "time", "ids", "env"]),
+    ("graph", &["shown", "time", "ids", "data"]),
+    ("block", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory"]),
     ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
-    ("plugin", &["shown", "error", "time", "ids", "data", "env", "config", "memory", "graph", "block"]),
-    (
-        "receiver",
-        &["shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"],
-    ),
+    ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block"]),
+    ("receiver", &["lock", "encoding", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
     (
         "output",
-        &["shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "listener", "graph", "block"],
+        &["lock", "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "graph", "block"],
     ),
     ("checkpoint", &["shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
-    (
-        "tracker",
-        &["shown", "error", "time", "ids", "data", "env", "listener", "block", "input", "receiver", "checkpoint"],
-    ),
+    ("tracker", &["time", "ids", "env", "listener", "block", "input", "receiver", "checkpoint"]),
     (
         "engine",
         &[
-            "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "graph",
-            "block", "plugin", "output",
+            "lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory", "listener", "graph", "block",
+            "plugin", "output",
         ],
     ),
-    (
-        "driver",
-        &[
-            "shown", "error", "time", "ids", "data", "env", "memory", "grants", "listener", "graph", "block", "plugin",
-            "output", "engine",
-        ],
-    ),
+    ("driver", &["error", "time", "ids", "data", "env", "graph", "block", "plugin", "output", "engine"]),
     (
         "scheduler",
         &[
@@ -62,7 +52,6 @@ const LAYERS: &[(&str, &[&str])] = &[
             "error",
             "time",
             "ids",
-            "data",
             "env",
             "config",
             "listener",
@@ -80,10 +69,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "lock",
             "shown",
             "error",
             "time",
-            "data",
             "config",
             "env",
             "control",
@@ -96,7 +85,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "scheduler",
         ],
     ),
-    ("main", &["error", "time", "config", "env", "context", "listener", "graph", "plugin", "cli"]),
+    ("main", &["plugin", "cli"]),
 ];
 
 /// Stands for all modules that come earlier in the table.
@@ -115,25 +104,34 @@ fn may_import(module: &str, imported: &str) -> bool {
     module == imported || allowed.contains(&imported) || (allowed == EVERYTHING_BELOW && is_below())
 }
 
-/// Imports that go against the table.
-fn against_layers(file: &SourceFile) -> Vec<Violation> {
-    let Some(below) = file.path.strip_prefix("host/src/").and_then(|path| path.strip_suffix(".rs")) else {
-        return Vec::new();
-    };
+/// A file of the host's library or program, by its top-level module.
+struct Located<'a> {
+    module: &'a str,
+    is_program: bool,
+    /// How many modules enclose the file.
+    depth: usize,
+}
+
+/// `None` for a crate root and for files outside the host.
+fn located(file: &SourceFile) -> Option<Located<'_>> {
+    let below = file.path.strip_prefix("host/src/")?.strip_suffix(".rs")?;
     let mut location: Vec<&str> = below.split('/').collect();
     if location.last() == Some(&"mod") {
         location.pop();
     }
     let is_program = location == ["main"] || location.first() == Some(&"bin");
-    let module = if is_program { "main" } else { location[0] };
-    if module == LIBRARY_ROOT {
-        return Vec::new();
-    }
+    let module = if is_program { "main" } else { location.first()? };
+    let depth = if is_program { 0 } else { location.len() };
+    (module != LIBRARY_ROOT).then_some(Located { module, is_program, depth })
+}
+
+/// Imports that go against the table.
+fn against_layers(file: &SourceFile) -> Vec<Violation> {
+    let Some(Located { module, is_program, depth }) = located(file) else { return Vec::new() };
     if row(module).is_none() {
         let message = format!("module `{module}` is not in the table of tests/suite/tidy/layers.rs: add it");
         return vec![Violation::new(RULE, file, 1, message)];
     }
-    let depth = if is_program { 0 } else { location.len() };
     let report = |path: &NamedPath| {
         let imported = top_level_module(path, depth, is_program)?;
         if may_import(module, imported) {
@@ -146,6 +144,23 @@ fn against_layers(file: &SourceFile) -> Vec<Violation> {
         Some(Violation::new(RULE, file, path.line, message))
     };
     Paths::of(tokens(file)).written.iter().filter_map(report).collect()
+}
+
+/// Rows of a table that allow a module which no file of theirs imports.
+fn unused_permissions(table: &[(&str, &[&str])], files: &[SourceFile]) -> Vec<String> {
+    let mut used: BTreeSet<(String, String)> = BTreeSet::new();
+    for file in files {
+        let Some(Located { module, is_program, depth }) = located(file) else { continue };
+        let paths = Paths::of(tokens(file)).written;
+        let imported = paths.iter().filter_map(|path| top_level_module(path, depth, is_program));
+        used.extend(imported.map(|imported| (module.to_owned(), imported.to_owned())));
+    }
+    let permissions = table.iter().flat_map(|(module, allowed)| allowed.iter().map(move |name| (*module, *name)));
+    let unused = permissions.filter(|(module, name)| {
+        let is_used = used.contains(&((*module).to_owned(), (*name).to_owned()));
+        !EVERYTHING_BELOW.contains(name) && !is_used
+    });
+    unused.map(|(module, name)| format!("{module} -> {name}")).collect()
 }
 
 /// The first part of a path below the root of the host's library, if the path starts there. `depth` is how many
@@ -218,6 +233,11 @@ fn the_table_has_no_cycle() {
     assert_eq!(upward_rows(LAYERS), Vec::<String>::new());
 }
 
+#[test]
+fn every_permission_of_the_table_is_used() {
+    assert_eq!(unused_permissions(LAYERS, &host_files()), Vec::<String>::new());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,6 +270,16 @@ mod tests {
     #[test]
     fn a_table_with_a_cycle_is_found() {
         assert_eq!(upward_rows(&[("a", &["b"]), ("b", &["a"])]), ["a -> b"]);
+    }
+
+    #[test]
+    fn a_permission_that_nobody_uses_is_found() {
+        let files = [
+            SourceFile::new("host/src/block/store.rs", "use crate::data::Row; fn f() { super::super::time::now() }"),
+            SourceFile::new("host/src/context.rs", "fn f() {}"),
+        ];
+        let table: &[(&str, &[&str])] = &[("block", &["data", "time", "env"]), ("context", EVERYTHING_BELOW)];
+        assert_eq!(unused_permissions(table, &files), ["block -> env"]);
     }
 
     #[test]

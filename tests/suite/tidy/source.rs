@@ -101,6 +101,22 @@ pub fn test_lines(syntax: &syn::File) -> Vec<RangeInclusive<usize>> {
     syntax.items.iter().filter_map(lines).collect()
 }
 
+/// The lines of a file's items that are compiled for tests only, one range for each.
+pub fn test_only_lines(syntax: &syn::File) -> Vec<RangeInclusive<usize>> {
+    let lines = |item: &syn::Item| {
+        let (attributes, end) = match item {
+            syn::Item::Use(item) => (&item.attrs, item.semi_token.span.end().line),
+            syn::Item::Fn(item) => (&item.attrs, item.block.brace_token.span.close().end().line),
+            syn::Item::Impl(item) => (&item.attrs, item.brace_token.span.close().end().line),
+            _ => return None,
+        };
+        let start = attributes.first()?.pound_token.span.start().line;
+        is_test_only(attributes).then_some(start..=end)
+    };
+    let others = syntax.items.iter().filter_map(lines);
+    test_lines(syntax).into_iter().chain(others).collect()
+}
+
 /// Whether a file is a test module of a crate, or part of one.
 pub fn is_test_module(path: &str) -> bool {
     let in_crate = path.split_once("/src/").map_or("", |(_, below)| below);

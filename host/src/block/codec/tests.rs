@@ -1,29 +1,16 @@
 //! Tests of compressed files: those of other programs, and those that are cut off or damaged.
 
+#[path = "../../../../tests/fixtures/compressed/words.rs"]
+mod words;
+
 use super::*;
 use crate::memory::MemoryBudget;
 use proptest::prelude::*;
 use std::io::Write as _;
+use words::FIXTURES;
 
+/// The content of each of [`FIXTURES`].
 const WORDS: &str = "to be or not to be\nthat is the question\ncafé\n";
-
-macro_rules! fixture {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../../tests/fixtures/compressed/", $name)).as_slice())
-    };
-}
-
-/// Files of [`WORDS`] that other programs wrote.
-const FIXTURES: [(&str, &[u8]); 8] = [
-    fixture!("words.gz"),
-    fixture!("words.bz2"),
-    fixture!("words.zst"),
-    fixture!("streamed.zst"),
-    fixture!("words.lz4"),
-    fixture!("spark.lz4"),
-    fixture!("spark.snappy"),
-    fixture!("words.sz"),
-];
 
 fn codec(name: &str) -> Codec {
     Codec::of(Path::new(name)).unwrap()

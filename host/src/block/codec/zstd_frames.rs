@@ -2,56 +2,42 @@
 //!
 //! Owns how much memory a frame needs: its header says it, and the budget has to have it before the frame is read.
 
-use super::Scratch;
-use super::lz4_frames::{is_skippable, skip_frame};
+use super::frames::{FrameFormat, MAGIC_BYTES};
 use super::peek::Peek;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use zstd::stream::read::Decoder;
 
-/// The first bytes of a frame.
-const FRAME: &[u8] = b"\x28\xb5\x2f\xfd";
-/// The longest beginning of a frame that says how large its window is.
-const FRAME_START_BYTES: usize = 17;
 /// The largest window of the format that a decoder accepts, as a power of two.
 const WINDOW_LOG_MAX: u32 = 31;
 /// What a decoder holds beside the window: its tables, and blocks of 128 KiB.
 const DECODER_BYTES: usize = 640 * 1024;
 
-/// The content of frames.
-pub(super) struct ZstdFrames<R> {
-    scratch: Scratch,
-    state: Option<State<R>>,
-}
+/// Frames of Zstandard.
+pub(super) struct ZstdFrames;
 
-enum State<R> {
-    Between(Peek<R>),
-    Within(Decoder<'static, Peek<R>>),
-}
+impl FrameFormat for ZstdFrames {
+    const MAGIC: [u8; MAGIC_BYTES] = *b"\x28\xb5\x2f\xfd";
+    const START_BYTES: usize = 17;
 
-impl<R: BufRead> ZstdFrames<R> {
-    pub(super) fn new(file: Peek<R>, scratch: Scratch) -> Self {
-        Self { scratch, state: Some(State::Between(file)) }
+    type Decoder<R: BufRead> = Decoder<'static, Peek<R>>;
+
+    fn memory(start: &[u8]) -> io::Result<usize> {
+        let window = window_bytes(start).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(usize::try_from(window).unwrap_or(usize::MAX).saturating_add(DECODER_BYTES))
     }
 
-    /// Goes to the content of the next frame. `None` at the end of the file.
-    fn next_frame(&self, mut file: Peek<R>) -> io::Result<Option<State<R>>> {
-        loop {
-            let start = file.peek(FRAME_START_BYTES)?;
-            match start.get(..FRAME.len()) {
-                _ if start.is_empty() => return Ok(None),
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Some(magic) if is_skippable(magic) => skip_frame(&mut file)?,
-                Some(FRAME) => {
-                    let window = window_bytes(start).ok_or(io::ErrorKind::UnexpectedEof)?;
-                    let window = usize::try_from(window).unwrap_or(usize::MAX);
-                    self.scratch.hold(window.saturating_add(super::READ_BYTES + DECODER_BYTES))?;
-                    let mut decoder = Decoder::with_buffer(file)?.single_frame();
-                    decoder.window_log_max(WINDOW_LOG_MAX)?;
-                    return Ok(Some(State::Within(decoder)));
-                }
-                Some(_) => return Err(io::Error::other("there is something else where a frame should begin")),
-            }
-        }
+    fn open<R: BufRead>(file: Peek<R>) -> io::Result<Self::Decoder<R>> {
+        let mut decoder = Decoder::with_buffer(file)?.single_frame();
+        decoder.window_log_max(WINDOW_LOG_MAX)?;
+        Ok(decoder)
+    }
+
+    fn close<R: BufRead>(decoder: Self::Decoder<R>) -> io::Result<Peek<R>> {
+        Ok(decoder.finish())
+    }
+
+    fn refuse(_: &[u8]) -> io::Error {
+        io::Error::other("there is something else where a frame should begin")
     }
 }
 
@@ -75,31 +61,5 @@ fn window_bytes(start: &[u8]) -> Option<u64> {
         1 => Some(field(2)? + 256),
         2 => field(4),
         _ => field(8),
-    }
-}
-
-impl<R: BufRead> Read for ZstdFrames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        loop {
-            let mut decoder = match self.state.take() {
-                None => return Ok(0),
-                Some(State::Between(file)) => {
-                    self.state = self.next_frame(file)?;
-                    continue;
-                }
-                Some(State::Within(decoder)) => decoder,
-            };
-            let count = decoder.read(buffer)?;
-            self.state = Some(match count {
-                0 => State::Between(decoder.finish()),
-                _ => State::Within(decoder),
-            });
-            if count > 0 {
-                return Ok(count);
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! Rows are what they were, wherever they were kept.
 
+use super::super::row_bytes::{arrays, bytes_of};
 use super::*;
 use crate::env::Simulation;
 use crate::time::Time;

@@ -8,6 +8,7 @@ use super::super::columns::named_columns;
 use super::super::loading::{Fault, missing};
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::text::parse_hex;
+use crate::shown;
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
     StringArray,
@@ -309,9 +310,7 @@ fn quoted(text: &str) -> String {
     if text.is_empty() {
         return "nothing".to_owned();
     }
-    let short: String = text.chars().take(QUOTED_CHARS_MAX).collect();
-    let rest = if short.len() < text.len() { "..." } else { "" };
-    format!("`{}{rest}`", short.escape_debug())
+    shown::short_name(text, QUOTED_CHARS_MAX)
 }
 
 fn parsed<T: FromStr>(node: &Node, texts: &[Option<&str>]) -> Result<Vec<Option<T>>, (usize, String)> {

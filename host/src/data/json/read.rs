@@ -3,6 +3,7 @@
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::text::parse_hex;
 use super::JsonError;
+use crate::shown;
 use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, ListArray, PrimitiveArray, RecordBatch,
     RecordBatchOptions, StringArray, StructArray,
@@ -110,7 +111,7 @@ fn members_of(object: &Map<String, Value>) -> String {
     if object.is_empty() {
         return "{}".to_owned();
     }
-    let names: Vec<String> = object.keys().take(MEMBERS_MAX).map(|name| format!("`{}`", name.escape_debug())).collect();
+    let names: Vec<String> = object.keys().take(MEMBERS_MAX).map(|name| shown::name(name)).collect();
     let more = object.len() - names.len();
     let rest = if more == 0 { String::new() } else { format!(" and {more} more") };
     let names: String = names.join(", ").chars().take(NAMES_CHARS_MAX).collect();

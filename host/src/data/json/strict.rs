@@ -2,6 +2,7 @@
 //!
 //! Owns that rule: of two members with one name, no reader can know which is meant.
 
+use crate::shown;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -75,10 +76,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                let short: String = name.chars().take(QUOTED_CHARS_MAX).collect();
-                let rest = if short.len() < name.len() { "..." } else { "" };
-                let message = format!("an object has the member `{}{rest}` twice", short.escape_debug());
-                return Err(A::Error::custom(message));
+                let name = shown::short_name(&name, QUOTED_CHARS_MAX);
+                return Err(A::Error::custom(format!("an object has the member {name} twice")));
             }
             let Strict(value) = members.next_value()?;
             object.insert(name, value);

@@ -25,15 +25,17 @@ mod groups;
 mod input;
 mod pairs;
 mod parts;
+mod room;
 mod run;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
-pub(super) use exec::{JoinExec, JoinRoom};
+pub(super) use exec::JoinExec;
 pub(super) use input::Input;
 pub(super) use parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
+pub(super) use room::JoinRoom;
 pub(super) use run::JoinError;
 
 use super::{external, internal};

@@ -2,10 +2,10 @@
 //!
 //! Owns the choice between the forms, and what is reserved for the part at hand.
 
-use super::exec::{JoinRoom, UNCOUNTED_BYTES};
 use super::input::{Input, Taken};
 use super::pairs::Pairs;
 use super::parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
+use super::room::{JoinRoom, UNCOUNTED_BYTES};
 use super::{Join, external, internal};
 use crate::data::chunk;
 use crate::graph::JoinKind;

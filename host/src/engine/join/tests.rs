@@ -1,7 +1,7 @@
 //! Joins and cogroups against a naive model, in every form: in memory, in parts, in blocks.
 
-use super::exec::JoinRoom;
 use super::input::Input;
+use super::room::JoinRoom;
 use super::run::Run;
 use super::*;
 use crate::block::{SpillSettings, Storage};

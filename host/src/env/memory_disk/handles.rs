@@ -3,8 +3,9 @@
 //! A handle of a program that was killed does nothing any more.
 
 use super::content::Content;
-use super::{MemoryDisk, Tree, lock};
+use super::{MemoryDisk, Tree};
 use crate::env::{OutputFile, ScratchFile};
+use crate::lock::lock;
 use crate::time::Time;
 use std::io;
 use std::path::PathBuf;

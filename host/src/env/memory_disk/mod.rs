@@ -36,6 +36,7 @@ mod tests;
 
 use super::virtual_clock::VirtualClock;
 use super::{Clock as _, DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
+use crate::lock::lock;
 use crate::time::Time;
 use content::Content;
 use faults::{Faults, Unreachable};
@@ -47,7 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The device of all files in memory.
 const DEVICE: u64 = 1;
@@ -71,11 +72,6 @@ struct Tree {
 pub(super) struct MemoryDisk {
     clock: VirtualClock,
     tree: Arc<Mutex<Tree>>,
-}
-
-/// No code runs between a panic and the next use of a lock that could leave the data half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What tests do.

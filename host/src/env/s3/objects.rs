@@ -5,65 +5,50 @@
 
 use super::super::objects::{Objects, Upload};
 use super::super::store::StoredPiece;
-use super::{Requests, failure, remove_all};
+use super::client::{Client, Requests, listed, put, remove_all};
+use super::failure::failure;
 use futures::future::BoxFuture;
 use object_store::path::Path;
-use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
 use std::io;
 use std::sync::Arc;
 
 /// What begins with a prefix in a bucket.
-pub(super) struct S3Objects {
-    store: Arc<dyn ObjectStore>,
-    requests: Arc<Requests>,
-    prefix: Path,
-}
+pub(super) struct S3Objects(Client);
 
 impl S3Objects {
-    pub(super) const fn new(store: Arc<dyn ObjectStore>, requests: Arc<Requests>, prefix: Path) -> Self {
-        Self { store, requests, prefix }
-    }
-
-    fn path(&self, name: &str) -> Path {
-        let parts = name.split('/').filter(|part| !part.is_empty());
-        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+    pub(super) const fn new(client: Client) -> Self {
+        Self(client)
     }
 }
 
 impl Objects for S3Objects {
     fn list(&self, directory: &str) -> BoxFuture<'_, io::Result<Vec<StoredPiece>>> {
-        let (store, path) = (self.store.clone(), self.path(directory));
-        let listed = async move {
-            let prefix = (!path.as_ref().is_empty()).then_some(&path);
-            let listed = store.list_with_delimiter(prefix).await.map_err(failure)?;
-            let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
-            let objects = listed.objects.iter();
-            let objects = objects.map(|object| StoredPiece { name: name(&object.location), bytes: object.size });
-            let directories = listed.common_prefixes.iter();
-            let directories = directories.map(|path| StoredPiece { name: name(path) + "/", bytes: 0 });
-            Ok(objects.chain(directories).collect())
-        };
-        self.requests.run(listed)
+        let path = self.0.path(directory);
+        self.0.run(|store| async move {
+            let (mut pieces, below) = listed(&store, &path).await?;
+            let directories = below.iter().map(|path| path.filename().unwrap_or_default().to_owned() + "/");
+            pieces.extend(directories.map(|name| StoredPiece { name, bytes: 0 }));
+            Ok(pieces)
+        })
     }
 
     fn put(&self, name: &str, bytes: Vec<u8>) -> BoxFuture<'_, io::Result<()>> {
-        let (store, path) = (self.store.clone(), self.path(name));
-        let put = async move { store.put(&path, PutPayload::from(bytes)).await.map(drop).map_err(failure) };
-        self.requests.run(put)
+        let path = self.0.path(name);
+        self.0.run(|store| async move { put(&store, &path, bytes).await })
     }
 
     fn upload(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Upload>>> {
-        let (store, requests, path) = (self.store.clone(), self.requests.clone(), self.path(name));
-        self.requests.run(async move {
+        let (requests, path) = (self.0.requests().clone(), self.0.path(name));
+        self.0.run(|store| async move {
             let upload = store.put_multipart(&path).await.map_err(failure)?;
             Ok(Box::new(S3Upload { upload: Some(upload), requests }) as Box<dyn Upload>)
         })
     }
 
     fn remove(&self, names: Vec<String>) -> BoxFuture<'_, io::Result<()>> {
-        let store = self.store.clone();
-        let paths: Vec<Path> = names.iter().map(|name| self.path(name)).collect();
-        self.requests.run(async move { remove_all(&store, paths).await })
+        let paths: Vec<Path> = names.iter().map(|name| self.0.path(name)).collect();
+        self.0.run(|store| async move { remove_all(&store, paths).await })
     }
 }
 

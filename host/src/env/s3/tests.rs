@@ -11,8 +11,8 @@ fn on(objects: &Arc<InMemory>) -> S3Store {
 }
 
 fn below(store: Arc<dyn ObjectStore>, prefix: &str) -> S3Store {
-    let client = Client { store, requests: Arc::new(Requests::start().unwrap()) };
-    S3Store::new(client, Path::from(prefix), &format!("s3://bucket/{prefix}"))
+    let client = Client::new(store, Arc::new(Requests::start().unwrap()), Path::from(prefix));
+    S3Store::new(client, &format!("s3://bucket/{prefix}"))
 }
 
 fn store() -> S3Store {
@@ -22,7 +22,7 @@ fn store() -> S3Store {
 /// The client of the real world, with objects in memory behind it: for checkpoints, and for outputs.
 pub(in crate::env) fn in_memory() -> (Arc<dyn Store>, Arc<dyn Objects>) {
     let (objects, requests) = (Arc::new(InMemory::new()), Arc::new(Requests::start().unwrap()));
-    let outputs = objects::S3Objects::new(objects.clone(), requests, Path::from("outputs"));
+    let outputs = S3Objects::new(Client::new(objects.clone(), requests, Path::from("outputs")));
     (Arc::new(on(&objects)), Arc::new(outputs))
 }
 

@@ -3,8 +3,9 @@
 use super::*;
 use crate::env::Simulation;
 use crate::listener::ListenerBus;
+use crate::lock::lock;
 use proptest::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Notes everything it hears.
 #[derive(Clone, Default)]
@@ -12,13 +13,13 @@ struct Heard(Arc<Mutex<Vec<(u64, Event)>>>);
 
 impl Heard {
     fn all(&self) -> Vec<(u64, Event)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
 impl QueuedListener for Heard {
     fn on_event(&mut self, at: Time, event: &Event) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((at.as_ms(), event.clone()));
+        lock(&self.0).push((at.as_ms(), event.clone()));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files read back with the readers of Arrow, and their bytes compared.
 
 use super::super::Outputs;
-use super::super::batch_directory::SaveError;
+use super::super::error::SaveError;
 use super::super::tests::storage;
 use crate::config::Access;
 use crate::data::arbitrary::{rows, ty};

@@ -3,7 +3,7 @@
 //! Owns nothing that a plugin runs.
 
 use crate::chunk::Chunk;
-use crate::dstream::Flow;
+use crate::flow::Flow;
 use crate::graph::Joined;
 use crate::key::Key;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};

@@ -4,7 +4,6 @@
 
 use super::variable::{BytesBuilder, BytesColumn};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Malformed};
-use crate::key::{decode_bytes, encode_bytes};
 use std::marker::PhantomData;
 
 /// An enum without data.
@@ -24,12 +23,13 @@ pub fn name_of<T: Choice>(value: &T) -> &'static str {
     T::NAMES.get(value.position()).copied().unwrap_or_default()
 }
 
-fn position_of<T: Choice>(name: &[u8]) -> Option<usize> {
+/// The position of the variant with this name; `None` if there is none.
+pub(crate) fn position_of<T: Choice>(name: &[u8]) -> Option<usize> {
     T::NAMES.iter().position(|known| known.as_bytes() == name)
 }
 
 /// What is said about a name that is none.
-fn unknown<T: Choice>(name: &[u8]) -> String {
+pub(crate) fn unknown<T: Choice>(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     format!("`{name}` is no variant of `{}`, which has `{}`", T::TYPE, T::NAMES.join("`, `"))
 }
@@ -85,23 +85,4 @@ impl<T: Choice> Builder for ChoiceBuilder<T> {
     fn write(&mut self, out: &mut ChunkWriter, _: bool) {
         self.0.write_pieces(out);
     }
-}
-
-/// Encodes a value as the text that it travels as.
-pub fn encode_key<T: Choice>(value: &T, last: bool, out: &mut Vec<u8>) {
-    encode_bytes(name_of(value).as_bytes(), last, out);
-}
-
-/// Compares two values by their names.
-pub fn compare_keys<T: Choice>(a: &T, b: &T) -> std::cmp::Ordering {
-    name_of(a).cmp(name_of(b))
-}
-
-/// Takes a value off the front of its encoding.
-///
-/// # Panics
-/// If the encoding is of another type.
-pub fn decode_key<T: Choice>(bytes: &mut &[u8], last: bool) -> T {
-    let name = decode_bytes(bytes, last);
-    position_of::<T>(name).and_then(T::at).unwrap_or_else(|| panic!("{}", unknown::<T>(name)))
 }

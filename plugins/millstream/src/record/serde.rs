@@ -5,7 +5,6 @@
 
 use super::variable::{BytesBuilder, BytesColumn, show_bytes};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed};
-use crate::key::{decode_bytes, encode_bytes};
 use crate::record::Bytes;
 use crate::text::Text;
 use ::serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
@@ -38,14 +37,18 @@ pub fn field<T: SerdeRecord>(name: &str) -> Field {
 ///
 /// # Panics
 /// If serde cannot encode it: the program's `Serialize` gave up, or needs another kind of format.
-fn encode<T: SerdeRecord>(value: &T, out: &mut Vec<u8>) {
+pub(crate) fn encode<T: SerdeRecord>(value: &T, out: &mut Vec<u8>) {
     match postcard::to_extend(value, std::mem::take(out)) {
         Ok(bytes) => *out = bytes,
         Err(error) => panic!("a `{}` cannot be encoded: {}", T::TYPE, explain(&error)),
     }
 }
 
-fn decode<T: SerdeRecord>(bytes: &[u8]) -> Result<T, String> {
+/// Takes a value out of its encoding.
+///
+/// # Errors
+/// If the bytes are no such value.
+pub(crate) fn decode<T: SerdeRecord>(bytes: &[u8]) -> Result<T, String> {
     let refused = |why: &str| format!("{} bytes are no `{}` of version {}: {why}", bytes.len(), T::TYPE, T::VERSION);
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
@@ -122,34 +125,6 @@ pub fn show<T: SerdeRecord>(value: &T, out: &mut String) {
     let mut bytes = Vec::new();
     encode(value, &mut bytes);
     show_bytes(&bytes, out);
-}
-
-/// Encodes a value as the bytes that it travels as.
-pub fn encode_key<T: SerdeRecord>(value: &T, last: bool, out: &mut Vec<u8>) {
-    if last {
-        return encode(value, out);
-    }
-    let mut bytes = Vec::new();
-    encode(value, &mut bytes);
-    encode_bytes(&bytes, last, out);
-}
-
-/// Compares two values by the bytes that they travel as: those are all that the host sees of them.
-pub fn compare_keys<T: SerdeRecord>(a: &T, b: &T) -> std::cmp::Ordering {
-    let bytes = |value| {
-        let mut bytes = Vec::new();
-        encode(value, &mut bytes);
-        bytes
-    };
-    bytes(a).cmp(&bytes(b))
-}
-
-/// Takes a value off the front of its encoding.
-///
-/// # Panics
-/// If the encoding is of another type.
-pub fn decode_key<T: SerdeRecord>(bytes: &mut &[u8], last: bool) -> T {
-    decode(decode_bytes(bytes, last)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 impl Serialize for Text {

@@ -5,6 +5,7 @@
 
 use super::chunk_of;
 use crate::chunk::Chunk;
+use crate::kind::Kind;
 use crate::record::{Field, Record, fields_of};
 use crate::text::Text;
 use std::cell::RefCell;
@@ -25,12 +26,12 @@ struct File {
 pub(super) struct Files(RefCell<BTreeMap<String, File>>);
 
 /// What the names of the files end with that an action of a kind saves: as the host has it.
-fn extension(kind: &str) -> &'static str {
+fn extension(kind: Kind) -> &'static str {
     match kind {
-        "save_as_object_file" => ".arrow",
-        "save_as_parquet_file" => ".parquet",
-        "save_as_csv_file" => ".csv",
-        "save_as_json_file" => ".json",
+        Kind::SaveAsObjectFile => ".arrow",
+        Kind::SaveAsParquetFile => ".parquet",
+        Kind::SaveAsCsvFile => ".csv",
+        Kind::SaveAsJsonFile => ".json",
         _ => "",
     }
 }
@@ -53,7 +54,7 @@ impl Files {
     }
 
     /// Saves a data set, as an action of this kind.
-    pub fn save(&self, kind: &str, path: &str, rows: Vec<Chunk>, show: Show) {
+    pub fn save(&self, kind: Kind, path: &str, rows: Vec<Chunk>, show: Show) {
         let lines = rows.iter().cloned().flat_map(show);
         let content = lines.flat_map(|line| line.into_bytes().into_iter().chain([b'\n'])).collect();
         let file = File { rows: Some(rows), content, is_given: false };

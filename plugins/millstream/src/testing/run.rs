@@ -5,12 +5,15 @@
 
 use super::files::Files;
 use super::{Batches, check};
-use crate::chain::NodeId;
 use crate::chunk::Chunk;
-use crate::driver::{Place, Time};
+use crate::ends::TaskError;
 use crate::graph::{Graph, Value};
+use crate::ids::NodeId;
+use crate::kind::Kind;
+use crate::place::Place;
 use crate::runtime::{TestHost, set_test_host, take_emitted, take_trace};
-use crate::task::{Task, TaskError, TaskSpec};
+use crate::task::{Task, TaskSpec};
+use crate::time::Time;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,11 +33,11 @@ pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
         let found = &nodes[&node];
         (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
-    if matches!(kind, "window" | "transform") || parents.is_empty() || shuffles {
+    if matches!(kind, Kind::Window | Kind::Transform) || parents.is_empty() || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
     }
     let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
-    if !matches!(kind, "union" | "coalesce" | "cache") {
+    if !matches!(kind, Kind::Union | Kind::Coalesce | Kind::Cache) {
         branches.iter_mut().for_each(|branch| branch.path.push(node));
     }
     branches
@@ -177,7 +180,7 @@ impl Run {
     /// The stream and the batch that a slice stands for.
     fn sliced(&self, node: NodeId) -> Option<(NodeId, usize)> {
         let nodes = self.graph.nodes();
-        let node = nodes.get(&node).filter(|node| node.kind == "slice")?;
+        let node = nodes.get(&node).filter(|node| node.kind == Kind::Slice)?;
         let number = |name: &str| {
             node.parameters.iter().find_map(|(key, value)| match value {
                 Value::Integer(number) if *key == name => u64::try_from(*number).ok(),

@@ -1,0 +1,135 @@
+//! The keys of the sections `receiver`, `engine` and `limits`.
+
+use super::super::key::{Change, Declared, Key};
+use super::super::range::{Count, Size, Span};
+use super::super::settings::WhenFull;
+use super::super::shape::{Choice, FilePath};
+use super::super::subject::Fallback;
+use super::{GIB, HOUR_MS, KIB, MIB};
+
+keys! {
+    RECEIVER_BLOCK_INTERVAL: Span = Key::new(
+        "receiver.block_interval",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Derived { doc: "the smaller of 200ms and `job.batch_interval`", example: "200ms" },
+        "How much time one block of received data covers: a block becomes a partition, and so a task. At most \
+         `job.batch_interval`; below 50ms it is warned about.",
+    )
+    .spark("spark.streaming.blockInterval")
+    .when_changed(Change::Harmless);
+
+    RECEIVER_STORE_LIMIT: Size = Key::new(
+        "receiver.store_limit",
+        Size { min: MIB, max: 16_384 * GIB },
+        Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
+        "How much received data may wait to be processed: in memory, spilled, and in blocks that are still open, which take \
+         at most a quarter of it. A block is cut before `block_interval` is over when it has 16MiB, or its receiver's part \
+         of that quarter, but not below 64KiB. When the limit is reached, receivers wait, and so does whoever sends to \
+         them, unless `when_full` says otherwise.",
+    )
+    .when_changed(Change::Harmless);
+
+    RECEIVER_WHEN_FULL: Choice<WhenFull> = Key::new(
+        "receiver.when_full",
+        Choice(&[("wait", WhenFull::Wait), ("drop-newest", WhenFull::DropNewest)]),
+        Fallback::Text("wait"),
+        "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is dropped, \
+         and told. What a reliable receiver stores waits in any case.",
+    )
+    .when_changed(Change::Harmless);
+
+    ENGINE_THREADS: Count = Key::new(
+        "engine.threads",
+        Count { min: 1, max: 256 },
+        Fallback::Derived { doc: "the number of CPUs, at most 256", example: "4" },
+        "Tasks that run at the same time.",
+    )
+    .when_changed(Change::Harmless);
+
+    ENGINE_TASK_RETRIES: Count = Key::new(
+        "engine.task_retries",
+        Count { min: 0, max: 100 },
+        Fallback::Number(4),
+        "How many times in all a task is tried when the cause of its failure lies outside the plugin and may pass, as \
+         a server that does not answer. 0 and 1 both mean once.",
+    )
+    .spark("spark.task.maxFailures")
+    .when_changed(Change::Harmless);
+
+    ENGINE_MEMORY: Size = Key::new(
+        "engine.memory",
+        Size { min: MIB, max: 16_384 * GIB },
+        Fallback::Derived { doc: "`limits.memory` x (`engine.threads` + 1) + 1GiB", example: "4GiB" },
+        "The memory of the whole job: plugin instances, blocks, shuffles, data sets, and what it takes to sort, join, print \
+         and save them. The process takes at most about 64MiB more, for the program itself. It must hold one plugin \
+         instance for each thread and one for the driver: at least `limits.memory` x (`engine.threads` + 1).",
+    )
+    .when_changed(Change::Harmless);
+
+    ENGINE_SPILL_DIRECTORY: FilePath = Key::new(
+        "engine.spill_directory",
+        FilePath,
+        Fallback::Derived { doc: "the system's directory for temporary files", example: "/var/tmp" },
+        "Where blocks, shuffles and data sets go that do not fit into `engine.memory`. Nothing in it outlives the job.",
+    )
+    .spark("spark.local.dir")
+    .when_changed(Change::Harmless);
+
+    ENGINE_SPILL_LIMIT: Size = Key::new(
+        "engine.spill_limit",
+        Size { min: 0, max: 16_384 * GIB },
+        Fallback::Text("64GiB"),
+        "How much may be spilled at a time. A task that needs more fails.",
+    )
+    .when_changed(Change::Harmless);
+
+    ENGINE_COMPRESS: Choice<bool> = Key::new(
+        "engine.compress",
+        Choice(&[("no", false), ("lz4", true)]),
+        Fallback::Text("no"),
+        "Whether spilled data is compressed: less disk for more CPU time.",
+    )
+    .spark("spark.rdd.compress")
+    .when_changed(Change::Harmless);
+
+    LIMITS_MEMORY: Size = Key::new(
+        "limits.memory",
+        Size { min: MIB, max: 4 * GIB },
+        Fallback::Text("256MiB"),
+        "The linear memory of one plugin instance.",
+    )
+    .when_changed(Change::Harmless);
+
+    LIMITS_TASK_TIME: Span = Key::new(
+        "limits.task_time",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("10s"),
+        "How long plugin code may run in one task, or in one call of a driver function.",
+    )
+    .when_changed(Change::Harmless);
+
+    LIMITS_DRIVER_TIME: Span = Key::new(
+        "limits.driver_time",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Text("10m"),
+        "How long a driver function may take in all for a batch, with the actions that it runs and the files that it \
+         reads and writes.",
+    )
+    .when_changed(Change::Harmless);
+
+    LIMITS_RESULT_SIZE: Size = Key::new(
+        "limits.result_size",
+        Size { min: KIB, max: 4 * GIB },
+        Fallback::Text("128MiB"),
+        "How much one task may return in all; also an action, and a small file of a driver function.",
+    )
+    .when_changed(Change::Harmless);
+
+    LIMITS_PLUGIN_SIZE: Size = Key::new(
+        "limits.plugin_size",
+        Size { min: KIB, max: 4 * GIB },
+        Fallback::Text("64MiB"),
+        "The largest plugin file that is compiled.",
+    )
+    .when_changed(Change::Harmless);
+}

@@ -1,0 +1,222 @@
+//! The keys of the sections `sources.NAME`, by the type of the source.
+
+use super::super::files::{AfterUse, NamePatterns};
+use super::super::key::{Change, Declared, Key};
+use super::super::range::{Size, Span};
+use super::super::settings::OnMissingFile;
+use super::super::shape::{Address, Choice, FilePath, Name, Strings, TextEncoding};
+use super::super::subject::Fallback;
+use super::{HOUR_MS, MIB};
+
+/// The types a source can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum SourceType {
+    Socket,
+    TextFiles,
+    Queue,
+    Custom,
+}
+
+keys! {
+    SOURCE_TYPE: Choice<SourceType> = Key::new(
+        "sources.NAME.type",
+        Choice(&[
+            ("socket", SourceType::Socket),
+            ("text-files", SourceType::TextFiles),
+            ("queue", SourceType::Queue),
+            ("custom", SourceType::Custom),
+        ]),
+        Fallback::Required("socket"),
+        "Where the records come from.",
+    )
+    .when_changed(Change::Fresh);
+
+    SOCKET_ADDRESS: Address = Key::new(
+        "sources.NAME.address",
+        Address,
+        Fallback::Required("127.0.0.1:9999"),
+        "The server to read lines from. An IPv6 address stands in brackets.",
+    )
+    .source_type("socket");
+
+    SOCKET_RECONNECT_DELAY: Span = Key::new(
+        "sources.NAME.reconnect_delay",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("2s"),
+        "How long to wait before connecting again after a connection failed or ended.",
+    )
+    .spark("spark.streaming.receiverRestartDelay")
+    .source_type("socket")
+    .when_changed(Change::Harmless);
+
+    SOCKET_IDLE_TIMEOUT: Span = Key::new(
+        "sources.NAME.idle_timeout",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Derived { doc: "none", example: "5m" },
+        "After how long without a byte a connection counts as lost, and is made anew. For servers that always have \
+         something to say. Without it, a server that vanished without a word is noticed by TCP keepalive after two \
+         minutes.",
+    )
+    .source_type("socket")
+    .when_changed(Change::Harmless);
+
+    SOCKET_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+    )
+    .source_type("socket");
+
+    SOCKET_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
+    )
+    .source_type("socket");
+
+    TEXT_FILES_PATH: FilePath = Key::new(
+        "sources.NAME.path",
+        FilePath,
+        Fallback::Required("logs/*"),
+        "The directory whose files are read as they appear, or a pattern of directories with `*`, `?` and `[a-z]`, and \
+         with `**` for a directory and all below it. See [sources](sources.md#files).",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_EXISTING: Choice<bool> = Key::new(
+        "sources.NAME.existing_files",
+        Choice(&[("ignore", false), ("read", true)]),
+        Fallback::Text("ignore"),
+        "Whether files are read that were modified before the job started for the first time, whatever their age. In \
+         Spark: `newFilesOnly = false`.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_MIN_REMEMBER: Span = Key::new(
+        "sources.NAME.min_remember",
+        Span { min_ms: 1, max_ms: 24 * HOUR_MS },
+        Fallback::Text("60s"),
+        "How long before a batch a file may have been modified, at least, to be read in it: files that show up late are \
+         still read. For as long after a batch has read a file, changes of the file are not read.",
+    )
+    .spark("spark.streaming.fileStream.minRememberDuration")
+    .source_type("text-files");
+
+    TEXT_FILES_INCLUDE: NamePatterns = Key::new(
+        "sources.NAME.include",
+        NamePatterns,
+        Fallback::Text(""),
+        "Which files are read, by their names; all if it is empty. Names that begin with `.` or `_` or end with \
+         `._COPYING_` are left out in any case.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_IGNORE: NamePatterns = Key::new(
+        "sources.NAME.ignore",
+        NamePatterns,
+        Fallback::Text(""),
+        "Which files are not read, by their names.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_WHEN_DONE: AfterUse = Key::new(
+        "sources.NAME.when_done",
+        AfterUse,
+        Fallback::Text("keep"),
+        "What becomes of a file that no batch, window or restart needs any more: it stays, is removed, or is moved into a \
+         directory. A file that changed meanwhile, or whose batch failed, stays.",
+    )
+    .source_type("text-files")
+    .when_changed(Change::Harmless);
+
+    TEXT_FILES_ON_MISSING: Choice<OnMissingFile> = Key::new(
+        "sources.NAME.on_missing_file",
+        Choice(&[("fail", OnMissingFile::Fail), ("skip", OnMissingFile::Skip)]),
+        Fallback::Text("fail"),
+        "What happens when a file is gone that a batch has to read: the batch fails, or goes on without the file, which \
+         is told and counted.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+    )
+    .source_type("text-files");
+
+    TEXT_FILES_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
+    )
+    .source_type("text-files");
+
+    QUEUE_PATH: FilePath = Key::new(
+        "sources.NAME.path",
+        FilePath,
+        Fallback::Required("batches.jsonl"),
+        "A file with one data set a line, each a JSON array of records; every batch takes the next line.",
+    )
+    .source_type("queue")
+    .when_changed(Change::Fresh);
+
+    QUEUE_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
+    )
+    .source_type("queue");
+
+    CUSTOM_RECEIVER: Name = Key::new(
+        "sources.NAME.receiver",
+        Name,
+        Fallback::Required("acknowledged-lines"),
+        "The receiver, by the name under which the program that embeds the host knows it. The program `host` has none: \
+         see [receivers](receivers.md).",
+    )
+    .source_type("custom");
+
+    CUSTOM_OPTIONS: Strings = Key::new(
+        "sources.NAME.options",
+        Strings,
+        Fallback::Empty,
+        "What the receiver is told, by name. All values are strings; which names there are is the receiver's affair.",
+    )
+    .source_type("custom");
+
+    CUSTOM_RESTART_DELAY: Span = Key::new(
+        "sources.NAME.restart_delay",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("2s"),
+        "How long to wait before starting a receiver again that has failed, unless its error says otherwise.",
+    )
+    .spark("spark.streaming.receiverRestartDelay")
+    .source_type("custom")
+    .when_changed(Change::Harmless);
+
+    CUSTOM_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted, in bytes of UTF-8, if the receiver gives lines.",
+    )
+    .source_type("custom");
+
+    CUSTOM_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of lines that the receiver gives as bytes. A byte order mark at the beginning is taken off, and says more \
+         than this key.",
+    )
+    .source_type("custom");
+}

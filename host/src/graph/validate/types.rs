@@ -1,0 +1,73 @@
+//! Checks that the rows of a node fit its operation and the rows of its parents.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+use super::super::error::GraphError;
+use super::super::join;
+use super::super::node::Node;
+use super::super::operation::{FileFormat, Operation};
+use super::subject::Subject;
+use crate::data::columns;
+use crate::data::schema::RecordType;
+use crate::shown;
+
+/// Checks that the types of a node fit what it does. What a function takes and gives is the plugin's business.
+pub fn check_types(
+    subject: &Subject<'_>,
+    operation: &Operation,
+    parents: &[&Node],
+    rows: Option<&RecordType>,
+    exchanged: Option<&RecordType>,
+) -> Result<(), GraphError> {
+    let same_as_parents = |found: Option<&RecordType>| {
+        let other = parents.iter().find(|parent| parent.rows.as_ref() != found);
+        other.map_or(Ok(()), |other| {
+            let (found, theirs) = (show(found), show(other.rows.as_ref()));
+            Err(subject.error(format!("its rows are {found}, but those of {other} are {theirs}")))
+        })
+    };
+    match operation {
+        Operation::Aggregate { .. } | Operation::Sort { .. } if !exchanged.is_some_and(RecordType::is_pair) => {
+            let problem = format!("it works by key, but the rows it exchanges are {}, not pairs", show(exchanged));
+            Err(subject.error(problem))
+        }
+        Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
+            same_as_parents(rows)
+        }
+        Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
+        Operation::Repartition { .. } | Operation::Sort { .. } => {
+            same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
+        }
+        Operation::SaveAsFiles { format: FileFormat::Csv, .. }
+        | Operation::SaveAsFile { format: FileFormat::Csv, .. } => {
+            match parents.first().and_then(|parent| columns::nested(parent.rows.as_ref()?)) {
+                Some((column, ty)) => Err(GraphError::Nested { subject: subject.name(), column, ty }),
+                None => Ok(()),
+            }
+        }
+        Operation::Load { format, .. } => rows.map_or(Ok(()), |rows| check_loaded(subject, *format, rows)),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that files of a format can hold rows.
+fn check_loaded(subject: &Subject<'_>, format: FileFormat, rows: &RecordType) -> Result<(), GraphError> {
+    if format == FileFormat::Text {
+        let problem = || subject.error(format!("it gives lines of text, not {rows}"));
+        return if *rows == RecordType::text() { Ok(()) } else { Err(problem()) };
+    }
+    if let Some(opaque) = rows.opaque() {
+        let ty = shown::name(opaque);
+        return Err(subject.error(format!("{ty} is a type of the plugin's own, whose bytes only the plugin can read")));
+    }
+    match columns::nested(rows) {
+        Some((column, ty)) if format == FileFormat::Csv => {
+            Err(GraphError::Nested { subject: subject.name(), column, ty })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn show(ty: Option<&RecordType>) -> String {
+    ty.map_or_else(String::new, ToString::to_string)
+}

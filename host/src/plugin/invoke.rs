@@ -1,0 +1,97 @@
+//! Calls of driver functions: once a batch, and again in tasks that need their closures.
+//!
+//! Never computes a data set: whoever calls brings [`DataSets`].
+
+use super::bindings::exports::millstream::plugin::{driver, tasks};
+use super::data_sets::{DataSets, DriverCall, RowsStream};
+use super::emitted::{Emitted, EmittedRows};
+use super::failure::{Failure, Place};
+use super::functions::Step;
+use super::linked::Plugin;
+use super::live::Live;
+use super::log::PluginLog;
+use super::program::{TaskProgram, task_request};
+use super::replay::Replay;
+use super::state::{TaskState, classify, limited_store, refusal};
+use super::words::foreign;
+use crate::block::Storage;
+use wasmtime::Store;
+
+impl Plugin {
+    /// Calls a driver function, in an instance of its own and within the limits of a task. Time in `data_sets` does not
+    /// count.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
+    pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
+        let mut state = TaskState::new(&self.runtime, None);
+        state.log = PluginLog::new(true);
+        state.driver = Some(Box::new(Live::new(call.clone(), data_sets)));
+        let mut store = limited_store(&self.runtime, state);
+        let request = driver::Call {
+            node: call.node.0,
+            first: call.first.0,
+            batch: call.batch.as_ms(),
+            arguments: call.arguments.to_vec(),
+        };
+        let outcome = async {
+            let instance = self.driver.pre.instantiate_async(&mut store).await?;
+            let invoke = instance
+                .get_typed_func::<(&driver::Call,), (Result<(), driver::CallError>,)>(&mut store, self.driver.invoke)?;
+            invoke.call_async(&mut store, (&request,)).await
+        };
+        let outcome = outcome.await;
+        store.data_mut().log.end_call(None);
+        match outcome {
+            Ok((Ok(()),)) => Ok(()),
+            Ok((Err(driver::CallError::Unsupported(what)),)) => {
+                Err(Failure::Refused(foreign(&format!("the plugin does not support {what}"))))
+            }
+            Ok((Err(driver::CallError::Failed(why)),)) => Err(Failure::Refused(foreign(&why))),
+            Err(error) => Err(self.classified(&mut store, &error)),
+        }
+    }
+
+    /// Does a task that has to run driver functions again, and returns its rows. They wait in `storage` if they are many.
+    ///
+    /// # Errors
+    /// When plugin code fails or refuses, or does something else than the first time; then also how far a traced run had
+    /// come.
+    pub async fn run_again(
+        &self,
+        program: &TaskProgram,
+        input: RowsStream,
+        storage: &Storage,
+    ) -> Result<EmittedRows, (Failure, Option<Place>)> {
+        let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
+        state.emitted = Emitted::new(Some(storage.clone()));
+        state.driver = Some(Box::new(Replay::new(program.clone(), input)));
+        let mut store = limited_store(&self.runtime, state);
+        let request = task_request(program);
+        let outcome = async {
+            let instance = self.driver.pre.instantiate_async(&mut store).await?;
+            let open = instance
+                .get_typed_func::<(&tasks::Task,), (Result<(), tasks::TaskError>,)>(&mut store, self.driver.open)?;
+            open.call_async(&mut store, (&request,)).await
+        };
+        let outcome = outcome.await;
+        let place = store.data().place.map(|place| place.operator);
+        store.data_mut().log.end_call(place);
+        let is_done = |state: &TaskState, step| state.driver.as_ref().is_some_and(|functions| functions.step() == step);
+        let state = store.data();
+        match outcome {
+            Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(store.data_mut().emitted.take()),
+            Ok((Ok(()),)) => Err((Failure::BrokenData("it did not begin its task".to_owned()), None)),
+            Ok((Err(refused),)) => Err((Failure::Refused(refusal(refused)), state.place)),
+            Err(_) if is_done(state, Step::Done) => Ok(store.data_mut().emitted.take()),
+            Err(error) => {
+                let place = state.place;
+                Err((self.classified(&mut store, &error), place))
+            }
+        }
+    }
+
+    fn classified(&self, store: &mut Store<TaskState>, error: &wasmtime::Error) -> Failure {
+        classify(store.data_mut(), &self.runtime.limits, error)
+    }
+}

@@ -1,0 +1,34 @@
+//! Nodes of the graph, as the interface says them.
+
+use super::bindings::millstream::plugin::{nodes, types};
+use crate::data::schema::Field;
+use crate::graph::{DescribedNode, ParameterValue};
+
+/// A node as a plugin describes it.
+pub(super) fn node(node: nodes::Node) -> DescribedNode {
+    let value = |value| match value {
+        nodes::ParameterValue::Integer(n) => ParameterValue::Integer(n),
+        nodes::ParameterValue::Text(text) => ParameterValue::Text(text),
+        nodes::ParameterValue::Flag(flag) => ParameterValue::Flag(flag),
+        nodes::ParameterValue::Duration(ms) => ParameterValue::DurationMs(ms),
+    };
+    DescribedNode {
+        kind: node.kind,
+        name: node.name,
+        parents: node.parents,
+        parameters: node.parameters.into_iter().map(|parameter| (parameter.name, value(parameter.value))).collect(),
+        rows: fields(node.rows),
+        exchanged: node.exchanged.map(fields),
+    }
+}
+
+fn fields(schema: Vec<types::Field>) -> Vec<Field> {
+    let field = |field: types::Field| Field {
+        name: field.name,
+        kind: field.kind,
+        nullable: field.nullable,
+        children: field.children,
+        metadata: field.metadata,
+    };
+    schema.into_iter().map(field).collect()
+}

@@ -1,0 +1,215 @@
+//! The host's side of an instance: what its code may use, what it has said, and why it failed.
+//!
+//! Owns what the plugin may call back in any task: rows, log, trace.
+
+use super::bindings::exports::millstream::plugin::tasks;
+use super::bindings::millstream::plugin::{runtime as interface, types};
+use super::emitted::Emitted;
+use super::failure::{Failure, Place};
+use super::functions::Functions;
+use super::limits::{Limits, MemoryLimiter, Stopwatch};
+use super::log::{Output, PluginLog};
+use super::program::TaskProgram;
+use super::runtime::{Cancel, Runtime};
+use super::words::foreign;
+use crate::data::chunk;
+use crate::data::schema::RecordType;
+use crate::ids::NodeId;
+use crate::time::Time;
+use wasmtime::{Store, Trap, UpdateDeadline};
+
+/// What a chunk costs the host besides its data, so that many small ones are not free.
+const CHUNK_COST_BYTES: u64 = 512;
+
+/// The host's side of an instance.
+pub(super) struct TaskState {
+    pub(super) limiter: MemoryLimiter,
+    pub(super) stopwatch: Stopwatch,
+    pub(super) cancel: Cancel,
+    task_time: crate::time::Duration,
+    pub(super) result_bytes: u64,
+    batch: Time,
+    random: u64,
+    result_left: u64,
+    output_type: Option<RecordType>,
+    pub(super) emitted: Emitted,
+    panic: Option<String>,
+    failure: Option<Failure>,
+    pub(super) place: Option<Place>,
+    pub(super) log: PluginLog,
+    /// What driver functions find. Nothing in a task without replays.
+    pub(super) driver: Option<Box<dyn Functions>>,
+}
+
+impl TaskState {
+    /// The state in which a program builds its graph: the same clock and random numbers in `describe` and in every task,
+    /// so that it is the same graph.
+    pub(super) fn new(runtime: &Runtime, output_type: Option<RecordType>) -> Self {
+        Self {
+            limiter: MemoryLimiter::new(&runtime.limits),
+            stopwatch: Stopwatch::new(&runtime.limits),
+            cancel: runtime.cancel.clone(),
+            task_time: runtime.limits.task_time,
+            result_bytes: runtime.limits.result_bytes,
+            batch: Time::default(),
+            random: 0,
+            result_left: runtime.limits.result_bytes,
+            log: PluginLog::new(output_type.is_some()),
+            output_type,
+            emitted: Emitted::new(None),
+            panic: None,
+            failure: None,
+            place: None,
+            driver: None,
+        }
+    }
+
+    /// From here on clock and random numbers are those of the task.
+    pub(super) fn begin_task(&mut self, program: &TaskProgram) {
+        self.log.end_call(None);
+        self.log.begin_task(program.operators.clone(), program.batch, program.partition);
+        self.begin_at(program.seed, program.batch, program.partition);
+    }
+
+    /// From here on clock and random numbers are those of a batch.
+    pub(super) fn begin_at(&mut self, seed: u64, batch: Time, partition: u32) {
+        self.batch = batch;
+        self.random = seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition);
+    }
+
+    pub(super) fn batch_ms(&self) -> u64 {
+        self.batch.as_ms()
+    }
+
+    /// The next of a sequence of numbers that follows from the seed: splitmix64, by Sebastiano Vigna (public domain).
+    pub(super) fn random_u64(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn random_bytes(&mut self, count: u64) -> wasmtime::Result<Vec<u8>> {
+        const BYTES_MAX: u64 = 64 * 1024;
+        wasmtime::ensure!(count <= BYTES_MAX, "asked for {count} random bytes at once, more than {BYTES_MAX}");
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < count {
+            bytes.extend_from_slice(&self.random_u64().to_le_bytes());
+        }
+        bytes.truncate(usize::try_from(count).unwrap_or(0));
+        Ok(bytes)
+    }
+
+    pub(super) fn standard_output(&mut self, output: Output, bytes: &[u8]) {
+        self.log.write(output, bytes, self.operator());
+    }
+
+    /// The operator that a traced run has come to.
+    pub(super) fn operator(&self) -> Option<NodeId> {
+        self.place.map(|place| place.operator)
+    }
+
+    /// Fails the running call with a reason of our own.
+    pub(super) fn fail(&mut self, failure: Failure) -> wasmtime::Error {
+        let error = wasmtime::Error::msg(failure.to_string());
+        self.failure = Some(failure);
+        error
+    }
+}
+
+impl interface::Host for TaskState {
+    fn log(&mut self, level: interface::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            interface::Level::Error => tracing::Level::ERROR,
+            interface::Level::Warn => tracing::Level::WARN,
+            interface::Level::Info => tracing::Level::INFO,
+            interface::Level::Debug => tracing::Level::DEBUG,
+        };
+        self.log.line(level, &message, self.operator());
+        Ok(())
+    }
+
+    fn emit(&mut self, rows: types::Chunk) -> wasmtime::Result<()> {
+        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8 + CHUNK_COST_BYTES;
+        match self.result_left.checked_sub(bytes) {
+            Some(left) => self.result_left = left,
+            None => return Err(self.fail(Failure::ResultTooLarge(self.result_bytes))),
+        }
+        let Some(ty) = &self.output_type else {
+            return Err(self.fail(Failure::BrokenData("rows outside of a task".to_owned())));
+        };
+        let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
+        let added = match chunk::decode(ty, rows.rows, &extents, rows.data) {
+            Ok(batch) => self.emitted.add(batch, usize::try_from(bytes).unwrap_or(usize::MAX)),
+            Err(error) => return Err(self.fail(Failure::BrokenData(error.to_string()))),
+        };
+        added.map_err(|error| self.fail(Failure::NotKept(error.to_string())))
+    }
+
+    fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {
+        self.place = Some(Place { operator: NodeId(operator), record });
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic = Some(foreign(&message));
+        Ok(())
+    }
+}
+
+impl types::Host for TaskState {}
+
+/// A store whose code keeps within the limits.
+pub(super) fn limited_store(runtime: &Runtime, state: TaskState) -> Store<TaskState> {
+    let mut store = Store::new(&runtime.engine, state);
+    store.limiter(|state| &mut state.limiter);
+    // What one call may hand over at once. The sum is counted in `emit`.
+    let result_bytes = runtime.limits.result_bytes;
+    store.set_hostcall_fuel(usize::try_from(result_bytes).unwrap_or(usize::MAX).saturating_add(64 * 1024));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut store| {
+        let state = store.data_mut();
+        if state.cancel.is_cancelled() {
+            return Err(state.fail(Failure::Cancelled));
+        }
+        if state.stopwatch.is_over() {
+            let limit = state.task_time;
+            return Err(state.fail(Failure::TimedOut(limit)));
+        }
+        Ok(UpdateDeadline::Continue(1))
+    });
+    store.data_mut().stopwatch.start();
+    store
+}
+
+/// Tells the reason of a failed call from what the host saw of it.
+pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime::Error) -> Failure {
+    let trap = error.downcast_ref::<Trap>();
+    if let Some(asked) = state.limiter.refused {
+        return Failure::OutOfMemory { asked: asked as u64, limit: limits.memory_bytes };
+    }
+    match (state.failure.take(), state.panic.take(), trap) {
+        (Some(failure), _, _) => failure,
+        (None, Some(message), _) => Failure::Panicked(message),
+        (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
+        (None, None, _) => {
+            // The root cause says what happened; what stands around it is a backtrace.
+            let cause = error.root_cause().to_string();
+            // Its type is private to the engine.
+            if cause.ends_with("fuel allocated for hostcalls has been exhausted") {
+                return Failure::HandedTooMuch(limits.result_bytes);
+            }
+            Failure::Trapped(foreign(&cause))
+        }
+    }
+}
+
+/// What a plugin says that refuses a task.
+pub(super) fn refusal(error: tasks::TaskError) -> String {
+    foreign(&match error {
+        tasks::TaskError::Unsupported(what) => format!("the plugin does not support {what}"),
+        tasks::TaskError::Chunk(why) => format!("the plugin cannot read its input: {why}"),
+        tasks::TaskError::Failed(why) => why,
+    })
+}

@@ -1,0 +1,22 @@
+//! The one action that all others are made of: the host computes a data set and gives its rows.
+
+use crate::chunk::Chunk;
+use crate::graph::Graph;
+use crate::ids::NodeId;
+
+/// Computes the data set of `node` and returns its first `limit` rows, or all. Only in a driver function.
+#[cfg(target_family = "wasm")]
+pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk> {
+    use crate::bindings::millstream::plugin::data_sets;
+    use crate::guest;
+    match data_sets::run(&graph.tell(guest::node), node, limit) {
+        Some(chunks) => chunks.into_iter().map(guest::chunk).collect(),
+        None => guest::finish_in_place(),
+    }
+}
+
+/// Computes the data set of `node` and returns its first `limit` rows, or all. Only in a driver function.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn run(_: &Graph, node: NodeId, _: Option<u64>) -> Vec<Chunk> {
+    crate::runtime::evaluate(node)
+}

@@ -1,0 +1,88 @@
+//! The two ends of the code of a task: the beginning that has to see all rows first, and the end that takes the rows.
+//!
+//! Owns the end that emits rows, and the size of the chunks that leave a task. What is emitted depends on the input
+//! alone: columns are emptied at fixed sizes.
+
+use crate::chain::{Chain, Rows};
+use crate::chunk::{Chunk, Malformed};
+use crate::ids::NodeId;
+use crate::record::{Builder, Record, write_chunk};
+use crate::runtime;
+
+/// Emitted chunks are at most about this many bytes long.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Emitted chunks have at most so many rows: the limit of `wit/types.wit`, which rows of a single bit would pass.
+const CHUNK_ROWS: usize = 1 << 20;
+
+/// Why a task cannot go on. The cases are those of `wit/task.wit`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TaskError {
+    Unsupported(String),
+    Chunk(String),
+}
+
+impl From<Malformed> for TaskError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Chunk(malformed.to_string())
+    }
+}
+
+/// The end of a chain: takes the rows that come out.
+pub(crate) trait Tail {
+    fn push(&mut self, rows: &Rows);
+    /// Ends the partition, whose rows were those of the node `leaf`.
+    fn finish(&mut self, leaf: NodeId);
+}
+
+/// The beginning of a stage that has to see all its input before the first row comes out.
+pub(crate) trait Head {
+    fn push(&mut self, chunk: Chunk) -> Result<(), Malformed>;
+    /// Hands the result to `out`, in chunks.
+    fn finish(&mut self, out: &mut dyn FnMut(Chunk) -> Result<(), TaskError>) -> Result<(), TaskError>;
+}
+
+/// Emits the rows as they are.
+pub(crate) struct EmitTail<C: Chain> {
+    chain: C,
+    builder: <C::Out as Record>::Builder,
+    rows: usize,
+}
+
+impl<C: Chain> EmitTail<C> {
+    pub fn new(chain: C) -> Self {
+        Self { chain, builder: Default::default(), rows: 0 }
+    }
+}
+
+impl<C: Chain> Tail for EmitTail<C> {
+    fn push(&mut self, rows: &Rows) {
+        let Self { chain, builder, rows: count } = self;
+        chain.run(rows, &mut |value| push_row(builder, count, value));
+    }
+
+    fn finish(&mut self, leaf: NodeId) {
+        let Self { chain, builder, rows } = self;
+        chain.finish(leaf, &mut |value| push_row(builder, rows, value));
+        if self.rows > 0 {
+            runtime::emit(write_chunk(&mut self.builder, self.rows));
+            self.rows = 0;
+        }
+    }
+}
+
+/// Whether these rows are to be emitted before there are more.
+#[inline]
+pub(crate) fn is_chunk(builder: &impl Builder, rows: usize) -> bool {
+    builder.bytes() >= CHUNK_BYTES || rows >= CHUNK_ROWS
+}
+
+/// Appends a row, and emits the rows so far if they are a chunk.
+#[inline]
+fn push_row<B: Builder>(builder: &mut B, rows: &mut usize, value: B::Item) {
+    builder.push(value);
+    *rows += 1;
+    if is_chunk(builder, *rows) {
+        runtime::emit(write_chunk(builder, *rows));
+        *rows = 0;
+    }
+}

@@ -1,0 +1,4 @@
+//! Names of nodes.
+
+/// A node of the graph, by its position.
+pub(crate) type NodeId = u32;

@@ -1,0 +1,106 @@
+//! Actions of data sets that save them in files.
+//!
+//! Nothing is written here: the host writes the files, and the test harness keeps them in memory.
+
+use crate::action;
+use crate::chain::Chain;
+use crate::driver::check;
+use crate::flow::Rdd;
+use crate::graph::Value;
+use crate::kind::Kind;
+use crate::parquet::Parquet;
+use crate::record::Record;
+
+/// Actions that save.
+impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
+    fn save(&self, kind: Kind, path: &str, options: Vec<(&'static str, Value)>) {
+        check(&self.graph);
+        self.emits();
+        let mut parameters = vec![("path", Value::Text(path.to_owned()))];
+        parameters.extend(options);
+        let action = self.graph.add_output(kind, self.node, parameters);
+        action::run(&self.graph, action, None);
+    }
+
+    /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
+    /// partition. Spark: `saveAsTextFile`.
+    ///
+    /// `path` is below the directory that the job file grants as `out`, or, as `name:path`, below another one. Nothing may
+    /// be there, so let it have the batch's time in it. A batch that runs again finds what it has saved, and lets it be.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<(u32, bool)>("pairs").foreach_rdd_with_time(|rdd, time| {
+    ///         if !rdd.is_empty() {
+    ///             rdd.save_as_text_file(&format!("pairs-{}", time.as_ms()));
+    ///         }
+    ///     });
+    /// });
+    /// let (_, files) = job.batch("pairs", [(7u32, true)]).batch("pairs", [(0u32, true); 0]).run_with_files();
+    /// assert_eq!(files.keys().collect::<Vec<_>>(), ["pairs-1000/part-00000"]);
+    /// assert_eq!(files["pairs-1000/part-00000"], b"(7,true)\n");
+    /// ```
+    pub fn save_as_text_file(&self, path: &str) {
+        self.save(Kind::SaveAsTextFile, path, Vec::new());
+    }
+
+    /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
+    /// those of `save_as_object_files` of streams. Spark: `saveAsObjectFile`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_object_file("numbers"));
+    /// ```
+    pub fn save_as_object_file(&self, path: &str) {
+        self.save(Kind::SaveAsObjectFile, path, Vec::new());
+    }
+
+    /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     rdd.save_as_parquet_file("numbers");
+    ///     assert_eq!(rdd.context().parquet_file::<u32>("numbers").collect(), [3, 1]);
+    /// });
+    /// ```
+    pub fn save_as_parquet_file(&self, path: &str) {
+        self.save(Kind::SaveAsParquetFile, path, Vec::new());
+    }
+
+    /// Saves the values as [`save_as_parquet_file`](Self::save_as_parquet_file) does, written in another way. Spark:
+    /// `write.option("compression", ..)`.
+    ///
+    /// ```
+    /// # use millstream::{Compression, Parquet, testing};
+    /// testing::batch([3u32, 1], |rdd| {
+    ///     rdd.save_as_parquet_file_with("out/numbers", Parquet::default().compression(Compression::Zstd));
+    /// });
+    /// ```
+    pub fn save_as_parquet_file_with(&self, path: &str, options: Parquet) {
+        self.save(Kind::SaveAsParquetFile, path, options.parameters());
+    }
+
+    /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
+    /// the names of the columns. The host refuses columns that are lists, tuples or structs. Spark: `write.csv`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_csv_file("numbers"));
+    /// ```
+    pub fn save_as_csv_file(&self, path: &str) {
+        self.save(Kind::SaveAsCsvFile, path, Vec::new());
+    }
+
+    /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
+    /// `write.json`.
+    ///
+    /// ```
+    /// # use millstream::testing;
+    /// testing::batch([3u32, 1], |rdd| rdd.save_as_json_file("numbers"));
+    /// ```
+    pub fn save_as_json_file(&self, path: &str) {
+        self.save(Kind::SaveAsJsonFile, path, Vec::new());
+    }
+}
