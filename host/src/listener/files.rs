@@ -1,6 +1,6 @@
-//! What events tell of the files of a source: which are passed over, and why.
+//! The data of events about files of a source that are not read.
 //!
-//! Owns the words. Never decides which files are read.
+//! Owns the causes and their texts. Never decides which files are read.
 
 use std::fmt;
 
@@ -43,12 +43,12 @@ impl PassedOverCause {
         }
     }
 
-    /// Whether the job file asks for it in so many words, so that nobody has to be warned.
+    /// Whether the job file asks for the cause explicitly, so that no warning is needed.
     pub const fn is_asked_for(self) -> bool {
         matches!(self, Self::Existing | Self::HiddenName | Self::Pattern)
     }
 
-    /// What the files are, and what would bring them.
+    /// A description of the files, and what would make the source read them.
     const fn explanation(self) -> (&'static str, &'static str) {
         match self {
             Self::Existing => (
@@ -103,7 +103,7 @@ pub struct PassedOverInfo {
     pub files: u64,
     /// One of them.
     pub example: String,
-    /// Whether this is the first time that the cause is told. It is told again whenever there are ten times as many.
+    /// Whether this is the first report of the cause. A cause is reported again whenever there are ten times as many files.
     pub is_first: bool,
 }
 
