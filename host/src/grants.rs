@@ -157,7 +157,7 @@ impl Grants {
         let withheld = all_ways(disk, &self.withheld);
         let directories = self.named.iter().map(|(name, granted)| {
             let root = without_links(disk, &granted.path);
-            // A file of any name in the directory.
+            // The place stands for a file of any name in the directory.
             let path = root.join("-");
             let reaches = |access| {
                 granted.access >= access
@@ -421,7 +421,7 @@ impl GrantedPath {
     }
 }
 
-/// What is withheld, by its path without links and by each link on the way to it.
+/// The withheld files and directories, each by its path without links, and by the path of each link on the way to it.
 fn all_ways(disk: &dyn Disk, withheld: &[Withheld]) -> Vec<Withheld> {
     let paths = |withheld: &Withheld| {
         through_links(disk, &withheld.path).into_iter().chain([without_links(disk, &withheld.path)])

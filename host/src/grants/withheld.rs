@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-/// How many links are followed on the way to one path.
+/// The most links that are followed on the way to one path.
 const LINKS_MAX: usize = 40;
 
 /// A file or directory that a job withholds from its plugin, with everything below it.
@@ -124,8 +124,8 @@ pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
     path.to_path_buf()
 }
 
-/// The paths of the links on which a path is found, each with what follows behind the link: whoever puts something else in
-/// the place of one of them decides what the path leads to. The links themselves are on paths without links.
+/// The paths of the links on the way to a path, each with the part of the path after the link. A program that replaces one
+/// of these links decides where the path leads. The links themselves are named by paths without links.
 pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
     let (mut found, mut links) = (without_links(disk, Path::new(".")), Vec::new());
     let owned = |path: &Path| path.components().map(|component| component.as_os_str().to_owned()).collect::<Vec<_>>();
@@ -136,7 +136,7 @@ pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
             Some(Component::RootDir) => found = PathBuf::from("/"),
             Some(Component::Normal(_)) => {
                 let place = found.join(&name);
-                // The system follows no more links than that either.
+                // The system follows no more links than this limit either.
                 match disk.link(&place).filter(|_| links.len() < LINKS_MAX) {
                     Some(target) => {
                         links.push(ahead.iter().fold(place, |path, name| path.join(name)));

@@ -40,7 +40,8 @@ pub enum Event {
     /// A source does not read files that it sees. Posted once for each cause, and again when there are ten times as many
     /// files.
     FilesPassedOver(PassedOverInfo),
-    /// A file changed after it was given to a batch, and is not read again while it is remembered. Posted once for each file.
+    /// A file changed after it was given to a batch, and is not read again while it is remembered. Posted once for each
+    /// file.
     FileChanged {
         /// The source.
         source: String,

@@ -7,23 +7,23 @@ use std::fmt;
 /// Why files of a source are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PassedOverCause {
-    /// They were there before the job started, and `existing_files` is `ignore`.
+    /// The files were there before the job started, and `existing_files` is `ignore`.
     Existing,
-    /// They came after the start with a modification time before it, and `existing_files` is `ignore`.
+    /// The files came after the start with a modification time before the start, and `existing_files` is `ignore`.
     MovedIn,
-    /// Their modification time lies too far back.
+    /// The modification time of the files is too long ago.
     TooOld,
-    /// Their names say that they are hidden or not finished.
+    /// The names of the files say that they are hidden or not finished.
     HiddenName,
-    /// `include` or `ignore` leaves them out.
+    /// `include` or `ignore` leaves the files out.
     Pattern,
-    /// Another file took their name, or they were removed, before their batch was made.
+    /// The files were removed, or other files took their names, before their batch was made.
     Replaced,
-    /// They are in a directory of a directory that is watched.
+    /// The files are directories in a watched directory.
     Nested,
-    /// They are pipes, sockets or devices.
+    /// The files are pipes, sockets or devices.
     NoRegularFile,
-    /// The `path` stands for directories, and they are files that it matches.
+    /// The pattern in `path` stands for directories, and matches these files.
     MatchedByPath,
 }
 
