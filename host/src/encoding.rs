@@ -1,10 +1,11 @@
-//! Encodings of text: their names, their byte order marks, and text in UTF-8 from text in any of them.
+//! Encodings of text: their names, their byte order marks, and the conversion of text in any encoding to UTF-8.
 //!
-//! Owns what the beginning of a stream says about its encoding. Never knows what a line is, nor where bytes come from.
+//! Owns the detection of the encoding at the beginning of a stream. Never knows what a line is, nor where bytes come from.
 
 use std::fmt;
 
-/// Takes the place of what is not of its encoding: a byte that is in no UTF-8, so that whoever reads the text finds it.
+/// Replaces each sequence of bytes that is not valid in its encoding. This byte never occurs in UTF-8, so the reader of the
+/// text finds the place.
 const NOT_TEXT: u8 = 0xff;
 
 /// The longest byte order mark, in bytes.
@@ -13,7 +14,7 @@ pub const MARK_BYTES_MAX: usize = 3;
 /// The first bytes of all byte order marks.
 const MARK_STARTS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
 
-/// Names of encodings that messages and documentation offer. There are more: see [`Encoding::named`].
+/// Names of encodings that messages and documentation offer. [`Encoding::named`] knows more names.
 pub const COMMON: [&str; 12] = [
     "utf-8",
     "utf-16",
@@ -29,16 +30,16 @@ pub const COMMON: [&str; 12] = [
     "big5",
 ];
 
-/// How text stands in bytes.
+/// An encoding: how bytes represent text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Encoding(&'static encoding_rs::Encoding);
 
 impl Encoding {
-    /// What text is if nothing else is said.
+    /// The default encoding.
     pub const UTF_8: Self = Self(encoding_rs::UTF_8);
 
-    /// The encoding of a name: one that the Encoding Standard has for it, in any case, or `latin-1` to `latin-6`. `None` if
-    /// there is none.
+    /// The encoding with this name: a name of the Encoding Standard, in upper or lower case, or `latin-1` to `latin-6`.
+    /// `None` if no encoding has the name.
     pub fn named(name: &str) -> Option<Self> {
         let lower = name.to_ascii_lowercase();
         let label = lower.strip_prefix("latin-").map(|number| format!("latin{number}"));
@@ -46,18 +47,18 @@ impl Encoding {
         encoding_rs::Encoding::for_label_no_replacement(label.as_bytes()).map(Self)
     }
 
-    /// Its name in the Encoding Standard.
+    /// The name of the encoding in the Encoding Standard.
     pub fn name(self) -> &'static str {
         self.0.name()
     }
 
-    /// Whether a byte `\n` is always the end of a line, and text behind one can be read without what stands before.
+    /// Whether a byte `\n` is always the end of a line, and the text after a `\n` can be decoded without the text before it.
     pub fn has_line_bytes(self) -> bool {
         self.0.is_ascii_compatible()
     }
 
-    /// What the first bytes of a stream say: the encoding, which is `self` without a byte order mark, and the length of the
-    /// mark.
+    /// The encoding of a stream with these first bytes, and the length of its byte order mark. Without a mark, the encoding
+    /// is `self` and the length is 0.
     pub fn at_start(self, first: &[u8]) -> (Self, usize) {
         encoding_rs::Encoding::for_bom(first).map_or((self, 0), |(encoding, length)| (Self(encoding), length))
     }
@@ -81,7 +82,7 @@ impl fmt::Debug for Encoding {
     }
 }
 
-/// What a decoder is doing.
+/// The state of a decoder.
 enum State {
     /// These bytes may be the beginning of a byte order mark.
     Start(Vec<u8>),
@@ -90,11 +91,12 @@ enum State {
     Decoding(Box<encoding_rs::Decoder>),
 }
 
-/// Makes UTF-8 of a stream of bytes, and takes the byte order mark off its beginning. A mark says more than the encoding
-/// that was expected: the stream is read as the mark says.
+/// Converts a stream of bytes to UTF-8, and removes the byte order mark at the beginning. A mark takes precedence over the
+/// expected encoding: the stream is decoded as the mark says.
 ///
-/// What is UTF-8 already is passed on without a copy and without a check. In other text, each sequence that is not of the
-/// encoding becomes one byte that is not UTF-8. However the stream is cut into pushes, the text is the same.
+/// A stream in UTF-8 is passed on without a copy and without a check. In a stream of another encoding, each sequence that is
+/// not valid in the encoding becomes one byte that is not UTF-8. The text does not depend on how the stream is cut into
+/// pushes.
 pub struct StreamDecoder {
     encoding: Encoding,
     expected: Encoding,
@@ -103,17 +105,17 @@ pub struct StreamDecoder {
 }
 
 impl StreamDecoder {
-    /// Of a stream that is expected to be in this encoding.
+    /// A decoder of a stream whose expected encoding is `expected`.
     pub fn new(expected: Encoding) -> Self {
         Self { encoding: expected, expected, state: State::Start(Vec::new()), text: Vec::new() }
     }
 
-    /// The encoding, as far as it is known.
+    /// The encoding of the stream, as far as it is known.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// Takes the next bytes of the stream and gives the text that is complete.
+    /// Takes the next bytes of the stream, and returns the text that these bytes complete.
     pub fn push<'a>(&'a mut self, bytes: &'a [u8]) -> &'a [u8] {
         self.text.clear();
         let State::Start(first) = &mut self.state else { return self.decode(bytes) };
@@ -130,8 +132,8 @@ impl StreamDecoder {
         self.text_after_mark(&first, false)
     }
 
-    /// The stream has ended: gives the text of what is left. Another stream may follow, which is expected to be as this
-    /// one was.
+    /// Ends the stream and returns the text of the remaining bytes. Another stream may follow, whose expected encoding is
+    /// the encoding of this stream.
     pub fn finish(&mut self) -> &[u8] {
         self.text.clear();
         match std::mem::replace(&mut self.state, State::Start(Vec::new())) {
@@ -144,15 +146,15 @@ impl StreamDecoder {
         &self.text
     }
 
-    /// Forgets what is left of the stream, and says whether there was anything. A new one may follow, which is expected to
-    /// be as [`StreamDecoder::new`] was told.
+    /// Drops the remaining bytes of the stream, and returns whether there were any. A new stream may follow, whose expected
+    /// encoding is that of [`StreamDecoder::new`].
     pub fn abandon(&mut self) -> bool {
         let has_rest = !self.finish().is_empty();
         self.encoding = self.expected;
         has_rest
     }
 
-    /// Begins behind the beginning of a stream, which was found to be in this encoding.
+    /// Starts in the middle of a stream, whose encoding was found to be `encoding`.
     pub fn begin(&mut self, encoding: Encoding) {
         self.encoding = encoding;
         self.state = if encoding == Encoding::UTF_8 {
@@ -184,7 +186,7 @@ impl StreamDecoder {
     }
 }
 
-/// A text that is there as a whole, as [`StreamDecoder`] makes it.
+/// Decodes a whole text, as [`StreamDecoder`] decodes a stream.
 pub fn decode_all(expected: Encoding, mut bytes: Vec<u8>) -> Vec<u8> {
     let (encoding, mark) = expected.at_start(&bytes);
     if encoding == Encoding::UTF_8 {
@@ -196,7 +198,7 @@ pub fn decode_all(expected: Encoding, mut bytes: Vec<u8>) -> Vec<u8> {
     text
 }
 
-/// Whether more bytes are needed to say what a stream begins with.
+/// Whether more bytes are needed to decide whether a stream begins with a byte order mark.
 fn may_become_mark(first: &[u8]) -> bool {
     MARK_STARTS.iter().any(|mark| mark.len() > first.len() && mark.starts_with(first))
 }

@@ -1,4 +1,4 @@
-//! The error every command ends with: who has to act, what failed, why, and what to do.
+//! The error that a failed command ends with: who has to act, what failed, why, and what to do.
 //!
 //! Owns [`Error`], [`ErrorKind`] and [`Persistence`]. Sits at the bottom of the module graph, beside `shown`: each other
 //! module has its own `thiserror` enum and converts it upward, choosing the kind there.
@@ -37,13 +37,13 @@ impl ErrorKind {
 /// Whether the same attempt could succeed when it is made again later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Persistence {
-    /// It could: the cause may pass, as a server that does not answer.
+    /// The attempt could succeed later: the cause may be temporary, such as a server that does not answer.
     Transient,
-    /// It could not: somebody has to change something first.
+    /// The attempt cannot succeed later: somebody has to change something first.
     Permanent,
 }
 
-/// A failure as its reader sees it: a message that names the subject and the cause, and what to do about it.
+/// A failure as the user sees it: a message that names the subject and the cause, and advice what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// Who has to act.
@@ -52,13 +52,14 @@ pub struct Error {
     pub message: String,
     /// What the reader can do, with real values.
     pub help: Option<String>,
-    /// Whether its cause may pass.
+    /// Whether the cause may be temporary.
     pub persistence: Persistence,
 }
 
 impl Error {
-    /// An error without advice. Prefer adding some with [`Error::help`]. The message passes through [`lines`]. The cause of an error of kind
-    /// [`ErrorKind::Unavailable`] may pass, unless [`Error::lasting`] says something else; that of all others does not.
+    /// An error without advice. Prefer adding advice with [`Error::help`]. The message is escaped by [`lines`]. An error of
+    /// kind [`ErrorKind::Unavailable`] is transient, unless [`Error::lasting`] says something else. All other errors are
+    /// permanent.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let persistence = match kind {
             ErrorKind::Unavailable => Persistence::Transient,
@@ -67,7 +68,7 @@ impl Error {
         Self { kind, message: lines(&message.into()).into_owned(), help: None, persistence }
     }
 
-    /// Says whether the cause may pass.
+    /// Sets whether the cause may be temporary.
     #[must_use]
     pub const fn lasting(mut self, persistence: Persistence) -> Self {
         self.persistence = persistence;
@@ -81,8 +82,8 @@ impl Error {
         self
     }
 
-    /// Several mistakes that are told at once, each on lines of its own as they are to be printed. Whoever calls this has
-    /// escaped what comes from outside.
+    /// An error of several mistakes that are reported at once. `message` has each mistake on lines of its own, in printable
+    /// form. The caller has escaped all text from outside.
     pub const fn of_mistakes(kind: ErrorKind, message: String) -> Self {
         Self { kind, message, help: None, persistence: Persistence::Permanent }
     }

@@ -1,9 +1,9 @@
 //! Paths that plugin code names, resolved below the directories that the job grants.
 //!
-//! Owns [`Grants`] and [`GrantedPath`]: what a path from a plugin may look like, that no link leads it out, and that no
-//! grant reaches what the job withholds. Never reads or writes a file: it makes directories, and only granted ones and
-//! those below. A plugin has no other way to a path, so whoever changes links between a check and the use that follows is
-//! not the plugin.
+//! Owns [`Grants`] and [`GrantedPath`]: the form of a path from a plugin, the check that no link leads out of a granted
+//! directory, and the check that no grant reaches a withheld path. Never reads or writes a file. Makes only granted
+//! directories and directories below them. A plugin has no other way to a path, so a plugin cannot change a link between a
+//! check and the use that follows.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -25,14 +25,14 @@ use withheld::{Target, hidden_in_root, refusal, through_links, without_links};
 
 /// The longest name of a file or directory, in bytes: that of most file systems.
 pub const COMPONENT_BYTES_MAX: usize = 255;
-/// The longest path below a granted directory, in bytes. With the directory it has to fit into 4096.
+/// The longest path below a granted directory, in bytes. Directory and path together have to fit into 4096 bytes.
 const PATH_BYTES_MAX: usize = 1024;
 /// The name of the granted directory that paths without a name are below.
 pub const OUT: &str = "out";
-/// What names begin with that the host gives to its own files. Plugins cannot use them.
+/// The prefix of names that the host gives to its own files. Plugins cannot use such names.
 pub const RESERVED_PREFIX: &str = ".millstream-";
 
-/// What a job grants to its plugin: nothing, but for the directories and object stores that it names.
+/// What a job grants to its plugin: the directories and object stores that the job file names, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grants {
     /// The directory of the job file.
@@ -40,7 +40,7 @@ pub struct Grants {
     named: BTreeMap<String, GrantedDirectory>,
     /// The prefixes of object stores.
     objects: BTreeMap<String, String>,
-    /// What is withheld all the same.
+    /// The paths that no grant reaches.
     withheld: Arc<[Withheld]>,
 }
 
@@ -55,25 +55,25 @@ pub struct Listed {
     pub reads: bool,
     /// Whether the plugin may write there.
     pub writes: bool,
-    /// Whether the job file is below it, and with it all that is built and run beside the job file.
+    /// Whether the job file is below the directory, and with it everything that is built and run beside the job file.
     pub holds_job: bool,
 }
 
 /// A directory that a job grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantedDirectory {
-    /// As the job file names it, as seen from the current directory.
+    /// The path of the directory as the job file names it, relative to the current directory.
     pub path: PathBuf,
-    /// What the plugin may do below it.
+    /// What the plugin may do below the directory.
     pub access: Access,
 }
 
-/// What a path leads to.
+/// The place that a path leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GrantedPlace {
     /// A file or directory.
     Disk(GrantedPath),
-    /// What begins so in an object store: the URL of the directory, and the last name.
+    /// Objects of an object store with a common prefix: the URL of the directory, and the beginning of the last name.
     Objects(String, String),
 }
 
@@ -87,13 +87,13 @@ pub struct GrantedPath {
     directories: Vec<String>,
     name: String,
     access: Access,
-    /// Whether names that begin with the last one are meant.
+    /// Whether longer names that begin with the last name are meant as well.
     goes_on: bool,
     withheld: Arc<[Withheld]>,
 }
 
-/// The granted directory and the one nearest to a path that is there, both free of links, and the names of those behind
-/// it that are not there. The granted directory itself may be among them.
+/// The way to a path: the granted directory, the last directory on the way that exists, both without links, and the names of
+/// the directories after it that do not exist. The granted directory itself may be among these.
 struct Way {
     root: PathBuf,
     found: PathBuf,
@@ -113,14 +113,14 @@ impl Grants {
         Self { job: here(job), named: named.collect(), objects: BTreeMap::new(), withheld: [].into() }
     }
 
-    /// Grants nothing but to write below `path`, which is called `out` and holds the job file.
+    /// Grants only writing below `path`, which is called `out` and holds the job file.
     pub fn writing(path: impl Into<PathBuf>) -> Self {
         let path: PathBuf = path.into();
         let out = GrantedDirectory { path: path.clone(), access: Access::Write };
         Self::new(path, BTreeMap::from([(OUT.to_owned(), out)]))
     }
 
-    /// Grants prefixes of object stores, too, by name.
+    /// Also grants prefixes of object stores, by name.
     pub fn with_objects(self, objects: BTreeMap<String, String>) -> Self {
         Self { objects, ..self }
     }
@@ -131,15 +131,14 @@ impl Grants {
         writable.map(|granted| granted.path.as_path())
     }
 
-    /// Withholds what no grant shall reach.
+    /// Sets the paths that no grant shall reach.
     pub fn withholding(self, withheld: Vec<Withheld>) -> Self {
         Self { withheld: withheld.into(), ..self }
     }
 
-    /// Checks the granted directories themselves. One that is not there yet is a matter of whoever uses it.
+    /// Checks the granted directories themselves. A directory that does not exist is checked when it is used.
     ///
-    /// # Errors
-    /// The first that must not be granted.
+    /// # Errors The first directory that must not be granted.
     pub fn check(&self, disk: &dyn Disk) -> Result<(), GrantError> {
         let job = without_links(disk, &self.job);
         self.named.values().try_for_each(|granted| {
@@ -151,14 +150,14 @@ impl Grants {
         })
     }
 
-    /// What is granted, by name, for people: where it is, whether it can be read and written, and whether the job file is
-    /// below it.
+    /// The granted directories and object stores, by name, for people: their places, whether they can be read and written,
+    /// and whether the job file is below them.
     pub fn listed(&self, disk: &dyn Disk) -> Vec<Listed> {
         let job = without_links(disk, &self.job);
         let withheld = all_ways(disk, &self.withheld);
         let directories = self.named.iter().map(|(name, granted)| {
             let root = without_links(disk, &granted.path);
-            // A file of any name in the directory.
+            // The place stands for a file of any name in the directory.
             let path = root.join("-");
             let reaches = |access| {
                 granted.access >= access
@@ -184,10 +183,9 @@ impl Grants {
         listed
     }
 
-    /// As [`Grants::resolve`], for an output that adds the time of a batch, where it may also be in an object store.
+    /// As [`Grants::resolve`], for an output, which appends the time of a batch and may also be in an object store.
     ///
-    /// # Errors
-    /// When the text is not such a path, or what it names is not granted.
+    /// # Errors When the text is no valid path, or the directory or store is not granted.
     pub fn resolve_place(&self, text: &str) -> Result<GrantedPlace, GrantError> {
         check_characters("path", text)?;
         let (name, path) = text.split_once(':').unwrap_or((OUT, text));
@@ -204,12 +202,12 @@ impl Grants {
     /// The path that a plugin calls `text`: `name:a/b` below a directory, or `a/b` below the one called `out`.
     ///
     /// # Errors
-    /// When the text is not such a path, or the directory is not granted. Nothing on disk is looked at.
+    /// When the text is no valid path, or the directory is not granted. The disk is not read.
     pub fn resolve(&self, text: &str, access: Access) -> Result<GrantedPath, GrantError> {
         check_characters("path", text)?;
         let (name, path) = text.split_once(':').unwrap_or((OUT, text));
         let Some(granted) = self.named.get(name) else {
-            // What cannot be a path anywhere is told first.
+            // A text that is no valid path below any directory is reported first.
             if !text.contains(':') {
                 check_path(text, path)?;
             }
@@ -239,7 +237,7 @@ impl Grants {
     }
 }
 
-/// Checks a suffix: a part of a name, such as what comes behind its last dot.
+/// Checks a suffix: a part of a name, such as the part after its last dot.
 ///
 /// # Errors
 /// When it has characters that no name may have.
@@ -265,7 +263,7 @@ fn check_characters(what: &'static str, text: &str) -> Result<(), GrantError> {
     Ok(())
 }
 
-/// Checks the part of `text` that stands behind the directory's name, if it has one.
+/// Checks `path`, the part of `text` after the directory's name, if the text names a directory.
 fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
     const RELATIVE: &str = "name it relative to a directory that job.directories grants: `path` below the one called `out`, \
                             `name:path` below another";
@@ -307,11 +305,11 @@ impl GrantedPath {
         self.directories.iter().fold(root.to_path_buf(), |path, name| path.join(name)).join(&self.name)
     }
 
-    /// The directory it stands in, free of links. It is made if it is not there, as are those above it up to the granted
-    /// one, and the granted one itself if the directory around that is there.
+    /// The parent directory of the path, without links. Makes the parent if it does not exist, and the directories above it
+    /// down from the granted directory. Makes the granted directory itself if its own parent exists.
     ///
-    /// # Errors
-    /// When a link leads out of the granted directory, the path leads to what is withheld, or a directory cannot be made.
+    /// # Errors When a link leads out of the granted directory, the path leads to a withheld place, or a directory cannot be
+    /// made.
     pub fn make_parent(&self, disk: &dyn Disk) -> Result<PathBuf, GrantError> {
         let Way { found: mut parent, missing, .. } = self.find_parent(disk)?;
         for name in missing {
@@ -321,7 +319,7 @@ impl GrantedPath {
             disk.sync_directory(&parent).map_err(cannot)?;
             parent = next;
         }
-        // Somebody else may have put something there meanwhile.
+        // Another program may have put something at the path meanwhile.
         let Way { found, missing, .. } = self.find_parent(disk)?;
         if found == parent && missing.is_empty() {
             check_writable(disk, &parent)?;
@@ -331,10 +329,9 @@ impl GrantedPath {
         Err(GrantError::Directory { action: "make", directory: parent, error })
     }
 
-    /// What is there, free of links. `None` if nothing is.
+    /// The path without links. `None` if nothing exists at the path.
     ///
-    /// # Errors
-    /// When a link leads out of the granted directory, or the path leads to what is withheld.
+    /// # Errors When a link leads out of the granted directory, or the path leads to a withheld place.
     pub fn find(&self, disk: &dyn Disk) -> Result<Option<PathBuf>, GrantError> {
         let Way { root, found, missing } = self.find_parent(disk)?;
         if !missing.is_empty() {
@@ -352,22 +349,21 @@ impl GrantedPath {
         }
     }
 
-    /// Whether a file in the directory that the path leads to may be used as well. `file` has no links.
+    /// Whether the plugin may use `file`, which is in the directory that the path leads to. `file` has no links.
     pub fn reaches(&self, disk: &dyn Disk, file: &Path) -> bool {
         let root = without_links(disk, &self.root);
         file.starts_with(&root) && self.check_reached(disk, &root, file).is_ok()
     }
 
-    /// Checks what can be checked without making anything: that the directories on the way that are there belong to the
-    /// granted one, that the last of them can be written to, and that the path does not lead to what is withheld.
+    /// Checks the parent directory without making anything: that the existing directories on the way are below the granted
+    /// directory, that the last of them can be written to, and that the path does not lead to a withheld place.
     ///
-    /// # Errors
-    /// When [`GrantedPath::make_parent`] is bound to fail.
+    /// # Errors When [`GrantedPath::make_parent`] would fail.
     pub fn check_parent(&self, disk: &dyn Disk) -> Result<(), GrantError> {
         self.find_parent(disk).and_then(|way| check_writable(disk, &way.found))
     }
 
-    /// The way to the directory that the path stands in, if it leads to nothing that is withheld.
+    /// The way to the parent directory of the path, if the path does not lead to a withheld place.
     fn find_parent(&self, disk: &dyn Disk) -> Result<Way, GrantError> {
         let mut way = self.find_root(disk)?;
         for name in &self.directories {
@@ -412,7 +408,7 @@ impl GrantedPath {
         }
     }
 
-    /// Checks that a path without links does not lead to what is withheld.
+    /// Checks that a path without links does not lead to a withheld place.
     fn check_reached(&self, disk: &dyn Disk, root: &Path, path: &Path) -> Result<(), GrantError> {
         let withheld = all_ways(disk, &self.withheld);
         let target = Target { root, path, access: self.access, goes_on: self.goes_on };
@@ -425,7 +421,7 @@ impl GrantedPath {
     }
 }
 
-/// What is withheld, by its path without links and by each link on the way to it.
+/// The withheld files and directories, each by its path without links, and by the path of each link on the way to it.
 fn all_ways(disk: &dyn Disk, withheld: &[Withheld]) -> Vec<Withheld> {
     let paths = |withheld: &Withheld| {
         through_links(disk, &withheld.path).into_iter().chain([without_links(disk, &withheld.path)])

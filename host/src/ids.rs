@@ -1,6 +1,6 @@
-//! Names of things that logs, errors and events refer to.
+//! Ids of nodes, stages, blocks and tasks, as logs, errors and events name them.
 //!
-//! Owns small types without behaviour. Never owns what they name.
+//! Owns small types without behaviour. Never owns the nodes, stages, blocks and tasks themselves.
 
 use crate::time::Time;
 use std::fmt;
@@ -9,20 +9,20 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
-/// A stage of the job's stage graph: its position there.
+/// A stage of the job: its position in the stage graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageId(pub u32);
 
-/// A received block: the how-many-th of its source.
+/// A received block: its source, and its number among the blocks of the source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockId {
     /// The source's name in the job file.
     pub source: String,
-    /// Counts the blocks of the source, from 0.
+    /// The number of the block among the blocks of the source, from 0.
     pub sequence: u64,
 }
 
-/// One stage of a batch on one partition. It is run, failed and retried alone.
+/// One stage of a batch on one partition. A task runs, fails and is retried alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
     /// The batch.

@@ -1,12 +1,12 @@
-//! The one memory budget of a job: blocks, shuffles, data sets and operators all take from it.
+//! The one memory budget of a job: blocks, shuffles, data sets and operators all reserve memory from this budget.
 //!
-//! Owns the pool and its policy. At start it sets aside what plugin instances may grow to, so that growth below their
-//! limit never fails for lack of room.
+//! Owns the pool and its policy. At start the budget reserves the memory that plugin instances may grow to, so that an
+//! instance which grows below its limit never fails for lack of memory. Never allocates the memory itself.
 
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The budget has less room than was asked for.
+/// The budget has less memory left than was requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{asked} bytes do not fit into engine.memory = {budget} bytes, of which {reserved} are taken")]
 pub struct NoRoom {
@@ -24,7 +24,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of `budget` bytes, of which `instances` bytes are set aside for plugin instances.
+    /// A budget of `budget` bytes, of which `instances` bytes are reserved for plugin instances.
     ///
     /// # Errors
     /// When the instances alone do not fit.
@@ -42,23 +42,23 @@ impl MemoryBudget {
         self.pool.clone()
     }
 
-    /// Room for `consumer`, none of it taken yet.
+    /// A reservation of `consumer`, of 0 bytes at first.
     pub fn room(&self, consumer: &str) -> Room {
         self.room_up_to(consumer, usize::MAX)
     }
 
-    /// Room for `consumer`, who may take at most three quarters of what is not set aside: operators such as sorts and
-    /// joins need the rest.
+    /// A reservation of `consumer`, of 0 bytes at first and of at most three quarters of the memory for data. Operators such
+    /// as sorts and joins need the rest.
     pub fn most_of_room(&self, consumer: &str) -> Room {
         self.room_up_to(consumer, self.for_data() / 4 * 3)
     }
 
-    /// What is not set aside for plugin instances, in bytes.
+    /// The memory for data, in bytes: the budget without the memory that is reserved for plugin instances.
     pub fn for_data(&self) -> usize {
         self.budget - self.instances.size()
     }
 
-    /// Room for many small things, of which `uncounted` bytes are there in any case.
+    /// A reservation for many small things, of which the first `uncounted` bytes are free.
     pub fn overhead(&self, consumer: &str, uncounted: usize) -> Overhead {
         Overhead { room: self.room(consumer), uncounted, bytes: Mutex::default() }
     }
@@ -68,19 +68,19 @@ impl MemoryBudget {
     }
 }
 
-/// What one consumer has taken. Given back when dropped.
+/// The memory that one consumer has reserved. Released when dropped.
 pub struct Room {
     reservation: MemoryReservation,
-    /// The most that this consumer may take, in bytes.
+    /// The most that this consumer may reserve, in bytes.
     limit: usize,
     budget: MemoryBudget,
 }
 
 impl Room {
-    /// Takes `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When they are not there.
+    /// When the budget has less memory left.
     pub fn take(&self, bytes: usize) -> Result<(), NoRoom> {
         let allowed = self.reservation.size().saturating_add(bytes) <= self.limit;
         if allowed && self.reservation.try_grow(bytes).is_ok() {
@@ -89,36 +89,36 @@ impl Room {
         Err(NoRoom { asked: bytes, budget: self.budget.budget, reserved: self.budget.pool.reserved() })
     }
 
-    /// Whether `bytes` would fit if nothing were taken.
+    /// Whether `bytes` would fit if nothing were reserved.
     pub fn could_hold(&self, bytes: usize) -> bool {
         bytes <= self.limit
     }
 
-    /// Gives `bytes` back, at most what was taken.
+    /// Releases `bytes`, at most the reserved bytes.
     pub fn give_back(&self, bytes: usize) {
         self.reservation.shrink(bytes.min(self.reservation.size()));
     }
 
-    /// What is taken, in bytes.
+    /// The reserved memory, in bytes.
     pub fn taken(&self) -> usize {
         self.reservation.size()
     }
 }
 
-/// What many small things take together.
+/// The memory that many small things need together.
 pub struct Overhead {
     room: Room,
-    /// What is there in any case, in bytes.
+    /// The bytes that are not counted against the budget.
     uncounted: usize,
-    /// What they take.
+    /// The sum of the sizes of these things.
     bytes: Mutex<usize>,
 }
 
 impl Overhead {
-    /// Takes `bytes` more.
+    /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When they are not there.
+    /// When the budget has less memory left.
     pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
         let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = total.saturating_add(bytes).saturating_sub(self.uncounted);
@@ -127,7 +127,7 @@ impl Overhead {
         Ok(())
     }
 
-    /// Gives `bytes` back, at most what was taken.
+    /// Releases `bytes`, at most the reserved bytes.
     pub fn remove(&self, bytes: usize) {
         let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         *total = total.saturating_sub(bytes);

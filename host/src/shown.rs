@@ -1,15 +1,15 @@
-//! How text from outside is shown: names of files, words of other programs, values of data.
+//! How text from outside is shown: names of files, messages of other programs, values of data.
 //!
-//! Owns the one escaping of the host. Whoever puts a name or a text from a plugin, a file system, a network or the data of
-//! a job into a message calls [`Shown::shown`]; the errors of [`crate::error`], the log and lines of JSON pass through this
-//! module once more, so that a text which was forgotten can neither change how a terminal shows the rest nor look like
-//! a line of the host's own. Never changes what is stored.
+//! Owns the one escaping of the host. Code that puts a name or a text from a plugin, a file system, a network or the data of
+//! a job into a message calls [`Shown::shown`]. The errors of [`crate::error`], the log and lines of JSON are escaped by
+//! this module once more. So a text that a caller forgot to escape can neither change how a terminal shows the rest nor look
+//! like a line of the host. Never changes stored data.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Of a value, a message shows at most so many characters.
+/// The most characters of a value that a message shows.
 pub const VALUE_CHARS_MAX: usize = 200;
 
 /// Text from outside, as a message shows it: on one line, and harmless to a terminal.
@@ -40,14 +40,14 @@ impl Shown for PathBuf {
     }
 }
 
-/// Replaces what could change how a terminal shows the rest: control characters other than the tab, line and paragraph
-/// separators, and marks that change the direction of text, each by its code as in `\u{1b}`.
+/// Replaces each character that could change how a terminal shows the rest by its code, as in `\u{1b}`: control characters
+/// other than the tab, line and paragraph separators, and marks that change the direction of text.
 pub fn escape_control(text: &str) -> Cow<'_, str> {
     escape(text, changes_terminal)
 }
 
-/// As [`escape_control`], for a text of several lines: line ends stay, and each line but the first is indented, so that
-/// none looks like the beginning of another message.
+/// As [`escape_control`], for a text of several lines: line ends stay, and each line but the first is indented, so that no
+/// other line looks like the beginning of a new message.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let escaped = escape(text, |character| character != '\n' && changes_terminal(character));
     if !begins_lines(&escaped) {
@@ -64,7 +64,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(indented)
 }
 
-/// A line of JSON whose texts do not change how a terminal shows them. What it means stays the same.
+/// A line of JSON with the same meaning, in which control characters and marks of direction are JSON escapes.
 pub fn json(line: &str) -> Cow<'_, str> {
     let is_escaped = |character| character != '\n' && changes_terminal(character);
     if !line.contains(is_escaped) {
@@ -73,7 +73,7 @@ pub fn json(line: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(line.len() + 16);
     for character in line.chars() {
         if is_escaped(character) {
-            // Each of them is in the basic plane, where one escape is enough. Writing to a string cannot fail.
+            // Each escaped character is in the basic plane, where one escape is enough. Writing to a string cannot fail.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);

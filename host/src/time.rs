@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::{Add, Sub};
 
-/// A span of time. Batch intervals, windows and delays are whole milliseconds of it.
+/// A span of time. Batch intervals, windows and delays are spans of whole milliseconds.
 pub type Duration = std::time::Duration;
 
 /// A point in time: milliseconds since the Unix epoch. A batch is named by the time at which it ends.
@@ -37,7 +37,7 @@ impl Time {
         self.floor(interval) + interval
     }
 
-    /// How long it is from `earlier` to this point; zero if `earlier` is not earlier.
+    /// The time from `earlier` to this point; zero if `earlier` is not before this point.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -48,7 +48,7 @@ pub fn times_in(span: Duration, interval: Duration) -> u64 {
     whole_ms(span).checked_div(whole_ms(interval).max(1)).unwrap_or(0)
 }
 
-/// What is left of a span behind the last whole `interval` in it, in whole milliseconds.
+/// The remainder of a span after its last whole `interval`, in whole milliseconds.
 pub fn remainder(span: Duration, interval: Duration) -> Duration {
     Duration::from_millis(remainder_ms(whole_ms(span), interval))
 }

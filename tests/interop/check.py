@@ -1,4 +1,4 @@
-"""Saves rows with the host, reads them with other programs, and the other way round.
+"""Saves rows with the host and reads the files with other programs; then other programs save rows, and the host loads them.
 
 usage: check.py HOST PLUGIN DIRECTORY
 """

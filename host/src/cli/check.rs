@@ -1,4 +1,4 @@
-//! `host check`: all that can be known of a job before it starts.
+//! `host check`: checks everything about a job that can be checked before it starts.
 
 use super::job::{JobArgs, prepare};
 use super::{count, print};
@@ -20,7 +20,7 @@ pub struct CheckArgs {
     pub json: bool,
 }
 
-/// What the plugin may do in a directory or an object store that the job grants.
+/// A text that says what the plugin may do in a granted directory or object store.
 fn may(granted: &Listed) -> String {
     let access = match (granted.reads, granted.writes) {
         (true, true) => "read and write",
@@ -32,7 +32,7 @@ fn may(granted: &Listed) -> String {
     format!("\n  the plugin may {access} `{}`: {}{warning}", granted.name, escape_control(&granted.place))
 }
 
-/// Checks the job and prints what it is.
+/// Checks the job and prints a summary of it.
 pub fn check(args: &CheckArgs, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, env, settings) = prepare(&args.job)?;
     let job = settings.job.name.clone();

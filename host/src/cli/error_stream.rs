@@ -1,8 +1,8 @@
-//! Standard error, written by a thread of its own: whoever logs never waits for whoever reads the log.
+//! Standard error, written by a thread of its own: logging never waits for the reader of the log.
 //!
-//! Owns a bounded queue of text in front of the stream, and the count of what did not fit into it. When nobody reads the
-//! stream, lines are dropped until the queue is empty again, and then the log says how many. At the end of the program the
-//! queue is written out, for as long as that gets on.
+//! Owns a bounded queue of text in front of the stream, and the count of texts that did not fit into the queue. When nobody
+//! reads the stream, lines are dropped until the queue is empty again, and then the log says how many. At the end of the
+//! program the queue is written out, as long as the reader takes text.
 
 use super::status_line::{LogWriter, StatusLine};
 use crate::lock::{lock, unpoisoned};
@@ -11,21 +11,21 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// How many bytes of text wait at most.
+/// The most bytes of text that wait in the queue.
 const QUEUED_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The end of the program waits for the stream as long as it takes something in each such span.
+/// The end of the program waits for the stream as long as the stream takes some text in each such span.
 const STALLED: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Queue {
     texts: VecDeque<Vec<u8>>,
-    /// The sum of their sizes.
+    /// The sum of the sizes of these texts.
     bytes: usize,
-    /// What the line at the bottom of the terminal is to say, if that changed.
+    /// The new text of the line at the bottom of the terminal; `None` if the text has not changed.
     line: Option<Option<String>>,
     /// How many texts were dropped since the queue was empty.
     dropped: u64,
-    /// Whether the thread is writing, or about to say what was dropped.
+    /// Whether the thread is writing, or is about to write how many texts were dropped.
     is_writing: bool,
     /// How often something was written.
     written: u64,
@@ -36,7 +36,7 @@ impl Queue {
         self.texts.is_empty() && self.line.is_none() && self.dropped == 0 && !self.is_writing
     }
 
-    /// Takes a text, or counts it as dropped.
+    /// Adds a text to the queue, or counts the text as dropped.
     fn push(&mut self, text: &[u8], bytes_max: usize) {
         if self.dropped > 0 || self.bytes.saturating_add(text.len()) > bytes_max {
             self.dropped += 1;
@@ -85,11 +85,11 @@ struct Shared {
 pub struct ErrorStream(Arc<Shared>);
 
 impl ErrorStream {
-    /// Starts the thread that writes to where `line` is shown. Without a thread, nothing is written.
+    /// Starts the thread that writes to the stream of `line`. If no thread can be started, nothing is written.
     pub fn start(line: StatusLine) -> Self {
         let shared = Arc::<Shared>::default();
         let writing = shared.clone();
-        // There is no place to say that this failed. The exit codes tell how commands end.
+        // A failure cannot be reported anywhere. The exit codes tell how commands end.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || writing.run(&line));
         Self(shared)
     }
@@ -104,7 +104,8 @@ impl ErrorStream {
         self.change(|queue| queue.line = Some(text.map(ToOwned::to_owned)));
     }
 
-    /// Writes a text whether there is room or not, and everything before it, as long as that gets on.
+    /// Writes everything in the queue and then this text, even if the queue has no room for it, as long as the stream takes
+    /// text.
     pub fn finish(&self, text: &str) {
         self.drain(STALLED);
         self.change(|queue| queue.push_anyway(text.as_bytes()));
@@ -144,7 +145,7 @@ impl Shared {
             match next {
                 Next::Line(Some(text)) => line.set(&text),
                 Next::Line(None) => line.clear(),
-                // If nobody reads any more, that is no reason to stop.
+                // The program continues when nobody reads the stream any more.
                 Next::Text(text) => drop(LogWriter(line.clone()).write_all(&text)),
                 Next::Dropped(lines) => {
                     tracing::warn!("standard error was not read fast enough: {lines} log lines were dropped here")
@@ -175,8 +176,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever is pushed and taken in whatever order: what is written and what is counted as dropped is all there
-        /// was, in order, and no more waits than may.
+        /// Whatever is pushed and taken in whatever order: the written texts and the count of dropped texts are all texts
+        /// that were pushed, in order, and the queue stays within its bound.
         #[test]
         fn each_text_is_written_or_counted(steps in prop::collection::vec(prop::option::of(0usize..40), 0..80)) {
             const BYTES_MAX: usize = 100;

@@ -28,7 +28,7 @@ pub struct ExplainArgs {
     pub json: bool,
 }
 
-/// A job or plugin, explained.
+/// The job or plugin that is explained.
 struct Subject {
     /// The path that was given.
     file: String,
@@ -92,7 +92,7 @@ fn subject(path: &Path, args: &ExplainArgs, env: &Env) -> Result<Subject, Error>
     let settings = if is_plugin { of_plugin(path, &args.set)? } else { load(path, &args.set, env)? };
     let job = (!is_plugin).then(|| settings.job.name.clone());
     let file = path.shown().into_owned();
-    // Whether or not the graph fits the job.
+    // The graph need not fit the job.
     let Program { described, graph, .. } = StreamingContext::describe(env, &settings)?;
     let paths = StreamingContext::destinations(&settings, &graph).into_iter().map(|(node, path)| (node.id, path));
     let explanation = Explanation::new(&described, &graph, settings.job.parallelism).with_paths(&paths.collect());

@@ -1,4 +1,5 @@
-//! `host completions` and `host man`: what shells and `man` want to know of the command line, from its own definition.
+//! `host completions` and `host man`: completion scripts and manual pages, generated from the definition of the command
+//! line.
 
 use super::{Cli, print};
 use crate::error::{Error, ErrorKind};

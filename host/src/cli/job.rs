@@ -1,4 +1,4 @@
-//! The job that a command is about: its file read, the keys of the command line set, and the threads for it started.
+//! The job that a command is about: reads its file, sets the keys of the command line, and starts its threads.
 
 use crate::config::{self, Facts, Settings};
 use crate::env::{Env, RealExecutors, real};
@@ -70,7 +70,7 @@ fn facts() -> Facts {
     Facts { cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) }
 }
 
-/// The settings of a job, and the thread pools, which they say how large to make.
+/// The settings of a job, and its thread pools, whose sizes the settings say.
 pub fn prepare(args: &JobArgs) -> Result<(RealExecutors, Env, Settings), Error> {
     let small = start_threads(1)?;
     let settings = load(&args.job, &args.set, &real(&small))?;

@@ -1,6 +1,7 @@
-//! What `host run --json` writes: one JSON object a line on standard output.
+//! The output of `host run --json`: one JSON object a line on standard output.
 //!
-//! Owns which events are among them. Their form is that of the events file; the rows of `print` come from the output.
+//! Owns which events are written. The form of events is that of the events file; the output `print` makes the lines with
+//! rows.
 
 use crate::env::{Console, WritePieces};
 use crate::listener::{Event, QueuedListener, json_line};
@@ -37,7 +38,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// To this console.
+    /// A listener that writes to this console.
     pub const fn new(console: Arc<dyn Console>) -> Self {
         Self { console, is_broken: false }
     }

@@ -1,7 +1,7 @@
-//! The command line: what it takes, and how each command ends.
+//! The command line: its arguments, and how each command ends.
 //!
-//! Owns argument types, output, how errors are told and exit codes. A command has a file of its own, and `job` finds the
-//! job that most of them are about. The rest of the program does not know that it has a command line.
+//! Owns argument types, output, the printed form of errors, and exit codes. Each command has a file of its own, and `job`
+//! finds the job that a command is about. The rest of the program does not know that it has a command line.
 
 mod check;
 mod checkpoint;
@@ -92,7 +92,7 @@ impl Command {
         }
     }
 
-    /// Which log lines are wanted if the environment does not say.
+    /// The default level of the log, if the environment does not set one.
     fn log_level(&self) -> &'static str {
         match self {
             Self::Run(args) if args.quiet => "warn",
@@ -101,13 +101,13 @@ impl Command {
     }
 }
 
-/// Runs the program `host` and says how it ended.
+/// Runs the program `host` and returns its exit code.
 pub fn main() -> ExitCode {
     run_program(&Receivers::default())
 }
 
-/// Runs `host` with receivers of one's own, and says how it ended: all that the `main` of a program has to do that embeds
-/// the host. Such a program has the same commands, and its jobs may have sources of type `custom`.
+/// Runs `host` with receivers of your own, and returns the exit code. The `main` of a program that embeds the host has to
+/// call only this function. Such a program has the same commands as `host`, and its jobs may have sources of type `custom`.
 pub fn main_with(receivers: &Receivers) -> ExitCode {
     // A child that compiles a plugin for a parent has no command line.
     crate::plugin::serve_compilation().unwrap_or_else(|| run_program(receivers))
@@ -129,7 +129,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         .with_env_filter(filter)
         .with_writer(move || log.clone())
         .fmt_fields(debug_fn(|out, field, value| write_field(out, field.name(), &format!("{value:?}"))).delimited(" "))
-        // A log that nobody reads is no reason to stop, nor to complain about it in the log.
+        // When nobody reads the log, the program continues, and writes no complaint to the log.
         .log_internal_errors(false)
         .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
@@ -163,12 +163,12 @@ fn write_field(out: &mut impl std::fmt::Write, name: &str, value: &str) -> std::
     if name == "message" { out.write_str(&value) } else { write!(out, "{name}={value}") }
 }
 
-/// Tells what is wrong with the arguments, or the help that was asked for.
+/// Prints the errors of the arguments, or the help that was asked for.
 fn refuse(refused: &clap::Error) -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
     if json && refused.use_stderr() {
         let text = refused.to_string();
-        // The message, then how the program is used, then where to read more.
+        // The text is the message, then the usage of the program, then where to read more.
         let (message, help) = text.trim_end().split_once("\n\n").unwrap_or((&text, ""));
         let mut error = Error::new(ErrorKind::User, message.trim_start_matches("error: "));
         error.help = Some(help.replace("\n\n", "\n"));
@@ -181,7 +181,7 @@ fn refuse(refused: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(refused.exit_code()).unwrap_or(ErrorKind::User.exit_code()))
 }
 
-/// An error as it is told on standard error, to a person or to a script: with the end of its line.
+/// The text of an error on standard error, for a person or as JSON for a script, with its line end.
 fn words(error: &Error, json: bool) -> String {
     if json {
         let kind = match error.kind {
@@ -198,7 +198,7 @@ fn words(error: &Error, json: bool) -> String {
     }
 }
 
-/// Prints what a command has found out.
+/// Prints the result of a command.
 fn print(text: &str) -> Result<ExitCode, Error> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {

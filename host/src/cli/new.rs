@@ -1,7 +1,7 @@
 //! `host new`: a plugin crate with a job file, which build and run at once.
 //!
-//! Owns the rule for names, the search for the SDK and the files, whose texts are in `template/`. Never overwrites
-//! anything: the crate gets a directory that did not exist.
+//! Owns the rule for names, the search for the SDK, and the files of the crate, whose texts are in `template/`. Never
+//! overwrites a file: the crate gets a new directory.
 
 use super::print;
 use crate::error::{Error, ErrorKind};
@@ -15,10 +15,10 @@ use std::process::ExitCode;
 /// Where the SDK lies in a clone of Millstream.
 const SDK: &str = "plugins/millstream";
 
-/// The longest name: that of a job has at most 100 characters, and paths are made of it.
+/// The longest name of a crate. The name of a job has at most 100 characters, and is used in paths.
 const NAME_LENGTH_MAX: usize = 64;
 
-/// Names that stand for something else in a Rust program. Cargo refuses most of them too.
+/// Names that have another meaning in a Rust program. Cargo refuses most of these names too.
 #[rustfmt::skip]
 const TAKEN: &[&str] = &[
     "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core", "crate", "do",
@@ -79,7 +79,7 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
         let path = directory.join(file);
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
         if let Err(error) = made.and_then(|()| fs::write(&path, text.replace("{{sdk}}", &sdk))) {
-            // What is half made would be in the way of the next try. If it cannot be removed, that try says so.
+            // An unfinished directory would be in the way of the next try. If it cannot be removed, the next try says so.
             let _ = fs::remove_dir_all(&directory);
             return Err(cannot(&path, &error).help("choose another place with --path"));
         }
@@ -93,7 +93,8 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
     ))
 }
 
-/// How to call this program from anywhere: as it was called, if that was without a path.
+/// The command that runs this program from any directory: the path of the program, or `host` if it was called without a
+/// path.
 fn command() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     match std::env::current_exe() {
@@ -102,7 +103,7 @@ fn command() -> String {
     }
 }
 
-/// Names that are good for a cargo package, a Rust crate, a job and a directory alike.
+/// Checks that a name is valid for a cargo package, a Rust crate, a job and a directory alike.
 fn check_name(name: &str) -> Result<(), Error> {
     let first = name.chars().next();
     let why = if first.is_none() {
@@ -146,7 +147,7 @@ fn find_sdk() -> Result<PathBuf, Error> {
 /// Whether a directory holds the package `millstream`.
 fn is_sdk(path: &Path) -> bool {
     let manifest = path.join("Cargo.toml");
-    // What is no file is not waited for.
+    // A manifest that is no regular file, such as a pipe, is not opened, because reading it could wait for ever.
     let manifest = if manifest.is_file() { fs::read_to_string(manifest).unwrap_or_default() } else { String::new() };
     manifest.lines().any(|line| line.split_whitespace().eq(["name", "=", "\"millstream\""]))
 }

@@ -1,6 +1,7 @@
-//! How a job gets on, in one line.
+//! The progress of a job, in one line.
 //!
-//! Owns the counts and the words of the line, and when it is written. Where it is written: see `status_line`.
+//! Owns the counts and the text of the line, and when the line is written. `status_line` owns the place on the terminal.
+//! Never writes to the terminal.
 
 use crate::env::Clock;
 use crate::listener::{Event, StreamingListener};
@@ -10,12 +11,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// The line is not written more often.
+/// The shortest time between two writes of the line.
 const DRAWN_EVERY: Duration = Duration::from_millis(250);
-/// The records of how many batches the rate is taken of.
+/// The number of batches that the rate of records is an average of.
 const BATCHES_OF_RATE: usize = 10;
 
-/// What the line says.
+/// The counts that the line shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Counts {
     batch_interval: Duration,
@@ -23,7 +24,7 @@ struct Counts {
     started: u64,
     completed: u64,
     outputs_failed: u64,
-    /// The records of the last batches.
+    /// The numbers of records of the last batches.
     records: VecDeque<u64>,
     total_delay: Duration,
     is_behind: bool,
@@ -69,7 +70,7 @@ impl Counts {
     }
 }
 
-/// Hears of events, and shows them when it is asked to.
+/// A listener that counts events, and shows the counts in a line.
 #[derive(Default)]
 pub struct Progress {
     counts: Mutex<Counts>,
@@ -162,7 +163,7 @@ mod tests {
         assert!(!counts.text().contains("behind"));
     }
 
-    /// Notes what is written, with the time.
+    /// A writer that hands each written text to a function, which records the text with its time.
     struct Notes(Box<dyn Fn(&str) + Send + Sync>);
 
     impl Write for Notes {

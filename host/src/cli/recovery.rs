@@ -1,4 +1,4 @@
-//! `host run --dry-run-recovery`: what starting a job would run again and make up for.
+//! `host run --dry-run-recovery`: prints which batches a start would run again, and which missed batches it would make.
 
 use super::{count, print};
 use crate::context::Resumption;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 /// How many batch times are listed one by one.
 const TIMES_MAX: usize = 20;
 
-/// Tells what was found and decided.
+/// Prints what recovery has found and decided.
 pub(super) fn tell(found: &Resumption, json: bool) -> Result<ExitCode, Error> {
     let plan = &found.plan;
     if json {

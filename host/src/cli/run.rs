@@ -1,4 +1,4 @@
-//! `host run`: a job until it ends or is stopped.
+//! `host run`: runs a job until the job ends or is stopped.
 
 use super::error_stream::ErrorStream;
 use super::job::{JobArgs, prepare};
@@ -86,7 +86,7 @@ impl RunArgs {
         }
     }
 
-    /// Options that mean nothing without a checkpoint directory.
+    /// The first given option that needs a checkpoint directory; `None` if there is no such option.
     fn needs_checkpoint(&self) -> Option<&'static str> {
         let given = [
             (self.from_checkpoint, "--from-checkpoint"),
@@ -102,7 +102,7 @@ fn parse_count(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| "it is not a whole number".to_owned())
 }
 
-/// Runs the job. Its progress is shown in `line`, which `stream` sets, if a person is there to see it.
+/// Runs the job. If a person can see the line `line`, `stream` shows the progress of the job there.
 pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &Receivers) -> Result<ExitCode, Error> {
     let (executors, mut env, settings) = prepare(&args.job)?;
     if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
@@ -125,10 +125,10 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     let outcome: Result<_, Error> = executors.block_on(async {
         let job = settings.job.clone();
         let context = StreamingContext::new(env.clone(), settings.clone(), receivers)?;
-        // The file may be a pipe that nobody reads yet.
+        // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let listeners = listeners(args, &env, progress.clone(), status.clone())?;
-        // Until here a signal ends the program as it ends any other: nothing was received yet.
+        // Before this point a signal ends the program at once, as nothing was received yet.
         let (stopper, stops) = Stopper::start(&env, &settings, status.clone(), |error| words(error, args.json))
             .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
         let options = RunOptions {
@@ -158,12 +158,12 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     stream.set_line(None);
     executors.shutdown();
     let (outcome, farewell) = outcome?;
-    // Whoever waits for the end sees it when this process is gone, and with it all that it holds.
+    // Clients that wait for the end see it when this process has ended and its connections are closed.
     std::mem::forget(farewell);
     outcome
 }
 
-/// Why a run has not ended gracefully, for those who wait for its end.
+/// Why a run has not ended gracefully, for clients that wait for its end. `None` if the run has ended gracefully.
 fn not_graceful(outcome: &Result<ExitCode, Error>) -> Option<String> {
     match outcome {
         Ok(code) if *code == ExitCode::SUCCESS => None,
@@ -172,7 +172,7 @@ fn not_graceful(outcome: &Result<ExitCode, Error>) -> Option<String> {
     }
 }
 
-/// Waits until the run ends, and stops it when a signal or a client wants it.
+/// Waits until the run ends. Stops the run when a signal or a client requests it.
 async fn wait(
     mut running: Running,
     mut stops: watch::Receiver<StopRequest>,
@@ -196,7 +196,7 @@ async fn wait(
     }
 }
 
-/// Who hears of the run's events. What may have to wait for a disk or a pipe gets a queue.
+/// The listeners of the run. A listener that may have to wait for a disk or a pipe gets a queue.
 fn listeners(
     args: &RunArgs,
     env: &Env,

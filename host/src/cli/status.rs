@@ -1,4 +1,4 @@
-//! `host status`: how a job is that runs.
+//! `host status`: prints the status of a running job.
 
 use super::job::{load, start_threads};
 use super::print;
@@ -23,7 +23,7 @@ pub struct StatusArgs {
     pub json: bool,
 }
 
-/// Asks and prints.
+/// Asks the host for the status and prints it.
 pub fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     let executors = start_threads(1)?;
     let env = real(&executors);
@@ -36,7 +36,7 @@ pub fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
         match client.next().await.map_err(failed)? {
             Some(Answer::Status { status }) => Ok(status),
             Some(_) => Err(failed(ClientError::Strange("that is no status".to_owned()))),
-            // It has just ended.
+            // The job has just ended.
             None => Err(failed(ClientError::NotRunning)),
         }
     })?;

@@ -1,20 +1,20 @@
 //! One line at the bottom of the terminal that is written again and again.
 //!
-//! Owns the line. Whatever else goes to the terminal goes through here, so that it stands above the line and never in it.
-//! Nothing is shown before the line is first set: then this only passes on what is written.
+//! Owns the line. All other text for the terminal goes through this module, so that the text is above the line and never in
+//! the line. Until the line is first set, this module only passes the text on.
 
 use crate::env::{Console, WritePieces};
 use crate::lock::lock;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// To the start of the line, and nothing is on it.
+/// Moves the cursor to the start of the line and clears the line.
 const CLEAR: &str = "\r\u{1b}[K";
-/// What does not fit is cut off, not continued on the next line, where it could not be cleared.
+/// Makes the terminal cut off a line that is too long. A line that wraps could not be cleared.
 const NO_WRAP: &str = "\u{1b}[?7l";
 const WRAP: &str = "\u{1b}[?7h";
 
-/// Whether a person sees a line on standard error that is written again and again.
+/// Whether standard error is a terminal on which a person sees a line that is written again and again.
 pub fn is_shown_to_a_person() -> bool {
     let is_plain = std::env::var_os("TERM").is_none_or(|terminal| terminal.is_empty() || terminal == "dumb");
     std::io::stderr().is_terminal() && !is_plain
@@ -22,11 +22,11 @@ pub fn is_shown_to_a_person() -> bool {
 
 struct State {
     out: Box<dyn Write + Send>,
-    /// What the line says, if it is there.
+    /// The text of the line; `None` if the line is not shown.
     shown: Option<String>,
 }
 
-/// The line. Clones are the same one.
+/// The line. Clones are the same line.
 #[derive(Clone)]
 pub struct StatusLine(Arc<Mutex<State>>);
 
@@ -47,7 +47,7 @@ impl StatusLine {
         state.show();
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn clear(&self) {
         let mut state = self.lock();
         if state.shown.take().is_some() {
@@ -55,7 +55,7 @@ impl StatusLine {
         }
     }
 
-    /// Lets something else be written, whole lines, to the same terminal.
+    /// Lets `write` write whole lines of other text to the same terminal.
     fn around<T>(&self, write: impl FnOnce(&mut dyn Write) -> T) -> T {
         let mut state = self.lock();
         if state.shown.is_some() {
@@ -76,7 +76,7 @@ impl State {
     }
 
     fn write(&mut self, text: &str) {
-        // A terminal that is gone has no line.
+        // An error means that the terminal is gone, and the line with it.
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
     }
 }
@@ -183,8 +183,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written in whatever order: the line is the last thing on the screen, once, and the rest stands above
-        /// it, whole and in order.
+        /// Whatever is written in whatever order: the line is the last text on the screen, once, and all other text is above
+        /// the line, whole and in order.
         #[test]
         fn nothing_is_garbled(steps in prop::collection::vec((0u8..4, "[a-z]{0,9}"), 0..40)) {
             let screen = Screen::default();

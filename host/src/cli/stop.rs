@@ -1,4 +1,4 @@
-//! `host stop` and what it shares with `host status`: asking the host that runs a job.
+//! `host stop`, and the code that it shares with `host status`: requests to the host that runs a job.
 
 use super::job::{SetArgs, load, start_threads};
 use super::status_line::{StatusLine, is_shown_to_a_person};
@@ -12,7 +12,7 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// How often a host that stops is asked how far it is.
+/// How often a stopping host is asked for its status.
 const ASKED_EVERY: Duration = Duration::from_millis(250);
 
 /// The job whose host is asked.
@@ -35,7 +35,7 @@ pub struct StopArgs {
     now: bool,
 }
 
-/// Stops the job and waits for its end, shown in `line` if a person is there to see it.
+/// Stops the job and waits for its end. Shows the progress in `line` if a person can see the line.
 pub fn stop(args: &StopArgs, line: &StatusLine) -> Result<ExitCode, Error> {
     let executors = start_threads(1)?;
     let env = real(&executors);
@@ -55,7 +55,7 @@ pub(super) async fn connect(env: &Env, settings: &Settings) -> Result<Client, Er
     connected.map_err(|error| told(&settings.job.name, &error))
 }
 
-/// An error of the host of a job, and what to do.
+/// An error of the connection to the host of a job, with advice what to do.
 pub(super) fn told(job: &str, error: &ClientError) -> Error {
     let (kind, help) = match error {
         ClientError::NotRunning => (
@@ -113,7 +113,7 @@ async fn wait_for_end(
                 };
             }
             Some(_) => {}
-            // It may be too quick to say so.
+            // The host may end before it can send its answer.
             None if now => return Ok(ExitCode::SUCCESS),
             None => {
                 let message = format!("the host of job {job} is gone without a word of how the job ended");

@@ -1,7 +1,7 @@
-//! Makes a run stop as signals and clients wish, and sees to it that the process ends, whatever hangs.
+//! Stops a run when signals or clients request it, and ensures that the process ends, whatever hangs.
 //!
-//! Owns how long a stop may take before the process is ended without the run. Everything here happens on the thread that
-//! hears signals or on the one that serves clients, and waits for nothing.
+//! Owns how long a stop may take before the process is ended without the run. All code here runs on the thread that receives
+//! signals, or on the thread that serves clients, and never waits.
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
 use crate::config::Settings;
@@ -15,28 +15,29 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-/// How long a stop at once may take until the process is ended from outside of what hangs. With what the last words take,
-/// that is less than the two seconds that are promised.
+/// How long an immediate stop may take until a separate thread ends the process. Together with the last message, this is
+/// less than the promised two seconds.
 const AT_ONCE_MAX: Duration = Duration::from_millis(1500);
 /// The exit code of a stop at once.
 pub const STOPPED_AT_ONCE: u8 = 130;
 
-/// Where all wishes to stop a run come together.
+/// Collects all requests to stop a run.
 pub struct Stopper {
     wishes: Mutex<Wishes>,
     clock: Arc<dyn Clock>,
     last_resort: LastResort,
     stop_timeout: Duration,
-    /// What a run ends with whose graceful stop takes too long.
+    /// The error of a run whose graceful stop takes too long.
     overdue: Error,
-    /// The same as it is told.
+    /// The text of this error, as it is printed.
     overdue_words: String,
     status: Arc<StatusListener>,
     stop: watch::Sender<StopRequest>,
 }
 
 impl Stopper {
-    /// Hears signals from here on. The receiver is told what the run is to do; `words` is how an error is told.
+    /// Receives signals from here on. The receiver that is returned gets the requests for the run. `words` makes the printed
+    /// text of an error.
     ///
     /// # Errors
     /// When the system refuses a handler or a thread.
@@ -68,7 +69,7 @@ impl Stopper {
         self.decide("`host stop`", |wishes, at| wishes.request(request, at));
     }
 
-    /// Whether the run was to stop at once.
+    /// Whether an immediate stop was requested.
     pub fn is_at_once(&self) -> bool {
         self.wishes.lock().unwrap_or_else(PoisonError::into_inner).strongest() == StopRequest::Now
     }

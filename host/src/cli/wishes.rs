@@ -1,13 +1,13 @@
-//! What signals and requests of clients ask of a run: a pure decision.
+//! How a run stops after signals and requests of clients: a pure decision.
 //!
-//! Owns the rule. The first wish stops gracefully. A signal that follows within a second is the same wish: `timeout`, a
-//! terminal and a service manager send one to a process and to its group, so that it arrives twice. A later signal stops
-//! at once, as `host stop --now` does.
+//! Owns the rule. The first request stops the run gracefully. A signal that follows within a second belongs to the same
+//! request: `timeout`, a terminal and a service manager send a signal to a process and to its group, so that the signal
+//! arrives twice. A later signal stops the run at once, as `host stop --now` does. Never reads a clock.
 
 use crate::scheduler::StopRequest;
 use crate::time::Duration;
 
-/// A signal that follows the first wish within this time says nothing new.
+/// A signal that follows the first request within this time belongs to the same request.
 pub(super) const ONE_WISH: Duration = Duration::from_secs(1);
 
 /// What is to be done.
@@ -15,13 +15,13 @@ pub(super) const ONE_WISH: Duration = Duration::from_secs(1);
 pub(super) enum Decision {
     /// Stop gracefully.
     Graceful,
-    /// Stop at once, so long after the first wish, if there was one.
+    /// Stop at once. Holds the time since the first request; `None` if this is the first request.
     Now(Option<Duration>),
-    /// Nothing: it was wished before.
+    /// Nothing, because the same was requested before.
     Nothing,
 }
 
-/// What was wished so far.
+/// The requests so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wishes {
     first: Option<Duration>,
@@ -29,7 +29,7 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// A signal came, at this time of a clock that never goes back.
+    /// A signal arrived, at this time of a clock that never goes back.
     pub(super) fn signal(&mut self, at: Duration) -> Decision {
         match self.first {
             Some(first) if at.saturating_sub(first) < ONE_WISH => Decision::Nothing,
@@ -38,7 +38,7 @@ impl Wishes {
         }
     }
 
-    /// A client asks for a stop, at this time. Clients that ask for the same are as many as like.
+    /// A client requests a stop, at this time. Any number of clients may request the same.
     pub(super) fn request(&mut self, request: StopRequest, at: Duration) -> Decision {
         if request <= self.strongest {
             return Decision::Nothing;
@@ -53,7 +53,7 @@ impl Wishes {
         }
     }
 
-    /// The strongest wish so far.
+    /// The strongest request so far.
     pub(super) fn strongest(&self) -> StopRequest {
         self.strongest
     }
@@ -91,7 +91,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: at most one graceful stop, at most one at once, and none after that.
+        /// Whatever comes: at most one graceful stop, at most one immediate stop, and nothing after the immediate stop.
         #[test]
         fn each_stop_is_decided_at_most_once(gaps_ms in prop::collection::vec(0u64..1500, 1..20)) {
             let times: Vec<u64> = gaps_ms.iter().scan(0, |at, gap| { *at += gap; Some(*at) }).collect();

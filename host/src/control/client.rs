@@ -1,4 +1,4 @@
-//! The end of a control socket that a person or a script is at.
+//! The client end of a control socket: `host stop` and `host status`.
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
@@ -20,19 +20,19 @@ pub enum ClientError {
     /// Nobody listens.
     #[error("it does not run")]
     NotRunning,
-    /// It belongs to somebody else.
+    /// The socket belongs to another user.
     #[error("it is not yours: {0}")]
     NotAllowed(io::Error),
-    /// It listens and says nothing.
+    /// The host listens and does not answer.
     #[error("it does not answer")]
     Silent,
     /// The connection broke.
     #[error("the connection to it broke: {0}")]
     Broken(io::Error),
-    /// It refuses the request.
+    /// The host refuses the request.
     #[error("it refuses the request: {0}")]
     Refused(String),
-    /// It says something else.
+    /// The host sends something that is no answer.
     #[error("it speaks another language: {0}")]
     Strange(String),
 }
@@ -47,7 +47,7 @@ impl Client {
     /// Connects to the host of a job, by the directory of its job file and its name.
     ///
     /// # Errors
-    /// When none listens there.
+    /// When no host listens there.
     pub async fn connect(env: &Env, directory: &Path, job: &str) -> Result<Self, ClientError> {
         let (directory, name) = socket_place(directory, job);
         let stream = env.local.connect(&directory, &name).await.map_err(|error| match error.kind() {
@@ -62,7 +62,7 @@ impl Client {
     /// Sends a request.
     ///
     /// # Errors
-    /// When the host does not take it.
+    /// When the host does not take the request.
     pub async fn send(&mut self, request: &Request) -> Result<(), ClientError> {
         let sent = self.lines.write(&protocol::line(request), &*self.clock, PATIENCE).await;
         sent.map_err(|error| match error.kind() {
@@ -71,10 +71,9 @@ impl Client {
         })
     }
 
-    /// The next answer. Nothing if the host is gone. Can be dropped and called again.
+    /// The next answer. `None` if the host is gone. The future can be dropped, and `next` called again.
     ///
-    /// # Errors
-    /// When the host says nothing for some time, or nothing that means anything.
+    /// # Errors When the host sends no answer for some time, or something that is no answer.
     pub async fn next(&mut self) -> Result<Option<Answer>, ClientError> {
         let line = tokio::select! {
             biased;
@@ -92,7 +91,7 @@ impl Client {
         }
     }
 
-    /// Waits until the host is gone, however long that takes, and whatever it still says.
+    /// Waits until the host is gone, however long that takes. Ignores everything that the host still sends.
     pub async fn gone(mut self) {
         while let Ok(Some(_)) = self.lines.next().await {}
     }

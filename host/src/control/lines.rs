@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 /// A connection, line by line.
 pub(super) struct Lines {
     stream: BufReader<Box<dyn Duplex>>,
-    /// The line that is being read. Kept when reading is given up in the middle.
+    /// The line that is being read. Kept when the future of a read is dropped in the middle of a line.
     line: Vec<u8>,
     bytes_max: usize,
 }
@@ -19,10 +19,10 @@ impl Lines {
         Self { stream: BufReader::new(stream), line: Vec::new(), bytes_max }
     }
 
-    /// The next line, without its end. Nothing when the other side is done. Can be dropped and called again.
+    /// The next line, without its end. `None` when the other side has closed the connection. The future can be dropped, and
+    /// `next` called again.
     ///
-    /// # Errors
-    /// What the connection says, [`io::ErrorKind::InvalidData`] for a line that is too long.
+    /// # Errors The error of the connection, or [`io::ErrorKind::InvalidData`] for a line that is too long.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let room = self.bytes_max.saturating_sub(self.line.len());
@@ -43,7 +43,8 @@ impl Lines {
     /// Writes a line.
     ///
     /// # Errors
-    /// What the connection says, [`io::ErrorKind::TimedOut`] if the other side does not take it within `timeout`.
+    /// The error of the connection, or [`io::ErrorKind::TimedOut`] if the other side does not take the line within
+    /// `timeout`.
     pub(super) async fn write(&mut self, line: &str, clock: &dyn Clock, timeout: Duration) -> io::Result<()> {
         tokio::select! {
             biased;
@@ -55,7 +56,7 @@ impl Lines {
         }
     }
 
-    /// The connection itself. What was read ahead is gone.
+    /// The connection itself. Bytes that were read ahead are lost.
     pub(super) fn into_stream(self) -> Box<dyn Duplex> {
         self.stream.into_inner()
     }

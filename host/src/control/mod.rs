@@ -1,8 +1,8 @@
-//! Control of a job that runs, by other programs of the same user: how it is, and that it has to stop.
+//! Control of a running job by other programs of the same user: they ask for its status, and request a stop.
 //!
-//! Owns the socket's place, what is said on it, and both ends of the conversation. What is said is decided by pure functions
-//! in `protocol.rs`. Whatever a client does, or does not, never holds up the job: clients are few, lines short, and whoever
-//! is silent is let go. Never stops the job itself: it tells whoever started it.
+//! Owns the place of the socket, the protocol, and both ends of the connection. Pure functions in `protocol.rs` define the
+//! protocol. A client can never delay the job: clients are few, lines are short, and a silent client is disconnected. Never
+//! stops the job itself: it hands the request to the code that started the job.
 
 mod client;
 mod lines;
@@ -16,16 +16,16 @@ pub use server::{Control, Farewell};
 use crate::data::key::hash;
 use std::path::{Path, PathBuf};
 
-/// The longest name of a job that is in the name of its socket as a whole.
+/// The longest job name that is used as a whole in the name of the socket, in bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// How much of a longer one is.
+/// How many bytes of a longer job name are used.
 const NAME_BYTES_KEPT: usize = 47;
 
-/// The directory below that of a job file in which its jobs listen. Only the user of the hosts can enter it.
+/// The directory, beside a job file, in which jobs listen. Only the user of the hosts can enter this directory.
 const DIRECTORY: &str = ".millstream";
 
-/// Where a job listens: a directory beside its job file, and the name of a socket there, `NAME.sock`. Of a long name the
-/// end is replaced by its hash, so that it fits into the address of a socket.
+/// Where a job listens: a directory beside its job file, and the name of a socket in this directory, `NAME.sock`. The end of
+/// a long job name is replaced by a hash, so that the path fits into the address of a socket.
 pub fn socket_place(directory: &Path, job: &str) -> (PathBuf, String) {
     let name = match job.get(..NAME_BYTES_KEPT) {
         Some(start) if job.len() > NAME_BYTES_MAX => format!("{start}-{:016x}.sock", hash(job.as_bytes())),

@@ -1,7 +1,8 @@
-//! What is said on a control socket: one JSON object a line, a request and its answer.
+//! The protocol of a control socket: requests and answers, one JSON object a line.
 //!
-//! Owns the lines. Each has `version`. Members may be added: both sides ignore what they do not know. A request of another
-//! version is refused with the version that is understood.
+//! Owns the form of the lines. Each line has `version`. Later versions may add members: both sides ignore members that they
+//! do not know. A request of another version is refused, and the answer names the version that is understood. Never reads or
+//! writes a connection.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,25 +11,25 @@ use serde_json::Value;
 /// The version of all lines.
 pub const VERSION: u64 = 1;
 
-/// What a client wants.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
-    /// To know how the job is.
+    /// Asks for the status of the job.
     Status,
-    /// That the job ends. The client is told when it has.
+    /// Asks the job to stop. A second answer follows when the job has ended.
     Stop {
-        /// Without processing what was received.
+        /// Whether the job stops at once, without processing the records that were received.
         #[serde(default)]
         now: bool,
     },
 }
 
-/// What a host says.
+/// An answer of a host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
-    /// How the job is: a [`crate::listener::Status`], with whatever a later host adds.
+    /// The status of the job: a [`crate::listener::Status`], with the members that a later version may add.
     Status {
         /// The status.
         status: Value,
@@ -37,7 +38,7 @@ pub enum Answer {
     Stopping,
     /// The job has ended. The connection stays open until the host is gone.
     Ended {
-        /// What ended it, if it was not the stop.
+        /// The error that ended the job; `None` if the job was stopped.
         error: Option<String>,
     },
     /// The request is not understood.
@@ -59,7 +60,7 @@ pub(super) fn line<T: Serialize>(value: &T) -> String {
 /// Reads a line.
 ///
 /// # Errors
-/// Why it is not what is expected.
+/// If the line is no such value, or has another version: a text that says why.
 pub(super) fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| format!("it is no JSON object: {error}"))?;
     match value.get("version").and_then(Value::as_u64) {

@@ -1,6 +1,7 @@
-//! The end of a control socket that the job is at.
+//! The host's end of a control socket.
 //!
-//! Owns the socket and its clients, each served by a future of its own. A host that cannot listen runs without control.
+//! Owns the socket and the connections of clients. Each client is served by a future of its own. A host that cannot listen
+//! runs without a control socket. Never stops the job: it hands requests to stop to the caller.
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
@@ -14,21 +15,21 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-/// The most clients at a time. Others wait until one is gone.
+/// The most clients at a time. Further clients wait until a client is gone.
 const CLIENTS_MAX: usize = 8;
 /// The longest request.
 const REQUEST_BYTES_MAX: usize = 4 << 10;
-/// How long a client may say nothing, or not take its answer.
+/// How long a client may send nothing, or not take its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long the end of a job waits until its clients are told.
+/// How long the end of a job waits until its clients have the answer.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 
-/// How the job ended. Nothing while it has not.
+/// The answer that says how the job ended; `None` while the job runs.
 type End = Option<Answer>;
 
-/// The socket of a job that runs, if it has one.
+/// The control socket of a running job, if the job has one.
 pub struct Control {
     open: Option<Open>,
 }
@@ -42,7 +43,7 @@ struct Open {
     told: mpsc::Receiver<Box<dyn Duplex>>,
 }
 
-/// The connections of clients that wait for the host itself to be gone. They see it when this is dropped.
+/// The connections of clients that wait until the host itself is gone. Dropping this value closes the connections.
 pub struct Farewell {
     _connections: Vec<Box<dyn Duplex>>,
 }
@@ -58,7 +59,8 @@ struct Server {
 }
 
 impl Control {
-    /// Listens beside the job file, whose directory this is. If that is impossible, it says so and the job runs without.
+    /// Listens below `directory`, the directory of the job file. If that is impossible, logs a warning, and the job runs
+    /// without a control socket.
     pub async fn start(env: &Env, directory: &Path, job: &str, status: Arc<StatusListener>) -> Self {
         let (directory, name) = socket_place(directory, job);
         let listener: Arc<dyn LocalListener> = match env.local.listen(&directory, &name).await {
@@ -86,7 +88,7 @@ impl Control {
         Self { open: Some(Open { env: env.clone(), listener, stops, end, told }) }
     }
 
-    /// Waits until a client wants the job to stop, or to stop at once after all.
+    /// Waits until a client requests a stop, or an immediate stop after a graceful one.
     pub async fn stop_requested(&mut self) -> StopRequest {
         if let Some(open) = &mut self.open
             && open.stops.changed().await.is_ok()
@@ -96,7 +98,7 @@ impl Control {
         std::future::pending().await
     }
 
-    /// The job has ended: frees the name, and tells the clients that wait for it.
+    /// The job has ended: removes the socket, and answers the clients that wait for the end.
     pub async fn finish(self, error: Option<String>) -> Farewell {
         let mut connections = Vec::new();
         if let Some(Open { env, listener, end, mut told, .. }) = self.open {
@@ -117,7 +119,7 @@ impl Control {
     }
 }
 
-/// Waits until the job has ended, or was dropped: then it is not known how.
+/// Waits until the job has ended, and returns how. `None` if the job was dropped.
 async fn ended(end: &mut watch::Receiver<End>) -> End {
     end.wait_for(Option::is_some).await.ok()?.clone()
 }
@@ -166,7 +168,7 @@ impl Server {
         }
     }
 
-    /// Answers one client until it is done, the job has ended, or it is silent for too long.
+    /// Answers one client until the client is done, the job has ended, or the client is silent for too long.
     async fn serve(mut self, stream: Box<dyn Duplex>) {
         let clock = self.env.clock.clone();
         let mut lines = Lines::new(stream, REQUEST_BYTES_MAX);
@@ -178,7 +180,7 @@ impl Server {
                     if let (true, Some(ended)) = (waits_for_end, ended)
                         && lines.write(&protocol::line(&ended), &*clock, PATIENCE).await.is_ok()
                     {
-                        // There is room for all clients.
+                        // Cannot fail: the channel has room for all clients.
                         let _ = self.told.try_send(lines.into_stream());
                     }
                     return;

@@ -1,4 +1,4 @@
-//! Any type, any rows of it: what the property tests of this module draw from.
+//! Random types and rows, for the property tests of this module.
 
 use super::json;
 use super::schema::{Field, Kind, Node, RecordType};
@@ -83,7 +83,7 @@ fn value(node: &Node) -> BoxedStrategy<Value> {
     if node.nullable() { prop_oneof![2 => values, 1 => Just(Value::Null)].boxed() } else { values }
 }
 
-/// Any type, up to `rows_max` rows of it as JSON, and as a batch.
+/// Any type, with up to `rows_max` rows of the type, as JSON and as a batch.
 pub fn rows(rows_max: usize) -> impl Strategy<Value = (RecordType, Vec<Value>, RecordBatch)> {
     record_type().prop_flat_map(move |ty| {
         proptest::collection::vec(value(ty.root()), 0..=rows_max).prop_map(move |values| {

@@ -2,7 +2,7 @@
 
 use twox_hash::XxHash3_64;
 
-/// Takes bytes, piece by piece. Where one piece ends and the next begins makes no difference.
+/// A checksum of bytes that are added piece by piece. The checksum does not depend on how the bytes are cut into pieces.
 #[derive(Clone)]
 pub struct Checksum(XxHash3_64);
 

@@ -1,10 +1,10 @@
 //! Rows as columns for the files of other programs.
 //!
-//! Owns what such columns are called, and cuts rows into pieces that are the same however the rows arrived. Never knows
-//! the format of a file.
+//! Owns the names of such columns, and cuts rows into pieces that do not depend on how the rows arrived. Never knows the
+//! format of a file.
 //!
-//! Members of tuples are called `_1`, `_2` and so on, as in Spark, also inside of other values; those of structs keep
-//! their names; a row that is neither is one column `value`.
+//! Members of tuples are called `_1`, `_2` and so on, as in Spark, also inside of other values. Members of structs keep
+//! their names. A row that is neither tuple nor struct is one column `value`.
 
 use super::schema::{Kind, Node, RecordType};
 use super::view::{self, ViewError};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The most rows of a piece.
 const PIECE_ROWS: usize = 8192;
-/// A piece ends with the row that brings it to this many bytes.
+/// A piece ends with the row with which the piece reaches this many bytes.
 const PIECE_BYTES: usize = 4 << 20;
 
 /// Why rows are no columns.
@@ -27,7 +27,7 @@ pub enum ColumnsError {
     /// The rows are not of their type.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// They are, but do not fit together.
+    /// The rows have their type, but the columns do not fit together.
     #[error("arrow refuses the columns: {0}")]
     Arrow(#[from] ArrowError),
 }
@@ -90,7 +90,7 @@ fn renamed(node: &Node, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// About how many bytes these rows take. That of several ranges is the sum of theirs.
+/// About how many bytes these rows take. The weight of two adjacent ranges is the sum of their weights.
 fn weight(node: &Node, array: &dyn Array, rows: Range<usize>) -> usize {
     let count = rows.len();
     let within = |offsets: &[i32]| {
@@ -113,8 +113,8 @@ fn weight(node: &Node, array: &dyn Array, rows: Range<usize>) -> usize {
     values + if node.nullable() { count } else { 0 }
 }
 
-/// Puts rows together into pieces of their own. Where a piece ends depends on the rows before it only, and its buffers
-/// on its rows only, so whoever writes pieces writes the same bytes however the rows arrive.
+/// Collects rows into pieces. The end of a piece depends only on the rows so far, and the buffers of a piece depend only on
+/// its rows. So a writer of pieces writes the same bytes however the rows arrive.
 pub struct Pieces {
     ty: RecordType,
     schema: SchemaRef,
@@ -125,7 +125,7 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// For rows of type `ty`. The pieces have the columns of [`schema`].
+    /// A collector of rows of type `ty`. The pieces have the columns of [`schema`].
     pub fn new(ty: RecordType) -> Self {
         let schema = schema(&ty);
         Self { ty, schema, pending: Vec::new(), rows: 0, bytes: 0 }
@@ -134,7 +134,7 @@ impl Pieces {
     /// Adds rows, and gives each piece that is complete to `take`.
     ///
     /// # Errors
-    /// If the rows do not have the type, or do not fit into columns, or what `take` says.
+    /// If the rows do not have the type, or do not fit into columns, or if `take` fails.
     pub fn push<E: From<ColumnsError>>(
         &mut self,
         batch: &RecordBatch,
@@ -155,7 +155,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// What the rows of the piece so far take, in bytes.
+    /// The size of the rows in the unfinished piece, in bytes.
     pub const fn pending_bytes(&self) -> usize {
         self.bytes
     }
@@ -163,7 +163,7 @@ impl Pieces {
     /// The last piece, if there are rows left.
     ///
     /// # Errors
-    /// If they do not fit into columns.
+    /// If the rows do not fit into columns.
     pub fn rest(&mut self) -> Result<Option<RecordBatch>, ColumnsError> {
         if self.pending.is_empty() { Ok(None) } else { self.assemble().map(Some) }
     }
@@ -177,7 +177,7 @@ impl Pieces {
     fn fitting(&self, batch: &RecordBatch, start: usize) -> usize {
         let missing = PIECE_BYTES.saturating_sub(self.bytes);
         let most = (batch.num_rows() - start).min(PIECE_ROWS.saturating_sub(self.rows)).max(1);
-        // The smallest number that completes the piece, or as many as there are.
+        // The smallest number of rows that completes the piece, or all rows.
         let (mut low, mut high) = (1, most);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -196,7 +196,7 @@ impl Pieces {
         let column = |(at, node): (usize, &Node)| {
             let mut parts: Vec<ArrayRef> =
                 pending.iter().filter_map(|batch| batch.columns().get(at).cloned()).collect();
-            // One array alone is not copied, and its buffers may hold more than its rows.
+            // `concat` does not copy a single array, whose buffers may hold more than its rows.
             parts.extend(parts.first().map(|first| first.slice(0, 0)));
             let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
             renamed(node, &concat(&parts)?)

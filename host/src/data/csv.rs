@@ -1,9 +1,10 @@
 //! Rows as lines of CSV, for `save_as_csv_files`, and back again.
 //!
-//! Owns how a value stands in CSV: as [`super::text`] writes it, quoted where RFC 4180 asks for it. What is read is `read.rs`'s.
+//! Owns the CSV form of a value: as [`super::text`] writes the value, quoted where RFC 4180 asks for it. `read.rs` owns the
+//! reading.
 //!
-//! An absent value is an empty field and an empty text is `""`. A line that would be empty is `""` too, as readers pass
-//! over empty lines. Lists, tuples and structs are no values of a column; see [`super::columns::nested`].
+//! An absent value is an empty field, and an empty text is `""`. A line that would be empty is `""` too, because readers
+//! skip empty lines. A column cannot hold lists, tuples and structs: see [`super::columns::nested`].
 
 mod read;
 

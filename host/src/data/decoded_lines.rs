@@ -1,7 +1,7 @@
 //! Lines of text from a stream of bytes in any encoding.
 //!
-//! Owns the way from bytes to lines: [`StreamDecoder`] first, then [`LineSplitter`]. What a decoder finds wrong is counted
-//! where lines are counted.
+//! Owns the way from bytes to lines: [`StreamDecoder`] first, then [`LineSplitter`]. Bytes that are not valid in the
+//! encoding are counted by the splitter, together with its lines. Never reads a socket or a file.
 
 use super::lines::{LineFaults, LineSplitter};
 use crate::encoding::{Encoding, StreamDecoder};
@@ -14,15 +14,15 @@ const MARK: &str = "\u{feff}";
 pub struct DecodedLines {
     decoder: StreamDecoder,
     lines: LineSplitter,
-    /// The encoding of what came last.
+    /// The encoding of the stream that bytes came from last.
     encoding: Encoding,
     /// Whether nothing has come since the stream began.
     is_at_start: bool,
 }
 
 impl DecodedLines {
-    /// Of a stream that is expected to be in this encoding. See [`LineSplitter::new`] for the sizes, which count bytes of
-    /// UTF-8.
+    /// Lines of a stream whose expected encoding is `expected`. The sizes are those of [`LineSplitter::new`], and count
+    /// bytes of UTF-8.
     pub fn new(expected: Encoding, max_line_bytes: usize, target_chunk_bytes: usize) -> Self {
         Self {
             decoder: StreamDecoder::new(expected),
@@ -32,7 +32,7 @@ impl DecodedLines {
         }
     }
 
-    /// Begins behind the beginning of a stream, which was found to be in this encoding.
+    /// Starts in the middle of a stream, whose encoding was found to be `encoding`.
     pub fn begin(&mut self, encoding: Encoding) {
         self.decoder.begin(encoding);
         self.encoding = encoding;
@@ -59,8 +59,8 @@ impl DecodedLines {
         self.lines.take()
     }
 
-    /// The stream has ended: gives what [`DecodedLines::take`] gives, and the last line even if it has no line end. A new
-    /// stream may follow, which is expected to be as this one was; the numbers of lines go on.
+    /// Ends the stream: returns the lines of [`DecodedLines::take`], and the last line even if it has no line end. A new
+    /// stream may follow, whose expected encoding is the encoding of this stream. The numbers of lines go on.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         self.lines.push(self.decoder.finish());
         self.encoding = self.decoder.encoding();
@@ -68,7 +68,7 @@ impl DecodedLines {
         self.lines.finish()
     }
 
-    /// Forgets the beginning of a line whose end will not come. A new stream may follow. Whether there was such a line.
+    /// Drops the beginning of a line whose end will not come, and returns whether there was one. A new stream may follow.
     pub fn abandon(&mut self) -> bool {
         self.is_at_start = true;
         let is_cut_off = self.lines.has_partial_line();
@@ -86,7 +86,7 @@ impl DecodedLines {
         self.lines.drop_partial_line();
     }
 
-    /// The encoding of what came last, as far as it is known.
+    /// The encoding of the stream that bytes came from last, as far as it is known.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
@@ -129,7 +129,7 @@ mod tests {
         assert!(!lines.take_faults().is_empty() && lines.faults().is_empty());
     }
 
-    /// What was wrong with a stream is told after its end, with the stream's encoding.
+    /// Faults of a stream are reported after its end, with the encoding of the stream.
     #[test]
     fn the_encoding_is_known_after_the_end_of_a_stream() {
         let latin = Encoding::named("latin-1").unwrap();

@@ -51,7 +51,7 @@ pub const fn group_of(hash: u64) -> u8 {
     hash.to_be_bytes()[0]
 }
 
-/// The partition, of `partitions`, that a key group belongs to. More than 256 partitions leave some without keys.
+/// The partition, of `partitions`, that a key group belongs to. With more than 256 partitions, some partitions have no keys.
 #[inline]
 pub const fn partition_of(group: u8, partitions: usize) -> usize {
     (group as usize).saturating_mul(partitions) / KEY_GROUPS
@@ -64,7 +64,7 @@ pub struct KeyEncoder {
 }
 
 impl KeyEncoder {
-    /// For keys of the type `key`: that of the key alone, as [`RecordType::pair`] gives it.
+    /// An encoder for keys of the type `key`: the type of the key alone, as [`RecordType::pair`] gives it.
     pub fn new(key: &RecordType) -> Self {
         Self { ty: key.clone() }
     }
@@ -104,7 +104,7 @@ impl KeyEncoder {
     }
 }
 
-/// Text and bytes are last in the key, so their encoding lies in the column already.
+/// Hashes keys that are a text or bytes. Such a value is the last in the key, so its encoding is already in the column.
 fn hash_pieces(offsets: &[i32], bytes: &[u8], out: &mut Vec<u64>) {
     out.extend(offsets.iter().zip(offsets.iter().skip(1)).map(|(&start, &end)| {
         // Offsets of an array are not negative.
@@ -121,7 +121,7 @@ fn hash_encoded(column: &Column<'_>, rows: usize, out: &mut Vec<u64>) {
     }));
 }
 
-/// Appends the encoding of one value of a column that has the row. `last` says that nothing follows in the key.
+/// Appends the encoding of one value of a column. The column has the row. `last` says that the value is the last in the key.
 fn write(column: &Column<'_>, row: usize, last: bool, out: &mut Vec<u8>) {
     if column.node.nullable() {
         let there = !column.is_absent(row);

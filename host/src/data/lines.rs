@@ -1,8 +1,7 @@
 //! Lines of text from a stream of bytes.
 //!
-//! Owns where a line ends and what happens to lines that are too long or not UTF-8. Never reads a socket or a file, nor
-//! text in another encoding: see `decoded_lines.rs`.
-//! However the stream is cut into pushes, the lines are the same.
+//! Owns where a line ends, and what happens to lines that are too long or not UTF-8. Never reads a socket or a file, nor
+//! text in another encoding: see `decoded_lines.rs`. The lines do not depend on how the stream is cut into pushes.
 
 use super::schema::RecordType;
 use super::utf8::text_array;
@@ -10,19 +9,19 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use std::sync::Arc;
 
-/// The longest line and chunk that can be asked for. Three times as much, for bytes that are all replaced, fits an
-/// `i32`.
+/// The longest line and the largest chunk that can be requested, in bytes. A replaced byte becomes three bytes, and three
+/// times this size fits an `i32`.
 const BYTES_MAX: usize = 1 << 29;
 
 /// How many of its dropped lines a chunk remembers one by one.
 const DROPPED_AT_MAX: usize = 1024;
 
-/// Lines that could not be taken as they were.
+/// Lines that were dropped or changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BadLines {
     /// How many.
     pub count: u64,
-    /// The number of the first, from 1; 0 if there is none.
+    /// The number of the first such line, from 1; 0 if there is none.
     pub first: u64,
 }
 
@@ -40,12 +39,12 @@ impl BadLines {
 pub struct LineFaults {
     /// Lines that were dropped because they were too long.
     pub dropped: BadLines,
-    /// Lines with bytes that are not text, which were replaced.
+    /// Lines in which bytes that are not text were replaced.
     pub replaced: BadLines,
 }
 
 impl LineFaults {
-    /// Whether all lines were taken as they were.
+    /// Whether no line was dropped or changed.
     pub fn is_empty(&self) -> bool {
         self.dropped.count + self.replaced.count == 0
     }
@@ -65,19 +64,19 @@ pub struct LineSplitter {
     dropping: bool,
     /// The bytes of complete lines, without line ends.
     values: Vec<u8>,
-    /// Where each of them starts, and where the last one ends.
+    /// Where each line in `values` starts, and where the last line ends.
     offsets: Vec<i32>,
     complete: Vec<RecordBatch>,
     /// How many lines of the stream came before those in `values`.
     lines_before: u64,
-    /// For each line that was dropped since: how many of those in `values` came before it.
+    /// For each line that was dropped since then: the number of lines in `values` that came before it.
     dropped_at: Vec<usize>,
     faults: LineFaults,
 }
 
 impl LineSplitter {
-    /// For lines of at most `max_line_bytes`, not counting the line end, in chunks of about `target_chunk_bytes`. Both
-    /// count as at least 1 byte and at most 512 MiB.
+    /// A splitter for lines of at most `max_line_bytes`, without the line end, into chunks of about `target_chunk_bytes`.
+    /// Both sizes count as at least 1 byte and at most 512 MiB.
     pub fn new(max_line_bytes: usize, target_chunk_bytes: usize) -> Self {
         Self {
             max_line_bytes: max_line_bytes.clamp(1, BYTES_MAX),
@@ -126,8 +125,8 @@ impl LineSplitter {
         std::mem::take(&mut self.complete)
     }
 
-    /// The stream has ended: gives what [`LineSplitter::take`] gives, and the last line even if it has no line end. A
-    /// new stream may follow; the counters go on.
+    /// Ends the stream: returns the lines of [`LineSplitter::take`], and the last line even if it has no line end. A new
+    /// stream may follow, and its lines are counted on.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         let last = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.dropping) || last.len() > self.max_line_bytes {
@@ -138,13 +137,13 @@ impl LineSplitter {
         self.take()
     }
 
-    /// Forgets the beginning of a line whose end will not come. A new stream may follow; the counters go on.
+    /// Drops the beginning of a line whose end will not come. A new stream may follow, and its lines are counted on.
     pub fn abandon(&mut self) {
         self.partial.clear();
         self.dropping = false;
     }
 
-    /// There is no room for the line whose end has not come yet. It is dropped as if it were too long.
+    /// Drops the line whose end has not come yet, as if the line were too long, because there is no memory for it.
     pub fn drop_partial_line(&mut self) {
         if !self.partial.is_empty() {
             self.partial = Vec::new();
@@ -157,17 +156,17 @@ impl LineSplitter {
         self.faults
     }
 
-    /// As [`LineSplitter::faults`]. The count begins anew; the numbers of lines go on.
+    /// Returns [`LineSplitter::faults`], and sets its counts to zero. The numbers of lines go on.
     pub fn take_faults(&mut self) -> LineFaults {
         std::mem::take(&mut self.faults)
     }
 
-    /// Whether the beginning of a line is held whose end has not come.
+    /// Whether the splitter holds the beginning of a line whose end has not come.
     pub fn has_partial_line(&self) -> bool {
         !self.partial.is_empty() || self.dropping
     }
 
-    /// How many bytes are held and not taken yet, about.
+    /// About how many bytes the splitter holds that were not taken yet.
     pub fn buffered_bytes(&self) -> usize {
         let complete: usize = self.complete.iter().map(RecordBatch::get_array_memory_size).sum();
         complete + self.partial.len() + self.values.len() + self.offsets.len() * size_of::<i32>()
@@ -217,7 +216,7 @@ impl LineSplitter {
             self.cut();
         }
         self.values.extend_from_slice(line);
-        // Cannot be cut off: see `BYTES_MAX`.
+        // The length fits an `i32`: see `BYTES_MAX`.
         self.offsets.push(self.values.len() as i32);
     }
 
@@ -239,7 +238,7 @@ impl LineSplitter {
         let values = Buffer::from_vec(std::mem::replace(&mut self.values, next_values));
         let array = text_array(offsets.clone(), &values, None).unwrap_or_else(|_| self.replace(&offsets, &values));
         let columns = vec![Arc::new(array) as ArrayRef];
-        // Cannot fail: one column of text, without absent values, is what the type says.
+        // Cannot fail: the type is one column of text without absent values.
         self.complete.extend(RecordBatch::try_new(Arc::clone(RecordType::text().arrow()), columns));
     }
 
@@ -258,7 +257,7 @@ impl LineSplitter {
     }
 }
 
-/// What stands before the first `\n`, and what comes after it.
+/// The bytes before the first `\n`, and the bytes after it. `None` if there is no `\n`.
 fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(b'\n', bytes)?;
     Some((bytes.get(..end)?, bytes.get(end + 1..)?))

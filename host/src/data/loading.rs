@@ -1,7 +1,8 @@
 //! Columns of files that other programs wrote, as rows of a type.
 //!
-//! Owns which column of a file is which of a type: by the names of [`super::columns`], in any order, others passed over;
-//! and which values fit: the same kind, integers of any width if their values fit. Never reads a file.
+//! Owns which column of a file belongs to which column of a type: columns are found by the names of [`super::columns`], in
+//! any order, and other columns of the file are ignored. Owns which values fit: values of the same kind, and integers of any
+//! width if the values fit. Never reads a file.
 
 use super::columns::{member_name, named_columns};
 use super::schema::{Kind, Node, RecordType};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 pub struct Fault {
     /// The row among those that were given, from 0.
     pub row: usize,
-    /// The column, and the member in it; empty if it is the whole row.
+    /// The column, and the member in it; empty if the fault is in the whole row.
     pub column: String,
     /// What is wrong.
     pub problem: String,
@@ -29,7 +30,7 @@ impl Fault {
         Self { row, column: column.into(), problem: problem.into() }
     }
 
-    /// The same fault, seen from what holds the value.
+    /// The same fault, with the name of the struct or column that holds the value in front.
     fn inside(mut self, name: &str) -> Self {
         self.column = if self.column.is_empty() { name.to_owned() } else { format!("{name}.{}", self.column) };
         self
@@ -39,7 +40,7 @@ impl Fault {
 /// How many bytes of names a message lists.
 const LISTED_BYTES_MAX: usize = 200;
 
-/// What is wrong with a column that is not there, beside the columns that are.
+/// The problem of a missing column, with a list of the columns that are there.
 pub(super) fn missing<'a>(node: &Node, there: impl Iterator<Item = &'a str>) -> String {
     format!("there is no such column, and {node} has to be there; {}", listed(there))
 }
@@ -69,7 +70,7 @@ pub fn column_names(ty: &RecordType) -> Vec<String> {
     named_columns(ty).map(|(name, _)| name.into_owned()).collect()
 }
 
-/// Makes rows of `ty` of columns that a file has under its names. A column that is not there is absent in all rows.
+/// Makes rows of `ty` of the columns of a file, which are found by their names. A missing column is absent in all rows.
 /// `there` names all columns of the file, also those that were not read.
 ///
 /// # Errors
@@ -129,7 +130,7 @@ fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
     }
 }
 
-/// A list of any of Arrow's kinds. Nothing if it is none.
+/// The values of a list array of any of Arrow's kinds. `None` if the array is not a list.
 fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, Fault>> {
     let (DataType::List(field) | DataType::LargeList(field)) = array.data_type() else { return None };
     let options = CastOptions { safe: false, ..CastOptions::default() };
@@ -151,7 +152,7 @@ fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, F
     }))
 }
 
-/// The member of a struct: where the struct is absent, its members are not looked at.
+/// The member of a struct. If the struct is absent wherever the member is absent, the result has no absent values.
 fn without_masked(member: &ArrayRef, parent: Option<&NullBuffer>) -> ArrayRef {
     let Some((parent, own)) = parent.zip(member.nulls()) else { return Arc::clone(member) };
     let is_masked = (0..own.len()).all(|row| own.is_valid(row) || parent.is_null(row));
@@ -187,7 +188,7 @@ fn fits(kind: Kind, found: &DataType) -> bool {
 fn cast(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, node.field.data_type(), &options).map_err(|error| {
-        // The first value that becomes absent when such are let pass.
+        // With a safe cast, a value that does not fit becomes absent: the first such value is the fault.
         let safe = CastOptions { safe: true, ..CastOptions::default() };
         let passed = cast_with_options(array, node.field.data_type(), &safe).ok();
         let lost = passed.and_then(|passed| (0..array.len()).find(|row| passed.is_null(*row) && !array.is_null(*row)));

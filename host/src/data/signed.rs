@@ -1,9 +1,9 @@
-//! Columns without unsigned integers, for readers that know none.
+//! Columns without unsigned integers, for readers that have no unsigned integers.
 //!
-//! Owns which signed type stands for an unsigned one: it follows from the type of the rows alone, never from their
-//! values, so that all files of an output have the same columns. `u8` and `u16` become 32 bits, `u32` and `u64` become 64
-//! bits. A `u64` that does not fit is an error, unless such columns are decimals of 20 digits, which hold all of them. Never
-//! knows the format of a file.
+//! Owns which signed type replaces an unsigned type. The signed type follows from the type of the rows alone, never from
+//! their values, so that all files of an output have the same columns. `u8` and `u16` become signed integers of 32 bits,
+//! `u32` and `u64` of 64 bits. A `u64` that does not fit is an error, unless such columns are decimals of 20 digits, which
+//! hold every `u64`. Never knows the format of a file.
 
 use arrow::array::{Array as _, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// The digits of the largest `u64`.
 const U64_DIGITS: u8 = 20;
-/// What the Parquet specification calls the items of a list.
+/// The name of a list's items in the Parquet specification.
 const ITEM: &str = "element";
 
 /// Why columns have no signed form.
@@ -40,7 +40,7 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// For columns of `schema`. With `decimals`, columns of `u64` become decimals.
+    /// A conversion of columns of `schema`. With `decimals`, columns of `u64` become decimals.
     pub fn new(schema: &Schema, decimals: bool) -> Self {
         let fields = schema.fields().iter().map(|field| signed_field(field, field.name(), decimals));
         Self { schema: Arc::new(Schema::new(fields.collect::<Vec<_>>())) }
@@ -78,7 +78,7 @@ fn signed_field(field: &Field, name: &str, decimals: bool) -> FieldRef {
     Arc::new(Field::new(name, ty, field.is_nullable()))
 }
 
-/// The values of `array` as `ty`. Where `mask` says that the parent is absent, they may be anything.
+/// The values of `array` as `ty`. Where `mask` says that the parent is absent, the values may be anything.
 fn signed(array: &ArrayRef, ty: &DataType, mask: Option<&NullBuffer>, path: &str) -> Result<ArrayRef, SignedError> {
     let own = array.nulls().cloned();
     let there = NullBuffer::union(own.as_ref(), mask);
@@ -110,7 +110,7 @@ fn signed(array: &ArrayRef, ty: &DataType, mask: Option<&NullBuffer>, path: &str
     })
 }
 
-/// Which items belong to a list that is there.
+/// Which items belong to a list that is not absent.
 fn items_of(list: &ListArray, there: &NullBuffer) -> NullBuffer {
     let mut items = vec![false; list.values().len()];
     for row in there.valid_indices() {
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(told(json!({"n": 1, "small": [], "deep": {"m": n}})), expected("deep.m"));
     }
 
-    /// Nobody sees what lies where a list or a struct is absent.
+    /// Values below an absent list or struct are not looked at.
     #[test]
     fn what_is_absent_may_be_anything() {
         let large: ArrayRef = Arc::new(arrow::array::UInt64Array::from(vec![u64::MAX, 1]));

@@ -1,6 +1,6 @@
 //! Rows as people see them: printed by `print`, saved by `save_as_text_files`, shown in messages.
 //!
-//! Owns the form of every value, which is Scala's and Java's where they have one. Never parses.
+//! Owns the text form of every value. The form is that of Scala and Java where these have one. Never parses.
 
 use super::schema::RecordType;
 use super::view::{self, Column, Values, ViewError, items, match_values};
@@ -64,7 +64,7 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
     }
 }
 
-/// Appends one value of a column that has the row and does not say that it is absent.
+/// Appends one value of a column. The column has the row, and the value is not absent.
 pub(super) fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
     match_values!(&column.values,
         integer(values) => {
@@ -160,7 +160,7 @@ fn write_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<S
         out.push_str("Infinity");
         return;
     }
-    // Java never gives less than two digits, and then chooses the closest two: 4.9E-324, where 5E-324 would do.
+    // Java never writes fewer than two digits, and chooses the closest two: 4.9E-324, where 5E-324 would be enough.
     let replaced = if shortest.contains('.') { None } else { two_digits() };
     let scientific = replaced.as_deref().unwrap_or(shortest).trim_start_matches('-');
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
@@ -183,7 +183,7 @@ fn write_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<S
         out.push('.');
     }
     out.push(digits.next().unwrap_or('0'));
-    // A last zero can only come from `two_digits`, and then the digit before it was all there is.
+    // A last zero can only come from `two_digits`. Then the digit before the zero was the only digit.
     let rest: String = digits.collect();
     out.push_str(rest.trim_end_matches('0'));
 }

@@ -1,6 +1,6 @@
-//! Columns of text from offsets and bytes that nobody has checked yet.
+//! Columns of text from offsets and bytes that are not checked yet.
 //!
-//! Owns the check of text, and the answer to which row is at fault. Never knows where the bytes came from.
+//! Owns the check of text, and finds the row whose text is wrong. Never knows where the bytes came from.
 
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
@@ -14,8 +14,8 @@ pub(super) enum NotText {
     Lengths,
 }
 
-/// Makes a column of the rows `offsets[n]..offsets[n + 1]` of `values`. Bytes outside of all rows may be anything; the
-/// rows that `nulls` marks as absent may not. Copies offsets that do not start at 0, and nothing else.
+/// Makes a column of the rows `offsets[n]..offsets[n + 1]` of `values`. Bytes outside of all rows may be anything. Bytes of
+/// rows that `nulls` marks as absent have to be UTF-8. Copies offsets that do not start at 0, and nothing else.
 pub(super) fn text_array(
     offsets: OffsetBuffer<i32>,
     values: &Buffer,
@@ -26,19 +26,19 @@ pub(super) fn text_array(
         return Err(NotText::Lengths);
     }
     let used = values.slice_with_length(first, last - first);
-    // An Arrow text column is UTF-8 in all of its bytes, so those before the first row have to go.
+    // All bytes of an Arrow text column have to be UTF-8, so the bytes before the first row are left out.
     let offsets = if first == 0 { offsets } else { rebased(&offsets) };
     StringArray::try_new(offsets.clone(), used.clone(), nulls).map_err(|_| fault(&offsets, &used))
 }
 
-/// The first and the last offset. Nothing if one is negative or the last is less than the first.
+/// The first and the last offset. `None` if one is negative, or the last offset is less than the first.
 fn bounds(offsets: &[i32]) -> Option<(usize, usize)> {
     let first = usize::try_from(*offsets.first()?).ok()?;
     let last = usize::try_from(*offsets.last()?).ok()?;
     (first <= last).then_some((first, last))
 }
 
-/// The same lengths from 0.
+/// Offsets that start at 0, with the same lengths of rows.
 fn rebased(offsets: &OffsetBuffer<i32>) -> OffsetBuffer<i32> {
     let first = offsets.first().copied().unwrap_or_default();
     OffsetBuffer::new(offsets.iter().map(|offset| offset - first).collect())

@@ -1,6 +1,6 @@
 //! Columns seen through the type of their rows: each array is downcast once, and then read row by row.
 //!
-//! Owns the check that a batch is what its type says. Never copies values.
+//! Owns the check that the columns of a batch have the type of its rows. Never copies values.
 
 use super::schema::{Kind, Node, RecordType};
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
@@ -9,15 +9,15 @@ use arrow::datatypes::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 
-/// Columns are not what their type says.
+/// Columns do not have the type of their rows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ViewError {
     /// Too few or too many columns.
     #[error("the batch has {found} columns, {expected} are needed")]
     Columns {
-        /// How many the type has.
+        /// The number of columns of the type.
         expected: usize,
-        /// How many the batch has.
+        /// The number of columns of the batch.
         found: usize,
     },
     /// A column of another type.
@@ -27,7 +27,7 @@ pub enum ViewError {
         column: String,
         /// The kind that the type declares.
         expected: &'static str,
-        /// What the batch has.
+        /// The type of the batch's column.
         found: String,
     },
     /// An absent value where the type has none.
@@ -40,7 +40,7 @@ pub enum ViewError {
         /// How many.
         count: usize,
     },
-    /// Keys that are too long together.
+    /// The keys of the batch are too long together.
     #[error("the encoded keys of {rows} rows take 2 GiB or more")]
     KeyBytes {
         /// How many rows there are.
@@ -69,12 +69,12 @@ impl ViewError {
 /// The values of one field.
 pub(super) struct Column<'a> {
     pub(super) node: &'a Node,
-    /// Present only if a value is absent.
+    /// Which values are absent; `None` if no value is absent.
     pub(super) nulls: Option<&'a NullBuffer>,
     pub(super) values: Values<'a>,
 }
 
-/// Values by kind. Those of absent rows may be anything.
+/// Values by kind. The values of absent rows may be anything.
 pub(super) enum Values<'a> {
     Bool(&'a BooleanBuffer),
     I8(&'a ScalarBuffer<i8>),
@@ -155,7 +155,7 @@ impl<'a> Column<'a> {
             },
             Kind::Struct => match array.as_struct_opt() {
                 Some(members) if members.num_columns() == node.children.len() => {
-                    // Whoever read the rows may have said of an inner value only what an outer one implies.
+                    // A reader may mark only the outer value as absent, which implies that the inner value is absent.
                     let outer = mask.filter(|mask| mask.len() == members.len());
                     let mask = NullBuffer::union(outer, members.nulls());
                     let columns = node.children.iter().zip(members.columns());
@@ -172,7 +172,7 @@ impl<'a> Column<'a> {
         Ok(Self { node, nulls, values: values.ok_or_else(mismatch)? })
     }
 
-    /// Whether the value of a row that the array has is absent.
+    /// Whether the value of a row is absent. The array has the row.
     pub(super) fn is_absent(&self, row: usize) -> bool {
         self.nulls.is_some_and(|nulls| nulls.is_null(row))
     }

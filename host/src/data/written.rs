@@ -1,7 +1,7 @@
-//! How long rows may become when they are written for people or other programs.
+//! The largest size of rows when they are written as text, CSV or JSON.
 //!
-//! Owns a bound, by type and length alone: a row of a few bytes can become a text many times as long, and whoever writes it
-//! asks for the memory first. Never writes anything.
+//! Owns an upper bound that follows from type and length alone. A row of a few bytes can become a text many times as long,
+//! so a writer reserves the memory of the bound first. Never writes anything.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
@@ -9,9 +9,9 @@ use std::ops::Range;
 
 /// The longest an integer or a float can be, in any form.
 const NUMBER_BYTES: usize = 32;
-/// What stands around a value: brackets, separators, the words of an option.
+/// The most bytes around a value: brackets, separators, `Some` and `None`.
 const AROUND_BYTES: usize = 10;
-/// A byte of text becomes at most so many where it is escaped, as in `\u{1b}`.
+/// The most bytes that one byte of text becomes when it is escaped, as in `\u{1b}`.
 const ESCAPED_BYTES: usize = 6;
 
 /// The most bytes that these rows take as text, as CSV or as JSON, all together.
@@ -22,7 +22,7 @@ pub fn written_bytes_max(batch: &RecordBatch, rows: Range<usize>) -> usize {
     columns.fold(AROUND_BYTES * rows.len(), usize::saturating_add)
 }
 
-/// What the name of a member takes in so many rows.
+/// The most bytes that the name of a member takes in so many rows.
 fn named(name: &str, rows: usize) -> usize {
     (name.len() * ESCAPED_BYTES + AROUND_BYTES).saturating_mul(rows)
 }
@@ -68,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However a row is written, it is not longer than that.
+        /// However a row is written, it is not longer than the bound.
         #[test]
         fn no_row_is_longer((ty, values, batch) in rows(6)) {
             for row in 0..values.len() {

@@ -30,19 +30,19 @@ impl fmt::Display for Refusal {
 /// A path from a plugin cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// It says something that no path of a plugin may.
+    /// The path has a form that no path of a plugin may have.
     #[error("the {what} `{}` {fault}", shown(text))]
     Text {
-        /// Whether it is a `path`, or what else.
+        /// The kind of the text, such as `path`.
         what: &'static str,
         /// What the plugin says.
         text: String,
         /// What is wrong with it.
         fault: &'static str,
-        /// What to say instead.
+        /// What the plugin has to use instead.
         help: &'static str,
     },
-    /// It names a directory that the job file does not.
+    /// The path names a directory that the job file does not name.
     #[error("the path `{}` is below the directory `{}`, which the job does not grant", shown(path), shown(name))]
     Unknown {
         /// What the plugin says.
@@ -52,7 +52,7 @@ pub enum GrantError {
         /// The names that the job grants.
         granted: Vec<String>,
     },
-    /// It names no directory, and none is granted for such paths.
+    /// The path names no directory, and the job grants no directory `out`.
     #[error("the path `{}` names no directory, and the job grants none called `{OUT}`", shown(path))]
     NoOut {
         /// What the plugin says.
@@ -60,7 +60,7 @@ pub enum GrantError {
         /// The names that the job grants.
         granted: Vec<String>,
     },
-    /// It is to be written, and the job grants it for reading.
+    /// The path is to be written, and the job grants it only for reading.
     #[error(
         "the path `{}` is below the directory `{}`, which the job grants for reading only",
         shown(path),
@@ -72,14 +72,14 @@ pub enum GrantError {
         /// The directory's name.
         name: String,
     },
-    /// It leads to what no grant reaches.
+    /// The path leads to a place that no grant reaches.
     #[error("the path `{path}` leads to {}, and {withheld}", place.shown())]
     Withheld {
         /// What the plugin says.
         path: String,
-        /// Where it leads, or will lead.
+        /// The place that the path leads to, or will lead to.
         place: PathBuf,
-        /// What no grant reaches.
+        /// Why no grant reaches the place.
         withheld: Refusal,
     },
     /// The granted directory itself is hidden.
@@ -90,7 +90,7 @@ pub enum GrantError {
         /// The hidden name in it.
         name: String,
     },
-    /// It names an object store, and only outputs can be saved there.
+    /// The path names an object store, and only outputs can be saved in object stores.
     #[error("the path `{}` is below `{}`, which is an object store", shown(path), shown(name))]
     Objects {
         /// What the plugin says.
@@ -118,10 +118,10 @@ pub enum GrantError {
         /// Where it leads.
         target: PathBuf,
     },
-    /// The granted directory, or one on the way, cannot be used.
+    /// The granted directory, or a directory on the path, cannot be used.
     #[error("cannot {action} the directory {}: {error}", directory.shown())]
     Directory {
-        /// What cannot be done with it.
+        /// What cannot be done with the directory.
         action: &'static str,
         /// The directory.
         directory: PathBuf,

@@ -1,7 +1,8 @@
-//! What no grant reaches, however it is written: a pure decision about paths in which no link is left.
+//! The paths that no grant reaches, however the grant is written: a pure decision about paths without links.
 //!
 //! Owns the rule for hidden names, and for the files and directories that a job withholds from its plugin. Compares names
-//! only: a hard link, or a directory that is mounted twice, gives a file a name that is not known here.
+//! only: a hard link, or a directory that is mounted twice, gives a file another name, which this module does not know.
+//! Never reads a file.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -12,17 +13,18 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-/// How many links are followed on the way to one path.
+/// The most links that are followed on the way to one path.
 const LINKS_MAX: usize = 40;
 
-/// Something that a job withholds from its plugin, with all that is below it.
+/// A file or directory that a job withholds from its plugin, with everything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Withheld {
-    /// What it is, for messages: `the job file`.
+    /// What is withheld, for messages: `the job file`.
     pub what: String,
-    /// Where it is. Its names may be patterns of `*`, `?` and `[a-z]`.
+    /// The withheld path. Names in the path may be patterns of `*`, `?` and `[a-z]`.
     pub path: PathBuf,
-    /// What is withheld: [`Access::Read`] if it can be neither read nor written, [`Access::Write`] if it can be read.
+    /// The access that is withheld: [`Access::Read`] if the path can be neither read nor written, [`Access::Write`] if the
+    /// path can be read and not written.
     pub from: Access,
 }
 
@@ -33,13 +35,13 @@ pub(super) struct Target<'a> {
     pub(super) root: &'a Path,
     /// The path.
     pub(super) path: &'a Path,
-    /// What is to be done with it.
+    /// The access that is requested.
     pub(super) access: Access,
-    /// Whether names that go on behind the last one are meant as well: outputs add the time of a batch.
+    /// Whether longer names that begin with the last name are meant as well: outputs append the time of a batch.
     pub(super) goes_on: bool,
 }
 
-/// Whether, and why, a path is refused. Neither it nor the paths that are withheld have links.
+/// Why a path is refused; `None` if the path is allowed. Neither the path nor the withheld paths have links.
 pub(super) fn refusal(target: &Target<'_>, withheld: &[Withheld]) -> Option<Refusal> {
     let below = target.path.strip_prefix(target.root).unwrap_or(target.path);
     if let Some(name) = names(below).find(|name| is_hidden(name)) {
@@ -48,7 +50,7 @@ pub(super) fn refusal(target: &Target<'_>, withheld: &[Withheld]) -> Option<Refu
     withheld.iter().filter(|withheld| withheld.from <= target.access).find_map(|withheld| {
         let (theirs, ours): (Vec<String>, Vec<String>) =
             (names(&withheld.path).collect(), names(target.path).collect());
-        // A pattern of any number of names: whatever is below what stands before it.
+        // `**` matches any number of names: it withholds everything below the names before it.
         let theirs: Vec<String> = theirs.into_iter().take_while(|name| name != "**").collect();
         let last = ours.len().saturating_sub(1);
         let is_same =
@@ -58,17 +60,18 @@ pub(super) fn refusal(target: &Target<'_>, withheld: &[Withheld]) -> Option<Refu
         } else if ours.len() >= theirs.len() {
             Some(Refusal::Withheld(withheld.what.clone()))
         } else {
-            // Reading a directory gives its files, each of which is looked at. Writing replaces all of it.
+            // Reading a directory gives its files, and each file is checked. Writing replaces the whole directory.
             (target.access == Access::Write).then(|| Refusal::Above(withheld.what.clone()))
         }
     })
 }
 
-/// The hidden name in a granted directory `root`, if it must not be granted. `written` is the directory as the job file
-/// names it, `job` that of the job file; `root` and `job` have no links.
+/// The hidden name because of which the directory `root` must not be granted; `None` if it may be granted. `written` is the
+/// granted directory as the job file names it, and `job` is the directory of the job file. `root` and `job` have no links.
 ///
-/// The directories in which the job file itself is may be hidden. Others may be if the job file spells the name in an
-/// absolute path, but neither the granted directory itself nor what is between it and the job file.
+/// The directories above the job file may be hidden. Other directories on the path may be hidden if the job file spells
+/// their names in an absolute path. The granted directory itself must not be hidden, and neither must a directory between
+/// the job file and the granted directory.
 pub(super) fn hidden_in_root(job: &Path, root: &Path, written: &Path) -> Option<String> {
     let (job_names, root_names): (Vec<String>, Vec<String>) = (names(job).collect(), names(root).collect());
     let shared = job_names.iter().zip(&root_names).take_while(|(a, b)| a == b).count();
@@ -80,7 +83,7 @@ pub(super) fn hidden_in_root(job: &Path, root: &Path, written: &Path) -> Option<
     hidden.find(|(at, name)| is_below_job || is_last(*at) || !is_spelt(name)).map(|(_, name)| name.clone())
 }
 
-/// A path with links followed as far as it is there. Behind that, `.` and `..` are taken literally.
+/// A path with links followed as far as the path exists. In the part that does not exist, `.` and `..` are resolved by name.
 pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     for above in path.ancestors() {
@@ -99,8 +102,8 @@ pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
     path.to_path_buf()
 }
 
-/// The paths of the links on which a path is found, each with what follows behind the link: whoever puts something else in
-/// the place of one of them decides what the path leads to. The links themselves are on paths without links.
+/// The paths of the links on the way to a path, each with the part of the path after the link. A program that replaces one
+/// of these links decides where the path leads. The links themselves are named by paths without links.
 pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
     let (mut found, mut links) = (without_links(disk, Path::new(".")), Vec::new());
     let owned = |path: &Path| path.components().map(|component| component.as_os_str().to_owned()).collect::<Vec<_>>();
@@ -111,7 +114,7 @@ pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
             Some(Component::RootDir) => found = PathBuf::from("/"),
             Some(Component::Normal(_)) => {
                 let place = found.join(&name);
-                // The system follows no more links than that either.
+                // The system follows no more links than this limit either.
                 match disk.link(&place).filter(|_| links.len() < LINKS_MAX) {
                     Some(target) => {
                         links.push(ahead.iter().fold(place, |path, name| path.join(name)));
@@ -137,8 +140,8 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Whether a name can be one that a pattern stands for; with `goes_on`, whether a name can be that begins so. Says yes
-/// rather than no.
+/// Whether a pattern can match `name`; with `goes_on`, whether the pattern can match a name that begins with `name`. Returns
+/// `true` in doubt.
 fn may_match(pattern: &str, name: &str, goes_on: bool) -> bool {
     let is_special = |c: char| "*?[]".contains(c);
     let begins = |start: &str| {

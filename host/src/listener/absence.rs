@@ -1,24 +1,24 @@
-//! How often the log tells that a source is away: a pure decision.
+//! How often the log reports that a source is away: a pure decision.
 //!
-//! Owns what is remembered of one source: since when it is away, how often that was seen, and what was told. The first
-//! failure is told, then few, each with the number of all, then the return. A source that comes and goes at once counts as
-//! away. Never words anything.
+//! Owns the state of one source: since when the source is away, how often it failed, and what was reported. The first
+//! failure is reported, then few of the further failures, each with the number of all failures, and then the return. A
+//! source that comes and goes at once counts as away. Never makes the text of a report.
 
 use crate::time::{Duration, Time};
 
-/// The pause between the first failure that is told and the second one.
+/// The pause between the first and the second failure that are reported.
 const PAUSE_FIRST: Duration = Duration::from_secs(60);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
-/// A source that is back for as long as this is there again: its next failure is a first one.
+/// A source that is back for this time is not away any more: its next failure counts as a first failure.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// What is to be told of a failure.
+/// What is to be reported of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tell {
-    /// It is the first one.
+    /// The failure is the first one.
     First,
-    /// It is one of many.
+    /// The failure is one of many.
     Again(Away),
     /// Nothing.
     Nothing,
@@ -33,7 +33,7 @@ pub(super) struct Away {
     pub(super) time: Duration,
 }
 
-/// What is remembered of one source.
+/// The state of one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Absence {
     open: Option<Open>,
@@ -45,13 +45,13 @@ struct Open {
     failures: u64,
     told: Time,
     pause: Duration,
-    /// When it came back last, if it is not away right now.
+    /// When the source came back last; `None` if it is away right now.
     back: Option<Time>,
     is_return_told: bool,
 }
 
 impl Absence {
-    /// Whether the source failed, and was not back for long since.
+    /// Whether the source failed, and was not back for [`STEADY`] since then.
     pub(super) const fn is_open(&self) -> bool {
         self.open.is_some()
     }
@@ -81,7 +81,8 @@ impl Absence {
         Tell::Again(Away { failures: open.failures, time: now.since(open.since) })
     }
 
-    /// The source is reached. `None` if that is not worth telling: it was told since the last failure that was.
+    /// The source is reached. `None` if the return needs no report, because no failure was reported since the last report of
+    /// a return.
     pub(super) fn returned(&mut self, now: Time) -> Option<Away> {
         let open = self.open.as_mut()?;
         open.back = Some(now);

@@ -1,4 +1,4 @@
-//! The events. Those that Spark has are called as there.
+//! The events. Events that Spark has too have Spark's names.
 
 use super::files::PassedOverInfo;
 use super::info::{BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
@@ -21,25 +21,27 @@ pub enum Event {
     },
     /// A receiver is connected to its source.
     ReceiverStarted(ReceiverInfo),
-    /// A receiver lost its source, or never reached it, or has an error to tell and goes on.
+    /// A receiver lost its source, or never reached it, or reports an error and continues.
     ReceiverError {
-        /// The receiver. What happened is its last error.
+        /// The receiver, whose last error is the reason of the event.
         receiver: ReceiverInfo,
-        /// When it is started again; nothing if it is not, because it goes on or has ended.
+        /// The time until the receiver is started again; `None` if it continues or has ended.
         retry_in: Option<Duration>,
     },
     /// A receiver ended.
     ReceiverStopped(ReceiverInfo),
-    /// An input could not be asked for a batch's data. It is asked again for the next batch.
+    /// An input could not be read for a batch. It is read again for the next batch.
     InputError {
         /// The source.
         source: String,
-        /// What happened.
+        /// The error.
         error: String,
     },
-    /// A source does not read files that it sees. Told once for each cause, and again when they are ten times as many.
+    /// A source does not read files that it sees. Posted once for each cause, and again when there are ten times as many
+    /// files.
     FilesPassedOver(PassedOverInfo),
-    /// A file changed after it was given to a batch, and is not read again while it is remembered. Told once for each file.
+    /// A file changed after it was given to a batch, and is not read again while it is remembered. Posted once for each
+    /// file.
     FileChanged {
         /// The source.
         source: String,
@@ -47,10 +49,10 @@ pub enum Event {
         batch: Time,
         /// The file.
         file: String,
-        /// How many bytes were appended, if it only grew.
+        /// The number of appended bytes; `None` unless the file only grew.
         unread_bytes: Option<u64>,
     },
-    /// A file that a batch was to read is gone, and the batch goes on without it, as the job file wants it.
+    /// A file that a batch was to read is gone, and the batch continues without the file, as the job file says.
     FileMissing {
         /// The source.
         source: String,
@@ -59,16 +61,16 @@ pub enum Event {
         /// The file.
         file: String,
     },
-    /// Nothing needs a file any more, and it was removed or moved, as the job file wants it.
+    /// Nothing needs a file any more, and the file was removed or moved, as the job file says.
     FileDone {
         /// The source.
         source: String,
         /// The file.
         file: String,
-        /// Where it is; `None` if it was removed.
+        /// The new path of the file; `None` if the file was removed.
         moved_to: Option<String>,
     },
-    /// Nothing needs a file any more, and it stays where it is, because it changed or cannot be moved.
+    /// Nothing needs a file any more, and the file stays where it is, because it changed or cannot be moved.
     FileLeft {
         /// The source.
         source: String,
@@ -84,8 +86,8 @@ pub enum Event {
         /// Which lines.
         lines: LinesInfo,
     },
-    /// Lines have bytes that are not of their encoding. Each sequence of such bytes was replaced by U+FFFD; the lines are
-    /// there.
+    /// Lines have bytes that are not valid in their encoding. Each sequence of such bytes was replaced by U+FFFD. The lines
+    /// are kept.
     TextReplaced {
         /// The source; `None` if a driver function loads the file.
         source: Option<String>,
@@ -94,12 +96,12 @@ pub enum Event {
         /// Which lines.
         lines: LinesInfo,
     },
-    /// The beginning of a line was dropped whose end did not come before the receiver stopped or lost its server.
+    /// The beginning of a line was dropped, because the receiver stopped or lost its server before the end of the line came.
     LineCutOff {
         /// The source.
         source: String,
     },
-    /// Records were dropped because the block store was full, as the job file wants it.
+    /// Records were dropped because the block store was full, as the job file says.
     RecordsDropped {
         /// The source.
         source: String,
@@ -124,29 +126,29 @@ pub enum Event {
         task: TaskId,
         /// Why.
         reason: String,
-        /// When it runs again; zero if at once.
+        /// The pause before the task runs again; zero if it runs again at once.
         retry_in: Duration,
     },
     /// Data was written to disk since the last batch was done, because it did not fit into memory.
     DataSpilled {
         /// The batch that is done now.
         batch: Time,
-        /// How much was written.
+        /// The number of bytes that were written.
         bytes: u64,
     },
-    /// Batches wait longer and longer, or longer than a batch interval for some time. Told once, until the job has
-    /// caught up.
+    /// Batches wait longer and longer, or longer than a batch interval for some time. Posted once, until the job has caught
+    /// up.
     FallingBehind(LagInfo),
     /// The job was behind, and batches begin without delay again.
     CaughtUp(LagInfo),
-    /// A listener was too slow for its queue, and missed events. Only that listener is told.
+    /// A listener was too slow for its queue, and missed events. Only that listener gets this event.
     EventsDropped {
-        /// How many, since it was told last.
+        /// The number of missed events since the last such event.
         count: u64,
     },
-    /// The job goes on from a checkpoint.
+    /// The job resumes from a checkpoint.
     RecoveryStarted(RecoveryInfo),
-    /// Records that a batch was given were never logged, and are gone.
+    /// Records that were allocated to a batch were never logged, and are lost.
     RecordsLost {
         /// The source.
         source: String,
@@ -155,7 +157,7 @@ pub enum Event {
         /// How many.
         records: u64,
     },
-    /// Batches whose times had passed had no data, and nothing to do without it.
+    /// Missed batches had no data, and the graph makes no rows without data. They are counted and not run.
     BatchesWithoutData {
         /// The first.
         from: Time,
@@ -164,26 +166,26 @@ pub enum Event {
         /// How many.
         batches: u64,
     },
-    /// The job has its checkpoint directory.
+    /// The job owns its checkpoint directory.
     CheckpointOpened {
-        /// Its run: the name of a directory in there.
+        /// The run: the name of its directory below `runs`.
         run: String,
-        /// The how-many-th owner it is.
+        /// The number of this owner among all owners of the directory.
         epoch: u64,
     },
-    /// How far the run is, is on stable storage.
+    /// A checkpoint of the run is on stable storage.
     CheckpointWritten {
         /// When.
         time: Time,
     },
-    /// Something cannot be written to the checkpoint directory. Outputs wait until it can. Told once.
+    /// Something cannot be written to the checkpoint directory. Outputs wait until the write succeeds. Posted once.
     CheckpointFailed {
         /// What.
         what: String,
         /// Why.
         error: String,
     },
-    /// It could be written again.
+    /// A write that had failed succeeded again.
     CheckpointResumed {
         /// What.
         what: String,
@@ -192,25 +194,25 @@ pub enum Event {
     HostPanicked {
         /// What panicked, as in `the actor "tracker"`.
         what: String,
-        /// The batch that it worked on, or else the batch that the host began to work on last. `None` if there was none.
+        /// The batch that the code worked on, or else the batch that the host began last. `None` if there was no batch.
         batch: Option<Time>,
         /// Where it panicked and what the panic said.
         message: String,
     },
-    /// Somebody has set the clock back, so that the next batch comes later. Told once for each time that this happens.
+    /// The clock was set back, so that the next batch comes later. Posted once each time that this happens.
     ClockSetBack {
-        /// What the clock would say otherwise.
+        /// The time that the clock would show without the change.
         from: Time,
-        /// What it says.
+        /// The time that the clock shows.
         to: Time,
-        /// The next batch, which waits until the clock says so.
+        /// The next batch, which waits until the clock shows its time.
         next_batch: Time,
     },
-    /// Nothing more will happen.
+    /// The run has ended: this is the last event.
     StreamingStopped {
         /// When.
         time: Time,
-        /// What ended the run, if it was not asked to stop.
+        /// The error that ended the run; `None` if the run was stopped.
         error: Option<String>,
     },
 }

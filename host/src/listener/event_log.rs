@@ -1,7 +1,7 @@
 //! Events as JSON, one object a line: what `host run --events` and `--json` write.
 //!
-//! Owns the form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the Unix
-//! epoch, spans are milliseconds with up to three decimals. Never decides which events there are.
+//! Owns the JSON form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the Unix
+//! epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
     BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, QueuedListener, ReceiverInfo, StageInfo, StageOperator,
@@ -14,13 +14,13 @@ use serde::Serialize;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// Lines are written when a batch is done, and when they get as long as this.
+/// Lines are written when a batch is done, and when the lines that wait reach this size.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// An event that was posted at a time as one line of JSON, with its end.
+/// An event that was posted at the time `at`, as one line of JSON with its line end.
 pub fn json_line(at: Time, event: &Event) -> String {
     let line = Line { time_ms: at.as_ms(), event: JsonEvent::from(event) };
-    // Plain numbers, texts, lists and objects with text keys: there is nothing that could fail.
+    // Numbers, texts, lists and objects with text keys can always be written as JSON.
     let text = serde_json::to_string(&line).unwrap_or_default();
     format!("{}\n", json(&text))
 }
@@ -29,15 +29,16 @@ pub fn json_line(at: Time, event: &Event) -> String {
 pub struct EventLog {
     name: String,
     file: Box<dyn io::Write + Send>,
-    /// Lines that are not in the file yet, and how many.
+    /// Lines that are not in the file yet, and their number.
     lines: Vec<u8>,
     count: u64,
-    /// Events that could not be written since the last that could.
+    /// The number of events that could not be written since the last write that succeeded.
     lost: u64,
 }
 
 impl EventLog {
-    /// Makes the file, which other users cannot read, or empties it. Events tell values of records.
+    /// Makes the file, or empties the file that is there. Other users cannot read a new file, because events contain values
+    /// of records.
     ///
     /// # Errors
     /// What the file system says.
@@ -48,7 +49,7 @@ impl EventLog {
 
     fn write(&mut self, at: Time) {
         if self.lost > 0 {
-            // What was written last may have ended anywhere.
+            // The last write may have ended in the middle of a line.
             let dropped = json_line(at, &Event::EventsDropped { count: self.lost });
             self.lines.splice(0..0, format!("\n{dropped}").into_bytes());
         }

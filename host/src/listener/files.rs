@@ -1,29 +1,29 @@
-//! What events tell of the files of a source: which are passed over, and why.
+//! The data of events about files of a source that are not read.
 //!
-//! Owns the words. Never decides which files are read.
+//! Owns the causes and their texts. Never decides which files are read.
 
 use std::fmt;
 
 /// Why files of a source are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PassedOverCause {
-    /// They were there before the job started, and `existing_files` is `ignore`.
+    /// The files were there before the job started, and `existing_files` is `ignore`.
     Existing,
-    /// They came after the start with a modification time before it, and `existing_files` is `ignore`.
+    /// The files came after the start with a modification time before the start, and `existing_files` is `ignore`.
     MovedIn,
-    /// Their modification time lies too far back.
+    /// The modification time of the files is too long ago.
     TooOld,
-    /// Their names say that they are hidden or not finished.
+    /// The names of the files say that they are hidden or not finished.
     HiddenName,
-    /// `include` or `ignore` leaves them out.
+    /// `include` or `ignore` leaves the files out.
     Pattern,
-    /// Another file took their name, or they were removed, before their batch was made.
+    /// The files were removed, or other files took their names, before their batch was made.
     Replaced,
-    /// They are in a directory of a directory that is watched.
+    /// The files are directories in a watched directory.
     Nested,
-    /// They are pipes, sockets or devices.
+    /// The files are pipes, sockets or devices.
     NoRegularFile,
-    /// The `path` stands for directories, and they are files that it matches.
+    /// The pattern in `path` stands for directories, and matches these files.
     MatchedByPath,
 }
 
@@ -43,12 +43,12 @@ impl PassedOverCause {
         }
     }
 
-    /// Whether the job file asks for it in so many words, so that nobody has to be warned.
+    /// Whether the job file asks for the cause explicitly, so that no warning is needed.
     pub const fn is_asked_for(self) -> bool {
         matches!(self, Self::Existing | Self::HiddenName | Self::Pattern)
     }
 
-    /// What the files are, and what would bring them.
+    /// A description of the files, and what would make the source read them.
     const fn explanation(self) -> (&'static str, &'static str) {
         match self {
             Self::Existing => (
@@ -103,7 +103,7 @@ pub struct PassedOverInfo {
     pub files: u64,
     /// One of them.
     pub example: String,
-    /// Whether this is the first time that the cause is told. It is told again whenever there are ten times as many.
+    /// Whether this is the first report of the cause. A cause is reported again whenever there are ten times as many files.
     pub is_first: bool,
 }
 

@@ -1,5 +1,5 @@
-//! What events tell of batches, outputs, receivers and stages. Names and fields are those of Spark's `StreamingListener`
-//! where it has them.
+//! The data of events about batches, outputs, receivers and stages. Names and fields are those of Spark's
+//! `StreamingListener` where Spark has them.
 //!
 //! Owns plain data. Never decides anything.
 
@@ -8,16 +8,16 @@ use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Lines in which something is wrong.
+/// Lines that were dropped or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinesInfo {
     /// How many.
     pub lines: u64,
-    /// The file in which they are; `None` if they come from a receiver.
+    /// The file of the lines; `None` if the lines come from a receiver.
     pub file: Option<String>,
-    /// The number of the first of them, from 1: in the file, or among all that the receiver has received.
+    /// The number of the first such line, from 1: in the file, or among all lines that the receiver has received.
     pub first_line: u64,
-    /// Where the count begins that `first_line` goes on with, if that is not the beginning of the file: behind so many bytes.
+    /// The byte of the file after which `first_line` is counted; `None` if lines are counted from the beginning of the file.
     pub after_byte: Option<u64>,
 }
 
@@ -30,16 +30,16 @@ impl fmt::Display for LinesInfo {
     }
 }
 
-/// What a batch got from one source.
+/// The input of a batch from one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamInputInfo {
     /// The source's number: sources are counted from 0 in the order in which the plugin first reads them.
     pub stream_id: u32,
     /// The source's name in the job file.
     pub name: String,
-    /// Records that came in. Those of files are known when the batch is completed.
+    /// The number of records. The number of records of files is known when the batch is completed.
     pub num_records: u64,
-    /// What it is made of, such as the paths of files.
+    /// A description of the input, such as the paths of files.
     pub description: Option<String>,
 }
 
@@ -48,24 +48,24 @@ pub struct StreamInputInfo {
 pub struct BatchInfo {
     /// The batch.
     pub batch_time: Time,
-    /// What came in, by the source's number.
+    /// The inputs, by the number of the source.
     pub inputs: BTreeMap<u32, StreamInputInfo>,
-    /// When it was queued.
+    /// When the batch was queued.
     pub submission_time: Time,
-    /// When its first output began.
+    /// When the first output of the batch began.
     pub processing_start_time: Option<Time>,
-    /// When its last output ended.
+    /// When the last output of the batch ended.
     pub processing_end_time: Option<Time>,
-    /// How long it waited for earlier batches. Known once it is started.
+    /// How long the batch waited for earlier batches. Known once the batch is started.
     pub scheduling_delay: Option<Duration>,
-    /// How long its outputs took. Known once it is completed.
+    /// How long the outputs of the batch took. Known once the batch is completed.
     pub processing_delay: Option<Duration>,
-    /// Its outputs that began, by number.
+    /// The outputs that began, by number.
     pub output_operations: BTreeMap<usize, OutputOperationInfo>,
 }
 
 impl BatchInfo {
-    /// From submission to completion. Known once it is completed.
+    /// The time from submission to completion. Known once the batch is completed.
     pub fn total_delay(&self) -> Option<Duration> {
         Some(self.scheduling_delay? + self.processing_delay?)
     }
@@ -86,17 +86,17 @@ impl BatchInfo {
 pub struct OutputOperationInfo {
     /// The batch.
     pub batch_time: Time,
-    /// Which output it is, in order of definition, from 0.
+    /// The number of the output, in order of definition, from 0.
     pub id: usize,
-    /// The name that the plugin gives it, or its kind and its number: `print-0`.
+    /// The name that the plugin gives to the output, or the kind and the number of the output: `print-0`.
     pub name: String,
-    /// What it is, for people.
+    /// A description of the output, for people.
     pub description: String,
     /// When it began.
     pub start_time: Option<Time>,
     /// When it ended.
     pub end_time: Option<Time>,
-    /// How long it took. Known once it is completed.
+    /// How long the output took. Known once the output is completed.
     pub duration: Option<Duration>,
     /// Why it failed.
     pub failure_reason: Option<String>,
@@ -113,67 +113,69 @@ pub struct ReceiverInfo {
     pub active: bool,
     /// Where it runs: `driver` is the host's own process.
     pub location: String,
-    /// What its last error said.
+    /// The message of the receiver's last error.
     pub last_error_message: Option<String>,
-    /// When that was.
+    /// When the last error happened.
     pub last_error_time: Option<Time>,
 }
 
-/// What runs in a stage: one operator, or a part of one that shuffles.
+/// An operator of a stage, or the part of a shuffling operator that runs in the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageOperator {
     /// Its node.
     pub node: NodeId,
-    /// The name its author gave it.
+    /// The name that the author gave to the node.
     pub name: Option<String>,
-    /// What the node is, as the plugin calls it, such as `map`.
+    /// The kind of the node, as the plugin names it, such as `map`.
     pub kind: String,
-    /// What is done of it here: `apply`, or `combine` before a shuffle and `reduce` or `join` after it.
+    /// The part of the operator that runs in the stage: `apply`, or `combine` before a shuffle and `reduce` or `join` after
+    /// it.
     pub role: &'static str,
 }
 
-/// What goes into a stage, or comes out of it.
+/// Rows that a stage reads or writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageRows {
-    /// What it is: `source`, `shuffle` or `data_set`; `output` for what comes out at the end.
+    /// Where the rows come from or go to: `source`, `shuffle` or `data_set`, or `output` for the rows of an output.
     pub kind: &'static str,
-    /// The node: the source, the one that exchanges its rows, the one whose rows are kept, the output.
+    /// The node: the source, the node that sends rows through the shuffle, the node whose rows are kept, or the output.
     pub node: NodeId,
     /// How many rows.
     pub rows: u64,
 }
 
-/// What is known of one stage of a batch that has run. Its operators run as one, so rows and time are those of the whole.
+/// What is known of one stage of a batch that has run. The operators run as one loop, so rows and time are those of the
+/// whole stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageInfo {
     /// The batch.
     pub batch_time: Time,
     /// The stage, as `host explain` numbers it.
     pub stage_id: StageId,
-    /// What runs in it, in order.
+    /// The operators, in order.
     pub operators: Vec<StageOperator>,
-    /// What it read, by way into it.
+    /// The rows that the stage read, for each of its inputs.
     pub inputs: Vec<StageRows>,
-    /// What it wrote.
+    /// The rows that the stage wrote.
     pub output: StageRows,
-    /// Bytes of the rows that it wrote to a shuffle, as they are in memory; zero if it writes none.
+    /// The size in memory, in bytes, of the rows that the stage wrote to a shuffle; zero without a shuffle.
     pub shuffle_bytes_written: u64,
-    /// How many tasks it had: one for each partition.
+    /// The number of tasks: one for each partition.
     pub num_tasks: u32,
     /// When it began.
     pub submission_time: Time,
     /// When it ended.
     pub completion_time: Time,
-    /// How long that was.
+    /// The time from beginning to end.
     pub duration: Duration,
-    /// The time that all its tasks took together, attempts that failed included.
+    /// The sum of the times of all tasks, failed attempts included.
     pub task_time: Duration,
-    /// Why it failed. Rows are then those of the tasks that did not.
+    /// Why the stage failed. The numbers of rows are then those of the tasks that succeeded.
     pub failure_reason: Option<String>,
 }
 
 impl StageInfo {
-    /// Rows that came in, on all ways.
+    /// The number of rows of all inputs.
     pub fn rows_read(&self) -> u64 {
         self.inputs.iter().map(|input| input.rows).sum()
     }
@@ -184,9 +186,9 @@ impl StageInfo {
 pub struct LagInfo {
     /// The batch that was completed last.
     pub batch_time: Time,
-    /// How long it had waited.
+    /// How long that batch had waited.
     pub scheduling_delay: Duration,
-    /// How much longer than the first of the last batches it had waited, at most that long.
+    /// How much longer the batch had waited than the first of the last batches; at most `scheduling_delay`.
     pub growth: Duration,
     /// How long the last batches took to process, on average.
     pub processing_delay_average: Duration,
@@ -194,18 +196,18 @@ pub struct LagInfo {
     pub batch_interval: Duration,
 }
 
-/// What a job does first that goes on from a checkpoint.
+/// What a job that resumes from a checkpoint does first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryInfo {
     /// The run: the name of its directory.
     pub run: String,
     /// When the first batch of the run began.
     pub zero: Time,
-    /// Batches that are done, whose data sets windows still read: they are computed again, without outputs.
+    /// The number of batches that are done and whose data sets windows still read: they are computed again, without outputs.
     pub restored: u64,
     /// Batches that were made and not done: they run again.
     pub rerun: Vec<Time>,
-    /// Batches whose times passed while the job did not run: they are made now.
+    /// The number of batches whose times passed while the job did not run: they are made now.
     pub missed: u64,
 }
 

@@ -5,11 +5,12 @@ use super::{Event, LagInfo, PassedOverCause, QueuedListener, ReceiverInfo};
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 
-/// Writes events to the log: what needs attention as warnings, batches as information, the rest for debugging. Of a source
-/// that is away, the first failure is told, then few with their number, then the return.
+/// Writes events to the log: events that need attention as warnings, batches as information, all other events for debugging.
+/// Of a source that is away, the log has the first failure, then few of the further failures with their number, and then the
+/// return.
 #[derive(Default)]
 pub struct LogListener {
-    /// By the source's name.
+    /// The absences of sources, by the source's name.
     absences: BTreeMap<String, Absence>,
 }
 
@@ -64,7 +65,7 @@ impl QueuedListener for LogListener {
             | Event::TaskRetried { .. } => {
                 tracing::warn!("{event}");
             }
-            // What was started with was warned of before the start.
+            // The start of the job has warned of such files already.
             Event::FilesPassedOver(info) if info.cause == PassedOverCause::MatchedByPath => tracing::debug!("{event}"),
             Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{event}"),
             Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{event}"),
@@ -108,7 +109,7 @@ impl QueuedListener for LogListener {
     }
 }
 
-/// By how much a job is behind, and what can be done.
+/// The text of a warning: by how much a job is behind, and what can be done.
 fn falling_behind(lag: &LagInfo) -> String {
     let growth = if lag.growth.is_zero() {
         String::new()

@@ -1,7 +1,7 @@
-//! What happens, told to whoever listens.
+//! Events of a job, and the listeners that get them.
 //!
-//! Owns the events, with the names that Spark gives them, and the bus that hands them out. Posting an event never waits.
-//! Listeners learn what they know from here alone; they never reach into the host.
+//! Owns the events, with Spark's names, and the bus that delivers events to listeners. Posting an event never waits.
+//! Listeners know only what events tell them: listeners never reach into the host.
 
 mod absence;
 mod event;
@@ -30,14 +30,14 @@ pub use status::{
 
 use std::sync::Arc;
 
-/// Hears of every event. Called from the actor that caused it, so it must neither wait nor panic: one that has to wait is
-/// a [`QueuedListener`]. Events of one actor come in order.
+/// A listener that gets every event. The actor that caused an event calls the listener, so a listener must neither wait nor
+/// panic. A listener that has to wait is a [`QueuedListener`]. Events of one actor come in order.
 pub trait StreamingListener: Send + Sync {
-    /// Something happened.
+    /// An event happened.
     fn on_event(&self, event: &Event);
 }
 
-/// Hands events to listeners. Clones have the same ones.
+/// Delivers events to listeners. Clones deliver to the same listeners.
 #[derive(Clone, Default)]
 pub struct ListenerBus {
     listeners: Arc<[Arc<dyn StreamingListener>]>,
@@ -50,20 +50,20 @@ impl ListenerBus {
         Self { listeners: listeners.into(), queues: Arc::default() }
     }
 
-    /// Hands events to these queues as well.
+    /// Adds queues that get events as well.
     #[must_use]
     pub fn with_queues(mut self, queues: Vec<EventQueue>) -> Self {
         self.queues = queues.into();
         self
     }
 
-    /// Tells all listeners.
+    /// Delivers an event to all listeners.
     pub fn post(&self, event: &Event) {
         self.listeners.iter().for_each(|listener| listener.on_event(event));
         self.queues.iter().for_each(|queue| queue.post(event));
     }
 
-    /// Waits until the listeners behind queues have heard of everything that was posted, or are too slow.
+    /// Waits until the listeners with queues have handled all events that were posted, but only for a bounded time.
     pub async fn drain(&self) {
         futures::future::join_all(self.queues.iter().map(EventQueue::drain)).await;
     }

@@ -1,7 +1,7 @@
 //! Queues in front of listeners that may have to wait, for a disk, a pipe or a terminal.
 //!
-//! Owns one bounded queue for each such listener. Whoever posts never waits: when a queue is full, its listener misses
-//! events, which are counted and told. When a run ends, whoever ends it waits for the queues, for a bounded time.
+//! Owns one bounded queue for each such listener. Posting an event never waits: when a queue is full, its listener misses
+//! events, which are counted and reported. The end of a run waits for the queues, for a bounded time.
 
 use super::Event;
 use crate::env::{Clock, Env};
@@ -10,27 +10,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
-/// How many events wait at most. As in Spark.
+/// The most events that wait in a queue, as in Spark.
 pub const QUEUED_EVENTS_MAX: usize = 10_000;
-/// A listener that misses events is told so at most this often.
+/// The shortest time between two reports to a listener that it missed events.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// How long the end of a run waits for a queue.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Hears of events through a queue, in order, in a place where it may wait.
+/// A listener that gets events through a queue, in order, and may wait.
 pub trait QueuedListener: Send {
-    /// Something happened, at this time. [`Event::EventsDropped`] says that others did before, of which this listener
-    /// will not hear.
+    /// An event happened at this time. [`Event::EventsDropped`] says that this listener missed earlier events.
     fn on_event(&mut self, at: Time, event: &Event);
 }
 
 enum Entry {
     Event(Time, Event),
-    /// Everything before it is to be handled, then this answered.
+    /// The worker answers after it has handled all entries before this one.
     Drain(oneshot::Sender<()>),
 }
 
-/// The way into the queue of a listener. Clones lead into the same queue.
+/// The sending end of a listener's queue. Clones send to the same queue.
 #[derive(Clone)]
 pub struct EventQueue {
     name: &'static str,
@@ -56,11 +55,11 @@ impl EventQueue {
         }
     }
 
-    /// Waits until the listener has heard of everything that is in the queue, but not forever.
+    /// Waits until the listener has handled all events in the queue, at most for [`DRAIN_MAX`].
     pub(super) async fn drain(&self) {
         let (reply, drained) = oneshot::channel();
         let handled = async {
-            // An error means that the listener is gone, and nothing more can be waited for.
+            // An error means that the listener is gone: there is nothing to wait for.
             let _ = self.entries.send(Entry::Drain(reply)).await;
             let _ = drained.await;
         };
@@ -75,13 +74,13 @@ impl EventQueue {
     }
 }
 
-/// The actor at the end of the queue.
+/// The actor at the receiving end of the queue.
 struct Worker {
     name: &'static str,
     clock: Arc<dyn Clock>,
     listener: Box<dyn QueuedListener>,
     dropped: Arc<AtomicU64>,
-    /// When it was told last that it missed events.
+    /// When the listener last got a report that it missed events.
     told: Option<Time>,
 }
 
@@ -97,7 +96,7 @@ impl Worker {
                 }
                 Entry::Drain(reply) => {
                     self.tell_dropped(self.clock.now());
-                    // Nobody waits any more: it took too long.
+                    // An error means that nobody waits any more, because handling took too long.
                     let _ = reply.send(());
                 }
             }

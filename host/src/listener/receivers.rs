@@ -1,14 +1,14 @@
-//! What a receiver reports of itself.
+//! Reports of one receiver to the listeners.
 //!
 //! Owns the [`ReceiverInfo`] of one receiver. Never decides when it connects or stops.
 
 use super::{Event, ListenerBus, ReceiverInfo};
 use crate::time::{Duration, Time};
 
-/// Where receivers run as long as there is one process.
+/// The location of all receivers: the host's own process.
 const DRIVER: &str = "driver";
 
-/// Tells listeners of one receiver.
+/// Reports the events of one receiver to listeners.
 #[derive(Clone)]
 pub struct ReceiverReporter {
     listeners: ListenerBus,
@@ -29,19 +29,19 @@ impl ReceiverReporter {
         Self { listeners, info }
     }
 
-    /// It is connected.
+    /// The receiver is connected.
     pub fn started(&mut self) {
         self.info.active = true;
         self.listeners.post(&Event::ReceiverStarted(self.info.clone()));
     }
 
-    /// It lost its source, or did not reach it. It tries again after `retry_in`, or never.
+    /// The receiver lost its source, or did not reach it. It tries again after `retry_in`, or never if that is `None`.
     pub fn failed(&mut self, now: Time, message: String, retry_in: Option<Duration>) {
         self.info.active = false;
         self.tell_error(now, message, retry_in);
     }
 
-    /// It has an error to tell, and goes on.
+    /// The receiver reports an error and continues.
     pub fn erred(&mut self, now: Time, message: String) {
         self.tell_error(now, message, None);
     }
@@ -52,7 +52,7 @@ impl ReceiverReporter {
         self.listeners.post(&Event::ReceiverError { receiver: self.info.clone(), retry_in });
     }
 
-    /// It ended.
+    /// The receiver ended.
     pub fn stopped(&mut self) {
         self.info.active = false;
         self.listeners.post(&Event::ReceiverStopped(self.info.clone()));

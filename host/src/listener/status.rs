@@ -1,7 +1,8 @@
-//! How a job is right now, as far as its events tell: for `host status`, and whoever else wants to know.
+//! The current status of a job, as far as its events tell: for `host status` and other programs.
 //!
-//! Owns a summary of bounded size, in the form in which it is told: times and spans in milliseconds. Members may be added
-//! and are then absent from what an older host says, so all have defaults. Never keeps rows or whole batches.
+//! Owns a summary of bounded size, in the form in which it is sent: times and spans in milliseconds. Later versions may add
+//! members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or whole
+//! batches.
 
 use super::{BatchInfo, Event, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
@@ -11,45 +12,45 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Of how many batches averages are taken.
+/// How many batches averages are made of.
 const AVERAGED: usize = 20;
-/// How many pending batches are told one by one.
+/// How many pending batches are listed one by one.
 const PENDING_TOLD_MAX: usize = 20;
 
 /// What a job is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// It is being set up.
+    /// The job is being set up.
     #[default]
     Starting,
     /// Batches of an earlier host run again.
     Recovering,
     /// Batches run.
     Running,
-    /// It was asked to stop.
+    /// The job was asked to stop.
     Stopping,
-    /// It has ended.
+    /// The job has ended.
     Stopped,
 }
 
-/// How a job is.
+/// The status of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Status {
-    /// What it is doing.
+    /// What the job is doing.
     pub state: RunState,
-    /// Its name.
+    /// The name of the job.
     pub job: String,
     /// The process of its host.
     pub pid: Option<u32>,
-    /// When it was started.
+    /// When the job was started.
     pub since_ms: u64,
-    /// Its batch interval. Known once it runs, as all that follows.
+    /// The batch interval. This member and all members after it are known once the job runs.
     pub batch_interval_ms: Option<u64>,
-    /// Its run, if it has a checkpoint directory.
+    /// The run; `None` if the job has no checkpoint directory.
     pub run: Option<String>,
-    /// The how-many-th owner of that directory it is.
+    /// The number of this host among all owners of the checkpoint directory; `None` without one.
     pub epoch: Option<u64>,
     /// The batch that was done last.
     pub last_batch_ms: Option<u64>,
@@ -57,31 +58,31 @@ pub struct Status {
     pub batches_completed: u64,
     /// How many batches wait or run.
     pub pending: u64,
-    /// The first of them.
+    /// The first batches that wait or run.
     pub pending_ms: Vec<u64>,
-    /// How long batches wait for earlier ones.
+    /// How long batches wait for earlier batches.
     pub scheduling_delay: Option<Delay>,
     /// How long batches take.
     pub processing_delay: Option<Delay>,
     /// Whether the job is found to fall behind.
     pub is_behind: bool,
-    /// Records of the batches that are done, by source.
+    /// The number of records of the batches that are done, by source.
     pub records: BTreeMap<String, u64>,
-    /// What sources of files do not read, by source.
+    /// The files that sources do not read, by source.
     pub files: BTreeMap<String, FilesStatus>,
     /// Its receivers.
     pub receivers: Vec<ReceiverStatus>,
-    /// How its checkpoints are. Nothing if it has none.
+    /// The status of checkpoints; `None` if the job has no checkpoint directory.
     pub checkpoint: Option<CheckpointStatus>,
     /// How many outputs failed.
     pub outputs_failed: u64,
     /// How many tasks ran again.
     pub tasks_retried: u64,
-    /// Records that were dropped or lost.
+    /// The number of records that were dropped or lost.
     pub records_lost: u64,
-    /// Bytes that went to disk because they did not fit into memory.
+    /// The number of bytes that were written to disk because they did not fit into memory.
     pub spilled_bytes: u64,
-    /// What ended it.
+    /// The error that ended the job.
     pub error: Option<String>,
 }
 
@@ -91,7 +92,7 @@ impl Status {
     }
 }
 
-/// What a source of files does not read.
+/// The files that a source does not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FilesStatus {
@@ -99,7 +100,7 @@ pub struct FilesStatus {
     pub passed_over: BTreeMap<String, PassedOverStatus>,
     /// Files that changed after they were read, and are not read again.
     pub changed: u64,
-    /// Files that were gone when their batches ran, which went on without them.
+    /// Files that were gone when their batches ran. The batches continued without these files.
     pub missing: u64,
     /// Files that nothing needs any more, and that stay where they are.
     pub left: u64,
@@ -109,7 +110,7 @@ pub struct FilesStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PassedOverStatus {
-    /// How many there are; there may be up to ten times as many.
+    /// The number of files at the last report; by now there may be up to ten times as many.
     pub files: u64,
     /// What they are.
     pub what: String,
@@ -121,13 +122,13 @@ pub struct PassedOverStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delay {
-    /// Of the batch that was done last.
+    /// The delay of the batch that was done last.
     pub last_ms: f64,
-    /// Of the last batches.
+    /// The average delay of the last batches.
     pub average_ms: f64,
 }
 
-/// How a receiver is.
+/// The status of a receiver.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReceiverStatus {
@@ -141,13 +142,13 @@ pub struct ReceiverStatus {
     pub last_error_ms: Option<u64>,
 }
 
-/// How checkpoints are.
+/// The status of checkpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CheckpointStatus {
-    /// When one was written last.
+    /// When the last checkpoint was written.
     pub written_ms: Option<u64>,
-    /// What cannot be written, and outputs wait for.
+    /// What cannot be written. Outputs wait for these writes.
     pub failing: BTreeMap<String, CheckpointTrouble>,
 }
 
@@ -169,7 +170,7 @@ pub struct StatusListener {
 
 #[derive(Default)]
 struct Known {
-    /// All but what the rest of this holds.
+    /// All members of the status that the other fields of this struct do not hold.
     status: Status,
     receivers: BTreeMap<u32, ReceiverStatus>,
     pending: BTreeSet<Time>,
@@ -181,7 +182,7 @@ struct Known {
 }
 
 impl StatusListener {
-    /// For a job that is about to start, in this process.
+    /// A listener for a job that is about to start in this process.
     pub fn new(clock: Arc<dyn Clock>, job: &str, pid: Option<u32>) -> Self {
         let since_ms = clock.now().as_ms();
         let status = Status { job: job.to_owned(), pid, since_ms, ..Status::default() };
@@ -193,7 +194,7 @@ impl StatusListener {
         self.lock().is_stopping = true;
     }
 
-    /// How the job is now.
+    /// The current status of the job.
     pub fn status(&self) -> Status {
         self.lock().told()
     }
@@ -228,7 +229,7 @@ impl Known {
             Event::ReceiverError { receiver, .. } => self.receiver(receiver),
             Event::BatchSubmitted(info) => {
                 self.pending.insert(info.batch_time);
-                // What is computed for windows is not submitted, and comes first.
+                // Batches that are computed again for windows come first, and are not submitted.
                 if self.rerun.is_empty() && status.state == RunState::Recovering {
                     status.state = RunState::Running;
                 }

@@ -4,9 +4,10 @@
 //! [--rounds N]`
 //!
 //! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with its
-//! limits on, and reads what it says in its events file: processing time and scheduling delay of each batch, from exec to
-//! StreamingStarted, and from there to the end of the first batch. Says how much memory the host had. With `--rounds`, it
-//! runs as often without and with a checkpoint directory, in turn, and says what checkpoints cost.
+//! limits on. Reads from the events file the processing time and scheduling delay of each batch, the time from exec to
+//! StreamingStarted, and the time from there to the end of the first batch. Prints how much memory the host had. With
+//! `--rounds`, the host runs that often without and that often with a checkpoint directory, in turn, and the benchmark
+//! prints the cost of checkpoints.
 
 use millstream_tests::programs;
 use std::fmt::Write as _;
@@ -18,7 +19,7 @@ struct Options {
     seconds: u64,
     interval_ms: u64,
     records: u64,
-    /// How often without and with checkpoints, in turn; 0 for once without.
+    /// The number of runs without and of runs with checkpoints, in turn; 0 for one run without checkpoints.
     rounds: u64,
 }
 
@@ -55,7 +56,7 @@ fn options() -> Result<Options, String> {
 fn run(options: &Options) -> Result<(), String> {
     let directory = std::env::temp_dir().join(format!("millstream-bench-{}", std::process::id()));
     let outcome = measure(&directory, options);
-    // What could not be removed is in the system's own directory for such things.
+    // If the directory cannot be removed, the system removes it with other temporary files.
     let _ = std::fs::remove_dir_all(&directory);
     outcome
 }
@@ -102,7 +103,7 @@ fn measure(directory: &Path, options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Batches of words, many of which repeat.
+/// A queue of batches of words, many of which repeat.
 fn queue(batches: u64, records: u64) -> String {
     let mut lines = String::new();
     for batch in 0..batches {
@@ -142,11 +143,11 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a run said.
+/// The measurements of a run, from its events file.
 struct Measured {
     start_ms: u64,
     first_batch_ms: u64,
-    /// From the first batch to the last, when they were done.
+    /// The time from the end of the first batch to the end of the last batch.
     batches_ms: u64,
     processing: Vec<f64>,
     scheduling: Vec<f64>,

@@ -3,10 +3,10 @@
 //! `cargo run --release -p millstream-tests --bin bench-programs -- [--program NAME] [--mib N] [--rounds N] [--threads N]
 //! [--plugin PATH]`
 //!
-//! For each program of the table below (or the one that is named) it makes N MiB of lines in a file, and lets both sides
-//! read it on two threads, in turns. The host runs with its limits on, from exec to exit. Both must print the same. Prints
-//! seconds and MB/s of each round, the ratio of the best rounds, and the ratio of the host's processing time alone. Says on
-//! which machine.
+//! For each program of the table below (or only for the program NAME), makes N MiB of lines in a file, and lets the host and
+//! the native program read the file on two threads, in turns. The host runs with its limits on, and is measured from exec to
+//! exit. Both programs must print the same. Prints seconds and MB/s of each round, the ratio of the best rounds, the ratio
+//! of the host's processing time alone, and the machine.
 
 use millstream_tests::programs;
 use std::fmt::Write as _;
@@ -49,7 +49,7 @@ const PROGRAMS: [Program; 6] = [
 ];
 
 struct Options {
-    /// `None` for all.
+    /// The only program to measure; `None` for all programs.
     program: Option<String>,
     mib: u64,
     rounds: u32,
@@ -166,7 +166,7 @@ fn job_file(plugin: &Path, program: &str, threads: u32) -> String {
     )
 }
 
-/// Writes lines and returns their size. The same lines every time.
+/// Writes the lines and returns their size. The lines are the same every time.
 fn make_text(file: &Path, bytes: u64, line: fn(&mut Input, &mut String)) -> std::io::Result<u64> {
     let mut input = Input::new();
     let mut written = 0;
@@ -196,7 +196,7 @@ impl Input {
         Self { words: (0..VOCABULARY).map(|rank| word(rank, &mut random)).collect(), random }
     }
 
-    /// A number below the vocabulary by the inverse of Zipf's distribution, about: rank = size ^ uniform.
+    /// A random rank below the size of the vocabulary, by about the inverse of Zipf's distribution: rank = size ^ uniform.
     fn rank(&mut self) -> usize {
         ((VOCABULARY as f64).powf(self.random.uniform()) as usize - 1).min(VOCABULARY - 1)
     }
@@ -241,7 +241,7 @@ impl Input {
     }
 }
 
-/// Frequent words are short.
+/// The word of a rank. Frequent words are short.
 fn word(rank: usize, random: &mut Random) -> String {
     let length = 2 + (rank.max(1).ilog2() as usize) / 2 + random.below(3);
     (0..length).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
@@ -266,14 +266,14 @@ impl Random {
     }
 }
 
-/// Makes the file as new as a source wants it.
+/// Sets the modification time of the file to now, because a source reads only new files.
 fn touch(file: &Path) -> std::io::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a benchmark runs in real time")]
     let now = std::time::SystemTime::now();
     std::fs::File::options().append(true).open(file)?.set_modified(now)
 }
 
-/// The seconds that the native program needs, from exec to exit, and what it printed, line by line.
+/// The seconds that the native program needs, from exec to exit, and the lines that it printed.
 fn run_native(program: &Path, args: &[&str], text: &Path, threads: u32) -> Result<(f64, Vec<String>), String> {
     let mut command = Command::new(program);
     let threads = threads.to_string();
@@ -292,13 +292,13 @@ fn run_native(program: &Path, args: &[&str], text: &Path, threads: u32) -> Resul
     Ok((seconds, String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()))
 }
 
-/// What a run of the host says.
+/// The measurements and the output of a run of the host.
 struct Ran {
-    /// From exec to exit.
+    /// The seconds from exec to exit.
     seconds: f64,
-    /// Those that the batch took.
+    /// The seconds of the batch's processing time.
     processing: f64,
-    /// What it printed, without the lines that frame a batch.
+    /// The lines that the host printed, without the lines that frame a batch.
     rows: Vec<String>,
 }
 

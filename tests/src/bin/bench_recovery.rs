@@ -1,10 +1,10 @@
-//! The benchmark of recovery: how long a job takes to go on whose checkpoint directory has a long history.
+//! The benchmark of recovery: how long a job with a long history in its checkpoint directory takes to resume.
 //!
 //! `cargo run --release -p millstream-tests --bin bench-recovery -- [BATCHES]`
 //!
-//! Makes the history in a simulated world, in which waiting costs nothing: a job with a window of thirty batches
-//! makes so many, and dies. Then the real program goes on with the directory that is left, and the time from exec to the event
-//! that says so is measured, beside the same for a history of a hundred batches.
+//! The history is made in a simulated world, in which waiting costs nothing: a job with a window of thirty batches makes
+//! `BATCHES` batches, and dies. Then the real program resumes from the directory. The benchmark measures the time from exec
+//! to the event that reports the recovery, and the same time for a history of a hundred batches.
 
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StreamingContext};
@@ -18,7 +18,7 @@ use std::time::{Duration as Elapsed, SystemTime, UNIX_EPOCH};
 
 /// How often the real program is measured.
 const ROUNDS: u32 = 5;
-/// A history that is short, to compare with.
+/// The number of batches of a short history, for comparison.
 const SHORT: u64 = 100;
 
 fn main() -> ExitCode {
@@ -41,7 +41,7 @@ fn measure(batches: u64) -> Result<(), String> {
     for batches in [SHORT, batches] {
         let directory = std::env::temp_dir().join(format!("millstream-recovery-{}-{batches}", std::process::id()));
         let outcome = measure_in(&directory, batches);
-        // What could not be removed is in the system's own directory for such things.
+        // If the directory cannot be removed, the system removes it with other temporary files.
         let _ = std::fs::remove_dir_all(&directory);
         outcome?;
     }
@@ -53,7 +53,7 @@ fn measure_in(directory: &Path, batches: u64) -> Result<(), String> {
     let job = job(&plugin.display().to_string());
     let begun = since_1970();
     let world = Simulation::new(0, Time::from_ms(ms(begun).saturating_sub(batches * 1000)));
-    // Some lines more, for the real program.
+    // The queue has some more lines, for the real program.
     let queue: String = (0..batches + 1000).map(|batch| format!("[\"{batch} a\", \"b\"]\n")).collect();
     world.file("/jobs/queue.jsonl", queue.as_bytes());
     live(&world, &job, Some(batches))?;
@@ -74,11 +74,11 @@ fn measure_in(directory: &Path, batches: u64) -> Result<(), String> {
     (0..=ROUNDS).try_for_each(|round| go_on(directory, round))
 }
 
-/// Runs the real program for one batch, and says how long it took to begin.
+/// Runs the real program for one batch, and prints how long the program took to begin.
 fn go_on(directory: &Path, round: u32) -> Result<(), String> {
     let host = std::env::current_exe().map_err(|error| error.to_string())?.with_file_name("host");
     let events = directory.join("events");
-    // There is none before the first round.
+    // Before the first round there is no events file.
     let _ = std::fs::remove_file(&events);
     let begun = ms(since_1970());
     let status = Command::new(&host)
@@ -107,7 +107,7 @@ fn go_on(directory: &Path, round: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the job in a simulated world until it has made so many batches.
+/// Runs the job in a simulated world until it has made `stop_after` batches.
 fn live(world: &Simulation, job: &str, stop_after: Option<u64>) -> Result<(), String> {
     let facts = Facts { cpus: 2 };
     let settings =

@@ -4,20 +4,20 @@
 //! [--slide N] [--keys N] [--memory-mib N]`
 //!
 //! Runs the host with the real engine and disk, a plugin with its limits on, and a clock of its own: batches are a second
-//! apart, and the next one comes as soon as one is done. `--batches` are those after the window is full. The plugin makes
-//! the records, short lines, of a number; there are four programs, each in a process of its own:
+//! apart, and the next batch comes as soon as a batch is done. `--batches` is the number of batches after the window is
+//! full. The plugin makes the records, which are short lines, from a number. There are four programs, each in a process of
+//! its own:
 //!
-//! * `lines`: all records are kept, and every `--slide` seconds those of the window are counted;
-//! * `counts`, `sums`: `count_by_window` and `reduce_by_key_and_window`, which keep what each batch makes of its records,
-//!   and put that together every second;
-//! * `batches`: `reduce_by_key` on each batch, to compare with.
+//! * `lines`: all records are kept, and every `--slide` seconds the records of the window are counted; * `counts`, `sums`:
+//!   `count_by_window` and `reduce_by_key_and_window`, which keep the result of each batch, and merge the results every
+//!   second; * `batches`: `reduce_by_key` on each batch, for comparison.
 //!
-//! Says for each the largest resident memory, what was spilled, and the processing times of the first and the last fifth
-//! of the batches after the window was full. The counts that come out are checked.
+//! Prints for each program the largest resident memory, the bytes that were spilled, and the processing times of the first
+//! and the last fifth of the batches after the window was full. The resulting counts are checked.
 //!
 //! With the defaults, 60 million lines in the window, on two busy cores: `lines` 71 ms a batch, last fifth to first 1.01,
-//! 367 of 512 MiB, 1248 MiB spilled; `batches` 19.5 ms and `sums` 24.6 ms, 1.3 times as much, as 600 results of 100 keys
-//! are put together each second. With 10,000 keys that is 12 million results of keys, and 328 ms.
+//! 367 of 512 MiB, 1248 MiB spilled; `batches` 19.5 ms and `sums` 24.6 ms, 1.3 times as much, because 600 results of 100
+//! keys are merged each second. With 10,000 keys, 12 million results of keys are merged, and a batch takes 328 ms.
 
 use host::config::{self, Facts};
 use host::context::{RunOptions, StreamingContext};
@@ -34,7 +34,7 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// The programs, by what they are called here and what the plugin calls them.
+/// The programs: the name of each on the command line, and its name in the plugin.
 const PROGRAMS: [(&str, &str); 4] = [
     ("batches", "generated_batches"),
     ("counts", "generated_counts"),
@@ -54,7 +54,7 @@ struct Options {
     slide: u64,
     keys: u64,
     memory_mib: u64,
-    /// Only this program, in this process.
+    /// Run only this program, in this process.
     program: Option<String>,
 }
 
@@ -103,7 +103,7 @@ fn run(options: &Options) -> Result<(), String> {
     if let Some(program) = &options.program {
         let directory = std::env::temp_dir().join(format!("millstream-bench-{}", std::process::id()));
         let outcome = measure(&directory, program, options);
-        // What could not be removed is in the system's own directory for such things.
+        // If the directory cannot be removed, the system removes it with other temporary files.
         let _ = std::fs::remove_dir_all(&directory);
         return outcome;
     }
@@ -132,7 +132,7 @@ fn measure(directory: &Path, program: &str, options: &Options) -> Result<(), Str
     let operator = operator.ok_or_else(|| format!("there is no program {program}"))?;
     std::fs::create_dir_all(directory).map_err(|error| format!("cannot make a directory: {error}"))?;
     let batches = options.window + options.batches;
-    // Two numbers a batch, in a partition each.
+    // Each batch has two numbers, each in a partition of its own.
     let queue = (0..batches).map(|batch| format!("[{}, {}]\n", 2 * batch, 2 * batch + 1)).collect::<String>();
     std::fs::write(directory.join("queue.jsonl"), queue).map_err(|error| format!("cannot write the queue: {error}"))?;
     let plugin = programs::plugin_path("operators").canonicalize();
@@ -169,14 +169,14 @@ fn measure(directory: &Path, program: &str, options: &Options) -> Result<(), Str
     report(program, options, &world.lock())
 }
 
-/// What a run sees and leaves behind.
+/// The measurements of a run.
 #[derive(Default)]
 struct World(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
     now: Time,
-    /// Batches that are not done.
+    /// The number of batches that are not done.
     waiting: u64,
     sleepers: Vec<Waker>,
     processing_ms: Vec<f64>,
@@ -191,7 +191,7 @@ impl World {
     }
 }
 
-/// A clock that goes on to the next batch when no batch is to be done.
+/// A clock that moves on to the next batch when all batches are done.
 struct ManualClock {
     world: Arc<World>,
     machine: Arc<dyn Clock>,
@@ -221,7 +221,7 @@ impl Clock for ManualClock {
         }))
     }
 
-    /// Nobody sets this clock, which is all that a span is for.
+    /// Never ends. The host sleeps for a span only to notice that the clock was set, and nobody sets this clock.
     fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(std::future::pending())
     }
@@ -229,7 +229,7 @@ impl Clock for ManualClock {
 
 impl Console for World {
     fn write(&self, text: &str) -> io::Result<()> {
-        // Only the end is looked at.
+        // Only the last write is needed.
         let mut seen = self.lock();
         seen.printed.clear();
         seen.printed.push_str(text);

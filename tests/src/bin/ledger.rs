@@ -1,6 +1,6 @@
 //! `ledger LOG`: fails unless every test that `tests/coverage.toml` cites has passed in a captured `cargo test` log.
 //!
-//! Prints one line per claim that does not hold, then how many rows of the checklist have which status.
+//! Prints one line for each claim that does not hold, and then the number of rows of the checklist with each status.
 
 use std::env;
 use std::fs;
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The summary of the table, if all its claims hold for the log at `path`.
+/// The summary of the table if all its claims hold for the log at `path`, else the claims that do not hold.
 fn check(path: &str) -> Result<String, Vec<String>> {
     let log = fs::read_to_string(path).map_err(|error| vec![format!("cannot read {path}: {error}")])?;
     let table = repository::file(coverage::PATH).ok_or_else(|| vec![format!("cannot read {}", coverage::PATH)])?;

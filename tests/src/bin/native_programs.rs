@@ -1,6 +1,6 @@
-//! `native-programs PROGRAM FILE THREADS`: the programs of `plugins/benchmarks`, written by hand as one would without a
-//! framework: the file is read in whole, each thread takes a range of its lines, and what the threads found is merged.
-//! Prints what the plugin prints.
+//! `native-programs PROGRAM FILE THREADS`: the programs of `plugins/benchmarks`, written by hand without a framework. The
+//! whole file is read into memory, each thread takes a range of its lines, and the results of the threads are merged. Prints
+//! the same as the plugin.
 
 use millstream_tests::ranges::ranges;
 use std::collections::HashMap;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What `work` makes of each thread's range.
+/// The results of `work`, one for the range of each thread.
 fn parallel<'a, R: Send>(text: &'a str, threads: usize, work: fn(&'a str) -> R) -> Vec<R> {
     let (first, others) = ranges(text.as_bytes(), threads);
     // A range ends after a line end, and so between characters.

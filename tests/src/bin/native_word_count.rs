@@ -1,8 +1,8 @@
 //! `native-word-count FILE [--threads N] [--top N]`: the hand-written program that benchmarks compare Millstream with.
 //!
-//! Counts what the word-count job counts: each line, without its line end, split at every single space, so that two
-//! spaces in a row enclose an empty word. The file is read in whole and cut at line ends into one range per thread;
-//! words are slices of it, and nothing is allocated per word. Prints one line of JSON, then the `N` most frequent
+//! Counts what the word-count job counts: each line, without its line end, split at every single space, so that two spaces
+//! in a row enclose an empty word. The whole file is read into memory and cut at line ends into one range for each thread.
+//! Words are slices of the file, and no memory is allocated for a word. Prints one line of JSON, then the `N` most frequent
 //! words as `(word,count)`.
 
 use millstream_tests::ranges::ranges;
@@ -127,7 +127,7 @@ fn count(text: &[u8]) -> Counts<'_> {
     counts
 }
 
-/// The `count` most frequent words, equally frequent ones in the order of their bytes.
+/// The `count` most frequent words. Equally frequent words are in the order of their bytes.
 fn top<'a>(counts: &Counts<'a>, count: usize) -> Vec<(Cow<'a, str>, u64)> {
     let mut words: Vec<_> = counts.iter().map(|(word, count)| (*count, word.0)).collect();
     words.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
@@ -175,7 +175,8 @@ impl Hasher for WordHasher {
         }
     }
 
-    /// The table takes its position from the low bits, and a product is best mixed in the high ones.
+    /// Moves the high bits to the low end. The table takes its position from the low bits, and the high bits of a product
+    /// are mixed best.
     #[inline]
     fn finish(&self) -> u64 {
         self.0.rotate_left(26)
@@ -186,7 +187,7 @@ impl Hasher for WordHasher {
 mod tests {
     use super::*;
 
-    /// The same by the plainest means.
+    /// The expected result, computed by the simplest code.
     fn expected(text: &str) -> Vec<(Cow<'_, str>, u64)> {
         let mut counts = HashMap::new();
         for word in text.lines().flat_map(|line| line.split(' ')) {

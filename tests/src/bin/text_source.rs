@@ -1,8 +1,8 @@
 //! `text-source FILE [--rate LINES_PER_SEC] [--repeat N] [--hold]`: serves the lines of a file over TCP.
 //!
-//! Binds a free port of 127.0.0.1 and prints its address as the first line. Each client gets the whole file `N` times
-//! (once by default), at most `LINES_PER_SEC` lines a second (as fast as it reads by default). With `--hold` its
-//! connection stays open after the last line until it closes it. Serves until it is killed.
+//! Binds a free port of 127.0.0.1 and prints the address as its first line. Each client gets the whole file `N` times (once
+//! by default), at most `LINES_PER_SEC` lines a second (by default as fast as the client reads). With `--hold`, the
+//! connection stays open after the last line until the client closes it. The program serves until it is killed.
 
 use std::env;
 use std::error::Error;
@@ -20,7 +20,7 @@ const USAGE: &str = "usage: text-source FILE [--rate LINES_PER_SEC] [--repeat N]
 #[derive(Debug, PartialEq)]
 struct Options {
     file: String,
-    /// Lines a second to each client; none: without a limit.
+    /// Lines a second to each client; `None` for no limit.
     rate: Option<f64>,
     repeat: u64,
     hold: bool,
@@ -79,7 +79,7 @@ fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     for client in listener.incoming() {
         let client = client?;
         let shared = Arc::clone(&shared);
-        // A client that goes away early is no failure of the source.
+        // If a client closes the connection early, the source has not failed.
         thread::spawn(move || _ = send(&client, &shared.1, &shared.0));
     }
     Ok(())

@@ -1,7 +1,7 @@
-//! `host checkpoint`: looks at a checkpoint directory without the plugin, also while a host uses it.
+//! `host checkpoint`: inspects a checkpoint directory without the plugin, also while a host uses the directory.
 //!
-//! Owns how the directory is found. Never writes to it and takes no lock. What the files say is not trusted: it is escaped
-//! before it reaches a terminal.
+//! Owns how the directory is found. Never writes to the directory and takes no lock. Texts from the files are not trusted:
+//! they are escaped before they reach a terminal.
 
 mod show;
 mod verify;

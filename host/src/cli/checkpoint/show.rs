@@ -1,4 +1,4 @@
-//! `host checkpoint show`: the owner, the runs and what batches read.
+//! `host checkpoint show`: prints the owner, the runs, and what batches read.
 
 use super::super::{count, print};
 use crate::checkpoint::{
@@ -15,18 +15,18 @@ use std::process::ExitCode;
 
 /// How many batches and gaps are listed one by one to a person.
 const LISTED_MAX: usize = 20;
-/// How many characters of what identifies a type are shown to a person.
+/// How many characters of the id of a type are shown to a person.
 const ID_CHARS: usize = 12;
-/// How often a log is read again that was going on to a new segment.
+/// How often the log is read again if its owner began a new segment during the read.
 const TRIES_MAX: usize = 5;
 
-/// All that is shown.
+/// The data that `show` prints.
 struct Shown {
     place: String,
     now: Time,
     owner: Option<Owner>,
     is_locked: Option<bool>,
-    /// The runs, and which of them the next start goes on with.
+    /// The runs, and which of them the next start resumes.
     runs: Vec<SavedRun>,
     current: Option<String>,
     log: Result<Option<ReadLog>, String>,
@@ -42,7 +42,7 @@ pub(super) fn show(store: &dyn Store, env: &Env, with_graph: bool, json: bool) -
     let shown = Shown {
         place: store.describe(),
         now: env.clock.now(),
-        // A holder on another machine is not seen from here.
+        // This machine cannot see whether a process on another machine holds the lock.
         is_locked: if owner.as_ref().is_some_and(|owner| machine(&owner.holder) == machine(&env.identity)) {
             is_locked(store).unwrap_or_default()
         } else {
@@ -69,7 +69,7 @@ fn log(store: &dyn Store) -> Result<Result<Option<ReadLog>, String>, Error> {
         tries += 1;
         match read_log(store) {
             Ok(log) => return Ok(Ok(log)),
-            // Its owner goes on to another segment.
+            // The owner of the log has begun another segment.
             Err(LogError::Store { error, .. }) if error.kind() == std::io::ErrorKind::NotFound && tries < TRIES_MAX => {
             }
             Err(LogError::Store { name, error }) => {
@@ -217,7 +217,7 @@ impl Shown {
     }
 }
 
-/// A line of a section. Without a name it belongs to the line before.
+/// Writes a line of a section. A line without a name continues the line before.
 fn write_line(text: &mut String, what: &str, value: &str) {
     let value = escape_control(value);
     let line = match (what, &*value) {
@@ -241,7 +241,7 @@ fn listed(items: &[String]) -> String {
     if items.is_empty() { "nothing in blocks".to_owned() } else { items.join(", ") }
 }
 
-/// Batch times, as many as a person reads.
+/// A text of batch times, at most [`LISTED_MAX`].
 fn times(times: impl Iterator<Item = Time>) -> String {
     let times: Vec<String> = times.map(|time| time.to_string()).collect();
     match times.len() {
@@ -306,7 +306,7 @@ fn metadata_as_json(metadata: &Metadata, with_graph: bool) -> Value {
     object
 }
 
-/// How many partitions of each source a batch reads.
+/// For each batch, the number of partitions that it reads of each source.
 fn partitions(record: &Allocations) -> impl Iterator<Item = (Time, Vec<(String, usize)>)> {
     record.batches().map(|(batch, sources)| {
         (batch, sources.into_iter().map(|(source, partitions)| (source, partitions.len())).collect())

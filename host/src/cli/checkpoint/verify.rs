@@ -1,4 +1,4 @@
-//! `host checkpoint verify`: each document of each file, and what follows if one cannot be read.
+//! `host checkpoint verify`: reads each document of each file, and says what follows if a document cannot be read.
 
 use super::super::{count, print};
 use crate::checkpoint::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify as read_all};
@@ -8,7 +8,7 @@ use crate::shown::escape_control;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// Reads everything and tells what it found.
+/// Reads the whole directory and prints the result.
 pub(super) fn verify(store: &dyn Store, json: bool) -> Result<ExitCode, Error> {
     let found = read_all(store)?;
     let place = store.describe();
@@ -29,7 +29,7 @@ pub(super) fn verify(store: &dyn Store, json: bool) -> Result<ExitCode, Error> {
     Err(Error::new(ErrorKind::Data, message).help(choices(&found)))
 }
 
-/// What the owner of the directory can do.
+/// The advice: what the user can do about the damage.
 fn choices(found: &Verification) -> String {
     let damaged: Vec<&CheckedPiece> = found.pieces.iter().filter(|piece| piece.is_damaged()).collect();
     let is_log = |piece: &&&CheckedPiece| piece.kind == PieceKind::Segment && piece.is_used;

@@ -1,4 +1,4 @@
-//! Checks a chunk and makes a batch of it, without copying what is aligned.
+//! Checks a chunk and makes a batch of it, without copying aligned buffers.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -17,11 +17,11 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive; buffers are copied only if `data` itself
-/// does not lie where their type needs it. Costs one pass over validity bitmaps, offsets and text.
+/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive. Buffers are copied only if `data` itself
+/// is not aligned for their types. Costs one pass over validity bitmaps, offsets and text.
 ///
 /// # Errors
-/// Everything about the chunk that is not as [`super`] and `ty` describe it.
+/// If the chunk does not have the layout of [`super`], or does not fit `ty`.
 pub fn decode(ty: &RecordType, rows: u32, directory: &[(u32, u32)], data: Vec<u8>) -> Result<RecordBatch, ChunkError> {
     if directory.len() != ty.buffers() {
         return Err(ChunkError::BufferCount { expected: ty.buffers(), found: directory.len() });
@@ -52,11 +52,11 @@ fn check_places(directory: &[(u32, u32)], data: usize) -> Result<(), ChunkError>
         if !(offset as usize).is_multiple_of(ALIGNMENT) {
             return Err(ChunkError::Misaligned { buffer, offset });
         }
-        // Neither can pass the end of the data.
+        // Neither number can exceed the length of the data.
         is_in_order &= offset >= end;
         end = offset.saturating_add(length);
     }
-    // Whoever writes buffer after buffer, as this host and the SDK do, needs no more.
+    // Chunks whose buffers follow each other, as this host and the SDK write them, need no further check.
     if is_in_order {
         return Ok(());
     }
@@ -79,7 +79,7 @@ fn refused(error: &ArrowError) -> ChunkError {
     ChunkError::Arrow(error.to_string())
 }
 
-/// A problem on its way up from the field that has it: the path is known at the top only.
+/// A problem of a field, on its way up from the field: the whole path is known only at the top.
 enum Trouble {
     Column { path: Vec<String>, kind: &'static str, problem: ColumnProblem },
     Other(ChunkError),
@@ -244,7 +244,7 @@ impl Reader<'_> {
         if first < 0 {
             return Err(Trouble::new(node, ColumnProblem::Negative { buffer, first }));
         }
-        // Without an early exit, so that it is compiled to vector instructions.
+        // The loop has no early exit, so that the compiler makes vector instructions of it.
         let pairs = || offsets.iter().zip(offsets.iter().skip(1));
         if pairs().fold(false, |falling, (start, end)| falling | (start > end))
             && let Some((row, (&start, &end))) = pairs().enumerate().find(|(_, (start, end))| start > end)
@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-/// The values that a buffer holds; copies it if its start is not aligned for them.
+/// The values of a buffer. Copies the buffer if its start is not aligned for the values.
 fn aligned<T: ArrowNativeType>(buffer: Buffer) -> ScalarBuffer<T> {
     if buffer.as_ptr().align_offset(align_of::<T>()) == 0 {
         ScalarBuffer::from(buffer)

@@ -1,24 +1,24 @@
 //! Chunks: rows in the flat layout that crosses the plugin boundary.
 //!
-//! Owns that layout: [`decode()`] from plugins, [`encode()`] for them, and [`chunks`], which cuts a batch into pieces
-//! of the right size. What a plugin sends is checked in full: a batch that `decode` gives is valid Arrow data, whatever
-//! the bytes were. Never calls a plugin.
+//! Owns that layout: [`decode()`] from plugins, [`encode()`] for them, and [`chunks`], which cuts a batch into pieces of the
+//! right size. Chunks from a plugin are checked in full: a batch that `decode` returns is valid Arrow data, whatever the
+//! bytes were. Never calls a plugin.
 //!
-//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists
-//! the buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant
-//! bit first; length 0 says that every value is there), then:
+//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists the
+//! buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant bit
+//! first; length 0 means that no value is absent), then:
 //!
 //! - `bool`: one bit a row; numbers: their values, little-endian;
-//! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes they point into;
+//! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes that the offsets point into;
 //! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
 //! - `struct`: nothing more, then the buffers of its children.
 //!
-//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers start at multiples of
-//! 8 and do not overlap. They may be longer than needed, and without rows they may be empty. A buffer of length 0 lies
-//! nowhere: its offset means nothing.
+//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers start at multiples of 8 and
+//! do not overlap. Buffers may be longer than needed, and may be empty if there are no rows. The offset of a buffer of
+//! length 0 means nothing.
 //!
-//! A chunk has at most [`ROWS_MAX`] rows, and a field inside of lists at most [`VALUES_MAX`] values, because a row costs the
-//! host more than its bytes, which can be as few as one bit.
+//! A chunk has at most [`ROWS_MAX`] rows, and a field inside of lists has at most [`VALUES_MAX`] values. The limits are
+//! needed because a row costs the host more memory than its bytes in the chunk, which can be as few as one bit.
 
 mod decode;
 mod encode;
@@ -80,9 +80,9 @@ pub enum ChunkError {
     Overlap {
         /// The position in the directory of the buffer that starts first.
         first: usize,
-        /// That of the other one.
+        /// The position in the directory of the other buffer.
         second: usize,
-        /// Where the other one starts.
+        /// Where the other buffer starts.
         at: u32,
     },
     /// More rows than a chunk may have.
@@ -110,7 +110,7 @@ pub enum ChunkError {
         /// How large it is, at least.
         bytes: u64,
     },
-    /// Arrow refused what was checked before: a defect of the host.
+    /// Arrow refused columns that the host had checked: a defect of the host.
     #[error("arrow refuses the columns: {0}")]
     Arrow(String),
 }
@@ -171,7 +171,7 @@ pub enum ColumnProblem {
     Values {
         /// The position in the directory of the buffer of offsets.
         buffer: usize,
-        /// How many they hold.
+        /// How many values the lists hold.
         values: usize,
     },
     /// A value is absent where the type has no absent values.

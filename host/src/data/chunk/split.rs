@@ -1,12 +1,12 @@
-//! Cuts a batch into pieces that are small enough for one chunk, or for whoever computes something of each row.
+//! Cuts a batch into pieces that are small enough for one chunk, or for code that computes values for each row.
 
 use super::ROWS_MAX;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
 
-/// The most rows that are computed on at a time. What is made of each row, as hashes, numbers of rows and offsets are,
-/// then stays below a few MiB, however small the rows are.
+/// The most rows that are processed at a time. Values for each row, such as hashes, row numbers and offsets, then take at
+/// most a few MiB, however small the rows are.
 pub const PIECE_ROWS: usize = 64 * 1024;
 
 /// The rows of `batch` in order, in slices of at most [`PIECE_ROWS`]. Copies nothing. A batch without rows gives no slice.
@@ -33,12 +33,12 @@ pub fn chunks(batch: &RecordBatch, max_bytes: usize) -> impl Iterator<Item = Rec
     })
 }
 
-/// About how many bytes these rows take. Depends on what they hold only, not on where they lie.
+/// About how many bytes these rows take. The result depends only on the values of the rows, not on their place in the batch.
 pub fn row_bytes(batch: &RecordBatch, rows: Range<usize>) -> usize {
     batch.columns().iter().map(|column| bytes(column, rows.clone())).sum()
 }
 
-/// The largest number from 1 to `most` that `fits`, or 1. Whatever is below a number that fits has to fit too.
+/// The largest number from 1 to `most` that `fits`, or 1. Each number below a number that fits has to fit too.
 fn largest(most: usize, fits: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (1, most);
     while low < high {

@@ -1,8 +1,8 @@
 //! Rows from CSV.
 //!
-//! Owns the grammar, that of RFC 4180 with `\n` or `\r\n` behind a record, and what a field means: an empty one is an
-//! absent value, `""` an empty text. The first record names the columns. However the bytes are cut into pushes, the rows
-//! are the same. Never reads a file.
+//! Owns the grammar, which is that of RFC 4180 with `\n` or `\r\n` after a record. Owns the meaning of a field: an empty
+//! field is an absent value, and `""` is an empty text. The first record names the columns. The rows do not depend on how
+//! the bytes are cut into pushes. Never reads a file.
 
 use super::super::columns::named_columns;
 use super::super::loading::{Fault, missing};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// The most rows of a batch.
 const BATCH_ROWS: usize = 8192;
-/// A batch ends with the row that brings it to this many bytes.
+/// A batch ends with the row with which the batch reaches this many bytes.
 const BATCH_BYTES: usize = 1 << 20;
 /// The longest record, in bytes: a quote that is never closed must not fill the memory.
 const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -34,7 +34,7 @@ enum State {
     FieldStart,
     Plain,
     Quoted,
-    /// Behind a quote in a quoted field: its end, or the first of two.
+    /// After a quote in a quoted field: the end of the field, or the first of two quotes.
     AfterQuote,
 }
 
@@ -68,10 +68,10 @@ pub struct CsvReader {
     record: Vec<u8>,
     fields: Vec<(usize, bool)>,
     is_quoted: bool,
-    /// The line that is read, from 1, and that on which the record began.
+    /// The line that is being read, from 1, and the line on which the record began.
     line: u64,
     record_line: u64,
-    /// For each field of a record, the column of the type that it is.
+    /// For each field of a record, the column of the type that the field belongs to.
     header: Option<Vec<Option<usize>>>,
     columns: Vec<Cells>,
     /// The line of each row.
@@ -81,7 +81,7 @@ pub struct CsvReader {
 }
 
 impl CsvReader {
-    /// For rows of `ty`, which has no nested columns.
+    /// A reader of rows of `ty`, which has no nested columns.
     pub fn new(ty: &RecordType) -> Self {
         Self {
             ty: ty.clone(),
@@ -102,7 +102,7 @@ impl CsvReader {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// The first record that is not one, with its line in place of a row.
+    /// The first record that is no row of the type, with the number of its line in place of a row.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), (u64, Fault)> {
         for &byte in bytes {
             self.push_byte(byte)?;
@@ -110,7 +110,7 @@ impl CsvReader {
         Ok(())
     }
 
-    /// Those were all.
+    /// Ends the bytes: the last record needs no line end.
     ///
     /// # Errors
     /// As [`CsvReader::push`].
@@ -243,7 +243,7 @@ impl CsvReader {
     }
 }
 
-/// Which column of the type each field is.
+/// For each field, the column of the type that the field belongs to.
 fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault> {
     for (name, node) in named_columns(ty) {
         match names.iter().filter(|found| **found == name.as_bytes()).count() {
@@ -261,7 +261,7 @@ fn header(ty: &RecordType, names: &[&[u8]]) -> Result<Vec<Option<usize>>, Fault>
 
 fn column(node: &Node, cells: &Cells, is_only: bool) -> Result<ArrayRef, (usize, String)> {
     let is_text = matches!(node.kind, Kind::Text | Kind::Bytes);
-    // The only column of a row is never written as nothing: the line would be empty.
+    // An only column is never written as an empty field, because the line would be empty.
     let is_absent =
         |bytes: &[u8], quoted: bool| node.nullable() && bytes.is_empty() && (!quoted || !is_text || is_only);
     let mut texts: Vec<Option<&str>> = Vec::with_capacity(cells.ends.len());

@@ -1,7 +1,7 @@
 //! Rows as JSON: what the `queue` source and tests write, and what tools read.
 //!
-//! Owns which JSON value stands for which value of a type. Reading is directed by the type, so nothing is guessed. An
-//! object that has a name twice is refused.
+//! Owns which JSON value represents which value of a type. The type directs the reading, so no value is guessed. An object
+//! that has a name twice is refused.
 //!
 //! | type | JSON |
 //! |---|---|
@@ -39,13 +39,13 @@ pub enum JsonError {
         path: String,
         /// The type, or what is missing.
         expected: String,
-        /// What was there instead, shortened.
+        /// The value that was found, shortened.
         found: String,
     },
     /// More text, bytes or list items than one column can hold.
     #[error("the records are too large: a column of one data set holds at most 2147483647 bytes or list items")]
     TooLarge,
-    /// Arrow refused what was checked before: a defect of the host.
+    /// Arrow refused columns that the host had checked: a defect of the host.
     #[error("arrow refuses the columns: {0}")]
     Arrow(String),
 }

@@ -1,7 +1,7 @@
-//! Rows from JSON objects with columns by name, as [`super::ObjectWriter`] writes them and as other programs do.
+//! Rows from JSON objects with columns by name, as [`super::ObjectWriter`] and other programs write them.
 //!
-//! Owns how such an object becomes the JSON that [`super::records`] reads. Members that the type does not have are passed
-//! over, for files grow columns.
+//! Owns how such an object becomes the JSON that [`super::records`] reads. Members that the type does not have are ignored,
+//! because files may get new columns. Never reads a file.
 
 use super::super::columns::{member_name, named_columns};
 use super::super::loading::{Fault, missing};
@@ -56,7 +56,8 @@ fn record(ty: &RecordType, object: Value) -> Result<Value, (String, String)> {
     Ok(members.remove("value").map_or(Value::Null, |value| plain(ty.root(), value)))
 }
 
-/// The JSON that stands for the same value where tuples are arrays. What does not fit stays, to be told of.
+/// The JSON of the same value with arrays in place of tuple objects. A value that does not fit stays as it is, so that the
+/// error message shows it.
 fn plain(node: &Node, value: Value) -> Value {
     match (node.kind, value) {
         (Kind::List, Value::Array(items)) => match node.children.as_slice() {

@@ -1,8 +1,8 @@
 //! Rows as JSON objects, one a line, for `save_as_json_files`.
 //!
-//! As [`super::row_to_json`] has it, but for tools that know columns by name: a tuple is an object with the members `_1`,
-//! `_2` and so on, and a row that is neither tuple nor struct has the member `value`. Members stand in the order of the
-//! type.
+//! The form is that of [`super::row_to_json`], with two differences for tools that know columns by name: a tuple is an
+//! object with the members `_1`, `_2` and so on, and a row that is neither tuple nor struct is an object with the member
+//! `value`. Members have the order of the type.
 
 use super::super::columns::{member_name, named_columns};
 use super::super::schema::RecordType;
@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 /// Writes rows of one batch.
 pub struct ObjectWriter<'a> {
-    /// Each with its name in JSON.
+    /// The columns, each with its name in JSON.
     columns: Vec<(String, Column<'a>)>,
     rows: usize,
 }
@@ -111,7 +111,8 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
     );
 }
 
-/// Appends a float in its shortest form. JSON has no numbers for those that are not finite.
+/// Appends a float in its shortest form. A float that is not finite is written as a string, because JSON has no number for
+/// it.
 fn write_float(value: f64, shortest: &impl Serialize, out: &mut String) {
     if value.is_finite() {
         write_json(shortest, out);

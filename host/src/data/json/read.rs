@@ -36,7 +36,7 @@ pub fn records(ty: &RecordType, values: &[Value]) -> Result<RecordBatch, JsonErr
         .map_err(|error| JsonError::Arrow(error.to_string()))
 }
 
-/// The JSON of one value of a column. Absent where the parent is absent and there is no JSON at all.
+/// The JSON of one value of a column. `None` if the parent is absent, so that the value has no JSON.
 type Cell<'a> = Option<&'a Value>;
 
 /// A problem on its way up from the cell that has it. Each list turns its items' cells into its own.
@@ -171,7 +171,7 @@ fn column(node: &Node, cells: &[Cell<'_>]) -> Result<ArrayRef, Trouble> {
     })
 }
 
-/// What `parse` makes of each cell, and a default where there is no JSON.
+/// The result of `parse` for each cell, or a default where there is no JSON.
 fn map<'a, T: Default>(
     node: &Node,
     cells: &[Cell<'a>],
@@ -184,7 +184,7 @@ fn map<'a, T: Default>(
     values.collect()
 }
 
-/// The type, and how its values are written where that may surprise.
+/// The type for a message, and the JSON form of its values where that form is not obvious.
 fn expected(node: &Node) -> String {
     match node.kind {
         Kind::Bytes => format!("{node} as a string of hexadecimal digits"),
@@ -246,7 +246,7 @@ fn members(node: &Node, cells: &[Cell<'_>]) -> Result<Vec<ArrayRef>, Trouble> {
         check_members(node, at, value)?;
     }
     let columns = node.children.iter().enumerate().map(|(position, child)| {
-        // `check_members` made sure that only what may be absent is missing.
+        // `check_members` has checked that only members that may be absent are missing.
         let member = |value| member(node, position, value).unwrap_or(&Value::Null);
         let cells: Vec<Cell<'_>> = cells.iter().map(|cell| cell.map(member)).collect();
         column(child, &cells).map_err(|trouble| trouble.in_member(node, child.name()))
@@ -259,7 +259,7 @@ fn member<'a>(node: &Node, position: usize, value: &'a Value) -> Option<&'a Valu
     if node.is_tuple { value.get(position) } else { value.get(node.children.get(position)?.name()) }
 }
 
-/// Checks that `value` has the members of `node`, whatever they are.
+/// Checks that `value` has the members of `node`. The values of the members are not checked.
 fn check_members(node: &Node, at: usize, value: &Value) -> Result<(), Trouble> {
     if node.is_tuple {
         return match value.as_array() {

@@ -1,6 +1,6 @@
-//! JSON text as a value, without a name that an object has twice.
+//! Parses JSON text, and refuses objects that have a name twice.
 //!
-//! Owns that rule: of two members with one name, no reader can know which is meant.
+//! Owns this rule. If an object has two members with one name, no reader can know which of them is meant.
 
 use crate::shown;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};

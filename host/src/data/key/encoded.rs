@@ -1,4 +1,4 @@
-//! The encodings of all keys of a column, to be compared with one another.
+//! The encodings of all keys of a column, for comparing keys with each other.
 
 use super::{KeyEncoder, canonical_f32, canonical_f64, write};
 use crate::data::view::{Column, Values, ViewError, match_values};
@@ -11,15 +11,15 @@ pub struct EncodedKeys(Encodings);
 
 #[derive(Clone, Debug)]
 enum Encodings {
-    /// Encodings of up to 8 bytes that all have the same length, as numbers.
+    /// The encodings as numbers, if all have the same length of at most 8 bytes.
     Words(Vec<u64>),
-    /// Encodings one after the other.
+    /// The encodings one after the other: their offsets, and their bytes.
     Bytes(OffsetBuffer<i32>, Buffer),
 }
 
 impl EncodedKeys {
-    /// Whether the key in row `row` is that of `other` in row `other_row`. Both are of the same type. A row that does not
-    /// exist has no key.
+    /// Whether the key in row `row` equals the key of `other` in row `other_row`. Both columns have the same type. `false`
+    /// if one of the rows does not exist.
     #[inline]
     pub fn same(&self, row: usize, other: &Self, other_row: usize) -> bool {
         match (&self.0, &other.0) {
@@ -37,7 +37,7 @@ impl EncodedKeys {
 }
 
 impl KeyEncoder {
-    /// Encodes all keys of a key column. Copies nothing of text and bytes, whose encoding lies in the column already.
+    /// Encodes all keys of a key column. Text and bytes are not copied, because their encoding is already in the column.
     ///
     /// # Errors
     /// If the column does not have the type, or the encodings take 2 GiB together.

@@ -1,10 +1,10 @@
-//! The order of keys, which sorts go by.
+//! The order of keys, which all sorts use.
 //!
 //! Owns the definition: absent values come before all others, `false` before `true`, numbers by value, texts and bytes byte
-//! by byte, lists item by item, and structs and tuples member by member. In floats, `-0.0` equals `0.0`, and every NaN
-//! equals every other one and is larger than all other values, infinity too; so it is in whatever holds the float. Two
-//! keys are equal in this order exactly if their encodings are. A descending order is the reverse, so NaN comes first and
-//! absent values come last. The plugin SDK compares values in the same way (`Key::compare`). Never sorts.
+//! by byte, lists item by item, and structs and tuples member by member. Among floats, `-0.0` equals `0.0`. Every NaN equals
+//! every other NaN and is larger than all other values, infinity too. The same holds for floats inside of lists, structs and
+//! tuples. Two keys are equal in this order exactly if their encodings are equal. A descending order is the reverse, so NaN
+//! comes first and absent values come last. The plugin SDK compares values in the same way (`Key::compare`). Never sorts.
 
 use super::{canonical_f32, canonical_f64};
 use arrow::array::{Array as _, ArrayRef, AsArray, ListArray, StructArray};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub struct KeyOrder(RowConverter);
 
 impl KeyOrder {
-    /// For key columns of an Arrow type.
+    /// An order for key columns of an Arrow type.
     ///
     /// # Errors
     /// If values of the type cannot be compared.
@@ -46,7 +46,7 @@ fn has_floats(ty: &DataType) -> bool {
     }
 }
 
-/// The same keys, whose floats have the bits that their encodings have. Arrow orders floats by sign and bits.
+/// The same keys, with the canonical bits of floats, as in encoded keys. Arrow orders floats by sign and bits.
 fn canonical(keys: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     if !has_floats(keys.data_type()) {
         return Ok(Arc::clone(keys));

@@ -11,7 +11,7 @@ pub enum SchemaError {
     /// More fields than the host is willing to look at.
     #[error("the type has {0} fields, which is more than {FIELDS_MAX}")]
     TooManyFields(usize),
-    /// Nested too deep.
+    /// A field is nested too deep.
     #[error("field {position} `{name}` is nested deeper than {DEPTH_MAX} levels")]
     TooDeep {
         /// The field's position in the list.
@@ -30,7 +30,7 @@ pub enum SchemaError {
     /// Two members of a struct share a name.
     #[error("field {position} `{name}` has the name of another member of its struct")]
     DuplicateName {
-        /// The position of the second of them.
+        /// The position of the second member with the name.
         position: usize,
         /// The name.
         name: String,
@@ -54,7 +54,7 @@ pub enum SchemaError {
         name: String,
         /// Its kind.
         kind: &'static str,
-        /// What the kind needs, in words.
+        /// The number of children that the kind needs, in words.
         expected: &'static str,
         /// How many it declares.
         found: u32,
@@ -69,7 +69,7 @@ pub enum SchemaError {
         /// How many it declares.
         children: u32,
     },
-    /// Fields follow that belong to nothing.
+    /// Fields follow after the end of the root.
     #[error("the type ends with field {end}, but {found} fields are listed")]
     Trailing {
         /// The position of the last field that belongs to the root.

@@ -1,10 +1,11 @@
-//! What identifies a type across runs and versions of the host.
+//! The id of a type, which is the same in all runs and versions of the host.
 
 use super::Field;
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of the list of fields: of each its name, kind, whether it may be absent, its number of children, and what a
-/// user's type declares of itself, texts behind their lengths. Equal types have equal ids in every version.
+/// The id of a type: SHA-256 of its list of fields. Hashed are, for each field, the name, the kind, whether a value may be
+/// absent, the number of children, and the metadata of a user's type. Each text follows its length. Equal types have equal
+/// ids in every version.
 pub fn schema_id(fields: &[Field]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let text = |hash: &mut Sha256, text: &str| {

@@ -45,9 +45,9 @@ pub struct Field {
     pub kind: String,
     /// Whether a value may be absent.
     pub nullable: bool,
-    /// How many of the fields that follow are its direct children.
+    /// The number of direct children of this field, which follow it in the list.
     pub children: u32,
-    /// What identifies a user's type that travels as `bytes`. The host compares it and does not interpret it.
+    /// The identity of a user's type that travels as `bytes`. The host compares metadata and does not interpret it.
     pub metadata: Vec<(String, String)>,
 }
 
@@ -69,8 +69,7 @@ impl RecordType {
     /// Checks a type as a plugin declared it: at most 1000 fields, 32 levels deep, names of 1 to 256 bytes that differ
     /// within a struct, exactly one root, one child below a list and at least one below a struct.
     ///
-    /// # Errors
-    /// The first thing that is wrong.
+    /// # Errors The first rule that the type breaks.
     pub fn parse(mut fields: Vec<Field>) -> Result<Self, SchemaError> {
         if fields.is_empty() {
             return Err(SchemaError::Empty);
@@ -125,7 +124,7 @@ impl RecordType {
         is_flat(&self.0.root) && self.0.root.is_tuple && self.0.root.children.len() == 2
     }
 
-    /// The types of key and value of a pair, each as the type of rows of its own. Nothing if rows are not pairs.
+    /// The types of key and value of a pair, each as a row type of its own. `None` if rows are not pairs.
     pub fn pair(&self) -> Option<(Self, Self)> {
         match self.0.root.children.as_slice() {
             [key, value] if self.is_pair() => {
@@ -135,7 +134,7 @@ impl RecordType {
         }
     }
 
-    /// The type of the member `node`, whose fields start at `start`, on its own.
+    /// The member `node`, whose fields start at `start`, as a type of its own.
     fn part(&self, start: usize, node: &Node) -> Option<Self> {
         let mut fields = self.0.fields.get(start..start.checked_add(node.fields)?)?.to_vec();
         ROOT_NAME.clone_into(&mut fields.first_mut()?.name);
@@ -143,7 +142,8 @@ impl RecordType {
         Some(Self::assemble(fields, root))
     }
 
-    /// The name of a user's type in it that travels as bytes which only the plugin can read, as the plugin gives it.
+    /// The name of the first user's type in this type whose bytes only the plugin can read, as the plugin names it. `None`
+    /// if there is no such type.
     pub fn opaque(&self) -> Option<&str> {
         let mut metadata = self.0.fields.iter().flat_map(|field| &field.metadata);
         metadata.find(|(key, _)| key == "type").map(|(_, name)| name.as_str())
@@ -164,7 +164,7 @@ impl RecordType {
         if self.is_flat() { &root.children } else { std::slice::from_ref(root) }
     }
 
-    /// Whether the root itself is no column, but its members are.
+    /// Whether the members of the root are the columns, in place of the root itself.
     pub(super) fn is_flat(&self) -> bool {
         is_flat(&self.0.root)
     }
@@ -187,7 +187,7 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
-    /// Takes the next field and its children. The caller has made sure that there is one.
+    /// Takes the next field and its children. The caller has checked that there is a next field.
     fn node(&mut self, depth: usize) -> Result<Node, SchemaError> {
         let position = self.next;
         self.next = self.next.saturating_add(1);

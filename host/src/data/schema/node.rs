@@ -1,4 +1,4 @@
-//! The tree behind a type: what the values of each field are, and the Arrow field that holds them.
+//! The tree behind a type: for each field, the kind of its values, and the Arrow field that holds the values.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, FieldRef};
 use std::fmt;
 use std::sync::Arc;
 
-/// What the values of a field are.
+/// The kind of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::data) enum Kind {
     Bool,
@@ -71,9 +71,9 @@ pub(in crate::data) struct Node {
     pub(in crate::data) kind: Kind,
     pub(in crate::data) field: FieldRef,
     pub(in crate::data) children: Vec<Self>,
-    /// Whether it is a struct whose members are called `0`, `1` and so on.
+    /// Whether the field is a struct whose members are called `0`, `1` and so on.
     pub(in crate::data) is_tuple: bool,
-    /// How many fields there are up to the end of the last child, this one included.
+    /// The number of fields in this subtree, this field included.
     pub(super) fields: usize,
 }
 
@@ -86,7 +86,7 @@ impl Node {
         self.field.is_nullable()
     }
 
-    /// Whether it stands for an option of an option: Arrow has no such thing, so plugins wrap the inner one.
+    /// Whether the field stands for an option of an option. Arrow has no such type, so plugins wrap the inner option.
     pub(in crate::data) fn wraps_option(&self) -> bool {
         match self.children.as_slice() {
             [inner] => self.kind == Kind::Struct && self.nullable() && inner.nullable() && inner.name() == ROOT_NAME,
@@ -94,7 +94,7 @@ impl Node {
         }
     }
 
-    /// How many buffers it contributes to a chunk, with its children.
+    /// How many buffers the field contributes to a chunk, with its children.
     pub(super) fn buffers(&self) -> usize {
         self.children.iter().map(Self::buffers).fold(self.kind.buffers(), usize::saturating_add)
     }
