@@ -5,11 +5,11 @@
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
 use crate::config::Settings;
-use crate::context::stop_took_too_long;
 use crate::env::{Clock, Env, LastResort, hear_stop_signals};
 use crate::error::Error;
+use crate::ingest::StopRequest;
 use crate::listener::StatusListener;
-use crate::scheduler::StopRequest;
+use crate::run::stop_took_too_long;
 use crate::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

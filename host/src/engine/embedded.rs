@@ -16,7 +16,7 @@ use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
-use crate::ids::{NodeId, StageId, TaskId};
+use crate::ids::{NodeId, RunId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin};
@@ -49,6 +49,8 @@ const TASKS_A_SLOT: usize = 16;
 pub struct EngineParts {
     /// Runs its tasks.
     pub env: Env,
+    /// The run that it computes for.
+    pub run: RunId,
     /// The job's name.
     pub job: String,
     /// The job's arguments.
@@ -93,6 +95,7 @@ pub struct EmbeddedEngine {
 
 pub(super) struct Shared {
     pub(super) env: Env,
+    run: RunId,
     pub(super) planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
@@ -156,6 +159,7 @@ impl EmbeddedEngine {
         let planner = Planner { job: parts.job, arguments: parts.arguments.into() };
         let shared = Shared {
             env: parts.env,
+            run: parts.run,
             planner,
             intervals: parts.intervals,
             parallelism: parts.parallelism,
@@ -261,7 +265,7 @@ impl Shared {
             let begun = begun.map_err(|_| internal(stage.id))?;
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
-            let task = TaskId { batch: request.batch, stage: stage.id, partition };
+            let task = TaskId { run: shared.run, batch: request.batch, stage: stage.id, partition };
             let (plan, write) = (request.plan.clone(), request.write.clone());
             let cancel = request.cancel.clone().unwrap_or_else(|| shared.stores.cancel.clone());
             let env = shared.env.clone();

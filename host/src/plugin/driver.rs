@@ -338,6 +338,7 @@ impl replays::Host for TaskState {
 }
 
 /// A component linked so that its code can wait for the host.
+#[derive(Clone)]
 pub(super) struct DriverPlugin {
     pre: InstancePre<TaskState>,
     open: ComponentExportIndex,
@@ -372,7 +373,7 @@ impl Plugin {
     /// # Errors
     /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
-        let mut state = TaskState::new(&self.runtime, None);
+        let mut state = TaskState::new(self, None);
         state.log = PluginLog::new(true);
         state.driver = Some(Driver::First { call: call.clone(), data_sets, step: Step::Building });
         let mut store = limited_store(self, state);
@@ -411,7 +412,7 @@ impl Plugin {
         input: RowsStream,
         storage: &Storage,
     ) -> Result<EmittedRows, (Failure, Option<Place>)> {
-        let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
+        let mut state = TaskState::new(self, Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
         let again = Again::new(program.clone(), input);
         state.driver = Some(Driver::Again(again));

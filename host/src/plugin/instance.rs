@@ -13,7 +13,7 @@ use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
 use super::log::{LINE_BYTES_MAX, Output, PluginLog};
 use super::replay::RecordedCall;
-use super::runtime::{Cancel, Runtime};
+use super::runtime::Cancel;
 use crate::block::Storage;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -89,11 +89,12 @@ pub(super) struct TaskState {
 impl TaskState {
     /// The state in which a program builds its graph: the same clock and random numbers in `describe` and in every task,
     /// so that it is the same graph.
-    pub(super) fn new(runtime: &Runtime, output_type: Option<RecordType>) -> Self {
+    pub(super) fn new(plugin: &Plugin, output_type: Option<RecordType>) -> Self {
+        let runtime = &plugin.runtime;
         Self {
             limiter: MemoryLimiter::new(&runtime.limits),
             stopwatch: Stopwatch::new(&runtime.limits),
-            cancel: runtime.cancel.clone(),
+            cancel: plugin.cancel(),
             task_time: runtime.limits.task_time,
             result_bytes: runtime.limits.result_bytes,
             batch: Time::default(),
@@ -316,7 +317,7 @@ impl TaskInstance {
         program: &TaskProgram,
         storage: Option<&Storage>,
     ) -> Result<Self, (Failure, Option<Place>)> {
-        let mut state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
+        let mut state = TaskState::new(plugin, Some(program.output_type.clone()));
         state.emitted = Emitted::new(storage.cloned());
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let mut task = Self { instance, input_type: program.input_type.clone(), extents: Vec::new(), data: Vec::new() };

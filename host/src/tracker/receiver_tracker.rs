@@ -1,9 +1,10 @@
-//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the job generator.
+//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the batch clock.
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
 use crate::block::{BlockStore, InputPartition, ReadPart};
 use crate::checkpoint::{AllocationWriter, Durable};
 use crate::env::Env;
+use crate::ids::{BlockId, RunId};
 use crate::input::{DoneFiles, FoundFiles, Input};
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
@@ -49,19 +50,33 @@ enum Request {
     LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
     /// Give the batches from one on nothing, at most through another.
     PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
-    /// What batches before the first time were given is not needed for a restart from any checkpoint. The files of batches
-    /// before the second time are not needed for one from the newest.
-    Forget(Time, Time),
+    /// What a run needs for a restart.
+    Forget(RunId, Needed),
     /// A batch has read these parts of files through.
     Read(Time, Vec<ReadPart>, oneshot::Sender<Option<Durable>>),
-    /// The batch is done with. True if it has failed for good.
-    BatchDone(Time, bool),
+    /// The run is done with the batch. True if the batch has failed for good.
+    BatchDone(RunId, Time, bool),
+    /// The next batch that is allocated is given to the run, too, which holds back what a restart of it needs, if it says so.
+    Attach(RunId, Option<Needed>),
+    /// The next batch that is allocated is not given to the run.
+    Detach(RunId),
+    /// The run reads nothing any more.
+    RunEnded(RunId, oneshot::Sender<()>),
     /// Say when all files are removed or moved that nothing needs any more.
     FinishFiles(oneshot::Sender<()>),
     /// Stop all receivers, then say whether a block waits for a batch.
     StopReceivers(StopReceiver, oneshot::Sender<bool>),
     /// Say whether any input may still bring data of its own accord.
     IsIdle(oneshot::Sender<bool>),
+}
+
+/// What a run needs for a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// No restart from any of its checkpoints needs what batches before this time were given.
+    pub from: Time,
+    /// A restart from its newest checkpoint needs no files of batches before this time.
+    pub files_from: Time,
 }
 
 /// Asks the tracker. Clones ask the same one.
@@ -86,11 +101,10 @@ impl TrackerHandle {
         self.ask(|reply| Request::PassOver { from, through, interval, reply }).await.flatten()
     }
 
-    /// No restart needs what batches before this time were given, and one from the newest checkpoint needs no files of
-    /// batches before `files_before`.
-    pub async fn forget(&self, before: Time, files_before: Time) {
+    /// Says what a run needs for a restart. What no run needs is forgotten.
+    pub async fn forget(&self, run: RunId, needed: Needed) {
         // A tracker that is gone writes nothing any more.
-        let _ = self.requests.send(Request::Forget(before, files_before)).await;
+        let _ = self.requests.send(Request::Forget(run, needed)).await;
     }
 
     /// A batch has read parts of files through, and reads nothing else when it runs again. Says when that is on stable
@@ -99,10 +113,30 @@ impl TrackerHandle {
         self.ask(|reply| Request::Read(batch, parts, reply)).await.flatten()
     }
 
-    /// Lets go of what a batch had, which may have failed for good.
-    pub async fn batch_done(&self, batch: Time, has_failed: bool) {
+    /// Lets go of what a batch had, as far as this run needs it. If the batch has failed for good, its files stay where they
+    /// are.
+    pub async fn batch_done(&self, run: RunId, batch: Time, has_failed: bool) {
         // A tracker that is gone holds no blocks.
-        let _ = self.requests.send(Request::BatchDone(batch, has_failed)).await;
+        let _ = self.requests.send(Request::BatchDone(run, batch, has_failed)).await;
+    }
+
+    /// From the next batch on that is allocated, a run reads what batches have. A run that can be restarted says what it
+    /// needs for that: nothing of it is forgotten until the run says otherwise.
+    pub async fn attach(&self, run: RunId, needed: Option<Needed>) {
+        // A tracker that is gone gives no batch anything.
+        let _ = self.requests.send(Request::Attach(run, needed)).await;
+    }
+
+    /// From the next batch on that is allocated, a run is given nothing. It may still read the batches before.
+    pub async fn detach(&self, run: RunId) {
+        // A tracker that is gone gives no batch anything.
+        let _ = self.requests.send(Request::Detach(run)).await;
+    }
+
+    /// Lets go of all that a run still had, and waits until that is done.
+    pub async fn run_ended(&self, run: RunId) {
+        // A tracker that is gone holds no blocks.
+        let _ = self.ask(|reply| Request::RunEnded(run, reply)).await;
     }
 
     /// Waits until all files are removed or moved that nothing needs any more.
@@ -145,6 +179,8 @@ pub struct ReceiverTracker {
     blocks: ReceivedBlockTracker,
     /// Absent in a job without checkpoints.
     writer: Option<AllocationWriter>,
+    /// What each run needs for a restart that can be restarted.
+    needed: BTreeMap<RunId, Needed>,
     /// What a restart needs is not before this time, as far as was said and written.
     needed_from: Time,
     forgotten_before: Time,
@@ -163,7 +199,7 @@ impl ReceiverTracker {
         listeners: ListenerBus,
         history: Option<AllocationHistory>,
     ) -> TrackerHandle {
-        // The job generator and the scheduler ask one thing at a time.
+        // The batch clock and the scheduler of each run ask one thing at a time.
         let (requests, inbox) = mpsc::channel(16);
         let (writer, blocks) = match history {
             Some(AllocationHistory { writer, allocated, last_batch }) => {
@@ -179,6 +215,7 @@ impl ReceiverTracker {
             reports,
             listeners,
             blocks,
+            needed: writer.iter().map(|_| (RunId::FIRST, Needed::default())).collect(),
             writer,
             needed_from: Time::default(),
             forgotten_before: Time::default(),
@@ -318,6 +355,27 @@ impl ReceiverTracker {
         remembered.min().unwrap_or(before)
     }
 
+    /// Forgets what no run needs for a restart.
+    fn forget(&mut self) {
+        let all = || self.needed.values();
+        let (Some(from), Some(files_from)) =
+            (all().map(|needed| needed.from).min(), all().map(|needed| needed.files_from).min())
+        else {
+            return;
+        };
+        self.needed_from = self.needed_from.max(self.needed_from(from));
+        self.finish_files_before(files_from);
+    }
+
+    /// Lets go of a batch that no run reads any more.
+    fn release(&mut self, batch: Time, blocks: &[BlockId]) {
+        self.store.remove(blocks);
+        if self.writer.is_none() {
+            // Windows read data sets, and there is no restart that would read files again.
+            self.finish_files_before(batch + Duration::from_millis(1));
+        }
+    }
+
     /// Removes or moves the files of the batches before a time, without waiting for the disk.
     fn finish_files_before(&mut self, before: Time) {
         let done: Vec<DoneFiles> = self.inputs.iter_mut().filter_map(|input| input.done_before(before)).collect();
@@ -353,9 +411,11 @@ impl ReceiverTracker {
             Request::PassOver { from, through, interval, reply } => {
                 let _ = reply.send(self.pass_over(from, through, interval).await);
             }
-            Request::Forget(before, files_before) => {
-                self.needed_from = self.needed_from.max(self.needed_from(before));
-                self.finish_files_before(files_before);
+            Request::Forget(run, needed) => {
+                if let Some(known) = self.needed.get_mut(&run) {
+                    *known = needed;
+                    self.forget();
+                }
             }
             Request::Read(batch, parts, reply) => {
                 let durable = match &mut self.writer {
@@ -364,15 +424,26 @@ impl ReceiverTracker {
                 };
                 let _ = reply.send(durable);
             }
-            Request::BatchDone(batch, has_failed) => {
-                self.store.remove(&self.blocks.batch_done(batch));
+            Request::BatchDone(run, batch, has_failed) => {
                 if has_failed {
                     self.inputs.iter_mut().for_each(|input| input.failed(batch));
                 }
-                if self.writer.is_none() {
-                    // Windows read data sets, and there is no restart that would read files again.
-                    self.finish_files_before(batch + Duration::from_millis(1));
+                let released = self.blocks.batch_done(run, batch);
+                released.into_iter().for_each(|blocks| self.release(batch, &blocks));
+            }
+            Request::Attach(run, needed) => {
+                self.blocks.attach(run);
+                self.needed.extend(needed.map(|needed| (run, needed)));
+            }
+            Request::Detach(run) => self.blocks.detach(run),
+            Request::RunEnded(run, reply) => {
+                // Whether the run has processed these batches is not known: their files stay for whoever reads them next.
+                self.store.remove(&self.blocks.run_ended(run));
+                // What the last run needs for a restart stays.
+                if self.needed.len() > 1 && self.needed.remove(&run).is_some() {
+                    self.forget();
                 }
+                let _ = reply.send(());
             }
             Request::FinishFiles(reply) => {
                 for finished in self.finishing.drain(..) {

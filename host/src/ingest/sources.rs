@@ -15,9 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Receivers that can be started, and inputs that are open.
-pub(super) struct Sources {
+#[derive(Default)]
+pub struct Sources {
     pub(super) receivers: Vec<ReceiverSource>,
-    pub(super) inputs: Vec<Input>,
+    /// The inputs.
+    pub inputs: Vec<Input>,
 }
 
 /// What starts a receiver.
@@ -29,7 +31,10 @@ pub(super) struct ReceiverSource {
 
 impl Sources {
     /// Opens the inputs and finds the receivers of a job whose sources fit its graph.
-    pub(super) fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When an input cannot be opened, or a receiver is not known or does not take its options.
+    pub fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
         let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
         for (name, source) in &settings.sources {
             let Some(rows) = source_type(graph, name) else { continue };
@@ -128,7 +133,10 @@ fn source_type(graph: &Graph, name: &str) -> Option<RecordType> {
 }
 
 /// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
-pub(super) fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
+///
+/// # Errors
+/// The first source that does not fit.
+pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
     let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
     if let Some(missing) = read.difference(&given).next() {
