@@ -222,7 +222,7 @@ impl StreamingContext {
     /// # Errors
     /// The first that is not.
     pub fn check_data(&self) -> Result<(), Error> {
-        self.sources.inputs.iter().try_for_each(|input| input.check().map_err(Error::from))
+        self.sources.inputs.iter().try_for_each(|input| input.check())
     }
 
     /// What starting the job would find and do in its checkpoint directory. Nothing is written.

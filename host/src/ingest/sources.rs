@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub struct Sources {
     pub(super) receivers: Vec<ReceiverSource>,
     /// The inputs.
-    pub inputs: Vec<Input>,
+    pub inputs: Vec<Box<dyn Input>>,
 }
 
 /// What starts a receiver.
@@ -42,12 +42,12 @@ impl Sources {
                 SourceSettings::Queue { path, encoding } => {
                     let partitions = settings.job.parallelism as usize;
                     let queue = QueueInput::read(env, name, path, *encoding, &rows, partitions)?;
-                    sources.inputs.push(Input::Queue(queue));
+                    sources.inputs.push(Box::new(queue));
                 }
                 SourceSettings::TextFiles { .. } => {
                     let settings = text_files_settings(name, source, settings.job.batch_interval);
                     let Some(settings) = settings else { continue };
-                    sources.inputs.push(Input::TextFiles(Box::new(TextFiles::start(env, settings)?)));
+                    sources.inputs.push(Box::new(TextFiles::start(env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
                     let make = receiver::socket(env.network.clone(), address, *idle_timeout);

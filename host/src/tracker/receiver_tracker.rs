@@ -5,7 +5,7 @@ use crate::block::{BlockStore, InputPartition, ReadPart};
 use crate::checkpoint::{AllocationWriter, Durable};
 use crate::env::Env;
 use crate::ids::{BlockId, RunId};
-use crate::input::{DoneFiles, FoundFiles, Input};
+use crate::input::{DoneFiles, Input, NewData};
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
 use crate::time::{Duration, Time};
@@ -173,7 +173,7 @@ pub struct ReceiverTracker {
     env: Env,
     listeners: ListenerBus,
     store: BlockStore,
-    inputs: Vec<Input>,
+    inputs: Vec<Box<dyn Input>>,
     receivers: Vec<ReceiverHandle>,
     reports: mpsc::Receiver<BlockReport>,
     blocks: ReceivedBlockTracker,
@@ -193,7 +193,7 @@ impl ReceiverTracker {
     pub fn start(
         env: &Env,
         store: BlockStore,
-        inputs: Vec<Input>,
+        inputs: Vec<Box<dyn Input>>,
         receivers: Vec<ReceiverHandle>,
         reports: mpsc::Receiver<BlockReport>,
         listeners: ListenerBus,
@@ -273,28 +273,18 @@ impl ReceiverTracker {
     /// Asks the inputs without receiver for what they have for `batch`.
     fn read_inputs(&mut self, batch: Time) {
         for input in &mut self.inputs {
-            match input {
-                Input::Queue(queue) => {
-                    for block in queue.next_batch() {
-                        let checksum = queue.checksum(&block.id);
-                        let partition =
-                            InputPartition::Block { id: block.id.clone(), rows: block.row_count(), checksum };
-                        self.blocks.partition_added(&block.id.source, partition);
-                        self.store.put_at_once(block);
+            match input.read(&self.env, batch) {
+                Ok(NewData { partitions, blocks, events }) => {
+                    for partition in partitions {
+                        self.blocks.partition_added(input.source(), partition);
                     }
+                    blocks.into_iter().for_each(|block| self.store.put_at_once(block));
+                    events.iter().for_each(|event| self.listeners.post(event));
                 }
-                Input::TextFiles(files) => match files.find(&self.env, batch) {
-                    Ok(FoundFiles { splits, events }) => {
-                        for split in splits {
-                            self.blocks.partition_added(files.source(), InputPartition::Split(split));
-                        }
-                        events.iter().for_each(|event| self.listeners.post(event));
-                    }
-                    Err(error) => {
-                        let source = files.source().to_owned();
-                        self.listeners.post(&Event::InputError { source, error: error.to_string() });
-                    }
-                },
+                Err(error) => {
+                    let source = input.source().to_owned();
+                    self.listeners.post(&Event::InputError { source, error });
+                }
             }
         }
     }
@@ -336,23 +326,18 @@ impl ReceiverTracker {
         Some(PassedOver { through, durable })
     }
 
-    /// Stores the blocks of queues again that a batch was given before.
+    /// Stores the blocks of inputs again that a batch was given before.
     fn read_again(&mut self, allocation: &Allocation) {
         let blocks = allocation.block_ids();
-        for input in &mut self.inputs {
-            let Input::Queue(queue) = input else { continue };
-            let given: Vec<_> = blocks.iter().filter(|block| block.source == queue.source()).collect();
-            queue.again(&given).into_iter().for_each(|block| self.store.put_at_once(block));
+        for input in &self.inputs {
+            let given: Vec<_> = blocks.iter().filter(|block| block.source == input.source()).collect();
+            input.again(&given).into_iter().for_each(|block| self.store.put_at_once(block));
         }
     }
 
     /// The earliest batch whose allocation a restart needs: for windows, and so that no file is read twice.
     fn needed_from(&self, before: Time) -> Time {
-        let remembered = self.inputs.iter().map(|input| match input {
-            Input::Queue(_) => before,
-            Input::TextFiles(files) => before - files.remembered(),
-        });
-        remembered.min().unwrap_or(before)
+        self.inputs.iter().map(|input| before - input.remembered()).min().unwrap_or(before)
     }
 
     /// Forgets what no run needs for a restart.
@@ -456,7 +441,7 @@ impl ReceiverTracker {
             Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {
                 let has_ended = self.receivers.iter().all(ReceiverHandle::has_ended);
-                let idle = has_ended && self.inputs.iter().all(Input::is_used_up);
+                let idle = has_ended && self.inputs.iter().all(|input| input.is_used_up());
                 let _ = reply.send(idle && !self.blocks.has_unallocated());
             }
         }
