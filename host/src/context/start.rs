@@ -219,12 +219,11 @@ impl Holdings {
     async fn let_go(self, ended: Ended) -> Result<(), Error> {
         let Self { env, ingest, mut run, others, listeners, is_kept } = self;
         let is_abandoned = ended.is_abandoned;
-        if !is_abandoned {
-            others.end(ended.outcome.is_err()).await;
-        }
         if is_abandoned {
+            others.stop(StopRequest::Now);
             ingest.blocks().close();
         } else {
+            others.end(ended.outcome.is_err()).await;
             ingest.close().await;
         }
         let outcome = run.finish(&ended, &*env.clock, ingest.release()).await;

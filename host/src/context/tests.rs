@@ -15,6 +15,7 @@ use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Sources, StopRe
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::Outputs;
+use crate::plugin::RecordedCall;
 use crate::run::RunTaker;
 use crate::scheduler::{JobScheduler, SchedulerParts};
 use crate::time::{Duration, Time};
@@ -39,6 +40,8 @@ impl Engine for SlowEngine {
             Ok(0)
         })
     }
+
+    fn record(&self, _: Time, _: &[RecordedCall]) {}
 
     fn records_read(&self, _: Time) -> BTreeMap<String, u64> {
         BTreeMap::from([("lines".to_owned(), 7)])

@@ -279,7 +279,9 @@ impl Batch {
             let mut state = self.lock();
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
             state.stages = Arc::new(stages);
-            let (graph, calls) = (state.graph.clone(), state.calls.clone().into());
+            // What they did so far is what a task finds that runs them again: the next step waits for this job.
+            self.run.engine.record(self.batch, &state.calls);
+            let (graph, calls) = (state.graph.clone(), state.calls.iter().map(RecordedCall::id).collect());
             let plan = JobPlan { graph, stages: state.stages.clone(), calls, loaded: state.loaded.clone() };
             (Arc::new(plan), job)
         };

@@ -7,6 +7,7 @@ use super::join::JoinRoom;
 use super::leaf::{Piece, Stores};
 use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
+use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
@@ -19,7 +20,7 @@ use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
 use crate::ids::{NodeId, RunId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::memory::MemoryBudget;
-use crate::plugin::{Cancel, Plugin};
+use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::time::Time;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
@@ -96,6 +97,7 @@ pub struct EmbeddedEngine {
 pub(super) struct Shared {
     pub(super) env: Env,
     run: RunId,
+    records: Arc<RecordStore>,
     pub(super) planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
@@ -142,10 +144,15 @@ impl EmbeddedEngine {
         let cancel = parts.plugin.cancel();
         let large_bytes = parts.plugin.limits().memory_bytes / LARGE_SHARE;
         let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let records = Arc::<RecordStore>::default();
         let config = SessionConfig::new()
             .with_extension(stores.clone())
             .with_extension(Arc::new(joins))
-            .with_extension(Arc::new(LoadedPlugin { plugin: parts.plugin, storage: stores.storage.clone() }));
+            .with_extension(Arc::new(LoadedPlugin {
+                plugin: parts.plugin,
+                storage: stores.storage.clone(),
+                records: records.clone(),
+            }));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -160,6 +167,7 @@ impl EmbeddedEngine {
         let shared = Shared {
             env: parts.env,
             run: parts.run,
+            records,
             planner,
             intervals: parts.intervals,
             parallelism: parts.parallelism,
@@ -195,6 +203,10 @@ impl Engine for EmbeddedEngine {
         })
     }
 
+    fn record(&self, batch: Time, calls: &[RecordedCall]) {
+        self.shared.records.put(batch, calls);
+    }
+
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
         self.shared.stores.splits.records(batch)
     }
@@ -213,6 +225,7 @@ impl Engine for EmbeddedEngine {
         if bytes > 0 {
             self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
         }
+        self.shared.records.forget(batch);
         self.shared.stores.splits.forget(batch);
         self.shared.stores.shuffles.forget(batch);
         let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);

@@ -11,7 +11,7 @@ use super::failure::{Failure, Place};
 use super::instance::{TaskProgram, TaskState, classify, encode, foreign, limited_store, refusal, task_request};
 use super::load::{LoadError, Plugin};
 use super::log::PluginLog;
-use super::replay::Again;
+use super::replay::{Again, RecordedCall};
 use crate::block::{SpillError, Storage, StoredRows};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
@@ -401,7 +401,8 @@ impl Plugin {
         }
     }
 
-    /// Does a task that has to run driver functions again, and returns its rows. They wait in `storage` if they are many.
+    /// Does a task that has to run driver functions again, which find what they did before in `records`, and returns its rows.
+    /// They wait in `storage` if they are many.
     ///
     /// # Errors
     /// When plugin code fails or refuses, or does something else than the first time; then also how far a traced run had
@@ -409,12 +410,13 @@ impl Plugin {
     pub async fn run_again(
         &self,
         program: &TaskProgram,
+        records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
         storage: &Storage,
     ) -> Result<EmittedRows, (Failure, Option<Place>)> {
         let mut state = TaskState::new(self, Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
-        let again = Again::new(program.clone(), input);
+        let again = Again::new(program.clone(), records, input);
         state.driver = Some(Driver::Again(again));
         let mut store = limited_store(self, state);
         let request = task_request(program);

@@ -12,7 +12,7 @@ use super::failure::{Failure, Place};
 use super::limits::{MemoryLimiter, Stopwatch};
 use super::load::Plugin;
 use super::log::{LINE_BYTES_MAX, Output, PluginLog};
-use super::replay::RecordedCall;
+use super::replay::RecordId;
 use super::runtime::Cancel;
 use crate::block::Storage;
 use crate::data::chunk;
@@ -51,8 +51,8 @@ pub struct TaskProgram {
     pub traced: bool,
     /// Whether none of the steps makes a row of none.
     pub is_quiet: bool,
-    /// The driver functions to run again first, with what they did.
-    pub replays: Arc<[RecordedCall]>,
+    /// The driver functions to run again first, by what names the record of what they did.
+    pub replays: Arc<[RecordId]>,
 }
 
 /// One thing to do with the rows.
@@ -383,7 +383,7 @@ pub(super) fn task_request(program: &TaskProgram) -> tasks::Task {
         input: program.input.0,
         steps: program.steps.iter().map(step).collect(),
         traced: program.traced,
-        replays: program.replays.iter().map(RecordedCall::request).collect(),
+        replays: program.replays.iter().map(|record| record.request()).collect(),
     }
 }
 

@@ -26,5 +26,5 @@ pub use failure::{Failure, Place};
 pub use instance::{TaskInstance, TaskProgram, TaskStep};
 pub use limits::Limits;
 pub use load::{LoadError, Plugin, PluginLoader};
-pub use replay::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
+pub use replay::{RecordId, RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
 pub use runtime::{Cancel, Runtime, StartError};

@@ -34,8 +34,24 @@ pub struct RecordedCall {
     pub end: Option<RecordedEnd>,
 }
 
+/// Names what a driver function did in a batch. With the batch, it names the record among all of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId {
+    /// The node whose function was called.
+    pub node: NodeId,
+    /// The id of the first node that it makes.
+    pub first: NodeId,
+}
+
 impl RecordedCall {
-    pub(super) fn request(&self) -> tasks::Replay {
+    /// Its name.
+    pub const fn id(&self) -> RecordId {
+        RecordId { node: self.node, first: self.first }
+    }
+}
+
+impl RecordId {
+    pub(super) const fn request(self) -> tasks::Replay {
         tasks::Replay { node: self.node.0, first: self.first.0 }
     }
 }
@@ -144,6 +160,8 @@ pub struct RecordedEnd {
 /// Functions that run again, and then a task.
 pub(super) struct Again {
     pub task: TaskProgram,
+    /// What the functions did before, in the order in which they run again.
+    records: Vec<Arc<RecordedCall>>,
     /// The call that runs, and its next action.
     at: (usize, usize),
     pub step: Step,
@@ -152,13 +170,13 @@ pub(super) struct Again {
 }
 
 impl Again {
-    pub fn new(task: TaskProgram, input: RowsStream) -> Self {
-        Self { task, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
+    pub fn new(task: TaskProgram, records: Vec<Arc<RecordedCall>>, input: RowsStream) -> Self {
+        Self { task, records, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
     }
 
     /// The call that runs next or now.
     pub fn call(&self) -> Option<&RecordedCall> {
-        self.task.replays.get(self.at.0)
+        self.records.get(self.at.0).map(|record| &**record)
     }
 
     fn recorded(&self) -> Option<&RecordedStep> {
@@ -173,12 +191,12 @@ impl Again {
     }
 
     fn differs(&self, what: String) -> Failure {
-        let node = self.task.replays.get(self.at.0).map_or(self.task.input, |call| call.node);
+        let node = self.call().map_or(self.task.input, |call| call.node);
         Failure::NotDeterministic(format!("when the function of node {node} ran again, {what}"))
     }
 
     fn compare(&self, first: &[DescribedNode], again: &[DescribedNode]) -> Result<(), Failure> {
-        let known: usize = self.task.replays.get(self.at.0).map_or(0, |call| {
+        let known: usize = self.call().map_or(0, |call| {
             let made = call.steps.iter().take(self.at.1).map(RecordedStep::made);
             made.fold(call.first.0 as usize, usize::saturating_add)
         });
@@ -255,7 +273,7 @@ impl Again {
 
     pub fn end(&mut self, made: &[DescribedNode], answer: Option<NodeId>) -> Result<(), Failure> {
         let (call, action) = self.at;
-        let recorded = self.task.replays.get(call);
+        let recorded = self.records.get(call);
         let ended = recorded.filter(|call| call.steps.len() == action).and_then(|call| call.end.as_ref());
         let Some(ended) = ended else {
             return Err(self.differs("it ended, and had asked for rows there before".to_owned()));
