@@ -5,14 +5,15 @@
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
 use crate::config::Settings;
-use crate::context::stop_took_too_long;
 use crate::env::{Clock, Env, LastResort, hear_stop_signals};
 use crate::error::Error;
+use crate::ingest::StopRequest;
 use crate::listener::StatusListener;
-use crate::scheduler::StopRequest;
+use crate::lock::lock;
+use crate::run::stop_took_too_long;
 use crate::time::Duration;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// How long a stop at once may take until the process is ended from outside of what hangs. With what the last words take,
@@ -70,12 +71,12 @@ impl Stopper {
 
     /// Whether the run was to stop at once.
     pub fn is_at_once(&self) -> bool {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).strongest() == StopRequest::Now
+        lock(&self.wishes).strongest() == StopRequest::Now
     }
 
     fn decide(&self, who: &str, wish: impl FnOnce(&mut Wishes, Duration) -> Decision) {
         let now = self.clock.monotonic();
-        let decision = wish(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let decision = wish(&mut lock(&self.wishes), now);
         match decision {
             Decision::Nothing => tracing::debug!("{who} asks for what is being done already"),
             Decision::Graceful => {

@@ -4,7 +4,7 @@
 //! terminal and a service manager send one to a process and to its group, so that it arrives twice. A later signal stops
 //! at once, as `host stop --now` does.
 
-use crate::scheduler::StopRequest;
+use crate::ingest::StopRequest;
 use crate::time::Duration;
 
 /// A signal that follows the first wish within this time says nothing new.

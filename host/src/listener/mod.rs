@@ -28,6 +28,7 @@ pub use status::{
     StatusListener,
 };
 
+use crate::ids::RunId;
 use std::sync::Arc;
 
 /// Hears of every event. Called from the actor that caused it, so it must neither wait nor panic: one that has to wait is
@@ -35,6 +36,11 @@ use std::sync::Arc;
 pub trait StreamingListener: Send + Sync {
     /// Something happened.
     fn on_event(&self, event: &Event);
+
+    /// Something happened in a run. A listener that hears of several runs tells them apart here.
+    fn on_event_of(&self, _run: RunId, event: &Event) {
+        self.on_event(event);
+    }
 }
 
 /// Hands events to listeners. Clones have the same ones.
@@ -42,12 +48,14 @@ pub trait StreamingListener: Send + Sync {
 pub struct ListenerBus {
     listeners: Arc<[Arc<dyn StreamingListener>]>,
     queues: Arc<[EventQueue]>,
+    /// The run whose events these are.
+    run: RunId,
 }
 
 impl ListenerBus {
     /// A bus to these listeners.
     pub fn new(listeners: Vec<Arc<dyn StreamingListener>>) -> Self {
-        Self { listeners: listeners.into(), queues: Arc::default() }
+        Self { listeners: listeners.into(), queues: Arc::default(), run: RunId::FIRST }
     }
 
     /// Hands events to these queues as well.
@@ -57,9 +65,15 @@ impl ListenerBus {
         self
     }
 
+    /// A bus to the same listeners, for the events of a run.
+    #[must_use]
+    pub fn of_run(&self, run: RunId) -> Self {
+        Self { run, ..self.clone() }
+    }
+
     /// Tells all listeners.
     pub fn post(&self, event: &Event) {
-        self.listeners.iter().for_each(|listener| listener.on_event(event));
+        self.listeners.iter().for_each(|listener| listener.on_event_of(self.run, event));
         self.queues.iter().for_each(|queue| queue.post(event));
     }
 
