@@ -1,34 +1,36 @@
-//! [`StreamingContext`]: the one place that puts a run together, starts it, and stops it.
+//! [`StreamingContext`]: the one place that puts an ingest and its runs together, starts them, and stops them.
 //!
 //! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
 
+mod beside;
 mod checkpoint;
-mod ending;
 mod fit;
 mod grants;
+mod job;
 mod resume;
-mod sources;
 mod start;
-mod store_claims;
 
+pub use self::beside::{OtherOptions, OtherOutputs, OtherRun};
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
-pub use self::start::{Running, stop_took_too_long};
+pub use self::start::Running;
 pub use crate::grants::Listed;
 
 use self::fit::JobFacts;
 use self::grants::grants;
-use self::sources::{Sources, check_sources};
+use self::job::JobParts;
 use crate::block::{SpillSettings, Storage};
 use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
+use crate::ingest::{Sources, check_sources};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
 use crate::output::{self, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime, StartError};
 use crate::receiver::Receivers;
+use crate::run::RunMemory;
 use crate::shown::Shown as _;
 use std::sync::Arc;
 
@@ -70,8 +72,7 @@ pub struct StreamingContext {
     described: Vec<DescribedNode>,
     graph: Arc<Graph>,
     intervals: Arc<Intervals>,
-    budget: MemoryBudget,
-    storage: Storage,
+    memory: RunMemory,
     outputs: Outputs,
     sources: Sources,
 }
@@ -169,8 +170,12 @@ impl StreamingContext {
     pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
         let Program { plugin, graph, described } = program;
         let subject = settings.job.plugin.shown().into_owned();
-        let instance_bytes = settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1);
-        let budget = MemoryBudget::new(settings.engine.memory_bytes, instance_bytes).map_err(|error| {
+        let budget = MemoryBudget::new(settings.engine.memory_bytes, 0);
+        let reserved = budget.and_then(|budget| {
+            let instances = budget.set_aside(RunMemory::instance_bytes(&settings))?;
+            Ok((budget, instances))
+        });
+        let (budget, instances) = reserved.map_err(|error| {
             Error::new(ErrorKind::User, format!("engine.memory is too small for its plugin instances: {error}"))
                 .help("raise engine.memory, or lower limits.memory or engine.threads")
         })?;
@@ -181,12 +186,7 @@ impl StreamingContext {
         grants.check(&*env.disk).map_err(|error| {
             Error::new(ErrorKind::User, format!("job {}: {error}", settings.job.name)).help(error.help())
         })?;
-        let spill = SpillSettings {
-            directory: settings.engine.spill_directory.clone(),
-            limit_bytes: settings.engine.spill_limit_bytes,
-            compressed: settings.engine.compress,
-        };
-        let storage = Storage::new(&budget, env.disk.clone(), spill);
+        let storage = Storage::new(&budget, env.disk.clone(), spill_settings(&settings));
         let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants, &storage)?;
         let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {
@@ -196,8 +196,7 @@ impl StreamingContext {
             described,
             graph: Arc::new(graph),
             intervals: Arc::new(intervals),
-            budget,
-            storage,
+            memory: RunMemory { budget, storage, instances },
             outputs,
             sources,
         })
@@ -224,7 +223,7 @@ impl StreamingContext {
     /// # Errors
     /// The first that is not.
     pub fn check_data(&self) -> Result<(), Error> {
-        self.sources.inputs.iter().try_for_each(|input| input.check().map_err(Error::from))
+        self.sources.inputs.iter().try_for_each(|input| input.check())
     }
 
     /// What starting the job would find and do in its checkpoint directory. Nothing is written.
@@ -233,6 +232,16 @@ impl StreamingContext {
     /// When the job has no such directory, or could not start.
     pub fn resumption(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
         Resumption::find(&self.facts(), &self.sources, from, catch_up)
+    }
+
+    fn job_parts(&self) -> JobParts {
+        JobParts {
+            env: self.env.clone(),
+            settings: self.settings.clone(),
+            graph: self.graph.clone(),
+            budget: self.memory.budget.clone(),
+            storage: self.memory.storage.clone(),
+        }
     }
 
     fn facts(&self) -> JobFacts<'_> {
@@ -244,6 +253,15 @@ impl StreamingContext {
             graph: &self.graph,
             intervals: &self.intervals,
         }
+    }
+}
+
+/// How rows are spilled.
+fn spill_settings(settings: &Settings) -> SpillSettings {
+    SpillSettings {
+        directory: settings.engine.spill_directory.clone(),
+        limit_bytes: settings.engine.spill_limit_bytes,
+        compressed: settings.engine.compress,
     }
 }
 

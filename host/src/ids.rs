@@ -5,6 +5,16 @@
 use crate::time::Time;
 use std::fmt;
 
+/// A run on an ingest: the how-many-th that was started on it in this process, from 0. What a run computes never depends on
+/// its number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u32);
+
+impl RunId {
+    /// The run with which a job starts.
+    pub const FIRST: Self = Self(0);
+}
+
 /// A node of the job's graph: its position in the list that the plugin described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
@@ -25,6 +35,8 @@ pub struct BlockId {
 /// One stage of a batch on one partition. A task runs, fails and is retried alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId {
+    /// The run.
+    pub run: RunId,
     /// The batch.
     pub batch: Time,
     /// The stage.
@@ -52,9 +64,19 @@ impl fmt::Display for BlockId {
     }
 }
 
-/// `batch 1700000012000 ms, stage 0, partition 1`
+/// `run 1`
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {}", self.0)
+    }
+}
+
+/// `batch 1700000012000 ms, stage 0, partition 1`, and for a run beside the first one `run 1, batch ...`
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.run != RunId::FIRST {
+            write!(f, "{}, ", self.run)?;
+        }
         write!(f, "batch {}, stage {}, partition {}", self.batch, self.stage, self.partition)
     }
 }

@@ -35,8 +35,12 @@ pub mod checkpoint;
 pub mod engine;
 pub mod tracker;
 
+pub mod ingest;
+
 pub mod driver;
 pub mod scheduler;
+
+pub mod run;
 
 pub mod control;
 

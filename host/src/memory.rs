@@ -1,10 +1,12 @@
 //! The one memory budget of a job: blocks, shuffles, data sets and operators all reserve memory from this budget.
 //!
-//! Owns the pool and its policy. At start the budget reserves the memory that plugin instances may grow to, so that an
-//! instance which grows below its limit never fails for lack of memory. Never allocates the memory itself.
+//! Owns the pool and its policy. For each run the budget sets aside the memory that the run's plugin instances may grow to,
+//! so that an instance which grows below its limit never fails for lack of memory. Never allocates the memory itself.
 
+use crate::lock::lock;
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// The budget has less memory left than was requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +22,10 @@ pub struct NoRoom {
 pub struct MemoryBudget {
     pool: Arc<dyn MemoryPool>,
     budget: usize,
-    instances: Arc<MemoryReservation>,
+    /// What is set aside for the plugin instances of all runs, in bytes.
+    instances: Arc<AtomicUsize>,
+    /// What is set aside as long as the budget exists.
+    _kept: Option<Arc<InstanceMemory>>,
 }
 
 impl MemoryBudget {
@@ -31,10 +36,21 @@ impl MemoryBudget {
     pub fn new(budget: u64, instances: u64) -> Result<Self, NoRoom> {
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(budget));
-        let reservation = MemoryConsumer::new("plugin instances").register(&pool);
-        let asked = usize::try_from(instances).unwrap_or(usize::MAX);
-        reservation.try_grow(asked).map_err(|_| NoRoom { asked, budget, reserved: 0 })?;
-        Ok(Self { pool, budget, instances: Arc::new(reservation) })
+        let mut whole = Self { pool, budget, instances: Arc::default(), _kept: None };
+        whole._kept = Some(Arc::new(whole.set_aside(instances)?));
+        Ok(whole)
+    }
+
+    /// Sets `bytes` aside for the plugin instances of a run, until the result is dropped.
+    ///
+    /// # Errors
+    /// When they do not fit.
+    pub fn set_aside(&self, bytes: u64) -> Result<InstanceMemory, NoRoom> {
+        let reservation = MemoryConsumer::new("plugin instances").register(&self.pool);
+        let (asked, reserved) = (usize::try_from(bytes).unwrap_or(usize::MAX), self.pool.reserved());
+        reservation.try_grow(asked).map_err(|_| NoRoom { asked, budget: self.budget, reserved })?;
+        self.instances.fetch_add(asked, Ordering::Relaxed);
+        Ok(InstanceMemory { reservation, of_all: self.instances.clone() })
     }
 
     /// The pool that operators reserve from.
@@ -44,18 +60,18 @@ impl MemoryBudget {
 
     /// A reservation of `consumer`, of 0 bytes at first.
     pub fn room(&self, consumer: &str) -> Room {
-        self.room_up_to(consumer, usize::MAX)
+        self.room_with(consumer, false)
     }
 
     /// A reservation of `consumer`, of 0 bytes at first and of at most three quarters of the memory for data. Operators such
     /// as sorts and joins need the rest.
     pub fn most_of_room(&self, consumer: &str) -> Room {
-        self.room_up_to(consumer, self.for_data() / 4 * 3)
+        self.room_with(consumer, true)
     }
 
     /// The memory for data, in bytes: the budget without the memory that is reserved for plugin instances.
     pub fn for_data(&self) -> usize {
-        self.budget - self.instances.size()
+        self.budget.saturating_sub(self.instances.load(Ordering::Relaxed))
     }
 
     /// A reservation for many small things, of which the first `uncounted` bytes are free.
@@ -63,16 +79,29 @@ impl MemoryBudget {
         Overhead { room: self.room(consumer), uncounted, bytes: Mutex::default() }
     }
 
-    fn room_up_to(&self, consumer: &str, limit: usize) -> Room {
-        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), limit, budget: self.clone() }
+    fn room_with(&self, consumer: &str, leaves_some: bool) -> Room {
+        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), leaves_some, budget: self.clone() }
+    }
+}
+
+/// What the plugin instances of a run may grow to. Given back when dropped.
+pub struct InstanceMemory {
+    reservation: MemoryReservation,
+    /// The same of all runs together, in bytes.
+    of_all: Arc<AtomicUsize>,
+}
+
+impl Drop for InstanceMemory {
+    fn drop(&mut self) {
+        self.of_all.fetch_sub(self.reservation.size(), Ordering::Relaxed);
     }
 }
 
 /// The memory that one consumer has reserved. Released when dropped.
 pub struct Room {
     reservation: MemoryReservation,
-    /// The most that this consumer may reserve, in bytes.
-    limit: usize,
+    /// Whether this consumer leaves a quarter of what is not set aside.
+    leaves_some: bool,
     budget: MemoryBudget,
 }
 
@@ -82,7 +111,7 @@ impl Room {
     /// # Errors
     /// When the budget has less memory left.
     pub fn take(&self, bytes: usize) -> Result<(), NoRoom> {
-        let allowed = self.reservation.size().saturating_add(bytes) <= self.limit;
+        let allowed = self.reservation.size().saturating_add(bytes) <= self.limit();
         if allowed && self.reservation.try_grow(bytes).is_ok() {
             return Ok(());
         }
@@ -91,12 +120,17 @@ impl Room {
 
     /// Whether `bytes` would fit if nothing were reserved.
     pub fn could_hold(&self, bytes: usize) -> bool {
-        bytes <= self.limit
+        bytes <= self.limit()
     }
 
     /// Releases `bytes`, at most the reserved bytes.
     pub fn give_back(&self, bytes: usize) {
         self.reservation.shrink(bytes.min(self.reservation.size()));
+    }
+
+    /// The most that this consumer may take, in bytes.
+    fn limit(&self) -> usize {
+        if self.leaves_some { self.budget.for_data() / 4 * 3 } else { usize::MAX }
     }
 
     /// The reserved memory, in bytes.
@@ -120,7 +154,7 @@ impl Overhead {
     /// # Errors
     /// When the budget has less memory left.
     pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
-        let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = lock(&self.bytes);
         let counted = total.saturating_add(bytes).saturating_sub(self.uncounted);
         self.room.take(counted - total.saturating_sub(self.uncounted))?;
         *total = total.saturating_add(bytes);
@@ -129,7 +163,7 @@ impl Overhead {
 
     /// Releases `bytes`, at most the reserved bytes.
     pub fn remove(&self, bytes: usize) {
-        let mut total = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut total = lock(&self.bytes);
         *total = total.saturating_sub(bytes);
         self.room.give_back(self.room.taken().saturating_sub(total.saturating_sub(self.uncounted)));
     }
@@ -155,6 +189,25 @@ mod tests {
         assert!(budget.most_of_room("blocks").take(451).is_err());
         budget.most_of_room("blocks").take(450).unwrap();
         assert!(MemoryBudget::new(1000, 1001).is_err());
+    }
+
+    #[test]
+    fn each_run_has_memory_set_aside_for_its_own_instances() {
+        let budget = MemoryBudget::new(1000, 0).unwrap();
+        let rows = budget.most_of_room("rows");
+        assert!(rows.could_hold(750) && !rows.could_hold(751));
+        let first = budget.set_aside(400).unwrap();
+        assert!(rows.could_hold(450) && !rows.could_hold(451));
+        assert_eq!(
+            budget.set_aside(601).err().unwrap().to_string(),
+            "601 bytes do not fit into engine.memory = 1000 bytes, of which 400 are taken"
+        );
+        let second = budget.set_aside(200).unwrap();
+        assert_eq!(budget.for_data(), 400);
+        drop(first);
+        assert_eq!(budget.for_data(), 800);
+        drop(second);
+        assert_eq!((budget.for_data(), budget.pool().reserved()), (1000, 0));
     }
 
     #[test]

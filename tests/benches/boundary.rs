@@ -14,7 +14,7 @@ use host::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan, JobRequest, NoF
 use host::env::{RealExecutors, real};
 use host::grants::Grants;
 use host::graph::{Graph, Intervals, StageGraph};
-use host::ids::{BlockId, NodeId};
+use host::ids::{BlockId, NodeId, RunId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::Outputs;
@@ -134,6 +134,7 @@ impl Job {
             cancel: None,
         };
         let engine = EmbeddedEngine::new(EngineParts {
+            run: RunId::FIRST,
             env: real(&executors),
             job: "bench".to_owned(),
             arguments: Vec::new(),

@@ -21,7 +21,7 @@ use host::engine::{EmbeddedEngine, Engine, EngineParts, JobPlan, JobRequest, NoF
 use host::env::{RealExecutors, real};
 use host::error::Error;
 use host::graph::{DescribedNode, Graph, Intervals, JoinKind, ParameterValue, StageGraph, joined_rows};
-use host::ids::{BlockId, NodeId};
+use host::ids::{BlockId, NodeId, RunId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::{BatchWrite, PartitionWriter};
@@ -144,6 +144,7 @@ impl Ours {
             cancel: None,
         };
         let engine = EmbeddedEngine::new(EngineParts {
+            run: RunId::FIRST,
             env,
             job: "bench".to_owned(),
             arguments: Vec::new(),

@@ -24,4 +24,5 @@ mod simulation;
 mod support;
 mod text_files;
 mod tidy;
+mod two_runs;
 mod windows;

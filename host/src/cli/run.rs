@@ -11,12 +11,12 @@ use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingConte
 use crate::control::Control;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::ingest::StopRequest;
 use crate::listener::{
     EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StatusListener,
     StreamingListener,
 };
 use crate::receiver::Receivers;
-use crate::scheduler::StopRequest;
 use crate::shown::Shown as _;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};

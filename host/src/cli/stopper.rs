@@ -5,14 +5,15 @@
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
 use crate::config::Settings;
-use crate::context::stop_took_too_long;
 use crate::env::{Clock, Env, LastResort, hear_stop_signals};
 use crate::error::Error;
+use crate::ingest::StopRequest;
 use crate::listener::StatusListener;
-use crate::scheduler::StopRequest;
+use crate::lock::lock;
+use crate::run::stop_took_too_long;
 use crate::time::Duration;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// How long an immediate stop may take until a separate thread ends the process. Together with the last message, this is
@@ -71,12 +72,12 @@ impl Stopper {
 
     /// Whether an immediate stop was requested.
     pub fn is_at_once(&self) -> bool {
-        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).strongest() == StopRequest::Now
+        lock(&self.wishes).strongest() == StopRequest::Now
     }
 
     fn decide(&self, who: &str, wish: impl FnOnce(&mut Wishes, Duration) -> Decision) {
         let now = self.clock.monotonic();
-        let decision = wish(&mut self.wishes.lock().unwrap_or_else(PoisonError::into_inner), now);
+        let decision = wish(&mut lock(&self.wishes), now);
         match decision {
             Decision::Nothing => tracing::debug!("{who} asks for what is being done already"),
             Decision::Graceful => {

@@ -4,7 +4,7 @@
 //! request: `timeout`, a terminal and a service manager send a signal to a process and to its group, so that the signal
 //! arrives twice. A later signal stops the run at once, as `host stop --now` does. Never reads a clock.
 
-use crate::scheduler::StopRequest;
+use crate::ingest::StopRequest;
 use crate::time::Duration;
 
 /// A signal that follows the first request within this time belongs to the same request.

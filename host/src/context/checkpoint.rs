@@ -6,7 +6,6 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::fit::{JobFacts, check_fit};
-use super::sources::Sources;
 use crate::block::InputPartition;
 use crate::checkpoint::{
     Allocations, Findings, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention, RunDescription,
@@ -17,7 +16,7 @@ use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals};
-use crate::scheduler::CatchUp;
+use crate::ingest::{CatchUp, Sources};
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
 use std::collections::BTreeMap;
@@ -388,7 +387,7 @@ impl Resumption {
         Ok((store, self))
     }
 
-    /// What the job generator does first.
+    /// What the batch clock does first.
     pub(super) fn catch_up(&self, graph: &Graph, intervals: &Intervals) -> CatchUp {
         CatchUp {
             is_resumed: self.record.last().is_some(),
@@ -404,11 +403,16 @@ impl Resumption {
 
 impl JobFacts<'_> {
     fn description(&self, zero: Time) -> RunDescription {
+        self.describe()(zero)
+    }
+
+    /// Describes the run once it is known when its first batch begins.
+    pub(super) fn describe(&self) -> impl FnOnce(Time) -> RunDescription + Send + use<> {
         let job = &self.settings.job;
         let stages = crate::graph::Explanation::new(self.nodes, self.graph, job.parallelism).to_string();
-        let graph = (self.nodes, stages);
-        let given = self.settings.given.clone();
-        RunDescription::new(&job.name, self.plugin_digest, given, graph, job.batch_interval, zero)
+        let (name, digest, interval) = (job.name.clone(), self.plugin_digest.to_owned(), job.batch_interval);
+        let (nodes, given) = (self.nodes.to_vec(), self.settings.given.clone());
+        move |zero| RunDescription::new(&name, &digest, given, (&nodes, stages), interval, zero)
     }
 }
 

@@ -10,15 +10,15 @@ use crate::env::{Env, Simulation};
 use crate::error::Error;
 use crate::grants::Grants;
 use crate::graph::{DescribedNode, Graph, Intervals, ParameterValue, StageGraph};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, RunId};
+use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Sources, StopRequest};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::Outputs;
-use crate::scheduler::{
-    CatchUp, GeneratorParts, GeneratorSettings, JobGenerator, JobScheduler, SchedulerParts, StopRequest,
-};
+use crate::plugin::RecordedCall;
+use crate::run::RunTaker;
+use crate::scheduler::{JobScheduler, SchedulerParts};
 use crate::time::{Duration, Time};
-use crate::tracker::ReceiverTracker;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -40,6 +40,8 @@ impl Engine for SlowEngine {
             Ok(0)
         })
     }
+
+    fn record(&self, _: Time, _: &[RecordedCall]) {}
 
     fn records_read(&self, _: Time) -> BTreeMap<String, u64> {
         BTreeMap::from([("lines".to_owned(), 7)])
@@ -93,7 +95,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     let storage = Storage::new(&budget, env.disk.clone(), spill);
     let store = BlockStore::new(storage.clone(), 1 << 20);
     let durations_ms: Vec<u64> = durations_ms.iter().rev().copied().collect();
-    let settings = GeneratorSettings {
+    let settings = ClockSettings {
         first: env.clock.now().next_multiple(INTERVAL),
         catch_up: CatchUp::default(),
         interval: INTERVAL,
@@ -101,26 +103,27 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         stop_when_idle: false,
     };
     let main = async move {
-        let (_stored, reported) = mpsc::channel(1);
-        let tracker = ReceiverTracker::start(&env, store, Vec::new(), Vec::new(), reported, listeners.clone(), None);
+        let ingest = Ingest::start(IngestParts {
+            env: env.clone(),
+            blocks: store,
+            sources: Sources::default(),
+            listeners: listeners.clone(),
+            history: None,
+            ownership: None,
+        });
         let (_stop, stopping) = watch::channel(StopRequest::None);
         let (batches, queued) = mpsc::channel(1000);
-        let parts = GeneratorParts {
-            env: env.clone(),
-            tracker: tracker.clone(),
-            graph: graph.clone(),
-            listeners: listeners.clone(),
-            checkpoints: None,
-        };
-        let generator = JobGenerator::new(parts, settings, batches, stopping.clone());
-        env.control.spawn("job generator", Box::pin(generator.run()));
+        let taker = RunTaker::new(graph.clone(), listeners.clone(), batches, Arc::default());
+        let ingest = ingest.make_batches(settings, taker.keeping(None), stopping.clone());
         let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
             outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap(),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
-            tracker,
+            run: RunId::FIRST,
+            is_withheld: false,
+            tracker: ingest.tracker().clone(),
             plan: Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() }),
             drivers: None,
             listeners,

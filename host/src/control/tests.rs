@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::env::{Duplex, Env, Simulation};
+use crate::ingest::StopRequest;
 use crate::listener::{RunState, Status, StatusListener};
-use crate::scheduler::StopRequest;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};

@@ -10,12 +10,13 @@ use crate::data::key;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, FileFormat, Node, Operation};
 use crate::ids::NodeId;
+use crate::lock::lock;
 use crate::output::{BatchWrite, Save};
 use crate::plugin::{Answer, Cancel, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep, made_bytes};
 use crate::time::{Duration, Time, whole_ms};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The most data sets of a slice.
 const SLICE_MAX: u64 = 1000;
@@ -59,7 +60,7 @@ impl CallDataSets {
     /// Ends the function with an error.
     fn fail(&self, error: Error) -> Failure {
         let failure = Failure::Action(error.message.clone());
-        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.failed) = Some(error);
         failure
     }
 

@@ -2,12 +2,13 @@
 
 use crate::block::{RowsWriter, Storage, StoredRows};
 use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
 use crate::output::{BatchWrite, PartitionWriter};
 use arrow::array::RecordBatch;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The first rows of each partition. A partition without rows is left out.
 type Partitions = Arc<Mutex<BTreeMap<u32, StoredRows>>>;
@@ -26,7 +27,7 @@ impl Collected {
 
     /// The first rows of all partitions, in order.
     pub(super) fn take(&self) -> Arc<[StoredRows]> {
-        let partitions = std::mem::take(&mut *self.partitions.lock().unwrap_or_else(PoisonError::into_inner));
+        let partitions = std::mem::take(&mut *lock(&self.partitions));
         partitions.into_values().collect()
     }
 }
@@ -70,7 +71,7 @@ impl PartitionWriter for CollectedPartition {
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         let rows = self.rows.finish();
-        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut partitions = lock(&self.partitions);
         // That of an earlier attempt is replaced.
         let replaced = match rows.row_count() {
             0 => partitions.remove(&self.partition),

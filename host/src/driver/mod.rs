@@ -15,13 +15,14 @@ use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
+use crate::lock::lock;
 use crate::output::{BatchWrite, DriverFiles};
 use crate::plugin::{Cancel, DriverCall, Failure, Plugin, RecordedCall};
 use crate::time::{Duration, Time};
 use call::CallDataSets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 /// What driver functions need of a run.
@@ -143,8 +144,7 @@ impl BatchDrivers {
 
 impl Batch {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code runs between a panic and the next use that could leave the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn internal(&self, node: NodeId) -> Error {
@@ -215,7 +215,7 @@ impl Batch {
         if is_overdue && outcome.is_err() && !self.run.plugin.cancel().is_cancelled() {
             return Err(self.explain(node, &Failure::DriverTimedOut(limit)));
         }
-        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(error) = lock(&failed).take() {
             return Err(error);
         }
         outcome.map_err(|failure| self.explain(node, &failure))?;
@@ -279,7 +279,9 @@ impl Batch {
             let mut state = self.lock();
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
             state.stages = Arc::new(stages);
-            let (graph, calls) = (state.graph.clone(), state.calls.clone().into());
+            // What they did so far is what a task finds that runs them again: the next step waits for this job.
+            self.run.engine.record(self.batch, &state.calls);
+            let (graph, calls) = (state.graph.clone(), state.calls.iter().map(RecordedCall::id).collect());
             let plan = JobPlan { graph, stages: state.stages.clone(), calls, loaded: state.loaded.clone() };
             (Arc::new(plan), job)
         };

@@ -6,6 +6,7 @@ use super::join::JoinRoom;
 use super::leaf::{Piece, Stores};
 use super::plan::{Planner, Share};
 use super::plugin_exec::LoadedPlugin;
+use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
@@ -16,10 +17,11 @@ use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
-use crate::ids::{NodeId, StageId, TaskId};
+use crate::ids::{NodeId, RunId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
+use crate::lock::lock;
 use crate::memory::MemoryBudget;
-use crate::plugin::{Cancel, Plugin};
+use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::time::Time;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
@@ -27,7 +29,7 @@ use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Semaphore, oneshot};
 
 /// The most partitions of a stage: unions of unions add them up.
@@ -49,6 +51,8 @@ const TASKS_A_SLOT: usize = 16;
 pub struct EngineParts {
     /// Runs its tasks.
     pub env: Env,
+    /// The run that it computes for.
+    pub run: RunId,
     /// The job's name.
     pub job: String,
     /// The job's arguments.
@@ -93,6 +97,8 @@ pub struct EmbeddedEngine {
 
 pub(super) struct Shared {
     pub(super) env: Env,
+    run: RunId,
+    records: Arc<RecordStore>,
     pub(super) planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
@@ -139,10 +145,15 @@ impl EmbeddedEngine {
         let cancel = parts.plugin.cancel();
         let large_bytes = parts.plugin.limits().memory_bytes / LARGE_SHARE;
         let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let records = Arc::<RecordStore>::default();
         let config = SessionConfig::new()
             .with_extension(stores.clone())
             .with_extension(Arc::new(joins))
-            .with_extension(Arc::new(LoadedPlugin { plugin: parts.plugin, storage: stores.storage.clone() }));
+            .with_extension(Arc::new(LoadedPlugin {
+                plugin: parts.plugin,
+                storage: stores.storage.clone(),
+                records: records.clone(),
+            }));
         let context = Arc::new(TaskContext::new(
             None,
             parts.job.clone(),
@@ -156,6 +167,8 @@ impl EmbeddedEngine {
         let planner = Planner { job: parts.job, arguments: parts.arguments.into() };
         let shared = Shared {
             env: parts.env,
+            run: parts.run,
+            records,
             planner,
             intervals: parts.intervals,
             parallelism: parts.parallelism,
@@ -191,6 +204,10 @@ impl Engine for EmbeddedEngine {
         })
     }
 
+    fn record(&self, batch: Time, calls: &[RecordedCall]) {
+        self.shared.records.put(batch, calls);
+    }
+
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64> {
         self.shared.stores.splits.records(batch)
     }
@@ -209,6 +226,7 @@ impl Engine for EmbeddedEngine {
         if bytes > 0 {
             self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
         }
+        self.shared.records.forget(batch);
         self.shared.stores.splits.forget(batch);
         self.shared.stores.shuffles.forget(batch);
         let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
@@ -239,8 +257,7 @@ fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, paralleli
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Done> {
-        // No code runs between a panic and the next use that could leave it half changed.
-        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.done)
     }
 
     /// Runs all tasks of a stage and returns how many they were.
@@ -261,7 +278,7 @@ impl Shared {
             let begun = begun.map_err(|_| internal(stage.id))?;
             let (send, receive) = oneshot::channel();
             let (shared, stage) = (shared.clone(), stage.clone());
-            let task = TaskId { batch: request.batch, stage: stage.id, partition };
+            let task = TaskId { run: shared.run, batch: request.batch, stage: stage.id, partition };
             let (plan, write) = (request.plan.clone(), request.write.clone());
             let cancel = request.cancel.clone().unwrap_or_else(|| shared.stores.cancel.clone());
             let env = shared.env.clone();

@@ -15,6 +15,7 @@ mod node;
 mod plan;
 mod plugin_exec;
 mod record;
+mod records;
 mod reduce;
 mod retry;
 mod shuffle;
@@ -32,7 +33,7 @@ use crate::error::Error;
 use crate::graph::{Graph, OutputJob, StageGraph};
 use crate::ids::NodeId;
 use crate::output::BatchWrite;
-use crate::plugin::{Cancel, RecordedCall};
+use crate::plugin::{Cancel, RecordId, RecordedCall};
 use crate::time::Time;
 use datafusion_common::DataFusionError;
 use futures::future::BoxFuture;
@@ -49,8 +50,8 @@ pub struct JobPlan {
     pub graph: Arc<Graph>,
     /// The stages. Those of all plans for a batch have the same ids.
     pub stages: Arc<StageGraph>,
-    /// What driver functions did in the batch so far.
-    pub calls: Arc<[RecordedCall]>,
+    /// The driver functions that ran in the batch so far, by what names the record of each. The engine has the records.
+    pub calls: Arc<[RecordId]>,
     /// The files that they load, by the node that stands for their rows.
     pub loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
 }
@@ -82,6 +83,10 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When a task failed for good. Nothing else of the batch is affected.
     fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>>;
+
+    /// Keeps what driver functions of a batch did, for tasks that run them again. What was kept of a function before is
+    /// replaced.
+    fn record(&self, batch: Time, calls: &[RecordedCall]);
 
     /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;

@@ -11,7 +11,7 @@ use crate::graph::{
     Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
 };
 use crate::ids::{NodeId, TaskId};
-use crate::plugin::{RecordedCall, TaskProgram, TaskStep};
+use crate::plugin::{RecordId, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
@@ -138,19 +138,19 @@ pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
 }
 
 /// The calls of driver functions whose closures a branch needs.
-fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordedCall]> {
+fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordId]> {
     // Most plans have none.
     if plan.calls.is_empty() {
         return Arc::default();
     }
-    let needed = |call: &&RecordedCall| {
+    let needed = |call: &&RecordId| {
         let made = plan.graph.calls().iter().find(|made| made.first == call.first);
         let has_made = |node| made.is_some_and(|made| made.has_made(node));
         // A stage may begin with the rows of a node that a function made, such as a sort.
         let reads = input(&plan.graph, branch).is_some_and(|(node, _)| has_made(node));
         reads || branch.steps.iter().any(|step| has_made(step.node))
     };
-    plan.calls.iter().filter(needed).cloned().collect()
+    plan.calls.iter().filter(needed).copied().collect()
 }
 
 impl Planner {

@@ -3,8 +3,9 @@
 //! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on. A partition
 //! without rows needs none if its steps make no rows of none.
 
-use super::external;
 use super::node::{Execution, PlanNode, Rows, Work};
+use super::records::RecordStore;
+use super::{external, internal};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
@@ -84,6 +85,8 @@ pub(super) struct LoadedPlugin {
     pub plugin: Arc<Plugin>,
     /// Where rows that it emits wait if they are many.
     pub storage: Storage,
+    /// What its driver functions did.
+    pub records: Arc<RecordStore>,
 }
 
 /// Runs a task program on the rows of its child, which has the task's partition only.
@@ -140,7 +143,10 @@ async fn run_again(
             failure
         })
     });
-    let outcome = plugin.plugin.run_again(&program, input.boxed(), &plugin.storage).await;
+    let records = program.replays.iter().map(|record| plugin.records.get(program.batch, *record));
+    let records: Option<Vec<_>> = records.collect();
+    let records = records.ok_or_else(|| internal("what a driver function did is not known any more"))?;
+    let outcome = plugin.plugin.run_again(&program, records, input.boxed(), &plugin.storage).await;
     if let Some(error) = lock(&failed).take() {
         return Err(error);
     }
@@ -186,7 +192,7 @@ impl Run {
         Ok(match &mut self.instance {
             Some(instance) => instance,
             none => {
-                let LoadedPlugin { plugin, storage } = &*self.plugin;
+                let LoadedPlugin { plugin, storage, .. } = &*self.plugin;
                 none.insert(TaskInstance::open(plugin, &self.program, Some(storage)).map_err(PluginError::new)?)
             }
         })

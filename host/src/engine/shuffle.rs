@@ -9,12 +9,13 @@ use crate::data::chunk;
 use crate::data::key::{KeyEncoder, group_of, partition_of};
 use crate::data::schema::RecordType;
 use crate::ids::StageId;
+use crate::lock::lock;
 use crate::time::Time;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::compute::take_record_batch;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 /// Sorts the rows of one map task into buckets.
 pub(super) struct ShuffleWriter {
@@ -136,8 +137,7 @@ pub(super) struct ShuffleStore {
 
 impl ShuffleStore {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<(Time, StageId), Shuffle>> {
-        // No code runs between a panic and the next use that could leave the map half changed.
-        self.shuffles.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shuffles)
     }
 
     /// Stores what a map task wrote. Writing it again replaces it.

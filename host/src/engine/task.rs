@@ -181,7 +181,7 @@ impl Attempt<'_> {
         }
         metrics.rows_read = rows_read(&self.plan);
         self.fault(FaultPoint::BeforeCommit)?;
-        let TaskId { batch, stage, partition } = self.task;
+        let TaskId { batch, stage, partition, .. } = self.task;
         match taker {
             Taker::Shuffle(writer) => self.stores.shuffles.put(batch, stage, partition, writer.finish()),
             Taker::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),

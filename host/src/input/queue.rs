@@ -1,6 +1,7 @@
 //! A queue of data sets, one for each batch. Spark's `queueStream`, read from a file of JSON lines.
 
-use crate::block::Block;
+use super::{Input, InputHistory, NewData};
+use crate::block::{Block, InputPartition};
 use crate::data::json;
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
@@ -10,6 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
 use crate::shown::Shown as _;
 use crate::shown::escape_control;
+use crate::time::Time;
 use arrow::array::RecordBatch;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -97,20 +99,9 @@ pub struct QueueInput {
     next: u64,
 }
 
-/// What a batch was given before of a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GivenBlock {
-    /// The block.
-    pub id: BlockId,
-    /// The number of its rows.
-    pub rows: u64,
-    /// What identified its line and all before it.
-    pub checksum: Option<u64>,
-}
-
 impl QueueInput {
     /// Reads a queue of records of type `ty`, in this encoding unless a byte order mark says another. Each data set is split into `partitions` parts of equal size. Whether the
-    /// lines are what they have to be is for [`QueueInput::check`] to say.
+    /// lines are what they have to be is for [`Input::check`] to say.
     ///
     /// # Errors
     /// See [`QueueError`].
@@ -145,15 +136,6 @@ impl QueueInput {
         Ok(Self { source, path, ty, partitions, text, lines, checksums, next: 0 })
     }
 
-    /// Whether the lines of the next batches are what they have to be.
-    ///
-    /// # Errors
-    /// The first that is not.
-    pub fn check(&self) -> Result<(), QueueError> {
-        let next = usize::try_from(self.next).unwrap_or(usize::MAX);
-        self.lines.iter().skip(next).try_for_each(|line| self.rows(line).map(drop))
-    }
-
     /// The rows of a line.
     fn rows(&self, line: &Range<usize>) -> Result<RecordBatch, QueueError> {
         let refused = |place: String, problem: String| {
@@ -165,21 +147,9 @@ impl QueueInput {
         json::records(&self.ty, &records).map_err(|error| refused(String::new(), error.to_string()))
     }
 
-    /// The rows of the line with this number. Nothing if there is none, or it is not what [`QueueInput::check`] accepts.
+    /// The rows of the line with this number. Nothing if there is none, or it is not what [`Input::check`] accepts.
     fn rows_of(&self, line: u64) -> Option<RecordBatch> {
         self.rows(self.lines.get(usize::try_from(line).ok()?)?).ok()
-    }
-
-    /// The source's name.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// The blocks of the next batch.
-    pub fn next_batch(&mut self) -> Vec<Block> {
-        let line = self.next;
-        self.next += 1;
-        self.blocks(line, self.partitions)
     }
 
     /// The blocks of a line in so many parts. None if there is no such line any more.
@@ -190,21 +160,13 @@ impl QueueInput {
         (line.saturating_mul(PARTS_MAX)..).zip(split(&rows, parts)).map(block).collect()
     }
 
-    /// What identifies the line of a block and all before it.
-    pub fn checksum(&self, block: &BlockId) -> Option<u64> {
-        self.checksum_of(block.sequence / PARTS_MAX)
-    }
-
     fn checksum_of(&self, line: u64) -> Option<u64> {
         self.checksums.get(usize::try_from(line).ok()?).copied()
     }
 
     /// Goes on before the block with this number, if the lines before it have this checksum. `needed` are blocks that
-    /// [`QueueInput::again`] will be asked for.
-    ///
-    /// # Errors
-    /// When the file no longer has what was read from it.
-    pub fn resume(&mut self, next_block: u64, checksum: Option<u64>, needed: &[GivenBlock]) -> Result<(), QueueError> {
+    /// [`Input::again`] will be asked for.
+    fn go_on(&mut self, next_block: u64, checksum: Option<u64>, needed: &[InputPartition]) -> Result<(), QueueError> {
         let changed = |line: u64, problem: &str| QueueError::Changed {
             path: self.path.clone(),
             problem: format!("data set {}: {problem} when the job read it before", line + 1),
@@ -214,7 +176,8 @@ impl QueueInput {
             return Err(changed(self.next - 1, "it is not there, but was"));
         }
         let mut rows_by_line: BTreeMap<u64, u64> = BTreeMap::new();
-        for GivenBlock { id, rows, checksum } in needed {
+        for partition in needed {
+            let InputPartition::Block { id, rows, checksum } = partition else { continue };
             let line = id.sequence / PARTS_MAX;
             if checksum.is_some() && self.checksum_of(line) != *checksum {
                 return Err(changed(line, "it, or one before it, was another"));
@@ -235,9 +198,33 @@ impl QueueInput {
         }
         Ok(())
     }
+}
 
-    /// The blocks of a batch that was given these before.
-    pub fn again(&self, given: &[&BlockId]) -> Vec<Block> {
+impl Input for QueueInput {
+    fn source(&self) -> &str {
+        &self.source
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let next = usize::try_from(self.next).unwrap_or(usize::MAX);
+        Ok(self.lines.iter().skip(next).try_for_each(|line| self.rows(line).map(drop))?)
+    }
+
+    fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error> {
+        Ok(self.go_on(history.next_block, history.checksum, &history.needed)?)
+    }
+
+    fn read(&mut self, _: &Env, _: Time) -> Result<NewData, String> {
+        let line = self.next;
+        self.next += 1;
+        let blocks = self.blocks(line, self.partitions);
+        let checksum = self.checksum_of(line);
+        let partition =
+            |block: &Block| InputPartition::Block { id: block.id.clone(), rows: block.row_count(), checksum };
+        Ok(NewData { partitions: blocks.iter().map(partition).collect(), blocks, events: Vec::new() })
+    }
+
+    fn again(&self, given: &[&BlockId]) -> Vec<Block> {
         let mut parts: BTreeMap<u64, usize> = BTreeMap::new();
         for block in given {
             *parts.entry(block.sequence / PARTS_MAX).or_default() += 1;
@@ -245,8 +232,11 @@ impl QueueInput {
         parts.into_iter().flat_map(|(line, parts)| self.blocks(line, parts)).collect()
     }
 
-    /// Whether all data sets were given.
-    pub fn is_used_up(&self) -> bool {
+    fn next_data(&mut self, _: &Env, from: Time) -> Option<Time> {
+        (!self.is_used_up()).then_some(from)
+    }
+
+    fn is_used_up(&self) -> bool {
         self.next >= self.lines.len() as u64
     }
 }

@@ -8,10 +8,12 @@ use super::directories::{directories, is_pattern, list};
 use super::error::TextFilesError;
 use super::passed_over::PassedOver;
 use super::selection::{Names, Selection, TakenFile, Verdict, at_or_after};
-use crate::block::{FileSplit, FileStamp, part_ranges};
+use super::{Input, InputHistory, NewData};
+use crate::block::{FileSplit, FileStamp, InputPartition, part_ranges};
 use crate::encoding::Encoding;
 use crate::env::{DirectoryEntry, Env};
-use crate::listener::{Event, PassedOverCause};
+use crate::error::Error;
+use crate::listener::PassedOverCause;
 use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
@@ -41,15 +43,6 @@ pub struct TextFilesSettings {
     pub encoding: Encoding,
     /// The batch interval.
     pub slide: Duration,
-}
-
-/// What a batch is given, and what is to be told.
-#[derive(Debug, Default)]
-pub struct FoundFiles {
-    /// The parts of its files, by path.
-    pub splits: Vec<FileSplit>,
-    /// What was noticed.
-    pub events: Vec<Event>,
 }
 
 /// What a look at the directories found.
@@ -88,11 +81,6 @@ impl TextFiles {
         files.check_target(env, &look)?;
         files.warn_of_files(env, &look);
         Ok(files)
-    }
-
-    /// The source's name.
-    pub fn source(&self) -> &str {
-        &self.settings.source
     }
 
     /// Makes sure that files are not moved into a directory that is watched.
@@ -138,38 +126,9 @@ impl TextFiles {
         files
     }
 
-    /// Goes on as if it had been watching since `started`, and had given these files to their batches, of which `last` was
-    /// the last. Of those that are `settled`, it is known whether they succeeded.
-    pub fn resume(
-        &mut self,
-        started: Time,
-        last: Option<Time>,
-        taken: impl IntoIterator<Item = TakenFile>,
-        is_settled: impl Fn(Time) -> bool,
-    ) {
-        let taken: Vec<TakenFile> = taken.into_iter().collect();
-        self.needed.clear();
-        for file in taken.iter().filter(|file| self.settings.when_done != WhenDone::Keep && is_settled(file.batch)) {
-            self.needed.entry(file.batch).or_default().push(file.clone());
-        }
-        self.selection.resume(started, last, taken);
-    }
-
-    /// How long before a batch a file may have been given to another, and is not given to it.
-    pub fn remembered(&self) -> Duration {
-        self.selection.remembered()
-    }
-
-    /// Whether the last batch had no new file.
-    pub fn is_idle(&self) -> bool {
-        !self.found_in_last_batch
-    }
-
-    /// The parts of the files that belong to `batch`, by path.
-    ///
-    /// # Errors
-    /// When a directory cannot be listed. Nothing is taken then: the next batch sees the same files.
-    pub fn find(&mut self, env: &Env, batch: Time) -> Result<FoundFiles, TextFilesError> {
+    /// The parts of the files that belong to `batch`, by path. Nothing is taken if a directory cannot be listed: the next batch
+    /// sees the same files.
+    fn find(&mut self, env: &Env, batch: Time) -> Result<NewData, TextFilesError> {
         // A look after the time of a batch serves it as well as another: what comes later is for later batches.
         let (at, look) = match self.looked.take() {
             Some((at, look)) if at > batch => (at, look),
@@ -188,36 +147,12 @@ impl TextFiles {
         let matched = if directories.is_empty() { self.files_of_pattern(env, &look) } else { Vec::new() };
         let matched = matched.iter().map(|entry| (PassedOverCause::MatchedByPath, entry));
         let events = self.passed_over.look(entries, &verdicts, matched);
-        let splits = selected.iter().flat_map(|file| split(file, &self.settings)).collect();
+        let splits = selected.iter().flat_map(|file| split(file, &self.settings));
+        let partitions = splits.map(InputPartition::Split).collect();
         if at > batch + self.settings.slide {
             self.looked = Some((at, look));
         }
-        Ok(FoundFiles { splits, events })
-    }
-
-    /// The first batch from one time on that may have data: a batch that is not late yet may.
-    pub fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
-        let looked = self.looked.take().filter(|(at, _)| *at > from);
-        let looked = looked.or_else(|| Some((env.clock.now(), self.look(env).ok()?)));
-        // What is wrong is told when the batch is made.
-        let Some((at, look)) = looked else { return Some(from) };
-        let next = self.selection.next(from, self.settings.slide, &look.entries);
-        self.found_in_last_batch = next.is_some();
-        self.looked = Some((at, look));
-        next.into_iter().chain([at_or_after(at, self.settings.slide)]).min()
-    }
-
-    /// Files that nothing needs any more: those of the batches before a time.
-    pub fn done_before(&mut self, before: Time) -> Option<DoneFiles> {
-        let needed = self.needed.split_off(&before);
-        let files: Vec<TakenFile> = std::mem::replace(&mut self.needed, needed).into_values().flatten().collect();
-        let Self { settings: TextFilesSettings { source, when_done, .. }, .. } = self;
-        (!files.is_empty()).then(|| DoneFiles { source: source.clone(), when_done: when_done.clone(), files })
-    }
-
-    /// A batch has failed for good: its files stay where they are.
-    pub fn failed(&mut self, batch: Time) {
-        self.needed.remove(&batch);
+        Ok(NewData { partitions, blocks: Vec::new(), events })
     }
 
     /// All entries of all directories that match, but for directories that are looked into as well.
@@ -237,6 +172,68 @@ impl TextFiles {
         entries.retain(|entry| !entry.is_directory || !watched.contains(&entry.path));
         drop(watched);
         Ok(Look { entries, directories })
+    }
+}
+
+impl Input for TextFiles {
+    fn source(&self) -> &str {
+        &self.settings.source
+    }
+
+    /// Goes on as if it had been watching since the job was started for the first time, and had given files to batches as the
+    /// record says.
+    fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error> {
+        let InputHistory { started, last_batch, given, is_settled, .. } = history;
+        let mut taken = Vec::new();
+        for (batch, partitions) in given {
+            for partition in partitions {
+                if let InputPartition::Split(FileSplit { start: 0, path, stamp, file_bytes: bytes, .. }) = partition {
+                    taken.push(TakenFile { batch, path, stamp, bytes });
+                }
+            }
+        }
+        self.needed.clear();
+        for file in taken.iter().filter(|file| self.settings.when_done != WhenDone::Keep && is_settled(file.batch)) {
+            self.needed.entry(file.batch).or_default().push(file.clone());
+        }
+        self.selection.resume(started, last_batch, taken);
+        Ok(())
+    }
+
+    fn read(&mut self, env: &Env, batch: Time) -> Result<NewData, String> {
+        self.find(env, batch).map_err(|error| error.to_string())
+    }
+
+    /// A batch that is not late yet may have data.
+    fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
+        let looked = self.looked.take().filter(|(at, _)| *at > from);
+        let looked = looked.or_else(|| Some((env.clock.now(), self.look(env).ok()?)));
+        // What is wrong is told when the batch is made.
+        let Some((at, look)) = looked else { return Some(from) };
+        let next = self.selection.next(from, self.settings.slide, &look.entries);
+        self.found_in_last_batch = next.is_some();
+        self.looked = Some((at, look));
+        next.into_iter().chain([at_or_after(at, self.settings.slide)]).min()
+    }
+
+    fn remembered(&self) -> Duration {
+        self.selection.remembered()
+    }
+
+    fn failed(&mut self, batch: Time) {
+        self.needed.remove(&batch);
+    }
+
+    fn done_before(&mut self, before: Time) -> Option<DoneFiles> {
+        let needed = self.needed.split_off(&before);
+        let files: Vec<TakenFile> = std::mem::replace(&mut self.needed, needed).into_values().flatten().collect();
+        let Self { settings: TextFilesSettings { source, when_done, .. }, .. } = self;
+        (!files.is_empty()).then(|| DoneFiles { source: source.clone(), when_done: when_done.clone(), files })
+    }
+
+    /// Whether the last batch had no new file.
+    fn is_used_up(&self) -> bool {
+        !self.found_in_last_batch
     }
 }
 
@@ -270,6 +267,7 @@ mod tests {
     use super::*;
     use crate::block::PART_BYTES;
     use crate::env::Simulation;
+    use crate::listener::Event;
 
     fn settings(path: &str, new_files_only: bool) -> TextFilesSettings {
         TextFilesSettings {
@@ -295,8 +293,12 @@ mod tests {
         let env = simulation.env();
         let found = |path: &str| {
             let found = TextFiles::start(&env, settings(path, false)).unwrap().find(&env, Time::from_ms(1_001_000));
-            let FoundFiles { splits, events } = found.unwrap();
-            let paths: Vec<String> = splits.iter().map(|split| split.path.display().to_string()).collect();
+            let NewData { partitions, events, .. } = found.unwrap();
+            let path = |partition: &InputPartition| match partition {
+                InputPartition::Split(split) => Some(split.path.display().to_string()),
+                InputPartition::Block { .. } => None,
+            };
+            let paths: Vec<String> = partitions.iter().filter_map(path).collect();
             let told: Vec<String> = events
                 .iter()
                 .filter_map(|event| match event {

@@ -28,6 +28,7 @@ pub use status::{
     StatusListener,
 };
 
+use crate::ids::RunId;
 use std::sync::Arc;
 
 /// A listener that gets every event. The actor that caused an event calls the listener, so a listener must neither wait nor
@@ -35,6 +36,11 @@ use std::sync::Arc;
 pub trait StreamingListener: Send + Sync {
     /// An event happened.
     fn on_event(&self, event: &Event);
+
+    /// Something happened in a run. A listener that hears of several runs tells them apart here.
+    fn on_event_of(&self, _run: RunId, event: &Event) {
+        self.on_event(event);
+    }
 }
 
 /// Delivers events to listeners. Clones deliver to the same listeners.
@@ -42,12 +48,14 @@ pub trait StreamingListener: Send + Sync {
 pub struct ListenerBus {
     listeners: Arc<[Arc<dyn StreamingListener>]>,
     queues: Arc<[EventQueue]>,
+    /// The run whose events these are.
+    run: RunId,
 }
 
 impl ListenerBus {
     /// A bus to these listeners.
     pub fn new(listeners: Vec<Arc<dyn StreamingListener>>) -> Self {
-        Self { listeners: listeners.into(), queues: Arc::default() }
+        Self { listeners: listeners.into(), queues: Arc::default(), run: RunId::FIRST }
     }
 
     /// Adds queues that get events as well.
@@ -57,9 +65,15 @@ impl ListenerBus {
         self
     }
 
+    /// A bus to the same listeners, for the events of a run.
+    #[must_use]
+    pub fn of_run(&self, run: RunId) -> Self {
+        Self { run, ..self.clone() }
+    }
+
     /// Delivers an event to all listeners.
     pub fn post(&self, event: &Event) {
-        self.listeners.iter().for_each(|listener| listener.on_event(event));
+        self.listeners.iter().for_each(|listener| listener.on_event_of(self.run, event));
         self.queues.iter().for_each(|queue| queue.post(event));
     }
 

@@ -4,7 +4,7 @@
 //! whole, in place of what had its name. Never decides which function may do so, nor when.
 
 use super::batch_directory::begin_once;
-use super::{BatchWrite, OutputId, files};
+use super::{BatchWrite, OutputId, Withheld, files};
 use crate::block::Storage;
 use crate::config::Access;
 use crate::data::key::hash;
@@ -46,6 +46,8 @@ pub struct DriverFiles {
     job: String,
     grants: Grants,
     storage: Storage,
+    /// Whether nothing is written: saved rows and small files go nowhere.
+    is_withheld: bool,
     /// The saves and the directories around them where what a crashed run left was cleared away.
     swept: Mutex<BTreeSet<(String, PathBuf)>>,
 }
@@ -77,7 +79,13 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 impl DriverFiles {
     /// The files of `job`. What rows need on their way into them is in `storage`.
     pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: Storage) -> Self {
-        Self { disk, job: job.to_owned(), grants, storage, swept: Mutex::default() }
+        Self { disk, job: job.to_owned(), grants, storage, is_withheld: false, swept: Mutex::default() }
+    }
+
+    /// The same files, of which those that are written go nowhere.
+    #[must_use]
+    pub fn withheld(self) -> Self {
+        Self { is_withheld: true, ..self }
     }
 
     /// Gets ready to save a data set. Nothing if it was saved before, by the same save in an earlier run of the batch.
@@ -87,6 +95,9 @@ impl DriverFiles {
     pub fn begin(&self, save: &Save<'_>) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
         let place =
             self.grants.resolve(save.path, Access::Write).map_err(|error| not_granted("save", save.path, &error))?;
+        if self.is_withheld {
+            return Ok(Some(Arc::new(Withheld)));
+        }
         let id = OutputId { job: self.job.clone(), output: format!("{}/{}", save.output, save.position) };
         let around = place.path().parent().map(Path::to_path_buf).unwrap_or_default();
         let is_first = lock(&self.swept).insert((id.output.clone(), around));
@@ -122,6 +133,9 @@ impl DriverFiles {
     /// When it is not granted, or cannot be written.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
         let place = self.grants.resolve(path, Access::Write).map_err(|error| not_granted("write", path, &error))?;
+        if self.is_withheld {
+            return Ok(());
+        }
         let parent = place.make_parent(&*self.disk).map_err(|error| not_granted("write", path, &error))?;
         let hash = hash(format!("{}\0{path}", self.job).as_bytes());
         let aside = parent.join(format!("{RESERVED_PREFIX}{}-{hash:016x}.tmp", self.job));

@@ -19,9 +19,11 @@ mod format;
 mod names;
 mod ownership;
 mod print;
+mod withheld;
 
 pub use driver_files::{DriverFiles, Save};
 pub use ownership::{Claim, OutputClaims, StorePlace};
+pub use withheld::Withheld;
 
 use crate::block::Storage;
 use crate::data::schema::RecordType;
@@ -113,6 +115,17 @@ impl Outputs {
             }
         }
         problems.into_result().map(|()| Self { by_node: outputs, store_places })
+    }
+
+    /// The outputs of `graph` that have rows, each replaced by what `make` makes for it and the type of its rows. Nothing
+    /// else is written anywhere.
+    pub fn replaced(graph: &Graph, make: &dyn Fn(&Node, &RecordType) -> Arc<dyn Output>) -> Self {
+        let has_rows = |(_, node, _): &(OutputId, &Node, RecordType)| {
+            matches!(node.operation, Operation::SaveAsFiles { .. } | Operation::Print { .. })
+        };
+        let outputs = identified("", graph).into_iter().filter(has_rows);
+        let by_node = outputs.map(|(_, node, ty)| (node.id, make(node, &ty))).collect();
+        Self { by_node, store_places: Vec::new() }
     }
 
     /// The places of outputs in object stores.

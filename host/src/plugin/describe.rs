@@ -17,7 +17,7 @@ impl Plugin {
     /// # Errors
     /// When plugin code fails or refuses.
     pub fn describe(&self, arguments: &[(String, String)]) -> Result<Vec<DescribedNode>, Failure> {
-        let mut instance = Instance::new(self, TaskState::new(&self.runtime, None))?;
+        let mut instance = Instance::new(self, TaskState::new(&self.runtime, self.cancel(), None))?;
         let described =
             instance.call(|bindings, store| bindings.millstream_plugin_program().call_describe(store, arguments))?;
         match described {

@@ -135,6 +135,7 @@ impl replays::Host for TaskState {
 }
 
 /// A component linked so that its code can wait for the host.
+#[derive(Clone)]
 pub(super) struct DriverPlugin {
     pub(super) pre: InstancePre<TaskState>,
     pub(super) open: ComponentExportIndex,

@@ -74,7 +74,7 @@ impl TaskInstance {
         program: &TaskProgram,
         storage: Option<&Storage>,
     ) -> Result<Self, (Failure, Option<Place>)> {
-        let mut state = TaskState::new(&plugin.runtime, Some(program.output_type.clone()));
+        let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(storage.cloned());
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let mut task = Self { instance, input_type: program.input_type.clone(), crossing: Crossing::default() };

@@ -11,10 +11,12 @@ use super::linked::Plugin;
 use super::live::Live;
 use super::log::PluginLog;
 use super::program::{TaskProgram, task_request};
+use super::record::RecordedCall;
 use super::replay::Replay;
 use super::state::{TaskState, classify, limited_store, refusal};
 use super::words::foreign;
 use crate::block::Storage;
+use std::sync::Arc;
 use wasmtime::Store;
 
 impl Plugin {
@@ -24,7 +26,7 @@ impl Plugin {
     /// # Errors
     /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
-        let mut state = TaskState::new(&self.runtime, None);
+        let mut state = TaskState::new(&self.runtime, self.cancel(), None);
         state.log = PluginLog::new(true);
         state.driver = Some(Box::new(Live::new(call.clone(), data_sets)));
         let mut store = limited_store(&self.runtime, state);
@@ -52,7 +54,8 @@ impl Plugin {
         }
     }
 
-    /// Does a task that has to run driver functions again, and returns its rows. They wait in `storage` if they are many.
+    /// Does a task that has to run driver functions again, which find what they did before in `records`, and returns its rows.
+    /// They wait in `storage` if they are many.
     ///
     /// # Errors
     /// When plugin code fails or refuses, or does something else than the first time; then also how far a traced run had
@@ -60,12 +63,13 @@ impl Plugin {
     pub async fn run_again(
         &self,
         program: &TaskProgram,
+        records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
         storage: &Storage,
     ) -> Result<EmittedRows, (Failure, Option<Place>)> {
-        let mut state = TaskState::new(&self.runtime, Some(program.output_type.clone()));
+        let mut state = TaskState::new(&self.runtime, self.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
-        state.driver = Some(Box::new(Replay::new(program.clone(), input)));
+        state.driver = Some(Box::new(Replay::new(program.clone(), records, input)));
         let mut store = limited_store(&self.runtime, state);
         let request = task_request(program);
         let outcome = async {

@@ -12,6 +12,8 @@ pub struct Plugin {
     pub(super) pre: bindings::PluginPre<TaskState>,
     pub(super) driver: DriverPlugin,
     pub(super) runtime: Arc<Runtime>,
+    /// Stops the code of the run that this is for.
+    pub(super) cancel: Cancel,
     pub(super) digest: String,
 }
 
@@ -21,9 +23,17 @@ impl Plugin {
         &self.digest
     }
 
-    /// Stops all code of this plugin when used.
+    /// The same plugin for a run of its own: its code stops when that run's `cancel` is used, whatever becomes of other runs
+    /// of the plugin.
+    #[must_use]
+    pub fn for_run(&self, cancel: Cancel) -> Self {
+        let Self { pre, driver, runtime, digest, .. } = self;
+        Self { pre: pre.clone(), driver: driver.clone(), runtime: runtime.clone(), digest: digest.clone(), cancel }
+    }
+
+    /// Stops all plugin code of this plugin's run when used.
     pub fn cancel(&self) -> Cancel {
-        self.runtime.cancel()
+        self.cancel.clone()
     }
 
     /// What one task of this plugin may use.

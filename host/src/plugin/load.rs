@@ -6,7 +6,7 @@ use super::compile::CompilerProcess;
 use super::driver::DriverPlugin;
 use super::linked::Plugin;
 use super::load_error::{LoadError, PACKAGE, SERVED};
-use super::runtime::Runtime;
+use super::runtime::{Cancel, Runtime};
 use super::state::TaskState;
 use super::wasi;
 use crate::shown::Shown as _;
@@ -63,7 +63,7 @@ impl PluginLoader {
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
         let pre = bindings::PluginPre::new(pre).map_err(invalid)?;
         let driver = DriverPlugin::new(&mut driver_linker, &component)?;
-        Ok(Plugin { pre, driver, runtime, digest: digest(bytes) })
+        Ok(Plugin { pre, driver, runtime, cancel: Cancel::default(), digest: digest(bytes) })
     }
 
     /// Takes the compiled form from the cache, or makes it and keeps it there.

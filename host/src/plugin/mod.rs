@@ -43,5 +43,5 @@ pub use linked::Plugin;
 pub use load::PluginLoader;
 pub use load_error::LoadError;
 pub use program::{TaskProgram, TaskStep};
-pub use record::{RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
+pub use record::{RecordId, RecordedAction, RecordedCall, RecordedEnd, RecordedStep, made_bytes};
 pub use runtime::{Cancel, Runtime, StartError};

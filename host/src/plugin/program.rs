@@ -1,7 +1,7 @@
 //! What a task asks of the plugin, without the data.
 
 use super::bindings::exports::millstream::plugin::tasks;
-use super::record::RecordedCall;
+use super::record::RecordId;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -32,8 +32,8 @@ pub struct TaskProgram {
     pub traced: bool,
     /// Whether none of the steps makes a row of none.
     pub is_quiet: bool,
-    /// The driver functions to run again first, with what they did.
-    pub replays: Arc<[RecordedCall]>,
+    /// The driver functions to run again first, by what names the record of what they did.
+    pub replays: Arc<[RecordId]>,
 }
 
 /// One thing to do with the rows.
@@ -58,6 +58,6 @@ pub(super) fn task_request(program: &TaskProgram) -> tasks::Task {
         input: program.input.0,
         steps: program.steps.iter().map(step).collect(),
         traced: program.traced,
-        replays: program.replays.iter().map(RecordedCall::request).collect(),
+        replays: program.replays.iter().map(|record| record.request()).collect(),
     }
 }

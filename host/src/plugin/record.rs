@@ -24,8 +24,24 @@ pub struct RecordedCall {
     pub end: Option<RecordedEnd>,
 }
 
+/// Names what a driver function did in a batch. With the batch, it names the record among all of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId {
+    /// The node whose function was called.
+    pub node: NodeId,
+    /// The id of the first node that it makes.
+    pub first: NodeId,
+}
+
 impl RecordedCall {
-    pub(super) fn request(&self) -> tasks::Replay {
+    /// Its name.
+    pub const fn id(&self) -> RecordId {
+        RecordId { node: self.node, first: self.first }
+    }
+}
+
+impl RecordId {
+    pub(super) const fn request(self) -> tasks::Replay {
         tasks::Replay { node: self.node.0, first: self.first.0 }
     }
 }

@@ -29,6 +29,8 @@ use std::sync::Arc;
 /// Functions that run again, and then a task.
 pub(super) struct Replay {
     task: TaskProgram,
+    /// What the functions did before, in the order in which they run again.
+    records: Vec<Arc<RecordedCall>>,
     /// The call that runs, and its next action.
     at: (usize, usize),
     step: Step,
@@ -37,13 +39,13 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    pub(super) fn new(task: TaskProgram, input: RowsStream) -> Self {
-        Self { task, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
+    pub(super) fn new(task: TaskProgram, records: Vec<Arc<RecordedCall>>, input: RowsStream) -> Self {
+        Self { task, records, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
     }
 
     /// The call that runs next or now.
     fn call(&self) -> Option<&RecordedCall> {
-        self.task.replays.get(self.at.0)
+        self.records.get(self.at.0).map(|record| &**record)
     }
 
     fn recorded(&self) -> Option<&RecordedStep> {
@@ -58,12 +60,12 @@ impl Replay {
     }
 
     fn differs(&self, what: String) -> Failure {
-        let node = self.task.replays.get(self.at.0).map_or(self.task.input, |call| call.node);
+        let node = self.call().map_or(self.task.input, |call| call.node);
         Failure::NotDeterministic(format!("when the function of node {node} ran again, {what}"))
     }
 
     fn compare(&self, first: &[DescribedNode], again: &[DescribedNode]) -> Result<(), Failure> {
-        let known: usize = self.task.replays.get(self.at.0).map_or(0, |call| {
+        let known: usize = self.call().map_or(0, |call| {
             let made = call.steps.iter().take(self.at.1).map(RecordedStep::made);
             made.fold(call.first.0 as usize, usize::saturating_add)
         });
@@ -159,7 +161,7 @@ impl Functions for Replay {
 
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {
         let (call, action) = self.at;
-        let recorded = self.task.replays.get(call);
+        let recorded = self.records.get(call);
         let ended = recorded.filter(|call| call.steps.len() == action).and_then(|call| call.end.as_ref());
         let Some(ended) = ended else {
             return Err(self.differs("it ended, and had asked for rows there before".to_owned()));

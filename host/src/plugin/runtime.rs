@@ -1,6 +1,6 @@
 //! The engine that compiles and runs components, and the ticker that interrupts them.
 //!
-//! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it. One runtime for each run of a job.
+//! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it. Never owns whether a run is stopped: see [`Cancel`], of which each run has one.
 
 use super::limits::Limits;
 use crate::error::{Error, ErrorKind};
@@ -102,11 +102,10 @@ impl Cancel {
     }
 }
 
-/// Compiles and runs the components of one run.
+/// Compiles and runs components within the same limits. Runs of a plugin share one, and its room for instances.
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) limits: Limits,
-    pub(super) cancel: Cancel,
     stop_ticker: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
 }
@@ -130,12 +129,7 @@ impl Runtime {
             }
         });
         let ticker = ticker.map_err(|error| StartError::new(instances, error.into()))?;
-        Ok(Self { engine, limits, cancel: Cancel::default(), stop_ticker, ticker: Some(ticker) })
-    }
-
-    /// Stops plugin code of this run when used.
-    pub fn cancel(&self) -> Cancel {
-        self.cancel.clone()
+        Ok(Self { engine, limits, stop_ticker, ticker: Some(ticker) })
     }
 }
 

@@ -44,11 +44,11 @@ pub(super) struct TaskState {
 impl TaskState {
     /// The state in which a program builds its graph: the same clock and random numbers in `describe` and in every task,
     /// so that it is the same graph.
-    pub(super) fn new(runtime: &Runtime, output_type: Option<RecordType>) -> Self {
+    pub(super) fn new(runtime: &Runtime, cancel: Cancel, output_type: Option<RecordType>) -> Self {
         Self {
             limiter: MemoryLimiter::new(&runtime.limits),
             stopwatch: Stopwatch::new(&runtime.limits),
-            cancel: runtime.cancel.clone(),
+            cancel,
             task_time: runtime.limits.task_time,
             result_bytes: runtime.limits.result_bytes,
             batch: Time::default(),

@@ -1,4 +1,4 @@
-//! When metadata checkpoints are written: after a batch was made, and after it is done, while the next one runs.
+//! When metadata checkpoints of a run are written: after a batch was made, and after it is done, while the next one runs.
 //!
 //! Owns how far the run is, and the actor that writes it. What happened while one checkpoint was written goes into the
 //! next, so that they never hold a batch up. Also asks, before an output is shown, whether this host may show it.
@@ -6,18 +6,19 @@
 use super::job_set::files_begun;
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Durable, Metadata, OwnerError, Ownership, RENEWAL, Retention, RunDescription, RunProgress, Trouble,
-    write_checkpoint,
+    Durable, Metadata, OwnerError, Ownership, Retention, RunDescription, RunProgress, Trouble, write_checkpoint,
 };
 use crate::env::{Env, Store};
 use crate::error::Error;
 use crate::graph::Intervals;
+use crate::ids::RunId;
 use crate::listener::Event;
+use crate::lock::lock;
 use crate::time::Time;
-use crate::tracker::{Allocated, TrackerHandle};
+use crate::tracker::{Allocated, Needed, TrackerHandle};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{oneshot, watch};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::watch;
 
 /// What is written, where, and who is told.
 pub struct CheckpointParts {
@@ -27,7 +28,9 @@ pub struct CheckpointParts {
     pub store: Arc<dyn Store>,
     /// The right to write there.
     pub ownership: Arc<Ownership>,
-    /// The directory of the run.
+    /// The run.
+    pub id: RunId,
+    /// Its directory.
     pub run: String,
     /// What the run is.
     pub description: RunDescription,
@@ -58,7 +61,6 @@ struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     ownership: Arc<Ownership>,
-    env: Env,
     /// What happens when the storage does not say who has the directory.
     trouble: Trouble,
 }
@@ -88,15 +90,10 @@ impl Checkpoints {
             state: Mutex::new(state),
             changed,
             ownership: parts.ownership.clone(),
-            env: parts.env.clone(),
             trouble: parts.owner_trouble.clone(),
         });
         let writer = Writer { shared: Arc::downgrade(&shared), number: parts.last_number, parts };
         let background = writer.parts.env.background.clone();
-        if writer.parts.ownership.needs_renewal() {
-            let renewed = renew(writer.parts.env.clone(), Arc::downgrade(&writer.parts.ownership));
-            background.spawn("owner", Box::pin(renewed));
-        }
         background.spawn("checkpoints", Box::pin(writer.run(changes, publish)));
         Self { shared, written }
     }
@@ -154,30 +151,18 @@ impl Checkpoints {
         check_owner(&self.shared.ownership, &mut trouble).await
     }
 
-    /// Waits until everything so far is on stable storage, and gives the directory back.
+    /// Waits until everything so far is on stable storage.
     ///
     /// # Errors
     /// When it never will be.
     pub async fn finish(mut self) -> Result<(), Error> {
         let version = self.shared.lock().version;
         let reached = |written: &Written| written.version >= version || written.failed.is_some();
-        let outcome = match self.written.wait_for(reached).await {
+        match self.written.wait_for(reached).await {
             Ok(written) => written.failed.clone().map_or(Ok(()), Err),
             // The program is going away.
             Err(_) => Ok(()),
-        };
-        if outcome.is_ok() {
-            let (done, released) = oneshot::channel::<()>();
-            let ownership = self.shared.ownership.clone();
-            let release = async move {
-                ownership.release();
-                drop(done);
-            };
-            self.shared.env.background.spawn("owner", Box::pin(release));
-            // Nothing is ever sent: it ends when that is done.
-            let _ = released.await;
         }
-        outcome
     }
 }
 
@@ -197,20 +182,7 @@ async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(),
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code runs between a panic and the next use that could leave the state half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Says from time to time that this host is alive, as long as it has the directory.
-async fn renew(env: Env, ownership: std::sync::Weak<Ownership>) {
-    loop {
-        env.clock.sleep_until(env.clock.now() + RENEWAL).await;
-        let Some(ownership) = ownership.upgrade() else { return };
-        // Of another error the next output hears when it asks.
-        if let Err(OwnerError::Lost { .. } | OwnerError::Removed { .. }) = ownership.renew() {
-            return;
-        }
+        lock(&self.state)
     }
 }
 
@@ -266,7 +238,7 @@ impl Writer {
             let zero = parts.description.zero();
             let needed = |done| parts.intervals.inputs_needed_after(done, zero) + interval;
             let (by_all, by_newest) = (parts.kept.done_in_all().map_or(Time::default(), needed), needed(newest));
-            parts.tracker.forget(by_all, by_newest).await;
+            parts.tracker.forget(parts.id, Needed { from: by_all, files_from: by_newest }).await;
         }
         Ok(())
     }

@@ -3,8 +3,7 @@
 //! Owns what happens to a batch between its submission and its completion, and what its failure means for the run.
 
 use super::checkpoints::Checkpoints;
-use super::job_generator::StopRequest;
-use super::job_set::{JobSet, Purpose};
+use super::job_set::JobSet;
 use super::pace::{Change, Pace};
 use crate::checkpoint::Durable;
 use crate::config::OnError;
@@ -13,7 +12,8 @@ use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Intervals, Node, Operation, OutputJob};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, RunId};
+use crate::ingest::{Purpose, StopRequest};
 use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
 use crate::output::{BatchWrite, Outputs};
 use crate::time::{Duration, Time};
@@ -25,6 +25,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct SchedulerParts {
     /// Time and the terminal.
     pub env: Env,
+    /// The run.
+    pub run: RunId,
     /// Runs the stages.
     pub engine: Arc<dyn Engine>,
     /// Lets go of what a batch had.
@@ -37,6 +39,8 @@ pub struct SchedulerParts {
     pub intervals: Arc<Intervals>,
     /// What is done with the rows.
     pub outputs: Outputs,
+    /// Whether the run shows nothing, so that a batch of it that failed means nothing for what the batch has read.
+    pub is_withheld: bool,
     /// Hears of everything.
     pub listeners: ListenerBus,
     /// What a failed output means for the run.
@@ -140,7 +144,7 @@ impl JobScheduler {
             self.parts.tracker.read(batch, read).await;
         }
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
-        self.parts.tracker.batch_done(batch, has_failed).await;
+        self.parts.tracker.batch_done(self.parts.run, batch, has_failed && !self.parts.is_withheld).await;
     }
 
     /// Says that a batch is done, unless host code has panicked: what the batch did then is not known.

@@ -1,30 +1,19 @@
-//! A batch on its way from the batch clock to the scheduler, and what listeners are told of it.
+//! A batch of a run, on its way to the scheduler, and what listeners are told of it.
 //!
 //! Owns [`JobSet`]. Never runs anything.
 
 use crate::block::InputPartition;
 use crate::checkpoint::Durable;
 use crate::graph::Graph;
+use crate::ingest::{GivenBatch, Purpose};
 use crate::listener::{BatchInfo, StreamInputInfo};
 use crate::shown::Shown as _;
-use crate::time::{Duration, Time};
+use crate::time::Duration;
 use crate::tracker::{Allocated, Allocation};
 use std::collections::BTreeMap;
 
 /// How many files are listed by path.
 const PATHS_MAX: usize = 100;
-
-/// Why a batch runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// For its outputs.
-    Run,
-    /// For data sets that later windows read. It is done, and its outputs do not run. Nothing is known of the time up to
-    /// the given one, and nothing of it is needed.
-    Restore(Time),
-    /// It has no data, and nothing to do without it, nor have those from the given one on.
-    Nothing(Time),
-}
 
 /// A batch that waits for its turn.
 #[derive(Clone, Debug)]
@@ -42,15 +31,9 @@ pub struct JobSet {
 }
 
 impl JobSet {
-    /// A batch of a job with this graph, submitted at a time, which is `submitted` on the monotonic clock.
-    pub fn new(
-        graph: &Graph,
-        batch: Time,
-        purpose: Purpose,
-        allocated: Allocated,
-        submission_time: Time,
-        submitted: Duration,
-    ) -> Self {
+    /// A batch of a run with this graph.
+    pub fn new(graph: &Graph, given: GivenBatch) -> Self {
+        let GivenBatch { batch, purpose, allocated, submission_time, submitted } = given;
         let Allocated { allocation, durable } = allocated;
         let records = allocation.records();
         let input = |(name, stream_id): (&str, u32)| {
@@ -103,6 +86,7 @@ fn paths(partitions: &[InputPartition]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::block::{FileSplit, FileStamp};
+    use crate::time::Time;
     use std::path::PathBuf;
 
     fn split(file: usize, start: u64) -> InputPartition {

@@ -1,15 +1,13 @@
-//! Batches in time: when each is made, and in which order their jobs run.
+//! The batches of a run: in which order their jobs run, and how far the run is.
 //!
-//! Owns the batch clock and the queue of batches. Learns what a batch holds from the tracker, and what it computes from
-//! the engine.
+//! Owns the queue of batches. Gets batches with their data from the ingest, and has the engine compute them. Never knows
+//! other runs.
 
 mod checkpoints;
-mod job_generator;
 mod job_scheduler;
 mod job_set;
 mod pace;
 
 pub use checkpoints::{CheckpointParts, Checkpoints};
-pub use job_generator::{CatchUp, GeneratorParts, GeneratorSettings, JobGenerator, StopRequest};
 pub use job_scheduler::{JobScheduler, SchedulerParts};
-pub use job_set::{JobSet, Purpose};
+pub use job_set::JobSet;

@@ -1,9 +1,9 @@
 //! The record itself: pure, event-sourced, so that a log of the same events will rebuild it.
 
 use crate::block::InputPartition;
-use crate::ids::BlockId;
+use crate::ids::{BlockId, RunId};
 use crate::time::Time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a batch reads, by source, each source's partitions in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,18 +33,54 @@ impl Allocation {
     }
 }
 
-/// Blocks that were stored and not given to a batch yet, and the batches that are not done.
+/// A batch that has its data, and the runs that are not done with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Given {
+    allocation: Allocation,
+    readers: BTreeSet<RunId>,
+}
+
+/// Blocks that were stored and not given to a batch yet, the runs that read batches, and the batches that some run is not
+/// done with. A batch is given to all runs that are attached when it is allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedBlockTracker {
     unallocated: Allocation,
-    allocated: BTreeMap<Time, Allocation>,
+    allocated: BTreeMap<Time, Given>,
     last_batch: Option<Time>,
+    attached: BTreeSet<RunId>,
+}
+
+/// Nothing was received, and no run reads anything but the first.
+impl Default for ReceivedBlockTracker {
+    fn default() -> Self {
+        Self::resumed(BTreeMap::new(), None)
+    }
 }
 
 impl ReceivedBlockTracker {
-    /// Goes on after `last_batch`, with what batches were given before that may be asked for again.
+    /// Goes on after `last_batch`, with what batches were given before that the first run may ask for again.
     pub fn resumed(allocated: BTreeMap<Time, Allocation>, last_batch: Option<Time>) -> Self {
-        Self { unallocated: Allocation::default(), allocated, last_batch }
+        let attached = BTreeSet::from([RunId::FIRST]);
+        let given = |allocation| Given { allocation, readers: attached.clone() };
+        let allocated = allocated.into_iter().map(|(batch, allocation)| (batch, given(allocation))).collect();
+        Self { unallocated: Allocation::default(), allocated, last_batch, attached }
+    }
+
+    /// From the next batch on that is allocated, a run reads what batches have.
+    pub fn attach(&mut self, run: RunId) {
+        self.attached.insert(run);
+    }
+
+    /// The next batch that is allocated is not given to a run any more. The run may still read those before.
+    pub fn detach(&mut self, run: RunId) {
+        self.attached.remove(&run);
+    }
+
+    /// A run reads nothing any more. Returns the blocks of the batches that no other run reads.
+    pub fn run_ended(&mut self, run: RunId) -> Vec<BlockId> {
+        self.detach(run);
+        let read: Vec<Time> = self.allocated.keys().copied().collect();
+        read.into_iter().filter_map(|batch| self.batch_done(run, batch)).flatten().collect()
     }
 
     /// Whether a batch has its data, or never will have any.
@@ -67,14 +103,21 @@ impl ReceivedBlockTracker {
     pub fn allocate(&mut self, batch: Time) -> Allocation {
         if self.last_batch.is_none_or(|last| batch > last) {
             self.last_batch = Some(batch);
-            self.allocated.insert(batch, std::mem::take(&mut self.unallocated));
+            let (allocation, readers) = (std::mem::take(&mut self.unallocated), self.attached.clone());
+            self.allocated.insert(batch, Given { allocation, readers });
         }
-        self.allocated.get(&batch).cloned().unwrap_or_default()
+        self.allocated.get(&batch).map(|given| given.allocation.clone()).unwrap_or_default()
     }
 
-    /// A batch is done with: the blocks it had, which nothing needs any more.
-    pub fn batch_done(&mut self, batch: Time) -> Vec<BlockId> {
-        self.allocated.remove(&batch).map(|allocation| allocation.block_ids()).unwrap_or_default()
+    /// A run is done with a batch. Returns the blocks of the batch if it was the last run that read it. `None` if another
+    /// run still does, or none did.
+    pub fn batch_done(&mut self, run: RunId, batch: Time) -> Option<Vec<BlockId>> {
+        let given = self.allocated.get_mut(&batch)?;
+        let was_reader = given.readers.remove(&run);
+        if !was_reader || !given.readers.is_empty() {
+            return None;
+        }
+        self.allocated.remove(&batch).map(|given| given.allocation.block_ids())
     }
 
     /// Whether a partition waits for a batch.
@@ -118,11 +161,65 @@ mod tests {
             batches += 1;
             given.extend(tracker.allocate(Time::from_ms(batches)).block_ids());
             for batch in 1..=batches {
-                released.extend(tracker.batch_done(Time::from_ms(batch)));
+                released.extend(tracker.batch_done(RunId::FIRST, Time::from_ms(batch)).unwrap());
             }
             prop_assert_eq!(&given, &released);
             given.sort_by_key(|id| id.sequence);
             prop_assert_eq!(given, added);
+        }
+
+        /// Whenever runs come, go, end and are done with batches: a block is released once, when the last run that was
+        /// given its batch is done with it or has ended.
+        #[test]
+        fn a_block_is_released_by_the_last_run_that_reads_it(
+            events in prop::collection::vec((0u8..6, 0u32..4, 0u64..40), 0..200),
+        ) {
+            let mut tracker = ReceivedBlockTracker::default();
+            let mut attached = BTreeSet::from([RunId::FIRST]);
+            let mut readers: BTreeMap<u64, BTreeSet<RunId>> = BTreeMap::new();
+            let (mut batches, mut released) = (0, Vec::new());
+            for (event, run, batch) in events {
+                let run = RunId(run);
+                match event {
+                    0 => {
+                        tracker.attach(run);
+                        attached.insert(run);
+                    }
+                    1 => {
+                        tracker.detach(run);
+                        attached.remove(&run);
+                    }
+                    2 => {
+                        let ended: Vec<u64> = tracker.run_ended(run).into_iter().map(|id| id.sequence).collect();
+                        attached.remove(&run);
+                        readers.values_mut().for_each(|readers| { readers.remove(&run); });
+                        let expected: Vec<u64> = readers.iter().filter(|(_, left)| left.is_empty()).map(|(batch, _)| *batch).collect();
+                        prop_assert_eq!(&ended, &expected);
+                        readers.retain(|_, left| !left.is_empty());
+                        released.extend(ended);
+                    }
+                    3 | 4 if !attached.is_empty() => {
+                        batches += 1;
+                        let id = block(0, batches);
+                        tracker.partition_added("0", InputPartition::Block { id, rows: 1, checksum: None });
+                        tracker.allocate(Time::from_ms(batches));
+                        readers.insert(batches, attached.clone());
+                    }
+                    _ => {
+                        let left = readers.get_mut(&batch).map(|left| (left.remove(&run), left.is_empty()));
+                        let done = tracker.batch_done(run, Time::from_ms(batch));
+                        prop_assert_eq!(done.is_some(), left == Some((true, true)));
+                        if done.is_some() {
+                            readers.remove(&batch);
+                            released.push(batch);
+                        }
+                    }
+                }
+            }
+            prop_assert_eq!(tracker.allocated.keys().map(|batch| batch.as_ms()).collect::<Vec<_>>(), readers.keys().copied().collect::<Vec<_>>());
+            let once: BTreeSet<u64> = released.iter().copied().collect();
+            prop_assert_eq!(once.len(), released.len());
+            prop_assert_eq!(once.len() + readers.len(), batches as usize);
         }
     }
 }

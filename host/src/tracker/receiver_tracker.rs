@@ -1,10 +1,11 @@
-//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the job generator.
+//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the batch clock.
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
 use crate::block::{BlockStore, InputPartition, ReadPart};
 use crate::checkpoint::{AllocationWriter, Durable};
 use crate::env::Env;
-use crate::input::{DoneFiles, FoundFiles, Input};
+use crate::ids::{BlockId, RunId};
+use crate::input::{DoneFiles, Input, NewData};
 use crate::listener::{Event, ListenerBus};
 use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver};
 use crate::time::{Duration, Time};
@@ -49,19 +50,33 @@ enum Request {
     LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
     /// Give the batches from one on nothing, at most through another.
     PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
-    /// What batches before the first time were given is not needed for a restart from any checkpoint. The files of batches
-    /// before the second time are not needed for one from the newest.
-    Forget(Time, Time),
+    /// What a run needs for a restart.
+    Forget(RunId, Needed),
     /// A batch has read these parts of files through.
     Read(Time, Vec<ReadPart>, oneshot::Sender<Option<Durable>>),
-    /// The batch is done with. True if it has failed for good.
-    BatchDone(Time, bool),
+    /// The run is done with the batch. True if the batch has failed for good.
+    BatchDone(RunId, Time, bool),
+    /// The next batch that is allocated is given to the run, too, which holds back what a restart of it needs, if it says so.
+    Attach(RunId, Option<Needed>),
+    /// The next batch that is allocated is not given to the run.
+    Detach(RunId),
+    /// The run reads nothing any more.
+    RunEnded(RunId, oneshot::Sender<()>),
     /// Say when all files are removed or moved that nothing needs any more.
     FinishFiles(oneshot::Sender<()>),
     /// Stop all receivers, then say whether a block waits for a batch.
     StopReceivers(StopReceiver, oneshot::Sender<bool>),
     /// Say whether any input may still bring data of its own accord.
     IsIdle(oneshot::Sender<bool>),
+}
+
+/// What a run needs for a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needed {
+    /// No restart from any of its checkpoints needs what batches before this time were given.
+    pub from: Time,
+    /// A restart from its newest checkpoint needs no files of batches before this time.
+    pub files_from: Time,
 }
 
 /// Asks the tracker. Clones ask the same one.
@@ -86,11 +101,10 @@ impl TrackerHandle {
         self.ask(|reply| Request::PassOver { from, through, interval, reply }).await.flatten()
     }
 
-    /// No restart needs what batches before this time were given, and one from the newest checkpoint needs no files of
-    /// batches before `files_before`.
-    pub async fn forget(&self, before: Time, files_before: Time) {
+    /// Says what a run needs for a restart. What no run needs is forgotten.
+    pub async fn forget(&self, run: RunId, needed: Needed) {
         // A tracker that is gone writes nothing any more.
-        let _ = self.requests.send(Request::Forget(before, files_before)).await;
+        let _ = self.requests.send(Request::Forget(run, needed)).await;
     }
 
     /// A batch has read parts of files through, and reads nothing else when it runs again. Says when that is on stable
@@ -99,10 +113,30 @@ impl TrackerHandle {
         self.ask(|reply| Request::Read(batch, parts, reply)).await.flatten()
     }
 
-    /// Lets go of what a batch had, which may have failed for good.
-    pub async fn batch_done(&self, batch: Time, has_failed: bool) {
+    /// Lets go of what a batch had, as far as this run needs it. If the batch has failed for good, its files stay where they
+    /// are.
+    pub async fn batch_done(&self, run: RunId, batch: Time, has_failed: bool) {
         // A tracker that is gone holds no blocks.
-        let _ = self.requests.send(Request::BatchDone(batch, has_failed)).await;
+        let _ = self.requests.send(Request::BatchDone(run, batch, has_failed)).await;
+    }
+
+    /// From the next batch on that is allocated, a run reads what batches have. A run that can be restarted says what it
+    /// needs for that: nothing of it is forgotten until the run says otherwise.
+    pub async fn attach(&self, run: RunId, needed: Option<Needed>) {
+        // A tracker that is gone gives no batch anything.
+        let _ = self.requests.send(Request::Attach(run, needed)).await;
+    }
+
+    /// From the next batch on that is allocated, a run is given nothing. It may still read the batches before.
+    pub async fn detach(&self, run: RunId) {
+        // A tracker that is gone gives no batch anything.
+        let _ = self.requests.send(Request::Detach(run)).await;
+    }
+
+    /// Lets go of all that a run still had, and waits until that is done.
+    pub async fn run_ended(&self, run: RunId) {
+        // A tracker that is gone holds no blocks.
+        let _ = self.ask(|reply| Request::RunEnded(run, reply)).await;
     }
 
     /// Waits until all files are removed or moved that nothing needs any more.
@@ -139,12 +173,14 @@ pub struct ReceiverTracker {
     env: Env,
     listeners: ListenerBus,
     store: BlockStore,
-    inputs: Vec<Input>,
+    inputs: Vec<Box<dyn Input>>,
     receivers: Vec<ReceiverHandle>,
     reports: mpsc::Receiver<BlockReport>,
     blocks: ReceivedBlockTracker,
     /// Absent in a job without checkpoints.
     writer: Option<AllocationWriter>,
+    /// What each run needs for a restart that can be restarted.
+    needed: BTreeMap<RunId, Needed>,
     /// What a restart needs is not before this time, as far as was said and written.
     needed_from: Time,
     forgotten_before: Time,
@@ -157,13 +193,13 @@ impl ReceiverTracker {
     pub fn start(
         env: &Env,
         store: BlockStore,
-        inputs: Vec<Input>,
+        inputs: Vec<Box<dyn Input>>,
         receivers: Vec<ReceiverHandle>,
         reports: mpsc::Receiver<BlockReport>,
         listeners: ListenerBus,
         history: Option<AllocationHistory>,
     ) -> TrackerHandle {
-        // The job generator and the scheduler ask one thing at a time.
+        // The batch clock and the scheduler of each run ask one thing at a time.
         let (requests, inbox) = mpsc::channel(16);
         let (writer, blocks) = match history {
             Some(AllocationHistory { writer, allocated, last_batch }) => {
@@ -179,6 +215,7 @@ impl ReceiverTracker {
             reports,
             listeners,
             blocks,
+            needed: writer.iter().map(|_| (RunId::FIRST, Needed::default())).collect(),
             writer,
             needed_from: Time::default(),
             forgotten_before: Time::default(),
@@ -236,28 +273,18 @@ impl ReceiverTracker {
     /// Asks the inputs without receiver for what they have for `batch`.
     fn read_inputs(&mut self, batch: Time) {
         for input in &mut self.inputs {
-            match input {
-                Input::Queue(queue) => {
-                    for block in queue.next_batch() {
-                        let checksum = queue.checksum(&block.id);
-                        let partition =
-                            InputPartition::Block { id: block.id.clone(), rows: block.row_count(), checksum };
-                        self.blocks.partition_added(&block.id.source, partition);
-                        self.store.put_at_once(block);
+            match input.read(&self.env, batch) {
+                Ok(NewData { partitions, blocks, events }) => {
+                    for partition in partitions {
+                        self.blocks.partition_added(input.source(), partition);
                     }
+                    blocks.into_iter().for_each(|block| self.store.put_at_once(block));
+                    events.iter().for_each(|event| self.listeners.post(event));
                 }
-                Input::TextFiles(files) => match files.find(&self.env, batch) {
-                    Ok(FoundFiles { splits, events }) => {
-                        for split in splits {
-                            self.blocks.partition_added(files.source(), InputPartition::Split(split));
-                        }
-                        events.iter().for_each(|event| self.listeners.post(event));
-                    }
-                    Err(error) => {
-                        let source = files.source().to_owned();
-                        self.listeners.post(&Event::InputError { source, error: error.to_string() });
-                    }
-                },
+                Err(error) => {
+                    let source = input.source().to_owned();
+                    self.listeners.post(&Event::InputError { source, error });
+                }
             }
         }
     }
@@ -299,23 +326,39 @@ impl ReceiverTracker {
         Some(PassedOver { through, durable })
     }
 
-    /// Stores the blocks of queues again that a batch was given before.
+    /// Stores the blocks of inputs again that a batch was given before.
     fn read_again(&mut self, allocation: &Allocation) {
         let blocks = allocation.block_ids();
-        for input in &mut self.inputs {
-            let Input::Queue(queue) = input else { continue };
-            let given: Vec<_> = blocks.iter().filter(|block| block.source == queue.source()).collect();
-            queue.again(&given).into_iter().for_each(|block| self.store.put_at_once(block));
+        for input in &self.inputs {
+            let given: Vec<_> = blocks.iter().filter(|block| block.source == input.source()).collect();
+            input.again(&given).into_iter().for_each(|block| self.store.put_at_once(block));
         }
     }
 
     /// The earliest batch whose allocation a restart needs: for windows, and so that no file is read twice.
     fn needed_from(&self, before: Time) -> Time {
-        let remembered = self.inputs.iter().map(|input| match input {
-            Input::Queue(_) => before,
-            Input::TextFiles(files) => before - files.remembered(),
-        });
-        remembered.min().unwrap_or(before)
+        self.inputs.iter().map(|input| before - input.remembered()).min().unwrap_or(before)
+    }
+
+    /// Forgets what no run needs for a restart.
+    fn forget(&mut self) {
+        let all = || self.needed.values();
+        let (Some(from), Some(files_from)) =
+            (all().map(|needed| needed.from).min(), all().map(|needed| needed.files_from).min())
+        else {
+            return;
+        };
+        self.needed_from = self.needed_from.max(self.needed_from(from));
+        self.finish_files_before(files_from);
+    }
+
+    /// Lets go of a batch that no run reads any more.
+    fn release(&mut self, batch: Time, blocks: &[BlockId]) {
+        self.store.remove(blocks);
+        if self.writer.is_none() {
+            // Windows read data sets, and there is no restart that would read files again.
+            self.finish_files_before(batch + Duration::from_millis(1));
+        }
     }
 
     /// Removes or moves the files of the batches before a time, without waiting for the disk.
@@ -353,9 +396,11 @@ impl ReceiverTracker {
             Request::PassOver { from, through, interval, reply } => {
                 let _ = reply.send(self.pass_over(from, through, interval).await);
             }
-            Request::Forget(before, files_before) => {
-                self.needed_from = self.needed_from.max(self.needed_from(before));
-                self.finish_files_before(files_before);
+            Request::Forget(run, needed) => {
+                if let Some(known) = self.needed.get_mut(&run) {
+                    *known = needed;
+                    self.forget();
+                }
             }
             Request::Read(batch, parts, reply) => {
                 let durable = match &mut self.writer {
@@ -364,15 +409,26 @@ impl ReceiverTracker {
                 };
                 let _ = reply.send(durable);
             }
-            Request::BatchDone(batch, has_failed) => {
-                self.store.remove(&self.blocks.batch_done(batch));
+            Request::BatchDone(run, batch, has_failed) => {
                 if has_failed {
                     self.inputs.iter_mut().for_each(|input| input.failed(batch));
                 }
-                if self.writer.is_none() {
-                    // Windows read data sets, and there is no restart that would read files again.
-                    self.finish_files_before(batch + Duration::from_millis(1));
+                let released = self.blocks.batch_done(run, batch);
+                released.into_iter().for_each(|blocks| self.release(batch, &blocks));
+            }
+            Request::Attach(run, needed) => {
+                self.blocks.attach(run);
+                self.needed.extend(needed.map(|needed| (run, needed)));
+            }
+            Request::Detach(run) => self.blocks.detach(run),
+            Request::RunEnded(run, reply) => {
+                // Whether the run has processed these batches is not known: their files stay for whoever reads them next.
+                self.store.remove(&self.blocks.run_ended(run));
+                // What the last run needs for a restart stays.
+                if self.needed.len() > 1 && self.needed.remove(&run).is_some() {
+                    self.forget();
                 }
+                let _ = reply.send(());
             }
             Request::FinishFiles(reply) => {
                 for finished in self.finishing.drain(..) {
@@ -385,7 +441,7 @@ impl ReceiverTracker {
             Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {
                 let has_ended = self.receivers.iter().all(ReceiverHandle::has_ended);
-                let idle = has_ended && self.inputs.iter().all(Input::is_used_up);
+                let idle = has_ended && self.inputs.iter().all(|input| input.is_used_up());
                 let _ = reply.send(idle && !self.blocks.has_unallocated());
             }
         }

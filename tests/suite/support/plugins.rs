@@ -1,7 +1,7 @@
 //! Loaded plugins, each for one simulated run at a time.
 //!
-//! Owns the plugins that no run uses at the moment. A plugin has room for the instances of one run, and can be interrupted
-//! as a whole, so that two runs never share one. A component is compiled once for all runs, and the result is kept beside
+//! Owns the plugins that no run uses at the moment. A plugin has room for the instances of one run, so that two runs never
+//! share one. A component is compiled once for all runs, and the result is kept beside
 //! the tests.
 
 use host::config::Settings;
@@ -44,10 +44,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A run that stopped at once has interrupted its plugin, which no other run can use any more.
-        if !self.plugin.cancel().is_cancelled() {
-            idle().entry(std::mem::take(&mut self.key)).or_default().push(self.plugin.clone());
-        }
+        idle().entry(std::mem::take(&mut self.key)).or_default().push(self.plugin.clone());
     }
 }
 
@@ -56,7 +53,10 @@ fn idle() -> MutexGuard<'static, BTreeMap<String, Vec<Arc<Plugin>>>> {
 }
 
 /// Loads a component, which is compiled unless that was done before.
-fn load(name: &str, settings: &Settings) -> Result<Arc<Plugin>, Error> {
+///
+/// # Errors
+/// When the host cannot load it with these settings.
+pub fn load(name: &str, settings: &Settings) -> Result<Arc<Plugin>, Error> {
     let cache = CacheDirectory::at(concat!(env!("CARGO_TARGET_TMPDIR"), "/caches/simulated"));
     StreamingContext::load_plugin_with(&PluginLoader::new(Some(cache), None), settings, &programs::plugin(name))
 }

@@ -8,9 +8,9 @@ use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContex
 use host::engine::{FaultInjector, NoFaults};
 use host::env::{Connection, Simulation, SimulationError};
 use host::error::{Error, ErrorKind};
+use host::ingest::StopRequest;
 use host::listener::{Event, ListenerBus, StreamingListener};
 use host::receiver::Receivers;
-use host::scheduler::StopRequest;
 use host::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

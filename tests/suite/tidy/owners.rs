@@ -40,7 +40,10 @@ const OWNERS: &[(&str, Place)] = &[
     ("zstd", Place::Only(&["block/codec"])),
     ("lz4_flex", Place::Only(&["block/codec"])),
     ("snap", Place::Only(&["block/codec"])),
-    ("arrow", Place::NotIn(&["error", "time", "ids", "graph", "scheduler", "listener", "config", "cli"])),
+    (
+        "arrow",
+        Place::NotIn(&["error", "time", "ids", "graph", "ingest", "scheduler", "run", "listener", "config", "cli"]),
+    ),
     ("tokio::net", Place::Only(&["env"])),
     ("tokio::time", Place::Only(&["env"])),
     ("tokio::fs", Place::Only(&["env"])),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::env::Simulation;
-use crate::ids::{NodeId, StageId, TaskId};
+use crate::ids::{NodeId, RunId, StageId, TaskId};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -88,7 +88,7 @@ fn lines() -> LinesInfo {
 /// One of each.
 fn events() -> Vec<Event> {
     let name = || "lines".to_owned();
-    let task = TaskId { batch: time(2000), stage: StageId(1), partition: 3 };
+    let task = TaskId { run: RunId::FIRST, batch: time(2000), stage: StageId(1), partition: 3 };
     vec![
         Event::StreamingStarted { job: name(), time: time(1000), batch_interval: Duration::from_millis(500) },
         Event::ReceiverStarted(receiver()),

@@ -4,8 +4,8 @@
 
 use crate::env::{Clock, Panics, catch_panic};
 use crate::error::Error;
+use crate::ingest::StopRequest;
 use crate::plugin::Cancel;
-use crate::scheduler::StopRequest;
 use crate::time::Duration;
 use futures::FutureExt as _;
 use std::sync::{Arc, Weak};
@@ -18,7 +18,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// How a run has ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub struct Ended {
     /// What it ends with.
     pub outcome: Result<(), Error>,
     /// Whether something of it may still be going on.

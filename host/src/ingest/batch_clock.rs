@@ -1,26 +1,27 @@
 //! The batch clock: makes a batch at each multiple of the interval, and the last one when the job stops.
 //!
-//! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back.
+//! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back. Each batch goes to all
+//! runs that are attached: see `attached.rs`. Runs are attached and detached between two batches.
 
-use super::checkpoints::Checkpoints;
-use super::job_set::{JobSet, Purpose};
+use super::attached::{AttachedRun, AttachedRuns, Backlog};
+use super::batch_taker::{BatchTaker, GivenBatch, Purpose};
 use crate::checkpoint::Durable;
 use crate::env::Env;
-use crate::graph::Graph;
+use crate::ids::RunId;
 use crate::listener::{Event, ListenerBus};
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::{Allocated, PassedOver, TrackerHandle};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A clock that was set back by less is not worth a word.
 const SET_BACK_MIN: Duration = Duration::from_secs(1);
 
-/// How a run is asked to stop. Later requests are stronger.
+/// How a job or a run is asked to stop. Later requests are stronger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopRequest {
-    /// It is not.
+    /// It is not asked to stop.
     #[default]
     None,
     /// After everything that was received is processed.
@@ -29,7 +30,7 @@ pub enum StopRequest {
     Now,
 }
 
-/// What a job does first that goes on from a checkpoint.
+/// What a job does first that goes on from a checkpoint, with its first run.
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
     /// Whether batches were made before.
@@ -42,7 +43,7 @@ pub struct CatchUp {
     pub left_out: Option<(Time, Time)>,
     /// Batches up to this one are late: those that have nothing to do complete without a job.
     pub late_through: Time,
-    /// How far back a batch reaches for data. Nothing if some operator has something to do without any.
+    /// How far back a batch reaches for data. `None` if some operator has something to do without any.
     pub reach: Option<Duration>,
     /// The batches that had data.
     pub with_data: BTreeSet<Time>,
@@ -50,7 +51,7 @@ pub struct CatchUp {
 
 /// When to make batches.
 #[derive(Clone, Debug)]
-pub struct GeneratorSettings {
+pub struct ClockSettings {
     /// The first batch that was never made.
     pub first: Time,
     /// What is done before it.
@@ -63,42 +64,52 @@ pub struct GeneratorSettings {
     pub stop_when_idle: bool,
 }
 
-/// What a generator works with.
-pub struct GeneratorParts {
+/// What a batch clock works with.
+pub struct ClockParts {
     /// Time.
     pub env: Env,
     /// Gives batches their data.
     pub tracker: TrackerHandle,
-    /// The graph.
-    pub graph: Arc<Graph>,
-    /// Hears of batches that are submitted.
+    /// Hears of batches that had nothing to do, and of a clock that was set back.
     pub listeners: ListenerBus,
-    /// Keeps what is needed to go on after a crash, if the job wants that.
-    pub checkpoints: Option<Checkpoints>,
+}
+
+/// Makes the taker of a run that gets the batches after the given time.
+pub type MakeTaker = Box<dyn FnOnce(Time) -> Arc<dyn BatchTaker> + Send>;
+
+/// What the clock can be asked, between two batches.
+pub(super) enum Request {
+    /// Give a run the batches from the next one on, and say which batch is the last that the run does not get.
+    Attach { run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker, reply: oneshot::Sender<Time> },
+    /// Give a run no more batches, and say which batch is the last that the run can have got.
+    Detach(RunId, oneshot::Sender<Time>),
 }
 
 /// The actor.
-pub struct JobGenerator {
-    parts: GeneratorParts,
-    settings: GeneratorSettings,
-    batches: mpsc::Sender<JobSet>,
+pub struct BatchClock {
+    parts: ClockParts,
+    settings: ClockSettings,
+    runs: AttachedRuns,
+    requests: mpsc::Receiver<Request>,
     stop: watch::Receiver<StopRequest>,
     /// The batches that had nothing to do since the last that had: the first, the last, how many.
     nothing: Option<(Time, Time, u64)>,
 }
 
-impl JobGenerator {
-    /// An actor that sends each batch to `batches` until `stop` says otherwise.
-    pub fn new(
-        parts: GeneratorParts,
-        settings: GeneratorSettings,
-        batches: mpsc::Sender<JobSet>,
+impl BatchClock {
+    /// An actor that gives each batch to `first`, and to the runs that `requests` attach, until `stop` says otherwise.
+    pub(super) fn new(
+        parts: ClockParts,
+        settings: ClockSettings,
+        first: Arc<dyn BatchTaker>,
+        requests: mpsc::Receiver<Request>,
         stop: watch::Receiver<StopRequest>,
     ) -> Self {
-        Self { parts, settings, batches, stop, nothing: None }
+        let runs = AttachedRuns::new(first, parts.tracker.clone());
+        Self { parts, settings, runs, requests, stop, nothing: None }
     }
 
-    /// Makes batches until the job stops. When it returns, the last batch was sent.
+    /// Makes batches until the job stops. When it returns, the last batch was given to the runs.
     pub async fn run(mut self) {
         self.make_batches().await;
         self.tell_nothing();
@@ -195,10 +206,8 @@ impl JobGenerator {
     }
 
     /// Queues batches that have nothing to do: what later windows read of them is empty.
-    async fn send_quiet(&self, from: Time, through: Time, durable: Option<Durable>) -> bool {
-        if let Some(checkpoints) = &self.parts.checkpoints {
-            checkpoints.passed_over(from, through, durable);
-        }
+    async fn send_quiet(&mut self, from: Time, through: Time, durable: Option<Durable>) -> bool {
+        self.runs.each(|run| run.passed_over(from, through, durable.clone()));
         self.send(through, Purpose::Nothing(from), Allocated::default()).await
     }
 
@@ -276,16 +285,40 @@ impl JobGenerator {
         self.is_known_quiet(batch)
     }
 
-    /// Waits for a batch time, or for a request to stop.
+    /// Waits for a batch time, or for a request to stop. Runs are attached and detached meanwhile.
     async fn wait_until(&mut self, time: Time) -> StopRequest {
-        let stop = &mut self.stop;
-        tokio::select! {
-            biased;
-            changed = stop.wait_for(|stop| *stop != StopRequest::None) => match changed {
-                Ok(request) => *request,
-                Err(_) => StopRequest::Now,
-            },
-            () = batch_time(&self.parts, time) => StopRequest::None,
+        // Late batches are those of the first run: it alone knows which of them have nothing to do.
+        let is_late = time <= self.settings.catch_up.late_through;
+        loop {
+            let stop = &mut self.stop;
+            let request = tokio::select! {
+                biased;
+                changed = stop.wait_for(|stop| *stop != StopRequest::None) => return match changed {
+                    Ok(request) => *request,
+                    Err(_) => StopRequest::Now,
+                },
+                Some(request) = self.requests.recv(), if !is_late => request,
+                () = batch_time(&self.parts, time) => return StopRequest::None,
+            };
+            self.serve(request, time - self.settings.interval).await;
+        }
+    }
+
+    /// Attaches or detaches a run after the batch `last`.
+    async fn serve(&mut self, request: Request, last: Time) {
+        match request {
+            Request::Attach { run, backlog, can_restart, make, reply } => {
+                self.runs.attach(AttachedRun { run, backlog, taker: make(last) }, last, can_restart).await;
+                if reply.send(last).is_err() {
+                    // Nobody wants the run any more.
+                    self.runs.detach(run).await;
+                }
+            }
+            Request::Detach(run, reply) => {
+                self.runs.detach(run).await;
+                // An answer that nobody waits for any more is not an error.
+                let _ = reply.send(last);
+            }
         }
     }
 
@@ -331,9 +364,7 @@ impl JobGenerator {
         self.parts.env.panics.works_on(batch);
         let allocated = self.parts.tracker.allocate(batch).await;
         let nothing = self.has_nothing_to_do(batch, &allocated);
-        if let Some(checkpoints) = &self.parts.checkpoints {
-            checkpoints.generated(batch, &allocated);
-        }
+        self.runs.each(|run| run.generated(batch, &allocated));
         let purpose = if nothing { Purpose::Nothing(batch) } else { Purpose::Run };
         match (self.send(batch, purpose, allocated).await, nothing) {
             (false, _) => Made::Ended,
@@ -342,19 +373,16 @@ impl JobGenerator {
         }
     }
 
-    /// Queues a batch. False if nobody takes batches any more.
-    async fn send(&self, batch: Time, purpose: Purpose, allocated: Allocated) -> bool {
+    /// Gives a batch to the runs. False if nobody takes batches any more.
+    async fn send(&mut self, batch: Time, purpose: Purpose, allocated: Allocated) -> bool {
         let clock = &self.parts.env.clock;
-        let set = JobSet::new(&self.parts.graph, batch, purpose, allocated, clock.now(), clock.monotonic());
-        if purpose == Purpose::Run {
-            self.parts.listeners.post(&Event::BatchSubmitted(set.info.clone()));
-        }
-        self.batches.send(set).await.is_ok()
+        let (submission_time, submitted) = (clock.now(), clock.monotonic());
+        self.runs.give(&GivenBatch { batch, purpose, allocated, submission_time, submitted }).await
     }
 }
 
 /// Resolves at the time of a batch. Tells when that takes longer because somebody has set the clock back.
-async fn batch_time(parts: &GeneratorParts, batch: Time) {
+async fn batch_time(parts: &ClockParts, batch: Time) {
     let clock = &parts.env.clock;
     let (began, began_at) = (clock.now(), clock.monotonic());
     let come = clock.sleep_until(batch);

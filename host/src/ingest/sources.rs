@@ -15,9 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Receivers that can be started, and inputs that are open.
-pub(super) struct Sources {
+#[derive(Default)]
+pub struct Sources {
     pub(super) receivers: Vec<ReceiverSource>,
-    pub(super) inputs: Vec<Input>,
+    /// The inputs.
+    pub inputs: Vec<Box<dyn Input>>,
 }
 
 /// What starts a receiver.
@@ -29,7 +31,10 @@ pub(super) struct ReceiverSource {
 
 impl Sources {
     /// Opens the inputs and finds the receivers of a job whose sources fit its graph.
-    pub(super) fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When an input cannot be opened, or a receiver is not known or does not take its options.
+    pub fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
         let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
         for (name, source) in &settings.sources {
             let Some(rows) = source_type(graph, name) else { continue };
@@ -37,12 +42,12 @@ impl Sources {
                 SourceSettings::Queue { path, encoding } => {
                     let partitions = settings.job.parallelism as usize;
                     let queue = QueueInput::read(env, name, path, *encoding, &rows, partitions)?;
-                    sources.inputs.push(Input::Queue(queue));
+                    sources.inputs.push(Box::new(queue));
                 }
                 SourceSettings::TextFiles { .. } => {
                     let settings = text_files_settings(name, source, settings.job.batch_interval);
                     let Some(settings) = settings else { continue };
-                    sources.inputs.push(Input::TextFiles(Box::new(TextFiles::start(env, settings)?)));
+                    sources.inputs.push(Box::new(TextFiles::start(env, settings)?));
                 }
                 SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
                     let make = receiver::socket(env.network.clone(), address, *idle_timeout);
@@ -128,7 +133,10 @@ fn source_type(graph: &Graph, name: &str) -> Option<RecordType> {
 }
 
 /// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
-pub(super) fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
+///
+/// # Errors
+/// The first source that does not fit.
+pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
     let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();
     if let Some(missing) = read.difference(&given).next() {

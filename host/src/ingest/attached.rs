@@ -1,0 +1,179 @@
+//! The runs that read batches, as the batch clock knows them.
+//!
+//! Owns who gets the next batch, and what becomes of a run that does not take it. Never makes a batch.
+
+use super::batch_taker::{BatchTaker, GivenBatch, NotTaken};
+use crate::ids::RunId;
+use crate::time::Time;
+use crate::tracker::{Needed, TrackerHandle};
+use std::sync::Arc;
+
+/// What happens when too many batches wait for a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backlog {
+    /// The batch clock waits, and with it all runs.
+    Wait,
+    /// The run gets no more batches. Other runs do not notice.
+    LeaveBehind,
+}
+
+/// A run that reads batches.
+pub struct AttachedRun {
+    /// Its number.
+    pub run: RunId,
+    /// What happens when too many batches wait for it.
+    pub backlog: Backlog,
+    /// Takes its batches.
+    pub taker: Arc<dyn BatchTaker>,
+}
+
+/// All runs that read batches, in the order in which they were attached.
+pub(super) struct AttachedRuns {
+    runs: Vec<AttachedRun>,
+    tracker: TrackerHandle,
+}
+
+impl AttachedRuns {
+    /// The run with which a job starts, which the tracker knows from the beginning.
+    pub(super) fn new(first: Arc<dyn BatchTaker>, tracker: TrackerHandle) -> Self {
+        let first = AttachedRun { run: RunId::FIRST, backlog: Backlog::Wait, taker: first };
+        Self { runs: vec![first], tracker }
+    }
+
+    /// Gives a run the batches after `last`. A run that can be restarted needs what the batches from there on are given.
+    pub(super) async fn attach(&mut self, run: AttachedRun, last: Time, can_restart: bool) {
+        let needed = can_restart.then_some(Needed { from: last, files_from: last });
+        self.tracker.attach(run.run, needed).await;
+        self.runs.push(run);
+    }
+
+    /// Gives a run no more batches. Whether it was given any before does not matter.
+    pub(super) async fn detach(&mut self, run: RunId) {
+        self.runs.retain(|attached| attached.run != run);
+        self.tracker.detach(run).await;
+    }
+
+    /// A batch was made, and given its data.
+    pub(super) fn each(&self, tell: impl Fn(&dyn BatchTaker)) {
+        self.runs.iter().for_each(|attached| tell(&*attached.taker));
+    }
+
+    /// Gives each run a batch that was allocated. A run that has ended, or for which too many batches wait, gets no more.
+    /// False if there is no run any more.
+    pub(super) async fn give(&mut self, given: &GivenBatch) -> bool {
+        let mut gone = Vec::new();
+        for attached in &self.runs {
+            let taken = match attached.backlog {
+                Backlog::Wait if attached.taker.take(given.clone()).await => Ok(()),
+                Backlog::Wait => Err(NotTaken::Ended),
+                Backlog::LeaveBehind => attached.taker.take_at_once(given.clone()),
+            };
+            if let Err(why) = taken {
+                if why == NotTaken::Full {
+                    attached.taker.left_behind(given.batch);
+                }
+                gone.push(attached.run);
+            }
+        }
+        for run in gone {
+            // The run lets go of the batch when it ends.
+            self.detach(run).await;
+        }
+        !self.runs.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch_taker::Purpose;
+    use super::super::{Ingest, IngestParts, Sources};
+    use super::*;
+    use crate::block::{BlockStore, SpillSettings, Storage};
+    use crate::checkpoint::Durable;
+    use crate::env::Simulation;
+    use crate::listener::ListenerBus;
+    use crate::memory::MemoryBudget;
+    use crate::time::Duration;
+    use crate::tracker::Allocated;
+    use futures::future::BoxFuture;
+    use std::sync::Mutex;
+
+    /// A run for which only so many batches may wait, and that does nothing with them.
+    #[derive(Default)]
+    struct Waiting {
+        room: usize,
+        has_ended: bool,
+        taken: Mutex<Vec<u64>>,
+        left_behind: Mutex<Vec<u64>>,
+    }
+
+    impl BatchTaker for Waiting {
+        fn generated(&self, _: Time, _: &Allocated) {}
+
+        fn passed_over(&self, _: Time, _: Time, _: Option<Durable>) {}
+
+        fn take(&self, given: GivenBatch) -> BoxFuture<'_, bool> {
+            let is_taken = self.take_at_once(given).is_ok();
+            Box::pin(async move { is_taken })
+        }
+
+        fn take_at_once(&self, given: GivenBatch) -> Result<(), NotTaken> {
+            let mut taken = self.taken.lock().unwrap();
+            match (self.has_ended, taken.len() < self.room) {
+                (true, _) => Err(NotTaken::Ended),
+                (false, false) => Err(NotTaken::Full),
+                (false, true) => {
+                    taken.push(given.batch.as_ms());
+                    Ok(())
+                }
+            }
+        }
+
+        fn left_behind(&self, batch: Time) {
+            self.left_behind.lock().unwrap().push(batch.as_ms());
+        }
+    }
+
+    #[test]
+    fn a_run_that_does_not_keep_up_is_left_behind_and_others_do_not_notice() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
+        let storage = Storage::new(&MemoryBudget::new(1 << 20, 0).unwrap(), env.disk.clone(), spill);
+        let ingest = Ingest::start(IngestParts {
+            env,
+            blocks: BlockStore::new(storage, 1 << 20),
+            sources: Sources::default(),
+            listeners: ListenerBus::default(),
+            history: None,
+            ownership: None,
+        });
+        let waiting = |room, has_ended| Arc::new(Waiting { room, has_ended, ..Waiting::default() });
+        let (first, slow, gone) = (waiting(100, false), waiting(2, false), waiting(100, true));
+        let takers = (first.clone(), slow.clone(), gone.clone());
+        let main = async move {
+            let tracker = ingest.handle().tracker().clone();
+            let mut runs = AttachedRuns::new(takers.0, tracker.clone());
+            let beside: [(u32, Arc<dyn BatchTaker>); 2] = [(1, takers.1), (2, takers.2)];
+            for (run, taker) in beside {
+                let attached = AttachedRun { run: RunId(run), backlog: Backlog::LeaveBehind, taker };
+                runs.attach(attached, Time::default(), false).await;
+            }
+            for ms in 1..=4 {
+                let batch = Time::from_ms(ms);
+                let allocated = tracker.allocate(batch).await;
+                let (submission_time, submitted) = (batch, Duration::ZERO);
+                let given = GivenBatch { batch, purpose: Purpose::Run, allocated, submission_time, submitted };
+                assert!(runs.give(&given).await);
+            }
+            runs.runs.iter().map(|attached| attached.run.0).collect::<Vec<_>>()
+        };
+        assert_eq!(simulation.run(main).unwrap(), [0]);
+        assert_eq!(*first.taken.lock().unwrap(), [1, 2, 3, 4]);
+        assert_eq!(
+            (slow.taken.lock().unwrap().clone(), slow.left_behind.lock().unwrap().clone()),
+            (vec![1, 2], vec![3])
+        );
+        assert!(gone.taken.lock().unwrap().is_empty() && gone.left_behind.lock().unwrap().is_empty());
+    }
+}
