@@ -351,7 +351,7 @@ impl<F, T, R> FlatMap<F, T, R> {
 impl<F: Fn(T) -> R + 'static, T: Record, R: Record> Apply for Map<F, T, R> {
     type In = T;
     type Out = R;
-    #[inline]
+    #[inline(always)]
     fn apply<S: FnMut(R)>(&self, value: T, sink: &mut S) {
         sink((self.function)(value));
     }
@@ -360,9 +360,10 @@ impl<F: Fn(T) -> R + 'static, T: Record, R: Record> Apply for Map<F, T, R> {
 impl<F: Fn(T) -> R + 'static, T: Record, R: IntoIterator<Item: Record> + 'static> Apply for FlatMap<F, T, R> {
     type In = T;
     type Out = R::Item;
-    #[inline]
+    #[inline(always)]
     fn apply<S: FnMut(R::Item)>(&self, value: T, sink: &mut S) {
-        (self.function)(value).into_iter().for_each(sink);
+        // A closure of its own: a reference to `sink` as the function of a loop is a call for each row.
+        (self.function)(value).into_iter().for_each(|row| sink(row));
     }
 }
 
@@ -381,7 +382,7 @@ impl<F, T> Filter<F, T> {
 impl<F: Fn(&T) -> bool + 'static, T: Record> Apply for Filter<F, T> {
     type In = T;
     type Out = T;
-    #[inline]
+    #[inline(always)]
     fn apply<S: FnMut(T)>(&self, value: T, sink: &mut S) {
         if (self.function)(&value) {
             sink(value);
@@ -415,6 +416,6 @@ where
         self.values.borrow_mut().push(value);
     }
     fn finish<S: FnMut(R::Item)>(&self, sink: &mut S) {
-        (self.function)(self.values.take().into_iter()).into_iter().for_each(sink);
+        (self.function)(self.values.take().into_iter()).into_iter().for_each(|row| sink(row));
     }
 }

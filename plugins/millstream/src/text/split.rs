@@ -66,7 +66,42 @@ impl Iterator for Split {
         let start = self.start?;
         let end = if is_mask(self.separator) { self.next_separator() } else { self.find_by_str(start) };
         self.start = (end < self.text.len()).then(|| end + self.separator.len_utf8());
-        Some(self.text.piece(start, end))
+        // SAFETY: pieces begin at the beginning of the text or behind a separator, and end before the next one or with the
+        // text. A separator that is found by masks is a byte of ASCII, which is a character.
+        Some(unsafe { self.text.piece(start, end) })
+    }
+
+    /// The loop of `flat_map`: what a step has to know stays in registers, and `function` is called at one place, where it
+    /// becomes a part of the loop.
+    #[inline(always)]
+    fn fold<B, F: FnMut(B, Text) -> B>(self, init: B, mut function: F) -> B {
+        let Some(mut start) = self.start else { return init };
+        let mut folded = init;
+        let (readable, end) = (self.text.with_rest_of_chunk(), self.text.len());
+        let (mut block, mut separators) = (self.block, self.separators);
+        loop {
+            let at = if separators != 0 {
+                let at = block.wrapping_add(separators.trailing_zeros() as usize);
+                separators &= separators.wrapping_sub(1);
+                // The bytes behind the text are those of another one.
+                at.min(end)
+            } else if is_mask(self.separator) {
+                block = block.wrapping_add(BLOCK);
+                if block < end {
+                    separators = places_of(self.separator as u8, readable, block);
+                    continue;
+                }
+                end
+            } else {
+                self.find_by_str(start)
+            };
+            // SAFETY: as in `next`.
+            folded = function(folded, unsafe { self.text.piece(start, at) });
+            if at >= end {
+                return folded;
+            }
+            start = at.wrapping_add(self.separator.len_utf8());
+        }
     }
 }
 
@@ -126,7 +161,8 @@ impl SplitWhitespace {
         let start = text.len() - rest.len();
         let end = rest.find(char::is_whitespace).map_or(text.len(), |at| start + at);
         self.start = end;
-        (start < end).then(|| self.text.piece(start, end))
+        // SAFETY: `str` gives pieces that begin and end with characters.
+        (start < end).then(|| unsafe { self.text.piece(start, end) })
     }
 }
 
@@ -138,6 +174,7 @@ impl Iterator for SplitWhitespace {
         let Some(start) = self.first(self.start, false) else { return self.next_of_str() };
         let Some(end) = self.first(start, true) else { return self.next_of_str() };
         self.start = end;
-        (start < end).then(|| self.text.piece(start, end))
+        // SAFETY: white space that is found by masks is ASCII, each byte of which is a character, and lies in the text.
+        (start < end).then(|| unsafe { self.text.piece(start, end) })
     }
 }
