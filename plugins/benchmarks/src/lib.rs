@@ -36,14 +36,16 @@ fn trade(line: &Text) -> Option<Trade> {
 }
 
 /// A key and a value, divided by a space.
-fn pair<V: std::str::FromStr>(line: &str) -> Option<(u64, V)> {
+fn pair<V: std::str::FromStr>(line: &Text) -> Option<(u64, V)> {
     let (key, value) = line.split_once(' ')?;
     Some((key.parse().ok()?, value.parse().ok()?))
 }
 
 /// The pairs of the lines that begin with `side` and a space.
 fn side(lines: &DStream<Text>, side: &'static str) -> DStream<(u64, u64)> {
-    lines.flat_map(move |line: Text| pair(line.strip_prefix(side)?.strip_prefix(' ')?)).erase()
+    let pair_of =
+        move |line: Text| line.split_once(' ').filter(|(found, _)| *found == side).and_then(|(_, rest)| pair(&rest));
+    lines.flat_map(pair_of).erase()
 }
 
 fn build(ctx: &StreamingContext) {

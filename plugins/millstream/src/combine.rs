@@ -100,7 +100,8 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     #[inline(always)]
     pub(crate) fn merge<X>(&mut self, key: &K, value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let (readable, length) = key.readable(&mut scratch);
+        let mut short = [0; FRONT_BYTES];
+        let (readable, length) = key.readable(&mut short, &mut scratch);
         let front = front_of(readable, length);
         let at = self.place(front, readable, length);
         // The first place is looked at here, all others elsewhere: most keys are at home, and the loop costs registers.

@@ -48,15 +48,16 @@ pub trait Key: Record {
     fn decode(bytes: &mut &[u8], last: bool) -> Self;
 
     /// Bytes that begin with the encoding of the whole key, and the length of the encoding. The bytes behind the encoding
-    /// mean nothing; they make it possible to read the beginning of a short key at once. `scratch` is room to work in.
+    /// mean nothing; they make it possible to read the beginning of a short key at once. `short` and `long` are room to work
+    /// in.
     #[doc(hidden)]
     #[inline]
-    fn readable<'a>(&'a self, scratch: &'a mut Vec<u8>) -> (&'a [u8], usize) {
-        scratch.clear();
-        self.encode(true, scratch);
-        let length = scratch.len();
-        scratch.extend_from_slice(&[0; 16]);
-        (scratch, length)
+    fn readable<'a>(&'a self, short: &'a mut [u8; 16], long: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+        long.clear();
+        self.encode(true, long);
+        let length = long.len();
+        long.extend_from_slice(short);
+        (long, length)
     }
 
     /// Appends the key that was encoded as `bytes` to a column.
@@ -116,14 +117,11 @@ macro_rules! fixed_key {
                 Self::from_le_bytes(take_array(bytes))
             }
             #[inline(always)]
-            fn readable<'a>(&'a self, scratch: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+            fn readable<'a>(&'a self, short: &'a mut [u8; 16], _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
                 let $value = *self;
-                let mut readable = [0; 16];
                 let bytes = $canonical.to_le_bytes();
-                readable[..bytes.len()].copy_from_slice(&bytes);
-                scratch.clear();
-                scratch.extend_from_slice(&readable);
-                (scratch, bytes.len())
+                short[..bytes.len()].copy_from_slice(&bytes);
+                (short, bytes.len())
             }
         }
     )*};
@@ -166,7 +164,7 @@ impl Key for Text {
         Self::from(String::decode(bytes, last))
     }
     #[inline(always)]
-    fn readable<'a>(&'a self, _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+    fn readable<'a>(&'a self, _: &'a mut [u8; 16], _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
         (self.with_rest_of_chunk(), self.len())
     }
     #[inline]
@@ -185,7 +183,7 @@ impl Key for String {
     fn decode(bytes: &mut &[u8], last: bool) -> Self {
         String::from_utf8_lossy(decode_bytes(bytes, last)).into_owned()
     }
-    fn readable<'a>(&'a self, _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
+    fn readable<'a>(&'a self, _: &'a mut [u8; 16], _: &'a mut Vec<u8>) -> (&'a [u8], usize) {
         (self.as_bytes(), self.len())
     }
     fn push_encoded(bytes: &[u8], builder: &mut Self::Builder) {
@@ -271,8 +269,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(key: impl Key) -> Vec<u8> {
-        let mut scratch = Vec::new();
-        let (readable, length) = key.readable(&mut scratch);
+        let (mut short, mut long) = ([0; 16], Vec::new());
+        let (readable, length) = key.readable(&mut short, &mut long);
         readable[..length].to_vec()
     }
 

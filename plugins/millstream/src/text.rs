@@ -32,6 +32,7 @@ impl Text {
     ///
     /// # Safety
     /// The range must be UTF-8.
+    #[inline(always)]
     pub(crate) unsafe fn from_shared(owner: Rc<Vec<u8>>, start: usize, end: usize) -> Self {
         let bytes = &owner[start..end];
         Self { start: bytes.as_ptr(), length: bytes.len(), owner }
@@ -90,6 +91,7 @@ impl Text {
     /// let words: Vec<Text> = Text::from("  to be\tor ").split_whitespace().collect();
     /// assert_eq!(words, ["to", "be", "or"]);
     /// ```
+    #[inline]
     pub fn split_whitespace(&self) -> SplitWhitespace {
         SplitWhitespace::new(self.clone())
     }
@@ -101,9 +103,11 @@ impl Text {
     /// let (key, value) = Text::from("lang=en=us").split_once('=').unwrap();
     /// assert_eq!((key.as_str(), value.as_str()), ("lang", "en=us"));
     /// ```
+    #[inline]
     pub fn split_once(&self, separator: char) -> Option<(Self, Self)> {
-        let (before, after) = self.as_str().split_once(separator)?;
-        Some((self.share(before), self.share(after)))
+        let mut pieces = self.split(separator);
+        let before = pieces.next()?;
+        Some((before, pieces.rest()?))
     }
 
     /// The text without white space at its ends.
@@ -112,6 +116,7 @@ impl Text {
     /// assert_eq!(millstream::Text::from(" a b ").trim(), "a b");
     /// ```
     #[must_use]
+    #[inline]
     pub fn trim(&self) -> Self {
         self.share(self.as_str().trim())
     }
@@ -121,6 +126,7 @@ impl Text {
     /// ```
     /// assert_eq!(millstream::Text::from("2026-11-21").slice(0..4).unwrap(), "2026");
     /// ```
+    #[inline]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Self> {
         self.as_str().get(range).map(|piece| self.share(piece))
     }

@@ -21,7 +21,7 @@ impl Offsets {
         Ok(Self { data: Rc::clone(&source.data), start: range.start })
     }
 
-    #[inline]
+    #[inline(always)]
     fn get(&self, at: usize) -> usize {
         let at = self.start + at * 4;
         let mut bytes = [0; 4];
@@ -115,7 +115,8 @@ macro_rules! bytes_record {
             fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
                 Self::read_pieces(source, rows)
             }
-            #[inline]
+            // Inlined by force: in a component every call costs more than this does.
+            #[inline(always)]
             fn get(&$self, $row: usize) -> $type {
                 $get
             }
@@ -159,7 +160,7 @@ impl<T> BytesColumn<T> {
         &self.data[start..end]
     }
 
-    #[inline]
+    #[inline(always)]
     fn range(&self, row: usize) -> (usize, usize) {
         (self.start + self.offsets.get(row), self.start + self.offsets.get(row + 1))
     }

@@ -25,6 +25,13 @@ impl Split {
         Self { text, separator, start: Some(0), block: 0, separators }
     }
 
+    /// What no piece was made of yet. `None` if there are no more pieces.
+    #[inline(always)]
+    pub(super) fn rest(self) -> Option<Text> {
+        // SAFETY: pieces begin at the beginning of the text or behind a separator, and the text ends with a character.
+        self.start.map(|start| unsafe { self.text.piece(start, self.text.len()) })
+    }
+
     /// Where the next separator stands: the end of the text if there is none.
     #[inline(always)]
     fn next_separator(&mut self) -> usize {
