@@ -25,6 +25,9 @@ use crate::time::Time;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
+/// Makes what takes the place of an output, for a node and the type of its rows.
+pub type MakeOutput = dyn Fn(&Node, &RecordType) -> Arc<dyn Output> + Send + Sync;
+
 /// What becomes of the rows of a run that shows nothing.
 #[derive(Clone, Default)]
 pub enum OtherOutputs {
@@ -32,7 +35,7 @@ pub enum OtherOutputs {
     #[default]
     Withheld,
     /// Each output that has rows is replaced by what this makes for it and the type of its rows.
-    Replaced(Arc<dyn Fn(&Node, &RecordType) -> Arc<dyn Output> + Send + Sync>),
+    Replaced(Arc<MakeOutput>),
 }
 
 /// What a run beside the first one can be given.

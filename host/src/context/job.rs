@@ -21,12 +21,15 @@ pub(super) struct JobParts {
     pub(super) storage: Storage,
 }
 
+/// How a run is asked to stop, and what closes when the run has ended.
+type RunHandle = (RunStop, watch::Receiver<()>);
+
 /// The runs beside the first one that have not ended. Clones know the same ones.
 #[derive(Clone, Default)]
-pub(super) struct OtherRuns(Arc<Mutex<Vec<(RunStop, watch::Receiver<()>)>>>);
+pub(super) struct OtherRuns(Arc<Mutex<Vec<RunHandle>>>);
 
 impl OtherRuns {
-    fn lock(&self) -> MutexGuard<'_, Vec<(RunStop, watch::Receiver<()>)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<RunHandle>> {
         lock(&self.0)
     }
 

@@ -362,9 +362,15 @@ impl<F: Fn(T) -> R + 'static, T: Record, R: IntoIterator<Item: Record> + 'static
     type Out = R::Item;
     #[inline(always)]
     fn apply<S: FnMut(R::Item)>(&self, value: T, sink: &mut S) {
-        // A closure of its own: a reference to `sink` as the function of a loop is a call for each row.
-        (self.function)(value).into_iter().for_each(|row| sink(row));
+        each((self.function)(value), sink);
     }
+}
+
+/// Hands each row to `sink`.
+#[inline(always)]
+#[expect(clippy::redundant_closure, reason = "a reference to `sink` as the function of a loop is a call for each row")]
+fn each<R>(rows: impl IntoIterator<Item = R>, sink: &mut impl FnMut(R)) {
+    rows.into_iter().for_each(|row| sink(row));
 }
 
 /// `filter`.
@@ -416,6 +422,6 @@ where
         self.values.borrow_mut().push(value);
     }
     fn finish<S: FnMut(R::Item)>(&self, sink: &mut S) {
-        (self.function)(self.values.take().into_iter()).into_iter().for_each(|row| sink(row));
+        each((self.function)(self.values.take().into_iter()), sink);
     }
 }

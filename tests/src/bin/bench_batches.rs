@@ -204,6 +204,8 @@ impl Measured {
         println!("processing time: {}", quantiles(&self.processing));
         println!("scheduling delay, first half: {}", quantiles(first));
         println!("scheduling delay, second half: {}", quantiles(second));
+        let total: Vec<f64> = self.processing.iter().zip(&self.scheduling).map(|(a, b)| a + b).collect();
+        println!("total delay: {}", quantiles(&total));
         println!("largest resident memory: {} MiB", self.memory_kib / 1024);
     }
 }

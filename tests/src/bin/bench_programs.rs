@@ -242,7 +242,7 @@ impl Input {
         let (price, quantity) = (self.random.below(40_000) as f64 / 4.0, self.random.below(1000));
         let side = if self.random.below(2) == 0 { "buy" } else { "sell" };
         let (venue, time_ms) = (self.random.below(8), 1_700_000_000_000 + id % 100_000_000);
-        let note = &self.words[(id as usize) % VOCABULARY];
+        let note = &self.words[id % VOCABULARY];
         let symbol = &self.words[rank];
         let _ = write!(line, "{id},{account},{symbol},{price},{quantity},{side},0.5,venue-{venue},{time_ms},{note}");
     }

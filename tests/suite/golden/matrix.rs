@@ -168,8 +168,11 @@ fn everything(outcome: &Outcome) -> (String, &BTreeMap<String, Vec<u8>>) {
     (outcome.output(), &outcome.bytes)
 }
 
+/// The rows of each batch, and the saved lines of each directory.
+type Rows<'a> = (Vec<(u64, Vec<String>)>, BTreeMap<&'a str, BTreeSet<&'a str>>);
+
 /// What each batch printed, its rows in order of their text, and the lines of the files in each directory.
-fn rows(outcome: &Outcome) -> (Vec<(u64, Vec<String>)>, BTreeMap<&str, BTreeSet<&str>>) {
+fn rows(outcome: &Outcome) -> Rows<'_> {
     let mut batches = outcome.batches();
     // Which rows of many are the first depends on the order.
     batches.retain(|(_, lines)| lines.last().is_none_or(|line| line != "..."));

@@ -59,7 +59,7 @@ impl Crate {
             let mut names = Vec::new();
             use_names(&item.tree, &mut Vec::new(), &mut names);
             for (name, parts) in names {
-                if let Some(path) = self.from_root(module, 0, &parts) {
+                if let Some(path) = self.seen_from_root(module, 0, &parts) {
                     exports.insert(name, path);
                 }
             }
@@ -68,7 +68,7 @@ impl Crate {
     }
 
     /// The path from the root of the crate; `None` if the path leads out of the crate, or is a name of the file's own.
-    fn from_root(&self, module: &ModulePath, depth: usize, parts: &[String]) -> Option<ModulePath> {
+    fn seen_from_root(&self, module: &ModulePath, depth: usize, parts: &[String]) -> Option<ModulePath> {
         let first = parts.first()?;
         let climbed = parts.iter().skip_while(|part| *part == "self").take_while(|part| *part == "super").count();
         let selfs = parts.iter().take_while(|part| *part == "self").count();
@@ -122,8 +122,8 @@ impl Crate {
 
     fn imported(&self, module: &ModulePath, path: &NamedPath, paths: &Paths) -> Option<ModulePath> {
         const HOPS_MAX: usize = 8;
-        let direct = self.from_root(module, path.depth, &path.parts);
-        let direct = direct.or_else(|| self.from_root(module, 0, &paths.resolved(path)?))?;
+        let direct = self.seen_from_root(module, path.depth, &path.parts);
+        let direct = direct.or_else(|| self.seen_from_root(module, 0, &paths.resolved(path)?))?;
         // A visibility such as `pub(super)` names a module around the file, and nothing in it.
         (!module.starts_with(&direct)).then(|| self.owner(&direct, HOPS_MAX))?
     }
