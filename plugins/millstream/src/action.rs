@@ -1,10 +1,11 @@
-//! The one action that all others are made of: the host computes a data set and gives its rows.
+//! The one action that all other actions are made of: the host computes a data set and returns its rows.
 
 use crate::chunk::Chunk;
 use crate::graph::Graph;
 use crate::ids::NodeId;
 
-/// Computes the data set of `node` and returns its first `limit` rows, or all. Only in a driver function.
+/// Computes the data set of `node` and returns its first `limit` rows, or all rows if `limit` is `None`. May be called
+/// only in a driver function.
 #[cfg(target_family = "wasm")]
 pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk> {
     use crate::bindings::millstream::plugin::data_sets;
@@ -15,7 +16,8 @@ pub(crate) fn run(graph: &Graph, node: NodeId, limit: Option<u64>) -> Vec<Chunk>
     }
 }
 
-/// Computes the data set of `node` and returns its first `limit` rows, or all. Only in a driver function.
+/// Computes the data set of `node` and returns its first `limit` rows, or all rows if `limit` is `None`. May be called
+/// only in a driver function.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) fn run(_: &Graph, node: NodeId, _: Option<u64>) -> Vec<Chunk> {
     crate::runtime::evaluate(node)

@@ -1,6 +1,6 @@
-//! [`Aggregate`]: what is done to the values of a key, before and after a shuffle.
+//! [`Aggregate`]: how the values of a key are aggregated, before and after a shuffle.
 //!
-//! Owns the aggregations that operators are made of. Never owns a table or a row on its way: see `task.rs`.
+//! Owns the aggregations that operators are made of. Never owns a hash table, and never emits rows: see `task.rs`.
 
 use crate::key::Key;
 use crate::record::{Builder, Record};
@@ -13,7 +13,7 @@ pub(crate) trait Aggregate: 'static {
     type Value;
     type Acc: Record;
     type Out: Record;
-    /// Whether an accumulator may grow with each value that is added to it, as a list does.
+    /// Whether an accumulator may grow with each value that is added to it, as a list grows.
     const GROWS: bool = false;
 
     fn split(&self, row: Self::In) -> (Self::Key, Self::Value);
@@ -21,23 +21,23 @@ pub(crate) trait Aggregate: 'static {
     fn add(&self, acc: Self::Acc, value: Self::Value) -> Self::Acc;
     fn merge(&self, first: Self::Acc, second: Self::Acc) -> Self::Acc;
 
-    /// Appends the result for a key, which is encoded.
+    /// Appends the result of a key to `out`. `key` is the encoding of the key.
     fn push_out(&self, key: &[u8], acc: Self::Acc, out: &mut <Self::Out as Record>::Builder);
 
-    /// The result for no input at all, if there is one.
+    /// The result if there is no input at all; `None` if there is no result then.
     fn when_empty(&self) -> Option<Self::Out> {
         None
     }
 }
 
-/// Appends a pair of an encoded key and a value.
+/// Appends a pair of a key, given by its encoding, and a value.
 #[inline]
 fn push_pair<K: Key, V: Record>(key: &[u8], value: V, out: &mut (K::Builder, V::Builder)) {
     K::push_encoded(key, &mut out.0);
     out.1.push(value);
 }
 
-/// `reduce_by_key`.
+/// The aggregation of `reduce_by_key`.
 pub(crate) struct ReduceByKey<K, V, F> {
     pub function: F,
     pub kind: PhantomData<fn(K, V)>,
@@ -72,7 +72,7 @@ impl<K: Key, V: Record, F: Fn(V, V) -> V + 'static> Aggregate for ReduceByKey<K,
     }
 }
 
-/// `combine_by_key`, and what is made of it: `group_by_key`, `aggregate_by_key`.
+/// The aggregation of `combine_by_key`, and of the operators that use it: `group_by_key`, `aggregate_by_key`.
 pub(crate) struct CombineByKey<K, V, C, Create, Add, Merge> {
     pub create: Create,
     pub add: Add,
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// `count_by_value`.
+/// The aggregation of `count_by_value`.
 pub(crate) struct CountByValue<K>(pub PhantomData<fn(K)>);
 
 impl<K: Key> Aggregate for CountByValue<K> {
@@ -140,7 +140,7 @@ impl<K: Key> Aggregate for CountByValue<K> {
     }
 }
 
-/// `distinct`.
+/// The aggregation of `distinct`.
 pub(crate) struct Distinct<K>(pub PhantomData<fn(K)>);
 
 impl<K: Key> Aggregate for Distinct<K> {
@@ -167,7 +167,7 @@ impl<K: Key> Aggregate for Distinct<K> {
     }
 }
 
-/// `count`: one row, also for no input.
+/// The aggregation of `count`: one row, also if there is no input.
 pub(crate) struct Count<T>(pub PhantomData<fn(T)>);
 
 impl<T: Record> Aggregate for Count<T> {
@@ -197,7 +197,7 @@ impl<T: Record> Aggregate for Count<T> {
     }
 }
 
-/// `reduce`: one row, or none for no input.
+/// The aggregation of `reduce`: one row, or no row if there is no input.
 pub(crate) struct Reduce<T, F> {
     pub function: F,
     pub kind: PhantomData<fn(T)>,

@@ -1,8 +1,8 @@
 //! [`Chain`]: the operators between two shuffles, fused into one loop by the compiler.
 //!
-//! Owns the two forms an operator takes. In the fused form the whole chain is one type, and no call is indirect. In the
-//! dynamic form each operator is a boxed function, so that a stage may begin or end at any node, and a traced run can
-//! report each record before each operator. Never emits rows: see `task.rs`.
+//! Owns the two forms of an operator. In the fused form the whole chain is one type, and no call is indirect. In the
+//! dynamic form each operator is a boxed function. The dynamic form lets a stage begin or end at any node, and lets a
+//! traced run report each record before each operator. Never emits rows: see `task.rs`.
 
 use crate::ids::NodeId;
 use crate::record::{Column, Record};
@@ -13,16 +13,16 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 thread_local! {
-    /// In a traced run: which input record of the task is on its way.
+    /// In a traced run: the number of the task's input record that the operators are working on.
     static RECORD: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Begins to count records anew, for a new task.
+/// Starts to count records from the beginning, for a new task.
 pub(crate) fn restart_trace() {
     RECORD.set(0);
 }
 
-/// In a traced run: the next record of the task's input begins.
+/// In a traced run: notes that the next record of the task's input begins.
 pub(crate) fn next_record() {
     RECORD.set(RECORD.get() + 1);
 }
@@ -37,30 +37,31 @@ pub struct Rows {
     pub(crate) node: NodeId,
     pub(crate) column: Box<dyn Any>,
     pub(crate) rows: usize,
-    /// The size of the chunk that they came in.
+    /// The size of the chunk that held the rows.
     pub(crate) bytes: usize,
 }
 
-/// A typed pipeline from the rows of some nodes to a stream of values. Users meet it only as the second parameter of
-/// [`DStream`](crate::DStream).
+/// A typed pipeline from the rows of one or more nodes to a stream of values. Users see this trait only as the second
+/// parameter of [`DStream`](crate::DStream).
 pub trait Chain: Clone + 'static {
-    /// What comes out.
+    /// The type of the values that come out of the chain.
     type Out: Record;
 
-    /// Sends each row through the chain into `sink`, if the rows are of a node that the chain begins at.
+    /// Sends each row through the chain into `sink`. Does nothing if the chain does not begin at the node of the rows.
     fn run<S: FnMut(Self::Out)>(&self, rows: &Rows, sink: &mut S);
 
-    /// Ends a partition of rows of the node `leaf`: sends what operators on their way held back into `sink`.
+    /// Ends a partition of rows of the node `leaf`: sends the values that operators of the chain have held back into
+    /// `sink`.
     fn finish<S: FnMut(Self::Out)>(&self, leaf: u32, sink: &mut S);
 
-    /// Whether rows of the node `leaf` enter the chain.
+    /// Whether the chain begins at the node `leaf`, so that rows of this node enter the chain.
     fn begins_at(&self, leaf: u32) -> bool;
 
-    /// The operators that rows of the node `leaf` pass, or nothing if the chain does not begin there.
+    /// The operators that rows of the node `leaf` pass through; `None` if the chain does not begin at this node.
     fn path(&self, leaf: u32) -> Option<Vec<u32>>;
 }
 
-/// The beginning of a chain: rows of a source, of a shuffle, or of a data set.
+/// The beginning of a chain: the rows of a source, of a shuffle, or of a data set.
 pub struct Cut<T> {
     pub(crate) node: NodeId,
     pub(crate) kind: PhantomData<T>,
@@ -98,18 +99,18 @@ impl<T: Record> Chain for Cut<T> {
     }
 }
 
-/// What an operator does with one value.
+/// What an operator does with each value.
 pub trait Apply: 'static {
-    /// What it takes.
+    /// The type of the values that the operator takes.
     type In: Record;
-    /// What it gives.
+    /// The type of the values that the operator gives.
     type Out: Record;
-    /// Whether it may hold values back until the end of the partition.
+    /// Whether the operator may hold values back until the end of the partition.
     const HOLDS_BACK: bool = false;
-    /// Sends what it gives for `value` into `sink`.
+    /// Sends the values that the operator gives for `value` into `sink`.
     fn apply<S: FnMut(Self::Out)>(&self, value: Self::In, sink: &mut S);
 
-    /// Sends what it held back into `sink`, at the end of a partition.
+    /// At the end of a partition: sends the values that the operator has held back into `sink`.
     fn finish<S: FnMut(Self::Out)>(&self, _: &mut S) {}
 }
 
@@ -150,7 +151,7 @@ impl<P: Chain, A: Apply<In = P::Out>> Chain for Then<P, A> {
     }
 }
 
-/// The chains of two streams whose rows go the same way from here.
+/// The chains of two streams whose rows pass through the same operators from here on.
 #[derive(Clone)]
 pub struct Union<A, B> {
     pub(crate) first: A,
@@ -166,7 +167,8 @@ impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
         self.second.run(rows, sink);
     }
 
-    /// A partition belongs to one of the two streams: operators of the other must not see its end.
+    /// Ends a partition in the chain that it belongs to. Operators of the other chain must not see the end of this
+    /// partition.
     fn finish<S: FnMut(A::Out)>(&self, leaf: u32, sink: &mut S) {
         if self.first.begins_at(leaf) {
             self.first.finish(leaf, sink);
@@ -180,7 +182,7 @@ impl<A: Chain, B: Chain<Out = A::Out>> Chain for Union<A, B> {
         self.first.begins_at(leaf) || self.second.begins_at(leaf)
     }
 
-    /// A node that both begin at has no single path: each partition goes one of the two ways.
+    /// A node at which both chains begin has no single path: each partition goes through one of the two chains.
     fn path(&self, leaf: u32) -> Option<Vec<u32>> {
         match (self.first.path(leaf), self.second.path(leaf)) {
             (Some(path), None) | (None, Some(path)) => Some(path),
@@ -214,7 +216,7 @@ impl<C: Chain> Drive<C::Out> for C {
 
 pub(crate) type Driver<T> = Rc<dyn Drive<T>>;
 
-/// A chain of unknown operators: a [`Driver`] as a [`Chain`]. Costs an indirect call a value.
+/// A chain of operators whose types are not known: a [`Driver`] as a [`Chain`]. Each value costs an indirect call.
 pub struct Erased<T>(pub(crate) Driver<T>);
 
 impl<T> Clone for Erased<T> {
@@ -243,13 +245,14 @@ impl<T: Record> Chain for Erased<T> {
     }
 }
 
-/// A [`Driver`] of a type that only the operator knows.
+/// A [`Driver`] of a type that only the operator behind it knows.
 pub(crate) type AnyDriver = Box<dyn Any>;
 
-/// The dynamic form of an operator: puts itself behind a driver of its input. Nothing if the driver is of another type.
+/// The dynamic form of an operator: puts the operator behind a driver that reads its input. `None` if the driver is of
+/// another type.
 pub(crate) type Step = Box<dyn Fn(AnyDriver, bool) -> Option<AnyDriver>>;
 
-/// Reads the rows of a node, and counts them if traced.
+/// A driver that reads the rows of a node, and counts them in a traced run.
 struct Leaf<T> {
     cut: Cut<T>,
     traced: bool,
@@ -273,13 +276,13 @@ impl<T: Record> Drive<T> for Leaf<T> {
     }
 }
 
-/// The driver that reads rows of `node`.
+/// Makes a driver that reads the rows of `node`.
 pub(crate) fn leaf<T: Record>(node: NodeId, traced: bool) -> AnyDriver {
     let driver: Driver<T> = Rc::new(Leaf { cut: Cut { node, kind: PhantomData }, traced });
     Box::new(driver)
 }
 
-/// An operator behind a driver.
+/// A driver that puts an operator behind another driver.
 struct StepDriver<A: Apply> {
     node: NodeId,
     parent: Driver<A::In>,
@@ -315,7 +318,7 @@ impl<A: Apply> Drive<A::Out> for StepDriver<A> {
     }
 }
 
-/// The dynamic form of `apply`.
+/// The dynamic form of the operator `apply`.
 pub(crate) fn step<A: Apply>(node: NodeId, apply: Rc<A>) -> Step {
     Box::new(move |parent, traced| {
         let parent = *parent.downcast::<Driver<A::In>>().ok()?;
@@ -324,13 +327,13 @@ pub(crate) fn step<A: Apply>(node: NodeId, apply: Rc<A>) -> Step {
     })
 }
 
-/// `map`.
+/// The operator `map`.
 pub struct Map<F, T, R> {
     function: F,
     kind: PhantomData<fn(T) -> R>,
 }
 
-/// `flat_map`.
+/// The operator `flat_map`.
 pub struct FlatMap<F, T, R> {
     function: F,
     kind: PhantomData<fn(T) -> R>,
@@ -366,14 +369,14 @@ impl<F: Fn(T) -> R + 'static, T: Record, R: IntoIterator<Item: Record> + 'static
     }
 }
 
-/// Hands each row to `sink`.
+/// Passes each row to `sink`.
 #[inline(always)]
 #[expect(clippy::redundant_closure, reason = "a reference to `sink` as the function of a loop is a call for each row")]
 fn each<R>(rows: impl IntoIterator<Item = R>, sink: &mut impl FnMut(R)) {
     rows.into_iter().for_each(|row| sink(row));
 }
 
-/// `filter`.
+/// The operator `filter`.
 pub struct Filter<F, T> {
     function: F,
     kind: PhantomData<fn(T)>,
@@ -396,7 +399,7 @@ impl<F: Fn(&T) -> bool + 'static, T: Record> Apply for Filter<F, T> {
     }
 }
 
-/// `map_partitions`: all values of a partition at once.
+/// The operator `map_partitions`: takes all values of a partition at once.
 pub struct MapPartitions<F, T, R> {
     function: F,
     values: RefCell<Vec<T>>,

@@ -1,13 +1,14 @@
-//! The flat form in which rows cross the boundary: one list of buffers, one piece of bytes.
+//! The flat form in which rows cross the plugin boundary: a list of buffers, all in one piece of bytes.
 //!
-//! Owns reading and writing that form, buffer by buffer; `wit/types.wit` describes it. Never knows the type of a row.
+//! Owns reading and writing this form, buffer by buffer. `wit/types.wit` describes the form. Never knows the type of a
+//! row.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// Where one buffer lies in a chunk's data, in bytes.
+/// Where a buffer lies in the data of a chunk, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extent {
     pub offset: u32,
@@ -22,7 +23,7 @@ pub struct Chunk {
     pub data: Vec<u8>,
 }
 
-/// A chunk does not have the form that its type asks for.
+/// The error that a chunk does not have the form that its type requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed(pub Cow<'static, str>);
 
@@ -38,7 +39,7 @@ impl fmt::Display for Malformed {
     }
 }
 
-/// Hands out a chunk's buffers in order.
+/// Reads the buffers of a chunk, in order.
 pub struct ChunkReader {
     extents: Vec<Extent>,
     next: usize,
@@ -61,7 +62,7 @@ impl ChunkReader {
         Ok(start..start + length)
     }
 
-    /// The next buffer, which must hold at least `bytes`.
+    /// Where the next buffer lies in `data`. The buffer must hold at least `bytes` bytes.
     pub(crate) fn buffer_of(&mut self, bytes: usize) -> Result<Range<usize>, Malformed> {
         let range = self.buffer()?;
         if range.len() < bytes {
@@ -70,13 +71,13 @@ impl ChunkReader {
         Ok(range)
     }
 
-    /// Gives the buffer that was read last once more.
+    /// Goes back by one buffer, so that the buffer that was read last is read once more.
     pub(crate) fn put_back(&mut self) {
         self.next -= 1;
     }
 }
 
-/// Takes a chunk's buffers in order.
+/// Writes the buffers of a chunk, in order.
 #[derive(Default)]
 pub struct ChunkWriter {
     extents: Vec<Extent>,
@@ -93,12 +94,12 @@ impl ChunkWriter {
         self.data.extend_from_slice(bytes);
     }
 
-    /// Sets the bitmap that the next field begins with.
+    /// Sets the validity bitmap of the next field.
     pub(crate) fn set_validity(&mut self, bitmap: Vec<u8>) {
         self.validity = Some(bitmap);
     }
 
-    /// Begins a field: appends the bitmap that was set for it, or none.
+    /// Begins a field: appends the bitmap that was set for it, or an empty buffer if none was set.
     pub(crate) fn field(&mut self) {
         let bitmap = self.validity.take().unwrap_or_default();
         self.buffer(&bitmap);

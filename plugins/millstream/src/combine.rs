@@ -1,8 +1,9 @@
 //! [`CombineTable`]: values merged by key, in the order in which keys first appeared.
 //!
-//! Owns the hash table of the hot path. Its layout follows from measurement: what a row costs is the number of cache lines
-//! that it touches, so the first sixteen bytes of the key and a small value stand inside the slot, and a key of up to
-//! sixteen bytes is found without a branch on its length. Never decides when rows leave it: see `task.rs`.
+//! Owns the hash table of the hot path. The layout of the table follows from measurements: the cost of a row is the
+//! number of cache lines that it touches. So the first sixteen bytes of a key and a small value stand inside the slot,
+//! and a key of up to sixteen bytes is found without a branch on its length. Never decides when rows leave the table:
+//! see `task.rs`.
 
 use crate::key::Key;
 use crate::record::Record;
@@ -11,22 +12,22 @@ use std::hash::BuildHasher as _;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-/// How many bytes of a key stand in its slot.
+/// How many bytes at the beginning of a key are stored in its slot.
 const FRONT_BYTES: usize = 16;
-/// The length of the key of a slot that holds none.
+/// Stands for the length of the key in a slot that holds no key.
 const FREE: u32 = u32::MAX;
-/// How many slots a table begins with: a power of two.
+/// How many slots a new table has: a power of two.
 const SLOTS_MIN: usize = 1024;
-/// How many slots a key may be away from its place before the table mistrusts its hash. Three quarters full and hashed
-/// well, a table of millions of keys stays below that.
+/// How many slots a key may lie behind its home slot before the table no longer trusts the fast hash. With a good hash,
+/// a table of millions of keys that is three quarters full stays below this number.
 const PROBE_MAX: usize = 512;
 
-/// A place for a key and its value: 32 bytes, so that a cache line holds two.
+/// A slot for a key and its value: 32 bytes, so that a cache line holds two slots.
 #[derive(Clone, Copy)]
 struct Slot {
-    /// The first bytes of the key, in order; zero behind the end of a shorter one.
+    /// The first bytes of the key, in order. If the key is shorter, the rest is zero.
     front: [u64; 2],
-    /// The value, if values of this type are small. Not set otherwise.
+    /// The value, if the values of this type are small. Not initialised otherwise.
     small: MaybeUninit<u64>,
     /// The length of the key in bytes, or [`FREE`].
     length: u32,
@@ -46,35 +47,36 @@ impl Slot {
 
 const FREE_SLOT: Slot = Slot { front: [0; 2], small: MaybeUninit::uninit(), length: FREE, entry: 0 };
 
-/// A key by its position.
+/// What the table knows of a key besides its slot, by the position of the key.
 struct Entry {
-    /// Its slot.
+    /// The slot of the key.
     slot: u32,
-    /// Where it begins in `keys`, if it is longer than a slot's front.
+    /// Where the key begins in `keys`, if the key is longer than the front of a slot.
     start: u32,
 }
 
-/// Whether values of a type stand inside slots: those of at most eight bytes that nothing has to be done for when they
-/// are dropped. All others stand apart.
+/// Whether values of a type are stored inside slots. Such values have at most eight bytes, and nothing happens when
+/// they are dropped. All other values are stored apart from the slots.
 const fn is_small<V>() -> bool {
     size_of::<V>() <= size_of::<u64>() && align_of::<V>() <= align_of::<u64>() && !std::mem::needs_drop::<V>()
 }
 
-/// A table from encoded keys to values. Nothing about it depends on how the hash spreads: keys are handed out in order of
-/// first appearance.
+/// A table from encoded keys to values. The hash function has no influence on the results: keys come out in the order
+/// in which they first appeared.
 pub(crate) struct CombineTable<K, V> {
-    /// Found by hash, probed linearly; a power of two long, at most three quarters full.
+    /// The slots: found by hash, with linear probing. The number of slots is a power of two, and at most three quarters
+    /// of them are used.
     slots: Vec<Slot>,
-    /// By how much a hash is shifted to give a slot.
+    /// By how many bits a hash is shifted to give the index of a slot.
     shift: u32,
     entries: Vec<Entry>,
-    /// Values that are not small, by entry. `None` only while a value is being replaced.
+    /// The values that are not small, by entry. A value is `None` only while it is being replaced.
     values: Vec<Option<V>>,
     /// The encodings of the keys that are longer than a slot's front, one after the other.
     keys: Vec<u8>,
     /// The bytes of all keys.
     key_bytes: usize,
-    /// Hashes keys once the fast hash was seen to be at the mercy of who chooses the keys.
+    /// The hash that an attacker cannot predict. `None` until many keys have collided under the fast hash.
     strong: Option<RandomState>,
     scratch: Vec<u8>,
     kind: PhantomData<K>,
@@ -95,8 +97,9 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         }
     }
 
-    /// Adds a value to its key's: the first is made an accumulator by `create`, later ones are added from the right.
-    // Inlined by force, here and below: in a component every call asks whether it has to stop.
+    /// Adds a value for a key. The first value becomes an accumulator through `create`; later values are added to it in
+    /// order.
+    // Inlined by force, here and below: in a component, every call checks whether the task has to stop.
     #[inline(always)]
     pub(crate) fn merge<X>(&mut self, key: &K, value: X, create: impl Fn(X) -> V, add: impl Fn(V, X) -> V) {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -117,7 +120,7 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         self.scratch = scratch;
     }
 
-    /// The slot of a key, or the free one where it belongs, from the slot `home` on.
+    /// Finds the slot of a key, or the free slot where the key belongs. The search begins at the slot `home`.
     #[inline(never)]
     fn find(&mut self, home: usize, front: [u64; 2], readable: &[u8], length: usize) -> Result<usize, usize> {
         let mask = self.slots.len().wrapping_sub(1);
@@ -137,11 +140,11 @@ impl<K: Key, V: Record> CombineTable<K, V> {
                 break;
             }
         }
-        // All keys were hashed anew, in a way that nobody can foresee who chooses them.
+        // All keys have just been hashed again, with a hash that an attacker cannot predict.
         self.find(self.place(front, readable, length), front, readable, length)
     }
 
-    /// The first slot to look for a key in.
+    /// The home slot of a key: the search for the key begins there.
     #[inline(always)]
     fn place(&self, front: [u64; 2], readable: &[u8], length: usize) -> usize {
         let hash = match &self.strong {
@@ -157,7 +160,7 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         self.keys[start..start + key.len()] == *key
     }
 
-    /// Puts a new value into a slot that has one.
+    /// Replaces the value of a slot.
     #[inline(always)]
     fn replace(&mut self, at: usize, change: impl FnOnce(V) -> V) {
         let slot = &mut self.slots[at];
@@ -189,14 +192,14 @@ impl<K: Key, V: Record> CombineTable<K, V> {
             self.values.push(Some(value));
         }
         self.slots[at] = Slot { front, small, length: key.len() as u32, entry };
-        // Three quarters full: what counts is how much of the table the caches hold, and frequent keys, which come early,
-        // are near their homes.
+        // At three quarters the table grows: its speed depends on how much of it the caches hold. Frequent keys come
+        // early, and so lie near their home slots.
         if self.entries.len() * 4 > self.slots.len() * 3 {
             self.rebuild(self.slots.len() * 2);
         }
     }
 
-    /// Moves all keys to so many slots.
+    /// Moves all keys into a new list of `slots` slots.
     fn rebuild(&mut self, slots: usize) {
         let old = std::mem::replace(&mut self.slots, vec![FREE_SLOT; slots]);
         self.shift = shift_of(slots);
@@ -223,12 +226,13 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         self.entries.len()
     }
 
-    /// The bytes that the encodings of the keys take.
+    /// How many bytes the encodings of all keys take.
     pub(crate) fn key_bytes(&self) -> usize {
         self.key_bytes
     }
 
-    /// Moves all keys, encoded, and their accumulators out, in order of first appearance.
+    /// Removes all keys and their accumulators from the table, in order of first appearance. Keys are given as
+    /// encodings.
     pub(crate) fn drain(&mut self, mut out: impl FnMut(&[u8], V)) {
         let mut values = self.values.drain(..);
         for entry in self.entries.drain(..) {
@@ -255,7 +259,7 @@ impl<K: Key, V: Record> CombineTable<K, V> {
     }
 }
 
-/// Writes a small value into its place.
+/// Writes a small value into the room for it in a slot.
 #[inline(always)]
 fn write_small<V>(place: &mut MaybeUninit<u64>, value: V) {
     assert!(const { is_small::<V>() });
@@ -263,10 +267,10 @@ fn write_small<V>(place: &mut MaybeUninit<u64>, value: V) {
     unsafe { place.as_mut_ptr().cast::<V>().write(value) };
 }
 
-/// Reads a small value from its place.
+/// Reads a small value from the room for it in a slot.
 ///
 /// # Safety
-/// The place holds a value of this type.
+/// The room must hold a value of this type.
 #[inline(always)]
 unsafe fn read_small<V>(place: &MaybeUninit<u64>) -> V {
     assert!(const { is_small::<V>() });
@@ -274,33 +278,33 @@ unsafe fn read_small<V>(place: &MaybeUninit<u64>) -> V {
     unsafe { place.as_ptr().cast::<V>().read() }
 }
 
-/// By how much a hash has to be shifted to give one of so many slots, a power of two above one.
+/// By how many bits a hash has to be shifted to give an index below `slots`, which is a power of two above one.
 fn shift_of(slots: usize) -> u32 {
     u64::BITS - slots.trailing_zeros()
 }
 
-/// The first sixteen bytes of a key as two words, with zeros behind the end of a shorter one. `readable` begins with the
-/// key and may go on behind it.
+/// The first sixteen bytes of a key as two words. If the key is shorter, the rest is zero. `readable` begins with the
+/// key and may contain more bytes behind the key.
 #[inline(always)]
 fn front_of(readable: &[u8], length: usize) -> [u64; 2] {
     let Some(bytes) = readable.first_chunk::<FRONT_BYTES>() else { return short_front(&readable[..length]) };
     let whole = u128::from_le_bytes(*bytes);
     let (low, high) = (whole as u64, (whole >> 64) as u64);
-    // What is behind the end is masked off, without a branch.
+    // The bytes behind the end of the key are masked, without a branch.
     let length = length as u32;
     let (low_bytes, high_bytes) = (length.min(8), length.clamp(8, 16).wrapping_sub(8));
     [low & ones(low_bytes), high & ones(high_bytes)]
 }
 
-/// Ones in so many bytes, at most eight, from the right.
+/// A mask of the lowest `bytes` bytes of a word, at most eight.
 #[inline(always)]
 fn ones(bytes: u32) -> u64 {
-    // Two shifts, for a shift by all 64 bits is none.
+    // Two shifts, because one shift by all 64 bits would leave the word unchanged.
     let half = bytes.wrapping_mul(4);
     !u64::MAX.wrapping_shl(half).wrapping_shl(half)
 }
 
-/// The same at the end of what can be read.
+/// As `front_of`, for a key at the end of the readable bytes.
 #[cold]
 #[inline(never)]
 fn short_front(key: &[u8]) -> [u64; 2] {
@@ -316,7 +320,8 @@ fn bytes_of([low, high]: [u64; 2]) -> [u8; FRONT_BYTES] {
     (u128::from(low) | u128::from(high) << 64).to_le_bytes()
 }
 
-/// A hash for this table only, whose upper bits depend on all of the key. Not stable, not for storage.
+/// A hash for this table only. Its upper bits depend on all bytes of the key. The hash is not stable and must not be
+/// stored.
 #[inline(always)]
 fn hash_of([low, high]: [u64; 2], readable: &[u8], length: usize) -> u64 {
     const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -326,7 +331,7 @@ fn hash_of([low, high]: [u64; 2], readable: &[u8], length: usize) -> u64 {
     if length <= FRONT_BYTES { hash } else { hash_rest(hash, &readable[..length]) }
 }
 
-/// Goes on with what is behind the front of a key.
+/// Continues the hash of a key with the bytes behind the front.
 #[inline(never)]
 fn hash_rest(hash: u64, key: &[u8]) -> u64 {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;

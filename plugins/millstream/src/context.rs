@@ -1,4 +1,4 @@
-//! [`StreamingContext`]: where a program gets its streams and its arguments from.
+//! [`StreamingContext`]: gives a program its streams and its arguments.
 
 use crate::chain::Cut;
 use crate::flow::{DStream, cut};
@@ -8,7 +8,7 @@ use crate::record::Record;
 use crate::text::Text;
 use std::rc::Rc;
 
-/// The entry point of a program: its streams begin here.
+/// The entry point of a program: it makes the program's first streams.
 pub struct StreamingContext {
     pub(crate) graph: Rc<Graph>,
 }
@@ -18,7 +18,7 @@ impl StreamingContext {
         Self { graph: Rc::new(Graph::new(arguments)) }
     }
 
-    /// A stream of lines of text, from the source that the job file calls `source`. Spark: `socketTextStream`,
+    /// Makes a stream of lines of text from the source that the job file calls `source`. Spark: `socketTextStream`,
     /// `textFileStream`.
     ///
     /// ```
@@ -32,7 +32,7 @@ impl StreamingContext {
         self.stream(source)
     }
 
-    /// A stream of records of any type, from the source that the job file calls `source`. Spark: `queueStream`.
+    /// Makes a stream of records of any type from the source that the job file calls `source`. Spark: `queueStream`.
     ///
     /// ```
     /// use millstream::testing;
@@ -47,7 +47,7 @@ impl StreamingContext {
         cut(&self.graph, node)
     }
 
-    /// The values of all `streams`, in their order. Spark: `StreamingContext.union`.
+    /// Makes a stream of the values of all `streams`, in the order of the streams. Spark: `StreamingContext.union`.
     ///
     /// ```
     /// use millstream::testing;
@@ -60,13 +60,13 @@ impl StreamingContext {
     /// ```
     ///
     /// # Panics
-    /// If there is no stream.
+    /// If `streams` is empty.
     pub fn union<T: Record>(&self, streams: impl IntoIterator<Item = DStream<T>>) -> DStream<T> {
         let union = streams.into_iter().reduce(|first, second| first.union(&second).erase());
         union.expect("a union needs at least one stream")
     }
 
-    /// The value that the job file's `args` gives to `name`.
+    /// The value of the argument `name`, from the job file's `args`; `None` if the job file does not set it.
     ///
     /// ```
     /// use millstream::testing;

@@ -13,19 +13,19 @@ use crate::record::Record;
 use crate::time::Time;
 use std::rc::Rc;
 
-/// Ends a driver function that used an operation in a way that makes no sense.
+/// Panics if the driver function has used an operation in an invalid way.
 pub(crate) fn check(graph: &Graph) {
     if let Some(problem) = graph.problem() {
         panic!("{problem}");
     }
 }
 
-/// The batch's data set of a stream.
+/// Makes the handle of a stream's data set in the current batch.
 pub(crate) fn data_set<T: Record>(graph: &Rc<Graph>, stream: NodeId) -> Rdd<T> {
     cut::<T, _>(graph, stream).erase()
 }
 
-/// Adds a `transform` of `parents`.
+/// Adds a `transform` node with these parents.
 fn transform<U: Record, D: Chain<Out = U>>(
     graph: &Rc<Graph>,
     parents: Vec<NodeId>,
@@ -42,8 +42,9 @@ fn transform<U: Record, D: Chain<Out = U>>(
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// Makes each batch's data set by a function of the data set: any operation of [`Rdd`], actions included, and
-    /// another in each batch if need be. The function runs in the driver, once a batch. Spark: `transform`.
+    /// Makes the data set of each batch by a function of this stream's data set. The function may use every operation
+    /// of [`Rdd`], actions included, and may use other operations in each batch. The function runs in the driver, once
+    /// a batch. Spark: `transform`.
     ///
     /// ```
     /// use millstream::testing;
@@ -58,9 +59,10 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![9], vec![]]);
     /// ```
     ///
-    /// A task that needs one of the closures made here runs the function again, with the recorded results of its
-    /// actions. So it must make the same data sets each time: let it depend on the rows, the batch's time and the job's
-    /// arguments only. It starts anew in each batch; what a captured variable was set to is forgotten.
+    /// A task that needs one of the closures made in the function runs the function again, with the recorded results of
+    /// its actions. So the function must make the same data sets each time. It may depend only on the rows, the batch's
+    /// time and the job's arguments. The function starts anew in each batch: values that it gave to captured variables
+    /// are forgotten.
     pub fn transform<U, D>(&self, function: impl Fn(Rdd<T>) -> Rdd<U, D> + 'static) -> DStream<U, Cut<U>>
     where
         U: Record,
@@ -69,7 +71,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.transform_with_time(move |rdd, _| function(rdd))
     }
 
-    /// As [`transform`](Self::transform), for a function that is told the batch's time.
+    /// As [`transform`](Self::transform), but the function also gets the batch's time.
     ///
     /// ```
     /// use millstream::testing;
@@ -91,7 +93,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         transform(&self.graph, vec![stream], move |graph, batch| function(data_set(graph, stream), batch))
     }
 
-    /// As [`transform`](Self::transform), of the data sets of two streams. Spark: `transformWith`.
+    /// As [`transform`](Self::transform), but the function gets the data sets of two streams. Spark: `transformWith`.
     ///
     /// ```
     /// use millstream::testing;
@@ -121,8 +123,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         })
     }
 
-    /// Does what `function` does with each batch's data set: the most general output. The function runs in the driver;
-    /// its actions compute, and without one nothing is computed. Spark: `foreachRDD`.
+    /// Calls `function` with the data set of each batch. This is the most general output. The function runs in the
+    /// driver. Rows are computed by the actions that the function calls; without an action nothing is computed. Spark:
+    /// `foreachRDD`.
     ///
     /// ```
     /// use millstream::{StreamingContext, testing};
@@ -139,7 +142,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.foreach_rdd_with_time(move |rdd, _| function(rdd))
     }
 
-    /// As [`foreach_rdd`](Self::foreach_rdd), for a function that is told the batch's time.
+    /// As [`foreach_rdd`](Self::foreach_rdd), but the function also gets the batch's time.
     ///
     /// ```
     /// use millstream::testing;
@@ -162,7 +165,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
 }
 
 impl StreamingContext {
-    /// Makes a stream of several: each batch's data set by a function of theirs. Spark: `StreamingContext.transform`.
+    /// Makes one stream of several streams: the data set of each batch is made by a function of the data sets of
+    /// `streams`. Spark: `StreamingContext.transform`.
     ///
     /// ```
     /// use millstream::testing;

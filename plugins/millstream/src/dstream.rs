@@ -1,8 +1,8 @@
-//! [`DStream`]: a series of data sets, one a batch interval, and the operations on any of them; most are those of a data
-//! set, [`Rdd`], too.
+//! [`DStream`]: a series of data sets, one for each batch interval, and its operations. Most of these operations exist
+//! for a single data set, [`Rdd`], too.
 //!
-//! Operations on pairs stand in `pair.rs`, those of data sets alone in `rdd.rs`, outputs in `output.rs`, driver functions
-//! in `driver.rs`. Nothing is computed here: each call adds a node to the graph.
+//! Operations on pairs are in `pair.rs`, operations of data sets alone in `rdd.rs`, outputs in `output.rs`, driver
+//! functions in `driver.rs`. Nothing is computed here: each call adds a node to the graph.
 
 use crate::aggregate::{Aggregate, Count, CountByValue, Distinct, Reduce};
 use crate::chain::{Chain, Cut, Filter, FlatMap, Map, MapPartitions, Then, Union};
@@ -14,7 +14,7 @@ use crate::record::Record;
 use crate::sample::Sample;
 use std::marker::PhantomData;
 
-/// Operations of streams and data sets alike.
+/// Operations that streams and data sets both have.
 impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     /// Passes each value through `function`. Spark: `map`.
     ///
@@ -27,7 +27,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::Map, Map::new(function))
     }
 
-    /// Replaces each value by the values that `function` gives for it, none or more. Spark: `flatMap`.
+    /// Replaces each value by the values that `function` gives for it. There may be none, one or many. Spark:
+    /// `flatMap`.
     ///
     /// ```
     /// use millstream::{Text, testing};
@@ -44,7 +45,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::FlatMap, FlatMap::new(function))
     }
 
-    /// Keeps the values for which `function` is true. Spark: `filter`.
+    /// Keeps the values for which `function` returns true. Spark: `filter`.
     ///
     /// ```
     /// use millstream::testing;
@@ -55,8 +56,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::Filter, Filter::new(function))
     }
 
-    /// Passes all values of a partition through `function` at once. It is called for each partition, with no values too.
-    /// The partition has to fit into the plugin's memory. Spark: `mapPartitions`.
+    /// Passes all values of a partition through `function` at once. The function is called once for each partition,
+    /// also for an empty one. The values of a partition have to fit into the plugin's memory. Spark: `mapPartitions`.
     ///
     /// ```
     /// use millstream::testing;
@@ -72,7 +73,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::MapPartitions, MapPartitions::new(function))
     }
 
-    /// As [`map_partitions`](Self::map_partitions), for a function that is told which partition it sees. Spark:
+    /// As [`map_partitions`](Self::map_partitions), but the function also gets the index of the partition. Spark:
     /// `mapPartitionsWithIndex`.
     ///
     /// ```
@@ -93,7 +94,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.with_partition(Kind::MapPartitionsWithIndex, move |partition, values| function(partition.index(), values))
     }
 
-    /// Makes a list of the values of each partition. Spark: `glom`.
+    /// Makes one list of all values of each partition. Spark: `glom`.
     ///
     /// ```
     /// use millstream::testing;
@@ -104,7 +105,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::Glom, MapPartitions::new(|values: std::vec::IntoIter<T>| Some(values.collect::<Vec<T>>())))
     }
 
-    /// The values of both streams, first those of this one. Spark: `union`.
+    /// Gives the values of both streams: first the values of this stream, then the values of `other`. Spark: `union`.
     ///
     /// ```
     /// use millstream::testing;
@@ -117,7 +118,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         Flow::new(&self.graph, node, chain)
     }
 
-    /// The same values in `partitions` partitions, dealt out in turn: costs a shuffle. Spark: `repartition`.
+    /// Gives the same values in `partitions` partitions, dealt out in turn. This costs a shuffle. Spark: `repartition`.
     ///
     /// ```
     /// use millstream::testing;
@@ -135,8 +136,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         cut(&self.graph, node)
     }
 
-    /// The same values in at most `partitions` partitions: neighbours are put together, without a shuffle. Spark:
-    /// `coalesce`.
+    /// Gives the same values in at most `partitions` partitions. Neighbouring partitions are put together, without a
+    /// shuffle. Spark: `coalesce`.
     ///
     /// ```
     /// use millstream::testing;
@@ -151,7 +152,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         cut(&self.graph, node)
     }
 
-    /// Each value once, in the order of their first appearance. Spark: `distinct`.
+    /// Gives each value once. The values come out in the order in which they first appear. Spark: `distinct`.
     ///
     /// ```
     /// use millstream::testing;
@@ -165,7 +166,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.shuffled(Kind::Distinct, Distinct(PhantomData))
     }
 
-    /// Makes a pair of each value: the key that `function` gives for it, and the value. Spark: `keyBy`.
+    /// Makes a pair of each value: its key, which `function` gives, and the value itself. Spark: `keyBy`.
     ///
     /// ```
     /// use millstream::testing;
@@ -179,7 +180,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then(Kind::KeyBy, Map::new(move |value: T| (function(&value), value)))
     }
 
-    /// Makes a list of the values for which `function` gives the same key. Spark: `groupBy`.
+    /// Groups the values by the key that `function` gives for each value, and makes a list of the values of each key.
+    /// Spark: `groupBy`.
     ///
     /// ```
     /// use millstream::testing;
@@ -191,7 +193,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.key_by(function).group_by_key()
     }
 
-    /// The values that are in both, each once. Spark: `intersection`.
+    /// Gives the values that are in both streams, each value once. Spark: `intersection`.
     ///
     /// ```
     /// use millstream::testing;
@@ -209,8 +211,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         sides.reduce_by_key(|a, b| a | b).filter(|(_, sides)| *sides == 3).keys()
     }
 
-    /// The values that are not in `other`, in the order in which they first appear, as often as they are there. Spark:
-    /// `subtract`.
+    /// Gives the values of this stream that are not in `other`. A value that occurs several times is kept as often. The
+    /// values come out in the order in which they first appear. Spark: `subtract`.
     ///
     /// ```
     /// use millstream::testing;
@@ -229,8 +231,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         counted.flat_map(|(value, (count, _))| (0..count).map(move |_| value.clone()))
     }
 
-    /// Sorts the values by the key that `function` gives for each, into one partition; those with equal keys stay in
-    /// order. The order is that of [`sort_by_key`](Flow::sort_by_key). Spark: `sortBy`.
+    /// Sorts the values into one partition, by the key that `function` gives for each value. Values with equal keys
+    /// keep their order. The order of keys is that of [`sort_by_key`](Flow::sort_by_key). Spark: `sortBy`.
     ///
     /// ```
     /// use millstream::testing;
@@ -245,8 +247,9 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.key_by(function).sort_by_key(ascending).values()
     }
 
-    /// A part of the values, chosen by chance: each stands a chance of `fraction` to be there, or with `replacement`, is
-    /// there so many times on average. The same `seed` chooses the same values. Spark: `sample`.
+    /// Chooses some of the values at random. Without `replacement`, each value is kept with the probability `fraction`.
+    /// With `replacement`, each value occurs `fraction` times on average. The same `seed` chooses the same values.
+    /// Spark: `sample`.
     ///
     /// ```
     /// use millstream::testing;
@@ -260,8 +263,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self.then_at(Kind::Sample, |node| Sample::new(node, replacement, fraction, seed))
     }
 
-    /// Sets the number of partitions that the shuffle before this stream makes. Without it: the job's `parallelism`.
-    /// Only for streams that come out of a shuffle.
+    /// Sets the number of partitions that the shuffle before this stream makes. Without this call, the number is the
+    /// job's `parallelism`. May be called only on streams that come directly out of a shuffle.
     ///
     /// ```
     /// use millstream::testing;
@@ -293,14 +296,14 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// An aggregation of all values into one partition.
+    /// Adds an aggregation of all values into one partition.
     fn aggregate_all<A: Aggregate<In = T>>(&self, kind: Kind, aggregate: A) -> DStream<A::Out, Cut<A::Out>> {
         let stream = self.shuffled(kind, aggregate);
         self.graph.change(stream.node, |node| node.parameters.push(("partitions", Value::Integer(1))));
         stream
     }
 
-    /// The number of values of each batch: 0 for an empty one. Spark: `count`.
+    /// Counts the values of each batch. The result is 0 for an empty batch. Spark: `count`.
     ///
     /// ```
     /// use millstream::testing;
@@ -311,8 +314,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.aggregate_all(Kind::Count, Count(PhantomData))
     }
 
-    /// Merges all values of each batch into one; an empty batch gives none. `function` must be associative; values are
-    /// merged in the order of the partitions and their rows. Spark: `reduce`.
+    /// Merges all values of each batch into one value; an empty batch gives no value. `function` must be associative.
+    /// Values are merged in the order of the partitions and of their rows. Spark: `reduce`.
     ///
     /// ```
     /// use millstream::testing;

@@ -1,7 +1,8 @@
-//! The two ends of the code of a task: the beginning that has to see all rows first, and the end that takes the rows.
+//! The two ends of the code of a task. A head has to see all input rows before it gives the first row; a tail takes the
+//! rows that come out.
 //!
-//! Owns the end that emits rows, and the size of the chunks that leave a task. What is emitted depends on the input
-//! alone: columns are emptied at fixed sizes.
+//! Owns the tail that emits rows, and the size of the chunks that leave a task. What a task emits depends on its input
+//! alone: columns are emptied when they reach fixed sizes.
 
 use crate::chain::{Chain, Rows};
 use crate::chunk::{Chunk, Malformed};
@@ -9,12 +10,13 @@ use crate::ids::NodeId;
 use crate::record::{Builder, Record, write_chunk};
 use crate::runtime;
 
-/// Emitted chunks are at most about this many bytes long.
+/// An emitted chunk has at most about this many bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Emitted chunks have at most so many rows: the limit of `wit/types.wit`, which rows of a single bit would pass.
+/// An emitted chunk has at most this many rows: the limit of `wit/types.wit`. Rows of a single bit would exceed the
+/// limit without this check.
 const CHUNK_ROWS: usize = 1 << 20;
 
-/// Why a task cannot go on. The cases are those of `wit/task.wit`.
+/// Why a task cannot continue. The cases are those of `wit/task.wit`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TaskError {
     Unsupported(String),
@@ -27,21 +29,21 @@ impl From<Malformed> for TaskError {
     }
 }
 
-/// The end of a chain: takes the rows that come out.
+/// The end of a chain: takes the rows that come out of the chain.
 pub(crate) trait Tail {
     fn push(&mut self, rows: &Rows);
-    /// Ends the partition, whose rows were those of the node `leaf`.
+    /// Ends the partition, whose rows came from the node `leaf`.
     fn finish(&mut self, leaf: NodeId);
 }
 
 /// The beginning of a stage that has to see all its input before the first row comes out.
 pub(crate) trait Head {
     fn push(&mut self, chunk: Chunk) -> Result<(), Malformed>;
-    /// Hands the result to `out`, in chunks.
+    /// Passes the result to `out`, in chunks.
     fn finish(&mut self, out: &mut dyn FnMut(Chunk) -> Result<(), TaskError>) -> Result<(), TaskError>;
 }
 
-/// Emits the rows as they are.
+/// Emits the rows unchanged.
 pub(crate) struct EmitTail<C: Chain> {
     chain: C,
     builder: <C::Out as Record>::Builder,
@@ -70,13 +72,13 @@ impl<C: Chain> Tail for EmitTail<C> {
     }
 }
 
-/// Whether these rows are to be emitted before there are more.
+/// Whether the collected rows have to be emitted before another row is added.
 #[inline]
 pub(crate) fn is_chunk(builder: &impl Builder, rows: usize) -> bool {
     builder.bytes() >= CHUNK_BYTES || rows >= CHUNK_ROWS
 }
 
-/// Appends a row, and emits the rows so far if they are a chunk.
+/// Appends a row, and emits the collected rows if they fill a chunk.
 #[inline]
 fn push_row<B: Builder>(builder: &mut B, rows: &mut usize, value: B::Item) {
     builder.push(value);

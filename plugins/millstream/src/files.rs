@@ -1,15 +1,16 @@
-//! Small files of a driver function.
+//! Small files that a driver function reads and writes.
 //!
-//! Owns nothing but the words: the host reads and writes.
+//! Owns only the functions that plugin authors call: the host reads and writes the files.
 
 use crate::runtime;
 
-/// Writes a file whole: who reads it sees what was there before, or all of this. Only in a driver function.
+/// Writes a whole file. A reader of the file sees either the old content or the complete new content. May be called
+/// only in a driver function.
 ///
-/// `path` is below the directory that the job file grants as `out`, or, as `name:path`, below another one. A batch that runs
-/// again writes again: let the name follow from the batch's time, or the content from the whole state. A file has at most
-/// `limits.result_size`; what is larger is saved as a data set. If it cannot be written, the function ends and its output
-/// fails.
+/// `path` is a path below the directory that the job file grants as `out`. The form `name:path` means a path below
+/// another granted directory. A batch that runs again writes the file again: so make the file's name depend on the
+/// batch's time, or the content on the whole state. A file has at most `limits.result_size` bytes; save larger content
+/// as a data set. If the file cannot be written, the function ends and its output fails.
 ///
 /// ```
 /// use millstream::{files, testing};
@@ -23,10 +24,10 @@ pub fn write(path: &str, content: impl AsRef<[u8]>) {
     runtime::write_file(path, content.as_ref());
 }
 
-/// What a file holds, and nothing if it is not there. Only in a driver function.
+/// Returns the content of a file; `None` if the file does not exist. May be called only in a driver function.
 ///
-/// A path is one of [`write`](fn@write), and so is the limit. If the file cannot be read, the function ends and its output
-/// fails.
+/// The form of `path` and the limit of the size are those of [`write`](fn@write). If the file cannot be read, the
+/// function ends and its output fails.
 ///
 /// ```
 /// use millstream::{files, testing};

@@ -1,6 +1,6 @@
 //! [`Flow`]: the handle of a stream or of a data set, and the ways in which operations add nodes to the graph.
 //!
-//! The operations themselves stand in `dstream.rs` and beside it.
+//! The operations themselves are in `dstream.rs` and in the files beside it.
 
 use crate::aggregate::Aggregate;
 use crate::chain::{self, Apply, Chain, Cut, Driver, Erased, MapPartitions, Then};
@@ -14,11 +14,11 @@ use crate::task::{exchange, fused_combine};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// Values of type `T` on their way: in a [`DStream`], or in an [`Rdd`]. You will hardly ever write this name.
+/// The handle of values of type `T`: either of a [`DStream`], or of an [`Rdd`]. Programs hardly ever use this name.
 ///
-/// The second parameter is the chain of operators since the last shuffle; the third says which of the two it is. Both
-/// are the compiler's business. A function of yours that takes or returns any stream uses `DStream<T>`, which
-/// [`Flow::erase`] makes.
+/// The second parameter is the chain of operators since the last shuffle. The third parameter says whether the handle
+/// is a stream or a data set. The compiler infers both. A function that takes or returns any stream uses `DStream<T>`,
+/// which [`Flow::erase`] makes.
 pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
     pub(crate) graph: Rc<Graph>,
     pub(crate) node: NodeId,
@@ -26,7 +26,7 @@ pub struct Flow<T: Record, C: Chain<Out = T> = Erased<T>, K = InStream> {
     kind: PhantomData<(T, K)>,
 }
 
-/// The same values, to be used in another place, such as a driver function.
+/// A clone stands for the same values. It can be used in another place, such as a driver function.
 impl<T: Record, C: Chain<Out = T>, K> Clone for Flow<T, C, K> {
     fn clone(&self) -> Self {
         Self::new(&self.graph, self.node, self.chain.clone())
@@ -50,18 +50,18 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         Self { graph: Rc::clone(graph), node, chain, kind: PhantomData }
     }
 
-    /// Lets tasks end here with the fused chain.
+    /// Lets a task that ends at this node use the fused chain.
     pub(crate) fn emits(&self) {
         let fused = Fused::new(self.chain.clone(), |chain| Box::new(EmitTail::new(chain)));
         self.graph.change(self.node, |node| node.code.fused_emit = Some(fused));
     }
 
-    /// Adds an operator that works on each value alone.
+    /// Adds an operator that looks at each value alone.
     pub(crate) fn then<A: Apply<In = T>>(&self, kind: Kind, apply: A) -> Flow<A::Out, Then<C, A>, K> {
         self.then_at(kind, |_| apply)
     }
 
-    /// Adds an operator that knows its node.
+    /// Adds an operator that needs to know the id of its node.
     pub(crate) fn then_at<A: Apply<In = T>>(
         &self,
         kind: Kind,
@@ -75,7 +75,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         Flow::new(&self.graph, node, chain)
     }
 
-    /// Adds an operator on whole partitions that knows which it sees.
+    /// Adds an operator on whole partitions that needs to know which partition it sees.
     pub(crate) fn with_partition<R, F>(
         &self,
         kind: Kind,
@@ -103,8 +103,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         cut(&self.graph, node)
     }
 
-    /// Names the operation that made this stream, so that it keeps its identity when the program changes. Messages name
-    /// the operation so.
+    /// Names the operation that made this stream. The name keeps the operation's identity when the program changes, and
+    /// messages use the name.
     ///
     /// ```
     /// use millstream::testing;
@@ -117,8 +117,8 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         self
     }
 
-    /// The same stream with its chain hidden, for signatures: `fn clean(lines: DStream<Text>) -> DStream<Text>`. Costs
-    /// an indirect call a value.
+    /// Returns the same stream with the type of its chain hidden, so that the stream can stand in a signature: `fn
+    /// clean(lines: DStream<Text>) -> DStream<Text>`. Each value costs an indirect call.
     ///
     /// ```
     /// use millstream::{DStream, testing};
@@ -133,7 +133,7 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
     }
 }
 
-/// A stream or a data set whose chain begins at `node`.
+/// Makes the handle of a stream or a data set whose chain begins at `node`.
 pub(crate) fn cut<T: Record, K>(graph: &Rc<Graph>, node: NodeId) -> Flow<T, Cut<T>, K> {
     Flow::new(graph, node, Cut { node, kind: PhantomData })
 }

@@ -1,11 +1,11 @@
-//! The values of a partition merged into one: what actions compute on each partition.
+//! An operator that merges the values of a partition into one value: the part of actions that runs on each partition.
 
 use crate::chain::Apply;
 use crate::record::Record;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
-/// Values of a partition merged into one.
+/// Merges the values of a partition into one value.
 pub(crate) struct FoldPartition<T, A, F> {
     start: Option<A>,
     add: F,

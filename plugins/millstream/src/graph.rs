@@ -1,6 +1,6 @@
-//! The graph that a program builds: its nodes as plain data, and the code behind each.
+//! The graph that a program builds: its nodes as plain data, and the code of each node.
 //!
-//! Owns the untyped list that the typed interface writes into. Never runs anything: see `task.rs`.
+//! Owns the untyped list of nodes, to which the typed interface adds. Never runs anything: see `task.rs`.
 
 use crate::chain::{AnyDriver, Chain, Step};
 use crate::chunk::{Chunk, Malformed};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What a parameter of a node can be.
+/// The value of a parameter of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Integer(i64),
@@ -27,7 +27,7 @@ pub(crate) enum Value {
     Duration(Duration),
 }
 
-/// A node as the host sees it, and its code.
+/// A node as the host sees it, and the code of the node.
 pub(crate) struct Node {
     pub kind: Kind,
     pub name: Option<String>,
@@ -39,7 +39,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A parameter that is a span of time.
+    /// The value of a parameter that is a span of time.
     #[cfg(not(target_family = "wasm"))]
     pub fn duration(&self, name: &str) -> Option<Duration> {
         self.parameters.iter().find_map(|(key, value)| match value {
@@ -49,26 +49,26 @@ impl Node {
     }
 }
 
-/// What a node can do in a task.
+/// The code of a node: what the node can do in a task.
 #[derive(Default)]
 pub(crate) struct Code {
-    /// How its rows are read and written. Absent for outputs.
+    /// How the node's rows are read and written. `None` for outputs.
     pub rows: Option<RowCode>,
-    /// Its function on each row.
+    /// The operator of the node, in its dynamic form.
     pub step: Option<Step>,
     /// How rows are aggregated before and after a shuffle.
     pub exchange: Option<ExchangeCode>,
-    /// How the test harness joins the rows of its parents.
+    /// How the test harness joins the rows of the node's parents.
     #[cfg(not(target_family = "wasm"))]
     pub joined: Option<Joined>,
     /// The fused chain that ends with emitting this node's rows.
     pub fused_emit: Option<Fused>,
     /// The fused chain that ends with pre-aggregating this node's rows.
     pub fused_combine: Option<Fused>,
-    /// How a host sorts its rows, for tests.
+    /// How the host sorts the node's rows, for tests.
     #[cfg(not(target_family = "wasm"))]
     pub sort: Option<SortCode>,
-    /// What is done with the batch's data sets of its parents.
+    /// The driver function of the node.
     pub driver: Option<DriverCode>,
 }
 
@@ -76,14 +76,14 @@ pub(crate) struct Code {
 #[cfg(not(target_family = "wasm"))]
 pub(crate) type SortCode = Rc<dyn Fn(Vec<Chunk>) -> Vec<Chunk>>;
 
-/// A driver function: gives the node that it returns, if it is a `transform`.
+/// The code of a driver function. A `transform` returns the node of its data set; `foreach_rdd` returns `None`.
 pub(crate) type DriverCode = Rc<dyn Fn(&Rc<Graph>, Time) -> Option<NodeId>>;
 
 /// Joins the rows of each parent.
 #[cfg(not(target_family = "wasm"))]
 pub(crate) type Joined = Box<dyn Fn(Vec<Vec<Chunk>>) -> Vec<Chunk>>;
 
-/// A column of an unknown type, and its number of rows.
+/// A column whose type is not known, and the number of its rows.
 pub(crate) type AnyColumn = (Box<dyn Any>, usize);
 type Decode = fn(Chunk) -> Result<AnyColumn, Malformed>;
 
@@ -93,7 +93,7 @@ pub(crate) struct RowCode {
     pub decode: Decode,
     pub leaf: fn(NodeId, bool) -> AnyDriver,
     pub emit: fn(AnyDriver) -> Option<Box<dyn Tail>>,
-    /// The rows as `print` shows them.
+    /// Converts the rows to text, as `print` shows them.
     #[cfg(not(target_family = "wasm"))]
     pub show: fn(Chunk) -> Vec<String>,
 }
@@ -122,7 +122,7 @@ impl RowCode {
 }
 
 type MakeTail = Box<dyn Fn() -> Box<dyn Tail>>;
-/// Puts an end behind a driver, for a node, traced or not. Nothing if the driver is of another type.
+/// Makes a tail behind a driver, for a node, traced or not. `None` if the driver is of another type.
 type EndDriver = Box<dyn Fn(NodeId, AnyDriver, bool) -> Option<Box<dyn Tail>>>;
 
 /// The aggregation around a shuffle.
@@ -131,9 +131,10 @@ pub(crate) struct ExchangeCode {
     pub reduce: Box<dyn Fn(NodeId, bool) -> Box<dyn Head>>,
 }
 
-/// A fused chain with its end.
+/// A fused chain with its tail.
 pub(crate) struct Fused {
-    /// The operators that rows of a node pass in it.
+    /// The operators of the chain that rows of a given node pass through. `None` if the chain does not begin at that
+    /// node.
     pub path: Box<dyn Fn(NodeId) -> Option<Vec<NodeId>>>,
     pub tail: MakeTail,
 }
@@ -145,16 +146,16 @@ impl Fused {
     }
 }
 
-/// The nodes that a program has made so far, and those of a driver function that runs.
+/// The nodes that a program has made so far, and those that a running driver function has made.
 pub(crate) struct Graph {
     nodes: RefCell<BTreeMap<NodeId, Node>>,
     /// The id of the next node.
     next: Cell<NodeId>,
-    /// The first node that the host does not know yet.
+    /// The first node that the host has not been told about yet.
     untold: Cell<NodeId>,
     pub arguments: Vec<(String, String)>,
     problem: RefCell<Option<String>>,
-    /// How long persisted data sets are kept, if that is longer than their batch.
+    /// How long persisted data sets are kept after their batch. `None` if they are kept only until their batch is done.
     pub remember: Cell<Option<Duration>>,
 }
 
@@ -196,32 +197,33 @@ impl Graph {
         id
     }
 
-    /// Changes a node that exists.
+    /// Changes an existing node.
     pub fn change(&self, node: NodeId, change: impl FnOnce(&mut Node)) {
         if let Some(node) = self.nodes.borrow_mut().get_mut(&node) {
             change(node);
         }
     }
 
-    /// From here on, nodes are those of a driver function, whose first has the id `first`.
+    /// Begins a driver function: new nodes belong to the function from here on, and the first of them has the id
+    /// `first`.
     pub fn begin_call(&self, first: NodeId) {
         self.next.set(first);
         self.untold.set(first);
     }
 
-    /// What `tell` makes of the nodes that the host does not know yet.
+    /// Calls `tell` with each node that the host has not been told about yet, and returns the results.
     pub fn tell<R>(&self, tell: impl Fn(&Node) -> R) -> Vec<R> {
         let told = self.nodes.borrow().range(self.untold.get()..self.next.get()).map(|(_, node)| tell(node)).collect();
         self.untold.set(self.next.get());
         told
     }
 
-    /// Whether the host knows this node already, so that it must not change any more.
+    /// Whether the host has been told about this node. Such a node must not change any more.
     pub fn is_told(&self, node: NodeId) -> bool {
         node < self.untold.get()
     }
 
-    /// Notes that the program is wrong. The first reason is the one that is told.
+    /// Notes that the program is invalid. Only the first problem is reported.
     pub fn invalid(&self, problem: String) {
         self.problem.borrow_mut().get_or_insert(problem);
     }

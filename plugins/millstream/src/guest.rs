@@ -1,7 +1,7 @@
-//! A program as the component's exports.
+//! A program as the exports of a component.
 //!
-//! Owns the translation between generated types and our own; the only user of the bindings but
-//! `runtime.rs` and `action.rs`.
+//! Owns the translation between the generated types and the SDK's own types. Only this file, `runtime.rs` and
+//! `action.rs` use the bindings.
 
 use crate::bindings::exports::millstream::plugin::{driver, program, tasks};
 use crate::bindings::millstream::plugin::{data_sets, nodes, replays, types};
@@ -18,9 +18,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 thread_local! {
-    /// The task of this instance. An instance runs one.
+    /// The task of this instance. An instance runs only one task.
     static TASK: RefCell<Option<Task>> = const { RefCell::new(None) };
-    /// A task that asks for its rows, and has not begun.
+    /// A task that will ask the host for its rows, and has not begun.
     static PULLED: RefCell<Option<(Rc<Graph>, TaskSpec)>> = const { RefCell::new(None) };
 }
 
@@ -40,7 +40,7 @@ fn build<P: Program>(arguments: Vec<(String, String)>) -> Rc<Graph> {
     ctx.graph
 }
 
-/// Lets the host know why the plugin is about to trap.
+/// Reports the message of a panic to the host before the plugin traps.
 fn report_panics() {
     #[cfg(target_family = "wasm")]
     std::panic::set_hook(Box::new(|info| {
@@ -81,7 +81,7 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
     }
 }
 
-/// Rows as they came from the host.
+/// Converts rows from the host's type.
 pub(crate) fn chunk(rows: types::Chunk) -> Chunk {
     let extents = rows.extents.iter().map(|e| Extent { offset: e.offset, length: e.length }).collect();
     Chunk { rows: rows.rows, extents, data: rows.data }
@@ -148,7 +148,7 @@ impl<P: Program> tasks::Guest for Exports<P> {
     }
 }
 
-/// Does the task of this instance, with rows that it asks the host for.
+/// Runs the task of this instance on rows that the task asks the host for.
 fn pull_task() -> Result<(), TaskError> {
     let Some((graph, spec)) = PULLED.take() else { return Ok(()) };
     replays::begin();
@@ -159,7 +159,7 @@ fn pull_task() -> Result<(), TaskError> {
     task.finish()
 }
 
-/// A driver function that runs again has come to the place of the task.
+/// Runs the task when the driver function, which runs again, has reached the point of the task.
 #[cfg(target_family = "wasm")]
 pub(crate) fn finish_in_place() -> ! {
     if let Err(error) = pull_task() {
