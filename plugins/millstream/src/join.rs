@@ -1,6 +1,7 @@
-//! Operations that bring the pairs of several streams together by key, within a batch.
+//! Operations that join or group the pairs of several streams by key, within a batch.
 //!
-//! Nothing is joined here: the host does it, between two stages. The test harness has a model of it.
+//! Nothing is joined in the plugin: the host joins, between two stages. The test harness has a model of what the host
+//! does.
 
 #[cfg(not(target_family = "wasm"))]
 mod model;
@@ -14,26 +15,27 @@ use crate::kind::Kind;
 use crate::record::Record;
 use std::rc::Rc;
 
-/// A node that joins the streams `parents`, which stand in the same graph.
+/// Adds a node that joins the streams `parents`, which belong to the same graph.
 fn join_node<T: Record, S>(graph: &Rc<Graph>, kind: Kind, parents: Vec<NodeId>) -> Flow<T, Cut<T>, S> {
     cut(graph, graph.add::<T>(kind, parents, Code::default()))
 }
 
-/// The rows of a stream go through a shuffle as they are.
+/// Adds a node that sends the rows of a stream unchanged through a shuffle.
 fn sent<K: Key, V: Record, C: Chain<Out = (K, V)>, S>(stream: &Flow<(K, V), C, S>) -> NodeId {
     stream.emits();
     stream.node
 }
 
-/// Joined pairs.
+/// A stream of joined pairs.
 type Pairs<K, V, W, S> = Flow<(K, (V, W)), Cut<(K, (V, W))>, S>;
-/// Three values for each key.
+/// A stream of three values for each key.
 type Triples<K, V, W, X, S> = Flow<(K, (V, W, X)), Cut<(K, (V, W, X))>, S>;
 
-/// Joins come out in the order of this stream's pairs, with the pairs of the other stream in their order for each; where
-/// a partition is large, keys are handled in an order of their hashes.
+/// Joined pairs come out in the order of this stream's pairs. Each pair of this stream comes with the matching pairs of
+/// the other stream, in the order of the other stream. If a partition is large, keys are processed in an order that
+/// follows from their hashes.
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
-    /// Each value of this stream with each value of `other` that has the same key in the batch. Spark: `join`.
+    /// Gives each value of this stream with each value of `other` that has the same key in the batch. Spark: `join`.
     ///
     /// ```
     /// use millstream::testing;
@@ -49,7 +51,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         stream
     }
 
-    /// As [`Flow::join`], and each value of this stream whose key `other` does not have. Spark: `leftOuterJoin`.
+    /// As [`Flow::join`], and also gives each value of this stream whose key is not in `other`. Spark: `leftOuterJoin`.
     ///
     /// ```
     /// use millstream::testing;
@@ -68,8 +70,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         stream
     }
 
-    /// As [`Flow::join`], and after these each value of `other` whose key this stream does not have. Spark:
-    /// `rightOuterJoin`.
+    /// As [`Flow::join`], and after the joined pairs gives each value of `other` whose key is not in this stream.
+    /// Spark: `rightOuterJoin`.
     ///
     /// ```
     /// use millstream::testing;
@@ -88,7 +90,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         stream
     }
 
-    /// As [`Flow::join`], and the values of each stream whose key the other does not have. Spark: `fullOuterJoin`.
+    /// As [`Flow::join`], and also gives the values of each stream whose keys are not in the other. Spark:
+    /// `fullOuterJoin`.
     ///
     /// ```
     /// use millstream::testing;
@@ -107,8 +110,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         stream
     }
 
-    /// For each key of either stream, the values of both as lists. Keys come out in the order in which they first appear,
-    /// those of this stream first. All values of a key have to fit into memory. Spark: `cogroup`, `groupWith`.
+    /// For each key of either stream, gives two lists: its values in this stream, and its values in `other`. Keys come
+    /// out in the order in which they first appear, the keys of this stream first. All values of a key have to fit into
+    /// memory. Spark: `cogroup`, `groupWith`.
     ///
     /// ```
     /// use millstream::testing;
@@ -127,7 +131,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         stream
     }
 
-    /// As [`Flow::cogroup`], of three streams.
+    /// As [`Flow::cogroup`], for three streams.
     ///
     /// ```
     /// use millstream::testing;

@@ -1,14 +1,14 @@
 //! [`Key`]: records that rows can be grouped by, and their one canonical byte encoding.
 //!
-//! Owns the encoding on the plugin's side. The host computes the same bytes from columns (`host/src/data/key.rs` is the
-//! specification); a test there and one here hold the same examples.
+//! Owns the encoding on the plugin's side. The host computes the same bytes from columns; the specification is in
+//! `host/src/data/key.rs`. A test there and a test here hold the same examples.
 
 use crate::record::{Builder, Bytes, Record};
 use crate::text::Text;
 use std::cmp::Ordering;
 
-/// A record that can be a key: rows can be grouped by it and sorted by it. Equal keys have equal encodings: `-0.0` counts
-/// as `0.0`, and every NaN as the same one.
+/// A record that can be a key, so that rows can be grouped and sorted by it. Equal keys have equal encodings. `-0.0`
+/// counts as `0.0`, and all NaN values count as the same value.
 ///
 /// ```
 /// use millstream::{Key, Record, testing};
@@ -25,16 +25,17 @@ use std::cmp::Ordering;
     note = "for a type of yours: `#[derive(millstream::Record, millstream::Key)]`"
 )]
 pub trait Key: Record {
-    /// Appends the canonical encoding. `last` says that nothing follows in the key.
+    /// Appends the canonical encoding of the key. `last` says that no further value follows in the whole key.
     fn encode(&self, last: bool, out: &mut Vec<u8>);
 
-    /// Compares two keys, in the order that all sorts have: those of the host, and `top`, `take_ordered`, `min` and `max`.
+    /// Compares two keys. Every sort uses this order: the sorts of the host, and `top`, `take_ordered`, `min` and
+    /// `max`.
     ///
-    /// Numbers are ordered by value, `-0.0` equals `0.0`, and every NaN equals every other one and is larger than all other
-    /// values, infinity too. An absent value is smaller than one that is there. Texts and bytes are ordered byte by byte,
-    /// lists item by item, tuples and structs member by member, enums by the names of their variants, and values with
-    /// `#[record(serde)]` by their encodings. `PartialOrd` and `Ord` of a type of yours are not asked. A descending order is
-    /// the reverse, so NaN comes first.
+    /// Numbers are ordered by value. `-0.0` equals `0.0`. All NaN values are equal, and NaN is larger than all other
+    /// values, infinity included. An absent value is smaller than a value that is there. Texts and bytes are ordered
+    /// byte by byte, lists item by item, tuples and structs member by member. Enums are ordered by the names of their
+    /// variants, and values with `#[record(serde)]` by their encodings. A `PartialOrd` or `Ord` that the plugin's
+    /// author implements has no influence. A descending order is the reverse, so NaN comes first.
     ///
     /// ```
     /// use millstream::Key;
@@ -44,12 +45,12 @@ pub trait Key: Record {
     /// ```
     fn compare(&self, other: &Self) -> Ordering;
 
-    /// Takes the key off the front of its encoding.
+    /// Decodes the key that `bytes` begins with, and removes its encoding from the front of `bytes`.
     fn decode(bytes: &mut &[u8], last: bool) -> Self;
 
-    /// Bytes that begin with the encoding of the whole key, and the length of the encoding. The bytes behind the encoding
-    /// mean nothing; they make it possible to read the beginning of a short key at once. `short` and `long` are room to work
-    /// in.
+    /// Returns bytes that begin with the encoding of the whole key, and the length of the encoding. The bytes behind
+    /// the encoding mean nothing; they allow a reader to load the beginning of a short key at once. `short` and `long`
+    /// are buffers that the method may use.
     #[doc(hidden)]
     #[inline]
     fn readable<'a>(&'a self, short: &'a mut [u8; 16], long: &'a mut Vec<u8>) -> (&'a [u8], usize) {
@@ -60,14 +61,15 @@ pub trait Key: Record {
         (long, length)
     }
 
-    /// Appends the key that was encoded as `bytes` to a column.
+    /// Appends a key to a column. `bytes` is the encoding of the key.
     #[inline]
     fn push_encoded(mut bytes: &[u8], builder: &mut Self::Builder) {
         builder.push(Self::decode(&mut bytes, true));
     }
 }
 
-/// Takes `count` bytes off the front. An encoding is only ever read by the type that wrote it, in the same task.
+/// Removes `count` bytes from the front of `bytes`. An encoding is only read by the type that wrote it, in the same
+/// task.
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (front, rest) = bytes.split_at(count.min(bytes.len()));
     *bytes = rest;
@@ -93,7 +95,7 @@ pub(crate) fn decode_bytes<'a>(bytes: &mut &'a [u8], last: bool) -> &'a [u8] {
     take(bytes, count)
 }
 
-/// Compares floats. Those that `<` does not order are equal, or one of them is NaN: that one is larger.
+/// Compares floats. If `<` does not order two floats, they are equal, or one of them is NaN. NaN is larger.
 fn compare_floats<T: PartialOrd + Copy>(a: T, b: T) -> Ordering {
     // Only NaN is not equal to itself.
     let is_nan = |float: T| float.partial_cmp(&float).is_none();

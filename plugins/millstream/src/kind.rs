@@ -1,8 +1,8 @@
-//! The kinds of nodes that the SDK makes, and the names that the host knows them by.
+//! The kinds of nodes that the SDK makes, and the names under which the host knows them.
 //!
-//! The table of the host stands in `host/src/graph/kind.rs`; `tests/suite/node_kinds.rs` compares the two lists.
+//! The table of the host is in `host/src/graph/kind.rs`. `tests/suite/node_kinds.rs` compares the two lists.
 
-/// What a node does.
+/// The kind of a node: what the node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Source,
@@ -63,7 +63,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The name in the graph that the host reads.
+    /// The name of the kind in the graph that the host reads.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -124,7 +124,7 @@ impl Kind {
         }
     }
 
-    /// Whether nodes of this kind join their parents, each after a shuffle.
+    /// Whether nodes of this kind join their parents. Each parent of such a node goes through a shuffle first.
     pub const fn is_join(self) -> bool {
         matches!(self, Self::Join | Self::LeftOuterJoin | Self::RightOuterJoin | Self::FullOuterJoin | Self::Cogroup)
     }

@@ -1,6 +1,6 @@
 //! Write stream-processing plugins for the Millstream host.
 //!
-//! A program is a function that defines streams and outputs; [`plugin!`] makes it a plugin.
+//! A program is a function that defines streams and outputs. [`plugin!`] makes a plugin of the function.
 //!
 //! ```
 //! use millstream::*;
@@ -15,7 +15,7 @@
 //! millstream::plugin!(build);
 //! ```
 //!
-//! [`testing`] runs the same function on native code, without a host.
+//! [`testing`] runs the same function as native code, without a host.
 
 extern crate self as millstream;
 
@@ -84,7 +84,7 @@ pub use window::{Window, milliseconds, minutes, seconds};
 #[doc(hidden)]
 pub use wit_bindgen;
 
-/// What derived code calls.
+/// The names that derived code uses.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::choice_key;
@@ -96,9 +96,9 @@ pub mod __private {
     #[cfg(feature = "serde")]
     pub use crate::serde_key;
 
-    /// Is there only for records.
+    /// Compiles only if `T` is a record.
     pub const fn is_record<T: Record>() {}
-    /// Is there only for keys.
+    /// Compiles only if `T` is a key.
     pub const fn is_key<T: Key>() {}
 }
 
@@ -106,7 +106,7 @@ pub mod __private {
 #[macro_export]
 macro_rules! plugin {
     ($build:path) => {
-        // The names of a component's exports mean nothing to the linker of another target.
+        // The linkers of other targets cannot use the names of a component's exports.
         #[cfg(target_family = "wasm")]
         const _: () = {
             struct Plugin;

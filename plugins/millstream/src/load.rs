@@ -1,4 +1,4 @@
-//! Data sets that a driver function gets from elsewhere: from files, and from earlier batches.
+//! Data sets that a driver function gets from files and from earlier batches.
 //!
 //! Owns [`DriverContext`] and `slice`. Nothing is read here: each call adds a node to the graph.
 
@@ -13,18 +13,19 @@ use crate::text::Text;
 use crate::time::Time;
 use std::rc::Rc;
 
-/// Where a driver function gets data sets from that are not its own. Spark: `SparkContext`.
+/// Gives a driver function data sets besides those of its batch. Spark: `SparkContext`.
 ///
-/// A path is below the directory that the job file grants as `out`, or, as `name:path`, below another one. It names a file,
-/// or a directory whose files are read in the order of their names, but for those that begin with `_` or `.`. Each batch
-/// reads what is there then, and all of a batch reads the same.
+/// A path is a path below the directory that the job file grants as `out`. The form `name:path` means a path below
+/// another granted directory. The path names a file or a directory. The files of a directory are read in the order of
+/// their names, without those whose names begin with `_` or `.`. Each batch reads the files that are there at that
+/// time, and all tasks of a batch read the same content.
 #[derive(Clone)]
 pub struct DriverContext {
     graph: Rc<Graph>,
 }
 
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    /// Where the driver function gets other data sets from. Spark: `sparkContext`.
+    /// Returns the context that gives the driver function other data sets. Spark: `sparkContext`.
     ///
     /// ```
     /// use millstream::testing;
@@ -52,7 +53,7 @@ impl DriverContext {
         cut(&self.graph, node)
     }
 
-    /// The lines of text files. Spark: `textFile`.
+    /// Loads the lines of text files. Spark: `textFile`.
     ///
     /// ```
     /// use millstream::testing;
@@ -67,9 +68,9 @@ impl DriverContext {
         self.load(Kind::TextFile, path)
     }
 
-    /// The records of CSV files, whose first lines name the columns. A column becomes the field of the same name; the
-    /// members of a tuple are columns `_1`, `_2` and so on, any other value is a column `value`. Other columns are passed
-    /// over. An empty field is `None`. Spark: `read.csv`.
+    /// Loads the records of CSV files. The first line of a file names the columns. A column becomes the field of the
+    /// same name. The members of a tuple are the columns `_1`, `_2` and so on; a value that is neither a struct nor a
+    /// tuple is a column `value`. Other columns of the file are ignored. An empty field is `None`. Spark: `read.csv`.
     ///
     /// ```
     /// use millstream::testing;
@@ -85,8 +86,8 @@ impl DriverContext {
         self.load(Kind::CsvFile, path)
     }
 
-    /// The records of files with a JSON object a line, with the columns of [`csv_file`](Self::csv_file). Spark:
-    /// `read.json`.
+    /// Loads the records of files that have one JSON object a line, with the columns of [`csv_file`](Self::csv_file).
+    /// Spark: `read.json`.
     ///
     /// ```
     /// use millstream::testing;
@@ -101,7 +102,7 @@ impl DriverContext {
         self.load(Kind::JsonFile, path)
     }
 
-    /// The records of Parquet files, with the columns of [`csv_file`](Self::csv_file). Spark: `read.parquet`.
+    /// Loads the records of Parquet files, with the columns of [`csv_file`](Self::csv_file). Spark: `read.parquet`.
     ///
     /// ```
     /// use millstream::testing;
@@ -118,11 +119,12 @@ impl DriverContext {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// The data sets of this stream from one time to another, both included, the oldest first. A time between two data
-    /// sets stands for the one before. Only in a driver function. Spark: `slice`.
+    /// Returns the data sets of this stream from one time to another, both included, the oldest first. A time that lies
+    /// between two data sets stands for the earlier one. May be called only in a driver function. Spark: `slice`.
     ///
-    /// Data sets of earlier batches are there if they are kept: as those of a stream that is persisted while the context
-    /// remembers, or of one that a window reads. An action on one that is not there ends the function.
+    /// A data set of an earlier batch exists only if it is kept. That is so if the stream is persisted and the context
+    /// remembers its data sets, or if a window reads the stream. An action on a data set that is not kept ends the
+    /// function.
     ///
     /// ```
     /// use millstream::{minutes, seconds, testing};

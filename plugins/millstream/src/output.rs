@@ -1,4 +1,4 @@
-//! Outputs that the host knows: what is printed, and what is saved in files.
+//! Outputs that the host carries out: rows that are printed, and rows that are saved in files.
 //!
 //! Owns [`Output`]. Nothing is printed or saved here: each call adds a node to the graph.
 
@@ -11,14 +11,14 @@ use crate::parquet::Parquet;
 use crate::record::Record;
 use std::rc::Rc;
 
-/// An output operation. Nothing is computed without one.
+/// An output operation. A program without outputs computes nothing.
 pub struct Output {
     pub(crate) graph: Rc<Graph>,
     pub(crate) node: NodeId,
 }
 
 impl Output {
-    /// Names the output, so that it keeps its identity when the program changes.
+    /// Names the output. The name keeps the output's identity when the program changes.
     ///
     /// ```
     /// use millstream::testing;
@@ -44,7 +44,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.print_n(10)
     }
 
-    /// Prints the first `rows` values of every batch, and `...` if there are more. Spark: `print(num)`.
+    /// Prints the first `rows` values of every batch, and then `...` if the batch has more values. Spark: `print(num)`.
     ///
     /// ```
     /// use millstream::testing;
@@ -55,11 +55,13 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.output(Kind::Print, vec![("rows", Value::Integer(i64::from(rows)))])
     }
 
-    /// Saves the values of every batch as lines of text, as `print` shows them, in a directory `PREFIX-TIME.SUFFIX` with a
-    /// file for each partition; TIME is the batch's, in ms. Without `suffix`, no dot follows. Spark: `saveAsTextFiles`.
+    /// Saves the values of every batch as lines of text, in the form in which `print` shows them. Each batch has a
+    /// directory `PREFIX-TIME.SUFFIX` with a file for each partition. TIME is the batch's time in ms. If `suffix` is
+    /// empty, the name ends with TIME. Spark: `saveAsTextFiles`.
     ///
-    /// `prefix` is a path below the directory that the job file grants as `out`, or, as `name:path`, below another one.
-    /// A batch that runs again replaces what it has saved. A value with line ends becomes several lines.
+    /// `prefix` is a path below the directory that the job file grants as `out`. The form `name:path` means a path
+    /// below another granted directory. A batch that runs again replaces the files that it has saved. A value that
+    /// contains line ends becomes several lines.
     ///
     /// ```
     /// use millstream::testing;
@@ -70,9 +72,10 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.save(Kind::SaveAsTextFiles, prefix, suffix)
     }
 
-    /// Saves the values of every batch in Arrow's IPC format, which every Arrow library reads. Directories and files are
-    /// as for [`save_as_text_files`](DStream::save_as_text_files). The members of tuples are columns `_1`, `_2` and so
-    /// on, those of structs have their names, any other value is a column `value`. Spark: `saveAsObjectFiles`.
+    /// Saves the values of every batch in Arrow's IPC format, which every Arrow library reads. The directories and
+    /// files are those of [`save_as_text_files`](DStream::save_as_text_files). The members of tuples become columns
+    /// `_1`, `_2` and so on. The members of structs become columns with their names. Any other value becomes a column
+    /// `value`. Spark: `saveAsObjectFiles`.
     ///
     /// ```
     /// use millstream::testing;
@@ -83,9 +86,10 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.save(Kind::SaveAsObjectFiles, prefix, suffix)
     }
 
-    /// Saves the values of every batch as Parquet files, compressed with Snappy, with the directories and columns of
-    /// [`save_as_object_files`](DStream::save_as_object_files). Unsigned integers become signed ones; a `u64` that does not
-    /// fit makes the output fail, unless [`Parquet::u64_as`] says otherwise. Spark: `saveAsHadoopFiles`, `write.parquet`.
+    /// Saves the values of every batch as Parquet files, compressed with Snappy. The directories and columns are those
+    /// of [`save_as_object_files`](DStream::save_as_object_files). Unsigned integers become signed integers. A `u64`
+    /// that does not fit makes the output fail, unless [`Parquet::u64_as`] chooses another type. Spark:
+    /// `saveAsHadoopFiles`, `write.parquet`.
     ///
     /// ```
     /// use millstream::testing;
@@ -96,7 +100,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.save(Kind::SaveAsParquetFiles, prefix, suffix)
     }
 
-    /// Saves the values as [`save_as_parquet_files`](DStream::save_as_parquet_files) does, written in another way. Spark:
+    /// As [`save_as_parquet_files`](DStream::save_as_parquet_files), with options for the files. Spark:
     /// `write.option("compression", ..)`.
     ///
     /// ```
@@ -113,9 +117,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         output
     }
 
-    /// Saves the values of every batch as CSV, with the directories and columns of
-    /// [`save_as_object_files`](DStream::save_as_object_files); the first line of a file has their names. The host refuses
-    /// columns that are lists, tuples or structs. Spark: `saveAsHadoopFiles`, `write.csv`.
+    /// Saves the values of every batch as CSV. The directories and columns are those of
+    /// [`save_as_object_files`](DStream::save_as_object_files). The first line of a file has the names of the columns.
+    /// The host refuses columns that are lists, tuples or structs. Spark: `saveAsHadoopFiles`, `write.csv`.
     ///
     /// ```
     /// use millstream::testing;
@@ -126,7 +130,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.save(Kind::SaveAsCsvFiles, prefix, suffix)
     }
 
-    /// Saves the values of every batch as JSON, an object a line, with the directories and columns of
+    /// Saves the values of every batch as JSON, one object a line. The directories and columns are those of
     /// [`save_as_object_files`](DStream::save_as_object_files). Spark: `saveAsHadoopFiles`, `write.json`.
     ///
     /// ```

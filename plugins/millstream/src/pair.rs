@@ -10,9 +10,8 @@ use crate::record::Record;
 use std::marker::PhantomData;
 
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
-    /// Merges the values of each key, within a batch. `function` must be associative; values are merged in the order
-    /// of the partitions and their rows, and keys come out in the order in which they first appear. Spark:
-    /// `reduceByKey`.
+    /// Merges the values of each key, within a batch. `function` must be associative. Values are merged in the order of
+    /// the partitions and of their rows. Keys come out in the order in which they first appear. Spark: `reduceByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -24,9 +23,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.shuffled(Kind::ReduceByKey, ReduceByKey { function, kind: PhantomData })
     }
 
-    /// Makes a list of the values of each key, in the order of the partitions and their rows. All values of a partition
-    /// have to fit into the plugin's memory: where a result is smaller than its values, reduce or combine. Spark:
-    /// `groupByKey`.
+    /// Makes a list of the values of each key, in the order of the partitions and of their rows. All values of a
+    /// partition have to fit into the plugin's memory. If the result of a key is smaller than its values, use
+    /// `reduce_by_key` or `combine_by_key` instead. Spark: `groupByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -46,8 +45,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.shuffled(Kind::GroupByKey, CombineByKey { create: |value| vec![value], add, merge, kind: PhantomData })
     }
 
-    /// Combines the values of each key: `create` makes a combiner of the first value, `merge_value` adds a further one,
-    /// `merge_combiners` merges those of different partitions, in order. Spark: `combineByKey`.
+    /// Combines the values of each key. `create` makes a combiner of the first value, `merge_value` adds a further
+    /// value, and `merge_combiners` merges the combiners of different partitions, in order. Spark: `combineByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -87,8 +86,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         let create = move |value| first(zero.clone(), value);
         self.shuffled(Kind::AggregateByKey, CombineByKey { create, add, merge, kind: PhantomData })
     }
-    /// The pairs whose key is not a key of `other`, by key in the order in which the keys first appear. Spark:
-    /// `subtractByKey`.
+    /// Gives the pairs whose key is not a key of `other`. The pairs of a key come out together, and keys come out in
+    /// the order in which they first appear. Spark: `subtractByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -104,7 +103,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
     where
         K: Clone,
     {
-        // Nothing stands for a pair of the other side.
+        // `None` stands for a pair of `other`.
         let sides = self.map(|(key, value)| (key, Some(value))).union(&other.map(|(key, _)| (key, None)));
         let add = |values: Option<Vec<V>>, value: Option<V>| {
             values.zip(value).map(|(mut values, value)| {
@@ -122,9 +121,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         values.flat_map(|(key, values)| values.into_iter().flatten().map(move |value| (key.clone(), value)))
     }
 
-    /// Sorts pairs by their key, into one partition; those with equal keys stay in order. The order is that of
-    /// [`Key::compare`], or its reverse: NaN comes last in an ascending order, and first in a descending one. Spark:
-    /// `sortByKey`.
+    /// Sorts pairs by their key into one partition. Pairs with equal keys keep their order. The order of keys is that
+    /// of [`Key::compare`], or its reverse. NaN comes last in an ascending order, and first in a descending order.
+    /// Spark: `sortByKey`.
     ///
     /// ```
     /// use millstream::testing;

@@ -1,30 +1,30 @@
-//! How Parquet files are written.
+//! The options of Parquet files that a program saves.
 //!
-//! Owns the options and their words in the graph. The host writes the files.
+//! Owns the options and their names in the graph. The host writes the files.
 
 use crate::graph::Value;
 
 /// How a Parquet file is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Snappy: fast, and what Spark does by default.
+    /// Snappy: fast, and the default of Spark.
     #[default]
     Snappy,
-    /// Zstandard: smaller files, more work.
+    /// Zstandard: smaller files that take more time to write.
     Zstd,
 }
 
-/// What a `u64` becomes in a Parquet file.
+/// The type that a `u64` gets in a Parquet file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum U64Column {
-    /// A signed integer of 64 bits, which every reader has. A larger value makes the output fail.
+    /// A signed integer of 64 bits, which every reader supports. A value that does not fit makes the output fail.
     #[default]
     Int64,
-    /// A decimal of 20 digits, which holds all values: for hashes and identifiers of 64 bits.
+    /// A decimal of 20 digits, which holds all values of a `u64`, such as hashes and identifiers of 64 bits.
     Decimal,
 }
 
-/// How Parquet files are written.
+/// The options of Parquet files.
 ///
 /// ```
 /// use millstream::{Compression, Parquet, U64Column, testing};
@@ -41,7 +41,7 @@ pub struct Parquet {
 }
 
 impl Parquet {
-    /// Compressed in this way.
+    /// Sets how the files are compressed.
     ///
     /// ```
     /// use millstream::{Compression, Parquet};
@@ -53,7 +53,7 @@ impl Parquet {
         self
     }
 
-    /// With `u64` columns of this type. The type of a column never depends on its values.
+    /// Sets the type of `u64` columns. The type of a column never depends on its values.
     ///
     /// ```
     /// use millstream::{Parquet, U64Column};
@@ -65,7 +65,7 @@ impl Parquet {
         self
     }
 
-    /// What the host has to know: what is not the default.
+    /// The parameters that the host has to know: all options that differ from the default.
     pub(crate) fn parameters(self) -> Vec<(&'static str, Value)> {
         let compression = (self.compression == Compression::Zstd).then_some(("compression", "zstd"));
         let u64_column = (self.u64_column == U64Column::Decimal).then_some(("u64", "decimal"));

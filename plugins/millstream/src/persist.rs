@@ -1,4 +1,4 @@
-//! What is kept of a stream's data sets: where, and for how long.
+//! Persistence of a stream's data sets: where they are kept, and for how long.
 
 use crate::chain::{Chain, Cut};
 use crate::context::StreamingContext;
@@ -7,39 +7,40 @@ use crate::graph::Value;
 use crate::record::Record;
 use std::time::Duration;
 
-/// Where the data sets of a stream are kept. These are Spark's levels; what each means here stands beside it. Rows are
-/// always kept serialised, in Arrow's layout, and outside of the plugin's memory. There is one machine, so nothing is
-/// replicated. Nothing is ever dropped and computed again: what does not fit into memory goes to disk.
+/// Where the data sets of a stream are kept. The levels are those of Spark, and the text of each level says what it
+/// means in Millstream. Rows are always kept serialised, in Arrow's layout, outside of the plugin's memory. There is
+/// only one machine, so nothing is replicated. Rows are never dropped and computed again: rows that do not fit into
+/// memory go to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum StorageLevel {
-    /// As `MemoryAndDisk`.
+    /// Same as `MemoryAndDisk`.
     MemoryOnly,
-    /// As `MemoryAndDisk`. Spark's default for streams.
+    /// Same as `MemoryAndDisk`. Spark's default for streams.
     #[default]
     MemoryOnlySer,
-    /// In memory as long as there is room, then on disk.
+    /// In memory while there is room, then on disk.
     MemoryAndDisk,
-    /// As `MemoryAndDisk`.
+    /// Same as `MemoryAndDisk`.
     MemoryAndDiskSer,
     /// On disk.
     DiskOnly,
-    /// As `MemoryAndDisk`.
+    /// Same as `MemoryAndDisk`.
     OffHeap,
-    /// As `MemoryAndDisk`: one machine holds one copy.
+    /// Same as `MemoryAndDisk`: one machine holds one copy.
     MemoryOnly2,
-    /// As `MemoryAndDisk`: one machine holds one copy.
+    /// Same as `MemoryAndDisk`: one machine holds one copy.
     MemoryOnlySer2,
-    /// As `MemoryAndDisk`: one machine holds one copy.
+    /// Same as `MemoryAndDisk`: one machine holds one copy.
     MemoryAndDisk2,
-    /// As `MemoryAndDisk`: one machine holds one copy.
+    /// Same as `MemoryAndDisk`: one machine holds one copy.
     MemoryAndDiskSer2,
-    /// As `DiskOnly`: one machine holds one copy.
+    /// Same as `DiskOnly`: one machine holds one copy.
     DiskOnly2,
 }
 
 impl StorageLevel {
-    /// What Spark calls it.
+    /// The name of the level in Spark.
     const fn name(self) -> &'static str {
         match self {
             Self::MemoryOnly => "MEMORY_ONLY",
@@ -58,8 +59,9 @@ impl StorageLevel {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// Keeps the data set of each batch until the batch is done, so that it is computed once however many read it. A
-    /// stream that several others read, and one that a window reads, is kept without this. Spark: `persist`.
+    /// Keeps the data set of each batch until the batch is done, so that the data set is computed only once, however
+    /// many streams read it. A stream that several other streams read, or that a window reads, is kept without this
+    /// call. Spark: `persist`.
     ///
     /// ```
     /// use millstream::{StorageLevel, testing};
@@ -76,7 +78,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         cut(&self.graph, self.node)
     }
 
-    /// Keeps the data set of each batch in memory as long as there is room, then on disk. Spark: `cache`.
+    /// Keeps the data set of each batch in memory while there is room, then on disk. Spark: `cache`.
     ///
     /// ```
     /// use millstream::testing;
@@ -88,7 +90,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.persist(StorageLevel::default())
     }
 
-    /// Takes back what `persist` or `cache` asked for.
+    /// Cancels an earlier `persist` or `cache` of this stream.
     ///
     /// ```
     /// use millstream::testing;
@@ -103,8 +105,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
 }
 
 impl StreamingContext {
-    /// Keeps the data sets of every stream that is persisted for this long after their batch, at least. Spark:
-    /// `remember`.
+    /// Keeps the data sets of all persisted streams for at least this long after their batch. Spark: `remember`.
     ///
     /// ```
     /// use millstream::{minutes, testing};

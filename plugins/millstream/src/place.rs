@@ -1,4 +1,4 @@
-//! Where a task stands: its batch, and its partition.
+//! The place of a task: its batch and its partition.
 
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -13,24 +13,24 @@ pub struct Partition {
 }
 
 impl Partition {
-    /// Its position in the data set, from 0. Spark: `TaskContext.getPartitionId`.
+    /// The index of the partition in the data set, from 0. Spark: `TaskContext.getPartitionId`.
     pub const fn index(self) -> u32 {
         self.index
     }
 
-    /// The batch.
+    /// The batch that the partition belongs to.
     pub const fn batch(self) -> Time {
         self.batch
     }
 
-    /// Names the partition among all batches: the same whenever the batch is computed again, so that a system outside
-    /// can tell that it has seen this partition before. As in `1357008430000-3`.
+    /// Identifies the partition among the partitions of all batches, as in `1357008430000-3`. The id is the same
+    /// whenever the batch is computed again. So an external system can recognise a partition that it has already seen.
     pub fn unique_id(self) -> String {
         format!("{}-{}", self.batch.as_ms(), self.index)
     }
 }
 
-/// Where a task stands: its batch, and which partition of its rows each node sees.
+/// The place of a task: its batch, and the partition that each node sees.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
     pub batch: Time,
@@ -41,7 +41,7 @@ thread_local! {
     static PLACE: RefCell<Place> = RefCell::default();
 }
 
-/// Says where the task stands that begins.
+/// Sets the place of the task that begins.
 pub(crate) fn set_place(place: Place) {
     PLACE.set(place);
 }

@@ -1,7 +1,7 @@
-//! What only a data set can do: actions, which compute it and give the driver function its rows.
+//! Operations that only a data set has: actions, which compute the data set and give the driver function its rows.
 //!
-//! Every action is made of one: rows of a data set, all or the first few. What can be done on each partition is done
-//! there, by an operator; the rest is done in the driver function.
+//! All actions use one basic action, which gives all rows or the first rows of a data set. An operator does the work
+//! that is possible on each partition alone. The driver function does the rest.
 
 use crate::action;
 use crate::chain::Chain;
@@ -16,7 +16,7 @@ use crate::record::{Column, Record, read_column};
 
 /// Actions.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    /// The first `limit` rows, or all.
+    /// The first `limit` rows, or all rows if `limit` is `None`.
     fn rows(&self, limit: Option<u64>) -> Vec<T> {
         check(&self.graph);
         self.emits();
@@ -26,12 +26,13 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
                 read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk from the host is malformed: {error}"));
             rows.extend((0..count).map(|row| column.get(row)));
         }
-        // The host sends no more than was asked for; the test harness does.
+        // The host sends no more rows than the limit; the test harness may send more.
         rows.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
         rows
     }
 
-    /// All values, in order. They have to fit into the plugin's memory and into `limits.result_size`. Spark: `collect`.
+    /// Returns all values, in order. The values have to fit into the plugin's memory and into `limits.result_size`.
+    /// Spark: `collect`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -41,7 +42,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.rows(None)
     }
 
-    /// The first `count` values. The whole data set is computed. Spark: `take`.
+    /// Returns the first `count` values. The whole data set is computed. Spark: `take`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -51,7 +52,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.rows(Some(count))
     }
 
-    /// The first value. Spark: `first`, which fails where this gives nothing.
+    /// Returns the first value; `None` if there are no values. Spark: `first`, which fails if there are no values.
     ///
     /// ```
     /// # use millstream::testing;
@@ -61,7 +62,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.take(1).pop()
     }
 
-    /// Whether there is no value. Spark: `isEmpty`.
+    /// Whether the data set has no values. Spark: `isEmpty`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -71,7 +72,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.take(1).is_empty()
     }
 
-    /// The number of values. Spark: `count`.
+    /// Counts the values. Spark: `count`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -84,7 +85,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
             .sum()
     }
 
-    /// Merges all values into one, in order; nothing if there are none. `function` must be associative. Spark: `reduce`.
+    /// Merges all values into one, in order; `None` if there are no values. `function` must be associative. Spark:
+    /// `reduce`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -102,7 +104,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.then(Kind::ReducePartition, FoldPartition::new(None, add)).collect().into_iter().reduce(merge)
     }
 
-    /// Merges the values of each partition into `zero`, then those results into `zero`, in order. Spark: `fold`.
+    /// Merges the values of each partition into `zero`, then the results of the partitions into `zero`, in order.
+    /// Spark: `fold`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -115,8 +118,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.aggregate(zero, function.clone(), function)
     }
 
-    /// Adds the values of each partition to `zero` with `add`, and merges those results into `zero` with `merge`, in
-    /// order. Spark: `aggregate`.
+    /// Adds the values of each partition to `zero` with `add`, then merges the results of the partitions into `zero`
+    /// with `merge`, in order. Spark: `aggregate`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -138,8 +141,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         partitions.into_iter().fold(zero, merge)
     }
 
-    /// The `count` smallest values, in ascending order. The order is that of [`Key::compare`]; of equal values, the first
-    /// comes first. Spark: `takeOrdered`.
+    /// Returns the `count` smallest values, in ascending order. The order is that of [`Key::compare`]. Equal values
+    /// keep their order. Spark: `takeOrdered`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -152,8 +155,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.first_by(count, T::compare)
     }
 
-    /// The `count` values for which `function` gives the smallest keys, as [`take_ordered`](Self::take_ordered). Spark:
-    /// `takeOrdered` with an ordering.
+    /// Returns the `count` values for which `function` gives the smallest keys, ordered as
+    /// [`take_ordered`](Self::take_ordered) orders values. Spark: `takeOrdered` with an ordering.
     ///
     /// ```
     /// # use millstream::testing;
@@ -163,8 +166,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.first_by(count, move |a, b| function(a).compare(&function(b)))
     }
 
-    /// The `count` largest values, in descending order. The order is the reverse of [`Key::compare`], so NaN comes first;
-    /// of equal values, the first comes first. Spark: `top`.
+    /// Returns the `count` largest values, in descending order. The order is the reverse of [`Key::compare`], so NaN
+    /// comes first. Equal values keep their order. Spark: `top`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -177,7 +180,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.first_by(count, |a, b| b.compare(a))
     }
 
-    /// The `count` values for which `function` gives the largest keys, as [`top`](Self::top). Spark: `top` with an ordering.
+    /// Returns the `count` values for which `function` gives the largest keys, ordered as [`top`](Self::top) orders
+    /// values. Spark: `top` with an ordering.
     ///
     /// ```
     /// # use millstream::testing;
@@ -187,8 +191,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.first_by(count, move |a, b| function(b).compare(&function(a)))
     }
 
-    /// The smallest value, in the order of [`Key::compare`]; `None` if there are no values. Of equal values, the first. Spark:
-    /// `min`.
+    /// Returns the smallest value, in the order of [`Key::compare`]; `None` if there are no values. If several values
+    /// are smallest, returns the first of them. Spark: `min`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -201,8 +205,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.reduce(|a, b| if b.compare(&a).is_lt() { b } else { a })
     }
 
-    /// The largest value, in the order of [`Key::compare`], in which NaN is larger than all other values; `None` if there
-    /// are no values. Of equal values, the first. Spark: `max`.
+    /// Returns the largest value, in the order of [`Key::compare`]; `None` if there are no values. In this order NaN is
+    /// larger than all other values. If several values are largest, returns the first of them. Spark: `max`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -231,7 +235,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         values
     }
 
-    /// How often each value occurs, in the order in which they first appear. Spark: `countByValue`.
+    /// Counts how often each value occurs. Values come out in the order in which they first appear. Spark:
+    /// `countByValue`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -254,8 +259,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.foreach_partition(move |_, values| values.for_each(&function));
     }
 
-    /// Calls `function` with the values of each partition, in the tasks. A task may run more than once: what it does
-    /// outside has to be named by [`Partition::unique_id`]. Spark: `foreachPartition`.
+    /// Calls `function` with the values of each partition, in the tasks. A task may run more than once. If `function`
+    /// changes an external system, name each change by [`Partition::unique_id`]. Spark: `foreachPartition`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -274,7 +279,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
 
 /// Actions on pairs.
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
-    /// How many values each key has, in the order in which the keys first appear. Spark: `countByKey`.
+    /// Counts the values of each key. Keys come out in the order in which they first appear. Spark: `countByKey`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -284,7 +289,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
         self.keys().count_by_value()
     }
 
-    /// The values of one key, in order. Spark: `lookup`.
+    /// Returns the values of one key, in order. Spark: `lookup`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -298,10 +303,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> Rdd<(K, V), C> {
     }
 }
 
-/// Operations that need to know the rows of other partitions, and so an action.
+/// Operations that depend on the rows of other partitions, and so need an action.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
-    /// Each value with its position in the data set. Counts the values first, which computes the data set: `cache` it
-    /// before. Spark: `zipWithIndex`.
+    /// Pairs each value with its position in the data set. This call counts the values first, which computes the data
+    /// set: so call `cache` on the data set before. Spark: `zipWithIndex`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -316,8 +321,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         })
     }
 
-    /// All pairs of a value of this data set and one of `other`. `other` is collected: it has to fit into the plugin's
-    /// memory. Spark: `cartesian`.
+    /// Gives all pairs of a value of this data set and a value of `other`. `other` is collected, so it has to fit into
+    /// the plugin's memory. Spark: `cartesian`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -335,7 +340,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.flat_map(move |value| others.iter().map(|other| (value.clone(), other.clone())).collect::<Vec<_>>())
     }
 
-    /// Keeps the data set once it is computed, for all that is made of it. Spark: `cache`.
+    /// Keeps the data set once it is computed, so that it is not computed again for each use. Spark: `cache`.
     ///
     /// ```
     /// # use millstream::testing;

@@ -1,31 +1,31 @@
-//! [`Record`]: what an element of a stream can be, and how its values lie in columns.
+//! [`Record`]: the types that elements of a stream can have, and how their values are laid out in columns.
 //!
-//! Owns the trait and the types of Rust that have it. Never knows operators or the boundary.
+//! Owns the trait, and its implementations for types of Rust. Never knows operators or the plugin boundary.
 
 use crate::chunk::{Chunk, ChunkReader, ChunkWriter, Malformed};
 
 /// One field of a row type, as `wit/types.wit` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name; what a tuple or list names by itself is `0`, `1` and so on, and `item`.
+    /// The name of the field. The members of a tuple are named `0`, `1` and so on, the item of a list `item`.
     pub name: String,
-    /// What its values are.
+    /// The type of the field's values, by its name in `wit/types.wit`.
     pub kind: &'static str,
-    /// Whether a value may be absent.
+    /// Whether the value may be absent.
     pub nullable: bool,
-    /// How many of the fields that follow are its own.
+    /// How many of the fields that follow are children of this field.
     pub children: u32,
-    /// What identifies a type that travels as bytes.
+    /// Metadata that identifies a type whose values are encoded as bytes.
     pub metadata: Vec<(&'static str, String)>,
 }
 
 impl Field {
-    /// A field without children.
+    /// Makes a field without children.
     pub fn leaf(name: &str, kind: &'static str) -> Self {
         Self { name: name.to_owned(), kind, nullable: false, children: 0, metadata: Vec::new() }
     }
 
-    /// A struct, whose members follow.
+    /// Makes a struct field. The fields of its members follow it.
     pub fn group(name: &str, members: u32) -> Self {
         Self { children: members, ..Self::leaf(name, "struct") }
     }
@@ -61,8 +61,8 @@ impl Field {
 /// | enum whose variants hold no data | text: the name of the variant |
 /// | any type with `#[record(serde)]` | bytes, in serde's encoding |
 ///
-/// What has no columns, such as an enum whose variants hold data, a type that contains itself or a type of another
-/// crate, travels in serde's encoding:
+/// Some types have no columns: an enum whose variants hold data, a type that contains itself, a type of another crate.
+/// Values of such types are sent in serde's encoding:
 ///
 /// ```
 /// use millstream::{Record, testing};
@@ -81,14 +81,14 @@ impl Field {
 /// assert_eq!(out, [vec![Event::Start, Event::Moved { by: 5 }]]);
 /// ```
 ///
-/// The host is told the type's name, its `version` (1 if none is given) and a hash of its structure. The hash is
-/// computed from the definition as it is written: field and variant names, types of fields and serde's attributes. It
-/// does not follow the types that the definition names: when one of those changes, count `version` up.
+/// The host gets the type's name, its `version` (1 if none is given) and a hash of its structure. The hash is computed
+/// from the definition as written: field and variant names, types of fields and serde's attributes. The hash does not
+/// cover the definitions of other types that the definition names. When one of those types changes, increase `version`.
 ///
-/// The encoding is [postcard's](https://postcard.jamesmunns.com/wire-format), which is compact and does not name what it
-/// holds: serde's `untagged`, `tag`, `flatten` and `skip_serializing_if` cannot be used with it.
+/// The encoding is [postcard's](https://postcard.jamesmunns.com/wire-format), which is compact and does not store names
+/// or types. So serde's `untagged`, `tag`, `flatten` and `skip_serializing_if` cannot be used with this encoding.
 ///
-/// An enum with data and without `#[record(serde)]` is refused:
+/// An enum that holds data is refused without `#[record(serde)]`:
 ///
 /// ```compile_fail
 /// #[derive(millstream::Record)]
@@ -98,7 +98,7 @@ impl Field {
 /// }
 /// ```
 ///
-/// So is a type that borrows, and one with type parameters:
+/// A type that borrows is refused, and so is a type with type parameters:
 ///
 /// ```compile_fail
 /// #[derive(millstream::Record)]
@@ -114,43 +114,44 @@ impl Field {
     note = "instead of a `&str` use `Text`; instead of `usize` use `u64`; instead of a map use a list of pairs"
 )]
 pub trait Record: Sized + 'static {
-    /// Values of this type, as they came in a chunk.
+    /// A column of values of this type, read from a chunk.
     type Column: Column<Item = Self>;
-    /// Values of this type, on their way into a chunk.
+    /// A column of values of this type that is being built for a chunk.
     type Builder: Builder<Item = Self>;
-    /// Whether the type has a value that stands for absence.
+    /// Whether the type has a value that means absence, as `None`.
     const NULLABLE: bool = false;
-    /// Whether values at the root are laid out as several columns. True for tuples.
+    /// Whether values of a row type are laid out as several columns. True for tuples.
     const FLAT: bool = false;
 
-    /// Appends this type's fields in pre-order, the first of them called `name`.
+    /// Appends the fields of this type in pre-order. The first of them gets the name `name`.
     fn describe(name: &str, fields: &mut Vec<Field>);
 
-    /// Appends the value as `print` shows it.
+    /// Appends the value in the form in which `print` shows it.
     fn show(&self, out: &mut String);
 }
 
 /// Reads values of one type from a chunk.
 pub trait Column: Sized + 'static {
-    /// The type.
+    /// The type of the values.
     type Item;
-    /// Takes the buffers that belong to this column. `root` is true for the row type itself.
+    /// Reads the buffers that belong to this column. `root` is true if the type is the row type itself.
     fn read(source: &mut ChunkReader, rows: usize, root: bool) -> Result<Self, Malformed>;
-    /// The value of a row below the number of rows that the column was read with.
+    /// Returns the value of a row. `row` is less than the number of rows that the column was read with.
     fn get(&self, row: usize) -> Self::Item;
 }
 
 /// Collects values of one type for a chunk.
 pub trait Builder: Default + 'static {
-    /// The type.
+    /// The type of the values.
     type Item;
     /// Appends a value.
     fn push(&mut self, item: Self::Item);
-    /// Takes the place of an absent value.
+    /// Appends a placeholder for an absent value.
     fn push_absent(&mut self);
-    /// About how many bytes the values take.
+    /// About how many bytes the collected values take.
     fn bytes(&self) -> usize;
-    /// Moves the values into a chunk and is empty again. `root` is true for the row type itself.
+    /// Moves the collected values into a chunk, and leaves the builder empty. `root` is true if the type is the row
+    /// type itself.
     fn write(&mut self, out: &mut ChunkWriter, root: bool);
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn fields_of<T: Record>() -> Vec<Field> {
     fields
 }
 
-/// Reads all rows of a chunk as one column.
+/// Reads all rows of a chunk as one column, and returns the column and the number of rows.
 pub(crate) fn read_column<T: Record>(chunk: Chunk) -> Result<(T::Column, usize), Malformed> {
     let rows = chunk.rows as usize;
     let column = T::Column::read(&mut ChunkReader::new(chunk), rows, true)?;
@@ -179,14 +180,14 @@ mod fixed {
     use super::*;
     use std::rc::Rc;
 
-    /// Numbers, one after the other.
+    /// A column of numbers.
     pub struct FixedColumn<T> {
         data: Rc<Vec<u8>>,
         start: usize,
         kind: std::marker::PhantomData<T>,
     }
 
-    /// Numbers, one after the other, little-endian.
+    /// Collects numbers, little-endian.
     pub struct FixedBuilder<T> {
         bytes: Vec<u8>,
         kind: std::marker::PhantomData<T>,
@@ -269,8 +270,9 @@ mod fixed {
         };
     }
 
-    /// Writes a float as Java prints it: plain from 0.001 to below ten million, else with an exponent, and never with
-    /// less than two digits. `two_digits` gives its closest form of two. The same as in the host's `data/text.rs`.
+    /// Writes a float as Java prints it: without an exponent from 0.001 to below ten million, and with an exponent
+    /// otherwise. At least two digits are written. `two_digits` gives the closest form with two digits. The host does
+    /// the same in `data/text.rs`.
     fn show_float(value: f64, shortest: &str, two_digits: impl FnOnce() -> Option<String>, out: &mut String) {
         if value.is_nan() {
             out.push_str("NaN");
@@ -306,7 +308,7 @@ mod fixed {
             out.push('.');
         }
         out.push(digits.next().unwrap_or('0'));
-        // A last zero can only come from `two_digits`, and then the digit before it was all there is.
+        // Only `two_digits` gives a form that ends with a zero. The digit before the zero was the only digit then.
         let rest: String = digits.collect();
         out.push_str(rest.trim_end_matches('0'));
     }
@@ -316,13 +318,13 @@ mod bool_record {
     use super::*;
     use std::rc::Rc;
 
-    /// One bit a row, least significant bit first.
+    /// A column of bits, one for each row, least significant bit first.
     pub struct BitColumn {
         data: Rc<Vec<u8>>,
         start: usize,
     }
 
-    /// One bit a row, least significant bit first.
+    /// Collects bits, one for each row, least significant bit first.
     #[derive(Default)]
     pub struct BitBuilder {
         bytes: Vec<u8>,

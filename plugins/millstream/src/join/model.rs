@@ -1,6 +1,6 @@
-//! Joins in the test harness: what the host gives for one partition that fits into memory, row by row.
+//! Joins in the test harness: the rows that the host would give for a partition that fits into memory, made row by row.
 //!
-//! Owns nothing that a plugin runs.
+//! Owns no code that runs in a plugin.
 
 use crate::chunk::Chunk;
 use crate::flow::Flow;
@@ -9,7 +9,7 @@ use crate::key::Key;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use std::collections::{HashMap, HashSet};
 
-/// Tells the harness how the rows of a stream come about.
+/// Tells the harness how to make the rows of a joined stream.
 pub(super) fn set<T: Record, C: crate::Chain<Out = T>, S>(stream: Flow<T, C, S>, joined: Joined) -> Flow<T, C, S> {
     stream.graph.change(stream.node, |node| node.code.joined = Some(joined));
     stream
@@ -18,7 +18,7 @@ pub(super) fn set<T: Record, C: crate::Chain<Out = T>, S>(stream: Flow<T, C, S>,
 /// The rows of one parent.
 struct Side<K: Key, V: Record> {
     columns: Vec<<(K, V) as Record>::Column>,
-    /// The chunk of each row, and its place in it.
+    /// For each row: its chunk, and its index in the chunk.
     places: Vec<(usize, usize)>,
     keys: Vec<Vec<u8>>,
     rows: HashMap<Vec<u8>, Vec<usize>>,
@@ -63,7 +63,8 @@ fn chunk<T: Record>(rows: Vec<T>) -> Vec<Chunk> {
     vec![write_chunk(&mut builder, count)]
 }
 
-/// A join. `left` and `right` say what becomes of a value, or of none: nothing if there is no such row.
+/// Makes a join. `left` and `right` say what becomes of a value, or of a missing value (`None`). If one of them returns
+/// `None`, the join gives no row.
 pub(super) fn pairs<K: Key, V: Record, W: Record, A: Record, B: Record>(
     left: fn(Option<V>) -> Option<A>,
     right: fn(Option<W>) -> Option<B>,
@@ -94,7 +95,7 @@ pub(super) fn pairs<K: Key, V: Record, W: Record, A: Record, B: Record>(
     })
 }
 
-/// A cogroup of two streams.
+/// Makes a cogroup of two streams.
 pub(super) fn groups2<K: Key, V: Record, W: Record>() -> Joined {
     Box::new(|chunks| {
         let mut chunks = chunks.into_iter();
@@ -107,7 +108,7 @@ pub(super) fn groups2<K: Key, V: Record, W: Record>() -> Joined {
     })
 }
 
-/// A cogroup of three streams.
+/// Makes a cogroup of three streams.
 pub(super) fn groups3<K: Key, V: Record, W: Record, X: Record>() -> Joined {
     Box::new(|chunks| {
         let mut chunks = chunks.into_iter();
@@ -125,7 +126,7 @@ pub(super) fn groups3<K: Key, V: Record, W: Record, X: Record>() -> Joined {
     })
 }
 
-/// Calls `f` for each key of a side that was not seen before.
+/// Calls `f` for each key of a side that is not in `seen` yet.
 fn first<K: Key, V: Record>(side: &Side<K, V>, seen: &mut HashSet<Vec<u8>>, mut f: impl FnMut(K, &[u8])) {
     for (row, key) in side.keys.iter().enumerate() {
         if seen.insert(key.clone()) {

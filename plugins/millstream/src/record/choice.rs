@@ -1,20 +1,20 @@
-//! Enums without data as records: text, the name of the variant.
+//! Enums whose variants hold no data as records: a value is a text, the name of its variant.
 //!
-//! Owns how names become values again. `#[derive(Record)]` says which names there are.
+//! Owns how names are converted back to values. `#[derive(Record)]` lists the names.
 
 use super::variable::{BytesBuilder, BytesColumn};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Malformed};
 use std::marker::PhantomData;
 
-/// An enum without data.
+/// An enum whose variants hold no data.
 pub trait Choice: Sized + 'static {
-    /// Its name, for messages.
+    /// The name of the enum, for messages.
     const TYPE: &'static str;
     /// The names of its variants.
     const NAMES: &'static [&'static str];
     /// The position of this variant among the names.
     fn position(&self) -> usize;
-    /// The variant at a position.
+    /// The variant at this position; `None` if there is no such variant.
     fn at(position: usize) -> Option<Self>;
 }
 
@@ -28,15 +28,15 @@ pub(crate) fn position_of<T: Choice>(name: &[u8]) -> Option<usize> {
     T::NAMES.iter().position(|known| known.as_bytes() == name)
 }
 
-/// What is said about a name that is none.
+/// The message about a text that is not the name of a variant.
 pub(crate) fn unknown<T: Choice>(name: &[u8]) -> String {
     let name = String::from_utf8_lossy(name);
     format!("`{name}` is no variant of `{}`, which has `{}`", T::TYPE, T::NAMES.join("`, `"))
 }
 
-/// Positions of variants, one a row.
+/// A column of positions of variants.
 pub struct ChoiceColumn<T> {
-    /// Nothing where the text is empty: that stands where an optional value is absent.
+    /// The position of each row. `None` if the text of the row is empty, as it is where an optional value is absent.
     positions: Vec<Option<usize>>,
     kind: PhantomData<T>,
 }
@@ -61,7 +61,7 @@ impl<T: Choice> Column for ChoiceColumn<T> {
     }
 }
 
-/// Names of variants, one a row.
+/// Collects names of variants, one for each row.
 pub struct ChoiceBuilder<T>(BytesBuilder<T>);
 
 impl<T> Default for ChoiceBuilder<T> {

@@ -1,7 +1,9 @@
-//! Records in serde's encoding: types without columns, such as enums whose variants hold data. They travel as bytes.
+//! Records in serde's encoding: types without columns, such as enums whose variants hold data. A value is encoded as
+//! bytes.
 //!
-//! Owns the encoding, which is postcard's (its wire format is specified), and what the host is told about the type:
-//! `type`, `version` and `structure`, as `wit/types.wit` says. A value that cannot be decoded makes the chunk malformed.
+//! Owns the encoding, which is postcard's (its wire format is specified). Owns also the metadata that the host gets
+//! about the type: `type`, `version` and `structure`, as `wit/types.wit` says. If a value cannot be decoded, its chunk
+//! is malformed.
 
 use super::variable::{BytesBuilder, BytesColumn, show_bytes};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed};
@@ -12,21 +14,21 @@ use ::serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::Cell;
 use std::fmt;
 
-/// A type that travels in serde's encoding. `#[derive(Record)]` with `#[record(serde)]` implements it.
+/// A type whose values are encoded with serde. `#[derive(Record)]` with `#[record(serde)]` implements the trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a record in serde's encoding",
     note = "`#[derive(serde::Serialize, serde::Deserialize, millstream::Record)]` and `#[record(serde)]`"
 )]
 pub trait SerdeRecord: Serialize + DeserializeOwned + 'static {
-    /// Its name.
+    /// The name of the type.
     const TYPE: &'static str;
-    /// Its version, as its author counts.
+    /// The version of the type, which its author counts.
     const VERSION: u32;
-    /// Its structural hash.
+    /// The hash of the structure of the type.
     const STRUCTURE: &'static str;
 }
 
-/// The field of a type: bytes, with what identifies the type.
+/// Makes the field of a type: bytes, with the metadata that identifies the type.
 pub fn field<T: SerdeRecord>(name: &str) -> Field {
     let metadata =
         vec![("type", T::TYPE.to_owned()), ("version", T::VERSION.to_string()), ("structure", T::STRUCTURE.to_owned())];
@@ -36,7 +38,7 @@ pub fn field<T: SerdeRecord>(name: &str) -> Field {
 /// Appends the encoding of a value.
 ///
 /// # Panics
-/// If serde cannot encode it: the program's `Serialize` gave up, or needs another kind of format.
+/// If serde cannot encode the value: its `Serialize` returned an error, or needs another format.
 pub(crate) fn encode<T: SerdeRecord>(value: &T, out: &mut Vec<u8>) {
     match postcard::to_extend(value, std::mem::take(out)) {
         Ok(bytes) => *out = bytes,
@@ -44,10 +46,10 @@ pub(crate) fn encode<T: SerdeRecord>(value: &T, out: &mut Vec<u8>) {
     }
 }
 
-/// Takes a value out of its encoding.
+/// Decodes a value.
 ///
 /// # Errors
-/// If the bytes are no such value.
+/// If the bytes are not the encoding of a value of this type.
 pub(crate) fn decode<T: SerdeRecord>(bytes: &[u8]) -> Result<T, String> {
     let refused = |why: &str| format!("{} bytes are no `{}` of version {}: {why}", bytes.len(), T::TYPE, T::VERSION);
     match postcard::take_from_bytes(bytes) {
@@ -66,10 +68,11 @@ fn explain(error: &postcard::Error) -> String {
     }
 }
 
-/// Values that were decoded when their chunk came.
+/// A column of values that were decoded when their chunk was read.
 pub struct SerdeColumn<T> {
     bytes: BytesColumn<T>,
-    /// Each is given away once. Nothing where there are no bytes, as where an optional value is absent.
+    /// The value of each row, which is given away only once. `None` if the row has no bytes, as where an optional value
+    /// is absent.
     values: Vec<Cell<Option<T>>>,
 }
 
@@ -90,7 +93,7 @@ impl<T: SerdeRecord> Column for SerdeColumn<T> {
     }
 }
 
-/// Encoded values, one a row.
+/// Collects encoded values, one for each row.
 pub struct SerdeBuilder<T> {
     bytes: BytesBuilder<T>,
     scratch: Vec<u8>,
@@ -120,7 +123,7 @@ impl<T: SerdeRecord> Builder for SerdeBuilder<T> {
     }
 }
 
-/// Appends the value as the host prints it: its bytes.
+/// Appends the value in the form in which the host prints it: the bytes of its encoding.
 pub fn show<T: SerdeRecord>(value: &T, out: &mut String) {
     let mut bytes = Vec::new();
     encode(value, &mut bytes);
@@ -151,7 +154,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// Takes bytes in whichever way a format gives them.
+/// Visits bytes in every form in which a format gives them.
 struct BytesVisitor;
 
 impl<'de> Visitor<'de> for BytesVisitor {

@@ -1,4 +1,4 @@
-//! Records whose values take different room: text, bytes, lists; and the records built of others: options and tuples.
+//! Records whose values vary in size: text, bytes and lists. Also records made of other records: options and tuples.
 
 use super::bool_record::{BitBuilder, BitColumn};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed, Record};
@@ -6,7 +6,7 @@ use crate::text::Text;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-/// Offsets into a run of items: those of row `n` lie at `offset(n)..offset(n + 1)`.
+/// Offsets into a list of items. The items of row `n` are at `offset(n)..offset(n + 1)`.
 struct Offsets {
     data: Rc<Vec<u8>>,
     start: usize,
@@ -30,7 +30,7 @@ impl Offsets {
     }
 }
 
-/// Appends a running end to an offsets buffer that begins with 0.
+/// Appends the end of a row to an offsets buffer, whose first offset is 0.
 #[inline]
 fn push_offset(offsets: &mut Vec<u8>, end: usize) {
     if offsets.is_empty() {
@@ -39,7 +39,7 @@ fn push_offset(offsets: &mut Vec<u8>, end: usize) {
     offsets.extend_from_slice(&(end as u32).to_le_bytes());
 }
 
-/// Pieces of bytes, one a row.
+/// A column of texts or bytes, one piece for each row.
 pub struct BytesColumn<T> {
     offsets: Offsets,
     data: Rc<Vec<u8>>,
@@ -47,7 +47,7 @@ pub struct BytesColumn<T> {
     kind: std::marker::PhantomData<T>,
 }
 
-/// Pieces of bytes, one a row.
+/// Collects texts or bytes, one piece for each row.
 pub struct BytesBuilder<T> {
     offsets: Vec<u8>,
     bytes: Vec<u8>,
@@ -61,7 +61,7 @@ impl<T> Default for BytesBuilder<T> {
 }
 
 impl<T> BytesBuilder<T> {
-    /// Appends a row of these bytes, which must be valid for the type.
+    /// Appends a row of these bytes. The bytes must be valid for the type.
     #[inline]
     pub(crate) fn push_bytes(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
@@ -74,7 +74,7 @@ impl<T> BytesBuilder<T> {
         self.bytes.len() + self.offsets.len()
     }
 
-    /// Moves the rows into a chunk as a column of text or bytes, and is empty again.
+    /// Moves the rows into a chunk as a column of text or bytes, and leaves the builder empty.
     pub(crate) fn write_pieces(&mut self, out: &mut ChunkWriter) {
         out.field();
         out.buffer(&self.offsets);
@@ -84,7 +84,7 @@ impl<T> BytesBuilder<T> {
     }
 }
 
-/// Appends two lower-case digits a byte, as `print` shows bytes.
+/// Appends two lower-case hexadecimal digits for each byte, as `print` shows bytes.
 pub(crate) fn show_bytes(bytes: &[u8], out: &mut String) {
     for byte in bytes {
         // Writing to a string cannot fail.
@@ -92,7 +92,7 @@ pub(crate) fn show_bytes(bytes: &[u8], out: &mut String) {
     }
 }
 
-/// Bytes without a meaning to the host. Printed as hexadecimal digits.
+/// Bytes whose meaning the host does not know. They are printed as hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -115,7 +115,7 @@ macro_rules! bytes_record {
             fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
                 Self::read_pieces(source, rows)
             }
-            // Inlined by force: in a component every call costs more than this does.
+            // Inlined by force: in a component, a call would cost more than the work of this function.
             #[inline(always)]
             fn get(&$self, $row: usize) -> $type {
                 $get
@@ -143,7 +143,7 @@ macro_rules! bytes_record {
 }
 
 impl<T> BytesColumn<T> {
-    /// Takes the buffers of a column of text or bytes.
+    /// Reads the buffers of a column of text or bytes.
     pub(crate) fn read_pieces(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
         source.buffer()?;
         let offsets = Offsets::read(source, rows)?;
@@ -154,7 +154,7 @@ impl<T> BytesColumn<T> {
         Ok(Self { offsets, data: Rc::clone(&source.data), start: bytes.start, kind: std::marker::PhantomData })
     }
 
-    /// The bytes of a row below the number of rows that the column was read with.
+    /// The bytes of a row. `row` is less than the number of rows that the column was read with.
     pub(crate) fn piece(&self, row: usize) -> &[u8] {
         let (start, end) = self.range(row);
         &self.data[start..end]
@@ -170,7 +170,7 @@ bytes_record! {
     Text, "text",
         |self, row| {
             let (start, end) = self.range(row);
-            // SAFETY: the host checks every text it sends, and `Builder` for text is only given whole texts.
+            // SAFETY: the host checks every text that it sends, and `Builder` for text only receives whole texts.
             unsafe { Text::from_shared(Rc::clone(&self.data), start, end) }
         },
         |item| item.as_bytes(),
@@ -191,13 +191,13 @@ bytes_record! {
         |value, out| show_bytes(&value.0, out);
 }
 
-/// Lists, one a row.
+/// A column of lists, one for each row.
 pub struct ListColumn<T: Record> {
     offsets: Offsets,
     items: T::Column,
 }
 
-/// Lists, one a row.
+/// Collects lists, one for each row.
 pub struct ListBuilder<T: Record> {
     offsets: Vec<u8>,
     items: T::Builder,
@@ -264,7 +264,7 @@ impl<T: Record> Builder for ListBuilder<T> {
     }
 }
 
-/// Takes the buffers that a struct has before those of its members.
+/// Reads the buffers of a struct that come before the buffers of its members.
 pub fn read_group(source: &mut ChunkReader, root: bool) -> Result<(), Malformed> {
     if !root {
         source.buffer()?;
@@ -272,20 +272,20 @@ pub fn read_group(source: &mut ChunkReader, root: bool) -> Result<(), Malformed>
     Ok(())
 }
 
-/// Writes the buffers that a struct has before those of its members.
+/// Writes the buffers of a struct that come before the buffers of its members.
 pub fn write_group(out: &mut ChunkWriter, root: bool) {
     if !root {
         out.field();
     }
 }
 
-/// Values that may be absent.
+/// A column of values that may be absent.
 pub struct OptionColumn<T: Record> {
     present: Option<BitColumn>,
     values: T::Column,
 }
 
-/// Values that may be absent.
+/// Collects values that may be absent.
 pub struct OptionBuilder<T: Record> {
     present: BitBuilder,
     values: T::Builder,
@@ -302,7 +302,7 @@ impl<T: Record> Record for Option<T> {
     type Builder = OptionBuilder<T>;
     const NULLABLE: bool = true;
 
-    /// An option of an option is a one-field struct that may be absent.
+    /// Describes the option. An option of an option is a struct that may be absent and has one field.
     fn describe(name: &str, fields: &mut Vec<Field>) {
         if T::NULLABLE {
             fields.push(Field { nullable: true, ..Field::group(name, 1) });
