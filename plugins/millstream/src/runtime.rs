@@ -1,4 +1,4 @@
-//! What the host lends to a plugin: a place for rows, a log, a trace.
+//! The services of the host that a plugin uses: emitted rows, a log, a trace.
 //!
 //! Owns the one switch between the real host, in a component, and the test harness, in native code.
 
@@ -6,7 +6,7 @@ use crate::chunk::Chunk;
 use crate::ids::NodeId;
 use crate::time::Time;
 
-/// How much a log line matters.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// Something failed.
@@ -15,11 +15,12 @@ pub enum Level {
     Warn,
     /// Something worth knowing happened.
     Info,
-    /// For the author of the plugin.
+    /// A detail for the author of the plugin.
     Debug,
 }
 
-/// Writes a line to the host's log, which adds operator, batch and partition. In a native test: to standard error.
+/// Writes a line to the host's log. The host adds operator, batch and partition. A native test writes the line to
+/// standard error.
 pub fn log(level: Level, message: &str) {
     imp::log(level, message);
 }
@@ -32,17 +33,17 @@ pub(crate) fn at(operator: u32, record: u64) {
     imp::at(operator, record);
 }
 
-/// The times at which a stream has data sets, in an interval. Only in a driver function.
+/// The times in an interval at which a stream has data sets. May be called only in a driver function.
 pub(crate) fn slice(of: NodeId, first: Time, last: Time) -> Vec<Time> {
     imp::slice(of, first, last)
 }
 
-/// Writes a file. Only in a driver function.
+/// Writes a file. May be called only in a driver function.
 pub(crate) fn write_file(path: &str, content: &[u8]) {
     imp::write_file(path, content);
 }
 
-/// Reads a file, if it is there. Only in a driver function.
+/// Reads a file; `None` if the file does not exist. May be called only in a driver function.
 pub(crate) fn read_file(path: &str) -> Option<Vec<u8>> {
     imp::read_file(path)
 }
@@ -93,15 +94,15 @@ mod imp {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// The host of a driver function under test.
+    /// The host that a driver function under test calls.
     pub trait TestHost {
-        /// Computes rows, or saves them.
+        /// Computes the rows of a node. If the node is an action that saves rows, saves them.
         fn evaluate(&self, node: NodeId) -> Vec<Chunk>;
-        /// The times at which a stream has data sets, in an interval.
+        /// The times in an interval at which a stream has data sets.
         fn slice(&self, of: NodeId, first: Time, last: Time) -> Vec<Time>;
         /// Writes a file.
         fn write_file(&self, path: &str, content: &[u8]);
-        /// Reads a file, if it is there.
+        /// Reads a file; `None` if the file does not exist.
         fn read_file(&self, path: &str) -> Option<Vec<u8>>;
     }
 
@@ -123,7 +124,7 @@ mod imp {
         TRACE.with_borrow_mut(|trace| trace.push((operator, record)));
     }
 
-    /// The rows of a data set.
+    /// Computes the rows of a data set.
     pub fn evaluate(node: NodeId) -> Vec<Chunk> {
         host("an action").evaluate(node)
     }
@@ -144,7 +145,7 @@ mod imp {
         HOST.with_borrow(Clone::clone).unwrap_or_else(|| panic!("{what} needs a driver function that runs"))
     }
 
-    /// Sets the host of driver functions, and returns the one before.
+    /// Sets the host of driver functions, and returns the host that was set before.
     pub fn set_test_host(host: Option<Rc<dyn TestHost>>) -> Option<Rc<dyn TestHost>> {
         HOST.replace(host)
     }

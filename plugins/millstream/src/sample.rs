@@ -1,4 +1,4 @@
-//! `sample`: values chosen by chance, the same whenever a partition is computed.
+//! `sample`: values chosen at random, the same values whenever a partition is computed.
 
 use crate::chain::Apply;
 use crate::ids::NodeId;
@@ -7,13 +7,13 @@ use crate::record::Record;
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-/// Chooses values.
+/// Chooses values at random.
 pub(crate) struct Sample<T> {
     node: NodeId,
     replacement: bool,
     fraction: f64,
     seed: u64,
-    /// The state of the random numbers. Nothing before the first value of a partition.
+    /// The state of the random numbers. `None` before the first value of a partition.
     state: Cell<Option<u64>>,
     kind: PhantomData<fn(T)>,
 }
@@ -23,7 +23,7 @@ impl<T> Sample<T> {
         Self { node, replacement, fraction, seed, state: Cell::new(None), kind: PhantomData }
     }
 
-    /// The next number, from 0 to below 1: splitmix64, by Sebastiano Vigna (public domain).
+    /// The next random number, at least 0 and below 1: splitmix64, by Sebastiano Vigna (public domain).
     fn next(&self) -> f64 {
         let state = self.state.get().unwrap_or_else(|| {
             let partition = partition_of(self.node);
@@ -37,7 +37,7 @@ impl<T> Sample<T> {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// How often a value is there: by Poisson's distribution, in Knuth's way.
+    /// How many times a value occurs in the sample: a number from Poisson's distribution, by Knuth's algorithm.
     fn times(&self) -> u32 {
         let end = (-self.fraction.max(0.0)).exp();
         let (mut times, mut product) = (0, self.next());

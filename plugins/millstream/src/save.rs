@@ -1,4 +1,4 @@
-//! Actions of data sets that save them in files.
+//! Actions that save a data set in files.
 //!
 //! Nothing is written here: the host writes the files, and the test harness keeps them in memory.
 
@@ -11,7 +11,7 @@ use crate::kind::Kind;
 use crate::parquet::Parquet;
 use crate::record::Record;
 
-/// Actions that save.
+/// Actions that save the data set.
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
     fn save(&self, kind: Kind, path: &str, options: Vec<(&'static str, Value)>) {
         check(&self.graph);
@@ -22,11 +22,12 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         action::run(&self.graph, action, None);
     }
 
-    /// Saves the values as lines of text, as `print` shows them, in a directory of this path with a file for each
-    /// partition. Spark: `saveAsTextFile`.
+    /// Saves the values as lines of text, in the form in which `print` shows them. `path` becomes a directory with a
+    /// file for each partition. Spark: `saveAsTextFile`.
     ///
-    /// `path` is below the directory that the job file grants as `out`, or, as `name:path`, below another one. Nothing may
-    /// be there, so let it have the batch's time in it. A batch that runs again finds what it has saved, and lets it be.
+    /// `path` is a path below the directory that the job file grants as `out`. The form `name:path` means a path below
+    /// another granted directory. The path must not exist yet, so make it depend on the batch's time. A batch that runs
+    /// again finds the files that it has saved, and leaves them unchanged.
     ///
     /// ```
     /// use millstream::testing;
@@ -45,8 +46,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.save(Kind::SaveAsTextFile, path, Vec::new());
     }
 
-    /// Saves the values in Arrow's IPC format, as [`save_as_text_file`](Self::save_as_text_file) does. The columns are
-    /// those of `save_as_object_files` of streams. Spark: `saveAsObjectFile`.
+    /// As [`save_as_text_file`](Self::save_as_text_file), in Arrow's IPC format. The columns are those of
+    /// [`save_as_object_files`](crate::DStream::save_as_object_files) of streams. Spark: `saveAsObjectFile`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -56,7 +57,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.save(Kind::SaveAsObjectFile, path, Vec::new());
     }
 
-    /// Saves the values as Parquet, as [`save_as_object_file`](Self::save_as_object_file) does. Spark: `write.parquet`.
+    /// As [`save_as_object_file`](Self::save_as_object_file), in the Parquet format. Spark: `write.parquet`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -69,7 +70,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.save(Kind::SaveAsParquetFile, path, Vec::new());
     }
 
-    /// Saves the values as [`save_as_parquet_file`](Self::save_as_parquet_file) does, written in another way. Spark:
+    /// As [`save_as_parquet_file`](Self::save_as_parquet_file), with options for the files. Spark:
     /// `write.option("compression", ..)`.
     ///
     /// ```
@@ -82,8 +83,8 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.save(Kind::SaveAsParquetFile, path, options.parameters());
     }
 
-    /// Saves the values as CSV, as [`save_as_object_file`](Self::save_as_object_file) does; the first line of a file has
-    /// the names of the columns. The host refuses columns that are lists, tuples or structs. Spark: `write.csv`.
+    /// As [`save_as_object_file`](Self::save_as_object_file), in the CSV format. The first line of a file has the names
+    /// of the columns. The host refuses columns that are lists, tuples or structs. Spark: `write.csv`.
     ///
     /// ```
     /// # use millstream::testing;
@@ -93,8 +94,7 @@ impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {
         self.save(Kind::SaveAsCsvFile, path, Vec::new());
     }
 
-    /// Saves the values as JSON, an object a line, as [`save_as_object_file`](Self::save_as_object_file) does. Spark:
-    /// `write.json`.
+    /// As [`save_as_object_file`](Self::save_as_object_file), in JSON, one object a line. Spark: `write.json`.
     ///
     /// ```
     /// # use millstream::testing;

@@ -1,9 +1,9 @@
-//! Records through serde as keys: the encoding of the bytes that they travel as.
+//! Records in serde's encoding as keys. The key has the encoding of bytes: the bytes of the record's encoding.
 
 use crate::key::{decode_bytes, encode_bytes};
 use crate::record::serde::{self, SerdeRecord};
 
-/// Encodes a value as the bytes that it travels as.
+/// Encodes a value as bytes: the bytes of its encoding.
 pub fn encode<T: SerdeRecord>(value: &T, last: bool, out: &mut Vec<u8>) {
     if last {
         return serde::encode(value, out);
@@ -13,7 +13,7 @@ pub fn encode<T: SerdeRecord>(value: &T, last: bool, out: &mut Vec<u8>) {
     encode_bytes(&bytes, last, out);
 }
 
-/// Compares two values by the bytes that they travel as: those are all that the host sees of them.
+/// Compares two values by the bytes of their encodings, because the host sees only these bytes.
 pub fn compare<T: SerdeRecord>(a: &T, b: &T) -> std::cmp::Ordering {
     let bytes = |value| {
         let mut bytes = Vec::new();
@@ -23,10 +23,10 @@ pub fn compare<T: SerdeRecord>(a: &T, b: &T) -> std::cmp::Ordering {
     bytes(a).cmp(&bytes(b))
 }
 
-/// Takes a value off the front of its encoding.
+/// Decodes the value that `bytes` begins with, and removes its encoding from the front of `bytes`.
 ///
 /// # Panics
-/// If the encoding is of another type.
+/// If `bytes` begins with the encoding of another type.
 pub fn decode<T: SerdeRecord>(bytes: &mut &[u8], last: bool) -> T {
     serde::decode(decode_bytes(bytes, last)).unwrap_or_else(|error| panic!("{error}"))
 }

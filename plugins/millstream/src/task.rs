@@ -1,7 +1,7 @@
-//! One stage on one partition: rows in, through the chain, rows out.
+//! Runs one stage on one partition: rows come in, go through the chain, and rows come out.
 //!
-//! Owns how a task is put together from the graph, and when rows leave it. What it emits depends on its input alone:
-//! tables and columns are emptied at fixed sizes, never by memory pressure or time.
+//! Owns how a task is put together from the graph, and when rows leave the task. What a task emits depends on its input
+//! alone: hash tables and columns are emptied at fixed sizes, never because of memory pressure or time.
 
 use crate::aggregate::Aggregate;
 use crate::chain::{self, AnyDriver, Chain, Driver, Erased, Rows};
@@ -16,28 +16,29 @@ use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime;
 use std::rc::Rc;
 
-/// A pre-aggregation is emitted when it has this many keys, or their encodings take [`COMBINE_KEY_BYTES`].
+/// A pre-aggregation emits its rows when it has this many keys, or when the encodings of its keys take
+/// [`COMBINE_KEY_BYTES`].
 const COMBINE_KEYS: usize = 128 * 1024;
 const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
-/// A pre-aggregation whose results grow with their values, such as lists, is also emitted after this much input.
+/// A pre-aggregation whose results grow with each value, such as lists, also emits its rows after this much input.
 const COMBINE_GROWN_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a task is asked to do.
 pub(crate) struct TaskSpec {
     pub input: NodeId,
     pub steps: Vec<(NodeId, String)>,
-    /// Which partition of its node each step sees. 0 if it is not said.
+    /// The partition that each step's node sees. 0 if the host does not say it.
     pub place: Place,
     pub traced: bool,
 }
 
-/// Aggregates values by key before the shuffle.
+/// The tail that aggregates values by key before the shuffle.
 struct CombineTail<C, A: Aggregate> {
     chain: C,
     aggregate: Rc<A>,
     table: CombineTable<A::Key, A::Acc>,
     traced: Option<NodeId>,
-    /// How much came in since the table was empty.
+    /// How many bytes of input came in since the table was last empty.
     grown_bytes: usize,
 }
 
@@ -47,7 +48,7 @@ impl<C: Chain<Out = A::In>, A: Aggregate> CombineTail<C, A> {
     }
 }
 
-/// Adds a row to its key's accumulator.
+/// Adds a row to the accumulator of its key.
 #[inline(always)]
 fn combine<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>, aggregate: &A, traced: Option<NodeId>, row: A::In) {
     if let Some(node) = traced {
@@ -81,7 +82,7 @@ impl<C: Chain<Out = A::In>, A: Aggregate> Tail for CombineTail<C, A> {
     }
 }
 
-/// Empties a table of accumulators into pairs, and emits them.
+/// Empties a table: emits the keys and accumulators as pairs.
 #[cold]
 #[inline(never)]
 fn emit_table<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>) {
@@ -101,7 +102,7 @@ fn emit_table<A: Aggregate>(table: &mut CombineTable<A::Key, A::Acc>) {
     }
 }
 
-/// Aggregates values by key after the shuffle.
+/// The head that aggregates values by key after the shuffle.
 struct ReduceHead<A: Aggregate> {
     aggregate: Rc<A>,
     table: CombineTable<A::Key, A::Acc>,
@@ -146,7 +147,7 @@ impl<A: Aggregate> Head for ReduceHead<A> {
     }
 }
 
-/// The code of an aggregation around a shuffle.
+/// Makes the code of an aggregation around a shuffle.
 pub(crate) fn exchange<A: Aggregate>(aggregate: Rc<A>) -> ExchangeCode {
     let for_reduce = Rc::clone(&aggregate);
     ExchangeCode {
@@ -161,12 +162,12 @@ pub(crate) fn exchange<A: Aggregate>(aggregate: Rc<A>) -> ExchangeCode {
     }
 }
 
-/// The fused chain that ends with an aggregation before a shuffle.
+/// Makes the fused chain that ends with the aggregation before a shuffle.
 pub(crate) fn fused_combine<C: Chain<Out = A::In>, A: Aggregate>(chain: C, aggregate: Rc<A>) -> Fused {
     Fused::new(chain, move |chain| Box::new(CombineTail::new(chain, Rc::clone(&aggregate), None)))
 }
 
-/// The part of a task between its first decoded rows and its end.
+/// The part of a task between its first decoded rows and its tail.
 struct Body {
     leaf: NodeId,
     rows: RowCode,

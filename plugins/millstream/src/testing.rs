@@ -1,8 +1,8 @@
-//! Runs a program on native code: batches in, batches out, without a host.
+//! Runs a program as native code on given batches and returns the results, without a host.
 //!
-//! Owns a harness that goes the way the host goes, with one partition: operators, pre-aggregation, shuffle, aggregation,
-//! each through the same tasks and the same flat chunks as in a component, and each task twice, fused and dynamic. Never
-//! used by a plugin that runs.
+//! Owns a test harness that does the same steps as the host, with one partition: operators, pre-aggregation, shuffle,
+//! aggregation. Rows pass through the same tasks and the same flat chunks as in a component. Each task runs twice, in
+//! the fused form and in the dynamic form. Never used by a plugin that runs in a host.
 
 mod files;
 mod run;
@@ -19,7 +19,7 @@ use run::Run;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Applies `operation` to a stream of `batches` and returns what comes out, batch by batch.
+/// Applies `operation` to a stream of `batches` and returns the values that come out, batch by batch.
 ///
 /// ```
 /// use millstream::testing;
@@ -67,20 +67,20 @@ pub fn batch<I: Input>(rows: impl IntoIterator<Item = I>, function: impl Fn(Rdd<
     job.batch("input", rows).run();
 }
 
-/// What an output showed for a batch.
+/// The rows that an output showed for a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
-    /// Which batch it was, from 0.
+    /// The number of the batch, from 0.
     pub batch: usize,
-    /// Which output it was, in the order of definition, from 0.
+    /// The number of the output, in the order of definition, from 0.
     pub output: usize,
-    /// The rows as `print` shows them, or as they are saved.
+    /// The rows in the form in which `print` shows them, or in which they are saved.
     pub rows: Vec<String>,
 }
 
 type Batches = BTreeMap<String, Vec<Chunk>>;
 
-/// A whole program under test: sources by name, batches, printed rows.
+/// A test of a whole program: named sources with their batches go in, printed rows come out.
 ///
 /// ```
 /// use millstream::{StreamingContext, testing};
@@ -102,11 +102,11 @@ pub struct Job<B> {
     interval: Duration,
 }
 
-/// How much time a batch covers, unless a test says otherwise.
+/// How much time a batch covers, if the test does not say it.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<B: FnOnce(&StreamingContext)> Job<B> {
-    /// A job that runs what `build` defines.
+    /// Makes a job that runs the program `build`.
     pub fn new(build: B) -> Self {
         Self {
             build,
@@ -117,21 +117,22 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         }
     }
 
-    /// Sets how much time a batch covers, as the job file's `batch_interval` does: 1 s without it.
+    /// Sets how much time a batch covers, as the job file's `batch_interval` does. Without this call, a batch covers 1
+    /// s.
     #[must_use]
     pub fn batch_interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
-    /// Sets an argument, as the job file's `args` does.
+    /// Sets the value of an argument, as the job file's `args` does.
     #[must_use]
     pub fn arg(mut self, name: &str, value: &str) -> Self {
         self.arguments.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Adds the next batch of a source. Text may be given as string slices.
+    /// Adds the next batch of a source. String slices may stand for text.
     #[must_use]
     pub fn batch<I: Input>(mut self, source: &str, rows: impl IntoIterator<Item = I>) -> Self {
         let rows = rows.into_iter().map(Input::into_record).collect();
@@ -139,8 +140,9 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         self
     }
 
-    /// Gives driver functions a file, as the records that they load from it: nothing is parsed here. Read with
-    /// [`files::read`](crate::files::read), it is lines as `print` shows them.
+    /// Makes a file that driver functions can load. The file is given by its records: nothing is parsed. If a driver
+    /// function reads the file with [`files::read`](crate::files::read), the function gets lines, in the form in which
+    /// `print` shows the records.
     #[must_use]
     pub fn file<I: Input>(self, path: &str, rows: impl IntoIterator<Item = I>) -> Self {
         let rows: Vec<I::Record> = rows.into_iter().map(Input::into_record).collect();
@@ -156,8 +158,9 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
         self.run_with_files().0
     }
 
-    /// As [`run`](Self::run), and returns also the files that driver functions wrote. What they saved as a data set is
-    /// one file, `PATH/part-00000` with the extension of its format, of lines as `print` shows them, whatever the format.
+    /// As [`run`](Self::run), and also returns the files that driver functions wrote. A saved data set is one file,
+    /// `PATH/part-00000` with the extension of its format. Its content is lines, in the form in which `print` shows the
+    /// values, whatever the format.
     ///
     /// # Panics
     /// If the program panics or is invalid.
@@ -185,11 +188,11 @@ impl<B: FnOnce(&StreamingContext)> Job<B> {
     }
 }
 
-/// What can stand for a record in a test's input.
+/// A value that can stand for a record in the input of a test.
 pub trait Input {
     /// The type of the record.
     type Record: Record;
-    /// Makes the record.
+    /// Converts the value to the record.
     fn into_record(self) -> Self::Record;
 }
 

@@ -1,6 +1,6 @@
 //! [`Text`]: a piece of a chunk's text, shared instead of copied.
 //!
-//! Owns the type and the ways to cut it further. Never copies text, except where a method says so.
+//! Owns the type and the methods that cut a text into smaller pieces. Never copies text, except where a method says so.
 
 mod mask;
 mod split;
@@ -13,10 +13,12 @@ use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// Text that shares the memory of the chunk it came from. It dereferences to `str`; cloning costs a counter.
+/// Text that shares the memory of the chunk that it came from. It dereferences to `str`. A clone only increments a
+/// counter.
 ///
-/// The methods defined here that cut text, such as [`Text::split`], return pieces that live on their own, so that a
-/// closure may return them. The methods of `str` are there too; what they borrow cannot leave the closure.
+/// The methods of `Text` that cut text, such as [`Text::split`], return pieces that own a share of the memory, so that
+/// a closure may return them. The methods of `str` can be called too, but their results borrow the text and cannot
+/// leave the closure.
 #[derive(Clone)]
 pub struct Text {
     start: *const u8,
@@ -25,10 +27,10 @@ pub struct Text {
 }
 
 impl Text {
-    /// The piece of `owner` at `start..end`.
+    /// Makes the piece of `owner` at `start..end`.
     ///
     /// # Panics
-    /// If the range lies outside of `owner`.
+    /// If the range is outside of `owner`.
     ///
     /// # Safety
     /// The range must be UTF-8.
@@ -46,17 +48,17 @@ impl Text {
         unsafe { std::str::from_utf8_unchecked(std::slice::from_raw_parts(self.start, self.length)) }
     }
 
-    /// The bytes of the text and those behind it that belong to the same chunk. Only the former are text.
+    /// The bytes of the text, followed by the rest of the chunk's bytes behind the text. Only the former are text.
     #[inline(always)]
     pub(crate) fn with_rest_of_chunk(&self) -> &[u8] {
         let offset = self.start as usize - self.owner.as_ptr() as usize;
         &self.owner[offset..]
     }
 
-    /// The piece of this text from byte `start` to byte `end`.
+    /// Makes the piece of this text from byte `start` to byte `end`.
     ///
     /// # Safety
-    /// `start <= end <= self.len()`, and both are at the ends of characters.
+    /// `start <= end <= self.len()`, and both must be at boundaries of characters.
     #[inline(always)]
     unsafe fn piece(&self, start: usize, end: usize) -> Self {
         debug_assert!(self.as_str().get(start..end).is_some());
@@ -65,14 +67,14 @@ impl Text {
         Self { start: from, length: end.wrapping_sub(start), owner: Rc::clone(&self.owner) }
     }
 
-    /// The piece of this text that `piece`, a slice of it, covers.
+    /// Makes the piece of this text that `piece` covers. `piece` is a slice of this text.
     #[inline(always)]
     fn share(&self, piece: &str) -> Self {
         debug_assert!(self.as_str().as_bytes().as_ptr_range().start <= piece.as_ptr());
         Self { start: piece.as_ptr(), length: piece.len(), owner: Rc::clone(&self.owner) }
     }
 
-    /// The pieces between occurrences of `separator`, empty ones included, as [`str::split`] gives them.
+    /// Returns the pieces between occurrences of `separator`, empty pieces included, as [`str::split`] does.
     ///
     /// ```
     /// use millstream::Text;
@@ -84,7 +86,7 @@ impl Text {
         Split::new(self.clone(), separator)
     }
 
-    /// The pieces between runs of white space, none of them empty, as [`str::split_whitespace`] gives them.
+    /// Returns the pieces between runs of white space, without empty pieces, as [`str::split_whitespace`] does.
     ///
     /// ```
     /// use millstream::Text;
@@ -96,7 +98,7 @@ impl Text {
         SplitWhitespace::new(self.clone())
     }
 
-    /// What stands before and after the first `separator`, or nothing if there is none.
+    /// Returns the text before and the text after the first `separator`; `None` if there is no separator.
     ///
     /// ```
     /// use millstream::Text;
@@ -110,7 +112,7 @@ impl Text {
         Some((before, pieces.rest()?))
     }
 
-    /// The text without white space at its ends.
+    /// Returns the text without white space at its beginning and its end.
     ///
     /// ```
     /// assert_eq!(millstream::Text::from(" a b ").trim(), "a b");
@@ -121,7 +123,7 @@ impl Text {
         self.share(self.as_str().trim())
     }
 
-    /// The bytes `range` of the text, or nothing if it is out of bounds or would cut a character.
+    /// Returns the bytes `range` of the text; `None` if the range is out of bounds or would cut a character.
     ///
     /// ```
     /// assert_eq!(millstream::Text::from("2026-11-21").slice(0..4).unwrap(), "2026");
@@ -139,7 +141,7 @@ impl From<&str> for Text {
     }
 }
 
-/// Takes the text over without copying it.
+/// Uses the memory of the string, without copying the text.
 impl From<String> for Text {
     fn from(text: String) -> Self {
         let owner = Rc::new(text.into_bytes());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// The end of a batch interval, which names the batch.
+/// The end of a batch interval. This time names the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -14,7 +14,7 @@ impl std::ops::Add<Duration> for Time {
     }
 }
 
-/// Not before the epoch.
+/// Subtraction stops at the Unix epoch.
 impl std::ops::Sub<Duration> for Time {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
@@ -31,13 +31,13 @@ impl Time {
         Self(ms)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// The time in milliseconds since the Unix epoch.
     pub const fn as_ms(self) -> u64 {
         self.0
     }
 }
 
-/// `1357008430000 ms`
+/// Shows a time as `1357008430000 ms`.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.0)

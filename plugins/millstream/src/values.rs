@@ -6,7 +6,7 @@ use crate::kind::Kind;
 use crate::record::Record;
 
 impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
-    /// Passes each value through `function` and keeps its key. Spark: `mapValues`.
+    /// Passes each value through `function`; the keys stay the same. Spark: `mapValues`.
     ///
     /// ```
     /// use millstream::testing;
@@ -20,7 +20,8 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.then(Kind::MapValues, Map::new(move |(key, value): (K, V)| (key, function(value))))
     }
 
-    /// Replaces each value by the values that `function` gives for it, each with the key. Spark: `flatMapValues`.
+    /// Replaces each value by the values that `function` gives for it. Each of these gets the key of the replaced
+    /// value. Spark: `flatMapValues`.
     ///
     /// ```
     /// use millstream::testing;
@@ -44,7 +45,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.then(Kind::FlatMapValues, FlatMap::new(function))
     }
 
-    /// The keys alone.
+    /// Gives the keys alone.
     ///
     /// ```
     /// use millstream::testing;
@@ -54,7 +55,7 @@ impl<K: Record, V: Record, C: Chain<Out = (K, V)>, S> Flow<(K, V), C, S> {
         self.then(Kind::Keys, Map::new(|(key, _): (K, V)| key))
     }
 
-    /// The values alone.
+    /// Gives the values alone.
     ///
     /// ```
     /// use millstream::testing;

@@ -1,6 +1,6 @@
-//! Windows: the rows of the last batches together, and what is computed over them.
+//! Windows: the rows of the last batches together, and operations on them.
 //!
-//! Where values are merged by a function, each batch is merged once, and a window merges the results of its batches.
+//! If a function merges values, each batch is merged once, and a window merges the results of its batches.
 
 use crate::chain::{Chain, Cut};
 use crate::flow::{DStream, cut};
@@ -10,7 +10,7 @@ use crate::kind::Kind;
 use crate::record::Record;
 use std::time::Duration;
 
-/// How far a window reaches back, and how often there is one.
+/// The length of a window, and how often there is a window.
 ///
 /// ```
 /// use millstream::{Window, minutes, seconds};
@@ -26,51 +26,51 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window of this length each time that its stream has a data set.
+    /// Makes a window of this length each time that the stream has a data set.
     pub const fn of(length: Duration) -> Self {
         Self { length, slide: None }
     }
 
-    /// The same window each time that `slide` has passed.
+    /// Makes a window of the same length, but only each time that `slide` has passed.
     #[must_use]
     pub const fn every(self, slide: Duration) -> Self {
         Self { length: self.length, slide: Some(slide) }
     }
 }
 
-/// A window each time that its stream has a data set.
+/// Makes a window of this length each time that the stream has a data set.
 impl From<Duration> for Window {
     fn from(length: Duration) -> Self {
         Self::of(length)
     }
 }
 
-/// Length and slide.
+/// Makes a window of a length and a slide.
 impl From<(Duration, Duration)> for Window {
     fn from((length, slide): (Duration, Duration)) -> Self {
         Self::of(length).every(slide)
     }
 }
 
-/// A span of time. Spark: `Milliseconds`.
+/// Makes a span of time. Spark: `Milliseconds`.
 pub const fn milliseconds(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// A span of time. Spark: `Seconds`.
+/// Makes a span of time. Spark: `Seconds`.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-/// A span of time. Spark: `Minutes`.
+/// Makes a span of time. Spark: `Minutes`.
 pub const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// The values of the last batches together, the oldest first. Length and slide must be multiples of the slide
-    /// interval of this stream, which for a source is the batch interval. The rows of the batches are kept as long as a
-    /// window needs them. Spark: `window`.
+    /// Gives the values of the last batches together, the oldest first. The length and the slide of the window must be
+    /// multiples of this stream's slide interval, which for a source is the batch interval. The rows of a batch are
+    /// kept as long as a window needs them. Spark: `window`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -89,7 +89,7 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         cut(&self.graph, node)
     }
 
-    /// The number of values of each window: 0 for an empty one. Spark: `countByWindow`.
+    /// Counts the values of each window. The result is 0 for an empty window. Spark: `countByWindow`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -100,8 +100,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
         self.count().window(window).reduce(|a, b| a + b)
     }
 
-    /// Merges all values of each window into one; an empty window gives none. `function` must be associative: it merges
-    /// each batch once, then the results of the batches. Spark: `reduceByWindow`.
+    /// Merges all values of each window into one value; an empty window gives no value. `function` must be associative:
+    /// it merges the values of each batch once, then the results of the batches. Spark: `reduceByWindow`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -133,8 +133,8 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
 }
 
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
-    /// Merges the values of each key in each window. `function` must be associative: it merges each batch once, then the
-    /// results of the batches. Spark: `reduceByKeyAndWindow`.
+    /// Merges the values of each key in each window. `function` must be associative: it merges the values of each batch
+    /// once, then the results of the batches. Spark: `reduceByKeyAndWindow`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -150,8 +150,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         self.reduce_by_key(function.clone()).window(window).reduce_by_key(function)
     }
 
-    /// Makes a list of the values of each key in each window, the oldest first. All values of a partition have to fit
-    /// into the plugin's memory. Spark: `groupByKeyAndWindow`.
+    /// Makes a list of the values of each key in each window, the oldest value first. All values of a partition have to
+    /// fit into the plugin's memory. Spark: `groupByKeyAndWindow`.
     ///
     /// ```
     /// use millstream::{seconds, testing};

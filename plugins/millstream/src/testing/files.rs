@@ -1,7 +1,7 @@
 //! The files of a program under test, in memory.
 //!
-//! Owns what driver functions load, save, read and write there. Nothing is parsed: a file that is loaded is given as
-//! records, or is one that the program saved, or lines of text.
+//! Owns the files that driver functions load, save, read and write. Nothing is parsed. A file that a driver function
+//! loads was given by the test as records, or was saved by the program, or holds lines of text.
 
 use super::chunk_of;
 use crate::chunk::Chunk;
@@ -11,11 +11,11 @@ use crate::text::Text;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-/// How rows are shown.
+/// Converts rows to lines, in the form in which `print` shows them.
 type Show = fn(Chunk) -> Vec<String>;
 
 struct File {
-    /// Its records, if they are known.
+    /// The records of the file; `None` if they are not known.
     rows: Option<Vec<Chunk>>,
     content: Vec<u8>,
     is_given: bool,
@@ -25,7 +25,7 @@ struct File {
 #[derive(Default)]
 pub(super) struct Files(RefCell<BTreeMap<String, File>>);
 
-/// What the names of the files end with that an action of a kind saves: as the host has it.
+/// The extension of the names of files that an action of this kind saves. The host uses the same extensions.
 fn extension(kind: Kind) -> &'static str {
     match kind {
         Kind::SaveAsObjectFile => ".arrow",
@@ -36,13 +36,13 @@ fn extension(kind: Kind) -> &'static str {
     }
 }
 
-/// The file of a saved data set, but for its extension.
+/// The name of the file of a saved data set, without its extension.
 fn part(path: &str) -> String {
     format!("{path}/part-00000")
 }
 
 impl Files {
-    /// Adds a file of records.
+    /// Adds a file, given by its records.
     pub fn give<T: Record>(&self, path: &str, rows: Vec<T>) {
         let mut content = String::new();
         for row in &rows {
@@ -53,7 +53,7 @@ impl Files {
         self.0.borrow_mut().insert(path.to_owned(), file);
     }
 
-    /// Saves a data set, as an action of this kind.
+    /// Saves a data set, as an action of this kind does.
     pub fn save(&self, kind: Kind, path: &str, rows: Vec<Chunk>, show: Show) {
         let lines = rows.iter().cloned().flat_map(show);
         let content = lines.flat_map(|line| line.into_bytes().into_iter().chain([b'\n'])).collect();
@@ -65,7 +65,7 @@ impl Files {
         assert!(!is_there, "{path} is there already: let the path have the batch's time in it");
     }
 
-    /// The records of a file whose type has these fields.
+    /// Loads the records of a file. `fields` are the fields of the records' type.
     pub fn load(&self, path: &str, fields: &[Field]) -> Vec<Chunk> {
         let files = self.0.borrow();
         let saved = |part: String| files.iter().find(|(name, _)| name.starts_with(&part)).map(|(_, file)| file);
@@ -88,12 +88,12 @@ impl Files {
         self.0.borrow_mut().insert(path.to_owned(), file);
     }
 
-    /// Reads a small file.
+    /// Reads a small file; `None` if the file does not exist.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
         self.0.borrow().get(path).map(|file| file.content.clone())
     }
 
-    /// What the program wrote.
+    /// The files that the program wrote.
     pub fn written(&self) -> BTreeMap<String, Vec<u8>> {
         let files = self.0.borrow();
         let written = files.iter().filter(|(_, file)| !file.is_given);

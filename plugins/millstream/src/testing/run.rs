@@ -1,7 +1,7 @@
 //! Runs the batches of a program under test.
 //!
-//! Owns the way of rows from sources to outputs, as the host would cut it into stages, and the host that driver functions
-//! find. Never checks what comes out.
+//! Owns the path of rows from sources to outputs, cut into stages as the host cuts it, and the host that driver
+//! functions call. Never checks the results.
 
 use super::files::Files;
 use super::{Batches, check};
@@ -20,13 +20,13 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A way that rows go between two shuffles: where they come from, and the operators that they pass.
+/// A path of rows between two shuffles: the node that the rows come from, and the operators that they pass through.
 pub(super) struct Branch {
     pub leaf: NodeId,
     pub path: Vec<NodeId>,
 }
 
-/// The ways to `node`, in the order of their rows. Several come together in a union.
+/// The branches that lead to `node`, in the order of their rows. Several branches come together in a union.
 pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     let (kind, parents, shuffles) = {
         let nodes = graph.nodes();
@@ -43,13 +43,13 @@ pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
     branches
 }
 
-/// A program and its input: batches are counted from 0.
+/// A program and its input. Batches are counted from 0.
 pub(super) struct Run {
     graph: Rc<Graph>,
     sources: Batches,
     pub files: Files,
     interval: Duration,
-    /// What each `transform` returned in each batch.
+    /// The node that each `transform` returned in each batch.
     transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
 }
 
@@ -58,13 +58,13 @@ impl Run {
         Rc::new(Self { graph: Rc::clone(graph), sources, files, interval, transformed: RefCell::default() })
     }
 
-    /// The time of a batch: the first ends one interval after time zero.
+    /// The time of a batch. The first batch ends one batch interval after time zero.
     fn time(&self, batch: usize) -> Time {
         let ms = self.interval.as_millis().saturating_mul(batch as u128 + 1);
         Time::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
     }
 
-    /// Runs the driver function of `node` in a batch, whose data sets its actions compute.
+    /// Runs the driver function of `node` in a batch. Its actions compute the data sets of this batch.
     pub fn call(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<NodeId> {
         let function = self.graph.nodes()[&node].code.driver.clone();
         let outer = set_test_host(Some(Rc::new(InFunction { run: Rc::clone(self), batch })));
@@ -74,7 +74,8 @@ impl Run {
         answer
     }
 
-    /// The rows that a `transform` makes of a batch. Its function is called once.
+    /// The rows that a `transform` gives for a batch. The function of the `transform` is called only once for each
+    /// batch.
     fn transform(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
         let known = self.transformed.borrow().get(&(node, batch)).copied();
         let answer = known.or_else(|| self.call(node, batch)).expect("a transform returns a data set");
@@ -86,7 +87,7 @@ impl Run {
         0..self.sources.values().map(Vec::len).max().unwrap_or(0)
     }
 
-    /// A span of time in batches.
+    /// Converts a span of time to a number of batches.
     fn batches_in(&self, span: Duration) -> usize {
         let batches = span.as_millis() / self.interval.as_millis().max(1);
         assert!(
@@ -97,7 +98,7 @@ impl Run {
         usize::try_from(batches).unwrap_or(usize::MAX)
     }
 
-    /// Every how many batches a node has rows.
+    /// The number of batches from one data set of a node to the next.
     fn slide(&self, node: NodeId) -> usize {
         let (own, parents) = {
             let nodes = self.graph.nodes();
@@ -114,13 +115,15 @@ impl Run {
         (batch + 1).is_multiple_of(self.slide(node))
     }
 
-    /// The rows of `node` in a batch: those of each stage that ends there, as the host would cut it, in order.
+    /// The rows of `node` in a batch: the rows of each stage that ends at the node, in order. The stages are cut as the
+    /// host cuts them.
     pub fn evaluate(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
         let branches = branches(&self.graph, node);
         branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
     }
 
-    /// The rows at the end of a branch, or what the shuffle `combine` makes of them before it sends them.
+    /// The rows at the end of a branch. With `combine`, the rows that the pre-aggregation of this shuffle makes of
+    /// them.
     fn run_branch(self: &Rc<Self>, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
         let rows = self.leaf_rows(branch.leaf, batch);
         let mut steps: Vec<(NodeId, &str)> = branch.path.into_iter().map(|node| (node, "apply")).collect();
@@ -128,7 +131,7 @@ impl Run {
         if steps.is_empty() { rows } else { self.task(branch.leaf, &steps, rows, batch) }
     }
 
-    /// The rows of a source or a window, or what comes out of a shuffle.
+    /// The rows of a source or a window, or the rows that come out of a shuffle.
     fn leaf_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
         let (parents, source, window, aggregates, sort, is_driver) = {
             let nodes = self.graph.nodes();
@@ -169,7 +172,7 @@ impl Run {
         let combine = aggregates.then_some(leaf);
         let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));
         let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
-        // With one partition, there is nothing to deal out.
+        // With one partition, rows need not be distributed.
         match sort {
             _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
             Some(sort) => sort(sent),
@@ -177,7 +180,7 @@ impl Run {
         }
     }
 
-    /// The stream and the batch that a slice stands for.
+    /// The stream and the batch of a data set that `slice` returned.
     fn sliced(&self, node: NodeId) -> Option<(NodeId, usize)> {
         let nodes = self.graph.nodes();
         let node = nodes.get(&node).filter(|node| node.kind == Kind::Slice)?;
@@ -190,7 +193,7 @@ impl Run {
         Some((NodeId::try_from(number("of")?).ok()?, self.batch_at(Time::from_ms(number("time")?))?))
     }
 
-    /// The path of a file that is loaded or saved.
+    /// The path of the file that a node loads or saves.
     fn path(&self, node: NodeId) -> Option<String> {
         let nodes = self.graph.nodes();
         nodes.get(&node)?.parameters.iter().find_map(|(name, value)| match value {
@@ -199,13 +202,13 @@ impl Run {
         })
     }
 
-    /// The last batch at or before a time.
+    /// The last batch at or before a time; `None` if there is none.
     fn batch_at(&self, time: Time) -> Option<usize> {
         let batches = u128::from(time.as_ms()) / self.interval.as_millis().max(1);
         usize::try_from(batches).ok()?.checked_sub(1)
     }
 
-    /// What an output shows of a batch.
+    /// The rows that an output shows for a batch.
     pub fn print(self: &Rc<Self>, output: NodeId, batch: usize) -> Vec<String> {
         let (parent, limit, show) = {
             let nodes = self.graph.nodes();
@@ -215,7 +218,7 @@ impl Run {
                 Value::Integer(n) if *name == "rows" => usize::try_from(*n).ok(),
                 _ => None,
             });
-            // What is saved is saved in full.
+            // All rows of a saved data set are shown.
             (parent, limit.unwrap_or(usize::MAX), nodes[&parent].code.rows)
         };
         let show = show.expect("the parent of an output has rows").show;
@@ -227,7 +230,8 @@ impl Run {
         rows
     }
 
-    /// Runs the steps as the host does, and once more in their dynamic form, as the host does when it traces a failure.
+    /// Runs the steps as the host does. Then runs them again in their dynamic form, as the host does when it traces a
+    /// failure.
     fn task(&self, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>, batch: usize) -> Vec<Chunk> {
         let run = |traced, chunks: Vec<Chunk>| {
             let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
@@ -249,7 +253,7 @@ impl Run {
     }
 }
 
-/// The host of a driver function in a batch.
+/// The host that a driver function calls in a batch.
 struct InFunction {
     run: Rc<Run>,
     batch: usize,
@@ -273,7 +277,7 @@ impl TestHost for InFunction {
         assert!(last <= self.run.time(self.batch), "a slice ends at {last}, after the batch");
         let at = |time: Time| self.run.batch_at(time).map_or(0, |batch| batch + 1);
         let slide = self.run.slide(of);
-        // Batches with data sets are counted from 1, as the multiples of the slide.
+        // Batches that have data sets are counted from 1, as multiples of the slide.
         let (first, last) = ((at(first) / slide).max(1), at(last) / slide);
         (first..=last).map(|number| self.run.time(number * slide - 1)).collect()
     }

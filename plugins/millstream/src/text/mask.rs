@@ -1,11 +1,11 @@
-//! Bytes of text found sixty-four at a time: a bit for each byte.
+//! Finds bytes in a text, sixty-four bytes at a time: a mask has one bit for each byte.
 //!
-//! Owns the masks. Never knows what is done at the bytes that are found.
+//! Owns the masks. Never knows what is done with the bytes that are found.
 
 /// How many bytes a mask covers.
 pub(super) const BLOCK: usize = 64;
 
-/// The bytes of a block of `readable` from `at` on, with zeros behind the end of `readable`.
+/// The bytes of a block of `readable`, from `at` on. Bytes behind the end of `readable` are zeros.
 #[inline(always)]
 fn block(readable: &[u8], at: usize) -> [u8; BLOCK] {
     match readable.get(at..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
@@ -22,7 +22,8 @@ fn last_block(rest: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// The places of `byte` in the block of `readable` that begins at `at`, the first one in the lowest bit. `byte` is not 0.
+/// Finds `byte` in the block of `readable` that begins at `at`. The first byte of the block is the lowest bit. `byte`
+/// is not 0.
 #[inline(always)]
 pub(super) fn places_of(byte: u8, readable: &[u8], at: usize) -> u64 {
     let block = block(readable, at);
@@ -30,13 +31,13 @@ pub(super) fn places_of(byte: u8, readable: &[u8], at: usize) -> u64 {
     pieces.iter().rev().fold(0, |mask, piece| mask << 16 | u64::from(equal(byte, piece)))
 }
 
-/// The places in the block of `readable` at `at` of ASCII's white space, and of bytes that are not ASCII.
+/// Finds, in the block of `readable` at `at`, the bytes that are ASCII white space, and the bytes that are not ASCII.
 #[inline(always)]
 pub(super) fn white_space(readable: &[u8], at: usize) -> (u64, u64) {
     let block = block(readable, at);
     let (pieces, _) = block.as_chunks::<16>();
     pieces.iter().rev().fold((0, 0), |(spaces, others), piece| {
-        // Tab, line feed, vertical tab, form feed and carriage return follow each other.
+        // Tab, line feed, vertical tab, form feed and carriage return are consecutive in ASCII.
         let space = equal(b' ', piece) | between(b'\t', b'\r', piece);
         (spaces << 16 | u64::from(space), others << 16 | u64::from(high_bits(piece)))
     })
@@ -71,7 +72,7 @@ mod lanes {
 
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 mod lanes {
-    /// A bit for each byte, as the compiler makes the best of it.
+    /// A mask with a bit for each byte, in a form that the compiler vectorises well.
     #[inline(always)]
     fn bits(piece: &[u8; 16], is_one: impl Fn(u8) -> bool) -> u16 {
         piece.iter().rev().fold(0, |mask, byte| mask << 1 | u16::from(is_one(*byte)))

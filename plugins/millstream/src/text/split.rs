@@ -1,38 +1,39 @@
-//! [`Split`] and [`SplitWhitespace`]: a text cut into pieces.
+//! [`Split`] and [`SplitWhitespace`]: iterators over the pieces of a text.
 //!
 //! Owns where pieces begin and end. Separators are found sixty-four bytes at a time. Never copies text.
 
 use super::Text;
 use super::mask::{BLOCK, places_of, white_space};
 
-/// The pieces of a text between occurrences of a character. Made by [`Text::split`].
+/// An iterator over the pieces of a text between occurrences of a character. Made by [`Text::split`].
 pub struct Split {
     text: Text,
     separator: char,
-    /// Where the next piece begins. `None` if there are no more.
+    /// Where the next piece begins. `None` if there are no more pieces.
     start: Option<usize>,
-    /// Where the block begins whose separators are known.
+    /// Where the block begins to which `separators` belongs.
     block: usize,
-    /// The separators of that block that are not behind us.
+    /// The separators in that block which the iterator has not passed yet.
     separators: u64,
 }
 
 impl Split {
     #[inline(always)]
     pub(super) fn new(text: Text, separator: char) -> Self {
-        // A separator that is not a byte of text, or that could be one of the zeros behind it, is looked for by `str`.
+        // Masks cannot find a separator that is not ASCII, nor one that could be a zero behind the text: `str` finds
+        // those.
         let separators = if is_mask(separator) { places_of(separator as u8, text.with_rest_of_chunk(), 0) } else { 0 };
         Self { text, separator, start: Some(0), block: 0, separators }
     }
 
-    /// What no piece was made of yet. `None` if there are no more pieces.
+    /// The part of the text that has not been given in a piece yet. `None` if there are no more pieces.
     #[inline(always)]
     pub(super) fn rest(self) -> Option<Text> {
         // SAFETY: pieces begin at the beginning of the text or behind a separator, and the text ends with a character.
         self.start.map(|start| unsafe { self.text.piece(start, self.text.len()) })
     }
 
-    /// Where the next separator stands: the end of the text if there is none.
+    /// The position of the next separator, or the end of the text if there is none.
     #[inline(always)]
     fn next_separator(&mut self) -> usize {
         let end = self.text.len();
@@ -40,7 +41,7 @@ impl Split {
             if self.separators != 0 {
                 let at = self.block + self.separators.trailing_zeros() as usize;
                 self.separators &= self.separators - 1;
-                // The bytes behind the text are those of another one.
+                // The bytes behind the text belong to another text.
                 return at.min(end);
             }
             self.block += BLOCK;
@@ -59,7 +60,7 @@ impl Split {
     }
 }
 
-/// Whether a separator is found by masks.
+/// Whether masks can find this separator.
 #[inline(always)]
 fn is_mask(separator: char) -> bool {
     separator.is_ascii() && separator != '\0'
@@ -78,8 +79,8 @@ impl Iterator for Split {
         Some(unsafe { self.text.piece(start, end) })
     }
 
-    /// The loop of `flat_map`: what a step has to know stays in registers, and `function` is called at one place, where it
-    /// becomes a part of the loop.
+    /// The loop of `flat_map`. The state of the iteration stays in registers. `function` is called at only one place,
+    /// so that the compiler inlines it into the loop.
     #[inline(always)]
     fn fold<B, F: FnMut(B, Text) -> B>(self, init: B, mut function: F) -> B {
         let Some(mut start) = self.start else { return init };
@@ -90,7 +91,7 @@ impl Iterator for Split {
             let at = if separators != 0 {
                 let at = block.wrapping_add(separators.trailing_zeros() as usize);
                 separators &= separators.wrapping_sub(1);
-                // The bytes behind the text are those of another one.
+                // The bytes behind the text belong to another text.
                 at.min(end)
             } else if is_mask(self.separator) {
                 block = block.wrapping_add(BLOCK);
@@ -112,10 +113,10 @@ impl Iterator for Split {
     }
 }
 
-/// The pieces of a text between white space. Made by [`Text::split_whitespace`].
+/// An iterator over the pieces of a text between white space. Made by [`Text::split_whitespace`].
 pub struct SplitWhitespace {
     text: Text,
-    /// Where the rest begins.
+    /// Where the rest of the text begins.
     start: usize,
     /// Where the block begins whose white space is known.
     block: usize,
@@ -137,8 +138,8 @@ impl SplitWhitespace {
         (self.block, self.spaces, self.is_mixed) = (block, spaces, others != 0);
     }
 
-    /// The first byte from `at` on that is white space, or that is none. `None` if a character that is not ASCII may come
-    /// first.
+    /// The first byte from `at` on that is white space, or the first that is not. `None` if a character that is not
+    /// ASCII may come before it.
     #[inline(always)]
     fn first(&mut self, mut at: usize, is_space: bool) -> Option<usize> {
         let end = self.text.len();
@@ -159,7 +160,7 @@ impl SplitWhitespace {
         Some(end)
     }
 
-    /// The next piece, by `str`.
+    /// Finds the next piece by `str`.
     #[cold]
     #[inline(never)]
     fn next_of_str(&mut self) -> Option<Text> {
