@@ -1,4 +1,4 @@
-//! Reads a part of a file, and makes sure that it is what its batch was given.
+//! Reads a part of a file, and checks that its content is the content that the batch was given.
 
 use super::file_stamp::{self, SplitError};
 use super::partition::{FileSplit, SplitReader};
@@ -10,21 +10,21 @@ use arrow::array::RecordBatch;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A part of a file that a batch has read through.
+/// A part of a file that a batch has read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadPart {
-    /// The source.
+    /// The name of the source.
     pub source: String,
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// The first byte of the part.
     pub start: u64,
-    /// The checksum of its lines.
+    /// The checksum of the lines of the part.
     pub checksum: u64,
 }
 
-/// Gives the lines of a [`FileSplit`], chunk by chunk. Nobody may keep any of them before the end is reached: only then it is
-/// known that they are the right ones.
+/// Reads the lines of a [`FileSplit`], chunk by chunk. A caller must not keep any of the lines before it has reached
+/// the end: only at the end it is known that the lines are the right ones.
 pub struct CheckedSplit {
     reader: SplitReader,
     split: FileSplit,
@@ -32,11 +32,11 @@ pub struct CheckedSplit {
 }
 
 impl CheckedSplit {
-    /// Opens the file, in the encoding that its byte order mark says, or else in `expected`. What the split says of its
-    /// content, it must have.
+    /// Opens the file. The encoding is the one of the file's byte order mark; if the file has no mark, the encoding is
+    /// `expected`. The file must match everything that the split says about its content.
     ///
     /// # Errors
-    /// When the file is gone or different, or the disk says no.
+    /// If the file is gone or has changed, or if reading it fails.
     pub fn open(
         split: FileSplit,
         disk: &Arc<dyn Disk>,
@@ -51,13 +51,14 @@ impl CheckedSplit {
     /// The next chunk of lines; `None` at the end.
     ///
     /// # Errors
-    /// When the file is gone or different, or the disk says no.
+    /// If the file is gone or has changed, or if reading it fails.
     pub fn next_chunk(&mut self) -> Result<Option<RecordBatch>, SplitError> {
         let next = self.reader.next_chunk();
         if matches!(next, Ok(Some(_))) {
             return next.map_err(|error| file_stamp::failed(&self.split.path, error));
         }
-        // A file that has changed is the reason for whatever else was found. One that was removed is read to its end.
+        // If the file has changed, that is the reason for any other problem. A file that was removed meanwhile is read
+        // to its end.
         match check(&self.split, &*self.disk) {
             Err(SplitError::Gone { .. }) => {}
             checked => checked?,
@@ -72,12 +73,12 @@ impl CheckedSplit {
         }
     }
 
-    /// The checksum of what was read so far.
+    /// The checksum of the lines that were read so far.
     pub fn checksum(&self) -> u64 {
         self.reader.checksum()
     }
 
-    /// What was wrong with the lines so far. They are counted from the beginning of the range.
+    /// The faults of the lines that were read so far. Lines are counted from the beginning of the range.
     pub fn faults(&self) -> LineFaults {
         self.reader.faults()
     }

@@ -1,7 +1,8 @@
-//! Compressed files: which format a file has, by its name, and its content as it is read.
+//! Compressed files: the format of a file, which follows from its name, and its content, decompressed as it is read.
 //!
-//! Owns the formats, what they take from the memory budget, and what is wrong with a file that is cut off or damaged. A
-//! file is never held as a whole, neither compressed nor decompressed. Never knows what is in a file.
+//! Owns the formats, the memory that they take from the memory budget, and the errors of a file that is cut off or
+//! damaged. A file is never held in memory as a whole, neither compressed nor decompressed. Never knows the meaning of
+//! a file's content.
 
 mod frames;
 mod hadoop_blocks;
@@ -21,28 +22,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use zstd_frames::ZstdFrames;
 
-/// How much of a compressed file is read at once.
+/// How many bytes of a compressed file are read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// What a gzip decoder takes: a window of 32 KiB and its tables.
+/// The memory of a gzip decoder: a window of 32 KiB and its tables.
 const GZIP_BYTES: usize = 64 * 1024;
-/// What a bzip2 decoder takes for the largest blocks.
+/// The memory of a bzip2 decoder for the largest blocks.
 const BZIP2_BYTES: usize = 4 * 1024 * 1024;
-/// What a decoder of Snappy frames takes: a block, compressed and not.
+/// The memory of a decoder of Snappy frames: a block, compressed and decompressed.
 const SNAPPY_BYTES: usize = 192 * 1024;
-/// What a file of Snappy frames begins with.
+/// The first bytes of a file of Snappy frames.
 const SNAPPY_FRAMES: &[u8] = b"\xff\x06\x00\x00sNaPpY";
 
-/// What to do about a file whose decoder needs more memory than there is.
+/// The help for a file whose decoder needs more memory than is free.
 pub(super) const NO_ROOM_HELP: &str = "raise engine.memory, or compress the file with a smaller window";
 
 /// A format of compressed files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// `.gz`, with one member or several.
+    /// `.gz`, with one or more members.
     Gzip,
-    /// `.bz2`, with one stream or several.
+    /// `.bz2`, with one or more streams.
     Bzip2,
-    /// `.zst`, with one frame or several.
+    /// `.zst`, with one or more frames.
     Zstd,
     /// `.lz4`: frames, or the blocks that Hadoop writes.
     Lz4,
@@ -51,7 +52,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// The format that the extension of a file's name says, in whatever case; `None` if the file is not compressed.
+    /// The format that the extension of a file's name stands for, in upper or lower case; `None` if the file is not
+    /// compressed.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         Some(match extension.as_str() {
@@ -64,10 +66,11 @@ impl Codec {
         })
     }
 
-    /// The content of a file. What the decoder needs is taken from `room`.
+    /// Returns a reader of the content of a file. The memory of the decoder is taken from `room`.
     ///
     /// # Errors
-    /// What the file says, [`io::ErrorKind::OutOfMemory`] if there is no room, or [`Damaged`] inside of an error.
+    /// The error of reading the file; [`io::ErrorKind::OutOfMemory`] if the memory budget has no room; an error that
+    /// contains [`Damaged`] if the file is damaged.
     pub fn read(self, file: Box<dyn Read + Send>, room: Room) -> io::Result<Box<dyn Read + Send>> {
         let has_failed = Arc::new(AtomicBool::new(false));
         let file = BufReader::with_capacity(READ_BYTES, Watched { file, has_failed: has_failed.clone() });
@@ -79,7 +82,7 @@ impl Codec {
 
     fn decoder(self, file: BufReader<Watched>, scratch: Scratch) -> io::Result<Box<dyn Read + Send>> {
         let mut file = Peek::new(file);
-        // Each format has at least a header, even of nothing.
+        // Every compressed file has at least a header, even if its content is empty.
         if file.fill_buf()?.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -96,7 +99,7 @@ impl Codec {
             Self::Zstd => Box::new(Frames::<ZstdFrames, _>::new(file, scratch)),
             Self::Lz4 if Lz4Frames::begin(&mut file)? => Box::new(Frames::<Lz4Frames, _>::new(file, scratch)),
             Self::Lz4 => Box::new(HadoopBlocks::new(file, scratch, lz4_frames::decompress_block)),
-            // A file that ends in the middle of this is one of frames that is cut off.
+            // A file that ends within these bytes is a file of frames that is cut off.
             Self::Snappy if SNAPPY_FRAMES.starts_with(file.peek(SNAPPY_FRAMES.len())?) => {
                 scratch.hold(READ_BYTES + SNAPPY_BYTES)?;
                 Box::new(Held { _scratch: scratch, content: snap::read::FrameDecoder::new(file) })
@@ -118,23 +121,23 @@ impl fmt::Display for Codec {
     }
 }
 
-/// Decompresses one block of Snappy into `into`, and says how long its content is.
+/// Decompresses one block of Snappy into `into`, and returns the length of its content.
 fn decompress_snappy(block: &[u8], into: &mut [u8]) -> io::Result<usize> {
     snap::raw::Decoder::new().decompress(block, into).map_err(io::Error::other)
 }
 
-/// What is wrong with a compressed file, whatever the disk does.
+/// A fault of a compressed file itself, not of the disk.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Damaged {
     codec: Codec,
-    /// How many bytes of its content were right.
+    /// How many bytes of its content could be decompressed before the fault.
     after: u64,
-    /// What is wrong; `None` if the end is missing.
+    /// The fault; `None` if the end of the file is missing.
     problem: Option<String>,
 }
 
 impl Damaged {
-    /// What is wrong with a file, if that is what an error says.
+    /// The damage that an error contains; `None` if the error has another cause.
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
@@ -150,11 +153,11 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// What one decoder holds of the memory budget.
+/// The memory that one decoder holds of the memory budget.
 struct Scratch(Room);
 
 impl Scratch {
-    /// Holds so many bytes, and no others.
+    /// Changes the held memory to this many bytes.
     fn hold(&self, bytes: usize) -> io::Result<()> {
         let taken = self.0.taken();
         match bytes.checked_sub(taken) {
@@ -167,7 +170,7 @@ impl Scratch {
     }
 }
 
-/// A decoder whose scratch space has always the same size.
+/// A decoder whose memory always has the same size.
 struct Held<D> {
     _scratch: Scratch,
     content: D,
@@ -179,7 +182,7 @@ impl<D: Read> Read for Held<D> {
     }
 }
 
-/// A file that remembers whether it could not be read.
+/// A file that remembers whether reading it has failed.
 struct Watched {
     file: Box<dyn Read + Send>,
     has_failed: Arc<AtomicBool>,
@@ -195,7 +198,7 @@ impl Read for Watched {
     }
 }
 
-/// The content of a file, whose errors say what is wrong with the file.
+/// The content of a file. Its errors say whether the file is damaged.
 struct Decompressed {
     codec: Codec,
     content: Box<dyn Read + Send>,

@@ -1,4 +1,4 @@
-//! Data sets that are computed once and read several times, by (node, batch, partition).
+//! Data sets that are computed once and read several times, identified by node, batch and partition.
 
 use super::storage::StoredRows;
 use crate::ids::NodeId;
@@ -17,19 +17,19 @@ pub struct DataSetStore {
 }
 
 impl DataSetStore {
-    /// Stores one partition. A partition that is stored again replaces the old one.
+    /// Stores one partition. A partition that is stored again replaces its older version.
     pub fn put(&self, node: NodeId, batch: Time, partition: u32, rows: StoredRows) {
         let replaced = lock(&self.sets).entry((batch, node)).or_default().insert(partition, rows);
-        // What it held is given back without the lock.
+        // The replaced rows give back their memory after the lock is released.
         drop(replaced);
     }
 
-    /// One partition, if it was stored.
+    /// The rows of one partition; `None` if the partition was not stored.
     pub fn get(&self, node: NodeId, batch: Time, partition: u32) -> Option<StoredRows> {
         lock(&self.sets).get(&(batch, node))?.get(&partition).cloned()
     }
 
-    /// Forgets all data sets but those that are needed.
+    /// Removes all data sets for which `is_needed` is false.
     pub fn retain(&self, is_needed: impl Fn(NodeId, Time) -> bool) {
         let forgotten: BTreeMap<_, _> =
             lock(&self.sets).extract_if(.., |(time, node), _| !is_needed(*node, *time)).collect();

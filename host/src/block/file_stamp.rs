@@ -1,8 +1,9 @@
-//! Which file a batch was given and in which state, and whether a file is still that: what is read again is what was read.
+//! The identity and state of a file that a batch was given, and whether a file still matches them. The check ensures
+//! that a batch that runs again reads the same content.
 //!
-//! Owns the rule. A file whose content was read through before is the same if the content is. Of any other, the file
-//! itself, its modification time and its size must be those that were found. A file that only grew counts as the same:
-//! what was appended is not read.
+//! Owns the rule of the check. If the content of a file was read to its end before, the file is the same if its content
+//! is the same. For other files, the identity, the modification time and the size must be the noted ones. A file that
+//! has only grown counts as the same: the appended data is not read.
 
 use super::codec::{Damaged, NO_ROOM_HELP};
 use crate::env::{DirectoryEntry, Disk, FileId, advice, persistence};
@@ -12,17 +13,18 @@ use crate::time::Time;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// How many nanoseconds a millisecond has.
+/// The number of nanoseconds in a millisecond.
 const NS_PER_MS: u64 = 1_000_000;
 
-/// What to do about a compressed file that is not whole.
+/// The help for a compressed file that is not complete.
 pub(super) const WRITE_WHOLE: &str = "write a compressed file under another name or in another directory, and rename it when it is whole; replace the file, \
      or set job.on_error = \"continue\" to go on with the next batch";
 
-/// A file as it was found.
+/// The identity and state of a file when it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
-    /// Which file it is. `None` if that was not noted: a checkpoint of an earlier version has only whole milliseconds.
+    /// The identity of the file. `None` if it was not noted: checkpoints of an earlier version have only times in whole
+    /// milliseconds.
     pub id: Option<FileId>,
     /// When it was last modified, in nanoseconds since the Unix epoch.
     pub modified_ns: u64,
@@ -35,7 +37,7 @@ impl From<&DirectoryEntry> for FileStamp {
 }
 
 impl FileStamp {
-    /// A file of which only this is known.
+    /// Makes the stamp of a file of which only the modification time is known.
     pub const fn modified_at(modified: Time) -> Self {
         Self { id: None, modified_ns: modified.as_ms().saturating_mul(NS_PER_MS) }
     }
@@ -45,7 +47,7 @@ impl FileStamp {
         Time::from_ms(self.modified_ns / NS_PER_MS)
     }
 
-    /// Whether an entry has the modification time that was found.
+    /// Whether a directory entry has the noted modification time.
     pub fn is_as_old_as(&self, entry: &DirectoryEntry) -> bool {
         match self.id {
             Some(_) => self.modified_ns == entry.modified_ns,
@@ -53,8 +55,8 @@ impl FileStamp {
         }
     }
 
-    /// Whether an entry is the same file, as far as that was noted. The number of a device may be another after the
-    /// machine was started again, so a file on another device counts as the same if nothing else has changed.
+    /// Whether a directory entry is the same file, if the identity was noted. The number of a device may change when
+    /// the machine restarts. So a file on another device counts as the same if nothing else has changed.
     fn is_same_file(&self, entry: &DirectoryEntry) -> bool {
         let has_same_number = |id: FileId| {
             let is_born_with = |born_ns| id.born_ns == born_ns || id.born_ns == 0 || born_ns == 0;
@@ -63,8 +65,8 @@ impl FileStamp {
         self.id.is_none_or(has_same_number)
     }
 
-    /// What is different about a file of `bytes` that was never read through. `None` if it is what was found, or has only
-    /// grown.
+    /// The difference between the noted state and a file of `bytes` that was never read to its end. `None` if there is
+    /// none, or if the file has only grown.
     fn change(&self, bytes: u64, entry: &DirectoryEntry) -> Option<String> {
         if !entry.is_regular {
             return Some("it is no regular file".to_owned());
@@ -83,48 +85,48 @@ impl FileStamp {
 /// Why a part of a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SplitError {
-    /// No file has the name any more.
+    /// The path does not exist any more.
     #[error("{} is gone", .path.shown())]
     Gone {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The file is not what the batch was given.
+    /// The file is not the one that the batch was given, or has changed.
     #[error("{} is not what the batch was given: {change}", .path.shown())]
     Changed {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is different.
+        /// The difference.
         change: String,
     },
-    /// The file is compressed, and cut off or damaged.
+    /// The file is compressed, and it is cut off or damaged.
     #[error("cannot read {}: {damage}", .path.shown())]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damaged,
     },
-    /// Decompressing the file needs memory that is not there.
+    /// There is not enough memory to decompress the file.
     #[error("cannot decompress {}: {error}", .path.shown())]
     NoRoom {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the memory budget says.
+        /// The error of the memory budget.
         error: io::Error,
     },
-    /// The disk says no.
+    /// Reading the file fails.
     #[error("cannot read {}: {error}", .path.shown())]
     Disk {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the file system says.
+        /// The error of the file system.
         error: io::Error,
     },
 }
 
 impl SplitError {
-    /// What the reader of the error is told, who knows neither batch nor source yet.
+    /// The error that is reported, with the batch and the source, which this error does not contain.
     pub fn explain(&self, source: &str, batch: Time) -> Error {
         let message = format!("source `{source}` cannot read batch {batch}: {self}");
         let (kind, lasting, help) = match self {
@@ -145,7 +147,7 @@ impl SplitError {
                     .to_owned(),
             ),
             Self::Damaged { .. } => (ErrorKind::User, Persistence::Permanent, WRITE_WHOLE.to_owned()),
-            // Others give room back.
+            // Other tasks will give memory back.
             Self::NoRoom { .. } => (ErrorKind::Unavailable, Persistence::Transient, NO_ROOM_HELP.to_owned()),
             Self::Disk { path, error } => (ErrorKind::Unavailable, persistence(error), advice(error, &path.shown())),
         };
@@ -153,11 +155,11 @@ impl SplitError {
     }
 }
 
-/// Makes sure that a file is what was found. If its content was read through before, its length is all that is asked for
-/// here: the content tells the rest.
+/// Checks that a file matches what was found. If the content of the file was read to its end before, only the length is
+/// checked here: the checksum of the content is checked later.
 ///
 /// # Errors
-/// When it is gone or different.
+/// If the file is gone or has changed.
 pub(super) fn check_file(
     disk: &dyn Disk,
     path: &Path,
@@ -171,7 +173,7 @@ pub(super) fn check_file(
     change.map_or(Ok(()), |change| Err(SplitError::Changed { path: path.to_owned(), change }))
 }
 
-/// What an error of the disk means for a file that a batch was given.
+/// Converts an error of reading a file that a batch was given.
 pub(super) fn failed(path: &Path, error: io::Error) -> SplitError {
     let path = path.to_owned();
     if let Some(damage) = Damaged::of(&error) {

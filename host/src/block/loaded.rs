@@ -1,8 +1,9 @@
-//! Parts of files that driver functions load: a descriptor from which a task can read rows, here or elsewhere.
+//! Parts of files that driver functions load. A part is a descriptor from which a task can read rows, in this process
+//! or elsewhere.
 //!
-//! Owns that a file is the same for all who read it: its size and modification time were noted when the function asked for
-//! it, and whoever reads another file fails. Also where in a file a wrong record stands. Never decides which files are
-//! read.
+//! Owns the check that all readers of a file read the same file. The size and the modification time are noted when the
+//! driver function asks for the file; reading a file that differs fails. Owns also where in a file a wrong record
+//! stands. Never decides which files are read.
 
 mod columns;
 
@@ -28,32 +29,32 @@ use std::sync::Arc;
 
 /// The longest line that is accepted.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How much of a file is read at once.
+/// How many bytes of a file are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What is in a file.
+/// The format of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadedFormat {
     /// Lines of text.
     Text,
     /// CSV; the first line names the columns.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object a line.
     Json,
     /// Parquet.
     Parquet,
 }
 
-/// A file as it was when a driver function asked for it.
+/// The state of a file when a driver function asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileVersion {
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
-    /// When it was modified.
+    /// When the file was modified.
     pub modified: Time,
-    /// Which file it is, and the same time as exactly as it is known.
+    /// The identity of the file, and its modification time at the highest known resolution.
     pub stamp: FileStamp,
 }
 
@@ -65,7 +66,7 @@ impl From<DirectoryEntry> for FileVersion {
 }
 
 impl FileVersion {
-    /// Makes sure that the file has not changed.
+    /// Checks that the file has not changed.
     fn check(&self, disk: &dyn Disk) -> Result<(), LoadError> {
         let found = match disk.entry(&self.path) {
             Ok(entry) => Self::from(entry),
@@ -83,79 +84,79 @@ impl FileVersion {
     }
 }
 
-/// The records of a file that begin in a range of its bytes.
+/// The records of a file that begin in a range of the file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedPart {
     /// The file.
     pub file: FileVersion,
-    /// What is in it.
+    /// The format of the file.
     pub format: LoadedFormat,
     /// The first byte of the range.
     pub start: u64,
-    /// The first byte after it.
+    /// The first byte after the range.
     pub end: u64,
 }
 
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The disk says no.
+    /// Reading the file fails.
     #[error("cannot read {}: {error}", path.shown())]
     Disk {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the file system says.
+        /// The error of the file system.
         error: io::Error,
     },
-    /// The file is compressed, and cut off or damaged.
+    /// The file is compressed, and it is cut off or damaged.
     #[error("cannot read {}: {damage}", path.shown())]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damaged,
     },
-    /// Decompressing the file needs memory that is not there.
+    /// There is not enough memory to decompress the file.
     #[error("cannot decompress {}: {error}", path.shown())]
     NoRoom {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the memory budget says.
+        /// The error of the memory budget.
         error: io::Error,
     },
-    /// Another file has the name now.
+    /// The path now names another file, or the file has changed.
     #[error(
         "{} changed while the batch read it: it had {} bytes, modified at {}, and has {} bytes, modified at {}",
         was.path.shown(), was.bytes, was.modified, is.bytes, is.modified
     )]
     Changed {
-        /// What the driver function asked for.
+        /// The file that the driver function asked for.
         was: Box<FileVersion>,
-        /// What is there.
+        /// The file that is there now.
         is: Box<FileVersion>,
     },
     /// A record is wrong.
     #[error("{}, {place}: {problem}", path.shown())]
     Record {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The line or row, and the column, if known.
+        /// The line or row, and the column if it is known.
         place: String,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
     /// The file as a whole is wrong.
     #[error("{} cannot be read: {problem}", path.shown())]
     Content {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
 }
 
 impl LoadError {
-    /// What it means that reading a file gave this error.
+    /// Converts an error of reading a file.
     pub fn new(path: &Path, error: io::Error) -> Self {
         let path = path.to_owned();
         match Damaged::of(&error) {
@@ -183,7 +184,7 @@ impl From<&LoadError> for Error {
         };
         let lasts = match error {
             LoadError::Disk { error, .. } => persistence(error),
-            // Others give room back.
+            // Other tasks will give memory back.
             LoadError::NoRoom { .. } => Persistence::Transient,
             _ => Persistence::Permanent,
         };
@@ -192,8 +193,8 @@ impl From<&LoadError> for Error {
 }
 
 impl LoadedPart {
-    /// The parts of a file. Records of CSV may have line ends in quotes, so such a file is one part, and so is one that is
-    /// compressed.
+    /// Divides a file into parts. A CSV file is one part, because its records may contain line ends in quotes. A
+    /// compressed file is one part, too.
     pub fn parts(file: &FileVersion, format: LoadedFormat) -> Vec<Self> {
         let part = |start, end| Self { file: file.clone(), format, start, end };
         match format {
@@ -209,10 +210,10 @@ impl LoadedPart {
         }
     }
 
-    /// Opens the file. What decompressing it needs is taken from `budget`.
+    /// Opens the file. The memory for decompressing it is taken from `budget`.
     ///
     /// # Errors
-    /// When it cannot be read, or is not the file that the driver function asked for.
+    /// If the file cannot be read, or is not the file that the driver function asked for.
     pub fn read(
         &self,
         disk: &Arc<dyn Disk>,
@@ -242,7 +243,7 @@ impl LoadedPart {
         self.split().read(disk, Encoding::UTF_8, budget)
     }
 
-    /// The lines that begin in the range.
+    /// The lines that begin in the range of the part.
     fn split(&self) -> FileSplit {
         FileSplit {
             source: String::new(),
@@ -250,7 +251,7 @@ impl LoadedPart {
             start: self.start,
             end: self.end,
             file_bytes: self.file.bytes,
-            // The version of the file was compared by then.
+            // The version of the file was compared before.
             stamp: self.file.stamp,
             checksum: None,
             max_line_bytes: LINE_BYTES_MAX,
@@ -268,10 +269,10 @@ impl LoadedPart {
     }
 }
 
-/// How records are read.
+/// The reader of the records, by format.
 enum Records {
     Text(SplitReader),
-    /// With the number of lines so far.
+    /// A reader of JSON lines, with the number of lines so far.
     Json {
         lines: SplitReader,
         line: u64,
@@ -285,10 +286,11 @@ enum Records {
     Columns(ColumnsReader),
 }
 
-/// How many lines have bytes that are not of the encoding, and where the first of them stands.
+/// The number of lines with bytes that are not valid in the encoding, the encoding, and the place of the first such
+/// line.
 pub type ReplacedLines = (u64, Encoding, LinePlace);
 
-/// Gives the rows of a [`LoadedPart`], chunk by chunk.
+/// Reads the rows of a [`LoadedPart`], chunk by chunk.
 pub struct LoadedReader {
     part: LoadedPart,
     ty: RecordType,
@@ -298,13 +300,13 @@ pub struct LoadedReader {
 }
 
 impl LoadedReader {
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.part.file.path
     }
 
-    /// Lines with bytes that are not text, so far: such bytes are replaced in them. With the encoding of the file, and where
-    /// in the file the first of these lines stands.
+    /// The lines so far that contain bytes which are not valid text. Such bytes are replaced. The result has also the
+    /// encoding of the file and the place of the first such line; `None` if there is no such line.
     pub fn replaced_lines(&self) -> Option<ReplacedLines> {
         let Records::Text(lines) = &self.records else { return None };
         let replaced = lines.faults().replaced;
@@ -312,14 +314,14 @@ impl LoadedReader {
         (replaced.count > 0).then(|| (replaced.count, lines.encoding(), place(replaced)))
     }
 
-    /// The next rows; nothing at the end.
+    /// The next rows; `None` at the end.
     ///
     /// # Errors
-    /// When the file cannot be read or has changed, or a record is wrong.
+    /// If the file cannot be read or has changed, or if a record is wrong.
     pub fn next_chunk(&mut self) -> Result<Option<RecordBatch>, LoadError> {
         let next = self.read();
         if !matches!(next, Ok(Some(_))) {
-            // A file that has changed is the reason for whatever else was found.
+            // If the file has changed, that is the reason for any other problem.
             self.part.file.check(&*self.disk)?;
         }
         next
@@ -375,13 +377,14 @@ impl LoadedReader {
     }
 }
 
-/// No line is passed over: the rows of a file are all there, or none.
+/// Fails if a line was skipped because of its length: a file gives all of its rows or none.
 fn checked_length(part: &LoadedPart, lines: &SplitReader) -> Result<(), LoadError> {
     let too_long = || part.content(format!("it has a line of more than {LINE_BYTES_MAX} bytes"));
     if lines.faults().dropped.count == 0 { Ok(()) } else { Err(too_long()) }
 }
 
-/// Rows of lines of JSON, but for those that are empty; or the line that is wrong, from 0.
+/// Converts lines of JSON to rows; empty lines give none. Fails with the number of the wrong line, from 0, and its
+/// fault.
 fn objects(ty: &RecordType, lines: &RecordBatch) -> Result<RecordBatch, (u64, Fault)> {
     let fault = |problem: String| Fault { row: 0, column: String::new(), problem };
     let texts = lines.columns().first().and_then(|column| column.as_string_opt::<i32>());
@@ -392,7 +395,8 @@ fn objects(ty: &RecordType, lines: &RecordBatch) -> Result<RecordBatch, (u64, Fa
             continue;
         }
         let value = json::parse(line.as_bytes()).map_err(|error| {
-            // Of the text's own place, which is always line 1, only the column says something.
+            // Each line is parsed as a text of its own, so the line in the parser's message is always 1. Only the
+            // column says something.
             let problem = error.to_string();
             let problem = problem.split(" at line ").next().unwrap_or_default();
             (number, fault(format!("{problem}, at character {}", error.column())))

@@ -1,7 +1,7 @@
-//! Data that waits: received blocks until their batch is done, and data sets until nothing needs them.
+//! Stored data: received blocks until their batch is done, and data sets until nothing needs them.
 //!
-//! Owns the stores, how they take from the memory budget, and what they spill. Never decides which batch a block belongs to: see
-//! `tracker`.
+//! Owns the stores, how they take memory from the memory budget, and how they spill to disk. Never decides which batch
+//! a block belongs to: see `tracker`.
 
 mod checked_split;
 mod codec;

@@ -1,27 +1,28 @@
-//! Blocks that receivers have not cut yet.
+//! Open blocks: the blocks that receivers are still filling.
 //!
-//! Owns how large such a block may become, which follows from how many receivers there are, and the memory that it takes.
+//! Owns how large an open block may become, which depends on the number of receivers, and the memory that it takes.
 //! Never sees a record.
 
 use super::spill::SpillError;
 use super::storage::Scratch;
 use super::store::{BlockStore, OPEN_SHARE};
 
-/// A block is cut before its time when it is this large, so that one partition never outgrows a task.
+/// A block that reaches this size is cut before its block interval ends, so that one partition never becomes too large
+/// for a task.
 const BLOCK_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A block is not cut before its time when it is smaller than this: each becomes a task.
+/// A block below this size is not cut before its block interval ends, because each block becomes a task.
 const BLOCK_BYTES_MIN: usize = 64 * 1024;
-/// What a receiver reads into.
+/// The size of the buffer into which a receiver reads.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The share of one receiver in the memory for open blocks. Given back when dropped.
+/// One receiver's share of the memory for open blocks. Dropping it gives the share back.
 pub struct OpenBlock {
     store: BlockStore,
     scratch: Scratch,
     bytes: usize,
 }
 
-/// How large a block may become where so many receivers share what a store may hold.
+/// How large an open block may become if this many receivers share the memory of a store.
 fn block_bytes(room: usize, receivers: usize) -> usize {
     (room / OPEN_SHARE / receivers.max(1)).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX)
 }
@@ -37,10 +38,10 @@ impl OpenBlock {
         block_bytes(self.store.room_bytes(), self.store.receivers())
     }
 
-    /// Notes that the receiver holds so many bytes.
+    /// Notes that the receiver holds this many bytes.
     ///
     /// # Errors
-    /// When there is no memory for them. They are noted all the same.
+    /// If there is no memory for the bytes. They are noted all the same.
     pub fn hold(&mut self, bytes: usize) -> Result<(), SpillError> {
         self.store.opened(0, bytes, self.bytes);
         self.bytes = bytes;
@@ -49,7 +50,7 @@ impl OpenBlock {
 }
 
 impl OpenBlock {
-    /// What is noted is in the store, or on its way there.
+    /// Notes that the block was cut: its bytes are in the store, or will be soon.
     pub fn cut(&mut self) {
         self.store.opened(0, 0, self.bytes);
         self.bytes = 0;
@@ -63,7 +64,7 @@ impl Drop for OpenBlock {
 }
 
 impl BlockStore {
-    /// For a receiver that begins.
+    /// Makes the share of a new receiver.
     pub fn open(&self) -> OpenBlock {
         OpenBlock::new(self.clone(), self.storage().scratch())
     }

@@ -1,4 +1,4 @@
-//! What one partition of a batch's input is: a descriptor from which a task can read it, here or elsewhere.
+//! One partition of a batch's input: a descriptor from which a task can read the rows, in this process or elsewhere.
 
 use super::codec::Codec;
 use super::file_stamp::FileStamp;
@@ -15,14 +15,14 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// How much of a file is read at once, and about how long a chunk is. Short, because each chunk passes through several
-/// buffers, which push what the plugin works with out of the cache.
+/// How many bytes of a file are read at once, which is about the length of a chunk. The chunks are short, because each
+/// of them passes through several buffers. Larger buffers would push the plugin's data out of the cache.
 const READ_BYTES: usize = 64 * 1024;
 
 /// Files are split into partitions of about this size.
 pub const PART_BYTES: u64 = 32 * 1024 * 1024;
 
-/// The most of a file that is read only to tell the number of a line.
+/// The most bytes of a file that are read only to find the number of a line.
 const NUMBER_BYTES_MAX: u64 = 8 * PART_BYTES;
 
 /// The lines of a file that begin in a range of its bytes.
@@ -30,44 +30,45 @@ const NUMBER_BYTES_MAX: u64 = 8 * PART_BYTES;
 pub struct FileSplit {
     /// The source's name in the job file.
     pub source: String,
-    /// The file.
+    /// The path of the file.
     pub path: PathBuf,
     /// The first byte of the range.
     pub start: u64,
-    /// The first byte after it. A line that begins before it is read to its end.
+    /// The first byte after the range. A line that begins before this byte is read to its end.
     pub end: u64,
-    /// The size of the file when it was found. What is appended later is not read.
+    /// The size of the file when it was found. Data that is appended later is not read.
     pub file_bytes: u64,
-    /// Which file it was when it was found, and when it had been modified.
+    /// The identity of the file, and its modification time when it was found.
     pub stamp: FileStamp,
-    /// The checksum of these lines, if they were read through before: they are read again only if they have it.
+    /// The checksum of these lines, if they were read to their end before. Lines that are read again must have this
+    /// checksum.
     pub checksum: Option<u64>,
     /// The longest line that is accepted, in bytes.
     pub max_line_bytes: usize,
 }
 
-/// What one partition of a batch reads.
+/// The input of one partition of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputPartition {
     /// A received block.
     Block {
-        /// Its name.
+        /// The name of the block.
         id: BlockId,
-        /// The number of its rows.
+        /// The number of rows of the block.
         rows: u64,
-        /// What identifies the content of its source up to here, if the source is a file.
+        /// The checksum of the source's content up to the end of this block. `None` if the source is not a file.
         checksum: Option<u64>,
     },
     /// A part of a file.
     Split(FileSplit),
 }
 
-/// The ranges of the parts of a file of lines, without gaps. A file that is compressed, or in an encoding in which a line's
-/// end cannot be found from the middle, is one part.
+/// Divides a file of lines into ranges without gaps, one for each part. A compressed file is one part. So is a file in
+/// an encoding in which line ends cannot be found from the middle of the file.
 pub fn part_ranges(path: &Path, bytes: u64, encoding: Encoding) -> impl Iterator<Item = (u64, u64)> {
     let codec = Codec::of(path);
     let (part, count) = match codec.is_some() || !encoding.has_line_bytes() {
-        // No compressed file is empty: whoever reads it says so.
+        // A compressed file of no bytes is an error, which the reader of the part reports.
         true => (bytes, u64::from(bytes > 0 || codec.is_some())),
         false => (PART_BYTES, bytes.div_ceil(PART_BYTES)),
     };
@@ -75,15 +76,16 @@ pub fn part_ranges(path: &Path, bytes: u64, encoding: Encoding) -> impl Iterator
 }
 
 impl FileSplit {
-    /// Opens the file and goes to the first line of the range. The file is decompressed if its name says so, and read in
-    /// the encoding that its byte order mark says, or else in `expected`. If no line can begin in the middle of such a
-    /// file, the part that begins at its beginning has all of its lines, and others have none.
+    /// Opens the file and goes to the first line of the range. If the file's name says that the file is compressed, it
+    /// is decompressed. The encoding is the one of the file's byte order mark; if the file has no mark, the encoding is
+    /// `expected`. If no line can be found from the middle of such a file, the part at the beginning of the file has
+    /// all of its lines, and other parts have none.
     ///
     /// # Errors
-    /// When the file cannot be read, is shorter than it was, or is [`super::Damaged`].
+    /// If the file cannot be read, is shorter than it was, or is [`super::Damaged`].
     pub fn read(&self, disk: &dyn Disk, expected: Encoding, budget: &MemoryBudget) -> io::Result<SplitReader> {
         let codec = Codec::of(&self.path);
-        // The byte before the range says whether its first byte begins a line.
+        // The byte before the range says whether a line begins at the first byte of the range.
         let from = self.start.saturating_sub(1);
         let mut file = disk.open(&self.path, 0)?;
         if let Some(codec) = codec {
@@ -114,10 +116,10 @@ impl FileSplit {
         })
     }
 
-    /// How many lines of the file end before the first one of the range.
+    /// How many lines of the file end before the first line of the range.
     ///
     /// # Errors
-    /// When the file cannot be read.
+    /// If the file cannot be read.
     pub fn lines_before(&self, disk: &dyn Disk) -> io::Result<u64> {
         let mut before = disk.open(&self.path, 0)?.take(self.start);
         let (mut lines, mut last, mut buffer) = (0, b'\n', vec![0; READ_BYTES]);
@@ -128,11 +130,12 @@ impl FileSplit {
             last = *end;
             lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
         }
-        // The line in whose middle the range begins is not of the range.
+        // The line in whose middle the range begins does not belong to the range.
         Ok(lines + u64::from(last != b'\n'))
     }
 
-    /// Where in the file the first of these lines stands, which [`SplitReader`] counts from the beginning of the range.
+    /// The place in the file of the first of these lines. [`SplitReader`] counts the lines from the beginning of the
+    /// range.
     pub fn place(&self, lines: BadLines, disk: &dyn Disk) -> LinePlace {
         let before = match self.start {
             0 => Ok(0),
@@ -146,26 +149,27 @@ impl FileSplit {
     }
 }
 
-/// Where in a file a line stands.
+/// The place of a line in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinePlace {
     /// The number of the line, from 1.
     pub line: u64,
-    /// Lines are counted from the first that begins at or after this byte.
+    /// Lines are counted from the first line that begins at or after this byte.
     pub after_byte: u64,
 }
 
-/// Finds the bytes of the lines that begin in a range, in pieces that come one after the other.
+/// Finds the bytes of the lines that begin in a range. The bytes come in consecutive pieces.
 #[derive(Clone, Copy, Debug)]
 struct LineWindow {
-    /// Whether the end of a line is still to be found that began before the range.
+    /// Whether the line that began before the range has not ended yet.
     skipping: bool,
     /// The first byte after the range.
     end: u64,
 }
 
 impl LineWindow {
-    /// The part of `bytes`, which stand at `at` in the file, that belongs to the range, and whether that was the last.
+    /// Returns the part of `bytes` that belongs to the range, and whether this was the last part. `at` is the position
+    /// of `bytes` in the file.
     fn cut<'a>(&mut self, at: u64, bytes: &'a [u8]) -> (&'a [u8], bool) {
         let mut from = 0;
         if self.skipping {
@@ -176,7 +180,7 @@ impl LineWindow {
                 return (&[], true);
             }
         }
-        // The last line of the range ends with the first line end at or after the range's last byte.
+        // The last line of the range ends with the first line end at or after the last byte of the range.
         let last = usize::try_from((self.end - 1).saturating_sub(at)).unwrap_or(usize::MAX).max(from);
         let end = bytes.get(last..).and_then(|rest| memchr::memchr(b'\n', rest));
         match end {
@@ -186,12 +190,12 @@ impl LineWindow {
     }
 }
 
-/// Gives the lines of a [`FileSplit`], chunk by chunk.
+/// Reads the lines of a [`FileSplit`], chunk by chunk.
 pub struct SplitReader {
     file: Box<dyn Read + Send>,
-    /// Where in the file, or in what is compressed in it, the next read begins.
+    /// Where the next read begins, in the file or, if the file is compressed, in its content.
     position: u64,
-    /// The length of the byte order mark that was not passed over yet.
+    /// The length of the byte order mark, if it has not been skipped yet.
     mark: usize,
     /// The size of the file; `None` if it is compressed.
     bytes: Option<u64>,
@@ -205,12 +209,12 @@ pub struct SplitReader {
 }
 
 impl SplitReader {
-    /// What was wrong with the lines so far. They are counted from the beginning of the range.
+    /// The faults of the lines so far. Lines are counted from the beginning of the range.
     pub fn faults(&self) -> LineFaults {
         self.lines.faults()
     }
 
-    /// What is read.
+    /// The split that is read.
     pub fn split(&self) -> &FileSplit {
         &self.split
     }
@@ -225,10 +229,10 @@ impl SplitReader {
         self.checksum.value()
     }
 
-    /// The next chunk of lines; nothing at the end.
+    /// The next chunk of lines; `None` at the end.
     ///
     /// # Errors
-    /// When the file cannot be read, or is shorter than it was.
+    /// If the file cannot be read, or is shorter than it was.
     pub fn next_chunk(&mut self) -> io::Result<Option<RecordBatch>> {
         while self.ready.is_empty() && !self.done {
             self.read()?;

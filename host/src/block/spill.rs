@@ -1,6 +1,6 @@
 //! Record batches in scratch files, in Arrow's IPC format.
 //!
-//! Owns the files and what they may take of the disk. Never decides what is written: see `storage.rs`.
+//! Owns the files and how much of the disk they may take. Never decides which batches are written: see `storage.rs`.
 
 use crate::env::{Disk, ScratchFile, persistence};
 use crate::error::Persistence;
@@ -15,38 +15,39 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A file is not written to any more when it is this long. It is gone when nothing in it is needed any more, so shorter
-/// files give room back earlier, and longer ones need fewer handles.
+/// A file of this length gets no more data. A file is removed when nothing needs any of its batches any more. So
+/// shorter files give disk space back earlier, and longer files need fewer handles.
 const FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A file is at most this part of what may lie in files, so that what is not needed any more leaves room for the rest.
+/// The limit of the spilled bytes divided by this number is the largest size of a file, so that files with data that is
+/// not needed any more leave room for other data.
 const FILES_IN_LIMIT: u64 = 16;
 
-/// What keeps data from being spilled, or from being read again.
+/// The error of spilling data, or of reading it again.
 #[derive(Debug, thiserror::Error)]
 pub enum SpillError {
-    /// There is no more room for it.
+    /// The data would exceed the limit of spilled bytes.
     #[error("spilled data would take more than engine.spill_limit = {0} bytes")]
     LimitReached(u64),
-    /// There is no more memory for what has to be in memory.
+    /// There is no memory for data that has to stay in memory.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// The file system says no.
+    /// Writing the file fails.
     #[error("cannot write spilled data: {0}")]
     Write(io::Error),
-    /// It cannot be read.
+    /// Reading the file fails.
     #[error("cannot read spilled data: {0}")]
     Read(io::Error),
-    /// What was read is not what was written.
+    /// The data that was read differs from the data that was written.
     #[error("spilled data is damaged: {0}")]
     Damaged(String),
-    /// Arrow cannot write it.
+    /// Arrow cannot encode the data.
     #[error("cannot encode spilled data: {0}")]
     Encode(String),
 }
 
 impl SpillError {
-    /// Whether it may succeed later: other tasks give back what they have taken, and disks are emptied.
+    /// Whether the operation may succeed later: other tasks give memory back, and space on disks becomes free.
     pub fn persistence(&self) -> Persistence {
         match self {
             Self::LimitReached(_) | Self::NoRoom(_) => Persistence::Transient,
@@ -59,9 +60,9 @@ impl SpillError {
 /// Where and how data is spilled.
 #[derive(Clone, Debug)]
 pub struct SpillSettings {
-    /// The directory of the files; the system's for temporary files if absent.
+    /// The directory of the files. `None` means the system's directory for temporary files.
     pub directory: Option<PathBuf>,
-    /// The most bytes that may lie in files.
+    /// The largest number of bytes in files at a time.
     pub limit_bytes: u64,
     /// Whether the data is compressed, with LZ4.
     pub compressed: bool,
@@ -72,13 +73,13 @@ pub(super) struct Spill {
     disk: Arc<dyn Disk>,
     settings: SpillSettings,
     current: Mutex<Option<Arc<File>>>,
-    /// Bytes in files that are there.
+    /// The number of bytes in files that exist now.
     in_files: Arc<AtomicU64>,
-    /// Bytes that were ever written.
+    /// The number of bytes that were written in all.
     written: AtomicU64,
 }
 
-/// A file with many batches. Gone when none of them is needed.
+/// A file with many batches. The file is removed when none of its batches is needed.
 struct File {
     file: Box<dyn ScratchFile>,
     bytes: AtomicU64,
@@ -91,7 +92,7 @@ impl Drop for File {
     }
 }
 
-/// A batch in a file.
+/// A batch in a scratch file.
 #[derive(Clone)]
 pub(super) struct Segment {
     file: Arc<File>,
@@ -105,14 +106,14 @@ impl Spill {
         Self { disk, settings, current: Mutex::default(), in_files: Arc::default(), written: AtomicU64::new(0) }
     }
 
-    /// How many bytes were written since the beginning.
+    /// How many bytes were written since the run began.
     pub(super) fn written_bytes(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
     #[cfg(test)]
     pub(super) fn bytes_in_files(&self) -> u64 {
-        // The file that is written to stays for what comes next.
+        // The current file stays open for the batches that come next.
         *lock(&self.current) = None;
         self.in_files.load(Ordering::Relaxed)
     }
@@ -141,7 +142,7 @@ impl Spill {
         writer.into_inner()
     }
 
-    /// The file that is written to.
+    /// The file to which batches are written now.
     fn file(&self) -> Result<Arc<File>, SpillError> {
         let mut current = lock(&self.current);
         if let Some(file) = &*current
@@ -157,7 +158,7 @@ impl Spill {
 }
 
 impl Segment {
-    /// Reads the batch.
+    /// Reads the batch from its file.
     pub(super) fn read(&self) -> Result<RecordBatch, SpillError> {
         let bytes = self.file.file.read_at(self.start, self.bytes).map_err(SpillError::Read)?;
         if crate::data::key::hash(&bytes) != self.hash {

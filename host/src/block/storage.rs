@@ -1,7 +1,7 @@
-//! Where rows are kept: in memory as long as there is room, then in files.
+//! Storage of rows: in memory while there is room, then in files.
 //!
-//! Owns the one mechanism behind received blocks, shuffles and data sets. Whoever takes room last pushes out what was
-//! not used for the longest time. What is read does not depend on where it was.
+//! Owns the one mechanism that received blocks, shuffles and data sets use. If new rows need memory, the rows that were
+//! not used for the longest time are moved to files. Readers get the same rows from memory and from files.
 
 mod lent;
 mod writer;
@@ -17,35 +17,35 @@ use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 
-/// Keeps rows. Clones share it.
+/// Stores rows. Clones share the same storage.
 #[derive(Clone)]
 pub struct Storage {
     shared: Arc<Shared>,
 }
 
-/// What an array takes in memory beside its values: its columns are not free where rows are few.
+/// The memory of an array besides its values. Columns have a cost of their own, which matters if there are few rows.
 const ARRAY_BYTES: usize = 192;
-/// What the description of a piece takes, in memory or in a file.
+/// The memory of the description of a piece, whether the piece is in memory or in a file.
 const PIECE_BYTES: usize = 96;
-/// What rows of one task take, however few they are.
+/// The memory for the rows of one task, however few they are.
 const ENTRY_BYTES: usize = 512;
-/// What all descriptions may take in any case, so that a job goes on where instances have all the memory.
+/// Descriptions may always take this many bytes, so that a job can continue when instances take all the memory.
 const UNCOUNTED_BYTES: usize = 8 * 1024 * 1024;
-/// What all work on rows may take in any case, for the same reason: enough for two files of columns.
+/// Work on rows may always take this many bytes, for the same reason. It is enough for two files of columns.
 const WORK_UNCOUNTED_BYTES: usize = 24 * 1024 * 1024;
 
 struct Shared {
     budget: MemoryBudget,
     room: Room,
-    /// What the descriptions of pieces and tasks take.
+    /// The memory of the descriptions of pieces and tasks.
     overhead: Overhead,
-    /// What work on rows takes.
+    /// The memory for work on rows.
     work: Overhead,
     spill: Spill,
     uses: Mutex<Uses>,
 }
 
-/// What is in memory and could be pushed out, by its last use.
+/// The entries in memory that can be moved to files, by their last use.
 #[derive(Default)]
 struct Uses {
     count: u64,
@@ -58,44 +58,44 @@ enum Piece {
     File(Segment),
 }
 
-/// How much is in a bucket. Follows from the rows alone, wherever they are.
+/// How much data is in a bucket. The size depends only on the rows, not on where they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BucketSize {
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
-    /// The bytes of their values.
+    /// The bytes of the rows' values.
     pub bytes: u64,
 }
 
-/// The pieces of a bucket, in order. A bucket without rows has none.
+/// The pieces of each bucket, in order. A bucket without rows has no pieces.
 type Buckets = BTreeMap<usize, Vec<Piece>>;
 
-/// Rows in buckets, each in order.
+/// Rows in buckets. The rows of a bucket have an order.
 struct Entry {
     shared: Arc<Shared>,
-    /// Of the buckets with rows.
+    /// The sizes of the buckets that have rows.
     sizes: BTreeMap<usize, BucketSize>,
-    /// What was taken for its descriptions.
+    /// The memory that was taken for the entry's descriptions.
     overhead: usize,
     state: Mutex<State>,
 }
 
 struct State {
     buckets: Buckets,
-    /// What was taken for the pieces in memory.
+    /// The memory that was taken for the pieces in memory.
     taken: usize,
-    /// The key among the uses, while there is a piece in memory.
+    /// The key of the entry in the list of uses. `None` if no piece is in memory.
     last_use: Option<u64>,
 }
 
-/// Rows that are kept until the last clone is dropped. No rows take no memory.
+/// Rows that stay stored until the last clone is dropped. A value without rows takes no memory.
 #[derive(Clone, Default)]
 pub struct StoredRows {
     entry: Option<Arc<Entry>>,
 }
 
 impl Storage {
-    /// Keeps rows in most of the memory that `budget` has left, and beyond that on `disk`.
+    /// Makes a storage that uses most of the memory that `budget` has left, and `disk` for the rest.
     pub fn new(budget: &MemoryBudget, disk: Arc<dyn Disk>, settings: SpillSettings) -> Self {
         let shared = Shared {
             budget: budget.clone(),
@@ -108,43 +108,45 @@ impl Storage {
         Self { shared: Arc::new(shared) }
     }
 
-    /// A writer of rows in this many buckets.
+    /// Makes a writer of rows in this many buckets.
     pub fn writer(&self, buckets: usize) -> RowsWriter {
         RowsWriter::new(self.shared.clone(), buckets)
     }
 
-    /// Memory for work on rows, none of it taken yet. Stored rows go to files to make room for it.
+    /// Makes a share of memory for work on rows, which is empty at first. Stored rows are moved to files if the work
+    /// needs their memory.
     pub fn scratch(&self) -> Scratch {
         Scratch { bytes: 0, shared: self.shared.clone() }
     }
 
-    /// Memory for descriptions, until it is dropped.
+    /// Takes memory for descriptions. The memory is given back when the result is dropped.
     ///
     /// # Errors
-    /// When it is not there.
+    /// If there is not enough memory.
     pub fn descriptions(&self, bytes: usize) -> Result<Described, NoRoom> {
         self.shared.overhead.add(bytes)?;
         Ok(Described { shared: self.shared.clone(), bytes })
     }
 
-    /// How many bytes were written to files since the beginning.
+    /// How many bytes were written to files since the run began.
     pub fn spilled_bytes(&self) -> u64 {
         self.shared.spill.written_bytes()
     }
 
-    /// What the job's memory has beside plugin instances, in bytes.
+    /// How much of the job's memory is not for plugin instances, in bytes.
     pub fn for_data(&self) -> usize {
         self.shared.budget.for_data()
     }
 
-    /// What is taken of the memory budget, in bytes.
+    /// How many bytes of the memory budget are taken.
     pub fn memory_bytes(&self) -> usize {
         self.shared.room.taken()
     }
 }
 
 impl Shared {
-    /// Takes room for `bytes`, pushing out others if need be. False if there is not enough of it.
+    /// Takes `bytes` of memory; moves other rows to files if necessary. Returns false if there is not enough memory
+    /// even so.
     fn take(&self, bytes: usize) -> Result<bool, SpillError> {
         while self.room.take(bytes).is_err() {
             if !self.room.could_hold(bytes) {
@@ -156,7 +158,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// Takes the entry that was not used for the longest time out of the list.
+    /// Removes the entry that was not used for the longest time from the list of uses, and returns it.
     fn oldest(&self) -> Option<Arc<Entry>> {
         let mut uses = lock(&self.uses);
         loop {
@@ -169,7 +171,7 @@ impl Shared {
 }
 
 impl Entry {
-    /// Moves all pieces to a file. If that fails they stay where they are.
+    /// Moves all pieces to a file. If that fails, the pieces stay in memory.
     fn push_out(self: &Arc<Self>) -> Result<(), SpillError> {
         let mut state = lock(&self.state);
         state.last_use = None;
@@ -192,7 +194,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Notes that it is used now.
+    /// Notes that the entry is used now.
     fn used(self: &Arc<Self>) {
         let mut state = lock(&self.state);
         if state.taken == 0 {
@@ -229,7 +231,7 @@ impl Drop for Entry {
 }
 
 impl StoredRows {
-    /// The buckets that have rows, with how much is in them.
+    /// The buckets that have rows, with their sizes.
     pub fn buckets(&self) -> impl Iterator<Item = (usize, BucketSize)> {
         self.entry.iter().flat_map(|entry| entry.sizes.iter().map(|(bucket, size)| (*bucket, *size)))
     }
@@ -239,7 +241,7 @@ impl StoredRows {
         self.buckets().map(|(_, size)| size.rows).sum()
     }
 
-    /// How much is in a bucket.
+    /// The size of a bucket.
     pub fn bucket_size(&self, bucket: usize) -> BucketSize {
         self.entry.as_ref().and_then(|entry| entry.sizes.get(&bucket)).copied().unwrap_or_default()
     }
@@ -253,7 +255,7 @@ impl StoredRows {
     }
 }
 
-/// Reads a bucket, batch by batch. Only the batch at hand needs memory beyond what the storage has.
+/// Reads a bucket, batch by batch. Besides the memory of the storage, only the current batch takes memory.
 pub struct RowsReader {
     entry: Option<Arc<Entry>>,
     bucket: usize,

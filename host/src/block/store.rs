@@ -1,4 +1,4 @@
-//! Received blocks, by id.
+//! The store of received blocks, by their ids.
 
 use super::row_bytes::bytes_of;
 use super::storage::{Storage, StoredRows};
@@ -10,27 +10,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-/// Received rows that become one partition of a batch.
+/// Received rows. They become one partition of a batch.
 #[derive(Clone, Debug)]
 pub struct Block {
-    /// Its name.
+    /// The id of the block.
     pub id: BlockId,
-    /// Its rows.
+    /// The rows of the block.
     pub rows: Rows,
 }
 
 impl Block {
-    /// The number of its rows.
+    /// The number of rows of the block.
     pub fn row_count(&self) -> u64 {
         row_count(&self.rows)
     }
 }
 
-/// All open blocks together have at most this part of what the store may hold.
+/// All open blocks together may take at most the limit of the store divided by this number.
 pub(super) const OPEN_SHARE: usize = 4;
 
-/// Keeps blocks until they are removed, and counts those that receivers have open. A full store makes [`BlockStore::put`]
-/// wait: it is what slows a receiver down.
+/// Stores blocks until they are removed, and counts the open blocks of receivers. If the store is full,
+/// [`BlockStore::put`] waits: this slows receivers down.
 #[derive(Clone)]
 pub struct BlockStore {
     shared: Arc<Shared>,
@@ -44,9 +44,9 @@ struct Stored {
 #[derive(Default)]
 struct Blocks {
     stored: BTreeMap<BlockId, Stored>,
-    /// The sum of their sizes, wherever they are.
+    /// The sum of the sizes of all blocks, in memory and in files.
     bytes: usize,
-    /// How many receivers there are, and what they hold that is not stored yet.
+    /// The number of receivers, and the bytes that they hold in open blocks.
     receivers: usize,
     open_bytes: usize,
 }
@@ -57,12 +57,14 @@ struct Shared {
     limit_bytes: usize,
     removed: Notify,
     closed: AtomicBool,
-    /// There is room for every block: what is put was received before, and no more comes.
+    /// Whether every block is taken even if the store is full. So it is at the end: the blocks were received before,
+    /// and no more data comes.
     takes_all: AtomicBool,
 }
 
 impl BlockStore {
-    /// An empty store that keeps its blocks in `storage`, and is full when they are larger than `limit_bytes` in all.
+    /// Makes an empty store that keeps its blocks in `storage`. The store is full when its blocks have more than
+    /// `limit_bytes` in all.
     pub fn new(storage: Storage, limit_bytes: u64) -> Self {
         let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -76,7 +78,7 @@ impl BlockStore {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Stores a block, waiting while the store is full. A block is taken in any case while the store is empty.
+    /// Stores a block; waits while the store is full. An empty store takes every block.
     pub async fn put(&self, block: Block) {
         let bytes = bytes_of(&block.rows);
         loop {
@@ -91,10 +93,10 @@ impl BlockStore {
         }
     }
 
-    /// Whether a block of so many bytes would be taken without waiting.
+    /// Whether the store would take a block of `bytes` without waiting.
     fn has_room(&self, bytes: usize) -> bool {
         let blocks = lock(&self.shared.blocks);
-        // What is open counts, but never keeps all of the room from what is complete.
+        // Open blocks count, but they never take all the room from complete blocks.
         let open = blocks.open_bytes.min(self.shared.limit_bytes / OPEN_SHARE);
         let takes_all = self.shared.takes_all.load(Ordering::SeqCst);
         takes_all
@@ -102,7 +104,8 @@ impl BlockStore {
             || blocks.bytes.saturating_add(bytes).saturating_add(open) <= self.shared.limit_bytes
     }
 
-    /// Notes that there are so many receivers more, and that one holds `now` bytes instead of `before`.
+    /// Notes a change of the number of receivers, and that one receiver's open block has `now` bytes instead of
+    /// `before`.
     pub(super) fn opened(&self, receivers: isize, now: usize, before: usize) {
         let mut blocks = lock(&self.shared.blocks);
         blocks.receivers = blocks.receivers.saturating_add_signed(receivers);
@@ -113,12 +116,12 @@ impl BlockStore {
         }
     }
 
-    /// How many receivers there are.
+    /// The number of receivers.
     pub(super) fn receivers(&self) -> usize {
         lock(&self.shared.blocks).receivers
     }
 
-    /// How much the store may hold, in memory.
+    /// How many bytes the store may hold in memory.
     pub(super) fn room_bytes(&self) -> usize {
         self.shared.limit_bytes.min(self.shared.storage.for_data())
     }
@@ -127,19 +130,20 @@ impl BlockStore {
         &self.shared.storage
     }
 
-    /// The receivers are about to end: from here on every block is taken, full or not, so that what they hold is not lost.
+    /// Makes the store take every block, full or not. Called when the receivers are about to end, so that their last
+    /// blocks are not lost.
     pub fn take_all(&self) {
         self.shared.takes_all.store(true, Ordering::SeqCst);
         self.shared.removed.notify_waiters();
     }
 
-    /// No batch will read another block: whoever waits for room goes on, and its block is dropped.
+    /// Notes that no batch will read another block. Callers that wait for room continue, and their blocks are dropped.
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::SeqCst);
         self.shared.removed.notify_waiters();
     }
 
-    /// Stores a block that was received already, whether the store is full or not.
+    /// Stores a block that was received earlier, without waiting, even if the store is full.
     pub fn put_at_once(&self, block: Block) {
         let bytes = bytes_of(&block.rows);
         let mut writer = self.shared.storage.writer(1);
@@ -151,12 +155,12 @@ impl BlockStore {
         blocks.stored.insert(block.id, Stored { rows: writer.finish(), bytes });
     }
 
-    /// The rows of a block.
+    /// The rows of a block; `None` if the store does not have the block.
     pub fn get(&self, id: &BlockId) -> Option<StoredRows> {
         lock(&self.shared.blocks).stored.get(id).map(|stored| stored.rows.clone())
     }
 
-    /// Forgets blocks and lets whoever waits for room go on.
+    /// Removes blocks, and wakes callers that wait for room.
     pub fn remove(&self, ids: &[BlockId]) {
         let mut removed = Vec::new();
         {

@@ -1,52 +1,54 @@
-//! The content of a file of frames, one after the other, with frames between them that hold no content.
+//! The content of a file that consists of frames, one after the other. Between them there may be frames without
+//! content.
 //!
-//! Owns the way from frame to frame. What is in a frame is the business of a [`FrameFormat`].
+//! Owns going from frame to frame. The inside of a frame is the responsibility of a [`FrameFormat`].
 
 use super::Scratch;
 use super::peek::Peek;
 use std::io::{self, BufRead, Read};
 
-/// How many bytes say what a frame is.
+/// The number of bytes at the beginning of a frame that identify its kind.
 pub(super) const MAGIC_BYTES: usize = 4;
 
 /// A format of frames.
 pub(super) trait FrameFormat {
-    /// The first bytes of a frame.
+    /// The first bytes of a frame of this format.
     const MAGIC: [u8; MAGIC_BYTES];
-    /// How many bytes, at most, say how much memory a frame needs.
+    /// The most bytes at the beginning of a frame that are needed to know how much memory the frame needs.
     const START_BYTES: usize;
 
     /// Decompresses one frame.
     type Decoder<R: BufRead>: Read;
 
-    /// The memory that the decoder of a frame needs which begins with `start`, in bytes.
+    /// The memory in bytes that the decoder of a frame needs. `start` is the beginning of the frame.
     ///
     /// # Errors
-    /// If the file ends within the beginning of the frame.
+    /// If `start` ends within the header of the frame.
     fn memory(start: &[u8]) -> io::Result<usize>;
 
-    /// A decoder of the frame at which the file is.
+    /// Makes a decoder of the frame at the current position of the file.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If the decoder cannot be made.
     fn open<R: BufRead>(file: Peek<R>) -> io::Result<Self::Decoder<R>>;
 
-    /// Takes the file back from a decoder that has no more content.
+    /// Takes the file back from a decoder that has given all its content.
     ///
     /// # Errors
     /// If the file ended within the frame.
     fn close<R: BufRead>(decoder: Self::Decoder<R>) -> io::Result<Peek<R>>;
 
-    /// What is wrong with bytes where a frame should begin.
+    /// The error of a file in which other bytes stand where a frame should begin.
     fn refuse(magic: &[u8]) -> io::Error;
 }
 
-/// Whether a frame holds what is not content. All formats have such frames alike.
+/// Whether a frame is one that holds no content. Such frames are the same in all formats.
 pub(super) fn is_skippable(start: &[u8]) -> bool {
     matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
 }
 
-/// Passes over a frame that holds no content: four bytes, its length in four more, the lowest first, and so many bytes.
+/// Skips a frame that holds no content. It consists of four bytes, four bytes of length, little-endian, and as many
+/// bytes as the length says.
 fn skip_frame<R: BufRead>(file: &mut Peek<R>) -> io::Result<()> {
     let Some(&[_, _, _, _, a, b, c, d]) = file.peek(8)?.first_chunk() else {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -54,10 +56,10 @@ fn skip_frame<R: BufRead>(file: &mut Peek<R>) -> io::Result<()> {
     file.skip(8 + u64::from(u32::from_le_bytes([a, b, c, d])))
 }
 
-/// The content of frames.
+/// Reads the content of frames.
 pub(super) struct Frames<F: FrameFormat, R: BufRead> {
     scratch: Scratch,
-    /// `None` at the end of the file, and after an error.
+    /// The state of reading. `None` at the end of the file, and after an error.
     state: Option<State<F, R>>,
 }
 
@@ -71,7 +73,7 @@ impl<F: FrameFormat, R: BufRead> Frames<F, R> {
         Self { scratch, state: Some(State::Between(file)) }
     }
 
-    /// Goes to the content of the next frame. `None` at the end of the file.
+    /// Goes to the content of the next frame. Returns `None` at the end of the file.
     fn next_frame(&self, mut file: Peek<R>) -> io::Result<Option<State<F, R>>> {
         loop {
             let start = file.peek(F::START_BYTES)?;

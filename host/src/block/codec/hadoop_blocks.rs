@@ -1,15 +1,16 @@
-//! The blocks in which Hadoop, and so Spark, writes Snappy and LZ4.
+//! The block format in which Hadoop, and so Spark, writes Snappy and LZ4.
 //!
-//! A block is the length of its content and then parts of it, each with its compressed length. All lengths are four bytes,
-//! the highest first. Nothing marks the end of a file: one that ends between two blocks is whole.
+//! A block begins with the length of its content. Parts of the content follow, each with its compressed length. All
+//! lengths are four bytes, big-endian. Nothing marks the end of a file: a file that ends between two blocks is
+//! complete.
 
 use super::Scratch;
 use std::io::{self, BufRead, Read};
 
-/// The largest block, in bytes of content. Hadoop's have 256 KiB unless it is told otherwise.
+/// The largest accepted block, in bytes of content. Hadoop's default is 256 KiB.
 const BLOCK_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Decompresses a part of a block, and says how long its content is.
+/// Decompresses a part of a block, and returns the length of its content.
 type Decompress = fn(&[u8], &mut [u8]) -> io::Result<usize>;
 
 /// Reads blocks, one after the other.
@@ -17,11 +18,11 @@ pub(super) struct HadoopBlocks<R> {
     file: R,
     scratch: Scratch,
     decompress: Decompress,
-    /// How many bytes of the block's content are in parts that were not read yet.
+    /// How many bytes of the block's content are in parts that have not been read yet.
     missing: usize,
     compressed: Vec<u8>,
     content: Vec<u8>,
-    /// How many bytes of `content` were given.
+    /// How many bytes of `content` the caller has taken.
     given: usize,
 }
 
@@ -30,7 +31,7 @@ impl<R: BufRead> HadoopBlocks<R> {
         Self { file, scratch, decompress, missing: 0, compressed: Vec::new(), content: Vec::new(), given: 0 }
     }
 
-    /// Reads parts until there is content. False at the end of the file.
+    /// Reads parts until there is content. Returns false at the end of the file.
     fn fill(&mut self) -> io::Result<bool> {
         while self.given == self.content.len() {
             if self.missing == 0 {

@@ -1,24 +1,24 @@
 //! LZ4 frames, one after the other, as the program `lz4` writes them.
 //!
-//! Owns the end of a frame: the decoder of frames takes the end of the file for it, and so would not notice a file that is
-//! cut off between two blocks.
+//! Owns the check that a frame is complete. The library's decoder accepts the end of the file as the end of a frame,
+//! and so would not notice a file that is cut off between two blocks.
 
 use super::frames::{FrameFormat, MAGIC_BYTES, is_skippable};
 use super::peek::Peek;
 use lz4_flex::frame::FrameDecoder;
 use std::io::{self, BufRead, Read};
 
-/// The first bytes of the frames of the format's first version.
+/// The first bytes of a frame in the oldest version of the format.
 const OLD_MAGIC: [u8; MAGIC_BYTES] = *b"\x02\x21\x4c\x18";
-/// The window of a decoder, and some room.
+/// The memory of a decoder's window, and a reserve.
 const WINDOW_BYTES: usize = 128 * 1024;
 
-/// Decompresses a block without a frame, and says how long its content is.
+/// Decompresses a block that has no frame, and returns the length of its content.
 pub(super) fn decompress_block(block: &[u8], into: &mut [u8]) -> io::Result<usize> {
     lz4_flex::block::decompress_into(block, into).map_err(io::Error::other)
 }
 
-/// A file that remembers whether its end was met.
+/// A file that remembers whether its end was reached.
 pub(super) struct ToEnd<R> {
     file: R,
     has_ended: bool,
@@ -32,7 +32,7 @@ impl<R: Read> Read for ToEnd<R> {
     }
 }
 
-/// Frames of LZ4.
+/// The format of LZ4 frames.
 pub(super) struct Lz4Frames;
 
 impl Lz4Frames {
@@ -51,7 +51,7 @@ impl FrameFormat for Lz4Frames {
 
     fn memory(start: &[u8]) -> io::Result<usize> {
         let size = start.get(Self::START_BYTES - 1).map_or(0, |size| size >> 4 & 7);
-        // 64 KiB, 256 KiB, 1 MiB or 4 MiB; a decoder holds three of them.
+        // A block has 64 KiB, 256 KiB, 1 MiB or 4 MiB. A decoder holds three of them.
         let block = 1usize << (8 + 2 * usize::from(size.max(4)));
         Ok(3 * block + WINDOW_BYTES)
     }

@@ -1,11 +1,11 @@
-//! A reader whose next bytes can be looked at.
+//! A reader that can look at its next bytes without taking them.
 
 use std::io::{self, BufRead, Read};
 
-/// A reader, and bytes that were read from it and not taken yet.
+/// A reader, and the bytes that were read from it and not taken yet.
 pub(super) struct Peek<R> {
     ahead: Vec<u8>,
-    /// How many of `ahead` were taken.
+    /// How many bytes of `ahead` were taken.
     taken: usize,
     reader: R,
 }
@@ -15,7 +15,7 @@ impl<R: BufRead> Peek<R> {
         Self { ahead: Vec::new(), taken: 0, reader }
     }
 
-    /// The next `count` bytes, or as many as there are.
+    /// The next `count` bytes without taking them, or fewer at the end.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.ahead.drain(..std::mem::take(&mut self.taken));
         if let Some(more) = count.checked_sub(self.ahead.len()) {
@@ -24,7 +24,7 @@ impl<R: BufRead> Peek<R> {
         Ok(self.ahead.get(..count).unwrap_or(&self.ahead))
     }
 
-    /// Takes `count` bytes and forgets them.
+    /// Takes `count` bytes and discards them.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
         match io::copy(&mut self.by_ref().take(count), &mut io::sink())? {
             skipped if skipped == count => Ok(()),

@@ -1,6 +1,7 @@
 //! Zstandard frames, one after the other.
 //!
-//! Owns how much memory a frame needs: its header says it, and the budget has to have it before the frame is read.
+//! Owns how much memory a frame needs. The header of the frame says how much, and the memory is taken from the budget
+//! before the frame is read.
 
 use super::frames::{FrameFormat, MAGIC_BYTES};
 use super::peek::Peek;
@@ -9,10 +10,10 @@ use zstd::stream::read::Decoder;
 
 /// The largest window of the format that a decoder accepts, as a power of two.
 const WINDOW_LOG_MAX: u32 = 31;
-/// What a decoder holds beside the window: its tables, and blocks of 128 KiB.
+/// The memory of a decoder besides the window: its tables, and blocks of 128 KiB.
 const DECODER_BYTES: usize = 640 * 1024;
 
-/// Frames of Zstandard.
+/// The format of Zstandard frames.
 pub(super) struct ZstdFrames;
 
 impl FrameFormat for ZstdFrames {
@@ -41,7 +42,7 @@ impl FrameFormat for ZstdFrames {
     }
 }
 
-/// How large the window of a frame is, as RFC 8878 has it in 3.1.1.1. `None` if the start is too short to say it.
+/// The size of a frame's window, as in RFC 8878, 3.1.1.1. `None` if `start` is too short to contain the size.
 fn window_bytes(start: &[u8]) -> Option<u64> {
     let descriptor = *start.get(4)?;
     let is_one_segment = descriptor & 0x20 != 0;
@@ -50,7 +51,7 @@ fn window_bytes(start: &[u8]) -> Option<u64> {
         let base = 1u64 << (10 + (window >> 3));
         return Some(base + base / 8 * u64::from(window & 7));
     }
-    // The window is the content: its size stands behind the id of the dictionary.
+    // The window is as large as the content. The size of the content stands behind the id of the dictionary.
     let at = 5 + [0, 1, 2, 4][usize::from(descriptor & 3)];
     let field = |length: usize| {
         let bytes = start.get(at..at + length)?;

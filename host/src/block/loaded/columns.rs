@@ -1,7 +1,7 @@
 //! Parquet files, read from a [`Disk`].
 //!
-//! Owns which row groups belong to a part: those that begin in its range. Never decides what a column means: see
-//! `data/loading.rs`.
+//! Owns which row groups belong to a part: the row groups that begin in the range of the part. Never decides what a
+//! column means: see `data/loading.rs`.
 
 use super::{LoadError, LoadedPart};
 use crate::data::loading::{column_names, from_columns};
@@ -17,10 +17,10 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// The most rows of a chunk.
+/// The largest number of rows in a chunk.
 const CHUNK_ROWS: usize = 8192;
 
-/// A file of a disk.
+/// A file on a [`Disk`], as the Parquet library reads it.
 struct DiskFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
@@ -54,12 +54,12 @@ impl ChunkReader for DiskFile {
     }
 }
 
-/// Gives the rows of the row groups of a part.
+/// Reads the rows of the row groups of a part.
 pub(super) struct ColumnsReader {
     rows: ParquetRecordBatchReader,
-    /// For each row group: how many rows of the file stand before it, and its own.
+    /// For each row group: how many rows of the file come before the group, and how many rows the group has.
     groups: Vec<(u64, u64)>,
-    /// How many rows were read.
+    /// How many rows were read so far.
     read: u64,
     /// The names of all columns of the file.
     names: Vec<String>,
@@ -86,7 +86,7 @@ impl ColumnsReader {
         let (mut own, mut groups, mut before) = (Vec::new(), Vec::new(), 0);
         for (at, group) in builder.metadata().row_groups().iter().enumerate() {
             let rows = u64::try_from(group.num_rows()).unwrap_or_default();
-            // A range of no bytes is all of a file that has none.
+            // The range is empty only if the file is.
             if (part.start..part.end).contains(&begins_at(group)) {
                 own.push(at);
                 groups.push((before, rows));

@@ -1,10 +1,10 @@
-//! Memory that the storage lends: for descriptions of rows, and for work on rows.
+//! Memory that the storage lends to others: for descriptions of rows, and for work on rows.
 
 use super::super::spill::SpillError;
 use super::Shared;
 use std::sync::Arc;
 
-/// Memory for descriptions. Given back when dropped.
+/// Memory for descriptions. Dropping it gives the memory back.
 pub struct Described {
     pub(super) shared: Arc<Shared>,
     pub(super) bytes: usize,
@@ -16,17 +16,17 @@ impl Drop for Described {
     }
 }
 
-/// Memory for work on rows. Given back when dropped.
+/// Memory for work on rows. Dropping it gives the memory back.
 pub struct Scratch {
     pub(super) shared: Arc<Shared>,
     pub(super) bytes: usize,
 }
 
 impl Scratch {
-    /// Makes it so many bytes. Rows that are stored go to files if that makes room.
+    /// Changes the size of this memory to `bytes`. Stored rows are moved to files if that makes room.
     ///
     /// # Errors
-    /// When there is no room for them in memory, or none on the disk for what has to go there.
+    /// If there is not enough memory, or if the rows that have to be moved to files cannot be written.
     pub fn resize(&mut self, bytes: usize) -> Result<(), SpillError> {
         if bytes <= self.bytes {
             self.shared.work.remove(self.bytes - bytes);

@@ -1,4 +1,4 @@
-//! [`RowsWriter`]: rows on their way into the storage.
+//! [`RowsWriter`]: puts rows into the storage while they are computed.
 
 use super::super::row_bytes::{allocations, arrays, value_bytes};
 use super::super::spill::SpillError;
@@ -7,23 +7,23 @@ use arrow::array::RecordBatch;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-/// Takes in rows that are being computed. Dropping it forgets them.
+/// Takes rows while they are computed. Dropping the writer discards the rows.
 pub struct RowsWriter {
     shared: Arc<Shared>,
-    /// How many buckets there may be.
+    /// The number of buckets.
     count: usize,
     sizes: BTreeMap<usize, BucketSize>,
     buckets: Buckets,
-    /// The allocations of the pieces in memory: slices of one are counted once.
+    /// The allocations of the pieces in memory. Pieces that are slices of one allocation are counted once.
     counted: HashSet<usize>,
-    /// What was taken for descriptions.
+    /// The memory that was taken for descriptions.
     overhead: usize,
     taken: usize,
     only_files: bool,
 }
 
 impl RowsWriter {
-    /// For rows in at most so many buckets.
+    /// Makes a writer of rows in at most `count` buckets.
     pub(super) fn new(shared: Arc<Shared>, count: usize) -> Self {
         Self {
             shared,
@@ -37,7 +37,7 @@ impl RowsWriter {
         }
     }
 
-    /// Writes everything to files, whether there is memory or not.
+    /// From here on, writes all rows to files, whether there is memory or not.
     #[must_use]
     pub fn only_files(mut self) -> Self {
         self.only_files = true;
@@ -47,7 +47,7 @@ impl RowsWriter {
     /// Adds rows to a bucket.
     ///
     /// # Errors
-    /// When there is no room for them in memory, and none on the disk.
+    /// If there is no memory for the rows, and no room on the disk.
     pub fn append(&mut self, bucket: usize, batch: RecordBatch) -> Result<(), SpillError> {
         let bytes = PIECE_BYTES + if self.overhead == 0 { ENTRY_BYTES } else { 0 };
         self.shared.overhead.add(bytes)?;
@@ -60,7 +60,7 @@ impl RowsWriter {
         Ok(())
     }
 
-    /// Adds rows to a bucket, in memory without taking room if there is none anywhere.
+    /// Adds rows to a bucket. If there is no room anywhere, the rows stay in memory that is not counted.
     pub fn append_anyway(&mut self, bucket: usize, batch: RecordBatch) {
         if let Err(error) = self.append(bucket, batch.clone()) {
             tracing::warn!("{error}; the rows stay in memory, beyond engine.memory");
@@ -68,7 +68,7 @@ impl RowsWriter {
         }
     }
 
-    /// Keeps rows in memory. False if there is no room.
+    /// Keeps rows in memory. Returns false if there is not enough memory.
     fn keep(&mut self, bucket: usize, batch: &RecordBatch) -> Result<bool, SpillError> {
         let mut new = Vec::new();
         let bytes = allocations(batch, &mut |allocation, bytes| {
@@ -96,7 +96,7 @@ impl RowsWriter {
         }
     }
 
-    /// Moves what is in memory to a file.
+    /// Moves the rows that are in memory to a file.
     fn push_out(&mut self) -> Result<(), SpillError> {
         for piece in self.buckets.values_mut().flatten() {
             if let Piece::Memory(batch) = piece {
@@ -108,7 +108,7 @@ impl RowsWriter {
         Ok(())
     }
 
-    /// Keeps what was written.
+    /// Ends the writing and returns the stored rows.
     pub fn finish(mut self) -> StoredRows {
         if self.buckets.is_empty() {
             return StoredRows::default();
