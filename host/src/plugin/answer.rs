@@ -9,24 +9,24 @@ use crate::data::schema::RecordType;
 use std::fmt;
 use std::sync::Arc;
 
-/// Rows cross into the plugin in chunks of at most about this many bytes.
+/// Rows are passed to the plugin in chunks of at most about this many bytes.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// The first rows of a data set.
 #[derive(Clone)]
 pub struct Answer {
-    /// The rows of its partitions, in order.
+    /// The rows of the data set's partitions, in order.
     pub partitions: Arc<[StoredRows]>,
-    /// How many of them, at most.
+    /// The largest number of rows.
     pub limit: usize,
-    /// Their type.
+    /// The type of the rows.
     pub ty: RecordType,
-    /// Lends the memory in which they are made chunks.
+    /// Lends the memory in which the rows are converted to chunks.
     pub storage: Storage,
 }
 
 impl Answer {
-    /// The rows as chunks, which have at most `limit` bytes together.
+    /// Converts the rows to chunks, which have at most `limit` bytes together.
     pub(super) fn chunks(&self, limit: u64) -> Result<Vec<types::Chunk>, Failure> {
         let not_kept = |error: SpillError| Failure::NotKept(error.to_string());
         let mut scratch = self.storage.scratch();

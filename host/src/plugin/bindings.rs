@@ -1,4 +1,4 @@
-//! What `wit/` becomes in Rust. Nothing else belongs here.
+//! The Rust code that is generated from `wit/`. Nothing else belongs in this file.
 
 wasmtime::component::bindgen!({
     path: "../wit",

@@ -1,8 +1,9 @@
 //! Compiled plugins on disk, so that a plugin is compiled once and not at each start.
 //!
-//! Owns the only files that the host reads from the user's cache, and the names and form of them. They hold machine code
-//! that runs outside of any sandbox, so a file is used only if it and its directory belong to the user of this process
-//! alone, and if its checksum holds; never because somebody named it. Whatever goes wrong here costs time, not the job.
+//! Owns the only files that the host reads from the user's cache, their names and their form. The files hold machine
+//! code that runs outside of any sandbox. So a file is used only if the file and its directory belong to the user of
+//! this process, if nobody else may write to them, and if its checksum is right. No argument and no key of the job file
+//! names such a file. A problem with the cache costs time, but never stops the job.
 
 use crate::shown::Shown as _;
 use sha2::{Digest, Sha256};
@@ -14,16 +15,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use wasmtime::Engine;
 
-/// All files together. A plugin of this project's size has about 1 MiB, an interpreter 33 MiB.
+/// The most bytes of all files together. A plugin that is built with the SDK has about 1 MiB, an interpreter 33 MiB.
 const BYTES_MAX: u64 = 512 * 1024 * 1024;
 
-/// How each file begins: what it is and which form it has. The length and the checksum of the rest follow.
+/// The first bytes of each file: they identify the kind of file and the version of its form. The length and the
+/// checksum of the rest follow.
 const MAGIC: &[u8; 8] = b"MILLCODE";
 const VERSION: u32 = 1;
 const CHECKSUM_BYTES: usize = 32;
 const HEADER_BYTES: usize = MAGIC.len() + 4 + 8 + CHECKSUM_BYTES;
 
-/// Nobody else may see or change what is here.
+/// The permissions that other users must not have on these files.
 const OTHERS: u32 = 0o077;
 
 /// A directory of compiled plugins that belongs to the user of this process.
@@ -33,22 +35,23 @@ pub struct CacheDirectory {
     bytes_max: u64,
 }
 
-/// What a compiled form was made from: the component, the compiler and its settings.
+/// The identity of a compiled form: the component, the compiler and its settings from which it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key(String);
 
 impl Key {
-    /// The key of what `engine` makes of a component.
+    /// Makes the key of the compiled form that `engine` makes of a component.
     pub(super) fn new(engine: &Engine, component: &[u8]) -> Self {
         let mut settings = DigestHasher(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut settings);
-        // The whole digest names the component; of the settings there are never many.
+        // The component is named by its whole digest. The settings need only a short hash, because there are never many
+        // of them.
         let component = digest(component);
         Self(format!("{component}-{:016x}.code", settings.finish()))
     }
 }
 
-/// Hashes with SHA-256, so that equal settings have equal names in every run.
+/// Hashes with SHA-256, so that equal settings have equal hashes in every run.
 struct DigestHasher(Sha256);
 
 impl Hasher for DigestHasher {
@@ -62,7 +65,7 @@ impl Hasher for DigestHasher {
     }
 }
 
-/// SHA-256 of a component, in hexadecimal.
+/// The SHA-256 digest of a component, in hexadecimal.
 pub(super) fn digest(component: &[u8]) -> String {
     hexadecimal(&Sha256::digest(component))
 }
@@ -72,14 +75,15 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 impl CacheDirectory {
-    /// The user's own: `millstream/plugins` in `$XDG_CACHE_HOME` or `~/.cache`. None if the user has no such directory.
+    /// The user's own directory: `millstream/plugins` in `$XDG_CACHE_HOME` or `~/.cache`. `None` if the user has no
+    /// such directory.
     pub fn of_user() -> Option<Self> {
         let directory = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
         let caches = directory("XDG_CACHE_HOME").or_else(|| Some(directory("HOME")?.join(".cache")))?;
         Some(Self::at(caches.join("millstream").join("plugins")))
     }
 
-    /// One that is made when it is first written to.
+    /// Makes a cache in the directory `path`, which is created when the cache is first written to.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), bytes_max: BYTES_MAX }
     }
@@ -89,17 +93,17 @@ impl CacheDirectory {
         self.path.join(&key.0)
     }
 
-    /// The compiled form that [`CacheDirectory::store`] was given with this key. None if there is none.
+    /// The compiled form that [`CacheDirectory::store`] has stored under this key; `None` if there is none.
     ///
     /// # Errors
-    /// When the file cannot be read, is damaged, or somebody else may have written it.
+    /// If the file cannot be read or is damaged, or if somebody else may have written to it.
     pub(super) fn load(&self, key: &Key) -> io::Result<Option<Vec<u8>>> {
         let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         match self.require_own() {
             Err(error) if is_missing(&error) => return Ok(None),
             owned => owned?,
         }
-        // What is no file is not waited for: opening a pipe would wait for its other end.
+        // Opening a pipe would wait for the other end. This flag prevents waiting for anything that is not a file.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
         match File::options().read(true).custom_flags(flags).open(self.file(key)) {
             Err(error) if is_missing(&error) => Ok(None),
@@ -107,10 +111,11 @@ impl CacheDirectory {
         }
     }
 
-    /// Keeps a compiled form, in place of any with the same key, and removes the oldest files if there are too many.
+    /// Stores a compiled form, and replaces any form with the same key. Then removes the oldest files if the files are
+    /// too large together.
     ///
     /// # Errors
-    /// When it cannot be written, or somebody else may write to the directory.
+    /// If the form cannot be written, or if somebody else may write to the directory.
     pub(super) fn store(&self, key: &Key, code: &[u8]) -> io::Result<()> {
         static STORED: AtomicU64 = AtomicU64::new(0);
         if code.len() as u64 > self.bytes_max {
@@ -118,21 +123,22 @@ impl CacheDirectory {
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         self.require_own()?;
-        // Others see the whole file or none. One that a crash leaves behind is removed as any other when it is old.
+        // Other processes see the complete file or no file. A temporary file that a crash leaves is removed when it is
+        // old, as any other file is.
         let count = STORED.fetch_add(1, Ordering::Relaxed);
         let aside = self.path.join(format!("{}-{count}.new", std::process::id()));
-        // From a process of the same number that was killed.
+        // The file may have been left by a killed process that had the same process id.
         let _ = fs::remove_file(&aside);
         let written = write(&aside, key, code).and_then(|()| fs::rename(&aside, self.file(key)));
         if written.is_err() {
-            // The first error says it.
+            // The first error is the one that is reported.
             let _ = fs::remove_file(&aside);
         }
         written?;
         self.remove_oldest(key)
     }
 
-    /// Removes what was written longest ago until the rest is small enough. The file of `newest` stays.
+    /// Removes the oldest files until the rest is small enough. The file of `newest` is never removed.
     fn remove_oldest(&self, newest: &Key) -> io::Result<()> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -187,7 +193,7 @@ fn read(mut file: File, key: &Key) -> io::Result<Vec<u8>> {
         return Err(damaged("its header does not fit its length, or another version wrote it"));
     };
     let mut code = Vec::new();
-    // Not more than was announced, if it grows meanwhile.
+    // Reads not more than the announced length, even if the file grows meanwhile.
     file.take(length).read_to_end(&mut code)?;
     if checksum != self::checksum(key, &code) {
         return Err(damaged("its checksum differs"));
@@ -202,12 +208,12 @@ fn write(path: &Path, key: &Key, code: &[u8]) -> io::Result<()> {
     file.write_all(code)
 }
 
-/// The header but for the checksum.
+/// The header without the checksum.
 fn header_start(length: u64) -> Vec<u8> {
     [MAGIC.as_slice(), &VERSION.to_le_bytes(), &length.to_le_bytes()].concat()
 }
 
-/// Covers the key too, so that a file under another's name is noticed.
+/// The checksum covers the key, too, so that a file under the name of another key is noticed.
 fn checksum(key: &Key, code: &[u8]) -> [u8; CHECKSUM_BYTES] {
     Sha256::new().chain_update(&key.0).chain_update(code).finalize().into()
 }

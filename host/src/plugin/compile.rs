@@ -1,9 +1,10 @@
-//! Compiles components, in a process of its own where that is possible.
+//! Compiles components, in a separate process where that is possible.
 //!
-//! Owns that process on both sides: the parent starts it, feeds it, waits for a limited time and kills it; the child
-//! limits its own memory before it reads a byte of the component. A component that makes the compiler run for ever, use
-//! up the memory or crash then costs its job, not the host. The child is this same program, called with an argument that
-//! is not part of the command line. It sees no environment and writes no files.
+//! Owns both sides of this process. The parent starts the process, sends it the component, waits for a limited time and
+//! kills it. The child limits its own memory before it reads any byte of the component. So a component that makes the
+//! compiler run for ever, use up the memory or crash stops only its own job, not the host. The child is this same
+//! program, called with an argument that is not part of the command line. The child sees no environment variables and
+//! writes no files.
 
 use super::load_error::LoadError;
 use super::runtime::code_settings;
@@ -18,37 +19,39 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::Duration;
 use wasmtime::Engine;
 
-/// Says that this process is to compile. The limit of its memory in bytes follows.
+/// The argument that makes this process compile. The limit of its memory in bytes follows.
 const ARGUMENT: &str = "__compile-plugin";
 
-/// A plugin of 1 MiB takes a fraction of a second; CPython, 18 MiB, took 30 s on two busy cores.
+/// The longest time for compiling. A plugin of 1 MiB takes a fraction of a second; CPython, 18 MiB, took 30 s on two
+/// busy cores.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// A plugin of 64 MiB, the default limit, fits.
+/// The most memory for compiling. A plugin of 64 MiB, the default limit, can be compiled in this memory.
 const ADDRESS_SPACE_MAX: u64 = 4 * 1024 * 1024 * 1024;
-/// Each thread of the compiler takes memory of its own.
+/// The most threads of the compiler. Each thread needs memory of its own.
 const THREADS_MAX: usize = 8;
 /// The largest compiled form. CPython has 33 MiB.
 const CODE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// What is kept of what the child says.
+/// The most bytes of the child's messages that are kept.
 const MESSAGE_BYTES_MAX: u64 = 8 * 1024;
-/// How long it may take to end after it has said everything.
+/// How often the parent checks whether the child has ended, after the child has closed its streams.
 const END_POLLS_MAX: u32 = 1000;
 const END_POLL: Duration = Duration::from_millis(1);
 
-/// The exit code of a child that could not compile because of the component, and says why.
+/// The exit code of a child that cannot compile the component, because the component is invalid. The child's message
+/// says why.
 const EXIT_INVALID: u8 = 65;
-/// Because its memory was used up.
+/// The exit code of a child that has used up its memory.
 const EXIT_MEMORY: u8 = 66;
-/// Because of anything else, which it says.
+/// The exit code of a child that fails for any other reason. The child's message says which.
 const EXIT_UNABLE: u8 = 67;
-/// What the standard library says before it aborts for want of memory.
+/// The message with which the standard library aborts if there is no memory left.
 const ALLOCATION_FAILED: &str = "memory allocation of ";
 
-/// Set by [`serve_compilation`]: this program is one that answers [`ARGUMENT`].
+/// Whether this program answers [`ARGUMENT`]. Set by [`serve_compilation`].
 static ANSWERS: AtomicBool = AtomicBool::new(false);
 
-/// Does what a parent asks of this process, and says how it ended; nothing if this process has no such parent. The
-/// first call of the program `host`.
+/// Compiles a component if a parent process has asked this process to do so, and returns the exit code. `None` if there
+/// is no such parent. The program `host` calls this function first.
 pub fn serve_compilation() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_none_or(|first| first != ARGUMENT) {
@@ -59,7 +62,7 @@ pub fn serve_compilation() -> Option<ExitCode> {
     Some(match serve(limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, why)) => {
-            // Nobody reads it: the exit code says enough.
+            // The exit code is enough if nobody reads the message.
             let _ = io::stderr().write_all(why.as_bytes());
             ExitCode::from(code)
         }
@@ -74,7 +77,7 @@ fn serve(address_space: u64) -> Result<(), (u8, String)> {
             (exit, format!("cannot {what}: {error}"))
         }
     };
-    // A parent that is gone would wait for nothing and kill nobody.
+    // If the parent has ended, nobody would read the result or kill this process. So it ends with its parent.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| unable("follow its parent")(error.into()))?;
     for (resource, max) in [(Resource::As, address_space), (Resource::Core, 0), (Resource::Fsize, 0)] {
         let max = getrlimit(resource).maximum.map_or(max, |hard| hard.min(max));
@@ -91,7 +94,7 @@ fn serve(address_space: u64) -> Result<(), (u8, String)> {
     io::stdout().write_all(&code).map_err(unable("write the compiled form"))
 }
 
-/// The process that compiles: what it is and what it may use.
+/// The program that compiles in a process of its own, and the limits of the process.
 #[derive(Clone, Debug)]
 pub struct CompilerProcess {
     program: PathBuf,
@@ -101,10 +104,10 @@ pub struct CompilerProcess {
 }
 
 impl CompilerProcess {
-    /// A process of the program `host` at this path.
+    /// A compiler process that runs the program `host` at this path.
     ///
     /// # Safety
-    /// It must be that program, built from these sources: what it writes is run as machine code.
+    /// The file must be that program, built from these sources: the output of the process is run as machine code.
     pub unsafe fn of_host(program: impl Into<PathBuf>) -> Self {
         Self::of_program(program.into(), vec![ARGUMENT.to_owned()])
     }
@@ -113,13 +116,13 @@ impl CompilerProcess {
         Self { program, arguments, time_max: TIME_MAX, address_space_max: ADDRESS_SPACE_MAX }
     }
 
-    /// A process of this program. None if this program is another one than `host`, as in tests.
+    /// A compiler process that runs this program. `None` if this program is not `host`, as in tests.
     pub(super) fn of_this_program() -> Option<Self> {
         if !ANSWERS.load(Ordering::Relaxed) {
             return None;
         }
         match std::env::current_exe() {
-            // SAFETY: it is this program, which has said that it is `host`.
+            // SAFETY: `program` is this program, which has declared that it is `host`.
             Ok(program) => Some(unsafe { Self::of_host(program) }),
             Err(error) => {
                 tracing::warn!("the plugin is compiled without limits: the path of this program is unknown: {error}");
@@ -128,7 +131,7 @@ impl CompilerProcess {
         }
     }
 
-    /// The same with other limits, of time and of memory in bytes.
+    /// The same program with other limits of time and of memory in bytes.
     #[must_use]
     pub fn with_limits(self, time_max: Duration, address_space_max: u64) -> Self {
         Self { time_max, address_space_max, ..self }
@@ -137,29 +140,29 @@ impl CompilerProcess {
     /// Compiles a component.
     ///
     /// # Errors
-    /// When the component cannot be compiled, or not within the limits, or there is no process to do it.
+    /// If the component cannot be compiled, or not within the limits, or if the process cannot be run.
     pub(super) fn compile(&self, component: &[u8]) -> Result<Vec<u8>, LoadError> {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX);
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).arg(self.address_space_max.to_string());
         command.env_clear().env("RAYON_NUM_THREADS", threads.to_string());
-        // Without it a program with shared libraries in unusual places does not start.
+        // Without this variable, a program whose shared libraries are in unusual places does not start.
         command.envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = Mortal(command.spawn().map_err(LoadError::NoCompiler)?);
         thread::scope(|scope| {
             let (ending, ended) = sync_channel(1);
             let feeding = child.0.stdin.take().map(|mut stdin| {
-                // When it does not take all of it, its end says why.
+                // If the child does not read the whole component, the way in which it ends says why.
                 thread::Builder::new().spawn_scoped(scope, move || _ = stdin.write_all(component))
             });
             feeding.transpose().map_err(LoadError::NoCompiler)?;
             let code = collect(scope, child.0.stdout.take(), CODE_BYTES_MAX, ending.clone())?;
             let message = collect(scope, child.0.stderr.take(), MESSAGE_BYTES_MAX, ending)?;
-            // Nothing is ever sent: the channel closes when both streams have ended.
+            // Nothing is ever sent through the channel. It closes when both streams have ended.
             let is_silent = ended.recv_timeout(self.time_max) == Err(RecvTimeoutError::Disconnected);
             let status = if is_silent { child.end().map_err(LoadError::NoCompiler)? } else { None };
-            // Killed by now if it has not ended, so that its streams end.
+            // If the child has not ended yet, it is killed here, so that its streams end.
             drop(child);
             let (code, message) = (joined(code), joined(message).unwrap_or_default());
             let Some(status) = status else {
@@ -183,11 +186,11 @@ impl CompilerProcess {
     }
 }
 
-/// A child that does not outlive its owner.
+/// A child process that is killed when its owner is dropped.
 struct Mortal(Child);
 
 impl Mortal {
-    /// How it ended. None if it goes on although it has closed its streams.
+    /// Returns how the child ended. `None` if the child still runs although it has closed its streams.
     fn end(&mut self) -> io::Result<Option<std::process::ExitStatus>> {
         for _ in 0..END_POLLS_MAX {
             if let Some(status) = self.0.try_wait()? {
@@ -201,7 +204,7 @@ impl Mortal {
 
 impl Drop for Mortal {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the child has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -209,7 +212,7 @@ impl Drop for Mortal {
 
 type Collected<'scope> = ScopedJoinHandle<'scope, io::Result<Vec<u8>>>;
 
-/// Reads a stream to its end, keeps at most `max` bytes, and then drops `ending`.
+/// Reads a stream to its end and keeps at most `max` bytes of it. Then drops `ending`.
 fn collect<'scope>(
     scope: &'scope Scope<'scope, '_>,
     stream: Option<impl Read + Send + 'scope>,

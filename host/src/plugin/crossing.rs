@@ -1,4 +1,4 @@
-//! Rows as they cross into the plugin.
+//! Conversion of rows to chunks, in which rows are passed to the plugin.
 
 use super::bindings::millstream::plugin::types;
 use super::failure::Failure;
@@ -6,7 +6,7 @@ use crate::data::chunk;
 use crate::data::schema::RecordType;
 use arrow::array::RecordBatch;
 
-/// The buffers of a chunk that crosses into the plugin. They are used again for the next one.
+/// Converts rows to chunks, and uses the buffers of one chunk again for the next one.
 #[derive(Default)]
 pub(super) struct Crossing {
     extents: Vec<(u32, u32)>,
@@ -14,10 +14,10 @@ pub(super) struct Crossing {
 }
 
 impl Crossing {
-    /// The rows as a chunk, which has the buffer of the data until [`Crossing::take_back`].
+    /// Converts the rows to a chunk. The chunk keeps the data buffer until [`Crossing::take_back`].
     ///
     /// # Errors
-    /// If the rows are not of this type.
+    /// If the rows are not of type `ty`.
     pub(super) fn encode(&mut self, batch: &RecordBatch, ty: &RecordType) -> Result<types::Chunk, Failure> {
         let mut data = std::mem::take(&mut self.data);
         chunk::encode(batch, ty, &mut self.extents, &mut data)
@@ -27,16 +27,16 @@ impl Crossing {
         Ok(types::Chunk { rows, extents, data })
     }
 
-    /// Takes the buffer of a chunk that has crossed.
+    /// Takes back the buffer of a chunk that was passed to the plugin.
     pub(super) fn take_back(&mut self, chunk: types::Chunk) {
         self.data = chunk.data;
     }
 }
 
-/// The rows as one chunk.
+/// Converts the rows to one chunk.
 ///
 /// # Errors
-/// If the rows are not of this type.
+/// If the rows are not of type `ty`.
 pub(super) fn encode(batch: &RecordBatch, ty: &RecordType) -> Result<types::Chunk, Failure> {
     Crossing::default().encode(batch, ty)
 }

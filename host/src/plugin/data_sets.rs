@@ -1,4 +1,4 @@
-//! [`DataSets`]: the host, as a driver function sees it.
+//! [`DataSets`]: the operations that a driver function can ask the host for.
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -9,10 +9,10 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::sync::Arc;
 
-/// The host, as a driver function sees it.
+/// The operations that a driver function can ask the host for.
 pub trait DataSets: Send {
-    /// Computes a data set, in the graph that goes on with `made`, and returns its first rows. Nothing if it is an
-    /// output.
+    /// Computes a data set and returns its first rows. `made` are the nodes that the function has added to the graph
+    /// since the last call. Returns `None` if the node is an output.
     fn run(
         &mut self,
         made: Vec<DescribedNode>,
@@ -20,28 +20,29 @@ pub trait DataSets: Send {
         limit: Option<u64>,
     ) -> BoxFuture<'_, Result<Option<Answer>, Failure>>;
 
-    /// The times at which a stream has data sets, in an interval.
+    /// The times in an interval at which a stream has data sets.
     ///
     /// # Errors
-    /// When it has none, or they are not there.
+    /// If the stream has no data sets, or if the data sets are not kept any more.
     fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure>;
 
-    /// Writes a file whole.
+    /// Writes a whole file.
     ///
     /// # Errors
-    /// When it is not granted, or cannot be written.
+    /// If the path is not granted, or if the file cannot be written.
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure>;
 
-    /// What a file holds, if it is there.
+    /// The content of a file; `None` if the file does not exist.
     ///
     /// # Errors
-    /// When it is not granted, cannot be read, or holds more than `limit` bytes.
+    /// If the path is not granted, or if the file cannot be read or has more than `limit` bytes.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
 
-    /// Takes what the function made last, and its answer.
+    /// Ends the function. `made` are the last nodes that the function has made; `answer` is the data set that it
+    /// returns.
     ///
     /// # Errors
-    /// When it is not valid.
+    /// If the nodes or the answer are not valid.
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure>;
 }
 
@@ -50,17 +51,17 @@ pub trait DataSets: Send {
 pub struct DriverCall {
     /// The node whose function is called.
     pub node: NodeId,
-    /// The id of the first node that it makes.
+    /// The id of the first node that the function makes.
     pub first: NodeId,
-    /// The batch.
+    /// The time of the batch.
     pub batch: Time,
     /// The job's arguments.
     pub arguments: Arc<[(String, String)]>,
-    /// Seeds random numbers in the function: follows from job and operator.
+    /// The seed of random numbers in the function. The seed follows from the job and the operator.
     pub seed: u64,
-    /// The operator as the graph shows it: for the log.
+    /// The name of the operator in the graph, for the log.
     pub operator: String,
 }
 
-/// Rows on their way into a task.
+/// A stream of rows that go into a task.
 pub type RowsStream = BoxStream<'static, Result<arrow::array::RecordBatch, Failure>>;

@@ -15,7 +15,7 @@ impl Plugin {
     /// Calls `describe` with the job's arguments, within the limits of a task.
     ///
     /// # Errors
-    /// When plugin code fails or refuses.
+    /// If plugin code fails or refuses the call.
     pub fn describe(&self, arguments: &[(String, String)]) -> Result<Vec<DescribedNode>, Failure> {
         let mut instance = Instance::new(self, TaskState::new(&self.runtime, self.cancel(), None))?;
         let described =

@@ -1,7 +1,7 @@
-//! What driver functions call back, in instances whose code can wait for the host.
+//! The host functions that driver functions call, in instances whose code can wait for the host.
 //!
-//! Owns the linking of such code, which runs on a stack of its own, so that waiting for the host blocks no thread. Never
-//! answers a function: see [`Functions`].
+//! Owns the linking of such code. The code runs on a stack of its own, so that waiting for the host blocks no thread.
+//! Never answers a call itself: see [`Functions`].
 
 use super::bindings::millstream::plugin::{data_sets, files, nodes, replays, types};
 use super::failure::Failure;
@@ -20,7 +20,7 @@ fn out_of_place(state: &mut TaskState, what: &str) -> wasmtime::Error {
 }
 
 impl TaskState {
-    /// Who answers, if the instance has come to this step.
+    /// Returns the object that answers driver functions, if the instance is at this step.
     fn at_step(&mut self, step: Step, what: &str) -> wasmtime::Result<&mut dyn Functions> {
         if self.driver.as_ref().is_none_or(|functions| functions.step() != step) {
             return Err(out_of_place(self, what));
@@ -56,7 +56,7 @@ impl data_sets::Host for TaskState {
         self.stopwatch.start();
         let bytes_max = self.result_bytes;
         let chunks = answer.and_then(|answer| {
-            // An output has no rows; here too it was done.
+            // An output returns no rows, but the call has succeeded all the same.
             let chunks = answer.map(|answer| answer.map_or(Ok(Vec::new()), |answer| answer.chunks(bytes_max)));
             chunks.transpose()
         });
@@ -134,7 +134,7 @@ impl replays::Host for TaskState {
     }
 }
 
-/// A component linked so that its code can wait for the host.
+/// A component that is linked so that its code can wait for the host.
 #[derive(Clone)]
 pub(super) struct DriverPlugin {
     pub(super) pre: InstancePre<TaskState>,
@@ -143,7 +143,7 @@ pub(super) struct DriverPlugin {
 }
 
 impl DriverPlugin {
-    /// Adds what driver functions need to `linker`.
+    /// Adds the host functions that driver functions need to `linker`.
     pub(super) fn new(linker: &mut Linker<TaskState>, component: &Component) -> Result<Self, LoadError> {
         type State = HasSelf<TaskState>;
         data_sets::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;

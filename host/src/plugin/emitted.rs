@@ -1,26 +1,26 @@
-//! The rows that a task has emitted and nobody has taken yet.
+//! The rows that a task has emitted and that nobody has taken yet.
 //!
-//! Owns where they wait: a few of them in memory, more of them where all rows are kept, which counts them and has files.
-//! Never looks at them.
+//! Owns where these rows wait: a few rows in memory, more rows in the storage of all rows, which counts them and can
+//! move them to files. Never looks at the rows.
 
 use crate::block::{RowsReader, RowsWriter, SpillError, Storage};
 use crate::data::chunk;
 use arrow::array::RecordBatch;
 
-/// So many bytes wait in memory without being counted.
+/// This many bytes may wait in memory without being counted.
 const UNCOUNTED_BYTES: usize = 2 * 1024 * 1024;
 
-/// Takes in what a task emits.
+/// Collects the rows that a task emits.
 pub(super) struct Emitted {
-    /// Where rows are kept; absent if all wait in memory.
+    /// Where many rows are stored. `None` if all rows wait in memory.
     storage: Option<Storage>,
     rows: Vec<RecordBatch>,
     bytes: usize,
-    /// What takes the rows, and has taken all so far, when they are too many.
+    /// The writer of the rows into the storage. If there are too many rows for the memory, the writer has all of them.
     writer: Option<RowsWriter>,
 }
 
-/// Rows that were emitted, in order.
+/// The rows that a task has emitted, in order.
 pub struct EmittedRows(Waiting);
 
 enum Waiting {
@@ -33,7 +33,7 @@ impl Emitted {
         Self { storage, rows: Vec::new(), bytes: 0, writer: None }
     }
 
-    /// Adds rows, whose chunk had so many bytes.
+    /// Adds rows. `bytes` is the size of the chunk that held them.
     pub(super) fn add(&mut self, rows: RecordBatch, bytes: usize) -> Result<(), SpillError> {
         self.bytes += bytes;
         if let Some(storage) = &self.storage
@@ -55,7 +55,7 @@ impl Emitted {
         Ok(())
     }
 
-    /// All rows so far.
+    /// Takes all rows that were emitted so far.
     pub(super) fn take(&mut self) -> EmittedRows {
         self.bytes = 0;
         EmittedRows(match self.writer.take() {

@@ -1,7 +1,8 @@
-//! [`Functions`]: who answers the driver functions that run in an instance.
+//! [`Functions`]: answers the calls of the driver functions that run in an instance.
 //!
-//! There are two: the functions run for the first time, or they run again and a task follows. The caller makes sure that
-//! a function runs before it asks anything in its name.
+//! There are two implementations. One answers functions that run for the first time; the other answers functions that
+//! run again before a task. The caller makes sure that a function runs before it calls anything in the name of the
+//! function.
 
 use super::answer::Answer;
 use super::bindings::millstream::plugin::types;
@@ -13,38 +14,40 @@ use crate::time::Time;
 use futures::future::{self, BoxFuture};
 use std::sync::Arc;
 
-/// How far an instance has come that runs driver functions.
+/// The step that an instance with driver functions has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The program builds its graph.
     Building,
-    /// A function runs.
+    /// A driver function runs.
     InFunction,
-    /// All functions have run again, and the task runs.
+    /// All driver functions have run again, and the task runs.
     InTask,
     /// Nothing is left to do.
     Done,
 }
 
-/// A function that begins.
+/// What the host needs to know about a function that begins.
 pub(super) struct Begun {
-    /// Seeds random numbers in the function.
+    /// The seed of random numbers in the function.
     pub(super) seed: u64,
     /// The batch.
     pub(super) batch: Time,
-    /// The operator for the log; `None` if the function has said before what it says now.
+    /// The operators for the log. `None` if the function has already written the same log lines when it ran for the
+    /// first time.
     pub(super) operators: Option<Arc<[(NodeId, String)]>>,
 }
 
-/// The answer to an action: `None` if the task's place is here; `Some(None)` if an output was done.
+/// The answer to an action. `None` if the task has to run at this point; `Some(None)` if the action was an output and
+/// succeeded.
 pub(super) type Answered = Option<Option<Arc<Answer>>>;
 
 /// Answers the driver functions of one instance.
 pub(super) trait Functions: Send {
-    /// How far the instance has come.
+    /// The step that the instance has reached.
     fn step(&self) -> Step;
 
-    /// The function of a node begins. `None` if this function is not to begin now.
+    /// Begins the function of a node. Returns `None` if this function must not begin now.
     fn begin(&mut self, node: NodeId) -> Option<Begun>;
 
     /// Computes a data set and returns its first rows.
@@ -55,29 +58,30 @@ pub(super) trait Functions: Send {
         limit: Option<u64>,
     ) -> BoxFuture<'_, Result<Answered, Failure>>;
 
-    /// The times at which a stream has data sets, in an interval.
+    /// The times in an interval at which a stream has data sets.
     fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure>;
 
-    /// Writes a file whole.
+    /// Writes a whole file.
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure>;
 
     /// The content of a file of at most `limit` bytes; `None` if there is no such file.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
 
-    /// The function ends, with the nodes that it made last, and the data set that it returns.
+    /// Ends the function. `made` are the last nodes that the function has made; `answer` is the data set that it
+    /// returns.
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure>;
 
-    /// The task begins. `None` if no task begins now.
+    /// Begins the task. Returns `None` if no task begins now.
     fn begin_task(&mut self) -> Option<TaskProgram> {
         None
     }
 
-    /// The next rows of the task, if it runs: `None` if there are no more.
+    /// The next rows of the task if the task runs; `None` if there are no more rows.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<types::Chunk>, Failure>> {
         Box::pin(future::ready(Ok(None)))
     }
 
-    /// The task ends. Whether it ran.
+    /// Ends the task. Returns whether the task was running.
     fn end_task(&mut self) -> bool {
         false
     }

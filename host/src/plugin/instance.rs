@@ -1,7 +1,7 @@
 //! One instance of a plugin, for one task, inside its limits.
 //!
-//! Owns the life of an instance: made from the pool, opened, fed, finished, thrown away; never used again after a
-//! failure.
+//! Owns the life of an instance. An instance is taken from the pool, the task is opened in it, fed and finished, and
+//! then the instance is thrown away. An instance in which a call has failed is never called again.
 
 use super::bindings;
 use super::bindings::exports::millstream::plugin::tasks;
@@ -38,7 +38,7 @@ impl Instance {
         }
     }
 
-    /// Calls into the plugin, within the limits.
+    /// Calls a function of the plugin, within the limits.
     pub(super) fn call<T>(
         &mut self,
         f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<T>,
@@ -47,7 +47,7 @@ impl Instance {
             return Err(Failure::Cancelled);
         }
         self.store.data_mut().stopwatch.start();
-        // An epoch may have passed since the last call.
+        // The epoch may have changed since the last call.
         self.store.set_epoch_deadline(1);
         let result = f(&self.bindings, &mut self.store);
         let state = self.store.data_mut();
@@ -57,7 +57,7 @@ impl Instance {
     }
 }
 
-/// A task inside the plugin: opened, then fed, then finished.
+/// A task in an instance of the plugin. The task is opened, then fed, then finished.
 pub struct TaskInstance {
     instance: Instance,
     input_type: RecordType,
@@ -65,10 +65,10 @@ pub struct TaskInstance {
 }
 
 impl TaskInstance {
-    /// Makes an instance and opens the task in it. Rows that it emits wait in `storage` if they are many.
+    /// Makes an instance and opens the task in it. If the task emits many rows, they wait in `storage`.
     ///
     /// # Errors
-    /// When plugin code fails or refuses.
+    /// If plugin code fails or refuses the task.
     pub fn open(
         plugin: &Plugin,
         program: &TaskProgram,
@@ -84,10 +84,10 @@ impl TaskInstance {
         Ok(task)
     }
 
-    /// Feeds rows and returns what the plugin emitted meanwhile.
+    /// Feeds rows to the task, and returns the rows that the plugin emitted meanwhile.
     ///
     /// # Errors
-    /// When plugin code fails or refuses; then also how far a traced run had come.
+    /// If plugin code fails or refuses the rows. In a traced run, the error also says how far the run had come.
     pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<Place>)> {
         let rows = self.crossing.encode(batch, &self.input_type).map_err(|failure| (failure, None))?;
         let result = self.run(|bindings, store| bindings.millstream_plugin_tasks().call_push(store, input, &rows));
@@ -95,15 +95,15 @@ impl TaskInstance {
         result
     }
 
-    /// Ends the input and returns the last rows.
+    /// Ends the input of the task, and returns the last rows that it emits.
     ///
     /// # Errors
-    /// When plugin code fails or refuses; then also how far a traced run had come.
+    /// If plugin code fails or refuses to finish. In a traced run, the error also says how far the run had come.
     pub fn finish(&mut self) -> Result<EmittedRows, (Failure, Option<Place>)> {
         self.run(|bindings, store| bindings.millstream_plugin_tasks().call_finish(store))
     }
 
-    /// The most linear memory the instance had, in bytes.
+    /// The largest linear memory that the instance has had, in bytes.
     pub fn peak_memory_bytes(&self) -> usize {
         self.instance.store.data().limiter.granted()
     }

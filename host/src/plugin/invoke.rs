@@ -1,6 +1,6 @@
-//! Calls of driver functions: once a batch, and again in tasks that need their closures.
+//! Calls of driver functions: once in each batch, and again in tasks that need their closures.
 //!
-//! Never computes a data set: whoever calls brings [`DataSets`].
+//! Never computes a data set: the caller passes [`DataSets`], which does.
 
 use super::bindings::exports::millstream::plugin::{driver, tasks};
 use super::data_sets::{DataSets, DriverCall, RowsStream};
@@ -20,11 +20,11 @@ use std::sync::Arc;
 use wasmtime::Store;
 
 impl Plugin {
-    /// Calls a driver function, in an instance of its own and within the limits of a task. Time in `data_sets` does not
-    /// count.
+    /// Calls a driver function, in an instance of its own and within the limits of a task. Time that is spent in
+    /// `data_sets` does not count as the plugin's time.
     ///
     /// # Errors
-    /// When plugin code fails or refuses, or asks `data_sets` for what it does not get.
+    /// If plugin code fails or refuses the call, or if `data_sets` refuses something that the function asks for.
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), None);
         state.log = PluginLog::new(true);
@@ -54,12 +54,13 @@ impl Plugin {
         }
     }
 
-    /// Does a task that has to run driver functions again, which find what they did before in `records`, and returns its rows.
-    /// They wait in `storage` if they are many.
+    /// Runs a task that needs the closures of driver functions, and returns its rows. The functions run again first,
+    /// and get the answers that `records` holds from their first run. If the task emits many rows, they wait in
+    /// `storage`.
     ///
     /// # Errors
-    /// When plugin code fails or refuses, or does something else than the first time; then also how far a traced run had
-    /// come.
+    /// If plugin code fails or refuses the task, or if a function does not do the same as the first time. In a traced
+    /// run, the error also says how far the run had come.
     pub async fn run_again(
         &self,
         program: &TaskProgram,

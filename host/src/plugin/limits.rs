@@ -1,39 +1,39 @@
-//! What plugin code may use, and the counters that enforce it.
+//! The limits of plugin code, and the counters that enforce them.
 
 use crate::time::Duration;
 use std::time::Instant;
 use wasmtime::ResourceLimiter;
 
-/// The most table elements an instance may have. A Rust component has a few hundred.
+/// The most table elements of an instance. A Rust component has a few hundred.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// The most core instances, tables and memories of one component instance.
 const PARTS_MAX: usize = 64;
 
-/// What one task may use.
+/// The limits of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory of an instance, in bytes.
+    /// The largest linear memory of an instance, in bytes.
     pub memory_bytes: u64,
-    /// Time in plugin code.
+    /// The longest time in plugin code.
     pub task_time: Duration,
-    /// All rows that a task emits, in bytes.
+    /// The most bytes of all rows that a task emits.
     pub result_bytes: u64,
-    /// The size of the component itself, in bytes.
+    /// The largest size of the component itself, in bytes.
     pub plugin_bytes: u64,
 }
 
-/// Refuses growth beyond the limits, and remembers that it did.
+/// Refuses growth beyond the limits, and remembers that it has refused.
 #[derive(Debug)]
 pub(super) struct MemoryLimiter {
     max: usize,
-    /// The most bytes that were asked for and refused.
+    /// The largest number of bytes that was refused. `None` if nothing was refused.
     pub(super) refused: Option<usize>,
-    /// All memories together, in bytes. They never shrink.
+    /// The bytes of all linear memories together. A linear memory never shrinks.
     granted: usize,
 }
 
 impl MemoryLimiter {
-    /// The linear memory in use, in bytes.
+    /// The bytes of linear memory that the instance has.
     pub(super) fn granted(&self) -> usize {
         self.granted
     }
@@ -98,7 +98,7 @@ impl Stopwatch {
     }
 }
 
-/// A limit on computing has to be real even where the host's time is simulated.
+/// A limit on computing has to hold in real time, even if the host's time is simulated.
 #[expect(clippy::disallowed_methods, reason = "limits on plugin code are enforced in real time")]
 fn now() -> Instant {
     Instant::now()

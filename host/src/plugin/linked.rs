@@ -7,36 +7,36 @@ use super::runtime::{Cancel, Runtime};
 use super::state::TaskState;
 use std::sync::Arc;
 
-/// A component that was checked, compiled and linked.
+/// A component that has been checked, compiled and linked.
 pub struct Plugin {
     pub(super) pre: bindings::PluginPre<TaskState>,
     pub(super) driver: DriverPlugin,
     pub(super) runtime: Arc<Runtime>,
-    /// Stops the code of the run that this is for.
+    /// Stops the plugin code of the run that this value belongs to.
     pub(super) cancel: Cancel,
     pub(super) digest: String,
 }
 
 impl Plugin {
-    /// SHA-256 of the component, in hexadecimal.
+    /// The SHA-256 digest of the component, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The same plugin for a run of its own: its code stops when that run's `cancel` is used, whatever becomes of other runs
-    /// of the plugin.
+    /// Returns the same plugin for another run. The plugin code of that run stops when `cancel` is used. Other runs of
+    /// the plugin do not matter to it.
     #[must_use]
     pub fn for_run(&self, cancel: Cancel) -> Self {
         let Self { pre, driver, runtime, digest, .. } = self;
         Self { pre: pre.clone(), driver: driver.clone(), runtime: runtime.clone(), digest: digest.clone(), cancel }
     }
 
-    /// Stops all plugin code of this plugin's run when used.
+    /// The object that stops all plugin code of this plugin's run.
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
-    /// What one task of this plugin may use.
+    /// The limits of one task of this plugin.
     pub fn limits(&self) -> &Limits {
         &self.runtime.limits
     }

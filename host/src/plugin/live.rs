@@ -1,4 +1,4 @@
-//! Driver functions that run for the first time: the host answers them.
+//! Driver functions that run for the first time: the host answers their calls.
 
 use super::data_sets::{DataSets, DriverCall};
 use super::failure::Failure;
@@ -9,7 +9,7 @@ use crate::time::Time;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// A function that runs for the first time.
+/// Answers the calls of a function that runs for the first time.
 pub(super) struct Live {
     call: DriverCall,
     data_sets: Box<dyn DataSets>,

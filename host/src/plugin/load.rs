@@ -1,4 +1,4 @@
-//! Loads a component: checks what it is and which version it speaks, gets it compiled, links it.
+//! Loads a component: checks what it is and which version of the interface it uses, compiles it, and links it.
 
 use super::bindings;
 use super::cache::{CacheDirectory, Key, digest};
@@ -15,7 +15,7 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasSelf, Linker};
 
-/// Loads plugins. The default keeps no compiled form and compiles in this process.
+/// Loads plugins. The default loader stores no compiled forms and compiles in this process.
 #[derive(Clone, Debug, Default)]
 pub struct PluginLoader {
     cache: Option<CacheDirectory>,
@@ -23,18 +23,19 @@ pub struct PluginLoader {
 }
 
 impl PluginLoader {
-    /// One that keeps compiled forms and compiles in a process of its own, each if it is given.
+    /// Makes a loader. With `cache`, it stores compiled forms; with `compiler`, it compiles in a separate process.
     pub fn new(cache: Option<CacheDirectory>, compiler: Option<CompilerProcess>) -> Self {
         Self { cache, compiler }
     }
 
-    /// The one for this program. Only in the program `host` it uses the user's cache and a process of its own.
+    /// Makes the loader for this program. Only the program `host` uses the user's cache and a separate process for
+    /// compiling.
     pub fn of_this_program() -> Self {
         let compiler = CompilerProcess::of_this_program();
         Self { cache: compiler.as_ref().and_then(|_| CacheDirectory::of_user()), compiler }
     }
 
-    /// Loads the component `bytes`. Compiling takes 100 ms and more, unless the cache has the result.
+    /// Loads the component `bytes`. Compiling it takes 100 ms or more, unless the cache has the compiled form.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -56,8 +57,8 @@ impl PluginLoader {
         })
         .map_err(LoadError::Engine)?;
         wasi::add_to_linker(&mut linker, &component)?;
-        // Tasks without driver functions are called directly, the others on a stack of their own, so that they can wait.
-        // The engine decides by what is linked.
+        // Tasks without driver functions are called directly. Tasks with driver functions run on a stack of their own,
+        // so that they can wait for the host. The engine chooses the way by the functions that are linked.
         let mut driver_linker = linker.clone();
         wasi::trap_imports(&mut linker, &component, PACKAGE)?;
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
@@ -66,7 +67,7 @@ impl PluginLoader {
         Ok(Plugin { pre, driver, runtime, cancel: Cancel::default(), digest: digest(bytes) })
     }
 
-    /// Takes the compiled form from the cache, or makes it and keeps it there.
+    /// Takes the compiled form from the cache, or compiles the component and stores its compiled form in the cache.
     fn component(&self, engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
         if self.cache.is_none() && self.compiler.is_none() {
             return Component::from_binary(engine, bytes).map_err(invalid);
@@ -93,7 +94,7 @@ impl PluginLoader {
     }
 }
 
-/// The compiled form that the cache has. None if it has none that is sound.
+/// The compiled form in the cache. `None` if the cache has none, or none that is valid.
 fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component> {
     let code = match cache.load(key) {
         Ok(code) => code?,
@@ -121,7 +122,7 @@ fn invalid(error: wasmtime::Error) -> LoadError {
     LoadError::Invalid(format!("{error:#}"))
 }
 
-/// Checks names and versions of imports and exports, so that a mismatch is told in these terms.
+/// Checks the names and versions of imports and exports, so that the error of a mismatch names them.
 fn check_interfaces(runtime: &Runtime, component: &Component) -> Result<(), LoadError> {
     let ty = component.component_type();
     for (name, _) in ty.imports(&runtime.engine) {
@@ -147,7 +148,7 @@ fn check_interfaces(runtime: &Runtime, component: &Component) -> Result<(), Load
     Ok(())
 }
 
-/// The version that an interface of our package names.
+/// The version in the name of an interface of Millstream's package. `None` for other interfaces.
 fn version_of(interface: &str) -> Option<&str> {
     interface.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@').map(|(_, version)| version)
 }

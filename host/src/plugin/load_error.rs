@@ -3,74 +3,74 @@
 use crate::error::{Error, ErrorKind};
 use std::time::Duration;
 
-/// The package that plugins and the host agree on.
+/// The name of the interface package of plugins and the host.
 pub(super) const PACKAGE: &str = "millstream:plugin";
-/// The versions of it that this host serves.
+/// The versions of the package that this host supports.
 pub(super) const SERVED: &str = "0.1";
 
 /// Why a component was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file does not begin as WebAssembly does.
+    /// The file does not begin with the first bytes of WebAssembly.
     #[error("it is not a WebAssembly component: it does not begin with `\\0asm`")]
     NotWasm,
-    /// A module where a component is needed.
+    /// The file is a core module, but a component is needed.
     #[error("it is a core module, not a component")]
     CoreModule,
-    /// A file that is larger than allowed.
+    /// The file is larger than the limit.
     #[error("it is larger than limits.plugin_size = {limit} bytes")]
     TooLarge {
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// It cannot begin to run within its limit.
+    /// The plugin needs more memory than its limit before it runs any code.
     #[error("it needs {needed} bytes of memory before it reads anything, and limits.memory = {limit} bytes")]
     TooMuchMemory {
-        /// What its memory is from the start.
+        /// The size of its memory at the start, in bytes.
         needed: u64,
-        /// The limit.
+        /// The limit, in bytes.
         limit: u64,
     },
-    /// It cannot be compiled.
+    /// The component cannot be compiled.
     #[error("it cannot be compiled: {0}")]
     Invalid(String),
-    /// Compiling it takes too long.
+    /// Compiling the component takes too long.
     #[error("compiling it takes longer than {} s", limit.as_secs_f64())]
     CompileTimeout {
-        /// How long it may take.
+        /// The longest time for compiling.
         limit: Duration,
     },
-    /// Compiling it takes too much memory.
+    /// Compiling the component takes too much memory.
     #[error("compiling it takes more than {limit} bytes of memory")]
     CompileMemory {
-        /// How much it may take.
+        /// The most memory for compiling, in bytes.
         limit: u64,
     },
-    /// The process that compiles it ended in a way of its own.
+    /// The process that compiles the component ended in an unexpected way.
     #[error("the compiler failed: {0}")]
     CompilerCrashed(String),
-    /// The process that compiles it could not be run.
+    /// The process that compiles the component could not be run.
     #[error("the process that compiles it cannot be run: {0}")]
     NoCompiler(std::io::Error),
-    /// It does not export what a plugin exports.
+    /// The component does not export the functions of a plugin.
     #[error("it is a component, but not a Millstream plugin: it does not export `{0}`")]
     NotAPlugin(String),
-    /// It was built for another version.
+    /// The component was built for another version of the interface.
     #[error("it needs {PACKAGE} {found}; this host serves {SERVED}")]
     Version {
-        /// The version it was built for.
+        /// The version that the component was built for.
         found: String,
     },
-    /// It wants something that no plugin gets.
+    /// The component imports something that no plugin gets.
     #[error("it imports `{0}`, which this host does not provide")]
     Import(String),
-    /// The engine itself failed.
+    /// The WebAssembly engine itself failed.
     #[error("the WebAssembly engine failed: {0}")]
     Engine(wasmtime::Error),
 }
 
 impl LoadError {
-    /// The error as its reader sees it, for the plugin that `subject` names.
+    /// The error that is reported. `subject` names the plugin.
     pub fn into_error(self, subject: &str) -> Error {
         let help = match &self {
             Self::NotWasm | Self::CoreModule => {

@@ -1,8 +1,8 @@
-//! What plugin code says, as lines of the host's log.
+//! The output of plugin code, as lines of the host's log.
 //!
-//! Owns which lines get there: whole ones, not too long, not too many, without control characters, each with where it
-//! came from. Lines that a program writes while it builds its graph are passed on when the host asks for the graph, and
-//! not again by each task, which builds the same graph.
+//! Owns which lines reach the log: only complete lines, limited in length and number, without control characters. Each
+//! line says where it came from. A program may write lines while it builds its graph. The host passes them on when it
+//! asks for the graph. It does not pass them on again for each task, although each task builds the same graph.
 
 use crate::ids::NodeId;
 use crate::shown::escape_control;
@@ -15,21 +15,21 @@ const LINES_MAX: u32 = 1000;
 /// The most bytes of one line that are passed on.
 pub(super) const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// Which of a component's two streams for text something was written to.
+/// The two text output streams of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Output {
     Standard,
     Error,
 }
 
-/// Where lines come from.
+/// The origin of log lines.
 #[derive(Clone, Debug)]
 enum Origin {
-    /// The graph, for the host.
+    /// The program, while it builds its graph for the host.
     Graph,
-    /// The graph once more, for a task.
+    /// The program, while it builds its graph again for a task.
     GraphAgain,
-    /// A task, with its operators as the graph shows them.
+    /// A task, with the names of its operators in the graph.
     Task { operators: Arc<[(NodeId, String)]>, batch: Time, partition: u32 },
 }
 
@@ -42,7 +42,7 @@ pub(super) struct PluginLog {
 }
 
 impl PluginLog {
-    /// The log of a program that is asked for its graph, or builds it for a task.
+    /// Makes the log of a program that builds its graph, either for the host or for a task.
     pub fn new(for_a_task: bool) -> Self {
         Self {
             origin: if for_a_task { Origin::GraphAgain } else { Origin::Graph },
@@ -52,12 +52,12 @@ impl PluginLog {
         }
     }
 
-    /// From here on lines come from a task.
+    /// Notes that all lines from here on come from a task.
     pub fn begin_task(&mut self, operators: Arc<[(NodeId, String)]>, batch: Time, partition: u32) {
         self.origin = Origin::Task { operators, batch, partition };
     }
 
-    /// Takes what a program wrote. `at` is the operator that a traced run has come to.
+    /// Takes text that a program wrote. `at` is the operator that a traced run has reached.
     pub fn write(&mut self, output: Output, bytes: &[u8], at: Option<NodeId>) {
         let buffer = match output {
             Output::Standard => &mut self.standard,
@@ -68,14 +68,14 @@ impl PluginLog {
         }
     }
 
-    /// Ends the lines that are still open, at the end of a call.
+    /// Ends the lines that are still incomplete, at the end of a call.
     pub fn end_call(&mut self, at: Option<NodeId>) {
         for line in [self.standard.take(), self.error.take()].into_iter().flatten() {
             self.line(Level::INFO, &line, at);
         }
     }
 
-    /// Passes one line on.
+    /// Passes one line to the host's log.
     pub fn line(&mut self, level: Level, line: &str, at: Option<NodeId>) {
         let (operator, batch, partition) = match &self.origin {
             Origin::GraphAgain => return,
@@ -85,7 +85,7 @@ impl PluginLog {
             }
         };
         self.lines = self.lines.saturating_add(1);
-        // One event for each level: the macros need to know theirs when they are compiled.
+        // The macros need to know the level at compile time, so there is one event for each level.
         macro_rules! pass_on {
             ($macro:ident, $line:expr) => {
                 tracing::$macro!(target: "plugin", operator, batch, partition, "{}", $line)
@@ -107,7 +107,8 @@ impl PluginLog {
     }
 }
 
-/// The operator that a line comes from. A run that is not traced tells the first and the last of those it may be.
+/// The name of the operator that wrote a line. A run that is not traced does not know the operator, so the name is that
+/// of the first and the last operator of the task.
 fn named(operators: &[(NodeId, String)], at: Option<NodeId>) -> Option<String> {
     let traced = operators.iter().find(|(node, _)| Some(*node) == at);
     match (traced, operators) {
@@ -117,15 +118,15 @@ fn named(operators: &[(NodeId, String)], at: Option<NodeId>) -> Option<String> {
     }
 }
 
-/// Joins pieces of text into lines.
+/// Joins pieces of text to lines.
 #[derive(Default)]
 struct LineBuffer {
-    /// The beginning of a line whose end has not come.
+    /// The beginning of a line whose end has not been written yet.
     open: Vec<u8>,
 }
 
 impl LineBuffer {
-    /// The lines that end in `bytes`. What is too long to be passed on is forgotten.
+    /// The lines that end in `bytes`. The part of a line that is too long to be passed on is discarded.
     fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
@@ -139,7 +140,7 @@ impl LineBuffer {
         lines
     }
 
-    /// The open line, if there is one.
+    /// Takes the incomplete line; `None` if there is none.
     fn take(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.open);
         let line = bytes.strip_suffix(b"\r").unwrap_or(&bytes);

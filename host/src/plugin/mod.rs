@@ -1,7 +1,8 @@
 //! The plugin: a component that is loaded, checked, asked for its graph, and run task by task inside limits.
 //!
-//! Owns everything that touches WebAssembly; no other module names wasmtime. Nothing a plugin says or returns is trusted.
-//! Callers may rely on this: whatever plugin code does, a call ends with a value or a [`Failure`], within the limits.
+//! Owns everything that uses WebAssembly; no other module uses wasmtime. The host trusts nothing that a plugin says or
+//! returns. Callers may rely on this: whatever plugin code does, a call ends with a value or a [`Failure`], within the
+//! limits.
 
 mod answer;
 mod bindings;

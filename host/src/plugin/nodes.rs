@@ -1,10 +1,10 @@
-//! Nodes of the graph, as the interface says them.
+//! Conversion of graph nodes from the form of the plugin interface.
 
 use super::bindings::millstream::plugin::{nodes, types};
 use crate::data::schema::Field;
 use crate::graph::{DescribedNode, ParameterValue};
 
-/// A node as a plugin describes it.
+/// Converts a node that a plugin has described.
 pub(super) fn node(node: nodes::Node) -> DescribedNode {
     let value = |value| match value {
         nodes::ParameterValue::Integer(n) => ParameterValue::Integer(n),

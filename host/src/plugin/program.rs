@@ -1,4 +1,4 @@
-//! What a task asks of the plugin, without the data.
+//! The program of a task: everything that the plugin needs to know about the task, except the data.
 
 use super::bindings::exports::millstream::plugin::tasks;
 use super::record::RecordId;
@@ -7,47 +7,48 @@ use crate::ids::NodeId;
 use crate::time::Time;
 use std::sync::Arc;
 
-/// What a task asks of the plugin, without the data. It can be rebuilt from the stage graph anywhere.
+/// Everything that the plugin needs to know about a task, except the data. A program can be built again from the stage
+/// graph, in any process.
 #[derive(Clone, Debug)]
 pub struct TaskProgram {
-    /// The batch.
+    /// The time of the batch.
     pub batch: Time,
-    /// The partition, from 0.
+    /// The number of the partition, from 0.
     pub partition: u32,
     /// The job's arguments.
     pub arguments: Arc<[(String, String)]>,
-    /// Seeds random numbers in the task: follows from job and operator, never from the attempt.
+    /// The seed of random numbers in the task. The seed follows from the job and the operator, never from the attempt.
     pub seed: u64,
-    /// The node whose rows come in, or are exchanged.
+    /// The node whose rows are the input of the task. After a shuffle: the node that was shuffled.
     pub input: NodeId,
-    /// The type of the rows that come in.
+    /// The type of the input rows.
     pub input_type: RecordType,
-    /// What to do: node and role.
+    /// The steps of the task, each with a node and a role.
     pub steps: Arc<[TaskStep]>,
-    /// The operators that do it, as the graph shows them: for the log.
+    /// The names of the operators in the graph, for the log.
     pub operators: Arc<[(NodeId, String)]>,
-    /// The type of the rows that go out.
+    /// The type of the output rows.
     pub output_type: RecordType,
-    /// Whether to report each record first.
+    /// Whether the plugin reports each record before an operator sees it.
     pub traced: bool,
-    /// Whether none of the steps makes a row of none.
+    /// Whether the task gives no rows if it gets no rows.
     pub is_quiet: bool,
-    /// The driver functions to run again first, by what names the record of what they did.
+    /// The driver functions that have to run again before the task, by the ids of their records.
     pub replays: Arc<[RecordId]>,
 }
 
-/// One thing to do with the rows.
+/// One step of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskStep {
-    /// For which node.
+    /// The node of the step.
     pub node: NodeId,
-    /// What, as the interface calls it.
+    /// The role of the step, by its name in the plugin interface.
     pub role: &'static str,
-    /// Which partition of the node's rows.
+    /// The partition of the node's rows that the step sees.
     pub partition: u32,
 }
 
-/// A task as the interface says it.
+/// Converts the program of a task to the form of the plugin interface.
 pub(super) fn task_request(program: &TaskProgram) -> tasks::Task {
     let step =
         |step: &TaskStep| tasks::Step { node: step.node.0, role: step.role.to_owned(), partition: step.partition };

@@ -1,4 +1,4 @@
-//! The record of what driver functions did: their steps, and the answers.
+//! The record of a driver function's run: its steps and the answers to them.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -9,32 +9,33 @@ use crate::ids::NodeId;
 use crate::time::Time;
 use std::sync::Arc;
 
-/// What a driver function did.
+/// The record of one call of a driver function.
 #[derive(Clone, Debug)]
 pub struct RecordedCall {
     /// The node whose function was called.
     pub node: NodeId,
-    /// The id of the first node that it makes.
+    /// The id of the first node that the function makes.
     pub first: NodeId,
-    /// Seeded random numbers in the function.
+    /// The seed of random numbers in the function.
     pub seed: u64,
-    /// What it asked for, in order.
+    /// The steps of the function, in order: everything that it asked the host for.
     pub steps: Vec<RecordedStep>,
-    /// How it ended, if it has.
+    /// How the function ended. `None` if it still runs.
     pub end: Option<RecordedEnd>,
 }
 
-/// Names what a driver function did in a batch. With the batch, it names the record among all of a run.
+/// Identifies the record of a call in a batch. Together with the batch, it identifies the record among all records of a
+/// run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
     /// The node whose function was called.
     pub node: NodeId,
-    /// The id of the first node that it makes.
+    /// The id of the first node that the function makes.
     pub first: NodeId,
 }
 
 impl RecordedCall {
-    /// Its name.
+    /// The id of this record.
     pub const fn id(&self) -> RecordId {
         RecordId { node: self.node, first: self.first }
     }
@@ -46,12 +47,12 @@ impl RecordId {
     }
 }
 
-/// What a step takes beside what it holds.
+/// The memory of a step besides its content.
 const STEP_BYTES: usize = 256;
-/// What a node takes in the record, in the graph and in its plan, beside its texts.
+/// The memory of a node besides its texts: in the record, in the graph and in its plan.
 const NODE_BYTES: usize = 2048;
 
-/// What nodes that a function made take in memory, about.
+/// About how much memory nodes take that a function has made.
 pub fn made_bytes(made: &[DescribedNode]) -> usize {
     let fields = |node: &DescribedNode| node.rows.len().saturating_add(node.exchanged.as_ref().map_or(0, Vec::len));
     made.iter()
@@ -62,40 +63,41 @@ pub fn made_bytes(made: &[DescribedNode]) -> usize {
         .sum()
 }
 
-/// Something that a driver function asked for.
+/// A step: something that a driver function asked the host for.
 #[derive(Clone, Debug)]
 pub enum RecordedStep {
     /// An action.
     Action(RecordedAction),
     /// The data sets of a stream in an interval.
     Slice {
-        /// The stream.
+        /// The node of the stream.
         of: NodeId,
-        /// Where the interval begins.
+        /// The first time of the interval.
         first: Time,
-        /// Where it ends.
+        /// The last time of the interval.
         last: Time,
         /// The times of the data sets.
         times: Vec<Time>,
     },
-    /// A file that it wrote.
+    /// A file that the function wrote.
     Write {
-        /// What the function calls it.
+        /// The path by which the function names the file.
         path: String,
-        /// The hash of its content.
+        /// The hash of the file's content.
         hash: u64,
     },
-    /// A file that it read.
+    /// A file that the function read.
     Read {
-        /// What the function calls it.
+        /// The path by which the function names the file.
         path: String,
-        /// What it held, if it was there.
+        /// The content of the file; `None` if the file did not exist.
         content: Option<Arc<[u8]>>,
     },
 }
 
 impl RecordedStep {
-    /// What the record of it takes in memory, about, but for the rows of an answer, which are stored.
+    /// About how much memory the record of the step takes. The rows of an answer are not counted, because they are in
+    /// the storage.
     pub fn bytes(&self) -> usize {
         let bytes = match self {
             Self::Action(action) => made_bytes(&action.made),
@@ -128,21 +130,21 @@ impl RecordedStep {
 /// A data set that a driver function asked for.
 #[derive(Clone, Debug)]
 pub struct RecordedAction {
-    /// What it had made since it asked before.
+    /// The nodes that the function had made since its last step.
     pub made: Vec<DescribedNode>,
-    /// The data set.
+    /// The node of the data set.
     pub wanted: NodeId,
-    /// How many of its rows.
+    /// The number of rows that the function asked for; `None` means all.
     pub limit: Option<u64>,
-    /// The answer: the rows, or none if it was an output. Absent while the data set is computed.
+    /// The answer: the rows, or `Some(None)` if the node is an output. `None` while the data set is computed.
     pub answer: Option<Option<Arc<Answer>>>,
 }
 
 /// The end of a driver function.
 #[derive(Clone, Debug)]
 pub struct RecordedEnd {
-    /// What it had made since it asked before.
+    /// The nodes that the function had made since its last step.
     pub made: Vec<DescribedNode>,
-    /// The data set that it returned.
+    /// The data set that the function returned. `None` if it returned none.
     pub answer: Option<NodeId>,
 }

@@ -1,7 +1,8 @@
-//! Driver functions that run again, in a task that needs their closures: the record of the first time answers them.
+//! Driver functions that run again, in a task that needs their closures. The record of their first run answers their
+//! calls.
 //!
-//! Owns the comparison of a function with its record. A function that asks for anything else than the first time fails.
-//! Never asks the host for anything.
+//! Owns the comparison of a function with its record. A function that does not ask for the same as the first time
+//! fails. Never asks the host for anything.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -26,12 +27,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-/// Functions that run again, and then a task.
+/// Answers functions that run again, and then lets a task run.
 pub(super) struct Replay {
     task: TaskProgram,
-    /// What the functions did before, in the order in which they run again.
+    /// The records of the functions, in the order in which they run again.
     records: Vec<Arc<RecordedCall>>,
-    /// The call that runs, and its next action.
+    /// The index of the function that runs, and the index of its next step.
     at: (usize, usize),
     step: Step,
     input: RowsStream,
@@ -43,7 +44,7 @@ impl Replay {
         Self { task, records, at: (0, 0), step: Step::Building, input, ready: VecDeque::new() }
     }
 
-    /// The call that runs next or now.
+    /// The record of the function that runs now, or that runs next.
     fn call(&self) -> Option<&RecordedCall> {
         self.records.get(self.at.0).map(|record| &**record)
     }
@@ -52,7 +53,7 @@ impl Replay {
         self.call()?.steps.get(self.at.1)
     }
 
-    /// The function asked for something else than the first time.
+    /// The failure of a function that does not ask for the same as the first time.
     fn asked_other(&self, asked: &str) -> Failure {
         let before =
             self.recorded().map_or("had ended there".to_owned(), |step| format!("had asked for {}", step.to_words()));
@@ -81,7 +82,7 @@ impl Replay {
         }
     }
 
-    /// The recorded answer; `None` if the task's place is here.
+    /// The recorded answer; `None` if the task has to run at this point.
     fn answer(&mut self, made: &[DescribedNode], wanted: NodeId, limit: Option<u64>) -> Result<Answered, Failure> {
         let Some(RecordedStep::Action(recorded)) = self.recorded() else {
             return Err(self.asked_other(&format!("the rows of node {wanted}")));
@@ -120,7 +121,7 @@ impl Functions for Replay {
         Box::pin(future::ready(self.answer(&made, wanted, limit)))
     }
 
-    /// The recorded times.
+    /// The recorded times of a stream's data sets.
     fn slice(&mut self, of: NodeId, first: Time, last: Time) -> Result<Vec<Time>, Failure> {
         let times = match self.recorded() {
             Some(RecordedStep::Slice { of: known, first: from, last: to, times })
@@ -134,7 +135,7 @@ impl Functions for Replay {
         Ok(times)
     }
 
-    /// Compares what is written. It was written the first time.
+    /// Compares a write with its record. Nothing is written, because the file was written the first time.
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
         match self.recorded() {
             Some(RecordedStep::Write { path: known, hash }) if *known == path => {
@@ -149,7 +150,7 @@ impl Functions for Replay {
         Ok(())
     }
 
-    /// The recorded content.
+    /// The recorded content of a file.
     fn read(&mut self, path: String, _: u64) -> Result<Option<Arc<[u8]>>, Failure> {
         let content = match self.recorded() {
             Some(RecordedStep::Read { path: known, content }) if *known == path => content.clone(),

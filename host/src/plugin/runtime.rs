@@ -1,6 +1,7 @@
 //! The engine that compiles and runs components, and the ticker that interrupts them.
 //!
-//! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it. Never owns whether a run is stopped: see [`Cancel`], of which each run has one.
+//! Owns the settings that make plugin code deterministic and stoppable, in every process that compiles or runs it.
+//! Never owns whether a run is stopped: each run has a [`Cancel`] for that.
 
 use super::limits::Limits;
 use crate::error::{Error, ErrorKind};
@@ -11,41 +12,43 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often running plugin code is asked whether it has to stop. A loop without end is noticed this much late.
+/// How often running plugin code checks whether it has to stop. An endless loop stops at most this much later.
 const TICK: Duration = Duration::from_millis(10);
-/// The stack of plugin code. The default of the engine, stated because tests depend on it.
+/// The size of the stack of plugin code. It is the default of the engine, and stated here because tests depend on it.
 const STACK_BYTES: usize = 512 * 1024;
 
 /// How many linear memories an instance of a component may have.
 const MEMORIES_OF_INSTANCE: u32 = 2;
-/// The addresses that the engine reserves for each of them: all that 32 bits can name, so that few accesses are checked.
+/// The address space that the engine reserves for each linear memory: everything that 32 bits can address. So few
+/// accesses need a check.
 const ADDRESSES_OF_MEMORY: u64 = 4 << 30;
-/// What the rest of the process may need.
+/// The address space that the rest of the process may need.
 const ADDRESSES_BESIDE: u64 = 16 << 30;
 
-/// The least room for the memory of an instance. The limit itself is kept by the limiter, which can say what was asked.
+/// The least room that is reserved for the memory of an instance. The limiter enforces the actual limit, because the
+/// limiter can say how much was asked for.
 const SLOT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// Why the engine could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The process may not reserve the address space that instances lie in.
+    /// The process cannot reserve the address space for the instances.
     #[error(
         "it reserves about {} GiB of address space for {instances} plugin instances, and this process may have {:.1} GiB: \
          {error:#}",
         .needed.div_ceil(GIB), *.allowed as f64 / GIB as f64
     )]
     AddressSpace {
-        /// For how many instances.
+        /// The number of instances.
         instances: usize,
-        /// What they need, in bytes. It is no memory until it is used.
+        /// The address space that the instances need, in bytes. It takes no memory until it is used.
         needed: u64,
-        /// What the process may have, in bytes.
+        /// The address space that the process may have, in bytes.
         allowed: u64,
-        /// What failed.
+        /// The error of the engine.
         error: wasmtime::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("{0:#}")]
     Other(wasmtime::Error),
 }
@@ -64,7 +67,7 @@ impl StartError {
         }
     }
 
-    /// The error as its reader sees it.
+    /// The error that is reported.
     pub fn into_error(self) -> Error {
         let message = format!("cannot start the WebAssembly engine: {self}");
         match self {
@@ -75,34 +78,35 @@ impl StartError {
     }
 }
 
-/// Asks all running plugin code of a run to stop, and all computing for it.
+/// Stops all plugin code of a run, and all computing for the run.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     own: Arc<AtomicBool>,
-    /// What this is a part of.
+    /// The flag of the whole run, if this value belongs to a part of a run.
     whole: Option<Arc<AtomicBool>>,
 }
 
 impl Cancel {
-    /// Plugin code that runs now, or is called later, fails with [`super::Failure::Cancelled`].
+    /// Stops the plugin code: calls that run now or are made later fail with [`super::Failure::Cancelled`].
     pub fn cancel(&self) {
         self.own.store(true, Ordering::Relaxed);
     }
 
-    /// For a part of the run: it can be cancelled alone, and is cancelled with the run.
+    /// Makes a value for a part of the run. The part can be cancelled alone, and is cancelled with the run.
     #[must_use]
     pub fn part(&self) -> Self {
         Self { own: Arc::default(), whole: Some(self.own.clone()) }
     }
 
-    /// Whether it was asked to.
+    /// Whether the run, or this part of it, was cancelled.
     pub fn is_cancelled(&self) -> bool {
         let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
         is_set(&self.own) || self.whole.as_ref().is_some_and(|whole| is_set(whole))
     }
 }
 
-/// Compiles and runs components within the same limits. Runs of a plugin share one, and its room for instances.
+/// Compiles and runs components within the same limits. The runs of a plugin share one runtime, and its room for
+/// instances.
 pub struct Runtime {
     pub(super) engine: Engine,
     pub(super) limits: Limits,
@@ -114,7 +118,7 @@ impl Runtime {
     /// Starts an engine with room for `instances` instances at a time.
     ///
     /// # Errors
-    /// When the engine refuses its settings, or the system a thread or address space.
+    /// If the engine refuses its settings, or if the system refuses a thread or the address space.
     pub fn start(limits: Limits, instances: usize) -> Result<Self, StartError> {
         let engine = Engine::new(&config(&limits, instances)).map_err(|error| StartError::new(instances, error))?;
         let stop_ticker = Arc::new(AtomicBool::new(false));
@@ -138,7 +142,7 @@ impl Drop for Runtime {
         self.stop_ticker.store(true, Ordering::Relaxed);
         if let Some(ticker) = self.ticker.take() {
             ticker.thread().unpark();
-            // The ticker cannot panic; if it did, nothing is left to stop.
+            // The ticker cannot panic. If it did, there would be nothing left to stop.
             let _ = ticker.join();
         }
     }
@@ -157,16 +161,17 @@ fn config(limits: &Limits, instances: usize) -> Config {
         .max_memory_size(
             usize::try_from(limits.memory_bytes.max(SLOT_BYTES_MIN)).unwrap_or(usize::MAX).next_multiple_of(64 * 1024),
         )
-        // Kept resident between tasks, so that a small task touches no fresh page.
+        // Memory stays resident between tasks, so that a small task does not touch fresh pages.
         .linear_memory_keep_resident(0)
         .table_keep_resident(64 * 1024);
     let mut config = code_settings();
-    // Where instances lie makes no difference to their code.
+    // The place of an instance in memory makes no difference to its code.
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
-/// All settings that make a difference to the code of a plugin: for whoever compiles it and for whoever runs it.
+/// All settings that have an effect on the code of a plugin. The process that compiles the code and the process that
+/// runs it use the same settings.
 pub(super) fn code_settings() -> Config {
     let mut config = Config::new();
     config
@@ -174,7 +179,7 @@ pub(super) fn code_settings() -> Config {
         .concurrency_support(false)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES)
-        // Two runs of a task on any machine give the same bits.
+        // Two runs of a task give the same bits, on any machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
     config

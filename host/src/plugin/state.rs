@@ -1,6 +1,6 @@
-//! The host's side of an instance: what its code may use, what it has said, and why it failed.
+//! The host's side of an instance: its limits, what it has written and emitted, and why it failed.
 //!
-//! Owns what the plugin may call back in any task: rows, log, trace.
+//! Owns the host functions that a plugin may call in every task: rows, log, trace.
 
 use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
@@ -18,7 +18,7 @@ use crate::ids::NodeId;
 use crate::time::Time;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-/// What a chunk costs the host besides its data, so that many small ones are not free.
+/// The cost of a chunk besides its data, in bytes. With this cost, many small chunks reach the limit as well.
 const CHUNK_COST_BYTES: u64 = 512;
 
 /// The host's side of an instance.
@@ -37,13 +37,13 @@ pub(super) struct TaskState {
     failure: Option<Failure>,
     pub(super) place: Option<Place>,
     pub(super) log: PluginLog,
-    /// What driver functions find. Nothing in a task without replays.
+    /// Answers driver functions. `None` in a task without replays.
     pub(super) driver: Option<Box<dyn Functions>>,
 }
 
 impl TaskState {
-    /// The state in which a program builds its graph: the same clock and random numbers in `describe` and in every task,
-    /// so that it is the same graph.
+    /// Makes the state in which a program builds its graph. The clock and the random numbers are the same in `describe`
+    /// and in every task, so that the graph is the same.
     pub(super) fn new(runtime: &Runtime, cancel: Cancel, output_type: Option<RecordType>) -> Self {
         Self {
             limiter: MemoryLimiter::new(&runtime.limits),
@@ -64,14 +64,14 @@ impl TaskState {
         }
     }
 
-    /// From here on clock and random numbers are those of the task.
+    /// Sets the clock and the random numbers to those of the task.
     pub(super) fn begin_task(&mut self, program: &TaskProgram) {
         self.log.end_call(None);
         self.log.begin_task(program.operators.clone(), program.batch, program.partition);
         self.begin_at(program.seed, program.batch, program.partition);
     }
 
-    /// From here on clock and random numbers are those of a batch.
+    /// Sets the clock and the random numbers to those of a batch.
     pub(super) fn begin_at(&mut self, seed: u64, batch: Time, partition: u32) {
         self.batch = batch;
         self.random = seed ^ batch.as_ms().rotate_left(32) ^ u64::from(partition);
@@ -81,7 +81,7 @@ impl TaskState {
         self.batch.as_ms()
     }
 
-    /// The next of a sequence of numbers that follows from the seed: splitmix64, by Sebastiano Vigna (public domain).
+    /// The next random number. The sequence follows from the seed: splitmix64, by Sebastiano Vigna (public domain).
     pub(super) fn random_u64(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.random;
@@ -105,12 +105,12 @@ impl TaskState {
         self.log.write(output, bytes, self.operator());
     }
 
-    /// The operator that a traced run has come to.
+    /// The operator that a traced run has reached.
     pub(super) fn operator(&self) -> Option<NodeId> {
         self.place.map(|place| place.operator)
     }
 
-    /// Fails the running call with a reason of our own.
+    /// Makes the running call fail with this failure.
     pub(super) fn fail(&mut self, failure: Failure) -> wasmtime::Error {
         let error = wasmtime::Error::msg(failure.to_string());
         self.failure = Some(failure);
@@ -160,11 +160,11 @@ impl interface::Host for TaskState {
 
 impl types::Host for TaskState {}
 
-/// A store whose code keeps within the limits.
+/// Makes a store whose code keeps within the limits.
 pub(super) fn limited_store(runtime: &Runtime, state: TaskState) -> Store<TaskState> {
     let mut store = Store::new(&runtime.engine, state);
     store.limiter(|state| &mut state.limiter);
-    // What one call may hand over at once. The sum is counted in `emit`.
+    // The most bytes that one call may pass to the host. `emit` counts the sum of all calls.
     let result_bytes = runtime.limits.result_bytes;
     store.set_hostcall_fuel(usize::try_from(result_bytes).unwrap_or(usize::MAX).saturating_add(64 * 1024));
     store.set_epoch_deadline(1);
@@ -183,7 +183,7 @@ pub(super) fn limited_store(runtime: &Runtime, state: TaskState) -> Store<TaskSt
     store
 }
 
-/// Tells the reason of a failed call from what the host saw of it.
+/// Finds the reason of a failed call from the state of the instance and the error.
 pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime::Error) -> Failure {
     let trap = error.downcast_ref::<Trap>();
     if let Some(asked) = state.limiter.refused {
@@ -194,9 +194,9 @@ pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime:
         (None, Some(message), _) => Failure::Panicked(message),
         (None, None, Some(Trap::StackOverflow)) => Failure::StackOverflow,
         (None, None, _) => {
-            // The root cause says what happened; what stands around it is a backtrace.
+            // The root cause is the reason. The rest of the error is a backtrace.
             let cause = error.root_cause().to_string();
-            // Its type is private to the engine.
+            // The type of this error is private to the engine.
             if cause.ends_with("fuel allocated for hostcalls has been exhausted") {
                 return Failure::HandedTooMuch(limits.result_bytes);
             }
@@ -205,7 +205,7 @@ pub(super) fn classify(state: &mut TaskState, limits: &Limits, error: &wasmtime:
     }
 }
 
-/// What a plugin says that refuses a task.
+/// The message of a plugin that refuses a task.
 pub(super) fn refusal(error: tasks::TaskError) -> String {
     foreign(&match error {
         tasks::TaskError::Unsupported(what) => format!("the plugin does not support {what}"),

@@ -1,8 +1,8 @@
 //! A small WASI for tasks: deterministic, without effects, never blocking.
 //!
-//! Owns what a component of `std` finds there: clocks that stand at the batch time, random numbers that follow from the
-//! task, standard output that goes to the log, an empty environment and no files. Everything else that a component may
-//! import from WASI 0.2 traps when it is called, sleeping included. Nothing of another namespace is linked.
+//! Owns the WASI that a component built with `std` gets. Clocks show the batch time, random numbers follow from the
+//! task, standard output goes to the log, the environment is empty, and there are no files. All other functions of WASI
+//! 0.2 trap when they are called, sleeping included. No functions of other namespaces are linked.
 
 use super::load_error::LoadError;
 use super::log::Output;
@@ -10,11 +10,11 @@ use super::state::TaskState;
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceType};
 
-/// A stream, or an error of one. They hold nothing but a number, which tells standard error from the others, and share
-/// their type with the resources of interfaces that trap.
+/// The handle of a stream or of a stream's error. A handle holds only a number, which distinguishes standard error from
+/// other streams. Handles have the same type as the resources of interfaces that trap.
 type Handle = Resource<()>;
 
-/// The number of standard error.
+/// The number that stands for standard error.
 const STDERR: u32 = 1;
 
 #[derive(wasmtime::component::ComponentType, wasmtime::component::Lift, wasmtime::component::Lower)]
@@ -36,10 +36,11 @@ struct Datetime {
 type Instance<'a> = LinkerInstance<'a, TaskState>;
 type Define = fn(&mut Instance<'_>) -> wasmtime::Result<()>;
 
-/// The interfaces that do something.
+/// The interfaces that are implemented.
 const INTERFACES: [(&str, Define); 9] = [
     ("io/streams", streams),
-    // Only streams give something to wait for, and they are always ready: clocks trap, so nothing ever waits.
+    // Only streams give pollables, and they are always ready. Clocks trap instead of giving a pollable, so nothing ever
+    // waits.
     ("io/poll", |instance| {
         instance.func_wrap("[method]pollable.ready", |_, (_,): (Handle,)| Ok((true,)))?;
         instance.func_wrap("[method]pollable.block", |_, (_,): (Handle,)| Ok(()))
@@ -77,7 +78,7 @@ const INTERFACES: [(&str, Define); 9] = [
     }),
 ];
 
-/// The sources of random numbers.
+/// The interfaces of random numbers.
 const RANDOM: [(&str, Define); 3] = [
     ("random/random", |instance| {
         instance.func_wrap("get-random-u64", |mut store, (): ()| Ok((store.data_mut().random_u64(),)))?;
@@ -130,10 +131,11 @@ fn streams(instance: &mut Instance<'_>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Defines WASI for tasks, and traps for the rest of what `component` imports from it.
+/// Defines WASI for tasks, and defines traps for the other WASI functions that `component` imports.
 ///
-/// Each interface is defined under the names by which the component imports it: the linker would match any 0.2.x, but a
-/// trap that is defined for the exact version would come first. A component may import several versions of one.
+/// Each interface is defined under the exact name, with version, by which the component imports it. The linker would
+/// accept any version 0.2.x for it, but a trap that is defined for the exact version would be preferred. A component
+/// may import several versions of an interface.
 pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Component) -> Result<(), LoadError> {
     let ty = component.component_type();
     for (imported, item) in ty.imports(component.engine()) {
@@ -153,7 +155,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<TaskState>, component: &Componen
     Ok(())
 }
 
-/// Defines traps for the interfaces of `package` that are for driver functions only.
+/// Defines traps for the interfaces of `package` that only driver functions may call.
 pub(super) fn trap_imports(
     linker: &mut Linker<TaskState>,
     component: &Component,
@@ -171,7 +173,7 @@ pub(super) fn trap_imports(
     Ok(())
 }
 
-/// Defines every function of an interface as a trap that names it.
+/// Defines every function of an interface as a trap whose message names the function.
 fn trap_all(
     linker: &mut Linker<TaskState>,
     imported: &str,
