@@ -1,7 +1,7 @@
-//! Calls of driver functions: what they add to the graph of a batch.
+//! Calls of driver functions: the nodes that they add to the graph of a batch.
 //!
-//! Owns the rules for such nodes: they come after all others, read the parents of the function's own node or nodes of
-//! the same call, and are checked as those of the job are. The job's own graph never changes.
+//! Owns the rules for such nodes. They come after all other nodes. They read the parents of the function's own node, or
+//! nodes of the same call. They are checked in the same way as the nodes of the job. The job's own graph never changes.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -14,36 +14,36 @@ use super::validate::check_made;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 
-/// The most nodes that one call may make.
+/// The largest number of nodes that one call may make.
 const NODES_MAX: usize = 2000;
 
-/// What is wrong with what a driver function made.
+/// Why the nodes of a driver function are not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// No function of this node was called.
+    /// The node has no driver function, or the function was not called.
     #[error("node {0} has no driver function")]
     NoFunction(NodeId),
-    /// It goes on and on.
+    /// The function made too many nodes.
     #[error("it made more than {NODES_MAX} data sets")]
     TooMany,
-    /// A node is wrong in itself.
+    /// One node is invalid in itself.
     #[error(transparent)]
     Node(#[from] GraphError),
-    /// It names a data set that is not its own.
+    /// The function names a data set that does not belong to it.
     #[error("it names node {0}, which is neither a data set that it got nor one that it made")]
     Unknown(NodeId),
-    /// A `transform` ended without a data set, or a `foreach_rdd` with one.
+    /// A `transform` returned no data set, or a `foreach_rdd` returned one.
     #[error("it returned {}", if *.0 { "no data set" } else { "a data set, and is no `transform`" })]
     Answer(bool),
-    /// A slice of something else than a stream of the program.
+    /// A slice of a node that is not a stream of the program.
     #[error("it names node {0}, which is not a stream of the program")]
     NoStream(NodeId),
-    /// Rows of another type than the graph says.
+    /// The returned rows have another type than the graph says.
     #[error("it returned rows of type {found}, not {expected}")]
     Type {
-        /// What it returned.
+        /// The type of the returned rows.
         found: String,
-        /// What it described.
+        /// The type that the graph describes.
         expected: String,
     },
 }
@@ -59,12 +59,12 @@ impl Graph {
         &self.calls
     }
 
-    /// The call that made this node.
+    /// The call that made this node; `None` if no call made it.
     pub fn call_of(&self, id: NodeId) -> Option<&Call> {
         self.calls.iter().find(|call| call.has_made(id))
     }
 
-    /// The `transform`s that this node needs, directly or through others, in the order in which they can run.
+    /// The `transform`s that this node needs, directly or through other nodes, in an order in which they can run.
     pub fn transforms_before(&self, id: NodeId) -> Vec<NodeId> {
         let mut needed = vec![false; self.nodes.len()];
         if let Some(needed) = needed.get_mut(id.0 as usize) {
@@ -83,7 +83,8 @@ impl Graph {
         found
     }
 
-    /// All nodes, each after the nodes it reads: those of a call stand before the node whose function was called.
+    /// All nodes, each after the nodes that it reads. The nodes of a call come before the node whose function was
+    /// called.
     pub fn order(&self) -> Vec<NodeId> {
         let of_job = self.calls.first().map_or(self.nodes.len(), |call| call.first.0 as usize);
         let mut order = Vec::with_capacity(self.nodes.len());
@@ -96,7 +97,7 @@ impl Graph {
         order
     }
 
-    /// Whether rows of this node are kept, because several others or a driver function read them.
+    /// Whether the rows of this node are kept, because several nodes or a driver function read them.
     pub(super) fn is_shared(&self, id: NodeId) -> bool {
         let for_driver = |node: &Node| node.operation.is_driver() && node.parents.contains(&id);
         self.consumers(id) > 1
@@ -107,7 +108,7 @@ impl Graph {
     /// Begins a call of the function of `node` and returns the id of the first node that it makes.
     ///
     /// # Errors
-    /// When the node has no driver function.
+    /// If the node has no driver function.
     pub fn begin_call(&mut self, node: NodeId) -> Result<NodeId, CallError> {
         let first = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         let driver = self.node(node).filter(|node| node.operation.is_driver()).ok_or(CallError::NoFunction(node))?;
@@ -116,10 +117,10 @@ impl Graph {
         Ok(first)
     }
 
-    /// Checks and adds what the last call made.
+    /// Checks and adds the nodes that the last call has made.
     ///
     /// # Errors
-    /// The first problem. The nodes before it stay.
+    /// The first problem. Nodes before the problem stay in the graph.
     pub fn extend(&mut self, made: &[DescribedNode]) -> Result<(), CallError> {
         for described in made {
             let call = self.calls.last().ok_or(CallError::TooMany)?;
@@ -148,16 +149,16 @@ impl Graph {
     /// The stream of the program with this id.
     ///
     /// # Errors
-    /// When there is none, or it is an output or a node that a driver function made.
+    /// If there is no such node, or if the node is an output or was made by a driver function.
     pub fn stream(&self, id: NodeId) -> Result<&Node, CallError> {
         let of_program = self.calls.first().is_none_or(|call| id < call.first);
         self.node(id).filter(|node| of_program && node.rows.is_some()).ok_or(CallError::NoStream(id))
     }
 
-    /// Whether the last call may name this node as a result.
+    /// Checks that the last call may name this node as a result.
     ///
     /// # Errors
-    /// When it may not.
+    /// If the call may not name the node.
     pub fn check_wanted(&self, id: NodeId) -> Result<(), CallError> {
         match self.calls.last() {
             Some(call) if call.may_read(id) => Ok(()),
@@ -165,10 +166,10 @@ impl Graph {
         }
     }
 
-    /// Ends the last call. From now on the node of a `transform` stands for the data set that its function returned.
+    /// Ends the last call. From here on, the node of a `transform` stands for the data set that its function returned.
     ///
     /// # Errors
-    /// When the function returned what it must not.
+    /// If the function returned a node that it may not return.
     pub fn end_call(&mut self, answer: Option<NodeId>) -> Result<(), CallError> {
         let Some(call) = self.calls.last() else { return Err(CallError::TooMany) };
         let node = self.node(call.node).ok_or(CallError::NoFunction(call.node))?;

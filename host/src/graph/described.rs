@@ -1,35 +1,35 @@
-//! Nodes as a plugin describes them: open names and parameters, nothing checked.
+//! Nodes as a plugin describes them: with any names and parameters, unchecked.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::data::schema::Field;
 
-/// What a parameter of a described node can be.
+/// The value of a parameter of a described node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParameterValue {
     /// A number.
     Integer(i64),
-    /// A text.
+    /// A string.
     Text(String),
-    /// A switch.
+    /// A boolean.
     Flag(bool),
     /// A span of time, in milliseconds.
     DurationMs(u64),
 }
 
-/// A node as the plugin described it: open names, nothing checked.
+/// A node as the plugin describes it: with any names and parameters, unchecked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DescribedNode {
-    /// What it does.
+    /// The kind of the node.
     pub kind: String,
-    /// The name its author gave it.
+    /// The name that the plugin's author gave the node; `None` if there is none.
     pub name: Option<String>,
-    /// The nodes it reads, by position.
+    /// The nodes that this node reads, by position.
     pub parents: Vec<u32>,
-    /// What the kind needs.
+    /// The parameters that the kind needs.
     pub parameters: Vec<(String, ParameterValue)>,
-    /// The rows it produces; empty for an output.
+    /// The fields of the rows that the node produces; empty for an output.
     pub rows: Vec<Field>,
-    /// The rows it sends through a shuffle.
+    /// The fields of the rows that the node sends through a shuffle; `None` if it has no shuffle.
     pub exchanged: Option<Vec<Field>>,
 }

@@ -1,84 +1,84 @@
-//! What can be wrong with a graph, and what to do about it.
+//! The errors of a graph, and what to do about them.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::program::NODES_MAX;
 
-/// What is wrong with a described graph.
+/// A problem of a described graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
-    /// Spark's words, for the most frequent mistake of beginners.
+    /// The graph has no output. This is the most frequent mistake of beginners, so the message is Spark's.
     #[error("No output operations registered, so nothing to execute")]
     NoOutput,
-    /// More nodes than the host is willing to look at.
+    /// The graph has more nodes than the host accepts.
     #[error("the graph has {0} nodes, which is more than {NODES_MAX}")]
     TooLong(usize),
     /// A kind that this host does not know.
     #[error("node {node} is of the kind `{kind}`, which this host does not know")]
     UnknownKind {
-        /// The node's position.
+        /// The position of the node.
         node: usize,
-        /// What it calls itself.
+        /// The kind that the node names.
         kind: String,
     },
-    /// A window or slide that does not fit what it reads.
+    /// The length or the slide of a window does not fit the stream that the window reads.
     #[error("{what} of {span} on stream {stream} is not a multiple of its slide interval of {slide}")]
     Interval {
         /// `window` or `slide`.
         what: &'static str,
-        /// How long it is.
+        /// The length or the slide.
         span: String,
-        /// What it reads.
+        /// The stream that the window reads.
         stream: String,
-        /// How often that has a data set.
+        /// The slide interval of that stream.
         slide: String,
-        /// What fits.
+        /// Values that would fit.
         help: String,
     },
-    /// An operation on streams that do not have their data sets at the same times.
+    /// The streams of an operation do not have their data sets at the same times.
     #[error(
         "{node} reads streams of different slide intervals: {first} every {first_slide}, {other} every {other_slide}"
     )]
     Slides {
         /// The operation.
         node: String,
-        /// A stream.
+        /// One of the streams.
         first: String,
-        /// How often it has a data set.
+        /// The slide interval of this stream.
         first_slide: String,
         /// Another stream.
         other: String,
-        /// How often that has one.
+        /// The slide interval of the other stream.
         other_slide: String,
     },
-    /// Windows that add up to more than any job remembers.
+    /// The windows add up to more time than any job remembers.
     #[error("the windows that {node} reads through reach back more than 100 years before a batch")]
     Reach {
-        /// The first node of which this is so.
+        /// The first node that reaches back too far.
         node: String,
     },
-    /// Rows that a file of this format cannot hold.
+    /// The rows cannot be saved in a file of this format.
     #[error("{subject}: column `{column}` is {ty}, and a field of a CSV file is a single value")]
     Nested {
         /// The output, by kind and position.
         subject: String,
-        /// The column.
+        /// The name of the column.
         column: String,
-        /// What it is.
+        /// The type of the column.
         ty: String,
     },
-    /// Anything else that makes no sense.
+    /// Any other problem of a node.
     #[error("{subject}: {problem}")]
     Node {
         /// The node, by kind and position.
         subject: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
 impl GraphError {
-    /// What to do about it, where that is known.
+    /// What to do about the problem; `None` if that is not known.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::NoOutput => Some("end at least one stream with an output such as `print()`".to_owned()),

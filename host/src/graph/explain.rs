@@ -1,7 +1,8 @@
-//! What a graph and its stages look like to people and to scripts, and what two graphs have in common.
+//! A graph and its stages in a form for people and for scripts, and a comparison of two graphs.
 //!
-//! Owns [`Explanation`] and [`Comparison`]: plain data made by pure functions, as text by `Display`, as JSON by serde.
-//! Names and types come from a plugin; the text shows their control characters by code. Code in closures is not seen.
+//! Owns [`Explanation`] and [`Comparison`]: plain data made by pure functions, shown as text by `Display` and as JSON
+//! by serde. Names and types come from a plugin, so the text shows control characters in them as escapes. The code of
+//! closures is not seen.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -20,10 +21,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Columns are lined up as long as they are not wider than this.
+/// Columns are aligned unless they are wider than this.
 const COLUMN_WIDTH_MAX: usize = 40;
 
-/// A graph, node by node, the stages it is cut into, and which of them each output needs.
+/// A graph node by node, the stages that it is cut into, and the stages that each output needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The nodes, by position.
@@ -34,22 +35,22 @@ pub struct Explanation {
     pub outputs: Vec<ExplainedOutput>,
 }
 
-/// A node.
+/// A node of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedNode {
-    /// Its position.
+    /// The position of the node.
     pub node: u32,
-    /// The name its author gave it.
+    /// The name that the plugin's author gave the node; `None` if there is none.
     pub name: Option<String>,
-    /// What it does.
+    /// The kind of the node.
     pub kind: String,
-    /// The nodes it reads.
+    /// The nodes that this node reads.
     pub reads: Vec<u32>,
-    /// What the kind needs.
+    /// The parameters of the node.
     pub parameters: BTreeMap<String, Parameter>,
-    /// The type of its rows; absent for an output.
+    /// The type of the node's rows; `None` for an output.
     pub rows: Option<String>,
-    /// The type of the rows that it shuffles.
+    /// The type of the rows that the node sends through a shuffle; `None` if it has no shuffle.
     pub exchanges: Option<String>,
 }
 
@@ -59,120 +60,122 @@ pub struct ExplainedNode {
 pub enum Parameter {
     /// A number.
     Integer(i64),
-    /// A switch.
+    /// A boolean.
     Flag(bool),
-    /// A text, or a span of time as in `500ms`.
+    /// A string, or a span of time as in `500ms`.
     Text(String),
 }
 
-/// A stage.
+/// A stage of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedStage {
-    /// Its position.
+    /// The position of the stage.
     pub stage: u32,
-    /// The ways into it: several if it unites streams.
+    /// The branches of the stage. There are several if the stage unites streams.
     pub branches: Vec<ExplainedBranch>,
-    /// Where its rows go.
+    /// Where the rows of the stage go.
     pub writes: Writes,
 }
 
-/// One way into a stage.
+/// A branch of a stage: one input of the stage, with its own steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedBranch {
-    /// Where its rows come from.
+    /// Where the rows of the branch come from.
     pub reads: Reads,
-    /// What the plugin does with them.
+    /// The steps that the plugin runs on the rows.
     pub steps: Vec<ExplainedStep>,
 }
 
-/// One thing that a stage does with its rows.
+/// One operation of a stage on its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedStep {
-    /// What is done: the node's own function, or a part of its aggregation.
+    /// The role of the step: the node's own function, or a part of its aggregation.
     pub role: &'static str,
-    /// For which node.
+    /// The node of the step.
     pub node: u32,
 }
 
-/// Where a stage's rows come from.
+/// Where the rows of a stage come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "from", rename_all = "snake_case")]
 pub enum Reads {
     /// From a source.
     Source {
-        /// The source's node.
+        /// The node of the source.
         node: u32,
     },
-    /// From the shuffle that a stage writes.
+    /// From the shuffle that another stage writes.
     Shuffle {
-        /// That stage.
+        /// The stage that writes the shuffle.
         stage: u32,
     },
     /// From the shuffles that stages write for the parents of a join.
     Shuffles {
-        /// The node that joins.
+        /// The join node.
         node: u32,
-        /// Those stages, in the order of the parents.
+        /// The stages that write the shuffles, in the order of the parents.
         stages: Vec<u32>,
     },
-    /// From the rows that were kept of the last batches.
+    /// From the rows of the last batches, which were kept.
     Window {
-        /// The node that made them.
+        /// The node that made the rows.
         node: u32,
-        /// How far back they reach.
+        /// The length of the window.
         length_ms: u64,
     },
-    /// From rows that were kept for several readers.
+    /// From rows that were kept because several readers need them.
     DataSet {
-        /// The node that made them.
+        /// The node that made the rows.
         node: u32,
     },
-    /// From rows that were kept, neighbouring partitions put together.
+    /// From rows that were kept. Neighbouring partitions are put together.
     Coalesced {
-        /// The node that made them.
+        /// The node that made the rows.
         node: u32,
-        /// The most partitions there are then.
+        /// The largest number of partitions after that.
         partitions: u32,
     },
 }
 
-/// Where a stage's rows go.
+/// Where the rows of a stage go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "to", rename_all = "snake_case")]
 pub enum Writes {
     /// Into a shuffle.
     Shuffle {
-        /// The node that reads it.
+        /// The node that reads the shuffle.
         node: u32,
-        /// Its partitions.
+        /// The number of partitions of the shuffle.
         partitions: u32,
-        /// What decides into which of them a row goes: its `key`, or its `turn`.
+        /// How the partition of a row is chosen: by the row's `key`, or in `turn`.
         by: &'static str,
     },
     /// Into a data set for several readers.
     DataSet {
-        /// The node whose rows they are.
+        /// The node that made the rows.
         node: u32,
     },
     /// To the output.
     Output,
 }
 
-/// An output and what it needs.
+/// An output and the stages that it needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExplainedOutput {
-    /// Its node.
+    /// The node of the output.
     pub node: u32,
-    /// The stages that run for it, in this order, unless an earlier output has run them.
+    /// The stages that run for the output, in this order. A stage that has run for an earlier output does not run
+    /// again.
     pub stages: Vec<u32>,
-    /// Where it saves the files of a batch, if it does and the job grants it.
+    /// Where the output saves the files of a batch. `None` if it saves no files, or if the job does not grant the
+    /// place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
 impl Explanation {
-    /// Explains `graph`, which was made from `described`, as it is cut if shuffles have `parallelism` partitions unless
-    /// they say otherwise.
+    /// Explains `graph`, which was made from `described`. The stages are cut for a job whose `parallelism` has this
+    /// value: it is the number of partitions of all shuffles that do not set their own.
     pub fn new(described: &[DescribedNode], graph: &Graph, parallelism: u32) -> Self {
         let cut = StageGraph::cut(graph, parallelism);
         let output = |job: &OutputJob| ExplainedOutput {
@@ -187,7 +190,7 @@ impl Explanation {
         }
     }
 
-    /// Adds where outputs save files, by their nodes.
+    /// Adds the places at which outputs save files, by the nodes of the outputs.
     #[must_use]
     pub fn with_paths(mut self, paths: &BTreeMap<NodeId, String>) -> Self {
         for output in &mut self.outputs {
@@ -196,7 +199,7 @@ impl Explanation {
         self
     }
 
-    /// What changes when `after` takes the place of this graph.
+    /// Compares this graph with the graph `after` that replaces it.
     pub fn compare(&self, after: &Self) -> Comparison {
         compare::compare(&self.nodes, &after.nodes)
     }
@@ -282,7 +285,7 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
     }
 }
 
-/// `500`, `true`, `"text"`.
+/// Shows a value as `500`, `true` or `"text"`.
 impl fmt::Display for Parameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -293,7 +296,7 @@ impl fmt::Display for Parameter {
     }
 }
 
-/// As other messages name a node: `` `counts` (reduce_by_key, node 3) `` or `` `map` (node 2) ``.
+/// Shows a node as other messages do: `` `counts` (reduce_by_key, node 3) `` or `` `map` (node 2) ``.
 impl fmt::Display for ExplainedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = escape_control(&self.kind);
@@ -304,7 +307,7 @@ impl fmt::Display for ExplainedNode {
     }
 }
 
-/// A table of the nodes, then the stages and the outputs.
+/// Shows a table of the nodes, then the stages and the outputs.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let heading = ["node", "name", "kind", "reads", "parameters", "rows"].map(str::to_owned);
@@ -336,7 +339,7 @@ impl fmt::Display for Explanation {
     }
 }
 
-/// A node as a row of the table.
+/// The cells of a node's row in the table.
 fn cells(node: &ExplainedNode) -> [String; 6] {
     let or_none = |text: String| if text.is_empty() { "-".to_owned() } else { text };
     let reads: Vec<String> = node.reads.iter().map(ToString::to_string).collect();

@@ -14,18 +14,19 @@ use crate::ids::NodeId;
 use crate::time::{Duration, Time, remainder, whole_ms};
 use std::collections::BTreeMap;
 
-/// The slide intervals of a graph, and its windows.
+/// The slide intervals and the windows of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intervals {
-    /// By position of the node.
+    /// The slide interval of each node, by position.
     slides: Vec<Duration>,
-    /// By position of the node: how far before a batch the inputs lie that it reads. Windows of windows add up.
+    /// For each node, by position: how far back before a batch the inputs of the node reach. The lengths of windows of
+    /// windows add up.
     reaches: Vec<Duration>,
     windows: Vec<Window>,
     remembered: Vec<(NodeId, Duration)>,
 }
 
-/// A window and what it reads.
+/// A window and the node that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     parent: NodeId,
@@ -37,7 +38,8 @@ impl Intervals {
     /// Finds the slide interval of every node, for batches of `batch_interval`.
     ///
     /// # Errors
-    /// Windows and slides that are not multiples of what they read, and operations on streams of different slides.
+    /// All windows and slides that are not multiples of the slide interval that they read, and all operations on
+    /// streams with different slide intervals.
     pub fn of(graph: &Graph, batch_interval: Duration) -> Result<Self, Vec<GraphError>> {
         let remembered = graph.nodes().iter().filter_map(|node| Some((node.id, node.remember?))).collect();
         let mut intervals = Self { slides: Vec::new(), reaches: Vec::new(), windows: Vec::new(), remembered };
@@ -77,7 +79,7 @@ impl Intervals {
         if errors.is_empty() { Ok(intervals) } else { Err(errors) }
     }
 
-    /// How much time lies between two data sets of a node.
+    /// The slide interval of a node: the time between two of its data sets.
     pub fn slide(&self, node: NodeId) -> Duration {
         self.slides.get(node.0 as usize).copied().unwrap_or_default()
     }
@@ -87,7 +89,8 @@ impl Intervals {
         is_multiple(batch.since(zero), self.slide(node))
     }
 
-    /// For each node that a window reads, or that is remembered: the time after which its data sets are needed when the batch `done` is over.
+    /// For each node that a window reads or that is remembered: the time after which its data sets are still needed
+    /// when the batch `done` is over.
     pub fn needed_after(&self, done: Time, zero: Time) -> BTreeMap<NodeId, Time> {
         let of_window = |window: &Window| {
             let since = done.since(zero);
@@ -105,13 +108,14 @@ impl Intervals {
 }
 
 impl Intervals {
-    /// The time after which inputs are needed to compute, in a new process, all data sets that batches after `done` read.
+    /// The time after which inputs are needed so that a new process can compute all data sets that batches after `done`
+    /// read.
     pub fn inputs_needed_after(&self, done: Time, zero: Time) -> Time {
         let needed = self.needed_after(done, zero).into_iter();
         needed.map(|(node, after)| after - self.reach(node)).chain([done]).min().unwrap_or(done)
     }
 
-    /// How far before a batch the inputs lie that any node reads.
+    /// How far back before a batch the inputs of any node reach.
     pub fn reach_of_all(&self) -> Duration {
         self.reaches.iter().copied().max().unwrap_or_default()
     }
@@ -121,7 +125,8 @@ impl Intervals {
     }
 }
 
-/// The times of the data sets that make a window at `batch`, the oldest first: `slide` is that of its parent.
+/// The times of the data sets that a window at `batch` contains, the oldest first. `slide` is the slide interval of the
+/// window's parent.
 pub fn window_times(length: Duration, slide: Duration, batch: Time, zero: Time) -> impl Iterator<Item = Time> {
     let (slide_ms, since_ms) = (whole_ms(slide).max(1), whole_ms(batch.since(zero)));
     let count = whole_ms(length).div_ceil(slide_ms).min(since_ms.div_ceil(slide_ms));
@@ -132,7 +137,7 @@ fn is_multiple(span: Duration, interval: Duration) -> bool {
     !span.is_zero() && remainder(span, interval).is_zero()
 }
 
-/// The mistake of a window or slide that does not fit the slide interval of its parent.
+/// The error of a length or a slide that does not fit the slide interval of the parent; `None` if it fits.
 fn not_a_multiple(what: &'static str, span: Duration, parent: &Node, slide: Duration) -> Option<GraphError> {
     if is_multiple(span, slide) {
         return None;
@@ -147,7 +152,7 @@ fn not_a_multiple(what: &'static str, span: Duration, parent: &Node, slide: Dura
     Some(GraphError::Interval { what, span: show(span), stream, slide: show(slide), help })
 }
 
-/// `7s`, or `1500ms`.
+/// Shows a span of time as `7s` or `1500ms`.
 fn show(span: Duration) -> String {
     match whole_ms(span) {
         ms if ms % 1000 == 0 && ms > 0 => format!("{}s", ms / 1000),

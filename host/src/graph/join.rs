@@ -1,4 +1,4 @@
-//! What a join takes and gives: the types of its parents, checked, and the type of its rows, made from them.
+//! The types of joins: checks the types of a join's parents, and makes the type of its rows from them.
 //!
 //! Owns no rows: see `engine/join`.
 
@@ -34,7 +34,7 @@ pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>
     }
 }
 
-/// The rows that a join of parents with these keys and values makes.
+/// The type of the rows of a join whose parents have this type of key and these types of values.
 ///
 /// # Errors
 /// If the type would be too large.
@@ -68,7 +68,7 @@ fn tuple(members: Vec<Vec<Field>>) -> Vec<Field> {
     fields
 }
 
-/// An option of an option is a struct around the inner one.
+/// The fields of an option. An option of an option is a struct that contains the inner option.
 fn option(mut fields: Vec<Field>) -> Vec<Field> {
     if fields.first().is_some_and(|root| root.nullable) {
         fields = group("struct", fields);
@@ -79,7 +79,8 @@ fn option(mut fields: Vec<Field>) -> Vec<Field> {
     fields
 }
 
-/// A list, or a struct of one member. The root of a type is called as that member is.
+/// The fields of a list, or of a struct with one member. `fields` are the fields of the item or member. The name of
+/// the root of a type is also the right name for an item or member.
 fn group(kind: &str, mut fields: Vec<Field>) -> Vec<Field> {
     fields.insert(0, parent(kind, 1));
     fields

@@ -1,7 +1,7 @@
-//! The kinds of nodes that a plugin can describe, in one table: their names, how many nodes they read, their operation,
-//! and whether they are quiet.
+//! The kinds of nodes that a plugin can describe, in one table: their names, how many nodes they read, their
+//! operations, and whether they are quiet.
 //!
-//! The kinds of the SDK stand in `plugins/millstream/src/kind.rs`; `tests/suite/node_kinds.rs` compares the two lists.
+//! The kinds of the SDK are in `plugins/millstream/src/kind.rs`. `tests/suite/node_kinds.rs` compares the two lists.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -20,7 +20,7 @@ const ANY: RangeInclusive<usize> = 1..=PARENTS_MAX;
 const PARQUET: FileFormat =
     FileFormat::Parquet(ParquetOptions { compression: Compression::Snappy, u64_as_decimals: false });
 
-/// The operation of a kind, without the values that come from a node's parameters.
+/// The operation of a kind, without the values of a node's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
     Source,
@@ -49,23 +49,23 @@ pub struct Kind {
     pub name: &'static str,
     /// How many nodes a node of this kind may read.
     pub(super) parents: RangeInclusive<usize>,
-    /// Its operation.
+    /// The operation of the kind.
     pub(super) work: Work,
-    /// Whether a node of this kind makes no row, and runs no driver function, when its parents have no rows.
+    /// Whether a node of this kind makes no rows and runs no driver function if its parents have no rows.
     pub(super) is_quiet: bool,
 }
 
-/// A kind that makes no row of none.
+/// Makes a kind whose nodes make no rows if their parents have none.
 const fn quiet(name: &'static str, parents: RangeInclusive<usize>, work: Work) -> Kind {
     Kind { name, parents, work, is_quiet: true }
 }
 
-/// A kind that makes rows of none, or runs a function that has effects.
+/// Makes a kind whose nodes make rows even if their parents have none, or run a function that has effects.
 const fn busy(name: &'static str, parents: RangeInclusive<usize>, work: Work) -> Kind {
     Kind { name, parents, work, is_quiet: false }
 }
 
-/// Every kind.
+/// All kinds.
 pub const KINDS: &[Kind] = &[
     quiet("source", NONE, Work::Source),
     quiet("map", ONE, Work::Narrow),
@@ -93,7 +93,7 @@ pub const KINDS: &[Kind] = &[
     quiet("count_by_value", ONE, Work::Aggregate),
     quiet("distinct", ONE, Work::Aggregate),
     quiet("reduce", ONE, Work::Aggregate),
-    // A count of nothing is a row.
+    // The count of no rows is a row.
     busy("count", ONE, Work::Aggregate),
     quiet("repartition", ONE, Work::Repartition),
     quiet("sort", ONE, Work::Sort),
@@ -126,14 +126,14 @@ pub const KINDS: &[Kind] = &[
 ];
 
 impl Kind {
-    /// The kind that plugins call so; `None` if there is none.
+    /// The kind of this name; `None` if there is none.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
     }
 }
 
 impl JoinKind {
-    /// The name of its kind of nodes.
+    /// The name of the kind of nodes that make this join.
     pub fn name(self) -> &'static str {
         let kind = KINDS.iter().find(|kind| kind.work == Work::Join(self));
         kind.map_or("join", |kind| kind.name)

@@ -1,4 +1,4 @@
-//! What the program is: the graph of streams and outputs that the plugin described, and the stages it is cut into.
+//! The graph of streams and outputs that the plugin described, and the stages that the graph is cut into.
 //!
 //! Owns plain data and pure decisions about it. Knows no WebAssembly, no engine and no I/O.
 

@@ -1,4 +1,4 @@
-//! A node that was checked, and where its rows are kept.
+//! A checked node, and where its rows are kept.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,18 +8,18 @@ use crate::ids::NodeId;
 use crate::time::Duration;
 use std::fmt;
 
-/// Where the rows of a persisted node are kept. Spark's levels; those that differ in nothing here are one.
+/// Where the rows of a persisted node are kept. Several levels of Spark are the same level here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StorageLevel {
-    /// In memory as long as there is room, then on disk.
+    /// In memory while there is room, then on disk.
     MemoryAndDisk,
     /// On disk.
     DiskOnly,
 }
 
 impl StorageLevel {
-    /// The level that Spark calls so. Rows are always serialised, in Arrow's layout; there is one machine, so nothing is
-    /// replicated; and what cannot be computed again is not dropped.
+    /// The level with this name in Spark. Rows are always serialised, in Arrow's layout. There is only one machine, so
+    /// nothing is replicated. Data that cannot be computed again is not dropped.
     pub fn named(name: &str) -> Option<Self> {
         match name.strip_suffix("_2").unwrap_or(name) {
             "MEMORY_ONLY" | "MEMORY_ONLY_SER" | "MEMORY_AND_DISK" | "MEMORY_AND_DISK_SER" | "OFF_HEAP" => {
@@ -31,31 +31,31 @@ impl StorageLevel {
     }
 }
 
-/// A node that was checked.
+/// A node that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// Its position in the graph.
+    /// The position of the node in the graph.
     pub id: NodeId,
-    /// What it does, as the plugin calls it.
+    /// The kind of the node, by the name that the plugin uses.
     pub kind: String,
-    /// The name its author gave it.
+    /// The name that the plugin's author gave the node; `None` if there is none.
     pub name: Option<String>,
-    /// The nodes it reads. All of them stand before it.
+    /// The nodes that this node reads. All of them come before it.
     pub parents: Vec<NodeId>,
-    /// What it does.
+    /// The operation of the node.
     pub operation: Operation,
-    /// The rows it produces. Absent for an output.
+    /// The type of the rows that the node produces. `None` for an output.
     pub rows: Option<RecordType>,
-    /// The rows it sends through a shuffle. Present for exactly the operations that shuffle, but for joins: they send
-    /// the rows of their parents.
+    /// The type of the rows that the node sends through a shuffle. `None` for operations without a shuffle, and for
+    /// joins, which send the rows of their parents.
     pub exchanged: Option<RecordType>,
-    /// Where its rows are kept for whoever reads them, if it is persisted.
+    /// Where the node's rows are kept for its readers. `None` if the node is not persisted.
     pub storage: Option<StorageLevel>,
-    /// How long its rows are kept after their batch, if it is remembered.
+    /// How long the node's rows are kept after their batch. `None` if the node is not remembered.
     pub remember: Option<Duration>,
 }
 
-/// `` `counts` (reduce_by_key, node 3) `` or `` `reduce_by_key` (node 3) ``
+/// Shows a node as `` `counts` (reduce_by_key, node 3) `` or `` `reduce_by_key` (node 3) ``.
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {

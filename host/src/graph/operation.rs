@@ -1,86 +1,86 @@
-//! The operations of nodes, and the options of those that have some.
+//! The operations of nodes, and their options.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::ids::NodeId;
 use crate::time::{Duration, Time};
 
-/// The longest window or slide that is accepted, and the longest way back through windows of windows: a hundred years of
-/// 365 days. What is computed with it stays far from the ends of all types.
+/// The longest window or slide that is accepted, and the longest time that windows of windows may reach back: a hundred
+/// years of 365 days. With this limit, arithmetic stays far from the limits of all integer types.
 pub(super) const SPAN_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What a node does.
+/// The operation of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Rows come from the source that the job file calls so.
+    /// The rows of the source with this name in the job file.
     Source {
-        /// The source's name.
+        /// The name of the source.
         source: String,
     },
-    /// Rows of a partition pass through a function of the plugin's, such as `map`, `filter` or `map_partitions`.
+    /// Rows of a partition pass through a function of the plugin, such as `map`, `filter` or `map_partitions`.
     Narrow,
-    /// The rows of several streams, one after the other.
+    /// The rows of several streams, one stream after the other.
     Union,
     /// Rows are aggregated by key: pre-aggregated, shuffled, aggregated.
     Aggregate {
-        /// The partitions that the shuffle makes; the job's `parallelism` if absent.
+        /// The number of partitions of the shuffle. `None` means the job's `parallelism`.
         partitions: Option<u32>,
     },
     /// Rows are dealt out to partitions in turn.
     Repartition {
-        /// How many.
+        /// The number of partitions.
         partitions: u32,
     },
-    /// Pairs are sorted by their key, into one partition.
+    /// Pairs are sorted by their keys, into one partition.
     Sort {
         /// Whether the largest key comes first.
         descending: bool,
     },
     /// Neighbouring partitions are put together, without a shuffle.
     Coalesce {
-        /// The most partitions there are then.
+        /// The largest number of partitions after that.
         partitions: u32,
     },
-    /// Rows pass as they are, and are kept for whoever reads them.
+    /// Rows pass unchanged, and are kept for the readers of the node.
     Cache,
-    /// The rows that a driver function makes of its parents' data sets, batch by batch.
+    /// The rows that a driver function makes from the data sets of its parents, in each batch.
     Transform,
-    /// Rows of several streams come together by key.
+    /// Rows of several streams are joined or grouped by key.
     Join {
-        /// What becomes of the rows of a key.
+        /// The rows that the join makes for a key.
         kind: JoinKind,
-        /// The partitions that the shuffles make; the job's `parallelism` if absent.
+        /// The number of partitions of the shuffles. `None` means the job's `parallelism`.
         partitions: Option<u32>,
     },
-    /// The rows of the last batches, one after the other.
+    /// The rows of the last batches, one batch after the other.
     Window {
-        /// How far back they reach.
+        /// The length of the window.
         length: Duration,
-        /// How much time lies between two windows; that of the parent if absent.
+        /// The time between two windows. `None` means the slide interval of the parent.
         slide: Option<Duration>,
     },
     /// The first rows of each batch are printed.
     Print {
-        /// How many.
+        /// The number of rows.
         rows: u32,
     },
-    /// A driver function does with each batch what it likes.
+    /// A driver function runs for each batch.
     ForeachRdd,
-    /// The rows of a data set are saved in a directory. In driver functions only.
+    /// The rows of a data set are saved in a directory. Only driver functions can make such a node.
     SaveAsFile {
-        /// What is in the files.
+        /// The format of the files.
         format: FileFormat,
         /// The path of the directory.
         path: String,
     },
-    /// Rows are read from a file, or from the files of a directory. In driver functions only.
+    /// Rows are loaded from a file, or from the files of a directory. Only driver functions can make such a node.
     Load {
-        /// What is in the files.
+        /// The format of the files.
         format: FileFormat,
-        /// The path.
+        /// The path of the file or directory.
         path: String,
     },
-    /// The rows of a stream in an earlier batch, or in the same. In driver functions only.
+    /// The rows of a stream in an earlier batch or in the current batch. Only driver functions can make such a node.
     Slice {
         /// The stream.
         of: NodeId,
@@ -89,76 +89,76 @@ pub enum Operation {
     },
     /// The rows of each batch are saved in a directory `PREFIX-TIME[.SUFFIX]`.
     SaveAsFiles {
-        /// What is in the files.
+        /// The format of the files.
         format: FileFormat,
-        /// The path of the directories, but for the time.
+        /// The path of the directories, without the time.
         prefix: String,
-        /// What comes behind the time; empty for nothing.
+        /// The part of the name after the time; empty if there is none.
         suffix: String,
     },
 }
 
 impl Operation {
-    /// Whether it is an output: it has no rows of its own, and is what a batch is computed for.
+    /// Whether the operation is an output. An output has no rows of its own. Batches are computed for their outputs.
     pub const fn is_output(&self) -> bool {
         matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::SaveAsFile { .. } | Self::ForeachRdd)
     }
 
-    /// Whether a driver function runs for it.
+    /// Whether a driver function runs for the operation.
     pub const fn is_driver(&self) -> bool {
         matches!(self, Self::Transform | Self::ForeachRdd)
     }
 
-    /// Whether only a driver function can make it.
+    /// Whether only a driver function can make the operation.
     pub const fn is_of_data_set(&self) -> bool {
         matches!(self, Self::SaveAsFile { .. } | Self::Load { .. } | Self::Slice { .. })
     }
 }
 
-/// How Parquet files are written.
+/// The options of Parquet files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParquetOptions {
-    /// How pages are compressed.
+    /// How the pages are compressed.
     pub compression: Compression,
-    /// Whether columns of `u64` are decimals of 20 digits, which hold all values, and not signed integers.
+    /// Whether `u64` columns become decimals of 20 digits, which hold all values, instead of signed integers.
     pub u64_as_decimals: bool,
 }
 
 /// How the pages of Parquet files are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// Snappy, Spark's default.
+    /// Snappy, the default of Spark.
     #[default]
     Snappy,
-    /// Zstandard, at its default level.
+    /// Zstandard, at its default compression level.
     Zstd,
 }
 
-/// What is in the files that an output saves.
+/// The format of the files that an output saves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileFormat {
-    /// Lines as `print` shows them.
+    /// Lines of text, in the form in which `print` shows values.
     Text,
     /// Arrow IPC files.
     Arrow,
     /// Parquet files.
     Parquet(ParquetOptions),
-    /// Lines of CSV behind one with the names of the columns.
+    /// Lines of CSV after a line with the names of the columns.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object a line.
     Json,
 }
 
-/// What a join makes of the rows of a key. With two parents, the first is the left one.
+/// The rows that a join makes for a key. With two parents, the first is the left one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinKind {
     /// A row for each pair of a left and a right row.
     Inner,
-    /// The same, and a row for each left row without a right one.
+    /// As `Inner`, and a row for each left row that has no right row.
     LeftOuter,
-    /// The same as inner, and a row for each right row without a left one.
+    /// As `Inner`, and a row for each right row that has no left row.
     RightOuter,
-    /// Both of these.
+    /// As `Inner`, and the additional rows of both `LeftOuter` and `RightOuter`.
     FullOuter,
     /// One row for each key, with a list of the values of each parent.
     CoGroup,

@@ -1,6 +1,6 @@
-//! The graph of a program: its checked nodes, and the calls of driver functions that added nodes to it.
+//! The graph of a program: its checked nodes, and the calls of driver functions that added nodes.
 //!
-//! Owns both lists. How they are made is the business of `validate.rs` and `call.rs`.
+//! Owns both lists. `validate.rs` and `call.rs` make their content.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -8,19 +8,19 @@ use super::node::Node;
 use super::operation::Operation;
 use crate::ids::NodeId;
 
-/// The longest graph that is accepted.
+/// The largest number of nodes in a graph.
 pub(super) const NODES_MAX: usize = 2000;
 
 /// A call of a driver function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The node whose function it is.
+    /// The node whose function was called.
     pub node: NodeId,
-    /// The id of the first node that it makes.
+    /// The id of the first node that the call makes.
     pub first: NodeId,
-    /// The streams whose data sets it gets.
+    /// The streams whose data sets the function gets.
     pub parents: Vec<NodeId>,
-    /// How many nodes it has made.
+    /// How many nodes the call has made.
     pub made: u32,
 }
 
@@ -36,9 +36,9 @@ impl Call {
     }
 }
 
-/// The checked graph. Nodes stand after the nodes they read, so it has no cycle.
+/// The checked graph. Each node comes after the nodes that it reads, so the graph has no cycle.
 ///
-/// The graph of a batch goes on with what driver functions made in it: see `call.rs`.
+/// The graph of a batch also has the nodes that driver functions made in the batch: see `call.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     pub(super) nodes: Vec<Node>,
@@ -51,22 +51,23 @@ impl Graph {
         &self.nodes
     }
 
-    /// The node with this id, which must come from this graph.
+    /// The node with this id. The id must come from this graph.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
     }
 
-    /// How often this node is read.
+    /// How many times this node is read.
     pub fn consumers(&self, id: NodeId) -> usize {
         self.nodes.iter().flat_map(|node| &node.parents).filter(|parent| **parent == id).count()
     }
 
-    /// The outputs, in the order of definition, which is the order in which they run.
+    /// The outputs, in the order of definition. They run in this order.
     pub fn outputs(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter().filter(|node| node.operation.is_output())
     }
 
-    /// The sources that the graph reads, each once, with a number: in the order in which they are first read.
+    /// The sources that the graph reads, each only once and with a number. They are in the order in which the graph
+    /// first reads them.
     pub fn stream_ids(&self) -> Vec<(&str, u32)> {
         let mut ids: Vec<(&str, u32)> = Vec::new();
         for (source, _) in self.sources() {
@@ -77,7 +78,7 @@ impl Graph {
         ids
     }
 
-    /// The sources that the graph reads: name and node.
+    /// The sources that the graph reads: the name and the node of each.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter().filter_map(|node| match &node.operation {
             Operation::Source { source } => Some((source.as_str(), node)),

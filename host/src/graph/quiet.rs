@@ -1,6 +1,6 @@
-//! Whether a graph, or a node of one, has anything to do in a batch without data.
+//! Whether a graph or a node has no work in a batch without data.
 //!
-//! The table of `kind.rs` says which kinds make no rows of none.
+//! The table of `kind.rs` says which kinds make no rows if they get no rows.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -9,14 +9,14 @@ use super::node::Node;
 use super::program::Graph;
 
 impl Node {
-    /// Whether the node makes no row, and runs no driver function, when its parents have no rows.
+    /// Whether the node makes no rows and runs no driver function if its parents have no rows.
     pub fn is_quiet_without_data(&self) -> bool {
         Kind::named(&self.kind).is_some_and(|kind| kind.is_quiet)
     }
 }
 
 impl Graph {
-    /// Whether no node makes a row, and no driver function runs, in a batch for which no source and no window has any.
+    /// Whether no node makes rows and no driver function runs, in a batch in which no source and no window has rows.
     pub fn is_quiet_without_data(&self) -> bool {
         self.nodes.iter().all(Node::is_quiet_without_data)
     }

@@ -1,7 +1,7 @@
-//! The stage graph: the graph cut at shuffles and at shared nodes. It is what runs, and what a checkpoint will hold.
+//! The stage graph: the graph cut at shuffles and at shared nodes. The engine runs the stage graph.
 //!
-//! Owns the stages and their jobs as plain data; `cut.rs` makes them of a graph. A stage reads rows in partitions, passes them through the plugin's fused steps, and
-//! writes them to a shuffle, to a data set, or to the output.
+//! Owns the stages and their jobs as plain data; `cut.rs` makes them from a graph. A stage reads rows in partitions,
+//! passes them through the plugin's fused steps, and writes them to a shuffle, to a data set, or to the output.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -11,7 +11,7 @@ use super::node::Node;
 use crate::ids::{NodeId, StageId};
 use crate::time::{Duration, Time};
 
-/// What a step does with the rows, as `wit/task.wit` names it.
+/// What a step does with the rows. The names are those of `wit/task.wit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The node's own function on each row.
@@ -23,7 +23,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// The name that crosses the plugin boundary.
+    /// The name in the plugin interface.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Apply => "apply",
@@ -33,134 +33,136 @@ impl Role {
     }
 }
 
-/// One thing to do with the rows, and for which node.
+/// One operation of a stage, and the node that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The node.
     pub node: NodeId,
-    /// What to do.
+    /// The role of the step.
     pub role: Role,
-    /// The branch of the stage at which the node's own partitions begin.
+    /// The branch of the stage at which the partitions of the node begin.
     pub first: usize,
 }
 
-/// Where rows of a stage come from.
+/// Where the rows of a stage come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageInput {
-    /// The batch's blocks of a source; a partition each.
+    /// The batch's blocks of a source. Each block is a partition.
     Source {
-        /// The source's node.
+        /// The node of the source.
         node: NodeId,
     },
-    /// What another stage wrote to its shuffle.
+    /// The rows that another stage wrote to its shuffle.
     Shuffle {
-        /// The stage that wrote.
+        /// The stage that wrote the shuffle.
         stage: StageId,
         /// The node that aggregates.
         node: NodeId,
     },
     /// The shuffles that other stages wrote for the parents of a join: see [`StageGraph::writers`].
     Shuffles {
-        /// The node that joins.
+        /// The join node.
         node: NodeId,
     },
     /// The data sets of the last batches.
     Window {
-        /// The window's node.
+        /// The node of the window.
         node: NodeId,
-        /// The node whose rows they hold.
+        /// The node whose rows the data sets hold.
         parent: NodeId,
-        /// How far back they reach.
+        /// The length of the window.
         length: Duration,
     },
-    /// The files that a driver function loads.
+    /// Files that a driver function loads.
     Load {
-        /// The node that stands for their rows.
+        /// The node that stands for the rows of the files.
         node: NodeId,
     },
-    /// A data set of an earlier batch, or of this.
+    /// A data set of an earlier batch or of the current batch.
     Slice {
-        /// The node that stands for it.
+        /// The node that stands for the data set.
         node: NodeId,
-        /// The node whose rows it holds.
+        /// The node whose rows the data set holds.
         of: NodeId,
         /// The batch.
         time: Time,
     },
     /// A data set that another stage wrote.
     DataSet {
-        /// The node whose rows it holds.
+        /// The node whose rows the data set holds.
         node: NodeId,
     },
-    /// A data set that another stage wrote, in fewer partitions: neighbours are put together.
+    /// A data set that another stage wrote, in fewer partitions: neighbouring partitions are put together.
     Coalesced {
-        /// The node that puts them together.
+        /// The node that puts the partitions together.
         node: NodeId,
         /// The node whose rows the data set holds.
         of: NodeId,
-        /// The most partitions.
+        /// The largest number of partitions.
         partitions: u32,
     },
 }
 
-/// How a shuffle decides which bucket a row belongs to.
+/// How a shuffle chooses the bucket of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
-    /// By the key group of its key.
+    /// By the key group of the row's key.
     Key,
-    /// In turn.
+    /// Each row goes to the next bucket, in turn.
     Turn,
 }
 
-/// Where a stage's rows go.
+/// Where the rows of a stage go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StageOutput {
-    /// Into this many buckets.
+    /// Into the buckets of a shuffle.
     Shuffle {
         /// The node that reads the buckets.
         node: NodeId,
         /// The number of buckets.
         partitions: u32,
-        /// Which row goes into which.
+        /// How the bucket of a row is chosen.
         by: Distribution,
     },
     /// Into the data-set store, for several readers.
     DataSet {
-        /// The node whose rows they are.
+        /// The node that made the rows.
         node: NodeId,
     },
     /// To the output operation.
     Result,
 }
 
-/// One way into a stage: its partitions come before those of the next.
+/// One input of a stage, with its steps. The partitions of a branch come before those of the next branch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Branch {
-    /// Where its rows come from.
+    /// Where the rows of the branch come from.
     pub input: StageInput,
-    /// What the plugin does with them. None at all if they pass as they are.
+    /// The steps that the plugin runs on the rows. Empty if the rows pass unchanged.
     pub steps: Vec<Step>,
 }
 
-/// What happens to rows between two cuts.
+/// A stage: the work on rows between two cuts of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// Its position in the stage graph.
+    /// The position of the stage in the stage graph.
     pub id: StageId,
-    /// The ways into it: several if it unites streams.
+    /// The branches of the stage. There are several if the stage unites streams.
     pub branches: Vec<Branch>,
-    /// Where its rows go.
+    /// Where the rows of the stage go.
     pub output: StageOutput,
-    /// The node whose rows it writes, or exchanges if it writes to a shuffle of its own.
+    /// The node whose rows the stage writes. If the stage writes to its own shuffle: the node that the shuffle belongs
+    /// to.
     pub node: NodeId,
 }
 
-/// An output operation, or a node whose rows are kept, and the stages it needs, each after the ones it reads.
+/// A job: an output operation, or a node whose rows are kept, with the stages that it needs. Each stage comes after the
+/// stages that it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputJob {
-    /// The node.
+    /// The node of the output, or the node whose rows are kept.
     pub output: NodeId,
-    /// The stages. The last one gives the output its rows, or keeps them.
+    /// The stages. The last stage gives the output its rows, or keeps the rows.
     pub stages: Vec<StageId>,
 }
 
@@ -171,18 +173,18 @@ pub struct StageGraph {
     pub stages: Vec<Stage>,
     /// One job for each output, in order of definition.
     pub jobs: Vec<OutputJob>,
-    /// What makes the data sets that later windows read, whether an output reads them now or not.
+    /// The jobs that make the data sets that later windows read, whether or not an output reads them now.
     pub kept: Vec<OutputJob>,
 }
 
 impl StageGraph {
-    /// The stage that writes the data set of a node.
+    /// The stage that writes the data set of a node; `None` if there is none.
     pub fn data_set_stage(&self, node: NodeId) -> Option<StageId> {
         data_set_stage(&self.stages, node)
     }
 
-    /// The stages that write the shuffles of `join`, one for each of its parents, in their order. A join of a stream with
-    /// itself reads one shuffle twice.
+    /// The stages that write the shuffles of `join`, one for each of its parents, in the order of the parents. If a
+    /// stream is joined with itself, the same stage appears twice.
     pub fn writers(&self, join: &Node) -> Option<Vec<StageId>> {
         let writer = |parent: &NodeId| {
             let writes = |stage: &&Stage| {
@@ -200,7 +202,7 @@ impl StageGraph {
     }
 }
 
-/// The stage that writes the data set of a node.
+/// The stage that writes the data set of a node; `None` if there is none.
 fn data_set_stage(stages: &[Stage], node: NodeId) -> Option<StageId> {
     stages.iter().find(|stage| stage.output == StageOutput::DataSet { node }).map(|stage| stage.id)
 }

@@ -1,4 +1,4 @@
-//! Checks what a plugin described and makes a [`Graph`] of it. Nothing the plugin says is trusted.
+//! Checks the nodes that a plugin described and makes a [`Graph`] of them. Nothing that the plugin says is trusted.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -22,7 +22,7 @@ impl Graph {
     /// Checks the nodes that a plugin described.
     ///
     /// # Errors
-    /// Everything that is wrong, at least one problem.
+    /// All problems; there is at least one.
     pub fn from_described(described: &[DescribedNode]) -> Result<Self, Vec<GraphError>> {
         if described.len() > NODES_MAX {
             return Err(vec![GraphError::TooLong(described.len())]);
@@ -38,7 +38,7 @@ impl Graph {
                 }
                 Ok(node) => nodes.push(Some(node)),
                 Err(error) => {
-                    // A node that stands on a broken one is not a problem of its own.
+                    // A node that reads an invalid node is not a problem of its own.
                     errors.extend(error);
                     nodes.push(None);
                 }
@@ -68,10 +68,11 @@ fn duplicate_names(nodes: &[Node]) -> Vec<GraphError> {
     errors
 }
 
-/// The nodes that a node may read, by id: `None` if there is no such node, `Some(None)` if it is broken.
+/// Finds a node that another node may read, by its id. `None` if there is no such node, `Some(None)` if the node is
+/// invalid.
 type Before<'a> = &'a dyn Fn(u32) -> Option<Option<&'a Node>>;
 
-/// Checks one node that a driver function made, against the ones it may read.
+/// Checks a node that a driver function made. The node may only read the nodes that `before` finds.
 pub(super) fn check_made<'a>(
     position: usize,
     described: &DescribedNode,
@@ -93,7 +94,8 @@ pub(super) fn check_made<'a>(
     }
 }
 
-/// Checks one node against the ones before it. `Err(None)`: it stands on a node that was already reported.
+/// Checks one node. The node may only read the nodes that `before` finds. `Err(None)` means that it reads an invalid
+/// node, which was already reported.
 fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<GraphError>> {
     let described = subject.described;
     for text in described.name.iter().chain([&described.kind]) {

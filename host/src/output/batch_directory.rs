@@ -31,28 +31,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The longest `_SUCCESS`, in bytes.
 const MAKER_BYTES_MAX: u64 = 4096;
-/// How much of an output's identity stands in the names of hidden directories, in bytes.
+/// How many bytes of an output's identity are part of the names of its hidden directories.
 const LABEL_BYTES_MAX: usize = 60;
 
-/// Where an output puts the directories of its batches: `PREFIX-TIME[.SUFFIX]`.
+/// The directories in which an output saves its batches: `PREFIX-TIME[.SUFFIX]`.
 pub(super) struct BatchDirectories {
     shared: Arc<Shared>,
-    /// Whether what a crashed run left was cleared away.
+    /// Whether the remains of a crashed run were removed.
     is_swept: AtomicBool,
 }
 
 struct Shared {
     disk: Arc<dyn Disk>,
-    /// The output, for messages.
+    /// The name of the output in messages.
     label: String,
     place: GrantedPath,
     suffix: String,
-    /// What the names of the output's hidden directories begin with.
+    /// The beginning of the names of the output's hidden directories.
     hidden: String,
 }
 
 impl BatchDirectories {
-    /// The directories of an output that messages call `label`. Nothing on the disk is looked at.
+    /// Makes the directories of an output. `label` is the name of the output in messages. Nothing on the disk is looked
+    /// at.
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         id: &OutputId,
@@ -67,17 +68,17 @@ impl BatchDirectories {
         Ok(Self { shared: Arc::new(shared), is_swept: AtomicBool::new(false) })
     }
 
-    /// The place, in which `TIME_IN_MS` stands for the time.
+    /// The path of the directories, with `TIME_IN_MS` in place of the time.
     pub(super) fn pattern(&self) -> String {
         pattern(&self.shared.place.path(), self.shared.suffix.trim_start_matches('.'))
     }
 
-    /// Checks the place as far as that goes without writing.
+    /// Checks the path, as far as that is possible without writing.
     pub(super) fn check(&self) -> Result<(), GrantError> {
         self.shared.place.check_parent(&*self.shared.disk)
     }
 
-    /// A new empty directory for a batch.
+    /// Makes a new empty directory for a batch.
     pub(super) fn begin(&self, batch: Time) -> Result<BatchDirectory, Error> {
         self.begin_batch(batch).map_err(|error| self.shared.error(batch, &error))
     }
@@ -107,10 +108,12 @@ impl BatchDirectories {
     }
 }
 
-/// The directory of a data set that a driver function saves, empty. Nothing if this very save has made it before.
+/// Makes the empty directory of a data set that a driver function saves. `None` if the same save has made the directory
+/// in an earlier run of the batch.
 ///
-/// Such a directory has its own path, whatever the batch. So its `_SUCCESS` says who has made it, and that is committed
-/// together with the rows. With `sweeps`, what crashed runs of this save were building is removed.
+/// The path of such a directory does not contain the batch. So its `_SUCCESS` says which save has made it, and is
+/// committed together with the rows. With `sweeps`, the directories that crashed runs of this save were building are
+/// removed.
 pub(super) fn begin_once(
     disk: Arc<dyn Disk>,
     id: &OutputId,
@@ -140,8 +143,8 @@ pub(super) fn begin_once(
     begun.map_err(|error| shared.error(batch, &error))
 }
 
-/// What the names of an output's hidden directories begin with. The hash keeps outputs apart whose names are alike in
-/// letters and digits.
+/// The beginning of the names of an output's hidden directories. The names of two outputs may have the same letters and
+/// digits. A hash keeps their directories apart.
 fn hidden(id: &OutputId) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' };
     let output: String = id.output.chars().map(plain).take(LABEL_BYTES_MAX).collect();
@@ -155,19 +158,19 @@ impl Shared {
     }
 }
 
-/// The directory of one batch, while it is built.
+/// The directory of one batch, while the directory is built.
 pub(super) struct BatchDirectory {
     shared: Arc<Shared>,
     batch: Time,
-    /// The directory around all of these, free of links.
+    /// The directory that contains all of these, with links resolved.
     parent: PathBuf,
-    /// Where the files are in the end.
+    /// Where the files are after the commit.
     target: PathBuf,
-    /// Where they are until then.
+    /// Where the files are until then.
     building: PathBuf,
-    /// Where those of an earlier run are while they are replaced.
+    /// Where the directory of an earlier run is while it is replaced.
     old: PathBuf,
-    /// What `_SUCCESS` holds.
+    /// The content of `_SUCCESS`.
     maker: String,
 }
 
@@ -184,7 +187,7 @@ impl BatchDirectory {
         }
     }
 
-    /// Makes sure that the directory in place is this save's own.
+    /// Checks that the directory that is already there belongs to this save.
     fn check_maker(&self) -> Result<(), SaveError> {
         let path = self.target.join(SUCCESS);
         let taken = |what: String| Err(SaveError::Taken { path: self.shared.place.path(), what });
@@ -201,7 +204,7 @@ impl BatchDirectory {
         }
     }
 
-    /// Says of a failure what it is about.
+    /// Adds to an error which output and batch it is about.
     pub(super) fn error(&self, error: &SaveError) -> Error {
         self.shared.error(self.batch, error)
     }
@@ -210,7 +213,8 @@ impl BatchDirectory {
         &*self.shared.disk
     }
 
-    /// Brings back what a run put aside that ended before its own directory was in place, and removes what it built.
+    /// If an earlier run has renamed the old directory and ended before its own directory was in place, gives the old
+    /// directory its name back. Removes the directory that the earlier run was building.
     fn recover(&self) -> Result<(), SaveError> {
         let disk = self.disk();
         if self.is_there(&self.old)? {
@@ -232,7 +236,7 @@ impl BatchDirectory {
         }
     }
 
-    /// Whether there is a directory of an earlier run. Anything else in its place is not for us to remove.
+    /// Whether there is a directory of an earlier run. This output must not remove anything else that has the name.
     fn is_replaced(&self) -> Result<bool, SaveError> {
         if !self.is_there(&self.target)? {
             return Ok(false);
@@ -256,17 +260,17 @@ impl BatchDirectory {
         }
     }
 
-    /// A file for an attempt at a partition, whose name is `name` when it is complete.
+    /// Makes a file for an attempt at a partition. The file gets the name `name` when it is complete.
     pub(super) fn part(&self, name: &str, attempt: u32) -> Result<PartFile, SaveError> {
         let path = self.building.join(format!(".{name}.{attempt}"));
         let file = self.disk().create(&path).map_err(cannot("make", &path))?;
         Ok(PartFile { disk: self.shared.disk.clone(), file: Some(file), path, complete: self.building.join(name) })
     }
 
-    /// Puts the directory in its place, with the files of these names and no others.
+    /// Gives the directory its final name. It contains the files with these names and no others.
     pub(super) fn commit(&self, names: impl Iterator<Item = String>) -> Result<(), SaveError> {
         let disk = self.disk();
-        // Links on the way may have changed since the batch began.
+        // Links in the path may have changed since the batch began.
         let parent = self.shared.place.make_parent(disk)?;
         if parent != self.parent {
             let what = format!("it has become a link to {}", parent.shown());
@@ -306,16 +310,17 @@ impl BatchDirectory {
         Ok(())
     }
 
-    /// Removes what was built. What cannot be removed now is at the next start.
+    /// Removes the directory that was built. If that fails, the next start removes it.
     pub(super) fn abort(&self) {
         let _ = self.disk().remove(&self.building);
     }
 }
 
-/// A file of a partition, under the name of its attempt until it is complete. Dropped before that, it is removed.
+/// The file of a partition. It has the name of its attempt until it is complete. If it is dropped before, it is
+/// removed.
 pub(super) struct PartFile {
     disk: Arc<dyn Disk>,
-    /// Absent when the file is complete.
+    /// `None` when the file is complete.
     file: Option<Box<dyn OutputFile>>,
     path: PathBuf,
     complete: PathBuf,
@@ -329,7 +334,7 @@ impl Part for PartFile {
 }
 
 impl PartFile {
-    /// Waits until the file is on the disk and gives it its name, in place of an earlier attempt's.
+    /// Waits until the file is on the disk and gives it its name. The file replaces that of an earlier attempt.
     pub(super) fn finish(mut self) -> Result<(), SaveError> {
         if let Some(file) = &mut self.file {
             file.sync().map_err(cannot("sync", &self.path))?;
@@ -343,7 +348,7 @@ impl PartFile {
 impl Drop for PartFile {
     fn drop(&mut self) {
         if self.file.take().is_some() {
-            // What stays is removed by the commit or with the whole directory.
+            // If the file stays, the commit removes it, or the whole directory is removed.
             let _ = self.disk.remove(&self.path);
         }
     }

@@ -1,16 +1,16 @@
 //! The objects of each batch in an object store, below a name of their own.
 //!
-//! Owns the order in which they appear. A store gives no directory another name, so that the last object, `_SUCCESS`, says
-//! that all the others are there: whoever reads a batch looks for it first. Partitions are uploaded while their tasks run,
-//! and seen when the batch is committed:
+//! Owns the order in which the objects appear. An object store cannot rename a directory. So the last object of a
+//! batch, `_SUCCESS`, says that all the others are there, and a reader of a batch looks for it first. Partitions are
+//! uploaded while their tasks run, and become visible when the batch is committed:
 //!
-//! 1. If an earlier run of the batch left `_SUCCESS`, that is removed.
-//! 2. The objects of all partitions are completed, each in place of the one that had its name.
-//! 3. Partitions that only an earlier run had are removed.
+//! 1. If an earlier run of the batch has left `_SUCCESS`, that object is removed.
+//! 2. The objects of all partitions are completed. Each of them replaces the object that had its name.
+//! 3. Objects of partitions that only an earlier run had are removed.
 //! 4. `_SUCCESS` is put.
 //!
-//! A crash between these steps leaves objects without `_SUCCESS`; the batch runs again, and writes them again. Never knows
-//! what the objects hold.
+//! A crash between these steps leaves objects without `_SUCCESS`. The batch then runs again and writes its objects
+//! again. Never knows the content of the objects.
 
 use super::encoder::Part;
 use super::encoding::FileEncoder;
@@ -35,23 +35,23 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Up to this size, an object is kept until the commit instead of being uploaded, which takes three requests.
+/// An object of at most this size is kept in memory until the commit, because an upload takes three requests.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 /// How many objects are completed at the same time.
 const COMPLETED_AT_ONCE: usize = 16;
 
-/// Saves rows of one type.
+/// An output that saves rows of one type in an object store.
 pub(super) struct ObjectsOutput {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     objects: Arc<dyn Objects>,
-    /// The output, for messages.
+    /// The name of the output in messages.
     label: String,
-    /// What all names are below.
+    /// The URL below which all objects are.
     url: String,
-    /// What the name of each batch begins with.
+    /// The beginning of the name of each batch.
     name: String,
     suffix: String,
     format: FileFormat,
@@ -60,20 +60,20 @@ struct Shared {
     storage: Storage,
 }
 
-/// Where an output puts its objects.
+/// The place in an object store at which an output saves its objects.
 pub(super) struct ObjectsPlace<'a> {
     /// The prefix in the store.
     pub(super) url: String,
-    /// The last name of the path.
+    /// The last part of the path.
     pub(super) name: String,
-    /// What the plugin says, for messages.
+    /// The path as the plugin gives it, for messages.
     pub(super) text: &'a str,
-    /// What the names of batches end with.
+    /// The suffix of the names of batches.
     pub(super) suffix: &'a str,
 }
 
 impl ObjectsOutput {
-    /// An output that messages call `label`. Nothing is asked of the store.
+    /// Makes an output. `label` is its name in messages. No request is sent to the store.
     pub(super) fn new(
         objects: Arc<dyn Objects>,
         label: &str,
@@ -91,12 +91,12 @@ impl ObjectsOutput {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// The place, in which `TIME_IN_MS` stands for the time.
+    /// The place, with `TIME_IN_MS` in place of the time.
     pub(super) fn pattern(&self) -> String {
         self.shared.claim.place.clone()
     }
 
-    /// The place, to be claimed.
+    /// The place of the output, which a run has to claim.
     pub(super) fn claim(&self) -> StorePlace {
         self.shared.claim.clone()
     }
@@ -107,7 +107,7 @@ impl Output for ObjectsOutput {
         Box::pin(async move {
             let name = format!("{}-{}{}", self.shared.name, batch.as_ms(), self.shared.suffix);
             let work = Arc::new(ObjectsBatch { shared: self.shared.clone(), batch, name, finished: Mutex::default() });
-            // What somebody else has put there is found before the batch is computed.
+            // Objects of somebody else are noticed before the batch is computed.
             work.found().await.map_err(|error| work.error(&error))?;
             Ok(Arc::new(Committing(work)) as Arc<dyn BatchWrite>)
         })
@@ -118,13 +118,13 @@ impl Output for ObjectsOutput {
 struct ObjectsBatch {
     shared: Arc<Shared>,
     batch: Time,
-    /// What the names of its objects begin with, before a `/`.
+    /// The beginning of the names of the batch's objects, before a `/`.
     name: String,
-    /// What the last attempt at each partition has brought.
+    /// For each partition: the object that its last attempt has made.
     finished: Mutex<BTreeMap<u32, Brought>>,
 }
 
-/// An object that is not seen yet.
+/// An object that is not visible yet.
 enum Brought {
     Kept(Vec<u8>, Described),
     Uploaded(Box<dyn Upload>),
@@ -152,7 +152,8 @@ impl ObjectsBatch {
         lock(&self.finished)
     }
 
-    /// The names of the objects that are there. Any but those of outputs are not for us to replace.
+    /// The names of the existing objects. It is an error if there are objects that no output has made: they must not be
+    /// replaced.
     async fn found(&self) -> Result<BTreeSet<String>, SaveError> {
         let found = self.shared.objects.list(&self.name).await.map_err(self.cannot("list", ""))?;
         let is_foreign = |name: &str| name != SUCCESS && (!name.starts_with(PART) || name.ends_with('/'));
@@ -172,7 +173,7 @@ impl ObjectsBatch {
         if let Some(missing) = (0..partitions).find(|partition| !finished.contains_key(partition)) {
             return Err(SaveError::Missing(PathBuf::from(self.path(&self.part_name(missing)))));
         }
-        // Those of a partition that the last stage does not have are given up when they are dropped.
+        // Dropping an upload gives it up. These are the uploads of partitions that the last stage does not have.
         drop(finished.split_off(&partitions));
         let mut old = self.found().await?;
         if old.remove(SUCCESS) {
@@ -204,7 +205,7 @@ impl ObjectsBatch {
     }
 }
 
-/// What the engine and the scheduler see of a batch.
+/// The handle of a batch that the engine and the scheduler use.
 struct Committing(Arc<ObjectsBatch>);
 
 impl BatchWrite for Committing {
@@ -226,7 +227,7 @@ impl BatchWrite for Committing {
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {
-        // Uploads are given up when they are dropped.
+        // Dropping an upload gives it up.
         self.0.finished().clear();
         Box::pin(std::future::ready(()))
     }
@@ -244,12 +245,12 @@ struct ObjectWriter {
     batch: Arc<ObjectsBatch>,
     partition: u32,
     encoder: FileEncoder,
-    /// What was encoded and not uploaded yet.
+    /// The bytes that were encoded and not uploaded yet.
     bytes: Vec<u8>,
     upload: Option<Box<dyn Upload>>,
 }
 
-/// Uploads as many bytes as there are.
+/// Uploads `bytes` as the next piece of an object. Begins the upload if this is the first piece.
 async fn add(
     batch: &ObjectsBatch,
     partition: u32,
@@ -285,7 +286,7 @@ impl ObjectWriter {
             let rest = bytes.split_off(UPLOAD_PIECE_BYTES);
             add(&batch, partition, &mut upload, std::mem::replace(&mut bytes, rest)).await?;
         }
-        // Many partitions may keep theirs.
+        // Many partitions may keep their objects in memory, so the memory of these bytes is taken from the budget.
         let kept = if upload.is_none() && bytes.len() <= KEPT_BYTES_MAX {
             batch.shared.storage.descriptions(bytes.len()).ok()
         } else {
@@ -299,7 +300,7 @@ impl ObjectWriter {
             (None, Some(room)) => Brought::Kept(bytes, room),
             (None, None) => Brought::Kept(bytes, batch.shared.storage.descriptions(0).map_err(SpillError::from)?),
         };
-        // That of an earlier attempt is given up.
+        // The upload of an earlier attempt is given up.
         drop(batch.finished().insert(partition, brought));
         Ok(())
     }
@@ -308,7 +309,7 @@ impl ObjectWriter {
 impl PartitionWriter for ObjectWriter {
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            // A piece that is uploaded waits beside the next one.
+            // A piece that is being uploaded is in memory together with the next piece.
             let waiting = self.bytes.capacity() + self.upload.as_ref().map_or(0, |_| UPLOAD_PIECE_BYTES);
             let written = self.encoder.write(&rows, waiting, &mut self.bytes);
             written.map_err(|error| self.batch.error(&error))?;

@@ -1,6 +1,6 @@
-//! Files of columns: Arrow IPC files and Parquet.
+//! Columnar files: Arrow IPC files and Parquet.
 //!
-//! Owns how they are written, so that the same rows make the same bytes. Never knows where a file is.
+//! Owns how these files are written. The same rows always make the same bytes. Never knows where a file is.
 
 use super::encoder::{Encoder, Part};
 use super::error::{EncodeError, SaveError};
@@ -14,12 +14,12 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::ZstdLevel;
 use parquet::file::properties::WriterProperties;
 
-/// Who has written a Parquet file, in the form that readers expect.
+/// The program that has written a Parquet file, in the form that readers expect.
 const CREATED_BY: &str = concat!("millstream version ", env!("CARGO_PKG_VERSION"));
-/// A row group ends when its encoded rows take about this much: until then they are in memory.
+/// A row group ends when its encoded rows take about this many bytes. Until then they are in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// Writes into memory. What is there is taken after each piece.
+/// Writes into memory. The bytes are taken out after each piece.
 enum Writer {
     Arrow(Box<FileWriter<Vec<u8>>>),
     Parquet(Box<ArrowWriter<Vec<u8>>>, Signed),
@@ -39,7 +39,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What was written and not taken yet.
+    /// The bytes that were written and not taken out yet.
     fn bytes(&mut self) -> &mut Vec<u8> {
         match self {
             Self::Arrow(writer) => writer.get_mut(),
@@ -62,20 +62,22 @@ impl Writer {
     }
 }
 
-/// Collects rows into pieces, and writes those.
+/// Collects rows into pieces, and writes each piece.
 pub(super) struct ColumnEncoder {
     pieces: Pieces,
     writer: Writer,
 }
 
 impl ColumnEncoder {
-    /// A file in Arrow's IPC format. It is not compressed: so every library reads it, and can map it into memory.
+    /// Makes the encoder of a file in Arrow's IPC format. The file is not compressed, so that every library can read it
+    /// and can map it into memory.
     pub(super) fn arrow(ty: &RecordType) -> Result<Self, EncodeError> {
         let writer = Box::new(FileWriter::try_new(Vec::new(), &schema(ty))?);
         Ok(Self { pieces: Pieces::new(ty.clone()), writer: Writer::Arrow(writer) })
     }
 
-    /// A Parquet file. Its columns have no unsigned integers, which Hive, Athena and Iceberg refuse.
+    /// Makes the encoder of a Parquet file. Its columns have no unsigned integers, because Hive, Athena and Iceberg
+    /// refuse them.
     pub(super) fn parquet(ty: &RecordType, options: ParquetOptions) -> Result<Self, EncodeError> {
         let compression = match options.compression {
             Compression::Snappy => parquet::basic::Compression::SNAPPY,
@@ -102,7 +104,7 @@ impl Encoder for ColumnEncoder {
     }
 
     fn held_bytes(&self) -> usize {
-        // A piece is put together from rows that wait for it, and then encoded.
+        // A piece is put together from waiting rows and then encoded. So its rows are in memory twice.
         self.writer.held_bytes() + 2 * self.pieces.pending_bytes()
     }
 

@@ -1,7 +1,8 @@
 //! Files that driver functions read and write, below the directories that the job grants.
 //!
-//! Owns how they come to be there: a saved data set as a directory, seen whole or not at all and made once; a small file
-//! whole, in place of what had its name. Never decides which function may do so, nor when.
+//! Owns how the files are written. A saved data set is a directory, which is visible as a whole or not at all and is
+//! made only once. A small file is written as a whole and replaces the file that had its name. Never decides which
+//! function may write, nor when.
 
 use super::batch_directory::begin_once;
 use super::{BatchWrite, OutputId, Withheld, files};
@@ -21,38 +22,38 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// A data set that is to be saved. Job, output, batch and position name it among all that are ever saved.
+/// A data set that is to be saved. Job, output, batch and position identify it among all saves.
 #[derive(Clone, Debug)]
 pub struct Save<'a> {
-    /// The output, or the `transform`, whose function saves.
+    /// The output, or the `transform`, whose driver function saves the data set.
     pub output: &'a str,
-    /// Which of its saves it is, from 0.
+    /// The position of this save among the saves of the function's call, from 0.
     pub position: usize,
     /// The batch.
     pub batch: Time,
-    /// The action, for messages.
+    /// The name of the action in messages.
     pub label: &'a str,
-    /// Where to.
+    /// The path at which the data set is saved.
     pub path: &'a str,
-    /// What is in the files.
+    /// The format of the files.
     pub format: FileFormat,
     /// The type of the rows.
     pub ty: &'a RecordType,
 }
 
-/// The files of a job's driver functions.
+/// Reads and writes the files of a job's driver functions.
 pub struct DriverFiles {
     disk: Arc<dyn Disk>,
     job: String,
     grants: Grants,
     storage: Storage,
-    /// Whether nothing is written: saved rows and small files go nowhere.
+    /// Whether nothing is written: saved rows and small files are discarded.
     is_withheld: bool,
-    /// The saves and the directories around them where what a crashed run left was cleared away.
+    /// The saves, with the directories that contain them, for which the remains of a crashed run were removed.
     swept: Mutex<BTreeSet<(String, PathBuf)>>,
 }
 
-/// What cannot be done with a file, and why.
+/// Makes the error that an action on a file failed, with the reason.
 fn failed(action: &str, path: &str, why: &dyn std::fmt::Display, kind: ErrorKind, help: impl Into<String>) -> Error {
     Error::new(kind, format!("cannot {action} {}: {why}", shown::name(path))).help(help)
 }
@@ -77,21 +78,21 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 }
 
 impl DriverFiles {
-    /// The files of `job`. What rows need on their way into them is in `storage`.
+    /// Makes the files of `job`. The memory that rows need while they are written comes from `storage`.
     pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: Storage) -> Self {
         Self { disk, job: job.to_owned(), grants, storage, is_withheld: false, swept: Mutex::default() }
     }
 
-    /// The same files, of which those that are written go nowhere.
+    /// Returns the same files, but everything that is written is discarded.
     #[must_use]
     pub fn withheld(self) -> Self {
         Self { is_withheld: true, ..self }
     }
 
-    /// Gets ready to save a data set. Nothing if it was saved before, by the same save in an earlier run of the batch.
+    /// Begins to save a data set. Returns `None` if the same save has saved it in an earlier run of the batch.
     ///
     /// # Errors
-    /// When the path is not granted, or something else is there.
+    /// If the path is not granted, or if something else is at the path.
     pub fn begin(&self, save: &Save<'_>) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
         let place =
             self.grants.resolve(save.path, Access::Write).map_err(|error| not_granted("save", save.path, &error))?;
@@ -105,17 +106,17 @@ impl DriverFiles {
         Ok(directory.map(|directory| files::batch(directory, save.format, save.ty.clone(), self.storage.clone())))
     }
 
-    /// A path that is read, and where it leads, if something is there.
+    /// The granted path, and where it leads with links resolved; `None` for the latter if nothing is there.
     fn find(&self, action: &str, path: &str) -> Result<(GrantedPath, Option<PathBuf>), Error> {
         let place = self.grants.resolve(path, Access::Read).map_err(|error| not_granted(action, path, &error))?;
         let found = place.find(&*self.disk).map_err(|error| not_granted(action, path, &error))?;
         Ok((place, found))
     }
 
-    /// What a file holds, if it is there and has at most `limit` bytes.
+    /// The content of a file of at most `limit` bytes; `None` if the file does not exist.
     ///
     /// # Errors
-    /// When it is not granted, cannot be read, or is larger.
+    /// If the path is not granted, or if the file cannot be read or is larger than `limit`.
     pub fn read(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let (_, Some(found)) = self.find("read", path)? else { return Ok(None) };
         self.disk.read(&found, limit).map(Some).map_err(|error| match error.kind() {
@@ -127,10 +128,10 @@ impl DriverFiles {
         })
     }
 
-    /// Writes a file whole, in place of what has its name.
+    /// Writes a whole file, in place of the file that had the name.
     ///
     /// # Errors
-    /// When it is not granted, or cannot be written.
+    /// If the path is not granted, or if the file cannot be written.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
         let place = self.grants.resolve(path, Access::Write).map_err(|error| not_granted("write", path, &error))?;
         if self.is_withheld {
@@ -148,7 +149,7 @@ impl DriverFiles {
             self.disk.sync_directory(&parent)
         });
         written.map_err(|error| {
-            // If it cannot be removed now, the next write of this file does so.
+            // If the file cannot be removed now, the next write to this path removes it.
             let _ = self.disk.remove(&aside);
             refused("write", path, &error)
         })
@@ -160,11 +161,11 @@ impl DriverFiles {
         file.sync()
     }
 
-    /// The file that a path names, or, by name, the files of the directory that it names: those that do not begin with
-    /// `_` or `.`, and that the job does not withhold.
+    /// The file at a path. If the path is a directory: its files, by name, without those whose names begin with `_` or
+    /// `.` and those that the grant does not reach.
     ///
     /// # Errors
-    /// When the path is not granted, or nothing is there.
+    /// If the path is not granted, or if nothing is there.
     pub fn list(&self, path: &str) -> Result<Vec<DirectoryEntry>, Error> {
         let (place, found) = self.find("load", path)?;
         let found =
@@ -177,7 +178,7 @@ impl DriverFiles {
         entries.retain(|entry| !entry.is_directory && !entry.name.starts_with(['_', '.']));
         entries.retain(|entry| place.reaches(&*self.disk, &entry.path));
         for entry in &mut entries {
-            // A link must not lead out of the directory.
+            // A link must not lead to a file outside of the granted directory.
             let target = self.disk.canonicalize(&entry.path).map_err(|error| refused("load", path, &error))?;
             if target != entry.path {
                 let why = format!("{} is a link to {}", entry.path.shown(), target.shown());

@@ -1,4 +1,4 @@
-//! [`Encoder`]: turns the rows of one file into bytes. [`Part`]: takes the bytes.
+//! [`Encoder`]: converts the rows of one file to bytes. [`Part`]: takes the bytes.
 
 use super::error::SaveError;
 use arrow::array::RecordBatch;
@@ -9,14 +9,14 @@ pub(super) trait Part: Send {
     fn write(&mut self, bytes: &[u8]) -> Result<(), SaveError>;
 }
 
-/// Turns the rows of one file into bytes.
+/// Converts the rows of one file to bytes.
 pub(super) trait Encoder: Send {
-    /// Takes the next rows.
+    /// Encodes the next rows. Complete bytes go to `file`.
     fn write(&mut self, rows: &RecordBatch, file: &mut dyn Part) -> Result<(), SaveError>;
 
-    /// What it holds in memory, in bytes.
+    /// How many bytes the encoder holds in memory.
     fn held_bytes(&self) -> usize;
 
-    /// Writes what is left. Those were all rows.
+    /// Ends the encoding, and writes the rest of the bytes to `file`.
     fn finish(self: Box<Self>, file: &mut dyn Part) -> Result<(), SaveError>;
 }

@@ -1,4 +1,4 @@
-//! The way of rows into a file: an encoder, and the memory that the encoder and the rows need.
+//! Writes rows into a file: an encoder, and the memory that the encoder and the rows need.
 //!
 //! Owns how much memory that is: the bytes that an encoder holds, and the longest row as text. Never knows where a file
 //! is.
@@ -12,17 +12,17 @@ use crate::data::written_bytes_max;
 use crate::graph::FileFormat;
 use arrow::array::RecordBatch;
 
-/// Rows that are shorter than this, all together, are not looked at one by one.
+/// If all rows together are shorter than this, single rows are not measured.
 const SHORT_BYTES: usize = 1024 * 1024;
 
-/// Encodes the rows of one file, within the memory of the job.
+/// Encodes the rows of one file, and takes the memory for it from the job's memory.
 pub(super) struct FileEncoder {
     encoder: Box<dyn Encoder>,
     room: Scratch,
 }
 
 impl FileEncoder {
-    /// An encoder of rows of type `ty`.
+    /// Makes an encoder of rows of type `ty`.
     ///
     /// # Errors
     /// If files of the format cannot hold such rows.
@@ -30,33 +30,34 @@ impl FileEncoder {
         Ok(Self { encoder: encoder(format, ty)?, room: storage.scratch() })
     }
 
-    /// Encodes the next rows into `file`, which holds `waiting` bytes in memory beside the encoder.
+    /// Encodes the next rows into `file`. `waiting` is how many bytes the file holds in memory, besides the encoder.
     ///
     /// # Errors
-    /// If there is no memory for the rows, or the file does not take the bytes.
+    /// If there is no memory for the rows, or if `file` does not take the bytes.
     pub(super) fn write(&mut self, rows: &RecordBatch, waiting: usize, file: &mut dyn Part) -> Result<(), SaveError> {
         let held = self.encoder.held_bytes().saturating_add(waiting);
         self.room.resize(held.saturating_add(text_bytes(rows)))?;
         self.encoder.write(rows, file)
     }
 
-    /// Encodes what is left into `file`. The result is the memory, which is to be held until the bytes are gone.
+    /// Ends the encoding, and writes the rest of the bytes into `file`. Returns the memory of the encoder, which must
+    /// be held until the bytes have been written out.
     ///
     /// # Errors
-    /// If the file does not take the bytes.
+    /// If `file` does not take the bytes.
     pub(super) fn finish(self, file: &mut dyn Part) -> Result<Scratch, SaveError> {
         self.encoder.finish(file)?;
         Ok(self.room)
     }
 }
 
-/// The memory that the longest of these rows needs as text, in bytes; 0 if it is short.
+/// The memory in bytes that the longest of these rows needs as text; 0 if that row is short.
 fn text_bytes(rows: &RecordBatch) -> usize {
     let longest = if written_bytes_max(rows, 0..rows.num_rows()) <= SHORT_BYTES {
         0
     } else {
         (0..rows.num_rows()).map(|row| written_bytes_max(rows, row..row + 1)).max().unwrap_or(0)
     };
-    // A text that grows is there twice for a moment.
+    // A text that grows is in memory twice for a moment.
     if longest <= SHORT_BYTES { 0 } else { longest.saturating_mul(2) }
 }

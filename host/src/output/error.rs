@@ -14,7 +14,7 @@ use parquet::errors::ParquetError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why columns were not written. Nothing that a row can hold leads to it.
+/// Why columns could not be written. No value of a row can cause such an error.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EncodeError {
     #[error(transparent)]
@@ -57,7 +57,7 @@ impl From<ColumnsError> for SaveError {
 }
 
 impl SaveError {
-    /// Says what it is about.
+    /// The error that is reported, with the output and the batch.
     pub(super) fn of_output(&self, label: &str, batch: Time) -> Error {
         let (kind, help) = self.kind_and_help();
         let message = format!("output {label} did not save batch {batch}: {self}");
@@ -75,7 +75,7 @@ impl SaveError {
         }
     }
 
-    /// What the reader can do.
+    /// What the reader of the error can do.
     pub(super) fn help(&self) -> String {
         self.kind_and_help().1
     }
@@ -105,7 +105,7 @@ impl SaveError {
     }
 }
 
-/// Turns what the file system says into an error about a path.
+/// Makes a function that converts an error of the file system to an error about a path.
 pub(super) fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
     let path = path.to_path_buf();
     move |error| SaveError::Disk { action, path, error }

@@ -1,6 +1,7 @@
-//! Outputs that save files: the rows of each batch in a directory of its own, a file for each partition.
+//! Outputs that save files: the rows of each batch in a directory of its own, with a file for each partition.
 //!
-//! Owns the way of rows through an encoder into a file. Never knows what is in the file, nor when it is seen.
+//! Owns passing rows through an encoder into a file. Never knows the content of the file, nor when the file becomes
+//! visible.
 
 use super::batch_directory::{BatchDirectories, BatchDirectory, PartFile};
 use super::encoding::FileEncoder;
@@ -16,7 +17,7 @@ use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// Saves rows of one type.
+/// An output that saves rows of one type in files.
 pub(super) struct FilesOutput {
     directories: BatchDirectories,
     format: FileFormat,
@@ -44,7 +45,7 @@ impl Output for FilesOutput {
     }
 }
 
-/// Takes the rows of a data set into its directory.
+/// Begins to save the rows of a data set in its directory.
 pub(super) fn batch(
     directory: BatchDirectory,
     format: FileFormat,

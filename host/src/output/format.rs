@@ -1,7 +1,7 @@
-//! What is in the files that outputs save.
+//! The formats of the files that outputs save.
 //!
-//! Owns the formats made of lines, in UTF-8, each ended by `\n`; [`super::columnar`] has the others. The bytes of a file
-//! are a function of its rows and the version of the host: there are no times and nothing random in them. Never knows
+//! Owns the text formats: lines in UTF-8, each ended by `\n`. [`super::columnar`] has the other formats. The bytes of a
+//! file depend only on its rows and on the version of the host. They contain no times and no random values. Never knows
 //! where a file is.
 
 use super::columnar::ColumnEncoder;
@@ -15,10 +15,10 @@ use crate::data::view::ViewError;
 use crate::graph::FileFormat;
 use arrow::array::RecordBatch;
 
-/// Lines are collected up to this size before they are written.
+/// Lines are collected up to this size, in bytes, before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// An encoder for one file of rows of type `ty`.
+/// Makes the encoder of one file of rows of type `ty`.
 pub(super) fn encoder(format: FileFormat, ty: &RecordType) -> Result<Box<dyn Encoder>, SaveError> {
     let line = match format {
         FileFormat::Arrow => return Ok(Box::new(ColumnEncoder::arrow(ty)?)),
@@ -35,10 +35,11 @@ pub(super) fn encoder(format: FileFormat, ty: &RecordType) -> Result<Box<dyn Enc
     Ok(Box::new(LineEncoder { line, ty: ty.clone(), lines }))
 }
 
-/// What a line is.
+/// The form of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
-    /// A value as `print` shows it. One whose text has a line end becomes several lines, as in Spark.
+    /// A value in the form in which `print` shows it. A value whose text contains line ends becomes several lines, as
+    /// in Spark.
     Text,
     Csv,
     Json,
@@ -47,7 +48,7 @@ enum Line {
 struct LineEncoder {
     line: Line,
     ty: RecordType,
-    /// Lines that are not in the file yet.
+    /// The lines that have not been written to the file yet.
     lines: String,
 }
 
@@ -64,7 +65,7 @@ impl LineEncoder {
             if self.lines.len() >= BUFFER_BYTES {
                 file.write(self.lines.as_bytes())?;
                 self.lines.clear();
-                // A long row leaves no large buffer behind.
+                // A long row must not leave a large buffer behind.
                 self.lines.shrink_to(2 * BUFFER_BYTES);
             }
         }

@@ -1,8 +1,8 @@
-//! Output operations: what is done with the rows of each batch.
+//! Output operations: what happens to the rows of each batch.
 //!
-//! Owns the traits that the engine and the scheduler see, and what each output does. The rows of a partition go from
-//! its task to a [`PartitionWriter`], never through the driver; when all tasks have finished, the batch is committed. Never
-//! computes rows and never decides whether a task runs again.
+//! Owns the traits that the engine and the scheduler use, and the implementation of each output. The rows of a
+//! partition go from its task to a [`PartitionWriter`], never through the driver. When all tasks have finished, the
+//! batch is committed. Never computes rows and never decides whether a task runs again.
 //!
 //! `print` is at-least-once: a batch that runs again prints again. Outputs that save files are idempotent: a batch that
 //! runs again replaces what it has saved.
@@ -43,34 +43,35 @@ use std::sync::Arc;
 
 /// An output of a job.
 pub trait Output: Send + Sync {
-    /// Gets ready to take the rows of a batch. What an earlier run of the batch or of the program left unfinished is
-    /// removed.
+    /// Begins to take the rows of a batch. Removes what an earlier run of the batch or of the program has left
+    /// unfinished.
     fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>>;
 }
 
-/// What an output does with one batch. Whoever begins one also commits or aborts it.
+/// One batch of an output. The caller that begins a batch also commits or aborts it.
 pub trait BatchWrite: Send + Sync {
-    /// A writer for an attempt at a partition. Attempts at a partition come one after the other.
+    /// Makes a writer for an attempt at a partition. The attempts at a partition run one after the other.
     fn writer(&self, partition: u32, attempt: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>>;
 
-    /// Makes visible, at once, what the writers of all `partitions` have finished, and nothing else.
+    /// Makes everything visible at once that the writers of all `partitions` have finished, and nothing else.
     fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Leaves nothing behind. What cannot be removed is when the output begins the next time.
+    /// Removes everything that was written for the batch. Anything that cannot be removed now is removed when the
+    /// output begins its next batch.
     fn abort(&self) -> BoxFuture<'_, ()>;
 }
 
-/// Takes the rows of one attempt at a partition, in order. If it is dropped before it is finished, nothing of them is
-/// ever seen.
+/// Takes the rows of one attempt at a partition, in order. If the writer is dropped before it is finished, none of its
+/// rows become visible.
 pub trait PartitionWriter: Send {
     /// Takes the next rows.
     fn write(&mut self, rows: RecordBatch) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Says that those were all. An attempt that runs later replaces this one.
+    /// Ends the rows of the attempt. If another attempt runs later, it replaces this one.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
 }
 
-/// Who writes. With the batch and the partition this names everything that an output makes.
+/// The identity of an output. Together with the batch and the partition, it identifies everything that an output makes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct OutputId {
     /// The job's name.
@@ -82,15 +83,16 @@ struct OutputId {
 /// All outputs of a job.
 pub struct Outputs {
     by_node: BTreeMap<NodeId, Arc<dyn Output>>,
-    /// Those in object stores.
+    /// The places of outputs in object stores.
     store_places: Vec<StorePlace>,
 }
 
 impl Outputs {
-    /// The outputs of `graph`, ready to begin. Nothing is written yet. What rows need on their way is in `storage`.
+    /// Opens the outputs of `graph`. Nothing is written yet. The memory that rows need while they are written comes
+    /// from `storage`.
     ///
     /// # Errors
-    /// Everything that is known to be wrong with the places they write to.
+    /// All known problems of the places that the outputs write to.
     pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants, storage: &Storage) -> Result<Self, Error> {
         let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
         let mut store_places = Vec::new();
@@ -117,8 +119,8 @@ impl Outputs {
         problems.into_result().map(|()| Self { by_node: outputs, store_places })
     }
 
-    /// The outputs of `graph` that have rows, each replaced by what `make` makes for it and the type of its rows. Nothing
-    /// else is written anywhere.
+    /// Replaces each output of `graph` that has rows by the output that `make` returns for its node and the type of its
+    /// rows. Nothing is written to other places.
     pub fn replaced(graph: &Graph, make: &dyn Fn(&Node, &RecordType) -> Arc<dyn Output>) -> Self {
         let has_rows = |(_, node, _): &(OutputId, &Node, RecordType)| {
             matches!(node.operation, Operation::SaveAsFiles { .. } | Operation::Print { .. })
@@ -133,7 +135,7 @@ impl Outputs {
         &self.store_places
     }
 
-    /// The output of a node.
+    /// The output of a node; `None` if the node has no output here.
     pub fn get(&self, node: NodeId) -> Option<&Arc<dyn Output>> {
         self.by_node.get(&node)
     }
@@ -142,11 +144,11 @@ impl Outputs {
 /// An output that saves files.
 struct OpenFiles {
     output: Arc<dyn Output>,
-    /// Where it puts them.
+    /// The path at which the output saves its files.
     pattern: String,
-    /// What is known to be wrong with that place.
+    /// The result of checking the path.
     checked: Result<(), GrantError>,
-    /// The place, if it is in an object store.
+    /// The place in an object store; `None` if the output saves files on a disk.
     store_place: Option<StorePlace>,
 }
 
@@ -178,8 +180,8 @@ fn open_files(
     }
 }
 
-/// Where the outputs that save files put those of a batch, for people: the node, and a path in which `TIME` stands for
-/// the batch's time. Outputs whose paths are not granted are left out.
+/// For messages: each output that saves files, as its node, and the path of the files of a batch, in which `TIME`
+/// stands for the batch's time. Outputs whose paths are not granted are left out.
 pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, String)> {
     let destination = |node: &'a Node| match &node.operation {
         Operation::SaveAsFiles { prefix, suffix, .. } => {
@@ -194,7 +196,7 @@ pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, Str
     graph.outputs().filter_map(destination).collect()
 }
 
-/// The outputs with their identities and the types of their rows.
+/// The outputs, with their identities and the types of their rows.
 fn identified<'a>(job: &str, graph: &'a Graph) -> Vec<(OutputId, &'a Node, RecordType)> {
     let identify = |(position, node): (usize, &'a Node)| {
         let rows = node.parents.first().and_then(|parent| graph.node(*parent)?.rows.clone())?;
@@ -204,12 +206,12 @@ fn identified<'a>(job: &str, graph: &'a Graph) -> Vec<(OutputId, &'a Node, Recor
     graph.outputs().enumerate().filter_map(identify).collect()
 }
 
-/// What is wrong with outputs.
+/// Collects the problems of outputs.
 #[derive(Default)]
 struct Problems {
     found: Vec<String>,
     help: Option<String>,
-    /// The directories so far, and whose they are.
+    /// The directories so far, each with the output that uses it.
     taken: BTreeMap<String, String>,
 }
 

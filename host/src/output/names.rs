@@ -5,14 +5,14 @@ use crate::graph::FileFormat;
 use crate::shown::Shown as _;
 use std::path::Path;
 
-/// The file that says that all the others are there.
+/// The name of the file that says that all other files are there.
 pub(super) const SUCCESS: &str = "_SUCCESS";
-/// What the names of all other files begin with.
+/// The beginning of the names of all other files.
 pub(super) const PART: &str = "part-";
-/// Digits of the largest time in milliseconds.
+/// The number of digits of the largest time in milliseconds.
 const TIME_DIGITS_MAX: usize = 20;
 
-/// `counts-TIME_IN_MS.txt`
+/// The name of a batch's directory for messages: `counts-TIME_IN_MS.txt`.
 pub(super) fn pattern(prefix: &Path, suffix: &str) -> String {
     format!("{}-TIME_IN_MS{}", prefix.shown(), dotted(suffix))
 }
@@ -21,7 +21,8 @@ pub(super) fn dotted(suffix: &str) -> String {
     if suffix.is_empty() { String::new() } else { format!(".{suffix}") }
 }
 
-/// Checks that a time and the suffix fit behind the last name of a path that a plugin calls `text`.
+/// Checks that a time and the suffix fit behind `name`, the last part of a path. `text` is the path as the plugin gives
+/// it.
 pub(super) fn check_name(name: &str, suffix: &str, text: &str) -> Result<(), GrantError> {
     if name.len() + 1 + TIME_DIGITS_MAX + suffix.len() <= COMPONENT_BYTES_MAX {
         return Ok(());
@@ -30,7 +31,7 @@ pub(super) fn check_name(name: &str, suffix: &str, text: &str) -> Result<(), Gra
     Err(GrantError::Text { what: "path", text: text.to_owned(), fault, help: "use shorter names" })
 }
 
-/// The name of a partition's file, with the extension of its format. Text has none, as in Spark.
+/// The name of a partition's file, with the extension of its format. Text has no extension, as in Spark.
 pub(super) fn part_name(partition: u32, format: FileFormat) -> String {
     let extension = match format {
         FileFormat::Text => "",

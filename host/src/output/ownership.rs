@@ -1,11 +1,11 @@
-//! Who writes to the place of an output: one run at a time, of whatever job.
+//! Who may write to the place of an output: only one run at a time, of all jobs.
 //!
-//! Owns the lock files `.millstream-owner-HASH.lock` in the directories that outputs write to. There is one for what an
-//! output names, its prefix and suffix, so that no two jobs replace each other's batches; one for the output itself, whose
-//! hidden directories are named after job and output; and one for the driver functions of a job in each directory that the
-//! job grants. The system gives a lock back when the process ends in whatever way. A file that a killed process left is
-//! taken over by the next run, and removed in the end. In object stores, which have no locks, owns where a claim stands;
-//! whoever starts the run makes it.
+//! Owns the lock files `.millstream-owner-HASH.lock` in the directories that outputs write to. There are three kinds.
+//! One is for the prefix and the suffix of an output, so that two jobs do not replace each other's batches. One is for
+//! the output itself, whose hidden directories are named after job and output. One is for the driver functions of a
+//! job, in each directory that the job grants. The system releases a lock when the process ends, however it ends. If a
+//! killed process has left a file, the next run takes the file over, and removes it when the run ends. Object stores
+//! have no locks. For them, owns where a claim is stored; the caller that starts the run makes the claim.
 
 use super::error::SaveError;
 use super::identified;
@@ -21,10 +21,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-/// The longest text of a holder that is read, in bytes.
+/// The longest description of a lock's holder that is read, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
 
-/// The places that a run has for itself. Dropped when the run ends, it gives them back.
+/// The places that only this run may write to. Dropping the value, at the end of the run, releases the places.
 #[derive(Default)]
 pub struct OutputClaims {
     held: Vec<Held>,
@@ -34,41 +34,42 @@ pub struct OutputClaims {
 struct Held {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    /// Given back after the file was removed: whoever waits for the lock must not get that of a file without a name.
+    /// The lock is released after the file was removed. Otherwise a waiting process would get the lock of a file that
+    /// has no name any more.
     _lock: LockGuard,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // A file that stays is taken over by the next run.
+        // If the file stays, the next run takes it over.
         let _ = self.disk.remove(&self.path);
     }
 }
 
 /// The right to write to a place in an object store.
 pub trait Claim: Send + Sync {
-    /// Makes sure that nobody else has taken the place over.
+    /// Checks that no other run has taken the place over.
     ///
     /// # Errors
-    /// When somebody has, or the store does not say.
+    /// If another run has taken it over, or if the store does not answer.
     fn check(&self) -> Result<(), Error>;
 }
 
 /// The place of an output in an object store.
 #[derive(Clone)]
 pub struct StorePlace {
-    /// Where the claim stands.
+    /// The URL of the claim.
     pub claim_url: String,
-    /// Who writes, as in `output counts (save_as_text_files, node 3)`.
+    /// The output that writes, as in `output counts (save_as_text_files, node 3)`.
     pub writer: String,
-    /// Where to.
+    /// The place that it writes to.
     pub place: String,
-    /// What the output asks before it commits.
+    /// The claim that the output checks before each commit.
     claim: Arc<OnceLock<Arc<dyn Claim>>>,
 }
 
 impl StorePlace {
-    /// The place below `url` where the names of batches begin with `name` and end with `suffix`.
+    /// Makes the place below `url` where the names of batches begin with `name` and end with `suffix`.
     pub(super) fn new(url: &str, name: &str, suffix: &str, writer: &str) -> Self {
         let hash = hash([name, suffix].join("\0").as_bytes());
         Self {
@@ -79,22 +80,22 @@ impl StorePlace {
         }
     }
 
-    /// Lets the output ask this claim. Only the first one counts.
+    /// Sets the claim that the output checks. Only the first call has an effect.
     pub fn claimed(&self, claim: Arc<dyn Claim>) {
         let _ = self.claim.set(claim);
     }
 
-    /// Makes sure that the place belongs to this run, if anybody has claimed it.
+    /// Checks that the place belongs to this run. Succeeds if no claim was set.
     pub(super) fn check(&self) -> Result<(), Error> {
         self.claim.get().map_or(Ok(()), |claim| claim.check())
     }
 }
 
-/// What a lock file stands for, for messages.
+/// What a lock file protects, for messages.
 struct Subject {
-    /// Who writes, as in `output counts (save_as_text_files, node 3)`.
+    /// The output that writes, as in `output counts (save_as_text_files, node 3)`.
     writer: String,
-    /// Where to.
+    /// The place that it writes to.
     place: String,
 }
 
@@ -102,7 +103,7 @@ fn lock_file(directory: &Path, what: &[&str]) -> PathBuf {
     directory.join(format!("{RESERVED_PREFIX}owner-{:016x}.lock", hash(what.join("\0").as_bytes())))
 }
 
-/// The lock files of a job's outputs on disks. Directories that are not there yet are made.
+/// The lock files of a job's outputs on disks. Directories that do not exist yet are created.
 fn lock_files(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<BTreeMap<PathBuf, Subject>, Error> {
     let mut files = BTreeMap::new();
     for (id, node, _) in identified(job, graph) {
@@ -121,14 +122,14 @@ fn lock_files(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<BT
     }
     if graph.nodes().iter().any(|node| node.operation.is_driver()) {
         for directory in grants.directories() {
-            // One that is not there yet is made, as it would be when something is first written there.
+            // A directory that does not exist yet is created here, as the first write would create it.
             let around = directory.parent().unwrap_or(directory);
             let around = if around.as_os_str().is_empty() { Path::new(".") } else { around };
             if env.disk.canonicalize(directory).is_err() && env.disk.canonicalize(around).is_ok() {
                 let _ = env.disk.create_directory(directory);
             }
             let Ok(directory) = env.disk.canonicalize(directory) else { continue };
-            // Functions that only read there write nothing.
+            // Driver functions that may only read in a directory need no lock there.
             if env.disk.check_writable(&directory).is_ok() {
                 let writer = format!("the driver functions of job {job}");
                 let place = directory.shown().into_owned();
@@ -143,16 +144,17 @@ impl OutputClaims {
     /// Takes the places of a job's outputs on disks for this run.
     ///
     /// # Errors
-    /// When another run has one of them, or a directory cannot be written to.
+    /// If another run has one of the places, or if a directory cannot be written to.
     pub fn take(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
         let mut claims = Self::default();
-        // By path, so that of two runs that start at the same time one gets them all.
+        // The locks are taken in the order of their paths, so that one of two runs that start at the same time gets all
+        // of them.
         for (path, subject) in lock_files(env, job, graph, grants)? {
             let Subject { writer, place } = subject;
             match env.disk.lock(&path) {
                 Ok(Some(lock)) => {
                     let holder = format!("job {job}, {}, since {}\n", env.identity, env.clock.now());
-                    // Who holds a lock is for people, and the lock holds without it.
+                    // The description of the holder is only for people. The lock holds without it.
                     let _ = env.disk.create(&path).and_then(|mut file| file.write_all(holder.as_bytes()));
                     claims.held.push(Held { disk: env.disk.clone(), path, _lock: lock });
                 }
@@ -180,7 +182,7 @@ impl OutputClaims {
     }
 }
 
-/// Who holds a lock: what its file says.
+/// The holder of a lock, as the lock file describes it; `None` if the file says nothing.
 fn holder(disk: &dyn Disk, path: &Path) -> Option<String> {
     let text = String::from_utf8(disk.read(path, HOLDER_BYTES_MAX).ok()?).ok()?;
     let text = text.trim_end();

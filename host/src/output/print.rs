@@ -19,7 +19,7 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// Prints the first `limit` rows of each batch.
+/// An output that prints the first `limit` rows of each batch.
 pub(super) struct PrintOutput {
     console: Arc<dyn Console>,
     storage: Storage,
@@ -29,7 +29,7 @@ pub(super) struct PrintOutput {
 }
 
 impl PrintOutput {
-    /// For the rows of the output with this name, which wait in `storage` until all are there.
+    /// Makes an output with this name. The rows of a batch wait in `storage` until all of them are there.
     pub(super) const fn new(
         console: Arc<dyn Console>,
         storage: Storage,
@@ -56,7 +56,7 @@ impl Output for PrintOutput {
     }
 }
 
-/// The first rows of each partition that is done. A partition without rows is left out.
+/// The first rows of each finished partition. A partition without rows has no entry.
 type Rows = Mutex<BTreeMap<u32, StoredRows>>;
 
 struct PrintBatch {
@@ -76,7 +76,7 @@ impl PrintBatch {
             true => Form::Json,
             false => Form::Text { escaped: self.console.is_terminal() },
         };
-        // What is wrong with the rows, not with the console.
+        // The fault of the rows, if there is one. It is not a fault of the console.
         let mut fault = None;
         let written = self.console.write_pieces(&mut |write| {
             let printing = Printing {
@@ -105,7 +105,7 @@ impl PrintBatch {
 
 impl BatchWrite for PrintBatch {
     fn writer(&self, partition: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {
-        // One more shows that there are more.
+        // One row more than the limit shows whether there are more rows.
         let (wanted, batch) = (self.limit.saturating_add(1), self.batch);
         let writer = PrintWriter { partition, batch, wanted, taken: self.storage.writer(1), rows: self.rows.clone() };
         Box::pin(async move { Ok(Box::new(writer) as Box<dyn PartitionWriter>) })
@@ -141,7 +141,8 @@ impl PrintWriter {
     }
 }
 
-/// The first rows of a batch. A few of many are copied, so that the others do not stay in memory with them.
+/// The first rows of a chunk. If they are only a few of many rows, they are copied, so that the memory of the other
+/// rows can be freed.
 fn first_rows(rows: &RecordBatch, count: usize) -> Result<RecordBatch, ArrowError> {
     if count > rows.num_rows() / 2 {
         return Ok(rows.slice(0, count));
@@ -159,7 +160,7 @@ impl PartitionWriter for PrintWriter {
         Box::pin(async move {
             let rows = self.taken.finish();
             let mut partitions = lock(&self.rows);
-            // That of an earlier attempt is replaced.
+            // The rows of an earlier attempt are replaced.
             let replaced = match rows.row_count() {
                 0 => partitions.remove(&self.partition),
                 _ => partitions.insert(self.partition, rows),

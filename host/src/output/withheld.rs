@@ -1,6 +1,6 @@
-//! Outputs that show nothing: those of a run that only computes, beside one that shows its results.
+//! Outputs that show nothing. A run uses them if it only computes, beside another run that shows its results.
 //!
-//! Owns what becomes of the rows: nothing. They are computed, written to nobody and forgotten.
+//! Owns that the rows are discarded: they are computed, and written nowhere.
 
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::error::Error;
@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// Takes rows and forgets them: an output, its batch, and the writer of each partition.
+/// Takes rows and discards them. The type is at once an output, its batch, and the writer of each partition.
 #[derive(Clone, Copy, Debug)]
 pub struct Withheld;
 

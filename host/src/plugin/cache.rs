@@ -1,9 +1,9 @@
 //! Compiled plugins on disk, so that a plugin is compiled once and not at each start.
 //!
 //! Owns the only files that the host reads from the user's cache, their names and their form. The files hold machine
-//! code that runs outside of any sandbox. So a file is used only if the file and its directory belong to the user of
-//! this process, if nobody else may write to them, and if its checksum is right. No argument and no key of the job file
-//! names such a file. A problem with the cache costs time, but never stops the job.
+//! code that runs outside of any sandbox. So a file is used only if its checksum is right, and if the file and its
+//! directory belong to the user of this process and give no permissions to other users. No argument and no key of the
+//! job file names such a file. A problem with the cache costs time, but never stops the job.
 
 use crate::shown::Shown as _;
 use sha2::{Digest, Sha256};

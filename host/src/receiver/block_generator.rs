@@ -1,4 +1,4 @@
-//! Cuts what a source sends into blocks.
+//! Cuts the records of a source into blocks.
 //!
 //! Owns the records that are received and not yet in a block. A record is in exactly one block, and records keep their
 //! order.
@@ -11,8 +11,8 @@ use crate::ids::BlockId;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-/// Chunks of a block are about this long. Long enough that crossing into the plugin costs nothing, short enough to stay
-/// in the processor's cache.
+/// Chunks of a block have about this many bytes. They are long enough that passing them to the plugin costs little, and
+/// short enough to stay in the processor's cache.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Makes blocks of the records of one source.
@@ -20,15 +20,16 @@ pub(super) struct BlockGenerator {
     source: String,
     next: u64,
     lines: DecodedLines,
-    /// What came before the lines.
+    /// The rows that came before the lines.
     rows: Vec<RecordBatch>,
     bytes: usize,
-    /// What the rows that came before the lines take.
+    /// The memory of these rows, in bytes.
     rows_bytes: usize,
 }
 
 impl BlockGenerator {
-    /// For the source with this name, whose lines are in this encoding and at most `max_line_bytes` long.
+    /// Makes the generator of the source with this name. Its lines are in this encoding and have at most
+    /// `max_line_bytes`.
     pub(super) fn new(source: &str, encoding: Encoding, max_line_bytes: usize) -> Self {
         Self {
             source: source.to_owned(),
@@ -40,19 +41,19 @@ impl BlockGenerator {
         }
     }
 
-    /// Takes bytes of lines as they come.
+    /// Takes bytes of lines, in any pieces.
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         self.lines.push(bytes);
         self.bytes += bytes.len();
     }
 
-    /// Takes a line that is text already, without its end.
+    /// Takes a line that is text already. `line` does not contain the line end.
     pub(super) fn push_line(&mut self, line: &str) {
         self.lines.push_text(line);
         self.bytes += line.len() + 1;
     }
 
-    /// The line whose beginning came last is complete. The next byte begins a new one.
+    /// Ends the line that came last. The next byte begins a new line.
     pub(super) fn end_line(&mut self) {
         let lines = self.lines.finish();
         self.add(lines);
@@ -65,7 +66,7 @@ impl BlockGenerator {
         }
     }
 
-    /// Takes rows. A line whose end has not come yet comes after them.
+    /// Takes rows. An incomplete line comes after the rows.
     pub(super) fn push_rows(&mut self, rows: RecordBatch) {
         let lines = self.lines.take();
         self.add(lines);
@@ -73,22 +74,22 @@ impl BlockGenerator {
         self.add([rows]);
     }
 
-    /// Whether a block should be cut now that may have so many bytes.
+    /// Whether a block should be cut now, if a block may have this many bytes.
     pub(super) const fn is_full(&self, bytes_max: usize) -> bool {
         self.bytes >= bytes_max
     }
 
-    /// What is held that is in no block yet, in bytes.
+    /// How many bytes the records have that are in no block yet.
     pub(super) fn held_bytes(&self) -> usize {
         self.rows_bytes + self.lines.buffered_bytes()
     }
 
-    /// There is no room for the line whose end has not come yet: it is dropped as if it were too long.
+    /// Drops the incomplete line because there is no memory for it. It counts as a line that is too long.
     pub(super) fn drop_line(&mut self) {
         self.lines.drop_partial_line();
     }
 
-    /// The complete records so far as a block. Nothing if there are none.
+    /// Makes a block of the complete records so far. `None` if there are none.
     pub(super) fn cut(&mut self) -> Option<Block> {
         self.rows.extend(self.lines.take());
         (self.bytes, self.rows_bytes) = (0, 0);
@@ -96,7 +97,7 @@ impl BlockGenerator {
         self.block(rows)
     }
 
-    /// A block of these rows and no others. Nothing if there are none.
+    /// Makes a block of these rows only. `None` if there are none.
     pub(super) fn block(&mut self, rows: Vec<RecordBatch>) -> Option<Block> {
         let rows = joined(rows);
         if rows.is_empty() {
@@ -107,18 +108,19 @@ impl BlockGenerator {
         Some(Block { id, rows: rows.into() })
     }
 
-    /// Forgets the beginning of a line whose end will not come. Whether there was one.
+    /// Discards the incomplete line, whose end will not come. Returns whether there was one.
     pub(super) fn abandon_line(&mut self) -> bool {
         self.lines.abandon()
     }
 
-    /// What was wrong with the lines since the last call, and the encoding of the last ones.
+    /// The faults of the lines since the last call, and the encoding of the last lines.
     pub(super) fn take_faults(&mut self) -> (LineFaults, Encoding) {
         (self.lines.take_faults(), self.lines.encoding())
     }
 }
 
-/// The same rows, with small chunks that follow each other made one: a receiver may store records one by one.
+/// Returns the same rows, with neighbouring small chunks joined. Receivers may store records one by one, which gives
+/// small chunks.
 fn joined(rows: Vec<RecordBatch>) -> Vec<RecordBatch> {
     let mut chunks: Vec<RecordBatch> = Vec::new();
     let mut run: Vec<RecordBatch> = Vec::new();
@@ -141,7 +143,7 @@ fn finish_run(chunks: &mut Vec<RecordBatch>, run: &mut Vec<RecordBatch>) {
     match run.as_slice() {
         [first, _, ..] => match concat_batches(&first.schema(), &run) {
             Ok(one) => chunks.push(one),
-            // More than one column can hold: they stay apart.
+            // The rows are more than one column can hold, so the chunks stay separate.
             Err(_) => chunks.extend(run),
         },
         _ => chunks.extend(run),

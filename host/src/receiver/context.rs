@@ -1,7 +1,8 @@
-//! What a receiver can call: store records, tell of errors, learn that it is to stop.
+//! The calls of a receiver to the host: store records, report errors, and learn that the receiver has to stop.
 //!
-//! Owns what one receiver has given and the tracker does not know yet, in order. A block that was cut stays here until
-//! it is reported, so dropping a future that stores loses nothing and stores nothing twice.
+//! Owns the records that one receiver has stored and the tracker does not know yet, in order. A block that was cut
+//! stays here until it is reported. So if a future that stores records is dropped, nothing is lost and nothing is
+//! stored twice.
 
 use super::block_generator::BlockGenerator;
 use super::error::StoreError;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The host, as a receiver sees it. Clones are the same.
+/// The host, as a receiver sees it. Clones stand for the same receiver.
 #[derive(Clone)]
 pub struct ReceiverContext {
     shared: Arc<Shared>,
@@ -37,27 +38,27 @@ struct Shared {
     listeners: ListenerBus,
     reporter: Mutex<ReceiverReporter>,
     is_connected: AtomicBool,
-    /// Nothing is taken any more.
+    /// Whether nothing is accepted any more.
     is_closed: AtomicBool,
     stop: watch::Receiver<StopReceiver>,
-    /// How many calls of the receiver wait for the host to take a block, or to record it.
+    /// How many calls of the receiver wait until the host takes a block or records it.
     waiting: AtomicUsize,
-    /// Held while a block waits for room: whatever comes next has to wait too.
+    /// Locked while a block waits for room, so that later records wait, too.
     blocks: tokio::sync::Mutex<Blocks>,
 }
 
 struct Blocks {
     generator: BlockGenerator,
-    /// The memory that what is held takes.
+    /// The share of memory for the open block.
     open: OpenBlock,
-    /// Blocks that were cut and are not reported yet, in order.
+    /// The blocks that were cut and are not reported yet, in order.
     cut: VecDeque<CutBlock>,
 }
 
 struct CutBlock {
     block: Block,
     is_stored: bool,
-    /// To be told when it is recorded. There is one if its receiver waits for that.
+    /// Sends a message when the block is recorded. `None` if the receiver does not wait for that.
     recorded: Option<oneshot::Sender<()>>,
 }
 
@@ -99,47 +100,47 @@ impl ReceiverContext {
         &self.shared.settings.rows
     }
 
-    /// Resolves when the receiver is to stop. Spark's `onStop`. May be awaited again and again.
+    /// Resolves when the receiver has to stop. Spark's `onStop`. May be awaited several times.
     pub async fn stopped(&self) {
         let mut stop = self.shared.stop.clone();
-        // An error means that nobody can ask for it any more.
+        // An error means that nobody can ask the receiver to stop any more.
         let _ = stop.wait_for(|stop| *stop != StopReceiver::No).await;
     }
 
-    /// Whether the receiver is to stop.
+    /// Whether the receiver has to stop.
     pub fn is_stopped(&self) -> bool {
         *self.shared.stop.borrow() != StopReceiver::No
     }
 
-    /// Waits. In a simulation this takes no time.
+    /// Waits for `duration`. In a simulation this takes no real time.
     pub async fn sleep(&self, duration: Duration) {
         let clock = &self.shared.clock;
         clock.sleep_until(clock.now() + duration).await;
     }
 
-    /// Tells listeners that the source is reached. Storing something tells it too.
+    /// Tells listeners that the source is connected. Storing records has the same effect.
     pub fn connected(&self) {
         if !self.is_closed() && !self.shared.is_connected.swap(true, Ordering::SeqCst) {
             self.reporter(ReceiverReporter::started);
         }
     }
 
-    /// Whether the source is reached. Spark's `isStarted`.
+    /// Whether the source is connected. Spark's `isStarted`.
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected.load(Ordering::SeqCst)
     }
 
-    /// Tells listeners of an error after which the receiver goes on. Spark's `reportError`.
+    /// Tells listeners of an error. The receiver continues after it. Spark's `reportError`.
     pub fn report_error(&self, message: impl Into<String>) {
         let now = self.shared.clock.now();
         self.reporter(|reporter| reporter.erred(now, message.into()));
     }
 
-    /// Stores a line of text, given without its end, soon: with others, in the next block. Unreliable. Spark's
-    /// `store(single)`. A text that holds line ends is as many lines.
+    /// Stores a line of text soon, together with others in the next block. `line` does not contain the line end. Not
+    /// reliable. Spark's `store(single)`. If the text contains line ends, it is stored as several lines.
     ///
     /// # Errors
-    /// When the source's records are not text, or the receiver was stopped.
+    /// If the records of the source are not text, or if the receiver was stopped.
     pub async fn store_line(&self, line: &str) -> Result<(), StoreError> {
         self.require_text()?;
         let mut blocks = self.open().await?;
@@ -147,8 +148,8 @@ impl ReceiverContext {
         self.cut_if_full(&mut blocks).await
     }
 
-    /// Stores lines of text that come as bytes in the source's encoding, in any pieces. What follows the last line end waits for the rest of its
-    /// line. Unreliable. Spark's `store(bytes)`.
+    /// Stores lines of text, given as bytes in the source's encoding, in any pieces. The bytes after the last line end
+    /// wait for the rest of their line. Not reliable. Spark's `store(bytes)`.
     ///
     /// # Errors
     /// As [`Self::store_line`].
@@ -159,19 +160,19 @@ impl ReceiverContext {
         self.cut_if_full(&mut blocks).await
     }
 
-    /// What [`Self::store_bytes`] got is complete, even if the last line has no end.
+    /// Says that the bytes given to [`Self::store_bytes`] are complete, even if the last line has no line end.
     ///
     /// # Errors
-    /// When the receiver was stopped.
+    /// If the receiver was stopped.
     pub async fn end_line(&self) -> Result<(), StoreError> {
         self.open().await?.generator.end_line();
         Ok(())
     }
 
-    /// Stores rows soon, with others, in the next block. Unreliable.
+    /// Stores rows soon, together with others in the next block. Not reliable.
     ///
     /// # Errors
-    /// When their columns are not those of [`Self::record_type`], or the receiver was stopped.
+    /// If the columns of the rows are not those of [`Self::record_type`], or if the receiver was stopped.
     pub async fn store_rows(&self, rows: RecordBatch) -> Result<(), StoreError> {
         let rows = self.checked(rows)?;
         let mut blocks = self.open().await?;
@@ -179,12 +180,12 @@ impl ReceiverContext {
         self.cut_if_full(&mut blocks).await
     }
 
-    /// Stores rows as a block of their own, which becomes one partition of one batch, and returns when the host answers
-    /// for them: a reliable receiver acknowledges them then. It waits while there is no room. What was stored before
-    /// comes first. Spark's `store(iterator)`.
+    /// Stores rows as a block of their own, which becomes one partition of one batch. Returns when the host guarantees
+    /// that it does not lose the rows: then a reliable receiver acknowledges them. Waits while there is no room.
+    /// Records that were stored earlier come before these rows. Spark's `store(iterator)`.
     ///
     /// # Errors
-    /// As [`Self::store_rows`]; then nothing must be acknowledged.
+    /// As [`Self::store_rows`]. After an error, the receiver must not acknowledge anything.
     pub async fn store_block(&self, rows: Vec<RecordBatch>) -> Result<(), StoreError> {
         let rows = rows.into_iter().map(|rows| self.checked(rows)).collect::<Result<Vec<_>, _>>()?;
         let mut blocks = self.open().await?;
@@ -198,10 +199,11 @@ impl ReceiverContext {
         answer.await.map_err(|_| StoreError::Stopped)
     }
 
-    /// As [`Self::store_block`], for lines of text, given without their ends. A text is one record, whatever it holds.
+    /// As [`Self::store_block`], for lines of text, given without line ends. Each text is one record, whatever it
+    /// contains.
     ///
     /// # Errors
-    /// As [`Self::store_line`]; then nothing must be acknowledged.
+    /// As [`Self::store_line`]. After an error, the receiver must not acknowledge anything.
     pub async fn store_lines<T: AsRef<str>>(&self, lines: &[T]) -> Result<(), StoreError> {
         self.require_text()?;
         let column: ArrayRef = Arc::new(StringArray::from_iter_values(lines));
@@ -209,10 +211,11 @@ impl ReceiverContext {
         self.store_block(vec![rows.map_err(|error| self.no_rows(&error))?]).await
     }
 
-    /// Rows of JSON values, one for each record: objects for structs, arrays for tuples and lists. Convenient, not fast.
+    /// Makes rows of JSON values, one for each record: objects for structs, arrays for tuples and lists. Convenient,
+    /// not fast.
     ///
     /// # Errors
-    /// When a value does not fit [`Self::record_type`].
+    /// If a value does not fit [`Self::record_type`].
     pub fn rows_of_json(&self, records: &[serde_json::Value]) -> Result<RecordBatch, StoreError> {
         json::records(self.record_type(), records).map_err(|error| self.no_rows(&error))
     }
@@ -228,7 +231,7 @@ impl ReceiverContext {
         Err(StoreError::NotText { name: self.source().to_owned(), expected: self.record_type().to_string() })
     }
 
-    /// The rows with the source's columns, if they have these types and no values are absent that must be there.
+    /// Gives the rows the source's columns. Fails if the types differ, or if a value is absent that must not be.
     fn checked(&self, rows: RecordBatch) -> Result<RecordBatch, StoreError> {
         let wanted = self.record_type().arrow();
         if rows.schema_ref() == wanted {
@@ -243,7 +246,7 @@ impl ReceiverContext {
         })
     }
 
-    /// What is held, unless nothing is taken any more.
+    /// Locks the blocks. Fails if nothing is accepted any more.
     async fn open(&self) -> Result<tokio::sync::MutexGuard<'_, Blocks>, StoreError> {
         let blocks = self.shared.blocks.lock().await;
         self.connected();
@@ -263,7 +266,8 @@ impl ReceiverContext {
         self.deliver(blocks).await
     }
 
-    /// Cuts a block at each multiple of the block interval, so that the last one of a batch is cut at the batch's end.
+    /// Cuts a block at each multiple of the block interval, so that the last block of a batch is cut when the batch
+    /// ends.
     pub(super) async fn keep_cutting(&self) {
         let Shared { clock, settings, .. } = &*self.shared;
         loop {
@@ -273,15 +277,15 @@ impl ReceiverContext {
         }
     }
 
-    /// Stores and reports the complete records that are held.
+    /// Stores and reports the complete records that are not in a block yet.
     pub(super) async fn flush(&self) {
         let mut blocks = self.shared.blocks.lock().await;
         blocks.cut();
-        // An error means that the run is over, and the block with it.
+        // An error means that the run is over. The block is lost with it.
         let _ = self.deliver(&mut blocks).await;
     }
 
-    /// Stores what is complete and forgets the beginning of a line. Half a line is not a record.
+    /// Stores the complete records and discards an incomplete line. Half a line is not a record.
     pub(super) async fn abandon_line(&self) {
         if self.shared.blocks.lock().await.generator.abandon_line() {
             self.shared.listeners.post(&Event::LineCutOff { source: self.source().to_owned() });
@@ -289,12 +293,12 @@ impl ReceiverContext {
         self.flush().await;
     }
 
-    /// Nothing is taken any more.
+    /// From here on, nothing is accepted any more.
     pub(super) fn close(&self) {
         self.shared.is_closed.store(true, Ordering::SeqCst);
     }
 
-    /// It has lost its source, or never reached it.
+    /// Tells listeners that the receiver has lost its source, or could not connect to it.
     pub(super) fn failed(&self, message: String, retry_in: Option<Duration>) {
         self.shared.is_connected.store(false, Ordering::SeqCst);
         let now = self.shared.clock.now();
@@ -306,7 +310,7 @@ impl ReceiverContext {
         tell(&mut lock(&self.shared.reporter));
     }
 
-    /// Stores and reports the blocks that were cut. Goes on where it was when it was dropped.
+    /// Stores and reports the blocks that were cut. After it was dropped, a new call continues at the same place.
     async fn deliver(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
         let _waiting = Waiting::begin(&self.shared.waiting);
         self.tell_of_faults(&mut blocks.generator);
@@ -327,7 +331,7 @@ impl ReceiverContext {
                 }
                 first.is_stored = true;
             }
-            // A store that was closed takes nothing, and no batch would read it.
+            // A store that is closed takes nothing, and no batch would read the block.
             let is_kept = store.get(&first.block.id).is_some();
             let permit = reports.reserve().await.ok().filter(|_| is_kept);
             let (Some(permit), Some(CutBlock { block, recorded, .. })) = (permit, blocks.cut.pop_front()) else {
@@ -337,14 +341,14 @@ impl ReceiverContext {
             };
             permit.send(BlockReport { block: StoredBlock { rows: block.row_count(), id: block.id }, recorded });
         }
-        // What is left is the beginning of a line.
+        // The rest is the beginning of a line.
         if blocks.open.hold(blocks.generator.held_bytes()).is_err() {
             blocks.generator.drop_line();
         }
         Ok(())
     }
 
-    /// Whether the receiver waits for the host, not the other way round.
+    /// Whether the receiver waits for the host, not the host for the receiver.
     pub(super) fn waits_for_host(&self) -> bool {
         self.shared.waiting.load(Ordering::SeqCst) > 0
     }
@@ -363,7 +367,7 @@ impl ReceiverContext {
     }
 }
 
-/// Counts a call while it waits.
+/// Counts a waiting call, as long as the value exists.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -380,7 +384,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Blocks {
-    /// Makes a block of the complete records that are held.
+    /// Makes a block of the complete records that are not in a block yet.
     fn cut(&mut self) {
         let block = self.generator.cut();
         self.open.cut();

@@ -1,4 +1,4 @@
-//! How receivers fail, and why what they give is not stored.
+//! The errors of receivers, and why records of a receiver are not stored.
 
 use crate::time::Duration;
 use std::fmt;
@@ -10,31 +10,31 @@ pub struct ReceiverError {
     pub(super) restart: Restart,
 }
 
-/// What follows an error.
+/// Whether and when the receiver is started again after an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// It is started again after the delay that the job file says.
+    /// The receiver is started again after the delay that the job file sets.
     AsConfigured,
-    /// After this one.
+    /// The receiver is started again after this delay.
     After(Duration),
-    /// Never.
+    /// The receiver is not started again.
     Never,
 }
 
 impl ReceiverError {
-    /// An error after which the receiver is started again, when the source's delay is over. Spark's `restart(message)`.
+    /// Makes an error after which the receiver is started again, after the source's delay. Spark's `restart(message)`.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), restart: Restart::AsConfigured }
     }
 
-    /// Starts it again after this delay instead.
+    /// Changes the delay after which the receiver is started again.
     #[must_use]
     pub fn restart_after(mut self, delay: Duration) -> Self {
         self.restart = Restart::After(delay);
         self
     }
 
-    /// Does not start it again. Spark's `stop(message)`. The job goes on without it.
+    /// The receiver is not started again, and the job goes on without it. Spark's `stop(message)`.
     #[must_use]
     pub fn and_stop(mut self) -> Self {
         self.restart = Restart::Never;
@@ -61,7 +61,7 @@ impl From<StoreError> for ReceiverError {
         let message = error.to_string();
         match error {
             StoreError::Stopped => Self::new(message),
-            // The next try would bring the same.
+            // Another attempt would give the same error.
             StoreError::NotText { .. } | StoreError::WrongType { .. } | StoreError::Rows { .. } => {
                 Self::new(message).and_stop()
             }
@@ -69,87 +69,87 @@ impl From<StoreError> for ReceiverError {
     }
 }
 
-/// Why something was not stored.
+/// Why records were not stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No batch will read it any more. A reliable receiver must not acknowledge it.
+    /// No batch will read the records any more. A reliable receiver must not acknowledge them.
     #[error("the receiver was stopped: what it gave is not stored")]
     Stopped,
-    /// Lines were given to a source of other records.
+    /// The receiver stores lines, but the records of the source are not text.
     #[error("the plugin reads {expected} from source `{name}`, but its receiver gives lines of text")]
     NotText {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// The type of its records.
+        /// The type of the source's records.
         expected: String,
     },
-    /// Rows of another type than that of the source.
+    /// The rows have another type than the records of the source.
     #[error("the plugin reads {expected} from source `{name}`, but its receiver gives columns {found}")]
     WrongType {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// The type of its records.
+        /// The type of the source's records.
         expected: String,
-        /// The columns that were given.
+        /// The columns of the rows.
         found: String,
     },
     /// JSON values that are not records of the source's type.
     #[error("source `{name}`: {problem}")]
     Rows {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// What is wrong with them.
+        /// The fault of the values.
         problem: String,
     },
 }
 
-/// Why a receiver cannot be made of its options.
+/// Why a receiver cannot be made with the given options.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionError {
-    /// One is missing.
+    /// A required option is missing.
     #[error("`sources.{source_name}.options.{option}` is missing")]
     Missing {
-        /// The source.
+        /// The name of the source.
         source_name: String,
-        /// The option.
+        /// The name of the option.
         option: String,
     },
-    /// One has a value that the receiver does not take.
+    /// An option has a value that the receiver does not accept.
     #[error("sources.{source_name}.options.{option} = {value:?} {problem}")]
     Value {
-        /// The source.
+        /// The name of the source.
         source_name: String,
-        /// The option.
+        /// The name of the option.
         option: String,
-        /// Its value.
+        /// The value of the option.
         value: String,
-        /// What is wrong with it, such as `is not a port`.
+        /// The fault of the value, such as `is not a port`.
         problem: String,
     },
-    /// One is given that the receiver did not ask for.
+    /// There is an option that the receiver does not know.
     #[error("unknown option `sources.{source_name}.options.{option}`")]
     Unknown {
-        /// The source.
+        /// The name of the source.
         source_name: String,
-        /// The option.
+        /// The name of the option.
         option: String,
-        /// Those that the receiver asks for.
+        /// The options that the receiver knows.
         known: Vec<String>,
     },
-    /// Nobody has registered a receiver of this name.
+    /// No receiver of this name is registered.
     #[error("there is no receiver `{receiver}` for source `{source_name}`")]
     NoReceiver {
-        /// The source.
+        /// The name of the source.
         source_name: String,
-        /// The receiver.
+        /// The name of the receiver.
         receiver: String,
-        /// Those that there are.
+        /// The names of the registered receivers.
         known: Vec<String>,
     },
 }
 
 impl OptionError {
-    /// What can be done about it.
+    /// What the user can do about the error.
     pub fn help(&self) -> String {
         let listed = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         match self {

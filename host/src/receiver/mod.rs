@@ -1,8 +1,9 @@
-//! Receivers: they take records from a source and store them.
+//! Receivers: they receive records from a source and store them.
 //!
-//! Owns what runs all the time between a source and the block store: the trait [`Receiver`] that every source of this
-//! kind implements, a socket as well as one that an embedding program brings; what a receiver can call; and who starts
-//! it again. Never decides which batch a block belongs to: it reports each stored block, and the tracker decides.
+//! Owns everything that runs all the time between a source and the block store. That is the trait [`Receiver`], which
+//! the built-in socket receiver and the receivers of embedding programs implement; the calls that a receiver can make;
+//! and the supervisor, which starts receivers again. Never decides which batch a block belongs to: a receiver reports
+//! each stored block, and the tracker decides.
 
 mod block_generator;
 mod context;
@@ -27,41 +28,43 @@ use tokio::sync::oneshot;
 
 /// Receives from one source. Spark's `Receiver`.
 ///
-/// A receiver is *reliable* if it stores with [`ReceiverContext::store_block`] or [`ReceiverContext::store_lines`], and
-/// acknowledges to its source only what these have stored. One that stores with the other methods, or whose source takes
-/// no acknowledgements, is *unreliable*: what it received is lost if the host dies.
+/// A receiver is *reliable* if it stores records with [`ReceiverContext::store_block`] or
+/// [`ReceiverContext::store_lines`], and acknowledges to its source only records that these methods have stored. All
+/// other receivers are *unreliable*: those that use the other methods, and those whose source has no acknowledgements.
+/// Records of an unreliable receiver are lost if the host dies.
 ///
-/// It runs on one of the two threads that all actors of the host share, so it must never block: what blocks belongs
-/// into `tokio::task::spawn_blocking`. It runs in a tokio runtime with I/O and time.
+/// A receiver runs on one of the two threads that all actors of the host share, so it must never block. Code that
+/// blocks belongs into `tokio::task::spawn_blocking`. The receiver runs in a tokio runtime with I/O and time.
 #[async_trait]
 pub trait Receiver: Send {
-    /// Receives and stores until it is told to stop, its source has ended, or something fails.
+    /// Receives and stores records until the receiver has to stop, until its source ends, or until something fails.
     ///
-    /// When [`ReceiverContext::stopped`] resolves it should store what it holds, acknowledge it, and return. It may
-    /// take ten seconds. Then it is dropped where it waits, as it is when the job stops at once, so what has to be given
-    /// back belongs into its `Drop`.
+    /// When [`ReceiverContext::stopped`] resolves, the receiver should store the records that it has, acknowledge them,
+    /// and return. It may take ten seconds for that. After ten seconds, or when the job stops at once, the future is
+    /// dropped where it waits. So resources must be released in `Drop`.
     ///
     /// # Errors
-    /// Any error is told to listeners. Then `run` is called again, on the same receiver, after the source's delay or
-    /// the one that the error names; or never, if the error says so. `Ok` means that nothing will come any more.
+    /// Every error is reported to listeners. Then `run` is called again on the same receiver, after the source's delay
+    /// or the delay that the error names. If the error says so, `run` is not called again. `Ok` means that the source
+    /// has no more records.
     async fn run(&mut self, context: &ReceiverContext) -> Result<(), ReceiverError>;
 }
 
 /// A block that is in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredBlock {
-    /// Its name.
+    /// The id of the block.
     pub id: BlockId,
     /// The number of its rows.
     pub rows: u64,
 }
 
-/// What a receiver reports: a block is in the store.
+/// The report of a receiver that a block is in the store.
 #[derive(Debug)]
 pub struct BlockReport {
     /// The block.
     pub block: StoredBlock,
-    /// To be told when the block is recorded, so that no failure that the record outlives can lose it. Somebody waits
-    /// for it only if the receiver is reliable.
+    /// Gets a message when the block is recorded, so that the block survives every failure that the record survives.
+    /// Only reliable receivers wait for the message.
     pub recorded: Option<oneshot::Sender<()>>,
 }

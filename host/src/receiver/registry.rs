@@ -1,7 +1,7 @@
-//! The receivers that a program brings, by name, and what the job file tells them.
+//! The receivers that an embedding program registers, by name, and their options in the job file.
 //!
-//! Owns the strictness: a receiver that does not exist and an option that it does not ask for are mistakes in the job
-//! file, found before anything starts.
+//! Owns the strict checks: a receiver that does not exist, and an option that a receiver does not know, are errors in
+//! the job file. They are found before anything starts.
 
 use super::Receiver;
 use super::error::OptionError;
@@ -9,8 +9,8 @@ use crate::data::schema::RecordType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Makes a receiver for a source. It is called when the job is checked, when it starts, and again after a receiver
-/// panicked, so it must not touch the source: that is for [`Receiver::run`].
+/// Makes a receiver for a source. The function is called when the job is checked, when the job starts, and again after
+/// a receiver has panicked. So it must not access the source: only [`Receiver::run`] does.
 pub type MakeReceiver = dyn Fn(&mut ReceiverOptions) -> Result<Box<dyn Receiver>, OptionError> + Send + Sync;
 
 /// Receivers by name. A source of type `custom` names one of them.
@@ -20,7 +20,7 @@ pub struct Receivers {
 }
 
 impl Receivers {
-    /// Adds a receiver. A later one of the same name replaces it.
+    /// Adds a receiver. If the name is already used, the new receiver replaces the old one.
     #[must_use]
     pub fn with(
         mut self,
@@ -31,10 +31,11 @@ impl Receivers {
         self
     }
 
-    /// What makes receiver `name` for a source with these options. It was tried out once.
+    /// The function that makes the receiver `name` for a source with these options. The function was called once, as a
+    /// check.
     ///
     /// # Errors
-    /// When there is no such receiver, or it does not take the options.
+    /// If there is no such receiver, or if it does not accept the options.
     pub fn find(&self, name: &str, options: &ReceiverOptions) -> Result<Arc<MakeReceiver>, OptionError> {
         let Some(make) = self.by_name.get(name) else {
             let known = self.by_name.keys().cloned().collect();
@@ -57,7 +58,7 @@ impl Receivers {
     }
 }
 
-/// What the job file tells a receiver.
+/// The options of a receiver in the job file.
 #[derive(Clone, Debug)]
 pub struct ReceiverOptions {
     source: String,
@@ -67,7 +68,7 @@ pub struct ReceiverOptions {
 }
 
 impl ReceiverOptions {
-    /// For the source with this name, whose rows are of type `rows`.
+    /// Makes the options of the source with this name, whose rows are of type `rows`.
     pub fn new(source: &str, rows: RecordType, options: BTreeMap<String, String>) -> Self {
         Self { source: source.to_owned(), rows, given: options, known: BTreeSet::new() }
     }
@@ -82,25 +83,25 @@ impl ReceiverOptions {
         &self.rows
     }
 
-    /// An option that may be left out.
+    /// The value of an option that may be left out; `None` if it is.
     pub fn optional(&mut self, option: &str) -> Option<String> {
         self.known.insert(option.to_owned());
         self.given.get(option).cloned()
     }
 
-    /// An option that has to be there.
+    /// The value of an option that is required.
     ///
     /// # Errors
-    /// When it is missing.
+    /// If the option is missing.
     pub fn required(&mut self, option: &str) -> Result<String, OptionError> {
         self.optional(option)
             .ok_or_else(|| OptionError::Missing { source_name: self.source.clone(), option: option.to_owned() })
     }
 
-    /// An option that is read from its text, if it is given.
+    /// The value of an option, parsed from its text; `None` if the option is left out.
     ///
     /// # Errors
-    /// When the text cannot be read; `expected` says what it has to be, as in `a whole number`.
+    /// If the text cannot be parsed. `expected` says what it has to be, as in `a whole number`.
     pub fn parsed<T: std::str::FromStr>(&mut self, option: &str, expected: &str) -> Result<Option<T>, OptionError> {
         let Some(value) = self.optional(option) else { return Ok(None) };
         match value.parse() {

@@ -1,39 +1,39 @@
-//! What a receiver needs to know, and how it is asked to stop.
+//! The settings of a receiver, and the request to stop it.
 
 use crate::config::WhenFull;
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::time::Duration;
 
-/// What a receiver needs to know.
+/// The settings of a receiver.
 #[derive(Clone, Debug)]
 pub struct ReceiverSettings {
     /// The source's name in the job file.
     pub source: String,
     /// The source's number, for listeners.
     pub stream_id: u32,
-    /// The type of its records.
+    /// The type of the source's records.
     pub rows: RecordType,
-    /// How long to wait before it is started again.
+    /// How long to wait before the receiver is started again.
     pub restart_delay: Duration,
     /// The longest line that is accepted.
     pub max_line_bytes: usize,
-    /// The encoding of lines that come as bytes, unless a byte order mark says another.
+    /// The encoding of lines that are given as bytes, unless a byte order mark says another encoding.
     pub encoding: Encoding,
     /// How often a block is cut.
     pub block_interval: Duration,
-    /// What happens to a block for which there is no room.
+    /// What happens to a block if there is no room for it.
     pub when_full: WhenFull,
 }
 
-/// How a receiver is asked to stop.
+/// The request to stop a receiver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StopReceiver {
-    /// It is not.
+    /// The receiver need not stop.
     #[default]
     No,
-    /// After it has stored what it has received.
+    /// The receiver has to stop after it has stored the records that it has received.
     Graceful,
-    /// At once. What it holds is lost.
+    /// The receiver has to stop at once. Records that are not stored are lost.
     Now,
 }

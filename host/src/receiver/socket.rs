@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Makes receivers of the lines that the server at `address` sends, `host:port`. They are unreliable: the protocol has
-/// no acknowledgements. A connection on which nothing came for `idle_timeout` counts as lost.
+/// Makes receivers of lines from the TCP server at `address`, which is `host:port`. The receivers are unreliable,
+/// because the protocol has no acknowledgements. If a connection gets no data for `idle_timeout`, it counts as lost.
 pub fn socket(network: Arc<dyn Network>, address: &str, idle_timeout: Option<Duration>) -> Arc<MakeReceiver> {
     let address = address.to_owned();
     Arc::new(move |_| Ok(Box::new(Socket { network: network.clone(), address: address.clone(), idle_timeout })))
@@ -26,7 +26,7 @@ struct Socket {
     idle_timeout: Option<Duration>,
 }
 
-/// Resolves when nothing came for too long.
+/// Resolves when no data has come for `timeout`.
 async fn idle(context: &ReceiverContext, timeout: Option<Duration>) -> Duration {
     match timeout {
         Some(timeout) => {
@@ -53,7 +53,8 @@ impl Receiver for Socket {
         loop {
             let count = tokio::select! {
                 biased;
-                // Half a line is not a record: it could mean something else than the whole. It is dropped.
+                // Half a line is not a record, because it could have another meaning than the whole line. So it is
+                // dropped.
                 () = context.stopped() => return Ok(()),
                 count = connection.read(&mut buffer) => count,
                 silence = idle(context, self.idle_timeout) => {
@@ -64,7 +65,8 @@ impl Receiver for Socket {
             };
             match count {
                 Ok(0) => {
-                    // A server that ends its connection has ended its last line; one that is lost has not.
+                    // If the server closes the connection, its last line is complete. If the connection is lost, the
+                    // last line is not.
                     context.end_line().await?;
                     return Err(ReceiverError::new(format!("{address} closed the connection")));
                 }

@@ -1,7 +1,7 @@
-//! Keeps a receiver running: starts it, starts it again when it fails, stops it.
+//! Keeps a receiver running: starts it, starts it again after an error, and stops it.
 //!
-//! Owns the life of one receiver, as an actor. When it is told to stop gracefully, what it has given is in the store and
-//! reported before it ends.
+//! Owns the life of one receiver, as an actor. If the receiver has to stop gracefully, its records are stored and
+//! reported before the actor ends.
 
 use super::context::ReceiverContext;
 use super::error::{ReceiverError, Restart};
@@ -17,7 +17,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// How long a receiver may take to stop, unless the host is what it waits for. Spark's.
+/// How long a receiver may take to stop, unless it waits for the host. The value is Spark's.
 const STOP_TIME: Duration = Duration::from_secs(10);
 
 /// A running receiver.
@@ -27,7 +27,7 @@ pub struct ReceiverHandle {
 }
 
 impl ReceiverHandle {
-    /// Asks it to stop. A request does not weaken an earlier one.
+    /// Asks the receiver to stop. A later request does not weaken an earlier one.
     pub fn stop(&self, request: StopReceiver) {
         self.stop.send_if_modified(|stop| {
             let is_stronger = *stop != StopReceiver::Now && *stop != request;
@@ -38,22 +38,22 @@ impl ReceiverHandle {
         });
     }
 
-    /// Waits until it has ended.
+    /// Waits until the receiver has ended.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut ended = self.ended.clone();
         async move {
-            // An error means that it is gone already.
+            // An error means that the receiver has already ended.
             let _ = ended.wait_for(|ended| *ended).await;
         }
     }
 
-    /// Whether nothing more will come from it.
+    /// Whether the receiver will store nothing more.
     pub fn has_ended(&self) -> bool {
         *self.ended.borrow()
     }
 }
 
-/// Starts a receiver. It reports each stored block to `reports`.
+/// Starts a receiver. The receiver reports each stored block to `reports`.
 pub fn start(
     env: &Env,
     settings: ReceiverSettings,
@@ -92,13 +92,13 @@ struct Supervisor {
 impl Supervisor {
     async fn run(mut self) {
         let mut stopping = self.stopping.clone();
-        // Even if it waits for room in the store.
+        // Stops even if the receiver waits for room in the store.
         tokio::select! {
             biased;
             () = stop_now(&mut stopping) => {}
             () = self.run_until_stopped() => {}
         }
-        // What the receiver has started may have a context still.
+        // Futures that the receiver has started may still have a context.
         self.context.close();
         self.context.reporter(ReceiverReporter::stopped);
     }
@@ -124,7 +124,7 @@ impl Supervisor {
         self.context.abandon_line().await;
     }
 
-    /// From the start of the receiver to its end, or to where it is dropped because it does not stop.
+    /// Runs the receiver until it ends, or until it is dropped because it does not stop.
     async fn run_once(&mut self) -> Result<(), ReceiverError> {
         let receiver = match &mut self.receiver {
             Some(receiver) => receiver,
@@ -155,7 +155,7 @@ impl Supervisor {
         };
         drop(run);
         outcome.unwrap_or_else(|panic| {
-            // It may be half changed: the next try gets a new one.
+            // The panic may have left the receiver half changed, so the next attempt makes a new one.
             self.receiver = None;
             let text = panic.downcast_ref::<&str>().map(ToString::to_string);
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
@@ -164,8 +164,8 @@ impl Supervisor {
     }
 }
 
-/// Resolves when the receiver is to stop at once.
+/// Resolves when the receiver has to stop at once.
 async fn stop_now(stopping: &mut watch::Receiver<StopReceiver>) {
-    // An error means that nobody is there any more who waits for what it has.
+    // An error means that nobody is left who waits for the records.
     let _ = stopping.wait_for(|stop| *stop == StopReceiver::Now).await;
 }

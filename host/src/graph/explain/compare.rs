@@ -1,7 +1,8 @@
-//! Which operators of two graphs are the same, and in what they differ.
+//! Compares the operators of two graphs: which of them are the same, and how they differ.
 //!
-//! Owns who is whose counterpart: operators of one name; without a name, operators of one kind that read the same
-//! operators, the first with the first, the second with the second. A source is known by its parameters too.
+//! Owns how counterparts are found. Operators with the same name are counterparts. Without a name, operators of the
+//! same kind that read the same operators are counterparts: the first and the first, the second and the second. Sources
+//! are also distinguished by their parameters.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -11,16 +12,16 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What changes when one graph takes the place of another.
+/// The differences when one graph replaces another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {
-    /// Operators that are in both graphs, in the order of the earlier one.
+    /// The operators that are in both graphs, in the order of the earlier graph.
     pub kept: Vec<Kept>,
-    /// Operators that only the later graph has.
+    /// The operators that only the later graph has.
     pub new: Vec<ExplainedNode>,
-    /// Operators that only the earlier graph has.
+    /// The operators that only the earlier graph has.
     pub gone: Vec<ExplainedNode>,
-    /// Always false: what closures do is not described, so it is not compared.
+    /// Always false: a graph does not describe the code of closures, so the code is not compared.
     pub code_compared: bool,
 }
 
@@ -31,38 +32,38 @@ pub struct Kept {
     pub before: ExplainedNode,
     /// The operator in the later graph.
     pub after: ExplainedNode,
-    /// In what the two differ. They are the same if it is empty.
+    /// The differences between the two. Empty if they are the same.
     pub changes: Vec<Change>,
 }
 
 /// A difference between an operator and its counterpart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// `kind`, `reads`, `rows`, `exchanges`, or `parameter` and its name.
+    /// The property that differs: `kind`, `reads`, `rows`, `exchanges`, or `parameter` and the name of the parameter.
     pub what: String,
-    /// What it was.
+    /// The earlier value; `None` if there was none.
     pub before: Option<String>,
-    /// What it is now.
+    /// The later value; `None` if there is none.
     pub after: Option<String>,
 }
 
-/// What two operators have in common that are counterparts of each other.
+/// The identity of an operator in its graph. Operators of two graphs that have the same identity are counterparts.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Identity<'a> {
     Named(&'a str),
     Placed {
         kind: &'a str,
-        /// The numbers of the operators that it reads.
+        /// The numbers of the operators that the operator reads.
         reads: Vec<usize>,
-        /// Tells sources apart, which read no operators.
+        /// The parameters of a source. They distinguish sources, which read no operators.
         parameters: Vec<String>,
-        /// How many like it stand before it.
+        /// How many operators with the same properties come before the operator.
         before: usize,
     },
 }
 
-/// Gives counterparts the same number. It takes numbers for what a node reads, not the identities themselves, so that
-/// it takes no longer for deep graphs.
+/// Gives counterparts the same number. An identity contains the numbers of the operators that are read, not their
+/// identities. So a deep graph takes no longer than a flat one.
 #[derive(Default)]
 struct Numbers<'a>(BTreeMap<Identity<'a>, usize>);
 
@@ -139,7 +140,7 @@ fn push_change(changes: &mut Vec<Change>, what: &str, before: Option<String>, af
     }
 }
 
-/// An operator a line, its changes below it, and the sum.
+/// Shows one operator a line, its differences below it, and the totals at the end.
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut changed = 0;

@@ -9,7 +9,7 @@ use crate::ids::{NodeId, StageId};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl StageGraph {
-    /// Cuts `graph`, to be shown. A shuffle that does not say how many partitions it makes gets `default_partitions`.
+    /// Cuts `graph` to show its stages. A shuffle that does not set its number of partitions gets `default_partitions`.
     ///
     /// The rows of a `transform` are a data set that no stage writes. The job of a `foreach_rdd` ends with the data set
     /// that its function gets.
@@ -17,8 +17,8 @@ impl StageGraph {
         Self::cut_without(graph, &BTreeSet::new(), default_partitions)
     }
 
-    /// Cuts what can be cut before a batch has run its `transform`s. The job of an output, or of a node that is kept,
-    /// which needs one has no stages.
+    /// Cuts the stages that can be cut before a batch has run its `transform`s. A job that needs a `transform` has no
+    /// stages yet.
     pub fn cut_ahead(graph: &Graph, default_partitions: u32) -> Self {
         let mut unknown = BTreeSet::new();
         for node in graph.nodes() {
@@ -34,7 +34,7 @@ impl StageGraph {
         let is_needed = needed_nodes(graph, graph.outputs().map(|output| output.id).chain(kept.iter().copied()));
         let mut cutter = Cutter { graph, default_partitions, kept, stages: Vec::new(), made: BTreeMap::new() };
         let mut jobs = Vec::new();
-        // Nodes stand after the nodes they read, so one pass without recursion finds everything made before.
+        // Each node comes after the nodes that it reads. So one pass without recursion finds every parent already done.
         for node in graph.nodes().iter().filter(|node| is_needed.contains(&node.id)) {
             match (&node.operation, node.parents.first()) {
                 (operation, _) if unknown.contains(&node.id) => {
@@ -63,9 +63,9 @@ impl StageGraph {
         Self { stages: cutter.stages, jobs, kept }
     }
 
-    /// Cuts what the rows of `wanted` need, in the graph of a batch: for `output`, or, if there is none, to be kept for
-    /// later windows. The stages go on from those of `self`, which keep their ids: what has run already need not run
-    /// again. The last stage of an output's job is always a new one.
+    /// Cuts the stages that the rows of `wanted` need, in the graph of a batch. The rows are for `output`; if `output`
+    /// is `None`, they are kept for later windows. The new stages are added to those of `self`, which keep their ids,
+    /// so that a stage that has already run need not run again. The last stage of an output's job is always a new one.
     #[must_use]
     pub fn cut_for(
         &self,
@@ -89,7 +89,7 @@ impl StageGraph {
     }
 }
 
-/// The wanted nodes, and those that they read, directly or through others.
+/// The wanted nodes, and the nodes that they read, directly or through other nodes.
 fn needed_nodes(graph: &Graph, wanted: impl IntoIterator<Item = NodeId>) -> BTreeSet<NodeId> {
     let mut needed: BTreeSet<NodeId> = wanted.into_iter().collect();
     for node in graph.order().into_iter().rev().filter_map(|id| graph.node(id)) {
@@ -100,7 +100,7 @@ fn needed_nodes(graph: &Graph, wanted: impl IntoIterator<Item = NodeId>) -> BTre
     needed
 }
 
-/// The nodes that are remembered, and those that windows read which an output needs.
+/// The nodes that are remembered, and the nodes that are read by windows which an output needs.
 fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     let remembered: BTreeSet<NodeId> =
         graph.nodes().iter().filter(|node| node.remember.is_some()).map(|node| node.id).collect();
@@ -111,10 +111,10 @@ fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     parents.copied().chain(remembered).collect()
 }
 
-/// A stage and all that it reads, directly or through others, in the order in which they can run.
+/// A stage and all stages that it reads, directly or through other stages, in an order in which they can run.
 fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     let mut needed = BTreeSet::from([last]);
-    // A stage stands after the stages it reads.
+    // Each stage comes after the stages that it reads.
     for stage in stages.iter().rev().filter(|stage| stage.id <= last) {
         if needed.contains(&stage.id) {
             needed.extend(stage.branches.iter().flat_map(|branch| read_by(stages, branch.input)));
@@ -123,7 +123,7 @@ fn needed_stages(stages: &[Stage], last: StageId) -> Vec<StageId> {
     needed.into_iter().collect()
 }
 
-/// The stages that write what is read here.
+/// The stages that write the rows of an input.
 fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
     match input {
         StageInput::Source { .. } | StageInput::Load { .. } | StageInput::Slice { .. } => Vec::new(),
@@ -141,15 +141,15 @@ fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
 struct Cutter<'a> {
     graph: &'a Graph,
     default_partitions: u32,
-    /// The nodes whose data sets later batches read.
+    /// The nodes whose data sets are read by later batches.
     kept: BTreeSet<NodeId>,
     stages: Vec<Stage>,
-    /// How the rows of each node so far reach whoever reads them.
+    /// For each node so far: the branches through which its rows reach its readers.
     made: BTreeMap<NodeId, Vec<Branch>>,
 }
 
 impl Cutter<'_> {
-    /// Finds out how the rows of a node are made, and adds the stages that it needs.
+    /// Finds the branches that make the rows of a node, and adds the stages that the node needs.
     fn make(&mut self, node: NodeId, operation: &Operation, parents: &[NodeId]) {
         let branches: Vec<Branch> = match (operation, parents) {
             (Operation::Aggregate { partitions }, [parent]) => {
@@ -223,11 +223,11 @@ impl Cutter<'_> {
             _ => is_kept || is_persisted || self.graph.is_shared(node),
         };
         if is_kept && matches!(operation, Operation::Source { .. }) {
-            // Windows read what is kept of it; whoever else reads it, reads it again.
+            // Windows read the kept data set. Other readers read the source again.
             self.stage(branches.clone(), StageOutput::DataSet { node }, node);
         }
         if has_data_set {
-            // Several readers: it is computed once, and each reads its data set.
+            // There are several readers, so the rows are computed once, and each reader reads the data set.
             self.stage(branches, StageOutput::DataSet { node }, node);
             self.made.insert(node, vec![Branch { input: StageInput::DataSet { node }, steps: Vec::new() }]);
         } else {
@@ -235,13 +235,13 @@ impl Cutter<'_> {
         }
     }
 
-    /// How the rows of a node, which stands before, reach whoever reads them.
+    /// The branches through which the rows of an earlier node reach its readers.
     fn feed(&self, node: NodeId) -> Vec<Branch> {
         self.made.get(&node).cloned().unwrap_or_default()
     }
 
     fn stage(&mut self, branches: Vec<Branch>, output: StageOutput, node: NodeId) -> StageId {
-        // Two outputs of the same rows have the same last stage.
+        // Two outputs of the same rows share their last stage.
         let known = self.stages.iter().find(|stage| stage.output == output && stage.node == node);
         known.map(|stage| stage.id).unwrap_or_else(|| self.add(branches, output, node))
     }

@@ -1,4 +1,4 @@
-//! Makes the operation of a node of its kind and its parameters.
+//! Makes the operation of a node from the node's kind and parameters.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -11,7 +11,7 @@ use crate::ids::NodeId;
 use crate::shown;
 use crate::time::Time;
 
-/// The most partitions that a shuffle may ask for.
+/// The largest number of partitions that a shuffle may ask for.
 const PARTITIONS_MAX: i64 = 4096;
 
 /// Checks the kind, the parameters and the number of parents of a node.
@@ -32,7 +32,7 @@ pub fn operation(subject: &Subject<'_>, parents: &[&Node]) -> Result<Operation, 
     Ok(operation)
 }
 
-/// The operation of a node with the values of its parameters.
+/// Makes the operation of a node, with the values of its parameters.
 fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, GraphError> {
     let missing = |name: &str| subject.error(format!("it has no parameter `{name}`"));
     let some_partitions = || partitions(subject)?.ok_or_else(|| missing("partitions"));
@@ -65,7 +65,7 @@ fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, Graph
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;
             Operation::Print { rows }
         }
-        // Whether the job grants this path is not the graph's business.
+        // The graph does not decide whether the job grants this path.
         Work::SaveAsFiles(format) => {
             let prefix = subject.text("prefix").ok_or_else(|| missing("prefix"))?;
             let suffix = subject.text("suffix").unwrap_or_default();
@@ -83,7 +83,7 @@ fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, Graph
     })
 }
 
-/// The format with the options that the node gives it.
+/// The format, with the options that the node sets.
 fn with_options(subject: &Subject<'_>, format: FileFormat) -> Result<FileFormat, GraphError> {
     if !matches!(format, FileFormat::Parquet(_)) {
         return Ok(format);
@@ -104,7 +104,7 @@ fn with_options(subject: &Subject<'_>, format: FileFormat) -> Result<FileFormat,
     Ok(FileFormat::Parquet(ParquetOptions { compression, u64_as_decimals }))
 }
 
-/// The partitions that the node asks for; `None` if it does not say.
+/// The number of partitions that the node asks for; `None` if it does not ask.
 fn partitions(subject: &Subject<'_>) -> Result<Option<u32>, GraphError> {
     match subject.integer("partitions") {
         None => Ok(None),

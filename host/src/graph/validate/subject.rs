@@ -1,4 +1,4 @@
-//! One described node while it is checked: its parameters, and how its problems are told.
+//! One described node while it is checked: its parameters, and how its problems are reported.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -10,10 +10,10 @@ use crate::shown::{self, escape_control};
 use crate::time::{Duration, whole_ms};
 use std::borrow::Cow;
 
-/// The longest name or kind that is accepted, in bytes.
+/// The longest accepted name or kind, in bytes.
 pub const NAME_BYTES_MAX: usize = 256;
 
-/// What is needed to report a problem of one node.
+/// A node, with the facts that are needed to report its problems.
 pub struct Subject<'a> {
     pub position: usize,
     pub described: &'a DescribedNode,
@@ -70,7 +70,7 @@ impl Subject<'_> {
     }
 }
 
-/// Names stand in messages, so none may contain what a terminal would act on.
+/// Names appear in messages, so a name must not contain characters that control a terminal.
 pub fn check_printable(subject: &Subject<'_>, name: &str) -> Result<(), GraphError> {
     match escape_control(name) {
         Cow::Borrowed(plain) if !plain.contains(['\t', '\n']) => Ok(()),

@@ -11,7 +11,8 @@ use crate::data::columns;
 use crate::data::schema::RecordType;
 use crate::shown;
 
-/// Checks that the types of a node fit what it does. What a function takes and gives is the plugin's business.
+/// Checks that the types of a node fit its operation. The types of a plugin's function are not checked: only the plugin
+/// knows them.
 pub fn check_types(
     subject: &Subject<'_>,
     operation: &Operation,
@@ -50,7 +51,7 @@ pub fn check_types(
     }
 }
 
-/// Checks that files of a format can hold rows.
+/// Checks that files of this format can hold the rows.
 fn check_loaded(subject: &Subject<'_>, format: FileFormat, rows: &RecordType) -> Result<(), GraphError> {
     if format == FileFormat::Text {
         let problem = || subject.error(format!("it gives lines of text, not {rows}"));

@@ -7,36 +7,36 @@ use crate::time::Time;
 use arrow::error::ArrowError;
 use std::io;
 
-/// A batch was not printed.
+/// Why a batch was not printed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrintError {
-    /// Standard output does not take it.
+    /// Writing to standard output fails.
     #[error("cannot print batch {batch} to standard output: {error}")]
     Console {
-        /// The batch.
+        /// The time of the batch.
         batch: Time,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// There is no room for its rows, or for one of them as text.
+    /// There is no memory for the rows of the batch, or for one of them as text.
     #[error("cannot print batch {batch}: {error}")]
     Room {
-        /// The batch.
+        /// The time of the batch.
         batch: Time,
-        /// What is missing.
+        /// The error of the memory budget or of the spilled data.
         error: SpillError,
     },
-    /// The rows are not of the type they should have.
+    /// The rows do not have the type of the output.
     #[error("cannot print batch {batch}: {error}")]
     Rows {
-        /// The batch.
+        /// The time of the batch.
         batch: Time,
-        /// What is wrong with them.
+        /// The fault of the rows.
         error: RowsError,
     },
 }
 
-/// What is wrong with rows.
+/// The fault of rows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowsError {
     #[error(transparent)]

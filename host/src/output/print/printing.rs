@@ -1,4 +1,4 @@
-//! Rows on their way to the console, in pieces of bounded size.
+//! Prints rows to the console, in pieces of bounded size.
 
 use super::error::PrintError;
 use crate::block::{Scratch, SpillError, StoredRows};
@@ -16,24 +16,24 @@ const RULE: &str = "-------------------------------------------";
 
 /// Text is written in pieces of about this many bytes.
 pub(super) const PIECE_BYTES: usize = 64 * 1024;
-/// A value takes at most so many times its text as JSON that is being put together.
+/// While a value is put together as JSON, it takes at most this many times the bytes of its text.
 const JSON_BYTES: usize = 8;
 
-/// What is printed.
+/// The form of the printed rows.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
-    /// For people, as Spark has it; without control characters if `escaped`.
+    /// For people, in Spark's form. If `escaped`, control characters are escaped.
     Text { escaped: bool },
-    /// One JSON object in a line; docs/events.md describes it.
+    /// One JSON object in one line. docs/events.md describes it.
     Json,
 }
 
-/// Rows on their way to the console, in pieces.
+/// Rows that are being printed, in pieces.
 pub(super) struct Printing<'a> {
     pub(super) batch: Time,
     pub(super) ty: &'a RecordType,
     pub(super) form: Form,
-    /// What was not written yet.
+    /// The text that has not been written yet.
     pub(super) out: String,
     pub(super) scratch: Scratch,
     pub(super) write: &'a mut dyn FnMut(&str) -> io::Result<()>,
@@ -70,7 +70,7 @@ impl Printing<'_> {
         self.flush()
     }
 
-    /// Adds the first `count` rows. `follows` says that there were some before.
+    /// Adds the first `count` rows. `follows` says that rows were printed before them.
     fn rows(&mut self, rows: &RecordBatch, count: usize, follows: bool) -> Result<(), PrintError> {
         let ty = self.ty;
         let writer = RowWriter::new(rows, ty).map_err(|error| self.broken(error))?;
@@ -82,7 +82,7 @@ impl Printing<'_> {
                 Form::Text { escaped } => {
                     let start = self.out.len();
                     writer.write(row, &mut self.out).map_err(|error| self.broken(error))?;
-                    // Text from outside must not be able to move the cursor of whoever reads it.
+                    // Text from outside must not be able to move the cursor of the reader's terminal.
                     if escaped && let std::borrow::Cow::Owned(line) = escape_control(&self.out[start..]) {
                         self.out.replace_range(start.., &line);
                     }
@@ -100,11 +100,11 @@ impl Printing<'_> {
         Ok(())
     }
 
-    /// Makes room for a row of at most so many bytes.
+    /// Takes memory for a row of at most this many bytes.
     fn make_room(&mut self, bytes: usize) -> Result<(), PrintError> {
         if self.out.len() + bytes > PIECE_BYTES {
             self.flush()?;
-            // A text that grows is there twice for a moment.
+            // A text that grows is in memory twice for a moment.
             let copies = if matches!(self.form, Form::Json) { JSON_BYTES } else { 2 };
             let needed = if bytes > PIECE_BYTES { bytes.saturating_mul(copies) } else { 0 };
             self.scratch.resize(needed).map_err(|error| self.no_room(error))?;
@@ -115,7 +115,7 @@ impl Printing<'_> {
     fn flush(&mut self) -> Result<(), PrintError> {
         (self.write)(&self.out).map_err(|error| PrintError::Console { batch: self.batch, error })?;
         self.out.clear();
-        // A long row leaves no large buffer behind.
+        // A long row must not leave a large buffer behind.
         self.out.shrink_to(2 * PIECE_BYTES);
         Ok(())
     }
