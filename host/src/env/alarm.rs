@@ -1,7 +1,7 @@
-//! Wakes futures at points in time, to a small part of a millisecond.
+//! Wakes futures at points in time, with a precision of a small part of a millisecond.
 //!
-//! Owns the thread that waits. The timers of the runtime count whole milliseconds and round up, twice: batches of one
-//! millisecond would come late by one or two intervals. Never waits for long: long waits belong to the runtime.
+//! Owns the thread that waits. The timers of the runtime count whole milliseconds and round up twice, so that batches
+//! of one millisecond would be late by one or two intervals. Never waits for long: long waits are left to the runtime.
 
 use crate::lock::{lock, unpoisoned};
 use std::cmp::Reverse;
@@ -11,11 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Whoever is to be woken, and when.
+/// The futures that wait, and the times at which they have to be woken.
 #[derive(Default)]
 struct Waiting {
     due: BinaryHeap<Reverse<(Instant, u64)>>,
-    /// By number. A future that was dropped is missing here.
+    /// The wakers, by the number of the future. A future that was dropped has no entry.
     wakers: BTreeMap<u64, Waker>,
     last_number: u64,
 }
@@ -34,7 +34,7 @@ impl Shared {
 
 /// A thread that wakes futures. The thread ends within [`IDLE`] of the alarm and the last [`Sleep`].
 pub(super) struct Alarm {
-    /// `None` if the system refused the thread.
+    /// The state that is shared with the thread. `None` if the system refused the thread.
     shared: Option<Arc<Shared>>,
 }
 
@@ -52,7 +52,7 @@ impl Alarm {
         Self { shared: started.is_ok().then_some(shared) }
     }
 
-    /// A future that ends when a span of time has passed. `None` if there is no thread to wake it.
+    /// Makes a future that ends when a span of time has passed. `None` if there is no thread to wake it.
     pub(super) fn sleep(&self, span: Duration) -> Option<Sleep> {
         let shared = self.shared.clone()?;
         #[expect(clippy::disallowed_methods, reason = "this is a part of the real clock")]
@@ -61,7 +61,7 @@ impl Alarm {
     }
 }
 
-/// How long the thread sleeps when nobody waits, before it looks whether the alarm is still there.
+/// If no future waits, the thread wakes up after this time and checks whether the alarm still exists.
 const IDLE: Duration = Duration::from_secs(1);
 
 fn run(watched: &Weak<Shared>) {
@@ -87,7 +87,7 @@ fn run(watched: &Weak<Shared>) {
     }
 }
 
-/// Ends at a point in time. Made by [`Alarm::sleep`].
+/// A future that ends at a point in time. Made by [`Alarm::sleep`].
 pub(super) struct Sleep {
     shared: Arc<Shared>,
     until: Instant,

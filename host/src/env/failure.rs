@@ -1,7 +1,8 @@
-//! What a failure outside the host means: whether it may pass, and what its reader can do.
+//! The meaning of failures outside the host: whether they may pass, and what the reader of the error can do.
 //!
-//! Owns the classification of [`io::Error`], by its kind, and of what stores behind a network say, by [`StoreFault`]. Pure
-//! functions of the error. Never decides whether something is tried again.
+//! Owns the classification of [`io::Error`] by its kind, and of the errors of stores behind a network by
+//! [`StoreFault`]. All functions here are pure functions of the error. Never decides whether an operation is tried
+//! again.
 
 use crate::error::Persistence;
 use std::io;
@@ -11,36 +12,36 @@ use std::io;
 pub enum StoreFault {
     /// The bucket does not exist.
     NoBucket,
-    /// The store does not know the key, or the secret does not fit it, or both have expired.
+    /// The store does not know the access key, the secret does not belong to the key, or the credentials have expired.
     Credentials,
-    /// The store knows the key and does not allow the request.
+    /// The store knows the access key and does not allow the request.
     Forbidden,
-    /// The request is wrong: a region, an endpoint or a name that the store does not serve.
+    /// The request is wrong: the store does not have the region, the endpoint or the name.
     Request,
-    /// The store did not answer, or has trouble of its own.
+    /// The store did not answer, or has an internal failure.
     Unavailable,
 }
 
-/// What a store behind a network says: the inner error of an [`io::Error`].
+/// An error of a store behind a network. It is the inner error of an [`io::Error`].
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct StoreError {
-    /// Why the store refused.
+    /// Why the store refused the request.
     pub fault: StoreFault,
-    /// The words of the store, on one line.
+    /// The message of the store, on one line.
     pub text: String,
 }
 
 impl StoreError {
-    /// The fault behind an error, if a store behind a network is its source.
+    /// The fault in an error; `None` if the error does not come from a store behind a network.
     pub fn fault_of(error: &io::Error) -> Option<StoreFault> {
         error.get_ref()?.downcast_ref::<Self>().map(|error| error.fault)
     }
 }
 
 impl StoreFault {
-    /// What an error code of the S3 protocol means. `None` if the code says nothing about that: then the status of the
-    /// answer does.
+    /// The meaning of an error code of the S3 protocol. `None` if the code has no such meaning; then the status of the
+    /// answer decides.
     pub fn of_code(code: &str) -> Option<Self> {
         Some(match code {
             "NoSuchBucket" => Self::NoBucket,
@@ -74,7 +75,7 @@ impl StoreFault {
         })
     }
 
-    /// Whether a store that refuses for this reason may answer otherwise later.
+    /// Whether a store that has refused a request for this reason may accept it later.
     pub const fn persistence(self) -> Persistence {
         match self {
             Self::Unavailable => Persistence::Transient,
@@ -83,12 +84,13 @@ impl StoreFault {
     }
 }
 
-/// Whether what fails with this error may succeed later.
+/// Whether an operation that fails with this error may succeed later.
 pub fn persistence(error: &io::Error) -> Persistence {
     StoreError::fault_of(error).map_or_else(|| persistence_of_kind(error.kind()), StoreFault::persistence)
 }
 
-/// Whether what fails with an error of this kind may succeed later. Kinds that this host does not know may.
+/// Whether an operation that fails with an error of this kind may succeed later. For kinds that this host does not
+/// know: yes.
 pub const fn persistence_of_kind(kind: io::ErrorKind) -> Persistence {
     use io::ErrorKind as Kind;
     match kind {
@@ -114,12 +116,12 @@ pub const fn persistence_of_kind(kind: io::ErrorKind) -> Persistence {
     }
 }
 
-/// Whether something is attempted in a directory or in a store behind a network, as messages call places.
+/// Whether a place in a message is a URL of a store behind a network, not a directory.
 fn is_url(place: &str) -> bool {
     place.contains("://")
 }
 
-/// What the reader of an error can do about a place, a directory or a URL, that the host could not read or write.
+/// What the reader of an error can do. `place` is the directory or the URL that the host could not read or write.
 pub fn advice(error: &io::Error, place: &str) -> String {
     match StoreError::fault_of(error) {
         Some(StoreFault::NoBucket) => return format!("make the bucket, or correct the URL {place}"),
@@ -155,7 +157,7 @@ pub fn advice(error: &io::Error, place: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Each kind that the standard library names and a file system, a socket or a decoder gives.
+    /// Every error kind of the standard library that a file system, a socket or a decoder returns.
     #[test]
     fn kinds_are_transient_or_permanent() {
         use io::ErrorKind as Kind;
@@ -196,7 +198,7 @@ mod tests {
         for kind in transient {
             assert_eq!(persistence(&kind.into()), Persistence::Transient, "{kind}");
         }
-        // EIO and EMFILE, which have no kind of their own.
+        // EIO and EMFILE have no error kind of their own.
         for code in [5, 24] {
             assert_eq!(persistence(&io::Error::from_raw_os_error(code)), Persistence::Transient, "{code}");
         }

@@ -1,8 +1,9 @@
-//! The end of the process for the case that nothing else ends it.
+//! Ends the process if nothing else does.
 //!
-//! Owns a thread that waits for a deadline, and nothing else: no lock of a stream, no executor, no allocation of others.
-//! When the deadline has passed, the process ends without running any other code, as after `kill -9`, but with an exit
-//! code. What is on disk is then what a crash leaves behind, from which a job goes on.
+//! Owns a thread that waits for a deadline. The thread uses nothing that could hang: no lock of a stream, no executor,
+//! no memory that others allocate. When the deadline has passed, the process ends without running any other code, as
+//! after `kill -9`, but with an exit code. The files on disk are then as after a crash, and a job can continue from
+//! them.
 
 use crate::lock::{lock, unpoisoned};
 use crate::time::Duration;
@@ -10,10 +11,11 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-/// How long the last words may take. Standard error may be why this end is needed.
+/// How long writing the last message may take. A hanging standard error may be the reason why the process must be
+/// ended.
 const WORDS_MAX: Duration = Duration::from_millis(200);
 
-/// When and how the process ends.
+/// When and how the process has to end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct End {
     at: Instant,
@@ -35,7 +37,7 @@ impl LastResort {
     /// Starts the thread. There is no deadline yet.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// If the system refuses a thread.
     pub fn start() -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let waiting = shared.clone();
@@ -43,8 +45,8 @@ impl LastResort {
         Ok(Self(shared))
     }
 
-    /// Ends the process with this exit code if it still runs after this time, and tries to write `words` to standard
-    /// error before. An earlier deadline that was set before stays.
+    /// Sets the deadline: if the process still runs after this time, it ends with this exit code. Before that, the
+    /// thread tries to write `words` to standard error. If an earlier deadline is already set, it stays.
     #[expect(clippy::disallowed_methods, reason = "the machine's clock goes on when everything else hangs")]
     pub fn end_after(&self, time: Duration, code: u8, words: impl Into<String>) {
         let Some(at) = Instant::now().checked_add(time) else { return };
@@ -80,13 +82,14 @@ impl Shared {
     }
 }
 
-/// Ends the process. Handlers that the C library runs at an orderly end could wait for a stream that hangs.
+/// Ends the process. The exit handlers of the C library are not run, because they could wait for a stream that hangs.
 fn finish(code: u8, words: String) -> ! {
     if !words.is_empty() {
         let said = Arc::<(Mutex<bool>, Condvar)>::default();
         let telling = said.clone();
         let tell = move || {
-            // Past the lock of the standard library, which a writer that hangs may hold. If it fails, the exit code tells.
+            // Does not use the standard library's lock of the stream, which a hanging writer may hold. If writing
+            // fails, there is still the exit code.
             let _ = rustix::io::write(io::stderr(), words.as_bytes());
             *lock(&telling.0) = true;
             telling.1.notify_all();

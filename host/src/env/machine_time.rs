@@ -1,9 +1,9 @@
-//! The times that the machine gives, as points in time.
+//! Conversion of the machine's times to points in time.
 
 use crate::time::Time;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Times before 1970 count as 1970.
+/// Converts a time of the machine. Times before 1970 become 1970.
 pub(super) fn time_of(time: SystemTime) -> Time {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

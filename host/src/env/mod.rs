@@ -1,7 +1,9 @@
-//! Everything the host asks of the world: time, files, sockets, a terminal, and someone to run its actors and tasks.
+//! Everything that the host needs from the outside world: time, files, sockets, a terminal, and executors for its
+//! actors and tasks.
 //!
-//! Owns the traits and their two implementations: the real one, and the simulated one that runs the whole host on one
-//! thread from one seed. Nothing else in the host reads a clock, opens a socket or spawns anything.
+//! Owns the traits and their two implementations. One is the real world. The other is the simulated world, which runs
+//! the whole host on one thread, from one seed. Nothing else in the host reads a clock, opens a socket or spawns
+//! anything.
 
 mod alarm;
 mod disk;
@@ -44,110 +46,111 @@ use std::io;
 use std::sync::Arc;
 use tokio::io::AsyncRead;
 
-/// Tells the time, and waits for it.
+/// Tells the time, and waits for a time.
 pub trait Clock: Send + Sync {
     /// The current time. May jump when the machine's clock is set.
     fn now(&self) -> Time;
-    /// How long it is since some fixed point. Never goes back.
+    /// The time since some fixed point. It never goes back.
     fn monotonic(&self) -> Duration;
     /// Waits until [`Clock::now`] is not before `time`.
     fn sleep_until(&self, time: Time) -> BoxFuture<'static, ()>;
-    /// Waits for a span, whatever [`Clock::now`] is set to meanwhile.
+    /// Waits for a span of time, even if [`Clock::now`] is set meanwhile.
     fn sleep(&self, span: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// A connection that data comes from.
+/// A connection from which data is read.
 pub trait Incoming: AsyncRead + Send + Unpin {}
 impl<T: AsyncRead + Send + Unpin> Incoming for T {}
 
 /// Connects to servers.
 pub trait Network: Send + Sync {
-    /// Connects to `address`, `host:port`, over TCP. When the other side vanishes without a word, reading from the
-    /// connection fails after two minutes.
+    /// Connects to `address`, which is `host:port`, over TCP. If the other side disappears without closing the
+    /// connection, reading from the connection fails after two minutes.
     fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>>;
 }
 
-/// Runs futures to their end. On each executor of a world a future may wait for the clock, for servers and for sockets,
-/// and may start other futures on every executor.
+/// Runs futures to their end. On every executor of a world, a future may wait for the clock, for servers and for
+/// sockets, and may start other futures on any executor.
 pub trait Executor: Send + Sync {
-    /// Starts `future`; `name` is for logs. The future itself sends what it has found out. If it panics, it ends, and
-    /// [`Env::panics`] records the panic.
+    /// Starts `future`. `name` is for logs. The future itself sends its result to whoever needs it. If the future
+    /// panics, it ends, and [`Env::panics`] records the panic.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
 }
 
-/// Writes text in pieces to what it is given.
+/// A function that writes text in pieces, by calling the function that it gets.
 pub type WritePieces<'a> = dyn FnMut(&mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> + 'a;
 
-/// Where `print` writes.
+/// The terminal, pipe or file to which `print` writes.
 pub trait Console: Send + Sync {
-    /// Writes text at once.
+    /// Writes text in one piece.
     ///
     /// # Errors
-    /// What the terminal, pipe or file says.
+    /// The error of the terminal, pipe or file.
     fn write(&self, text: &str) -> io::Result<()>;
-    /// Calls `write` with what takes text, piece by piece, and lets nobody else write between the pieces.
+    /// Calls `write` with a function that writes one piece of text. Nobody else can write between the pieces.
     ///
     /// # Errors
-    /// What the terminal, pipe or file says, or `write`.
+    /// The error of the terminal, pipe or file, or the error that `write` returns.
     fn write_pieces(&self, write: &mut WritePieces<'_>) -> io::Result<()> {
         write(&mut |text| self.write(text))
     }
-    /// Whether a person sees the text on a terminal, which control characters could fool.
+    /// Whether a person reads the text on a terminal. Control characters could deceive such a reader.
     fn is_terminal(&self) -> bool;
-    /// Whether a program reads the text, and wants one JSON object a line.
+    /// Whether a program reads the text and wants one JSON object a line.
     fn takes_json(&self) -> bool {
         false
     }
 }
 
-/// Tells processes apart.
+/// Distinguishes processes.
 pub trait Processes: Send + Sync {
-    /// What no other process is called, now or later, on this machine or another. Nothing if the system does not say.
+    /// A name of this process that no other process has, now or later, on this machine or another. `None` if the system
+    /// does not give one.
     fn this(&self) -> Option<String>;
-    /// Whether the process that was called so is known to have ended.
+    /// Whether the process with this name is known to have ended.
     fn has_ended(&self, process: &str) -> bool;
 }
 
 /// Opens stores behind a network.
 pub trait ObjectStores: Send + Sync {
-    /// The store at a URL such as `s3://bucket/prefix`. Nothing is asked of the network yet.
+    /// Opens the store at a URL such as `s3://bucket/prefix`. No request is sent yet.
     ///
     /// # Errors
-    /// When the environment does not say how to reach it, and what is missing.
+    /// If the environment variables do not say how to reach the store. The error says what is missing.
     fn open(&self, url: &str) -> io::Result<Arc<dyn Store>>;
 
-    /// The same place, for outputs.
+    /// Opens the same place for outputs.
     ///
     /// # Errors
-    /// When the environment does not say how to reach it, and what is missing.
+    /// If the environment variables do not say how to reach the store. The error says what is missing.
     fn outputs(&self, url: &str) -> io::Result<Arc<dyn Objects>>;
 }
 
 /// The world, as one run of the host sees it.
 #[derive(Clone)]
 pub struct Env {
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Files.
+    /// The files.
     pub disk: Arc<dyn Disk>,
-    /// Servers.
+    /// Connections to servers.
     pub network: Arc<dyn Network>,
-    /// Other programs of the user on this machine.
+    /// Connections to other programs of the user on this machine.
     pub local: Arc<dyn LocalSockets>,
-    /// The terminal.
+    /// The terminal, pipe or file for printed batches.
     pub console: Arc<dyn Console>,
-    /// Runs receivers, the scheduler and other actors, which wait most of the time.
+    /// Runs receivers, the scheduler and other actors. These wait most of the time.
     pub control: Arc<dyn Executor>,
-    /// Runs tasks, which compute. Plugin code runs nowhere else, so it cannot starve a receiver.
+    /// Runs tasks, which compute. Plugin code runs only here, so that it cannot delay a receiver.
     pub engine: Arc<dyn Executor>,
-    /// Who this is, for people: a process and its machine.
+    /// The process and the machine on which this host runs, for people.
     pub identity: Arc<str>,
     /// Whether processes of this machine have ended.
     pub processes: Arc<dyn Processes>,
     /// Stores behind a network.
     pub objects: Arc<dyn ObjectStores>,
-    /// Runs what waits for a disk, a pipe or a terminal while nobody waits for it: a thread each.
+    /// Runs futures that may wait long for a disk, a pipe or a terminal: each has a thread of its own.
     pub background: Arc<dyn Executor>,
-    /// Which host code has panicked.
+    /// The panics of host code.
     pub panics: Panics,
 }

@@ -1,35 +1,36 @@
-//! Objects as outputs save them: whole, by name, and seen only when they are complete.
+//! Objects that outputs save: whole objects, by name, which are visible only when they are complete.
 //!
-//! Owns the traits. Nothing here waits on the thread that asks. Never knows what the objects hold.
+//! Owns the traits. No method blocks the thread that calls it. Never knows the content of the objects.
 
 use super::StoredPiece;
 use futures::future::BoxFuture;
 use std::io;
 
-/// What begins with a prefix in a bucket. Names are paths with `/`, relative to it.
+/// The objects whose names begin with a prefix in a bucket. Names are paths with `/`, relative to the prefix.
 pub trait Objects: Send + Sync {
-    /// What stands right below a directory, in no order; the names of directories end with `/`. A directory that is not
-    /// there is empty.
+    /// The objects and directories directly in a directory, in any order. The names of directories end with `/`. A
+    /// directory that does not exist counts as empty.
     fn list(&self, directory: &str) -> BoxFuture<'_, io::Result<Vec<StoredPiece>>>;
 
-    /// Stores an object, in place of the one that had the name.
+    /// Stores an object. An existing object with the name is replaced.
     fn put(&self, name: &str, bytes: Vec<u8>) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Begins an object that is brought in pieces.
+    /// Begins an object that is uploaded in pieces.
     fn upload(&self, name: &str) -> BoxFuture<'_, io::Result<Box<dyn Upload>>>;
 
-    /// Removes objects. It is no error if they are not there.
+    /// Removes objects. If some of them do not exist, that is not an error.
     fn remove(&self, names: Vec<String>) -> BoxFuture<'_, io::Result<()>>;
 }
 
-/// An object that is brought in pieces. Nothing is seen of it until it is complete; dropped before that, it is given up.
+/// An object that is uploaded in pieces. It becomes visible only when it is complete. If it is dropped before, the
+/// upload is given up.
 pub trait Upload: Send {
-    /// Brings the next piece: all but the last one of [`UPLOAD_PIECE_BYTES`].
+    /// Uploads the next piece. All pieces except the last have [`UPLOAD_PIECE_BYTES`].
     fn add(&mut self, bytes: Vec<u8>) -> BoxFuture<'_, io::Result<()>>;
 
-    /// Makes it seen, in place of the object that had the name.
+    /// Makes the object visible. An existing object with the name is replaced.
     fn complete(self: Box<Self>) -> BoxFuture<'static, io::Result<()>>;
 }
 
-/// The size of the pieces of an object. Stores take 10,000 of them, and none but the last below 5 MiB.
+/// The size of the pieces of an object. Stores accept at most 10,000 pieces, and only the last may be below 5 MiB.
 pub const UPLOAD_PIECE_BYTES: usize = 8 << 20;

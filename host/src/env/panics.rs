@@ -1,7 +1,7 @@
-//! Panics of host code: each is caught where its future is polled, and told to whoever runs the host.
+//! Panics of host code. Each panic is caught where its future is polled, and reported to the code that runs the host.
 //!
-//! Owns [`Panic`], the record of the first one, and the hook that notes where a panic happened. Never decides what a panic
-//! means for a run.
+//! Owns [`Panic`], the record of the first panic, and the hook that notes where a panic happened. Never decides what a
+//! panic means for a run.
 
 use crate::error::{Error, ErrorKind};
 use crate::time::Time;
@@ -16,38 +16,38 @@ use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 use tokio::sync::watch;
 
-/// A panic of host code: a defect.
+/// A panic of host code, which is a defect of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panic {
-    /// What panicked, as in `the actor "tracker"`.
+    /// The part of the host that panicked, as in `the actor "tracker"`.
     pub what: String,
-    /// The batch that it worked on, if it worked on one.
+    /// The batch that this part worked on; `None` if it did not work on a batch.
     pub batch: Option<Time>,
-    /// Where it panicked and what the panic said.
+    /// Where the panic happened, and its message.
     pub message: String,
 }
 
-/// `the actor "tracker" panicked at host/src/tracker.rs:7:5: no such block`
+/// Shows a panic as `the actor "tracker" panicked at host/src/tracker.rs:7:5: no such block`.
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} panicked {}", self.what, self.message)
     }
 }
 
-/// What a batch ends with whose code panicked. The run ends with an error that says more.
+/// The error of a batch whose code panicked. The run ends with an error that says more.
 impl From<&Panic> for Error {
     fn from(panic: &Panic) -> Self {
         Self::new(ErrorKind::Internal, panic.to_string()).help("please report this")
     }
 }
 
-/// The first panic of host code in a world. Those that follow are most often a consequence of the first.
+/// The record of the first panic of host code in a world. Later panics are most often a consequence of the first.
 #[derive(Clone)]
 pub struct Panics(Arc<watch::Sender<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The batch that the host began to work on last.
+    /// The batch that the host has begun last.
     batch: Option<Time>,
     first: Option<Panic>,
 }
@@ -59,7 +59,7 @@ impl Default for Panics {
 }
 
 impl Panics {
-    /// Says which batch the host begins to work on: a panic that names no batch is told with this one.
+    /// Notes which batch the host begins to work on. A panic that has no batch of its own is reported with this one.
     pub fn works_on(&self, batch: Time) {
         self.0.send_if_modified(|state| {
             state.batch = Some(batch);
@@ -67,7 +67,7 @@ impl Panics {
         });
     }
 
-    /// Records a panic. Only the first one counts.
+    /// Records a panic. Only the first panic is kept.
     pub fn report(&self, panic: Panic) {
         self.0.send_if_modified(|state| {
             let is_first = state.first.is_none();
@@ -78,17 +78,17 @@ impl Panics {
         });
     }
 
-    /// Forgets the panics of a program that has ended, in a world that outlives it.
+    /// Forgets the panics of a program that has ended. The world exists longer than the program.
     pub(super) fn forget(&self) {
         self.0.send_replace(State::default());
     }
 
-    /// The first panic. `None` if nothing has panicked.
+    /// The first panic; `None` if nothing has panicked.
     pub fn found(&self) -> Option<Panic> {
         self.0.borrow().first.clone()
     }
 
-    /// Waits for the first panic, forever if nothing panics.
+    /// Waits for the first panic. Waits for ever if nothing panics.
     pub fn first(&self) -> BoxFuture<'static, Panic> {
         let mut states = self.0.subscribe();
         Box::pin(async move {
@@ -104,7 +104,7 @@ impl Panics {
 thread_local! {
     /// How many guarded futures are being polled on this thread, one inside the other.
     static GUARDS: Cell<u32> = const { Cell::new(0) };
-    /// Where the last panic below a guard happened, and what it said.
+    /// Where the last panic inside a guard happened, and its message.
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -136,7 +136,7 @@ pub fn catch_panic_of<T>(what: impl Into<String>, call: impl FnOnce() -> T) -> R
     })
 }
 
-/// `at host/src/x.rs:7:5: index out of bounds`
+/// The place and the message of a panic, as in `at host/src/x.rs:7:5: index out of bounds`.
 fn message(payload: &(dyn Any + Send)) -> String {
     LAST.take().unwrap_or_else(|| format!("without a place: {}", text(payload)))
 }
@@ -146,7 +146,8 @@ fn text(payload: &(dyn Any + Send)) -> &str {
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
 }
 
-/// A guarded panic is not printed by the hook of the program: whoever catches it tells it once.
+/// Installs a hook that notes the place of a guarded panic. The program's own hook does not print such a panic, because
+/// the code that catches it reports it once.
 fn note_places() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -179,7 +180,7 @@ impl Drop for Guard {
     }
 }
 
-/// A future that marks its thread while it is polled.
+/// A future that marks its thread while the future is polled.
 struct Guarded<F>(Pin<Box<F>>);
 
 impl<F: Future> Future for Guarded<F> {
@@ -191,7 +192,7 @@ impl<F: Future> Future for Guarded<F> {
     }
 }
 
-/// A future for an executor: its panic is recorded, and ends it.
+/// Prepares a future for an executor: if the future panics, the panic is recorded and the future ends.
 pub(super) fn recorded(panics: Panics, name: &'static str, future: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         if let Err(panic) = catch_panic(format!("the actor `{name}`"), None, future).await {

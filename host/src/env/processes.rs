@@ -1,14 +1,15 @@
-//! Processes of this machine: what tells each from all others, and whether one has ended.
+//! The processes of this machine: a unique name for each process, and whether a process has ended.
 //!
-//! Owns the name of a process: the boot of the machine, the namespace of its number, the number, and when it started.
-//! A name of another boot, machine or namespace tells nothing here. Never signals anything.
+//! Owns the name of a process. It consists of the boot of the machine, the namespace of the process's number, the
+//! number, and the time at which the process started. A name of another boot, machine or namespace says nothing here.
+//! Never sends signals.
 
 use super::Processes;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use std::path::Path;
 
-/// The processes of a machine with `/proc`. On others nothing is known.
+/// The processes of a machine that has `/proc`. On other machines nothing is known about processes.
 pub(super) struct LinuxProcesses;
 
 impl Processes for LinuxProcesses {
@@ -22,14 +23,14 @@ impl Processes for LinuxProcesses {
             let mut words = process.rsplitn(3, ' ');
             let start: u64 = words.next()?.parse().ok()?;
             let number: u32 = words.next()?.parse().ok()?;
-            // Numbers mean the same processes only in one namespace of one boot.
+            // Process numbers can be compared only in the same namespace and boot.
             if words.next()? != space()? {
                 return None;
             }
             let id = Pid::from_raw(number.try_into().ok()?)?;
             match test_kill_process(id) {
                 Err(Errno::SRCH) => Some(true),
-                // It is there, or another one that got its number.
+                // There is a process with this number. If it started at another time, it is another process.
                 _ => Some(started(number)? != start),
             }
         };
@@ -37,7 +38,7 @@ impl Processes for LinuxProcesses {
     }
 }
 
-/// What the numbers of processes are unique in: `boot namespace`.
+/// The boot and the namespace in which process numbers are unique: `boot namespace`.
 fn space() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
@@ -47,7 +48,8 @@ fn space() -> Option<String> {
 /// When a process started, in ticks since the boot.
 fn started(number: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")).ok()?;
-    // The name of the program stands in parentheses and may hold anything. The 22nd field is the 20th behind it.
+    // The name of the program stands in parentheses and may contain any characters. The 22nd field is the 20th after
+    // the name.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
@@ -59,11 +61,11 @@ mod tests {
     fn only_a_process_that_is_gone_has_ended() {
         let this = LinuxProcesses.this().unwrap();
         assert!(!LinuxProcesses.has_ended(&this));
-        // The same number, given to a process that started earlier.
+        // The same number with an earlier start is another process.
         let (rest, start) = this.rsplit_once(' ').unwrap();
         assert!(LinuxProcesses.has_ended(&format!("{rest} {}", start.parse::<u64>().unwrap() - 1)));
         let (space, _) = rest.rsplit_once(' ').unwrap();
-        // No process has the largest number that fits.
+        // No process has the largest number that fits into the type.
         assert!(LinuxProcesses.has_ended(&format!("{space} {} 1", i32::MAX)));
     }
 

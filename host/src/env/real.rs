@@ -1,4 +1,4 @@
-//! The real world: the machine's clock, its files and sockets, and two pools of threads.
+//! The real world: the machine's clock, files and sockets, and two thread pools.
 
 use super::alarm::Alarm;
 use super::machine_time::time_of;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// The thread pools of a run. Dropping it stops them.
+/// The thread pools of a run. Dropping the value stops them.
 pub struct RealExecutors {
     control: Runtime,
     engine: Runtime,
@@ -26,10 +26,10 @@ impl RealExecutors {
     /// Starts a small pool for actors and `engine_threads` threads for tasks.
     ///
     /// # Errors
-    /// When the system refuses more threads.
+    /// If the system refuses more threads.
     pub fn start(engine_threads: usize) -> io::Result<Self> {
         let control = Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
-        // Outputs run on the engine too, and wait for the clock there while a checkpoint directory is away.
+        // Outputs run on the engine, too, and wait for the clock there while a checkpoint directory cannot be reached.
         let engine =
             Builder::new_multi_thread().worker_threads(engine_threads).thread_name("engine").enable_all().build()?;
         Ok(Self { control, engine })
@@ -40,14 +40,14 @@ impl RealExecutors {
         self.control.block_on(future)
     }
 
-    /// Stops without waiting for a task that still computes.
+    /// Stops the pools without waiting for tasks that still compute.
     pub fn shutdown(self) {
         self.engine.shutdown_background();
         self.control.shutdown_background();
     }
 }
 
-/// The real world, on these pools.
+/// The real world, with futures running on these pools.
 #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
 pub fn real(executors: &RealExecutors) -> Env {
     let clock = Arc::new(SystemClock { start: Instant::now(), alarm: Arc::new(Alarm::start()) });
@@ -69,13 +69,13 @@ pub fn real(executors: &RealExecutors) -> Env {
     }
 }
 
-/// `process 17 on m`
+/// A description of this process for people: `process 17 on m`.
 fn identity() -> String {
     let machine = rustix::system::uname();
     format!("process {} on {}", std::process::id(), machine.nodename().to_string_lossy())
 }
 
-/// A wait that is left to the runtime ends so long before its time, and [`Alarm`] waits for the rest.
+/// A wait that the runtime does ends this much before its time. [`Alarm`] waits for the rest.
 const ALARM_LEAD: Duration = Duration::from_millis(4);
 
 struct SystemClock {
@@ -105,7 +105,7 @@ impl Clock for SystemClock {
                 let early = left.saturating_sub(ALARM_LEAD);
                 match alarm.sleep(left).filter(|_| early.is_zero()) {
                     Some(sleep) => sleep.await,
-                    // A long sleep is cut, so that a clock that was set is noticed.
+                    // A long sleep is divided, so that a change of the clock is noticed.
                     None => tokio::time::sleep(early.max(Duration::from_millis(1)).min(Duration::from_secs(1))).await,
                 }
             }
@@ -117,14 +117,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A peer that says nothing for so long is asked whether it is still there.
+/// After this time of silence, the other side of a connection is probed.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-/// It is asked again after so long,
+/// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// and is gone when it has not answered so many times.
+/// The number of probes without an answer after which the other side counts as gone.
 const KEEPALIVE_COUNT: u32 = 6;
 
-/// Makes the system notice when the other side of a connection has vanished without a word.
+/// Makes the system notice if the other side of a connection disappears without closing it.
 fn keep_alive(stream: &tokio::net::TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
     sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
@@ -176,7 +176,7 @@ impl Executor for Pool {
     }
 }
 
-/// A thread for each future. Nobody waits for one that still runs when the program ends.
+/// Starts a thread for each future. When the program ends, it does not wait for threads that still run.
 struct Threads {
     runtime: Handle,
     panics: Panics,

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-/// The rights to a file that other users must not read.
+/// The mode of a file that other users must not read.
 const PRIVATE_FILE: u32 = 0o600;
-/// The rights to a directory that other users must not enter.
+/// The mode of a directory that other users must not enter.
 const PRIVATE_DIRECTORY: u32 = 0o700;
-/// The rights of everybody but the owner.
+/// The permission bits of all users except the owner.
 const OTHERS: u32 = 0o077;
 
 /// The files of the machine.
@@ -126,13 +126,14 @@ impl Disk for Files {
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Send + Sync>>> {
         loop {
-            // Opened for writing: network file systems make no exclusive lock otherwise.
+            // The file is opened for writing because network file systems need that for an exclusive lock.
             let file = regular(path, OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE))?;
-            // Whoever can open the file can keep it locked. Where rights cannot be changed, the lock holds all the same.
+            // Every user who can open the file could keep it locked. If the permissions cannot be changed, the lock
+            // still works.
             let _ = self.keep_others_out(path);
             match file.try_lock() {
                 Ok(()) if has_name(&file, path)? => return Ok(Some(Box::new(Lock(file)))),
-                // Its holder removed the file just before it gave the lock back.
+                // The previous holder has removed the file just before it released the lock.
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) if knows_no_locks(&error) => {
@@ -149,7 +150,7 @@ impl Disk for Files {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(false)),
             Err(error) => return Err(error),
         };
-        // Where the system does not say, nothing is known.
+        // If the system has no such table, nothing is known.
         let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return Ok(None) };
         Ok(is_among_locks(&locks, file.dev(), file.ino()))
     }
@@ -159,7 +160,8 @@ impl Disk for Files {
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
-        // Not every file system renames on condition; a link is made on condition everywhere.
+        // Not every file system can rename a file only if the new name is free, but all of them can create a link under
+        // that condition.
         std::fs::hard_link(from, to)?;
         std::fs::remove_file(from)
     }
@@ -184,7 +186,7 @@ impl Disk for Files {
     }
 }
 
-/// Whether an open file is the one that has the name.
+/// Whether an open file is still the file with this name.
 fn has_name(file: &File, path: &Path) -> io::Result<bool> {
     let open = file.metadata()?;
     match std::fs::metadata(path) {
@@ -194,33 +196,33 @@ fn has_name(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A point in time in nanoseconds since the Unix epoch; 0 if it lies before.
+/// A point in time in nanoseconds since the Unix epoch; 0 if it is before the epoch.
 fn nanoseconds_of(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Opens a file that is a regular one. A directory is opened too, so that the system says what cannot be done with it.
+/// Opens a regular file. A directory is opened, too, so that the system reports which operation is impossible on it.
 fn regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let refuse = |metadata: &std::fs::Metadata| {
         let is_file = metadata.is_file() || metadata.is_dir();
         let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
         if is_file { Ok(()) } else { Err(refused()) }
     };
-    // To open a device can do something, so it is not tried.
+    // Opening a device can have an effect, so a device is not opened.
     match std::fs::metadata(path) {
         Ok(metadata) => refuse(&metadata)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
-    // Another file may have the name by now: opening a pipe must not wait for its other end.
+    // Another file may have the name meanwhile. Opening a pipe must not wait for its other end.
     let file = options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed()).open(path)?;
     refuse(&file.metadata()?)?;
     Ok(file)
 }
 
-/// Opens what can be written to: a regular file, a terminal or the like, or a pipe that somebody reads. Writing to a pipe
-/// that is full fails, and does not wait.
+/// Opens a path to which bytes can be written: a regular file, a terminal or similar device, or a pipe that some
+/// program reads. Writing to a full pipe fails and does not wait.
 fn writable(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.file_type().is_fifo() || metadata.file_type().is_char_device() => {
@@ -230,14 +232,14 @@ fn writable(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     }
 }
 
-/// Whether a file system said so: one without locks, or one whose server for locks does not answer.
+/// Whether an error says that there are no locks: the file system has none, or its lock server does not answer.
 fn knows_no_locks(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     code.is_some_and(|code| [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS].contains(&code))
 }
 
-/// Whether the table of the system's locks has one on a file. File systems that hide which device they are on make it
-/// impossible to say for sure.
+/// Whether the system's table of locks has a lock on a file. `None` if the file system hides its device, so that this
+/// cannot be known.
 fn is_among_locks(locks: &str, device: u64, inode: u64) -> Option<bool> {
     let file_of = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip_while(|word| *word != "FLOCK");
@@ -257,8 +259,8 @@ fn is_among_locks(locks: &str, device: u64, inode: u64) -> Option<bool> {
     answer
 }
 
-/// A locked file. The lock belongs to the open file, which a process that was just started may still share: closing it
-/// here would not be enough.
+/// A locked file. The lock belongs to the open file, which a process that was just started may still share. So closing
+/// the file here would not be enough to release the lock.
 struct Lock(File);
 
 impl Drop for Lock {
@@ -269,16 +271,16 @@ impl Drop for Lock {
     }
 }
 
-/// A file whose name was removed when it was made.
+/// A file whose name was removed directly after its creation.
 struct Scratch {
     file: File,
-    /// Where the next bytes go. A failed write leaves bytes behind that nobody reads.
+    /// The position at which the next bytes are written. A failed write leaves bytes behind that are never read.
     end: Mutex<u64>,
 }
 
 impl ScratchFile for Scratch {
     fn append(&self, bytes: &[u8]) -> io::Result<u64> {
-        // Only a finished write moves the end.
+        // Only a successful write moves the end.
         let mut end = lock(&self.end);
         let start = *end;
         self.file.write_all_at(bytes, start)?;
@@ -305,7 +307,7 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode};
     use std::io::Write as _;
 
-    /// Nobody opens the other end of these pipes, so that a call that waited for it would never return.
+    /// No program opens the other end of these pipes, so a call that waited for that would never return.
     #[test]
     fn what_is_no_regular_file_is_never_waited_for() {
         let directory = tempfile::tempdir().unwrap();

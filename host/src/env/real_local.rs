@@ -1,7 +1,9 @@
-//! Unix sockets that only their owner can connect to, from the moment they are there.
+//! Unix sockets to which only their owner can connect, from the moment at which they exist.
 //!
-//! They stand in directories that only their owner can enter, so that nobody else can lock them or take a name there. A socket gets its mode before it gets its name, so that there is no moment at which others could connect. A path that is
-//! too long for the address of a socket leads through the descriptor of its directory.
+//! The sockets are in directories that only their owner can enter, so that no other user can lock the directory or take
+//! a name in it. A socket gets its mode before it gets its name, so that there is no moment at which other users could
+//! connect. If a path is too long for the address of a socket, the address uses the file descriptor of the directory
+//! instead.
 
 use super::Clock;
 use super::local::{Duplex, LocalListener, LocalSockets};
@@ -20,18 +22,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-/// The longest path that fits into the address of a socket on every system.
+/// The longest path that fits into the address of a socket on all systems.
 const PATH_BYTES_MAX: usize = 100;
-/// How many programs may wait to be accepted.
+/// How many programs may wait until the listener accepts them.
 const BACKLOG: u32 = 16;
-/// How often a directory is asked for that another program is about to listen in, and the pause between. That program
-/// needs it for less than a millisecond.
+/// How often a program tries to lock a directory in which another program is about to listen, and the pause between two
+/// tries. The other program needs the lock for less than a millisecond.
 const TURNS_MAX: u32 = 100;
 const TURN_PAUSE: Duration = Duration::from_millis(10);
 
-/// The superuser.
+/// The user id of the superuser.
 const ROOT: u32 = 0;
-/// The rights of everybody but the owner.
+/// The permission bits of all users except the owner.
 const OTHERS: u32 = 0o077;
 
 /// The sockets of the machine.
@@ -39,7 +41,7 @@ pub(super) struct UnixSockets {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// A name in a directory that is open.
+/// A name in an open directory.
 struct Place {
     directory: File,
     path: PathBuf,
@@ -49,7 +51,7 @@ impl Place {
     fn open(directory: &Path, name: &str) -> io::Result<Self> {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let path = directory.join(name);
-        // What is no directory is not opened: opening a pipe would wait for its other end.
+        // Only a directory is opened: opening a pipe would wait for its other end.
         let flags = rustix::fs::OFlags::DIRECTORY.bits().cast_signed();
         let opened = File::options().read(true).custom_flags(flags).open(directory)?;
         let path = if path.as_os_str().len() <= PATH_BYTES_MAX {
@@ -60,7 +62,8 @@ impl Place {
         Ok(Self { directory: opened, path })
     }
 
-    /// Opens a directory to listen in, which is made if it is not there. Other users cannot enter it.
+    /// Opens a directory in order to listen in it. The directory is created if it does not exist. Other users cannot
+    /// enter it.
     fn open_private(directory: &Path, name: &str) -> io::Result<Self> {
         let made = DirBuilder::new().mode(0o700).create(directory);
         made.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
@@ -78,14 +81,14 @@ impl Place {
         Ok(place)
     }
 
-    /// Waits until no other program is about to listen in the directory, and keeps others waiting until the place is
-    /// dropped or [`Place::give_way`] is called.
+    /// Waits until no other program is about to listen in the directory. Then other programs have to wait until this
+    /// place is dropped or [`Place::give_way`] is called.
     async fn take_turn(&self, clock: &dyn Clock) -> io::Result<()> {
         for _ in 0..TURNS_MAX {
             match self.directory.try_lock() {
                 Ok(()) => return Ok(()),
-                // There are file systems without locks on directories. What can go wrong is that of two programs that
-                // start at once, beside a name that was left behind, one is not reached.
+                // Some file systems have no locks on directories. The only risk is this: if two programs start at once,
+                // and a name was left behind, one of the programs cannot be reached.
                 Err(TryLockError::Error(_)) => return Ok(()),
                 Err(TryLockError::WouldBlock) => clock.sleep_until(clock.now() + TURN_PAUSE).await,
             }
@@ -93,13 +96,13 @@ impl Place {
         Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps the directory locked"))
     }
 
-    /// The place stays open as long as its listener is there.
+    /// Lets other programs listen in the directory. The directory stays open as long as its listener exists.
     fn give_way(directory: &File) {
-        // Where there is no lock, there is none to give back.
+        // If there is no lock, there is nothing to release.
         let _ = directory.unlock();
     }
 
-    /// Whether a program listens there. If none does, the name is free afterwards.
+    /// Whether a program listens under the name. If none does, the name is free afterwards.
     async fn is_in_use(&self) -> io::Result<bool> {
         let found = match std::fs::symlink_metadata(&self.path) {
             Ok(found) => found,
@@ -111,7 +114,7 @@ impl Place {
         }
         match UnixStream::connect(&self.path).await {
             Ok(_) => Ok(true),
-            // It listens, and does not get round to accepting.
+            // The program listens, but its queue of waiting connections is full.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(&self.path)?;
@@ -145,7 +148,7 @@ impl LocalSockets for UnixSockets {
     ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>> {
         Box::pin(async move {
             let place = Place::open_private(directory, name)?;
-            // Two programs that find the same name left behind must not both take it.
+            // If two programs find the same name left behind, they must not both take it.
             place.take_turn(&*self.clock).await?;
             let directory = place.directory.try_clone()?;
             let outcome = match place.is_in_use().await {
@@ -162,7 +165,7 @@ impl LocalSockets for UnixSockets {
         Box::pin(async move {
             let place = Place::open(directory, name)?;
             let stream = UnixStream::connect(&place.path).await?;
-            // In a directory that others may write to, the name may lead to a program of theirs.
+            // If other users may write to the directory, the name may lead to a program of theirs.
             let (own, peer) = users(&stream)?;
             if !may_answer(own, peer) {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
@@ -172,24 +175,24 @@ impl LocalSockets for UnixSockets {
     }
 }
 
-/// The users of both sides: of this program, and of the other one.
+/// The users of both sides: the user of this program, and the user of the other program.
 fn users(stream: &UnixStream) -> io::Result<(u32, u32)> {
     Ok((rustix::process::geteuid().as_raw(), stream.peer_cred()?.uid()))
 }
 
-/// Whether a host of the user `own` listens to a program of the user `peer`: it is the same user, or the superuser.
+/// Whether a host of the user `own` accepts a program of the user `peer`: the user must be the same, or the superuser.
 const fn may_ask(own: u32, peer: u32) -> bool {
     peer == own || peer == ROOT
 }
 
-/// Whether a program of the user `own` believes a host of the user `peer`. The superuser asks the hosts of all users.
+/// Whether a program of the user `own` trusts a host of the user `peer`. The superuser may use the hosts of all users.
 const fn may_answer(own: u32, peer: u32) -> bool {
     may_ask(own, peer) || own == ROOT
 }
 
 struct Listener {
     place: Place,
-    /// Which file the socket is.
+    /// The identity of the socket's file.
     identity: (u64, u64),
     listener: UnixListener,
     is_closed: AtomicBool,
@@ -200,7 +203,7 @@ impl LocalListener for Listener {
         Box::pin(async move {
             loop {
                 let (stream, _) = self.listener.accept().await?;
-                // One that is gone already counts as nobody.
+                // If the other program has already closed the connection, its user is unknown and is not accepted.
                 if users(&stream).is_ok_and(|(own, peer)| may_ask(own, peer)) {
                     return Ok(Box::new(stream) as Box<dyn Duplex>);
                 }
@@ -212,7 +215,7 @@ impl LocalListener for Listener {
         if self.is_closed.swap(true, Ordering::Relaxed) {
             return;
         }
-        // Somebody may have removed it, and another program may listen there now.
+        // Somebody may have removed the file, and another program may listen under the name now.
         let is_ours =
             std::fs::symlink_metadata(&self.place.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
         if is_ours && let Err(error) = std::fs::remove_file(&self.place.path) {
@@ -240,7 +243,8 @@ mod tests {
         outcome
     }
 
-    /// Whoever the host is, root or not: only its own user and root are listened to.
+    /// Only programs of the host's own user and of the superuser are accepted, whether or not the host runs as the
+    /// superuser.
     #[test]
     fn only_the_same_user_and_root_are_listened_to() {
         let users = [0, 1, 1000, 65_534];
@@ -296,7 +300,7 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         run(async |env| {
             let listener = env.local.listen(root.path(), "s").await.unwrap().unwrap();
-            // Another program replaced it: it is not ours to remove.
+            // Another program has replaced the file, so the file must not be removed.
             std::fs::remove_file(&path).unwrap();
             std::fs::write(&path, "a file").unwrap();
             drop(listener);
@@ -307,7 +311,8 @@ mod tests {
             assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
         });
     }
-    /// However many programs start in a directory at once: each name that was left behind gets exactly one new listener.
+    /// However many programs start in a directory at once, each name that was left behind gets exactly one new
+    /// listener.
     #[test]
     fn programs_that_start_at_once_share_names_and_directories() {
         let root = tempfile::tempdir().unwrap();
@@ -315,7 +320,7 @@ mod tests {
         for name in names {
             drop(std::os::unix::net::UnixListener::bind(root.path().join(name)).unwrap());
         }
-        // Somebody is about to listen there, and others have to wait.
+        // Another program is about to listen there, so all others have to wait.
         let other = File::open(root.path()).unwrap();
         other.lock().unwrap();
         let starts: Vec<_> = names.into_iter().cycle().take(12).collect();

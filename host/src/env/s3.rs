@@ -1,9 +1,10 @@
-//! Object stores that speak S3: checkpoints in them, and outputs in `objects.rs`.
+//! Object stores that speak S3: checkpoints are stored here, outputs in `objects.rs`.
 //!
-//! Owns the crate `object_store`: nothing outside names it. An object cannot grow, so a piece that grows is a row of objects
-//! `NAME.pieces/NUMBER`, each made once and never replaced, which reading, listing and removing treat as one piece. Calls
-//! wait for the network on the thread that makes them, and the requests run on a thread of the store's own, so that they
-//! can come from any thread. Never takes credentials from anywhere but the environment.
+//! Owns the crate `object_store`: no other module uses it. An object cannot grow. So a piece that grows is a sequence
+//! of objects `NAME.pieces/NUMBER`. Each of these objects is created once and never replaced. Reading, listing and
+//! removing treat them as one piece. A call waits for the network on the thread that makes the call, which may be any
+//! thread; the requests run on a thread of the store's own. Never takes credentials from anywhere but the environment
+//! variables.
 
 mod client;
 mod failure;
@@ -25,25 +26,25 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What follows the name of a piece that grew, before the `/` of its objects.
+/// What is appended to the name of a piece that grows, before the `/` of its objects.
 const PIECES: &str = ".pieces";
-/// After how many objects a piece is long.
+/// A piece with this many objects is long.
 const PIECES_MAX: u32 = 256;
 /// How many objects of a piece are read at the same time.
 const READ_AT_ONCE: usize = 16;
-/// How long requests may take.
+/// The longest times of requests.
 #[derive(Clone, Copy)]
 struct Patience {
-    /// A connection.
+    /// The longest time to make a connection.
     connect: Duration,
-    /// A request, once.
+    /// The longest time of one request.
     request: Duration,
-    /// How often a request is sent again, and for how long. Who calls tries again, too, after a pause.
+    /// How many times a request is sent again, and for how long. After a pause, the caller tries again, too.
     retries: usize,
     retry: Duration,
 }
 
-/// Shorter than a claim on a checkpoint directory holds.
+/// These times are shorter than the time for which a claim on a checkpoint directory is valid.
 const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(3),
     request: Duration::from_secs(8),
@@ -51,7 +52,7 @@ const PATIENCE: Patience = Patience {
     retry: Duration::from_secs(5),
 };
 
-/// For outputs, whose pieces are larger, and which nobody else waits for.
+/// The times for outputs. Their pieces are larger, and nothing else waits for them.
 const PATIENCE_OF_OUTPUTS: Patience = Patience {
     connect: Duration::from_secs(5),
     request: Duration::from_secs(60),
@@ -59,10 +60,10 @@ const PATIENCE_OF_OUTPUTS: Patience = Patience {
     retry: Duration::from_secs(30),
 };
 
-/// Object stores, as the environment says how to reach them.
+/// Opens object stores. The environment variables say how to reach them.
 #[derive(Default)]
 pub(super) struct S3 {
-    /// Started with the first store.
+    /// The thread of the requests. It is started with the first store.
     requests: Mutex<Option<Arc<Requests>>>,
 }
 
@@ -107,7 +108,7 @@ fn split(url: &str) -> io::Result<(String, Path)> {
     Ok((bucket.to_owned(), prefix))
 }
 
-/// A client for a bucket, with what the variables of the environment say.
+/// Makes a client for a bucket, from the environment variables.
 fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<String>) -> io::Result<AmazonS3> {
     let missing = |names: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("{names} is not set"));
     let required = |name: &str| variable(name).ok_or_else(|| missing(name));
@@ -117,7 +118,7 @@ fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<S
     let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
     let region = match (region, &endpoint) {
         (Some(region), _) => region,
-        // Servers that are not Amazon's take any.
+        // Servers of other vendors than Amazon accept any region.
         (None, Some(_)) => "us-east-1".to_owned(),
         (None, None) => return Err(missing("AWS_REGION")),
     };
@@ -154,7 +155,7 @@ fn connect(bucket: &str, patience: Patience, variable: impl Fn(&str) -> Option<S
     builder.build().map_err(failure)
 }
 
-/// A store below a prefix of a bucket.
+/// A store of the objects whose names begin with a prefix in a bucket.
 struct S3Store {
     client: Client,
     place: String,
@@ -165,7 +166,7 @@ impl S3Store {
         Self { client, place: place.to_owned() }
     }
 
-    /// The objects and the directories right below a directory.
+    /// The objects and the directories directly in a directory.
     fn listed(&self, directory: &str) -> io::Result<(Vec<StoredPiece>, Vec<Path>)> {
         let path = self.client.path(directory);
         self.client.wait(|store| async move { listed(&store, &path).await })
@@ -189,7 +190,7 @@ impl Store for S3Store {
             let name = grown.filename().and_then(|name| name.strip_suffix(PIECES)).map(str::to_owned);
             let Some(name) = name else { continue };
             let objects = self.client.wait(|store| async move { list_pieces(&store, &grown).await })?;
-            // Without any, there was one while this was listed.
+            // If the directory has no objects, it was removed while this listing ran.
             if !objects.is_empty() {
                 pieces.push(StoredPiece { name, bytes: objects.iter().map(|object| object.size).sum() });
             }
@@ -217,7 +218,7 @@ impl Store for S3Store {
     }
 
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
-        // What an appender of that name left is not part of this one.
+        // Objects that an earlier appender of this name has left do not belong to this piece.
         self.remove(name)?;
         Ok(Box::new(PieceAppender { client: self.client.clone(), path: pieces_of(&self.client.path(name)), next: 0 }))
     }
@@ -242,7 +243,7 @@ impl Store for S3Store {
 
 struct PieceAppender {
     client: Client,
-    /// Where the objects are.
+    /// The path below which the objects of the piece are.
     path: Path,
     next: u32,
 }
@@ -261,21 +262,21 @@ impl Appender for PieceAppender {
     }
 }
 
-/// Where the objects of a piece that grew are.
+/// The path below which the objects of a piece that grows are.
 fn pieces_of(path: &Path) -> Path {
     let name = format!("{}{PIECES}", path.filename().unwrap_or_default());
     let above: Vec<_> = path.parts().collect();
     above.into_iter().rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect::<Path>().join(name)
 }
 
-/// The objects of a piece that grew, in order.
+/// The objects of a piece that grows, in order.
 async fn list_pieces(store: &Arc<dyn ObjectStore>, path: &Path) -> io::Result<Vec<ObjectMeta>> {
     let mut objects: Vec<ObjectMeta> = store.list(Some(path)).try_collect().await.map_err(failure)?;
     objects.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(objects)
 }
 
-/// The content of a piece that grew.
+/// The content of a piece that grows.
 async fn read_pieces(store: &Arc<dyn ObjectStore>, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let objects = list_pieces(store, &pieces_of(path)).await?;
     if objects.is_empty() {
@@ -298,7 +299,7 @@ async fn read_pieces(store: &Arc<dyn ObjectStore>, path: &Path, max_bytes: u64) 
     Ok(parts.concat())
 }
 
-/// The content of an object of at most so many bytes.
+/// The content of an object of at most `max_bytes`.
 async fn whole(found: Result<GetResult, ObjectError>, max_bytes: u64) -> io::Result<Vec<u8>> {
     let found = found.map_err(failure)?;
     if found.meta.size > max_bytes {
@@ -307,7 +308,8 @@ async fn whole(found: Result<GetResult, ObjectError>, max_bytes: u64) -> io::Res
     Ok(found.bytes().await.map_err(failure)?.to_vec())
 }
 
-/// Makes an object that is not there. What this call has made itself, by a request whose answer got lost, is no failure.
+/// Creates an object that must not exist. If an earlier request of this call has created it, and only the answer was
+/// lost, that is not a failure.
 async fn create(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
     let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
     let max_bytes = bytes.len() as u64;
@@ -317,7 +319,7 @@ async fn create(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io
             Ok(found) if found == bytes => Ok(()),
             Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
             Err(other) if other.kind() == io::ErrorKind::FileTooLarge => Err(io::ErrorKind::AlreadyExists.into()),
-            // Somebody else's request was in the way and has failed as well.
+            // Another client's request has collided with this one, and has failed as well.
             Err(other) if other.kind() == io::ErrorKind::NotFound => Err(io::Error::other(error)),
             Err(other) => Err(other),
         },

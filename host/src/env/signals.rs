@@ -1,18 +1,18 @@
-//! Signals of the system, on a thread of their own.
+//! Signals of the system, which are handled on a thread of their own.
 //!
-//! Owns which signals ask for a stop. The thread waits for nothing else, so a signal is heard whatever the rest of the
-//! process does.
+//! Owns which signals ask for a stop. The thread waits for nothing else, so that a signal is noticed whatever the rest
+//! of the process does.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use std::io;
 use std::sync::Arc;
 
-/// Calls `heard` on a thread of its own at each SIGINT, SIGTERM and SIGHUP, as long as the process lives. A SIGHUP that
-/// the process was told to ignore, as by `nohup`, stays ignored.
+/// Calls `heard` on a thread of its own for each SIGINT, SIGTERM and SIGHUP, as long as the process lives. If the
+/// process was started so that it ignores SIGHUP, as by `nohup`, SIGHUP stays ignored.
 ///
 /// # Errors
-/// When the system refuses a handler or a thread.
+/// If the system refuses a handler or a thread.
 pub fn hear_stop_signals(mut heard: impl FnMut() + Send + 'static) -> io::Result<()> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let hang_up = (!is_ignored(&status, SIGHUP)).then_some(SIGHUP);
@@ -21,17 +21,18 @@ pub fn hear_stop_signals(mut heard: impl FnMut() + Send + 'static) -> io::Result
     std::thread::Builder::new().name("signals".to_owned()).spawn(run).map(drop)
 }
 
-/// A write beyond the limit of the system for the size of a file fails from here on, as one to a full disk does, and does
-/// not end the process.
+/// If a file would exceed the system's limit of file sizes, writing to the file fails from here on, as writing to a
+/// full disk does. Without this call, such a write ends the process.
 ///
 /// # Errors
-/// When the system refuses a handler.
+/// If the system refuses a handler.
 pub fn outlive_file_size_limit() -> io::Result<()> {
-    // A signal that has a handler does not do what it would do without one. Nobody looks at the flag.
+    // With a handler, the signal does not end the process. The flag that the handler sets is not used.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// Whether a process ignores a signal, as its `/proc/PID/status` says: `SigIgn` has a bit for each signal, from 1 on.
+/// Whether a process ignores a signal. `status` is its `/proc/PID/status`: `SigIgn` has a bit for each signal, from 1
+/// on.
 fn is_ignored(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! A simulated world: one thread, one seed, time that passes only when nobody has anything to do.
+//! A simulated world: one thread, one seed, and time that passes only when no future can run.
 //!
 //! Owns a small executor that picks the next ready future by the seed, virtual time, scripted connections, files in
-//! memory, and a log of everything that was printed and noted. Two runs of a seed give the same log. The host cannot
-//! tell it from the real world.
+//! memory, and a log of everything that was printed and noted. Two runs with the same seed give the same log. The host
+//! cannot distinguish this world from the real one.
 
 #[cfg(test)]
 mod tests;
@@ -28,38 +28,38 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// What a scripted server does with one client.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
-    /// What it sends, and how long after the connection (or the send before) it does so.
+    /// The bytes that the server sends, each with the pause before it.
     pub sends: Vec<(Duration, Vec<u8>)>,
-    /// Whether it keeps the connection open after the last send.
+    /// Whether the server keeps the connection open after the last bytes.
     pub stays_open: bool,
 }
 
-/// Why the main future of a simulation was not run to its end.
+/// Why the main future of a simulation did not run to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulationError {
-    /// Nothing can ever happen any more.
+    /// All futures wait, and no timer is set.
     #[error("the simulation of seed {seed} is stuck at {at}: {waiting} futures wait for each other")]
     Stuck {
         /// The seed of the world.
         seed: u64,
-        /// When that was.
+        /// The time in the simulation.
         at: Time,
-        /// How many futures there were.
+        /// The number of waiting futures.
         waiting: usize,
     },
-    /// The machine stopped at the point that was asked for.
+    /// The machine stopped at the write that the test asked for.
     #[error("the machine of seed {seed} stopped at {at}, after {writes} writes")]
     Halted {
         /// The seed of the world.
         seed: u64,
-        /// When that was.
+        /// The time in the simulation.
         at: Time,
         /// How many operations on files had changed something.
         writes: u64,
     },
 }
 
-/// A world under construction, then a world that ran.
+/// A simulated world: first it is set up, then it runs.
 pub struct Simulation {
     seed: u64,
     world: Arc<World>,
@@ -78,7 +78,7 @@ struct World {
 }
 
 impl Simulation {
-    /// A world that begins at `start`, whose every choice follows from `seed`.
+    /// Makes a world that begins at `start`. All its choices follow from `seed`.
     pub fn new(seed: u64, start: Time) -> Self {
         let clock = VirtualClock::new(start);
         let files = MemoryDisk::new(clock.clone());
@@ -96,76 +96,77 @@ impl Simulation {
         Self { seed, world: Arc::new(world) }
     }
 
-    /// Adds a server that serves these connections, one after the other, and refuses further ones.
+    /// Adds a server that serves these connections, one after the other, and refuses further connections.
     pub fn server(&self, address: &str, connections: Vec<Connection>) {
         lock(&self.world.servers).insert(address.to_owned(), connections.into());
     }
 
-    /// Adds a file that is there from now on.
+    /// Adds a file that exists from now on.
     pub fn file(&self, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.file_at(Time::default(), Time::default(), path, bytes);
     }
 
-    /// Adds a file that appears at a time, with another as its modification time. Whoever puts it there syncs it.
+    /// Adds a file that appears at a time. It has another time as its modification time, and it is synced.
     pub fn file_at(&self, appears: Time, modified: Time, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.world.files.add(appears, modified, path.into(), bytes.into());
     }
 
-    /// The files that are there now, with what they hold.
+    /// The files that exist now, with their content.
     pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.world.files.all()
     }
 
-    /// From now on, files can grow by `bytes` in all before the disk is full.
+    /// From now on, files can grow by `bytes` in all. Then the disk is full.
     pub fn disk_space(&self, bytes: u64) {
         self.world.files.space(bytes);
     }
 
-    /// From now on, nothing can be made or removed in a directory.
+    /// From now on, nothing can be created or removed in a directory.
     pub fn read_only(&self, directory: impl Into<PathBuf>) {
         self.world.files.read_only(directory.into());
     }
 
-    /// During a time, all operations on files below a path fail in this way. A file that could not be synced stays at
-    /// risk until it is created anew, however often it is synced later.
+    /// During a span of time, all operations on files below a path fail with this kind of error. If the sync of a file
+    /// fails, the file may lose bytes in a crash until it is created again, even if it is synced successfully later.
     pub fn disk_unreachable(&self, from: Time, until: Time, below: impl Into<PathBuf>, kind: io::ErrorKind) {
         self.world.files.unreachable(from, until, below.into(), kind);
     }
 
-    /// Sets the wall clock to another time. The times of this and all other parts of the script are those of a clock
-    /// that nobody sets.
+    /// Sets the wall clock to another time. The times of all parts of the script, this one included, are those of a
+    /// clock that is never set.
     pub fn clock_jump(&self, at: Time, to: Time) {
         self.world.clock.jump(at, to);
     }
 
-    /// How many operations on files have changed something, or synced it. Those on scratch files do not count. Making
-    /// or removing several directories counts once for each of them, and so do the files in those that are removed.
+    /// How many operations on files have changed or synced something. Operations on scratch files do not count. If
+    /// several directories are created or removed, each counts, and so does each file in a removed directory.
     pub fn writes(&self) -> u64 {
         self.world.files.writes()
     }
 
-    /// Stops the machine when the `write`th of these operations is about to be done, counted from the start of the
-    /// world. It is not done, and [`Simulation::run`] ends. The host may notice that nothing works any more until the
-    /// future that is running waits, but nothing that it does is seen.
+    /// Stops the machine before the operation with the number `write`, counted as [`Simulation::writes`] counts from
+    /// the start of the world. The operation is not done, and [`Simulation::run`] ends. The running future continues
+    /// until it waits and may notice that all operations fail, but nothing that it does is visible.
     pub fn halt_at_write(&self, write: u64) {
         self.world.files.halt_at_write(write);
     }
 
-    /// Kills the host, after [`Simulation::run`]: all that was written stays, its locks are free. Another one can run.
+    /// Kills the host, after [`Simulation::run`]. Everything that was written stays, and the host's locks are released.
+    /// Another host can run afterwards.
     pub fn kill(&self) {
         self.world.panics.forget();
         self.world.files.kill();
     }
 
-    /// Cuts the power, after [`Simulation::run`]. Of what was not synced, the seed decides what is still there: of the
-    /// names that were made, changed or removed the first so many changes, of each file any pieces of what was written,
-    /// with zeros for those that are missing. Another host can run.
+    /// Cuts the power, after [`Simulation::run`]. The seed decides which changes survive that were not synced. Of the
+    /// changes of names, some of the first survive. Of each file, any pieces of the written bytes survive, with zeros
+    /// in place of the missing pieces. Another host can run afterwards.
     pub fn crash(&self, seed: u64) {
         self.world.panics.forget();
         self.world.files.crash(seed);
     }
 
-    /// The world, to be given to a host.
+    /// The traits of this world, for a host.
     pub fn env(&self) -> Env {
         Env {
             clock: Arc::new(self.world.clock.clone()),
@@ -183,27 +184,27 @@ impl Simulation {
         }
     }
 
-    /// Adds a line to the log, with the time.
+    /// Returns a function that adds a line to the log, with the time.
     pub fn note(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let world = self.world.clone();
         move |line| world.note(line)
     }
 
-    /// What was printed so far.
+    /// Everything that was printed so far.
     pub fn printed(&self) -> String {
         lock(&self.world.printed).clone()
     }
 
-    /// What was printed and noted so far, line by line, with the time of each.
+    /// Everything that was printed and noted so far, line by line, with the time of each line.
     pub fn log(&self) -> Vec<String> {
         lock(&self.world.log).clone()
     }
 
-    /// Runs `main` and all it spawns until `main` is done. What is not done by then is dropped. Another main can be run
-    /// after that; time and files go on from where they were.
+    /// Runs `main` and all futures that it spawns until `main` is done. Other futures are dropped then. Another main
+    /// future can run afterwards; time and files continue from where they were.
     ///
     /// # Errors
-    /// When every future waits and no timer is set, and when the machine stops.
+    /// If all futures wait and no timer is set, or if the machine stops.
     pub fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> Result<T, SimulationError> {
         let result = Arc::new(Mutex::new(None));
         let slot = result.clone();
@@ -211,7 +212,7 @@ impl Simulation {
         let mut tasks = Vec::new();
         let outcome = self.poll(&mut tasks, &result);
         drop(tasks);
-        // What is dropped may spawn something.
+        // A dropped future may spawn another future.
         loop {
             let spawned = std::mem::take(&mut *lock(&self.world.spawned));
             if spawned.is_empty() {
@@ -265,7 +266,7 @@ impl Simulation {
 
 type Spawned = (Arc<Task>, BoxFuture<'static, ()>);
 
-/// A spawned future that says when it can go on.
+/// A spawned future, which says when it can continue.
 struct Task {
     id: usize,
     ready: Arc<Mutex<Vec<usize>>>,
@@ -282,7 +283,7 @@ impl Wake for Task {
 
 impl World {
     fn note(&self, line: &str) {
-        // Of a machine that has stopped nothing is seen.
+        // Nothing that a stopped machine does is visible.
         if self.files.is_halted() {
             return;
         }
@@ -329,7 +330,7 @@ impl Network for ScriptedNetwork {
     }
 }
 
-/// Sends what the script says, when it says so.
+/// A connection that sends the bytes of the script at the times of the script.
 struct ScriptedStream {
     world: Arc<World>,
     script: Connection,

@@ -1,4 +1,4 @@
-//! Connections between the programs of a simulated machine: pipes in memory, by name.
+//! Connections between the programs of a simulated machine: pipes in memory, which are found by name.
 
 use super::Disk as _;
 use super::local::{Duplex, LocalListener, LocalSockets};
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-/// How many connections may wait to be accepted.
+/// How many connections may wait until they are accepted.
 const BACKLOG: usize = 16;
-/// How much may be on its way in each direction.
+/// How many bytes may be in a pipe, in each direction.
 const PIPE_BYTES: usize = 64 << 10;
 
 type Names = Arc<Mutex<BTreeMap<PathBuf, mpsc::Sender<Box<dyn Duplex>>>>>;
 
-/// The names of a machine, and the disk they are on.
+/// The names of a machine, and the disk that they belong to.
 #[derive(Clone)]
 pub(super) struct Pipes {
     disk: MemoryDisk,
@@ -38,7 +38,7 @@ impl LocalSockets for Pipes {
         name: &'a str,
     ) -> BoxFuture<'a, io::Result<Option<Box<dyn LocalListener>>>> {
         Box::pin(async move {
-            // The directory itself is made by whoever listens there first.
+            // The first program that listens in the directory creates it.
             self.disk.check_writable(directory.parent().unwrap_or(directory))?;
             let path = directory.join(name);
             let mut names = lock(&self.names);
@@ -75,7 +75,7 @@ impl LocalListener for Pipe {
             let next = self.connections.lock().await.recv().await;
             match next {
                 Some(connection) => Ok(connection),
-                // Its name is gone, so nobody can connect any more.
+                // The name of the listener is removed, so nobody can connect any more.
                 None => std::future::pending().await,
             }
         })

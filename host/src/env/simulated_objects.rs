@@ -1,7 +1,7 @@
-//! What a simulation has behind its network and around its program: object stores on its disk, and processes that end.
+//! The outside of a simulated program: object stores, which are kept on the simulated disk, and processes that end.
 //!
-//! Owns the store without locks. A bucket is a directory of the simulated disk, so that whatever befalls the disk befalls
-//! it, too. Never fails in a way of its own.
+//! Owns the store without locks. A bucket is a directory of the simulated disk, so that faults of the disk also affect
+//! the bucket. Never adds faults of its own.
 
 use super::memory_disk::MemoryDisk;
 use super::{Appender, DiskStore, LockGuard, ObjectStores, Objects, Processes, Store, StoredPiece, Upload};
@@ -47,8 +47,8 @@ impl Bucket {
         Ok(Self { store, url: url.to_owned() })
     }
 
-    /// Whether an object stands somewhere below a directory. An object store knows no directories: their names are parts
-    /// of the names of objects.
+    /// Whether there is an object somewhere below a directory. An object store has no directories: the names of
+    /// directories are parts of the names of objects.
     fn has_objects(&self, directory: &str) -> io::Result<bool> {
         if !self.store.list(directory)?.is_empty() {
             return Ok(true);
@@ -134,7 +134,7 @@ impl Objects for Arc<Bucket> {
     }
 }
 
-/// What was brought of an object.
+/// The pieces of an object that were uploaded so far.
 struct Pieces {
     bucket: Arc<Bucket>,
     name: String,

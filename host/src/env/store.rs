@@ -1,7 +1,8 @@
-//! Where checkpoints are kept: named pieces of bytes that are on stable storage when a call returns.
+//! The storage of checkpoints: named pieces of bytes that are on stable storage when a call returns.
 //!
-//! Owns the trait and its form on a [`Disk`], a directory. Names are paths with `/`, relative to the store. Calls wait for
-//! the storage, so they belong on the background executor. Never knows what the bytes are.
+//! Owns the trait, and its implementation in a directory of a [`Disk`]. Names are paths with `/`, relative to the
+//! store. Calls wait for the storage, so they have to run on the background executor. Never knows the meaning of the
+//! bytes.
 
 use super::{Disk, OutputFile};
 use crate::lock::lock;
@@ -11,90 +12,93 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What holds a lock until it is dropped, or the process ends.
+/// A guard that holds a lock until the guard is dropped, or the process ends.
 pub type LockGuard = Box<dyn Send + Sync>;
 
-/// A piece of a store.
+/// An entry in the list of a store's pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredPiece {
-    /// Its name, without the directory.
+    /// The name of the piece, without the directory.
     pub name: String,
-    /// Its size, in bytes.
+    /// The size of the piece, in bytes.
     pub bytes: u64,
 }
 
-/// Keeps pieces of bytes.
+/// Stores named pieces of bytes.
 pub trait Store: Send + Sync {
-    /// The whole of a piece of at most `max_bytes`.
+    /// The whole content of a piece of at most `max_bytes`.
     ///
     /// # Errors
-    /// What the storage says, [`io::ErrorKind::NotFound`], or [`io::ErrorKind::FileTooLarge`].
+    /// The error of the storage; [`io::ErrorKind::NotFound`] if there is no such piece; [`io::ErrorKind::FileTooLarge`]
+    /// if the piece has more than `max_bytes`.
     fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>>;
 
-    /// The pieces right below a directory, by name. A directory that is not there is empty.
+    /// The pieces directly in a directory, by name. A directory that does not exist counts as empty.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the storage.
     fn list(&self, directory: &str) -> io::Result<Vec<StoredPiece>>;
 
-    /// The directories right below a directory, by name.
+    /// The directories directly in a directory, by name.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the storage.
     fn directories(&self, directory: &str) -> io::Result<Vec<String>>;
 
-    /// Stores a piece, in place of the one that had the name. After a crash there is the old one or the new one, whole.
+    /// Stores a piece. An existing piece with the name is replaced. After a crash, there is either the whole old piece
+    /// or the whole new piece.
     ///
     /// # Errors
-    /// What the storage says. Either of the two may be there then.
+    /// The error of the storage. Then there may be either of the two pieces.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Stores a piece whose name nobody has used yet, whole or not at all. Of several hosts that do so at the same time,
-    /// one succeeds.
+    /// Stores a piece under a name that was never used, completely or not at all. If several hosts do so at the same
+    /// time, exactly one succeeds.
     ///
     /// # Errors
-    /// What the storage says, and then the piece may be there or not; or [`io::ErrorKind::AlreadyExists`].
+    /// The error of the storage, after which the piece may exist or not; [`io::ErrorKind::AlreadyExists`] if the name
+    /// is used.
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// A new piece that grows. After a crash it may be short of what was appended last.
+    /// Makes a new piece that grows. After a crash, the bytes that were appended last may be missing.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the storage.
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>>;
 
-    /// Removes a piece. It is no error if it is not there.
+    /// Removes a piece. If the piece does not exist, that is not an error.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the storage.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Takes a lock that nobody else holds. Nothing if somebody does.
+    /// Takes a lock. `None` if another guard holds the lock.
     ///
     /// # Errors
-    /// What the storage says, or [`io::ErrorKind::Unsupported`] if it has no locks.
+    /// The error of the storage, or [`io::ErrorKind::Unsupported`] if it has no locks.
     fn lock(&self, name: &str) -> io::Result<Option<LockGuard>>;
 
-    /// Whether somebody holds a lock right now. Nothing if that cannot be known without taking it.
+    /// Whether some guard holds a lock now. `None` if that cannot be known without taking the lock.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the storage.
     fn is_locked(&self, _name: &str) -> io::Result<Option<bool>> {
         Ok(None)
     }
 
-    /// The place, for messages.
+    /// The place of the store, for messages.
     fn describe(&self) -> String;
 }
 
 /// Adds to the end of a piece.
 pub trait Appender: Send {
-    /// Appends, and waits until it is on stable storage.
+    /// Appends bytes, and waits until they are on stable storage.
     ///
     /// # Errors
-    /// What the storage says. Any part of `bytes` may be there then, and nothing more can be appended.
+    /// The error of the storage. Then any part of `bytes` may have been appended, and nothing more can be appended.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Whether another piece is better begun: this one becomes slow to read.
+    /// Whether it is better to begin another piece, because this one has become slow to read.
     fn is_long(&self) -> bool {
         false
     }
@@ -104,18 +108,18 @@ pub trait Appender: Send {
 pub struct DiskStore {
     disk: Arc<dyn Disk>,
     root: PathBuf,
-    /// The directories right below the root that other users cannot enter.
+    /// The directories directly in the root that other users cannot enter.
     private: Mutex<BTreeSet<String>>,
 }
 
-/// The directories of checkpoints that whoever takes the lock may find there.
+/// The directories of checkpoints that may exist already when a host takes the lock.
 const CHECKPOINT_DIRECTORIES: [&str; 2] = ["ingest", "runs"];
 
-/// What the name of a piece begins with while it is written.
+/// The beginning of the name of a piece while the piece is written.
 const UNFINISHED: &str = ".new-";
 
 impl DiskStore {
-    /// A store in the directory `root`, which need not be there.
+    /// Makes a store in the directory `root`, which need not exist yet.
     pub fn new(disk: Arc<dyn Disk>, root: PathBuf) -> Self {
         Self { disk, root, private: Mutex::default() }
     }
@@ -124,8 +128,8 @@ impl DiskStore {
         self.root.join(name)
     }
 
-    /// Takes the rights of other users to a directory right below the root that an older version of the host, or somebody
-    /// else, made. The root itself may be a directory that holds more than the store.
+    /// Removes the permissions of other users on a directory directly in the root. An older version of the host, or
+    /// somebody else, may have created it. The root itself is not changed, because it may contain more than the store.
     fn keep_others_out(&self, name: &str) {
         let top = name.split('/').next().unwrap_or(name);
         if !lock(&self.private).insert(top.to_owned()) {
@@ -137,7 +141,8 @@ impl DiskStore {
         }
     }
 
-    /// Writes a piece under the name that it has until it is whole. Returns its directory, that path and its own.
+    /// Writes a piece under its temporary name. Returns the directory of the piece, the temporary path and the final
+    /// path.
     fn write_unfinished(&self, name: &str, bytes: &[u8]) -> io::Result<(PathBuf, PathBuf, PathBuf)> {
         let path = self.path(name);
         let parent = self.make_parent(name, &path)?;
@@ -149,7 +154,7 @@ impl DiskStore {
         Ok((parent, unfinished, path))
     }
 
-    /// Makes the directory of a piece, durably, for the user of this process alone.
+    /// Creates the directory of a piece, durably and only for the user of this process.
     fn make_parent(&self, name: &str, path: &Path) -> io::Result<PathBuf> {
         let parent = path.parent().unwrap_or(&self.root).to_path_buf();
         let missing: Vec<&Path> =
@@ -203,11 +208,11 @@ impl Store for DiskStore {
     }
 
     fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        // Where there are no locks, two hosts may write the unfinished file at the same time. One of them can give it its
-        // name, and whoever reads it then sees whose it is.
+        // If there are no locks, two hosts may write the unfinished file at the same time. Only one of them can give
+        // the file its name. A reader of the file then sees which host has written it.
         let (parent, unfinished, path) = self.write_unfinished(name, bytes)?;
         if let Err(error) = self.disk.rename_new(&unfinished, &path) {
-            // If it stays, the next piece of that name replaces it.
+            // If the file stays, the next piece with this name replaces it.
             let _ = self.disk.remove(&unfinished);
             return Err(error);
         }
@@ -246,7 +251,7 @@ impl Store for DiskStore {
 struct FileAppender {
     file: Box<dyn OutputFile>,
     disk: Arc<dyn Disk>,
-    /// The directory whose entry of the file is not durable yet.
+    /// The directory whose entry for the file is not durable yet; `None` when it is durable.
     parent: Option<PathBuf>,
 }
 

@@ -1,7 +1,7 @@
-//! Virtual time: it passes only when nobody has anything to do.
+//! Virtual time, which passes only when no future can run.
 //!
-//! Owns two clocks and the timers. The wall clock, which the host reads, can be set; the other one is undisturbed by
-//! that. Scripts of servers and files follow the undisturbed one, as the rest of the world does.
+//! Owns two clocks and the timers. The wall clock, which the host reads, can be set. Setting it does not change the
+//! undisturbed clock. The scripts of servers and files follow the undisturbed clock, as the outside world does.
 
 use super::Clock;
 use crate::lock::lock;
@@ -24,11 +24,11 @@ struct State {
     undisturbed: Time,
     timers: BTreeMap<Timer, Waker>,
     timer_count: u64,
-    /// When, by the undisturbed clock, the wall clock is set, and to what.
+    /// When the wall clock is set, by the undisturbed clock, and the time to which it is set.
     jumps: BTreeMap<Time, Time>,
 }
 
-/// A timer: by which clock, until when, and a number that tells it from others.
+/// A timer: the clock that it follows, the time at which it ends, and a number that distinguishes it from other timers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Timer {
     by: By,
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    /// How long it is to the next timer by a clock.
+    /// How long it is until the next timer of a clock ends. `None` if there is no timer.
     fn wait(&self, by: By) -> Option<Duration> {
         let first = self.timers.keys().find(|timer| timer.by == by)?;
         Some(first.until.since(self.now(by)))
@@ -68,7 +68,7 @@ impl VirtualClock {
         lock(&self.state)
     }
 
-    /// What a clock would show that nobody ever set.
+    /// The time of the clock that is never set.
     pub(super) fn undisturbed(&self) -> Time {
         self.state().undisturbed
     }
@@ -77,13 +77,13 @@ impl VirtualClock {
         self.state().jumps.insert(at, to);
     }
 
-    /// Waits for some time to pass, whatever the wall clock is set to.
+    /// Waits for a span of time, even if the wall clock is set meanwhile.
     pub(super) fn sleep(&self, time: Duration) -> Sleep {
         Sleep { clock: self.clone(), by: By::Undisturbed, until: self.undisturbed() + time, timer: None }
     }
 
-    /// Passes to the next timer, or to the next time when the wall clock is set, and wakes those whose time has come.
-    /// False if nobody waits for a time.
+    /// Moves the time to the end of the next timer, or to the next time at which the wall clock is set. Wakes the
+    /// futures whose time has come. Returns false if no future waits for a time.
     pub(super) fn pass(&self) -> bool {
         let mut state = self.state();
         let waits = [state.wait(By::Wall), state.wait(By::Undisturbed)];
@@ -125,7 +125,7 @@ impl Clock for VirtualClock {
     }
 }
 
-/// Waits for a time. Its timer is gone when it is dropped.
+/// Waits for a time. Dropping it removes its timer.
 pub(super) struct Sleep {
     clock: VirtualClock,
     by: By,

@@ -1,4 +1,4 @@
-//! [`Clock`](super::super::Clock): time passes, and those who wait for it are woken on every executor.
+//! [`Clock`](super::super::Clock): time passes, and futures that wait for a time are woken on every executor.
 
 use super::{in_each_world, on};
 use crate::time::Duration;
@@ -45,7 +45,7 @@ fn a_time_that_has_passed_is_not_waited_for() {
     });
 }
 
-/// A sleep that is dropped wakes nobody, and those beside it go on.
+/// A sleep that is dropped wakes no future, and other sleeps continue.
 #[test]
 fn the_shorter_of_two_sleeps_ends_first_and_the_other_can_be_dropped() {
     in_each_world(async |world| {
@@ -70,7 +70,7 @@ fn the_monotonic_clock_never_goes_back() {
         let clock = &world.env.clock;
         let before = clock.monotonic();
         world.pause(PAUSE).await;
-        // The wall clock is cut to whole milliseconds.
+        // The wall clock is rounded down to whole milliseconds.
         assert!(clock.monotonic() >= before + PAUSE - Duration::from_millis(1));
     });
 }

@@ -36,7 +36,7 @@ fn what_is_no_link_leads_nowhere() {
     });
 }
 
-/// A reader that was opened goes on with what it opened, whatever becomes of the name.
+/// An open reader continues to read the file that it has opened, even if the name is removed or given to another file.
 #[test]
 fn an_open_file_is_read_to_its_end() {
     in_each_world(async |world| {
@@ -52,7 +52,7 @@ fn an_open_file_is_read_to_its_end() {
     });
 }
 
-/// Two that ask for one lock at the same time: one has it, wherever the two run.
+/// If two programs ask for the same lock at the same time, exactly one gets it, on all executors.
 #[test]
 fn of_two_that_lock_a_file_one_succeeds() {
     in_each_world(async |world| {

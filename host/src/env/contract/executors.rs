@@ -1,4 +1,5 @@
-//! [`Executor`](super::super::Executor): futures run to their end wherever they are started, and a panic ends one of them.
+//! [`Executor`](super::super::Executor): a started future runs to its end on every executor, and a panic ends only its
+//! own future.
 
 use super::super::Executor;
 use super::{in_each_world, on};
@@ -38,7 +39,7 @@ fn futures_of_all_executors_talk_to_each_other() {
     });
 }
 
-/// A future whose result nobody wants any more runs to its end.
+/// A future runs to its end even if nobody waits for its result any more.
 #[test]
 fn a_future_runs_on_when_nobody_waits_for_it() {
     in_each_world(async |world| {
@@ -58,14 +59,14 @@ fn a_future_runs_on_when_nobody_waits_for_it() {
     });
 }
 
-/// What computes for long on the engine or waits for a disk in the background keeps no actor from running.
+/// A long computation on the engine, or a wait for a disk in the background, does not prevent actors from running.
 #[test]
 fn work_elsewhere_does_not_hold_up_the_actors() {
     in_each_world(async |world| {
         for executor in [world.env.engine.clone(), world.env.background.clone()] {
             let (tell, told) = oneshot::channel();
             let worker = on(&*executor, async move {
-                // Computing: a future that does not return to its executor.
+                // A computation: a future that does not return to its executor.
                 let mut sum = 0u64;
                 (0..100_000u64).for_each(|number| sum = std::hint::black_box(sum ^ number));
                 let _ = tell.send(sum);
@@ -81,7 +82,7 @@ fn panic_on(executor: &Arc<dyn Executor>, what: &'static str) {
     executor.spawn(what, Box::pin(async { panic!("on purpose") }));
 }
 
-/// A panic ends its future and nothing else. It is recorded with its place and with the batch that runs, once.
+/// A panic ends only its own future. The panic is recorded once, with its place and with the batch that runs.
 #[test]
 fn a_panic_is_recorded_and_the_executor_goes_on() {
     for at in 0..3 {

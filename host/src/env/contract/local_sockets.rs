@@ -78,7 +78,7 @@ fn a_listener_is_waited_for_until_somebody_gives_up() {
             };
             assert!(gave_up);
         }
-        // Those who gave up did not take the next connection with them.
+        // Futures that gave up must not have taken the next connection.
         let client = world.env.local.connect(&world.root, "a");
         let (client, server) = tokio::join!(client, listener.accept());
         client.unwrap().write_all(b"x").await.unwrap();

@@ -1,7 +1,7 @@
-//! The contract of every trait of `env`: one suite of tests that runs in the real world and in the simulated one, so that
-//! a run that holds in simulation holds outside.
+//! The contract of every trait of `env`: one suite of tests that runs in the real world and in the simulated world. So
+//! a run that works in the simulation also works outside.
 //!
-//! A test is a future that is given a [`World`]. It states what both worlds do, in the same words.
+//! A test is a future that gets a [`World`]. It states in the same words what both worlds do.
 
 mod clock;
 mod disk;
@@ -20,47 +20,47 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::oneshot;
 
-/// How many schedules of the simulated world a test sees.
+/// The number of schedules of the simulated world under which each test runs.
 const SEEDS: u64 = 8;
 
-/// A world to test.
+/// A world that is tested.
 pub(super) struct World {
-    /// The world.
+    /// The traits of the world.
     pub(super) env: Env,
     /// An empty directory.
     pub(super) root: PathBuf,
-    /// A store behind a network.
+    /// A store behind a network, as for checkpoints.
     pub(super) store: Arc<dyn Store>,
-    /// Where outputs are saved behind a network.
+    /// A store of objects behind a network, as for outputs.
     pub(super) outputs: Arc<dyn Objects>,
-    /// Starts a server with a script, and returns its address.
+    /// Starts a server that follows a script, and returns the server's address.
     serve: Box<dyn Fn(Vec<Connection>) -> String + Send + Sync>,
 }
 
 impl World {
-    /// Starts a server that serves these connections, one after the other. Returns its address.
+    /// Starts a server that serves these connections, one after the other, and returns the server's address.
     pub(super) fn server(&self, connections: Vec<Connection>) -> String {
         (self.serve)(connections)
     }
 
-    /// The address of a port on which nobody listens.
+    /// The address of a port on which no server listens.
     pub(super) fn closed_port(&self) -> String {
         self.server(Vec::new())
     }
 
-    /// Each executor, with its name.
+    /// All executors, with their names.
     pub(super) fn executors(&self) -> [(&'static str, Arc<dyn Executor>); 3] {
         let Env { control, engine, background, .. } = self.env.clone();
         [("control", control), ("engine", engine), ("background", background)]
     }
 
-    /// Waits for a time on the clock of the world.
+    /// Waits for a span of time on the clock of the world.
     pub(super) async fn pause(&self, time: Duration) {
         self.env.clock.sleep_until(self.env.clock.now() + time).await;
     }
 }
 
-/// Runs a future on an executor, and returns what it found out. `None` if the executor dropped it.
+/// Runs a future on an executor, and returns its result. `None` if the executor dropped the future.
 pub(super) async fn on<T: Send + 'static>(
     executor: &dyn Executor,
     future: impl Future<Output = T> + Send + 'static,
@@ -73,11 +73,11 @@ pub(super) async fn on<T: Send + 'static>(
     receive.await.ok()
 }
 
-/// Runs a test in the real world, and under several schedules of the simulated one.
+/// Runs a test in the real world, and in the simulated world under several schedules.
 pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl Fn(Arc<World>) -> F) {
     let directory = tempfile::tempdir().unwrap();
     let executors = RealExecutors::start(2).unwrap();
-    // A server that speaks S3 is tested with the whole program.
+    // A server that speaks S3 is tested only with the whole program.
     let (store, outputs) = s3::tests::in_memory();
     let root = directory.path().to_path_buf();
     let world = World { env: real(&executors), root, store, outputs, serve: Box::new(serve) };
@@ -101,13 +101,13 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
     }
 }
 
-/// A server of the machine that follows a script, on a free port of the loopback interface.
+/// Starts a server on the machine that follows a script, on a free port of the loopback interface.
 #[expect(clippy::disallowed_methods, reason = "a server is not part of the host")]
 fn serve(connections: Vec<Connection>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     if connections.is_empty() {
-        // Nobody listens there from the moment at which the address is known.
+        // From here on the address is known and no server listens on it.
         return address;
     }
     std::thread::spawn(move || {
@@ -116,7 +116,7 @@ fn serve(connections: Vec<Connection>) -> String {
             let (mut stream, _) = listener.accept().unwrap();
             for (pause, bytes) in connection.sends {
                 std::thread::sleep(pause);
-                // The client may be gone.
+                // The client may have closed the connection.
                 let _ = stream.write_all(&bytes);
             }
             if connection.stays_open {
@@ -124,14 +124,14 @@ fn serve(connections: Vec<Connection>) -> String {
             }
         }
         if !open.is_empty() {
-            // The test ends the process, and with it these connections.
+            // The connections stay open until the test ends the process.
             std::thread::park();
         }
     });
     address
 }
 
-/// A server sends these bytes after a pause, and closes the connection.
+/// The script of a server that sends these bytes after a pause, and then closes the connection.
 pub(super) fn sends(pause: Duration, bytes: &[u8]) -> Connection {
     Connection { sends: vec![(pause, bytes.to_vec())], stays_open: false }
 }

@@ -1,4 +1,5 @@
-//! [`Network`](super::super::Network): what a server sends comes in, and its end is seen, on every executor.
+//! [`Network`](super::super::Network): data that a server sends arrives, and the end of its connection is noticed, on
+//! every executor.
 
 use super::{in_each_world, on, sends};
 use crate::time::Duration;
@@ -35,7 +36,7 @@ fn where_nobody_listens_the_connection_is_refused() {
     });
 }
 
-/// A connection that stays open and silent is waited for, and whoever waits can give up.
+/// A reader waits for a connection that stays open and silent, and the reader can give up.
 #[test]
 fn a_silent_server_is_waited_for_until_somebody_gives_up() {
     in_each_world(async |world| {

@@ -1,4 +1,5 @@
-//! [`Objects`](super::super::Objects): outputs behind a network, whole or not at all, from every executor.
+//! [`Objects`](super::super::Objects): outputs behind a network are visible as a whole or not at all, from every
+//! executor.
 
 use super::super::Objects;
 use super::{in_each_world, on};
@@ -24,7 +25,7 @@ fn every_executor_can_save_list_and_remove_objects() {
                 upload.add(b"333".to_vec()).await?;
                 let unfinished = names(objects, "out").await?;
                 upload.complete().await?;
-                // One that is dropped is given up.
+                // Dropping an upload gives it up.
                 drop(objects.upload("out/c").await?);
                 let both = names(objects, "out").await?;
                 objects.remove(vec!["out/a".into(), "out/below/b".into(), "out/nothing".into()]).await?;

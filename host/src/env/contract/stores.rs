@@ -5,13 +5,13 @@ use super::{World, in_each_world, on};
 use std::io;
 use std::sync::Arc;
 
-/// The stores of a world: in a directory, and behind a network.
+/// The stores of a world: one in a directory, and one behind a network.
 fn stores(world: &World, name: &str) -> Vec<(&'static str, Arc<dyn Store>)> {
     let on_disk = DiskStore::new(world.env.disk.clone(), world.root.join("store").join(name));
     vec![("on disk", Arc::new(on_disk)), ("behind a network", world.store.clone())]
 }
 
-/// The same steps, with everything that they gave.
+/// Performs the same steps on a store, and returns the results of all of them.
 fn steps(store: &dyn Store) -> Vec<String> {
     let mut seen = Vec::new();
     let mut see = |what: &str, outcome: io::Result<String>| {

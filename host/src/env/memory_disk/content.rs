@@ -1,6 +1,6 @@
-//! The content of one file: as programs see it, and as much of it as would survive if the machine went down.
+//! The content of one file, in two versions: as programs see it, and as it would survive if the machine went down.
 //!
-//! Owns what a crash does to bytes that nobody synced. Knows no names: see [`super::names`].
+//! Owns what a crash does to bytes that were not synced. Knows no names: see [`super::names`].
 
 use crate::time::Time;
 use rand::{Rng, RngExt as _};
@@ -10,14 +10,15 @@ use rand::{Rng, RngExt as _};
 pub(super) struct Content {
     pub(super) bytes: Vec<u8>,
     pub(super) modified: Time,
-    /// Its number, which no other file of this disk ever has.
+    /// The number of the file. No other file of this disk ever has the same number.
     pub(super) number: u64,
-    /// Which guard holds the lock on it.
+    /// The guard that holds the lock on the file. `None` if the file is not locked.
     pub(super) holder: Option<u64>,
     durable: Vec<u8>,
-    /// What makes `bytes` of `durable`, in order.
+    /// The edits that lead from `durable` to `bytes`, in order.
     pending: Vec<Edit>,
-    /// A failed sync leaves open what of the content is on the disk, and a later one does not change that.
+    /// Whether a sync has failed. Then it is not known which bytes are on the disk, and a later sync does not change
+    /// that.
     is_spoiled: bool,
 }
 
@@ -27,7 +28,7 @@ enum Edit {
 }
 
 impl Content {
-    /// Content that is on the disk already, if there is any.
+    /// Makes a file whose content is on the disk already.
     pub(super) fn durable(number: u64, bytes: Vec<u8>, modified: Time) -> Self {
         Self { durable: bytes.clone(), bytes, modified, number, ..Self::default() }
     }
@@ -38,7 +39,7 @@ impl Content {
         self.modified = now;
     }
 
-    /// Removes all bytes, and with them what a failed sync left open.
+    /// Removes all bytes. Bytes that a failed sync has left in an unknown state are removed, too.
     pub(super) fn empty(&mut self, now: Time) {
         self.bytes.clear();
         self.pending.push(Edit::Empty);
@@ -62,10 +63,11 @@ impl Content {
         self.is_spoiled = true;
     }
 
-    /// Loses what was not synced, in part. What is left is on the disk.
+    /// Loses a part of the bytes that were not synced. The remaining bytes are on the disk.
     ///
-    /// Writes survive in pieces, each on its own, so that a later one can be there without an earlier one. What is
-    /// missing before the end reads as zeros. The end is anywhere between that of what was synced and that of all.
+    /// Each piece of a write survives or is lost on its own, so that a later write can survive without an earlier one.
+    /// Missing bytes before the end are read as zeros. The end of the file lies anywhere between the synced end and the
+    /// last written end.
     pub(super) fn crash(&mut self, rng: &mut impl Rng) {
         let empties = self.pending.iter().filter(|edit| matches!(edit, Edit::Empty)).count();
         let survivors = rng.random_range(0..=empties);
@@ -83,7 +85,7 @@ impl Content {
                 Edit::Append(bytes) => appended.push(bytes),
             }
         }
-        // All or nothing is what happens most, so it is not left to the chance of each piece.
+        // In most crashes, all pieces survive or none. So these cases get a chance of their own.
         let chance = [0.0, 0.5, 0.5, 1.0][rng.random_range(0..4)];
         let mut rest = Vec::new();
         for mut bytes in appended {

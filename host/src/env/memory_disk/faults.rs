@@ -1,23 +1,23 @@
-//! What goes wrong with the disk of a simulated world: no room, no permission, no connection, or the machine stops.
+//! Faults of the disk in a simulated world: no room, no permission, no connection, or the machine stops.
 
 use crate::time::Time;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a test wants to go wrong.
+/// The faults that a test asks for.
 #[derive(Default)]
 pub(super) struct Faults {
-    /// Directories that nothing can be made or removed in.
+    /// Directories in which nothing can be created or removed.
     pub(super) read_only: BTreeSet<PathBuf>,
-    /// How many bytes can still be written, if that is limited.
+    /// How many bytes can still be written. `None` if there is no limit.
     pub(super) space: Option<u64>,
     pub(super) unreachable: Vec<Unreachable>,
-    /// How many operations changed something.
+    /// How many operations have changed something so far.
     pub(super) writes: u64,
-    /// At which of them the machine stops.
+    /// The number of the operation at which the machine stops. `None` if it does not stop.
     pub(super) halt_at: Option<u64>,
-    /// Whether it has stopped.
+    /// Whether the machine has stopped.
     pub(super) is_halted: bool,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Unreachable {
 }
 
 impl Faults {
-    /// Whether an operation on a path can be tried at all.
+    /// Checks that an operation on a path can be tried at this time.
     pub(super) fn reach(&self, at: Time, path: &Path) -> io::Result<()> {
         self.check_running()?;
         let is_hit = |fault: &&Unreachable| (fault.from..fault.until).contains(&at) && path.starts_with(&fault.below);
@@ -41,13 +41,14 @@ impl Faults {
         if self.is_halted { Err(io::Error::other("the machine has stopped")) } else { Ok(()) }
     }
 
-    /// Whether an entry with this path can be made or removed.
+    /// Checks that an entry with this path can be created or removed.
     pub(super) fn check_parent(&self, path: &Path) -> io::Result<()> {
         let is_read_only = path.parent().is_some_and(|parent| self.read_only.contains(parent));
         if is_read_only { Err(io::ErrorKind::PermissionDenied.into()) } else { Ok(()) }
     }
 
-    /// Counts an operation that is about to change something. If the machine stops here, it must not be done.
+    /// Counts an operation that is about to change something. If the machine stops here, this is an error, and the
+    /// operation must not be done.
     pub(super) fn count(&mut self) -> io::Result<()> {
         if self.halt_at.is_some_and(|at| self.writes + 1 >= at) {
             self.halt_at = None;
@@ -58,7 +59,7 @@ impl Faults {
         Ok(())
     }
 
-    /// How many of `bytes` there is room for.
+    /// How many of `bytes` still fit on the disk.
     pub(super) fn room(&self, bytes: usize) -> io::Result<usize> {
         match self.space {
             Some(0) if bytes > 0 => Err(io::ErrorKind::StorageFull.into()),

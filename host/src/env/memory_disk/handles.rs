@@ -1,6 +1,6 @@
-//! What a program holds of the files in memory: writers, scratch files and locks.
+//! Handles of a program to files in memory: writers, scratch files and locks.
 //!
-//! A handle of a program that was killed does nothing any more.
+//! A handle of a killed program has no effect any more.
 
 use super::content::Content;
 use super::{MemoryDisk, Tree};
@@ -11,16 +11,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// Which program opened what, and where.
+/// The program that has opened a file, and the path of the file.
 pub(super) struct Handle {
     pub(super) disk: MemoryDisk,
     pub(super) path: PathBuf,
-    /// How many programs were killed before this one.
+    /// How many programs were killed before this program started.
     pub(super) program: u64,
 }
 
 impl Handle {
-    /// The disk, if this program still runs, the time and whether the file can be reached.
+    /// Returns the disk, the time, and whether the file can be reached. Fails if this program was killed.
     fn tree(&self) -> io::Result<(MutexGuard<'_, Tree>, Time, io::Result<()>)> {
         let (tree, now) = self.disk.tree();
         tree.faults.check_running()?;
@@ -32,7 +32,7 @@ impl Handle {
     }
 }
 
-/// Writes to the end of a file, whatever its name is by now.
+/// Writes to the end of a file, even if the file was renamed.
 pub(super) struct Writer {
     pub(super) handle: Handle,
     pub(super) content: Arc<Mutex<Content>>,
@@ -70,7 +70,7 @@ impl OutputFile for Writer {
     }
 }
 
-/// A file that takes its room from that of the disk.
+/// A scratch file. Its bytes count towards the room on the disk.
 pub(super) struct Scratch {
     pub(super) handle: Handle,
     pub(super) bytes: Mutex<Vec<u8>>,
@@ -101,14 +101,14 @@ impl ScratchFile for Scratch {
     }
 }
 
-/// A lock on a file, whatever its name is by now.
+/// A lock on a file, even if the file was renamed.
 pub(super) struct Lock {
     pub(super) content: Arc<Mutex<Content>>,
     pub(super) holder: u64,
 }
 
 impl Lock {
-    /// Takes the lock, if nobody has it.
+    /// Takes the lock; `None` if another guard has it.
     pub(super) fn take(content: &Arc<Mutex<Content>>, holder: u64) -> Option<Self> {
         let mut locked = lock(content);
         if locked.holder.is_some() {
@@ -122,7 +122,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         let mut content = lock(&self.content);
-        // After a kill somebody else may have it.
+        // After a kill, another guard may have the lock.
         if content.holder == Some(self.holder) {
             content.holder = None;
         }

@@ -1,7 +1,8 @@
-//! Files in memory, for simulations: they can appear at a time, get lost in a crash, and be out of reach.
+//! Files in memory, for simulations. Files can appear at a given time, can be lost in a crash, and can be unreachable.
 //!
-//! Owns what a file system does as far as programs can tell. What was written and not synced survives a crash in part:
-//! the first changes of names, and any pieces of the files' content. Files that tests put there are on the disk at once.
+//! Owns the behaviour of a file system, as far as programs can observe it. Of the changes that were not synced, a part
+//! survives a crash: the first changes of names, and any pieces of the files' content. Files that tests add are on the
+//! disk at once.
 
 mod content;
 mod faults;
@@ -56,14 +57,14 @@ const DEVICE: u64 = 1;
 #[derive(Default)]
 struct Tree {
     journal: Journal,
-    /// Files that are not there yet, by the time at which they appear.
+    /// Files that do not exist yet, by the time at which they appear.
     appearing: BTreeMap<Time, VecDeque<(PathBuf, Content)>>,
     faults: Faults,
-    /// How many files were made.
+    /// How many files were created so far.
     made: u64,
-    /// How many guards of locks were given out.
+    /// How many lock guards were given out so far.
     guards: u64,
-    /// How many programs were killed.
+    /// How many programs were killed so far.
     killed: u64,
 }
 
@@ -74,7 +75,7 @@ pub(super) struct MemoryDisk {
     tree: Arc<Mutex<Tree>>,
 }
 
-/// What tests do.
+/// The operations of tests.
 impl MemoryDisk {
     pub(super) fn new(clock: VirtualClock) -> Self {
         Self { clock, tree: Arc::default() }
@@ -124,7 +125,7 @@ impl MemoryDisk {
         lock(&self.tree).faults.is_halted
     }
 
-    /// Ends the program: its handles do nothing any more, its locks are free.
+    /// Ends the program: its handles have no effect any more, and its locks are released.
     pub(super) fn kill(&self) {
         let (mut tree, _) = self.tree();
         tree.faults.is_halted = false;
@@ -132,7 +133,7 @@ impl MemoryDisk {
         tree.journal.names.files().for_each(|(_, content)| lock(content).holder = None);
     }
 
-    /// Ends the program and loses what was not synced, as the seed says.
+    /// Ends the program and loses changes that were not synced. The seed decides which.
     pub(super) fn crash(&self, seed: u64) {
         self.kill();
         let (mut tree, _) = self.tree();
@@ -142,16 +143,16 @@ impl MemoryDisk {
     }
 }
 
-/// What the operations of programs have in common.
+/// The common part of the operations of programs.
 impl MemoryDisk {
-    /// The files that are there now, and the time.
+    /// The files that exist now, and the time.
     fn tree(&self) -> (MutexGuard<'_, Tree>, Time) {
         let mut tree = lock(&self.tree);
         tree.appear(self.clock.undisturbed());
         (tree, self.clock.now())
     }
 
-    /// The same, if a path can be reached.
+    /// The files that exist now, and the time. Fails if the path cannot be reached.
     fn reach(&self, path: &Path) -> io::Result<(MutexGuard<'_, Tree>, Time)> {
         let (tree, now) = self.tree();
         tree.faults.reach(self.clock.undisturbed(), path)?;
@@ -162,7 +163,7 @@ impl MemoryDisk {
         Handle { disk: self.clone(), path: path.to_path_buf(), program: tree.killed }
     }
 
-    /// What a file holds.
+    /// The content of a file.
     fn content(&self, path: &Path) -> io::Result<Vec<u8>> {
         let (tree, _) = self.reach(path)?;
         let content = tree.journal.names.file(path)?;
@@ -185,7 +186,7 @@ impl MemoryDisk {
 }
 
 impl Tree {
-    /// Adds the files whose time has come. Their directories are there from the start.
+    /// Adds the files whose time has come. Their directories exist from the start.
     fn appear(&mut self, now: Time) {
         while let Some(entry) = self.appearing.first_entry().filter(|entry| *entry.key() <= now) {
             for (path, content) in entry.remove() {
@@ -194,7 +195,7 @@ impl Tree {
         }
     }
 
-    /// The file of that name, which is made if it is not there.
+    /// The file with this name. It is created if it does not exist.
     fn find_or_make(&mut self, path: &Path, now: Time) -> io::Result<Arc<Mutex<Content>>> {
         match self.journal.names.file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -343,7 +344,8 @@ impl Disk for MemoryDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => drop(found?),
         }
-        // What a directory holds goes first, one entry after the other: nothing removes a directory at once.
+        // The entries of a directory are removed first, one after the other, because no file system removes a directory
+        // in one step.
         let paths: Vec<PathBuf> = tree.journal.names.from(path).map(|(path, _)| path.clone()).collect();
         for path in paths.into_iter().rev() {
             tree.faults.check_parent(&path)?;

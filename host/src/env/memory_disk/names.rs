@@ -1,5 +1,5 @@
-//! The names of files and directories: as programs see them, and as much of them as would survive if the machine went
-//! down.
+//! The names of files and directories, in two versions: as programs see them, and as they would survive if the machine
+//! went down.
 //!
 //! Owns the journal, which makes changes of names durable in the order in which they were made, as journaling file
 //! systems do. Knows no content: see [`super::content`].
@@ -11,20 +11,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-/// What has a name.
+/// A file or a directory.
 #[derive(Clone)]
 pub(super) enum Entry {
     File(Arc<Mutex<Content>>),
     Directory,
 }
 
-/// A change of names that happens as a whole or not at all.
+/// A change of names, which happens completely or not at all.
 pub(super) enum Change {
-    /// A program makes a file or directory.
+    /// A program creates a file or directory.
     Make(PathBuf, Entry),
-    /// The test puts a file there, with the directories above it.
+    /// The test adds a file, with the directories above it.
     Put(PathBuf, Entry),
-    /// A file or directory gets another name.
+    /// A file or directory is renamed.
     Rename { from: PathBuf, to: PathBuf },
     /// A file or empty directory is removed.
     Remove(PathBuf),
@@ -40,7 +40,7 @@ impl Change {
     }
 }
 
-/// Names at one moment. Each directory of a file is there.
+/// All names at one moment. The directory of each file exists.
 #[derive(Clone)]
 pub(super) struct Names(BTreeMap<PathBuf, Entry>);
 
@@ -77,7 +77,7 @@ impl Names {
         }
     }
 
-    /// An entry and all that is below it, by path.
+    /// An entry and everything below it, by path.
     pub(super) fn from(&self, path: &Path) -> impl Iterator<Item = (&PathBuf, &Entry)> {
         self.0.range(path.to_path_buf()..).take_while(move |(other, _)| other.starts_with(path))
     }
@@ -106,7 +106,7 @@ impl Names {
                 let moved: Vec<PathBuf> = self.from(from).map(|(path, _)| path.clone()).collect();
                 for path in moved {
                     let Some((entry, rest)) = self.0.remove(&path).zip(path.strip_prefix(from).ok()) else { continue };
-                    // Joining nothing would add a slash.
+                    // Joining an empty path would add a slash.
                     let path = if rest.as_os_str().is_empty() { to.clone() } else { to.join(rest) };
                     self.0.insert(path, entry);
                 }
@@ -116,12 +116,12 @@ impl Names {
     }
 }
 
-/// Names, and how they are kept.
+/// The names, and which of them are durable.
 #[derive(Default)]
 pub(super) struct Journal {
     pub(super) names: Names,
     durable: Names,
-    /// What makes `names` of `durable`, in order.
+    /// The changes that lead from `durable` to `names`, in order.
     pending: Vec<Change>,
 }
 
@@ -131,13 +131,13 @@ impl Journal {
         self.pending.push(change);
     }
 
-    /// Makes the changes in a directory durable, and all that were made before the last of them.
+    /// Makes the changes in a directory durable, together with all changes that were made before the last of them.
     pub(super) fn sync(&mut self, directory: &Path) {
         let count = self.pending.iter().rposition(|change| change.is_in(directory)).map_or(0, |last| last + 1);
         self.pending.drain(..count).for_each(|change| self.durable.apply(&change));
     }
 
-    /// Keeps the first of the changes that are not durable. What the test put there stays too.
+    /// Of the changes that are not durable, keeps some of the first. The changes that the test has made stay, too.
     pub(super) fn crash(&mut self, rng: &mut impl Rng) {
         let count = match rng.random_range(0..4) {
             0 => 0,

@@ -1,6 +1,6 @@
-//! A prefix of a bucket, and the thread on which the requests about its objects run.
+//! The objects below a prefix of a bucket, and the thread on which requests for them run.
 //!
-//! Owns what checkpoints and outputs do alike: names, lists, whole objects, removal.
+//! Owns the operations that checkpoints and outputs share: names, lists, whole objects, removal.
 
 use super::super::store::StoredPiece;
 use super::failure::failure;
@@ -29,24 +29,26 @@ impl Requests {
         }
     }
 
-    /// Starts a request, and waits for it without a thread. It goes on if nobody waits any more.
+    /// Starts a request, and waits for it without blocking a thread. The request continues even if nobody waits any
+    /// more.
     pub(super) fn run<T: Send + 'static>(
         &self,
         request: impl Future<Output = io::Result<T>> + Send + 'static,
     ) -> BoxFuture<'static, io::Result<T>> {
         let (send, receive) = oneshot::channel();
         self.start_request(async move {
-            // Nobody waits any more.
+            // Nobody may be waiting any more.
             let _ = send.send(request.await);
         });
         Box::pin(async move { receive.await.unwrap_or_else(|_| Err(io::Error::other("the request was given up"))) })
     }
 
-    /// Waits for a request, on whatever thread this is: one of another runtime must not wait for a future.
+    /// Starts a request, and blocks this thread until the request ends. The thread may belong to another runtime, where
+    /// blocking on a future is not allowed.
     fn wait<T: Send + 'static>(&self, request: impl Future<Output = io::Result<T>> + Send + 'static) -> io::Result<T> {
         let (send, receive) = mpsc::sync_channel(1);
         let run = async move {
-            // Nobody waits if the program is going away.
+            // Nobody waits if the program is ending.
             let _ = send.send(request.await);
         };
         self.start_request(run);
@@ -57,7 +59,7 @@ impl Requests {
 impl Drop for Requests {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            // Waiting for it here could be on a thread of another runtime.
+            // Waiting for the runtime's end could happen on a thread of another runtime.
             runtime.shutdown_background();
         }
     }
@@ -87,7 +89,7 @@ impl Client {
         &self.requests
     }
 
-    /// Starts a request, and waits for it without a thread.
+    /// Starts a request, and waits for it without blocking a thread.
     pub(super) fn run<T: Send + 'static, F: Future<Output = io::Result<T>> + Send + 'static>(
         &self,
         request: impl FnOnce(Arc<dyn ObjectStore>) -> F,
@@ -95,7 +97,7 @@ impl Client {
         self.requests.run(request(self.store.clone()))
     }
 
-    /// Starts a request, and waits for it on this thread.
+    /// Starts a request, and blocks this thread until the request ends.
     pub(super) fn wait<T: Send + 'static, F: Future<Output = io::Result<T>> + Send + 'static>(
         &self,
         request: impl FnOnce(Arc<dyn ObjectStore>) -> F,
@@ -104,7 +106,7 @@ impl Client {
     }
 }
 
-/// The objects right below a directory by their last names, and the paths of the directories there.
+/// The objects directly in a directory, by the last parts of their names, and the paths of the directories in it.
 pub(super) async fn listed(store: &Arc<dyn ObjectStore>, path: &Path) -> io::Result<(Vec<StoredPiece>, Vec<Path>)> {
     let prefix = (!path.as_ref().is_empty()).then_some(path);
     let listed = store.list_with_delimiter(prefix).await.map_err(failure)?;
@@ -114,12 +116,12 @@ pub(super) async fn listed(store: &Arc<dyn ObjectStore>, path: &Path) -> io::Res
     Ok((objects.collect(), listed.common_prefixes))
 }
 
-/// Stores an object, in place of the one that had the name.
+/// Stores an object. An existing object with the name is replaced.
 pub(super) async fn put(store: &Arc<dyn ObjectStore>, path: &Path, bytes: Vec<u8>) -> io::Result<()> {
     store.put(path, PutPayload::from(bytes)).await.map(drop).map_err(failure)
 }
 
-/// Removes objects, those that are there.
+/// Removes those of the objects that exist.
 pub(super) async fn remove_all(store: &Arc<dyn ObjectStore>, paths: Vec<Path>) -> io::Result<()> {
     let gone: Vec<Result<Path, ObjectError>> = paths.into_iter().map(Ok).collect();
     let mut removed = store.delete_stream(stream::iter(gone).boxed());

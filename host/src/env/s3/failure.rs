@@ -1,11 +1,11 @@
-//! Errors of object stores, as whoever knows only files sees them.
+//! Conversion of object stores' errors to errors of files, for callers that know only files.
 
 use super::super::{StoreError, StoreFault};
 use crate::shown::Shown as _;
 use object_store::Error as ObjectError;
 use std::io;
 
-/// What an error is to whoever knows only files.
+/// Converts an error of an object store to an error of files.
 pub(super) fn failure(error: ObjectError) -> io::Error {
     let text = error.to_string();
     let mut cause: &dyn std::error::Error = &error;
@@ -23,7 +23,7 @@ pub(super) fn failure(error: ObjectError) -> io::Error {
         _ => StoreFault::Unavailable,
     });
     let kind = match &error {
-        // An empty store is no error to those who read it, and this is not an empty one.
+        // A reader takes "not found" for an empty store, which is no error. A missing bucket is another case.
         ObjectError::NotFound { .. } if fault == StoreFault::NoBucket => io::ErrorKind::Other,
         ObjectError::NotFound { .. } => return io::ErrorKind::NotFound.into(),
         ObjectError::AlreadyExists { .. } => return io::ErrorKind::AlreadyExists.into(),
@@ -38,14 +38,14 @@ pub(super) fn failure(error: ObjectError) -> io::Error {
         (Some(code), None) => code.to_owned(),
         _ => cause,
     };
-    // The rest of the text is about the request, not about what is wrong.
+    // The rest of the text describes the request, not the fault.
     let server = text.split_whitespace().find(|word| word.starts_with("http://") || word.starts_with("https://"));
     let server = server.and_then(|url| url.match_indices('/').nth(2).map_or(Some(url), |(end, _)| url.get(..end)));
     let says = server.map_or(what.clone(), |server| format!("{server} says: {what}"));
     io::Error::new(kind, StoreError { fault, text: says.shown().into_owned() })
 }
 
-/// What an XML element holds.
+/// The content of an XML element; `None` if there is no such element.
 fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     rest.split_once(&format!("</{name}>")).map(|(inside, _)| inside)

@@ -1,7 +1,7 @@
 //! Outputs in an object store that speaks S3.
 //!
-//! Owns how an object that comes in pieces gets there: as an upload in parts, which the store shows when it is completed.
-//! Requests run on the thread of all stores; who waits for them does not hold a thread.
+//! Owns how an object is stored in pieces: as a multipart upload, whose object the store shows only when the upload is
+//! complete. Requests run on the thread that all stores share; waiting for a request blocks no thread.
 
 use super::super::objects::{Objects, Upload};
 use super::super::store::StoredPiece;
@@ -13,7 +13,7 @@ use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload};
 use std::io;
 use std::sync::Arc;
 
-/// What begins with a prefix in a bucket.
+/// The objects whose names begin with a prefix in a bucket.
 pub(super) struct S3Objects(Client);
 
 impl S3Objects {
@@ -53,7 +53,7 @@ impl Objects for S3Objects {
 }
 
 struct S3Upload {
-    /// Absent when it is completed.
+    /// The upload; `None` when it is complete.
     upload: Option<Box<dyn MultipartUpload>>,
     requests: Arc<Requests>,
 }
@@ -77,7 +77,7 @@ impl Upload for S3Upload {
 impl Drop for S3Upload {
     fn drop(&mut self) {
         if let Some(mut upload) = self.upload.take() {
-            // What the store keeps if this fails nobody sees; a rule of the bucket can remove it.
+            // If this fails, the store keeps parts that are not visible. A rule of the bucket can remove them.
             self.requests.start_request(async move {
                 let _ = upload.abort().await;
             });
