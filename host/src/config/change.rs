@@ -1,6 +1,6 @@
-//! What another job file means for a job that goes on from a checkpoint.
+//! The effect of a changed job file on a job that continues from a checkpoint.
 //!
-//! Owns the comparison of the keys that two job files give. Never decides what is done about it.
+//! Owns the comparison of the keys of two job files. Never decides what is done about a difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,20 +9,20 @@ use super::keys::{KEYS, SOURCE_SECTION};
 use super::quote::{escaped, segment};
 use super::tree::{Node, Raw, Table};
 
-/// A key whose value is another.
+/// A key that has different values in the two job files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyChange {
     /// The key, dotted.
     pub key: String,
-    /// The value it had, as TOML, if it was given.
+    /// The earlier value, as TOML; `None` if the key was not given.
     pub before: Option<String>,
-    /// The value it has, if it is given.
+    /// The later value, as TOML; `None` if the key is not given.
     pub after: Option<String>,
-    /// What that means.
+    /// The effect of the difference.
     pub change: Change,
 }
 
-/// The keys that two job files give and that differ, in alphabetical order.
+/// The keys whose values differ in the two job files, in alphabetical order.
 pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<KeyChange> {
     let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let differs = |key: &&&String| before.get(**key) != after.get(**key);
@@ -35,22 +35,23 @@ pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
     keys.iter().filter(differs).map(|key| change(key)).collect()
 }
 
-/// The type of the source whose key this is, as TOML.
+/// The type, as TOML, of the source that a key belongs to; `None` if the key belongs to no source, or the type is not
+/// given.
 fn type_of<'a>(key: &str, given: &'a BTreeMap<String, String>) -> Option<&'a str> {
     let rest = after_segment(key.strip_prefix("sources.")?);
     let source = key.strip_suffix(rest)?;
     given.get(&format!("{source}type")).map(String::as_str)
 }
 
-/// What another value of a key means, of a source of a type if it is known. A key that this version does not know is one
-/// that it does not heed.
+/// The effect of a changed value of a key. `source_type` is the type of the key's source, if it is known. If this
+/// version of the host does not know the key, it does not use the key.
 fn meaning(key: &str, source_type: Option<&str>) -> Change {
     let own = match key.strip_prefix("sources.") {
         Some(rest) => format!("{SOURCE_SECTION}.{}", after_segment(rest)),
         None => key.to_owned(),
     };
     let is_meant = |name: &str| own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    // Sources of several types have keys of one name.
+    // Sources of different types may have keys with the same name.
     let is_of_source = |of: Option<&str>| {
         of.zip(source_type).is_none_or(|(of, source_type)| source_type.trim_matches(['"', '\'']) == of)
     };
@@ -59,7 +60,7 @@ fn meaning(key: &str, source_type: Option<&str>) -> Change {
     found.max().unwrap_or(Change::Harmless)
 }
 
-/// What follows the first segment of a dotted key.
+/// The part of a dotted key after the first segment.
 fn after_segment(dotted: &str) -> &str {
     let end = match dotted.strip_prefix('"') {
         Some(quoted) => quoted.find('"').map(|at| at + 2),
@@ -68,7 +69,7 @@ fn after_segment(dotted: &str) -> &str {
     end.and_then(|end| dotted.get(end..)).map_or("", |rest| rest.trim_start_matches('.'))
 }
 
-/// The keys that a job file gives: dotted, with their values as TOML.
+/// The keys that a job file gives: dotted names, with their values as TOML.
 pub(super) fn given(root: &Table) -> BTreeMap<String, String> {
     let mut given = BTreeMap::new();
     root.iter().for_each(|(name, node)| collect(segment(name).to_string(), node, &mut given));

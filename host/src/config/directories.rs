@@ -1,6 +1,6 @@
 //! The directories and object stores that a job grants to its plugin.
 //!
-//! Owns the form of `job.directories`. Never decides what a grant reaches.
+//! Owns the form of `job.directories`. Never decides which paths a grant covers.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::shape::{Choice, NAME_RULE, Name, Place, Shape, each};
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw};
 
-/// What a plugin may do in a directory.
+/// The values of `access`: what a plugin may do in a directory.
 const ACCESS: Choice<Access> = Choice(&[("read", Access::Read), ("write", Access::Write)]);
 /// The keys of a grant that is a table.
 const KEYS: [&str; 2] = ["path", "access"];
 
-/// A table with names as keys, whose values are paths, URLs, or tables of a path and an access.
+/// The shape of a table whose keys are names. A value is a path, a URL, or a table of a path and an access.
 pub(super) struct Directories;
 
 impl Shape for Directories {
@@ -42,7 +42,7 @@ impl Shape for Directories {
     }
 }
 
-/// `"/var/out"`, or `{ path = "/srv/lists", access = "read" }`.
+/// Reads a grant: `"/var/out"`, or `{ path = "/srv/lists", access = "read" }`.
 fn grant(subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Grant, Reported> {
     let Raw::Table(table) = &node.raw else {
         return Place.check(subject, node, report).map(|location| Grant { location, access: Access::Write });

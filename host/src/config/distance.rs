@@ -1,18 +1,18 @@
-//! How near two names are.
+//! The distance between two names.
 //!
-//! Owns the distance and how large it may be. Knows no names.
+//! Owns how the distance is computed, and how large it may be. Knows no names of keys.
 
-/// The candidate nearest to `word`, if near enough: a third of its letters may differ, one always.
-/// `blockInterval` and `block-interval` count as `block_interval`.
+/// The candidate nearest to `word`; `None` if no candidate is near enough. A third of the letters may differ, and one
+/// letter may always differ. `blockInterval` and `block-interval` count as `block_interval`.
 pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = candidates.into_iter().filter_map(|candidate| Some((distance(word, candidate)?, candidate)));
     scored.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
-/// Names longer than this are near to no key; comparing them would only take time.
+/// A name longer than this is not near to any key. Comparing it would only take time.
 const LONGEST_WORD_BYTES: usize = 128;
 
-/// How many letters differ; none if too many.
+/// The number of letters that differ; `None` if there are too many.
 fn distance(word: &str, candidate: &str) -> Option<usize> {
     if word.len() > LONGEST_WORD_BYTES {
         return None;
@@ -22,7 +22,7 @@ fn distance(word: &str, candidate: &str) -> Option<usize> {
     (distance <= limit).then_some(distance)
 }
 
-/// `blockInterval` and `block-interval` as `block_interval`.
+/// Converts `blockInterval` and `block-interval` to `block_interval`.
 pub(super) fn snake_case(word: &str) -> String {
     let mut out = String::new();
     for c in word.chars() {

@@ -1,6 +1,6 @@
-//! The documentation of the job file, written from the table of keys.
+//! The documentation of the job file, generated from the table of keys.
 //!
-//! Owns the text of `docs/configuration.md`. Never says about a key what `keys` does not.
+//! Owns the text of `docs/configuration.md`. Never says anything about a key that `keys` does not say.
 
 use super::key::Change;
 use super::key::Declared;
@@ -35,7 +35,8 @@ memory = "256MiB"
 * A relative path is relative to the directory of the job file.
 "#;
 
-/// What a change of some keys means for a job with a checkpoint. Of the others docs/checkpoints.md tells.
+/// The note about the effect of a change, for keys whose change needs a fresh run. docs/checkpoints.md describes the
+/// effect for other keys.
 const FRESH: &str = " A change needs a [fresh run](checkpoints.md#another-plugin-another-job-file).";
 
 const OVERRIDES: &str = r#"

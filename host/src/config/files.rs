@@ -1,6 +1,6 @@
-//! Values that say which files a source reads, and what becomes of them.
+//! The shapes of values that say which files a source reads, and what happens to the files afterwards.
 //!
-//! Owns their shapes and messages. Never looks at a file.
+//! Owns these shapes and their messages. Never looks at a file.
 
 use super::report::{Report, Reported};
 use super::settings::WhenDone;
@@ -8,10 +8,10 @@ use super::shape::Shape;
 use super::subject::Subject;
 use super::tree::Node;
 
-/// What the value of `when_done` begins with that names a directory.
+/// The beginning of a value of `when_done` that names a directory.
 const MOVE: &str = "move:";
 
-/// Patterns of names of files, separated by commas.
+/// The shape of patterns of file names, separated by commas.
 pub(super) struct NamePatterns;
 
 impl Shape for NamePatterns {
@@ -39,7 +39,7 @@ impl Shape for NamePatterns {
     }
 }
 
-/// `keep`, `delete`, or `move:` and a directory.
+/// The shape of `keep`, `delete`, or `move:` with a directory.
 pub(super) struct AfterUse;
 
 impl Shape for AfterUse {

@@ -1,7 +1,7 @@
-//! What one declared key is, apart from which keys there are.
+//! The declaration of one key. Which keys exist is in `keys`.
 //!
-//! Owns [`Key`], what another value of a key means, and the type-erased view [`Declared`] that documentation and suggestions use. Never
-//! names a key of the job file: see `keys`.
+//! Owns [`Key`], the effect of a changed value, and the type-erased view [`Declared`] that documentation and
+//! suggestions use. Never names a key of the job file: see `keys`.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use super::shape::Shape;
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw};
 
-/// What another value of a key means for a job that goes on from a checkpoint. Later ones are stronger.
+/// The effect of a changed value on a job that continues from a checkpoint. Later variants are stronger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
-    /// The results are the same.
+    /// The results stay the same.
     Harmless,
-    /// It holds from this restart on, and batches that run again may have other results.
+    /// The value is used from this restart on. Batches that run again may have other results.
     Restart,
-    /// What was kept does not fit it: it needs a fresh run.
+    /// The kept state does not fit the new value, so the job needs a fresh run.
     Fresh,
 }
 
-/// A key with the shape of its value. Built in constants, in `keys` only.
+/// A key with the shape of its value. Keys are constants, and only in `keys`.
 pub(super) struct Key<S: 'static> {
     name: &'static str,
     shape: S,
@@ -33,7 +33,7 @@ pub(super) struct Key<S: 'static> {
 }
 
 impl<S: Shape> Key<S> {
-    /// A key by its dotted name, in which `NAME` stands for any name.
+    /// Makes a key with this dotted name, in which `NAME` stands for any name.
     pub(super) const fn new(name: &'static str, shape: S, fallback: Fallback, doc: &'static str) -> Self {
         Self { name, shape, fallback, doc, spark: None, source_type: None, change: Change::Restart }
     }
@@ -44,29 +44,29 @@ impl<S: Shape> Key<S> {
         self
     }
 
-    /// Makes it a key of sources of one type only.
+    /// Limits the key to sources of one type.
     pub(super) const fn source_type(mut self, name: &'static str) -> Self {
         self.source_type = Some(name);
         self
     }
 
-    /// Says what another value means for a job that has a checkpoint, if not [`Change::Restart`].
+    /// Sets the effect of a changed value on a job that has a checkpoint. Without this call, it is [`Change::Restart`].
     pub(super) const fn when_changed(mut self, change: Change) -> Self {
         self.change = change;
         self
     }
 
-    /// Checks a given value. `section` is the table it stands in, as in `sources.lines`.
+    /// Checks a given value. `section` is the table that the key is in, as in `sources.lines`.
     pub(super) fn check(&self, section: &str, node: &Node, report: &mut Report<'_>) -> Result<S::Value, Reported> {
         self.shape.check(&self.subject(section, matches!(node.place, Place::Override { .. })), node, report)
     }
 
-    /// What it accepts.
+    /// The shape of the key's values.
     pub(super) const fn shape(&self) -> &S {
         &self.shape
     }
 
-    /// The fixed default; none for a key that is required or derived.
+    /// The fixed default; `None` if the key is required, or if its default is derived.
     pub(super) fn default(&self, section: &str, report: &mut Report<'_>) -> Option<Result<S::Value, Reported>> {
         let raw = match self.fallback {
             Fallback::Required(_) | Fallback::Derived { .. } => return None,
@@ -84,30 +84,31 @@ impl<S: Shape> Key<S> {
 
 /// A key without the type of its value.
 pub(super) trait Declared: Sync {
-    /// The dotted name pattern: `sources.NAME.address`.
+    /// The dotted name, with `NAME` for any name: `sources.NAME.address`.
     fn name(&self) -> &'static str;
-    /// The name of the same setting in Spark.
+    /// The name of the same setting in Spark; `None` if there is none.
     fn spark(&self) -> Option<&'static str>;
-    /// The only type of source that has this key; none for keys of all types, and for keys outside `[sources]`.
+    /// The only type of source that has this key. `None` if all types have the key, or if the key is outside of
+    /// `[sources]`.
     fn source_type(&self) -> Option<&'static str>;
-    /// What another value means for a job that has a checkpoint.
+    /// The effect of a changed value on a job that has a checkpoint.
     fn change(&self) -> Change;
-    /// What holds when it is absent.
+    /// The value that is used if the key is absent.
     fn fallback(&self) -> Fallback;
-    /// What it does, in one sentence of Markdown.
+    /// The meaning of the key, in one sentence of Markdown.
     fn doc(&self) -> &'static str;
-    /// The type and range of its value, for a reader.
+    /// The type and the range of the value, for a reader.
     fn describe(&self) -> String;
-    /// Whether the fixed default, if any, passes its own check.
+    /// Whether the fixed default passes the check of the key. True if there is none.
     #[cfg(test)]
     fn has_valid_default(&self, report: &mut Report<'_>) -> bool;
 
-    /// The table it stands in: `sources.NAME`.
+    /// The table that the key is in: `sources.NAME`.
     fn section(&self) -> &'static str {
         self.name().rsplit_once('.').map_or("", |(section, _)| section)
     }
 
-    /// The last part of its name: `address`.
+    /// The last part of the key's name: `address`.
     fn leaf(&self) -> &'static str {
         self.name().rsplit_once('.').map_or(self.name(), |(_, leaf)| leaf)
     }

@@ -1,7 +1,8 @@
-//! Every key of the job file, once: its name, Spark's name for it, its type and range, its default, what it does.
+//! Every key of the job file, once: its name, the name in Spark, the type and range, the default, and the meaning.
 //!
-//! Owns the table from which values are checked, near misses are found and `docs/configuration.md` is written, and
-//! the constants of derived defaults. Never computes: derived defaults and rules between keys are in `resolve`.
+//! Owns the table of keys and the constants of derived defaults. From the table, values are checked, similar names are
+//! found and `docs/configuration.md` is generated. Never computes: derived defaults and rules between keys are in
+//! `resolve`.
 
 use super::key::Declared;
 use crate::time::Duration;
@@ -11,25 +12,27 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
-/// No interval, delay or limit of time is longer: more is a slip of the unit.
+/// The largest interval, delay or time limit. A larger value is most likely a wrong unit.
 const HOUR_MS: u64 = 3_600_000;
 
-/// The default of `receiver.block_interval`, unless batches are shorter. Spark's.
+/// The default of `receiver.block_interval`, unless batches are shorter. It is Spark's default.
 pub(super) const DEFAULT_BLOCK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// An explicit `receiver.block_interval` below this is warned about: each block becomes a task. Spark's advice.
+/// A `receiver.block_interval` below this value gives a warning, because each block becomes a task. This is Spark's
+/// advice.
 pub(super) const SMALL_BLOCK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The default of `job.stop_timeout` is this many batches, but at least [`STOP_TIMEOUT_MIN`].
+/// The default of `job.stop_timeout` is the length of this many batches, but at least [`STOP_TIMEOUT_MIN`].
 pub(super) const STOP_TIMEOUT_BATCHES: u32 = 10;
 
 /// See [`STOP_TIMEOUT_BATCHES`].
 pub(super) const STOP_TIMEOUT_MIN: Duration = Duration::from_secs(60);
 
-/// What the default of `engine.memory` adds to the memory of plugin instances, for blocks, shuffles and data sets.
+/// The default of `engine.memory` is the memory of plugin instances and this number of bytes, for blocks, shuffles and
+/// data sets.
 pub(super) const MEMORY_FOR_DATA: u64 = GIB;
 
-/// Plugin instances that exist beside one for each thread: the driver.
+/// How many plugin instances exist besides one for each thread: the instance of the driver.
 pub(super) const DRIVER_INSTANCES: u64 = 1;
 
 /// Declares keys, and lists them in `KEYS` in the same order.
@@ -54,7 +57,7 @@ pub(super) use sources::*;
 pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> =
     LazyLock::new(|| [job::KEYS, sources::KEYS, host::KEYS].concat());
 
-/// The tables of keys, in the order of the documentation: `job`, `sources.NAME` and so on.
+/// The names of the tables, in the order of the documentation: `job`, `sources.NAME` and so on.
 pub(super) fn sections() -> Vec<&'static str> {
     let mut sections: Vec<_> = KEYS.iter().map(|key| key.section()).collect();
     sections.dedup();

@@ -1,12 +1,12 @@
-//! The job file: `job.toml` and `--set` become [`Settings`], or a list of everything that is wrong with them.
+//! The job file: `job.toml` and `--set` become [`Settings`], or a list of all mistakes in them.
 //!
-//! Owns the keys, their defaults and ranges, and what is said about mistakes; `docs/configuration.md` is written from
-//! the same table. Stands before the life of a batch: the host reads the settings once, at start. Never opens a file
-//! and never looks at the machine: text, path and number of CPUs are passed in.
+//! Owns the keys, their defaults and ranges, and the messages about mistakes; `docs/configuration.md` is generated from
+//! the same table. The host reads the settings once, at start, before any batch. Never opens a file and never looks at
+//! the machine: the text, the path and the number of CPUs are passed in.
 //!
-//! In reading order: `tree` reads TOML, and `syntax` explains what is not TOML; `names` finds unknown keys, and
-//! `suggest` what was meant; `resolve` reads what `keys` declares through `sections`, which checks values by `shape`,
-//! `range` and `units`; `settings` is the result.
+//! In reading order: `tree` reads TOML, and `syntax` explains text that is not TOML. `names` finds unknown keys, and
+//! `suggest` finds the keys that were probably meant. `resolve` reads the keys that `keys` declares, by means of
+//! `sections`, which checks values with `shape`, `range` and `units`. `settings` is the result.
 
 mod change;
 mod directories;
@@ -46,13 +46,14 @@ pub use settings::{
 
 /// Reads the settings of a job.
 ///
-/// `text` is the job file and `origin` its path: messages name it as it is given here, and relative paths are resolved
-/// against its directory. `overrides` are the pairs of `--set KEY=VALUE`: a dotted key, and a value that is TOML or
-/// else a string; a later one replaces an earlier one.
+/// `text` is the content of the job file and `origin` its path. Messages show the path as it is given here, and
+/// relative paths are resolved against its directory. `overrides` are the pairs of `--set KEY=VALUE`: a dotted key, and
+/// a value that is TOML, or otherwise a string. A later pair replaces an earlier pair with the same key.
 ///
 /// # Errors
 ///
-/// All mistakes at once, at least one, in the order described at [`ConfigErrors`]. If `text` is not TOML, only why.
+/// All mistakes at once, at least one, in the order described at [`ConfigErrors`]. If `text` is not TOML, only the
+/// reasons for that.
 pub fn load(
     text: &str,
     origin: &Path,

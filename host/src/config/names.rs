@@ -1,7 +1,7 @@
-//! Which names in the job file do not exist, or do not exist there.
+//! Finds names in the job file that do not exist, or do not exist in their place.
 //!
-//! Owns the messages about unknown tables and keys, with what was likely meant. Never looks at values, except at the
-//! type of a source, which decides about its keys.
+//! Owns the messages about unknown tables and keys, with the names that were probably meant. Never looks at values,
+//! except the type of a source, which decides which keys the source has.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use super::report::Report;
 use super::suggest;
 use super::tree::{Node, Raw, Table};
 
-/// The dotted names of keys, and of tables, that are probably present under a wrong name: that they are missing is
-/// not worth an error of its own.
+/// The dotted names of keys and tables that are probably present under a misspelt name. That such a name is missing is
+/// not reported as an error of its own.
 pub(super) type Misspelt = BTreeSet<String>;
 
-/// Reports every unknown name in the file. A known table that is not a table is left to `sections`.
+/// Reports every unknown name in the file. A value in place of a known table is left to `sections`.
 pub(super) fn check(root: &Table, report: &mut Report<'_>) -> Misspelt {
     let mut names = Names { report, misspelt: Misspelt::new() };
     for (head, node) in root {
@@ -42,12 +42,12 @@ pub(super) fn check(root: &Table, report: &mut Report<'_>) -> Misspelt {
     names.misspelt
 }
 
-/// The names that can stand at the top of the file.
+/// The names that may stand at the top level of the file.
 fn heads() -> Vec<&'static str> {
     sections().iter().map(|section| section.split('.').next().unwrap_or(section)).collect()
 }
 
-/// The keys of a table that hold for a source of the given type.
+/// The keys of a table that a source of the given type may have.
 fn keys_of(section: &str, source_type: Option<&str>) -> Vec<&'static str> {
     let holds = |key: &&&dyn Declared| {
         key.section() == section
@@ -83,7 +83,8 @@ impl Names<'_, '_> {
             let of_key = |declared: &&&dyn Declared| declared.section() == SOURCE_SECTION && declared.leaf() == key;
             let types: Vec<_> = KEYS.iter().filter(of_key).filter_map(|key| key.source_type()).map(quoted).collect();
             let Some(source_type) = source_type.filter(|_| !types.is_empty()) else {
-                // Below a type that does not exist, a key like no other belongs to that type.
+                // If the type of the source does not exist, a key that is not similar to any known key is taken for a
+                // key of that type.
                 let is_of_unknown_type = given.is_some() && source_type.is_none();
                 if !is_of_unknown_type || !suggest::keys(section, key, &known).is_empty() {
                     self.unknown_key(section, key, &known, source_type, node);
@@ -118,7 +119,8 @@ impl Names<'_, '_> {
         self.misspelt.extend(meant);
     }
 
-    /// One error for a table, unless it holds keys that are known under other names, such as Spark's.
+    /// Reports one error for an unknown table, unless the table has keys that are known under other names, such as
+    /// Spark's.
     fn unknown_table(&mut self, head: &str, table: &Table, node: &Node) {
         let message = format!("unknown table `[{}]`", segment(head));
         if let Some(near) = nearest(head, heads()) {
@@ -148,7 +150,7 @@ fn tables_there_are() -> String {
     format!("the tables are {}", listed(&tables, "and"))
 }
 
-/// The values below a table: the dotted name of their own table, their key, and themselves.
+/// Collects the values below a table: for each, the dotted name of its own table, its key, and the value.
 fn collect_leaves<'t>(section: &str, table: &'t Table, leaves: &mut Vec<(String, &'t str, &'t Node)>) {
     for (key, node) in table {
         match &node.raw {

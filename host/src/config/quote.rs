@@ -1,11 +1,11 @@
-//! How text that others wrote is shown in a message: on one line, printable, of bounded length.
+//! Shows text from outside in a message: on one line, printable, of limited length.
 //!
-//! Owns the escaping and shortening of keys, values and lines. Never changes what is stored.
+//! Owns escaping and shortening keys, values and lines. Never changes stored text.
 
-/// The most characters of one foreign text that a message repeats; enough for an address or a file name.
+/// The most characters of a text from outside that a message repeats. An address or a file name is not longer.
 const SHOWN_CHARS: usize = 120;
 
-/// `text` with characters that are not printable escaped, cut after 120 characters.
+/// Escapes characters of `text` that are not printable, and cuts `text` after 120 characters.
 pub(super) fn escaped(text: &str) -> String {
     shortened(text, |c, out| match c {
         '"' | '\'' | '\\' => out.push(c),
@@ -13,7 +13,7 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
-/// `text` as a TOML string: `"a \"b\""`; `'C:\a'` if that saves escaping backslashes.
+/// Shows `text` as a TOML string: `"a \"b\""`, or `'C:\a'` if that avoids escaping backslashes.
 pub(super) fn quoted(text: &str) -> String {
     if text.contains('\\') && !text.contains('\'') && !text.contains(char::is_control) {
         return format!("'{}'", escaped(text));
@@ -25,13 +25,13 @@ pub(super) fn quoted(text: &str) -> String {
     format!("\"{inner}\"")
 }
 
-/// A key as it is written in TOML: bare if it can be, else quoted.
+/// Shows a key as in TOML: bare if possible, otherwise quoted.
 pub(super) fn segment(key: &str) -> String {
     let is_bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if is_bare { escaped(key) } else { quoted(key) }
 }
 
-/// `"a"`, `"a" or "b"`, `"a", "b" or "c"`, with `word` before the last.
+/// Lists items as `"a"`, `"a" or "b"`, `"a", "b" or "c"`, with `word` before the last item.
 pub(super) fn listed(items: &[String], word: &str) -> String {
     match items {
         [] => String::new(),

@@ -1,6 +1,6 @@
 //! The shapes of numbers: counts, durations and sizes, each with a range.
 //!
-//! Owns their checks and messages. How a quantity is written is in `units`.
+//! Owns their checks and messages. The written form of a quantity is in `units`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -12,26 +12,26 @@ use super::tree::{Node, Raw};
 use super::units::{DURATIONS, Fault, SIZES, Units};
 use crate::time::Duration;
 
-/// A whole number from `min` to `max`.
+/// The shape of a whole number from `min` to `max`.
 pub(super) struct Count {
     pub(super) min: u32,
     pub(super) max: u32,
 }
 
-/// A duration from `min_ms` to `max_ms` milliseconds.
+/// The shape of a duration from `min_ms` to `max_ms` milliseconds.
 pub(super) struct Span {
     pub(super) min_ms: u64,
     pub(super) max_ms: u64,
 }
 
-/// A size from `min` to `max` bytes; the value is in bytes.
+/// The shape of a size from `min` to `max` bytes. The value is in bytes.
 pub(super) struct Size {
     pub(super) min: u64,
     pub(super) max: u64,
 }
 
 impl Count {
-    /// The number in range that is nearest to `number`.
+    /// The number in the range that is nearest to `number`.
     pub(super) fn clamp(&self, number: u32) -> u32 {
         number.max(self.min).min(self.max)
     }
@@ -44,7 +44,7 @@ impl Shape for Count {
         let range = format!("use a whole number from {} to {}{}", self.min, self.max, subject.default_note());
         let number = match &node.raw {
             Raw::Whole { value: Some(value), .. } => u32::try_from(*value).map_err(|_| *value < 0),
-            // TOML lets a prefix stand without digits.
+            // The TOML parser accepts a prefix without digits.
             Raw::Whole { text, .. } if ["0x", "0o", "0b"].contains(&text.as_str()) => {
                 return Err(report.error(&node.place, format!("{} is not a number", subject.given(&node.raw)), range));
             }
@@ -97,7 +97,7 @@ impl Shape for Size {
     }
 }
 
-/// A number with a unit, between two others.
+/// A number with a unit, which has a smallest and a largest value.
 struct Quantity {
     units: &'static Units,
     min: u64,
@@ -156,7 +156,7 @@ impl Quantity {
         }
     }
 
-    /// `use "5s" or "5ms"`, of what is in range; the range if nothing is.
+    /// The help `use "5s" or "5ms"`, with the texts that are in the range. If there are none, the range.
     fn meant(&self, mut texts: Vec<String>, subject: &Subject<'_>) -> String {
         texts.retain(|text| self.units.parse(text).is_ok_and(|value| (self.min..=self.max).contains(&value)));
         if texts.is_empty() {
@@ -176,7 +176,7 @@ impl Quantity {
     }
 }
 
-/// The mistake of a value below `min` or above `max`.
+/// Reports a value below `min` or above `max`.
 fn out_of_range(
     subject: &Subject<'_>,
     node: &Node,

@@ -1,14 +1,14 @@
-//! Where mistakes are collected while a job file is read.
+//! Collects mistakes while a job file is read.
 //!
-//! Owns [`Place`], [`Report`] and the marker [`Reported`], which only reporting a mistake produces: a function that
-//! returns it cannot have failed silently. Never decides what is a mistake.
+//! Owns [`Place`], [`Report`] and the marker [`Reported`]. Only reporting a mistake makes a marker. So a function that
+//! returns the marker cannot have failed silently. Never decides what is a mistake.
 
 use std::path::Path;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::quote::escaped;
 
-/// Where a value comes from.
+/// The place at which a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// A line of the job file, counted from 1.
@@ -17,12 +17,12 @@ pub(super) enum Place {
     Position { line: usize, column: usize },
     /// The job file as a whole.
     File,
-    /// `--set KEY=VALUE`: its position among the overrides, and its key.
+    /// `--set KEY=VALUE`: the position among the overrides, and the key.
     Override { index: usize, key: String },
 }
 
 impl Place {
-    /// The line in the job file, if it has one.
+    /// The line in the job file; `None` if the place has no line.
     fn line(&self) -> Option<usize> {
         match self {
             Self::Line(line) | Self::Position { line, .. } => Some(*line),
@@ -30,7 +30,7 @@ impl Place {
         }
     }
 
-    /// The order in which mistakes are printed.
+    /// The key by which mistakes are ordered for printing.
     fn rank(&self) -> (u8, usize) {
         match self {
             Self::Line(line) | Self::Position { line, .. } => (0, *line),
@@ -40,12 +40,13 @@ impl Place {
     }
 }
 
-/// Proof that the reason for a missing value is in the report.
+/// Proof that a missing value has a mistake in the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reported(());
 
 impl Reported {
-    /// For a required key that is absent because it, or its table, is misspelt: the unknown name is already reported.
+    /// Makes a marker for a required key that is absent because the key, or its table, is misspelt. The unknown name
+    /// has already been reported.
     pub(super) const fn as_unknown_name() -> Self {
         Self(())
     }
@@ -59,7 +60,7 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    /// An empty report on the job file `origin`, named in messages as it is given here.
+    /// Makes an empty report on the job file `origin`. Messages show the path as it is given here.
     pub(super) const fn new(origin: &'a Path) -> Self {
         Self { origin, errors: Vec::new(), warnings: Vec::new() }
     }
@@ -72,12 +73,12 @@ impl<'a> Report<'a> {
         Reported(())
     }
 
-    /// Adds something worth saying that does not stop the job.
+    /// Adds a warning, which does not stop the job.
     pub(super) fn warn(&mut self, place: &Place, message: &str) {
         self.warnings.push(format!("{}: {message}", self.show(place)));
     }
 
-    /// The settings with their warnings, unless a mistake was reported.
+    /// Returns the settings with their warnings. If mistakes were reported, returns the mistakes.
     pub(super) fn finish<T>(mut self, value: Result<T, Reported>) -> Result<(T, Vec<String>), ConfigErrors> {
         self.errors.sort_by_key(|(rank, _)| *rank);
         match value {

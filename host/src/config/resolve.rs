@@ -1,7 +1,7 @@
-//! From the tree of the job file to [`Settings`].
+//! Converts the tree of the job file to [`Settings`].
 //!
-//! Owns derived defaults, the rules between keys, and where relative paths start. Never reads anything from the
-//! machine: the number of CPUs is passed in, and files that are named are not opened.
+//! Owns derived defaults, the rules between keys, and the directory to which relative paths refer. Never reads anything
+//! from the machine: the number of CPUs is passed in, and the named files are not opened.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -22,10 +22,10 @@ use super::tree::Table;
 use super::units::{DURATIONS, SIZES};
 use crate::time::{Duration, whole_ms};
 
-/// Reads all settings, reporting every mistake. The result has no warnings yet.
+/// Reads all settings, and reports every mistake. The result has no warnings yet.
 ///
-/// A value that rules of other tables need is read first and by itself: a mistake elsewhere in its table must not
-/// hide theirs.
+/// If rules of other tables need a value, the value is read first and separately. A mistake elsewhere in its table must
+/// not hide mistakes that these rules find.
 pub(super) fn settings(
     root: &Table,
     origin: &Path,
@@ -131,7 +131,7 @@ fn read_source(
     let source_type = match reader.given(table, &keys::SOURCE_TYPE)? {
         Some(given) => given.value,
         None => {
-            // A key that only one type has tells which type was meant.
+            // If a key belongs to only one type of source, the key shows which type was meant.
             let meant = KEYS.iter().filter(|key| table.has(key.leaf())).find_map(|key| key.source_type());
             let example = meant.map_or_else(|| keys::SOURCE_TYPE.fallback().example(), quoted);
             return Err(reader.missing(table, keys::SOURCE_TYPE.leaf(), &example));
@@ -262,14 +262,14 @@ fn read_limits(
     })
 }
 
-/// The engine's settings, and what of its memory is set aside for plugin instances.
+/// The settings of the engine, and how much of its memory is reserved for plugin instances.
 struct EngineMemory {
     engine: EngineSettings,
     instances_bytes: u64,
 }
 
 impl EngineMemory {
-    /// What is left for data.
+    /// The memory that is left for data, in bytes.
     const fn for_data(&self) -> u64 {
         self.engine.memory_bytes.saturating_sub(self.instances_bytes)
     }

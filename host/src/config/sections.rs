@@ -1,7 +1,7 @@
-//! Reading keys out of the tables of the job file.
+//! Reads keys from the tables of the job file.
 //!
-//! Owns [`Section`] and [`Reader`]: absent, present, default, required. Never names a key and knows no rule between
-//! keys: that is `resolve`.
+//! Owns [`Section`] and [`Reader`]: keys that are absent, present, required or have a default. Never names a key and
+//! knows no rules between keys: `resolve` has them.
 
 use super::key::{Declared, Key};
 use super::keys::{KEYS, SOURCE_SECTION};
@@ -13,35 +13,35 @@ use super::tree::{Node, Raw, Table};
 
 /// A table such as `[job]` or `[sources.lines]`.
 pub(super) struct Section<'t> {
-    /// Its dotted name.
+    /// The dotted name of the table.
     pub(super) name: String,
-    /// Its keys; none if the file does not have it.
+    /// The keys of the table; `None` if the file does not have the table.
     table: Option<&'t Table>,
-    /// Its header, or the file if it has none.
+    /// The place of the table's header. If there is none, the file as a whole.
     place: Place,
 }
 
 /// A table below `[sources]`.
 type OfSource<'t> = Result<Section<'t>, Reported>;
 
-/// Reads keys and reports what is wrong with them.
+/// Reads keys and reports their mistakes.
 pub(super) struct Reader<'r, 'a> {
-    /// Where mistakes go.
+    /// The report to which mistakes are added.
     pub(super) report: &'r mut Report<'a>,
-    /// Names not to be missed.
+    /// The misspelt names, whose absence is not reported.
     pub(super) misspelt: &'r Misspelt,
 }
 
-/// A value that the job file or the command line gives, and where.
+/// A value that the job file or the command line gives, and its place.
 pub(super) struct Given<T> {
     pub(super) value: T,
     pub(super) place: Place,
-    /// As it was written, for messages: `engine.memory = "1GiB"`.
+    /// The key and the value as they were written, for messages: `engine.memory = "1GiB"`.
     pub(super) text: String,
 }
 
 impl Reader<'_, '_> {
-    /// The table `head` of the file. An absent one has no keys.
+    /// The table `head` of the file. A table that is absent has no keys.
     pub(super) fn section<'t>(&mut self, root: &'t Table, head: &str) -> Result<Section<'t>, Reported> {
         match root.get(head) {
             None => Ok(Section { name: head.to_owned(), table: None, place: Place::File }),
@@ -81,7 +81,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The value of a key, or its fixed default.
+    /// The value of a key, or its fixed default if the key is not given.
     pub(super) fn read<S: Shape>(&mut self, section: &Section<'_>, key: &Key<S>) -> Result<S::Value, Reported> {
         match self.given(section, key)? {
             Some(given) => Ok(given.value),
@@ -92,7 +92,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The value of a key if it is given.
+    /// The value of a key; `None` if the key is not given.
     pub(super) fn given<S: Shape>(
         &mut self,
         section: &Section<'_>,
@@ -104,7 +104,7 @@ impl Reader<'_, '_> {
         Ok(Some(Given { value, place: node.place.clone(), text }))
     }
 
-    /// The mistake of a required key that is absent, unless it is misspelt.
+    /// Reports that a required key is absent, unless the key is misspelt.
     pub(super) fn missing(&mut self, section: &Section<'_>, key: &str, example: &str) -> Reported {
         let name = format!("{}.{key}", section.name);
         if self.misspelt.contains(&name) || self.misspelt.contains(&section.name) {
@@ -119,12 +119,12 @@ impl Reader<'_, '_> {
 }
 
 impl<'t> Section<'t> {
-    /// Whether the key is given, rightly or wrongly.
+    /// Whether the key is given, with a valid value or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.node(key).is_some()
     }
 
-    /// Where it is.
+    /// The place of the table.
     pub(super) const fn place(&self) -> &Place {
         &self.place
     }

@@ -1,6 +1,7 @@
-//! The settings of a job: what the rest of the host sees of the job file.
+//! The settings of a job, in the form in which the rest of the host uses the job file.
 //!
-//! Owns [`Settings`] and its parts: plain data, nothing optional. Never sees TOML or a default: that is `resolve`.
+//! Owns [`Settings`] and its parts: plain data with all defaults filled in. Never sees TOML or a default: `resolve`
+//! does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,86 +9,88 @@ use std::path::{Path, PathBuf};
 use crate::encoding::Encoding;
 use crate::time::Duration;
 
-/// Everything a job is told, resolved and validated: every default is filled in, every path is final.
+/// All settings of a job, resolved and validated. Every default is filled in, and every path is final.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The job itself.
+    /// The settings of the job itself.
     pub job: JobSettings,
-    /// Where records come from, by the name under which the plugin asks for them; may be empty.
+    /// The sources of records, by the names under which the plugin asks for them. There may be none.
     pub sources: BTreeMap<String, SourceSettings>,
     /// How received data is cut into blocks.
     pub receiver: ReceiverSettings,
-    /// What runs the tasks.
+    /// The settings of the engine, which runs the tasks.
     pub engine: EngineSettings,
-    /// What one plugin instance may use.
+    /// The limits of one plugin instance.
     pub limits: LimitSettings,
     /// The keys that the job file and the command line give: dotted, with their values as TOML.
     pub given: BTreeMap<String, String>,
-    /// What is allowed but probably not wanted: one line each, beginning with its place in the job file.
+    /// Warnings about settings that are allowed but probably not wanted. Each is one line that begins with the place in
+    /// the job file.
     pub warnings: Vec<String>,
 }
 
-/// `[job]`
+/// The settings of `[job]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobSettings {
-    /// 1 to 100 of `a-z A-Z 0-9 . _ -`.
+    /// The name of the job: 1 to 100 of `a-z A-Z 0-9 . _ -`.
     pub name: String,
-    /// The component to run. Relative only if the path of the job file is.
+    /// The path of the plugin's component. It is relative only if the path of the job file is.
     pub plugin: PathBuf,
-    /// 1 ms to 1 h, in whole milliseconds.
+    /// The batch interval: 1 ms to 1 h, in whole milliseconds.
     pub batch_interval: Duration,
-    /// Partitions of a shuffle by default: 1 to 256.
+    /// The default number of partitions of a shuffle: 1 to 256.
     pub parallelism: u32,
-    /// Arguments to the plugin, by name.
+    /// The arguments of the plugin, by name.
     pub args: BTreeMap<String, String>,
-    /// The directory of the job file; empty for the current one.
+    /// The directory of the job file; empty for the current directory.
     pub directory: PathBuf,
-    /// The job file itself.
+    /// The path of the job file.
     pub file: PathBuf,
-    /// Directories that the plugin may read, or write to as well, by name. Relative only if the path of the job file is.
+    /// The directories that the plugin may read, or may also write to, by name. A path is relative only if the path of
+    /// the job file is.
     pub directories: BTreeMap<String, Grant>,
     /// What happens when a batch fails for good.
     pub on_error: OnError,
-    /// How long a graceful stop may take: 1 ms to 24 h.
+    /// The longest time that a graceful stop may take: 1 ms to 24 h.
     pub stop_timeout: Duration,
-    /// Where the job keeps what it needs to go on after a crash; absent for a job that does not. Relative only if the path
-    /// of the job file is.
+    /// Where the job stores its checkpoints, with which it can continue after a crash. `None` if the job has no
+    /// checkpoints. A path is relative only if the path of the job file is.
     pub checkpoint: Option<Location>,
-    /// The most batches that a restart makes for the time in which the job did not run.
+    /// The largest number of batches that a restart makes for the time in which the job did not run.
     pub max_catch_up: u32,
     /// What happens while checkpoints cannot be written.
     pub on_checkpoint_error: OnCheckpointError,
 }
 
-/// What a job grants to its plugin.
+/// A directory or object store that a job grants to its plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Where.
+    /// The place that is granted.
     pub location: Location,
-    /// What the plugin may do there.
+    /// What the plugin may do in this place.
     pub access: Access,
 }
 
-/// What a plugin may do with files. The later one includes the earlier one.
+/// What a plugin may do with files. Later variants include the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Read them.
+    /// The plugin may read files.
     Read,
-    /// Write them, too.
+    /// The plugin may read and write files.
     Write,
 }
 
-/// Where files or checkpoints are.
+/// The place of files or checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A directory.
     Directory(PathBuf),
-    /// What begins with a prefix in a bucket of an object store: `s3://bucket/prefix`.
+    /// The objects below a prefix in a bucket of an object store: `s3://bucket/prefix`.
     Objects(String),
 }
 
 impl Location {
-    /// The location as seen from outside `directory`, the one of the job file.
+    /// The location as seen from outside of `directory`, which is the directory of the job file.
     pub(super) fn below(self, directory: &Path) -> Self {
         match self {
             Self::Directory(path) => Self::Directory(directory.join(path)),
@@ -99,7 +102,7 @@ impl Location {
 /// What happens while checkpoints cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnCheckpointError {
-    /// Outputs wait until they can.
+    /// Outputs wait until checkpoints can be written again.
     Wait,
     /// The job stops with the error.
     Stop,
@@ -110,71 +113,74 @@ pub enum OnCheckpointError {
 pub enum OnError {
     /// The job stops with the error.
     Stop,
-    /// The batch is given up, and the next one runs.
+    /// The batch is abandoned, and the next batch runs.
     Continue,
 }
 
-/// `[sources.NAME]`
+/// The settings of one table `[sources.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSettings {
     /// Lines of text from a TCP server.
     Socket {
-        /// `host:port`, an IPv6 host in brackets, port 1 to 65535. The host has not been looked up.
+        /// The address `host:port`. An IPv6 host stands in brackets, the port is 1 to 65535. The host name has not been
+        /// resolved yet.
         address: String,
-        /// The pause before connecting again: 1 ms to 1 h.
+        /// The pause before the next attempt to connect: 1 ms to 1 h.
         reconnect_delay: Duration,
-        /// After how long without a byte the connection counts as lost: 1 ms to 24 h. `None` if it never does.
+        /// The time without any data after which the connection counts as lost: 1 ms to 24 h. `None` if there is no
+        /// such time.
         idle_timeout: Option<Duration>,
-        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
+        /// The longest accepted line, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
-        /// The encoding of text without a byte order mark.
+        /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
     /// Lines of the files that appear in directories.
     TextFiles {
-        /// A directory, or a pattern of directories. Relative only if the path of the job file is.
+        /// A directory, or a pattern of directories. It is relative only if the path of the job file is.
         path: PathBuf,
-        /// Whether files that are there before the job starts are left out.
+        /// Whether files that exist before the job starts are ignored.
         new_files_only: bool,
-        /// How far back a file's modification time may lie, at least: 1 ms to 24 h.
+        /// How old a file's modification time may be, at least: 1 ms to 24 h.
         min_remember: Duration,
-        /// Patterns of names of files that are read; all if there are none. They have not been looked at.
+        /// Patterns of the names of files that are read. If there are none, all files are read. The patterns have not
+        /// been parsed yet.
         include: Vec<String>,
         /// Patterns of names of files that are not read.
         ignore: Vec<String>,
-        /// What becomes of a file that nothing needs any more.
+        /// What happens to a file that nothing needs any more.
         when_done: WhenDone,
-        /// What happens when a file is gone that a batch has to read.
+        /// What happens if a file does not exist any more that a batch has to read.
         on_missing_file: OnMissingFile,
-        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
+        /// The longest accepted line, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
-        /// The encoding of text without a byte order mark.
+        /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
     /// Data sets from a file of JSON lines.
     Queue {
-        /// The file. Relative only if the path of the job file is.
+        /// The path of the file. It is relative only if the path of the job file is.
         path: PathBuf,
-        /// The encoding of text without a byte order mark.
+        /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
-    /// What a receiver gives that the embedding program brings.
+    /// The records of a receiver that the embedding program has registered.
     Custom {
         /// The name of the receiver.
         receiver: String,
-        /// What it is told, by name.
+        /// The options of the receiver, by name.
         options: BTreeMap<String, String>,
-        /// The pause before it is started again: 1 ms to 1 h.
+        /// The pause before the receiver is started again: 1 ms to 1 h.
         restart_delay: Duration,
-        /// The longest line accepted, in bytes of UTF-8: 1 B to 256 MiB.
+        /// The longest accepted line, in bytes of UTF-8: 1 B to 256 MiB.
         max_line_bytes: u64,
-        /// The encoding of text without a byte order mark.
+        /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
 }
 
 impl SourceSettings {
-    /// The encoding of text without a byte order mark.
+    /// The encoding of text that has no byte order mark.
     pub const fn encoding(&self) -> Encoding {
         match self {
             Self::Socket { encoding, .. }
@@ -185,27 +191,27 @@ impl SourceSettings {
     }
 }
 
-/// What becomes of a file that nothing needs any more.
+/// What happens to a file that nothing needs any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhenDone {
-    /// It stays.
+    /// The file stays.
     Keep,
-    /// It is removed.
+    /// The file is removed.
     Delete,
-    /// It is moved into a directory. Relative only if the path of the job file is.
+    /// The file is moved into this directory. The path is relative only if the path of the job file is.
     Move(PathBuf),
 }
 
-/// What happens when a file is gone that a batch has to read.
+/// What happens if a file does not exist any more that a batch has to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMissingFile {
     /// The batch fails.
     Fail,
-    /// The batch goes on without it.
+    /// The batch runs without the file.
     Skip,
 }
 
-/// What happens to received data for which there is no room.
+/// What happens to received data if there is no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// The receiver waits.
@@ -214,53 +220,54 @@ pub enum WhenFull {
     DropNewest,
 }
 
-/// `[receiver]`
+/// The settings of `[receiver]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiverSettings {
-    /// 1 ms to the batch interval.
+    /// The time after which a block is cut: 1 ms to the batch interval.
     pub block_interval: Duration,
-    /// The most received data that waits to be processed.
+    /// The most bytes of received data that wait to be processed.
     pub store_limit_bytes: u64,
-    /// What happens to data that comes then.
+    /// What happens to data that arrives when that limit is reached.
     pub when_full: WhenFull,
 }
 
-/// `[engine]`
+/// The settings of `[engine]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSettings {
-    /// Tasks that run at the same time: 1 to 256.
+    /// The number of tasks that run at the same time: 1 to 256.
     pub threads: u32,
-    /// Total tries of a task that fails for a cause outside the plugin: 0 to 100; 0 and 1 both mean one try.
+    /// The number of attempts at a task that fails for a cause outside of the plugin: 0 to 100. 0 and 1 both mean one
+    /// attempt.
     pub task_retries: u32,
     /// The memory budget of the job: at least `limits.memory_bytes` x (`threads` + 1).
     pub memory_bytes: u64,
-    /// Where data is spilled; the system's directory for temporary files if absent. Relative only if the path of the job
-    /// file is.
+    /// The directory to which data is spilled. `None` means the system's directory for temporary files. The path is
+    /// relative only if the path of the job file is.
     pub spill_directory: Option<PathBuf>,
-    /// The most that is spilled at a time.
+    /// The most bytes of spilled data at a time.
     pub spill_limit_bytes: u64,
     /// Whether spilled data is compressed.
     pub compress: bool,
 }
 
-/// `[limits]`
+/// The settings of `[limits]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitSettings {
-    /// Linear memory of one plugin instance: 1 MiB to 4 GiB.
+    /// The largest linear memory of one plugin instance: 1 MiB to 4 GiB.
     pub memory_bytes: u64,
-    /// Run time of plugin code in one task: 1 ms to 1 h.
+    /// The longest run time of plugin code in one task: 1 ms to 1 h.
     pub task_time: Duration,
-    /// All that one call of a driver function takes: 1 ms to 24 h.
+    /// The longest time of one call of a driver function, with everything that it asks the host for: 1 ms to 24 h.
     pub driver_time: Duration,
-    /// What one task may return in all: 1 KiB to 4 GiB.
+    /// The most bytes that one task may return in all: 1 KiB to 4 GiB.
     pub result_size_bytes: u64,
-    /// The largest plugin file: 1 KiB to 4 GiB.
+    /// The size of the largest accepted plugin file: 1 KiB to 4 GiB.
     pub plugin_size_bytes: u64,
 }
 
-/// What the machine tells.
+/// Facts about the machine on which the job runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// CPUs that the job may use. 0 counts as 1.
+    /// The number of CPUs that the job may use. 0 counts as 1.
     pub cpus: usize,
 }

@@ -1,6 +1,7 @@
-//! The shapes a value can have, and what is said when it has another.
+//! The shapes of values, and the messages about values of another shape.
 //!
-//! Owns one [`Shape`] per type of value: its check, its range, its messages. Never knows which key has which shape.
+//! Owns one [`Shape`] for each type of value: its check, its range, its messages. Never knows which key has which
+//! shape.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,26 +14,27 @@ use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw, Table};
 use crate::encoding::{self, Encoding};
 
-/// What a key accepts.
+/// The values that a key accepts.
 pub(super) trait Shape: Sync {
-    /// What it becomes.
+    /// The type of an accepted value.
     type Value;
 
-    /// Checks a value; whatever is wrong with it is reported.
+    /// Checks a value, and reports its mistakes.
     fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Self::Value, Reported>;
 
-    /// Type and range, for the documentation.
+    /// The type and the range of the values, for the documentation.
     fn describe(&self) -> String;
 }
 
-/// A name: of a job, of a source.
+/// The shape of a name of a job or a source.
 pub(super) struct Name;
 
 impl Name {
-    /// The longest name, in bytes: it becomes part of file names, whose limit is 255.
+    /// The longest name, in bytes. A name becomes part of file names, whose limit is 255 bytes.
     const MAX_BYTES: usize = 100;
 
-    /// What is wrong with a name, and a name like it that is right; `example` if it is empty.
+    /// The fault of a name, and a similar name that is valid. If the name is empty, that is `example`. `None` if the
+    /// name is valid.
     pub(super) fn fault(name: &str, example: &str) -> Option<(&'static str, String)> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         let fixed: String = name.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(Self::MAX_BYTES).collect();
@@ -48,7 +50,7 @@ impl Name {
     }
 }
 
-/// What a name consists of, for messages and documentation.
+/// The rule for names, for messages and documentation.
 pub(super) const NAME_RULE: &str = "1 to 100 letters (a-z, A-Z), digits, `.`, `_` and `-`";
 
 impl Shape for Name {
@@ -66,7 +68,7 @@ impl Shape for Name {
     }
 }
 
-/// The path of a file. Resolving it against the job file is up to `resolve`.
+/// The shape of the path of a file. `resolve` resolves the path against the job file.
 pub(super) struct FilePath;
 
 impl Shape for FilePath {
@@ -90,11 +92,11 @@ impl Shape for FilePath {
     }
 }
 
-/// A directory, or a place in an object store.
+/// The shape of a directory, or of a place in an object store.
 pub(super) struct Place;
 
 impl Place {
-    /// What is wrong with a URL.
+    /// The fault of a URL; `None` if the URL is valid.
     fn fault(url: &str) -> Option<&'static str> {
         let Some(rest) = url.strip_prefix("s3://") else { return Some("is a URL of a kind that is not known") };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -134,7 +136,7 @@ impl Shape for Place {
     }
 }
 
-/// `host:port`, with an IPv6 address in brackets. The host is not looked up.
+/// The shape of `host:port`, with an IPv6 address in brackets. The host name is not resolved.
 pub(super) struct Address;
 
 impl Address {
@@ -183,7 +185,7 @@ impl Shape for Address {
     }
 }
 
-/// The name of an encoding of text.
+/// The shape of the name of a text encoding.
 pub(super) struct TextEncoding;
 
 impl Shape for TextEncoding {
@@ -208,11 +210,11 @@ impl Shape for TextEncoding {
     }
 }
 
-/// One of a few words.
+/// The shape of a value that is one of a few words.
 pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
 
 impl<T> Choice<T> {
-    /// The words.
+    /// The accepted words.
     pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|(word, _)| *word)
     }
@@ -240,7 +242,7 @@ impl<T: Copy + Sync> Shape for Choice<T> {
     }
 }
 
-/// A table with any keys, all of whose values are strings.
+/// The shape of a table with any keys, whose values are all strings.
 pub(super) struct Strings;
 
 impl Shape for Strings {
@@ -260,7 +262,7 @@ impl Shape for Strings {
     }
 }
 
-/// The values of a table with any keys. `example` is one of them, for messages.
+/// Reads the values of a table with any keys. `example` is a valid value, for messages.
 pub(super) fn each<T>(
     table: &Table,
     section: &str,

@@ -1,4 +1,4 @@
-//! The key that a message is about: its name, its default, an example of what to write.
+//! The key that a message is about: its name, its default, and an example of a value.
 //!
 //! Owns [`Subject`], [`Fallback`] and the messages that all types of value share. Never checks a range.
 
@@ -6,23 +6,23 @@ use super::quote::{quoted, segment};
 use super::report::{Report, Reported};
 use super::tree::{Node, Raw};
 
-/// What holds when a key is absent.
+/// The value that is used if a key is absent.
 #[derive(Clone, Copy)]
 pub(super) enum Fallback {
-    /// It is an error. With a value as an example, as it is written in quotes.
+    /// There is none: an absent key is an error. The text is an example of a value, as it is written in quotes.
     Required(&'static str),
-    /// This text.
+    /// This string.
     Text(&'static str),
     /// This number.
     Number(u64),
     /// An empty table.
     Empty,
-    /// Something that depends on other settings: `resolve` computes it, this describes it.
+    /// The value depends on other settings. `resolve` computes it; the texts here only describe it.
     Derived { doc: &'static str, example: &'static str },
 }
 
 impl Fallback {
-    /// A value that can be written, as TOML.
+    /// An example of a value, as TOML.
     pub(super) fn example(self) -> String {
         match self {
             Self::Required(text) | Self::Text(text) | Self::Derived { example: text, .. } => quoted(text),
@@ -31,7 +31,7 @@ impl Fallback {
         }
     }
 
-    /// The default as it is written in TOML; none if there is no fixed one.
+    /// The default as it is written in TOML; `None` if there is no fixed default.
     pub(super) fn fixed(self) -> Option<String> {
         match self {
             Self::Text(_) | Self::Number(_) => Some(self.example()),
@@ -42,38 +42,38 @@ impl Fallback {
 
 /// The key whose value is checked, for messages.
 pub(super) struct Subject<'a> {
-    /// The table: `sources.lines`.
+    /// The table that the key is in: `sources.lines`.
     pub(super) section: &'a str,
-    /// The key in it: `address`.
+    /// The name of the key in the table: `address`.
     pub(super) key: &'a str,
-    /// Its default or an example.
+    /// The default of the key, or an example.
     pub(super) fallback: Fallback,
     /// Whether the value was given by `--set`.
     pub(super) is_override: bool,
 }
 
 impl Subject<'_> {
-    /// `sources.lines.address`
+    /// The dotted name of the key: `sources.lines.address`.
     pub(super) fn name(&self) -> String {
         format!("{}.{}", self.section, segment(self.key))
     }
 
-    /// `job.parallelism = 300`; the name alone if the value is an array or a table.
+    /// The key with its value: `job.parallelism = 300`. If the value is an array or a table, only the name.
     pub(super) fn given(&self, raw: &Raw) -> String {
         raw.literal().map_or_else(|| format!("`{}`", self.name()), |value| format!("{} = {value}", self.name()))
     }
 
-    /// `; the default is 2`, or nothing.
+    /// The text `; the default is 2`; empty if there is no fixed default.
     pub(super) fn default_note(&self) -> String {
         self.fallback.fixed().map(|value| format!("; the default is {value}")).unwrap_or_default()
     }
 
-    /// The mistake of a value of another type.
+    /// Reports a value of the wrong type.
     pub(super) fn wrong_type(&self, wanted: &str, help: String, node: &Node, report: &mut Report<'_>) -> Reported {
         report.error(&node.place, format!("`{}` must be {wanted}, not {}", self.name(), node.raw.kind()), help)
     }
 
-    /// The text of a string value, or the mistake that it is none.
+    /// The text of a string value. Reports any other value.
     pub(super) fn text<'n>(&self, node: &'n Node, report: &mut Report<'_>) -> Result<&'n str, Reported> {
         let help = match (&node.raw, node.raw.literal()) {
             (Raw::Text(text), _) => return Ok(text),

@@ -1,13 +1,13 @@
-//! Which keys somebody may have meant by one that does not exist.
+//! Finds the keys that may have been meant by a key that does not exist.
 //!
-//! Owns the order in which Spark's names, other tables and near names are searched. Never reports.
+//! Owns the order of the search: Spark's names, other tables, similar names. Never reports.
 
 use super::distance::{nearest, snake_case};
 use super::key::Declared;
 use super::keys::{KEYS, SOURCE_SECTION};
 
-/// The keys that may have been meant by the key `leaf` in a table whose keys are `here`, as dotted names. `section` is
-/// that table as it is called in the file, as in `sources.lines`; empty at the top.
+/// The keys that may have been meant by the key `leaf`, as dotted names. `here` are the keys of the table that contains
+/// `leaf`. `section` is the name of that table in the file, as in `sources.lines`; empty at the top level.
 pub(super) fn keys(section: &str, leaf: &str, here: &[&'static str]) -> Vec<String> {
     let full = if section.is_empty() { leaf.to_owned() } else { format!("{section}.{leaf}") };
     let by = |is_meant: &dyn Fn(&dyn Declared) -> bool| -> Vec<String> {
@@ -36,7 +36,7 @@ pub(super) fn keys(section: &str, leaf: &str, here: &[&'static str]) -> Vec<Stri
     near.map(|near| by(&|key| key.leaf() == near)).unwrap_or_default()
 }
 
-/// The name of a key, with the source at hand for `NAME`.
+/// The name of a key, with the name of the current source in place of `NAME`.
 fn in_section(section: &str, key: &dyn Declared) -> String {
     if key.section() == SOURCE_SECTION && section.starts_with("sources.") {
         return format!("{section}.{}", key.leaf());

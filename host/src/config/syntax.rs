@@ -1,7 +1,7 @@
-//! What is said about a text that is not TOML.
+//! Explains why a text is not TOML.
 //!
-//! Owns turning the parser's errors into messages with a place and a remedy. Never reads settings: a file that is not
-//! TOML has none, since what follows the first error may have been meant differently.
+//! Owns the conversion of the parser's errors to messages with a place and a help. Never reads settings: a file that is
+//! not TOML has none, because the text after the first error may have been meant differently.
 
 use std::ops::Range;
 
@@ -11,11 +11,11 @@ use super::lines::LineStarts;
 use super::quote::{escaped, listed, quoted, segment};
 use super::report::{Place, Report, Reported};
 
-/// Names given twice beyond this many are left for the next attempt: a file pasted into itself has one a line.
+/// The most duplicate names that are reported at once. A file that was pasted into itself has one in each line.
 const MOST_ERRORS: usize = 20;
 
-/// Reports why `text` is not TOML: names given twice, each, up to the first error of another kind, which may have
-/// caused those after it.
+/// Reports why `text` is not TOML. Each duplicate name is reported, up to the first error of another kind. That error
+/// may be the cause of the errors after it.
 pub(super) fn report(text: &str, report: &mut Report<'_>) -> Reported {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let lines = LineStarts::of(text);
@@ -33,24 +33,25 @@ pub(super) fn report(text: &str, report: &mut Report<'_>) -> Reported {
     last.unwrap_or_else(|| report.error(&Place::File, "is not TOML", "see https://toml.io for what is"))
 }
 
-/// The part of the text that an error points at.
+/// The part of the text to which an error points.
 struct Spot<'t> {
     line: usize,
     column: usize,
     offset: usize,
-    /// Whether it is right of a `=`.
+    /// Whether the part is to the right of a `=`.
     is_value: bool,
-    /// The character there.
+    /// The first character of the part; `None` at the end of the text.
     first: Option<char>,
-    /// What the parser marked; often empty.
+    /// The text that the parser has marked. It is often empty.
     marked: &'t str,
-    /// The whole line, without surrounding white space.
+    /// The whole line, without white space at its ends.
     line_text: &'t str,
 }
 
 impl<'t> Spot<'t> {
     fn of(error: &Error, text: &'t str, lines: &LineStarts) -> Self {
-        // What is missing at the end of the file is missing after its last word, not in an empty line that follows.
+        // If something is missing at the end of the file, it is missing after the last word, not in an empty line after
+        // it.
         let end = text.trim_end().len();
         let span = error.span().unwrap_or(end..end);
         let mut offset = span.start.min(end);
@@ -71,7 +72,7 @@ impl<'t> Spot<'t> {
         }
     }
 
-    /// Message and help for an error other than a name given twice.
+    /// The message and the help of an error that is not a duplicate name.
     fn explain(&self, message: &str) -> (String, String) {
         let (key, rest) = self.line_text.split_once('=').unwrap_or_default();
         let (key, rest) = (key.trim(), rest.split(" #").next().unwrap_or_default().trim());
@@ -110,7 +111,8 @@ fn unseen(c: char) -> bool {
     c.is_whitespace() || c == BYTE_ORDER_MARK
 }
 
-/// For `batch_interval = 1s`; `rest` is all that follows the `=`, `value` the part that lacks quotes.
+/// The message and the help for `batch_interval = 1s`. `rest` is the text after the `=`, `value` the part that needs
+/// quotes.
 fn unquoted(key: &str, rest: &str, value: &str) -> (String, String) {
     let fixed = quoted(value.trim_matches(['"', '\'', '\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}']));
     let message = format!("the value `{}` needs quotes", escaped(value));
@@ -120,7 +122,7 @@ fn unquoted(key: &str, rest: &str, value: &str) -> (String, String) {
     (message, format!("write {fixed}"))
 }
 
-/// The parser's message with its list of what it expected in English.
+/// The parser's message, with an English list of what the parser expected.
 fn readable(message: &str) -> String {
     let Some((what, expected)) = message.split_once(", expected ") else { return message.to_owned() };
     let item = |item: &str| if item == "newline" { "a new line".to_owned() } else { item.to_owned() };
@@ -128,13 +130,13 @@ fn readable(message: &str) -> String {
     if expected.is_empty() { what.to_owned() } else { format!("{what}, expected {}", listed(&expected, "or")) }
 }
 
-/// For a key or table that is given twice. Says where the first is if only one place can be it.
+/// Reports a key or table that is given twice. If only one place is possible for the first one, says where it is.
 fn duplicate(spot: &Spot<'_>, text: &str, tree: &toml::Spanned<DeTable<'_>>, lines: &LineStarts) -> (String, String) {
     let name = spot.marked.trim_matches(['"', '\'']);
     let mut candidates = Vec::new();
     let is_header = spot.line_text.starts_with('[');
-    // The parser forgets the first of two headers, but it looks like the second. A key has its double below the same
-    // header.
+    // The parser does not say where the first of two headers is, but the first looks like the second. The duplicate of
+    // a key is below the same header.
     if is_header {
         let above = text.lines().take(spot.line - 1).zip(1..);
         candidates.extend(above.filter(|(line, _)| line.trim_matches(unseen) == spot.line_text).map(|(_, line)| line));
@@ -156,7 +158,7 @@ fn duplicate(spot: &Spot<'_>, text: &str, tree: &toml::Spanned<DeTable<'_>>, lin
     (format!("`{shown}` is given twice{whence}"), help)
 }
 
-/// The offsets in `range` of keys called `name`.
+/// Collects the offsets in `range` at which there are keys called `name`.
 fn same_name(table: &DeTable<'_>, name: &str, range: &Range<usize>, found: &mut Vec<usize>) {
     for (key, value) in table {
         if key.get_ref() == name && range.contains(&key.span().start) {

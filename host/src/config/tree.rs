@@ -1,7 +1,7 @@
 //! The job file as a tree in which every value knows its place.
 //!
-//! Owns [`Node`], reading TOML into it, and laying `--set KEY=VALUE` over it. Knows no key of Millstream: which keys
-//! exist is in `keys`, what is wrong with the text itself is in `syntax`.
+//! Owns [`Node`], reading TOML into it, and applying `--set KEY=VALUE` to it. Knows no key of Millstream: `keys` says
+//! which keys exist, and `syntax` explains mistakes in the text itself.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,10 +17,10 @@ use super::syntax;
 /// A table: keys in alphabetical order.
 pub(super) type Table = BTreeMap<String, Node>;
 
-/// A value and where it was given.
+/// A value and the place at which it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
-    /// The place of the key; of the header for a table that has one.
+    /// The place of the key. For a table that has a header, the place of the header.
     pub(super) place: Place,
     /// The value.
     pub(super) raw: Raw,
@@ -31,7 +31,7 @@ pub(super) struct Node {
 pub(super) enum Raw {
     /// A string.
     Text(String),
-    /// An integer: its text, and its value if it fits.
+    /// An integer: its text, and its value; `None` if the value does not fit.
     Whole { text: String, value: Option<i128> },
     /// A float, as text.
     Fraction(String),
@@ -46,7 +46,7 @@ pub(super) enum Raw {
 }
 
 impl Raw {
-    /// What it is, for a message: `a string`.
+    /// The type of the value, for a message: `a string`.
     pub(super) const fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
@@ -60,7 +60,7 @@ impl Raw {
         }
     }
 
-    /// The value as it is shown in a message; none for arrays and tables.
+    /// The value as a message shows it; `None` for arrays and tables.
     pub(super) fn literal(&self) -> Option<String> {
         match self {
             Self::Text(text) => Some(quoted(text)),
@@ -71,7 +71,7 @@ impl Raw {
     }
 }
 
-/// Reads a job file. A text that is not TOML is reported with line and column.
+/// Reads a job file. If the text is not TOML, reports why, with line and column.
 pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Result<Table, Reported> {
     match DeTable::parse(text) {
         Ok(root) => {
@@ -82,7 +82,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Result<Table, Report
     }
 }
 
-/// Lays `--set KEY=VALUE` pairs over the tree: the last one wins, a table replaces a table as a whole.
+/// Applies pairs of `--set KEY=VALUE` to the tree. The last pair of a key is used. A table replaces a whole table.
 pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &mut Report<'_>) {
     for (index, (key, value)) in overrides.iter().enumerate() {
         let place = Place::Override { index, key: key.clone() };
@@ -99,7 +99,7 @@ pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &m
     }
 }
 
-/// Puts a node where `path` and `key` say. What is in the way and no table is replaced.
+/// Puts a node at the place that `path` and `key` name. A value on the way that is not a table is replaced.
 fn insert(table: &mut Table, path: &[String], key: String, node: Node) {
     let Some((head, rest)) = path.split_first() else {
         table.insert(key, node);
@@ -116,7 +116,8 @@ fn insert(table: &mut Table, path: &[String], key: String, node: Node) {
     }
 }
 
-/// The parts of a key such as `sources.lines.address`, quoted where TOML wants it; the last one apart.
+/// The parts of a key such as `sources.lines.address`, which may be quoted as in TOML. The last part is separate.
+/// `None` if the key is invalid.
 fn dotted(key: &str) -> Option<(Vec<String>, String)> {
     let text = format!("{key}=0");
     let mut table = DeTable::parse(&text).ok().filter(|_| !key.contains(['\n', '\r']))?.into_inner();
@@ -129,7 +130,7 @@ fn dotted(key: &str) -> Option<(Vec<String>, String)> {
                 path.push(part.into_inner().into_owned());
                 table = inner;
             }
-            // Only the 0 written above: a key such as `a=1#` brings its own value.
+            // The value must be only the 0 that was written above. A key such as `a=1#` has a value of its own.
             _ if value_start == key.len() + 1 => return Some((path, part.into_inner().into_owned())),
             _ => return None,
         }

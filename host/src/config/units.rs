@@ -1,21 +1,21 @@
 //! Durations and sizes as people write them: a whole number and a unit.
 //!
-//! Owns the units, what is wrong with a text that is not a quantity, and how a quantity is printed. Never reports:
-//! `shape` puts the fault into words.
+//! Owns the units, the faults of a text that is not a quantity, and how a quantity is printed. Never reports: `range`
+//! makes the messages.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-/// The units of one dimension.
+/// The units of one kind of quantity.
 pub(super) struct Units {
-    /// What the quantity is called in a message.
+    /// The word for the quantity in a message.
     pub(super) noun: &'static str,
-    /// Unit and factor, in the order in which printing prefers them; the last has factor 1.
+    /// Each unit with its factor, in the order in which printing prefers them. The last factor is 1.
     table: &'static [(&'static str, u64)],
-    /// The units, for a reader.
+    /// A list of the units, for a reader.
     pub(super) list: &'static str,
-    /// The units that a bare number may have meant, most likely first.
+    /// The units that may have been meant by a number without a unit, most likely first.
     bare: &'static [&'static str],
-    /// What other systems write, in lower case, and what may have been meant.
+    /// Units of other systems, in lower case, and the units that may have been meant by them.
     aliases: &'static [(&'static [&'static str], &'static [&'static str])],
 }
 
@@ -58,25 +58,25 @@ pub(super) static SIZES: Units = Units {
     ],
 };
 
-/// Why a text is not a quantity, with the texts that may have been meant (not checked against any range).
+/// Why a text is not a quantity, with the texts that may have been meant. These are not checked against any range.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It does not begin with a digit.
+    /// The text does not begin with a digit.
     NotANumber,
-    /// A whole number and nothing after it; none if it does not fit 64 bits.
+    /// The text is a whole number without a unit. `None` if the number does not fit into 64 bits.
     NoUnit(Option<u64>),
-    /// Right but for white space.
+    /// The text is valid without its white space. The string is that valid text.
     Space(String),
-    /// A decimal fraction, and the same quantity in whole numbers if there is one.
+    /// The text is a decimal fraction. The string is the same quantity in whole numbers; `None` if there is none.
     Fraction(Option<String>),
-    /// A unit that does not exist.
+    /// The unit does not exist.
     UnknownUnit { unit: String, meant: Vec<String> },
-    /// More than 64 bits hold.
+    /// The quantity does not fit into 64 bits.
     TooLarge,
 }
 
 impl Units {
-    /// Reads `250ms` or `64KiB`; the result is in milliseconds or bytes.
+    /// Reads a text such as `250ms` or `64KiB`. The result is in milliseconds or bytes.
     pub(super) fn parse(&self, text: &str) -> Result<u64, Fault> {
         let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (digits, unit) = text.split_at(digits_end);
@@ -104,7 +104,7 @@ impl Units {
         Err(Fault::UnknownUnit { unit: trimmed.to_owned(), meant })
     }
 
-    /// Prints a quantity exactly, in the largest unit that gives a whole number: `2304MiB`, `90s`.
+    /// Prints a quantity exactly, in the largest unit in which it is a whole number: `2304MiB`, `90s`.
     pub(super) fn show(&self, value: u64) -> String {
         let exact = self.table.iter().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
         match exact.or(self.table.last()) {
@@ -113,7 +113,8 @@ impl Units {
         }
     }
 
-    /// What a bare `number` may have meant between `min` and `max`: at most two texts, such as `5s` and `5ms`.
+    /// The texts that may have been meant by a bare `number`, within `min` and `max`: at most two, such as `5s` and
+    /// `5ms`.
     pub(super) fn with_unit(&self, number: u64, min: u64, max: u64) -> Vec<String> {
         let fits = |unit: &&str| {
             let value = self.factor(unit).and_then(|factor| number.checked_mul(factor));
@@ -123,8 +124,8 @@ impl Units {
         self.bare.iter().copied().filter(fits).take(2).map(text).collect()
     }
 
-    /// `1.5s` as `1500ms`; none if it is no decimal fraction with a known unit, or not whole in the smallest unit.
-    /// A text without a unit is taken in the likeliest one.
+    /// Converts `1.5s` to `1500ms`. `None` if the text is not a decimal fraction with a known unit, or is not whole in
+    /// the smallest unit. A text without a unit is read with the most likely unit.
     pub(super) fn without_fraction(&self, text: &str) -> Option<String> {
         let (whole, rest) = text.split_once('.')?;
         let digits_end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

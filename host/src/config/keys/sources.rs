@@ -1,4 +1,4 @@
-//! The keys of the sections `sources.NAME`, by the type of the source.
+//! The keys of the sections `sources.NAME`, grouped by the type of the source.
 
 use super::super::files::{AfterUse, NamePatterns};
 use super::super::key::{Change, Declared, Key};
@@ -8,7 +8,7 @@ use super::super::shape::{Address, Choice, FilePath, Name, Strings, TextEncoding
 use super::super::subject::Fallback;
 use super::{HOUR_MS, MIB};
 
-/// The types a source can have.
+/// The types of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum SourceType {
     Socket,
