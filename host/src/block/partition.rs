@@ -315,8 +315,8 @@ mod tests {
             prop_assert_eq!(split, whole);
         }
 
-        /// So it is in every encoding, with and without a byte order mark, whatever the job file expects, and with bytes that
-        /// are not of the encoding.
+        /// A file that is split gives the same lines in every encoding: with and without a byte order mark, whatever
+        /// encoding the job file expects, and with bytes that are not valid in the encoding.
         #[test]
         fn splits_give_each_line_in_any_encoding(
             text in "[aé日\u{10a}\u{a0a}\n]{0,30}", cuts in prop::collection::vec(0u64..70, 0..6),
@@ -340,7 +340,7 @@ mod tests {
                 let at = mark.len() + bad.index(bytes.len() - mark.len());
                 bytes[at] = 0x80;
             }
-            // What the library makes of the whole.
+            // The result of decoding the whole file with the library.
             let whole = crate::encoding::decode_all(encoding, bytes.clone());
             let expected: Vec<String> = String::from_utf8_lossy(&whole).lines().map(str::to_owned).collect();
             let expecting = if mark.is_empty() { encoding } else { Encoding::UTF_8 };
@@ -364,7 +364,7 @@ mod tests {
         assert_eq!(ranges("a.txt", large, "utf-16"), [(0, large)]);
         assert_eq!(ranges("a.txt", large, "iso-2022-jp"), [(0, large)]);
         assert_eq!(ranges("a.txt.gz", large, "utf-8"), [(0, large)]);
-        // Nothing is in an empty file, but an empty file is not compressed.
+        // An empty file has no parts. A compressed file of no bytes has one, because reading it is an error.
         assert_eq!(ranges("a.txt", 0, "utf-8"), []);
         assert_eq!(ranges("a.txt", 0, "utf-16"), []);
         assert_eq!(ranges("a.gz", 0, "utf-8"), [(0, 0)]);

@@ -61,7 +61,7 @@ mod tests {
     fn only_a_process_that_is_gone_has_ended() {
         let this = LinuxProcesses.this().unwrap();
         assert!(!LinuxProcesses.has_ended(&this));
-        // The same number with an earlier start is another process.
+        // A process that has the same number and started earlier is another process.
         let (rest, start) = this.rsplit_once(' ').unwrap();
         assert!(LinuxProcesses.has_ended(&format!("{rest} {}", start.parse::<u64>().unwrap() - 1)));
         let (space, _) = rest.rsplit_once(' ').unwrap();

@@ -23,7 +23,7 @@ pub(super) enum Step {
     InFunction,
     /// All driver functions have run again, and the task runs.
     InTask,
-    /// Nothing is left to do.
+    /// The function or the task has ended, and nothing is left to do.
     Done,
 }
 

@@ -19,7 +19,8 @@ pub struct TaskProgram {
     pub arguments: Arc<[(String, String)]>,
     /// The seed of random numbers in the task. The seed follows from the job and the operator, never from the attempt.
     pub seed: u64,
-    /// The node whose rows are the input of the task. After a shuffle: the node that was shuffled.
+    /// The node whose rows are the input of the task. If the input comes from a shuffle: the node that the shuffle
+    /// belongs to.
     pub input: NodeId,
     /// The type of the input rows.
     pub input_type: RecordType,

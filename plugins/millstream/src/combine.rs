@@ -350,7 +350,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    /// What a map and a list make of the same rows.
+    /// The result that a map and a list give for the same rows.
     fn expected<V: Clone>(rows: &[(String, V)], add: impl Fn(V, V) -> V) -> Vec<(String, V)> {
         let (mut order, mut sums) = (Vec::new(), HashMap::<String, V>::new());
         for (key, value) in rows {

@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(encoded(vec![Text::from("a")]), b"\x01\0\0\0\x01\0\0\0a");
     }
 
-    /// All in order, those of an inner list being equal.
+    /// Checks that the groups are in ascending order, and that the keys inside a group are equal.
     fn check_order<K: Key + std::fmt::Debug>(groups: &[&[K]]) {
         let keys: Vec<(usize, &K)> =
             (0..).zip(groups).flat_map(|(at, group)| group.iter().map(move |key| (at, key))).collect();

@@ -23,7 +23,7 @@ const COMBINE_KEY_BYTES: usize = 8 * 1024 * 1024;
 /// A pre-aggregation whose results grow with each value, such as lists, also emits its rows after this much input.
 const COMBINE_GROWN_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a task is asked to do.
+/// The request to run a task.
 pub(crate) struct TaskSpec {
     pub input: NodeId,
     pub steps: Vec<(NodeId, String)>,

@@ -233,7 +233,7 @@ mod tests {
         ) {
             let whole = Text::from(text.as_str());
             let cut = (cut..=text.len()).find(|cut| text.is_char_boundary(*cut)).unwrap_or(0);
-            // What stands behind a text in its chunk is not part of it.
+            // The bytes behind a text in its chunk are not part of the text.
             for piece in [0..text.len(), 0..cut, cut..text.len()] {
                 let split = || whole.slice(piece.clone()).unwrap().split(separator);
                 let theirs: Vec<&str> = text[piece.clone()].split(separator).collect();
