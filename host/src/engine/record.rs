@@ -44,7 +44,8 @@ pub(super) async fn describe(
     }
 }
 
-/// Describes the origin of the record, in the form ` of source `lines`, file in/a.txt, line 8`. Empty if an earlier stage made the records.
+/// Describes the origin of the record, in the form ` of source `lines`, file in/a.txt, line 8`. Empty if an
+/// earlier stage made the records.
 fn origin(stores: &Stores, pieces: &[Piece], number: u64) -> String {
     match pieces {
         [Piece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),
