@@ -213,7 +213,7 @@ impl StreamingContext {
         output::destinations(graph, &grants(settings))
     }
 
-    /// What the plugin may read and write.
+    /// The places that the plugin may read or write.
     pub fn granted(&self) -> Vec<Listed> {
         grants(&self.settings).listed(&*self.env.disk)
     }

@@ -370,7 +370,7 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the last write stopped: what was durable before is there, and the rest is cut off with a word.
+        /// Wherever the last write stopped, everything that was durable before is read. The rest is cut off and reported.
         #[test]
         fn a_torn_tail_is_cut_off(at: prop::sample::Index, garbage: Vec<u8>) {
             let world = world();
@@ -393,7 +393,7 @@ mod tests {
             prop_assert_eq!(read.torn, expected);
         }
 
-        /// A document that others follow was whole: if it is not any more, that is an error that says where.
+        /// A document that is followed by others was whole. If it is broken, the error says where.
         #[test]
         fn damage_in_the_middle_is_an_error(at: prop::sample::Index, bits in 1u8..) {
             let world = world();
@@ -408,7 +408,7 @@ mod tests {
             prop_assert!(is_damaged);
         }
 
-        /// Whatever the bytes of a segment: a record or an error.
+        /// Any bytes of a segment are read as a record or refused with an error.
         #[test]
         fn any_segment_is_read_or_refused(bytes: Vec<u8>) {
             let world = world();

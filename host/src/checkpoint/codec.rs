@@ -202,7 +202,7 @@ mod tests {
             prop_assert_eq!(decode::<Vec<u64>>(METADATA, &bytes), Ok((numbers, end)));
         }
 
-        /// A document that lost its end, or of which any byte is another, is an error, and no panic.
+        /// A document that lost its end, or one byte of which was changed, is an error and not a panic.
         #[test]
         fn what_is_damaged_is_refused(numbers: Vec<u64>, at: prop::sample::Index, bits in 1u8..) {
             let bytes = document(&numbers);
@@ -213,7 +213,7 @@ mod tests {
             prop_assert!(decode::<Vec<u64>>(METADATA, &damaged).is_err());
         }
 
-        /// Whatever the bytes, decoding ends, and takes no more memory than they deserve.
+        /// For any bytes, decoding ends, and uses no more memory than a multiple of their size.
         #[test]
         fn any_bytes_are_a_value_or_an_error(payload: Vec<u8>, claimed: Option<u64>) {
             let size = claimed.unwrap_or(payload.len() as u64);

@@ -454,7 +454,7 @@ mod tests {
         assert_eq!(current(&*store).unwrap().unwrap().holder, "process 2 on m");
     }
 
-    /// Without locks: who sleeps for too long loses the directory, and finds out before it shows anything.
+    /// Without locks, a host that sleeps for too long loses the directory, and notices this before it shows a result.
     #[test]
     fn an_owner_that_slept_too_long_has_lost_the_directory() {
         let simulation = Simulation::new(0, Time::default());
@@ -477,7 +477,7 @@ mod tests {
                 first.release();
                 second.check().unwrap();
                 second.release();
-                // Given back, it can be taken at once.
+                // A directory that was given back can be taken at once.
                 assert_eq!(take("c").unwrap().epoch(), 3);
             }
         };
@@ -493,7 +493,7 @@ mod tests {
         assert_eq!(take().owner.run, "run-1");
     }
 
-    /// Without locks: what a process had that has ended is free at once.
+    /// Without locks, the directory of a process that has ended is free at once.
     #[test]
     fn the_directory_of_a_process_that_ended_is_free() {
         let simulation = Simulation::new(0, Time::default());
@@ -513,7 +513,7 @@ mod tests {
         assert!(matches!(first.check(), Err(OwnerError::Lost { .. })));
     }
 
-    /// Without locks: another host makes the same claim, between the look at the directory and the claim.
+    /// Without locks, another host may make the same claim after this host has listed the claims and before it makes its own.
     #[test]
     fn of_two_hosts_that_come_at_the_same_time_one_is_refused() {
         let simulation = Simulation::new(0, Time::default());
@@ -525,7 +525,7 @@ mod tests {
         assert_eq!(current(&*store).unwrap().unwrap().holder, "hasty");
     }
 
-    /// A store that another host takes just before this one makes its claim.
+    /// A store in which another host makes a claim just before this host does.
     struct Hasty {
         store: Arc<dyn Store>,
         env: Env,

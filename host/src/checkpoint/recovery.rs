@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(seconds(&decide(&progress, &record, 1, 0, 0).rerun), [7, 8, 9]);
     }
 
-    /// Without what windows need, a run does not go on: it would replace whole windows by parts of them.
+    /// A run is not resumed without the data that windows need: it would replace whole windows by parts of them.
     #[test]
     fn a_checkpoint_that_is_too_old_is_an_error() {
         let mut record = Allocations::new(at(1));
@@ -238,8 +238,8 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the host went down: each batch that was made is restored, run again or neither, in order and without
-        /// gaps, and what comes next follows what was made.
+        /// Wherever the host went down, each batch that was made is restored, runs again, or neither, in order and
+        /// without gaps. The next batch follows the last one that was made.
         #[test]
         fn every_batch_is_accounted_for(
             zero in 0u64..5, logged in 0u64..30, behind in 0u64..4, done in 0u64..30, now_ms in 0u64..50_000, window in 0u64..8,

@@ -247,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// However rows are spread over runs, and whether or not there is memory for them, they come out in order.
+        /// Rows come out in order, however they are spread over runs, and whether or not there is memory for them.
         #[test]
         fn runs_come_out_merged(
             runs in prop_oneof![0usize..5, 60usize..300],

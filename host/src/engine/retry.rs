@@ -68,8 +68,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever goes wrong: plugin code runs at most twice more than causes outside of it allow, and a failure in
-        /// the plugin is only reported from a traced run.
+        /// For any causes, plugin code runs at most twice more often than outside causes allow. A failure in the plugin
+        /// is reported only after a traced run.
         #[test]
         fn every_task_ends(causes in causes(), tries in 0u32..6) {
             let (mut traced, mut outside, mut attempts) = (false, 0, 0);

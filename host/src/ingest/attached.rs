@@ -99,7 +99,7 @@ mod tests {
     use futures::future::BoxFuture;
     use std::sync::Mutex;
 
-    /// A run for which only so many batches may wait, and that does nothing with them.
+    /// A run for which only a few batches may wait, and which does not process them.
     #[derive(Default)]
     struct Waiting {
         room: usize,

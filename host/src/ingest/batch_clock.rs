@@ -43,8 +43,7 @@ pub struct CatchUp {
     pub left_out: Option<(Time, Time)>,
     /// Batches up to this time are late. A late batch that has nothing to do completes without a job.
     pub late_through: Time,
-    /// How far back the data of a batch can be, to matter to the batch. `None` if some operator has work to do without
-    /// data.
+    /// How far back in time a batch reads data. `None` if some operator has work to do without data.
     pub reach: Option<Duration>,
     /// The batches that have data.
     pub with_data: BTreeSet<Time>,

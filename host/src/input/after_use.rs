@@ -241,7 +241,7 @@ mod tests {
         expect(&simulation, &[("/in/a", "one\n")]);
     }
 
-    /// A host was killed when the file had the name that nobody else uses, and another file has its old one.
+    /// A host was killed after it had renamed a file, and another file has the old name now.
     #[test]
     fn what_was_begun_is_finished() {
         let simulation = world();

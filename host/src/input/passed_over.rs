@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(look(25), ["too_old 25 /in/19 false"]);
     }
 
-    /// What was read is old some day, and what is gone may come again.
+    /// A file that was read gets too old later, and a file that is gone may appear again.
     #[test]
     fn only_what_was_never_read_is_passed_over() {
         let mut passed = PassedOver::new("lines");
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(told(&passed.look(&files, &[grown(9), changed], [])), ["changed /in/a Some(9)"]);
     }
 
-    /// Several versions of a name between two looks.
+    /// A file is replaced by another one of the same name between two searches.
     #[test]
     fn a_file_that_was_seen_and_replaced_before_its_batch_is_told() {
         let mut passed = PassedOver::new("lines");

@@ -94,7 +94,7 @@ pub struct QueueInput {
     text: Vec<u8>,
     /// The ranges of the lines in the text, without empty lines.
     lines: Vec<Range<usize>>,
-    /// For each line, the checksum of the text up to the end of the line.
+    /// For each line, the checksum of the line and all lines before it.
     checksums: Vec<u64>,
     /// The index of the line for the next batch.
     next: u64,

@@ -108,7 +108,7 @@ mod tests {
         Error::new(ErrorKind::Unavailable, "late")
     }
 
-    /// What becomes of a run that ends so many milliseconds after it is asked for this, and when.
+    /// Runs a simulation in which a run ends this many milliseconds after the request, if it ends by itself.
     fn ended(request: StopRequest, ends_after_ms: Option<u64>) -> (Ended, u64, bool) {
         let simulation = Simulation::new(1, Time::from_ms(1000));
         let clock = simulation.env().clock;

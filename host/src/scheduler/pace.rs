@@ -94,7 +94,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// What a job says whose batches waited so long.
+    /// The changes of a job whose batches have these delays, each with the number of its batch.
     fn changes(delays_ms: &[u64]) -> Vec<(usize, Change)> {
         let mut pace = Pace::new(INTERVAL);
         let batches = delays_ms.iter().enumerate();
@@ -130,8 +130,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the delays: falling behind and catching up take turns, each of them with a reason in the batches just
-        /// before, and a job that never waits for half an interval is never said to be behind.
+        /// For any delays, falling behind and catching up alternate, and the batches just before each change give the
+        /// reason. A job whose batches never wait for half an interval is never behind.
         #[test]
         fn changes_take_turns_and_have_reasons(
             delays in prop::collection::vec(prop_oneof![0u64..300, 0u64..1500, 900u64..5000], 0..60),
@@ -152,7 +152,7 @@ mod tests {
             }
         }
 
-        /// A job whose batches take longer than the interval is found out, however little longer.
+        /// A job whose batches take longer than the interval is found to be behind, even if they take only little longer.
         #[test]
         fn an_overloaded_job_is_found_out(extra in 1u64..2000) {
             let delays: Vec<u64> = (0..1200).map(|batch| batch * extra).take_while(|delay| *delay <= 20_000).collect();

@@ -138,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of events: each block is given to one batch, in order, and released once.
+        /// For any order of events, each block is given to one batch, in order, and is released once.
         #[test]
         fn each_block_is_given_once(events in prop::collection::vec(prop::option::of(0u8..3), 0..100)) {
             let mut tracker = ReceivedBlockTracker::default();
@@ -170,8 +170,8 @@ mod tests {
             prop_assert_eq!(given, added);
         }
 
-        /// Whenever runs come, go, end and are done with batches: a block is released once, when the last run that was
-        /// given its batch is done with it or has ended.
+        /// For any order in which runs are attached, are detached, end and are done with batches, a block is released
+        /// once: when the last run that was given its batch is done with the batch or has ended.
         #[test]
         fn a_block_is_released_by_the_last_run_that_reads_it(
             events in prop::collection::vec((0u8..6, 0u32..4, 0u64..40), 0..200),
