@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
-//! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run is               runs.rs
+//! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run has come         runs.rs
 //! <checkpoint>/owner/epoch-NUMBER, owner/lock        who may write                  owner.rs
 //! ```
 //!

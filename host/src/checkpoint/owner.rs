@@ -513,7 +513,7 @@ mod tests {
         assert!(matches!(first.check(), Err(OwnerError::Lost { .. })));
     }
 
-    /// Without locks, another host may make the same claim after this host has listed the claims and before it makes its own.
+    /// Without locks, another host may make the same claim just before this host makes it.
     #[test]
     fn of_two_hosts_that_come_at_the_same_time_one_is_refused() {
         let simulation = Simulation::new(0, Time::default());

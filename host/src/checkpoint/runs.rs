@@ -94,7 +94,7 @@ pub fn new_name(runs: &[String], plugin_digest: &str) -> String {
 /// The names of all runs.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn names(store: &dyn Store) -> Result<Vec<String>, RunsError> {
     let failed = |error| RunsError { name: DIRECTORY.to_owned(), place: store.describe(), error };
     store.directories(DIRECTORY).map_err(failed)
@@ -124,7 +124,7 @@ fn checkpoints(store: &dyn Store, run: &str) -> Result<Vec<(u64, String, u64)>, 
 /// How many checkpoints a run has, readable or not.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub(super) fn count(store: &dyn Store, run: &str) -> Result<usize, RunsError> {
     checkpoints(store, run).map(|checkpoints| checkpoints.len())
 }
@@ -132,7 +132,7 @@ pub(super) fn count(store: &dyn Store, run: &str) -> Result<usize, RunsError> {
 /// Reads the state of a run. With `all`, reads the older checkpoints too, to find out whether they can be read.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsError> {
     let checkpoints = checkpoints(store, run)?;
     let mut saved = SavedRun {

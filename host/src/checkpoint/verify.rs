@@ -105,7 +105,7 @@ impl Verification {
 /// Reads and checks everything in the directory.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn verify(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut tries = 0;
     loop {

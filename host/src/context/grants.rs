@@ -1,5 +1,5 @@
-//! The grants of a job: what its plugin may read and write, and what no grant reaches. They follow from the job's
-//! settings.
+//! The grants of a job: the places that its plugin may read and write, and the paths that no grant reaches. They
+//! follow from the job's settings.
 
 use crate::config::{Access, Location, Settings, SourceSettings};
 use crate::grants::{GrantedDirectory, Grants, Withheld};

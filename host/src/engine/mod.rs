@@ -1,6 +1,6 @@
 //! Runs the stages of a batch: tasks, shuffles, retries.
 //!
-//! Owns everything that computes. With `memory`, this is the only module that uses DataFusion. A task is one stage on
+//! Owns everything that computes. Besides `memory`, no other module uses DataFusion. A task is one stage on
 //! one partition. A task is built from descriptors alone, and each task runs and is retried independently of the
 //! others. The output of a task depends on its input only, never on timing, order of arrival or memory pressure.
 

@@ -9,7 +9,7 @@ use crate::time::Time;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The records. The store reserves no memory: rows of a record are in the storage, and whoever makes a record reserves
+/// The records. The store reserves no memory: rows of a record are in the storage, and the maker of a record reserves
 /// the rest.
 #[derive(Default)]
 pub(super) struct RecordStore(Mutex<BTreeMap<(Time, RecordId), Arc<RecordedCall>>>);

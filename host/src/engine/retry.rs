@@ -68,7 +68,7 @@ mod tests {
     }
 
     proptest! {
-        /// For any causes, plugin code runs at most twice more often than outside causes allow. A failure in the plugin
+        /// For any causes, plugin code runs at most two times more than outside causes allow. A failure in the plugin
         /// is reported only after a traced run.
         #[test]
         fn every_task_ends(causes in causes(), tries in 0u32..6) {

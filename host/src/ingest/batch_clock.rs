@@ -41,7 +41,7 @@ pub struct CatchUp {
     pub rerun: Vec<Time>,
     /// The batches that are never made: the first and the last.
     pub left_out: Option<(Time, Time)>,
-    /// Batches up to this time are late. A late batch that has nothing to do completes without a job.
+    /// Batches up to this time are late. A late batch without work completes without a job.
     pub late_through: Time,
     /// How far back in time a batch reads data. `None` if some operator has work to do without data.
     pub reach: Option<Duration>,

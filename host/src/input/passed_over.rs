@@ -1,7 +1,7 @@
 //! Counts the files that a source has skipped, and decides what is reported. Each cause is reported once, and again
 //! when it has ten times as many files.
 //!
-//! Owns the count. It remembers only files that are still in the directories: a file that is gone is forgotten.
+//! Owns the count. Remembers only files that are still in the directories: a file that is gone is forgotten.
 
 use super::selection::Verdict;
 use crate::env::{DirectoryEntry, FileId};

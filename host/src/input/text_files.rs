@@ -204,7 +204,7 @@ impl Input for TextFiles {
         self.find(env, batch).map_err(|error| error.to_string())
     }
 
-    /// A batch that is not late yet may have data.
+    /// Every batch whose time has not passed yet may have data.
     fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
         let looked = self.looked.take().filter(|(at, _)| *at > from);
         let looked = looked.or_else(|| Some((env.clock.now(), self.look(env).ok()?)));

@@ -428,7 +428,7 @@ impl ReceiverTracker {
             }
             Request::Detach(run) => self.blocks.detach(run),
             Request::RunEnded(run, reply) => {
-                // It is not known whether the run has processed these batches. So their files stay for whoever reads
+                // It is not known whether the run has processed these batches. So their files stay for the host that reads
                 // them next.
                 self.store.remove(&self.blocks.run_ended(run));
                 // The data that a restart of the last run needs is kept.

@@ -14,7 +14,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-/// Joined rows come out in batches of at most this many rows, and not many more bytes than this.
+/// Joined rows come out in batches of at most this many rows, and of little more than [`OUT_BYTES`] bytes.
 const OUT_ROWS: usize = 8192;
 const OUT_BYTES: usize = 1024 * 1024;
 
@@ -206,7 +206,7 @@ struct Probe {
     keys: EncodedKeys,
     hashes: Vec<u64>,
     sizes: Sizes,
-    /// The row at hand, and the right row that it is joined with next, if it has begun.
+    /// The current left row. If it was joined with some right rows already, `right` is the next right row.
     row: usize,
     right: Option<u32>,
 }

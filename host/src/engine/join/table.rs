@@ -3,7 +3,7 @@
 //! Stores no keys. It stores the hash of each key and the row in which the key first appeared, and calls a function to
 //! find out whether two rows have the same key.
 
-/// The number that stands for no row or group.
+/// This number stands for no row or no group.
 pub(super) const NONE: u32 = u32::MAX;
 
 /// The groups of the keys of some rows.
