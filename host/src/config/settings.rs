@@ -230,8 +230,8 @@ pub struct ReceiverSettings {
 pub struct EngineSettings {
     /// Tasks that run at the same time: 1 to 256.
     pub threads: u32,
-    /// Total tries of a task that fails for a cause outside the plugin: 0 to 100; 0 and 1 both mean one try.
-    pub task_retries: u32,
+    /// Total tries of a task that fails for a cause outside the plugin: 1 to 100.
+    pub task_attempts: u32,
     /// The memory budget of the job: at least `limits.memory_bytes` x (`threads` + 1).
     pub memory_bytes: u64,
     /// Where data is spilled; the system's directory for temporary files if absent. Relative only if the path of the job

@@ -216,7 +216,7 @@ impl Run {
             budget,
             encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
             slots: settings.engine.threads as usize,
-            tries: settings.engine.task_retries,
+            tries: settings.engine.task_attempts,
             faults: parts.faults,
             listeners: listeners.clone(),
             may_be_gone: sources_whose_files_may_be_gone(settings),
