@@ -1,6 +1,7 @@
-//! [`StreamingContext`]: the one place that puts an ingest and its runs together, starts them, and stops them.
+//! [`StreamingContext`]: the one place that puts an ingest and its runs together, starts them and stops them.
 //!
-//! Owns the wiring and the life cycle. Everything below gets what it needs from here and never sees the context.
+//! Owns the wiring and the life cycle of a job. Lower layers get everything they need from here, and never see the
+//! context.
 
 mod beside;
 mod checkpoint;
@@ -34,20 +35,20 @@ use crate::run::RunMemory;
 use crate::shown::Shown as _;
 use std::sync::Arc;
 
-/// What a run can be given besides its settings.
+/// Options of a run that are not settings.
 #[derive(Clone)]
 pub struct RunOptions {
     /// Stop gracefully after this many batches.
     pub stop_after: Option<u64>,
-    /// Stop gracefully when no source can bring more.
+    /// Stop gracefully when no source can bring more data.
     pub stop_when_idle: bool,
-    /// Who hears of events.
+    /// The listeners that are told of events.
     pub listeners: ListenerBus,
-    /// What a test makes fail.
+    /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
     /// How the job starts, if it has a checkpoint directory.
     pub start_from: StartFrom,
-    /// What becomes of the batches whose times passed while it did not run.
+    /// What happens to missed batches, whose times passed while the job did not run.
     pub catch_up: CatchUpMode,
 }
 
@@ -64,7 +65,7 @@ impl Default for RunOptions {
     }
 }
 
-/// A job that was checked and can be started, once.
+/// A job that was checked and can be started once.
 pub struct StreamingContext {
     env: Env,
     settings: Settings,
@@ -82,19 +83,19 @@ pub struct Program {
     plugin: Arc<Plugin>,
     /// The nodes, as the plugin described them.
     pub described: Vec<DescribedNode>,
-    /// The graph they are.
+    /// The graph that these nodes form.
     pub graph: Graph,
 }
 
 impl Program {
-    /// Asks a plugin that was loaded for its graph.
+    /// Asks a loaded plugin for its graph.
     ///
     /// # Errors
-    /// When it fails, or its graph is wrong in itself.
+    /// Returns an error if the plugin fails, or if its graph is not valid.
     pub fn describe(settings: &Settings, plugin: Arc<Plugin>) -> Result<Self, Error> {
         let subject = settings.job.plugin.shown().into_owned();
         let described = plugin.describe(&arguments(settings)).map_err(|failure| {
-            // Describing a graph takes next to nothing: the limit does not fit the plugin.
+            // Describing a graph needs almost no memory, so the memory limit is too small for this plugin.
             if let Failure::OutOfMemory { asked: needed, limit } = failure {
                 return LoadError::TooMuchMemory { needed, limit }.into_error(&subject);
             }
@@ -107,20 +108,20 @@ impl Program {
 }
 
 impl StreamingContext {
-    /// Reads and loads the plugin, asks it for its graph, and checks that graph and job file fit. The sources of type
-    /// `custom` are served by `receivers`.
+    /// Reads and loads the plugin, asks the plugin for its graph, and checks that the graph fits the job file.
+    /// `receivers` serve the sources of type `custom`.
     ///
     /// # Errors
-    /// Everything that can be known before the job starts.
+    /// Returns an error for every problem that can be found before the job starts.
     pub fn new(env: Env, settings: Settings, receivers: &Receivers) -> Result<Self, Error> {
         let program = Self::describe(&env, &settings)?;
         Self::with_program(env, settings, program, receivers)
     }
 
-    /// Reads and loads the plugin and asks it for its graph, whether or not that fits the job file.
+    /// Reads and loads the plugin and asks it for its graph. Does not check whether the graph fits the job file.
     ///
     /// # Errors
-    /// When there is no plugin, it cannot be loaded, or its graph is wrong in itself.
+    /// Returns an error if there is no plugin, if the plugin cannot be loaded, or if its graph is not valid.
     pub fn describe(env: &Env, settings: &Settings) -> Result<Program, Error> {
         let path = &settings.job.plugin;
         let limit = settings.limits.plugin_size_bytes;
@@ -139,7 +140,7 @@ impl StreamingContext {
     /// Compiles a plugin for jobs with these limits, in this process and without a cache.
     ///
     /// # Errors
-    /// When it is not a plugin that this host can run.
+    /// Returns an error if the bytes are not a plugin that this host can run.
     pub fn load_plugin(settings: &Settings, bytes: &[u8]) -> Result<Arc<Plugin>, Error> {
         Self::load_plugin_with(&PluginLoader::default(), settings, bytes)
     }
@@ -147,7 +148,7 @@ impl StreamingContext {
     /// Loads a plugin for jobs with these limits.
     ///
     /// # Errors
-    /// When it is not a plugin that this host can run.
+    /// Returns an error if the bytes are not a plugin that this host can run.
     pub fn load_plugin_with(loader: &PluginLoader, settings: &Settings, bytes: &[u8]) -> Result<Arc<Plugin>, Error> {
         let limits = Limits {
             memory_bytes: settings.limits.memory_bytes,
@@ -155,7 +156,7 @@ impl StreamingContext {
             result_bytes: settings.limits.result_size_bytes,
             plugin_bytes: settings.limits.plugin_size_bytes,
         };
-        // One for the driver, one that is being thrown away.
+        // In addition to one instance for each thread: one for the driver, and one that is being thrown away.
         let instances = settings.engine.threads as usize + 2;
         let runtime = Runtime::start(limits, instances).map_err(StartError::into_error)?;
         let subject = settings.job.plugin.shown().into_owned();
@@ -163,10 +164,10 @@ impl StreamingContext {
         Ok(Arc::new(plugin))
     }
 
-    /// A job of a plugin that was asked before. The sources of type `custom` are served by `receivers`.
+    /// Makes a job from a plugin that has described its graph. `receivers` serve the sources of type `custom`.
     ///
     /// # Errors
-    /// When the plugin's graph does not fit the job file, or the job file does not fit the machine.
+    /// Returns an error if the graph does not fit the job file, or if the job file does not fit the machine.
     pub fn with_program(env: Env, settings: Settings, program: Program, receivers: &Receivers) -> Result<Self, Error> {
         let Program { plugin, graph, described } = program;
         let subject = settings.job.plugin.shown().into_owned();
@@ -207,29 +208,28 @@ impl StreamingContext {
         &self.graph
     }
 
-    /// Where the outputs that save files put those of a batch: the node, and a path in which `TIME_IN_MS` stands for the
-    /// batch's time.
+    /// The outputs that save files, each with the path of a batch. In a path, `TIME_IN_MS` stands for the batch's time.
     pub fn destinations<'a>(settings: &Settings, graph: &'a Graph) -> Vec<(&'a Node, String)> {
         output::destinations(graph, &grants(settings))
     }
 
-    /// What the plugin may read and write.
+    /// The places that the plugin may read or write.
     pub fn granted(&self) -> Vec<Listed> {
         grants(&self.settings).listed(&*self.env.disk)
     }
 
-    /// Whether the data that is there already is what the graph reads.
+    /// Checks that the existing data of the inputs has the types that the graph reads.
     ///
     /// # Errors
-    /// The first that is not.
+    /// Returns an error for the first data that does not.
     pub fn check_data(&self) -> Result<(), Error> {
         self.sources.inputs.iter().try_for_each(|input| input.check())
     }
 
-    /// What starting the job would find and do in its checkpoint directory. Nothing is written.
+    /// Finds out what a start of the job would find in its checkpoint directory and what it would do. Writes nothing.
     ///
     /// # Errors
-    /// When the job has no such directory, or could not start.
+    /// Returns an error if the job has no checkpoint directory, or could not start.
     pub fn resumption(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
         Resumption::find(&self.facts(), &self.sources, from, catch_up)
     }
@@ -256,7 +256,7 @@ impl StreamingContext {
     }
 }
 
-/// How rows are spilled.
+/// The settings for spilling rows to disk.
 fn spill_settings(settings: &Settings) -> SpillSettings {
     SpillSettings {
         directory: settings.engine.spill_directory.clone(),

@@ -1,10 +1,13 @@
 //! The allocation log: what each batch reads, on stable storage before the batch shows a result.
 //!
 //! Owns the segments `ingest/log-EPOCH-NUMBER`. A segment begins with a snapshot of the whole record and goes on with
-//! events, so the newest one is all that is read, and older ones can go. Each owner of the directory begins a new one:
-//! what an owner that was replaced still writes stands in a segment that nobody reads. A group of events is one document
-//! with one checksum, and is written after the one before it is durable: a broken document with a whole one behind it was
-//! damaged, one without was torn by a crash. Never decides what batches read.
+//! events. So a reader needs the newest segment only, and older ones can be removed. Each owner of the directory begins
+//! a new segment: what an owner that was replaced still writes stands in a segment that nobody reads. Never decides
+//! what batches read.
+//!
+//! A group of events is one document with one checksum. A group is written only after the group before it is durable.
+//! So a broken document that is followed by a whole one was damaged, and a broken document at the end of a segment was
+//! torn by a crash.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -17,13 +20,14 @@ use std::sync::Arc;
 
 /// The directory of the log.
 const DIRECTORY: &str = "ingest";
-/// What the names of segments begin with.
+/// The prefix of the names of segments.
 const PREFIX: &str = "log-";
 /// The largest segment that is read.
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// A segment is left for a new one when its events are as large as this, or a few times as large as its snapshot.
+/// A segment is closed, and a new one begun, when its events are at least this large (in bytes) and at least
+/// [`EVENTS_PER_SNAPSHOT`] times as large as its snapshot.
 const EVENTS_BYTES_MIN: usize = 256 << 10;
-/// See [`EVENTS_BYTES_MIN`].
+/// How many times as large as the snapshot the events of a segment may be: see [`EVENTS_BYTES_MIN`].
 const EVENTS_PER_SNAPSHOT: usize = 4;
 
 /// Why a log cannot be read.
@@ -34,44 +38,44 @@ pub enum LogError {
     Store {
         /// The segment or directory.
         name: String,
-        /// What the storage says.
+        /// The error of the storage.
         error: io::Error,
     },
-    /// A document is broken that was whole once.
+    /// A document is broken that was whole before.
     #[error("{name} is damaged at byte {at}: {error}")]
     Damaged {
         /// The segment.
         name: String,
-        /// Where the document begins.
+        /// The offset at which the document begins, in bytes.
         at: usize,
-        /// What is wrong with it.
+        /// What is wrong with the document.
         error: CodecError,
     },
 }
 
-/// The end of a segment that was being written when the host or the machine went down.
+/// An unfinished end of a segment, which was being written when the host or the machine went down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
     /// The segment.
     pub name: String,
-    /// Where it begins.
+    /// The offset at which the unfinished end begins, in bytes.
     pub at: usize,
-    /// Its length, in bytes.
+    /// The length of the unfinished end, in bytes.
     pub bytes: usize,
 }
 
-/// What a log says.
+/// The content of a log.
 #[derive(Debug)]
 pub struct ReadLog {
-    /// The record.
+    /// The record of allocations, as the newest segment says.
     pub record: Allocations,
-    /// What was left out because it was never finished.
+    /// The unfinished ends that were left out.
     pub torn: Vec<TornTail>,
-    /// Segments and bytes that were read.
+    /// The names and sizes in bytes of the segments that were read.
     pub segments: Vec<(String, u64)>,
 }
 
-/// Reads the document of whatever version that `bytes` begin with, and says where it ends.
+/// Reads the document at the beginning of `bytes`, of either version. Returns the document and its length.
 fn decode(bytes: &[u8]) -> Result<(LogDocument, usize), CodecError> {
     match codec::decode(ALLOCATIONS, bytes) {
         Err(CodecError::Version(1)) => {
@@ -82,21 +86,21 @@ fn decode(bytes: &[u8]) -> Result<(LogDocument, usize), CodecError> {
     }
 }
 
-/// The first place from `start` on at which a document begins that is whole.
+/// The offset of the first whole document at or after `start`. `None` if there is none.
 fn find(bytes: &[u8], start: usize) -> Option<usize> {
     [ALLOCATIONS, ALLOCATIONS_1].into_iter().filter_map(|kind| codec::find(kind, bytes, start)).min()
 }
 
-/// Its owner's epoch, and its number among those of that owner.
+/// Identifies a segment: the epoch of the owner that wrote it, and its number among the segments of that owner.
 type SegmentNumber = (u64, u64);
 
-/// The number of a segment in its name.
+/// Parses the name of a segment. `None` if the name is not one of a segment.
 fn numbers(name: &str) -> Option<SegmentNumber> {
     let (epoch, number) = name.strip_prefix(PREFIX)?.split_once('-')?;
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
-/// The segments, the newest first.
+/// The numbers and names of all segments, the newest first.
 fn segments(store: &dyn Store) -> Result<Vec<(SegmentNumber, String)>, LogError> {
     let failed = |error| LogError::Store { name: DIRECTORY.to_owned(), error };
     let pieces = store.list(DIRECTORY).map_err(failed)?;
@@ -107,10 +111,10 @@ fn segments(store: &dyn Store) -> Result<Vec<(SegmentNumber, String)>, LogError>
     Ok(segments)
 }
 
-/// Reads the log. Nothing if there is none.
+/// Reads the log. `None` if there is no log.
 ///
 /// # Errors
-/// When the storage fails, or the log is damaged.
+/// Returns an error if the storage fails or the log is damaged.
 pub fn read(store: &dyn Store) -> Result<Option<ReadLog>, LogError> {
     let (mut torn, mut read_segments) = (Vec::new(), Vec::new());
     for (_, name) in segments(store)? {
@@ -125,7 +129,8 @@ pub fn read(store: &dyn Store) -> Result<Option<ReadLog>, LogError> {
     Ok(None)
 }
 
-/// What a segment says. Nothing if its snapshot was never finished: the segment before it is the newest then.
+/// Rebuilds the record of one segment. `None` if the snapshot of the segment was never finished: then the segment
+/// before it is the newest.
 fn replay(name: &str, bytes: &[u8], torn: &mut Vec<TornTail>) -> Result<Option<Allocations>, LogError> {
     let segment = Segment::of(bytes);
     for SegmentDocument { at, bytes, state, .. } in segment.documents {
@@ -138,41 +143,41 @@ fn replay(name: &str, bytes: &[u8], torn: &mut Vec<TornTail>) -> Result<Option<A
     Ok(segment.record)
 }
 
-/// A segment, document by document.
+/// The content of one segment, document by document.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
-    /// What its documents say together, as far as they can be read. Nothing without a snapshot.
+    /// The record that the readable documents give together. `None` if no snapshot can be read.
     pub record: Option<Allocations>,
-    /// Its documents, in order.
+    /// The documents, in order.
     pub documents: Vec<SegmentDocument>,
 }
 
 /// A document of a segment.
 #[derive(Debug)]
 pub(super) struct SegmentDocument {
-    /// Where it begins.
+    /// The offset at which the document begins, in bytes.
     pub at: usize,
-    /// Its length; if it cannot be read, up to the next one that can.
+    /// The length in bytes. For a document that cannot be read, the distance to the next one that can be read.
     pub bytes: usize,
-    /// What it is, for people. Empty if it cannot be read.
+    /// The content in words, for people. Empty if the document cannot be read.
     pub what: String,
-    /// Whether it can be read.
+    /// Whether the document can be read.
     pub state: DocumentState,
 }
 
 /// Whether a document can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DocumentState {
-    /// It can.
+    /// The document can be read.
     Whole,
-    /// It was never finished.
+    /// The document was never finished.
     Torn,
-    /// It was whole once.
+    /// The document was whole before, and is broken now.
     Damaged(CodecError),
 }
 
 impl Segment {
-    /// Reads all documents, also those behind one that cannot be read.
+    /// Reads all documents, also those after a document that cannot be read.
     fn of(bytes: &[u8]) -> Self {
         let mut segment = Self::default();
         let mut at = 0;
@@ -212,7 +217,7 @@ impl Segment {
                 if self.documents.is_empty() {
                     return (what, misplaced("it does not begin with a snapshot"));
                 }
-                // Without a record, the snapshot before them cannot be read, which was said there.
+                // Without a record, the snapshot cannot be read. That was reported at the snapshot.
                 if let Some(record) = &mut self.record {
                     events.iter().for_each(|event| record.apply(event));
                 }
@@ -227,7 +232,7 @@ pub(super) fn segment_names(store: &dyn Store) -> Result<Vec<String>, LogError> 
     Ok(segments(store)?.into_iter().map(|(_, name)| format!("{DIRECTORY}/{name}")).collect())
 }
 
-/// A segment and its size. Nothing if it was removed meanwhile.
+/// Reads a segment, with its size in bytes. `None` if the segment has been removed.
 pub(super) fn read_segment(store: &dyn Store, name: &str) -> Result<Option<(u64, Segment)>, LogError> {
     match store.read(name, SEGMENT_BYTES_MAX) {
         Ok(bytes) => Ok(Some((bytes.len() as u64, Segment::of(&bytes)))),
@@ -236,7 +241,7 @@ pub(super) fn read_segment(store: &dyn Store, name: &str) -> Result<Option<(u64,
     }
 }
 
-/// The log of the owner of a directory.
+/// Writes the log, for the owner of a directory.
 pub struct AllocationLog {
     store: Arc<dyn Store>,
     record: Allocations,
@@ -251,22 +256,22 @@ struct OpenSegment {
 }
 
 impl AllocationLog {
-    /// A log that goes on from `record`, as the owner of `epoch`.
+    /// Makes a log that goes on from `record`, for the owner with the number `epoch`.
     pub fn new(store: Arc<dyn Store>, mut record: Allocations, epoch: u64) -> Self {
         record.epoch = epoch;
         Self { store, record, next_number: 0, open: None }
     }
 
-    /// Writes the record as it is, so that it is known that the directory can be written.
+    /// Writes a snapshot of the record. This shows whether the directory can be written.
     ///
     /// # Errors
-    /// What the storage says.
+    /// Returns the error of the storage.
     pub fn begin(&mut self) -> io::Result<()> {
         self.append(&[])
     }
 
-    /// Takes events, and waits until they are durable. After an error they are taken, but not durable: the next call makes
-    /// them so with its own, of which there may be none.
+    /// Applies events to the record, and waits until they are durable. After an error the events are applied but not
+    /// durable: the next call makes them durable together with its own events. That call may have no events of its own.
     pub(super) fn append(&mut self, events: &[AllocationEvent]) -> io::Result<()> {
         events.iter().for_each(|event| self.record.apply(event));
         let invalid = |error: CodecError| io::Error::new(io::ErrorKind::InvalidData, error);
@@ -274,7 +279,7 @@ impl AllocationLog {
             let events_bytes_max = EVENTS_BYTES_MIN.max(open.snapshot_bytes.saturating_mul(EVENTS_PER_SNAPSHOT));
             open.events_bytes >= events_bytes_max || open.appender.is_long()
         };
-        // What was appended in vain may be there or not, so a segment is never used again after an error.
+        // After an error the appended bytes may or may not be in the segment. So the segment is not used any more.
         if let Some(mut open) = self.open.take_if(|open| !is_long(open)) {
             if !events.is_empty() {
                 let document = codec::encode(ALLOCATIONS, &LogDocument::Events(events.to_vec())).map_err(invalid)?;
@@ -295,7 +300,8 @@ impl AllocationLog {
         Ok(())
     }
 
-    /// Removes all segments before `current`. Those that cannot be removed now are another time: nobody reads them.
+    /// Removes all segments before `current`. A segment that cannot be removed now is removed another time, since
+    /// nobody reads it.
     fn remove_older(&self, current: &str) {
         let Some(current) = numbers(current) else { return };
         for (number, name) in segments(&*self.store).unwrap_or_default() {
@@ -364,7 +370,7 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the last write stopped: what was durable before is there, and the rest is cut off with a word.
+        /// Wherever the last write stopped, everything that was durable before is read. The rest is cut off and reported.
         #[test]
         fn a_torn_tail_is_cut_off(at: prop::sample::Index, garbage: Vec<u8>) {
             let world = world();
@@ -387,7 +393,7 @@ mod tests {
             prop_assert_eq!(read.torn, expected);
         }
 
-        /// A document that others follow was whole: if it is not any more, that is an error that says where.
+        /// A document that is followed by others was whole. If it is broken, the error says where.
         #[test]
         fn damage_in_the_middle_is_an_error(at: prop::sample::Index, bits in 1u8..) {
             let world = world();
@@ -402,7 +408,7 @@ mod tests {
             prop_assert!(is_damaged);
         }
 
-        /// Whatever the bytes of a segment: a record or an error.
+        /// Any bytes of a segment are read as a record or refused with an error.
         #[test]
         fn any_segment_is_read_or_refused(bytes: Vec<u8>) {
             let world = world();

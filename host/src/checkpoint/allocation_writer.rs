@@ -1,6 +1,7 @@
-//! Writes the allocation log, as an actor: what waits is written together, with one sync.
+//! Writes the allocation log, as an actor. All events that wait are written together, with one sync.
 //!
-//! Owns the order of events and who waits for them. Runs on the background executor, for writing waits for the disk.
+//! Owns the order of the events, and the answers to those who wait for an event. Runs on the background executor,
+//! because writing waits for the disk.
 
 use super::allocation_log::AllocationLog;
 use super::allocations::{AllocationEvent, BatchPartitions, SavedBatch};
@@ -11,26 +12,27 @@ use crate::error::{Error, ErrorKind};
 use crate::time::Time;
 use tokio::sync::{mpsc, watch};
 
-/// How many events may wait. More batches than this never wait for the scheduler, so whoever asks does not wait here.
+/// How many events may wait. This is more than the number of batches that can wait for the scheduler, so a caller does
+/// not wait here.
 const QUEUED_EVENTS_MAX: usize = 4096;
-/// How many events are written together, at most.
+/// The most events that are written together.
 const GROUP_MAX: usize = 1024;
 
-/// How far the log is durable.
+/// Up to which event the log is durable.
 #[derive(Clone, Debug, Default)]
 struct LogState {
     durable: u64,
     failed: Option<Error>,
 }
 
-/// Gives events to the actor.
+/// Sends events to the actor.
 pub struct AllocationWriter {
     events: mpsc::Sender<AllocationEvent>,
     sent: u64,
     state: watch::Receiver<LogState>,
 }
 
-/// Something that was written, or will be.
+/// Waits for one event of the log to become durable.
 #[derive(Clone, Debug)]
 pub struct Durable {
     sequence: u64,
@@ -38,10 +40,10 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// Waits until it is on stable storage.
+    /// Waits until the event is on stable storage.
     ///
     /// # Errors
-    /// When it never will be.
+    /// Returns an error if the event will never be on stable storage.
     pub async fn wait(&mut self) -> Result<(), Error> {
         let reached = |state: &LogState| state.durable >= self.sequence || state.failed.is_some();
         match self.state.wait_for(reached).await {
@@ -57,7 +59,7 @@ fn ended() -> Error {
 }
 
 impl AllocationWriter {
-    /// Starts the actor, which writes `log`.
+    /// Starts the actor that writes `log`.
     pub fn start(env: &Env, log: AllocationLog, trouble: Trouble) -> Self {
         let (events, inbox) = mpsc::channel(QUEUED_EVENTS_MAX);
         let (publish, state) = watch::channel(LogState::default());
@@ -65,28 +67,28 @@ impl AllocationWriter {
         Self { events, sent: 0, state }
     }
 
-    /// A batch has its data.
+    /// Writes that a batch was given its data.
     pub async fn allocated(&mut self, batch: Time, partitions: &BatchPartitions) -> Durable {
         self.send(AllocationEvent::Allocated(SavedBatch::new(batch, partitions))).await
     }
 
-    /// A batch has read parts of files through.
+    /// Writes that a batch has read parts of files to their ends.
     pub async fn read(&mut self, batch: Time, parts: &[ReadPart]) -> Durable {
         self.send(AllocationEvent::read(batch, parts)).await
     }
 
-    /// Nothing needs what the batches before this time read.
+    /// Writes that nothing needs the data of the batches before this time.
     pub async fn forgotten(&mut self, before: Time) {
         self.send(AllocationEvent::Forgotten { before_ms: before.as_ms() }).await;
     }
 
-    /// The batches from one time through another are never made.
+    /// Writes that the batches `from` to `through` are never made.
     pub async fn left_out(&mut self, from: Time, through: Time) -> Durable {
         self.send(AllocationEvent::Gap { from_ms: from.as_ms(), through_ms: through.as_ms() }).await
     }
 
     async fn send(&mut self, event: AllocationEvent) -> Durable {
-        // An actor that has ended has said why in its state.
+        // If the actor has ended, its state holds the reason.
         let _ = self.events.send(event).await;
         self.sent += 1;
         Durable { sequence: self.sent, state: self.state.clone() }

@@ -1,7 +1,7 @@
-//! What batches read, as the allocation log holds it: a pure record that events rebuild.
+//! The data that each batch reads, as the allocation log holds it: a pure record that events rebuild.
 //!
-//! Owns the types that are written, and how an event changes the record. Types that are written never change: a new
-//! version of them is a new type. Never reads or writes a log: see `allocation_log.rs`.
+//! Owns the types that are written. A written type never changes: a new version of it is a new type. Owns also how an
+//! event changes the record. Never reads or writes a log: see `allocation_log.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,33 +15,33 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-/// What a batch reads, by source.
+/// The partitions that a batch reads, by source.
 pub type BatchPartitions = BTreeMap<String, Vec<InputPartition>>;
 
-/// What a document of the log is.
+/// The content of a document of the log.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum LogDocument {
     /// The whole record, at the beginning of a segment.
     Snapshot(Allocations),
-    /// What happened then.
+    /// Events that came after the snapshot.
     Events(Vec<AllocationEvent>),
 }
 
-/// Something that changes the record.
+/// An event that changes the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum AllocationEvent {
-    /// A batch has its data, and never other data.
+    /// A batch was given its data. It is never given other data.
     Allocated(SavedBatch),
-    /// Nothing needs what the batches before this time read.
+    /// Nothing needs the data of the batches before this time.
     Forgotten { before_ms: u64 },
-    /// These batches were never made, by the wish of who started the host.
+    /// These batches are never made, because the user who started the host asked for that.
     Gap { from_ms: u64, through_ms: u64 },
-    /// A batch has read these parts of files through, and reads nothing else when it runs again.
+    /// A batch has read these parts of files to their ends. If the batch runs again, it reads the same content.
     Read { time_ms: u64, parts: Vec<SavedRead> },
 }
 
 impl AllocationEvent {
-    /// A batch has read parts of files through.
+    /// Makes the event that a batch has read parts of files to their ends.
     pub(super) fn read(batch: Time, parts: &[ReadPart]) -> Self {
         let part = |part: &ReadPart| SavedRead {
             source: part.source.clone(),
@@ -85,7 +85,7 @@ pub(super) enum SavedPartition {
     },
 }
 
-/// Which file it is.
+/// What identifies a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedFile {
     device: u64,
@@ -103,7 +103,7 @@ pub(super) struct SavedRead {
 }
 
 impl SavedBatch {
-    /// The form in which a batch is written.
+    /// Makes the written form of a batch.
     pub(super) fn new(time: Time, partitions: &BatchPartitions) -> Self {
         let source = |(name, partitions): (&String, &Vec<InputPartition>)| SavedSource {
             name: name.clone(),
@@ -112,7 +112,7 @@ impl SavedBatch {
         Self { time_ms: time.as_ms(), sources: partitions.iter().map(source).collect() }
     }
 
-    /// Remembers what a part of a file held. What was known before stays.
+    /// Records the checksum of a part of a file. A checksum that was recorded before is not replaced.
     fn has_read(&mut self, part: &SavedRead) {
         let sources = self.sources.iter_mut().filter(|source| source.name == part.source);
         for partition in sources.flat_map(|source| &mut source.partitions) {
@@ -177,34 +177,34 @@ impl SavedPartition {
     }
 }
 
-/// The record: what each batch reads that is still needed, and how far each source was read.
+/// The record: the data of each batch that is still needed, and how far each source was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allocations {
-    /// The owner that writes it.
+    /// The epoch of the owner that writes the record.
     pub(super) epoch: u64,
     /// When the job was started for the first time.
     pub(super) started_ms: u64,
-    /// The latest batch that has its data.
+    /// The latest batch that was given its data.
     pub(super) last_ms: Option<u64>,
     /// Batches before this time are forgotten.
     pub(super) forgotten_before_ms: u64,
-    /// For each source with blocks, the number of the block after the last.
+    /// For each source with blocks: one more than the number of its last block.
     pub(super) next_blocks: BTreeMap<String, u64>,
-    /// For each source with blocks of a file, what identifies the content of the file up to the last block.
+    /// For each source with blocks of a file: the checksum of the file up to the last block.
     pub(super) checksums: BTreeMap<String, u64>,
-    /// The batches that read anything, but for those that are forgotten.
+    /// The batches that read data and are not forgotten.
     pub(super) batches: BTreeMap<u64, SavedBatch>,
-    /// Batches that were never made: from and through.
+    /// The batches that were never made, as ranges: the first and the last batch of each.
     pub(super) gaps: Vec<(u64, u64)>,
 }
 
 impl Allocations {
-    /// The record of a job that is started for the first time.
+    /// Makes the record of a job that is started for the first time.
     pub fn new(started: Time) -> Self {
         Self { started_ms: started.as_ms(), ..Self::default() }
     }
 
-    /// Takes an event. Events that say the same twice change nothing the second time.
+    /// Applies an event. An event that repeats an earlier one changes nothing.
     pub(super) fn apply(&mut self, event: &AllocationEvent) {
         match event {
             AllocationEvent::Allocated(batch) => {
@@ -251,43 +251,44 @@ impl Allocations {
         Time::from_ms(self.started_ms)
     }
 
-    /// The latest batch that has its data, or was left out.
+    /// The latest batch that was given its data or was left out.
     pub fn last(&self) -> Option<Time> {
         self.last_ms.map(Time::from_ms)
     }
 
-    /// What batches before this time read is not known any more: they were done for good.
+    /// The time before which the data of batches is forgotten. These batches are done, and never run again.
     pub const fn forgotten_before(&self) -> Time {
         Time::from_ms(self.forgotten_before_ms)
     }
 
-    /// The number of the block after the last of a source.
+    /// One more than the number of the last block of a source.
     pub fn next_block(&self, source: &str) -> u64 {
         self.next_blocks.get(source).copied().unwrap_or(0)
     }
 
-    /// What identifies the content of a source's file up to the last block that a batch has. `None` if the source has no
-    /// file, or an earlier version of the host read it.
+    /// The checksum of a source's file up to the last block that a batch was given. `None` if the source has no file,
+    /// or if an earlier version of the host, which kept no checksums, read the file.
     pub fn checksum(&self, source: &str) -> Option<u64> {
         self.checksums.get(source).copied()
     }
 
-    /// Sources with blocks, and the number of the block after the last of each.
+    /// The sources with blocks. For each, one more than the number of its last block.
     pub fn positions(&self) -> impl Iterator<Item = (&str, u64)> {
         self.next_blocks.iter().map(|(source, next)| (source.as_str(), *next))
     }
 
-    /// The batches that read anything and are not forgotten, in order.
+    /// The batches that read data and are not forgotten, in order.
     pub fn batches(&self) -> impl DoubleEndedIterator<Item = (Time, BatchPartitions)> {
         self.batches.iter().map(|(ms, batch)| (Time::from_ms(*ms), batch.partitions()))
     }
 
-    /// How many batches read anything and are not forgotten.
+    /// How many batches read data and are not forgotten.
     pub fn batch_count(&self) -> usize {
         self.batches.len()
     }
 
-    /// Batches that were never made, by the wish of who started the host: the first and the last of each stretch.
+    /// The batches that were never made because the user asked for that, as ranges: the first and the last batch of
+    /// each.
     pub fn gaps(&self) -> impl Iterator<Item = (Time, Time)> {
         self.gaps.iter().map(|(from, through)| (Time::from_ms(*from), Time::from_ms(*through)))
     }

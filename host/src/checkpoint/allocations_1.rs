@@ -1,6 +1,6 @@
-//! What batches read, as version 1 of the allocation log held it. Such a log is read, and never written any more.
+//! Version 1 of the types in `allocations.rs`. A log of this version is still read, and is never written.
 //!
-//! Owns the types of that version, which never change.
+//! Owns the types of version 1, which never change.
 
 use super::allocations::{AllocationEvent, Allocations, LogDocument, SavedBatch, SavedPartition, SavedSource};
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// How many nanoseconds a millisecond has.
 const NS_PER_MS: u64 = 1_000_000;
 
-/// What a document of the log is.
+/// The content of a document of the log.
 #[derive(Debug, Deserialize)]
 pub(super) enum LogDocument1 {
     Snapshot(Allocations1),

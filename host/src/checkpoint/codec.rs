@@ -28,9 +28,9 @@ const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 /// A kind of document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
-    /// What its header begins with.
+    /// The first four bytes of such a document.
     magic: [u8; 4],
-    /// The version of its payload.
+    /// The version of the payload.
     version: u16,
 }
 
@@ -38,17 +38,17 @@ pub(super) struct Kind {
 pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 1 };
 /// A group of records of the allocation log.
 pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 2 };
-/// The same, before it told files apart and held checksums.
+/// The same in version 1, which did not distinguish files by identity and held no checksums.
 pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
 /// Who owns a checkpoint directory.
 pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 2 };
-/// The same, before it named the process.
+/// The same in version 1, which did not name the process.
 pub(super) const OWNER_1: Kind = Kind { magic: *b"MSow", version: 1 };
 
-/// Why bytes are not a document.
+/// Why bytes cannot be read as a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// They end before the document does.
+    /// The bytes end before the document does.
     #[error("it ends after {found} of {expected} bytes")]
     Short {
         /// How many bytes there are.
@@ -56,19 +56,19 @@ pub enum CodecError {
         /// How many there should be.
         expected: u64,
     },
-    /// They begin with something else.
+    /// The bytes begin with those of another kind of file.
     #[error("its first bytes are not those of a file that Millstream wrote")]
     Kind,
-    /// A later version wrote them.
+    /// A later version of the host wrote the document.
     #[error("it has version {0}, which this host does not know: a later one wrote it")]
     Version(u16),
-    /// They are not what was written.
+    /// The bytes are not those that were written.
     #[error("its checksum is wrong")]
     Checksum,
-    /// They are too large to be true.
+    /// The header claims a size that no document has.
     #[error("it claims to have {0} bytes, which is more than any such file has")]
     Large(u64),
-    /// The payload does not mean anything.
+    /// The payload cannot be decoded.
     #[error("its content cannot be decoded: {0}")]
     Payload(String),
 }
@@ -98,13 +98,13 @@ fn head(kind: Kind, size: u64) -> [u8; 16] {
 }
 
 fn checksum(head: &[u8; 16], payload: &[u8]) -> u64 {
-    // The checksum of a payload cannot pass for that of another with another header.
+    // The checksum covers the header too. So a payload with another header does not pass the check.
     let mut both = hash(head).to_le_bytes().to_vec();
     both.extend_from_slice(&hash(payload).to_le_bytes());
     hash(&both)
 }
 
-/// Makes documents whole again whose payloads were changed.
+/// Computes the checksums again of documents whose payloads a test has changed.
 #[cfg(test)]
 pub(super) fn reseal(mut bytes: &mut [u8]) {
     while bytes.len() >= HEADER_BYTES {
@@ -120,7 +120,7 @@ pub(super) fn reseal(mut bytes: &mut [u8]) {
     }
 }
 
-/// Reads the document that `bytes` begin with, and says where it ends.
+/// Reads the document at the beginning of `bytes`. Returns the value and the length of the document.
 pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, usize), CodecError> {
     let (payload, end) = payload(kind, bytes)?;
     let config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
@@ -132,7 +132,7 @@ pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T
     Ok((value, end))
 }
 
-/// Reads a document that is all there is.
+/// Reads a document that `bytes` hold and nothing else.
 pub(super) fn decode_whole<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let (value, end) = decode(kind, bytes)?;
     match bytes.len().saturating_sub(end) {
@@ -141,7 +141,7 @@ pub(super) fn decode_whole<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Res
     }
 }
 
-/// The payload of the document that `bytes` begin with, and where it ends.
+/// Checks the document at the beginning of `bytes`. Returns its payload and its length.
 fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
     let short = |expected: u64| CodecError::Short { found: bytes.len() as u64, expected };
     let Some((header, rest)) = bytes.split_at_checked(HEADER_BYTES) else {
@@ -176,7 +176,7 @@ fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
     Ok((payload, HEADER_BYTES.saturating_add(size)))
 }
 
-/// The first place from `start` on at which a document begins that is whole.
+/// The offset of the first whole document at or after `start`. `None` if there is none.
 pub(super) fn find(kind: Kind, bytes: &[u8], start: usize) -> Option<usize> {
     let rest = bytes.get(start..)?;
     let begins = memchr::memmem::find_iter(rest, &kind.magic).map(|at| start.saturating_add(at));
@@ -202,7 +202,7 @@ mod tests {
             prop_assert_eq!(decode::<Vec<u64>>(METADATA, &bytes), Ok((numbers, end)));
         }
 
-        /// A document that lost its end, or of which any byte is another, is an error, and no panic.
+        /// A document that lost its end, or one byte of which was changed, is an error and not a panic.
         #[test]
         fn what_is_damaged_is_refused(numbers: Vec<u64>, at: prop::sample::Index, bits in 1u8..) {
             let bytes = document(&numbers);
@@ -213,7 +213,7 @@ mod tests {
             prop_assert!(decode::<Vec<u64>>(METADATA, &damaged).is_err());
         }
 
-        /// Whatever the bytes, decoding ends, and takes no more memory than they deserve.
+        /// For any bytes, decoding ends, and uses no more memory than a multiple of their size.
         #[test]
         fn any_bytes_are_a_value_or_an_error(payload: Vec<u8>, claimed: Option<u64>) {
             let size = claimed.unwrap_or(payload.len() as u64);

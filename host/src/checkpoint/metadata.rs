@@ -1,7 +1,7 @@
-//! A metadata checkpoint: all that a host has to know of a run to go on with it.
+//! A metadata checkpoint: all that a host has to know to resume a run.
 //!
-//! Owns the form in which it is written. Types that are written never change: a new version of them is a new type. Holds no
-//! closures and no memory of a plugin, so it can be read and compared without one.
+//! Owns the form in which a checkpoint is written. A written type never changes: a new version of it is a new type. A
+//! checkpoint holds no closures and no memory of a plugin, so it can be read and compared without the plugin.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -11,7 +11,7 @@ use crate::time::{Duration, Time, whole_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a run is: it does not change while a host runs.
+/// The description of a run. It does not change while a host runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunDescription {
     /// The version of the host.
@@ -20,11 +20,11 @@ pub struct RunDescription {
     pub job: String,
     /// SHA-256 of the plugin, in hexadecimal.
     pub plugin_digest: String,
-    /// The keys that the job file and the command line give, dotted, and their values as TOML.
+    /// The settings that the job file and the command line give: dotted keys, and values as TOML.
     pub settings: BTreeMap<String, String>,
     /// The graph.
     pub nodes: Vec<SavedNode>,
-    /// The stages it is cut into, for people.
+    /// The stages into which the graph is cut, in words, for people.
     pub stages: String,
     batch_interval_ms: u64,
     zero_ms: u64,
@@ -33,22 +33,22 @@ pub struct RunDescription {
 /// A node of the graph, as the plugin described it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedNode {
-    /// What it does.
+    /// The kind of the node.
     pub kind: String,
-    /// The name its author gave it.
+    /// The name that the plugin's author gave to the node.
     pub name: Option<String>,
-    /// The nodes it reads, by position.
+    /// The positions of the nodes that this node reads.
     pub parents: Vec<u32>,
-    /// What the kind needs, as text.
+    /// The parameters of the kind, as text.
     pub parameters: Vec<(String, String)>,
-    /// What identifies the type of its rows; nothing for an output.
+    /// The identity of the type of its rows. `None` for an output.
     pub schema_id: Option<[u8; 32]>,
-    /// What identifies the type of the rows that it shuffles.
+    /// The identity of the type of the rows that the node shuffles. `None` if the node shuffles no rows.
     pub exchanged_id: Option<[u8; 32]>,
 }
 
 impl SavedNode {
-    /// The form in which a node is written.
+    /// Makes the written form of a node.
     pub fn new(node: &DescribedNode) -> Self {
         let id = |fields: &[Field]| (!fields.is_empty()).then(|| schema_id(fields));
         let parameter = |(name, value): &(String, ParameterValue)| {
@@ -72,7 +72,7 @@ impl SavedNode {
 }
 
 impl RunDescription {
-    /// What a new run is, whose first batch begins at `zero`.
+    /// Makes the description of a new run, whose first batch begins at `zero`.
     pub fn new(
         job: &str,
         plugin_digest: &str,
@@ -105,41 +105,41 @@ impl RunDescription {
     }
 }
 
-/// How far a run is.
+/// How far a run has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunProgress {
     generated_ms: Option<u64>,
     pending_ms: BTreeSet<u64>,
-    /// For each source with blocks, the number of the block after the last that a batch has.
+    /// For each source with blocks: one more than the number of the last block that a batch was given.
     positions: BTreeMap<String, u64>,
-    /// Files that batches were given so far.
+    /// How many files batches were given so far.
     files_seen: u64,
 }
 
 impl RunProgress {
-    /// A run that has done all batches up to a time, and made no other.
+    /// Makes the progress of a run in which all batches up to `done` are done and no other batch was made.
     pub fn after(done: Option<Time>) -> Self {
         Self { generated_ms: done.map(Time::as_ms), ..Self::default() }
     }
 
-    /// A batch was made.
+    /// Records that a batch was made.
     pub fn batch_generated(&mut self, batch: Time) {
         self.generated_ms = self.generated_ms.max(Some(batch.as_ms()));
         self.pending_ms.insert(batch.as_ms());
     }
 
-    /// A batch is done.
+    /// Records that a batch is done.
     pub fn batch_completed(&mut self, batch: Time) {
         self.pending_ms.remove(&batch.as_ms());
     }
 
-    /// Batches from one through another are made and done, or never will be.
+    /// Records that the batches `from` to `through` were made and are done, or are never made.
     pub fn batches_passed_over(&mut self, from: Time, through: Time) {
         self.generated_ms = self.generated_ms.max(Some(through.as_ms()));
         self.pending_ms.retain(|batch| !(from.as_ms()..=through.as_ms()).contains(batch));
     }
 
-    /// What a batch was given: how far sources were read, and how many files it has.
+    /// Records the data that a batch was given: how far sources were read, and how many files the batch has.
     pub fn data_given(&mut self, positions: impl IntoIterator<Item = (String, u64)>, files: u64) {
         self.positions.extend(positions);
         self.files_seen = self.files_seen.saturating_add(files);
@@ -150,12 +150,12 @@ impl RunProgress {
         self.generated_ms.map(Time::from_ms)
     }
 
-    /// Batches that were made and are not done, in order.
+    /// The pending batches, in order: those that were made and are not done.
     pub fn pending(&self) -> impl Iterator<Item = Time> {
         self.pending_ms.iter().copied().map(Time::from_ms)
     }
 
-    /// The latest batch before which all are done, if batches are this long.
+    /// The latest batch that is done together with all batches before it. `None` if there is none.
     pub fn completed(&self, batch_interval: Duration) -> Option<Time> {
         match self.pending_ms.first() {
             Some(first) => Some(Time::from_ms(*first) - batch_interval),
@@ -163,7 +163,7 @@ impl RunProgress {
         }
     }
 
-    /// Sources with blocks, and the number of the block after the last of each that a batch has.
+    /// The sources with blocks. For each, one more than the number of the last block that a batch was given.
     pub fn positions(&self) -> impl Iterator<Item = (&str, u64)> {
         self.positions.iter().map(|(source, next)| (source.as_str(), *next))
     }
@@ -177,22 +177,22 @@ impl RunProgress {
 /// A metadata checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The owner that wrote it.
+    /// The epoch of the owner that wrote the checkpoint.
     pub epoch: u64,
     written_ms: u64,
-    /// What the run is.
+    /// The description of the run.
     pub run: RunDescription,
-    /// How far it is.
+    /// How far the run has come.
     pub progress: RunProgress,
 }
 
 impl Metadata {
-    /// A checkpoint that is written now.
+    /// Makes a checkpoint that is written now.
     pub const fn new(epoch: u64, written: Time, run: RunDescription, progress: RunProgress) -> Self {
         Self { epoch, written_ms: written.as_ms(), run, progress }
     }
 
-    /// When it was written.
+    /// When the checkpoint was written.
     pub const fn written(&self) -> Time {
         Time::from_ms(self.written_ms)
     }

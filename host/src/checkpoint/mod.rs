@@ -1,15 +1,15 @@
-//! What a job keeps so that it can go on after a crash, a stop or a new version of the host.
+//! The checkpoint directory: what a job stores to resume after a crash, a stop or a new version of the host.
 //!
-//! Owns the checkpoint directory and every form in it:
+//! Owns the directory and every format in it:
 //!
 //! ```text
 //! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
-//! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run is               runs.rs
+//! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run has come         runs.rs
 //! <checkpoint>/owner/epoch-NUMBER, owner/lock        who may write                  owner.rs
 //! ```
 //!
-//! Ingest belongs to the job, a run to a plugin. What is read is a value of whatever bytes there are, or an error: nothing
-//! in the directory is trusted. Never knows what a batch computes, and never runs one.
+//! The log of ingest belongs to the job. A run belongs to one plugin. Nothing in the directory is trusted: any bytes
+//! that are read become a value or an error. Never knows what a batch computes, and never runs a batch.
 
 mod allocation_log;
 mod allocation_writer;

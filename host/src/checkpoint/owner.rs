@@ -1,11 +1,13 @@
 //! Who may write to a checkpoint directory: one host at a time.
 //!
-//! Owns the pieces `owner/epoch-NUMBER` and the lock beside them. Each host that takes a directory over does so under
-//! a new, larger epoch, and removes what is left of older ones; a host that finds a larger epoch than its own has lost the
-//! directory and must not show a result any more. Where the storage has locks, the lock of a host that died is free at
-//! once, and that of one that only sleeps is not. Where it has none, an owner renews its claim, and a claim that was not
-//! renewed for [`LEASE`] may be taken over; one of a process that is known to have ended, at once. A claim is made under a
-//! name that nobody else can make, so of several hosts that come at the same time one has the directory.
+//! Owns the claims `owner/epoch-NUMBER` and the lock beside them. Each host that takes a directory over writes a claim
+//! with a new, larger epoch and removes the older claims. A host that finds a larger epoch than its own has lost the
+//! directory, and must not show results any more.
+//!
+//! Where the storage has locks, the lock of a host that died is free at once. The lock of a host that only sleeps is
+//! not. Where the storage has no locks, an owner renews its claim. Another host may take the directory over when the
+//! claim was not renewed for [`LEASE`], or at once if the process of the owner is known to have ended. A claim has a
+//! name that only one host can create. So if several hosts come at the same time, one of them gets the directory.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -20,36 +22,36 @@ use std::sync::{Arc, OnceLock};
 
 /// The directory of claims.
 const DIRECTORY: &str = "owner";
-/// What the names of claims begin with.
+/// The prefix of the names of claims.
 const PREFIX: &str = "epoch-";
-/// The lock.
+/// The name of the lock.
 const LOCK: &str = "owner/lock";
 /// The largest claim that is read.
 const CLAIM_BYTES_MAX: u64 = 64 << 10;
 
-/// How long a claim holds that is not renewed, where there are no locks.
+/// How long a claim is valid after it was renewed, in a storage without locks.
 pub const LEASE: Duration = Duration::from_secs(15);
-/// How often it is renewed there.
+/// How often a claim is renewed, in a storage without locks.
 pub const RENEWAL: Duration = Duration::from_secs(5);
 
-/// A claim, as it is written.
+/// A claim to a directory, as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// The how-many-th owner it is.
+    /// The number of this owner among all owners of the directory.
     pub epoch: u64,
-    /// The run whose outputs are shown: the name of its directory below `runs`. Empty before the first.
+    /// The run whose outputs are shown: the name of its directory below `runs`. Empty before the first run.
     pub run: String,
-    /// Who it is, for people: a process and its machine.
+    /// The owner in words, for people: a process and its machine.
     pub holder: String,
-    /// When it took the directory over.
+    /// When the owner took the directory over.
     since_ms: u64,
-    /// When it was last known to be alive.
+    /// When the owner last renewed the claim.
     renewed_ms: u64,
-    /// Whether it holds the lock of the storage as well.
+    /// Whether the owner holds the lock of the storage as well.
     is_locked: bool,
-    /// Whether it gave the directory back.
+    /// Whether the owner gave the directory back.
     is_released: bool,
-    /// The process, as [`Processes`] calls it.
+    /// The process of the owner, as [`Processes`] calls it.
     process: Option<String>,
 }
 
@@ -72,7 +74,7 @@ impl From<OwnerV1> for Owner {
     }
 }
 
-/// A claim of any version.
+/// Reads a claim of any version.
 fn decode(bytes: &[u8]) -> Result<Owner, CodecError> {
     match codec::decode_whole(OWNER, bytes) {
         Err(CodecError::Version(1)) => codec::decode_whole::<OwnerV1>(OWNER_1, bytes).map(Owner::from),
@@ -81,50 +83,50 @@ fn decode(bytes: &[u8]) -> Result<Owner, CodecError> {
 }
 
 impl Owner {
-    /// When it took the directory over.
+    /// When the owner took the directory over.
     pub const fn since(&self) -> Time {
         Time::from_ms(self.since_ms)
     }
 
-    /// Whether it gave the directory back, as a host that stops does.
+    /// Whether the owner gave the directory back. A host that stops gracefully does.
     pub const fn is_released(&self) -> bool {
         self.is_released
     }
 
-    /// Whether both were written by one host.
+    /// Whether one host wrote both claims.
     fn is_of(&self, other: &Self) -> bool {
         (&self.holder, &self.process, self.since_ms) == (&other.holder, &other.process, other.since_ms)
     }
 
-    /// Whether nobody else may take the directory, as far as the claim says.
+    /// Whether the claim still keeps other hosts from the directory.
     fn holds(&self, now: Time, processes: &dyn Processes) -> bool {
         let has_ended = || self.process.as_ref().is_some_and(|process| processes.has_ended(process));
         !self.is_released && now.since(Time::from_ms(self.renewed_ms)) < LEASE && !has_ended()
     }
 }
 
-/// Why a directory has no new owner.
+/// Why a host cannot take or keep a directory.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnerError {
-    /// Somebody else has it.
+    /// Another host has the directory.
     #[error("checkpoint directory {place} is in use by {holder}")]
     InUse {
         /// The directory.
         place: String,
-        /// Who has it, and since when.
+        /// The host that has the directory, and since when.
         holder: String,
-        /// Whether it is theirs only as long as they say so from time to time.
+        /// Whether the other host has to renew its claim to keep the directory.
         is_lease: bool,
     },
-    /// This host had it.
+    /// This host had the directory, and another host has taken it over.
     #[error("checkpoint directory {place} was taken over by {holder}")]
     Lost {
         /// The directory.
         place: String,
-        /// Who has it now.
+        /// The host that has the directory now.
         holder: String,
     },
-    /// This host had it, and nobody has it any more.
+    /// This host had the directory, and the claims were removed.
     #[error(
         "the claim of this host in checkpoint directory {place} is gone: somebody removed it, or moved the directory"
     )]
@@ -135,11 +137,11 @@ pub enum OwnerError {
     /// The storage failed.
     #[error("cannot {action} in checkpoint directory {place}: {error}")]
     Store {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// The directory.
         place: String,
-        /// What the storage says.
+        /// The error of the storage.
         error: io::Error,
     },
     /// A claim cannot be read.
@@ -149,7 +151,7 @@ pub enum OwnerError {
         name: String,
         /// The directory.
         place: String,
-        /// What is wrong with it.
+        /// What is wrong with the claim.
         error: CodecError,
     },
 }
@@ -187,10 +189,10 @@ impl From<OwnerError> for Error {
     }
 }
 
-/// The newest claim of a directory, and its name.
+/// The newest claim of a directory. `None` if there is no claim.
 ///
 /// # Errors
-/// When the storage fails, or the claim cannot be read.
+/// Returns an error if the storage fails or the claim cannot be read.
 pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
     let failed = |error| OwnerError::Store { action: "list the owners", place: store.describe(), error };
     let pieces = store.list(DIRECTORY).map_err(failed)?;
@@ -218,7 +220,7 @@ pub(super) fn claims(store: &dyn Store) -> io::Result<Vec<(u64, String)>> {
     Ok(claims)
 }
 
-/// A claim and its size. Nothing if it was removed meanwhile.
+/// Reads a claim, with its size in bytes. `None` if the claim has been removed.
 pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u64, Result<Owner, CodecError>)>> {
     match store.read(name, CLAIM_BYTES_MAX) {
         Ok(bytes) => Ok(Some((bytes.len() as u64, decode(&bytes)))),
@@ -227,10 +229,10 @@ pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u6
     }
 }
 
-/// Whether somebody holds the lock of a directory right now. Nothing if that cannot be known without taking it.
+/// Whether a host holds the lock of a directory right now. `None` if this cannot be known without taking the lock.
 ///
 /// # Errors
-/// What the storage says.
+/// Returns the error of the storage.
 pub fn is_locked(store: &dyn Store) -> io::Result<Option<bool>> {
     store.is_locked(LOCK)
 }
@@ -239,22 +241,23 @@ fn epoch(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
-/// The right to write to a directory. It ends when it is dropped or the process ends.
+/// The right to write to a directory. The right ends when this value is dropped or the process ends.
 pub struct Ownership {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     owner: Owner,
-    /// Held, if the storage has locks.
+    /// The lock, if the storage has locks.
     lock: Option<LockGuard>,
-    /// Who has it instead; `None` if the claims were removed.
+    /// The host that has taken the directory over; `None` if the claims were removed. Empty while this host has the
+    /// directory.
     lost_to: OnceLock<Option<String>>,
 }
 
 impl Ownership {
-    /// Takes a directory over. Its run stays the same.
+    /// Takes a directory over. The run whose outputs are shown stays the same.
     ///
     /// # Errors
-    /// When somebody else has it, or the storage fails.
+    /// Returns an error if another host has the directory or the storage fails.
     pub fn take(store: Arc<dyn Store>, env: &Env) -> Result<Self, OwnerError> {
         let failed = |action| {
             let place = store.describe();
@@ -292,7 +295,7 @@ impl Ownership {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return in_use(current(&*store)?, true),
             Err(error) => return Err(failed("write the owner")(error)),
         }
-        // Somebody may have come and gone in between, so that the name was free again.
+        // Another host may have written a claim and removed it in the meantime, so that the name was free again.
         taken.check()?;
         for piece in taken.store.list(DIRECTORY).unwrap_or_default() {
             if epoch(&piece.name).is_some_and(|epoch| epoch.saturating_add(1) < taken.owner.epoch) {
@@ -302,15 +305,15 @@ impl Ownership {
         Ok(taken)
     }
 
-    /// The how-many-th owner this is.
+    /// The number of this owner among all owners of the directory.
     pub const fn epoch(&self) -> u64 {
         self.owner.epoch
     }
 
-    /// Makes another run the one whose outputs are shown. It must have a checkpoint.
+    /// Makes `run` the run whose outputs are shown. The run must have a checkpoint.
     ///
     /// # Errors
-    /// When the storage fails.
+    /// Returns an error if the storage fails.
     pub fn point_to(&mut self, run: &str) -> Result<(), OwnerError> {
         let owner = Owner { run: run.to_owned(), ..self.owner.clone() };
         self.write(&owner)?;
@@ -318,31 +321,31 @@ impl Ownership {
         Ok(())
     }
 
-    /// Whether the claim has to be renewed from time to time.
+    /// Whether the claim has to be renewed to stay valid.
     pub const fn needs_renewal(&self) -> bool {
         self.lock.is_none()
     }
 
-    /// Says that this host is alive.
+    /// Renews the claim.
     ///
     /// # Errors
-    /// When somebody else has the directory, or the storage fails.
+    /// Returns an error if another host has the directory or the storage fails.
     pub fn renew(&self) -> Result<(), OwnerError> {
         self.check()?;
         self.write(&Owner { renewed_ms: self.clock.now().as_ms(), ..self.owner.clone() })
     }
 
-    /// Gives the directory back, so that nobody has to wait for it.
+    /// Gives the directory back, so that the next host need not wait.
     pub fn release(&self) {
-        // If this fails, the claim ends with the lock or with its time.
+        // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_ok() {
             let _ = self.write(&Owner { is_released: true, ..self.owner.clone() });
         }
     }
 
-    /// Gives the directory back and removes the claims in it: nothing is left that says who had it.
+    /// Gives the directory back and removes the claims. Nothing is left that shows who had the directory.
     pub fn withdraw(&self) {
-        // If this fails, the claim ends with the lock or with its time.
+        // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_err() {
             return;
         }
@@ -353,10 +356,10 @@ impl Ownership {
         }
     }
 
-    /// Makes sure that nobody has taken the directory over. To be asked before anything is shown.
+    /// Makes sure that no other host has taken the directory over. This must be called before any result is shown.
     ///
     /// # Errors
-    /// When somebody has, or the storage does not say.
+    /// Returns an error if another host has taken the directory over or the storage does not answer.
     pub fn check(&self) -> Result<(), OwnerError> {
         let lost = |to: Option<String>| {
             let place = self.store.describe();
@@ -369,7 +372,7 @@ impl Ownership {
             return Err(lost(holder.clone()));
         }
         if self.lock.is_some() {
-            // Nobody can take the directory over, unless it was moved away under our feet.
+            // No host can take the directory over while this host holds the lock, unless somebody moves the directory.
             let failed = |error| OwnerError::Store { action: "list the owners", place: self.store.describe(), error };
             let pieces = self.store.list(DIRECTORY).map_err(failed)?;
             let newest = pieces.iter().filter_map(|piece| epoch(&piece.name)).max();
@@ -397,7 +400,7 @@ impl Ownership {
         self.store.put(&name, &bytes).map_err(failed)
     }
 
-    /// The name of a claim, and what is written under it.
+    /// The name of a claim, and its bytes.
     fn encode(&self, owner: &Owner) -> Result<(String, Vec<u8>), OwnerError> {
         let name = format!("{DIRECTORY}/{PREFIX}{:08}", owner.epoch);
         match codec::encode(OWNER, owner) {
@@ -451,7 +454,7 @@ mod tests {
         assert_eq!(current(&*store).unwrap().unwrap().holder, "process 2 on m");
     }
 
-    /// Without locks: who sleeps for too long loses the directory, and finds out before it shows anything.
+    /// Without locks, a host that sleeps for too long loses the directory, and notices this before it shows a result.
     #[test]
     fn an_owner_that_slept_too_long_has_lost_the_directory() {
         let simulation = Simulation::new(0, Time::default());
@@ -474,7 +477,7 @@ mod tests {
                 first.release();
                 second.check().unwrap();
                 second.release();
-                // Given back, it can be taken at once.
+                // A directory that was given back can be taken at once.
                 assert_eq!(take("c").unwrap().epoch(), 3);
             }
         };
@@ -490,7 +493,7 @@ mod tests {
         assert_eq!(take().owner.run, "run-1");
     }
 
-    /// Without locks: what a process had that has ended is free at once.
+    /// Without locks, the directory of a process that has ended is free at once.
     #[test]
     fn the_directory_of_a_process_that_ended_is_free() {
         let simulation = Simulation::new(0, Time::default());
@@ -510,7 +513,7 @@ mod tests {
         assert!(matches!(first.check(), Err(OwnerError::Lost { .. })));
     }
 
-    /// Without locks: another host makes the same claim, between the look at the directory and the claim.
+    /// Without locks, another host may make the same claim just before this host makes it.
     #[test]
     fn of_two_hosts_that_come_at_the_same_time_one_is_refused() {
         let simulation = Simulation::new(0, Time::default());
@@ -522,7 +525,7 @@ mod tests {
         assert_eq!(current(&*store).unwrap().unwrap().holder, "hasty");
     }
 
-    /// A store that another host takes just before this one makes its claim.
+    /// A store in which another host makes a claim just before this host does.
     struct Hasty {
         store: Arc<dyn Store>,
         env: Env,

@@ -1,8 +1,8 @@
-//! What a host has to do to go on with a run: a pure decision from what was found.
+//! The steps by which a host resumes a run: a pure decision from facts.
 //!
-//! Owns the rule. Batches that were made and not done run again, with the same times and inputs. Data sets that windows
-//! still read are computed again from the inputs of batches that are done, whose outputs do not run. Batches whose times
-//! have passed while no host ran are made then.
+//! Owns the rule. Pending batches, which were made and are not done, run again with the same times and inputs. Data
+//! sets that windows still read are computed again from the inputs of batches that are done; the outputs of these
+//! batches do not run. Missed batches, whose times passed while no host ran, are made after that.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -10,23 +10,23 @@ use super::allocations::Allocations;
 use super::metadata::RunProgress;
 use crate::time::{Duration, Time, remainder, times_in, whole_ms};
 
-/// What was found, and what time it is.
+/// The facts: what the checkpoint directory holds, and what time it is.
 pub struct Findings<'a> {
-    /// How far the run is, as its newest checkpoint says.
+    /// How far the run has come, by its newest checkpoint.
     pub progress: &'a RunProgress,
-    /// What batches read.
+    /// The data that batches were given, by the allocation log.
     pub record: &'a Allocations,
     /// When the first batch of the run began.
     pub zero: Time,
     /// How much time one batch covers.
     pub batch_interval: Duration,
-    /// Now.
+    /// The time now.
     pub now: Time,
-    /// From after which time inputs are needed, so that the windows of batches after the given one are whole.
+    /// For a batch, the time after which inputs are needed so that the windows of all later batches are whole.
     pub inputs_needed_after: &'a dyn Fn(Time) -> Time,
 }
 
-/// What is to be done, in this order.
+/// The steps, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryPlan {
     /// When the first batch of the run began.
@@ -37,17 +37,17 @@ pub struct RecoveryPlan {
     pub rerun: Vec<Time>,
     /// The first batch that was never made.
     pub next: Time,
-    /// How many were missed: their times have passed.
+    /// How many batches were missed: their times have passed.
     pub missed: u64,
 }
 
-/// More batches than a log can be ahead of a checkpoint.
+/// An upper bound on how many batches a log can be ahead of a checkpoint.
 const AHEAD_MAX: u64 = 100_000_000;
 
-/// A run cannot be gone on with.
+/// Why a run cannot be resumed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// What is known of it contradicts itself.
+    /// The allocation log and the checkpoint contradict each other.
     #[error("the log of what batches read ends with batch {logged}, but batch {generated} was the last that was made")]
     LostAllocations {
         /// The last batch of the log.
@@ -55,7 +55,7 @@ pub enum PlanError {
         /// The last batch of the checkpoint.
         generated: Time,
     },
-    /// The checkpoint is older than those that the log is kept for.
+    /// The checkpoint is so old that the log does not hold the data any more that windows need.
     #[error(
         "the checkpoint is too old: windows after batch {done} need what batches before {forgotten} read, and that is \
          forgotten"
@@ -63,23 +63,26 @@ pub enum PlanError {
     TooOld {
         /// The last batch that need not run again.
         done: Time,
-        /// The first batch of which the log knows what it read.
+        /// The first batch whose data the log knows.
         forgotten: Time,
     },
 }
 
-/// Decides what to do.
+/// Decides how to resume a run.
 ///
 /// # Errors
-/// When the checkpoint knows batches that the log should know and does not, or the log has forgotten what windows need.
+/// Returns an error if the log lacks batches that the checkpoint knows, or if the log has forgotten data that windows
+/// need.
 pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, PlanError> {
     let Findings { progress, record, zero, batch_interval, now, .. } = *found;
     let (generated, logged) = check_log(progress, record, zero, batch_interval)?;
     let is_left_out = |time: &Time| record.gaps().any(|(from, through)| (from..=through).contains(time));
-    // The log may be ahead: the batch was made, and the host went down before the next checkpoint.
+    // The log may be ahead of the checkpoint: a batch was made, and the host went down before it wrote the next
+    // checkpoint.
     let unknown = times(generated, logged, batch_interval).filter(|time| !is_left_out(time));
     let mut rerun: Vec<Time> = progress.pending().chain(unknown).collect();
-    // What nothing needs any more was done for good, which a newer checkpoint said that cannot be read now.
+    // The log forgets a batch only when a newer checkpoint knows that the batch is done. That checkpoint cannot be read
+    // now.
     rerun.retain(|time| *time > zero && *time >= record.forgotten_before());
     rerun.sort_unstable();
     rerun.dedup();
@@ -96,7 +99,8 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, PlanError> {
     Ok(RecoveryPlan { zero, restore, rerun, next, missed })
 }
 
-/// The last batch of the checkpoint, and that of the log.
+/// Checks that the last batch of the checkpoint is in the log. Returns the last batch of the checkpoint and the last
+/// batch of the log.
 pub(super) fn check_log(
     progress: &RunProgress,
     record: &Allocations,
@@ -110,7 +114,7 @@ pub(super) fn check_log(
     if fits { Ok((generated, logged)) } else { Err(PlanError::LostAllocations { logged, generated }) }
 }
 
-/// The batch times in `(after, through]`, where `after` is one itself.
+/// The batch times after `after` and up to `through`. `after` is itself a batch time.
 fn times(after: Time, through: Time, batch_interval: Duration) -> impl Iterator<Item = Time> {
     let interval_ms = whole_ms(batch_interval).max(1);
     let count = times_in(through.since(after), batch_interval);
@@ -180,7 +184,7 @@ mod tests {
         assert_eq!(seconds(&decide(&progress, &record, 1, 0, 0).rerun), [7, 8, 9]);
     }
 
-    /// Without what windows need, a run does not go on: it would replace whole windows by parts of them.
+    /// A run is not resumed without the data that windows need: it would replace whole windows by parts of them.
     #[test]
     fn a_checkpoint_that_is_too_old_is_an_error() {
         let mut record = Allocations::new(at(1));
@@ -234,8 +238,8 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the host went down: each batch that was made is restored, run again or neither, in order and without
-        /// gaps, and what comes next follows what was made.
+        /// Wherever the host went down, each batch that was made is restored, runs again, or neither, in order and
+        /// without gaps. The next batch follows the last one that was made.
         #[test]
         fn every_batch_is_accounted_for(
             zero in 0u64..5, logged in 0u64..30, behind in 0u64..4, done in 0u64..30, now_ms in 0u64..50_000, window in 0u64..8,

@@ -1,7 +1,7 @@
-//! How far back what batches read is kept: as far as the oldest checkpoint that is kept can need it.
+//! How long the data of batches is kept: as long as a restart from the oldest checkpoint that is kept can need it.
 //!
-//! Owns the rule, as a pure record of the checkpoints that are there. So a run goes on from each of them with the same
-//! results. Never forgets anything itself.
+//! Owns the rule, as a pure record of the checkpoints that are kept. The rule lets a run resume from each of these
+//! checkpoints with the same results. Never removes data itself.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -9,20 +9,20 @@ use super::runs::CHECKPOINTS_KEPT;
 use crate::time::Time;
 use std::collections::VecDeque;
 
-/// The checkpoints of a run that are kept, the oldest first: the batch through which each knows all to be done. `None` if
-/// it knows of no batch that is done.
+/// The checkpoints of a run that are kept, the oldest first. For each, the batch up to which the checkpoint knows all
+/// batches to be done, or `None` if the checkpoint knows of no batch that is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention(VecDeque<Option<Time>>);
 
 impl Retention {
-    /// The checkpoints that are there when a host begins, the oldest first.
+    /// Makes the record of the checkpoints that exist when a host starts, the oldest first.
     pub fn new(kept: impl IntoIterator<Item = Option<Time>>) -> Self {
         let mut retention = Self::default();
         kept.into_iter().for_each(|done| retention.add(done));
         retention
     }
 
-    /// Another checkpoint was written.
+    /// Adds a checkpoint that was written.
     pub fn add(&mut self, done: Option<Time>) {
         self.0.push_back(done);
         while self.0.len() > CHECKPOINTS_KEPT {
@@ -30,7 +30,8 @@ impl Retention {
         }
     }
 
-    /// The last batch that all of them know to be done, with all batches before it.
+    /// The last batch that all checkpoints know to be done, together with all batches before it. `None` if there is
+    /// none.
     pub fn done_in_all(&self) -> Option<Time> {
         self.0.iter().min().copied().flatten()
     }

@@ -1,7 +1,7 @@
 //! The directories of runs, `runs/DIGEST-NUMBER`, and the metadata checkpoints in them.
 //!
-//! Owns their names, how many are kept, and which one counts: the newest of the last owner that can be read. Never knows what follows from
-//! it: see `recovery.rs`.
+//! Owns the names of directories and checkpoints, and how many checkpoints are kept. Owns also which checkpoint counts:
+//! the newest readable one of the last owner. Never decides what a start does with it: see `recovery.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -15,11 +15,11 @@ use std::io;
 
 /// The directory of all runs.
 const DIRECTORY: &str = "runs";
-/// What the names of checkpoints begin with.
+/// The prefix of the names of checkpoints.
 const PREFIX: &str = "checkpoint-";
 /// How many checkpoints of a run are kept.
 pub const CHECKPOINTS_KEPT: usize = 10;
-/// How many characters of a plugin's digest are in the name of its runs.
+/// How many characters of a plugin's digest are in the names of its runs.
 const DIGEST_CHARS: usize = 16;
 /// The largest checkpoint that is read.
 const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
@@ -28,11 +28,11 @@ const CHECKPOINT_BYTES_MAX: u64 = 256 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {name} in checkpoint directory {place}: {error}")]
 pub struct RunsError {
-    /// The piece or directory.
+    /// The checkpoint or directory that cannot be read.
     pub name: String,
-    /// The directory.
+    /// The checkpoint directory.
     pub place: String,
-    /// What the storage says.
+    /// The error of the storage.
     pub error: io::Error,
 }
 
@@ -48,30 +48,31 @@ impl From<RunsError> for Error {
 pub struct UnreadableCheckpoint {
     /// Its name.
     pub name: String,
-    /// What is wrong with it.
+    /// What is wrong with the checkpoint.
     pub error: CodecError,
 }
 
-/// What is there of a run.
+/// The state of a run on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedRun {
-    /// The name of its directory.
+    /// The name of the run's directory.
     pub name: String,
-    /// Its newest checkpoint that can be read, with its name and size.
+    /// The newest checkpoint that can be read, with its name and its size in bytes.
     pub newest: Option<(String, u64, Metadata)>,
-    /// Newer ones that cannot be read.
+    /// The newer checkpoints that cannot be read.
     pub unreadable: Vec<UnreadableCheckpoint>,
     /// The number of the newest checkpoint, readable or not.
     pub last_number: u64,
     /// How many checkpoints there are.
     pub count: usize,
-    /// How far the checkpoints say that the run is, the oldest first. Those that cannot be read are left out.
+    /// How far the run has come, by each readable checkpoint, the oldest first.
     pub progress: Vec<RunProgress>,
 }
 
-/// What is gone of a directory in which checkpoints were written: its owner shows a run, or there is an allocation log,
-/// and `runs`, those that have checkpoints, have not what belongs to it. A host writes the first checkpoint of a run
-/// before both.
+/// Finds out whether checkpoints were lost, and says which, in words. `runs` are the runs that have checkpoints. A host
+/// writes the first checkpoint of a run before it points the owner to the run and before it writes the allocation log.
+/// So checkpoints were lost if the owner points to a run that is not in `runs`, or if there is a log and no run. `None`
+/// if none were lost.
 pub fn lost_checkpoints(owner: Option<&Owner>, runs: &[String], has_log: bool) -> Option<String> {
     match owner {
         Some(owner) if !owner.run.is_empty() && !runs.contains(&owner.run) => {
@@ -82,7 +83,7 @@ pub fn lost_checkpoints(owner: Option<&Owner>, runs: &[String], has_log: bool) -
     }
 }
 
-/// The name of the first run of a plugin that is not in `runs`.
+/// A name for a new run of a plugin, which no run in `runs` has.
 pub fn new_name(runs: &[String], plugin_digest: &str) -> String {
     let digest: String = plugin_digest.chars().take(DIGEST_CHARS).collect();
     let number = |name: &String| name.strip_prefix(&digest)?.strip_prefix('-')?.parse::<u64>().ok();
@@ -93,7 +94,7 @@ pub fn new_name(runs: &[String], plugin_digest: &str) -> String {
 /// The names of all runs.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn names(store: &dyn Store) -> Result<Vec<String>, RunsError> {
     let failed = |error| RunsError { name: DIRECTORY.to_owned(), place: store.describe(), error };
     store.directories(DIRECTORY).map_err(failed)
@@ -123,15 +124,15 @@ fn checkpoints(store: &dyn Store, run: &str) -> Result<Vec<(u64, String, u64)>, 
 /// How many checkpoints a run has, readable or not.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub(super) fn count(store: &dyn Store, run: &str) -> Result<usize, RunsError> {
     checkpoints(store, run).map(|checkpoints| checkpoints.len())
 }
 
-/// What is there of a run. With `all`, older checkpoints are read as well, to find out whether they can be.
+/// Reads the state of a run. With `all`, reads the older checkpoints too, to find out whether they can be read.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsError> {
     let checkpoints = checkpoints(store, run)?;
     let mut saved = SavedRun {
@@ -158,7 +159,7 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
     Ok(saved)
 }
 
-/// A checkpoint. Nothing if its owner has just removed it.
+/// Reads a checkpoint. `None` if its owner has just removed it.
 fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, CodecError>>, RunsError> {
     match store.read(name, CHECKPOINT_BYTES_MAX) {
         Ok(content) => Ok(Some(codec::decode_whole(METADATA, &content))),
@@ -167,7 +168,7 @@ fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, Cod
     }
 }
 
-/// A checkpoint that was read, or why it cannot be: its name and size, and what it says.
+/// A checkpoint's name, its size in bytes, and its content or why it cannot be read.
 pub(super) type ReadCheckpoint = (String, u64, Result<Metadata, CodecError>);
 
 /// All checkpoints of a run, the one with the largest number first.
@@ -183,24 +184,24 @@ fn read_all(store: &dyn Store, checkpoints: Vec<(u64, String, u64)>) -> Result<V
     checkpoints.into_iter().filter_map(read).collect()
 }
 
-/// Which of them counts: the last one of the last owner. What an owner wrote that did not notice that it was replaced may
-/// have a larger number.
+/// Which of the checkpoints counts: the last one of the last owner. An owner that was replaced and did not notice may
+/// have written a checkpoint with a larger number.
 pub(super) fn newest_of(checkpoints: &[ReadCheckpoint]) -> Option<usize> {
     let epoch = |(at, (.., checkpoint)): (usize, &ReadCheckpoint)| Some((checkpoint.as_ref().ok()?.epoch, Reverse(at)));
     checkpoints.iter().enumerate().filter_map(epoch).max().map(|(_, Reverse(at))| at)
 }
 
-/// Writes a checkpoint of a run under a number that is free, and removes those that are too many. An owner that was
-/// replaced without noticing cannot write over those of the new one.
+/// Writes a checkpoint of a run under a new number, and removes the oldest ones above [`CHECKPOINTS_KEPT`]. An owner
+/// that was replaced and did not notice cannot overwrite the checkpoints of the new owner.
 ///
 /// # Errors
-/// What the storage says, or [`io::ErrorKind::AlreadyExists`] if the number is not free.
+/// Returns the error of the storage, or [`io::ErrorKind::AlreadyExists`] if the number is taken.
 pub fn write(store: &dyn Store, run: &str, number: u64, metadata: &Metadata) -> io::Result<()> {
     let document =
         codec::encode(METADATA, metadata).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     store.create(&format!("{DIRECTORY}/{run}/{PREFIX}{number:012}"), &document)?;
     if let Some(old) = number.checked_sub(CHECKPOINTS_KEPT as u64) {
-        // One that cannot be removed now only takes room.
+        // A checkpoint that cannot be removed now does no harm: it only takes space.
         let _ = store.remove(&format!("{DIRECTORY}/{run}/{PREFIX}{old:012}"));
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! What happens while the checkpoint directory cannot be written: outputs wait, or the job stops.
+//! What happens while the checkpoint directory cannot be written: outputs wait, or the run ends.
 //!
-//! Owns the pause between tries and what is told. Never writes anything itself.
+//! Owns the pause between attempts, and the messages. Never writes to the directory itself.
 
 use crate::env::Clock;
 use crate::error::{Error, ErrorKind};
@@ -9,33 +9,33 @@ use crate::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-/// The pause before something is tried again.
+/// The pause before the next attempt.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What to do when something cannot be written.
+/// What a run does when the checkpoint directory cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnTrouble {
-    /// Try again until it can.
+    /// Try again until writing succeeds.
     Wait,
     /// End the run.
     Stop,
 }
 
-/// One thing that is written again and again, and may fail.
+/// The retries of one thing that is written repeatedly.
 #[derive(Clone)]
 pub struct Trouble {
     clock: Arc<dyn Clock>,
     listeners: ListenerBus,
     policy: OnTrouble,
-    /// What is written, as in `the allocation log`.
+    /// The thing that is written, as in `the allocation log`.
     what: &'static str,
-    /// Where, for messages.
+    /// The checkpoint directory, for messages.
     place: String,
     failing: bool,
 }
 
 impl Trouble {
-    /// No trouble yet with `what` in the checkpoint directory `place`.
+    /// Starts without trouble. `what` is written to the checkpoint directory `place`.
     pub fn new(
         clock: Arc<dyn Clock>,
         listeners: ListenerBus,
@@ -46,31 +46,31 @@ impl Trouble {
         Self { clock, listeners, policy, what, place, failing: false }
     }
 
-    /// Tells of something else that has to do with it.
+    /// Sends an event that is related to this trouble.
     pub fn tell(&self, event: &Event) {
         self.listeners.post(event);
     }
 
-    /// It could be written.
+    /// Records that writing succeeded.
     pub fn over(&mut self) {
         if std::mem::take(&mut self.failing) {
             self.listeners.post(&Event::CheckpointResumed { what: self.what.to_owned() });
         }
     }
 
-    /// It could not. Returns when it is to be tried again.
+    /// Records that writing failed. Returns when it is time for the next attempt.
     ///
     /// # Errors
-    /// When the run has to end instead.
+    /// Returns an error if the run has to end instead.
     pub async fn wait(&mut self, error: &io::Error) -> Result<(), Error> {
         let message = format!("cannot write {} in checkpoint directory {}: {error}", self.what, self.place);
         self.wait_for(message).await
     }
 
-    /// As [`Trouble::wait`], with what is to be told.
+    /// Like [`Trouble::wait`], with a message.
     ///
     /// # Errors
-    /// When the run has to end instead.
+    /// Returns an error if the run has to end instead.
     pub async fn wait_for(&mut self, message: String) -> Result<(), Error> {
         if self.policy == OnTrouble::Stop {
             return Err(Error::new(ErrorKind::Unavailable, message)

@@ -1,7 +1,8 @@
 //! Reads everything in a checkpoint directory and says what is whole, torn or damaged.
 //!
-//! Owns the findings. Only reads: it takes no lock and writes nothing, so it can look at a directory that a host is using,
-//! and begins again if that host gives way to another meanwhile. Never decides what a start does with what is there.
+//! Owns the findings. Only reads: it takes no lock and writes nothing, so it can check a directory that a host is
+//! using. If another host takes the directory over in the meantime, the check begins again. Never decides what a start
+//! does with the directory.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -14,34 +15,35 @@ use super::runs::{self, RunsError};
 use crate::env::Store;
 use std::io;
 
-/// How often a directory is read again that was taken over meanwhile.
+/// How many times a directory is read that is taken over again and again during the check.
 const TRIES_MAX: usize = 5;
 
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing.
+    /// The document is whole.
     Whole,
-    /// The last document of a segment, which was being written when the host or the machine went down, or is right now.
+    /// The last document of a segment is unfinished. It was being written when the host or the machine went down, or it
+    /// is being written now.
     Torn,
-    /// It was whole once, or was never a document.
+    /// The document was whole before, or these bytes were never a document.
     Damaged(String),
 }
 
-/// One document of a piece.
+/// One document of a file in the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedDocument {
-    /// Where it begins.
+    /// The offset at which the document begins, in bytes.
     pub at: u64,
-    /// How many bytes it has, or how many are left if its end is not known.
+    /// The size in bytes. If the end of the document is not known, the number of bytes that are left.
     pub bytes: u64,
-    /// What it is, if it can be read.
+    /// The content in words. Empty if the document cannot be read.
     pub what: String,
-    /// Whether it can be.
+    /// Whether the document is whole.
     pub condition: Condition,
 }
 
-/// What a piece is for.
+/// The purpose of a file in the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PieceKind {
     /// A claim to the directory.
@@ -52,23 +54,24 @@ pub enum PieceKind {
     Segment,
 }
 
-/// A piece and its documents.
+/// A file in the directory, and its documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedPiece {
-    /// Its name.
+    /// The name of the file.
     pub name: String,
-    /// Its size.
+    /// The size of the file, in bytes.
     pub bytes: u64,
-    /// What it is for.
+    /// The purpose of the file.
     pub kind: PieceKind,
-    /// Whether the next start goes by it, as far as it is whole.
+    /// Whether the next start reads this file, as far as the file is whole.
     pub is_used: bool,
-    /// What it holds, in order. Nothing follows a document that is torn or damaged, unless it can be found.
+    /// The documents, in order. After a torn or damaged document the list ends, unless the beginning of another
+    /// document can be found.
     pub documents: Vec<CheckedDocument>,
 }
 
 impl CheckedPiece {
-    /// A piece that is one document.
+    /// Makes the entry of a file that is one document.
     fn single(name: String, kind: PieceKind, bytes: u64, what: Result<String, String>) -> Self {
         let (what, condition) = match what {
             Ok(what) => (what, Condition::Whole),
@@ -83,26 +86,26 @@ impl CheckedPiece {
     }
 }
 
-/// What is in a directory.
+/// The result of checking a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// All pieces: claims, checkpoints by run, segments; in each group the newest first.
+    /// All files: claims, then checkpoints by run, then segments. In each group the newest is first.
     pub pieces: Vec<CheckedPiece>,
-    /// What pieces say that cannot all be true.
+    /// The contradictions between files, in words.
     pub contradictions: Vec<String>,
 }
 
 impl Verification {
-    /// Whether nothing is damaged and nothing contradicts.
+    /// Whether nothing is damaged and there are no contradictions.
     pub fn is_sound(&self) -> bool {
         self.contradictions.is_empty() && !self.pieces.iter().any(CheckedPiece::is_damaged)
     }
 }
 
-/// Reads everything.
+/// Reads and checks everything in the directory.
 ///
 /// # Errors
-/// When the storage fails.
+/// Returns an error if the storage fails.
 pub fn verify(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut tries = 0;
     loop {
@@ -124,7 +127,7 @@ fn failed(store: &dyn Store, name: &str, error: io::Error) -> RunsError {
     RunsError { name: name.to_owned(), place: store.describe(), error }
 }
 
-/// What the newest pieces say, for comparison.
+/// The facts in the newest files, which are compared with each other.
 #[derive(Default)]
 struct Told {
     owner: Option<Owner>,
@@ -132,14 +135,16 @@ struct Told {
     log: Option<Allocations>,
 }
 
-/// In this order: a host writes the log before the checkpoint that follows from it, so the log may only be ahead.
+/// Reads all files. The order matters: a host writes the log before the checkpoint that follows from it, so the log may
+/// only be ahead of the checkpoint.
 fn read_all(store: &dyn Store) -> Result<Verification, RunsError> {
     let mut found = Verification::default();
     let mut told = Told::default();
     read_claims(store, &mut found, &mut told)?;
     read_runs(store, &mut found, &mut told)?;
     let is_log_readable = read_segments(store, &mut found, &mut told)?;
-    // Whoever wrote the log wrote a checkpoint before: it is there now, even if the host has just been started.
+    // The host that wrote the log had written a checkpoint before. So the checkpoint exists now, even if that host has
+    // just started.
     let runs = runs_with_checkpoints(store)?;
     found.contradictions = contradictions(&told, &runs, is_log_readable);
     Ok(found)
@@ -198,7 +203,7 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
     Ok(())
 }
 
-/// Returns whether the log can be read, or is empty.
+/// Checks the segments. Returns whether the log can be read or is empty.
 fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<bool, RunsError> {
     let of_log = |error: LogError| match error {
         LogError::Store { name, error } => failed(store, &name, error),
@@ -220,7 +225,7 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
         });
         let mut piece =
             CheckedPiece { name, bytes, kind: PieceKind::Segment, is_used: false, documents: documents.collect() };
-        // One whose snapshot was never finished is passed over.
+        // A segment whose snapshot was never finished is skipped.
         if !is_found && (piece.is_damaged() || segment.record.is_some()) {
             piece.is_used = true;
             is_found = true;

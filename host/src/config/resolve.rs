@@ -286,7 +286,7 @@ fn read_engine(
         let cpus = u32::try_from(facts.cpus).unwrap_or(u32::MAX);
         given.map_or_else(|| keys::ENGINE_THREADS.shape().clamp(cpus), |given| given.value)
     });
-    let task_retries = reader.read(table, &keys::ENGINE_TASK_RETRIES);
+    let task_attempts = reader.read(table, &keys::ENGINE_TASK_ATTEMPTS);
     let spill_directory = reader.given(table, &keys::ENGINE_SPILL_DIRECTORY);
     let spill_limit_bytes = reader.read(table, &keys::ENGINE_SPILL_LIMIT);
     let compress = reader.read(table, &keys::ENGINE_COMPRESS);
@@ -311,7 +311,7 @@ fn read_engine(
     };
     let engine = EngineSettings {
         threads,
-        task_retries: task_retries?,
+        task_attempts: task_attempts?,
         memory_bytes,
         spill_directory: spill_directory?.map(|given| directory.join(given.value)),
         spill_limit_bytes: spill_limit_bytes?,

@@ -236,9 +236,8 @@ pub struct ReceiverSettings {
 pub struct EngineSettings {
     /// The number of tasks that run at the same time: 1 to 256.
     pub threads: u32,
-    /// The number of attempts at a task that fails for a cause outside of the plugin: 0 to 100. 0 and 1 both mean one
-    /// attempt.
-    pub task_retries: u32,
+    /// The number of attempts at a task that fails for a cause outside of the plugin: 1 to 100.
+    pub task_attempts: u32,
     /// The memory budget of the job: at least `limits.memory_bytes` x (`threads` + 1).
     pub memory_bytes: u64,
     /// The directory to which data is spilled. `None` means the system's directory for temporary files. The path is

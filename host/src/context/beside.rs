@@ -1,7 +1,7 @@
 //! A second run of a job, beside its first one, on the same ingest.
 //!
-//! Owns how such a run is put together, attached at a batch boundary and detached, and that the job's end waits for it. A run
-//! beside the first one shows nothing. Never decides whether one of them takes the other's place.
+//! Owns how such a run is made, attached at a batch boundary and detached. Owns also that the end of the job waits for
+//! the run. A run beside the first one shows no results. Never decides whether such a run replaces the first run.
 
 use super::checkpoint::{on_trouble, store};
 use super::fit::JobFacts;
@@ -25,32 +25,32 @@ use crate::time::Time;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
 
-/// Makes what takes the place of an output, for a node and the type of its rows.
+/// Makes the output that replaces an output of the plugin. Gets the node of the output and the type of its rows.
 pub type MakeOutput = dyn Fn(&Node, &RecordType) -> Arc<dyn Output> + Send + Sync;
 
-/// What becomes of the rows of a run that shows nothing.
+/// What happens to the rows of a run that shows no results.
 #[derive(Clone, Default)]
 pub enum OtherOutputs {
-    /// They are computed and forgotten.
+    /// The rows are computed and thrown away.
     #[default]
     Withheld,
-    /// Each output that has rows is replaced by what this makes for it and the type of its rows.
+    /// Each output that has rows is replaced by an output that this function makes.
     Replaced(Arc<MakeOutput>),
 }
 
-/// What a run beside the first one can be given.
+/// Options of a run beside the first one.
 #[derive(Clone)]
 pub struct OtherOptions {
-    /// What becomes of its rows.
+    /// What happens to the rows of the run.
     pub outputs: OtherOutputs,
-    /// A memory budget of its own, in bytes. `None` if it takes from the job's.
+    /// The run's own memory budget, in bytes. `None` if the run uses the budget of the job.
     pub memory_bytes: Option<u64>,
-    /// Whether it keeps what is needed to go on after a crash, in a run directory of its own. This needs a job with a
-    /// checkpoint directory.
+    /// Whether the run writes checkpoints, so that it can be resumed after a crash. They go to a run directory of its
+    /// own. The job must have a checkpoint directory.
     pub is_kept: bool,
-    /// Who hears of its events.
+    /// The listeners that are told of the run's events.
     pub listeners: ListenerBus,
-    /// What a test makes fail.
+    /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
 }
 
@@ -76,31 +76,32 @@ pub struct OtherRun {
 }
 
 impl OtherRun {
-    /// Its number.
+    /// The number of the run.
     pub fn id(&self) -> RunId {
         self.id
     }
 
-    /// The last batch that it does not get: it gets every batch after this one.
+    /// The last batch before the run begins: the run gets every batch after this one.
     pub fn after(&self) -> Time {
         self.after
     }
 
-    /// Gives it no more batches. It ends when it has processed those that it was given. Returns the time of the last batch
-    /// that it can have been given. `None` if the job makes no more batches.
+    /// Gives the run no more batches. The run ends when it has processed the batches that it was given. Returns the
+    /// time of the last batch that it can have been given. `None` if the job makes no more batches.
     pub async fn detach(&self) -> Option<Time> {
         self.ingest.detach(self.id).await
     }
 
-    /// Stops it at once, wherever it is. The first run does not notice.
+    /// Stops the run at once, whatever it is doing. The first run is not affected.
     pub fn cancel(&self) {
         self.stop.stop(StopRequest::Now);
     }
 
-    /// Waits until it has ended: after it was detached or cancelled, with the job, or by an error.
+    /// Waits until the run has ended: because it was detached or cancelled, because the job has ended, or because of an
+    /// error.
     ///
     /// # Errors
-    /// What ended it.
+    /// Returns the error that ended the run.
     pub async fn await_termination(&mut self) -> Result<(), Error> {
         (&mut self.ended).await.unwrap_or_else(|_| {
             let message = format!("{} ended without a word", self.id);
@@ -128,7 +129,7 @@ impl JobParts {
         Ok(RunMemory { budget, storage, instances })
     }
 
-    /// Whether a graph reads what the ingest of this job brings.
+    /// Checks that the ingest of this job brings the data that a graph reads.
     fn check(&self, graph: &Graph) -> Result<(), Error> {
         check_sources(graph, &self.settings)?;
         for (source, node) in graph.sources() {
@@ -148,7 +149,8 @@ impl JobParts {
         Ok(())
     }
 
-    /// What starts the checkpoints of a run in a directory of its own, once it is known after which batch it begins.
+    /// Makes the function that starts the checkpoints of a run. The function is called when the batch before the run's
+    /// first batch is known.
     fn checkpoints(
         &self,
         id: RunId,
@@ -190,14 +192,15 @@ impl JobParts {
 }
 
 impl Running {
-    /// Starts a second run of this job with a plugin that was asked for its graph. It gets each batch from the next one on,
-    /// with the same data as the first run, and shows nothing. If too many batches wait for it, it gets none any more and
-    /// ends with an error: the first run never waits for it.
+    /// Starts a second run of this job, with a plugin that has described its graph. The run gets each batch from the
+    /// next one on, with the same data as the first run, and shows no results. If too many batches wait for the run, it
+    /// gets no more batches and ends with an error. So the first run never waits for it.
     ///
     /// The plugin must have been loaded for this run, since a loaded plugin has room for the instances of one run.
     ///
     /// # Errors
-    /// When the plugin does not read what the job brings, there is no memory for the run, or the job makes no more batches.
+    /// Returns an error if the plugin does not read the data that the job brings, if there is not enough memory for the
+    /// run, or if the job makes no more batches.
     pub async fn attach(&self, program: Program, options: OtherOptions) -> Result<OtherRun, Error> {
         let (job, ingest) = (&self.job, &self.ingest);
         let Program { plugin, described, graph } = program;
@@ -243,7 +246,7 @@ impl Running {
         let is_kept = start.is_some();
         let make = Box::new(move |after| {
             let checkpoints = start.map(|start| start(after));
-            // Whoever waits for the run may be gone: then it is detached again.
+            // The caller may not wait for the run any more. Then the run is detached again.
             let _ = started.send(checkpoints.clone());
             taker.keeping(checkpoints)
         });
@@ -262,14 +265,14 @@ impl Running {
         let clock = job.env.clock.clone();
         let run = async move {
             let ended = processed.await;
-            // The job goes on, also if something of this run does.
+            // The job goes on even if a part of this run does not end.
             holdings.release_batches().await;
             let outcome = holdings.finish(&ended, &*clock, std::future::ready(())).await;
             holdings.let_go(ended.is_abandoned);
             let error = outcome.as_ref().err().map(|error| error.message.clone());
             listeners.post(&Event::StreamingStopped { time: clock.now(), error });
             drop(lives);
-            // Nobody has to wait for a run that shows nothing.
+            // Nobody has to wait for a run that shows no results.
             let _ = end.send(outcome);
         };
         job.env.control.spawn("job scheduler", Box::pin(run));

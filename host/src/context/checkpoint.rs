@@ -1,7 +1,8 @@
-//! A job's checkpoint directory at its start: what is found there, what follows from it, and what is refused.
+//! A job's checkpoint directory at the start of the job: what it holds, what follows from that, and which starts are
+//! refused.
 //!
-//! Owns the step from a directory to a run that can be started or gone on with. The decision itself is in
-//! `checkpoint/recovery.rs`; nothing is written before the job starts.
+//! Owns the step from a directory to a run that can be started or resumed. The decision how a run is resumed is in
+//! `checkpoint/recovery.rs`. Nothing is written before the job starts.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -25,63 +26,65 @@ use std::sync::Arc;
 /// How a job with a checkpoint directory starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartFrom {
-    /// From the checkpoint if there is one, else anew. Spark's `getOrCreate`.
+    /// Resume from the checkpoint if there is one, else start a new run. Spark calls this `getOrCreate`.
     #[default]
     Either,
-    /// From the checkpoint.
+    /// Resume from the checkpoint. A checkpoint must exist.
     Checkpoint,
-    /// With a new run. What batches were given before stays given.
+    /// Start a new run. Data that batches were given before is not read again.
     Fresh,
 }
 
-/// What becomes of the batches whose times passed while the job did not run, if they are many.
+/// What happens to missed batches, whose times passed while the job did not run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CatchUpMode {
-    /// They are made, if they are not more than `job.max_catch_up`.
+    /// They are made if there are at most `job.max_catch_up` of them. If there are more, the job does not start.
     #[default]
     Limited,
-    /// They are made.
+    /// All of them are made.
     All,
-    /// They are left out.
+    /// None of them is made.
     None,
 }
 
-/// What was found and decided. Nothing is written yet.
+/// The content of a checkpoint directory, and the decision that follows from it. Nothing is written yet.
 pub struct Resumption {
     pub(super) store: Arc<dyn Store>,
-    /// The run whose directory is gone on with, or the new one.
+    /// The name of the run that is resumed, or the name of the new run.
     pub run: String,
-    /// Whether it has no checkpoint yet.
+    /// Whether the run is new: it has no checkpoint yet.
     pub is_new: bool,
     pub(super) description: RunDescription,
     pub(super) progress: RunProgress,
     pub(super) last_number: u64,
-    /// The run's checkpoints.
+    /// The checkpoints of the run.
     pub(super) kept: Retention,
     pub(super) record: Allocations,
-    /// What is to be done.
+    /// The steps by which the run is resumed.
     pub plan: RecoveryPlan,
-    /// The batches that are left out by the wish of who starts the job.
+    /// The missed batches that are never made because the user asked for that: the first and the last.
     pub left_out: Option<(Time, Time)>,
-    /// What batches were given that run again or are computed again.
+    /// The data of the batches that run again or whose data sets are computed again.
     pub(super) allocated: BTreeMap<Time, Allocation>,
-    /// Records that were received and never logged.
+    /// Records that batches were given before and that are lost, because no log holds them: the batch, the source, and
+    /// the number of records.
     pub lost: Vec<(Time, String, u64)>,
     pub(super) on_error: OnError,
     now: Time,
 }
 
-/// What a run writes to, once it has the directory.
+/// The checkpoint directory after the host has become its owner.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn Store>,
     pub(super) ownership: Arc<Ownership>,
     pub(super) resumption: Resumption,
 }
 
-/// Where a job keeps its checkpoints.
+/// Opens the store for the checkpoints of a job.
 ///
 /// # Errors
-/// When the job keeps none, or the environment of the host does not say how to reach it.
+/// Returns an error if the job has no checkpoint directory, or if the environment of the host does not say how to reach
+/// it.
 pub fn store(env: &Env, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
     let Some(location) = &settings.job.checkpoint else {
         let message = format!("job {} has no checkpoint directory", settings.job.name);
@@ -90,10 +93,10 @@ pub fn store(env: &Env, settings: &Settings) -> Result<Arc<dyn Store>, Error> {
     open_store(env, location)
 }
 
-/// What keeps checkpoints at a location. Nothing is asked of it yet.
+/// Opens the store for checkpoints at a location. Nothing is read yet.
 ///
 /// # Errors
-/// When the environment of the host does not say how to reach it.
+/// Returns an error if the environment of the host does not say how to reach the location.
 pub fn open_store(env: &Env, location: &Location) -> Result<Arc<dyn Store>, Error> {
     match location {
         Location::Directory(path) => Ok(Arc::new(DiskStore::new(env.disk.clone(), path.clone()))),
@@ -105,10 +108,11 @@ pub fn open_store(env: &Env, location: &Location) -> Result<Arc<dyn Store>, Erro
 }
 
 impl Resumption {
-    /// Looks at the directory and decides.
+    /// Reads the directory and decides how the job starts.
     ///
     /// # Errors
-    /// When the directory cannot be read, does not fit the job or the wish, or too many batches were missed.
+    /// Returns an error if the directory cannot be read, if it does not fit the job or the way to start, or if too many
+    /// batches were missed.
     pub(super) fn find(
         facts: &JobFacts<'_>,
         sources: &Sources,
@@ -120,7 +124,8 @@ impl Resumption {
         let mut runs = Vec::new();
         for name in run_names(&*store)? {
             let run = read_run(&*store, &name, false)?;
-            // A host that goes down while it starts a run leaves an empty directory, and nothing was done in it.
+            // If a host goes down while it starts a run, the directory of the run is empty. Nothing was done in such a
+            // run.
             runs.extend((run.count > 0).then_some(run));
         }
         let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
@@ -137,7 +142,7 @@ impl Resumption {
         }
         let owner = owner.map(|owner| owner.run);
         let at = runs.iter().position(|run| Some(&run.name) == owner.as_ref());
-        // Of a run that is gone, no other run knows how far it was.
+        // If a run is lost, no other run knows how far the lost run had come.
         let last = if lost.is_some() { None } else { runs.len().checked_sub(1) };
         let saved = at.or(last).map(|at| runs.swap_remove(at));
         for skipped in saved.iter().flat_map(|run| &run.unreadable) {
@@ -188,13 +193,13 @@ impl Resumption {
         Ok(log)
     }
 
-    /// A job that starts for the first time.
+    /// Makes the plan for a job that starts for the first time.
     fn first(facts: &JobFacts<'_>, store: Arc<dyn Store>, now: Time) -> Self {
         let zero = now.floor(facts.settings.job.batch_interval);
         Self::new_run(facts, store, &[], Allocations::new(zero), RunProgress::default(), zero, now)
     }
 
-    /// A new run that goes on where another one is.
+    /// Makes the plan for a new run that starts where another run ended.
     fn fresh(
         facts: &JobFacts<'_>,
         store: Arc<dyn Store>,
@@ -255,7 +260,7 @@ impl Resumption {
         }
     }
 
-    /// A run that goes on.
+    /// Makes the plan for a run that is resumed.
     fn resumed(
         facts: &JobFacts<'_>,
         store: Arc<dyn Store>,
@@ -292,7 +297,7 @@ impl Resumption {
         })
     }
 
-    /// Decides what to do, and what batches that run again still have.
+    /// Decides the steps, and finds the data that is left of the batches that run again.
     fn finish(mut self, facts: &JobFacts<'_>, sources: &Sources, catch_up: CatchUpMode) -> Result<Self, Error> {
         let zero = self.plan.zero;
         let interval = facts.settings.job.batch_interval;
@@ -353,14 +358,15 @@ impl Resumption {
         Ok(self)
     }
 
-    /// Takes the directory, looks at it again, for its last owner may have written until then, and writes what a new run
-    /// is before anything else.
+    /// Becomes the owner of the directory, and reads the directory again, because the last owner may have written until
+    /// then. Writes the first checkpoint of a new run before anything else.
     ///
     /// # Errors
-    /// When somebody else has the directory, it cannot be written, or what is found now is no good.
+    /// Returns an error if another host has the directory, if it cannot be written, or if its content now does not
+    /// allow the start.
     pub(super) fn claim(self, env: &Env, find: impl FnOnce() -> Result<Self, Error>) -> Result<Opened, Error> {
         let mut ownership = Ownership::take(self.store.clone(), env)?;
-        // What is to be told of the directory was told at the first look.
+        // The first reading has reported everything about the directory already.
         let found = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), find);
         let opened = found.and_then(|found| found.open(env, &mut ownership));
         if opened.is_err() {
@@ -387,7 +393,7 @@ impl Resumption {
         Ok((store, self))
     }
 
-    /// What the batch clock does first.
+    /// What the batch clock does before it makes new batches.
     pub(super) fn catch_up(&self, graph: &Graph, intervals: &Intervals) -> CatchUp {
         CatchUp {
             is_resumed: self.record.last().is_some(),
@@ -406,7 +412,7 @@ impl JobFacts<'_> {
         self.describe()(zero)
     }
 
-    /// Describes the run once it is known when its first batch begins.
+    /// Returns a function that describes the run. It is called when the time of the run's first batch is known.
     pub(super) fn describe(&self) -> impl FnOnce(Time) -> RunDescription + Send + use<> {
         let job = &self.settings.job;
         let stages = crate::graph::Explanation::new(self.nodes, self.graph, job.parallelism).to_string();
@@ -416,12 +422,12 @@ impl JobFacts<'_> {
     }
 }
 
-/// What the reader can do about checkpoints that are gone.
+/// The advice for users whose checkpoints are lost.
 const WITHOUT_CHECKPOINTS: &str = "bring the files below `runs` back from a backup; or start a new run with --fresh, which \
     goes on after the last batch of the log, without those before it that were not done; or give the job another, empty \
     checkpoint directory, to start it for the first time";
 
-/// What happens when the directory cannot be written.
+/// What a run does when the checkpoint directory cannot be written.
 pub(super) fn on_trouble(settings: &Settings) -> OnTrouble {
     match settings.job.on_checkpoint_error {
         OnCheckpointError::Wait => OnTrouble::Wait,

@@ -1,4 +1,5 @@
-//! Whether a job can go on with a run: whether plugin, job file and graph are those of the run, as far as that matters.
+//! Decides whether a job can resume a run: whether plugin, job file and graph are those of the run, as far as results
+//! depend on them.
 
 use crate::checkpoint::{Metadata, SavedNode};
 use crate::config::{Change, Settings, changes};
@@ -7,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::graph::{DescribedNode, Graph, Intervals};
 use crate::shown::Shown as _;
 
-/// What a job is, for its checkpoint.
+/// The facts about a job that its checkpoints need.
 pub(super) struct JobFacts<'a> {
     pub(super) env: &'a Env,
     pub(super) settings: &'a Settings,
@@ -17,7 +18,7 @@ pub(super) struct JobFacts<'a> {
     pub(super) intervals: &'a Intervals,
 }
 
-/// Whether a job can go on with a run.
+/// Checks whether a job can resume a run.
 pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: &Metadata) -> Result<(), Error> {
     let saved = &metadata.run;
     if saved.plugin_digest != facts.plugin_digest {

@@ -1,10 +1,11 @@
-//! What a job grants to its plugin, and what it withholds: from the settings of the job.
+//! The grants of a job: the places that its plugin may read and write, and the paths that no grant reaches. They
+//! follow from the job's settings.
 
 use crate::config::{Access, Location, Settings, SourceSettings};
 use crate::grants::{GrantedDirectory, Grants, Withheld};
 use std::collections::BTreeMap;
 
-/// What the plugin of a job may read and write.
+/// The grants of a job to its plugin.
 pub(super) fn grants(settings: &Settings) -> Grants {
     let (mut directories, mut objects) = (BTreeMap::new(), BTreeMap::new());
     for (name, grant) in settings.job.directories.clone() {
@@ -20,7 +21,7 @@ pub(super) fn grants(settings: &Settings) -> Grants {
     Grants::new(settings.job.directory.clone(), directories).with_objects(objects).withholding(withheld(settings))
 }
 
-/// What no grant reaches.
+/// The paths that no grant reaches.
 fn withheld(settings: &Settings) -> Vec<Withheld> {
     let job = &settings.job;
     let mut withheld = vec![

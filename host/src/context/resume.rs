@@ -1,4 +1,4 @@
-//! How the inputs of a job go on where they were, as the allocation log says.
+//! Resumes the inputs of a job where they stopped, as the allocation log says.
 
 use super::checkpoint::Resumption;
 use crate::block::InputPartition;
@@ -8,12 +8,12 @@ use crate::input::{Input, InputHistory};
 use crate::time::Time;
 
 impl Resumption {
-    /// Makes the inputs go on where they were.
+    /// Makes each input go on where it stopped.
     ///
     /// # Errors
-    /// When what was read from one is not there any more.
+    /// Returns an error if data that batches have read is gone from an input.
     pub(super) fn resume_inputs(&self, inputs: &mut [Box<dyn Input>]) -> Result<(), Error> {
-        // Whether a batch that is done has succeeded is known if a failure would have stopped the job.
+        // Whether a batch that is done has succeeded is known only if a failure would have stopped the job.
         let is_settled = |batch: Time| self.on_error == OnError::Stop || self.plan.rerun.contains(&batch);
         for input in inputs {
             let source = input.source().to_owned();

@@ -1,6 +1,7 @@
-//! Starting a job, and its end: one ingest and its first run are started together and, when the last batch is done, let go.
+//! The start and the end of a job. One ingest and its first run are started together, and released when the last batch
+//! is done.
 //!
-//! Owns the order of it. What an actor does it never knows.
+//! Owns the order of these steps. Never knows what the actors do.
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::job::{JobParts, OtherRuns};
@@ -21,7 +22,7 @@ use crate::tracker::{AllocationHistory, TrackerHandle};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// A job that runs.
+/// A job that is running.
 pub struct Running {
     pub(super) job: JobParts,
     pub(super) ingest: IngestHandle,
@@ -31,10 +32,11 @@ pub struct Running {
 }
 
 impl StreamingContext {
-    /// Starts receiving and processing. Nothing can be added any more.
+    /// Starts to receive and process data. After this, nothing can be added to the job.
     ///
     /// # Errors
-    /// When the engine cannot be set up, or the checkpoint directory does not fit the job or is in use.
+    /// Returns an error if the engine cannot be set up, or if the checkpoint directory does not fit the job or is in
+    /// use.
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
         let found = match &self.settings.job.checkpoint {
             Some(_) => {
@@ -54,7 +56,7 @@ impl StreamingContext {
         }
         let claims = claims?;
         if let Some(opened) = &opened {
-            // What was done between the first look and the claim counts.
+            // The plan that was made after the claim counts: the last owner may have written after the first reading.
             opened.resumption.resume_inputs(&mut self.sources.inputs)?;
         }
         let job = self.job_parts();
@@ -110,14 +112,14 @@ impl StreamingContext {
             "job scheduler",
             Box::pin(async move {
                 let outcome = holdings.let_go(processed.await).await;
-                // Nobody awaits the end: the program is going away.
+                // Nobody waits for the end: the program is going away.
                 let _ = end.send(outcome);
             }),
         );
         Ok(Running { job, ingest, stop, others, ended })
     }
 
-    /// Takes the places of the outputs for this run.
+    /// Claims the places of the outputs for this run.
     fn claim_outputs(&self) -> Result<Claims, Error> {
         let Self { env, settings, graph, outputs, .. } = self;
         Claims::take(env, &settings.job.name, graph, &grants(settings), outputs)
@@ -126,7 +128,7 @@ impl StreamingContext {
 
 type StartCheckpoints = Box<dyn FnOnce(TrackerHandle) -> Checkpoints>;
 
-/// What a job goes on with.
+/// The parts of a job that a checkpoint directory provides.
 struct Resumed {
     history: Option<AllocationHistory>,
     ownership: Option<Arc<Ownership>>,
@@ -137,7 +139,7 @@ struct Resumed {
 }
 
 impl Resumed {
-    /// Starts the log, and tells what is done first.
+    /// Starts the allocation log, and reports how the job is resumed.
     fn start(
         env: &Env,
         settings: &Settings,
@@ -204,7 +206,7 @@ impl Resumed {
     }
 }
 
-/// What a job holds until it ends.
+/// The resources that a job holds until it ends.
 struct Holdings {
     env: Env,
     ingest: IngestHandle,
@@ -215,7 +217,8 @@ struct Holdings {
 }
 
 impl Holdings {
-    /// Gives everything back, tells that the job has ended, and returns what it ends with: what its first run does.
+    /// Releases all resources and reports that the job has ended. Returns the outcome of the job, which is the outcome
+    /// of its first run.
     async fn let_go(self, ended: Ended) -> Result<(), Error> {
         let Self { env, ingest, mut run, others, listeners, is_kept } = self;
         let is_abandoned = ended.is_abandoned;
@@ -240,22 +243,22 @@ impl Holdings {
 }
 
 impl Running {
-    /// Asks the job to stop, with all its runs. A graceful stop processes what was received; a second request, or
-    /// [`StopRequest::Now`], stops at once.
+    /// Asks the job to stop, with all its runs. A graceful stop processes all data that was received. A second request,
+    /// or [`StopRequest::Now`], stops the job at once.
     pub fn stop(&self, request: StopRequest) {
         self.stop.stop(request);
         self.others.stop(request);
     }
 
-    /// What brings the job its data, and gives it to its runs.
+    /// The ingest that gives data to the runs of the job.
     pub fn ingest(&self) -> &IngestHandle {
         &self.ingest
     }
 
-    /// Waits until the job ends, by a stop or by an error.
+    /// Waits until the job ends, because it was stopped or because of an error.
     ///
     /// # Errors
-    /// What ended it.
+    /// Returns the error that ended the job.
     pub async fn await_termination(&mut self) -> Result<(), Error> {
         (&mut self.ended).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Internal, "the job scheduler ended without a word").help("please report this"))
@@ -263,7 +266,8 @@ impl Running {
     }
 }
 
-/// Tells that host code has panicked, if it has. That is what the run ends with then: other failures follow from it.
+/// Reports a panic of host code. Returns the panic as an error, if there was one: the run ends with this error, because
+/// other failures follow from the panic.
 fn tell_panic(panic: Option<Panic>, listeners: &ListenerBus, is_kept: bool) -> Result<(), Error> {
     let Some(panic) = panic else { return Ok(()) };
     let error = defect(&panic, is_kept);
@@ -272,7 +276,7 @@ fn tell_panic(panic: Option<Panic>, listeners: &ListenerBus, is_kept: bool) -> R
     Err(error)
 }
 
-/// The error of a run whose host panicked.
+/// The error of a run in which host code panicked.
 fn defect(panic: &Panic, is_kept: bool) -> Error {
     let batch = panic.batch.map_or_else(String::new, |batch| format!(", at batch {batch}"));
     let message = format!("defect of the host{batch}: {panic}");

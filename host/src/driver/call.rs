@@ -1,7 +1,7 @@
-//! The host, as a running driver function sees it.
+//! The functions of the host that a running driver function can call.
 //!
-//! Owns what each call of the function does, in order, and its record: actions, saves, loaded files, slices, small files.
-//! Never computes rows itself.
+//! Owns what each call of the host does, in order, and the record of the calls: actions, saves, loaded files, slices,
+//! small files. Never computes rows itself.
 
 use super::collected::Collected;
 use super::{Batch, State};
@@ -18,18 +18,19 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 
-/// The most data sets of a slice.
+/// The most data sets that a slice may have.
 const SLICE_MAX: u64 = 1000;
 
-/// What a call has.
+/// The state of one execution of a driver function.
 pub(super) struct CallDataSets {
     batch: Arc<Batch>,
     node: NodeId,
-    /// What a call of the function failed with: a better message than the end of the function that it brings about.
+    /// The error of a call of the host that failed. Such an error explains more than the end of the function, which
+    /// follows from it.
     failed: Arc<Mutex<Option<Error>>>,
     /// How many data sets the function has saved.
     saves: usize,
-    /// Says when the call takes too long.
+    /// Says whether the function has taken too long.
     cancel: Cancel,
 }
 
@@ -52,26 +53,27 @@ impl CallDataSets {
         Self { batch, node, failed, saves: 0, cancel }
     }
 
-    /// Ends the function when it has taken too long.
+    /// Returns an error if the function has taken too long.
     fn in_time(&self) -> Result<(), Failure> {
         if self.cancel.is_cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
     }
 
-    /// Ends the function with an error.
+    /// Makes the failure that ends the function with this error.
     fn fail(&self, error: Error) -> Failure {
         let failure = Failure::Action(error.message.clone());
         *lock(&self.failed) = Some(error);
         failure
     }
 
-    /// Ends the function with an error that does not say where it happened.
+    /// Makes the failure that ends the function with an error. The name of the node and the batch are added to its
+    /// message.
     fn fail_here(&self, state: &State, error: Error) -> Failure {
         let node = state.graph.node(self.node).map(ToString::to_string).unwrap_or_default();
         let message = format!("driver function of {node} failed on batch {}: {}", self.batch.batch, error.message);
         self.fail(Error { message, ..error })
     }
 
-    /// Takes what the function made.
+    /// Adds the nodes that the function made to the graph.
     fn take(&self, state: &mut State, made: &[DescribedNode]) -> Result<(), Failure> {
         let known = state.graph.nodes().len();
         Arc::make_mut(&mut state.graph).extend(made).map_err(broken)?;
@@ -91,7 +93,8 @@ impl CallDataSets {
         Ok(())
     }
 
-    /// The parts of the files that a path names. All of a batch reads the same files.
+    /// The parts of the files that a path names. A file that was loaded before in this batch is read in the same
+    /// version.
     fn load(&self, state: &mut State, format: FileFormat, path: &str) -> Result<Vec<LoadedPart>, Error> {
         let files = self.batch.run.files.list(path)?;
         let mut parts = Vec::new();
@@ -102,7 +105,7 @@ impl CallDataSets {
         Ok(parts)
     }
 
-    /// Whether the data set of this batch that a slice stands for can be computed now.
+    /// Checks that the data set that a slice refers to can be computed now.
     fn check_slice(&self, state: &State, of: NodeId, time: Time) -> Result<(), Error> {
         let Some(stream) = state.graph.node(of) else { return Ok(()) };
         let waits = stream.operation == Operation::Transform || !state.graph.transforms_before(of).is_empty();
@@ -114,7 +117,8 @@ impl CallDataSets {
             .help("end the slice before this batch, or give the stream to `transform_with`"))
     }
 
-    /// Takes what the function made and asks for, and returns the node that it asks for.
+    /// Adds the nodes that the function made to the graph, and records the action. Returns the node whose rows the
+    /// function asks for.
     fn ask(&self, action: RecordedAction) -> Result<Node, Failure> {
         let mut state = self.batch.lock();
         self.take(&mut state, &action.made)?;
@@ -126,7 +130,7 @@ impl CallDataSets {
         Ok(node)
     }
 
-    /// Keeps what the function has asked for, for the tasks that run it again.
+    /// Records a step of the function, for the tasks that run the function again.
     fn record(&self, state: &mut State, step: RecordedStep) -> Result<(), Failure> {
         self.hold(state, step.bytes())?;
         if let Some(call) = state.calls.last_mut() {
@@ -135,7 +139,7 @@ impl CallDataSets {
         Ok(())
     }
 
-    /// Takes memory for what is recorded of the function.
+    /// Reserves memory for the record of the function.
     fn hold(&self, state: &mut State, bytes: usize) -> Result<(), Failure> {
         state.recorded_bytes += bytes;
         state.recorded.resize(state.recorded_bytes).map_err(|error| {
@@ -153,7 +157,7 @@ impl CallDataSets {
         }
     }
 
-    /// Saves the rows that an action reads, if that has not been done.
+    /// Saves the rows that an action reads, unless they are saved already.
     async fn save(&mut self, action: &Node, format: FileFormat, path: &str) -> Result<(), Error> {
         let missing = || Error::new(ErrorKind::Internal, format!("{action} has no rows")).help("please report this");
         let parent = action.parents.first().copied().ok_or_else(missing)?;
@@ -178,7 +182,7 @@ impl CallDataSets {
         outcome
     }
 
-    /// What the function's node is called where it names what is written.
+    /// The name of the function's node in the identity of what it writes.
     fn output(&self, state: &State) -> String {
         let position = self.batch.run.plan.graph.outputs().position(|output| output.id == self.node);
         let position = position.map_or_else(|| self.node.to_string(), |position| position.to_string());
@@ -235,7 +239,7 @@ impl DataSets for CallDataSets {
             return Err(self.fail_here(&state, error.help("let it end at the batch's time or before")));
         }
         let slide_ms = whole_ms(self.batch.run.intervals.slide(of)).max(1);
-        // Data sets are counted from the first, at one slide after the zero time.
+        // Data sets are numbered from the first one, which is one slide after the zero time.
         let number = |time: Time| whole_ms(time.since(zero)) / slide_ms;
         let (first_number, last_number) = (number(first).max(1), number(last));
         let count = (last_number + 1).saturating_sub(first_number);

@@ -1,4 +1,5 @@
-//! The rows of an action: they go from the tasks to the function that asked for them, as to an output.
+//! Collects the rows of an action. The rows go from the tasks to the function that asked for them, in the same way as
+//! to an output.
 
 use crate::block::{RowsWriter, Storage, StoredRows};
 use crate::error::{Error, ErrorKind};
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex};
 /// The first rows of each partition. A partition without rows is left out.
 type Partitions = Arc<Mutex<BTreeMap<u32, StoredRows>>>;
 
-/// Takes the first rows of a data set.
+/// Collects the first rows of a data set.
 pub(super) struct Collected {
     wanted: usize,
     storage: Storage,
@@ -25,7 +26,7 @@ impl Collected {
         Self { wanted, storage: storage.clone(), partitions: Arc::default() }
     }
 
-    /// The first rows of all partitions, in order.
+    /// Removes and returns the first rows of all partitions, in order.
     pub(super) fn take(&self) -> Arc<[StoredRows]> {
         let partitions = std::mem::take(&mut *lock(&self.partitions));
         partitions.into_values().collect()
@@ -49,7 +50,7 @@ impl BatchWrite for Collected {
     }
 }
 
-/// An attempt at a partition.
+/// Collects the rows of one attempt at a partition.
 struct CollectedPartition {
     partition: u32,
     left: usize,
@@ -72,7 +73,7 @@ impl PartitionWriter for CollectedPartition {
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         let rows = self.rows.finish();
         let mut partitions = lock(&self.partitions);
-        // That of an earlier attempt is replaced.
+        // The rows of an earlier attempt are replaced.
         let replaced = match rows.row_count() {
             0 => partitions.remove(&self.partition),
             _ => partitions.insert(self.partition, rows),

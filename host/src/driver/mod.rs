@@ -1,10 +1,13 @@
-//! Driver functions: what a plugin does with the data sets of a batch, in `transform` and `foreach_rdd`.
+//! Driver functions: code of a plugin that works with the data sets of a batch, in `transform` and `foreach_rdd`.
 //!
-//! Owns the graph of a batch, which is the job's and what these functions add to it, and the record of what they did. A
-//! function runs at most once in a batch; it is a future on the engine's threads, which waits while its actions run.
-//! Stages are cut from that graph when an action or an output needs them, and go on from those that were cut ahead. An
-//! instance lives for one call, so a function has no state that a task which runs it again would not have.
-//! Never computes rows: actions are jobs of the engine, cut from the same graph by the same rules as outputs.
+//! Owns the graph of a batch, which is the job's graph and the nodes that driver functions add to it. Owns also the
+//! record of what the functions did. Never computes rows: actions are jobs of the engine, cut from the same graph by
+//! the same rules as outputs.
+//!
+//! A function runs at most once in a batch. It is a future on the engine's threads, and waits while its actions run.
+//! When an action or an output needs rows, stages are cut from the graph of the batch, in addition to the stages that
+//! were cut before. A plugin instance lives for one call of a function. So a function has no state that would be
+//! missing in a task that runs the function again.
 
 mod call;
 mod collected;
@@ -25,34 +28,34 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-/// What driver functions need of a run.
+/// The parts of a run that driver functions need.
 pub struct Drivers {
-    /// Runs the functions, on the engine's executor.
+    /// The environment. Driver functions run on the engine's executor.
     pub env: Env,
-    /// Runs their actions.
+    /// The engine that runs the actions of the functions.
     pub engine: Arc<dyn Engine>,
-    /// Has the functions.
+    /// The plugin that contains the functions.
     pub plugin: Arc<Plugin>,
     /// The job's name.
     pub job: String,
     /// The job's arguments.
     pub arguments: Arc<[(String, String)]>,
-    /// The job's graph, and what could be cut of it before any batch.
+    /// The job's graph, and the stages that are cut from it before any batch.
     pub plan: Arc<JobPlan>,
-    /// What they read and write outside.
+    /// The files that the functions read and write.
     pub files: DriverFiles,
-    /// Keeps the rows of their actions, and lends memory for the record of what they did.
+    /// The storage for the rows of actions. It also lends memory for the records of the functions.
     pub storage: Storage,
-    /// When streams have data sets.
+    /// The times at which streams have data sets.
     pub intervals: Arc<Intervals>,
-    /// The partitions of a shuffle that does not say how many it makes.
+    /// The number of partitions of a shuffle that does not give a number.
     pub default_partitions: u32,
-    /// How long a call may take, with all that it asks for.
+    /// The longest time of a call, including everything that the function asks for.
     pub time: Duration,
 }
 
 impl Drivers {
-    /// The driver functions of a batch. None has run yet.
+    /// Makes the driver functions of a batch. No function has run yet.
     pub fn begin(self: &Arc<Self>, batch: Time, zero: Time, input: Arc<BatchInput>) -> BatchDrivers {
         let state = State {
             graph: self.plan.graph.clone(),
@@ -69,7 +72,7 @@ impl Drivers {
     }
 }
 
-/// The driver functions of a batch, and what they did so far.
+/// The driver functions of a batch, and the record of what they did so far.
 #[derive(Clone)]
 pub struct BatchDrivers(Arc<Batch>);
 
@@ -85,32 +88,32 @@ struct State {
     graph: Arc<Graph>,
     stages: Arc<StageGraph>,
     calls: Vec<RecordedCall>,
-    /// Functions that failed. They do not run again.
+    /// The functions that failed, with their errors. They do not run again.
     failed: BTreeMap<NodeId, Error>,
     /// The files that functions load, by the node that stands for their rows.
     loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
-    /// The files as they were when the batch first asked for them.
+    /// The versions that files had when the batch first loaded them.
     versions: BTreeMap<PathBuf, FileVersion>,
-    /// Streams whose data set of this batch a function has as a slice, and that is computed.
+    /// The streams whose data set of this batch a slice refers to, and whose data set is computed.
     sliced: BTreeSet<NodeId>,
-    /// What the record of the functions takes, and the memory for it.
+    /// The size of the records of the functions, in bytes. The memory for them is in `recorded`.
     recorded_bytes: usize,
     recorded: Scratch,
 }
 
 impl BatchDrivers {
-    /// Whether an output, or a node that is kept, needs a driver function.
+    /// Whether an output, or a node whose rows are kept, needs a driver function.
     pub fn are_needed_for(&self, output: NodeId) -> bool {
         let graph = &self.0.run.plan.graph;
         let is_driver = graph.node(output).is_some_and(|node| node.operation.is_driver());
         is_driver || !graph.transforms_before(output).is_empty()
     }
 
-    /// Computes the rows that an output reads and gives them to `write`; or, without, those of a node itself, to be
-    /// kept. Returns the number of their partitions.
+    /// Computes the rows that an output reads and gives them to `write`. With `None`, computes the rows of a node
+    /// itself, which are kept. Returns the number of partitions.
     ///
     /// # Errors
-    /// When a driver function or a task fails.
+    /// Returns an error if a driver function or a task fails.
     pub async fn compute(&self, node: NodeId, write: Option<Arc<dyn BatchWrite>>) -> Result<u32, Error> {
         let own = self.0.run.plan.graph.node(node).filter(|node| node.operation == Operation::Transform);
         self.transform_before(node).await?;
@@ -126,13 +129,13 @@ impl BatchDrivers {
     /// Runs the function of a `foreach_rdd`.
     ///
     /// # Errors
-    /// When it fails, or a task of one of its actions.
+    /// Returns an error if the function fails, or if a task of one of its actions fails.
     pub async fn foreach(&self, output: NodeId) -> Result<(), Error> {
         self.transform_before(output).await?;
         self.0.call(output).await
     }
 
-    /// Runs the functions of the `transform`s that a node needs and that have not run yet.
+    /// Runs the functions of all `transform`s that a node needs, except functions that have run already.
     async fn transform_before(&self, node: NodeId) -> Result<(), Error> {
         let transforms = self.0.lock().graph.transforms_before(node);
         for transform in transforms {
@@ -152,7 +155,7 @@ impl Batch {
         Error::new(ErrorKind::Internal, message).help("please report this")
     }
 
-    /// Runs the function of a node, once.
+    /// Runs the function of a node, unless it has run already.
     async fn call(self: &Arc<Self>, node: NodeId) -> Result<(), Error> {
         {
             let state = self.lock();
@@ -181,14 +184,14 @@ impl Batch {
             state.calls.push(RecordedCall { node, first, seed, steps: Vec::new(), end: None });
             DriverCall { node, first, batch: self.batch, arguments: self.run.arguments.clone(), seed, operator }
         };
-        // An action that failed has a better message than the end of the function that it brings about.
+        // The error of an action that failed explains more than the end of the function, which follows from it.
         let failed = Arc::new(Mutex::new(None));
         let plugin = self.run.plugin.clone();
         let (limit, cancel) = (self.run.time, plugin.cancel().part());
         let data_sets = Box::new(CallDataSets::new(self.clone(), node, failed.clone(), cancel.clone()));
         let (send, mut receive) = oneshot::channel();
         let run = async move {
-            // The batch is given up if nobody waits for it.
+            // The receiver is gone if the batch was given up.
             let what = format!("the driver function of {}", call.operator);
             let _ = send.send(catch_panic(what, Some(call.batch), plugin.invoke(&call, data_sets)).await);
         };
@@ -198,7 +201,7 @@ impl Batch {
             biased;
             outcome = &mut receive => (outcome, false),
             () = env.clock.sleep(limit) => {
-                // What it asks for next is refused, and what runs for it ends soon.
+                // The next call of the host by the function is refused, and the jobs that run for it end soon.
                 cancel.cancel();
                 (receive.await, true)
             }
@@ -225,7 +228,7 @@ impl Batch {
         }
     }
 
-    /// The failure of a driver function as its reader sees it.
+    /// The error of a driver function that failed, with everything that its reader needs.
     fn explain(&self, node: NodeId, failure: &Failure) -> Error {
         let state = self.lock();
         let subject = state.graph.node(node).map_or_else(|| format!("node {node}"), ToString::to_string);
@@ -242,7 +245,7 @@ impl Batch {
         }
     }
 
-    /// Computes the rows of a node, after what functions have of this batch as slices.
+    /// Computes the rows of a node. Before that, computes the data sets of this batch that slices refer to.
     async fn compute(
         &self,
         output: Option<NodeId>,
@@ -257,7 +260,7 @@ impl Batch {
         self.compute_stages(output, wanted, write, cancel).await
     }
 
-    /// The streams that slices of this batch are of and that are not computed.
+    /// The streams whose data set of this batch a slice refers to, and whose data set is not computed.
     fn slices_of_batch(&self) -> BTreeSet<NodeId> {
         let state = self.lock();
         let of_batch = |operation: &Operation| match operation {
@@ -279,7 +282,8 @@ impl Batch {
             let mut state = self.lock();
             let (stages, job) = state.stages.cut_for(&state.graph, output, wanted, self.run.default_partitions);
             state.stages = Arc::new(stages);
-            // What they did so far is what a task finds that runs them again: the next step waits for this job.
+            // A task that runs the functions again finds the record up to this step. The functions take no further step
+            // before this job has ended.
             self.run.engine.record(self.batch, &state.calls);
             let (graph, calls) = (state.graph.clone(), state.calls.iter().map(RecordedCall::id).collect());
             let plan = JobPlan { graph, stages: state.stages.clone(), calls, loaded: state.loaded.clone() };

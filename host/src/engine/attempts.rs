@@ -1,6 +1,6 @@
-//! A task until it succeeds or has failed for good: attempts, each in a slot, and pauses between them.
+//! Runs a task until it succeeds or has failed for good: attempts, each of which needs a slot, and pauses between them.
 //!
-//! Owns when a task runs. Never decides whether it runs again: see `retry.rs`.
+//! Owns the time at which a task runs. Never decides whether a task runs again: see `retry.rs`.
 
 use super::JobPlan;
 use super::embedded::Shared;
@@ -17,10 +17,10 @@ use crate::ids::TaskId;
 use crate::listener::Event;
 use crate::time::Duration;
 
-/// How often a task that waits looks whether the run is stopped.
+/// How often a task that waits checks whether the run is stopped.
 const STOP_LOOK: Duration = Duration::from_millis(200);
 
-/// A task, and what it is a part of.
+/// A task, with the plan, the stage and the inputs that belong to it.
 #[derive(Clone, Copy)]
 struct Work<'a> {
     job: &'a JobPlan,
@@ -31,7 +31,7 @@ struct Work<'a> {
 }
 
 impl Shared {
-    /// Runs a task until it succeeds or has failed for good. If it failed, only its time is known.
+    /// Runs a task until it succeeds or has failed for good. If the task failed, the metrics hold only its time.
     pub(super) async fn run_task(
         &self,
         job: &JobPlan,
@@ -47,7 +47,7 @@ impl Shared {
         }
     }
 
-    /// Runs attempts one after the other, each when a slot is free. `time` is what they took together.
+    /// Runs attempts one after the other, each when a slot is free. `time` becomes the total time of the attempts.
     async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<TaskMetrics, Error> {
         let Work { job, task, stage, share, wanted } = work;
         let key_type = key_type(&job.graph, stage);
@@ -75,7 +75,7 @@ impl Shared {
             };
             let retried = |reason, retry_in| self.listeners.post(&Event::TaskRetried { task, reason, retry_in });
             if error.is_out_of_memory && can_have_parts && !manner.in_parts {
-                // Many small rows take more memory than their size tells.
+                // Many small rows take more memory than their stored size shows.
                 manner.in_parts = true;
                 retried(format!("{}; now in parts", error.message), Duration::ZERO);
                 continue;
@@ -98,7 +98,7 @@ impl Shared {
         Err(internal(stage.id))
     }
 
-    /// Runs something that computes, when there is a slot for it, and adds what it took to `time`.
+    /// Runs `run` when a slot is free, and adds the time that it took to `time`.
     async fn in_a_slot<T>(&self, run: impl Future<Output = T>, time: &mut Duration) -> T {
         let _slot = self.slots.acquire().await;
         let started = self.env.clock.monotonic();
@@ -107,7 +107,7 @@ impl Shared {
         outcome
     }
 
-    /// Waits without a slot or a thread. False if the run is stopped meanwhile.
+    /// Waits without holding a slot or a thread. Returns false if the run is stopped in the meantime.
     async fn wait(&self, pause: Duration) -> bool {
         let until = self.env.clock.now() + pause;
         loop {
@@ -122,7 +122,7 @@ impl Shared {
         }
     }
 
-    /// The record at which plugin code failed, if that is known.
+    /// The record at which plugin code failed, in words. `None` if the record is not known.
     async fn record(&self, work: Work<'_>, error: &AttemptError) -> Option<String> {
         let Work { job, task, stage, share, .. } = work;
         let number = error.place?.record;

@@ -1,4 +1,4 @@
-//! The engine in this process: tasks on the engine's threads, shuffles in its memory.
+//! The engine that runs in this process: tasks on the engine's threads, shuffles in the memory of the process.
 
 use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
@@ -32,58 +32,60 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Semaphore, oneshot};
 
-/// The most partitions of a stage: unions of unions add them up.
+/// The most partitions of a stage. The partitions of a union are the sum of those of its parents, so unions of unions
+/// can have very many.
 const PARTITIONS_MAX: usize = 100_000;
 
-/// A window's partitions are not made of more rows than this, unless a single piece has more.
+/// The most rows that are merged into one partition of a window. A single piece may have more.
 const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
 
-/// A reduce partition is large if it has more than this share of an instance's memory.
+/// A reduce partition is large if it has more than an instance's memory divided by this.
 const LARGE_SHARE: u64 = 4;
 
-/// What a task costs before it has read anything: what it is to read, its place among the others, its outcome.
+/// The bytes that a task takes before it reads anything: its inputs, its position among the tasks, and its outcome.
 const TASK_BYTES: usize = 512;
 
-/// So many tasks exist for each that can run: one that waits to be tried again leaves its slot to others.
+/// How many tasks may exist for each slot. There are more tasks than slots because a task that waits for its next
+/// attempt gives its slot to another task.
 const TASKS_A_SLOT: usize = 16;
 
-/// What an engine is made of.
+/// The parts from which an engine is made.
 pub struct EngineParts {
-    /// Runs its tasks.
+    /// The environment on which tasks run.
     pub env: Env,
-    /// The run that it computes for.
+    /// The run for which the engine computes.
     pub run: RunId,
     /// The job's name.
     pub job: String,
     /// The job's arguments.
     pub arguments: Vec<(String, String)>,
-    /// When the nodes of the graph are computed.
+    /// The times at which the nodes of the graph are computed.
     pub intervals: Arc<Intervals>,
-    /// How many partitions the rows of a window make, if they are not very many.
+    /// The number of partitions of a window, unless its rows are very many.
     pub parallelism: u32,
     /// The plugin.
     pub plugin: Arc<Plugin>,
-    /// Where received blocks are.
+    /// The store of received blocks.
     pub blocks: BlockStore,
-    /// Where shuffles and data sets are.
+    /// The storage of shuffles and data sets.
     pub storage: Storage,
-    /// What operators take from.
+    /// The memory budget of the operators.
     pub budget: MemoryBudget,
-    /// The encoding of each source's files that have no byte order mark. UTF-8 if it is not here.
+    /// For each source, the encoding of its files that have no byte order mark. UTF-8 if a source is not in the map.
     pub encodings: BTreeMap<String, Encoding>,
-    /// How many tasks run at a time.
+    /// The number of tasks that run at the same time.
     pub slots: usize,
-    /// How many attempts causes outside the plugin may cost.
+    /// How many attempts of a task may fail by causes outside the plugin.
     pub tries: u32,
-    /// What a test makes fail.
+    /// Makes tasks fail in tests.
     pub faults: Arc<dyn FaultInjector>,
-    /// Hears of retries.
+    /// The listeners that are told of retries.
     pub listeners: ListenerBus,
-    /// Sources whose files are left out of a batch if they are gone.
+    /// The sources whose missing files are left out of a batch.
     pub may_be_gone: BTreeSet<String>,
 }
 
-/// What has run, with its number of partitions.
+/// The stages that have run and the data sets that exist, each with its number of partitions.
 #[derive(Default)]
 struct Done {
     stages: BTreeMap<(Time, StageId), u32>,
@@ -105,26 +107,26 @@ pub(super) struct Shared {
     pub(super) stores: Arc<Stores>,
     pub(super) context: Arc<TaskContext>,
     pub(super) slots: Semaphore,
-    /// How many more tasks may begin before others have ended.
+    /// Permits to begin a task. A task returns its permit when it ends.
     beginning: Arc<Semaphore>,
     pub(super) tries: u32,
-    /// Says that the run is stopped.
+    /// Says whether the run is stopped.
     pub(super) cancel: Cancel,
-    /// A reduce partition with more bytes is reduced in parts.
+    /// A reduce partition with more bytes than this is reduced in parts.
     large_bytes: u64,
     pub(super) faults: Arc<dyn FaultInjector>,
     pub(super) listeners: ListenerBus,
-    /// How many partitions each stage had that ran for a batch, and each data set that is there.
+    /// The number of partitions of each stage that ran for a batch, and of each data set that exists.
     done: Mutex<Done>,
-    /// What was spilled when the last batch was done.
+    /// The total of spilled bytes when the last batch was done.
     spilled_bytes: AtomicU64,
 }
 
 impl EmbeddedEngine {
-    /// Puts an engine together. It runs nothing yet.
+    /// Makes an engine. No task runs yet.
     ///
     /// # Errors
-    /// When DataFusion refuses its settings.
+    /// Returns an error if DataFusion refuses its settings.
     pub fn new(parts: EngineParts) -> Result<Self, Error> {
         let stores = Arc::new(Stores {
             storage: parts.storage,
@@ -237,8 +239,8 @@ impl Engine for EmbeddedEngine {
     }
 }
 
-/// Merges the pieces of a window, which may be many and small, into about `parallelism` partitions, or more of them if
-/// they have very many rows. Which pieces come together follows from the data alone.
+/// Merges the pieces of a window, which may be many and small, into about `parallelism` partitions. There are more
+/// partitions if the rows are very many. Which pieces are merged depends on the data alone.
 fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, parallelism: u32) -> Vec<Vec<Piece>> {
     let total: u64 = pieces.iter().map(&row_count).sum();
     let share = total.div_ceil(u64::from(parallelism.max(1))).clamp(1, ROWS_OF_A_PARTITION);
@@ -260,7 +262,7 @@ impl Shared {
         lock(&self.done)
     }
 
-    /// Runs all tasks of a stage and returns how many they were.
+    /// Runs all tasks of a stage. Returns the number of tasks.
     async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
         let shares = shared.shares(stage, request)?;
         let stage = Arc::new(stage.clone());
@@ -273,7 +275,7 @@ impl Shared {
         let mut tally = StageTally::new(&request.plan.graph, &stage, request, partitions, clock.now());
         let mut running = Vec::new();
         for (partition, share) in (0..).zip(shares) {
-            // A task takes memory from here on.
+            // The task takes memory from here on, so it needs a permit.
             let begun = shared.beginning.clone().acquire_owned().await;
             let begun = begun.map_err(|_| internal(stage.id))?;
             let (send, receive) = oneshot::channel();
@@ -289,7 +291,7 @@ impl Shared {
                     shared.run_task(&plan, task, &stage, &share, Wanted { write: write.as_deref(), cancel: &cancel });
                 let outcome = catch_panic(what, Some(task.batch), attempts).await;
                 drop(begun);
-                // The job is given up when another of its tasks has failed.
+                // The receiver is gone if another task of the job has failed.
                 let _ = send.send(outcome);
             };
             env.engine.spawn("task", Box::pin(run));
@@ -298,7 +300,8 @@ impl Shared {
         let mut failure = None;
         for (branch, task) in running {
             match task.await {
-                // All tasks are awaited, so that none of this batch runs on; the first failure by partition is told.
+                // All tasks are awaited, so that no task of this batch keeps running. Of several failures, the one with
+                // the lowest partition number is reported.
                 Ok(Ok((metrics, outcome))) => {
                     tally.add(branch, metrics);
                     failure = failure.or(outcome.err());
@@ -325,7 +328,7 @@ impl Shared {
         Ok(partitions)
     }
 
-    /// What each partition of a stage reads: those of its first branch, then those of the next.
+    /// The inputs of each task of a stage: the tasks of the first branch, then those of the next branch.
     fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
         let (mut shares, mut starts) = (Vec::new(), Vec::new());
         for (branch, way) in stage.branches.iter().enumerate() {
@@ -342,7 +345,7 @@ impl Shared {
         Ok(shares.into_iter().map(|(branch, pieces)| Share { branch, pieces, starts: starts.clone() }).collect())
     }
 
-    /// What each partition of an input consists of.
+    /// The pieces of each partition of an input.
     fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Vec<Piece>>, Error> {
         let batch = request.batch;
         let data_set = |node: NodeId, time: Time| self.lock().data_sets.get(&(time, node)).copied();
@@ -410,8 +413,8 @@ impl Shared {
         }
     }
 
-    /// Whether what a reduction reads is more than a plugin instance should be given at once. What is stored and where
-    /// does not matter.
+    /// Whether the input of a reduction is too large to be given to one plugin instance at once. The answer depends on
+    /// the size of the rows alone. It does not depend on whether the rows are in memory or on disk.
     pub(super) fn is_large(&self, batch: Time, share: &Share) -> bool {
         let bytes = |piece: &Piece| match piece {
             Piece::Buckets { stage, maps, reduce } => {

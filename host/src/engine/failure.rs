@@ -1,6 +1,6 @@
-//! What a failure of the engine is to its reader: operator, batch, partition, record or key, and what to do.
+//! The error messages of the engine: operator, batch, partition, record or key, and what the user can do.
 //!
-//! Owns the words of these errors. Never decides what is tried again.
+//! Owns the text of these errors. Never decides whether a task is tried again.
 
 use super::plan::describe;
 use super::retry::Cause;
@@ -12,19 +12,19 @@ use crate::ids::{NodeId, StageId, TaskId};
 use crate::memory::NoRoom;
 use crate::time::Time;
 
-/// A stage that the plan speaks of and the graph does not have.
+/// The error of a stage that is in the plan and not in the graph.
 pub(super) fn internal(stage: StageId) -> Error {
     Error::new(ErrorKind::Internal, format!("stage {stage} is not in the stage graph")).help("please report this")
 }
 
-/// A stage whose tasks do not fit into memory, though none of them has run.
+/// The error of a stage whose tasks do not fit into memory. None of the tasks has run.
 pub(super) fn too_many_tasks(request: &JobRequest, stage: &Stage, tasks: usize, error: &NoRoom) -> Error {
     let what = describe(&request.plan.graph, stage, 0);
     let message = format!("{what} failed on batch {}: its {tasks} tasks: {error}", request.batch);
     Error::new(ErrorKind::User, message).help("raise engine.memory, or use fewer partitions")
 }
 
-/// A data set of an earlier batch that is not there any more.
+/// The error of a data set of an earlier batch that is not kept any more.
 pub(super) fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Time) -> Error {
     let name = |node: NodeId| request.plan.graph.node(node).map(ToString::to_string).unwrap_or_default();
     let (slice, of) = (name(slice), name(of));
@@ -36,14 +36,14 @@ pub(super) fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Ti
     )
 }
 
-/// A window over a batch that failed.
+/// The error of a window that contains a batch that failed.
 pub(super) fn window_gap(request: &JobRequest, window: NodeId, missing: Time) -> Error {
     let window = request.plan.graph.node(window).map(ToString::to_string).unwrap_or_default();
     let message = format!("{window} failed on batch {}: it reads batch {missing}, which failed", request.batch);
     Error::new(ErrorKind::Unavailable, message).help("windows work again when they no longer reach back to that batch")
 }
 
-/// A task that waited to be tried again when the run was stopped.
+/// The error of a task that waited for its next attempt when the run was stopped.
 pub(super) fn stopped(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize) -> Error {
     let message = format!("{}: the run was stopped", subject(job, task, stage, branch));
     Error::new(ErrorKind::Unavailable, message).help(HELP_STOPPED)
@@ -51,22 +51,22 @@ pub(super) fn stopped(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize)
 
 const HELP_STOPPED: &str = "the run was stopped before the batch was done";
 
-/// What is known of a failure that is final.
+/// The facts about a final failure of a task.
 pub(super) struct Failed {
     pub error: AttemptError,
     /// The record at which plugin code failed.
     pub record: Option<String>,
-    /// How often causes outside the plugin made the task fail that may pass.
+    /// How many attempts failed by transient causes outside the plugin.
     pub tries: u32,
 }
 
-/// Which task failed.
+/// The task that failed, in words.
 fn subject(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize) -> String {
     let TaskId { batch, partition, .. } = task;
     format!("{} failed on batch {batch}, partition {partition}", describe(&job.graph, stage, branch))
 }
 
-/// A task's failure as its reader sees it: operator, batch, partition and record.
+/// The error of a task that failed for good: it names operator, batch, partition and record.
 pub(super) fn explain(job: &JobPlan, task: TaskId, stage: &Stage, branch: usize, failed: &Failed) -> Error {
     let Failed { error, record, tries } = failed;
     let TaskId { batch, partition, .. } = task;

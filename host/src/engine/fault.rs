@@ -1,23 +1,23 @@
-//! Where a test can make a task fail, as if its machine had.
+//! The moments at which a test can make a task fail, as if its machine had failed.
 
 use crate::ids::TaskId;
 
 /// A moment in the life of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultPoint {
-    /// Before it reads anything.
+    /// Before the task reads anything.
     Begin,
-    /// When its rows are computed, before they are handed over.
+    /// After the rows of the task are computed, before they are handed over.
     BeforeCommit,
 }
 
 /// Decides whether a task fails.
 pub trait FaultInjector: Send + Sync {
-    /// True if the task is to fail here. `attempt` counts from 0.
+    /// Returns true if the task is to fail at this moment. `attempt` counts from 0.
     fn fails(&self, task: TaskId, attempt: u32, point: FaultPoint) -> bool;
 }
 
-/// No task fails.
+/// Makes no task fail.
 pub struct NoFaults;
 
 impl FaultInjector for NoFaults {

@@ -1,6 +1,6 @@
-//! The leaf of every plan: rows that a store holds, by descriptor.
+//! The leaf of every plan: reads rows from a store. The rows are named by descriptors.
 //!
-//! A leaf names what it reads and holds none of it, so that a task can be built anywhere from the same words.
+//! A leaf holds no rows, only the names of what it reads. So a task can be built anywhere from the same descriptors.
 
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::unless_cancelled;
@@ -31,29 +31,29 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What one partition of a leaf reads.
+/// Rows that a partition of a leaf reads. A partition may read several pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// A received block, or a part of a file.
     Input(InputPartition),
     /// A part of a file that a driver function loads.
     Loaded(LoadedPart),
-    /// The buckets of a reduce partition, of all `maps` map partitions in order.
+    /// The buckets of one reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
     /// A partition of a data set, of this batch or of an earlier one.
     DataSet { node: NodeId, batch: Time, partition: u32 },
 }
 
-/// Where leaves find what they name: an extension of the task context.
+/// The stores in which leaves find their rows. An extension of the task context.
 pub(super) struct Stores {
     pub storage: Storage,
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
     pub disk: Arc<dyn Disk>,
-    /// What decompressing a file takes from.
+    /// The memory budget from which the decompression of files takes memory.
     pub budget: MemoryBudget,
-    /// The encoding of each source's files that have no byte order mark. UTF-8 if it is not here.
+    /// For each source, the encoding of its files that have no byte order mark. UTF-8 if a source is not in the map.
     pub encodings: BTreeMap<String, Encoding>,
     pub listeners: ListenerBus,
     pub splits: SplitReads,
@@ -61,7 +61,7 @@ pub(super) struct Stores {
     pub cancel: Cancel,
 }
 
-/// A part of a file that a batch could not read.
+/// The error of a part of a file that a batch could not read.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub(super) struct InputError {
@@ -153,8 +153,8 @@ impl Stores {
         Ok(chunks.boxed())
     }
 
-    /// The line of the file, from 1, that is the `number`th record of a split. `None` if lines before it were dropped, or
-    /// the file cannot be read any more.
+    /// The line of the file, counted from 1, that is the `number`th record of a split. `None` if lines before it were
+    /// dropped, or if the file cannot be read any more.
     pub(super) fn line_of(&self, split: &FileSplit, number: u64) -> Option<u64> {
         let mut reader = self.open(split).ok()?;
         let mut rows = 0;
@@ -164,7 +164,7 @@ impl Stores {
         (reader.faults().dropped.count == 0).then_some(split.lines_before(&*self.disk).ok()? + number + 1)
     }
 
-    /// A split that is read again is counted once.
+    /// Records that a split was read to its end. A split that is read again is counted once.
     fn split_ended(&self, batch: Time, split: &FileSplit, rows: u64, reader: &CheckedSplit) {
         let (faults, source) = (reader.faults(), split.source.clone());
         let lines = |bad: BadLines| lines_info(bad.count, &split.path, split.place(bad, &*self.disk));
@@ -178,7 +178,7 @@ impl Stores {
         self.splits.ended(batch, split, rows, reader.checksum());
     }
 
-    /// What reads the stored rows of a piece, one after the other.
+    /// The readers of the stored rows of a piece, in the order in which they are to be read.
     fn readers(&self, batch: Time, piece: &Piece) -> Result<Vec<RowsReader>> {
         let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
         match piece {
@@ -202,23 +202,23 @@ impl Stores {
     }
 }
 
-/// Lines of a file as events tell of them.
+/// The form in which events describe lines of a file.
 fn lines_info(lines: u64, file: &Path, place: LinePlace) -> LinesInfo {
     let file = Some(file.shown().into_owned());
     let after_byte = (place.after_byte > 0).then_some(place.after_byte);
     LinesInfo { lines, file, first_line: place.line, after_byte }
 }
 
-/// Reads pieces, one after the other, as its only partition.
+/// Reads pieces one after the other. A leaf has one partition.
 #[derive(Debug)]
 pub(super) struct Leaf {
     batch: Time,
     pieces: Vec<Piece>,
-    /// The type of their rows.
+    /// The type of the rows.
     ty: RecordType,
 }
 
-/// The node that reads.
+/// The plan node that reads stored rows.
 pub(super) type LeafExec = PlanNode<Leaf>;
 
 impl LeafExec {

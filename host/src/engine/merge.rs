@@ -1,7 +1,8 @@
-//! Rows in sorted runs, kept where shuffles are, and their merge.
+//! Stores sorted runs of rows where shuffles are stored, and merges them.
 //!
-//! Owns the order of what comes out: by the last column, whose bytes compare as the rows do and differ in all of them.
-//! That column stays inside. Never computes it: see `sort.rs` and `reduce.rs`.
+//! Owns the order of the merged rows. Rows are ordered by their last column, the order column: its bytes compare as the
+//! rows do, and no two rows have the same bytes. The order column is removed before rows leave the engine. Never
+//! computes the order column: see `sort.rs` and `reduce.rs`.
 
 use super::{external, internal};
 use crate::block::{RowsReader, Storage, StoredRows};
@@ -15,41 +16,41 @@ use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 
-/// The name of the column that rows are ordered by.
+/// The name of the order column.
 const ORDER: &str = "order";
 
-/// Runs are read in pieces of about this many bytes, each of which is in memory during a merge.
+/// Runs are read in pieces of about this many bytes. During a merge, one piece of each run is in memory.
 const PIECE_BYTES: usize = 64 * 1024;
-/// The most runs that are merged at a time. More are brought together in rounds.
+/// The most runs that are merged at a time. If there are more, they are merged in several rounds.
 const RUNS_MAX: usize = 64;
-/// Merged rows come out in batches of about this many bytes, but of at least one row.
+/// Merged rows come out in batches of about this many bytes. A batch has at least one row.
 const OUT_BYTES: usize = 256 * 1024;
 
-/// The columns of rows that have their order behind them.
+/// The schema of rows with the order column added as the last column.
 pub(super) fn with_order(schema: &Schema) -> SchemaRef {
     let order = Arc::new(Field::new(ORDER, DataType::Binary, false));
     Arc::new(Schema::new(schema.fields().iter().cloned().chain([order]).collect::<Vec<_>>()))
 }
 
-/// Rows with their order behind them.
+/// Adds the order column to rows.
 pub(super) fn add_order(rows: &RecordBatch, schema: &SchemaRef, order: BinaryArray) -> Result<RecordBatch> {
     let order: ArrayRef = Arc::new(order);
     Ok(RecordBatch::try_new(schema.clone(), rows.columns().iter().cloned().chain([order]).collect())?)
 }
 
-/// The same rows without their order.
+/// Removes the order column from rows.
 pub(super) fn without_order(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = rows.columns().get(..schema.fields().len()).ok_or_else(|| internal("rows without their columns"))?;
     Ok(RecordBatch::try_new(schema.clone(), columns.to_vec())?)
 }
 
-/// The order of rows that have it.
+/// The order column of rows.
 pub(super) fn order_of(rows: &RecordBatch) -> Result<&BinaryArray> {
     let order = rows.columns().last().and_then(|column| column.as_binary_opt());
     order.ok_or_else(|| internal("rows without an order"))
 }
 
-/// Sorts rows that are in memory, and hands them on in pieces.
+/// Sorts rows that are in memory, and hands them to `out` in pieces.
 pub(super) fn sort(rows: &[RecordBatch], mut out: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
     let orders = rows.iter().map(order_of).collect::<Result<Vec<_>>>()?;
     let all = orders.iter().enumerate().flat_map(|(batch, order)| (0..order.len()).map(move |row| (batch, row)));
@@ -61,7 +62,7 @@ pub(super) fn sort(rows: &[RecordBatch], mut out: impl FnMut(RecordBatch) -> Res
     sorted.chunks(piece_rows).try_for_each(|piece| out(interleave_record_batch(&batches, piece)?))
 }
 
-/// Takes in sorted runs.
+/// Collects sorted runs, to merge them.
 pub(super) struct SortedRuns {
     storage: Storage,
     runs: Vec<StoredRows>,
@@ -76,7 +77,7 @@ impl SortedRuns {
         self.runs.is_empty()
     }
 
-    /// Adds rows that are in memory, sorted.
+    /// Sorts rows that are in memory, and adds them as a run.
     pub(super) fn add_sorting(&mut self, rows: &[RecordBatch]) -> Result<()> {
         let mut writer = self.storage.writer(1);
         sort(rows, |piece| writer.append(0, piece).map_err(external))?;
@@ -84,7 +85,7 @@ impl SortedRuns {
         Ok(())
     }
 
-    /// Adds a run.
+    /// Adds a run whose rows are sorted.
     pub(super) fn add(&mut self, run: impl Iterator<Item = Result<RecordBatch>>) -> Result<()> {
         let mut writer = self.storage.writer(1);
         for rows in run {
@@ -95,7 +96,7 @@ impl SortedRuns {
         Ok(())
     }
 
-    /// All rows in order.
+    /// Merges all runs. The rows come out in order.
     pub(super) fn merge(mut self) -> Result<Merge> {
         while self.runs.len() > RUNS_MAX {
             let rest = self.runs.split_off(RUNS_MAX);
@@ -109,25 +110,26 @@ impl SortedRuns {
 /// A merge in progress.
 pub(super) struct Merge {
     cursors: BinaryHeap<Cursor>,
-    /// The pieces that rows of the next batch come from, and which rows.
+    /// The pieces that hold the rows of the next batch.
     pieces: Vec<RecordBatch>,
+    /// The rows of the next batch: the index of the piece, and the row in the piece.
     rows: Vec<(usize, usize)>,
     bytes: usize,
 }
 
-/// Where a run was read to. The greatest is the one whose next row comes first.
+/// A position in a run. The greatest cursor is the one whose row comes next.
 struct Cursor {
     run: RowsReader,
     piece: RecordBatch,
     order: BinaryArray,
     row: usize,
     row_bytes: usize,
-    /// Where the piece stands among those of the next batch.
+    /// The index of the piece in the pieces of the next batch. `None` if the piece is not among them.
     slot: Option<usize>,
 }
 
 impl Cursor {
-    /// At the first row of a run, if it has one.
+    /// Makes a cursor at the first row of a run. `None` if the run has no rows.
     fn open(mut run: RowsReader) -> Result<Option<Self>> {
         loop {
             let Some(piece) = run.next().transpose().map_err(external)? else { return Ok(None) };
@@ -170,7 +172,7 @@ impl Merge {
         Ok(Self { cursors: cursors.collect::<Result<_>>()?, pieces: Vec::new(), rows: Vec::new(), bytes: 0 })
     }
 
-    /// Moves the row that comes first to the next batch. False if there is none.
+    /// Moves the next row to the next batch. Returns false if no row is left.
     fn take(&mut self) -> Result<bool> {
         let Some(mut first) = self.cursors.peek_mut() else { return Ok(false) };
         let slot = match first.slot {
@@ -245,7 +247,7 @@ mod tests {
     }
 
     proptest! {
-        /// However rows are spread over runs, and whether or not there is memory for them, they come out in order.
+        /// Rows come out in order, however they are spread over runs, and whether or not there is memory for them.
         #[test]
         fn runs_come_out_merged(
             runs in prop_oneof![0usize..5, 60usize..300],

@@ -1,8 +1,8 @@
 //! Runs the stages of a batch: tasks, shuffles, retries.
 //!
-//! Owns everything that computes, and is the only module that names DataFusion (with `memory`). A task is one stage on
-//! one partition; it is built from descriptors alone, run alone, and run again alone. What a task produces depends on
-//! its input only: never on timing, order of arrival or memory pressure.
+//! Owns everything that computes. Besides `memory`, no other module uses DataFusion. A task is one stage on
+//! one partition. A task is built from descriptors alone, and each task runs and is retried independently of the
+//! others. The output of a task depends on its input only, never on timing, order of arrival or memory pressure.
 
 mod attempts;
 mod embedded;
@@ -43,62 +43,65 @@ use std::sync::Arc;
 /// The partitions that a batch reads, by the node of their source.
 pub type BatchInput = BTreeMap<NodeId, Vec<InputPartition>>;
 
-/// What the stages of a job are made of.
+/// The plan of a job: its graph and its stages.
 #[derive(Clone, Debug)]
 pub struct JobPlan {
-    /// The nodes.
+    /// The graph.
     pub graph: Arc<Graph>,
-    /// The stages. Those of all plans for a batch have the same ids.
+    /// The stages. A stage has the same id in all plans of a batch.
     pub stages: Arc<StageGraph>,
-    /// The driver functions that ran in the batch so far, by what names the record of each. The engine has the records.
+    /// The ids of the records of the driver functions that ran in the batch so far. The engine has the records.
     pub calls: Arc<[RecordId]>,
-    /// The files that they load, by the node that stands for their rows.
+    /// The files that driver functions load, by the node that stands for their rows.
     pub loaded: Arc<BTreeMap<NodeId, Vec<LoadedPart>>>,
 }
 
-/// An output of a batch that is to be computed.
+/// A request to compute an output of a batch.
 #[derive(Clone)]
 pub struct JobRequest {
     /// The batch.
     pub batch: Time,
-    /// What the stages are made of.
+    /// The plan.
     pub plan: Arc<JobPlan>,
     /// When the first batch of the run began.
     pub zero: Time,
-    /// The stages, in order.
+    /// The stages to run, in order.
     pub job: OutputJob,
-    /// What they read.
+    /// The partitions that the sources give to the batch.
     pub input: Arc<BatchInput>,
-    /// What takes the rows of the last stage, if that is an output's.
+    /// The writer of the rows of the last stage. `None` if the last stage is not that of an output.
     pub write: Option<Arc<dyn BatchWrite>>,
-    /// Gives up this job alone, if somebody may want that.
+    /// Cancels this job alone. `None` if nobody needs to cancel it.
     pub cancel: Option<Cancel>,
 }
 
 /// Runs jobs, in this process or elsewhere.
 pub trait Engine: Send + Sync {
-    /// Runs the stages of a job that have not run for this batch yet, the last with the output as the taker of its rows,
-    /// and returns how many partitions that one had. Whether the output is committed is not decided here.
+    /// Runs the stages of a job that have not run for this batch yet. The rows of the last stage go to the writer of
+    /// the output. Returns the number of partitions of the last stage. Whether the output is committed is not decided
+    /// here.
     ///
     /// # Errors
-    /// When a task failed for good. Nothing else of the batch is affected.
+    /// Returns an error if a task failed for good. Other jobs of the batch are not affected.
     fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>>;
 
-    /// Keeps what driver functions of a batch did, for tasks that run them again. What was kept of a function before is
-    /// replaced.
+    /// Stores the records of driver functions of a batch, for tasks that run the functions again. An earlier record of
+    /// the same function is replaced.
     fn record(&self, batch: Time, calls: &[RecordedCall]);
 
-    /// Records that tasks of a batch read from files, by source. Those of blocks are known before.
+    /// How many records the tasks of a batch read from files, by source. The numbers of records in blocks are known
+    /// without this.
     fn records_read(&self, batch: Time) -> BTreeMap<String, u64>;
 
-    /// Parts of files that tasks of a batch have read through, whose checksums were not known before. Each is told once.
+    /// The parts of files that tasks of a batch have read to their ends, and whose checksums were not known before.
+    /// Each part is returned once.
     fn newly_read(&self, batch: Time) -> Vec<ReadPart>;
 
-    /// Records that nodes have no rows in a batch, which does not run.
+    /// Records that the given nodes have no rows in a batch that does not run.
     fn nothing(&self, batch: Time, nodes: &[NodeId]);
 
-    /// Forgets a batch that is done: its shuffles, and all data sets but those of the nodes in `needed_after`, of which
-    /// those after the given time are kept.
+    /// Forgets a batch that is done, and its shuffles. Forgets all data sets except those that are still needed: for
+    /// each node in `needed_after`, the data sets after the given time are kept.
     fn forget(&self, batch: Time, needed_after: &BTreeMap<NodeId, Time>);
 }
 

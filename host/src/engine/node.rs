@@ -1,4 +1,4 @@
-//! [`PlanNode`]: one node of a DataFusion plan. What differs between nodes is their [`Work`].
+//! [`PlanNode`]: a node of a DataFusion plan. The [`Work`] of a node is what differs from other nodes.
 
 use super::internal;
 use arrow::array::RecordBatch;
@@ -18,21 +18,21 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Rows on their way.
+/// A stream of rows.
 pub(super) type Rows = BoxStream<'static, Result<RecordBatch>>;
 
-/// What a node of a plan does.
+/// The work that a node of a plan does.
 pub(super) trait Work: fmt::Debug + Send + Sync + 'static {
-    /// The name of such nodes.
+    /// The name of the nodes that do this work.
     const NAME: &'static str;
 
-    /// Writes what stands behind the name when a plan is shown.
+    /// Writes the details that follow the name when a plan is printed.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
     /// Makes the rows of one partition.
     ///
     /// # Errors
-    /// If the task has not what the work needs.
+    /// Returns an error if the context of the task lacks something that the work needs.
     fn run(&self, execution: Execution<'_>) -> Result<Rows>;
 }
 
@@ -40,20 +40,20 @@ pub(super) trait Work: fmt::Debug + Send + Sync + 'static {
 pub(super) struct Execution<'a> {
     /// The partition.
     pub(super) partition: usize,
-    /// The task.
+    /// The context of the task.
     pub(super) context: Arc<TaskContext>,
-    /// The rows that come out have these columns.
+    /// The columns of the rows that the node makes.
     pub(super) schema: SchemaRef,
-    /// Counts the rows.
+    /// Metrics that count the rows.
     pub(super) metrics: &'a ExecutionPlanMetricsSet,
     children: &'a [Arc<dyn ExecutionPlan>],
 }
 
 impl Execution<'_> {
-    /// What the engine has put into the context of the task.
+    /// An extension that the engine has put into the context of the task.
     ///
     /// # Errors
-    /// If there is no such thing; `what` names it.
+    /// Returns an error if there is no such extension. `what` names the extension in the error.
     pub(super) fn extension<T: Any + Send + Sync>(&self, what: &str) -> Result<Arc<T>> {
         let found = self.context.session_config().get_extension::<T>();
         found.ok_or_else(|| internal(&format!("the task context has no {what}")))
@@ -62,7 +62,7 @@ impl Execution<'_> {
     /// The rows of each child, in order.
     ///
     /// # Errors
-    /// If a child cannot be executed.
+    /// Returns an error if a child cannot be executed.
     pub(super) fn inputs(&self) -> Result<Vec<SendableRecordBatchStream>> {
         self.children.iter().map(|child| child.execute(self.partition, self.context.clone())).collect()
     }
@@ -70,7 +70,7 @@ impl Execution<'_> {
     /// The rows of the only child.
     ///
     /// # Errors
-    /// If there is another number of children, or the child cannot be executed.
+    /// Returns an error if there is not exactly one child, or if the child cannot be executed.
     pub(super) fn input(&self) -> Result<SendableRecordBatchStream> {
         match self.children {
             [child] => child.execute(self.partition, self.context.clone()),
@@ -79,7 +79,7 @@ impl Execution<'_> {
     }
 }
 
-/// A node of a plan. Its partitions are independent and finite.
+/// A node of a DataFusion plan. Its partitions are independent and finite.
 #[derive(Debug)]
 pub(super) struct PlanNode<W> {
     work: Arc<W>,
@@ -89,7 +89,7 @@ pub(super) struct PlanNode<W> {
 }
 
 impl<W: Work> PlanNode<W> {
-    /// A node that makes rows with these columns, in so many partitions.
+    /// Makes a node that does `work` and makes rows with the columns of `schema`, in `partitions` partitions.
     pub(super) fn of(work: W, children: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef, partitions: usize) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),

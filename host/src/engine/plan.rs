@@ -1,4 +1,4 @@
-//! A stage of a batch as a DataFusion plan: a leaf, and the plugin's steps on it.
+//! Makes the DataFusion plan of a task: a leaf, and the plugin's steps on its rows.
 
 use super::JobPlan;
 use super::join::{Join, JoinExec};
@@ -15,13 +15,13 @@ use crate::plugin::{RecordId, TaskProgram, TaskStep};
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
 
-/// What one task of a stage reads, and which way it goes.
+/// The inputs of one task of a stage, and the branch of the stage that it runs.
 #[derive(Clone, Debug)]
 pub(super) struct Share {
     pub branch: usize,
-    /// Read one after the other; in a join one of each parent.
+    /// The pieces that the task reads one after the other. In a join, there is one piece of each parent.
     pub pieces: Vec<Piece>,
-    /// The first partition of each branch.
+    /// The number of the first partition of each branch of the stage.
     pub starts: Arc<[u32]>,
 }
 
@@ -29,12 +29,12 @@ fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn Executio
     Arc::new(LeafExec::new(task.batch, pieces, rows))
 }
 
-/// How a task is run again.
+/// How a task is run: whether its records are traced, and whether it reduces in parts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
-    /// Whether to report each record first.
+    /// Whether the plugin reports each record before it processes the record.
     pub traced: bool,
-    /// Whether the reduction at its beginning is done in parts.
+    /// Whether the reduction at the beginning of the task is done in parts.
     pub in_parts: bool,
 }
 
@@ -43,18 +43,19 @@ pub(super) fn reduces(branch: &Branch) -> bool {
     branch.steps.first().is_some_and(|step| step.role == Role::Reduce)
 }
 
-/// What all plans of a run share.
+/// The job facts that all plans of a run have in common.
 pub(super) struct Planner {
     pub job: String,
     pub arguments: Arc<[(String, String)]>,
 }
 
-/// Whether the data set that a stage writes is to be kept on disk.
+/// Whether the data set that a stage writes goes to files only, and is not kept in memory.
 pub(super) fn only_files(graph: &Graph, stage: &Stage) -> bool {
     graph.node(stage.node).is_some_and(|node| node.storage == Some(StorageLevel::DiskOnly))
 }
 
-/// The type of the keys that a stage sends through a shuffle, if it does.
+/// The type of the keys that a stage sends through a shuffle. `None` if the stage sends no rows through a shuffle with
+/// keys.
 pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
     match stage.output {
         StageOutput::Shuffle { node, by: Distribution::Key, .. } => Some(exchanged(graph, stage, node)?.pair()?.0),
@@ -62,13 +63,14 @@ pub(super) fn key_type(graph: &Graph, stage: &Stage) -> Option<RecordType> {
     }
 }
 
-/// The rows that a stage sends to `reader` through a shuffle: what that exchanges, or the stage's own rows.
+/// The type of the rows that a stage sends to `reader` through a shuffle: the exchanged type of `reader`, or the type
+/// of the stage's own rows.
 fn exchanged(graph: &Graph, stage: &Stage, reader: NodeId) -> Option<RecordType> {
     let exchanged = graph.node(reader)?.exchanged.clone();
     exchanged.or_else(|| graph.node(stage.node)?.rows.clone())
 }
 
-/// The join of the pieces of the parents of `node`.
+/// Makes the plan node that joins the pieces of the parents of `node`.
 fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
     let node = graph.node(node)?;
     let Operation::Join { kind, .. } = node.operation else { return None };
@@ -83,8 +85,8 @@ fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<A
     Some(Arc::new(JoinExec::new(leaves, Arc::new(join))))
 }
 
-/// The reduction that a program begins with, in parts, and on what comes out the rest of it: to that, a partition is still
-/// one partition.
+/// Makes the plan of a program that begins with a reduction. The reduction is done in parts. The rest of the program
+/// runs on the reduced rows, which it sees as one partition.
 fn in_parts(graph: &Graph, rows: Arc<dyn ExecutionPlan>, program: TaskProgram) -> Option<Arc<dyn ExecutionPlan>> {
     let (first, rest) = program.steps.split_first()?;
     let (key, _) = program.input_type.pair()?;
@@ -112,13 +114,13 @@ fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
     }
 }
 
-/// The operators of a branch, as the graph shows them.
+/// The operators of a branch, with their names as the graph shows them.
 fn operators(graph: &Graph, branch: &Branch) -> Arc<[(NodeId, String)]> {
     let operator = |step: &Step| Some((step.node, graph.node(step.node)?.to_string()));
     branch.steps.iter().filter_map(operator).collect()
 }
 
-/// The operators of a branch of a stage, for messages.
+/// The operators of a branch of a stage, in words, for messages.
 pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
     let mut operators: Vec<String> = Vec::new();
     if let Some(StageInput::Shuffles { node }) = stage.branches.get(branch).map(|branch| branch.input) {
@@ -137,16 +139,16 @@ pub(super) fn describe(graph: &Graph, stage: &Stage, branch: usize) -> String {
     }
 }
 
-/// The calls of driver functions whose closures a branch needs.
+/// The records of the driver functions whose closures a branch needs.
 fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordId]> {
-    // Most plans have none.
+    // Most plans have no driver functions.
     if plan.calls.is_empty() {
         return Arc::default();
     }
     let needed = |call: &&RecordId| {
         let made = plan.graph.calls().iter().find(|made| made.first == call.first);
         let has_made = |node| made.is_some_and(|made| made.has_made(node));
-        // A stage may begin with the rows of a node that a function made, such as a sort.
+        // A stage may begin with the rows of a node that a driver function made, such as a sort.
         let reads = input(&plan.graph, branch).is_some_and(|(node, _)| has_made(node));
         reads || branch.steps.iter().any(|step| has_made(step.node))
     };
@@ -154,7 +156,7 @@ fn calls_for(plan: &JobPlan, branch: &Branch) -> Arc<[RecordId]> {
 }
 
 impl Planner {
-    /// The plan of a task: a branch of `stage` over one piece. Nothing if the graph does not have what they name.
+    /// Makes the plan of a task. `None` if the graph lacks a node that the stage names.
     pub(super) fn plan(
         &self,
         plan: &JobPlan,
@@ -198,7 +200,7 @@ impl Planner {
         Some(Arc::new(PluginExec::new(rows, program)))
     }
 
-    /// What the steps of a task read, in the order in which records are counted, and its type.
+    /// The rows that the steps of a task read, in the order in which records are counted, and the type of the rows.
     pub(super) fn input_rows(
         &self,
         plan: &JobPlan,
@@ -219,7 +221,8 @@ impl Planner {
         Some((rows, input_type))
     }
 
-    /// Random numbers in a task follow from the job, the operator at the stage's end and what it does there.
+    /// The seed of random numbers in a task. The seed follows from the job, the operator at the end of the stage and
+    /// the work of that operator.
     fn seed(&self, graph: &Graph, branch: &Branch) -> Option<u64> {
         let last = branch.steps.last()?;
         let node = graph.node(last.node)?;

@@ -1,7 +1,8 @@
-//! The node that runs a plugin's fused steps on each partition.
+//! The plan node that runs a plugin's fused steps on each partition.
 //!
-//! One instance for one execution of one partition: rows go in chunk by chunk, what comes out is handed on. A partition
-//! without rows needs none if its steps make no rows of none.
+//! Each execution of a partition has an instance of its own. Rows go into the instance chunk by chunk, and the rows
+//! that come out are handed on. A partition without rows needs no instance if its steps make no rows from an empty
+//! input.
 
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::records::RecordStore;
@@ -21,15 +22,15 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// Rows cross into the plugin in chunks of at most about this many bytes.
+/// Rows cross into the plugin in chunks of about this many bytes at most.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Plugin code failed in a task, with how far a traced run had come.
+/// A failure of plugin code in a task. It also says how far a traced run had come.
 #[derive(Debug)]
 pub(super) struct PluginError {
     pub failure: Failure,
     pub place: Option<Place>,
-    /// The key, as `print` shows it, whose values are too many for the memory of an instance.
+    /// The key, as `print` shows it, whose values do not fit into the memory of an instance.
     pub key: Option<String>,
 }
 
@@ -42,8 +43,8 @@ impl PluginError {
         matches!(self.failure, Failure::OutOfMemory { .. })
     }
 
-    /// Names the key if the instance ran out of memory over one row of a pair that is very large, as the values of a key
-    /// in a cogroup can be.
+    /// Adds the key to the error if the instance ran out of memory at a single, very large row. Such a row can be a
+    /// pair of a cogroup, which holds all values of a key.
     fn at_large_row(self, ty: &RecordType, rows: &RecordBatch) -> Self {
         let is_large = rows.num_rows() == 1 && chunk::row_bytes(rows, 0..1) > CHUNK_BYTES;
         match ty.pair() {
@@ -52,7 +53,7 @@ impl PluginError {
         }
     }
 
-    /// Names the key of the first row, which is its first column.
+    /// Adds the key of the first row to the error. The key is the first column.
     pub(super) fn at_key(self, ty: &RecordType, rows: &RecordBatch) -> Self {
         let mut shown = String::new();
         let key = RecordBatch::try_new(ty.arrow().clone(), rows.columns().iter().take(1).cloned().collect());
@@ -75,25 +76,25 @@ impl From<PluginError> for DataFusionError {
     }
 }
 
-/// What loops of the host ask that may be long: whether they are to go on.
+/// Returns an error if the run is cancelled. Long loops of the host call this.
 pub(super) fn unless_cancelled(cancel: &Cancel) -> Result<(), PluginError> {
     if cancel.is_cancelled() { Err(PluginError::new((Failure::Cancelled, None))) } else { Ok(()) }
 }
 
-/// The plugin of the run: an extension of the task context.
+/// The plugin of the run. An extension of the task context.
 pub(super) struct LoadedPlugin {
     pub plugin: Arc<Plugin>,
-    /// Where rows that it emits wait if they are many.
+    /// The storage for emitted rows that are many.
     pub storage: Storage,
-    /// What its driver functions did.
+    /// The records of the driver functions.
     pub records: Arc<RecordStore>,
 }
 
-/// Runs a task program on the rows of its child, which has the task's partition only.
+/// Runs a task program on the rows of its child. The child has only the partition of the task.
 #[derive(Debug)]
 pub(super) struct Steps(TaskProgram);
 
-/// The node that runs plugin code.
+/// The plan node that runs plugin code.
 pub(super) type PluginExec = PlanNode<Steps>;
 
 impl PluginExec {
@@ -117,7 +118,7 @@ impl Work for Steps {
     }
 }
 
-/// What a program makes of these rows, in an instance of its own.
+/// Runs a program on these rows in an instance of its own. Returns the rows that come out.
 pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) -> Rows {
     if !program.replays.is_empty() {
         return futures::stream::once(run_again(plugin, program, input)).try_flatten().boxed();
@@ -127,13 +128,14 @@ pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) 
     futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) }).boxed()
 }
 
-/// A task that runs driver functions again takes its input itself. Its rows are there when it is done.
+/// Runs a program whose driver functions have to run again first. Such a program reads its input itself. The rows are
+/// returned when the program has ended.
 async fn run_again(
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
     input: Rows,
 ) -> Result<impl Stream<Item = Result<RecordBatch>>> {
-    // What fails in the input comes back as it is, not as a failure of the plugin.
+    // An error of the input is returned as it is, and not as a failure of the plugin.
     let failed = Arc::new(Mutex::new(None));
     let slot = failed.clone();
     let input = input.map(move |rows| {
@@ -159,7 +161,7 @@ struct Run {
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
     input: Rows,
-    /// What came in and was not pushed yet.
+    /// The chunks of the input that were not pushed yet.
     chunks: VecDeque<RecordBatch>,
     instance: Option<TaskInstance>,
     ready: EmittedRows,
@@ -206,11 +208,11 @@ impl Run {
     fn finish(&mut self) -> Result<EmittedRows, PluginError> {
         self.done = true;
         if self.instance.is_none() && self.program.is_quiet {
-            // Of many partitions, most may have no rows. They need no instance.
+            // Often most of many partitions have no rows. Such a partition needs no instance.
             return Ok(EmittedRows::default());
         }
         let emitted = self.instance()?.finish().map_err(PluginError::new)?;
-        // Its memory goes back to the pool before the rows are handed on.
+        // The memory of the instance goes back to the pool before the rows are handed on.
         self.instance = None;
         Ok(emitted)
     }

@@ -1,7 +1,7 @@
-//! The record at which plugin code failed: its value, and where it comes from.
+//! Describes the record at which plugin code failed: its value, and where it came from.
 //!
-//! Owns how a record is found again: the input of the task is read once more, up to it. Only done when a failure is told.
-//! Never fails: what cannot be read again is not shown.
+//! Owns how the record is found again: the input of the task is read once more, up to that record. This is done only
+//! when a failure is reported. Never fails: a record that cannot be read again is not shown.
 
 use super::leaf::{Piece, Stores};
 use crate::block::{InputPartition, LoadedPart};
@@ -13,10 +13,10 @@ use datafusion_physical_plan::ExecutionPlan;
 use futures::StreamExt as _;
 use std::sync::Arc;
 
-/// A record that may become a longer text is not written, as that takes memory which nobody has reserved.
+/// A record is not shown if its text may be longer than this, because the text takes memory that is not reserved.
 const WRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// `record 7 of source `lines`, file in/a.txt, line 8: bob twelve`
+/// Describes the record, in the form `record 7 of source `lines`, file in/a.txt, line 8: bob twelve`.
 pub(super) async fn describe(
     stores: &Stores,
     context: &Arc<TaskContext>,
@@ -44,7 +44,8 @@ pub(super) async fn describe(
     }
 }
 
-/// ` of source `lines`, file in/a.txt, line 8`; empty if the records are what an earlier stage has made.
+/// Describes the origin of the record, in the form ` of source `lines`, file in/a.txt, line 8`. Empty if an
+/// earlier stage made the records.
 fn origin(stores: &Stores, pieces: &[Piece], number: u64) -> String {
     match pieces {
         [Piece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),

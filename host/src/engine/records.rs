@@ -1,7 +1,7 @@
-//! What driver functions did in the batches that are not done, for tasks that run the functions again.
+//! The records of driver functions in the batches that are not done, for tasks that run the functions again.
 //!
-//! Owns the records, by batch and name, as the shuffle owns buckets: a plan names a record and holds none. Never compares a
-//! function with its record: see `plugin/replay.rs`.
+//! Owns the records, by batch and record id. A plan holds only the id of a record. Never compares a function with its
+//! record: see `plugin/replay.rs`.
 
 use crate::lock::lock;
 use crate::plugin::{RecordId, RecordedCall};
@@ -9,7 +9,8 @@ use crate::time::Time;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The records. They take no memory of their own: their rows are stored, and the rest is counted by whoever records.
+/// The records. The store reserves no memory: rows of a record are in the storage, and the maker of a record reserves
+/// the rest.
 #[derive(Default)]
 pub(super) struct RecordStore(Mutex<BTreeMap<(Time, RecordId), Arc<RecordedCall>>>);
 
@@ -18,17 +19,17 @@ impl RecordStore {
         lock(&self.0)
     }
 
-    /// Keeps what functions of a batch did so far, in place of what was kept of them.
+    /// Stores the records of functions of a batch. An earlier record of the same function is replaced.
     pub(super) fn put(&self, batch: Time, calls: &[RecordedCall]) {
         self.lock().extend(calls.iter().map(|call| ((batch, call.id()), Arc::new(call.clone()))));
     }
 
-    /// What a function did. `None` if it did not run in this batch, or the batch is done.
+    /// The record of a function. `None` if the function did not run in this batch, or if the batch is done.
     pub(super) fn get(&self, batch: Time, record: RecordId) -> Option<Arc<RecordedCall>> {
         self.lock().get(&(batch, record)).cloned()
     }
 
-    /// Forgets the records of a batch that is done, and of those before.
+    /// Removes the records of a batch that is done, and of the batches before it.
     pub(super) fn forget(&self, batch: Time) {
         self.lock().retain(|(time, _), _| *time > batch);
     }

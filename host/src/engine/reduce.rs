@@ -1,8 +1,8 @@
-//! Reduces a partition that is too large for one plugin instance: in parts, each with all rows of its keys.
+//! Reduces a partition that is too large for one plugin instance: in parts, each of which has all rows of its keys.
 //!
-//! Owns the division by the hash of keys, and the order of what comes out: a reduction gives one row for each key, and
-//! they are put back in the order in which the keys first appear in the whole partition. So nobody can tell from the rows
-//! that there were parts.
+//! Owns the division by the hash of keys, and the order of the rows that come out. A reduction makes one row for each
+//! key. These rows are put into the order in which the keys first appear in the whole partition. So the result does not
+//! show that there were parts.
 
 use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
 use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
@@ -24,25 +24,26 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// A part weighs at most this share of an instance's memory, if division helps. Weights count three copies of each row.
+/// A part may take an instance's memory divided by this, if dividing helps. The weight of a part counts three copies of
+/// each row.
 const PART_SHARE: usize = 2;
-/// Rows are read in pieces of about an eighth of this.
+/// Rows are read in pieces of about an eighth of this many bytes.
 const READ_BYTES: usize = 8 * 1024 * 1024;
 
-/// Runs a program that reduces, and does nothing else, part by part.
+/// Runs a program that consists of one reduction, part by part.
 #[derive(Debug)]
 pub(super) struct Reduce {
     program: TaskProgram,
     key: RecordType,
-    /// The columns of the rows that come in.
+    /// The columns of the input rows.
     schema: SchemaRef,
 }
 
-/// The node that reduces in parts.
+/// The plan node that reduces in parts.
 pub(super) type ReduceExec = PlanNode<Reduce>;
 
 impl ReduceExec {
-    /// Of the rows of `child`, whose first column holds keys of the type `key`.
+    /// Makes a node that reduces the rows of `child`. Their first column holds keys of the type `key`.
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram, key: RecordType) -> Self {
         let rows = program.output_type.arrow().clone();
         let schema = child.schema();
@@ -84,11 +85,12 @@ struct Reduction {
     program: TaskProgram,
     keys: KeyEncoder,
     key: RecordType,
-    /// The columns of the rows that come in, and these with their numbers behind them.
+    /// The columns of the input rows.
     schema: SchemaRef,
+    /// The columns of the input rows and, as the last column, the number of each row.
     rows: SchemaRef,
     part_weight: usize,
-    /// What the parts gave.
+    /// The reduced rows of the parts, as sorted runs.
     runs: SortedRuns,
 }
 
@@ -96,15 +98,15 @@ struct Reduction {
 struct Part {
     rows: StoredRows,
     bucket: usize,
-    /// How often it was divided.
+    /// How many divisions led to this part.
     level: u32,
     facts: PartFacts,
-    /// What was divided.
+    /// The weight of all parts of the division that made this part.
     whole: usize,
 }
 
 impl Part {
-    /// Its rows, from the first one on.
+    /// Reads the rows of the part from the beginning.
     fn read(&self) -> Input {
         Input::bucket(&self.rows, self.bucket, READ_BYTES)
     }
@@ -113,8 +115,9 @@ impl Part {
         !self.facts.one_hash() && self.level < LEVELS_MAX
     }
 
-    /// Whether to divide it before it is tried. Where most of what was divided is in one part, a single key may have it
-    /// all, and a reduction to one value may need no memory for that.
+    /// Whether to divide the part before an attempt to reduce it. If the part has more than half of the rows that were
+    /// divided, most of them may have a single key. Dividing does not help then, and a reduction to one value may need
+    /// no memory for all rows.
     fn is_to_be_divided(&self, part_weight: usize) -> bool {
         self.is_divisible() && self.facts.weight > part_weight && self.facts.weight <= self.whole / 2
     }
@@ -150,7 +153,7 @@ impl Reduction {
         Ok(futures::stream::iter(merged).boxed())
     }
 
-    /// The parts of these rows, the first one last.
+    /// Divides rows into parts. The first part comes last in the list.
     async fn divide(&self, mut input: Input, level: u32) -> Result<Vec<Part>> {
         let divider = Divider::new(&self.room.storage, &self.keys, level);
         let (rows, facts) = divider.divide(Vec::new(), &mut input).await?;
@@ -198,8 +201,8 @@ impl Reduction {
         }))
     }
 
-    /// The number of the row where each key first appears, in order. While it looks, no instance takes the memory that is
-    /// set aside for this task, and the keys of a part are fewer than what would fill that.
+    /// For each key, the number of the row in which the key first appears, in order. No instance is running in the
+    /// meantime, so the memory that is set aside for this task is free. The keys of a part take less than this memory.
     async fn first_rows(&self, mut input: Input) -> Result<Vec<[u8; 8]>> {
         let (mut seen, mut firsts, mut key) = (HashSet::<Box<[u8]>>::new(), Vec::new(), Vec::new());
         while let Some(rows) = input.next().await? {
@@ -217,7 +220,8 @@ impl Reduction {
         Ok(firsts)
     }
 
-    /// A failure as it would be told of the whole partition: of its record, and of the key that is too large.
+    /// The failure as it would be reported for the whole partition: with the number of the record, and with the key
+    /// that is too large.
     async fn explain(&self, error: DataFusionError, part: &Part) -> Result<DataFusionError> {
         let DataFusionError::External(inner) = error.find_root() else { return Ok(error) };
         let Some(PluginError { failure, place, .. }) = inner.downcast_ref::<PluginError>() else { return Ok(error) };

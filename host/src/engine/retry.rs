@@ -1,43 +1,44 @@
-//! What follows a task's failure: a pure decision.
+//! Decides what follows the failure of an attempt at a task: a pure decision.
 
 use crate::time::Duration;
 
-/// Why an attempt failed, as far as the decision goes.
+/// The kind of cause that made an attempt fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Plugin code failed. It is deterministic, so it will again: the next attempt is there to say where.
+    /// Plugin code failed. Plugin code is deterministic, so it will fail again: the next attempt only finds out at
+    /// which record.
     Plugin,
-    /// Something outside the plugin failed that may pass.
+    /// Something outside the plugin failed and may succeed later.
     Transient,
-    /// Something outside the plugin failed that would fail again.
+    /// Something outside the plugin failed and would fail again.
     Permanent,
     /// The run is being stopped.
     Cancelled,
 }
 
-/// What to do next.
+/// The next action after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Run the task again.
     Retry {
-        /// Whether to trace it.
+        /// Whether to trace the next attempt.
         traced: bool,
-        /// How long to wait before.
+        /// The pause before the next attempt.
         pause: Duration,
     },
     /// Report the failure.
     Fail,
 }
 
-/// The pause after the first failure that may pass.
+/// The pause after the first transient failure.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
-/// How many times longer each pause is than the one before.
+/// The factor by which each pause is longer than the pause before it.
 const PAUSE_GROWTH: u32 = 4;
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Decides after a failed attempt. `transient_failures` counts those of the task so far that may pass, this one included;
-/// `tries` is the total of attempts that such causes may cost.
+/// Decides what to do after a failed attempt. `transient_failures` is the number of transient failures of the task so
+/// far, including this one. `tries` is the most attempts of a task that may fail by transient causes.
 pub fn after_failure(cause: Cause, traced: bool, transient_failures: u32, tries: u32) -> Next {
     match cause {
         Cause::Cancelled | Cause::Permanent => Next::Fail,
@@ -48,7 +49,7 @@ pub fn after_failure(cause: Cause, traced: bool, transient_failures: u32, tries:
     }
 }
 
-/// The pause after this many failures that may pass: 200 ms, 800 ms, 3.2 s and so on, at most 30 s.
+/// The pause after this many transient failures: 200 ms, 800 ms, 3.2 s and so on, at most 30 s.
 fn pause(transient_failures: u32) -> Duration {
     let growth = PAUSE_GROWTH.saturating_pow(transient_failures.saturating_sub(1));
     PAUSE_FIRST.saturating_mul(growth).min(PAUSE_MAX)
@@ -67,8 +68,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever goes wrong: plugin code runs at most twice more than causes outside of it allow, and a failure in
-        /// the plugin is only reported from a traced run.
+        /// For any causes, plugin code runs at most two times more than outside causes allow. A failure in the plugin
+        /// is reported only after a traced run.
         #[test]
         fn every_task_ends(causes in causes(), tries in 0u32..6) {
             let (mut traced, mut outside, mut attempts) = (false, 0, 0);

@@ -1,7 +1,7 @@
-//! The shuffle: rows by key, from every map task to the reduce task of the key.
+//! The shuffle: brings rows from every map task to the reduce task of their key.
 //!
-//! Owns the buckets of a batch. Buckets are read in the order of the map partitions, and inside one in the order of its
-//! rows, so that a reduce task sees the same rows in the same order whenever it runs.
+//! Owns the buckets of a batch. Buckets are read in the order of the map partitions, and the rows of a bucket in the
+//! order in which they were written. So a reduce task sees the same rows in the same order each time it runs.
 
 use super::external;
 use crate::block::{RowsWriter, Scratch, SpillError, Storage, StoredRows};
@@ -17,27 +17,28 @@ use arrow::compute::take_record_batch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
-/// Sorts the rows of one map task into buckets.
+/// Distributes the rows of one map task to buckets.
 pub(super) struct ShuffleWriter {
-    /// Absent if rows are dealt out in turn.
+    /// Encodes the keys. `None` if rows are distributed to the buckets in turn.
     keys: Option<KeyEncoder>,
-    /// The bucket of the next row that is dealt out.
+    /// The bucket of the next row, if rows are distributed in turn.
     turn: usize,
     partitions: usize,
     buckets: RowsWriter,
     hashes: Vec<u64>,
-    /// For long keys while they are hashed.
+    /// Memory for the encoding of long keys, while they are hashed.
     scratch: Scratch,
 }
 
-/// An encoded key takes at most so many times the bytes of its values: of a list of bits.
+/// The most bytes of an encoded key for each byte of its values. A list of booleans is stored as bits and encoded as
+/// bytes.
 const ENCODED_KEY_BYTES: usize = 8;
-/// Keys that are shorter than this, all together, are not looked at one by one.
+/// If all keys of a batch together have fewer bytes than this, the length of each key is not checked.
 const SHORT_KEYS_BYTES: usize = 128 * 1024;
 
 impl ShuffleWriter {
-    /// For keys of this type, or for rows that are dealt out in turn, beginning with the bucket that the map partition
-    /// says, so that the first buckets do not get all the rows of small partitions.
+    /// Makes a writer for keys of this type. Without a key type, rows are distributed to the buckets in turn. The first
+    /// bucket then depends on the map partition, so that the first buckets do not get all rows of small partitions.
     pub(super) fn new(storage: &Storage, key: Option<&RecordType>, map: u32, partitions: u32) -> Self {
         let partitions = partitions.max(1) as usize;
         Self {
@@ -50,9 +51,9 @@ impl ShuffleWriter {
         }
     }
 
-    /// Takes what the longest key needs to be encoded.
+    /// Reserves the memory for encoding the longest key.
     fn make_room_for_keys(&mut self, batch: &RecordBatch) -> Result<(), SpillError> {
-        // Other keys are hashed where they lie, or are short.
+        // Keys of other types are hashed where they are stored, or are short.
         if !batch.column(0).data_type().is_nested() {
             return Ok(());
         }
@@ -73,7 +74,7 @@ impl ShuffleWriter {
         if self.keys.is_some() {
             self.make_room_for_keys(&batch).map_err(external)?;
         }
-        // Partitions are counted by `u32`.
+        // The number of a partition fits into `u32`.
         let of_rows: Vec<u32> = if let Some(keys) = &self.keys {
             keys.hash_column(batch.column(0), &mut self.hashes).map_err(external)?;
             self.hashes.iter().map(|hash| partition_of(group_of(*hash), partitions) as u32).collect()
@@ -94,9 +95,9 @@ impl ShuffleWriter {
     }
 }
 
-/// The buckets that rows go to, each with its rows in order. A bucket without rows is left out.
+/// Groups rows by bucket, each group with its rows in order. A bucket without rows is left out.
 fn by_bucket(of_rows: &[u32]) -> impl Iterator<Item = (usize, UInt32Array)> {
-    // The rows are sorted by counting, in the range of buckets that they have.
+    // The rows are sorted by counting, within the range of buckets that occur.
     let first = of_rows.iter().min().copied().unwrap_or_default();
     let last = of_rows.iter().max().copied().unwrap_or_default();
     let mut ends = vec![0u32; (last - first) as usize + 2];
@@ -120,12 +121,12 @@ fn by_bucket(of_rows: &[u32]) -> impl Iterator<Item = (usize, UInt32Array)> {
     })
 }
 
-/// What the map tasks of one shuffle wrote.
+/// The rows that the map tasks of one shuffle wrote.
 #[derive(Default)]
 struct Shuffle {
-    /// The map partitions that are there. Those without rows are too.
+    /// The map partitions that have run, including those without rows.
     maps: BTreeSet<u32>,
-    /// The buckets that have rows, by their number and then by map partition.
+    /// The buckets that have rows, by bucket number and then by map partition.
     buckets: BTreeMap<(usize, u32), StoredRows>,
 }
 
@@ -140,7 +141,7 @@ impl ShuffleStore {
         lock(&self.shuffles)
     }
 
-    /// Stores what a map task wrote. Writing it again replaces it.
+    /// Stores the rows that a map task wrote. Rows of an earlier attempt of the same task are replaced.
     pub(super) fn put(&self, batch: Time, stage: StageId, map: u32, buckets: StoredRows) {
         let mut shuffles = self.lock();
         let shuffle = shuffles.entry((batch, stage)).or_default();
@@ -151,14 +152,15 @@ impl ShuffleStore {
         let stored = buckets.buckets().map(|(bucket, _)| ((bucket, map), buckets.clone()));
         shuffle.buckets.extend(stored);
         drop(shuffles);
-        // What it held is given back without the lock.
+        // The replaced rows are freed without holding the lock.
         drop(replaced);
     }
 
-    /// What the bucket `reduce` of `maps` map partitions is, in their order. Those without rows are left out.
+    /// The rows of the bucket `reduce` of `maps` map partitions, in the order of the map partitions. Map partitions
+    /// without rows are left out.
     ///
     /// # Errors
-    /// The first map partition that is not there.
+    /// Returns the number of the first map partition that has not run.
     pub(super) fn bucket(&self, batch: Time, stage: StageId, maps: u32, reduce: u32) -> Result<Vec<StoredRows>, u32> {
         let shuffles = self.lock();
         let Some(shuffle) = shuffles.get(&(batch, stage)) else {

@@ -1,8 +1,8 @@
 //! Sorts the rows of a partition by their key: in memory, or in sorted runs that are merged.
 //!
-//! Owns where rows with equal keys stand: as they came in. The order of keys is that of [`KeyOrder`]. Each row gets one
-//! column of bytes more, its key as bytes and its number, so that there are no two equal ones and the result depends on the
-//! input alone.
+//! Owns the order of rows with equal keys: they stay in the order of the input. The order of keys is that of
+//! [`KeyOrder`]. Each row gets one more column of bytes, which holds the key as bytes and the number of the row. So no
+//! two rows are equal, and the result depends on the input alone.
 
 use super::internal;
 use super::leaf::Stores;
@@ -20,22 +20,22 @@ use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use std::fmt;
 use std::sync::Arc;
 
-/// A run is at most about this long.
+/// The most bytes of a run, about.
 const RUN_BYTES: usize = 32 * 1024 * 1024;
-/// What a sort takes in any case, so that it goes on where stored rows have all the memory.
+/// Memory that a sort uses without a reservation. So a sort can go on even where stored rows have taken all memory.
 const UNCOUNTED_BYTES: usize = 1024 * 1024;
-/// What a row takes while the order of all is found, beside its bytes.
+/// Memory for each row while the order of the rows is found, in addition to the bytes of the row.
 const ROW_BYTES: usize = 32;
-/// How often rows are in memory at a time: as they came, and sorted.
+/// How many copies of a row are in memory at a time: as it came, and sorted.
 const COPIES: usize = 2;
 
-/// Sorts what its child gives by its first column.
+/// Sorts the rows of its child by their first column.
 #[derive(Debug)]
 pub(super) struct SortRows {
     descending: bool,
 }
 
-/// The node that sorts.
+/// The plan node that sorts.
 pub(super) type SortExec = PlanNode<SortRows>;
 
 impl SortExec {
@@ -72,15 +72,16 @@ struct Sort {
     numbering: Numbering,
     reservation: MemoryReservation,
     runs: SortedRuns,
-    /// The rows of the next run, and what they take.
+    /// The rows of the next run.
     rows: Vec<RecordBatch>,
+    /// The memory that these rows take.
     bytes: usize,
 }
 
 impl Sort {
     async fn run(mut self, mut input: SendableRecordBatchStream) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         while let Some(rows) = input.next().await.transpose()? {
-            // A piece that is read again may be larger than what a sort can take.
+            // A batch that was stored may be larger than what a sort can hold.
             for rows in chunk::chunks(&rows, UNCOUNTED_BYTES) {
                 self.add(&rows)?;
             }
@@ -94,7 +95,7 @@ impl Sort {
                 sorted.push(Ok(piece));
                 Ok(())
             })?;
-            // They stay reserved until the last one is handed on.
+            // The memory of the rows stays reserved until the last row is handed on.
             let sorted = futures::stream::iter(sorted).map(plain).inspect(move |_| {
                 let _ = &reservation;
             });
@@ -105,7 +106,7 @@ impl Sort {
         Ok(futures::stream::iter(runs.merge()?).map(plain).boxed())
     }
 
-    /// Takes rows in. If there is no room for more, those so far become a run.
+    /// Adds rows. If there is no room for more rows, the rows so far become a run.
     fn add(&mut self, rows: &RecordBatch) -> Result<()> {
         let rows = self.numbering.add(rows)?;
         self.bytes += COPIES * chunk::row_bytes(&rows, 0..rows.num_rows()) + ROW_BYTES * rows.num_rows();
@@ -121,7 +122,7 @@ impl Sort {
     }
 }
 
-/// Numbers rows, and writes their keys so that bytes compare as keys do.
+/// Numbers rows, and encodes their keys so that the bytes compare as the keys do.
 struct Numbering {
     keys: KeyOrder,
     schema: SchemaRef,

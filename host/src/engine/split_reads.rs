@@ -1,7 +1,8 @@
-//! What the tasks of the batches that run have read of files, and which files they go on without.
+//! The parts of files that the tasks of running batches have read, and the files that these batches go on without.
 //!
-//! Owns that all tasks of a batch see the same files: what one of them has read through, the others read with the same
-//! content; what one of them goes on without, because it is gone, the others go on without too.
+//! Owns that all tasks of a batch see the same files. If a task has read a part of a file to its end, the other tasks
+//! must find the same content in it. If a task goes on without a file because the file is gone, the other tasks go on
+//! without the file too.
 
 use crate::block::{FileSplit, ReadPart};
 use crate::listener::{Event, ListenerBus};
@@ -12,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-/// Batch, source, file and first byte.
+/// Identifies a part of a file: batch, source, path and first byte.
 type Part = (Time, String, PathBuf, u64);
 
-/// What was read through of a part of a file.
+/// The facts about a part of a file that was read to its end.
 #[derive(Clone, Copy)]
 struct Read {
     rows: u64,
@@ -24,10 +25,10 @@ struct Read {
     is_known: bool,
 }
 
-/// What was read, and what was left out. Clones of its owner share it.
+/// Records which parts of files were read, and which files were left out.
 pub(super) struct SplitReads {
     listeners: ListenerBus,
-    /// Sources whose files may be gone.
+    /// The sources whose missing files are left out.
     may_be_gone: BTreeSet<String>,
     state: Mutex<State>,
 }
@@ -39,7 +40,7 @@ struct State {
 }
 
 impl SplitReads {
-    /// Of the files of these sources, those that are gone are left out.
+    /// Makes the record. Of the sources in `may_be_gone`, missing files are left out.
     pub(super) fn new(listeners: ListenerBus, may_be_gone: BTreeSet<String>) -> Self {
         Self { listeners, may_be_gone, state: Mutex::default() }
     }
@@ -59,7 +60,8 @@ impl SplitReads {
         self.lock().left_out.contains(&(batch, split.source.clone(), split.path.clone()))
     }
 
-    /// A file is gone. Whether the batch goes on without it: only if no task has read any of it.
+    /// Leaves a missing file out of the batch, if that is possible. Returns whether the batch goes on without the file.
+    /// It does not if a task of the batch has read any part of the file.
     pub(super) fn leave_out(&self, batch: Time, split: &FileSplit) -> bool {
         if !self.may_be_gone.contains(&split.source) {
             return false;
@@ -79,13 +81,13 @@ impl SplitReads {
         true
     }
 
-    /// A split was read through.
+    /// Records that a split was read to its end.
     pub(super) fn ended(&self, batch: Time, split: &FileSplit, rows: u64, checksum: u64) {
         let is_known = split.checksum.is_some();
         self.lock().read.entry(part(batch, split)).or_insert(Read { rows, checksum, is_known });
     }
 
-    /// Records that a batch has read, by source.
+    /// How many records a batch has read, by source.
     pub(super) fn records(&self, batch: Time) -> BTreeMap<String, u64> {
         let mut records = BTreeMap::new();
         for ((_, source, ..), read) in self.lock().read.iter().filter(|((time, ..), _)| *time == batch) {
@@ -94,7 +96,8 @@ impl SplitReads {
         records
     }
 
-    /// What a batch has read through whose checksum was not known and was not given out before.
+    /// The parts that a batch has read to their ends, whose checksums were not known before. Each part is returned
+    /// once.
     pub(super) fn take_new(&self, batch: Time) -> Vec<ReadPart> {
         let mut state = self.lock();
         let new = state.read.iter_mut().filter(|((time, ..), read)| *time == batch && !read.is_known);

@@ -1,6 +1,6 @@
-//! What is told of a stage of a batch that has run: its operators, rows and time.
+//! The report of a stage of a batch that has run: its operators, rows and time.
 //!
-//! Owns the counts of its tasks. Rows are counted by chunk, never one by one.
+//! Owns the sums over the tasks of the stage. Rows are counted by chunk, never one by one.
 
 use super::JobRequest;
 use crate::graph::{Graph, Stage, StageInput, StageOutput};
@@ -11,18 +11,18 @@ use datafusion_physical_plan::ExecutionPlan;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What one task has read and written.
+/// The numbers of rows and bytes of one task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TaskMetrics {
     pub rows_read: u64,
     pub rows_written: u64,
-    /// Bytes of rows that went to a shuffle.
+    /// The bytes of rows that the task wrote to a shuffle.
     pub shuffle_bytes_written: u64,
-    /// What the task took, attempts that failed included.
+    /// The time of the task, including attempts that failed.
     pub time: Duration,
 }
 
-/// The rows that the leaves of a plan have read.
+/// The number of rows that the leaves of a plan have read.
 pub(super) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     let children = plan.children();
     if children.is_empty() {
@@ -31,13 +31,13 @@ pub(super) fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> u64 {
     children.into_iter().map(rows_read).sum()
 }
 
-/// Collects what the tasks of a stage say.
+/// Adds up the metrics of the tasks of a stage.
 pub(super) struct StageTally {
     info: StageInfo,
 }
 
 impl StageTally {
-    /// For a stage that begins now with this many tasks.
+    /// Makes the tally of a stage that begins now and has this many tasks.
     pub(super) fn new(graph: &Graph, stage: &Stage, request: &JobRequest, num_tasks: u32, now: Time) -> Self {
         let input = |input: StageInput| {
             let (kind, node) = match input {
@@ -73,7 +73,7 @@ impl StageTally {
         Self { info }
     }
 
-    /// Adds what a task says that went this way.
+    /// Adds the metrics of a task of this branch.
     pub(super) fn add(&mut self, branch: usize, metrics: TaskMetrics) {
         let info = &mut self.info;
         if let Some(input) = info.inputs.get_mut(branch) {
@@ -84,7 +84,7 @@ impl StageTally {
         info.task_time += metrics.time;
     }
 
-    /// The stage has ended.
+    /// Makes the report of the stage when it has ended.
     pub(super) fn finish(mut self, now: Time, duration: Duration, failure_reason: Option<String>) -> StageInfo {
         self.info.completion_time = now;
         self.info.duration = duration;
@@ -93,7 +93,7 @@ impl StageTally {
     }
 }
 
-/// What runs in a stage, each step once, though several ways may lead through it.
+/// The operators of a stage. Each step is listed once, even if several branches contain it.
 fn operators(graph: &Graph, stage: &Stage) -> Vec<StageOperator> {
     let mut seen: BTreeSet<(NodeId, &'static str)> = BTreeSet::new();
     let run = stage.branches.iter().flat_map(|branch| {

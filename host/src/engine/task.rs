@@ -1,4 +1,4 @@
-//! One attempt at a task: runs its plan and takes what comes out to where it belongs.
+//! Runs one attempt at a task: executes its plan and brings its rows to where they belong.
 
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
@@ -27,20 +27,20 @@ pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
     pub place: Option<Place>,
-    /// Whether a plugin instance had too little memory.
+    /// Whether a plugin instance ran out of memory.
     pub is_out_of_memory: bool,
-    /// The key whose values were too many for it.
+    /// The key whose values did not fit into the instance.
     pub key: Option<String>,
-    /// What something outside the plugin says that has words of its own.
+    /// The error of something outside the plugin that has a message of its own.
     pub outside: Option<Box<Outside>>,
 }
 
-/// What failed outside the plugin, in its own words.
+/// A failure outside the plugin that has a message of its own.
 #[derive(Debug)]
 pub(super) enum Outside {
-    /// An output. It names itself and the batch.
+    /// An output failed. The error names the output and the batch.
     Output(Error),
-    /// A file. The operator and the batch are for the engine to name.
+    /// A file failed. The error does not name the operator and the batch: the engine adds them.
     File(Error),
 }
 
@@ -52,13 +52,13 @@ const fn cause(persistence: Persistence) -> Cause {
 }
 
 impl AttemptError {
-    /// A failure of the output.
+    /// Makes the error of an output that failed.
     fn output(error: Error) -> Self {
         let (cause, message) = (cause(error.persistence), error.message.clone());
         Self { outside: Some(Box::new(Outside::Output(error))), ..Self::new(cause, message) }
     }
 
-    /// A failure of a file that is read.
+    /// Makes the error of a file that could not be read.
     fn file(error: Error) -> Self {
         let (cause, message) = (cause(error.persistence), error.message.clone());
         Self { outside: Some(Box::new(Outside::File(error))), ..Self::new(cause, message) }
@@ -92,7 +92,7 @@ impl From<DataFusionError> for AttemptError {
     fn from(error: DataFusionError) -> Self {
         match error.find_root() {
             DataFusionError::External(inner) => Self::of_ours(&**inner),
-            // Other tasks give back what they have taken.
+            // The failure is transient: other tasks give their memory back.
             root @ DataFusionError::ResourcesExhausted(_) => Self::new(Cause::Transient, root),
             DataFusionError::IoError(error) => Self::new(cause(persistence(error)), error),
             root => Self::new(Cause::Permanent, root),
@@ -101,14 +101,14 @@ impl From<DataFusionError> for AttemptError {
 }
 
 impl AttemptError {
-    /// What a module of ours says. What it does not know would fail again.
+    /// Converts an error of one of the host's own modules. An unknown error counts as permanent.
     fn of_ours(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
         if let Some(PluginError { failure, place, key }) = error.downcast_ref() {
             if *failure == Failure::Cancelled {
                 return Self::new(Cause::Cancelled, failure);
             }
             if let Failure::NotKept(_) = failure {
-                // Other tasks give back what they have taken.
+                // The failure is transient: other tasks give their memory back.
                 return Self::new(Cause::Transient, failure);
             }
             let is_out_of_memory = matches!(failure, Failure::OutOfMemory { .. });
@@ -124,7 +124,7 @@ impl AttemptError {
             return error.into();
         }
         let cause = match error.downcast_ref::<JoinError>() {
-            // Other tasks give back what they have taken.
+            // The failure is transient: other tasks give their memory back.
             Some(JoinError::NoRoom { .. }) => Cause::Transient,
             _ => Cause::Permanent,
         };
@@ -132,14 +132,14 @@ impl AttemptError {
     }
 }
 
-/// Takes the rows of a task as they come.
+/// Receives the rows of a task.
 enum Taker {
     Shuffle(ShuffleWriter),
     DataSet(NodeId, RowsWriter),
     Output(Box<dyn PartitionWriter>),
 }
 
-/// What one attempt needs.
+/// The inputs of one attempt.
 pub(super) struct Attempt<'a> {
     pub task: TaskId,
     pub number: u32,
@@ -148,19 +148,19 @@ pub(super) struct Attempt<'a> {
     pub context: Arc<TaskContext>,
     pub stores: &'a Stores,
     pub faults: &'a dyn FaultInjector,
-    /// What takes the rows of the last stage.
+    /// The writer of the rows of the last stage, if there is an output.
     pub write: Option<&'a dyn BatchWrite>,
-    /// Says whether to go on.
+    /// Says whether the run is cancelled.
     pub cancel: &'a Cancel,
-    /// The type of the keys, if the stage writes to a shuffle.
+    /// The type of the keys, if the stage writes to a shuffle by key.
     pub key_type: Option<&'a RecordType>,
     /// Whether the data set that the stage writes goes to disk at once.
     pub only_files: bool,
 }
 
 impl Attempt<'_> {
-    /// Runs the plan. Rows go to the stage's store, or to the output if the stage ends there. Nothing can be seen of them
-    /// before all are computed.
+    /// Runs the plan. The rows go to the store of the stage, or to the output if the stage ends in one. No row is
+    /// visible before all rows are computed.
     pub(super) async fn run(self) -> Result<TaskMetrics, AttemptError> {
         self.fault(FaultPoint::Begin)?;
         unless_cancelled(self.cancel)?;
@@ -190,7 +190,7 @@ impl Attempt<'_> {
         Ok(metrics)
     }
 
-    /// What takes the rows of this task.
+    /// Makes the receiver of the rows of this task.
     async fn taker(&self) -> Result<Taker, AttemptError> {
         let storage = &self.stores.storage;
         Ok(match self.stage.output {

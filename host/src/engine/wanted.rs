@@ -1,13 +1,13 @@
-//! What a job wants of its tasks.
+//! What a job requires of its tasks.
 
 use crate::output::BatchWrite;
 use crate::plugin::Cancel;
 
-/// Where the rows go, and whether to go on.
+/// The destination of the rows, and the cancel flag of the job.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
-    /// What takes the rows of the last stage.
+    /// The writer of the rows of the last stage, if there is an output.
     pub write: Option<&'a dyn BatchWrite>,
-    /// Says whether to go on.
+    /// Says whether the job is cancelled.
     pub cancel: &'a Cancel,
 }

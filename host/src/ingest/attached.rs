@@ -1,6 +1,6 @@
-//! The runs that read batches, as the batch clock knows them.
+//! The list of the runs that read batches. The batch clock uses it.
 //!
-//! Owns who gets the next batch, and what becomes of a run that does not take it. Never makes a batch.
+//! Owns which runs get the next batch, and what happens to a run that does not take a batch. Never makes a batch.
 
 use super::batch_taker::{BatchTaker, GivenBatch, NotTaken};
 use crate::ids::RunId;
@@ -11,19 +11,19 @@ use std::sync::Arc;
 /// What happens when too many batches wait for a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backlog {
-    /// The batch clock waits, and with it all runs.
+    /// The batch clock waits, and so all runs wait.
     Wait,
-    /// The run gets no more batches. Other runs do not notice.
+    /// The run gets no more batches. Other runs are not affected.
     LeaveBehind,
 }
 
 /// A run that reads batches.
 pub struct AttachedRun {
-    /// Its number.
+    /// The number of the run.
     pub run: RunId,
-    /// What happens when too many batches wait for it.
+    /// What happens when too many batches wait for the run.
     pub backlog: Backlog,
-    /// Takes its batches.
+    /// Takes the batches of the run.
     pub taker: Arc<dyn BatchTaker>,
 }
 
@@ -34,32 +34,33 @@ pub(super) struct AttachedRuns {
 }
 
 impl AttachedRuns {
-    /// The run with which a job starts, which the tracker knows from the beginning.
+    /// Makes the list with the first run of a job, which the tracker knows from the beginning.
     pub(super) fn new(first: Arc<dyn BatchTaker>, tracker: TrackerHandle) -> Self {
         let first = AttachedRun { run: RunId::FIRST, backlog: Backlog::Wait, taker: first };
         Self { runs: vec![first], tracker }
     }
 
-    /// Gives a run the batches after `last`. A run that can be restarted needs what the batches from there on are given.
+    /// Adds a run that gets the batches after `last`. If the run can be restarted, the data of these batches is kept
+    /// until the run says that a restart does not need it.
     pub(super) async fn attach(&mut self, run: AttachedRun, last: Time, can_restart: bool) {
         let needed = can_restart.then_some(Needed { from: last, files_from: last });
         self.tracker.attach(run.run, needed).await;
         self.runs.push(run);
     }
 
-    /// Gives a run no more batches. Whether it was given any before does not matter.
+    /// Removes a run: it gets no more batches. It does not matter whether the run is in the list.
     pub(super) async fn detach(&mut self, run: RunId) {
         self.runs.retain(|attached| attached.run != run);
         self.tracker.detach(run).await;
     }
 
-    /// A batch was made, and given its data.
+    /// Calls `tell` for the taker of each run.
     pub(super) fn each(&self, tell: impl Fn(&dyn BatchTaker)) {
         self.runs.iter().for_each(|attached| tell(&*attached.taker));
     }
 
-    /// Gives each run a batch that was allocated. A run that has ended, or for which too many batches wait, gets no more.
-    /// False if there is no run any more.
+    /// Gives a batch that was allocated to each run. Removes a run that has ended, or for which too many batches wait.
+    /// Returns false if no run is left.
     pub(super) async fn give(&mut self, given: &GivenBatch) -> bool {
         let mut gone = Vec::new();
         for attached in &self.runs {
@@ -76,7 +77,7 @@ impl AttachedRuns {
             }
         }
         for run in gone {
-            // The run lets go of the batch when it ends.
+            // The run frees the data of its batches when it ends.
             self.detach(run).await;
         }
         !self.runs.is_empty()
@@ -98,7 +99,7 @@ mod tests {
     use futures::future::BoxFuture;
     use std::sync::Mutex;
 
-    /// A run for which only so many batches may wait, and that does nothing with them.
+    /// A run for which only a few batches may wait, and which does not process them.
     #[derive(Default)]
     struct Waiting {
         room: usize,

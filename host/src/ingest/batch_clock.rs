@@ -1,7 +1,7 @@
 //! The batch clock: makes a batch at each multiple of the interval, and the last one when the job stops.
 //!
-//! Owns batch times. They are multiples of the interval, in order, without gaps; they never go back. Each batch goes to all
-//! runs that are attached: see `attached.rs`. Runs are attached and detached between two batches.
+//! Owns batch times. Batch times are multiples of the interval, in order and without gaps, and never go back. Each
+//! batch goes to all attached runs: see `attached.rs`. Runs are attached and detached between two batches.
 
 use super::attached::{AttachedRun, AttachedRuns, Backlog};
 use super::batch_taker::{BatchTaker, GivenBatch, Purpose};
@@ -15,89 +15,91 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// A clock that was set back by less is not worth a word.
+/// The least time by which a clock must be set back to be reported.
 const SET_BACK_MIN: Duration = Duration::from_secs(1);
 
-/// How a job or a run is asked to stop. Later requests are stronger.
+/// How a job or a run is asked to stop. The values are ordered: a later one is stronger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopRequest {
-    /// It is not asked to stop.
+    /// There is no request to stop.
     #[default]
     None,
-    /// After everything that was received is processed.
+    /// Stop after all received data is processed.
     Graceful,
-    /// At once.
+    /// Stop at once.
     Now,
 }
 
-/// What a job does first that goes on from a checkpoint, with its first run.
+/// What a job that resumes from a checkpoint does first, with its first run.
 #[derive(Clone, Debug, Default)]
 pub struct CatchUp {
-    /// Whether batches were made before.
+    /// Whether batches were made before the restart.
     pub is_resumed: bool,
-    /// Batches that are done, whose data sets are computed again, in order.
+    /// The batches that are done and whose data sets are computed again, in order.
     pub restore: Vec<Time>,
-    /// Batches that run again, in order.
+    /// The batches that run again, in order.
     pub rerun: Vec<Time>,
-    /// The batches from one time through another are never made.
+    /// The batches that are never made: the first and the last.
     pub left_out: Option<(Time, Time)>,
-    /// Batches up to this one are late: those that have nothing to do complete without a job.
+    /// Batches up to this time are late. A late batch without work completes without a job.
     pub late_through: Time,
-    /// How far back a batch reaches for data. `None` if some operator has something to do without any.
+    /// How far back in time a batch reads data. `None` if some operator has work to do without data.
     pub reach: Option<Duration>,
-    /// The batches that had data.
+    /// The batches that have data.
     pub with_data: BTreeSet<Time>,
 }
 
-/// When to make batches.
+/// The settings of a batch clock.
 #[derive(Clone, Debug)]
 pub struct ClockSettings {
-    /// The first batch that was never made.
+    /// The first new batch.
     pub first: Time,
-    /// What is done before it.
+    /// What is done before the first new batch.
     pub catch_up: CatchUp,
     /// The batch interval.
     pub interval: Duration,
-    /// Stop gracefully after this many batches. The last one takes all that was received.
+    /// Stop gracefully after this many batches. The last of them takes all data that was received.
     pub stop_after: Option<u64>,
-    /// Stop gracefully when nothing more can come.
+    /// Stop gracefully when no source can bring more data.
     pub stop_when_idle: bool,
 }
 
-/// What a batch clock works with.
+/// The parts of the host that a batch clock uses.
 pub struct ClockParts {
-    /// Time.
+    /// The environment, with the clock.
     pub env: Env,
-    /// Gives batches their data.
+    /// The tracker that gives batches their data.
     pub tracker: TrackerHandle,
-    /// Hears of batches that had nothing to do, and of a clock that was set back.
+    /// The listeners that are told of batches without work and of a clock that was set back.
     pub listeners: ListenerBus,
 }
 
-/// Makes the taker of a run that gets the batches after the given time.
+/// Makes the taker of a run. Gets the time of the last batch before the run begins.
 pub type MakeTaker = Box<dyn FnOnce(Time) -> Arc<dyn BatchTaker> + Send>;
 
-/// What the clock can be asked, between two batches.
+/// Requests to the batch clock, which are served between two batches.
 pub(super) enum Request {
-    /// Give a run the batches from the next one on, and say which batch is the last that the run does not get.
+    /// Attach a run, which gets the batches from the next one on. The reply is the time of the last batch that the run
+    /// does not get.
     Attach { run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker, reply: oneshot::Sender<Time> },
-    /// Give a run no more batches, and say which batch is the last that the run can have got.
+    /// Detach a run. The reply is the time of the last batch that the run can have got.
     Detach(RunId, oneshot::Sender<Time>),
 }
 
-/// The actor.
+/// The batch clock, as an actor.
 pub struct BatchClock {
     parts: ClockParts,
     settings: ClockSettings,
     runs: AttachedRuns,
     requests: mpsc::Receiver<Request>,
     stop: watch::Receiver<StopRequest>,
-    /// The batches that had nothing to do since the last that had: the first, the last, how many.
+    /// The batches without work since the last batch with work: the first, the last, and their number.
     nothing: Option<(Time, Time, u64)>,
 }
 
 impl BatchClock {
-    /// An actor that gives each batch to `first`, and to the runs that `requests` attach, until `stop` says otherwise.
+    /// Makes an actor that gives each batch to `first` and to the runs that `requests` attach, until `stop` asks it to
+    /// stop.
     pub(super) fn new(
         parts: ClockParts,
         settings: ClockSettings,
@@ -109,7 +111,7 @@ impl BatchClock {
         Self { parts, settings, runs, requests, stop, nothing: None }
     }
 
-    /// Makes batches until the job stops. When it returns, the last batch was given to the runs.
+    /// Makes batches until the job stops. When this returns, the last batch was given to the runs.
     pub async fn run(mut self) {
         self.make_batches().await;
         self.tell_nothing();
@@ -138,7 +140,7 @@ impl BatchClock {
             let (last, outcome) = match self.pass_over(next).await {
                 Some((through, outcome)) => (through, outcome),
                 None => {
-                    // The last batch takes all that was received: there is none after it.
+                    // The last batch takes all data that was received, because no batch follows.
                     if left == Some(1) && !self.let_receivers_end().await {
                         return;
                     }
@@ -155,7 +157,8 @@ impl BatchClock {
         }
     }
 
-    /// Counts the batches from one through another, of which `left` are to be made. False if no more can be.
+    /// Counts the batches from `first` to `last`. `left` is the number of batches that are still to be made. Returns
+    /// false if no more batches can be made.
     fn note(&mut self, made: Made, first: Time, last: Time, left: &mut Option<u64>) -> bool {
         match made {
             Made::Batch => {
@@ -168,7 +171,8 @@ impl BatchClock {
         true
     }
 
-    /// Waits until the receivers have stored what they hold, and have ended. False if the run is to stop at once.
+    /// Waits until the receivers have stored the data that they hold, and have ended. Returns false if the job is to
+    /// stop at once.
     async fn let_receivers_end(&mut self) -> bool {
         let tracker = self.parts.tracker.clone();
         tokio::select! {
@@ -178,15 +182,15 @@ impl BatchClock {
         }
     }
 
-    /// Remembers batches that had nothing to do, to tell of them with those before and after.
+    /// Remembers batches without work. They are reported together with those before and after.
     fn had_nothing(&mut self, first: Time, last: Time) {
         let (_, through, batches) = self.nothing.get_or_insert((first, last, 0));
         *batches += whole_ms(last.since(first)) / whole_ms(self.settings.interval).max(1) + 1;
         *through = last;
     }
 
-    /// Makes the late batches from this one on, as far as they are known to have nothing to do: all at once, however many
-    /// they are. Returns the last.
+    /// Makes the late batches from `from` on that are known to have no work, all of them at once. Returns the time of
+    /// the last one. `None` if there are none.
     async fn pass_over(&mut self, from: Time) -> Option<(Time, Made)> {
         if !self.is_known_quiet(from) {
             return None;
@@ -198,32 +202,32 @@ impl BatchClock {
         Some((through, if is_taken { Made::Nothing } else { Made::Ended }))
     }
 
-    /// Whether a late batch has nothing to do, if it has no data.
+    /// Whether a late batch is known to have no work unless it has data itself.
     fn is_known_quiet(&self, batch: Time) -> bool {
         let CatchUp { late_through, reach, with_data, .. } = &self.settings.catch_up;
         let has_data = |reach: &Duration| with_data.range(batch - *reach..=batch).next().is_some();
         batch <= *late_through && !reach.as_ref().is_none_or(has_data)
     }
 
-    /// Queues batches that have nothing to do: what later windows read of them is empty.
+    /// Gives batches without work to the runs. For later windows, the data sets of these batches are empty.
     async fn send_quiet(&mut self, from: Time, through: Time, durable: Option<Durable>) -> bool {
         self.runs.each(|run| run.passed_over(from, through, durable.clone()));
         self.send(through, Purpose::Nothing(from), Allocated::default()).await
     }
 
-    /// Tells of the batches that had nothing to do, if there were any.
+    /// Reports the batches without work, if there were any.
     fn tell_nothing(&mut self) {
         if let Some((from, through, batches)) = self.nothing.take() {
             self.parts.listeners.post(&Event::BatchesWithoutData { from, through, batches });
         }
     }
 
-    /// Whether nothing more can come, and the run is to end then.
+    /// Whether no source can bring more data, and the job is to end in that case.
     async fn is_idle(&self) -> bool {
         self.settings.stop_when_idle && self.parts.tracker.is_idle().await
     }
 
-    /// Sends the batches that a restart has to run again, in their order. False if nobody takes batches any more.
+    /// Sends the batches that a restart has to run again, in order. Returns false if no run takes batches any more.
     async fn catch_up(&mut self) -> bool {
         let interval = self.settings.interval;
         let CatchUp { restore, rerun, left_out, .. } = self.settings.catch_up.clone();
@@ -264,7 +268,7 @@ impl BatchClock {
         *self.stop.borrow() == StopRequest::Now
     }
 
-    /// Sends a batch whose data sets are computed again.
+    /// Sends a batch whose data sets are computed again. Returns false if no run takes batches any more.
     async fn restore(&mut self, batch: Time, unknown: Time) -> bool {
         if self.is_stopped_now() {
             return false;
@@ -276,7 +280,7 @@ impl BatchClock {
         self.send(batch, purpose, allocated).await
     }
 
-    /// Whether a late batch has no data, and nothing to do without it. Remembers which had data.
+    /// Whether a late batch has no data and no work without data. Remembers the batches that have data.
     fn has_nothing_to_do(&mut self, batch: Time, allocated: &Allocated) -> bool {
         let catch_up = &mut self.settings.catch_up;
         if batch <= catch_up.late_through && !allocated.allocation.partitions.is_empty() {
@@ -285,9 +289,9 @@ impl BatchClock {
         self.is_known_quiet(batch)
     }
 
-    /// Waits for a batch time, or for a request to stop. Runs are attached and detached meanwhile.
+    /// Waits for the time of a batch, or for a request to stop. Attaches and detaches runs in the meantime.
     async fn wait_until(&mut self, time: Time) -> StopRequest {
-        // Late batches are those of the first run: it alone knows which of them have nothing to do.
+        // No run is attached before the late batches are made: only the first run knows which of them have no work.
         let is_late = time <= self.settings.catch_up.late_through;
         loop {
             let stop = &mut self.stop;
@@ -304,26 +308,27 @@ impl BatchClock {
         }
     }
 
-    /// Attaches or detaches a run after the batch `last`.
+    /// Serves a request to attach or detach a run. `last` is the last batch that was made.
     async fn serve(&mut self, request: Request, last: Time) {
         match request {
             Request::Attach { run, backlog, can_restart, make, reply } => {
                 self.runs.attach(AttachedRun { run, backlog, taker: make(last) }, last, can_restart).await;
                 if reply.send(last).is_err() {
-                    // Nobody wants the run any more.
+                    // The caller does not wait for the run any more.
                     self.runs.detach(run).await;
                 }
             }
             Request::Detach(run, reply) => {
                 self.runs.detach(run).await;
-                // An answer that nobody waits for any more is not an error.
+                // It is not an error if nobody waits for the answer.
                 let _ = reply.send(last);
             }
         }
     }
 
-    /// Lets receivers store and report what they hold, then makes the last batch of it. Batches go on meanwhile, but for
-    /// the last of those that are `left`: it takes all.
+    /// Lets receivers store and report the data that they hold, then makes the last batch from this data. In the
+    /// meantime, batches are made as usual, except the last one of those that are `left`. That batch takes all
+    /// remaining data.
     async fn finish(&mut self, mut next: Time, mut left: Option<u64>) {
         let tracker = self.parts.tracker.clone();
         let stopping = tracker.stop_receivers();
@@ -349,7 +354,8 @@ impl BatchClock {
         }
     }
 
-    /// Waits for the time of the last batch, or for ever. False if the run is to stop at once.
+    /// Waits for the time of the last batch. With `for_ever`, waits for a request to stop only. Returns false if the
+    /// job is to stop at once.
     async fn wait_for_last(&mut self, time: Time, for_ever: bool) -> bool {
         let stop = &mut self.stop;
         tokio::select! {
@@ -359,7 +365,7 @@ impl BatchClock {
         }
     }
 
-    /// Gives a batch its data and queues it.
+    /// Gives a batch its data, and gives the batch to the runs.
     async fn make(&mut self, batch: Time) -> Made {
         self.parts.env.panics.works_on(batch);
         let allocated = self.parts.tracker.allocate(batch).await;
@@ -373,7 +379,7 @@ impl BatchClock {
         }
     }
 
-    /// Gives a batch to the runs. False if nobody takes batches any more.
+    /// Gives a batch to the runs. Returns false if no run takes batches any more.
     async fn send(&mut self, batch: Time, purpose: Purpose, allocated: Allocated) -> bool {
         let clock = &self.parts.env.clock;
         let (submission_time, submitted) = (clock.now(), clock.monotonic());
@@ -381,7 +387,7 @@ impl BatchClock {
     }
 }
 
-/// Resolves at the time of a batch. Tells when that takes longer because somebody has set the clock back.
+/// Resolves at the time of a batch. Reports if that takes longer because the clock was set back.
 async fn batch_time(parts: &ClockParts, batch: Time) {
     let clock = &parts.env.clock;
     let (began, began_at) = (clock.now(), clock.monotonic());
@@ -397,13 +403,13 @@ async fn batch_time(parts: &ClockParts, batch: Time) {
     come.await;
 }
 
-/// What became of a batch.
+/// The result of making a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
-    /// It waits for its turn.
+    /// The batch waits in the queues of the runs.
     Batch,
-    /// It had nothing to do.
+    /// The batch has no work.
     Nothing,
-    /// Nobody takes batches any more.
+    /// No run takes batches any more.
     Ended,
 }

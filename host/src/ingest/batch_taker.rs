@@ -1,36 +1,37 @@
-//! What the batch clock gives to runs: batches with their data.
+//! The interface between the batch clock and the runs: batches with their data.
 //!
-//! Owns [`GivenBatch`] and the trait by which a run takes batches. Never knows what a run does with them.
+//! Owns [`GivenBatch`] and the trait by which a run takes batches. Never knows how a run processes them.
 
 use crate::checkpoint::Durable;
 use crate::time::{Duration, Time};
 use crate::tracker::Allocated;
 use futures::future::BoxFuture;
 
-/// Why a batch runs.
+/// The purpose of running a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// For its outputs.
+    /// The outputs of the batch are computed.
     Run,
-    /// For data sets that later windows read. The batch is done, and its outputs do not run. Nothing is known of the time up
-    /// to the given one, and nothing of that time is needed.
+    /// The data sets that later windows read are computed again. The batch is done, so its outputs do not run. Nothing
+    /// is known of the batches up to the given time, and no window needs them.
     Restore(Time),
-    /// The batch has no data, and nothing to do without data. The same holds for the batches from the given time on.
+    /// The batch has no data, and no work without data. The same is true of all batches from the given time to this
+    /// one.
     Nothing(Time),
 }
 
-/// A batch that was given its data.
+/// A batch with its data.
 #[derive(Clone, Debug)]
 pub struct GivenBatch {
-    /// Its time.
+    /// The time of the batch.
     pub batch: Time,
-    /// Why it runs.
+    /// The purpose of running the batch.
     pub purpose: Purpose,
-    /// Its data.
+    /// The data of the batch.
     pub allocated: Allocated,
-    /// When it was submitted.
+    /// When the batch was submitted.
     pub submission_time: Time,
-    /// When it was submitted, on the monotonic clock.
+    /// When the batch was submitted, on the monotonic clock.
     pub submitted: Duration,
 }
 
@@ -43,24 +44,25 @@ pub enum NotTaken {
     Ended,
 }
 
-/// A run, as the batch clock sees it. The clock drops its taker when the run gets no more batches.
+/// The part of a run that takes batches. The batch clock drops the taker when the run gets no more batches.
 pub trait BatchTaker: Send + Sync {
-    /// A batch was made for the first time in this life of the host, and given its data. The run gets the batch next.
+    /// Records that a batch was made and given its data. This is called once for each batch, and not for a batch that
+    /// runs again. The run gets the batch next.
     fn generated(&self, batch: Time, allocated: &Allocated);
 
-    /// The batches from one through another have nothing to do, or are never made. `durable` says when that is on stable
-    /// storage, `None` if nothing is to be written. The run gets them next, as one.
+    /// Records that the batches `from` to `through` have no work, or are never made. `durable` waits until this is on
+    /// stable storage; `None` if nothing is to be written. The run gets these batches next, as one.
     fn passed_over(&self, from: Time, through: Time, durable: Option<Durable>);
 
-    /// Takes a batch, and waits as long as too many wait already. False if the run has ended.
+    /// Takes a batch. Waits as long as too many batches wait for the run. Returns false if the run has ended.
     fn take(&self, given: GivenBatch) -> BoxFuture<'_, bool>;
 
-    /// Takes a batch unless that means to wait.
+    /// Takes a batch, but never waits.
     ///
     /// # Errors
-    /// When the batch is not taken.
+    /// Returns an error if the batch is not taken.
     fn take_at_once(&self, given: GivenBatch) -> Result<(), NotTaken>;
 
-    /// The run gets no batch from this one on, because too many wait for it already.
+    /// Records that the run gets no batches from this one on, because too many batches wait for it.
     fn left_behind(&self, batch: Time);
 }

@@ -1,8 +1,8 @@
-//! What belongs to a job and not to a plugin: where its data comes from, and which batch gets which of it.
+//! The part of a job that does not depend on the plugin: where data comes from, and which batch gets which data.
 //!
-//! Owns sources, receivers, the tracker, the block store, the log of allocations and the batch clock, for as long as the job
-//! runs. Runs are attached to it: each gets every batch from one boundary on, and a batch is kept until the last of them is
-//! done with it. Never knows what a run computes.
+//! Owns sources, receivers, the tracker, the block store, the allocation log and the batch clock, as long as the job
+//! runs. Runs are attached to an ingest. A run gets every batch from a batch boundary on. The data of a batch is kept
+//! until the last run is done with the batch. Never knows what a run computes.
 
 mod attached;
 mod batch_clock;
@@ -28,35 +28,36 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many stored blocks may wait for the tracker before receivers wait.
+/// How many reports of stored blocks may wait for the tracker. If there are more, receivers wait.
 const REPORTED_BLOCKS_MAX: usize = 64;
-/// How many requests may wait for the batch clock before whoever asks waits.
+/// How many requests may wait for the batch clock. If there are more, callers wait.
 const QUEUED_REQUESTS_MAX: usize = 16;
 
-/// What an ingest is made of.
+/// The parts from which an ingest is made.
 pub struct IngestParts {
-    /// Time, and who runs the actors.
+    /// The environment: time, and the executors of the actors.
     pub env: Env,
-    /// Where received blocks are.
+    /// The store of received blocks.
     pub blocks: BlockStore,
-    /// What brings data.
+    /// The sources of the data.
     pub sources: Sources,
-    /// Hears of what arrives.
+    /// The listeners that are told of data that arrives.
     pub listeners: ListenerBus,
-    /// What is written of allocations, and what is known of earlier ones. `None` in a job without checkpoints.
+    /// The writer of the allocation log, and the allocations from before a restart. `None` in a job without
+    /// checkpoints.
     pub history: Option<AllocationHistory>,
     /// The right to write to the checkpoint directory. `None` in a job without checkpoints.
     pub ownership: Option<Arc<Ownership>>,
 }
 
-/// An ingest that receives, and makes no batches yet.
+/// An ingest that receives data and makes no batches yet.
 pub struct Ingest {
     handle: IngestHandle,
     listeners: ListenerBus,
     requests: mpsc::Receiver<Request>,
 }
 
-/// Asks an ingest. Clones ask the same one.
+/// Sends requests to an ingest. Clones use the same ingest.
 #[derive(Clone)]
 pub struct IngestHandle {
     env: Env,
@@ -68,7 +69,7 @@ pub struct IngestHandle {
 }
 
 impl Ingest {
-    /// Starts the receivers, and the tracker that hears of their blocks.
+    /// Starts the receivers, and the tracker that registers their blocks.
     pub fn start(parts: IngestParts) -> Self {
         let IngestParts { env, blocks, sources, listeners, history, ownership } = parts;
         let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
@@ -95,13 +96,13 @@ impl Ingest {
         Self { handle, listeners, requests }
     }
 
-    /// Asks this ingest.
+    /// The handle of this ingest.
     pub fn handle(&self) -> &IngestHandle {
         &self.handle
     }
 
-    /// Starts the batch clock with the first run. The clock ends when `stop` says so, or when no run takes batches any more;
-    /// then each taker is dropped.
+    /// Starts the batch clock with the first run. The clock ends when `stop` says so, or when no run takes batches any
+    /// more. The takers are dropped at that time.
     pub fn make_batches(
         self,
         settings: ClockSettings,
@@ -117,12 +118,12 @@ impl Ingest {
 }
 
 impl IngestHandle {
-    /// Keeps the record of which batch reads what.
+    /// The tracker, which records which batch reads which data.
     pub fn tracker(&self) -> &TrackerHandle {
         &self.tracker
     }
 
-    /// Where received blocks are.
+    /// The store of received blocks.
     pub fn blocks(&self) -> &BlockStore {
         &self.blocks
     }
@@ -132,31 +133,33 @@ impl IngestHandle {
         self.ownership.as_ref()
     }
 
-    /// The number of the next run.
+    /// A number for a new run.
     pub fn number_run(&self) -> RunId {
         RunId(self.next_run.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Gives a run each batch from the next one on. `make` makes what takes the batches, between two of them, so it must not
-    /// wait. A run that `can_restart` has all that it is given kept until it says otherwise. Returns the time of the last batch
-    /// that the run does not get. `None` if no more batches are made.
+    /// Attaches a run, which gets each batch from the next one on. `make` makes the taker of the run. It is called
+    /// between two batches, so it must not wait. If the run can be restarted, the data that it is given is kept until
+    /// the run says that a restart does not need it. Returns the time of the last batch that the run does not get.
+    /// `None` if no more batches are made.
     pub async fn attach(&self, run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker) -> Option<Time> {
         self.ask(|reply| Request::Attach { run, backlog, can_restart, make, reply }).await
     }
 
-    /// Gives a run no more batches. Those that it was given stay until it is done with them. Returns the time of the last batch
-    /// that it can have been given. `None` if no more batches are made.
+    /// Detaches a run, which gets no more batches. The data of the batches that it was given stays until the run is
+    /// done with them. Returns the time of the last batch that the run can have been given. `None` if no more batches
+    /// are made.
     pub async fn detach(&self, run: RunId) -> Option<Time> {
         self.ask(|reply| Request::Detach(run, reply)).await
     }
 
-    /// Ends all receivers, wherever they are. No run reads another batch.
+    /// Ends all receivers at once. No run can read batches after this.
     pub async fn close(&self) {
         self.blocks.close();
         self.tracker.stop_receivers_now().await;
     }
 
-    /// Waits until all files are removed or moved that nothing needs any more.
+    /// Waits until all files that nothing needs any more are removed or moved.
     pub async fn finish_files(&self) {
         self.tracker.finish_files().await;
     }
@@ -170,7 +173,7 @@ impl IngestHandle {
             drop(done);
         };
         self.env.background.spawn("owner", Box::pin(release));
-        // Nothing is ever sent: it ends when that is done.
+        // Nothing is ever sent: the channel closes when the directory is released.
         let _ = released.await;
     }
 
@@ -181,12 +184,12 @@ impl IngestHandle {
     }
 }
 
-/// Says from time to time that this host is alive, as long as it has the checkpoint directory.
+/// Renews the claim to the checkpoint directory, as long as this host has the directory.
 async fn renew(env: Env, ownership: Weak<Ownership>) {
     loop {
         env.clock.sleep_until(env.clock.now() + RENEWAL).await;
         let Some(ownership) = ownership.upgrade() else { return };
-        // Of another error the next output hears when it asks.
+        // Any other error is found again by the check before the next output.
         if let Err(OwnerError::Lost { .. } | OwnerError::Removed { .. }) = ownership.renew() {
             return;
         }

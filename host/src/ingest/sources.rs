@@ -1,6 +1,7 @@
-//! The sources of a job: do they fit the plugin, and what serves them.
+//! Checks that the sources of a job fit the plugin, and finds the input or receiver that serves each of them.
 //!
-//! Owns the step from `[sources.NAME]` to a receiver that can be started, or to an input that is open. Starts nothing.
+//! Owns the step from `[sources.NAME]` to a receiver that can be started or an input that is open. Never starts a
+//! receiver.
 
 use crate::config::{self, Settings, SourceSettings};
 use crate::data::schema::RecordType;
@@ -14,7 +15,7 @@ use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Receivers that can be started, and inputs that are open.
+/// The receivers that can be started and the inputs that are open.
 #[derive(Default)]
 pub struct Sources {
     pub(super) receivers: Vec<ReceiverSource>,
@@ -22,7 +23,7 @@ pub struct Sources {
     pub inputs: Vec<Box<dyn Input>>,
 }
 
-/// What starts a receiver.
+/// Everything that is needed to start a receiver.
 pub(super) struct ReceiverSource {
     pub(super) settings: ReceiverSettings,
     pub(super) make: Arc<MakeReceiver>,
@@ -30,10 +31,10 @@ pub(super) struct ReceiverSource {
 }
 
 impl Sources {
-    /// Opens the inputs and finds the receivers of a job whose sources fit its graph.
+    /// Opens the inputs and finds the receivers of a job. The sources of the job must fit its graph.
     ///
     /// # Errors
-    /// When an input cannot be opened, or a receiver is not known or does not take its options.
+    /// Returns an error if an input cannot be opened, or if a receiver is unknown or does not accept its options.
     pub fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
         let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
         for (name, source) in &settings.sources {
@@ -69,7 +70,7 @@ impl Sources {
     }
 }
 
-/// What the job file says of a source of text files.
+/// The settings of a source of text files. `None` if the source is of another type.
 fn text_files_settings(name: &str, source: &SourceSettings, slide: Duration) -> Option<TextFilesSettings> {
     let SourceSettings::TextFiles {
         path,
@@ -132,10 +133,11 @@ fn source_type(graph: &Graph, name: &str) -> Option<RecordType> {
     graph.sources().find(|(source, _)| *source == name).and_then(|(_, node)| node.rows.clone())
 }
 
-/// Every source of the graph must be in the job file and the other way round, and its rows must fit its type.
+/// Checks that each source of the graph is in the job file, that each source of the job file is in the graph, and that
+/// the rows of each source have the right type.
 ///
 /// # Errors
-/// The first source that does not fit.
+/// Returns an error for the first source that does not fit.
 pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
     let read: BTreeSet<&str> = graph.sources().map(|(source, _)| source).collect();
     let given: BTreeSet<&str> = settings.sources.keys().map(String::as_str).collect();

@@ -1,8 +1,9 @@
-//! What becomes of a file that nothing needs any more: it stays, is removed or is moved.
+//! What happens to a file that is not needed any more: it stays, is removed or is moved.
 //!
-//! Owns the rule that only the very file that was read is touched, as it was when it was read. A file first gets a name
-//! that nobody else uses, so that what takes its old name meanwhile is another file; then it is looked at; then it goes. A
-//! host that is killed in between goes on with that name at its next start.
+//! Owns the rule that a file is touched only if it is the file that was read, and unchanged. A file is first renamed to
+//! a name that nobody else uses. So if another file takes the old name in the meantime, that file is not touched. Then
+//! the renamed file is compared with the file that was read. Then it is removed or moved. If a host is killed between
+//! these steps, its next start finds the renamed file and goes on with it.
 
 use super::selection::TakenFile;
 use crate::env::Disk;
@@ -11,40 +12,40 @@ use crate::shown::Shown as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// What becomes of a file that nothing needs any more.
+/// What happens to a file that is not needed any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhenDone {
-    /// It stays.
+    /// The file stays.
     Keep,
-    /// It is removed.
+    /// The file is removed.
     Delete,
-    /// It is moved into a directory.
+    /// The file is moved into this directory.
     Move(PathBuf),
 }
 
-/// How many names are tried for a file in the directory that it is moved to.
+/// How many names are tried for a file in the directory to which it is moved.
 const NAMES_MAX: u32 = 10_000;
-/// How much is copied at once.
+/// How many bytes are copied at a time.
 const COPY_BYTES: usize = 1 << 20;
 
-/// Files that nothing needs any more, and what becomes of them.
+/// Files that are not needed any more, and what is to happen to them.
 pub struct DoneFiles {
     pub(super) source: String,
     pub(super) when_done: WhenDone,
     pub(super) files: Vec<TakenFile>,
 }
 
-/// What became of a file.
+/// What happened to a file.
 enum Outcome {
     Removed,
     Moved(PathBuf),
-    /// It was gone already.
+    /// The file was gone already.
     Gone,
     Left(String),
 }
 
 impl DoneFiles {
-    /// Removes or moves them. Waits for the disk.
+    /// Removes or moves the files. Waits for the disk.
     pub fn finish(self, disk: &dyn Disk, listeners: &ListenerBus) {
         let Self { source, when_done, files } = self;
         for file in files {
@@ -74,7 +75,7 @@ fn finish(disk: &dyn Disk, file: &TakenFile, when_done: &WhenDone) -> io::Result
         Err(error) => Err(error),
     };
     match is_it(&held)? {
-        // An earlier host was killed.
+        // An earlier host was killed after it had renamed the file.
         Some(true) => {}
         Some(false) => return Ok(Outcome::Left(format!("{} is in the way", held.shown()))),
         None => match is_it(&file.path)? {
@@ -115,8 +116,8 @@ fn take_away(disk: &dyn Disk, held: &Path, path: &Path, when_done: &WhenDone) ->
     }
 }
 
-/// Moves a file to a path, or to one with a number behind it if the path is taken. `link` gives a file a name that nothing
-/// has, which not every pair of directories allows: then the file is copied.
+/// Moves a file to a path. If the path is taken, a number is added to the name. `link` gives the file a name that does
+/// not exist yet. If `link` is not possible between the two directories, the file is copied.
 fn move_to(
     disk: &dyn Disk,
     from: &Path,
@@ -128,7 +129,7 @@ fn move_to(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
         Err(_) => {}
     }
-    // Another file system, or one without links.
+    // The directory is on another file system, or the file system has no links.
     let copy = to.with_file_name(from.file_name().unwrap_or_default());
     let before = disk.entry(from)?;
     let mut written = disk.create(&copy)?;
@@ -161,7 +162,7 @@ fn move_to(
     Ok(place)
 }
 
-/// Calls `take` with a path, and with numbers behind it, until one is free.
+/// Calls `take` with a path, and then with numbers added to the path, until a path is free.
 fn with_free_name(path: &Path, take: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<PathBuf> {
     let mut free = path.to_owned();
     for number in 1..NAMES_MAX {
@@ -240,7 +241,7 @@ mod tests {
         expect(&simulation, &[("/in/a", "one\n")]);
     }
 
-    /// A host was killed when the file had the name that nobody else uses, and another file has its old one.
+    /// A host was killed after it had renamed a file, and another file has the old name now.
     #[test]
     fn what_was_begun_is_finished() {
         let simulation = world();

@@ -1,7 +1,7 @@
-//! The directories that a path or a pattern stands for.
+//! Finds the directories that a path or a pattern matches.
 //!
-//! Owns the words of patterns: `*`, `?` and `[a-z]` as in a shell, and `**` for a directory and all below it. A directory
-//! whose name is the pattern itself is found too.
+//! Owns the syntax of patterns: `*`, `?` and `[a-z]` as in a shell, and `**` for a directory and all directories below
+//! it. A directory whose name is literally the pattern is found too.
 
 use super::error::TextFilesError;
 use super::selection::is_hidden;
@@ -9,21 +9,22 @@ use crate::env::{DirectoryEntry, Env, FileId};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-/// What stands for a directory and all below it.
+/// The pattern of a directory and all directories below it.
 const ANY_DEPTH: &str = "**";
 
-/// Whether a path may stand for several directories.
+/// Whether a path contains a pattern, so that it may match several directories.
 pub(super) fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '['])
 }
 
-/// What a directory holds; nothing if it cannot be listed, as a directory that matched a moment ago and is gone.
+/// The entries of a directory. Empty if the directory cannot be listed, for example because it matched a moment ago and
+/// is gone now.
 pub(super) fn list(env: &Env, directory: &Path) -> Vec<DirectoryEntry> {
     let listed = env.disk.list(if directory.as_os_str().is_empty() { Path::new(".") } else { directory });
     listed.unwrap_or_default()
 }
 
-/// The directories that a path stands for: itself, or those that its pattern matches now, each once.
+/// The directories that a path or a pattern matches now, each of them once.
 pub(super) fn directories(env: &Env, path: &Path) -> Result<Vec<PathBuf>, TextFilesError> {
     if !is_pattern(path) {
         return Ok(vec![path.to_owned()]);
@@ -51,10 +52,10 @@ pub(super) fn directories(env: &Env, path: &Path) -> Result<Vec<PathBuf>, TextFi
     Ok(found)
 }
 
-/// The directories in any of `above` that a name matches, or that bear it.
+/// The directories in any of `above` whose names match the pattern `name`, or are equal to it.
 fn matching(env: &Env, above: &[PathBuf], name: &str) -> Result<Vec<PathBuf>, TextFilesError> {
     let pattern = glob::Pattern::new(name);
-    // As a shell does it: a pattern does not match a hidden name unless it says so.
+    // As in a shell, a pattern matches a hidden name only if the pattern itself begins with a dot.
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
     let is_found = |entry: &DirectoryEntry| {
         let matches = pattern.as_ref().is_ok_and(|pattern| pattern.matches_with(&entry.name, options));
@@ -73,8 +74,8 @@ fn matching(env: &Env, above: &[PathBuf], name: &str) -> Result<Vec<PathBuf>, Te
     }
 }
 
-/// A directory and all below it, but for hidden ones. Links are followed, and a directory that leads back to one above it is
-/// not entered again.
+/// A directory and all directories below it, except hidden ones. Links are followed. A directory that leads back to one
+/// of its parents is not entered again.
 fn all_below(env: &Env, top: &Path) -> Vec<PathBuf> {
     let mut seen: BTreeSet<FileId> = env.disk.entry(top).iter().map(|entry| entry.id).collect();
     let (mut found, mut waiting) = (Vec::new(), vec![top.to_owned()]);

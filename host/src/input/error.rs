@@ -1,10 +1,10 @@
-//! Why directories of text files could not be looked at, and what to do about it.
+//! The errors of looking at the directories of text files, and what the user can do.
 
 use crate::error::{Error, ErrorKind};
 use std::io;
 use std::path::PathBuf;
 
-/// Why directories could not be looked at.
+/// Why directories could not be searched for files.
 #[derive(Debug, thiserror::Error)]
 pub enum TextFilesError {
     /// A directory cannot be listed.
@@ -12,26 +12,26 @@ pub enum TextFilesError {
     Unlistable {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// The pattern is not one.
+    /// The pattern of directories is not valid.
     #[error("`{pattern}` is not a pattern of directories: {problem}")]
     Pattern {
-        /// The part of the path.
+        /// The part of the path that is not valid.
         pattern: String,
-        /// What is wrong with it.
+        /// What is wrong with the pattern.
         problem: String,
     },
-    /// A pattern of names is not one.
+    /// A pattern of file names is not valid.
     #[error("`{pattern}` is not a pattern of names of files: {problem}")]
     NamePattern {
         /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// What is wrong with the pattern.
         problem: String,
     },
-    /// Files would be moved to where they come from.
+    /// Files would be moved into a directory that the source watches.
     #[error("source `{name}` would move files to {path}, which it watches")]
     MovesInCircles {
         /// The source.

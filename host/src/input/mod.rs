@@ -1,7 +1,8 @@
-//! Inputs without a receiver: they are asked for data when a batch is made.
+//! Inputs without a receiver. The host asks them for data when it makes a batch.
 //!
-//! Owns [`Input`], which is all that the rest of the host knows of one, and the inputs themselves: a queue becomes blocks,
-//! batch by batch, and files become splits. Takes no thread and no time between batches.
+//! Owns the trait [`Input`], which is the only thing that the rest of the host knows of an input. Owns also the inputs
+//! themselves: a queue gives blocks to each batch, and files are given as splits. An input has no thread, and does no
+//! work between batches.
 
 mod after_use;
 mod directories;
@@ -23,81 +24,84 @@ use crate::ids::BlockId;
 use crate::listener::Event;
 use crate::time::{Duration, Time};
 
-/// What an input has for a batch.
+/// The data that an input has for a batch.
 #[derive(Debug, Default)]
 pub struct NewData {
-    /// What the batch reads, in order.
+    /// The partitions that the batch reads, in order.
     pub partitions: Vec<InputPartition>,
-    /// The rows of those of them that are blocks.
+    /// The rows of those partitions that are blocks.
     pub blocks: Vec<Block>,
-    /// What was noticed.
+    /// Events to be reported.
     pub events: Vec<Event>,
 }
 
-/// What is known of an input from before a restart.
+/// The state of an input from before a restart.
 pub struct InputHistory<'a> {
     /// When the job was started for the first time.
     pub started: Time,
     /// The last batch that was given its data. `None` if there was none.
     pub last_batch: Option<Time>,
-    /// The number of the block after the last that was given to a batch.
+    /// One more than the number of the last block that was given to a batch.
     pub next_block: u64,
-    /// What identifies the content of the input up to that last block. `None` if it is not known.
+    /// The checksum of the content of the input up to the last block that was given. `None` if it is not known.
     pub checksum: Option<u64>,
-    /// What the batches that are not forgotten were given of this input, in order.
+    /// The batches that are not forgotten, in order, each with the partitions that this input gave to it.
     pub given: Vec<(Time, Vec<InputPartition>)>,
-    /// What the batches were given of this input that run again, in order.
+    /// The partitions of this input that are needed by batches that run again, in order.
     pub needed: Vec<InputPartition>,
-    /// Whether it is known that a batch has succeeded, or will be known.
+    /// Whether the success of a batch is known, or will be known.
     pub is_settled: &'a dyn Fn(Time) -> bool,
 }
 
 /// An input that is asked for data when a batch is made.
 pub trait Input: Send {
-    /// The source's name.
+    /// The name of the source.
     fn source(&self) -> &str;
 
-    /// Whether what is there for the next batches is what it has to be.
+    /// Checks that the data for the next batches is valid.
     ///
     /// # Errors
-    /// The first thing that is not.
+    /// Returns an error for the first thing that is not valid.
     fn check(&self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// Goes on where the input was.
+    /// Makes the input go on where it stopped before a restart.
     ///
     /// # Errors
-    /// When what was read from it is not there any more.
+    /// Returns an error if data that batches have read is gone.
     fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error>;
 
-    /// The data that belongs to `batch`, which no other batch gets.
+    /// The data of `batch`. No other batch gets this data.
     ///
     /// # Errors
-    /// Why there is none now. Nothing is taken then: the next batch gets what this one would have got.
+    /// Returns in words why there is no data now. Then the batch gets no data, and the next batch gets the data of
+    /// both.
     fn read(&mut self, env: &Env, batch: Time) -> Result<NewData, String>;
 
-    /// The blocks of a batch that was given these of this input before. Files are read where they are.
+    /// Makes the blocks again that a batch was given before. Files need no blocks: they are read where they are.
     fn again(&self, _given: &[&BlockId]) -> Vec<Block> {
         Vec::new()
     }
 
-    /// The first batch from one time on that may have data, as far as is known. `None` if no batch will have any.
+    /// The first batch from `from` on that may have data, as far as this is known now. `None` if no batch will have
+    /// data.
     fn next_data(&mut self, env: &Env, from: Time) -> Option<Time>;
 
-    /// How long before a batch the record of what others were given is needed to know what this one gets.
+    /// How long before a batch the allocations of other batches are needed to decide what the batch gets.
     fn remembered(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// A batch has failed for good: what it was given stays where it is.
+    /// Records that a batch has failed for good. The files that the batch was given stay where they are.
     fn failed(&mut self, _batch: Time) {}
 
-    /// The files that batches before a time were given, and that nothing needs any more. `None` if they just stay.
+    /// The files that were given to batches before a time, if they are not needed any more. `None` if such files just
+    /// stay.
     fn done_before(&mut self, _before: Time) -> Option<DoneFiles> {
         None
     }
 
-    /// Whether it is not expected to bring more: a queue at its end, directories without a new file.
+    /// Whether the input is not expected to bring more data: a queue at its end, or directories without a new file.
     fn is_used_up(&self) -> bool;
 }

@@ -1,7 +1,7 @@
-//! What a source of files has passed over, and what of that is to be told: each cause once, and again when there are ten
-//! times as many files.
+//! Counts the files that a source has skipped, and decides what is reported. Each cause is reported once, and again
+//! when it has ten times as many files.
 //!
-//! Owns the count. Holds no more than the directories do: what is gone from them is forgotten.
+//! Owns the count. Remembers only files that are still in the directories: a file that is gone is forgotten.
 
 use super::selection::Verdict;
 use crate::env::{DirectoryEntry, FileId};
@@ -10,30 +10,30 @@ use crate::shown::Shown as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// How many times as many files make a cause worth telling again.
+/// The factor by which the number of files of a cause must grow before the cause is reported again.
 const TOLD_AGAIN: u64 = 10;
 
-/// Files of one cause.
+/// The skipped files of one cause.
 #[derive(Default)]
 struct Tally {
-    /// Those that are there now.
+    /// The files that are in the directories now.
     present: BTreeSet<FileId>,
     files: u64,
-    /// How many there were when the cause was told last.
+    /// The number of files when the cause was last reported.
     told: u64,
 }
 
-/// The count of one source.
+/// The skipped files of one source.
 pub(super) struct PassedOver {
     source: String,
     tallies: BTreeMap<PassedOverCause, Tally>,
-    /// Files that were read. What is too old now is not passed over if it was read before.
+    /// The files that were read. A file that was read does not count as skipped when it gets too old.
     read: BTreeSet<FileId>,
-    /// Files whose change was told.
+    /// The files whose change was reported.
     changed: BTreeSet<FileId>,
-    /// Files that wait for a later batch, by their paths.
+    /// The files that wait for a later batch, by path.
     waiting: BTreeMap<PathBuf, FileId>,
-    /// Whether the directories were looked at before.
+    /// Whether the directories were searched before.
     has_looked: bool,
 }
 
@@ -49,8 +49,8 @@ impl PassedOver {
         }
     }
 
-    /// What is to be told after a look at the directories, whose entries have these verdicts. `others` are entries that are
-    /// no files of the source.
+    /// The events to report after a search of the directories. `verdicts` are the decisions about `entries`, one for
+    /// each. `others` are entries that are not files of the source, each with the cause.
     pub(super) fn look<'a>(
         &mut self,
         entries: &'a [DirectoryEntry],
@@ -87,7 +87,8 @@ impl PassedOver {
         events
     }
 
-    /// The cause to count a file under: what is older than the job, but was not there at the first look, was moved in.
+    /// The cause under which a file is counted. A file that is older than the job, but was not there at the first
+    /// search, was moved in.
     fn cause(&self, cause: PassedOverCause, id: FileId) -> PassedOverCause {
         let was_there =
             || self.tallies.get(&PassedOverCause::Existing).is_some_and(|tally| tally.present.contains(&id));
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!(look(25), ["too_old 25 /in/19 false"]);
     }
 
-    /// What was read is old some day, and what is gone may come again.
+    /// A file that was read gets too old later, and a file that is gone may appear again.
     #[test]
     fn only_what_was_never_read_is_passed_over() {
         let mut passed = PassedOver::new("lines");
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(told(&passed.look(&files, &[grown(9), changed], [])), ["changed /in/a Some(9)"]);
     }
 
-    /// Several versions of a name between two looks.
+    /// A file is replaced by another one of the same name between two searches.
     #[test]
     fn a_file_that_was_seen_and_replaced_before_its_batch_is_told() {
         let mut passed = PassedOver::new("lines");

@@ -1,4 +1,4 @@
-//! A queue of data sets, one for each batch. Spark's `queueStream`, read from a file of JSON lines.
+//! A queue of data sets, one for each batch, read from a file of JSON lines. Spark calls this `queueStream`.
 
 use super::{Input, InputHistory, NewData};
 use crate::block::{Block, InputPartition};
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The largest queue file that is accepted.
+/// The largest queue file that is accepted, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// Why a queue file was not accepted.
@@ -29,10 +29,10 @@ pub enum QueueError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// Its records are of a type that no file can hold.
+    /// The records of the source are of a type that a queue file cannot hold.
     #[error(
         "{path} cannot hold the records of source `{name}`: \
          `{ty}` is a type of the plugin's own, whose bytes only the plugin can read"
@@ -45,20 +45,20 @@ pub enum QueueError {
         /// The type, as the plugin calls it.
         ty: String,
     },
-    /// The file is not the one that batches have read.
+    /// The file is not the file that batches have read before.
     #[error("{} is not the file that the job has read: {problem}", path.shown())]
     Changed {
         /// The file.
         path: PathBuf,
-        /// What is different.
+        /// The difference.
         problem: String,
     },
-    /// A line is not what it has to be.
+    /// A line is not valid.
     #[error("{place}: {problem}")]
     Line {
-        /// The file, the line, and if known the column, from 1.
+        /// The file, the line and, if it is known, the column. Line and column are counted from 1.
         place: String,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: String,
     },
 }
@@ -80,31 +80,33 @@ impl From<QueueError> for Error {
     }
 }
 
-/// The number of a block is that of its line, counted from 0 without empty ones, times this, and that of its part.
+/// The most parts of a line. The number of a block is the number of its line, times this, plus the number of its part.
+/// Lines are counted from 0, and empty lines are not counted.
 const PARTS_MAX: u64 = 1 << 20;
 
-/// Gives one data set to each batch, and nothing when it is used up. Its lines are kept as text: what batches were given
-/// before is never looked at again.
+/// Gives one data set to each batch, and no data when the queue is used up. The lines are kept as text. Lines that
+/// earlier batches were given are not parsed again.
 pub struct QueueInput {
     source: String,
     path: PathBuf,
     ty: RecordType,
     partitions: usize,
     text: Vec<u8>,
-    /// Where in the text the lines that are not empty are.
+    /// The ranges of the lines in the text, without empty lines.
     lines: Vec<Range<usize>>,
-    /// For each of them, what identifies it and all before it.
+    /// For each line, the checksum of the line and all lines before it.
     checksums: Vec<u64>,
-    /// The line of the next batch.
+    /// The index of the line for the next batch.
     next: u64,
 }
 
 impl QueueInput {
-    /// Reads a queue of records of type `ty`, in this encoding unless a byte order mark says another. Each data set is split into `partitions` parts of equal size. Whether the
-    /// lines are what they have to be is for [`Input::check`] to say.
+    /// Reads a queue of records of type `ty`. The file has the given encoding, unless a byte order mark names another
+    /// one. Each data set is split into `partitions` parts of equal size. Lines are not checked here: see
+    /// [`Input::check`].
     ///
     /// # Errors
-    /// See [`QueueError`].
+    /// Returns a [`QueueError`].
     pub fn read(
         env: &Env,
         source: &str,
@@ -147,12 +149,13 @@ impl QueueInput {
         json::records(&self.ty, &records).map_err(|error| refused(String::new(), error.to_string()))
     }
 
-    /// The rows of the line with this number. Nothing if there is none, or it is not what [`Input::check`] accepts.
+    /// The rows of the line with this index. `None` if there is no such line, or if [`Input::check`] would refuse the
+    /// line.
     fn rows_of(&self, line: u64) -> Option<RecordBatch> {
         self.rows(self.lines.get(usize::try_from(line).ok()?)?).ok()
     }
 
-    /// The blocks of a line in so many parts. None if there is no such line any more.
+    /// The blocks of a line that is split into `parts` parts. Empty if there is no such line any more.
     fn blocks(&self, line: u64, parts: usize) -> Vec<Block> {
         let Some(rows) = self.rows_of(line) else { return Vec::new() };
         let block =
@@ -164,8 +167,8 @@ impl QueueInput {
         self.checksums.get(usize::try_from(line).ok()?).copied()
     }
 
-    /// Goes on before the block with this number, if the lines before it have this checksum. `needed` are blocks that
-    /// [`Input::again`] will be asked for.
+    /// Goes on at the block with this number, if the lines before it have this checksum. `needed` are the blocks for
+    /// which [`Input::again`] will be called.
     fn go_on(&mut self, next_block: u64, checksum: Option<u64>, needed: &[InputPartition]) -> Result<(), QueueError> {
         let changed = |line: u64, problem: &str| QueueError::Changed {
             path: self.path.clone(),
@@ -241,17 +244,17 @@ impl Input for QueueInput {
     }
 }
 
-/// The checksum of a line and all before it, from that of all before it.
+/// The checksum of a line and all lines before it. `above` is the checksum of the lines before it.
 fn chained(above: u64, line: &[u8]) -> u64 {
     let mut both = above.to_le_bytes().to_vec();
     both.extend_from_slice(&hash(line).to_le_bytes());
     hash(&both)
 }
 
-/// The records of a line, or where it is wrong and how.
+/// The records of a line. If the line is not valid, the place and the reason.
 fn parse(line: &[u8]) -> Result<Vec<Value>, (String, String)> {
     let value: Value = json::parse(line).map_err(|error| {
-        // The parser counts lines too, and there is only one.
+        // The parser counts lines too, but there is only one line.
         let said = error.to_string();
         let problem = said.rsplit_once(" at line ").map_or(said.as_str(), |(problem, _)| problem);
         (format!(", column {}", error.column()), problem.to_owned())
@@ -267,7 +270,8 @@ fn parse(line: &[u8]) -> Result<Vec<Value>, (String, String)> {
     Err((String::new(), format!("expected an array of records, found {found}")))
 }
 
-/// Part `n` of `parts` holds the records from `n * count / parts` on, as Spark splits a collection.
+/// Splits rows into parts. Part `n` of `parts` has the records from `n * count / parts` on, as Spark splits a
+/// collection.
 fn split(rows: &RecordBatch, parts: usize) -> Vec<RecordBatch> {
     let parts = parts.max(1);
     let bound = |part: usize| part * rows.num_rows() / parts;

@@ -1,8 +1,9 @@
-//! Which files belong to which batch, by the rules of Spark: a pure decision from what a look at the directories found.
+//! Decides which files belong to which batch, by the rules of Spark: a pure decision from the entries of the
+//! directories.
 //!
-//! Owns the one rule for files that change. A file is known by what it is, not by its name. After a batch has read it, it
-//! is remembered for a while, and what is done to it in that time is not read. A later modification makes it a new version,
-//! which is read once, as a whole.
+//! Owns the rule for files that change. A file is identified by its file id, not by its name. After a batch has read a
+//! file, the file is remembered for a while, and changes to it in that time are not read. A later modification makes a
+//! new version of the file, which is read once, as a whole.
 
 use crate::block::FileStamp;
 use crate::env::{DirectoryEntry, FileId};
@@ -11,24 +12,25 @@ use crate::time::{Duration, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// A system stamps its files with the time of the last tick of its clock, so that a file may look older than it is.
+/// The precision of modification times. A system stamps files with the time of the last tick of its clock, so a file
+/// may look older than it is.
 const CLOCK_TICK: Duration = Duration::from_millis(10);
-/// What the names of files begin with that are hidden or not finished.
+/// The first characters of names of hidden or unfinished files.
 const HIDDEN: [char; 2] = ['.', '_'];
-/// What the name of a file ends with while Hadoop copies it.
+/// The end of a file's name while Hadoop copies the file.
 const COPYING: &str = "._COPYING_";
 
-/// Which names of files are read.
+/// The rules about names of files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    /// If there are any, a name has to match one of them.
+    /// If there are any patterns, a name must match one of them.
     pub include: Vec<glob::Pattern>,
-    /// A name must not match any of them.
+    /// A name must match none of these patterns.
     pub ignore: Vec<glob::Pattern>,
 }
 
 impl Names {
-    /// Why a file is not read because of its name.
+    /// Why a file is not read because of its name. `None` if the name is accepted.
     fn refuse(&self, name: &str) -> Option<PassedOverCause> {
         if is_hidden(name) {
             return Some(PassedOverCause::HiddenName);
@@ -39,21 +41,21 @@ impl Names {
     }
 }
 
-/// Whether a name says that what bears it is hidden or not finished.
+/// Whether a name shows that the file or directory is hidden or not finished.
 pub(super) fn is_hidden(name: &str) -> bool {
     name.starts_with(HIDDEN) || name.ends_with(COPYING)
 }
 
-/// A file that a batch has read or is to read.
+/// A file that was given to a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenFile {
-    /// The batch.
+    /// The batch that was given the file.
     pub batch: Time,
-    /// Its path then.
+    /// The path of the file at that time.
     pub path: PathBuf,
-    /// Which file it is, and when it had been modified.
+    /// The identity of the file, and its modification time at that time.
     pub stamp: FileStamp,
-    /// Its size then.
+    /// The size of the file at that time, in bytes.
     pub bytes: u64,
 }
 
@@ -62,48 +64,49 @@ impl TakenFile {
         Self { batch, path: entry.path.clone(), stamp: FileStamp::from(entry), bytes: entry.bytes }
     }
 
-    /// Whether an entry is as the file was.
+    /// Whether an entry shows the file unchanged.
     pub(super) fn is_unchanged(&self, entry: &DirectoryEntry) -> bool {
         self.bytes == entry.bytes && self.stamp.is_as_old_as(entry)
     }
 }
 
-/// What becomes of an entry of a directory in a batch.
+/// The decision about an entry of a directory, for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The batch reads it.
+    /// The batch reads the file.
     Take,
-    /// A later batch may read it.
+    /// A later batch may read the file.
     NotYet,
-    /// A batch has read it.
+    /// A batch has read the file.
     Known,
-    /// It changed after this batch had read it. If it only grew, by so many bytes.
+    /// The file changed after this batch had read it. If the file only grew, `unread_bytes` is the number of bytes that
+    /// were added.
     Changed { batch: Time, unread_bytes: Option<u64> },
-    /// It is not read.
+    /// The file is not read, for this cause.
     PassOver(PassedOverCause),
-    /// There is nothing to read in it.
+    /// The file is empty.
     Empty,
 }
 
-/// Which files were taken, and when.
+/// The files that were given to batches, and the rules for new files.
 #[derive(Clone, Debug)]
 pub(super) struct Selection {
-    /// Modification times up to here are too old whatever the batch.
+    /// Files with modification times up to this one are too old for every batch.
     initial_threshold: Option<Time>,
-    /// Whether the next batch reads what is there, whatever its age.
+    /// Whether the next batch reads all existing files, whatever their age.
     reads_all: bool,
-    /// What is older was seen by an earlier host.
+    /// Files with modification times up to this one were seen by an earlier host.
     seen_before: Option<Time>,
-    /// A whole number of batches, at least `min_remember`.
+    /// How long a file is remembered: a whole number of batches, at least `min_remember`.
     remember: Duration,
     names: Names,
     by_id: BTreeMap<FileId, TakenFile>,
-    /// The last file of each path. An earlier version of the host noted nothing else.
+    /// The last file of each path. Used for files without an identity, which an earlier version of the host recorded.
     by_path: BTreeMap<PathBuf, TakenFile>,
 }
 
 impl Selection {
-    /// A job that starts now.
+    /// Makes the selection of a job that starts now.
     pub(super) fn new(
         start: Time,
         new_files_only: bool,
@@ -124,7 +127,8 @@ impl Selection {
         }
     }
 
-    /// Goes on as if it had been watching since `started`. `last` is the last batch that was made, if there was one.
+    /// Goes on as if the directories had been watched since `started`. `last` is the last batch that was made. `taken`
+    /// are the files that batches were given.
     pub(super) fn resume(&mut self, started: Time, last: Option<Time>, taken: impl IntoIterator<Item = TakenFile>) {
         if self.initial_threshold.is_some() {
             self.initial_threshold = Some(started - CLOCK_TICK);
@@ -134,7 +138,7 @@ impl Selection {
         taken.into_iter().for_each(|file| self.remember(file));
     }
 
-    /// How long before a batch a file may have been given to another, and is not given to it.
+    /// How long before a batch the files of other batches matter: such a file is not given to the batch again.
     pub(super) fn remembered(&self) -> Duration {
         self.remember.saturating_mul(2)
     }
@@ -144,19 +148,19 @@ impl Selection {
         self.by_path.insert(file.path.clone(), file);
     }
 
-    /// The file that an entry was when it was read.
+    /// The file that was given to a batch and is now shown by an entry. `None` if no batch was given the file.
     fn taken(&self, entry: &DirectoryEntry) -> Option<&TakenFile> {
         if let Some(file) = self.by_id.get(&entry.id) {
-            // Without a time of birth, the number of a file that was removed may have been given to another one.
+            // Without a time of birth, a new file may have the inode number of a file that was removed.
             let is_other = entry.id.born_ns == 0 && file.path != entry.path && !file.stamp.is_as_old_as(entry);
             return (!is_other).then_some(file);
         }
-        // A file system that is mounted again may have another device.
+        // A file system that was mounted again may have another device number.
         let file = self.by_path.get(&entry.path)?;
         (file.stamp.id.is_none() || file.is_unchanged(entry)).then_some(file)
     }
 
-    /// What becomes of an entry in a batch, if no other entry is the same file.
+    /// Decides about an entry for a batch. Other entries of the same file are not considered.
     fn judge(&self, batch: Time, entry: &DirectoryEntry) -> Verdict {
         if entry.is_directory {
             let is_hidden = is_hidden(&entry.name);
@@ -196,12 +200,12 @@ impl Selection {
         }
     }
 
-    /// Modification times up to here are too old for a batch.
+    /// Files with modification times up to this one are too old for a batch.
     fn threshold(&self, batch: Time) -> Time {
         self.initial_threshold.into_iter().chain([batch - self.remember]).max().unwrap_or_default()
     }
 
-    /// What becomes of each entry in `batch`. Those that it takes are remembered.
+    /// Decides about each entry for `batch`. The files that the batch reads are remembered.
     pub(super) fn select(&mut self, batch: Time, entries: &[DirectoryEntry]) -> Vec<Verdict> {
         let remembered = self.remembered();
         self.by_id.retain(|_, file| file.batch + remembered > batch);
@@ -210,7 +214,7 @@ impl Selection {
         let verdicts: Vec<Verdict> = entries
             .iter()
             .map(|entry| match self.judge(batch, entry) {
-                // A second name of the same file.
+                // The entry is a second name of a file that the batch reads.
                 Verdict::Take if !chosen.insert(entry.id) => Verdict::Known,
                 verdict => verdict,
             })
@@ -222,7 +226,7 @@ impl Selection {
         verdicts
     }
 
-    /// The first batch from one time on for which `select` would find something, if nothing changes.
+    /// The first batch from `from` on for which `select` would find a file, if nothing changes in the directories.
     pub(super) fn next(&self, from: Time, slide: Duration, entries: &[DirectoryEntry]) -> Option<Time> {
         let batch_of = |entry: &DirectoryEntry| {
             let is_old = self.initial_threshold.is_some_and(|threshold| entry.modified <= threshold);

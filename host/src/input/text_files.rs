@@ -1,7 +1,7 @@
-//! Files that appear in directories, read as lines. Spark's `textFileStream`.
+//! Files that appear in directories and are read as lines. Spark calls this `textFileStream`.
 //!
-//! Owns the looks at the directories, one for each batch, and the parts that files are split into. Which files belong to
-//! which batch is for `selection.rs` to say. Never reads a file: it gives splits, and tasks read them.
+//! Owns the search of the directories, once for each batch, and the splits of files. Which files belong to which batch
+//! is decided in `selection.rs`. Never reads a file: this input gives splits, and tasks read them.
 
 use super::after_use::{DoneFiles, WhenDone};
 use super::directories::{directories, is_pattern, list};
@@ -20,22 +20,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What a text-files source needs to know.
+/// The settings of a source of text files.
 #[derive(Clone, Debug)]
 pub struct TextFilesSettings {
-    /// The source's name in the job file.
+    /// The name of the source in the job file.
     pub source: String,
     /// A directory, or a pattern of directories.
     pub path: PathBuf,
-    /// Whether files modified before the start are left out.
+    /// Whether files that were modified before the start are left out.
     pub new_files_only: bool,
-    /// How far back a modification time may lie, at least.
+    /// A file counts as too old only if its modification time is at least this long ago.
     pub min_remember: Duration,
-    /// Patterns of names of files that are read; all if there are none.
+    /// Patterns of the file names that are read. If there are none, all names are read.
     pub include: Vec<String>,
-    /// Patterns of names of files that are not read.
+    /// Patterns of the file names that are not read.
     pub ignore: Vec<String>,
-    /// What becomes of a file that nothing needs any more.
+    /// What happens to a file that is not needed any more.
     pub when_done: WhenDone,
     /// The longest line that is accepted.
     pub max_line_bytes: usize,
@@ -45,7 +45,7 @@ pub struct TextFilesSettings {
     pub slide: Duration,
 }
 
-/// What a look at the directories found.
+/// The result of a search of the directories.
 #[derive(Clone, Debug, Default)]
 struct Look {
     entries: Vec<DirectoryEntry>,
@@ -53,23 +53,23 @@ struct Look {
     directories: Vec<PathBuf>,
 }
 
-/// Finds new files, batch by batch.
+/// Finds new files for each batch.
 pub struct TextFiles {
     settings: TextFilesSettings,
     selection: Selection,
     passed_over: PassedOver,
     found_in_last_batch: bool,
-    /// When directories were looked at last, and what they held, as long as that serves the next batch.
+    /// The time and the result of the last search, if it can be used for the next batch.
     looked: Option<(Time, Look)>,
-    /// The files of batches that something needs, if they do not just stay where they are.
+    /// The files of batches that are still needed. Empty if files stay where they are after use.
     needed: BTreeMap<Time, Vec<TakenFile>>,
 }
 
 impl TextFiles {
-    /// Starts to watch.
+    /// Starts to watch the directories.
     ///
     /// # Errors
-    /// When a directory that is named without a pattern does not exist, or a pattern is not one.
+    /// Returns an error if a directory that is named without a pattern does not exist, or if a pattern is not valid.
     pub fn start(env: &Env, settings: TextFilesSettings) -> Result<Self, TextFilesError> {
         let names = Names { include: name_patterns(&settings.include)?, ignore: name_patterns(&settings.ignore)? };
         let TextFilesSettings { source, new_files_only, min_remember, slide, .. } = &settings;
@@ -83,10 +83,10 @@ impl TextFiles {
         Ok(files)
     }
 
-    /// Makes sure that files are not moved into a directory that is watched.
+    /// Checks that files are not moved into a directory that is watched.
     fn check_target(&self, env: &Env, look: &Look) -> Result<(), TextFilesError> {
         let WhenDone::Move(target) = &self.settings.when_done else { return Ok(()) };
-        // One that is not there yet is in none of them by another name.
+        // A directory that does not exist yet cannot be one of the watched directories under another name.
         let id = env.disk.entry(target).ok().map(|entry| entry.id);
         let is_target = |path: &&PathBuf| {
             *path == target || (id.is_some() && env.disk.entry(path).ok().map(|entry| entry.id) == id)
@@ -98,7 +98,7 @@ impl TextFiles {
         Ok(())
     }
 
-    /// Warns of a pattern that matches files and no directory, which is what it stands for.
+    /// Warns of a pattern that matches files and no directory. The pattern has to match directories.
     fn warn_of_files(&self, env: &Env, look: &Look) {
         let Self { settings: TextFilesSettings { source, path, .. }, .. } = self;
         let files = self.files_of_pattern(env, look);
@@ -112,7 +112,7 @@ impl TextFiles {
         );
     }
 
-    /// The files that the pattern matches, if it matches no directory.
+    /// The files that the pattern matches. Empty if the pattern matches a directory.
     fn files_of_pattern(&self, env: &Env, look: &Look) -> Vec<DirectoryEntry> {
         let path = &self.settings.path;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
@@ -126,10 +126,10 @@ impl TextFiles {
         files
     }
 
-    /// The parts of the files that belong to `batch`, by path. Nothing is taken if a directory cannot be listed: the next batch
-    /// sees the same files.
+    /// The splits of the files that belong to `batch`, ordered by path. If a directory cannot be listed, no file is
+    /// taken, and the next batch sees the same files.
     fn find(&mut self, env: &Env, batch: Time) -> Result<NewData, TextFilesError> {
-        // A look after the time of a batch serves it as well as another: what comes later is for later batches.
+        // A search after the time of the batch serves the batch too: files that appeared later are for later batches.
         let (at, look) = match self.looked.take() {
             Some((at, look)) if at > batch => (at, look),
             _ => (env.clock.now(), self.look(env)?),
@@ -155,7 +155,7 @@ impl TextFiles {
         Ok(NewData { partitions, blocks: Vec::new(), events })
     }
 
-    /// All entries of all directories that match, but for directories that are looked into as well.
+    /// The entries of all matching directories, except directories that are searched themselves.
     fn look(&self, env: &Env) -> Result<Look, TextFilesError> {
         let is_pattern = is_pattern(&self.settings.path);
         let directories = directories(env, &self.settings.path)?;
@@ -163,7 +163,7 @@ impl TextFiles {
         for directory in &directories {
             match env.disk.list(directory) {
                 Ok(found) => entries.extend(found),
-                // A directory that matched a pattern a moment ago may be renamed.
+                // A directory that matched a pattern a moment ago may have been renamed.
                 Err(error) if is_pattern && error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(TextFilesError::Unlistable { path: directory.clone(), error }),
             }
@@ -180,8 +180,8 @@ impl Input for TextFiles {
         &self.settings.source
     }
 
-    /// Goes on as if it had been watching since the job was started for the first time, and had given files to batches as the
-    /// record says.
+    /// Goes on as if the directories had been watched since the first start of the job, and as if batches had been
+    /// given files as the allocation log says.
     fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error> {
         let InputHistory { started, last_batch, given, is_settled, .. } = history;
         let mut taken = Vec::new();
@@ -204,11 +204,11 @@ impl Input for TextFiles {
         self.find(env, batch).map_err(|error| error.to_string())
     }
 
-    /// A batch that is not late yet may have data.
+    /// Every batch whose time has not passed yet may have data.
     fn next_data(&mut self, env: &Env, from: Time) -> Option<Time> {
         let looked = self.looked.take().filter(|(at, _)| *at > from);
         let looked = looked.or_else(|| Some((env.clock.now(), self.look(env).ok()?)));
-        // What is wrong is told when the batch is made.
+        // An error is reported when the batch is made.
         let Some((at, look)) = looked else { return Some(from) };
         let next = self.selection.next(from, self.settings.slide, &look.entries);
         self.found_in_last_batch = next.is_some();
@@ -247,7 +247,7 @@ fn name_patterns(words: &[String]) -> Result<Vec<glob::Pattern>, TextFilesError>
     words.iter().map(pattern).collect()
 }
 
-/// The partitions of a file. An empty file has none.
+/// The splits of a file. An empty file has none.
 fn split(file: &DirectoryEntry, settings: &TextFilesSettings) -> impl Iterator<Item = FileSplit> {
     part_ranges(&file.path, file.bytes, settings.encoding).map(move |(start, end)| FileSplit {
         source: settings.source.clone(),

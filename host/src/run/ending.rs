@@ -1,6 +1,7 @@
-//! How long a run that is to stop may take.
+//! Decides how long a run may take to stop.
 //!
-//! Owns when a run is stopped at once that has not ended in time, and when nobody waits any more for what it does.
+//! Owns the time after which a graceful stop becomes a stop at once, and the time after which nobody waits for a run
+//! any more.
 
 use crate::env::{Clock, Panics, catch_panic};
 use crate::error::Error;
@@ -11,42 +12,44 @@ use futures::FutureExt as _;
 use std::sync::{Arc, Weak};
 use tokio::sync::watch;
 
-/// How long a run that is to stop at once may take to end by itself. What waits for a pipe or a disk may never end.
+/// How long a run that is to stop at once may take to end by itself. A run that waits for a pipe or a disk may never
+/// end.
 const AT_ONCE: Duration = Duration::from_millis(500);
-/// The same after a panic: nobody is in a hurry, but what waits for an actor that is gone never ends.
+/// The same time after a panic. It is longer, because nobody is in a hurry. It is limited, because code that waits for
+/// an actor that has panicked never ends.
 const AFTER_PANIC: Duration = Duration::from_secs(10);
 
 /// How a run has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// What it ends with.
+    /// The result with which the run ends.
     pub outcome: Result<(), Error>,
-    /// Whether something of it may still be going on.
+    /// Whether code of the run may still be running.
     pub is_abandoned: bool,
 }
 
-/// What ends a run that does not end in time.
+/// Ends a run that does not end in time.
 pub(super) struct Deadline {
-    /// What the run is asked for. Does not keep it alive.
+    /// The requests to stop the run. A weak reference does not keep the channel open.
     pub stop: Weak<watch::Sender<StopRequest>>,
-    /// The same, as it is heard.
+    /// The receiver of these requests.
     pub stopping: watch::Receiver<StopRequest>,
-    /// Interrupts what computes.
+    /// Interrupts computations.
     pub cancel: Cancel,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// How long a graceful stop may take.
     pub timeout: Duration,
-    /// What a run ends with whose graceful stop takes longer.
+    /// The error of a run whose graceful stop takes too long.
     pub overdue: Error,
-    /// Knows whether code of the host has panicked, after which a run ends.
+    /// Knows whether host code has panicked. A run ends after a panic.
     pub panics: Panics,
 }
 
 impl Deadline {
-    /// Waits for the end of `run`, and longer than it may take for nothing.
+    /// Waits for the end of `run`, but not longer than `run` may take.
     pub(super) async fn keep(self, run: impl Future<Output = Result<(), Error>>) -> Ended {
-        // Caught here, and not by the executor, so that the end of the run is told.
+        // A panic is caught here and not by the executor, so that the end of the run is reported.
         let run = catch_panic("the actor `job scheduler`", None, run);
         let run = run.map(|ended| {
             ended.unwrap_or_else(|panic| {
@@ -68,7 +71,8 @@ impl Deadline {
         }
         tokio::select! {
             biased;
-            // What it was doing was interrupted: if that took too long, its error would say no more than that.
+            // The work of the run was interrupted. If the reason is that a graceful stop took too long, that error is
+            // returned: the error of the run would not say more.
             outcome = &mut run => Ended { outcome: error.map_or(outcome, Err), is_abandoned: false },
             () = self.clock.sleep(patience) => {
                 Ended { outcome: error.map_or(Ok(()), Err), is_abandoned: true }
@@ -76,17 +80,17 @@ impl Deadline {
         }
     }
 
-    /// Resolves when the run was asked to stop gracefully and has not in time.
+    /// Resolves when a graceful stop has taken too long.
     async fn is_over(&self) {
         asked(self.stopping.clone(), StopRequest::Graceful).await;
         self.clock.sleep_until(self.clock.now() + self.timeout).await;
     }
 }
 
-/// Resolves when the run is asked for this or more.
+/// Resolves when the run is asked for this stop, or for a stronger one.
 async fn asked(mut stopping: watch::Receiver<StopRequest>, request: StopRequest) {
     if stopping.wait_for(|stop| *stop >= request).await.is_err() {
-        // Nobody can ask any more.
+        // Nobody can send a request any more.
         std::future::pending::<()>().await;
     }
 }
@@ -104,7 +108,7 @@ mod tests {
         Error::new(ErrorKind::Unavailable, "late")
     }
 
-    /// What becomes of a run that ends so many milliseconds after it is asked for this, and when.
+    /// Runs a simulation in which a run ends this many milliseconds after the request, if it ends by itself.
     fn ended(request: StopRequest, ends_after_ms: Option<u64>) -> (Ended, u64, bool) {
         let simulation = Simulation::new(1, Time::from_ms(1000));
         let clock = simulation.env().clock;

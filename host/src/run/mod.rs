@@ -1,8 +1,8 @@
-//! One plugin at work on the batches of an ingest.
+//! A run: one plugin that processes the batches of an ingest.
 //!
-//! Owns what belongs to a plugin and not to the job: its graph, engine, driver functions, outputs, scheduler, checkpoints and
-//! memory, and whether it is stopped. A job has one run, and may have another one beside it on the same ingest. Never knows
-//! where batches come from, nor other runs.
+//! Owns the parts that belong to a plugin and not to the job: graph, engine, driver functions, outputs, scheduler,
+//! checkpoints, memory, and the requests to stop. A job has one run, and may have a second run beside it on the same
+//! ingest. Never knows where batches come from, and never knows about other runs.
 
 mod ending;
 mod store_claims;
@@ -34,60 +34,62 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
 
-/// How many batches may wait for a run.
+/// The most batches that may wait for a run.
 const QUEUED_BATCHES_MAX: usize = 1000;
-/// How long a run that ends waits for its last checkpoint.
+/// How long a run waits for its last checkpoint when it ends.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(10);
 
 /// The memory of a run.
 pub struct RunMemory {
-    /// What its operators take from.
+    /// The memory budget of the operators.
     pub budget: MemoryBudget,
-    /// Where its shuffles and data sets are.
+    /// The storage for shuffles and data sets.
     pub storage: Storage,
-    /// What is set aside for its plugin instances.
+    /// The memory that is set aside for plugin instances.
     pub instances: InstanceMemory,
 }
 
 impl RunMemory {
-    /// What is set aside for the plugin instances of a run with these settings, in bytes: one for each thread, and one for
-    /// driver functions.
+    /// How much memory is set aside for the plugin instances of a run with these settings, in bytes: for one instance
+    /// on each thread, and for one instance of driver functions.
     pub fn instance_bytes(settings: &Settings) -> u64 {
         settings.limits.memory_bytes.saturating_mul(u64::from(settings.engine.threads) + 1)
     }
 }
 
-/// What a run is made of.
+/// The parts from which a run is made.
 pub struct RunParts {
-    /// Time, and where its tasks run.
+    /// The environment: time, and the executor of tasks.
     pub env: Env,
-    /// Its number on the ingest.
+    /// The number of the run on its ingest.
     pub id: RunId,
     /// The plugin.
     pub plugin: Arc<Plugin>,
     /// The graph that the plugin described.
     pub graph: Arc<Graph>,
-    /// When the nodes of the graph are computed.
+    /// The times at which the nodes of the graph are computed.
     pub intervals: Arc<Intervals>,
-    /// Its memory.
+    /// The memory of the run.
     pub memory: RunMemory,
-    /// What is done with its rows.
+    /// The outputs of the run.
     pub outputs: Outputs,
-    /// Whether it shows nothing: its driver functions write no files, and what a batch has read does not depend on it.
+    /// Whether the run shows no results. Then its driver functions write no files, and the failure of a batch does not
+    /// count for the files that the batch has read.
     pub is_withheld: bool,
-    /// What its plugin may read and write.
+    /// The grants: what the plugin may read and write.
     pub grants: Grants,
-    /// The places of its outputs.
+    /// The claims to the places of the outputs.
     pub claims: Claims,
-    /// Where the ingest has received blocks.
+    /// The store of the blocks that the ingest has received.
     pub blocks: BlockStore,
-    /// What a test makes fail.
+    /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
-    /// Who hears of its events.
+    /// The listeners that are told of the run's events.
     pub listeners: ListenerBus,
 }
 
-/// The places of a run's outputs, which no other run writes to. Dropped when the run ends, they are given back.
+/// The claims to the places of a run's outputs. No other run can write to these places. The claims are given back when
+/// this value is dropped, at the end of the run.
 #[derive(Default)]
 pub struct Claims {
     _on_disks: OutputClaims,
@@ -95,10 +97,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Takes the places of the outputs of a run.
+    /// Claims the places of the outputs of a run.
     ///
     /// # Errors
-    /// When another run has one of them.
+    /// Returns an error if another run has one of the places.
     pub fn take(env: &Env, job: &str, graph: &Graph, grants: &Grants, outputs: &Outputs) -> Result<Self, Error> {
         let on_disks = OutputClaims::take(env, job, graph, grants)?;
         Ok(Self { _on_disks: on_disks, _in_stores: StoreClaims::take(env, job, outputs.store_places())? })
@@ -113,14 +115,15 @@ pub struct RunStop {
 }
 
 impl RunStop {
-    /// Asks the run to stop. [`StopRequest::Graceful`] gives it `job.stop_timeout` to process what it was given, which only
-    /// ends if it gets no more batches; a second request, or [`StopRequest::Now`], stops it at once.
+    /// Asks the run to stop. With [`StopRequest::Graceful`], the run has `job.stop_timeout` to process the batches that
+    /// it was given. It ends in this time only if it gets no more batches. A second request, or [`StopRequest::Now`],
+    /// stops the run at once.
     pub fn stop(&self, request: StopRequest) {
         let again = *self.requests.borrow() == StopRequest::Graceful;
         self.stop_by(if again { StopRequest::Now } else { request });
     }
 
-    /// Asks the run to stop, unless it was asked for this or more before.
+    /// Asks the run to stop, unless it was asked for the same or a stronger stop before.
     pub fn stop_by(&self, request: StopRequest) {
         if request == StopRequest::Now {
             self.cancel.cancel();
@@ -136,13 +139,13 @@ impl RunStop {
         });
     }
 
-    /// Hears what the run is asked for.
+    /// The receiver of the requests to stop.
     pub fn requested(&self) -> watch::Receiver<StopRequest> {
         self.requests.subscribe()
     }
 }
 
-/// A run that was put together, and runs nothing yet.
+/// A run that was put together and has not begun to run batches.
 pub struct Run {
     env: Env,
     id: RunId,
@@ -156,7 +159,7 @@ pub struct Run {
     on_error: OnError,
     batch_interval: Duration,
     stop: RunStop,
-    /// The same requests, as they are heard: subscribed to before anybody can ask.
+    /// The receiver of the requests to stop. It is subscribed before anybody can send a request.
     stopping: watch::Receiver<StopRequest>,
     deadline: Deadline,
     left_behind: Arc<OnceLock<Time>>,
@@ -167,19 +170,19 @@ pub struct Run {
 /// The batches that wait for a run.
 pub struct QueuedBatches(mpsc::Receiver<JobSet>);
 
-/// What a run works on.
+/// The inputs of a run.
 pub struct RunInput {
-    /// Its batches.
+    /// The batches of the run.
     pub batches: QueuedBatches,
-    /// Releases them.
+    /// The tracker, which releases the data of batches.
     pub tracker: TrackerHandle,
-    /// When the first of them begins. `None` if that follows from the first that comes.
+    /// When the first batch begins. `None` if the first batch that arrives decides this.
     pub zero: Option<Time>,
-    /// Keeps what is needed to go on after a crash. `None` if the run keeps nothing.
+    /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
 }
 
-/// What a run holds until everything else of the job that it needs has ended.
+/// The resources that a run holds until everything else of the job that the run needs has ended.
 pub struct RunHoldings {
     id: RunId,
     tracker: TrackerHandle,
@@ -192,7 +195,7 @@ impl Run {
     /// Puts a run together.
     ///
     /// # Errors
-    /// When the engine cannot be set up.
+    /// Returns an error if the engine cannot be set up.
     pub fn new(settings: &Settings, parts: RunParts) -> Result<Self, Error> {
         let RunParts { env, id, graph, intervals, outputs, is_withheld, grants, claims, listeners, .. } = parts;
         let cancel = Cancel::default();
@@ -213,7 +216,7 @@ impl Run {
             budget,
             encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
             slots: settings.engine.threads as usize,
-            tries: settings.engine.task_retries,
+            tries: settings.engine.task_attempts,
             faults: parts.faults,
             listeners: listeners.clone(),
             may_be_gone: sources_whose_files_may_be_gone(settings),
@@ -268,12 +271,12 @@ impl Run {
         })
     }
 
-    /// Asks this run to stop, also before it runs.
+    /// Makes a handle that asks this run to stop. The handle can be used before the run begins.
     pub fn stop(&self) -> RunStop {
         self.stop.clone()
     }
 
-    /// What takes this run's batches from a batch clock, and where they wait.
+    /// Makes the taker that takes batches from a batch clock, and the queue in which they wait.
     pub fn taker(&self) -> (RunTaker, QueuedBatches) {
         let (batches, queued) = mpsc::channel(QUEUED_BATCHES_MAX);
         let (graph, listeners) = (self.plan.graph.clone(), self.listeners.clone());
@@ -281,8 +284,8 @@ impl Run {
         (taker, QueuedBatches(queued))
     }
 
-    /// Runs batches until no more come, the run is stopped, or an output fails for good. Returns this as a future, and what
-    /// the run holds until its end.
+    /// Runs batches until no more come, the run is stopped, or an output fails for good. Returns a future that does
+    /// this, and the resources that the run holds until its end.
     pub fn process(self, input: RunInput) -> (impl Future<Output = Ended> + Send, RunHoldings) {
         let RunInput { batches, tracker, zero, checkpoints } = input;
         let Self { stop, stopping, deadline, left_behind, .. } = self;
@@ -311,7 +314,7 @@ impl Run {
         };
         let scheduler = JobScheduler::new(parts, stopping);
         let processed = async move {
-            // Nothing else asks this run to stop if it is left behind.
+            // The handle is kept, because nothing else can ask this run to stop if the run is left behind.
             let _stop = stop;
             let mut ended = deadline.keep(scheduler.run(batches.0)).await;
             if let Some(batch) = left_behind.get() {
@@ -324,14 +327,15 @@ impl Run {
 }
 
 impl RunHoldings {
-    /// Lets go of the batches that the run was given. What still computes for a run that was stopped may find that they are
-    /// gone, and then fails.
+    /// Releases the data of the batches that the run was given. Computations of a run that was stopped may still be
+    /// running. They find that the data is gone, and fail.
     pub async fn release_batches(&self) {
         self.tracker.run_ended(self.id).await;
     }
 
-    /// Waits for the last checkpoint, and then for `release`, which gives back what this run was the last to need. Lets go of
-    /// the batches that the run was given. What ended the run before that is what it ends with.
+    /// Waits for the last checkpoint, and then for `release`, which releases resources that only this run still needed.
+    /// Releases the data of the batches that the run was given. If the run had ended with an error before this, returns
+    /// that error.
     pub async fn finish(
         &mut self,
         ended: &Ended,
@@ -339,7 +343,7 @@ impl RunHoldings {
         release: impl Future<Output = ()>,
     ) -> Result<(), Error> {
         if ended.is_abandoned {
-            // What may still write must not lose the directory to another host before this process is gone.
+            // Code that may still write must not lose the directory to another host before this process has ended.
             return ended.outcome.clone();
         }
         self.release_batches().await;
@@ -361,7 +365,8 @@ impl RunHoldings {
         ended.outcome.clone().and(written)
     }
 
-    /// Gives back the places of the outputs. What may still write keeps them until this process is gone.
+    /// Gives back the claims to the places of the outputs. If code of the run may still write, the claims are kept
+    /// until this process ends.
     pub fn let_go(self, is_abandoned: bool) {
         if is_abandoned {
             std::mem::forget(self.claims);
@@ -369,13 +374,13 @@ impl RunHoldings {
     }
 }
 
-/// What a run ends with that did not keep up with the batches of its ingest.
+/// The error of a run that did not keep up with the batches of its ingest.
 fn fell_behind(batch: Time) -> Error {
     let message = format!("the run fell behind by {QUEUED_BATCHES_MAX} batches, and gets none from batch {batch} on");
     Error::new(ErrorKind::Unavailable, message).help("give it more time for each batch, or make its batches cheaper")
 }
 
-/// What a run ends with whose graceful stop takes too long.
+/// The error of a run whose graceful stop takes too long.
 pub fn stop_took_too_long(settings: &Settings) -> Error {
     let seconds = settings.job.stop_timeout.as_secs_f64();
     let rest = if settings.job.checkpoint.is_some() { "waits for the next start" } else { "is lost" };
@@ -384,7 +389,7 @@ pub fn stop_took_too_long(settings: &Settings) -> Error {
     Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")
 }
 
-/// The sources of which a batch leaves out files that are gone.
+/// The sources whose missing files are left out of a batch.
 fn sources_whose_files_may_be_gone(settings: &Settings) -> BTreeSet<String> {
     let skips = |source: &SourceSettings| {
         matches!(source, SourceSettings::TextFiles { on_missing_file: OnMissingFile::Skip, .. })

@@ -1,8 +1,9 @@
-//! The outputs of a job in object stores: one run writes to each, as far as a store without locks allows.
+//! Claims to the outputs of a job in object stores. They ensure that one run writes to each output, as far as a store
+//! without locks allows that.
 //!
-//! Owns the claims `.millstream-owner-HASH/owner/epoch-NUMBER` beside what an output saves. They are those of checkpoint
-//! directories, renewed from time to time, asked for before each commit, and removed in the end. Never decides what a claim
-//! is worth: see `checkpoint/owner.rs`.
+//! Owns the claims `.millstream-owner-HASH/owner/epoch-NUMBER` beside the saved files of an output. They have the form
+//! of claims to checkpoint directories. A claim is renewed regularly, checked before each commit, and removed at the
+//! end. Never decides whether a claim is valid: see `checkpoint/owner.rs`.
 
 use crate::checkpoint::{OwnerError, Ownership, RENEWAL};
 use crate::env::{Env, advice, persistence};
@@ -10,11 +11,11 @@ use crate::error::{Error, ErrorKind, Persistence};
 use crate::output::{Claim, StorePlace};
 use std::sync::{Arc, Weak};
 
-/// The claims of a run. Dropped when the run ends, they are given back.
+/// The claims of a run. They are given back when this value is dropped, at the end of the run.
 #[derive(Default)]
 pub(super) struct StoreClaims(Vec<Arc<StoreClaim>>);
 
-/// A claim on the place of one output.
+/// The claim to the place of one output.
 struct StoreClaim {
     ownership: Ownership,
     place: StorePlace,
@@ -26,7 +27,7 @@ impl Claim for StoreClaim {
     }
 }
 
-/// What a claim says, about an output instead of a checkpoint directory.
+/// The error of a claim, in words for an output instead of a checkpoint directory.
 fn explain(at: &StorePlace, error: &OwnerError) -> Error {
     let StorePlace { writer, place, .. } = at;
     let (kind, message, help, lasts) = match error {
@@ -67,7 +68,7 @@ fn explain(at: &StorePlace, error: &OwnerError) -> Error {
 }
 
 impl StoreClaims {
-    /// Takes the places of outputs for this run, and tells each output of its claim.
+    /// Claims the places of outputs for this run, and gives each output its claim.
     pub(super) fn take(env: &Env, job: &str, places: &[StorePlace]) -> Result<Self, Error> {
         let env = Env { identity: format!("job {job}, {}", env.identity).into(), ..env.clone() };
         let mut claims = Self::default();
@@ -94,12 +95,12 @@ impl Drop for StoreClaims {
     }
 }
 
-/// Says from time to time that this host is alive, as long as it has the place.
+/// Renews a claim regularly, as long as this host has the place.
 async fn renew(env: Env, claim: Weak<StoreClaim>) {
     loop {
         env.clock.sleep_until(env.clock.now() + RENEWAL).await;
         let Some(claim) = claim.upgrade() else { return };
-        // Of another error the next commit hears when it asks.
+        // Any other error is found again by the check before the next commit.
         if let Err(OwnerError::Lost { .. } | OwnerError::Removed { .. }) = claim.ownership.renew() {
             return;
         }

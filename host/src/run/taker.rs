@@ -1,7 +1,7 @@
-//! How a run takes the batches of an ingest.
+//! Takes the batches of an ingest for a run.
 //!
-//! Owns the queue from the batch clock to the run's scheduler, and what the run notes of each batch on its way. Never runs a
-//! batch.
+//! Owns the queue from the batch clock to the run's scheduler, and the progress that the run records when it takes a
+//! batch. Never runs a batch.
 
 use crate::checkpoint::Durable;
 use crate::graph::Graph;
@@ -15,22 +15,23 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-/// The run's side of the batch clock.
+/// The run's interface to the batch clock.
 pub struct RunTaker {
-    /// Says what the sources of a batch are.
+    /// The graph, which says what the sources of a batch are.
     graph: Arc<Graph>,
-    /// Hears of batches that are submitted.
+    /// The listeners that are told of submitted batches.
     listeners: ListenerBus,
-    /// Keeps what is needed to go on after a crash. `None` if the run does not want that.
+    /// Records the progress of the run. `None` if the run writes no checkpoints.
     checkpoints: Option<Checkpoints>,
-    /// Where the scheduler takes them from.
+    /// The queue from which the scheduler takes batches.
     batches: mpsc::Sender<JobSet>,
-    /// The first batch that the run did not get, because too many waited.
+    /// The first batch that the run did not get, because too many batches waited.
     left_behind: Arc<OnceLock<Time>>,
 }
 
 impl RunTaker {
-    /// Puts batches of a run with this graph into a queue, and notes in `left_behind` the first that did not fit.
+    /// Makes a taker that puts batches of a run with this graph into a queue. `left_behind` is set to the first batch
+    /// that did not fit.
     pub fn new(
         graph: Arc<Graph>,
         listeners: ListenerBus,
@@ -40,13 +41,13 @@ impl RunTaker {
         Self { graph, listeners, checkpoints: None, batches, left_behind }
     }
 
-    /// The same, which notes in `checkpoints` what it takes.
+    /// Makes the same taker, which also records the batches that it takes in `checkpoints`.
     #[must_use]
     pub fn keeping(self, checkpoints: Option<Checkpoints>) -> Arc<dyn BatchTaker> {
         Arc::new(Self { checkpoints, ..self })
     }
 
-    /// The batch as the scheduler sees it.
+    /// Makes the form of the batch that the scheduler uses.
     fn job_set(&self, given: GivenBatch) -> JobSet {
         JobSet::new(&self.graph, given)
     }
@@ -89,7 +90,7 @@ impl BatchTaker for RunTaker {
     }
 
     fn left_behind(&self, batch: Time) {
-        // It is told once: the run gets no further batch.
+        // This is called once: the run gets no batch after this one.
         let _ = self.left_behind.set(batch);
     }
 }

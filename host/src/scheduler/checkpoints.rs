@@ -1,7 +1,9 @@
-//! When metadata checkpoints of a run are written: after a batch was made, and after it is done, while the next one runs.
+//! Decides when metadata checkpoints of a run are written: after a batch was made, and after a batch is done, while the
+//! next batch runs.
 //!
-//! Owns how far the run is, and the actor that writes it. What happened while one checkpoint was written goes into the
-//! next, so that they never hold a batch up. Also asks, before an output is shown, whether this host may show it.
+//! Owns the progress of the run, and the actor that writes the progress. Changes that happen while a checkpoint is
+//! written go into the next checkpoint. So a checkpoint never holds up a batch. Also checks, before an output is shown,
+//! whether this host may show it.
 
 use super::job_set::files_begun;
 use crate::block::InputPartition;
@@ -20,37 +22,37 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 
-/// What is written, where, and who is told.
+/// The parts from which the checkpoints of a run are made.
 pub struct CheckpointParts {
-    /// Time, and who runs the actor.
+    /// The environment: time, and the executor of the actor.
     pub env: Env,
     /// The checkpoint directory.
     pub store: Arc<dyn Store>,
-    /// The right to write there.
+    /// The right to write to the checkpoint directory.
     pub ownership: Arc<Ownership>,
-    /// The run.
+    /// The number of the run.
     pub id: RunId,
-    /// Its directory.
+    /// The name of the run's directory.
     pub run: String,
-    /// What the run is.
+    /// The description of the run.
     pub description: RunDescription,
-    /// How far it is.
+    /// How far the run has come.
     pub progress: RunProgress,
-    /// The number of its last checkpoint.
+    /// The number of the run's last checkpoint.
     pub last_number: u64,
-    /// Its checkpoints, as far as they decide which inputs are kept.
+    /// The run's checkpoints. They decide which inputs are kept.
     pub kept: Retention,
-    /// What inputs its windows need.
+    /// The intervals of the graph. They decide which inputs windows need.
     pub intervals: Arc<Intervals>,
-    /// Forgets what no restart needs.
+    /// The tracker, which forgets the data that no restart needs.
     pub tracker: TrackerHandle,
-    /// What happens when it cannot be written.
+    /// Handles failures to write a checkpoint.
     pub trouble: Trouble,
-    /// What happens when the storage does not say who has the directory.
+    /// Handles failures to find out which host has the checkpoint directory.
     pub owner_trouble: Trouble,
 }
 
-/// Hears how far the run is. Clones tell the same actor.
+/// Records the progress of a run. Clones use the same actor.
 #[derive(Clone)]
 pub struct Checkpoints {
     shared: Arc<Shared>,
@@ -61,19 +63,20 @@ struct Shared {
     state: Mutex<State>,
     changed: watch::Sender<u64>,
     ownership: Arc<Ownership>,
-    /// What happens when the storage does not say who has the directory.
+    /// Handles failures to find out which host has the checkpoint directory.
     trouble: Trouble,
 }
 
 struct State {
     progress: RunProgress,
-    /// Counts changes.
+    /// The number of changes so far.
     version: u64,
-    /// When what the last batch reads is on stable storage. No checkpoint may know a batch that the log does not.
+    /// Waits until the data of the last batch is on stable storage. A checkpoint must not contain a batch that the
+    /// allocation log does not contain.
     durable: Option<Durable>,
 }
 
-/// The last change that is on stable storage, or why there will be no other.
+/// The number of the last change that is on stable storage, or the reason why no more changes are written.
 #[derive(Clone, Debug, Default)]
 struct Written {
     version: u64,
@@ -108,7 +111,7 @@ impl Checkpoints {
         self.shared.changed.send_replace(version);
     }
 
-    /// A batch was made, and given its data.
+    /// Records that a batch was made and given its data.
     pub fn generated(&self, batch: Time, allocated: &Allocated) {
         let next_block = |partition: &InputPartition| match partition {
             InputPartition::Block { id, .. } => Some(id.sequence + 1),
@@ -121,7 +124,7 @@ impl Checkpoints {
         let files = files_begun(&allocated.allocation);
         self.change(|state| {
             state.progress.batch_generated(batch);
-            // What runs again was counted before.
+            // A batch that runs again was counted before.
             if allocated.durable.is_some() {
                 state.progress.data_given(positions, files);
                 state.durable = allocated.durable.clone();
@@ -129,7 +132,7 @@ impl Checkpoints {
         });
     }
 
-    /// The batches from one through another have nothing to do, or are never made.
+    /// Records that the batches `from` to `through` have no work, or are never made.
     pub fn passed_over(&self, from: Time, through: Time, durable: Option<Durable>) {
         self.change(|state| {
             state.progress.batches_passed_over(from, through);
@@ -137,24 +140,24 @@ impl Checkpoints {
         });
     }
 
-    /// A batch is done.
+    /// Records that a batch is done.
     pub fn completed(&self, batch: Time) {
         self.change(|state| state.progress.batch_completed(batch));
     }
 
-    /// Makes sure that this host may still show results. Waits for the storage, also until it works again.
+    /// Checks that this host may still show results. If the storage fails, this may wait until the storage works again.
     ///
     /// # Errors
-    /// When another host has the directory, or the storage does not say and that ends the run.
+    /// Returns an error if another host has the directory, or if the storage fails and such a failure ends the run.
     pub async fn check_owner(&self) -> Result<(), Error> {
         let mut trouble = self.shared.trouble.clone();
         check_owner(&self.shared.ownership, &mut trouble).await
     }
 
-    /// Waits until everything so far is on stable storage.
+    /// Waits until all changes so far are on stable storage.
     ///
     /// # Errors
-    /// When it never will be.
+    /// Returns an error if they will never be on stable storage.
     pub async fn finish(mut self) -> Result<(), Error> {
         let version = self.shared.lock().version;
         let reached = |written: &Written| written.version >= version || written.failed.is_some();
@@ -186,7 +189,7 @@ impl Shared {
     }
 }
 
-/// The actor.
+/// The actor that writes checkpoints.
 struct Writer {
     shared: std::sync::Weak<Shared>,
     number: u64,
@@ -224,7 +227,8 @@ impl Writer {
             let metadata = Metadata::new(parts.ownership.epoch(), now, parts.description.clone(), progress.clone());
             match write_checkpoint(&*parts.store, &parts.run, self.number, &metadata) {
                 Ok(()) => break,
-                // A try that seemed to fail may have written it, or an owner that was replaced.
+                // The number is taken: by an attempt of this host that seemed to fail, or by an owner that was
+                // replaced.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.number += 1,
                 Err(error) => parts.trouble.wait(&error).await?,
             }

@@ -1,6 +1,6 @@
-//! Runs batches in order, one at a time, and the outputs of each in the order of their definition.
+//! Runs batches in order, one at a time. The outputs of a batch run in the order of their definition.
 //!
-//! Owns what happens to a batch between its submission and its completion, and what its failure means for the run.
+//! Owns the steps of a batch from its submission to its completion, and the consequences of its failure for the run.
 
 use super::checkpoints::Checkpoints;
 use super::job_set::JobSet;
@@ -21,59 +21,60 @@ use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// What a scheduler works with.
+/// The parts of a run that its scheduler uses.
 pub struct SchedulerParts {
-    /// Time and the terminal.
+    /// The environment, with the clock and the terminal.
     pub env: Env,
-    /// The run.
+    /// The number of the run.
     pub run: RunId,
-    /// Runs the stages.
+    /// The engine that runs the stages.
     pub engine: Arc<dyn Engine>,
-    /// Lets go of what a batch had.
+    /// The tracker, which releases the data of a batch.
     pub tracker: TrackerHandle,
-    /// The graph, its stages and jobs.
+    /// The graph, with its stages and jobs.
     pub plan: Arc<JobPlan>,
-    /// Runs driver functions, if the graph has any.
+    /// Runs driver functions. `None` if the graph has none.
     pub drivers: Option<Arc<Drivers>>,
-    /// When its nodes are computed.
+    /// The times at which the nodes of the graph are computed.
     pub intervals: Arc<Intervals>,
-    /// What is done with the rows.
+    /// The outputs of the run.
     pub outputs: Outputs,
-    /// Whether the run shows nothing, so that a batch of it that failed means nothing for what the batch has read.
+    /// Whether the run shows no results. The failure of a batch of such a run does not count for the files that the
+    /// batch has read.
     pub is_withheld: bool,
-    /// Hears of everything.
+    /// The listeners that are told of all events of batches.
     pub listeners: ListenerBus,
-    /// What a failed output means for the run.
+    /// What happens to the run when an output fails.
     pub on_error: OnError,
-    /// How often a batch comes.
+    /// The batch interval.
     pub batch_interval: Duration,
-    /// When the first batch began, if that is known.
+    /// When the first batch of the run began. `None` if that is not known yet.
     pub zero: Option<Time>,
-    /// Keeps what is needed to go on after a crash, if the job wants that.
+    /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
 }
 
-/// What the jobs of a batch have in common.
+/// The state that all jobs of a batch share.
 struct BatchRun {
     batch: Time,
     zero: Time,
     input: Arc<BatchInput>,
     drivers: Option<BatchDrivers>,
-    /// When what the batch reads is on stable storage.
+    /// Waits until the allocation of the batch is on stable storage.
     durable: Option<Durable>,
 }
 
-/// The actor.
+/// The scheduler, as an actor.
 pub struct JobScheduler {
     parts: SchedulerParts,
     stop: watch::Receiver<StopRequest>,
     pace: Pace,
-    /// When the first batch began.
+    /// When the first batch of the run began. `None` if that is not known yet.
     zero: Option<Time>,
 }
 
 impl JobScheduler {
-    /// An actor that stops between two batches when `stop` says [`StopRequest::Now`].
+    /// Makes an actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
         let (pace, zero) = (Pace::new(parts.batch_interval), parts.zero);
         Self { parts, stop, pace, zero }
@@ -82,7 +83,7 @@ impl JobScheduler {
     /// Runs batches until no more come.
     ///
     /// # Errors
-    /// The first failure of an output, if failures stop the run.
+    /// Returns the first failure of an output, if failures stop the run.
     pub async fn run(mut self, mut batches: mpsc::Receiver<JobSet>) -> Result<(), Error> {
         while let Some(set) = batches.recv().await {
             if *self.stop.borrow_and_update() == StopRequest::Now {
@@ -105,12 +106,12 @@ impl JobScheduler {
                 for job in self.kept(batch, zero) {
                     outcome = outcome.and(self.settle(self.compute(job, &run, None).await.map(drop)));
                 }
-                // Its outputs have succeeded before.
+                // The outputs of the batch have succeeded before the restart.
                 self.end(batch, zero, false).await;
                 outcome
             }
             Purpose::Nothing(from) => {
-                // Nobody reads further back.
+                // No window reads further back than this.
                 let mut time = from.max(batch - self.parts.intervals.reach_of_all());
                 while time <= batch {
                     let nodes: Vec<NodeId> = self.kept(time, zero).map(|job| job.output).collect();
@@ -124,20 +125,20 @@ impl JobScheduler {
         }
     }
 
-    /// What the jobs of a batch have in common.
+    /// Makes the state that all jobs of a batch share.
     fn begin(&self, allocation: &Allocation, batch: Time, zero: Time, durable: Option<Durable>) -> BatchRun {
         let input = Arc::new(self.input(allocation));
         let drivers = self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, zero, input.clone()));
         BatchRun { batch, zero, input, drivers, durable }
     }
 
-    /// The jobs whose rows later windows read, and that are due.
+    /// The jobs of nodes whose rows later windows read, and that are computed in this batch.
     fn kept(&self, batch: Time, zero: Time) -> impl Iterator<Item = &OutputJob> {
         let is_due = move |job: &&OutputJob| self.parts.intervals.is_due(job.output, batch, zero);
         self.parts.plan.stages.kept.iter().filter(is_due)
     }
 
-    /// Lets go of what only this batch needed.
+    /// Releases the data that only this batch needed.
     async fn end(&self, batch: Time, zero: Time, has_failed: bool) {
         let read = self.parts.engine.newly_read(batch);
         if !read.is_empty() {
@@ -147,7 +148,7 @@ impl JobScheduler {
         self.parts.tracker.batch_done(self.parts.run, batch, has_failed && !self.parts.is_withheld).await;
     }
 
-    /// Says that a batch is done, unless host code has panicked: what the batch did then is not known.
+    /// Records that a batch is done, unless host code has panicked: then it is not known what the batch has done.
     fn completed(&self, batch: Time) {
         if let Some(checkpoints) = &self.parts.checkpoints
             && self.parts.env.panics.found().is_none()
@@ -156,8 +157,8 @@ impl JobScheduler {
         }
     }
 
-    /// What a failure means for the run. A batch is given up only for a failure of its own: after a defect of the host, or
-    /// when the run is stopped at once, it counts as not done, and runs again.
+    /// Decides what a failure means for the run. A batch is given up only because of a failure of its own. If the host
+    /// has a defect, or if the run is stopped at once, the batch counts as not done and runs again.
     fn settle(&self, outcome: Result<(), Error>) -> Result<(), Error> {
         let is_stopped = *self.stop.borrow() == StopRequest::Now;
         match (outcome, self.parts.on_error) {
@@ -181,7 +182,8 @@ impl JobScheduler {
         let (mut outcome, mut has_failed) = (Ok(()), false);
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
         let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
-        // What later windows read is kept whether an output has just read it or not.
+        // Data sets that later windows read are computed and kept, whether or not an output of this batch has read
+        // them.
         let kept = self.kept(batch, zero);
         for (id, job) in outputs.map(|(id, job)| (Some(id), job)).chain(kept.map(|job| (None, job))) {
             let failed = match id {
@@ -213,7 +215,7 @@ impl JobScheduler {
         outcome
     }
 
-    /// Waits until what the batch reads is on stable storage, and this host may show its results.
+    /// Waits until the allocation of the batch is on stable storage, and checks that this host may show results.
     async fn may_show(&self, run: &BatchRun) -> Result<(), Error> {
         if let Some(panic) = self.parts.env.panics.found() {
             return Err(Error::from(&panic));
@@ -222,7 +224,7 @@ impl JobScheduler {
         let durable = run.durable.clone();
         let read = self.parts.engine.newly_read(run.batch);
         let may_show = async {
-            // What was read is what is read when the batch runs again.
+            // When the batch runs again, it must find the content that it has read now.
             let read = if read.is_empty() { None } else { self.parts.tracker.read(run.batch, read).await };
             for mut durable in durable.into_iter().chain(read) {
                 durable.wait().await?;
@@ -240,7 +242,7 @@ impl JobScheduler {
         }
     }
 
-    /// Tells when the job falls behind, and when it has caught up.
+    /// Reports when the job falls behind, and when it has caught up.
     fn keep_pace(&mut self, info: &BatchInfo) {
         let scheduling_delay = info.scheduling_delay.unwrap_or_default();
         let Some(change) = self.pace.completed(scheduling_delay, info.processing_delay.unwrap_or_default()) else {
@@ -259,13 +261,13 @@ impl JobScheduler {
         });
     }
 
-    /// Each source's partitions, for every node that reads it.
+    /// The partitions of each source, for every node that reads the source.
     fn input(&self, allocation: &Allocation) -> BatchInput {
         let partitions = |source: &str| allocation.partitions.get(source).cloned().unwrap_or_default();
         self.parts.plan.graph.sources().map(|(source, node)| (node.id, partitions(source))).collect()
     }
 
-    /// Runs an output and says what is known of it, if it is there.
+    /// Runs an output. Returns the report of the output, if the output exists, and its failure.
     async fn run_output(
         &self,
         id: usize,
@@ -294,7 +296,8 @@ impl JobScheduler {
         (Some(info), outcome)
     }
 
-    /// Runs the stages of an output, or of a node whose rows are kept, and returns the partitions of the last.
+    /// Runs the stages of an output, or of a node whose rows are kept. Returns the number of partitions of the last
+    /// stage.
     async fn compute(&self, job: &OutputJob, run: &BatchRun, write: Option<Arc<dyn BatchWrite>>) -> Result<u32, Error> {
         if let Some(drivers) = &run.drivers
             && drivers.are_needed_for(job.output)
@@ -335,7 +338,8 @@ impl JobScheduler {
         outcome
     }
 
-    /// Runs what an output does between tasks, which may wait for a disk, where tasks run: actors must not wait for it.
+    /// Runs the work of an output that is not part of a task, on the executor of tasks. The work may wait for a disk,
+    /// and actors must not wait for a disk.
     async fn on_engine<T: Send + 'static>(
         &self,
         batch: Time,
@@ -343,7 +347,7 @@ impl JobScheduler {
     ) -> Result<T, Error> {
         let (send, receive) = oneshot::channel();
         let run = async move {
-            // Nobody waits if the scheduler is gone, and then the program is going away.
+            // If the scheduler has ended, nobody waits for the result, and the program is going away.
             let _ = send.send(catch_panic("an output", Some(batch), work).await);
         };
         let env = &self.parts.env;

@@ -1,4 +1,4 @@
-//! A batch of a run, on its way to the scheduler, and what listeners are told of it.
+//! A batch of a run on its way to the scheduler, and the information about the batch for listeners.
 //!
 //! Owns [`JobSet`]. Never runs anything.
 
@@ -12,26 +12,26 @@ use crate::time::Duration;
 use crate::tracker::{Allocated, Allocation};
 use std::collections::BTreeMap;
 
-/// How many files are listed by path.
+/// The most files that are listed by path.
 const PATHS_MAX: usize = 100;
 
-/// A batch that waits for its turn.
+/// A batch that waits for the scheduler.
 #[derive(Clone, Debug)]
 pub struct JobSet {
-    /// Why it runs.
+    /// The purpose of running the batch.
     pub purpose: Purpose,
-    /// When what it reads is on stable storage, if it will be and is not yet.
+    /// Waits until the allocation of the batch is on stable storage. `None` if no write is pending.
     pub durable: Option<Durable>,
-    /// Its data.
+    /// The data of the batch.
     pub allocation: Allocation,
-    /// What is known of it.
+    /// The information about the batch for listeners.
     pub info: BatchInfo,
-    /// When it was submitted, on the monotonic clock.
+    /// When the batch was submitted, on the monotonic clock.
     pub submitted: Duration,
 }
 
 impl JobSet {
-    /// A batch of a run with this graph.
+    /// Makes the batch of a run with this graph.
     pub fn new(graph: &Graph, given: GivenBatch) -> Self {
         let GivenBatch { batch, purpose, allocated, submission_time, submitted } = given;
         let Allocated { allocation, durable } = allocated;
@@ -60,13 +60,13 @@ impl JobSet {
     }
 }
 
-/// How many files begin in these partitions.
+/// How many files have their first part in these partitions.
 pub(super) fn files_begun(allocation: &Allocation) -> u64 {
     let begins = |partition: &&InputPartition| matches!(partition, InputPartition::Split(split) if split.start == 0);
     allocation.partitions.values().flatten().filter(begins).count() as u64
 }
 
-/// The files that partitions are of, one a line.
+/// The paths of the files in these partitions, one on each line. `None` if there are none.
 fn paths(partitions: &[InputPartition]) -> Option<String> {
     let path = |partition: &InputPartition| match partition {
         InputPartition::Split(split) => Some(split.path.shown().into_owned()),

@@ -1,7 +1,7 @@
-//! The batches of a run: in which order their jobs run, and how far the run is.
+//! Runs the batches of a run: the order of their jobs, and the progress of the run.
 //!
-//! Owns the queue of batches. Gets batches with their data from the ingest, and has the engine compute them. Never knows
-//! other runs.
+//! Owns the queue of batches. Gets batches with their data from the ingest, and lets the engine compute them. Never
+//! knows about other runs.
 
 mod checkpoints;
 mod job_scheduler;

@@ -1,16 +1,17 @@
-//! Whether a job keeps up with its batches: a pure decision from the delays of the last ones.
+//! Decides whether a job keeps up with its batches: a pure decision from the delays of the last batches.
 //!
-//! Owns the rule. A job falls behind if batches wait longer than a batch interval, several times in a row, or if they
-//! wait longer from batch to batch. It has caught up when several batches in a row hardly waited.
+//! Owns the rule. A job falls behind if several batches in a row wait longer than a batch interval, or if each of the
+//! last batches waits longer than the one before. A job has caught up when several batches in a row wait only a short
+//! time.
 
 use crate::time::Duration;
 use std::collections::VecDeque;
 
-/// How many batches in a row must have waited longer than an interval.
+/// A job is behind if this many batches in a row waited longer than an interval.
 const LONG_DELAYS: usize = 3;
-/// Over how many batches a growing delay must grow. Also how many the average is taken of.
+/// A job is behind if the delay grew over this many batches in a row. Averages are taken of this many batches too.
 const GROWING_DELAYS: usize = 5;
-/// How many batches in a row must hardly have waited, for a job that was behind to have caught up.
+/// A job has caught up if this many batches in a row waited only a short time.
 const SHORT_DELAYS: usize = 3;
 
 /// The delays of a batch.
@@ -20,16 +21,16 @@ struct Delays {
     processing: Duration,
 }
 
-/// What changed with a batch.
+/// A change that a batch has caused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// The job fell behind.
+    /// The job has fallen behind.
     Behind,
-    /// It has caught up.
+    /// The job has caught up.
     CaughtUp,
 }
 
-/// The delays of the last batches, and whether the job was found to be behind.
+/// The delays of the last batches, and whether the job is behind.
 #[derive(Debug)]
 pub(super) struct Pace {
     interval: Duration,
@@ -42,7 +43,7 @@ impl Pace {
         Self { interval, last: VecDeque::new(), is_behind: false }
     }
 
-    /// A batch is completed. Says what changed by that.
+    /// Adds the delays of a batch that is completed. Returns the change that follows. `None` if nothing has changed.
     pub(super) fn completed(&mut self, scheduling: Duration, processing: Duration) -> Option<Change> {
         self.last.push_front(Delays { scheduling, processing });
         self.last.truncate(GROWING_DELAYS);
@@ -56,13 +57,13 @@ impl Pace {
         change
     }
 
-    /// How much longer the last batch waited than the first that is remembered.
+    /// How much longer the last batch waited than the oldest one that is remembered.
     pub(super) fn growth(&self) -> Duration {
         let delay = |delays: Option<&Delays>| delays.map_or(Duration::ZERO, |delays| delays.scheduling);
         delay(self.last.front()).saturating_sub(delay(self.last.back()))
     }
 
-    /// How long the last batches took, on average.
+    /// The average processing time of the last batches.
     pub(super) fn processing_average(&self) -> Duration {
         let count = u32::try_from(self.last.len()).unwrap_or(u32::MAX).max(1);
         self.last.iter().map(|delays| delays.processing).sum::<Duration>() / count
@@ -72,7 +73,8 @@ impl Pace {
         self.last.len() >= count && self.last.iter().take(count).all(|delays| is(delays.scheduling))
     }
 
-    /// Each of the last batches waited longer than the one before, and the last long enough to matter.
+    /// Whether each of the last batches waited longer than the one before, and the last one waited long enough to
+    /// matter.
     fn is_growing(&self) -> bool {
         let delays = || self.last.iter().map(|delays| delays.scheduling);
         self.last.len() == GROWING_DELAYS
@@ -92,7 +94,7 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    /// What a job says whose batches waited so long.
+    /// The changes of a job whose batches have these delays, each with the number of its batch.
     fn changes(delays_ms: &[u64]) -> Vec<(usize, Change)> {
         let mut pace = Pace::new(INTERVAL);
         let batches = delays_ms.iter().enumerate();
@@ -128,8 +130,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the delays: falling behind and catching up take turns, each of them with a reason in the batches just
-        /// before, and a job that never waits for half an interval is never said to be behind.
+        /// For any delays, falling behind and catching up alternate, and the batches just before each change give the
+        /// reason. A job whose batches never wait for half an interval is never behind.
         #[test]
         fn changes_take_turns_and_have_reasons(
             delays in prop::collection::vec(prop_oneof![0u64..300, 0u64..1500, 900u64..5000], 0..60),
@@ -150,7 +152,7 @@ mod tests {
             }
         }
 
-        /// A job whose batches take longer than the interval is found out, however little longer.
+        /// A job whose batches take longer than the interval is found to be behind, even if they take only little longer.
         #[test]
         fn an_overloaded_job_is_found_out(extra in 1u64..2000) {
             let delays: Vec<u64> = (0..1200).map(|batch| batch * extra).take_while(|delay| *delay <= 20_000).collect();

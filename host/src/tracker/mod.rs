@@ -1,7 +1,7 @@
-//! Which blocks belong to which batch.
+//! Decides which blocks belong to which batch.
 //!
-//! Owns the record of blocks that were stored, given to a batch, and done with. A block is given to exactly one batch, and
-//! released when the last run that reads this batch is done with it.
+//! Owns the record of the blocks that were stored, that were given to a batch, and that are not needed any more. A
+//! block is given to exactly one batch. It is released when the last run that reads this batch is done with the batch.
 
 mod received_block_tracker;
 mod receiver_tracker;

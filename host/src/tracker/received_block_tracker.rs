@@ -1,11 +1,11 @@
-//! The record itself: pure, event-sourced, so that a log of the same events will rebuild it.
+//! The record of blocks and batches: a pure state that events change, so that a log of the same events can rebuild it.
 
 use crate::block::InputPartition;
 use crate::ids::{BlockId, RunId};
 use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a batch reads, by source, each source's partitions in the order in which they came.
+/// The partitions that a batch reads, by source. The partitions of a source are in the order in which they arrived.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
     /// The partitions.
@@ -13,7 +13,7 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// The names of all blocks.
+    /// The ids of all blocks.
     pub fn block_ids(&self) -> Vec<BlockId> {
         let id = |partition: &InputPartition| match partition {
             InputPartition::Block { id, .. } => Some(id.clone()),
@@ -22,7 +22,8 @@ impl Allocation {
         self.partitions.values().flatten().filter_map(id).collect()
     }
 
-    /// Records by source. Those of files are not known before they are read.
+    /// The number of records of each source. Records of files are not counted, because their number is not known before
+    /// the files are read.
     pub fn records(&self) -> BTreeMap<String, u64> {
         let rows = |partition: &InputPartition| match partition {
             InputPartition::Block { rows, .. } => *rows,
@@ -33,15 +34,15 @@ impl Allocation {
     }
 }
 
-/// A batch that has its data, and the runs that are not done with it.
+/// A batch that was given its data, and the runs that are not done with the batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Given {
     allocation: Allocation,
     readers: BTreeSet<RunId>,
 }
 
-/// Blocks that were stored and not given to a batch yet, the runs that read batches, and the batches that some run is not
-/// done with. A batch is given to all runs that are attached when it is allocated.
+/// The blocks that were stored and not given to a batch yet, the runs that read batches, and the batches that are still
+/// in use. A batch is given to all runs that are attached when the batch is allocated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedBlockTracker {
     unallocated: Allocation,
@@ -50,7 +51,7 @@ pub struct ReceivedBlockTracker {
     attached: BTreeSet<RunId>,
 }
 
-/// Nothing was received, and no run reads anything but the first.
+/// Makes a record without blocks, in which the first run is the only run.
 impl Default for ReceivedBlockTracker {
     fn default() -> Self {
         Self::resumed(BTreeMap::new(), None)
@@ -58,7 +59,8 @@ impl Default for ReceivedBlockTracker {
 }
 
 impl ReceivedBlockTracker {
-    /// Goes on after `last_batch`, with what batches were given before that the first run may ask for again.
+    /// Makes the record after a restart. `allocated` are the batches that the first run may ask for again, and
+    /// `last_batch` is the last batch that was made.
     pub fn resumed(allocated: BTreeMap<Time, Allocation>, last_batch: Option<Time>) -> Self {
         let attached = BTreeSet::from([RunId::FIRST]);
         let given = |allocation| Given { allocation, readers: attached.clone() };
@@ -66,40 +68,40 @@ impl ReceivedBlockTracker {
         Self { unallocated: Allocation::default(), allocated, last_batch, attached }
     }
 
-    /// From the next batch on that is allocated, a run reads what batches have.
+    /// Attaches a run. It reads all batches that are allocated from now on.
     pub fn attach(&mut self, run: RunId) {
         self.attached.insert(run);
     }
 
-    /// The next batch that is allocated is not given to a run any more. The run may still read those before.
+    /// Detaches a run. It is not given the batches that are allocated from now on, and may still read earlier batches.
     pub fn detach(&mut self, run: RunId) {
         self.attached.remove(&run);
     }
 
-    /// A run reads nothing any more. Returns the blocks of the batches that no other run reads.
+    /// Records that a run has ended. Returns the blocks of the batches that no other run reads.
     pub fn run_ended(&mut self, run: RunId) -> Vec<BlockId> {
         self.detach(run);
         let read: Vec<Time> = self.allocated.keys().copied().collect();
         read.into_iter().filter_map(|batch| self.batch_done(run, batch)).flatten().collect()
     }
 
-    /// Whether a batch has its data, or never will have any.
+    /// Whether a batch was given its data, or will never be given any.
     pub fn is_allocated(&self, batch: Time) -> bool {
         self.last_batch.is_some_and(|last| batch <= last)
     }
 
-    /// No batch up to this one is given anything any more.
+    /// Records that the batches up to `through` are not given any more data.
     pub fn leave_out(&mut self, through: Time) {
         self.last_batch = self.last_batch.max(Some(through));
     }
 
-    /// There is a new partition for a batch to read: a block was stored, or a file was found.
+    /// Adds a partition for a batch to read: a block that was stored, or a part of a file.
     pub fn partition_added(&mut self, source: &str, partition: InputPartition) {
         self.unallocated.partitions.entry(source.to_owned()).or_default().push(partition);
     }
 
-    /// Gives all partitions that are not given yet to `batch`. A batch that is not after the last one keeps what it has:
-    /// running it again must read the same.
+    /// Gives all partitions that are not given yet to `batch`. A batch that is not after the last one keeps the
+    /// partitions that it was given, because it must read the same data when it runs again.
     pub fn allocate(&mut self, batch: Time) -> Allocation {
         if self.last_batch.is_none_or(|last| batch > last) {
             self.last_batch = Some(batch);
@@ -109,8 +111,8 @@ impl ReceivedBlockTracker {
         self.allocated.get(&batch).map(|given| given.allocation.clone()).unwrap_or_default()
     }
 
-    /// A run is done with a batch. Returns the blocks of the batch if it was the last run that read it. `None` if another
-    /// run still does, or none did.
+    /// Records that a run is done with a batch. If no other run reads the batch, returns the blocks of the batch.
+    /// `None` if another run still reads the batch, or if no run did.
     pub fn batch_done(&mut self, run: RunId, batch: Time) -> Option<Vec<BlockId>> {
         let given = self.allocated.get_mut(&batch)?;
         let was_reader = given.readers.remove(&run);
@@ -120,7 +122,7 @@ impl ReceivedBlockTracker {
         self.allocated.remove(&batch).map(|given| given.allocation.block_ids())
     }
 
-    /// Whether a partition waits for a batch.
+    /// Whether there is a partition that was not given to a batch yet.
     pub fn has_unallocated(&self) -> bool {
         !self.unallocated.partitions.is_empty()
     }
@@ -136,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the order of events: each block is given to one batch, in order, and released once.
+        /// For any order of events, each block is given to one batch, in order, and is released once.
         #[test]
         fn each_block_is_given_once(events in prop::collection::vec(prop::option::of(0u8..3), 0..100)) {
             let mut tracker = ReceivedBlockTracker::default();
@@ -168,8 +170,8 @@ mod tests {
             prop_assert_eq!(given, added);
         }
 
-        /// Whenever runs come, go, end and are done with batches: a block is released once, when the last run that was
-        /// given its batch is done with it or has ended.
+        /// For any order in which runs are attached, are detached, end and are done with batches, a block is released
+        /// once: when the last run that was given its batch is done with the batch or has ended.
         #[test]
         fn a_block_is_released_by_the_last_run_that_reads_it(
             events in prop::collection::vec((0u8..6, 0u32..4, 0u64..40), 0..200),

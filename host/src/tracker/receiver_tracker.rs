@@ -1,4 +1,5 @@
-//! The tracker as an actor: it owns receivers and direct inputs, hears of stored blocks, and answers the batch clock.
+//! The tracker as an actor: it owns receivers and inputs without receivers, registers stored blocks, and serves the
+//! batch clock.
 
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
 use crate::block::{BlockStore, InputPartition, ReadPart};
@@ -14,149 +15,154 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use tokio::sync::{mpsc, oneshot};
 
-/// What a batch was given.
+/// The data that a batch was given.
 #[derive(Clone, Debug, Default)]
 pub struct Allocated {
-    /// Its partitions.
+    /// The partitions of the batch.
     pub allocation: Allocation,
-    /// When that is on stable storage, if it will be.
+    /// Waits until the allocation is on stable storage. `None` if no write is pending.
     pub durable: Option<Durable>,
 }
 
-/// Batches that have nothing.
+/// Batches that were given no data.
 #[derive(Clone, Debug)]
 pub struct PassedOver {
-    /// The last of them.
+    /// The last of these batches.
     pub through: Time,
-    /// When that is on stable storage, if it will be.
+    /// Waits until this is on stable storage. `None` if nothing is written.
     pub durable: Option<Durable>,
 }
 
-/// What is written of allocations, and what is known of earlier ones.
+/// The writer of the allocation log, and the allocations from before a restart.
 pub struct AllocationHistory {
     /// Writes the log.
     pub writer: AllocationWriter,
-    /// What batches were given that may be asked for again.
+    /// The data of the batches that may be asked for again.
     pub allocated: BTreeMap<Time, Allocation>,
     /// The latest batch that was given its data.
     pub last_batch: Option<Time>,
 }
 
-/// What the tracker can be asked.
+/// The requests to the tracker.
 enum Request {
-    /// Give the batch its blocks.
+    /// Give a batch its data.
     Allocate(Time, oneshot::Sender<Allocated>),
-    /// The batches from one through another are never made.
+    /// The batches from the first time through the second one are never made.
     LeaveOut(Time, Time, oneshot::Sender<Option<Durable>>),
-    /// Give the batches from one on nothing, at most through another.
+    /// Give no data to the batches from `from` on, at most through `through`.
     PassOver { from: Time, through: Time, interval: Duration, reply: oneshot::Sender<Option<PassedOver>> },
-    /// What a run needs for a restart.
+    /// Update the data that a restart of a run needs.
     Forget(RunId, Needed),
-    /// A batch has read these parts of files through.
+    /// A batch has read these parts of files to their ends.
     Read(Time, Vec<ReadPart>, oneshot::Sender<Option<Durable>>),
-    /// The run is done with the batch. True if the batch has failed for good.
+    /// A run is done with a batch. The flag is true if the batch has failed for good.
     BatchDone(RunId, Time, bool),
-    /// The next batch that is allocated is given to the run, too, which holds back what a restart of it needs, if it says so.
+    /// Attach a run: it is given the batches that are allocated from now on. If the run says what a restart needs, this
+    /// data is kept.
     Attach(RunId, Option<Needed>),
-    /// The next batch that is allocated is not given to the run.
+    /// Detach a run: it is not given the batches that are allocated from now on.
     Detach(RunId),
-    /// The run reads nothing any more.
+    /// A run has ended and reads no more batches.
     RunEnded(RunId, oneshot::Sender<()>),
-    /// Say when all files are removed or moved that nothing needs any more.
+    /// Answer when all files that are not needed any more are removed or moved.
     FinishFiles(oneshot::Sender<()>),
-    /// Stop all receivers, then say whether a block waits for a batch.
+    /// Stop all receivers, then answer whether there is a block that no batch was given.
     StopReceivers(StopReceiver, oneshot::Sender<bool>),
-    /// Say whether any input may still bring data of its own accord.
+    /// Answer whether any input may still bring data by itself.
     IsIdle(oneshot::Sender<bool>),
 }
 
-/// What a run needs for a restart.
+/// The data that a restart of a run needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needed {
-    /// No restart from any of its checkpoints needs what batches before this time were given.
+    /// No restart from any checkpoint of the run needs the data of batches before this time.
     pub from: Time,
-    /// A restart from its newest checkpoint needs no files of batches before this time.
+    /// A restart from the newest checkpoint of the run needs no files of batches before this time.
     pub files_from: Time,
 }
 
-/// Asks the tracker. Clones ask the same one.
+/// Sends requests to the tracker. Clones use the same tracker.
 #[derive(Clone)]
 pub struct TrackerHandle {
     requests: mpsc::Sender<Request>,
 }
 
 impl TrackerHandle {
-    /// The blocks of a batch, which are its from now on.
+    /// Gives a batch its data, which no other batch gets.
     pub async fn allocate(&self, batch: Time) -> Allocated {
         self.ask(|reply| Request::Allocate(batch, reply)).await.unwrap_or_default()
     }
 
-    /// Leaves out the batches from one through another. Says when that is on stable storage, if it will be.
+    /// Records that the batches `from` to `through` are never made. The returned value waits until this is on stable
+    /// storage. `None` if it is not written.
     pub async fn leave_out(&self, from: Time, through: Time) -> Option<Durable> {
         self.ask(|reply| Request::LeaveOut(from, through, reply)).await.flatten()
     }
 
-    /// Gives the batches from one time on nothing, as far as no source has anything for them, and at most through another.
+    /// Gives no data to the batches from `from` on, up to the batch before the first one for which a source has data,
+    /// and at most through `through`. `None` if there are no such batches.
     pub async fn pass_over(&self, from: Time, through: Time, interval: Duration) -> Option<PassedOver> {
         self.ask(|reply| Request::PassOver { from, through, interval, reply }).await.flatten()
     }
 
-    /// Says what a run needs for a restart. What no run needs is forgotten.
+    /// Updates the data that a restart of a run needs. Data that no run needs is forgotten.
     pub async fn forget(&self, run: RunId, needed: Needed) {
-        // A tracker that is gone writes nothing any more.
+        // If the tracker has ended, nothing is written any more.
         let _ = self.requests.send(Request::Forget(run, needed)).await;
     }
 
-    /// A batch has read parts of files through, and reads nothing else when it runs again. Says when that is on stable
-    /// storage, if it will be.
+    /// Records that a batch has read parts of files to their ends. If the batch runs again, it reads the same content.
+    /// The returned value waits until this is on stable storage. `None` if it is not written.
     pub async fn read(&self, batch: Time, parts: Vec<ReadPart>) -> Option<Durable> {
         self.ask(|reply| Request::Read(batch, parts, reply)).await.flatten()
     }
 
-    /// Lets go of what a batch had, as far as this run needs it. If the batch has failed for good, its files stay where they
-    /// are.
+    /// Records that a run is done with a batch. The data of the batch is released if no other run needs it. If the
+    /// batch has failed for good, its files stay where they are.
     pub async fn batch_done(&self, run: RunId, batch: Time, has_failed: bool) {
-        // A tracker that is gone holds no blocks.
+        // If the tracker has ended, it holds no blocks.
         let _ = self.requests.send(Request::BatchDone(run, batch, has_failed)).await;
     }
 
-    /// From the next batch on that is allocated, a run reads what batches have. A run that can be restarted says what it
-    /// needs for that: nothing of it is forgotten until the run says otherwise.
+    /// Attaches a run, which is given the batches that are allocated from now on. A run that can be restarted says what
+    /// a restart needs. This data is kept until the run says otherwise.
     pub async fn attach(&self, run: RunId, needed: Option<Needed>) {
-        // A tracker that is gone gives no batch anything.
+        // If the tracker has ended, no batch is given data any more.
         let _ = self.requests.send(Request::Attach(run, needed)).await;
     }
 
-    /// From the next batch on that is allocated, a run is given nothing. It may still read the batches before.
+    /// Detaches a run, which is not given the batches that are allocated from now on. It may still read earlier
+    /// batches.
     pub async fn detach(&self, run: RunId) {
-        // A tracker that is gone gives no batch anything.
+        // If the tracker has ended, no batch is given data any more.
         let _ = self.requests.send(Request::Detach(run)).await;
     }
 
-    /// Lets go of all that a run still had, and waits until that is done.
+    /// Releases all data that a run still had, and waits until that is done.
     pub async fn run_ended(&self, run: RunId) {
-        // A tracker that is gone holds no blocks.
+        // If the tracker has ended, it holds no blocks.
         let _ = self.ask(|reply| Request::RunEnded(run, reply)).await;
     }
 
-    /// Waits until all files are removed or moved that nothing needs any more.
+    /// Waits until all files that are not needed any more are removed or moved.
     pub async fn finish_files(&self) {
-        // A tracker that is gone has begun with none.
+        // If the tracker has ended, it has not begun to remove or move files.
         let _ = self.ask(Request::FinishFiles).await;
     }
 
-    /// Lets all receivers store what they have received, and end. True if there is data that no batch has.
+    /// Lets all receivers store the data that they have received, and end. Returns true if there is data that no batch
+    /// was given.
     pub async fn stop_receivers(&self) -> bool {
         self.ask(|reply| Request::StopReceivers(StopReceiver::Graceful, reply)).await.unwrap_or(false)
     }
 
-    /// Ends all receivers, also those that are about to end, wherever they are.
+    /// Ends all receivers at once, including receivers that are about to end.
     pub async fn stop_receivers_now(&self) {
-        // A tracker that is gone has none.
+        // If the tracker has ended, there are no receivers.
         let _ = self.ask(|reply| Request::StopReceivers(StopReceiver::Now, reply)).await;
     }
 
-    /// True if nothing more can come: all queues are used up and no receiver is left.
+    /// Returns true if no source can bring more data: all queues are used up and no receiver is left.
     pub async fn is_idle(&self) -> bool {
         self.ask(Request::IsIdle).await.unwrap_or(true)
     }
@@ -168,7 +174,7 @@ impl TrackerHandle {
     }
 }
 
-/// The actor.
+/// The tracker, as an actor.
 pub struct ReceiverTracker {
     env: Env,
     listeners: ListenerBus,
@@ -177,19 +183,19 @@ pub struct ReceiverTracker {
     receivers: Vec<ReceiverHandle>,
     reports: mpsc::Receiver<BlockReport>,
     blocks: ReceivedBlockTracker,
-    /// Absent in a job without checkpoints.
+    /// `None` in a job without checkpoints.
     writer: Option<AllocationWriter>,
-    /// What each run needs for a restart that can be restarted.
+    /// For each run that can be restarted, the data that a restart needs.
     needed: BTreeMap<RunId, Needed>,
-    /// What a restart needs is not before this time, as far as was said and written.
+    /// No restart needs the data of batches before this time, as far as this was reported and written.
     needed_from: Time,
     forgotten_before: Time,
-    /// Files that are being removed or moved: each ends when they are.
+    /// The files that are being removed or moved. Each channel closes when its files are done.
     finishing: Vec<oneshot::Receiver<()>>,
 }
 
 impl ReceiverTracker {
-    /// Starts the actor. `reports` is where `receivers` report their blocks.
+    /// Starts the actor. `reports` is the channel through which `receivers` report their blocks.
     pub fn start(
         env: &Env,
         store: BlockStore,
@@ -199,7 +205,7 @@ impl ReceiverTracker {
         listeners: ListenerBus,
         history: Option<AllocationHistory>,
     ) -> TrackerHandle {
-        // The batch clock and the scheduler of each run ask one thing at a time.
+        // The batch clock and the scheduler of each run have at most one open request each.
         let (requests, inbox) = mpsc::channel(16);
         let (writer, blocks) = match history {
             Some(AllocationHistory { writer, allocated, last_batch }) => {
@@ -226,13 +232,13 @@ impl ReceiverTracker {
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        // Receivers that are stopping may wait for room in the store, so requests are answered meanwhile.
+        // Receivers that are stopping may wait for room in the block store. So requests are served in the meantime.
         let mut stopping: BoxFuture<'static, ()> = Box::pin(std::future::pending());
         let mut waiting: Vec<oneshot::Sender<bool>> = Vec::new();
         loop {
             tokio::select! {
                 biased;
-                // A block that was stored before a question was asked counts for its answer.
+                // A block that was stored before a request was sent counts for the answer.
                 Some(report) = self.reports.recv() => self.block_stored(report),
                 () = &mut stopping => {
                     while let Ok(report) = self.reports.try_recv() {
@@ -241,7 +247,7 @@ impl ReceiverTracker {
                     stopping = Box::pin(std::future::pending());
                     let has_unallocated = self.blocks.has_unallocated();
                     for reply in waiting.drain(..) {
-                        // An answer that nobody waits for any more is not an error.
+                        // It is not an error if nobody waits for the answer.
                         let _ = reply.send(has_unallocated);
                     }
                 }
@@ -265,12 +271,12 @@ impl ReceiverTracker {
         let source = block.id.source.clone();
         self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows, checksum: None });
         if let Some(recorded) = recorded {
-            // Its receiver was dropped while it waited: its source will send the records again.
+            // If the receiver was dropped while it waited, its source will send the records again.
             let _ = recorded.send(());
         }
     }
 
-    /// Asks the inputs without receiver for what they have for `batch`.
+    /// Asks the inputs without receivers for the data of `batch`.
     fn read_inputs(&mut self, batch: Time) {
         for input in &mut self.inputs {
             match input.read(&self.env, batch) {
@@ -300,7 +306,7 @@ impl ReceiverTracker {
         let allocation = self.blocks.allocate(batch);
         let Some(writer) = &mut self.writer else { return Allocated { allocation, durable: None } };
         if self.needed_from > self.forgotten_before {
-            // It needs no sync of its own, so it goes with what needs one.
+            // This event needs no sync of its own, so it is written together with an event that needs one.
             self.forgotten_before = self.needed_from;
             writer.forgotten(self.forgotten_before).await;
         }
@@ -308,7 +314,7 @@ impl ReceiverTracker {
         Allocated { allocation, durable }
     }
 
-    /// Gives nothing to the batches up to the one before the next that may have something.
+    /// Gives no data to the batches up to the batch before the next one that may have data.
     async fn pass_over(&mut self, from: Time, through: Time, interval: Duration) -> Option<PassedOver> {
         if self.blocks.has_unallocated() || self.blocks.is_allocated(from) {
             return None;
@@ -335,12 +341,12 @@ impl ReceiverTracker {
         }
     }
 
-    /// The earliest batch whose allocation a restart needs: for windows, and so that no file is read twice.
+    /// The earliest batch whose allocation a restart needs, for windows and to make sure that no file is read twice.
     fn needed_from(&self, before: Time) -> Time {
         self.inputs.iter().map(|input| before - input.remembered()).min().unwrap_or(before)
     }
 
-    /// Forgets what no run needs for a restart.
+    /// Forgets the data that no restart of any run needs.
     fn forget(&mut self) {
         let all = || self.needed.values();
         let (Some(from), Some(files_from)) =
@@ -352,16 +358,16 @@ impl ReceiverTracker {
         self.finish_files_before(files_from);
     }
 
-    /// Lets go of a batch that no run reads any more.
+    /// Releases the data of a batch that no run reads any more.
     fn release(&mut self, batch: Time, blocks: &[BlockId]) {
         self.store.remove(blocks);
         if self.writer.is_none() {
-            // Windows read data sets, and there is no restart that would read files again.
+            // Windows read data sets, and without checkpoints no restart reads the files again.
             self.finish_files_before(batch + Duration::from_millis(1));
         }
     }
 
-    /// Removes or moves the files of the batches before a time, without waiting for the disk.
+    /// Removes or moves the files of the batches before a time. Does not wait for the disk.
     fn finish_files_before(&mut self, before: Time) {
         let done: Vec<DoneFiles> = self.inputs.iter_mut().filter_map(|input| input.done_before(before)).collect();
         if done.is_empty() {
@@ -371,7 +377,7 @@ impl ReceiverTracker {
         let (disk, listeners) = (self.env.disk.clone(), self.listeners.clone());
         let finish = async move {
             done.into_iter().for_each(|files| files.finish(&*disk, &listeners));
-            // Nobody waits for it but at the end.
+            // Nobody waits for this, except at the end of the job.
             let _ = end.send(());
         };
         self.env.background.spawn("files", Box::pin(finish));
@@ -380,7 +386,7 @@ impl ReceiverTracker {
     }
 
     async fn answer(&mut self, request: Request) {
-        // An answer that nobody waits for any more is not an error.
+        // It is not an error if nobody waits for the answer.
         match request {
             Request::Allocate(batch, reply) => {
                 let _ = reply.send(self.allocate(batch).await);
@@ -422,9 +428,10 @@ impl ReceiverTracker {
             }
             Request::Detach(run) => self.blocks.detach(run),
             Request::RunEnded(run, reply) => {
-                // Whether the run has processed these batches is not known: their files stay for whoever reads them next.
+                // It is not known whether the run has processed these batches. So their files stay for the host that reads
+                // them next.
                 self.store.remove(&self.blocks.run_ended(run));
-                // What the last run needs for a restart stays.
+                // The data that a restart of the last run needs is kept.
                 if self.needed.len() > 1 && self.needed.remove(&run).is_some() {
                     self.forget();
                 }
@@ -432,12 +439,12 @@ impl ReceiverTracker {
             }
             Request::FinishFiles(reply) => {
                 for finished in self.finishing.drain(..) {
-                    // It ends without a word.
+                    // Nothing is sent: the channel closes when the files are done.
                     let _ = finished.await;
                 }
                 let _ = reply.send(());
             }
-            // Answered when the receivers have stopped.
+            // This request is answered when the receivers have stopped.
             Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {
                 let has_ended = self.receivers.iter().all(ReceiverHandle::has_ended);

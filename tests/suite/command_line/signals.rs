@@ -4,15 +4,25 @@
 //! too long, or of the end of the connection. What the kernel still holds does not count as received.
 
 use super::super::support::binary::{Directory, Running};
+use millstream_tests::programs;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 
 /// Batches are long enough that what comes last usually waits for its batch when the signal comes.
 pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
                           [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"1h\"\n\n\
                           [receiver]\nblock_interval = \"50ms\"\n";
+
+/// `host` with the signals of a terminal, also when the tests run under `nohup`, which has the programs below it ignore
+/// SIGHUP.
+fn host_of_a_terminal(directory: &Directory, args: &[&str]) -> Command {
+    let mut command = directory.program(Path::new("env"), &["--default-signal=HUP"]);
+    command.arg(programs::host()).args(args);
+    command
+}
 
 /// Counts words from a socket, sends `late` and waits until the host says `received`, and stops it with a signal.
 /// Returns the sums of the counts that were printed.
@@ -27,7 +37,7 @@ fn stopped(
     let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = server.local_addr().expect("a server has an address");
     let set = format!("sources.lines.address={address}");
-    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
+    let mut host = Running::start(host_of_a_terminal(&directory, &["run", "job.toml", "--set", &set]));
     host.wait_for_err("ReceiverStarted lines");
     let (mut connection, _) = server.accept().expect("the host has connected");
     connection.write_all(b"first words\n").expect("the host is there");
@@ -118,7 +128,7 @@ fn a_later_signal_stops_at_once() {
         let directory = Directory::with_job("hostile");
         directory.write("queue.jsonl", "[\"boom\"]\n");
         let args = ["run", "job.toml", "--set", "job.args.does=loop", "--set", "limits.task_time=1h"];
-        let mut command = directory.host(&args);
+        let mut command = host_of_a_terminal(&directory, &args);
         command.env("MILLSTREAM_LOG", "debug");
         let mut host = Running::start(command);
         host.wait_for_err("OutputOperationStarted");

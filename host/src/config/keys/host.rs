@@ -46,12 +46,12 @@ keys! {
     )
     .when_changed(Change::Harmless);
 
-    ENGINE_TASK_RETRIES: Count = Key::new(
-        "engine.task_retries",
-        Count { min: 0, max: 100 },
+    ENGINE_TASK_ATTEMPTS: Count = Key::new(
+        "engine.task_attempts",
+        Count { min: 1, max: 100 },
         Fallback::Number(4),
         "How many times in all a task is tried when the cause of its failure lies outside the plugin and may pass, as \
-         a server that does not answer. 0 and 1 both mean once.",
+         a server that does not answer.",
     )
     .spark("spark.task.maxFailures")
     .when_changed(Change::Harmless);

@@ -27,7 +27,7 @@ block_interval = "200ms"
 
 [engine]
 threads = 2
-task_retries = 4
+task_attempts = 4
 memory = "2GiB"
 
 [limits]

@@ -41,7 +41,7 @@ fn defaults_are_as_documented() {
         },
         engine: EngineSettings {
             threads: 4,
-            task_retries: 4,
+            task_attempts: 4,
             memory_bytes: 256 * MIB * 5 + 1024 * MIB,
             spill_directory: None,
             spill_limit_bytes: 64 * 1024 * MIB,
@@ -102,7 +102,7 @@ const EVERY_KEY: &str = r#"
     when_full = "drop-newest"
     [engine]
     threads = 1
-    task_retries = 0
+    task_attempts = 1
     memory = "4MiB"
     spill_directory = "spill"
     spill_limit = "0B"
@@ -172,7 +172,7 @@ fn every_key_can_be_set() {
         },
         engine: EngineSettings {
             threads: 1,
-            task_retries: 0,
+            task_attempts: 1,
             memory_bytes: 4 * MIB,
             spill_directory: Some(PathBuf::from("/etc/jobs/spill")),
             spill_limit_bytes: 0,

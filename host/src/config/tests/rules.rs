@@ -46,7 +46,7 @@ const RULES: &[Case] = &[
     Case {
         text: Whole(
             "[job]\nbatch_interval = \"100ms\"\n[receiver]\nblock_interval = \"200ms\"\n[engine]\nmemory = \
-               \"1MiB\"\ntask_retries = 101\n[limits]\ntask_time = \"0s\"\n",
+               \"1MiB\"\ntask_attempts = 101\n[limits]\ntask_time = \"0s\"\n",
         ),
         set: &[],
         errors: &[
@@ -60,8 +60,8 @@ const RULES: &[Case] = &[
             "error: job.toml line 6: engine.memory = \"1MiB\" is less than plugin instances may take: \
              limits.memory 256MiB x (engine.threads 4 + 1 for the driver) = 1280MiB",
             r#"help: use "1280MiB" or more, or lower limits.memory or engine.threads"#,
-            "error: job.toml line 7: engine.task_retries = 101 is above the maximum of 100",
-            "help: use a whole number from 0 to 100; the default is 4",
+            "error: job.toml line 7: engine.task_attempts = 101 is above the maximum of 100",
+            "help: use a whole number from 1 to 100; the default is 4",
             r#"error: job.toml line 9: limits.task_time = "0s" is below the minimum of 1ms"#,
             r#"help: use "1ms" to "1h"; the default is "10s""#,
         ],

@@ -1,6 +1,6 @@
 //! Makes the columns of joined rows.
 //!
-//! Owns how pairs of rows become columns of key and values, and where a value that misses is absent.
+//! Owns how pairs of rows become the columns of key and values, and how a missing value becomes an absent one.
 
 use super::table::NONE;
 use super::{Join, internal};
@@ -11,14 +11,14 @@ use arrow::datatypes::{DataType, Field, Fields};
 use datafusion_common::Result;
 use std::sync::Arc;
 
-/// Some rows of a batch: of each joined row one, or [`NONE`].
+/// Rows picked from a batch. For each joined row there is the number of one row, or [`NONE`].
 pub(super) struct Picked<'a> {
     pub batch: &'a RecordBatch,
     pub rows: Vec<u32>,
 }
 
 impl Join {
-    /// The members of the column of values.
+    /// The fields of the column of values.
     pub(super) fn value_fields(&self) -> Result<&Fields> {
         match self.schema.fields().get(1).map(|field| field.data_type()) {
             Some(DataType::Struct(fields)) => Ok(fields),
@@ -26,13 +26,14 @@ impl Join {
         }
     }
 
-    /// A batch of a key column and the columns of the values.
+    /// Makes a batch of a key column and the columns of the values.
     pub(super) fn batch(&self, key: ArrayRef, values: Vec<ArrayRef>) -> Result<RecordBatch> {
         let values = StructArray::try_new(self.value_fields()?.clone(), values, None)?;
         Ok(RecordBatch::try_new(self.schema.clone(), vec![key, Arc::new(values)])?)
     }
 
-    /// Joined rows. A side that is not picked misses in all of them; the key is that of the left side if it is there.
+    /// Makes joined rows. If a side is `None`, its value is missing in all rows. The key is the key of the left side,
+    /// if there is a left side.
     pub(super) fn pairs(&self, left: Option<Picked<'_>>, right: Option<Picked<'_>>) -> Result<RecordBatch> {
         let rows = left.as_ref().or(right.as_ref()).map_or(0, |picked| picked.rows.len());
         let [left_field, right_field] = self.value_fields()?.as_ref() else {
@@ -52,11 +53,11 @@ impl Join {
     }
 }
 
-/// Which rows of a column are taken.
+/// The rows that are taken from a column.
 enum Indices {
-    /// All of them, as they are.
+    /// All rows of the column, in their order.
     All,
-    /// None: all values are absent.
+    /// No rows: this many absent values.
     Absent(usize),
     Some(UInt32Array),
 }
@@ -85,8 +86,8 @@ impl Indices {
         })
     }
 
-    /// The values of a column in a field that may add the option that a value misses. An option of an option is a struct
-    /// around the inner one.
+    /// Takes the values of a column for a field whose type may be an option around the type of the column. If the type
+    /// of the column is an option itself, the option around it is a struct with the inner option as its member.
     fn option(&self, field: &Field, column: &ArrayRef) -> Result<ArrayRef> {
         match (field.data_type(), self) {
             (declared, _) if declared == column.data_type() => self.take(column),

@@ -1,4 +1,4 @@
-//! The plan node that joins: a leaf for each parent below it.
+//! The plan node that joins. Its children are leaves, one for each parent.
 
 use super::Join;
 use super::input::Input;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(in crate::engine) struct JoinChildren(Arc<Join>);
 
-/// The node that joins.
+/// The plan node that joins.
 pub(in crate::engine) type JoinExec = PlanNode<JoinChildren>;
 
 impl JoinExec {

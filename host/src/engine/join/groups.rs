@@ -1,4 +1,4 @@
-//! The cogroup of rows that are in memory.
+//! Computes the cogroup of rows that are in memory.
 
 use super::table::KeyTable;
 use super::{Join, external, internal};
@@ -10,8 +10,8 @@ use datafusion_common::Result;
 use std::sync::Arc;
 
 impl Join {
-    /// One row for each key of `sides`, the rows of all parents, with a list of the values of each. A parent without rows
-    /// has no batches.
+    /// Makes one row for each key of `sides`, which are the rows of all parents. The row holds a list of values for
+    /// each parent. A parent without rows has no batches. `None` if no parent has rows.
     pub(super) fn groups(&self, sides: &[Vec<RecordBatch>]) -> Result<Option<RecordBatch>> {
         let column = |at: usize, batches: &[RecordBatch]| {
             batches.iter().map(|batch| batch.column(at).clone()).collect::<Vec<ArrayRef>>()
@@ -38,7 +38,8 @@ impl Join {
         self.batch(take(&keys, &UInt32Array::from(firsts), None)?, values).map(Some)
     }
 
-    /// The row where the key of each group first appears, and the group of each row.
+    /// Finds the groups of keys. Returns the row in which the key of each group first appears, and the group of each
+    /// row.
     fn number(&self, keys: &ArrayRef) -> Result<(Vec<u32>, Vec<u32>)> {
         let rows = u32::try_from(keys.len()).map_err(external)?;
         let mut hashes = Vec::new();
@@ -54,7 +55,7 @@ impl Join {
     }
 }
 
-/// Arrays as one.
+/// Concatenates arrays.
 fn together(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     if let [one] = arrays {
         return Ok(one.clone());
@@ -63,9 +64,10 @@ fn together(arrays: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(concat(&arrays)?)
 }
 
-/// The rows, given by the group of each, in the order of their groups, and where the rows of each group begin.
+/// Sorts rows by group. `groups` is the group of each row. Returns the offset at which each group begins, and the rows
+/// in the order of their groups.
 fn by_group(groups: &[u32], count: usize) -> Result<(OffsetBuffer<i32>, UInt32Array)> {
-    // List offsets are `i32`, and a list is a group.
+    // The offsets of a list array are `i32`, and each group becomes a list.
     i32::try_from(groups.len()).map_err(external)?;
     let mut starts = vec![0i32; count + 1];
     groups.iter().for_each(|group| starts[*group as usize + 1] += 1);

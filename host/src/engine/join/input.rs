@@ -1,6 +1,6 @@
-//! What a join reads: rows as they come from a shuffle, or from a part that was stored.
+//! The input of a join: rows that come from a shuffle, or from a stored part.
 //!
-//! Owns their size in memory, as the choice between forms sees it.
+//! Owns the estimate of how much memory rows take. The choice between joining and dividing uses the estimate.
 
 use super::external;
 use crate::block::{RowsReader, StoredRows};
@@ -11,19 +11,19 @@ use datafusion_execution::SendableRecordBatchStream;
 use futures::StreamExt as _;
 use std::collections::VecDeque;
 
-/// Of what a part may take, one piece that is read takes at most about this share.
+/// A piece that is read takes at most about the memory of a part divided by this.
 const PIECES: usize = 8;
-/// How often rows are in memory at a time: as they were read, brought together in one piece, and ordered.
+/// How many copies of a row are in memory at a time: as it was read, concatenated with others, and ordered.
 const COPIES: usize = 3;
-/// What a row takes in tables, lists of rows, and the like.
+/// Memory for each row in tables, lists of rows and the like, in bytes.
 const ROW_BYTES: usize = 40;
 
-/// The memory that it takes to work with these rows.
+/// The memory that a join needs to work with these rows, in bytes.
 pub(super) fn weight(batch: &RecordBatch) -> usize {
     COPIES * chunk::row_bytes(batch, 0..batch.num_rows()) + ROW_BYTES * batch.num_rows()
 }
 
-/// The rows of one parent, or of a part of them.
+/// The rows of one parent, or the rows of one parent in one part.
 pub(in crate::engine) struct Input {
     rows: Rows,
     piece_bytes: usize,
@@ -31,31 +31,31 @@ pub(in crate::engine) struct Input {
 }
 
 enum Rows {
-    /// They come once.
+    /// The rows can be read once.
     Stream(SendableRecordBatchStream),
-    /// They can be read again.
+    /// The rows are stored and can be read again.
     Stored { rows: StoredRows, bucket: usize, reader: RowsReader },
 }
 
 impl Input {
-    /// For parts of at most this many bytes.
+    /// Makes an input from a stream of rows. A part takes at most `part_bytes`.
     pub(in crate::engine) fn stream(rows: SendableRecordBatchStream, part_bytes: usize) -> Self {
         Self { rows: Rows::Stream(rows), piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
     }
 
-    /// Stored rows, for parts of at most this many bytes.
+    /// Makes an input from stored rows. A part takes at most `part_bytes`.
     pub(in crate::engine) fn bucket(rows: &StoredRows, bucket: usize, part_bytes: usize) -> Self {
         let reader = rows.read(bucket);
         let rows = Rows::Stored { rows: rows.clone(), bucket, reader };
         Self { rows, piece_bytes: part_bytes / PIECES, pieces: VecDeque::new() }
     }
 
-    /// Stored rows that came from this input.
+    /// Makes an input from stored rows, with pieces as large as those of this input.
     pub(super) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
         Self { piece_bytes: self.piece_bytes, ..Self::bucket(rows, bucket, 0) }
     }
 
-    /// Begins again, if the rows can be read again.
+    /// Makes the same input from its beginning. `None` if the rows cannot be read again.
     pub(super) fn again(&self) -> Option<Self> {
         match &self.rows {
             Rows::Stream(_) => None,
@@ -63,7 +63,7 @@ impl Input {
         }
     }
 
-    /// The next rows.
+    /// The next rows. `None` at the end.
     pub(in crate::engine) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(piece) = self.pieces.pop_front() {
@@ -89,7 +89,8 @@ impl Input {
         }
     }
 
-    /// Takes rows into `taken`, until there are no more (true) or `limit` is reached.
+    /// Moves rows into `taken`, until they take `limit` bytes or there are no more rows. Returns true if there are no
+    /// more rows.
     pub(super) async fn take(&mut self, limit: usize, taken: &mut Taken) -> Result<bool> {
         while taken.weight < limit {
             let Some(rows) = self.next().await? else { return Ok(true) };

@@ -1,23 +1,23 @@
-//! Joins and cogroups: rows of several streams brought together by key, after each was shuffled by it.
+//! Joins and cogroups: bring rows of several streams together by key, after a shuffle of each stream by key.
 //!
-//! Owns how this is done in bounded memory, and the order of the rows that come out. Keys are equal if their encodings
-//! are. Never shuffles: a task has the same reduce partition of each parent.
+//! Owns how a join works in bounded memory, and the order of the rows that come out. Two keys are equal if their
+//! encodings are equal. Never shuffles: a task gets the same reduce partition of each parent.
 //!
 //! # Order
 //!
-//! * A join takes the left rows in their order, each with the right rows of its key in theirs; after them come the
-//!   right rows without a left one, in their order. The key is the left one where there is one.
-//! * A cogroup takes the keys in the order in which they first appear, in the rows of the first parent, then in those
-//!   of the next. The key is the one that appeared first; values are in the order of their rows.
-//! * Where the right rows of a partition (those of all parents, for a cogroup) take more memory than a part may, all are
-//!   divided by the hash of their keys into 16 parts, and each is treated so, one after the other; a part that is still
-//!   too large is divided again.
-//! * Where division does not help because many right rows have one key, a join takes the right rows block by block: the
-//!   pairs of the first, its right rows without a left one, then the next, and at the end the left rows without a right
-//!   one.
+//! * A join takes the left rows in their order. Each left row is paired with the right rows of its key, in their order.
+//!   After that come the right rows without a left row, in their order. The key is the key of the left row if there is one.
+//! * A cogroup takes the keys in the order in which they first appear: in the rows of the first parent, then in the rows of
+//!   the next parent. The key of a group is the one that appeared first. The values are in the order of their rows.
+//! * The right rows of a partition may take more memory than a part may have. (In a cogroup, the rows of all parents
+//!   count.) Then all rows are divided by the hash of their keys into 16 parts. The parts are joined one after the other,
+//!   and a part that is still too large is divided again.
+//! * Dividing does not help if many right rows have one key. Then a join takes the right rows block by block. For each
+//!   block come the pairs, and then the right rows without a left row. After the last block come the left rows without a
+//!   right row.
 //!
-//! What a part may take follows from the job file, and what it does take from the rows. Neither depends on what else is
-//! in memory. Parts are kept where shuffles are, so they are spilled as these are.
+//! The limit of a part follows from the job file, and the memory that a part takes follows from its rows. Neither
+//! depends on what else is in memory. Parts are stored where shuffles are stored, so they are spilled in the same way.
 
 mod assemble;
 mod exec;
@@ -44,12 +44,12 @@ use crate::data::schema::RecordType;
 use crate::graph::JoinKind;
 use arrow::datatypes::SchemaRef;
 
-/// What a join does, for one node.
+/// The join of one node of the graph.
 #[derive(Debug)]
 pub(super) struct Join {
     pub kind: JoinKind,
     pub keys: KeyEncoder,
-    /// The columns that come out.
+    /// The columns of the joined rows.
     pub schema: SchemaRef,
 }
 
@@ -58,12 +58,12 @@ impl Join {
         Self { kind, keys: KeyEncoder::new(key), schema: rows.arrow().clone() }
     }
 
-    /// Whether a left row without a right one comes out.
+    /// Whether a left row without a right row comes out.
     const fn keeps_left(&self) -> bool {
         matches!(self.kind, JoinKind::LeftOuter | JoinKind::FullOuter)
     }
 
-    /// Whether a right row without a left one comes out.
+    /// Whether a right row without a left row comes out.
     const fn keeps_right(&self) -> bool {
         matches!(self.kind, JoinKind::RightOuter | JoinKind::FullOuter)
     }

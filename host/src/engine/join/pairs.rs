@@ -1,7 +1,7 @@
-//! The join of one part: left rows, as they are read, with right rows, of which a block is in memory.
+//! Joins one part: left rows, as they are read, with a block of right rows that is in memory.
 //!
-//! Owns the order of joined rows in a part, and how many are made at a time: however many there are of a key, only a
-//! batch of them is in memory.
+//! Owns the order of joined rows in a part, and how many of them are made at a time. Even if a key has very many pairs,
+//! only one batch of them is in memory.
 
 use super::assemble::Picked;
 use super::input::{Input, Taken};
@@ -14,7 +14,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use datafusion_common::Result;
 
-/// Joined rows come out in batches of at most this many rows, and not many more bytes than this.
+/// Joined rows come out in batches of at most this many rows, and of little more than [`OUT_BYTES`] bytes.
 const OUT_ROWS: usize = 8192;
 const OUT_BYTES: usize = 1024 * 1024;
 
@@ -22,31 +22,32 @@ const OUT_BYTES: usize = 1024 * 1024;
 pub(super) struct Pairs {
     left: Input,
     right: Input,
-    /// Whether the block at hand is the last one.
+    /// Whether the current block is the last one.
     right_ended: bool,
-    /// Whether the block at hand is the only one.
+    /// Whether the current block is the only one.
     one_block: bool,
     block: Block,
     phase: Phase,
     probe: Option<Probe>,
-    /// The number of left rows before those at hand.
+    /// The number of left rows before the current ones.
     left_rows: usize,
-    /// Whether each left row has had a right one; empty with one block, where it is known at once.
+    /// Whether each left row has had a right row. Empty if there is only one block, because it is known at once then.
     left_matched: Vec<bool>,
 }
 
 enum Phase {
-    /// Left rows are joined with the block.
+    /// Left rows are joined with the current block.
     Probe,
-    /// Rows of the block without a left one come out, from this one on.
+    /// Rows of the block without a left row come out, beginning with this row of the block.
     RightTail(usize),
-    /// Left rows without a right one in any block come out.
+    /// Left rows without a right row in any block come out.
     LeftTail,
     Done,
 }
 
 impl Pairs {
-    /// Joins `left` with a first block of right rows, and then with the rest of `right` if that has not ended.
+    /// Makes a join of `left` with `block`, the first block of right rows. If `right` has not ended, `left` is joined
+    /// with the rest of `right` after that.
     pub(super) fn new(join: &Join, left: Input, right: Input, block: Taken, right_ended: bool) -> Result<Self> {
         let block = Block::new(join, block)?;
         let has_rows = block.rows.is_some() || join.keeps_left();
@@ -56,7 +57,7 @@ impl Pairs {
         Ok(Self { left, right, right_ended, one_block, block, phase, probe, left_rows, left_matched })
     }
 
-    /// The next joined rows. Blocks take at most about `limit` bytes.
+    /// The next joined rows. `None` at the end. A block takes at most about `limit` bytes.
     pub(super) async fn next(&mut self, join: &Join, limit: usize) -> Result<Option<RecordBatch>> {
         loop {
             match self.phase {
@@ -99,7 +100,7 @@ impl Pairs {
         }
     }
 
-    /// Goes on to the next block of right rows, or behind the last one.
+    /// Goes on to the next block of right rows, or to the end if there is none.
     async fn next_block(&mut self, join: &Join, limit: usize) -> Result<()> {
         if self.right_ended && (self.one_block || !join.keeps_left()) {
             self.phase = Phase::Done;
@@ -111,7 +112,7 @@ impl Pairs {
             self.phase = Phase::LeftTail;
             return Ok(());
         }
-        // The last block makes room for the next one.
+        // The current block is freed before the next one is read.
         self.block = Block::new(join, Taken::default())?;
         let mut block = Taken::default();
         self.right_ended = self.right.take(limit, &mut block).await?;
@@ -120,7 +121,7 @@ impl Pairs {
         Ok(())
     }
 
-    /// Joins the left rows at hand, up to a batch. Gives none if they are at their end.
+    /// Joins the current left rows, up to one batch. Returns an empty batch if the left rows are used up.
     fn probe(&mut self, join: &Join) -> Result<RecordBatch> {
         let Some(probe) = &mut self.probe else { return Ok(RecordBatch::new_empty(join.schema.clone())) };
         let keep_left = join.keeps_left() && self.one_block;
@@ -147,15 +148,15 @@ impl Pairs {
     }
 }
 
-/// Right rows in memory, by key.
+/// Right rows in memory, with a table of their keys.
 struct Block {
-    /// Absent if there are none.
+    /// `None` if the block has no rows.
     rows: Option<RecordBatch>,
     keys: Option<EncodedKeys>,
     table: KeyTable,
-    /// The next row with the same key, by row.
+    /// For each row, the next row with the same key.
     next: Vec<u32>,
-    /// Whether each row has had a left one.
+    /// Whether each row has had a left row.
     matched: Vec<bool>,
     sizes: Sizes,
 }
@@ -186,7 +187,7 @@ impl Block {
         Ok(Self { rows: Some(rows), keys: Some(keys), table, next, matched, sizes })
     }
 
-    /// The rows from `from` on without a left one, up to a batch.
+    /// The rows of the block without a left row, beginning with row `from`, up to one batch.
     fn unmatched(&self, from: usize) -> Vec<u32> {
         let mut bytes = 0;
         let rows = (0u32..).zip(&self.matched).skip(from).filter(|(_, matched)| !**matched).map(|(row, _)| row);
@@ -199,13 +200,13 @@ impl Block {
     }
 }
 
-/// Left rows that are being joined with the block.
+/// Left rows that are joined with the block.
 struct Probe {
     rows: RecordBatch,
     keys: EncodedKeys,
     hashes: Vec<u64>,
     sizes: Sizes,
-    /// The row at hand, and the right row that it is joined with next, if it has begun.
+    /// The current left row. If it was joined with some right rows already, `right` is the next right row.
     row: usize,
     right: Option<u32>,
 }
@@ -219,8 +220,8 @@ impl Probe {
         Ok(Self { rows, keys, hashes, sizes, row: 0, right: None })
     }
 
-    /// Pairs of a left and a right row, up to a batch. With `keep`, a left row without a right one is paired with none.
-    /// Calls `matched` for left rows with a right one.
+    /// Makes pairs of a left and a right row, up to one batch. With `keep`, a left row without a right row is paired
+    /// with [`NONE`]. Calls `matched` for each left row that has a right row.
     fn fill(&mut self, block: &mut Block, keep: bool, mut matched: impl FnMut(usize)) -> (Vec<u32>, Vec<u32>) {
         let (mut left, mut right) = (Vec::new(), Vec::new());
         let mut bytes = 0;
@@ -228,7 +229,7 @@ impl Probe {
             && left.len() < OUT_ROWS
             && bytes < OUT_BYTES
         {
-            // A batch has fewer rows than `u32` counts: see `Input`.
+            // The number of rows of a batch fits into `u32`: see `Input`.
             let row = self.row as u32;
             let first = self.right.take().or_else(|| {
                 let keys = block.keys.as_ref()?;
@@ -263,9 +264,9 @@ impl Probe {
     }
 }
 
-/// How many bytes rows take.
+/// The sizes of rows, in bytes.
 enum Sizes {
-    /// All the same.
+    /// All rows have the same size.
     Each(usize),
     ByRow(Vec<u32>),
 }

@@ -1,6 +1,6 @@
-//! Divides rows that are too many for memory into parts, by the hash of their keys.
+//! Divides rows that do not fit into memory into parts, by the hash of their keys.
 //!
-//! Owns which part a row goes to. Parts are stored where shuffles are.
+//! Owns the choice of the part for each row. Parts are stored where shuffles are stored.
 
 use super::external;
 use super::input::{Input, weight};
@@ -11,13 +11,13 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion_common::Result;
 
-/// How many parts there are. The level of a division says which bits of the hash decide, from the lowest.
+/// How many parts a division makes. Each level of division uses other bits of the hash, from the lowest bits up.
 pub(in crate::engine) const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 4;
-/// The deepest division. Its parts have the lower 24 bits of their hashes in common.
+/// The most levels of division. All hashes in a part of the last level have the same lower 24 bits.
 pub(in crate::engine) const LEVELS_MAX: u32 = 6;
 
-/// Small pieces are brought together up to about this many bytes before they are divided.
+/// Small pieces are concatenated up to about this many bytes before they are divided.
 const GATHERED_BYTES: usize = 128 * 1024;
 
 /// Divides the rows of one parent of a join, or of a reduction.
@@ -32,21 +32,21 @@ pub(in crate::engine) struct Divider<'a> {
     parts: Vec<PartFacts>,
 }
 
-/// What is known of a part of one parent.
+/// The facts about one parent's rows in a part.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::engine) struct PartFacts {
     pub weight: usize,
-    /// The least and the greatest hash.
+    /// The smallest and the largest hash. `None` if there are no rows.
     hashes: Option<(u64, u64)>,
 }
 
 impl PartFacts {
-    /// Whether all keys have the same hash, so that no division helps.
+    /// Whether all keys have the same hash, so that dividing does not help.
     pub(in crate::engine) fn one_hash(&self) -> bool {
         self.hashes.is_none_or(|(least, greatest)| least == greatest)
     }
 
-    /// Of the rows of both.
+    /// The facts about the rows of both together.
     pub(super) fn and(self, other: Self) -> Self {
         let hashes = match (self.hashes, other.hashes) {
             (Some(mine), Some(theirs)) => Some((mine.0.min(theirs.0), mine.1.max(theirs.1))),
@@ -70,7 +70,7 @@ impl<'a> Divider<'a> {
         }
     }
 
-    /// Divides rows that are in memory, and those that are still to be read.
+    /// Divides rows: `first`, which are in memory, and `rest`, which are still to be read.
     pub(in crate::engine) async fn divide(
         mut self,
         first: Vec<RecordBatch>,

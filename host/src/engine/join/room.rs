@@ -1,26 +1,27 @@
-//! The memory and the storage that joins may use.
+//! The memory and the storage that a join may use.
 
 use crate::block::Storage;
 use crate::memory::MemoryBudget;
 
-/// The least and the most that a part may take.
+/// The smallest and the largest memory of a part, in bytes.
 const PART_BYTES_MIN: usize = 64 * 1024;
 const PART_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// What a join takes in any case, so that it goes on where stored rows have all the memory: a part of the least size.
+/// Memory that a join uses without a reservation. So a join can go on even where stored rows have taken all memory.
+/// This is enough for a part of the smallest size.
 pub(super) const UNCOUNTED_BYTES: usize = 2 * PART_BYTES_MIN;
 
-/// Where joins keep rows: an extension of the task context.
+/// The storage and the memory limit of joins. An extension of the task context.
 pub(in crate::engine) struct JoinRoom {
-    /// Where parts are.
+    /// The storage for parts.
     pub(in crate::engine) storage: Storage,
-    /// What a part may take of the memory.
+    /// The most memory of a part, in bytes.
     pub(super) part_bytes: usize,
 }
 
 impl JoinRoom {
-    /// A part takes at most 8 MiB, and less where `slots` tasks would take more than half of what is left beside the
-    /// stored rows.
+    /// Makes the room of joins. A part takes at most 8 MiB. It takes less if the parts of `slots` tasks would otherwise
+    /// take more than half of the memory that is left beside the stored rows.
     pub(in crate::engine) fn new(storage: Storage, budget: &MemoryBudget, slots: usize) -> Self {
         let part_bytes = (budget.for_data() / 8 / slots.max(1)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
         Self { storage, part_bytes }

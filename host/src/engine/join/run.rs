@@ -1,6 +1,6 @@
-//! A join in progress: part by part, each in memory.
+//! A join in progress: part by part, with one part in memory at a time.
 //!
-//! Owns the choice between the forms, and what is reserved for the part at hand.
+//! Owns the choice between joining a part and dividing it, and the memory that is reserved for the current part.
 
 use super::input::{Input, Taken};
 use super::pairs::Pairs;
@@ -15,14 +15,14 @@ use datafusion_execution::memory_pool::MemoryReservation;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Cogrouped rows come out in batches of about this many bytes, but of at least one row.
+/// Cogrouped rows come out in batches of about this many bytes. A batch has at least one row.
 const OUT_BYTES: usize = 1024 * 1024;
-/// A cogroup that cannot be divided takes rows in steps of this many bytes.
+/// A cogroup of a part that cannot be divided reads rows in steps of this many bytes.
 const STEP_BYTES: usize = 1024 * 1024;
-/// The most bytes of values that a cogroup can bring together: what offsets of lists and texts can count.
+/// The most bytes of values that a cogroup can concatenate: the offsets of lists and texts cannot be larger.
 const GROUPED_BYTES_MAX: usize = i32::MAX as usize;
 
-/// Rows of a few keys, or of one, do not fit.
+/// The rows of one key, or of a few keys, do not fit into memory.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum JoinError {
     #[error("there is no room for {bytes} bytes beside what else the job holds: give it more engine.memory")]
@@ -36,18 +36,18 @@ pub(super) struct Run {
     join: Arc<Join>,
     room: Arc<JoinRoom>,
     reservation: MemoryReservation,
-    /// The parts to come, the next one last.
+    /// The parts that are still to be joined. The next part is the last in the list.
     parts: Vec<Part>,
     pairs: Option<Pairs>,
     ready: VecDeque<RecordBatch>,
 }
 
-/// Some rows of each parent, with all rows of their keys.
+/// Rows of each parent, with all rows of their keys.
 struct Part {
     inputs: Vec<Input>,
-    /// How often it was divided.
+    /// How many divisions led to this part.
     level: u32,
-    /// Whether dividing it again would help.
+    /// Whether dividing this part helps.
     divisible: bool,
 }
 
@@ -62,7 +62,7 @@ impl Run {
         Self { join, room, reservation, parts, pairs: None, ready: VecDeque::new() }
     }
 
-    /// The next rows that come out.
+    /// The next joined rows. `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
@@ -137,7 +137,7 @@ impl Run {
         Ok(())
     }
 
-    /// Divides the rows of all sides, those in memory and those that follow.
+    /// Divides the rows of all sides: the rows in memory, and the rows that are still to be read.
     async fn divide(&mut self, sides: Vec<(Vec<RecordBatch>, Input)>, level: u32) -> Result<()> {
         let mut divided = Vec::new();
         for (first, mut rest) in sides {
@@ -146,7 +146,7 @@ impl Run {
             divided.push((rest, rows, facts));
         }
         self.reservation.free();
-        // What decides is what has to fit into memory.
+        // The sides that have to fit into memory decide whether a part is divided again.
         let sides_in_memory = match self.join.kind {
             JoinKind::CoGroup => divided.as_slice(),
             _ => &divided[1..],
@@ -166,7 +166,8 @@ impl Run {
             if skipped {
                 continue;
             }
-            // A join of one large key in many others goes block by block, rather than write that key again and again.
+            // If one large key has most of the rows, a join goes block by block. Dividing would write the rows of that
+            // key again and again.
             let helps = self.join.kind == JoinKind::CoGroup || facts[part].weight <= all / 2;
             let divisible = helps && !facts[part].one_hash() && level + 1 < LEVELS_MAX;
             let inputs = divided.iter().map(|(input, rows, _)| input.stored(rows, part)).collect();
