@@ -264,7 +264,9 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
     }
     // An early checkpoint is too old as soon as the log says that inputs are forgotten, which is with a batch that is made
     // after many checkpoints.
-    let mut host = Running::start(directory.host(&["run", "job.toml"]));
+    let mut command = directory.host(&["run", "job.toml"]);
+    command.env("MILLSTREAM_LOG", "debug");
+    let mut host = Running::start(command);
     host.wait_for_more_err("CheckpointWritten", 12);
     host.signal("INT");
     assert_eq!(host.finish().code, Some(0));
