@@ -154,6 +154,14 @@ impl Checkpoints {
         check_owner(&self.shared.ownership, &mut trouble).await
     }
 
+    /// The error that another host has the directory. `None` if this host has it, or if the storage does not say.
+    pub fn lost_ownership(&self) -> Option<Error> {
+        match self.shared.ownership.check() {
+            Ok(()) | Err(OwnerError::Store { .. }) => None,
+            Err(error) => Some(error.into()),
+        }
+    }
+
     /// Waits until all changes so far are on stable storage.
     ///
     /// # Errors

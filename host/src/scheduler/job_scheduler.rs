@@ -288,7 +288,10 @@ impl JobScheduler {
         };
         parts.listeners.post(&Event::OutputOperationStarted(info.clone()));
         let started = parts.env.clock.monotonic();
-        let outcome = self.compute_and_write(output, job, run).await;
+        let outcome = match self.compute_and_write(output, job, run).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.cause(run.batch, error).await),
+        };
         info.end_time = Some(parts.env.clock.now());
         info.duration = Some(parts.env.clock.monotonic().saturating_sub(started));
         info.failure_reason = outcome.as_ref().err().map(|error| error.message.clone());
@@ -309,6 +312,15 @@ impl JobScheduler {
             .engine
             .run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write, cancel: None })
             .await
+    }
+
+    /// The cause of a failed output: a host that takes the directory over removes what this host has begun to write, and
+    /// the takeover is the cause then, not the file that is missing.
+    async fn cause(&self, batch: Time, error: Error) -> Error {
+        let checkpoints = self.parts.checkpoints.clone().filter(|_| *self.stop.borrow() != StopRequest::Now);
+        let Some(checkpoints) = checkpoints else { return error };
+        let lost = self.on_engine(batch, async move { Ok(checkpoints.lost_ownership()) }).await;
+        lost.ok().flatten().unwrap_or(error)
     }
 
     async fn compute_and_write(&self, node: &Node, job: &OutputJob, run: &BatchRun) -> Result<(), Error> {
