@@ -132,14 +132,7 @@ fn an_owner_that_was_replaced_shows_nothing_any_more() {
     directory.write("queue.jsonl", "[\"a\"]\n".repeat(100));
     let mut first = Running::start(directory.host(&["run", "job.toml"]));
     first.wait_for_err("BatchCompleted");
-    std::fs::remove_file(directory.path("checkpoint/owner/lock")).expect("the lock is a file");
-    // The outputs have owners too.
-    for entry in std::fs::read_dir(directory.path("out")).expect("something was saved") {
-        let path = entry.expect("it can be listed").path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".millstream-owner-")) {
-            std::fs::remove_file(path).expect("a lock is a file");
-        }
-    }
+    remove_locks(&directory);
     let mut second = Running::start(directory.host(&["run", "job.toml"]));
     second.wait_for_err("BatchCompleted");
     let said = first.finish();
@@ -150,6 +143,39 @@ fn an_owner_that_was_replaced_shows_nothing_any_more() {
     // What both did is what one would have done.
     runs(&directory, &["--stop-when-idle", "--catch-up", "none"]);
     assert_eq!(lines_saved(&directory), ["a"; 100]);
+}
+
+/// The new owner removes what the old one has begun to write. The old owner says that it was replaced, not which file is
+/// missing, also if its output fails before it looks at the directory.
+#[test]
+fn an_output_that_fails_after_a_takeover_names_the_takeover() {
+    let directory = directory();
+    directory.write("queue.jsonl", "[\"a\"]\n".repeat(100));
+    let mut first = Running::start(directory.host(&["run", "job.toml"]));
+    first.wait_for_err("BatchCompleted");
+    first.signal("STOP");
+    remove_locks(&directory);
+    let mut second = Running::start(directory.host(&["run", "job.toml"]));
+    second.wait_for_err("BatchCompleted");
+    second.signal("KILL");
+    second.finish();
+    std::fs::rename(directory.path("out"), directory.path("saved")).expect("a directory can be renamed");
+    directory.write("out", "a file where a directory has to be");
+    first.signal("CONT");
+    let said = first.finish();
+    assert_eq!(said.code, Some(4), "{}", said.err);
+    assert!(said.error().contains("checkpoint directory checkpoint was taken over by process "), "{}", said.error());
+}
+
+/// Removes the locks of the checkpoint directory and of the output, as somebody could who does not know what they are.
+fn remove_locks(directory: &Directory) {
+    std::fs::remove_file(directory.path("checkpoint/owner/lock")).expect("the lock is a file");
+    for entry in std::fs::read_dir(directory.path("out")).expect("something was saved") {
+        let path = entry.expect("it can be listed").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".millstream-owner-")) {
+            std::fs::remove_file(path).expect("a lock is a file");
+        }
+    }
 }
 
 /// S10.04: a checkpoint directory that cannot be looked at for a while is waited for, wherever the host looks at it.
