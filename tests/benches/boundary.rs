@@ -55,10 +55,12 @@ fn pass_through(input: RecordType) -> TaskProgram {
         seed: 0,
         input: NodeId(0),
         input_type: input.clone(),
+        more_inputs: Vec::new(),
         steps: Arc::new([TaskStep { node: NodeId(1), role: "apply", partition: 0 }]),
         replays: Arc::default(),
         operators: Arc::new([]),
         output_type: input,
+        state_type: None,
         traced: false,
         is_quiet: true,
     }

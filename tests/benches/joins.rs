@@ -107,7 +107,7 @@ impl Ours {
         let node = |kind: &str, parents: &[u32], parameter: Option<(&str, ParameterValue)>, rows: &[Field]| {
             let parameters = parameter.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             let (kind, parents, rows) = (kind.to_owned(), parents.to_vec(), rows.to_vec());
-            DescribedNode { kind, name: None, parents, parameters, rows, exchanged: None }
+            DescribedNode { kind, name: None, parents, parameters, rows, exchanged: None, state: None }
         };
         let source =
             |name: &str| node("source", &[], Some(("source", ParameterValue::Text(name.to_owned()))), pairs().fields());

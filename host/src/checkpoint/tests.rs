@@ -44,6 +44,7 @@ fn metadata() -> Metadata {
         ],
         rows: vec![field.clone()],
         exchanged: Some(vec![field]),
+        state: None,
     };
     let settings = BTreeMap::from([("job.name".to_owned(), "\"words\"".to_owned())]);
     let graph = (&[node][..], "stage 0\n".to_owned());

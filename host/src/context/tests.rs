@@ -75,6 +75,7 @@ fn graph() -> Graph {
         parameters: vec![(parameter.0.to_owned(), parameter.1)],
         rows: rows.to_vec(),
         exchanged: None,
+        state: None,
     };
     let described = [
         node("source", &[], ("source", ParameterValue::Text("lines".to_owned())), &[value]),

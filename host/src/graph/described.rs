@@ -32,4 +32,6 @@ pub struct DescribedNode {
     pub rows: Vec<Field>,
     /// The fields of the rows that the node sends through a shuffle; `None` if it has no shuffle.
     pub exchanged: Option<Vec<Field>>,
+    /// The fields of the node's state, a pair of key and state; `None` if the node keeps no state between batches.
+    pub state: Option<Vec<Field>>,
 }

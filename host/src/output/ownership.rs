@@ -211,6 +211,7 @@ mod tests {
             parameters,
             rows: rows.to_vec(),
             exchanged: None,
+            state: None,
         };
         let mut nodes = vec![node("source", &[], vec![text("source", "lines")], std::slice::from_ref(&rows))];
         for (prefix, suffix) in prefixes {

@@ -20,7 +20,15 @@ fn described(kind: &str, parents: &[u32], parameters: &[(&str, &str)]) -> Descri
     let text = |(name, value): &(&str, &str)| ((*name).to_owned(), ParameterValue::Text((*value).to_owned()));
     let rows = if kind == "source" { vec![field()] } else { Vec::new() };
     let parameters = parameters.iter().map(text).collect();
-    DescribedNode { kind: kind.to_owned(), name: None, parents: parents.to_vec(), parameters, rows, exchanged: None }
+    DescribedNode {
+        kind: kind.to_owned(),
+        name: None,
+        parents: parents.to_vec(),
+        parameters,
+        rows,
+        exchanged: None,
+        state: None,
+    }
 }
 
 /// A graph that saves one source in several places.

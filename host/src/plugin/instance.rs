@@ -6,7 +6,7 @@
 use super::bindings;
 use super::bindings::exports::millstream::plugin::tasks;
 use super::crossing::Crossing;
-use super::emitted::{Emitted, EmittedRows};
+use super::emitted::EmittedRows;
 use super::failure::{Failure, Place};
 use super::limits::Limits;
 use super::linked::Plugin;
@@ -60,7 +60,8 @@ impl Instance {
 /// A task in an instance of the plugin. The task is opened, then fed, then finished.
 pub struct TaskInstance {
     instance: Instance,
-    input_type: RecordType,
+    /// The types of the rows of each input, by number.
+    input_types: Vec<RecordType>,
     crossing: Crossing,
 }
 
@@ -75,21 +76,27 @@ impl TaskInstance {
         storage: Option<&Storage>,
     ) -> Result<Self, (Failure, Option<Place>)> {
         let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
-        state.emitted = Emitted::new(storage.cloned());
+        state.expect_rows(program, storage);
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
-        let mut task = Self { instance, input_type: program.input_type.clone(), crossing: Crossing::default() };
+        let input_types = std::iter::once(&program.input_type).chain(&program.more_inputs).cloned().collect();
+        let mut task = Self { instance, input_types, crossing: Crossing::default() };
         let request = task_request(program);
         task.run(|bindings, store| bindings.millstream_plugin_tasks().call_open(store, &request))?;
         task.instance.store.data_mut().begin_task(program);
         Ok(task)
     }
 
-    /// Feeds rows to the task, and returns the rows that the plugin emitted meanwhile.
+    /// Feeds rows of an input to the task, and returns the rows that the plugin emitted meanwhile.
     ///
     /// # Errors
-    /// If plugin code fails or refuses the rows. In a traced run, the error also says how far the run had come.
+    /// If the program has no such input, or if plugin code fails or refuses the rows. In a traced run, the error also says
+    /// how far the run had come.
     pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<Place>)> {
-        let rows = self.crossing.encode(batch, &self.input_type).map_err(|failure| (failure, None))?;
+        let ty = usize::try_from(input).ok().and_then(|input| self.input_types.get(input));
+        let Some(ty) = ty else {
+            return Err((Failure::BrokenData(format!("input {input}: the task has no such input")), None));
+        };
+        let rows = self.crossing.encode(batch, ty).map_err(|failure| (failure, None))?;
         let result = self.run(|bindings, store| bindings.millstream_plugin_tasks().call_push(store, input, &rows));
         self.crossing.take_back(rows);
         result
@@ -101,6 +108,16 @@ impl TaskInstance {
     /// If plugin code fails or refuses to finish. In a traced run, the error also says how far the run had come.
     pub fn finish(&mut self) -> Result<EmittedRows, (Failure, Option<Place>)> {
         self.run(|bindings, store| bindings.millstream_plugin_tasks().call_finish(store))
+    }
+
+    /// Takes the states that the plugin has handed over since the last call, in order.
+    ///
+    /// # Errors
+    /// If the states had to wait on the disk, and cannot be read.
+    pub fn take_state(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+        let state = self.instance.store.data_mut();
+        let rows: Result<Vec<_>, _> = state.emitted_state.take().collect();
+        rows.map_err(|error| (Failure::NotKept(error.to_string()), state.place))
     }
 
     /// The largest linear memory that the instance has had, in bytes.

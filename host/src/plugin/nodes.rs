@@ -19,6 +19,7 @@ pub(super) fn node(node: nodes::Node) -> DescribedNode {
         parameters: node.parameters.into_iter().map(|parameter| (parameter.name, value(parameter.value))).collect(),
         rows: fields(node.rows),
         exchanged: node.exchanged.map(fields),
+        state: node.state.map(fields),
     }
 }
 

@@ -24,12 +24,16 @@ pub struct TaskProgram {
     pub input: NodeId,
     /// The type of the input rows.
     pub input_type: RecordType,
+    /// The types of the rows of the inputs 1, 2 and so on. Only operators that keep state have such inputs.
+    pub more_inputs: Vec<RecordType>,
     /// The steps of the task, each with a node and a role.
     pub steps: Arc<[TaskStep]>,
     /// The names of the operators in the graph, for the log.
     pub operators: Arc<[(NodeId, String)]>,
     /// The type of the output rows.
     pub output_type: RecordType,
+    /// The type of the rows that the plugin hands over as changed states; `None` if the task may not hand over states.
+    pub state_type: Option<RecordType>,
     /// Whether the plugin reports each record before an operator sees it.
     pub traced: bool,
     /// Whether the task gives no rows if it gets no rows.

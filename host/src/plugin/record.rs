@@ -54,7 +54,10 @@ const NODE_BYTES: usize = 2048;
 
 /// About how much memory nodes take that a function has made.
 pub fn made_bytes(made: &[DescribedNode]) -> usize {
-    let fields = |node: &DescribedNode| node.rows.len().saturating_add(node.exchanged.as_ref().map_or(0, Vec::len));
+    let fields = |node: &DescribedNode| {
+        let others = [&node.exchanged, &node.state].into_iter().flatten().map(Vec::len);
+        others.fold(node.rows.len(), usize::saturating_add)
+    };
     made.iter()
         .map(|node| {
             let parts = fields(node).saturating_add(node.parameters.len());

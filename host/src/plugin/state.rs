@@ -12,6 +12,7 @@ use super::log::{Output, PluginLog};
 use super::program::TaskProgram;
 use super::runtime::{Cancel, Runtime};
 use super::words::foreign;
+use crate::block::Storage;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
@@ -20,6 +21,14 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 /// The cost of a chunk besides its data, in bytes. With this cost, many small chunks reach the limit as well.
 const CHUNK_COST_BYTES: u64 = 512;
+
+/// What the rows are that a plugin hands over.
+enum Destination {
+    /// Rows that the task emits.
+    Rows,
+    /// States that the task has changed.
+    State,
+}
 
 /// The host's side of an instance.
 pub(super) struct TaskState {
@@ -33,6 +42,8 @@ pub(super) struct TaskState {
     result_left: u64,
     output_type: Option<RecordType>,
     pub(super) emitted: Emitted,
+    state_type: Option<RecordType>,
+    pub(super) emitted_state: Emitted,
     panic: Option<String>,
     failure: Option<Failure>,
     pub(super) place: Option<Place>,
@@ -57,11 +68,20 @@ impl TaskState {
             log: PluginLog::new(output_type.is_some()),
             output_type,
             emitted: Emitted::new(None),
+            state_type: None,
+            emitted_state: Emitted::new(None),
             panic: None,
             failure: None,
             place: None,
             driver: None,
         }
+    }
+
+    /// Says where the rows that a task emits and hands over wait, and the type of the states that it may hand over.
+    pub(super) fn expect_rows(&mut self, program: &TaskProgram, storage: Option<&Storage>) {
+        self.emitted = Emitted::new(storage.cloned());
+        self.emitted_state = Emitted::new(storage.cloned());
+        self.state_type = program.state_type.clone();
     }
 
     /// Sets the clock and the random numbers to those of the task.
@@ -110,6 +130,26 @@ impl TaskState {
         self.place.map(|place| place.operator)
     }
 
+    /// Checks rows that the plugin hands over, and adds them to the rows that wait. All rows of a task count against one
+    /// limit, whatever they are.
+    fn collect(&mut self, rows: types::Chunk, destination: Destination) -> Result<(), Failure> {
+        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8 + CHUNK_COST_BYTES;
+        match self.result_left.checked_sub(bytes) {
+            Some(left) => self.result_left = left,
+            None => return Err(Failure::ResultTooLarge(self.result_bytes)),
+        }
+        let (ty, waiting, misplaced) = match destination {
+            Destination::Rows => (&self.output_type, &mut self.emitted, "rows outside of a task"),
+            Destination::State => (&self.state_type, &mut self.emitted_state, "a task without state emitted state"),
+        };
+        let Some(ty) = ty else { return Err(Failure::BrokenData(misplaced.to_owned())) };
+        let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
+        let batch = chunk::decode(ty, rows.rows, &extents, rows.data)
+            .map_err(|error| Failure::BrokenData(error.to_string()))?;
+        let added = waiting.add(batch, usize::try_from(bytes).unwrap_or(usize::MAX));
+        added.map_err(|error| Failure::NotKept(error.to_string()))
+    }
+
     /// Makes the running call fail with this failure.
     pub(super) fn fail(&mut self, failure: Failure) -> wasmtime::Error {
         let error = wasmtime::Error::msg(failure.to_string());
@@ -131,20 +171,11 @@ impl interface::Host for TaskState {
     }
 
     fn emit(&mut self, rows: types::Chunk) -> wasmtime::Result<()> {
-        let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8 + CHUNK_COST_BYTES;
-        match self.result_left.checked_sub(bytes) {
-            Some(left) => self.result_left = left,
-            None => return Err(self.fail(Failure::ResultTooLarge(self.result_bytes))),
-        }
-        let Some(ty) = &self.output_type else {
-            return Err(self.fail(Failure::BrokenData("rows outside of a task".to_owned())));
-        };
-        let extents: Vec<(u32, u32)> = rows.extents.iter().map(|extent| (extent.offset, extent.length)).collect();
-        let added = match chunk::decode(ty, rows.rows, &extents, rows.data) {
-            Ok(batch) => self.emitted.add(batch, usize::try_from(bytes).unwrap_or(usize::MAX)),
-            Err(error) => return Err(self.fail(Failure::BrokenData(error.to_string()))),
-        };
-        added.map_err(|error| self.fail(Failure::NotKept(error.to_string())))
+        self.collect(rows, Destination::Rows).map_err(|failure| self.fail(failure))
+    }
+
+    fn emit_state(&mut self, rows: types::Chunk) -> wasmtime::Result<()> {
+        self.collect(rows, Destination::State).map_err(|failure| self.fail(failure))
     }
 
     fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {

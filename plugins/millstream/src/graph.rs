@@ -35,6 +35,7 @@ pub(crate) struct Node {
     pub parameters: Vec<(&'static str, Value)>,
     pub rows: Vec<Field>,
     pub exchanged: Option<Vec<Field>>,
+    pub state: Option<Vec<Field>>,
     pub code: Code,
 }
 
@@ -192,7 +193,7 @@ impl Graph {
     ) -> NodeId {
         let id = self.next.get();
         self.next.set(id + 1);
-        let node = Node { kind, name: None, parents, parameters, rows, exchanged: None, code };
+        let node = Node { kind, name: None, parents, parameters, rows, exchanged: None, state: None, code };
         self.nodes.borrow_mut().insert(id, node);
         id
     }

@@ -78,6 +78,7 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
         parameters: node.parameters.iter().map(|(name, value)| parameter(name, value)).collect(),
         rows: schema(&node.rows),
         exchanged: node.exchanged.as_deref().map(schema),
+        state: node.state.as_deref().map(schema),
     }
 }
 
@@ -139,8 +140,8 @@ impl<P: Program> tasks::Guest for Exports<P> {
         Ok(pull_task()?)
     }
 
-    fn push(_: u32, rows: types::Chunk) -> Result<(), tasks::TaskError> {
-        with_task(|task| task.push(chunk(rows)))
+    fn push(input: u32, rows: types::Chunk) -> Result<(), tasks::TaskError> {
+        with_task(|task| task.push(input, chunk(rows)))
     }
 
     fn finish() -> Result<(), tasks::TaskError> {
@@ -154,7 +155,7 @@ fn pull_task() -> Result<(), TaskError> {
     replays::begin();
     let mut task = Task::open(&graph, &spec)?;
     while let Some(rows) = replays::next() {
-        task.push(chunk(rows))?;
+        task.push(0, chunk(rows))?;
     }
     task.finish()
 }

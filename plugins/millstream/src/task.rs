@@ -256,7 +256,10 @@ impl Task {
         Ok(Self { head, body: Some(Body { leaf, rows, tail }) })
     }
 
-    pub fn push(&mut self, chunk: Chunk) -> Result<(), TaskError> {
+    pub fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
+        if input != 0 {
+            return Err(TaskError::Unsupported(format!("input {input} of this task")));
+        }
         match (&mut self.head, &mut self.body) {
             (Some(head), _) => Ok(head.push(chunk)?),
             (None, Some(body)) => body.push(chunk),
@@ -305,7 +308,7 @@ mod tests {
     fn run(steps: &[(NodeId, &str)], traced: bool, input: NodeId, chunks: Vec<Chunk>) -> Vec<Chunk> {
         let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
         let mut task = Task::open(&graph(), &TaskSpec { input, steps, place: Place::default(), traced }).unwrap();
-        chunks.into_iter().for_each(|chunk| task.push(chunk).unwrap());
+        chunks.into_iter().for_each(|chunk| task.push(0, chunk).unwrap());
         task.finish().unwrap();
         take_emitted()
     }

@@ -34,7 +34,15 @@ pub fn node(kind: &str, parents: &[u32], rows: Vec<Field>) -> DescribedNode {
         _ => Vec::new(),
     };
     let exchanged = matches!(kind, "reduce_by_key" | "repartition").then(|| rows.clone());
-    DescribedNode { kind: kind.to_owned(), name: None, parents: parents.to_vec(), parameters, rows, exchanged }
+    DescribedNode {
+        kind: kind.to_owned(),
+        name: None,
+        parents: parents.to_vec(),
+        parameters,
+        rows,
+        exchanged,
+        state: None,
+    }
 }
 
 pub fn problems(described: &[DescribedNode]) -> Vec<String> {

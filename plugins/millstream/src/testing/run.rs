@@ -237,7 +237,7 @@ impl Run {
             let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
             let place = Place { batch: self.time(batch), partitions: BTreeMap::new() };
             let mut task = Task::open(&self.graph, &TaskSpec { input, steps, place, traced })?;
-            chunks.into_iter().try_for_each(|chunk| task.push(chunk))?;
+            chunks.into_iter().try_for_each(|chunk| task.push(0, chunk))?;
             task.finish()?;
             Ok::<_, TaskError>(take_emitted())
         };
