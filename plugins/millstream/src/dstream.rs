@@ -290,6 +290,17 @@ impl<T: Record, C: Chain<Out = T>, K> Flow<T, C, K> {
         });
         if let Some(problem) = problem {
             self.graph.invalid(problem);
+            return self;
+        }
+        // The batches of such a window are merged by a node of their own, which belongs to the same operation.
+        let merged = {
+            let nodes = self.graph.nodes();
+            let node = nodes.get(&self.node).filter(|node| node.kind == Kind::ReduceByKeyAndWindowInverse);
+            node.and_then(|node| node.parents.first().copied())
+        };
+        if let Some(merged) = merged {
+            let partitions = ("partitions", Value::Integer(i64::from(partitions)));
+            self.graph.change(merged, |node| node.parameters.push(partitions));
         }
         self
     }

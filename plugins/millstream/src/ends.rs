@@ -72,6 +72,34 @@ impl<C: Chain> Tail for EmitTail<C> {
     }
 }
 
+/// Collects rows, and emits them in chunks.
+pub(crate) struct Emitter<T: Record> {
+    builder: T::Builder,
+    rows: usize,
+}
+
+impl<T: Record> Default for Emitter<T> {
+    fn default() -> Self {
+        Self { builder: T::Builder::default(), rows: 0 }
+    }
+}
+
+impl<T: Record> Emitter<T> {
+    /// Adds a row.
+    #[inline]
+    pub fn push(&mut self, row: T) {
+        push_row(&mut self.builder, &mut self.rows, row);
+    }
+
+    /// Emits the rows that are left.
+    pub fn flush(&mut self) {
+        if self.rows > 0 {
+            runtime::emit(write_chunk(&mut self.builder, self.rows));
+            self.rows = 0;
+        }
+    }
+}
+
 /// Whether the collected rows have to be emitted before another row is added.
 #[inline]
 pub(crate) fn is_chunk(builder: &impl Builder, rows: usize) -> bool {

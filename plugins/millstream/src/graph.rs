@@ -10,6 +10,7 @@ use crate::kind::Kind;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
+use crate::state::code::StateCode;
 use crate::time::Time;
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;
@@ -59,6 +60,8 @@ pub(crate) struct Code {
     pub step: Option<Step>,
     /// How rows are aggregated before and after a shuffle.
     pub exchange: Option<ExchangeCode>,
+    /// How the node works on its state. `None` if the node keeps no state.
+    pub state: Option<StateCode>,
     /// How the test harness joins the rows of the node's parents.
     #[cfg(not(target_family = "wasm"))]
     pub joined: Option<Joined>,
@@ -222,6 +225,11 @@ impl Graph {
     /// Whether the host has been told about this node. Such a node must not change any more.
     pub fn is_told(&self, node: NodeId) -> bool {
         node < self.untold.get()
+    }
+
+    /// Whether the node keeps state between batches.
+    pub fn has_state(&self, node: NodeId) -> bool {
+        self.nodes.borrow().get(&node).is_some_and(|node| node.code.state.is_some())
     }
 
     /// Notes that the program is invalid. Only the first problem is reported.

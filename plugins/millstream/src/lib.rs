@@ -52,6 +52,7 @@ mod save;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 pub mod serde_key;
+mod state;
 mod task;
 mod text;
 mod time;
@@ -77,6 +78,7 @@ pub use persist::StorageLevel;
 pub use place::Partition;
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
+pub use state::{MapWithStateDStream, State, StateSpec};
 pub use text::{Split, SplitWhitespace, Text};
 pub use time::Time;
 pub use window::{Window, milliseconds, minutes, seconds};

@@ -29,6 +29,11 @@ pub(crate) fn emit(rows: Chunk) {
     imp::emit(rows);
 }
 
+/// Hands over states that have changed.
+pub(crate) fn emit_state(rows: Chunk) {
+    imp::emit_state(rows);
+}
+
 pub(crate) fn at(operator: u32, record: u64) {
     imp::at(operator, record);
 }
@@ -67,8 +72,16 @@ mod imp {
     }
 
     pub fn emit(rows: Chunk) {
+        runtime::emit(&chunk(rows));
+    }
+
+    pub fn emit_state(rows: Chunk) {
+        runtime::emit_state(&chunk(rows));
+    }
+
+    fn chunk(rows: Chunk) -> types::Chunk {
         let extents = rows.extents.iter().map(|e| types::Extent { offset: e.offset, length: e.length }).collect();
-        runtime::emit(&types::Chunk { rows: rows.rows, extents, data: rows.data });
+        types::Chunk { rows: rows.rows, extents, data: rows.data }
     }
 
     pub fn at(operator: u32, record: u64) {
@@ -109,6 +122,7 @@ mod imp {
     thread_local! {
         static HOST: RefCell<Option<Rc<dyn TestHost>>> = const { RefCell::new(None) };
         static EMITTED: RefCell<Vec<Chunk>> = const { RefCell::new(Vec::new()) };
+        static STATES: RefCell<Vec<Chunk>> = const { RefCell::new(Vec::new()) };
         static TRACE: RefCell<Vec<(u32, u64)>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -118,6 +132,10 @@ mod imp {
 
     pub fn emit(rows: Chunk) {
         EMITTED.with_borrow_mut(|emitted| emitted.push(rows));
+    }
+
+    pub fn emit_state(rows: Chunk) {
+        STATES.with_borrow_mut(|states| states.push(rows));
     }
 
     pub fn at(operator: u32, record: u64) {
@@ -154,10 +172,14 @@ mod imp {
         EMITTED.take()
     }
 
+    pub fn take_states() -> Vec<Chunk> {
+        STATES.take()
+    }
+
     pub fn take_trace() -> Vec<(u32, u64)> {
         TRACE.take()
     }
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{TestHost, evaluate, set_test_host, take_emitted, take_trace};
+pub(crate) use imp::{TestHost, evaluate, set_test_host, take_emitted, take_states, take_trace};

@@ -14,6 +14,7 @@ use crate::key::Key;
 use crate::place::{self, Place};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime;
+use crate::state::code::{StateHead, StateTask, no_input};
 use std::rc::Rc;
 
 /// A pre-aggregation emits its rows when it has this many keys, or when the encodings of its keys take
@@ -168,7 +169,7 @@ pub(crate) fn fused_combine<C: Chain<Out = A::In>, A: Aggregate>(chain: C, aggre
 }
 
 /// The part of a task between its first decoded rows and its tail.
-struct Body {
+pub(crate) struct Body {
     leaf: NodeId,
     rows: RowCode,
     tail: Box<dyn Tail>,
@@ -184,9 +185,11 @@ impl Body {
 }
 
 /// A running task.
-pub(crate) struct Task {
-    head: Option<Box<dyn Head>>,
-    body: Option<Body>,
+pub(crate) enum Task {
+    /// Rows go through the steps.
+    Stage { head: Option<Box<dyn Head>>, body: Option<Body> },
+    /// A node works on its state.
+    State(Box<dyn StateHead>),
 }
 
 impl Task {
@@ -197,6 +200,13 @@ impl Task {
         let node = |id: NodeId| nodes.get(&id).ok_or_else(|| TaskError::Unsupported(format!("node {id}")));
         let unsupported =
             |id: NodeId, role: &str| TaskError::Unsupported(format!("role `{role}` of node {id}, or its place"));
+
+        if let [(id, role)] = spec.steps.as_slice()
+            && let Some(state) = &node(*id)?.code.state
+        {
+            let task = StateTask { time: spec.place.batch, traced: spec.traced.then_some(*id) };
+            return state.open(role, task).map(Self::State).ok_or_else(|| unsupported(*id, role));
+        }
 
         let mut steps = spec.steps.as_slice();
         let mut leaf = spec.input;
@@ -220,7 +230,7 @@ impl Task {
             return Err(unsupported(*id, role));
         }
         if head.is_some() && steps.is_empty() && combine.is_none() {
-            return Ok(Self { head, body: None });
+            return Ok(Self::Stage { head, body: None });
         }
 
         let rows = node(leaf)?.code.rows.ok_or_else(|| unsupported(leaf, "input"))?;
@@ -253,24 +263,30 @@ impl Task {
                 }
             }
         };
-        Ok(Self { head, body: Some(Body { leaf, rows, tail }) })
+        Ok(Self::Stage { head, body: Some(Body { leaf, rows, tail }) })
     }
 
     pub fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
-        if input != 0 {
-            return Err(TaskError::Unsupported(format!("input {input} of this task")));
-        }
-        match (&mut self.head, &mut self.body) {
-            (Some(head), _) => Ok(head.push(chunk)?),
-            (None, Some(body)) => body.push(chunk),
-            (None, None) => Ok(()),
+        match self {
+            Self::State(head) => head.push(input, chunk),
+            Self::Stage { .. } if input != 0 => Err(no_input(input)),
+            Self::Stage { head: Some(head), .. } => Ok(head.push(chunk)?),
+            Self::Stage { body: Some(body), .. } => body.push(chunk),
+            Self::Stage { .. } => Ok(()),
         }
     }
 
     pub fn finish(&mut self) -> Result<(), TaskError> {
-        if let Some(head) = &mut self.head {
+        let (head, body) = match self {
+            Self::State(head) => {
+                head.finish();
+                return Ok(());
+            }
+            Self::Stage { head, body } => (head, body),
+        };
+        if let Some(head) = head {
             chain::restart_trace();
-            match &mut self.body {
+            match body {
                 Some(body) => head.finish(&mut |chunk| body.push(chunk))?,
                 None => head.finish(&mut |chunk| {
                     runtime::emit(chunk);
@@ -278,7 +294,7 @@ impl Task {
                 })?,
             }
         }
-        if let Some(body) = &mut self.body {
+        if let Some(body) = body {
             body.tail.finish(body.leaf);
         }
         Ok(())

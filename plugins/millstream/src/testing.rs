@@ -6,6 +6,7 @@
 
 mod files;
 mod run;
+pub(crate) mod state;
 
 use crate::chain::Chain;
 use crate::chunk::Chunk;

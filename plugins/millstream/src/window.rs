@@ -36,6 +36,12 @@ impl Window {
     pub const fn every(self, slide: Duration) -> Self {
         Self { length: self.length, slide: Some(slide) }
     }
+
+    /// The parameters of a node that has this window.
+    pub(crate) fn parameters(self) -> impl Iterator<Item = (&'static str, Value)> {
+        let length = ("length", Value::Duration(self.length));
+        std::iter::once(length).chain(self.slide.map(|slide| ("slide", Value::Duration(slide))))
+    }
 }
 
 /// Makes a window of this length each time that the stream has a data set.
@@ -79,13 +85,9 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// assert_eq!(out, [vec![1, 2], vec![4, 5]]);
     /// ```
     pub fn window(&self, window: impl Into<Window>) -> DStream<T, Cut<T>> {
-        let Window { length, slide } = window.into();
         self.emits();
         let node = self.graph.add::<T>(Kind::Window, vec![self.node], Code::default());
-        self.graph.change(node, |node| {
-            node.parameters.push(("length", Value::Duration(length)));
-            node.parameters.extend(slide.map(|slide| ("slide", Value::Duration(slide))));
-        });
+        self.graph.change(node, |node| node.parameters.extend(window.into().parameters()));
         cut(&self.graph, node)
     }
 

@@ -237,8 +237,17 @@ impl<T: Record> Column for ListColumn<T> {
         let count = if rows == 0 { 0 } else { offsets.get(rows) };
         Ok(Self { offsets, items: T::Column::read(source, count, false)? })
     }
+    #[inline]
     fn get(&self, row: usize) -> Vec<T> {
         (self.offsets.get(row)..self.offsets.get(row + 1)).map(|at| self.items.get(at)).collect()
+    }
+}
+
+impl<T: Record> ListColumn<T> {
+    /// Merges the items of a row, in order; `None` if the row has no items.
+    #[inline]
+    pub(crate) fn reduce(&self, row: usize, function: impl Fn(T, T) -> T) -> Option<T> {
+        (self.offsets.get(row)..self.offsets.get(row + 1)).map(|at| self.items.get(at)).reduce(function)
     }
 }
 
@@ -339,6 +348,7 @@ impl<T: Record> Column for OptionColumn<T> {
         }
         Ok(Self { present, values: T::Column::read(source, rows, false)? })
     }
+    #[inline]
     fn get(&self, row: usize) -> Option<T> {
         self.present.as_ref().is_none_or(|bits| bits.bit(row)).then(|| self.values.get(row))
     }
@@ -346,6 +356,7 @@ impl<T: Record> Column for OptionColumn<T> {
 
 impl<T: Record> Builder for OptionBuilder<T> {
     type Item = Option<T>;
+    #[inline]
     fn push(&mut self, item: Option<T>) {
         self.present.bit(item.is_some());
         match item {

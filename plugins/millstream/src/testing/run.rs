@@ -4,6 +4,7 @@
 //! functions call. Never checks the results.
 
 use super::files::Files;
+use super::state::{Given, History};
 use super::{Batches, check};
 use crate::chunk::Chunk;
 use crate::ends::TaskError;
@@ -11,7 +12,7 @@ use crate::graph::{Graph, Value};
 use crate::ids::NodeId;
 use crate::kind::Kind;
 use crate::place::Place;
-use crate::runtime::{TestHost, set_test_host, take_emitted, take_trace};
+use crate::runtime::{TestHost, set_test_host, take_emitted, take_states, take_trace};
 use crate::task::{Task, TaskSpec};
 use crate::time::Time;
 use std::cell::RefCell;
@@ -33,7 +34,7 @@ pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
         let found = &nodes[&node];
         (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
     };
-    if matches!(kind, Kind::Window | Kind::Transform) || parents.is_empty() || shuffles {
+    if matches!(kind, Kind::Window | Kind::Transform | Kind::StateSnapshots) || parents.is_empty() || shuffles {
         return vec![Branch { leaf: node, path: Vec::new() }];
     }
     let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
@@ -45,21 +46,30 @@ pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
 
 /// A program and its input. Batches are counted from 0.
 pub(super) struct Run {
-    graph: Rc<Graph>,
+    pub(super) graph: Rc<Graph>,
     sources: Batches,
     pub files: Files,
     interval: Duration,
     /// The node that each `transform` returned in each batch.
     transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
+    /// The batches of each node that keeps state.
+    pub(super) histories: RefCell<BTreeMap<NodeId, History>>,
 }
 
 impl Run {
     pub fn new(graph: &Rc<Graph>, sources: Batches, files: Files, interval: Duration) -> Rc<Self> {
-        Rc::new(Self { graph: Rc::clone(graph), sources, files, interval, transformed: RefCell::default() })
+        Rc::new(Self {
+            graph: Rc::clone(graph),
+            sources,
+            files,
+            interval,
+            transformed: RefCell::default(),
+            histories: RefCell::default(),
+        })
     }
 
     /// The time of a batch. The first batch ends one batch interval after time zero.
-    fn time(&self, batch: usize) -> Time {
+    pub(super) fn time(&self, batch: usize) -> Time {
         let ms = self.interval.as_millis().saturating_mul(batch as u128 + 1);
         Time::from_ms(u64::try_from(ms).unwrap_or(u64::MAX))
     }
@@ -88,7 +98,7 @@ impl Run {
     }
 
     /// Converts a span of time to a number of batches.
-    fn batches_in(&self, span: Duration) -> usize {
+    pub(super) fn batches_in(&self, span: Duration) -> usize {
         let batches = span.as_millis() / self.interval.as_millis().max(1);
         assert!(
             batches > 0 && span.as_millis().is_multiple_of(self.interval.as_millis()),
@@ -99,7 +109,7 @@ impl Run {
     }
 
     /// The number of batches from one data set of a node to the next.
-    fn slide(&self, node: NodeId) -> usize {
+    pub(super) fn slide(&self, node: NodeId) -> usize {
         let (own, parents) = {
             let nodes = self.graph.nodes();
             let found = &nodes[&node];
@@ -151,6 +161,9 @@ impl Run {
         };
         if is_driver {
             return self.transform(leaf, batch);
+        }
+        if let Some(rows) = self.stateful_rows(leaf, batch) {
+            return rows;
         }
         if let Some((of, time)) = self.sliced(leaf) {
             return self.evaluate(of, time);
@@ -230,26 +243,37 @@ impl Run {
         rows
     }
 
-    /// Runs the steps as the host does. Then runs them again in their dynamic form, as the host does when it traces a
-    /// failure.
+    /// Runs the steps on rows, and returns the rows at their end.
     fn task(&self, input: NodeId, steps: &[(NodeId, &str)], chunks: Vec<Chunk>, batch: usize) -> Vec<Chunk> {
-        let run = |traced, chunks: Vec<Chunk>| {
+        self.given(input, steps, chunks.into_iter().map(|chunk| (0, chunk)).collect(), batch).rows
+    }
+
+    /// Runs the steps as the host does. Then runs them again in their dynamic form, as the host does when it traces a
+    /// failure. Each chunk comes with the number of its input.
+    pub(super) fn given(
+        &self,
+        input: NodeId,
+        steps: &[(NodeId, &str)],
+        pushes: Vec<(u32, Chunk)>,
+        batch: usize,
+    ) -> Given {
+        let run = |traced, pushes: Vec<(u32, Chunk)>| {
             let steps = steps.iter().map(|(node, role)| (*node, (*role).to_owned())).collect();
             let place = Place { batch: self.time(batch), partitions: BTreeMap::new() };
             let mut task = Task::open(&self.graph, &TaskSpec { input, steps, place, traced })?;
-            chunks.into_iter().try_for_each(|chunk| task.push(0, chunk))?;
+            pushes.into_iter().try_for_each(|(input, chunk)| task.push(input, chunk))?;
             task.finish()?;
-            Ok::<_, TaskError>(take_emitted())
+            Ok::<_, TaskError>(Given { rows: take_emitted(), states: take_states() })
         };
-        let outcome = run(false, chunks.clone()).and_then(|rows| Ok((rows, run(true, chunks)?)));
+        let outcome = run(false, pushes.clone()).and_then(|given| Ok((given, run(true, pushes)?)));
         take_trace();
-        let (rows, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
+        let (given, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
         assert!(
-            rows == again,
+            given == again,
             "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
              their input?"
         );
-        rows
+        given
     }
 }
 

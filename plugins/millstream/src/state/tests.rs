@@ -1,0 +1,540 @@
+//! The rules of Spark for operators with state, in the test harness: what the functions see, and what comes out.
+
+use super::*;
+use crate::chunk::Chunk;
+use crate::ends::TaskError;
+use crate::place::Place;
+use crate::runtime::{take_emitted, take_states, take_trace};
+use crate::task::{Task, TaskSpec};
+use crate::testing::{self, chunk_of, rows_of};
+use crate::{StreamingContext, seconds};
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+/// S4.02, S4.03, S4.04, S4.05
+#[test]
+fn an_update_is_called_for_each_key_with_its_values_in_order() {
+    let batches = vec![vec![(1u8, 3u32), (2, 9), (1, 1), (1, 2)], vec![], vec![(2, 0)], vec![(2, 5)]];
+    let out = testing::run(batches, |pairs| {
+        // All values of a key so far. A zero removes the key.
+        pairs.update_state_by_key(|values, all: Option<Vec<u32>>| match values.contains(&0) {
+            true => None,
+            false => Some([all.unwrap_or_default(), values].concat()),
+        })
+    });
+    let sorted = |mut rows: Vec<(u8, Vec<u32>)>| {
+        rows.sort();
+        rows
+    };
+    let out: Vec<_> = out.into_iter().map(sorted).collect();
+    let both = vec![(1, vec![3, 1, 2]), (2, vec![9])];
+    // The removed key comes back without its old state.
+    let back = vec![(1, vec![3, 1, 2]), (2, vec![5])];
+    assert_eq!(out, [both.clone(), both, vec![(1, vec![3, 1, 2])], back]);
+}
+
+/// S4.04: the function is called for a key that has state in each batch, also if the batch has no rows.
+#[test]
+fn an_update_is_called_in_each_batch_and_told_key_and_time() {
+    let out = testing::run(vec![vec![(text("a"), true)], vec![], vec![(text("a"), true)]], |pairs| {
+        pairs.update_state_by_key_with_time(|time, key, values, calls: Option<Vec<String>>| {
+            let call = format!("{key} at {time}: {}", values.len());
+            Some([calls.unwrap_or_default(), vec![call]].concat())
+        })
+    });
+    let calls = vec![text("a at 1000 ms: 1"), text("a at 2000 ms: 0"), text("a at 3000 ms: 1")];
+    assert_eq!(out[2], [(text("a"), calls)]);
+}
+
+#[test]
+fn keys_come_in_the_order_of_their_hashes() {
+    let rows: Vec<(u64, u8)> = (0..100).map(|key| (key, 0)).collect();
+    let out = testing::run(vec![rows], |pairs| pairs.update_state_by_key(|values, _| values.first().copied()));
+    let hash = |key: u64| twox_hash::XxHash3_64::oneshot(&key.to_le_bytes());
+    assert_eq!(out[0].len(), 100);
+    assert!(out[0].is_sorted_by_key(|(key, _)| hash(*key)));
+}
+
+/// A key of the initial state is updated in the first batch as any other key.
+#[test]
+fn an_initial_state_is_the_state_before_the_first_batch() {
+    let out = testing::run(vec![vec![], vec![(1u8, 5u32)]], |pairs| {
+        let sums = pairs.update_state_by_key(|values, sum: Option<u32>| {
+            let sum = sum.unwrap_or(100) + values.iter().sum::<u32>();
+            (sum < 9).then_some(sum)
+        });
+        sums.initial_state(|| vec![(1, 1), (1, 2), (2, 9)])
+    });
+    assert_eq!(out, [vec![(1, 2)], vec![(1, 7)]]);
+}
+
+#[test]
+fn a_partition_is_updated_at_once() {
+    let batches = vec![vec![(1u8, 5u32), (2, 6), (1, 7)], vec![], vec![(3, 1)]];
+    let out = testing::run(batches, |pairs| {
+        let counted = pairs.update_state_by_partition(|keys| {
+            let keys: Vec<(u8, Vec<u32>, Option<u64>)> = keys.collect();
+            let count = keys.len() as u64;
+            // The number of keys of the partition. A key without values in its second batch goes.
+            let kept = keys.into_iter().filter(|(_, values, state)| state.is_none_or(|n| n > 9) || !values.is_empty());
+            kept.map(move |(key, values, state)| (key, count + values.len() as u64 + state.unwrap_or(0)))
+        });
+        counted.initial_state(|| Some((4, 50)))
+    });
+    let sorted = |mut rows: Vec<(u8, u64)>| {
+        rows.sort();
+        rows
+    };
+    let out: Vec<_> = out.into_iter().map(sorted).collect();
+    assert_eq!(out, [vec![(1, 5), (2, 4), (4, 53)], vec![(4, 56)], vec![(3, 3), (4, 58)]]);
+}
+
+type Call = (u64, String, Option<u32>, Option<u32>, bool);
+
+/// Records what the function of a `map_with_state` sees: time, key, value, state, and whether it times out. A value of 0
+/// removes the state, 1 leaves it alone, any other value sets it.
+fn record_calls(calls: Rc<RefCell<Vec<Call>>>) -> impl Fn(Time, &String, Option<u32>, &mut State<u32>) -> Option<u32> {
+    move |time, key, value, state| {
+        let seen = state.get_option().copied();
+        assert_eq!(state.exists(), seen.is_some());
+        calls.borrow_mut().push((time.as_ms(), key.clone(), value, seen, state.is_timing_out()));
+        match value {
+            Some(0) => state.remove(),
+            Some(1) | None => {}
+            Some(value) => state.update(value),
+        }
+        value.or(seen)
+    }
+}
+
+/// The calls in each batch. The harness runs each task twice, with the same calls.
+fn calls_of(
+    batches: Vec<Vec<(&str, u32)>>,
+    spec: impl Fn(StateSpecOf<u32>) -> StateSpecOf<u32>,
+) -> (Vec<Call>, Vec<Vec<u32>>) {
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let function: Box<Function<u32>> = Box::new(record_calls(Rc::clone(&calls)));
+    let batches = batches.into_iter().map(|rows| rows.into_iter().map(|(key, value)| (text(key), value)).collect());
+    let out = testing::run(batches.collect(), |pairs| {
+        pairs.map_with_state(spec(StateSpec::function_with_time(function))).into_stream()
+    });
+    let all = calls.take();
+    let mut once = Vec::new();
+    let mut rest = all.as_slice();
+    while let Some((time, ..)) = rest.first() {
+        let (batch, later) = rest.split_at(rest.iter().take_while(|call| call.0 == *time).count());
+        let (first, second) = batch.split_at(batch.len() / 2);
+        assert_eq!(first, second);
+        once.extend_from_slice(first);
+        rest = later;
+    }
+    (once, out)
+}
+
+type Function<S> = dyn Fn(Time, &String, Option<u32>, &mut State<S>) -> Option<u32>;
+type StateSpecOf<S> = StateSpec<String, u32, S, u32, Box<Function<S>>>;
+
+fn call(time: u64, key: &str, value: u32, state: Option<u32>) -> Call {
+    (time, text(key), Some(value), state, false)
+}
+
+/// One value for each record, in the order of the records. A removed key can come back in the same batch.
+#[test]
+fn each_record_is_mapped_in_order_with_the_state_that_the_last_one_left() {
+    let batches =
+        vec![vec![("a", 5), ("b", 6), ("a", 0), ("a", 1), ("a", 7), ("a", 1)], vec![("b", 0)], vec![("b", 1)]];
+    let (calls, out) = calls_of(batches, |spec| spec);
+    let first = [("a", 5, None), ("b", 6, None), ("a", 0, Some(5)), ("a", 1, None), ("a", 7, None), ("a", 1, Some(7))];
+    let mut expected: Vec<Call> = first.iter().map(|(key, value, state)| call(1000, key, *value, *state)).collect();
+    expected.extend([call(2000, "b", 0, Some(6)), call(3000, "b", 1, None)]);
+    assert_eq!(calls, expected);
+    assert_eq!(out, [vec![5, 6, 0, 1, 7, 1], vec![0], vec![1]]);
+}
+
+/// A key times out when it was idle for longer than the timeout, once. A record in the same batch prevents that, also a
+/// record that leaves the state alone. The initial state counts from the first batch.
+#[test]
+fn a_key_times_out_once_and_not_in_a_batch_in_which_it_has_a_record() {
+    let batches = vec![vec![("a", 5)], vec![], vec![], vec![("a", 1)], vec![], vec![], vec![], vec![], vec![("a", 1)]];
+    let (calls, out) = calls_of(batches, |spec| spec.timeout(seconds(2)).initial_state(|| [(text("i"), 3)]));
+    let timed_out = |time, key, state| (time, text(key), None, Some(state), true);
+    let expected = [
+        call(1000, "a", 5, None),
+        // In this batch "a" is idle for longer than two seconds as well, but for its record.
+        call(4000, "a", 1, Some(5)),
+        timed_out(4000, "i", 3),
+        timed_out(7000, "a", 5),
+        call(9000, "a", 1, None),
+    ];
+    assert_eq!(calls, expected);
+    assert_eq!(out, [vec![5], vec![], vec![], vec![1, 3], vec![], vec![], vec![5], vec![], vec![1]]);
+}
+
+/// A key that a record removes does not time out, and a key that comes back counts from there.
+#[test]
+fn a_removed_key_does_not_time_out() {
+    let batches = vec![vec![("a", 5), ("b", 5)], vec![("a", 0)], vec![("b", 0), ("b", 4)], vec![], vec![]];
+    let (calls, _) = calls_of(batches, |spec| spec.timeout(seconds(1)));
+    let ends: Vec<_> = calls.into_iter().filter(|call| call.4).collect();
+    assert_eq!(ends, [(5000, text("b"), None, Some(4), true)]);
+}
+
+#[test]
+fn snapshots_hold_all_keys_and_the_state_after_the_batch() {
+    let batches = vec![vec![(text("a"), 5u32), (text("b"), 6)], vec![(text("a"), 7)], vec![(text("b"), 0)]];
+    let out = testing::run(batches, |pairs| {
+        let spec = StateSpec::function(|_: &String, value: Option<u32>, state: &mut State<u32>| {
+            match value {
+                Some(0) => state.remove(),
+                value => state.update(value.unwrap_or_default()),
+            }
+            true
+        });
+        pairs.map_with_state(spec.partitions(3)).name("last").checkpoint(seconds(10)).state_snapshots()
+    });
+    let sorted = |mut rows: Vec<(String, u32)>| {
+        rows.sort();
+        rows
+    };
+    let out: Vec<_> = out.into_iter().map(sorted).collect();
+    let (a, b) = (|n| (text("a"), n), |n| (text("b"), n));
+    assert_eq!(out, [vec![a(5), b(6)], vec![a(7), b(6)], vec![a(7)]]);
+}
+
+mod misuse {
+    use super::*;
+
+    fn mapped(function: impl Fn(&mut State<u32>) + 'static, batches: Vec<Vec<(u8, u32)>>) {
+        let spec = StateSpec::function_with_time(move |_, _: &u8, _: Option<u32>, state: &mut State<u32>| {
+            function(state);
+            Some(true)
+        });
+        testing::run(batches, |pairs| pairs.map_with_state(spec.timeout(seconds(1))).into_stream());
+    }
+
+    fn times_out() -> Vec<Vec<(u8, u32)>> {
+        vec![vec![(1, 1)], vec![], vec![]]
+    }
+
+    #[test]
+    #[should_panic(expected = "the state is not set")]
+    fn an_absent_state_cannot_be_got() {
+        mapped(|state| assert_eq!(*state.get(), 0), vec![vec![(1, 1)]]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot update the state after it has been removed")]
+    fn a_removed_state_cannot_be_updated() {
+        let update = |state: &mut State<u32>| {
+            state.remove();
+            state.update(1);
+        };
+        mapped(update, vec![vec![(1, 1)]]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot remove the state that has already been removed")]
+    fn a_removed_state_cannot_be_removed() {
+        let remove = |state: &mut State<u32>| {
+            state.update(1);
+            state.remove();
+            state.remove();
+        };
+        mapped(remove, vec![vec![(1, 1)]]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot update the state that is timing out")]
+    fn a_state_that_times_out_cannot_be_updated() {
+        mapped(|state| state.update(1), times_out());
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot remove the state that is timing out")]
+    fn a_state_that_times_out_cannot_be_removed() {
+        let remove = |state: &mut State<u32>| if state.is_timing_out() { state.remove() } else { state.update(1) };
+        mapped(remove, times_out());
+    }
+
+    fn problem(build: impl FnOnce(&StreamingContext)) -> Option<String> {
+        let ctx = StreamingContext::new(Vec::new());
+        build(&ctx);
+        ctx.graph.problem()
+    }
+
+    #[test]
+    fn settings_of_state_belong_to_operators_that_keep_state() {
+        let last = |values: Vec<u32>, _: Option<u32>| values.last().copied();
+        let pairs = |ctx: &StreamingContext| ctx.stream::<(u8, u32)>("pairs");
+        let right = problem(|ctx| {
+            let pairs = pairs(ctx);
+            let _ = pairs.update_state_by_key(last).checkpoint(seconds(9)).initial_state(|| [(1, 2)]).partitions(2);
+            let _ =
+                pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(2)).checkpoint(seconds(9));
+            let values = pairs.values();
+            let _ = values.reduce_by_window_inverse(|a, b| a + b, |a, b| a - b, seconds(2)).checkpoint(seconds(9));
+        });
+        assert_eq!(right, None);
+        let checkpoint = problem(|ctx| drop(pairs(ctx).values().checkpoint(seconds(9)))).unwrap();
+        assert!(checkpoint.starts_with("checkpoint(9s) follows `values`, which keeps no state"), "{checkpoint}");
+        let initial = problem(|ctx| drop(pairs(ctx).reduce_by_key(|a, b| a + b).initial_state(|| [(1, 2)]))).unwrap();
+        assert!(initial.starts_with("initial_state(..) follows `reduce_by_key`"), "{initial}");
+    }
+}
+
+/// S4.15, S4.18: a key whose value became zero stays; with a filter it goes, and starts anew when it comes back.
+#[test]
+fn inverse_windows_keep_keys_unless_they_are_filtered() {
+    let batches = || vec![vec![(1u8, 5i64), (1, 1)], vec![(2, 3)], vec![], vec![], vec![(1, 7)]];
+    let sorted = |out: Vec<Vec<(u8, i64)>>| -> Vec<Vec<(u8, i64)>> {
+        let sorted = |mut rows: Vec<(u8, i64)>| {
+            rows.sort();
+            rows
+        };
+        out.into_iter().map(sorted).collect()
+    };
+    let kept = testing::run(batches(), |pairs| {
+        pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(2)).partitions(2)
+    });
+    let expected =
+        [vec![(1, 6)], vec![(1, 6), (2, 3)], vec![(1, 0), (2, 3)], vec![(1, 0), (2, 0)], vec![(1, 7), (2, 0)]];
+    assert_eq!(sorted(kept), expected);
+    let filtered = testing::run(batches(), |pairs| {
+        pairs.reduce_by_key_and_window_inverse_filtered(
+            |a, b| a + b,
+            |a, b| a - b,
+            (seconds(2), seconds(1)),
+            |(_, sum)| *sum != 0,
+        )
+    });
+    assert_eq!(sorted(filtered), [vec![(1, 6)], vec![(1, 6), (2, 3)], vec![(2, 3)], vec![], vec![(1, 7)]]);
+}
+
+/// A key that was filtered away while some of its values are still in the window: these values count for nothing when they
+/// leave.
+#[test]
+fn values_of_a_removed_key_leave_without_effect() {
+    let batches = vec![vec![(1u8, 5i64)], vec![(1, -5)], vec![], vec![], vec![]];
+    let out = testing::run(batches, |pairs| {
+        pairs.reduce_by_key_and_window_inverse_filtered(|a, b| a + b, |a, b| a - b, seconds(2), |(_, sum)| *sum != 0)
+    });
+    assert_eq!(out, [vec![(1, 5)], vec![], vec![], vec![], vec![]]);
+}
+
+proptest! {
+    /// A sum over a window with inverse is the sum over the window, whatever slides out and in: windows that overlap, windows
+    /// that do not, and windows with gaps.
+    #[test]
+    fn inverse_windows_are_plain_windows_and_the_keys_that_were_there(
+        batches in prop::collection::vec(prop::collection::vec((0u8..5, 0u32..9), 0..6), 1..12),
+        length in 1u64..6,
+        slide in 1u64..6,
+    ) {
+        let window = (seconds(length), seconds(slide));
+        let plain = testing::run(batches.clone(), |pairs| pairs.reduce_by_key_and_window(|a, b| a + b, window));
+        let inverse = testing::run(batches.clone(), |pairs| {
+            pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, window)
+        });
+        let mut known = BTreeMap::new();
+        for (plain, inverse) in plain.into_iter().zip(inverse) {
+            known.values_mut().for_each(|sum| *sum = 0);
+            known.extend(plain);
+            prop_assert_eq!(&known, &inverse.into_iter().collect());
+        }
+    }
+
+    /// The states of `map_with_state` and of `update_state_by_key` are those of a naive model.
+    #[test]
+    fn states_are_those_of_a_map(batches in prop::collection::vec(prop::collection::vec((0u8..5, 0u32..9), 0..9), 1..9)) {
+        let updated = testing::run(batches.clone(), |pairs| {
+            pairs.update_state_by_key(|values, state: Option<u32>| {
+                values.into_iter().fold(state, |state, value| (value > 0).then(|| state.unwrap_or(0) * 10 % 9999 + value))
+            })
+        });
+        let mapped = testing::run(batches.clone(), |pairs| {
+            let spec = StateSpec::function(|_: &u8, value: Option<u32>, state: &mut State<u32>| match value {
+                Some(0) => {
+                    state.remove();
+                    true
+                }
+                value => {
+                    let next = state.get_option().copied().unwrap_or(0) * 10 % 9999 + value.unwrap_or(0);
+                    state.update(next);
+                    false
+                }
+            });
+            pairs.map_with_state(spec).state_snapshots()
+        });
+        let mut model = BTreeMap::<u8, u32>::new();
+        for (batch, (updated, mapped)) in batches.into_iter().zip(updated.into_iter().zip(mapped)) {
+            for (key, value) in batch {
+                match value {
+                    0 => drop(model.remove(&key)),
+                    _ => drop(model.insert(key, model.get(&key).copied().unwrap_or(0) * 10 % 9999 + value)),
+                }
+            }
+            prop_assert_eq!(&updated, &mapped);
+            prop_assert_eq!(&model, &updated.into_iter().collect());
+        }
+    }
+}
+
+/// A task whose only step is node 1, the node with state.
+fn task(ctx: &StreamingContext, role: &str, traced: bool) -> Result<Task, TaskError> {
+    let steps = vec![(1, role.to_owned())];
+    Task::open(&ctx.graph, &TaskSpec { input: 1, steps, place: Place::default(), traced })
+}
+
+fn mapped_program(timeout: bool) -> StreamingContext {
+    let ctx = StreamingContext::new(Vec::new());
+    let spec = StateSpec::function_with_time(|_, _: &u8, value: Option<u32>, state: &mut State<u32>| {
+        match value {
+            Some(0) => state.remove(),
+            Some(1) | None => {}
+            Some(value) => state.update(value),
+        }
+        value.filter(|value| *value != 7)
+    });
+    let spec = if timeout { spec.timeout(seconds(60)) } else { spec };
+    ctx.stream::<(u8, u32)>("pairs").map_with_state(spec).print();
+    ctx
+}
+
+/// What one chunk of records changes, without and with a timeout.
+#[test]
+fn changed_slots_are_handed_over_before_the_push_returns() {
+    for timeout in [false, true] {
+        let ctx = mapped_program(timeout);
+        let mut task = task(&ctx, "map_with_state", true).unwrap();
+        // Slots: updated, looked at, removed, removed and set again, looked at without a state.
+        task.push(1, chunk_of(vec![Some(10u32), Some(11), Some(12), Some(13), None])).unwrap();
+        let records = vec![(0u32, 9u8, 5u32), (2, 8, 0), (1, 7, 1), (3, 6, 0), (4, 5, 1), (3, 6, 7)];
+        task.push(0, chunk_of(records)).unwrap();
+        let states: Vec<(u32, Option<u32>)> = take_states().into_iter().flat_map(rows_of).collect();
+        let touched = timeout.then_some((1, Some(11)));
+        let expected = [Some((0, Some(5))), touched, Some((2, None)), Some((3, Some(7)))];
+        assert_eq!(states, expected.into_iter().flatten().collect::<Vec<_>>());
+        // The next chunk has slots of its own.
+        assert!(matches!(task.push(0, chunk_of(vec![(0u32, 9u8, 5u32)])), Err(TaskError::Chunk(_))));
+        task.push(1, chunk_of(vec![Some(5u32)])).unwrap();
+        task.push(0, chunk_of(vec![(0u32, 9u8, 3u32)])).unwrap();
+        take_states();
+        task.push(2, chunk_of(vec![(4u8, 40u32), (3, 30)])).unwrap();
+        task.finish().unwrap();
+        assert!(take_states().is_empty());
+        let mapped: Vec<u32> = take_emitted().into_iter().flat_map(rows_of).collect();
+        assert_eq!(mapped, [5, 0, 1, 0, 1, 3]);
+        // The refused chunk had a record as well.
+        assert_eq!(take_trace(), (0..10).map(|record| (1, record)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn many_states_are_handed_over_in_several_chunks() {
+    let ctx = mapped_program(false);
+    let mut task = task(&ctx, "map_with_state", false).unwrap();
+    let count = 100_000u32;
+    task.push(1, chunk_of((0..count).map(Some).collect())).unwrap();
+    task.push(0, chunk_of((0..count).map(|slot| (slot, 0u8, 2u32)).collect())).unwrap();
+    let chunks = take_states();
+    assert!(chunks.len() > 1);
+    let states: Vec<(u32, Option<u32>)> = chunks.into_iter().flat_map(rows_of).collect();
+    assert_eq!(states, (0..count).map(|slot| (slot, Some(2))).collect::<Vec<_>>());
+    task.finish().unwrap();
+    take_emitted();
+}
+
+/// A state that is itself an option: a key whose state is `None` is another thing than a key without state.
+#[test]
+fn a_state_may_be_an_option() {
+    let out = testing::run(vec![vec![(1u8, 0u32)], vec![(1, 1)], vec![(1, 2)]], |pairs| {
+        pairs.update_state_by_key(|values, state: Option<Option<u32>>| match (values.first(), state) {
+            (Some(0), None) => Some(None),
+            (Some(1), Some(None)) => Some(Some(5)),
+            (Some(2), Some(Some(5))) => None,
+            other => panic!("{other:?}"),
+        })
+    });
+    assert_eq!(out, [vec![(1, None)], vec![(1, Some(5))], vec![]]);
+}
+
+#[test]
+fn a_traced_update_reports_each_row() {
+    let ctx = StreamingContext::new(Vec::new());
+    let pairs = ctx.stream::<(u8, u32)>("pairs");
+    let _ = pairs.update_state_by_key(|values, _: Option<u32>| values.last().copied()).initial_state(|| [(7, 1)]);
+    let rows = || chunk_of(vec![(1u8, None::<u32>, vec![1u32, 2]), (2, Some(5), vec![])]);
+    let given = |role, traced, pushes: Vec<Chunk>| {
+        let mut task = task(&ctx, role, traced).unwrap();
+        pushes.into_iter().for_each(|rows| task.push(0, rows).unwrap());
+        task.finish().unwrap();
+        take_emitted()
+    };
+    let plain = given("update", false, vec![rows(), rows()]);
+    assert!(take_trace().is_empty());
+    assert_eq!(given("update", true, vec![rows(), rows()]), plain);
+    assert_eq!(take_trace(), [(1, 0), (1, 1), (1, 2), (1, 3)]);
+    let states: Vec<Option<u32>> = plain.into_iter().flat_map(rows_of).collect();
+    assert_eq!(states, [Some(2), None, Some(2), None]);
+    assert_eq!(given("initial", false, Vec::new()), [chunk_of(vec![(7u8, 1u32)])]);
+}
+
+#[test]
+fn roles_and_inputs_that_a_node_does_not_have_are_refused() {
+    let refused = |error| match error {
+        Some(TaskError::Unsupported(what)) => what,
+        other => panic!("{other:?}"),
+    };
+    let ctx = mapped_program(false);
+    for role in ["update", "initial", "apply", "reduce"] {
+        let expected = format!("role `{role}` of node 1, or its place");
+        assert_eq!(refused(task(&ctx, role, false).err()), expected);
+    }
+    let mut opened = task(&ctx, "map_with_state", false).unwrap();
+    assert_eq!(refused(opened.push(3, chunk_of(vec![1u8])).err()), "input 3 of this task");
+    let steps = vec![(1, text("map_with_state")), (1, text("apply"))];
+    let spec = TaskSpec { input: 1, steps, place: Place::default(), traced: false };
+    assert_eq!(refused(Task::open(&ctx.graph, &spec).err()), "role `map_with_state` of node 1, or its place");
+}
+
+/// What the host is told of a node with state.
+#[test]
+fn nodes_say_what_they_keep() {
+    let ctx = StreamingContext::new(Vec::new());
+    let pairs = ctx.stream::<(u8, u32)>("pairs");
+    let spec = StateSpec::function(|_: &u8, _: Option<u32>, _: &mut State<bool>| 0u64);
+    let spec = spec.initial_state(|| [(1, true)]).partitions(3).timeout(seconds(60));
+    let mapped = pairs.map_with_state(spec).checkpoint(seconds(20)).checkpoint(seconds(30));
+    let snapshots = mapped.state_snapshots();
+    let sums =
+        pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, (seconds(4), seconds(2))).partitions(5);
+    let nodes = ctx.graph.nodes();
+    let node = &nodes[&mapped.node];
+    assert_eq!(node.state, Some(fields_of::<(u8, bool)>()));
+    assert_eq!(node.exchanged, Some(fields_of::<(u8, u32)>()));
+    assert_eq!(node.rows, fields_of::<u64>());
+    let expected = [
+        ("partitions", Value::Integer(3)),
+        ("initial", Value::Flag(true)),
+        ("timeout", Value::Duration(seconds(60))),
+        ("checkpoint", Value::Duration(seconds(30))),
+    ];
+    assert_eq!(node.parameters, expected);
+    assert_eq!((&nodes[&snapshots.node].rows, &nodes[&snapshots.node].state), (&fields_of::<(u8, bool)>(), &None));
+    let node = &nodes[&sums.node];
+    let expected = [
+        ("length", Value::Duration(seconds(4))),
+        ("slide", Value::Duration(seconds(2))),
+        ("partitions", Value::Integer(5)),
+    ];
+    assert_eq!(node.parameters, expected);
+    assert_eq!((&node.state, &node.exchanged), (&Some(fields_of::<(u8, u32)>()), &Some(fields_of::<(u8, u32)>())));
+    // The node that merges each batch has the same partitions.
+    assert_eq!(nodes[&node.parents[0]].parameters, [("partitions", Value::Integer(5))]);
+}

@@ -1,0 +1,327 @@
+//! Keeps the state of a program under test between batches, as the host does.
+//!
+//! Owns which rows a task with state gets, and what becomes of the rows that the task gives. Keys come in the host's order:
+//! by the hashes of their encodings. Never calls the program's functions: tasks do.
+
+use super::run::Run;
+use super::{chunk_of, rows_of};
+use crate::chunk::Chunk;
+use crate::ids::NodeId;
+use crate::key::Key;
+use crate::kind::Kind;
+use crate::record::Record;
+use crate::time::Time;
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::time::Duration;
+use twox_hash::XxHash3_64;
+
+/// A key: its hash, then its encoding. The order of these pairs is the order in which the host keeps keys.
+type KeyId = (u64, Vec<u8>);
+
+/// The state of a key.
+#[derive(Clone)]
+struct Held {
+    /// The state, as one row.
+    row: Chunk,
+    /// The time of the last batch that set the state, or that kept it from timing out.
+    time: Time,
+}
+
+/// The states of all keys.
+#[derive(Clone, Default)]
+pub(crate) struct States(BTreeMap<KeyId, Held>);
+
+/// The rows that a node with state reads in a batch.
+pub(crate) struct Input {
+    /// The rows that leave a window. Other operators have none.
+    leaving: Vec<Chunk>,
+    /// The rows of the batch, or the rows that enter a window.
+    entering: Vec<Chunk>,
+}
+
+/// What a task has given: its rows, and the states that it handed over.
+#[derive(PartialEq)]
+pub(crate) struct Given {
+    pub rows: Vec<Chunk>,
+    pub states: Vec<Chunk>,
+}
+
+/// How a node works on its state.
+pub(crate) trait Model {
+    /// The states that the rows of an initial state give.
+    fn hold(&self, rows: Vec<Chunk>, time: Time) -> States;
+    /// Makes the pushes of a task, lets it `run`, and returns the node's rows and the states after the batch.
+    fn step(
+        &self,
+        before: &States,
+        input: Input,
+        time: Time,
+        run: &dyn Fn(Vec<(u32, Chunk)>) -> Given,
+    ) -> (Vec<Chunk>, States);
+    /// The states as rows.
+    fn rows(&self, states: &States) -> Vec<Chunk>;
+}
+
+/// The operators with state.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    Update,
+    Partition,
+    Mapped { timeout: Option<Duration> },
+    Inverse,
+}
+
+struct ModelOf<K, V, S> {
+    form: Form,
+    kind: PhantomData<fn() -> (K, V, S)>,
+}
+
+/// Makes the model of an operator with these types of keys, values and states.
+pub(crate) fn model<K: Key, V: Record, S: Record>(form: Form) -> Rc<dyn Model> {
+    Rc::new(ModelOf::<K, V, S> { form, kind: PhantomData })
+}
+
+fn id_of<K: Key>(key: &K) -> KeyId {
+    let mut bytes = Vec::new();
+    key.encode(true, &mut bytes);
+    (XxHash3_64::oneshot(&bytes), bytes)
+}
+
+fn key_of<K: Key>((_, bytes): &KeyId) -> K {
+    K::decode(&mut bytes.as_slice(), true)
+}
+
+fn all_rows<T: Record>(chunks: Vec<Chunk>) -> Vec<T> {
+    chunks.into_iter().flat_map(rows_of).collect()
+}
+
+impl States {
+    fn set<S: Record>(&mut self, id: KeyId, state: S, time: Time) {
+        self.0.insert(id, Held { row: chunk_of(vec![state]), time });
+    }
+
+    fn get<S: Record>(&self, id: &KeyId) -> Option<S> {
+        self.0.get(id).and_then(|held| rows_of(held.row.clone()).pop())
+    }
+}
+
+impl<K: Key, V: Record, S: Record> ModelOf<K, V, S> {
+    /// The values of each key, in order.
+    fn grouped(chunks: Vec<Chunk>) -> BTreeMap<KeyId, Vec<V>> {
+        let mut groups = BTreeMap::<KeyId, Vec<V>>::new();
+        for (key, value) in all_rows::<(K, V)>(chunks) {
+            groups.entry(id_of(&key)).or_default().push(value);
+        }
+        groups
+    }
+
+    fn held(rows: Vec<(K, S)>, time: Time) -> States {
+        let mut states = States::default();
+        rows.into_iter().for_each(|(key, state)| states.set(id_of(&key), state, time));
+        states
+    }
+
+    fn update(before: &States, input: Input) -> (Vec<KeyId>, Chunk) {
+        let mut groups = Self::grouped(input.entering);
+        let ids: BTreeSet<KeyId> = before.0.keys().chain(groups.keys()).cloned().collect();
+        let row = |id: &KeyId| (key_of::<K>(id), before.get::<S>(id), groups.remove(id).unwrap_or_default());
+        let rows = ids.iter().map(row).collect();
+        (ids.into_iter().collect(), chunk_of::<(K, Option<S>, Vec<V>)>(rows))
+    }
+
+    fn inverse(before: &States, input: Input) -> (Vec<KeyId>, Chunk) {
+        let (mut leaving, mut entering) = (Self::grouped(input.leaving), Self::grouped(input.entering));
+        let ids: BTreeSet<KeyId> = before.0.keys().chain(leaving.keys()).chain(entering.keys()).cloned().collect();
+        let row = |id: &KeyId| {
+            let leaving = leaving.remove(id).unwrap_or_default();
+            (key_of::<K>(id), before.get::<S>(id), leaving, entering.remove(id).unwrap_or_default())
+        };
+        let rows = ids.iter().map(row).collect();
+        (ids.into_iter().collect(), chunk_of::<(K, Option<S>, Vec<V>, Vec<V>)>(rows))
+    }
+
+    /// The states that a task gave for these keys.
+    fn answers(ids: Vec<KeyId>, given: Given, time: Time) -> States {
+        let states = all_rows::<Option<S>>(given.rows);
+        assert_eq!(states.len(), ids.len(), "a task gives a state for each key");
+        let mut after = States::default();
+        for (id, state) in ids.into_iter().zip(states) {
+            if let Some(state) = state {
+                after.set(id, state, time);
+            }
+        }
+        after
+    }
+
+    fn mapped(
+        before: &States,
+        input: Input,
+        time: Time,
+        timeout: Option<Duration>,
+        run: &dyn Fn(Vec<(u32, Chunk)>) -> Given,
+    ) -> (Vec<Chunk>, States) {
+        let records = all_rows::<(K, V)>(input.entering);
+        let (mut slots, mut ids) = (BTreeMap::new(), Vec::new());
+        let mut slot_of = |key: &K| {
+            let id = id_of(key);
+            *slots.entry(id.clone()).or_insert_with(|| {
+                ids.push(id);
+                ids.len() - 1
+            })
+        };
+        let rows: Vec<(u32, K, V)> =
+            records.into_iter().map(|(key, value)| (slot_of(&key) as u32, key, value)).collect();
+        let states: Vec<Option<S>> = ids.iter().map(|id| before.get(id)).collect();
+        // A key that has a record does not time out.
+        let is_idle = |id: &KeyId, held: &Held| {
+            timeout.is_some_and(|timeout| held.time < time - timeout) && !slots.contains_key(id)
+        };
+        let idle: Vec<KeyId> =
+            before.0.iter().filter(|(id, held)| is_idle(id, held)).map(|(id, _)| id.clone()).collect();
+        let idle_rows: Vec<(K, S)> = idle.iter().filter_map(|id| Some((key_of(id), before.get(id)?))).collect();
+        let mut pushes = Vec::new();
+        if !rows.is_empty() {
+            pushes.extend([(1, chunk_of(states)), (0, chunk_of(rows))]);
+        }
+        if !idle_rows.is_empty() {
+            pushes.push((2, chunk_of(idle_rows)));
+        }
+        let given = run(pushes);
+        let mut after = before.clone();
+        for (slot, state) in all_rows::<(u32, Option<S>)>(given.states) {
+            let id = ids[slot as usize].clone();
+            match state {
+                Some(state) => after.set(id, state, time),
+                None => drop(after.0.remove(&id)),
+            }
+        }
+        idle.iter().for_each(|id| drop(after.0.remove(id)));
+        (given.rows, after)
+    }
+}
+
+impl<K: Key, V: Record, S: Record> Model for ModelOf<K, V, S> {
+    fn hold(&self, rows: Vec<Chunk>, time: Time) -> States {
+        Self::held(all_rows(rows), time)
+    }
+
+    fn step(
+        &self,
+        before: &States,
+        input: Input,
+        time: Time,
+        run: &dyn Fn(Vec<(u32, Chunk)>) -> Given,
+    ) -> (Vec<Chunk>, States) {
+        let after = match self.form {
+            Form::Mapped { timeout } => return Self::mapped(before, input, time, timeout, run),
+            Form::Update | Form::Inverse => {
+                let is_update = matches!(self.form, Form::Update);
+                let (ids, rows) = if is_update { Self::update(before, input) } else { Self::inverse(before, input) };
+                Self::answers(ids, run(vec![(0, rows)]), time)
+            }
+            Form::Partition => {
+                let (_, rows) = Self::update(before, input);
+                Self::held(all_rows(run(vec![(0, rows)]).rows), time)
+            }
+        };
+        (self.rows(&after), after)
+    }
+
+    fn rows(&self, states: &States) -> Vec<Chunk> {
+        let row = |id: &KeyId| Some((key_of::<K>(id), states.get::<S>(id)?));
+        vec![chunk_of(states.0.keys().filter_map(row).collect())]
+    }
+}
+
+/// What became of a node with state in a batch.
+#[derive(Clone)]
+struct Outcome {
+    rows: Vec<Chunk>,
+    snapshot: Vec<Chunk>,
+}
+
+/// The batches of a node with state, as far as they are done.
+#[derive(Default)]
+pub(super) struct History {
+    /// How many batches are done.
+    done: usize,
+    /// The states after these batches; `None` before the first of them.
+    states: Option<States>,
+    outcomes: BTreeMap<usize, Outcome>,
+}
+
+impl Run {
+    /// The rows of a node with state in a batch, or the states after the batch for `state_snapshots`. `None` if the node is
+    /// neither.
+    pub(super) fn stateful_rows(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<Vec<Chunk>> {
+        let (kind, parent, has_state) = {
+            let nodes = self.graph.nodes();
+            let found = &nodes[&node];
+            (found.kind, found.parents.first().copied(), found.code.state.is_some())
+        };
+        match (kind, parent) {
+            _ if has_state => Some(self.outcome(node, batch).rows),
+            (Kind::StateSnapshots, Some(mapped)) => Some(self.outcome(mapped, batch).snapshot),
+            _ => None,
+        }
+    }
+
+    /// What became of a node with state in a batch. Batches before this batch that are not done are done first.
+    fn outcome(self: &Rc<Self>, node: NodeId, batch: usize) -> Outcome {
+        loop {
+            let next = self.histories.borrow().get(&node).map_or(0, |history| history.done);
+            if next > batch {
+                break;
+            }
+            let stepped = self.is_due(node, next).then(|| self.step(node, next));
+            let mut histories = self.histories.borrow_mut();
+            let history = histories.entry(node).or_default();
+            history.done = next + 1;
+            if let Some((outcome, states)) = stepped {
+                history.outcomes.insert(next, outcome);
+                history.states = Some(states);
+            }
+        }
+        let known = self.histories.borrow().get(&node).and_then(|history| history.outcomes.get(&batch).cloned());
+        known.unwrap_or(Outcome { rows: Vec::new(), snapshot: Vec::new() })
+    }
+
+    fn step(self: &Rc<Self>, node: NodeId, batch: usize) -> (Outcome, States) {
+        let input = self.state_input(node, batch);
+        let time = self.time(batch);
+        let (model, role, has_initial) = {
+            let nodes = self.graph.nodes();
+            let code = nodes[&node].code.state.as_ref().expect("the node keeps state");
+            (Rc::clone(&code.model), code.role, code.initial.is_some())
+        };
+        let run = |role: &str, pushes: Vec<(u32, Chunk)>| self.given(node, &[(node, role)], pushes, batch);
+        let known = self.histories.borrow().get(&node).and_then(|history| history.states.clone());
+        let before = known.unwrap_or_else(|| match has_initial {
+            true => model.hold(run("initial", Vec::new()).rows, time),
+            false => States::default(),
+        });
+        let (rows, after) = model.step(&before, input, time, &|pushes| run(role, pushes));
+        (Outcome { rows, snapshot: model.rows(&after) }, after)
+    }
+
+    /// The rows that a node with state reads in a batch.
+    fn state_input(self: &Rc<Self>, node: NodeId, batch: usize) -> Input {
+        let (parent, length) = {
+            let nodes = self.graph.nodes();
+            (nodes[&node].parents[0], nodes[&node].duration("length"))
+        };
+        let rows = |batches: Vec<usize>| batches.into_iter().flat_map(|batch| self.evaluate(parent, batch)).collect();
+        let Some(length) = length else { return Input { leaving: Vec::new(), entering: rows(vec![batch]) } };
+        let (length, slide) = (self.batches_in(length), self.slide(node));
+        // The batches of the window that ends before `end`.
+        let window = |end: usize| (end.saturating_sub(length)..end).filter(|batch| self.is_due(parent, *batch));
+        let (last, this): (BTreeSet<usize>, BTreeSet<usize>) =
+            (window((batch + 1).saturating_sub(slide)).collect(), window(batch + 1).collect());
+        Input {
+            leaving: rows(last.difference(&this).copied().collect()),
+            entering: rows(this.difference(&last).copied().collect()),
+        }
+    }
+}
