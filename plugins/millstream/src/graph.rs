@@ -10,7 +10,7 @@ use crate::kind::Kind;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};
-use crate::state::code::StateCode;
+use crate::stateful::StateCode;
 use crate::time::Time;
 use crate::{chain, chain::Driver, chain::Erased};
 use std::any::Any;

@@ -53,6 +53,7 @@ mod save;
 #[doc(hidden)]
 pub mod serde_key;
 mod state;
+mod stateful;
 mod task;
 mod text;
 mod time;

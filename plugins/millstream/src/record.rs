@@ -176,6 +176,22 @@ pub(crate) fn write_chunk<B: Builder>(builder: &mut B, rows: usize) -> Chunk {
     writer.finish(rows)
 }
 
+/// Makes a chunk of rows, for tests.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
+    let mut builder = T::Builder::default();
+    let count = rows.len();
+    rows.into_iter().for_each(|row| builder.push(row));
+    write_chunk(&mut builder, count)
+}
+
+/// The rows of a chunk, for tests.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
+    let (column, rows) = read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
+    (0..rows).map(|row| column.get(row)).collect()
+}
+
 mod fixed {
     use super::*;
     use std::rc::Rc;

@@ -2,9 +2,8 @@
 //!
 //! Owns `update_state_by_key`, and what all streams with state have in common: the initial state and the interval between
 //! checkpoints. `map_with_state` is in `state/mapped.rs`, windows with an inverse function are in `state/inverse.rs`. The host
-//! keeps the state: see `state/code.rs` for the code that tasks run.
+//! keeps the state: see `stateful.rs` for the code that tasks run.
 
-pub(crate) mod code;
 mod inverse;
 mod mapped;
 pub(crate) mod spec;
@@ -20,8 +19,8 @@ use crate::ids::NodeId;
 use crate::key::Key;
 use crate::kind::Kind;
 use crate::record::{Record, fields_of};
+use crate::stateful::{InitialHead, StateCode};
 use crate::time::Time;
-use code::{InitialHead, StateCode};
 use std::time::Duration;
 use update::{PartitionHead, UpdateHead};
 

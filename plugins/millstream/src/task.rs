@@ -14,7 +14,7 @@ use crate::key::Key;
 use crate::place::{self, Place};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime;
-use crate::state::code::{StateHead, StateTask, no_input};
+use crate::stateful::{StateHead, StateTask, no_input};
 use std::rc::Rc;
 
 /// A pre-aggregation emits its rows when it has this many keys, or when the encodings of its keys take

@@ -5,8 +5,9 @@
 //! the fused form and in the dynamic form. Never used by a plugin that runs in a host.
 
 mod files;
+mod history;
 mod run;
-pub(crate) mod state;
+mod state;
 
 use crate::chain::Chain;
 use crate::chunk::Chunk;
@@ -14,7 +15,8 @@ use crate::context::StreamingContext;
 use crate::flow::{DStream, Rdd, cut};
 use crate::graph::Graph;
 use crate::ids::NodeId;
-use crate::record::{Builder, Column, Record, read_column, write_chunk};
+use crate::record::Record;
+pub(crate) use crate::record::{chunk_of, rows_of};
 use files::Files;
 use run::Run;
 use std::collections::BTreeMap;
@@ -215,18 +217,6 @@ fn check(graph: &Graph) {
     if let Some(problem) = graph.problem() {
         panic!("invalid program: {problem}");
     }
-}
-
-pub(crate) fn chunk_of<T: Record>(rows: Vec<T>) -> Chunk {
-    let mut builder = T::Builder::default();
-    let count = rows.len();
-    rows.into_iter().for_each(|row| builder.push(row));
-    write_chunk(&mut builder, count)
-}
-
-pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
-    let (column, rows) = read_column::<T>(chunk).unwrap_or_else(|error| panic!("a chunk is malformed: {error}"));
-    (0..rows).map(|row| column.get(row)).collect()
 }
 
 #[cfg(test)]

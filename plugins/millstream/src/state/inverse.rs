@@ -1,6 +1,5 @@
 //! Windows with an inverse function: each window is made of the window before, of what leaves it and of what enters it.
 
-use super::code::{StateCode, StateHead, StateTask, no_input};
 use crate::chain::{Chain, Cut};
 use crate::chunk::Chunk;
 use crate::ends::{Emitter, TaskError};
@@ -9,7 +8,8 @@ use crate::key::Key;
 use crate::kind::Kind;
 use crate::record::{Column, Record, read_column};
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::state::{Form, model};
+use crate::stateful::model::{Form, model};
+use crate::stateful::{StateCode, StateHead, StateTask, no_input};
 use crate::window::Window;
 use std::marker::PhantomData;
 use std::rc::Rc;

@@ -1,6 +1,5 @@
 //! `map_with_state`: a function of each record and the state of its key.
 
-use super::code::{StateCode, StateHead, StateTask, no_input};
 use super::spec::{State, StateSpec};
 use crate::chain::{Chain, Cut};
 use crate::chunk::Chunk;
@@ -12,7 +11,8 @@ use crate::kind::Kind;
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime;
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::state::{Form, model};
+use crate::stateful::model::{Form, model};
+use crate::stateful::{StateCode, StateHead, StateTask, no_input};
 use crate::time::Time;
 use std::marker::PhantomData;
 use std::ops::Deref;

@@ -1,8 +1,8 @@
 //! What a program says about a `map_with_state`: its function with initial state, partitions and timeout.
 
-use super::code::{InitialHead, OpenState};
 use crate::key::Key;
 use crate::record::Record;
+use crate::stateful::{InitialHead, OpenState};
 use crate::time::Time;
 use std::marker::PhantomData;
 use std::time::Duration;

@@ -1,12 +1,12 @@
 //! The code of `update_state_by_key` and its forms, as tasks run it.
 
-use super::code::{StateCode, StateHead, StateTask, no_input};
 use crate::chunk::Chunk;
 use crate::ends::{Emitter, TaskError};
 use crate::key::Key;
 use crate::record::{Column, Record, read_column};
 #[cfg(not(target_family = "wasm"))]
-use crate::testing::state::{Form, model};
+use crate::stateful::model::{Form, model};
+use crate::stateful::{StateCode, StateHead, StateTask, no_input};
 use crate::time::Time;
 use std::marker::PhantomData;
 use std::rc::Rc;

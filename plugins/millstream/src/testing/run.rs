@@ -4,7 +4,7 @@
 //! functions call. Never checks the results.
 
 use super::files::Files;
-use super::state::{Given, History};
+use super::history::History;
 use super::{Batches, check};
 use crate::chunk::Chunk;
 use crate::ends::TaskError;
@@ -13,6 +13,7 @@ use crate::ids::NodeId;
 use crate::kind::Kind;
 use crate::place::Place;
 use crate::runtime::{TestHost, set_test_host, take_emitted, take_states, take_trace};
+use crate::stateful::model::Given;
 use crate::task::{Task, TaskSpec};
 use crate::time::Time;
 use std::cell::RefCell;

@@ -2,6 +2,9 @@
 //!
 //! Owns what these nodes have in common. `wit/task.wit` says which rows a task gets and gives in each role.
 
+#[cfg(not(target_family = "wasm"))]
+pub(crate) mod model;
+
 use crate::chunk::Chunk;
 use crate::ends::{Emitter, TaskError};
 use crate::ids::NodeId;
@@ -49,7 +52,7 @@ pub(crate) struct StateCode {
     pub initial: Option<OpenState>,
     /// How the test harness keeps the state.
     #[cfg(not(target_family = "wasm"))]
-    pub model: Rc<dyn crate::testing::state::Model>,
+    pub model: Rc<dyn model::Model>,
 }
 
 impl StateCode {
