@@ -29,6 +29,7 @@ pub mod input;
 pub mod output;
 pub mod plugin;
 pub mod receiver;
+pub mod state;
 
 pub mod checkpoint;
 

@@ -35,7 +35,13 @@ pub(super) struct Kind {
 }
 
 /// A metadata checkpoint.
-pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 1 };
+pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 2 };
+/// The same in version 1, which knew no state.
+pub(super) const METADATA_1: Kind = Kind { magic: *b"MSmd", version: 1 };
+/// The description of a snapshot of state.
+pub(super) const SNAPSHOT: Kind = Kind { magic: *b"MSsn", version: 1 };
+/// Rows of a snapshot of state.
+pub(super) const SNAPSHOT_ROWS: Kind = Kind { magic: *b"MSsr", version: 1 };
 /// A group of records of the allocation log.
 pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 2 };
 /// The same in version 1, which did not distinguish files by identity and held no checksums.
@@ -86,6 +92,29 @@ pub(super) fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, Cod
     let checksum = checksum(&head, bytes.get(HEADER_BYTES..).unwrap_or_default());
     let header = head.into_iter().chain(checksum.to_le_bytes());
     bytes.iter_mut().zip(header).for_each(|(byte, of_header)| *byte = of_header);
+    Ok(bytes)
+}
+
+/// Writes bytes as a document whose payload they are.
+pub(super) fn seal(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, CodecError> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        return Err(CodecError::Large(payload.len() as u64));
+    }
+    let head = head(kind, payload.len() as u64);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(payload.len()));
+    bytes.extend_from_slice(&head);
+    bytes.extend_from_slice(&checksum(&head, payload).to_le_bytes());
+    bytes.extend_from_slice(payload);
+    Ok(bytes)
+}
+
+/// The payload of a document that `bytes` hold and nothing else, as bytes.
+pub(super) fn unseal(kind: Kind, mut bytes: Vec<u8>) -> Result<Vec<u8>, CodecError> {
+    let (_, end) = payload(kind, &bytes)?;
+    if end != bytes.len() {
+        return Err(CodecError::Payload(format!("{} bytes follow it", bytes.len().saturating_sub(end))));
+    }
+    bytes.drain(..HEADER_BYTES);
     Ok(bytes)
 }
 

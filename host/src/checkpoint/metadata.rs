@@ -174,6 +174,24 @@ impl RunProgress {
     }
 }
 
+/// A snapshot of state, by name: the owner that wrote it, and its batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SnapshotId {
+    /// The batch.
+    pub time_ms: u64,
+    /// The epoch of the owner that wrote the snapshot.
+    pub epoch: u64,
+    /// Whether the snapshot has all keys. Otherwise the snapshot has the keys that changed after the snapshot before it.
+    pub is_full: bool,
+}
+
+impl SnapshotId {
+    /// The batch.
+    pub const fn time(&self) -> Time {
+        Time::from_ms(self.time_ms)
+    }
+}
+
 /// A metadata checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
@@ -184,12 +202,36 @@ pub struct Metadata {
     pub run: RunDescription,
     /// How far the run has come.
     pub progress: RunProgress,
+    /// The snapshots of the state of the run, the oldest first.
+    pub snapshots: Vec<SnapshotId>,
+}
+
+/// A metadata checkpoint in version 1, which knew no state.
+#[derive(Deserialize)]
+pub(super) struct Metadata1 {
+    epoch: u64,
+    written_ms: u64,
+    run: RunDescription,
+    progress: RunProgress,
+}
+
+impl From<Metadata1> for Metadata {
+    fn from(old: Metadata1) -> Self {
+        let Metadata1 { epoch, written_ms, run, progress } = old;
+        Self { epoch, written_ms, run, progress, snapshots: Vec::new() }
+    }
 }
 
 impl Metadata {
     /// Makes a checkpoint that is written now.
-    pub const fn new(epoch: u64, written: Time, run: RunDescription, progress: RunProgress) -> Self {
-        Self { epoch, written_ms: written.as_ms(), run, progress }
+    pub const fn new(
+        epoch: u64,
+        written: Time,
+        run: RunDescription,
+        progress: RunProgress,
+        snapshots: Vec<SnapshotId>,
+    ) -> Self {
+        Self { epoch, written_ms: written.as_ms(), run, progress, snapshots }
     }
 
     /// When the checkpoint was written.

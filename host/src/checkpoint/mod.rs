@@ -5,6 +5,7 @@
 //! ```text
 //! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run has come         runs.rs
+//! <checkpoint>/runs/DIGEST-NUMBER/snapshots/...      the state of a run             snapshots.rs
 //! <checkpoint>/owner/epoch-NUMBER, owner/lock        who may write                  owner.rs
 //! ```
 //!
@@ -21,6 +22,7 @@ mod owner;
 mod recovery;
 mod retention;
 mod runs;
+mod snapshots;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -30,13 +32,17 @@ pub use allocation_log::{AllocationLog, LogError, ReadLog, TornTail, read as rea
 pub use allocation_writer::{AllocationWriter, Durable};
 pub use allocations::{Allocations, BatchPartitions};
 pub use codec::CodecError;
-pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode};
+pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode, SnapshotId};
 pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner, is_locked};
 pub use recovery::{Findings, PlanError, RecoveryPlan, plan};
-pub use retention::Retention;
+pub use retention::{Kept, Retention, needed_snapshots};
 pub use runs::{
     RunsError, SavedRun, UnreadableCheckpoint, lost_checkpoints, names as run_names, new_name as new_run,
     read as read_run, write as write_checkpoint,
+};
+pub use snapshots::{
+    SavedState, Snapshot, SnapshotError, broken_part, read as read_snapshot, read_part, remove_unless,
+    write as write_snapshot, write_part,
 };
 pub use trouble::{OnTrouble, Trouble};
 pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify};

@@ -5,36 +5,57 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::metadata::SnapshotId;
 use super::runs::CHECKPOINTS_KEPT;
 use crate::time::Time;
 use std::collections::VecDeque;
 
-/// The checkpoints of a run that are kept, the oldest first. For each, the batch up to which the checkpoint knows all
-/// batches to be done, or `None` if the checkpoint knows of no batch that is done.
+/// What a restart from a checkpoint needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Retention(VecDeque<Option<Time>>);
+pub struct Kept {
+    /// The inputs after this time.
+    pub inputs_after: Time,
+    /// The snapshots of state that the checkpoint names.
+    pub snapshots: Vec<SnapshotId>,
+}
+
+/// What restarts from the checkpoints of a run need that are kept, the oldest checkpoint first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention(VecDeque<Kept>);
 
 impl Retention {
     /// Makes the record of the checkpoints that exist when a host starts, the oldest first.
-    pub fn new(kept: impl IntoIterator<Item = Option<Time>>) -> Self {
+    pub fn new(kept: impl IntoIterator<Item = Kept>) -> Self {
         let mut retention = Self::default();
-        kept.into_iter().for_each(|done| retention.add(done));
+        kept.into_iter().for_each(|kept| retention.add(kept));
         retention
     }
 
     /// Adds a checkpoint that was written.
-    pub fn add(&mut self, done: Option<Time>) {
-        self.0.push_back(done);
+    pub fn add(&mut self, kept: Kept) {
+        self.0.push_back(kept);
         while self.0.len() > CHECKPOINTS_KEPT {
             self.0.pop_front();
         }
     }
 
-    /// The last batch that all checkpoints know to be done, together with all batches before it. `None` if there is
-    /// none.
-    pub fn done_in_all(&self) -> Option<Time> {
-        self.0.iter().min().copied().flatten()
+    /// The time after which a restart from one of the checkpoints needs inputs.
+    pub fn inputs_after(&self) -> Time {
+        self.0.iter().map(|kept| kept.inputs_after).min().unwrap_or_default()
     }
+
+    /// Whether a checkpoint names this snapshot.
+    pub fn needs(&self, snapshot: &SnapshotId) -> bool {
+        self.0.iter().any(|kept| kept.snapshots.contains(snapshot))
+    }
+}
+
+/// The snapshots from which state can be restored at `oldest` and at each later snapshot: those from the last full one on
+/// that is not after `oldest`. All of them, if a restart needs older state.
+pub fn needed_snapshots(snapshots: &[SnapshotId], oldest: Option<Time>) -> &[SnapshotId] {
+    let begins = |snapshot: &SnapshotId| snapshot.is_full && oldest.is_some_and(|oldest| snapshot.time() <= oldest);
+    let from = snapshots.iter().rposition(begins).unwrap_or(0);
+    snapshots.get(from..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -43,16 +64,24 @@ mod tests {
 
     #[test]
     fn the_oldest_of_ten_counts() {
-        let at = |second: u64| Some(Time::from_ms(second * 1000));
-        assert_eq!(Retention::default().done_in_all(), None);
-        let mut retention = Retention::new([None, at(1)]);
-        assert_eq!(retention.done_in_all(), None, "the first knows of none");
-        (2..=9).for_each(|second| retention.add(at(second)));
-        assert_eq!(retention.done_in_all(), None, "these are ten");
-        retention.add(at(10));
-        assert_eq!(retention.done_in_all(), at(1));
-        retention.add(at(11));
-        assert_eq!(retention.done_in_all(), at(2));
-        assert_eq!(Retention::new((1..=30).map(at)).done_in_all(), at(21));
+        let at = |second: u64| Time::from_ms(second * 1000);
+        let kept = |second: u64| Kept { inputs_after: at(second), snapshots: Vec::new() };
+        assert_eq!(Retention::default().inputs_after(), at(0));
+        let mut retention = Retention::new((0..=9).map(kept));
+        assert_eq!(retention.inputs_after(), at(0), "these are ten");
+        retention.add(kept(10));
+        assert_eq!(retention.inputs_after(), at(1));
+        assert_eq!(Retention::new((1..=30).map(kept)).inputs_after(), at(21));
+    }
+
+    #[test]
+    fn snapshots_are_kept_from_the_last_full_one_on_that_is_old_enough() {
+        let snapshot = |second: u64, is_full| SnapshotId { time_ms: second * 1000, epoch: 1, is_full };
+        let all = [snapshot(1, true), snapshot(2, false), snapshot(3, true), snapshot(4, false)];
+        let needed = |second: u64| needed_snapshots(&all, Some(Time::from_ms(second * 1000)));
+        assert_eq!(needed_snapshots(&all, None), all);
+        assert_eq!(needed(2), all);
+        assert_eq!(needed(3), &all[2..]);
+        assert_eq!(needed(4), &all[2..]);
     }
 }

@@ -5,8 +5,8 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::codec::{self, CodecError, METADATA};
-use super::metadata::{Metadata, RunProgress};
+use super::codec::{self, CodecError, METADATA, METADATA_1};
+use super::metadata::{Metadata, Metadata1, RunProgress, SnapshotId};
 use super::owner::Owner;
 use crate::env::{Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
@@ -65,8 +65,8 @@ pub struct SavedRun {
     pub last_number: u64,
     /// How many checkpoints there are.
     pub count: usize,
-    /// How far the run has come, by each readable checkpoint, the oldest first.
-    pub progress: Vec<RunProgress>,
+    /// How far the run has come, and which snapshots of state there are, by each readable checkpoint, the oldest first.
+    pub progress: Vec<(RunProgress, Vec<SnapshotId>)>,
 }
 
 /// Finds out whether checkpoints were lost, and says which, in words. `runs` are the runs that have checkpoints. A host
@@ -145,7 +145,7 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
     };
     let checkpoints = read_all(store, checkpoints)?;
     let readable = checkpoints.iter().rev().filter_map(|(.., checkpoint)| checkpoint.as_ref().ok());
-    saved.progress = readable.map(|metadata| metadata.progress.clone()).collect();
+    saved.progress = readable.map(|metadata| (metadata.progress.clone(), metadata.snapshots.clone())).collect();
     let newest = newest_of(&checkpoints);
     for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
         match checkpoint {
@@ -162,7 +162,7 @@ pub fn read(store: &dyn Store, run: &str, all: bool) -> Result<SavedRun, RunsErr
 /// Reads a checkpoint. `None` if its owner has just removed it.
 fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, CodecError>>, RunsError> {
     match store.read(name, CHECKPOINT_BYTES_MAX) {
-        Ok(content) => Ok(Some(codec::decode_whole(METADATA, &content))),
+        Ok(content) => Ok(Some(decode(&content))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(RunsError { name: name.to_owned(), place: store.describe(), error }),
     }
@@ -170,6 +170,13 @@ fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, Cod
 
 /// A checkpoint's name, its size in bytes, and its content or why it cannot be read.
 pub(super) type ReadCheckpoint = (String, u64, Result<Metadata, CodecError>);
+
+fn decode(content: &[u8]) -> Result<Metadata, CodecError> {
+    match codec::decode_whole::<Metadata1>(METADATA_1, content) {
+        Err(CodecError::Version(_)) => codec::decode_whole(METADATA, content),
+        old => old.map(Metadata::from),
+    }
+}
 
 /// All checkpoints of a run, the one with the largest number first.
 pub(super) fn read_each(store: &dyn Store, run: &str) -> Result<Vec<ReadCheckpoint>, RunsError> {
@@ -220,7 +227,7 @@ mod tests {
         let run = RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), Duration::from_secs(1), zero);
         let mut progress = RunProgress::default();
         progress.batch_generated(Time::from_ms(batch));
-        Metadata::new(3, Time::from_ms(batch + 5), run, progress)
+        Metadata::new(3, Time::from_ms(batch + 5), run, progress, Vec::new())
     }
 
     #[test]

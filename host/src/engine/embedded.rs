@@ -22,7 +22,8 @@ use crate::listener::{Event, ListenerBus};
 use crate::lock::lock;
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin, RecordedCall};
-use crate::time::Time;
+use crate::state::StateStore;
+use crate::time::{Duration, Time};
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
@@ -69,6 +70,8 @@ pub struct EngineParts {
     pub blocks: BlockStore,
     /// The storage of shuffles and data sets.
     pub storage: Storage,
+    /// The state of stateful nodes.
+    pub state: StateStore,
     /// The memory budget of the operators.
     pub budget: MemoryBudget,
     /// For each source, the encoding of its files that have no byte order mark. UTF-8 if a source is not in the map.
@@ -133,6 +136,7 @@ impl EmbeddedEngine {
             blocks: parts.blocks,
             data_sets: DataSetStore::default(),
             shuffles: ShuffleStore::default(),
+            state: parts.state,
             disk: parts.env.disk.clone(),
             budget: parts.budget.clone(),
             encodings: parts.encodings,
@@ -151,6 +155,7 @@ impl EmbeddedEngine {
         let config = SessionConfig::new()
             .with_extension(stores.clone())
             .with_extension(Arc::new(joins))
+            .with_extension(Arc::new(stores.state.clone()))
             .with_extension(Arc::new(LoadedPlugin {
                 plugin: parts.plugin,
                 storage: stores.storage.clone(),
@@ -317,9 +322,13 @@ impl Shared {
         let reason = failure.as_ref().map(|error: &Error| error.message.clone());
         let info = tally.finish(clock.now(), clock.monotonic().saturating_sub(started), reason);
         shared.listeners.post(&Event::StageCompleted(info));
+        let stateful = stage.stateful();
         if let Some(failure) = failure {
+            // The state stays as it was after the batch before.
+            stateful.iter().for_each(|node| shared.stores.state.discard(*node));
             return Err(failure);
         }
+        stateful.iter().for_each(|node| drop(shared.stores.state.commit(*node, request.batch, partitions)));
         let mut done = shared.lock();
         done.stages.insert((request.batch, stage.id), partitions);
         if let StageOutput::DataSet { node } = stage.output {
@@ -334,7 +343,8 @@ impl Shared {
         for (branch, way) in stage.branches.iter().enumerate() {
             starts.push(u32::try_from(shares.len()).unwrap_or(u32::MAX));
             let pieces = self.pieces(stage.id, way.input, request)?;
-            shares.extend(pieces.into_iter().map(|pieces| (branch, pieces)));
+            let partitions = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
+            shares.extend(pieces.into_iter().map(|pieces| (branch, partitions, pieces)));
         }
         if shares.len() > PARTITIONS_MAX {
             let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
@@ -342,7 +352,17 @@ impl Shared {
                 .help("unite fewer streams, or repartition them before"));
         }
         let starts: Arc<[u32]> = starts.into();
-        Ok(shares.into_iter().map(|(branch, pieces)| Share { branch, pieces, starts: starts.clone() }).collect())
+        let share = |(branch, partitions, pieces): (usize, u32, Vec<Piece>)| {
+            let leaving = match stage.branches.get(branch).map(|branch| branch.input) {
+                Some(StageInput::Sliding { length, .. }) => {
+                    let entered = request.batch - length;
+                    pieces.iter().take_while(|piece| matches!(piece, Piece::DataSet { batch, .. } if *batch <= entered)).count()
+                }
+                _ => 0,
+            };
+            Share { branch, pieces, leaving, partitions, starts: starts.clone() }
+        };
+        Ok(shares.into_iter().map(share).collect())
     }
 
     /// The pieces of each partition of an input.
@@ -392,6 +412,25 @@ impl Shared {
                 let share = |at: u32| (start(at)..start(at + 1)).map(piece).collect();
                 Ok((0..wanted.min(partitions)).map(share).collect())
             }
+            StageInput::State { of, .. } => {
+                let version = self.stores.state.version(of).filter(|version| version.batch == batch);
+                let partitions = version.ok_or_else(|| internal(reader))?.partitions.len();
+                let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+                one_each(&mut (0..partitions).map(|partition| Piece::State { node: of, partition }))
+            }
+            StageInput::Sliding { node, parent, length } => {
+                let stateful = request.plan.graph.node(node).and_then(|node| node.operation.stateful());
+                let partitions = stateful.ok_or_else(|| internal(reader))?.partitions.unwrap_or(self.parallelism);
+                let mut pieces = vec![Vec::new(); partitions as usize];
+                for time in self.sliding_times(node, parent, length, request) {
+                    let there = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
+                    // A batch without data may have no partitions.
+                    for (partition, pieces) in (0..there).zip(&mut pieces) {
+                        pieces.push(Piece::DataSet { node: parent, batch: time, partition });
+                    }
+                }
+                Ok(pieces)
+            }
             StageInput::Window { node, parent, length } => {
                 let mut pieces = Vec::new();
                 for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
@@ -402,6 +441,17 @@ impl Shared {
                 Ok(merge_pieces(pieces, |piece| self.row_count(piece), self.parallelism))
             }
         }
+    }
+
+    /// The times of the data sets that leave a window since the window before, and of those that enter, in order.
+    fn sliding_times(&self, node: NodeId, parent: NodeId, length: Duration, request: &JobRequest) -> Vec<Time> {
+        let (batch, zero) = (request.batch, request.zero);
+        let (slide, of_parent) = (self.intervals.slide(node), self.intervals.slide(parent));
+        // If the slide is longer than the window, some data sets are in no window.
+        let moved = slide.min(length);
+        let left = batch - length.max(slide);
+        let leaving = window_times(moved, of_parent, left, zero);
+        leaving.chain(window_times(moved, of_parent, batch, zero)).collect()
     }
 
     fn row_count(&self, piece: &Piece) -> u64 {

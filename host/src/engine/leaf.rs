@@ -19,6 +19,7 @@ use crate::listener::{Event, LinesInfo, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::plugin::Cancel;
 use crate::shown::Shown as _;
+use crate::state::{Page, StateStore, live};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use datafusion_common::{DataFusionError, Result};
@@ -40,6 +41,8 @@ pub(super) enum Piece {
     Loaded(LoadedPart),
     /// The buckets of one reduce partition, of all `maps` map partitions in order.
     Buckets { stage: StageId, maps: u32, reduce: u32 },
+    /// The keys and states of a partition of a stateful node, after this batch.
+    State { node: NodeId, partition: u32 },
     /// A partition of a data set, of this batch or of an earlier one.
     DataSet { node: NodeId, batch: Time, partition: u32 },
 }
@@ -50,6 +53,7 @@ pub(super) struct Stores {
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
+    pub state: StateStore,
     pub disk: Arc<dyn Disk>,
     /// The memory budget from which the decompression of files takes memory.
     pub budget: MemoryBudget,
@@ -80,11 +84,23 @@ impl Stores {
         match piece {
             Piece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
             Piece::Loaded(part) => return self.clone().read_loaded(part, ty),
+            Piece::State { node, partition } => return self.read_state(*node, *partition, batch),
             _ => {}
         }
         let readers = self.readers(batch, piece)?;
         let external = |error| DataFusionError::External(Box::new(error));
         Ok(futures::stream::iter(readers.into_iter().flatten().map(move |rows| rows.map_err(external))).boxed())
+    }
+
+    /// The keys and states of a partition.
+    fn read_state(&self, node: NodeId, partition: u32, batch: Time) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let lost = || DataFusionError::Execution(format!("the state of node {node} after batch {batch} is gone"));
+        let version = self.state.version(node).filter(|version| version.batch == batch).ok_or_else(lost)?;
+        let state = version.partitions.get(partition as usize).cloned().ok_or_else(lost)?;
+        let layout = version.layout;
+        let pages: Vec<_> = state.pages().filter_map(|at| at.page.cloned()).collect();
+        let pairs = move |page: Arc<Page>| Ok(layout.pairs(&live(&page.open(&layout)?.newest(u64::MAX)?)?)?);
+        Ok(futures::stream::iter(pages.into_iter().map(pairs)).boxed())
     }
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
@@ -186,7 +202,7 @@ impl Stores {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            Piece::Input(InputPartition::Split(_)) | Piece::Loaded(_) => Ok(Vec::new()),
+            Piece::Input(InputPartition::Split(_)) | Piece::Loaded(_) | Piece::State { .. } => Ok(Vec::new()),
             Piece::DataSet { node, batch, partition } => {
                 let rows = self.data_sets.get(*node, *batch, *partition);
                 let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");

@@ -22,6 +22,7 @@ mod shuffle;
 mod sort;
 mod split_reads;
 mod stage_info;
+mod state;
 mod task;
 mod wanted;
 

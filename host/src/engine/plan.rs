@@ -6,9 +6,11 @@ use super::leaf::{LeafExec, Piece};
 use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::sort::SortExec;
+use super::state::{StateExec, StateWork};
 use crate::data::schema::RecordType;
 use crate::graph::{
-    Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, Step, StorageLevel,
+    Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, StateForm, StateTypes, Step,
+    StorageLevel,
 };
 use crate::ids::{NodeId, TaskId};
 use crate::plugin::{RecordId, TaskProgram, TaskStep};
@@ -21,6 +23,10 @@ pub(super) struct Share {
     pub branch: usize,
     /// The pieces that the task reads one after the other. In a join, there is one piece of each parent.
     pub pieces: Vec<Piece>,
+    /// How many of the pieces leave a window. Zero if the task does not move a window forward.
+    pub leaving: usize,
+    /// The number of partitions of the branch.
+    pub partitions: u32,
     /// The number of the first partition of each branch of the stage.
     pub starts: Arc<[u32]>,
 }
@@ -109,8 +115,11 @@ fn input(graph: &Graph, branch: &Branch) -> Option<(NodeId, RecordType)> {
         | StageInput::Coalesced { node, .. }
         | StageInput::Window { node, .. }
         | StageInput::Slice { node, .. }
+        | StageInput::State { node, .. }
         | StageInput::Shuffles { node } => Some((node, graph.node(node)?.rows.clone()?)),
-        StageInput::Shuffle { node, .. } => Some((node, graph.node(node)?.exchanged.clone()?)),
+        StageInput::Shuffle { node, .. } | StageInput::Sliding { node, .. } => {
+            Some((node, graph.node(node)?.exchanged.clone()?))
+        }
     }
 }
 
@@ -172,6 +181,9 @@ impl Planner {
             StageOutput::Shuffle { node, .. } => exchanged(graph, stage, node)?,
             _ => graph.node(stage.node)?.rows.clone()?,
         };
+        if let [Step { role: Role::State(form), .. }] = branch.steps.as_slice() {
+            return self.state_plan(graph, task, share, branch, *form, manner);
+        }
         let (rows, input_type) = self.input_rows(plan, stage, task, share)?;
         if branch.steps.is_empty() {
             return Some(rows);
@@ -200,6 +212,63 @@ impl Planner {
             return in_parts(graph, rows, program);
         }
         Some(Arc::new(PluginExec::new(rows, program)))
+    }
+
+    /// Makes the plan of a task that changes state.
+    fn state_plan(
+        &self,
+        graph: &Graph,
+        task: TaskId,
+        share: &Share,
+        branch: &Branch,
+        form: StateForm,
+        manner: Manner,
+    ) -> Option<Arc<dyn ExecutionPlan>> {
+        let (id, read) = input(graph, branch)?;
+        let node = graph.node(id)?;
+        let (stateful, pair, rows) = (node.operation.stateful()?, node.state.clone()?, node.rows.clone()?);
+        let ((key, value), (_, state)) = (read.pair()?, pair.pair()?);
+        let types = StateTypes::of(&key, &state, &value).ok()?;
+        let (input_type, output_type) = match form {
+            StateForm::Keys => (&types.update, &types.state),
+            StateForm::Partitions => (&types.update, &pair),
+            StateForm::Records => (&types.record, &rows),
+            StateForm::Window => (&types.window, &types.state),
+        };
+        let is_records = form == StateForm::Records;
+        let of_role = |role: Role, output_type: &RecordType| TaskProgram {
+            batch: task.batch,
+            partition: task.partition,
+            arguments: self.arguments.clone(),
+            seed: self.seed(graph, branch).unwrap_or_default(),
+            input: id,
+            input_type: input_type.clone(),
+            more_inputs: if is_records { vec![types.state.clone(), pair.clone()] } else { Vec::new() },
+            steps: [TaskStep { node: id, role: role.name(), partition: task.partition }].into(),
+            operators: operators(graph, branch),
+            output_type: output_type.clone(),
+            state_type: is_records.then(|| types.change.clone()),
+            traced: manner.traced,
+            is_quiet: false,
+            replays: Arc::default(),
+        };
+        let (leaving, entering) = share.pieces.split_at_checked(share.leaving)?;
+        let children = match form {
+            StateForm::Window => vec![leaf(task, leaving.to_vec(), &read), leaf(task, entering.to_vec(), &read)],
+            _ => vec![leaf(task, entering.to_vec(), &read)],
+        };
+        let work = StateWork {
+            node: id,
+            form,
+            program: of_role(Role::State(form), output_type),
+            initial: stateful.has_initial.then(|| of_role(Role::Initial, &pair)),
+            timeout: stateful.timeout,
+            partitions: share.partitions,
+            types: types.clone(),
+            pair: pair.clone(),
+            read,
+        };
+        Some(Arc::new(StateExec::new(children, rows.arrow().clone(), work)))
     }
 
     /// The rows that the steps of a task read, in the order in which records are counted, and the type of the rows.

@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 /// Rows cross into the plugin in chunks of about this many bytes at most.
-const CHUNK_BYTES: usize = 1024 * 1024;
+pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A failure of plugin code in a task. It also says how far a traced run had come.
 #[derive(Debug)]

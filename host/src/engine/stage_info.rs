@@ -47,7 +47,8 @@ impl StageTally {
                 StageInput::DataSet { node }
                 | StageInput::Slice { node, .. }
                 | StageInput::Coalesced { of: node, .. } => ("data_set", node),
-                StageInput::Window { node, .. } => ("window", node),
+                StageInput::Window { node, .. } | StageInput::Sliding { node, .. } => ("window", node),
+                StageInput::State { of: node, .. } => ("state", node),
             };
             StageRows { kind, node, rows: 0 }
         };

@@ -123,6 +123,11 @@ pub enum Reads {
         /// The length of the window.
         length_ms: u64,
     },
+    /// From the state of a node.
+    State {
+        /// The stateful node.
+        node: u32,
+    },
     /// From rows that were kept because several readers need them.
     DataSet {
         /// The node that made the rows.
@@ -214,6 +219,7 @@ impl Explanation {
                 writeln!(f, "  joins   {}", self.label(*node))?;
             }
             Reads::DataSet { node } => writeln!(f, "  reads   the data set of {}", self.label(*node))?,
+            Reads::State { node } => writeln!(f, "  reads   the state of {}", self.label(*node))?,
             Reads::Coalesced { node, partitions } => {
                 writeln!(f, "  reads   the data set of {} in {partitions} partitions", self.label(*node))?;
             }
@@ -264,7 +270,8 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
             StageInput::Shuffles { node } => shuffles(node),
             StageInput::DataSet { node } | StageInput::Slice { of: node, .. } => Reads::DataSet { node: node.0 },
             StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
-            StageInput::Window { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
+            StageInput::State { of, .. } => Reads::State { node: of.0 },
+            StageInput::Window { parent, length, .. } | StageInput::Sliding { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };

@@ -8,7 +8,7 @@
 
 use super::error::GraphError;
 use super::node::Node;
-use super::operation::{Operation, SPAN_MAX};
+use super::operation::{Operation, SPAN_MAX, StateForm, Stateful};
 use super::program::Graph;
 use crate::ids::NodeId;
 use crate::time::{Duration, Time, remainder, whole_ms};
@@ -19,16 +19,26 @@ use std::collections::BTreeMap;
 pub struct Intervals {
     /// The slide interval of each node, by position.
     slides: Vec<Duration>,
+    /// The parents of each node, by position.
+    pub(super) parents: Vec<Vec<NodeId>>,
     /// For each node, by position: how far back before a batch the inputs of the node reach. The lengths of windows of
     /// windows add up.
     reaches: Vec<Duration>,
     windows: Vec<Window>,
-    remembered: Vec<(NodeId, Duration)>,
+    pub(super) remembered: Vec<(NodeId, Duration)>,
+    /// The nodes that have state, each with the time between two snapshots of the state.
+    stateful: Vec<(NodeId, Duration)>,
 }
+
+/// Spark's default for the time between two snapshots: at least this long, as a multiple of the slide interval.
+const SNAPSHOT_AT_LEAST: Duration = Duration::from_secs(10);
+/// Spark's default for `map_with_state`: this many slide intervals.
+const SNAPSHOT_SLIDES: u32 = 10;
 
 /// A window and the node that it reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
+    node: NodeId,
     parent: NodeId,
     length: Duration,
     slide: Duration,
@@ -42,9 +52,11 @@ impl Intervals {
     /// streams with different slide intervals.
     pub fn of(graph: &Graph, batch_interval: Duration) -> Result<Self, Vec<GraphError>> {
         let remembered = graph.nodes().iter().filter_map(|node| Some((node.id, node.remember?))).collect();
-        let mut intervals = Self { slides: Vec::new(), reaches: Vec::new(), windows: Vec::new(), remembered };
+        let (slides, parents, reaches, windows, stateful) = Default::default();
+        let mut intervals = Self { slides, parents, reaches, windows, remembered, stateful };
         let mut errors = Vec::new();
         for node in graph.nodes() {
+            intervals.parents.push(node.parents.clone());
             let parents: Vec<&Node> = node.parents.iter().filter_map(|parent| graph.node(*parent)).collect();
             let slide = parents.first().map_or(batch_interval, |parent| intervals.slide(parent.id));
             let slide = match (&node.operation, parents.as_slice()) {
@@ -52,7 +64,16 @@ impl Intervals {
                     let own = own.unwrap_or(slide);
                     errors.extend(not_a_multiple("window", *length, parent, slide));
                     errors.extend(not_a_multiple("slide", own, parent, slide));
-                    intervals.windows.push(Window { parent: parent.id, length: *length, slide: own });
+                    intervals.windows.push(Window { node: node.id, parent: parent.id, length: *length, slide: own });
+                    own
+                }
+                (Operation::State(Stateful { window: Some((length, own)), .. }), [parent]) => {
+                    let own = own.unwrap_or(slide);
+                    errors.extend(not_a_multiple("window", *length, parent, slide));
+                    errors.extend(not_a_multiple("slide", own, parent, slide));
+                    // The data sets that have just left the window are read too.
+                    let length = length.saturating_add(own);
+                    intervals.windows.push(Window { node: node.id, parent: parent.id, length, slide: own });
                     own
                 }
                 _ => {
@@ -68,7 +89,16 @@ impl Intervals {
                 }
             };
             intervals.slides.push(slide);
-            let own = if let Operation::Window { length, .. } = &node.operation { *length } else { Duration::ZERO };
+            if let Some(stateful) = node.operation.stateful() {
+                let interval = stateful.checkpoint.unwrap_or_else(|| default_checkpoint(stateful.form, slide));
+                errors.extend(not_a_multiple("checkpoint interval", interval, node, slide));
+                intervals.stateful.push((node.id, interval));
+            }
+            let own = match &node.operation {
+                Operation::Window { length, .. } => *length,
+                Operation::State(Stateful { window: Some((length, _)), .. }) => length.saturating_add(slide),
+                _ => Duration::ZERO,
+            };
             let before = parents.iter().map(|parent| intervals.reach(parent.id)).max().unwrap_or_default();
             let reach = before.saturating_add(own);
             if reach > SPAN_MAX && before <= SPAN_MAX {
@@ -77,6 +107,17 @@ impl Intervals {
             intervals.reaches.push(reach);
         }
         if errors.is_empty() { Ok(intervals) } else { Err(errors) }
+    }
+
+    /// The nodes that have state.
+    pub fn stateful(&self) -> impl Iterator<Item = NodeId> {
+        self.stateful.iter().map(|(node, _)| *node)
+    }
+
+    /// Whether a snapshot of the state of all nodes is taken after a batch: when the checkpoint interval of one of the
+    /// nodes ends.
+    pub fn is_snapshot_due(&self, batch: Time, zero: Time) -> bool {
+        self.stateful.iter().any(|(_, interval)| is_multiple(batch.since(zero), *interval))
     }
 
     /// The slide interval of a node: the time between two of its data sets.
@@ -89,14 +130,21 @@ impl Intervals {
         is_multiple(batch.since(zero), self.slide(node))
     }
 
+    /// The first multiple of a slide interval after a batch.
+    pub(super) fn next_due(&self, slide: Duration, batch: Time, zero: Time) -> Time {
+        let since = batch.since(zero);
+        zero + since.saturating_sub(remainder(since, slide)) + slide
+    }
+
+    /// How far back a node that is a window reads, and how often. `None` if the node is no window.
+    pub(super) fn window_of(&self, node: NodeId) -> Option<(Duration, Duration)> {
+        self.windows.iter().find(|window| window.node == node).map(|window| (window.length, window.slide))
+    }
+
     /// For each node that a window reads or that is remembered: the time after which its data sets are still needed
     /// when the batch `done` is over.
     pub fn needed_after(&self, done: Time, zero: Time) -> BTreeMap<NodeId, Time> {
-        let of_window = |window: &Window| {
-            let since = done.since(zero);
-            let next = zero + since.saturating_sub(remainder(since, window.slide)) + window.slide;
-            (window.parent, next - window.length)
-        };
+        let of_window = |window: &Window| (window.parent, self.next_due(window.slide, done, zero) - window.length);
         let remembered = self.remembered.iter().map(|(node, span)| (*node, done - *span));
         let mut needed = BTreeMap::new();
         for (node, after) in self.windows.iter().map(of_window).chain(remembered) {
@@ -108,13 +156,6 @@ impl Intervals {
 }
 
 impl Intervals {
-    /// The time after which inputs are needed so that a new process can compute all data sets that batches after `done`
-    /// read.
-    pub fn inputs_needed_after(&self, done: Time, zero: Time) -> Time {
-        let needed = self.needed_after(done, zero).into_iter();
-        needed.map(|(node, after)| after - self.reach(node)).chain([done]).min().unwrap_or(done)
-    }
-
     /// How far back before a batch the inputs of any node reach.
     pub fn reach_of_all(&self) -> Duration {
         self.reaches.iter().copied().max().unwrap_or_default()
@@ -131,6 +172,15 @@ pub fn window_times(length: Duration, slide: Duration, batch: Time, zero: Time) 
     let (slide_ms, since_ms) = (whole_ms(slide).max(1), whole_ms(batch.since(zero)));
     let count = whole_ms(length).div_ceil(slide_ms).min(since_ms.div_ceil(slide_ms));
     (0..count).rev().map(move |back| batch - Duration::from_millis(back.saturating_mul(slide_ms)))
+}
+
+/// The time between two snapshots of a node's state, if the plugin does not set the time.
+fn default_checkpoint(form: StateForm, slide: Duration) -> Duration {
+    if form == StateForm::Records {
+        return slide.saturating_mul(SNAPSHOT_SLIDES);
+    }
+    let slides = whole_ms(SNAPSHOT_AT_LEAST).div_ceil(whole_ms(slide).max(1)).max(1);
+    slide.saturating_mul(u32::try_from(slides).unwrap_or(u32::MAX))
 }
 
 fn is_multiple(span: Duration, interval: Duration) -> bool {

@@ -6,7 +6,7 @@
 
 use super::node::Node;
 use super::operation::JoinKind;
-use crate::data::schema::{Field, RecordType, SchemaError};
+use crate::data::schema::{RecordType, SchemaError};
 
 /// Checks that all parents are pairs with the same type of key, and that the declared rows are what the join makes.
 pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>) -> Result<(), String> {
@@ -40,7 +40,6 @@ pub(super) fn check(kind: JoinKind, parents: &[&Node], rows: Option<&RecordType>
 /// If the type would be too large.
 pub fn joined_rows(kind: JoinKind, key: &RecordType, values: &[&RecordType]) -> Result<RecordType, SchemaError> {
     let member = |at: usize, value: &RecordType| {
-        let fields = value.fields().to_vec();
         let may_miss = match kind {
             JoinKind::Inner | JoinKind::CoGroup => false,
             JoinKind::LeftOuter => at == 1,
@@ -48,47 +47,14 @@ pub fn joined_rows(kind: JoinKind, key: &RecordType, values: &[&RecordType]) -> 
             JoinKind::FullOuter => true,
         };
         match kind {
-            JoinKind::CoGroup => group("list", fields),
-            _ if may_miss => option(fields),
-            _ => fields,
+            JoinKind::CoGroup => value.list(),
+            _ if may_miss => value.optional(),
+            _ => Ok(value.clone()),
         }
     };
-    let values = values.iter().enumerate().map(|(at, value)| member(at, value)).collect();
-    RecordType::parse(tuple(vec![key.fields().to_vec(), tuple(values)]))
-}
-
-fn tuple(members: Vec<Vec<Field>>) -> Vec<Field> {
-    let mut fields = vec![parent("struct", members.len())];
-    for (at, mut member) in members.into_iter().enumerate() {
-        if let Some(root) = member.first_mut() {
-            root.name = at.to_string();
-        }
-        fields.append(&mut member);
-    }
-    fields
-}
-
-/// The fields of an option. An option of an option is a struct that contains the inner option.
-fn option(mut fields: Vec<Field>) -> Vec<Field> {
-    if fields.first().is_some_and(|root| root.nullable) {
-        fields = group("struct", fields);
-    }
-    if let Some(root) = fields.first_mut() {
-        root.nullable = true;
-    }
-    fields
-}
-
-/// The fields of a list, or of a struct with one member. `fields` are the fields of the item or member. The name of
-/// the root of a type is also the right name for an item or member.
-fn group(kind: &str, mut fields: Vec<Field>) -> Vec<Field> {
-    fields.insert(0, parent(kind, 1));
-    fields
-}
-
-fn parent(kind: &str, children: usize) -> Field {
-    let children = u32::try_from(children).unwrap_or(u32::MAX);
-    Field { name: "value".to_owned(), kind: kind.to_owned(), nullable: false, children, metadata: Vec::new() }
+    let values: Vec<RecordType> =
+        values.iter().enumerate().map(|(at, value)| member(at, value)).collect::<Result<_, _>>()?;
+    RecordType::tuple(&[key, &RecordType::tuple(&values.iter().collect::<Vec<_>>())?])
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::operation::{Compression, FileFormat, JoinKind, ParquetOptions};
+use super::operation::{Compression, FileFormat, JoinKind, ParquetOptions, StateForm};
 use std::ops::RangeInclusive;
 
 /// The most nodes that a node may read.
@@ -34,6 +34,8 @@ pub(super) enum Work {
     Transform,
     Join(JoinKind),
     Window,
+    State(StateForm),
+    StateSnapshots,
     Print,
     ForeachRdd,
     SaveAsFile(FileFormat),
@@ -105,6 +107,12 @@ pub const KINDS: &[Kind] = &[
     quiet("full_outer_join", TWO, Work::Join(JoinKind::FullOuter)),
     quiet("cogroup", SEVERAL, Work::Join(JoinKind::CoGroup)),
     quiet("window", ONE, Work::Window),
+    // State is kept, times out and is saved, whether or not there is data.
+    busy("update_state_by_key", ONE, Work::State(StateForm::Keys)),
+    busy("update_state_by_partition", ONE, Work::State(StateForm::Partitions)),
+    busy("map_with_state", ONE, Work::State(StateForm::Records)),
+    busy("reduce_by_key_and_window_inverse", ONE, Work::State(StateForm::Window)),
+    busy("state_snapshots", ONE, Work::StateSnapshots),
     busy("transform", ANY, Work::Transform),
     busy("foreach_rdd", ONE, Work::ForeachRdd),
     quiet("print", ONE, Work::Print),

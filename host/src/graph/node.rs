@@ -49,6 +49,8 @@ pub struct Node {
     /// The type of the rows that the node sends through a shuffle. `None` for operations without a shuffle, and for
     /// joins, which send the rows of their parents.
     pub exchanged: Option<RecordType>,
+    /// The type of the pairs of key and state of a stateful node. `None` for all other nodes.
+    pub state: Option<RecordType>,
     /// Where the node's rows are kept for its readers. `None` if the node is not persisted.
     pub storage: Option<StorageLevel>,
     /// How long the node's rows are kept after their batch. `None` if the node is not remembered.

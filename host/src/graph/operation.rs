@@ -59,6 +59,10 @@ pub enum Operation {
         /// The time between two windows. `None` means the slide interval of the parent.
         slide: Option<Duration>,
     },
+    /// The rows of a batch update the state of their keys.
+    State(Stateful),
+    /// All keys and states of the parent, which has state.
+    StateSnapshots,
     /// The first rows of each batch are printed.
     Print {
         /// The number of rows.
@@ -104,6 +108,16 @@ impl Operation {
         matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::SaveAsFile { .. } | Self::ForeachRdd)
     }
 
+    /// Whether the operation sends its rows through a shuffle of its own.
+    pub const fn has_shuffle(&self) -> bool {
+        matches!(self, Self::Aggregate { .. } | Self::Repartition { .. } | Self::Sort { .. } | Self::State(_))
+    }
+
+    /// The stateful operation; `None` if the operation has no state.
+    pub const fn stateful(&self) -> Option<&Stateful> {
+        if let Self::State(stateful) = self { Some(stateful) } else { None }
+    }
+
     /// Whether a driver function runs for the operation.
     pub const fn is_driver(&self) -> bool {
         matches!(self, Self::Transform | Self::ForeachRdd)
@@ -113,6 +127,37 @@ impl Operation {
     pub const fn is_of_data_set(&self) -> bool {
         matches!(self, Self::SaveAsFile { .. } | Self::Load { .. } | Self::Slice { .. })
     }
+}
+
+/// How the function of a stateful operation is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateForm {
+    /// For each key that has state or new values: the key's new state.
+    Keys,
+    /// For each partition with all its keys: the partition's new state.
+    Partitions,
+    /// For each record: a mapped record, and the new state of the record's key.
+    Records,
+    /// For each key whose values enter or leave a window: the key's new value.
+    Window,
+}
+
+/// A stateful operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stateful {
+    /// How the operation's function is called.
+    pub form: StateForm,
+    /// The number of partitions of the shuffle and of the state. `None` means the job's `parallelism`.
+    pub partitions: Option<u32>,
+    /// Whether the plugin has an initial state.
+    pub has_initial: bool,
+    /// After which time without data a key times out. `None` if keys do not time out.
+    pub timeout: Option<Duration>,
+    /// The window of [`StateForm::Window`]: its length and its slide. `None` as the slide means the slide interval of the
+    /// parent.
+    pub window: Option<(Duration, Option<Duration>)>,
+    /// The time between two snapshots of the state. `None` means Spark's default.
+    pub checkpoint: Option<Duration>,
 }
 
 /// The options of Parquet files.

@@ -8,6 +8,7 @@
 mod cut;
 
 use super::node::Node;
+use super::operation::StateForm;
 use crate::ids::{NodeId, StageId};
 use crate::time::{Duration, Time};
 
@@ -20,6 +21,10 @@ pub enum Role {
     Combine,
     /// Aggregation after the shuffle.
     Reduce,
+    /// The initial state of a stateful node.
+    Initial,
+    /// The change of state by new values.
+    State(StateForm),
 }
 
 impl Role {
@@ -29,6 +34,11 @@ impl Role {
             Self::Apply => "apply",
             Self::Combine => "combine",
             Self::Reduce => "reduce",
+            Self::Initial => "initial",
+            Self::State(StateForm::Keys) => "update",
+            Self::State(StateForm::Partitions) => "update_partition",
+            Self::State(StateForm::Records) => "map_with_state",
+            Self::State(StateForm::Window) => "inverse",
         }
     }
 }
@@ -72,6 +82,22 @@ pub enum StageInput {
         parent: NodeId,
         /// The length of the window.
         length: Duration,
+    },
+    /// The data sets of the last batches that leave and enter a window, by key: see [`StateForm::Window`].
+    Sliding {
+        /// The stateful node.
+        node: NodeId,
+        /// The node whose rows the data sets hold.
+        parent: NodeId,
+        /// The length of the window.
+        length: Duration,
+    },
+    /// All keys and states of a stateful node, whose stage has run in this batch.
+    State {
+        /// The node that stands for the keys and states.
+        node: NodeId,
+        /// The stateful node.
+        of: NodeId,
     },
     /// Files that a driver function loads.
     Load {
@@ -175,6 +201,14 @@ pub struct StageGraph {
     pub jobs: Vec<OutputJob>,
     /// The jobs that make the data sets that later windows read, whether or not an output reads them now.
     pub kept: Vec<OutputJob>,
+}
+
+impl Stage {
+    /// The stateful node whose state the stage changes. `None` if the stage changes no state.
+    pub fn stateful(&self) -> Option<NodeId> {
+        let steps = self.branches.iter().filter_map(|branch| branch.steps.first());
+        steps.filter(|step| matches!(step.role, Role::State(_))).map(|step| step.node).next()
+    }
 }
 
 impl StageGraph {

@@ -8,7 +8,7 @@ mod types;
 
 use self::operation::operation;
 use self::subject::{NAME_BYTES_MAX, Subject, check_printable};
-use self::types::check_types;
+use self::types::{NodeTypes, check_types};
 use super::described::DescribedNode;
 use super::error::GraphError;
 use super::node::{Node, StorageLevel};
@@ -84,6 +84,8 @@ pub(super) fn check_made<'a>(
     match node.operation {
         Operation::Source { .. }
         | Operation::Window { .. }
+        | Operation::State(_)
+        | Operation::StateSnapshots
         | Operation::Transform
         | Operation::ForeachRdd
         | Operation::SaveAsFiles { .. }
@@ -117,16 +119,21 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
     let is_output = operation.is_output();
     let rows = if is_output { None } else { Some(subject.record_type("rows", &described.rows)?) };
     let exchanged = match (&operation, &described.exchanged) {
-        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, Some(fields)) => {
-            Some(subject.record_type("exchanged rows", fields)?)
-        }
-        (Operation::Aggregate { .. } | Operation::Repartition { .. } | Operation::Sort { .. }, None) => {
+        (operation, Some(fields)) if operation.has_shuffle() => Some(subject.record_type("exchanged rows", fields)?),
+        (operation, None) if operation.has_shuffle() => {
             return Err(Some(subject.error("it shuffles, but exchanges no rows")));
         }
         (_, Some(_)) => return Err(Some(subject.error("it exchanges rows, but has no shuffle of its own"))),
         (_, None) => None,
     };
-    check_types(subject, &operation, &parents, rows.as_ref(), exchanged.as_ref()).map_err(Some)?;
+    let state = match (&operation, &described.state) {
+        (Operation::State(_), Some(fields)) => Some(subject.record_type("state", fields)?),
+        (Operation::State(_), None) => return Err(Some(subject.error("it has state, but declares no type of it"))),
+        (_, Some(_)) => return Err(Some(subject.error("it declares a type of state, but has none"))),
+        (_, None) => None,
+    };
+    let types = NodeTypes { rows: rows.as_ref(), exchanged: exchanged.as_ref(), state: state.as_ref() };
+    check_types(subject, &operation, &parents, types).map_err(Some)?;
     let storage = match subject.text("persist") {
         None => None,
         Some(name) => {
@@ -146,6 +153,7 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
         operation,
         rows,
         exchanged,
+        state,
         storage,
         remember,
     })

@@ -28,6 +28,7 @@ use crate::memory::{InstanceMemory, MemoryBudget};
 use crate::output::{DriverFiles, OutputClaims, Outputs};
 use crate::plugin::{Cancel, Plugin};
 use crate::scheduler::{Checkpoints, JobScheduler, JobSet, SchedulerParts};
+use crate::state::StateStore;
 use crate::time::{Duration, Time};
 use crate::tracker::TrackerHandle;
 use std::collections::BTreeSet;
@@ -213,6 +214,7 @@ impl Run {
             plugin: plugin.clone(),
             blocks: parts.blocks,
             storage: storage.clone(),
+            state: StateStore::new(storage.clone()),
             budget,
             encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
             slots: settings.engine.threads as usize,

@@ -28,7 +28,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("datafusion_physical_plan", Place::Only(&["engine", "memory"])),
     ("toml", Place::Only(&["config"])),
     ("clap", Place::Only(&["cli", "main"])),
-    ("arrow_ipc", Place::Only(&["block", "output"])),
+    ("arrow_ipc", Place::Only(&["block", "output", "state/saved"])),
     ("parquet", Place::Only(&["block", "output"])),
     ("bincode", Place::Only(&["checkpoint/codec"])),
     ("object_store", Place::Only(&["env/s3"])),

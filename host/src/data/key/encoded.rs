@@ -4,6 +4,7 @@ use super::{KeyEncoder, canonical_f32, canonical_f64, write};
 use crate::data::view::{Column, Values, ViewError, match_values};
 use arrow::array::{Array as _, ArrayRef};
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use std::cmp::Ordering;
 
 /// The encodings of the keys of a column.
 #[derive(Clone, Debug)]
@@ -26,6 +27,17 @@ impl EncodedKeys {
             (Encodings::Words(mine), Encodings::Words(theirs)) => mine.get(row) == theirs.get(other_row),
             (Encodings::Bytes(..), Encodings::Bytes(..)) => self.bytes(row) == other.bytes(other_row),
             _ => false,
+        }
+    }
+
+    /// Compares the encodings of two keys byte by byte. Both columns have the same type.
+    pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        match (&self.0, &other.0) {
+            // The first byte of an encoding is the lowest byte of its number.
+            (Encodings::Words(mine), Encodings::Words(theirs)) => {
+                mine.get(row).map(|word| word.swap_bytes()).cmp(&theirs.get(other_row).map(|word| word.swap_bytes()))
+            }
+            _ => self.bytes(row).cmp(&other.bytes(other_row)),
         }
     }
 

@@ -4,6 +4,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+mod compose;
 mod error;
 mod id;
 mod node;
@@ -91,14 +92,19 @@ impl RecordType {
 
     /// The type of a text line: one column `value` of text that is always there.
     pub fn text() -> Self {
+        Self::of_kind(Kind::Text)
+    }
+
+    /// The type of single values of a kind without children.
+    fn of_kind(kind: Kind) -> Self {
         let field = Field {
             name: ROOT_NAME.to_owned(),
-            kind: Kind::Text.name().to_owned(),
+            kind: kind.name().to_owned(),
             nullable: false,
             children: 0,
             metadata: Vec::new(),
         };
-        Self::assemble(vec![field], Node::new(Kind::Text, ROOT_NAME, false, Vec::new()))
+        Self::assemble(vec![field], Node::new(kind, ROOT_NAME, false, Vec::new()))
     }
 
     fn assemble(fields: Vec<Field>, root: Node) -> Self {

@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::super::node::Node;
 use super::super::operation::Operation;
 use super::super::program::Graph;
 use super::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step, data_set_stage};
@@ -100,15 +101,21 @@ fn needed_nodes(graph: &Graph, wanted: impl IntoIterator<Item = NodeId>) -> BTre
     needed
 }
 
-/// The nodes that are remembered, and the nodes that are read by windows which an output needs.
+/// The nodes whose data sets are made in each batch in which they are due, whether or not an output reads them: nodes
+/// that are remembered, and of the nodes that an output needs, those that have state or are read by windows.
 fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     let remembered: BTreeSet<NodeId> =
         graph.nodes().iter().filter(|node| node.remember.is_some()).map(|node| node.id).collect();
     let wanted = graph.outputs().map(|output| output.id).chain(remembered.iter().copied());
     let needed = needed_nodes(graph, wanted);
-    let windows = graph.nodes().iter().filter(|node| matches!(node.operation, Operation::Window { .. }));
-    let parents = windows.filter(|window| needed.contains(&window.id)).flat_map(|window| &window.parents);
-    parents.copied().chain(remembered).collect()
+    let is_window = |node: &&Node| match &node.operation {
+        Operation::Window { .. } => true,
+        operation => operation.stateful().is_some_and(|stateful| stateful.window.is_some()),
+    };
+    let wanted = || graph.nodes().iter().filter(|node| needed.contains(&node.id));
+    let parents = wanted().filter(is_window).flat_map(|window| &window.parents).copied();
+    let stateful = wanted().filter(|node| node.operation.stateful().is_some()).map(|node| node.id);
+    parents.chain(stateful).chain(remembered).collect()
 }
 
 /// A stage and all stages that it reads, directly or through other stages, in an order in which they can run.
@@ -133,6 +140,8 @@ fn read_by(stages: &[Stage], input: StageInput) -> Vec<StageId> {
             stages.iter().filter(writes).map(|stage| stage.id).collect()
         }
         StageInput::DataSet { node }
+        | StageInput::State { of: node, .. }
+        | StageInput::Sliding { parent: node, .. }
         | StageInput::Coalesced { of: node, .. }
         | StageInput::Window { parent: node, .. } => data_set_stage(stages, node).into_iter().collect(),
     }
@@ -188,6 +197,20 @@ impl Cutter<'_> {
                 let input = StageInput::Window { node, parent: *parent, length: *length };
                 vec![Branch { input, steps: Vec::new() }]
             }
+            (Operation::State(stateful), [parent]) => {
+                let input = match stateful.window {
+                    Some((length, _)) => StageInput::Sliding { node, parent: *parent, length },
+                    None => {
+                        let partitions = stateful.partitions.unwrap_or(self.default_partitions);
+                        let output = StageOutput::Shuffle { node, partitions, by: Distribution::Key };
+                        StageInput::Shuffle { stage: self.stage(self.feed(*parent), output, node), node }
+                    }
+                };
+                vec![Branch { input, steps: vec![Step { node, role: Role::State(stateful.form), first: 0 }] }]
+            }
+            (Operation::StateSnapshots, [parent]) => {
+                vec![Branch { input: StageInput::State { node, of: *parent }, steps: Vec::new() }]
+            }
             (Operation::Union, parents) => {
                 let mut branches = Vec::new();
                 for parent in parents {
@@ -219,7 +242,7 @@ impl Cutter<'_> {
         let has_data_set = match operation {
             Operation::Source { .. } => is_persisted,
             Operation::Transform => false,
-            Operation::Cache => true,
+            Operation::Cache | Operation::State(_) => true,
             _ => is_kept || is_persisted || self.graph.is_shared(node),
         };
         if is_kept && matches!(operation, Operation::Source { .. }) {

@@ -5,7 +5,7 @@
 use super::super::error::GraphError;
 use super::super::kind::{Kind, Work};
 use super::super::node::Node;
-use super::super::operation::{Compression, FileFormat, Operation, ParquetOptions};
+use super::super::operation::{Compression, FileFormat, Operation, ParquetOptions, StateForm, Stateful};
 use super::subject::{NAME_BYTES_MAX, Subject, check_printable};
 use crate::ids::NodeId;
 use crate::shown;
@@ -60,6 +60,22 @@ fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, Graph
             let length = subject.duration("length")?.ok_or_else(|| missing("length"))?;
             Operation::Window { length, slide: subject.duration("slide")? }
         }
+        Work::State(form) => {
+            let length = subject.duration("length")?;
+            let window = match form {
+                StateForm::Window => Some((length.ok_or_else(|| missing("length"))?, subject.duration("slide")?)),
+                _ => None,
+            };
+            Operation::State(Stateful {
+                form,
+                partitions: partitions(subject)?,
+                has_initial: subject.flag("initial"),
+                timeout: if form == StateForm::Records { subject.duration("timeout")? } else { None },
+                window,
+                checkpoint: subject.duration("checkpoint")?,
+            })
+        }
+        Work::StateSnapshots => Operation::StateSnapshots,
         Work::Print => {
             let rows = subject.integer("rows").ok_or_else(|| missing("rows"))?;
             let rows = u32::try_from(rows).map_err(|_| subject.error(format!("it prints {rows} rows")))?;

@@ -5,11 +5,20 @@
 use super::super::error::GraphError;
 use super::super::join;
 use super::super::node::Node;
-use super::super::operation::{FileFormat, Operation};
+use super::super::operation::{FileFormat, Operation, StateForm, Stateful};
+use super::super::state;
 use super::subject::Subject;
 use crate::data::columns;
 use crate::data::schema::RecordType;
 use crate::shown;
+
+/// The types that a node declares.
+#[derive(Clone, Copy)]
+pub struct NodeTypes<'a> {
+    pub rows: Option<&'a RecordType>,
+    pub exchanged: Option<&'a RecordType>,
+    pub state: Option<&'a RecordType>,
+}
 
 /// Checks that the types of a node fit its operation. The types of a plugin's function are not checked: only the plugin
 /// knows them.
@@ -17,9 +26,9 @@ pub fn check_types(
     subject: &Subject<'_>,
     operation: &Operation,
     parents: &[&Node],
-    rows: Option<&RecordType>,
-    exchanged: Option<&RecordType>,
+    types: NodeTypes<'_>,
 ) -> Result<(), GraphError> {
+    let NodeTypes { rows, exchanged, .. } = types;
     let same_as_parents = |found: Option<&RecordType>| {
         let other = parents.iter().find(|parent| parent.rows.as_ref() != found);
         other.map_or(Ok(()), |other| {
@@ -35,6 +44,17 @@ pub fn check_types(
         Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
             same_as_parents(rows)
         }
+        Operation::State(stateful) => {
+            check_state(stateful, parents, types).map_err(|problem| subject.error(problem))
+        }
+        Operation::StateSnapshots => match parents.first() {
+            Some(parent) if parent.state.is_some() && parent.state.as_ref() == rows => Ok(()),
+            Some(parent) => {
+                let problem = format!("its rows are {}, but the state of {parent} is {}", show(rows), show(parent.state.as_ref()));
+                Err(subject.error(problem))
+            }
+            None => Ok(()),
+        },
         Operation::Join { kind, .. } => join::check(*kind, parents, rows).map_err(|problem| subject.error(problem)),
         Operation::Repartition { .. } | Operation::Sort { .. } => {
             same_as_parents(rows).and_then(|()| same_as_parents(exchanged))
@@ -49,6 +69,37 @@ pub fn check_types(
         Operation::Load { format, .. } => rows.map_or(Ok(()), |rows| check_loaded(subject, *format, rows)),
         _ => Ok(()),
     }
+}
+
+/// Checks the types of a stateful node.
+fn check_state(stateful: &Stateful, parents: &[&Node], types: NodeTypes<'_>) -> Result<(), String> {
+    let parent = parents.first();
+    let read = parent.and_then(|parent| parent.rows.as_ref());
+    let (Some((key, value)), true) = (read.and_then(RecordType::pair), read == types.exchanged) else {
+        return Err(format!("it works by key, but reads {} and exchanges {}", show(read), show(types.exchanged)));
+    };
+    let Some((state_key, state)) = types.state.and_then(RecordType::pair) else {
+        return Err(format!("its state is {}, not pairs of key and state", show(types.state)));
+    };
+    if state_key != key {
+        return Err(format!("the keys of its state are {state_key}, but it reads keys of {key}"));
+    }
+    if stateful.form != StateForm::Records && types.rows != types.state {
+        return Err(format!("its rows are {}, but its state is {}", show(types.rows), show(types.state)));
+    }
+    if stateful.form == StateForm::Window {
+        if state != value {
+            return Err(format!("its state is {state}, but it reduces values of {value}"));
+        }
+        // The state of a key is in the partition that has the values of the key.
+        let same = parent.is_some_and(
+            |parent| matches!(parent.operation, Operation::Aggregate { partitions } if partitions == stateful.partitions),
+        );
+        if !same {
+            return Err("it does not read a reduction by key with the same number of partitions".to_owned());
+        }
+    }
+    state::StateTypes::of(&key, &state, &value).map(drop).map_err(|error| format!("its rows cannot have a type: {error}"))
 }
 
 /// Checks that files of this format can hold the rows.

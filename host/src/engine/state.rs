@@ -1,0 +1,216 @@
+//! The plan node that runs a stateful operation on one partition: it brings new values to the state of their keys, calls
+//! the plugin, and makes the partition's next state.
+//!
+//! Owns which keys the plugin sees, in which order. Never decides which state counts: see `host/src/state`.
+
+mod call;
+mod keys;
+mod partitions;
+mod records;
+mod rows;
+mod window;
+
+use self::call::PluginCall;
+use super::node::{Execution, PlanNode, Rows, Work};
+use super::plugin_exec::{LoadedPlugin, run};
+use super::{external, internal};
+use crate::block::{RowsWriter, Scratch, SpillError, Storage};
+use crate::data::schema::RecordType;
+use crate::graph::{StateForm, StateTypes};
+use crate::ids::NodeId;
+use crate::plugin::TaskProgram;
+use crate::state::{Layout, PartitionState, PartitionWriter, StateError, StateStore, Touched, is_of_partition};
+use crate::time::Duration;
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow::compute::{concat_batches, take, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::SendableRecordBatchStream;
+use datafusion_physical_plan::ExecutionPlan;
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+use std::fmt;
+use std::sync::Arc;
+
+/// A stateful operation on one partition.
+#[derive(Clone, Debug)]
+pub(super) struct StateWork {
+    /// The stateful node.
+    pub node: NodeId,
+    /// How the function of the operation is called.
+    pub form: StateForm,
+    /// The program that calls the function.
+    pub program: TaskProgram,
+    /// The program that makes the initial state. `None` if there is no initial state.
+    pub initial: Option<TaskProgram>,
+    /// The types of the rows between host and plugin.
+    pub types: StateTypes,
+    /// The type of the pairs of key and state.
+    pub pair: RecordType,
+    /// The type of the rows that the operation reads.
+    pub read: RecordType,
+    /// After which time without data a key times out.
+    pub timeout: Option<Duration>,
+    /// The number of partitions of the state.
+    pub partitions: u32,
+}
+
+/// The plan node that runs a stateful operation.
+pub(super) type StateExec = PlanNode<StateWork>;
+
+impl StateExec {
+    /// Makes a node. The children give the values that enter; before them, for a window, the values that leave.
+    pub(super) fn new(children: Vec<Arc<dyn ExecutionPlan>>, rows: SchemaRef, work: StateWork) -> Self {
+        Self::of(work, children, rows, 1)
+    }
+}
+
+impl Work for StateWork {
+    const NAME: &'static str = "StateExec";
+
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.program.steps)
+    }
+
+    fn run(&self, execution: Execution<'_>) -> Result<Rows> {
+        let plugin = execution.extension::<LoadedPlugin>("plugin")?;
+        let store = execution.extension::<StateStore>("state")?;
+        let inputs = execution.inputs()?;
+        let run = StateRun::new(self.clone(), plugin, &store)?.run(store, inputs);
+        Ok(futures::stream::once(run).try_flatten().boxed())
+    }
+}
+
+/// The rows that a stateful operation reads, in memory.
+struct Read {
+    rows: RecordBatch,
+    /// The memory of the rows, and of their order by key.
+    _scratch: Scratch,
+}
+
+/// The memory for a row's hash, its place in the order of keys, and its place in lists of values.
+const ROW_BYTES: usize = 32;
+
+/// A stateful operation that runs on one partition.
+struct StateRun {
+    work: StateWork,
+    layout: Arc<Layout>,
+    storage: Storage,
+    plugin: Arc<LoadedPlugin>,
+    /// The rows of the node so far.
+    emitted: RowsWriter,
+    /// The partition's state before the batch.
+    before: PartitionState,
+    /// The partition's state after the batch so far.
+    after: PartitionWriter,
+    /// The time of the batch.
+    now_ms: u64,
+}
+
+impl StateRun {
+    fn new(work: StateWork, plugin: Arc<LoadedPlugin>, store: &StateStore) -> Result<Self> {
+        let layout = store.layout(work.node, &work.pair).ok_or_else(|| internal("state is pairs"))?;
+        let storage = store.storage().clone();
+        let after = PartitionWriter::new(&storage, &layout, store.saved(work.node).as_ms());
+        let now_ms = work.program.batch.as_ms();
+        let emitted = storage.writer(1);
+        Ok(Self { work, layout, storage, plugin, emitted, before: PartitionState::default(), after, now_ms })
+    }
+
+    async fn run(mut self, store: Arc<StateStore>, inputs: Vec<SendableRecordBatchStream>) -> Result<Rows> {
+        let partition = self.work.program.partition;
+        self.before = match (store.version(self.work.node), self.work.initial.clone()) {
+            (Some(version), _) => version.partitions.get(partition as usize).cloned().unwrap_or_default(),
+            (None, Some(program)) => self.initial(program).await?,
+            (None, None) => PartitionState::default(),
+        };
+        match self.work.form {
+            StateForm::Keys => self.update_keys(inputs).await?,
+            StateForm::Partitions => self.update_partition(inputs).await?,
+            StateForm::Records => self.map_records(inputs).await?,
+            StateForm::Window => self.slide_window(inputs).await?,
+        }
+        let (node, batch) = (self.work.node, self.work.program.batch);
+        store.put(node, batch, partition, self.after.finish());
+        let rows = self.emitted.finish().read(0).map(|rows| rows.map_err(external));
+        Ok(futures::stream::iter(rows).boxed())
+    }
+
+    /// The initial state of the partition. If a key has several initial states, the last one counts.
+    async fn initial(&self, program: TaskProgram) -> Result<PartitionState> {
+        let (partition, partitions) = (program.partition, self.work.partitions);
+        let mut rows = run(self.plugin.clone(), program, futures::stream::empty().boxed());
+        let (mut pairs, mut scratch, mut hashes) = (Vec::new(), self.storage.scratch(), Vec::new());
+        let mut bytes = 0;
+        while let Some(batch) = rows.next().await.transpose()? {
+            self.layout.encoder().hash_column(batch.column(0), &mut hashes).map_err(external)?;
+            let of_partition = (0..).zip(&hashes).filter(|(_, hash)| is_of_partition(**hash, partition, partitions));
+            let of_partition: UInt64Array = of_partition.map(|(row, _): (u64, _)| row).collect();
+            let batch = take_record_batch(&batch, &of_partition)?;
+            bytes += bytes_of(&batch);
+            scratch.resize(bytes).map_err(external)?;
+            pairs.push(batch);
+        }
+        let pairs = concat_batches(self.work.pair.arrow(), &pairs)?;
+        let touched = Touched::of(&self.layout, pairs.column(0), partition, partitions).map_err(external)?;
+        let last = (0..touched.len()).map(|key| touched.rows_of(key).last().copied().unwrap_or_default());
+        let pairs = take_record_batch(&pairs, &last.collect::<UInt32Array>())?;
+        let hashes: UInt64Array = touched.hashes().to_vec().into();
+        let times = UInt64Array::from_value(self.now_ms, hashes.len());
+        let rows = self.layout.rows(hashes, times, None, pairs.column(0).clone(), pairs.column(1).clone());
+        let mut initial = PartitionWriter::new(&self.storage, &self.layout, 0);
+        initial.write(0, &rows.map_err(external)?).map_err(external)?;
+        Ok(initial.finish())
+    }
+
+    /// Reads all rows.
+    async fn read(&self, inputs: Vec<SendableRecordBatchStream>) -> Result<(Read, usize)> {
+        let (mut batches, mut bytes, mut scratch, mut first) = (Vec::new(), 0, self.storage.scratch(), None);
+        for mut input in inputs {
+            while let Some(batch) = input.next().await.transpose()? {
+                bytes += bytes_of(&batch);
+                scratch.resize(bytes).map_err(external)?;
+                batches.push(batch);
+            }
+            first.get_or_insert_with(|| batches.iter().map(RecordBatch::num_rows).sum());
+        }
+        // The rows are copied into one piece, and the values are copied in the order of keys.
+        scratch.resize(bytes * 3).map_err(external)?;
+        let rows = concat_batches(self.work.read.arrow(), &batches)?;
+        Ok((Read { rows, _scratch: scratch }, first.unwrap_or_default()))
+    }
+
+    /// The different keys of rows.
+    fn touched(&self, rows: &RecordBatch) -> Result<Touched> {
+        let (partition, partitions) = (self.work.program.partition, self.work.partitions);
+        Touched::of(&self.layout, rows.column(0), partition, partitions).map_err(external)
+    }
+
+    /// Opens the task in the plugin.
+    fn call(&self) -> PluginCall {
+        PluginCall::new(self.plugin.clone(), self.work.program.clone())
+    }
+
+    /// Emits rows of the node.
+    fn emit(&mut self, rows: RecordBatch) -> Result<(), SpillError> {
+        if rows.num_rows() > 0 { self.emitted.append(0, rows) } else { Ok(()) }
+    }
+}
+
+/// The bytes of rows and of their order by key.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    usize::try_from(crate::block::value_bytes(rows)).unwrap_or(usize::MAX) + ROW_BYTES * rows.num_rows()
+}
+
+/// Takes values by position.
+fn taken(values: &ArrayRef, rows: impl Iterator<Item = u32>) -> Result<ArrayRef> {
+    Ok(take(values, &rows.collect::<UInt32Array>(), None)?)
+}
+
+impl From<StateError> for DataFusionError {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Spill(error) => external(error),
+            error => external(error),
+        }
+    }
+}

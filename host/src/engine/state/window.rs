@@ -1,0 +1,104 @@
+//! Windows with an inverse function: the plugin sees each key whose values leave or enter the window.
+
+use super::StateRun;
+use super::keys::lists;
+use super::rows::Keys;
+use crate::engine::plugin_exec::unless_cancelled;
+use crate::state::{Found, OpenPage, PageRange, Touched};
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::{interleave, take};
+use arrow::array::UInt32Array;
+use datafusion_common::Result;
+use datafusion_execution::SendableRecordBatchStream;
+use std::ops::Range;
+
+impl StateRun {
+    /// Moves the window forward. The inputs are the values that leave, and those that enter.
+    pub(super) async fn slide_window(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
+        let (read, leaving) = self.read(inputs).await?;
+        let touched = self.touched(&read.rows)?;
+        let mut call = self.call();
+        // The plugin may answer late, so the pages are made when all keys are answered.
+        let mut asked = Vec::new();
+        let before = self.before.clone();
+        for at in before.pages() {
+            unless_cancelled(&self.plugin.plugin.cancel())?;
+            let range = touched.range(at.first, at.end);
+            let keys = if range.is_empty() { None } else { Some(self.touched_keys(at, &touched, range.clone())?) };
+            if let Some(keys) = &keys {
+                call.ask(&self.window_rows(&touched, range, keys, read.rows.column(1), leaving)?)?;
+            }
+            asked.push(keys);
+        }
+        call.ask_no_more()?;
+        for (at, keys) in before.pages().zip(asked) {
+            let rows = self.rows_of(at.page)?;
+            let changed = match keys {
+                None => None,
+                Some(keys) => {
+                    let Some(answers) = call.answers(keys.len())? else { return Err(call.wrong_answers()) };
+                    let (states, exists) = self.layout.states(answers.column(0));
+                    keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?
+                }
+            };
+            match changed {
+                None => {
+                    self.after.keep(at.page);
+                    self.emit_pairs(&rows)?;
+                }
+                Some(changed) => {
+                    let rows = crate::state::merged(&self.layout, rows, changed, self.after.forgotten_ms())?;
+                    self.after.write(at.first, &rows)?;
+                    self.emit_pairs(&rows)?;
+                }
+            }
+        }
+        if call.has_answers() { Err(call.wrong_answers()) } else { Ok(()) }
+    }
+
+    /// The touched keys of a page, with their states.
+    pub(super) fn touched_keys(&self, at: PageRange<'_>, touched: &Touched, range: Range<usize>) -> Result<Keys> {
+        let open = match at.page {
+            Some(page) => page.open(&self.layout)?,
+            None => OpenPage::default(),
+        };
+        let found = open.find(touched, range.clone());
+        let none = self.layout.no_state();
+        let leaves: Vec<&ArrayRef> = open.states().chain([&none]).collect();
+        let place = |found: &Option<Found>| found.map_or((leaves.len() - 1, 0), |found| (found.leaf, found.row));
+        let places: Vec<(usize, usize)> = found.iter().map(place).collect();
+        let leaves: Vec<&dyn arrow::array::Array> = leaves.iter().map(|leaf| leaf.as_ref() as _).collect();
+        let rows: UInt32Array = range.clone().map(|key| touched.first_row(key) as u32).collect();
+        Ok(Keys {
+            keys: take(touched.column(), &rows, None)?,
+            hashes: range.map(|key| touched.hash(key)).collect(),
+            states: interleave(&leaves, &places)?,
+            exists: Some(found.iter().map(Option::is_some).collect()),
+            times: found.iter().map(|found| found.map_or(0, |found| open.time_ms(found))).collect::<UInt64Array>(),
+        })
+    }
+
+    fn window_rows(
+        &self,
+        touched: &Touched,
+        range: Range<usize>,
+        keys: &Keys,
+        values: &ArrayRef,
+        leaving: usize,
+    ) -> Result<RecordBatch> {
+        let ty = self.work.types.window.arrow();
+        // Rows that leave come before those that enter.
+        let split = |key| {
+            let rows = touched.rows_of(key);
+            rows.split_at(rows.partition_point(|row| (*row as usize) < leaving))
+        };
+        let (leave, enter) = (range.clone().map(|key| split(key).0), range.map(|key| split(key).1));
+        let columns = vec![
+            keys.keys.clone(),
+            self.layout.optional(keys.states.clone(), keys.exists.clone()),
+            lists(ty, 2, values, leave)?,
+            lists(ty, 3, values, enter)?,
+        ];
+        Ok(RecordBatch::try_new(ty.clone(), columns)?)
+    }
+}

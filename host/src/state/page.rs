@@ -1,0 +1,228 @@
+//! [`Page`]: the state of neighbouring keys, as one sorted leaf of rows and leaves of later changes.
+//!
+//! Owns the choice between adding a leaf of changes and writing the page anew. The choice follows from the rows alone.
+
+use super::error::StateError;
+use super::layout::{self, Layout, Open};
+use super::merge;
+use super::touched::Touched;
+use crate::block::{Storage, StoredRows};
+use arrow::array::{ArrayRef, RecordBatch};
+use std::ops::Range;
+
+/// A page with more rows than this is written as several pages of at most half as many.
+const ROWS_MAX: usize = 16 * 1024;
+/// A page with more bytes than this is written as several pages, if it has several rows.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A page is written anew when it has at least this many leaves of changes. Up to three more are allowed, depending on the
+/// page, so that not all pages are written anew in the same batch.
+const CHANGES_MAX: u64 = 5;
+
+/// The state of the keys from a hash on, up to the first hash of the next page.
+#[derive(Debug)]
+pub struct Page {
+    /// The smallest hash that belongs to the page.
+    first: u64,
+    /// The rows, and then the changes, the oldest first.
+    leaves: Vec<Leaf>,
+    /// The number of keys that have state.
+    keys: u64,
+}
+
+/// Stored rows of a page, sorted by key.
+#[derive(Clone)]
+struct Leaf {
+    rows: StoredRows,
+    count: usize,
+    /// The latest time of a row.
+    newest_ms: u64,
+    /// The earliest time of a row whose key was not removed.
+    oldest_ms: u64,
+}
+
+impl std::fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows", self.count)
+    }
+}
+
+impl Leaf {
+    fn store(storage: &Storage, rows: RecordBatch) -> Result<Self, StateError> {
+        let (times, removed) = (layout::times(&rows), layout::removed(&rows));
+        let newest_ms = times.values().iter().copied().max().unwrap_or(0);
+        let of_live = times.values().iter().zip(removed).filter(|(_, removed)| *removed != Some(true));
+        let oldest_ms = of_live.map(|(time, _)| *time).min().unwrap_or(u64::MAX);
+        let count = rows.num_rows();
+        let mut writer = storage.writer(1);
+        writer.append(0, rows)?;
+        Ok(Self { rows: writer.finish(), count, newest_ms, oldest_ms })
+    }
+
+    fn open(&self, layout: &Layout) -> Result<Open, StateError> {
+        let rows = self.rows.read(0).next();
+        let rows = rows.unwrap_or_else(|| Ok(RecordBatch::new_empty(layout.schema().clone())))?;
+        layout.open(rows)
+    }
+}
+
+/// The place of a row in an [`OpenPage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The leaf.
+    pub leaf: usize,
+    /// The row of the leaf.
+    pub row: usize,
+}
+
+/// A page whose rows are in memory.
+#[derive(Default)]
+pub struct OpenPage {
+    leaves: Vec<Open>,
+}
+
+impl Page {
+    /// Writes sorted rows as pages. The first page begins at the hash `first`.
+    ///
+    /// # Errors
+    /// Returns an error if the rows cannot be stored.
+    pub fn write(storage: &Storage, first: u64, rows: &RecordBatch) -> Result<Vec<Self>, StateError> {
+        let mut pages = Vec::new();
+        let mut first = first;
+        for range in cuts(rows) {
+            let rows = if range.len() == rows.num_rows() { rows.clone() } else { copy(rows, &range)? };
+            if range.start > 0 {
+                first = layout::hashes(&rows).values().first().copied().unwrap_or(first);
+            }
+            let keys = (rows.num_rows() - layout::removed(&rows).true_count()) as u64;
+            pages.push(Self { first, leaves: vec![Leaf::store(storage, rows)?], keys });
+        }
+        Ok(pages)
+    }
+
+    /// The smallest hash that belongs to the page.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number of keys that have state.
+    pub fn keys(&self) -> u64 {
+        self.keys
+    }
+
+    /// The bytes of the stored rows, those included that do not count any more.
+    pub fn bytes(&self) -> u64 {
+        self.leaves.iter().map(|leaf| leaf.rows.bucket_size(0).bytes).sum()
+    }
+
+    /// The time of the latest change.
+    pub fn newest_ms(&self) -> u64 {
+        self.leaves.iter().map(|leaf| leaf.newest_ms).max().unwrap_or(0)
+    }
+
+    /// Whether a key may have been changed last before this time.
+    pub fn may_have_older(&self, time_ms: u64) -> bool {
+        self.leaves.iter().any(|leaf| leaf.oldest_ms < time_ms)
+    }
+
+    /// Reads the rows.
+    ///
+    /// # Errors
+    /// Returns an error if the storage fails.
+    pub fn open(&self, layout: &Layout) -> Result<OpenPage, StateError> {
+        let leaves = self.leaves.iter().map(|leaf| leaf.open(layout)).collect::<Result<_, _>>()?;
+        Ok(OpenPage { leaves })
+    }
+
+    /// Makes the page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys have state.
+    /// `None` if the page has to be written anew with the changes.
+    ///
+    /// # Errors
+    /// Returns an error if the changes cannot be stored.
+    pub fn changed(&self, storage: &Storage, changes: RecordBatch, keys: u64) -> Result<Option<Self>, StateError> {
+        let (oldest, younger) = self.leaves.split_first().map_or((0, &[][..]), |(oldest, rest)| (oldest.count, rest));
+        let changed: usize = younger.iter().map(|leaf| leaf.count).sum::<usize>() + changes.num_rows();
+        // The upper bits of a product with an odd number depend on all bits of the hash.
+        let more = self.first.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62;
+        if changed * 2 > oldest || younger.len() as u64 + 1 >= CHANGES_MAX + more {
+            return Ok(None);
+        }
+        let mut leaves = self.leaves.clone();
+        leaves.push(Leaf::store(storage, changes)?);
+        Ok(Some(Self { first: self.first, leaves, keys }))
+    }
+}
+
+impl OpenPage {
+    /// The row of each key that counts, sorted. Rows of keys that were removed at `forgotten_ms` or before are left out.
+    ///
+    /// # Errors
+    /// Returns an error if Arrow cannot make the columns.
+    pub fn newest(&self, forgotten_ms: u64) -> Result<RecordBatch, StateError> {
+        merge::newest(&self.leaves, forgotten_ms)
+    }
+
+    /// As [`newest`](Self::newest), with changes.
+    ///
+    /// # Errors
+    /// Returns an error if Arrow cannot make the columns.
+    pub fn with(mut self, layout: &Layout, changes: RecordBatch, forgotten_ms: u64) -> Result<RecordBatch, StateError> {
+        self.leaves.push(layout.open(changes)?);
+        self.newest(forgotten_ms)
+    }
+
+    /// The row of each of some keys. `None` for a key that has no state.
+    pub fn find(&self, touched: &Touched, keys: Range<usize>) -> Vec<Option<Found>> {
+        let mut places = vec![0; self.leaves.len()];
+        let row_of = |key| {
+            // The youngest row of a key counts.
+            for (leaf, open) in self.leaves.iter().enumerate().rev() {
+                match touched.find(open, places[leaf], key) {
+                    Ok(row) => {
+                        places[leaf] = row;
+                        return (!open.removed.value(row)).then_some(Found { leaf, row });
+                    }
+                    Err(row) => places[leaf] = row,
+                }
+            }
+            None
+        };
+        keys.map(row_of).collect()
+    }
+
+    /// The time of a row.
+    pub fn time_ms(&self, found: Found) -> u64 {
+        self.leaves.get(found.leaf).map_or(0, |leaf| leaf.times.value(found.row))
+    }
+
+    /// The states of each leaf.
+    pub fn states(&self) -> impl Iterator<Item = &ArrayRef> {
+        self.leaves.iter().map(|leaf| layout::states(&leaf.rows))
+    }
+}
+
+/// The rows of each page that rows are written to.
+fn cuts(rows: &RecordBatch) -> Vec<Range<usize>> {
+    let count = rows.num_rows();
+    let bytes = crate::data::chunk::row_bytes(rows, 0..count);
+    if count <= ROWS_MAX && (bytes <= BYTES_MAX || count <= 1) {
+        return if count == 0 { Vec::new() } else { vec![0..count] };
+    }
+    let pages = count.div_ceil(ROWS_MAX / 2).max(bytes.div_ceil(BYTES_MAX / 2)).min(count);
+    let start = |page: usize| page * count / pages;
+    let mut cuts: Vec<usize> = (0..=pages).map(start).collect();
+    // Keys of the same hash stay in one page.
+    let hashes = layout::hashes(rows).values();
+    for cut in &mut cuts {
+        while *cut > 0 && *cut < count && hashes[*cut - 1] == hashes[*cut] {
+            *cut += 1;
+        }
+    }
+    cuts.dedup();
+    cuts.windows(2).map(|cut| cut[0]..cut[1]).collect()
+}
+
+/// A copy of some rows, which does not hold the memory of the other rows.
+fn copy(rows: &RecordBatch, range: &Range<usize>) -> Result<RecordBatch, StateError> {
+    let positions: arrow::array::UInt64Array = (range.start as u64..range.end as u64).collect();
+    Ok(arrow::compute::take_record_batch(rows, &positions)?)
+}

@@ -1,0 +1,115 @@
+//! [`PartitionState`]: the state of one partition, as pages in the order of hashes.
+
+use super::error::StateError;
+use super::layout::Layout;
+use super::page::Page;
+use crate::block::Storage;
+use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+/// The state of one partition after a batch. It never changes, and clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct PartitionState {
+    pages: Arc<[Arc<Page>]>,
+}
+
+/// A page of a partition, and the hashes that belong to the page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRange<'a> {
+    /// The page. `None` if the partition has no state.
+    pub page: Option<&'a Arc<Page>>,
+    /// The smallest hash of the page.
+    pub first: u64,
+    /// The smallest hash of the next page. `None` if there is no next page.
+    pub end: Option<u64>,
+}
+
+impl PartitionState {
+    /// The pages. Together they have all hashes, and there is at least one.
+    pub fn pages(&self) -> impl Iterator<Item = PageRange<'_>> {
+        let ends = self.pages.iter().skip(1).map(|page| Some(page.first())).chain([None]);
+        let with_pages = self.pages.iter().zip(ends).enumerate().map(|(at, (page, end))| PageRange {
+            page: Some(page),
+            first: if at == 0 { 0 } else { page.first() },
+            end,
+        });
+        let without = self.pages.is_empty().then_some(PageRange { page: None, first: 0, end: None });
+        without.into_iter().chain(with_pages)
+    }
+
+    /// The number of keys that have state.
+    pub fn keys(&self) -> u64 {
+        self.pages.iter().map(|page| page.keys()).sum()
+    }
+
+    /// The bytes of the stored rows.
+    pub fn bytes(&self) -> u64 {
+        self.pages.iter().map(|page| page.bytes()).sum()
+    }
+
+    /// The pages that changed after a time.
+    pub fn changed_after(&self, time_ms: u64) -> impl Iterator<Item = &Arc<Page>> {
+        self.pages.iter().filter(move |page| page.newest_ms() > time_ms)
+    }
+}
+
+/// Makes the next state of a partition, page by page in order.
+pub struct PartitionWriter {
+    storage: Storage,
+    layout: Arc<Layout>,
+    /// Removals at this time or before are saved, and are forgotten where a page is written anew.
+    forgotten_ms: u64,
+    pages: Vec<Arc<Page>>,
+}
+
+impl PartitionWriter {
+    /// Makes a writer. Removals at `forgotten_ms` or before are forgotten.
+    pub fn new(storage: &Storage, layout: &Arc<Layout>, forgotten_ms: u64) -> Self {
+        Self { storage: storage.clone(), layout: layout.clone(), forgotten_ms, pages: Vec::new() }
+    }
+
+    /// The time up to which removals are forgotten.
+    pub fn forgotten_ms(&self) -> u64 {
+        self.forgotten_ms
+    }
+
+    /// Adds a page as it is.
+    pub fn keep(&mut self, page: Option<&Arc<Page>>) {
+        self.pages.extend(page.cloned());
+    }
+
+    /// Adds sorted rows in place of a page that begins at `first`.
+    ///
+    /// # Errors
+    /// Returns an error if the rows cannot be stored.
+    pub fn write(&mut self, first: u64, rows: &RecordBatch) -> Result<(), StateError> {
+        self.pages.extend(Page::write(&self.storage, first, rows)?.into_iter().map(Arc::new));
+        Ok(())
+    }
+
+    /// Adds a page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys of the page
+    /// have state.
+    ///
+    /// # Errors
+    /// Returns an error if the page cannot be read, or the changes cannot be stored.
+    pub fn change(&mut self, at: PageRange<'_>, changes: RecordBatch, keys: u64) -> Result<(), StateError> {
+        let Some(page) = at.page else { return self.write(at.first, &changes) };
+        if changes.num_rows() == 0 {
+            self.keep(at.page);
+            return Ok(());
+        }
+        match page.changed(&self.storage, changes.clone(), keys)? {
+            Some(changed) => self.pages.push(Arc::new(changed)),
+            None => {
+                let rows = page.open(&self.layout)?.with(&self.layout, changes, self.forgotten_ms)?;
+                self.write(at.first, &rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of all pages.
+    pub fn finish(self) -> PartitionState {
+        PartitionState { pages: self.pages.into() }
+    }
+}
