@@ -10,6 +10,7 @@ mod grants;
 mod job;
 mod resume;
 mod start;
+mod state;
 
 pub use self::beside::{OtherOptions, OtherOutputs, OtherRun};
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};

@@ -31,6 +31,8 @@ pub struct Findings<'a> {
 pub struct RecoveryPlan {
     /// When the first batch of the run began.
     pub zero: Time,
+    /// The last batch that is done together with all batches before it.
+    pub done: Time,
     /// Batches that are done, whose data sets are computed again.
     pub restore: Vec<Time>,
     /// Batches that run again.
@@ -96,7 +98,7 @@ pub fn plan(found: &Findings<'_>) -> Result<RecoveryPlan, PlanError> {
     let restore = if done > zero { times(after, done, batch_interval).collect() } else { Vec::new() };
     let next = logged.next_multiple(batch_interval);
     let missed = if now < next { 0 } else { times_in(now.since(next), batch_interval).saturating_add(1) };
-    Ok(RecoveryPlan { zero, restore, rerun, next, missed })
+    Ok(RecoveryPlan { zero, done, restore, rerun, next, missed })
 }
 
 /// Checks that the last batch of the checkpoint is in the log. Returns the last batch of the checkpoint and the last

@@ -13,8 +13,8 @@ use std::collections::VecDeque;
 /// What a restart from a checkpoint needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The inputs after this time.
-    pub inputs_after: Time,
+    /// The inputs of batches from this time on.
+    pub inputs_from: Time,
     /// The snapshots of state that the checkpoint names.
     pub snapshots: Vec<SnapshotId>,
 }
@@ -27,26 +27,30 @@ impl Retention {
     /// Makes the record of the checkpoints that exist when a host starts, the oldest first.
     pub fn new(kept: impl IntoIterator<Item = Kept>) -> Self {
         let mut retention = Self::default();
-        kept.into_iter().for_each(|kept| retention.add(kept));
+        kept.into_iter().for_each(|kept| drop(retention.add(kept)));
         retention
     }
 
-    /// Adds a checkpoint that was written.
-    pub fn add(&mut self, kept: Kept) {
+    /// Adds a checkpoint that was written. Returns the snapshots that no checkpoint names any more.
+    pub fn add(&mut self, kept: Kept) -> Vec<SnapshotId> {
         self.0.push_back(kept);
+        let mut dropped = Vec::new();
         while self.0.len() > CHECKPOINTS_KEPT {
-            self.0.pop_front();
+            dropped.extend(self.0.pop_front().into_iter().flat_map(|kept| kept.snapshots));
         }
+        dropped.retain(|snapshot| !self.names(snapshot.epoch, snapshot.time_ms));
+        dropped
     }
 
-    /// The time after which a restart from one of the checkpoints needs inputs.
-    pub fn inputs_after(&self) -> Time {
-        self.0.iter().map(|kept| kept.inputs_after).min().unwrap_or_default()
+    /// The first batch whose inputs a restart from one of the checkpoints needs.
+    pub fn inputs_from(&self) -> Time {
+        self.0.iter().map(|kept| kept.inputs_from).min().unwrap_or_default()
     }
 
-    /// Whether a checkpoint names this snapshot.
-    pub fn needs(&self, snapshot: &SnapshotId) -> bool {
-        self.0.iter().any(|kept| kept.snapshots.contains(snapshot))
+    /// Whether a checkpoint names the snapshot of this epoch and time.
+    pub fn names(&self, epoch: u64, time_ms: u64) -> bool {
+        let names = |kept: &Kept| kept.snapshots.iter().any(|id| (id.epoch, id.time_ms) == (epoch, time_ms));
+        self.0.iter().any(names)
     }
 }
 
@@ -65,13 +69,24 @@ mod tests {
     #[test]
     fn the_oldest_of_ten_counts() {
         let at = |second: u64| Time::from_ms(second * 1000);
-        let kept = |second: u64| Kept { inputs_after: at(second), snapshots: Vec::new() };
-        assert_eq!(Retention::default().inputs_after(), at(0));
+        let kept = |second: u64| Kept { inputs_from: at(second), snapshots: Vec::new() };
+        assert_eq!(Retention::default().inputs_from(), at(0));
         let mut retention = Retention::new((0..=9).map(kept));
-        assert_eq!(retention.inputs_after(), at(0), "these are ten");
+        assert_eq!(retention.inputs_from(), at(0), "these are ten");
         retention.add(kept(10));
-        assert_eq!(retention.inputs_after(), at(1));
-        assert_eq!(Retention::new((1..=30).map(kept)).inputs_after(), at(21));
+        assert_eq!(retention.inputs_from(), at(1));
+        assert_eq!(Retention::new((1..=30).map(kept)).inputs_from(), at(21));
+    }
+
+    #[test]
+    fn a_snapshot_is_dropped_with_the_last_checkpoint_that_names_it() {
+        let snapshot = SnapshotId { time_ms: 1000, epoch: 1, is_full: true };
+        let kept = |snapshots: &[SnapshotId]| Kept { inputs_from: Time::default(), snapshots: snapshots.to_vec() };
+        let mut retention = Retention::default();
+        assert_eq!(retention.add(kept(&[snapshot])), []);
+        assert_eq!(retention.add(kept(&[snapshot])), []);
+        assert!((0..9).all(|_| retention.add(kept(&[])).is_empty()), "the second one names it");
+        assert_eq!(retention.add(kept(&[])), [snapshot]);
     }
 
     #[test]

@@ -122,6 +122,11 @@ fn as_text(status: &Status, now: Time) -> String {
         line(&format!("receiver of {}", escape_control(&receiver.name)), &format!("{active}{error}"));
     }
     if let Some(checkpoint) = &status.checkpoint {
+        if let Some(snapshot) = &checkpoint.snapshot {
+            let s = if snapshot.keys == 1 { "" } else { "s" };
+            let told = format!("{} key{s} after batch {}, {} bytes", snapshot.keys, at(snapshot.batch_ms), snapshot.bytes);
+            line("last snapshot", &told);
+        }
         line("last checkpoint", &checkpoint.written_ms.map_or_else(|| "none yet".to_owned(), &at));
         for trouble in checkpoint.failing.values() {
             line("checkpoints fail", &format!("since {}: {}", at(trouble.since_ms), trouble.error));

@@ -12,7 +12,7 @@ use crate::checkpoint::{Retention, RunProgress, Trouble, new_run, run_names};
 use crate::data::schema::RecordType;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, Node};
+use crate::graph::{Graph, Intervals, Needs, Node};
 use crate::ids::RunId;
 use crate::ingest::{Backlog, IngestHandle, StopRequest, check_sources};
 use crate::listener::{Event, ListenerBus};
@@ -21,6 +21,7 @@ use crate::output::{Output, Outputs, Withheld};
 use crate::run::{Claims, Run, RunInput, RunMemory, RunParts, RunStop};
 use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::shown::Shown as _;
+use crate::state::StateStore;
 use crate::time::Time;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -156,7 +157,7 @@ impl JobParts {
         id: RunId,
         facts: &JobFacts<'_>,
         ingest: &IngestHandle,
-        intervals: &Arc<Intervals>,
+        (graph, intervals, state): (&Arc<Graph>, &Arc<Intervals>, StateStore),
         listeners: &ListenerBus,
     ) -> Result<StartCheckpoints, Error> {
         let store = store(&self.env, &self.settings)?;
@@ -168,9 +169,11 @@ impl JobParts {
         let place = store.describe();
         let (policy, clock) = (on_trouble(&self.settings), self.env.clock.clone());
         let trouble = |what| Trouble::new(clock.clone(), listeners.clone(), policy, what, place.clone());
+        let snapshot_trouble = trouble("a snapshot of state");
         let (trouble, owner_trouble) = (trouble("a checkpoint"), trouble("the owner"));
         let describe = facts.describe();
-        let (env, intervals, tracker) = (self.env.clone(), intervals.clone(), ingest.tracker().clone());
+        let (env, graph, intervals) = (self.env.clone(), graph.clone(), intervals.clone());
+        let tracker = ingest.tracker().clone();
         Ok(Box::new(move |after| {
             Checkpoints::start(CheckpointParts {
                 env,
@@ -180,6 +183,10 @@ impl JobParts {
                 run,
                 description: describe(after),
                 progress: RunProgress::after(Some(after)),
+                snapshots: Vec::new(),
+                graph,
+                state,
+                snapshot_trouble,
                 last_number: 0,
                 kept: Retention::default(),
                 intervals,
@@ -219,7 +226,10 @@ impl Running {
             graph: &graph,
             intervals: &intervals,
         };
-        let start = options.is_kept.then(|| job.checkpoints(id, &facts, ingest, &intervals, &listeners)).transpose()?;
+        let memory = job.memory(options.memory_bytes)?;
+        let state = StateStore::new(memory.storage.clone());
+        let of_run = (&graph, &intervals, state.clone());
+        let start = options.is_kept.then(|| job.checkpoints(id, &facts, ingest, of_run, &listeners)).transpose()?;
         let make: &dyn Fn(&Node, &RecordType) -> Arc<dyn Output> = match &options.outputs {
             OtherOutputs::Withheld => &|_, _| Arc::new(Withheld),
             OtherOutputs::Replaced(make) => &**make,
@@ -229,7 +239,8 @@ impl Running {
             id,
             plugin,
             intervals,
-            memory: job.memory(options.memory_bytes)?,
+            memory,
+            state,
             outputs: Outputs::replaced(&graph, make),
             graph,
             is_withheld: true,
@@ -257,7 +268,7 @@ impl Running {
             time: job.env.clock.now(),
             batch_interval: job.settings.job.batch_interval,
         });
-        let input = RunInput { batches, tracker: ingest.tracker().clone(), zero: Some(after), checkpoints };
+        let input = RunInput { batches, tracker: ingest.tracker().clone(), zero: Some(after), needs: Needs::default(), checkpoints };
         let (processed, mut holdings) = run.process(input);
         let (end, ended) = oneshot::channel();
         let (lives, is_over) = watch::channel(());

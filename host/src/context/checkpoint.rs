@@ -9,14 +9,14 @@
 use super::fit::{JobFacts, check_fit};
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Allocations, Findings, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention, RunDescription,
-    RunProgress, SavedRun, current_owner, lost_checkpoints, new_run, plan, read_log, read_run, run_names,
+    Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention, RunDescription,
+    RunProgress, SavedRun, SnapshotId, current_owner, lost_checkpoints, new_run, plan, read_log, read_run, run_names,
     write_checkpoint,
 };
 use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals};
+use crate::graph::{Graph, Intervals, Needs};
 use crate::ingest::{CatchUp, Sources};
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
@@ -57,8 +57,12 @@ pub struct Resumption {
     pub(super) description: RunDescription,
     pub(super) progress: RunProgress,
     pub(super) last_number: u64,
-    /// The checkpoints of the run.
+    /// What restarts from the checkpoints of the run need.
     pub(super) kept: Retention,
+    /// The snapshots of the run's state, the oldest first.
+    pub(super) snapshots: Vec<SnapshotId>,
+    /// What has to be computed again, and from which snapshots.
+    pub(super) needs: Needs,
     pub(super) record: Allocations,
     /// The steps by which the run is resumed.
     pub plan: RecoveryPlan,
@@ -250,8 +254,10 @@ impl Resumption {
             progress,
             last_number: 0,
             kept: Retention::default(),
+            snapshots: Vec::new(),
+            needs: Needs::default(),
             record,
-            plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next, missed: 0 },
+            plan: RecoveryPlan { zero, done: zero, restore: Vec::new(), rerun: Vec::new(), next, missed: 0 },
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
@@ -279,6 +285,11 @@ impl Resumption {
         check_fit(facts, &saved.name, &place, &metadata)?;
         let zero = metadata.run.zero();
         let interval = metadata.run.batch_interval();
+        let kept = |(progress, snapshots): &(RunProgress, Vec<SnapshotId>)| {
+            let needs = |done| facts.intervals.needs(done, zero, &times(snapshots)).inputs_after + interval;
+            let inputs_from = progress.completed(interval).map(needs).unwrap_or_default();
+            Kept { inputs_from, snapshots: snapshots.clone() }
+        };
         Ok(Self {
             store,
             run: saved.name,
@@ -286,9 +297,11 @@ impl Resumption {
             description: facts.description(zero),
             progress: metadata.progress,
             last_number: saved.last_number,
-            kept: Retention::new(saved.progress.iter().map(|progress| progress.completed(interval))),
+            kept: Retention::new(saved.progress.iter().map(kept)),
+            snapshots: metadata.snapshots,
+            needs: Needs::default(),
             record: log.map_or_else(|| Allocations::new(zero), |log| log.record),
-            plan: RecoveryPlan { zero, restore: Vec::new(), rerun: Vec::new(), next: zero, missed: 0 },
+            plan: RecoveryPlan { zero, done: zero, restore: Vec::new(), rerun: Vec::new(), next: zero, missed: 0 },
             left_out: None,
             allocated: BTreeMap::new(),
             lost: Vec::new(),
@@ -301,13 +314,14 @@ impl Resumption {
     fn finish(mut self, facts: &JobFacts<'_>, sources: &Sources, catch_up: CatchUpMode) -> Result<Self, Error> {
         let zero = self.plan.zero;
         let interval = facts.settings.job.batch_interval;
+        let snapshots = times(&self.snapshots);
         let found = Findings {
             progress: &self.progress,
             record: &self.record,
             zero,
             batch_interval: interval,
             now: self.now,
-            inputs_needed_after: &|done| facts.intervals.inputs_needed_after(done, zero),
+            inputs_needed_after: &|done| facts.intervals.needs(done, zero, &snapshots).inputs_after,
         };
         self.plan = plan(&found).map_err(|error| {
             let what = match &error {
@@ -318,6 +332,7 @@ impl Resumption {
             Error::new(ErrorKind::Data, message)
                 .help("bring its files back from one backup, or start a new run with --fresh")
         })?;
+        self.needs = facts.intervals.needs(self.plan.done, zero, &snapshots);
         let RecoveryPlan { restore, rerun, next, missed, .. } = &mut self.plan;
         let last = *next + Duration::from_millis(whole_ms(interval).saturating_mul(missed.saturating_sub(1)));
         match catch_up {
@@ -381,8 +396,8 @@ impl Resumption {
         if self.is_new {
             self.last_number = 1;
             let (description, progress) = (self.description.clone(), self.progress.clone());
-            let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress);
-            self.kept.add(self.progress.completed(self.description.batch_interval()));
+            let metadata = Metadata::new(ownership.epoch(), env.clock.now(), description, progress, Vec::new());
+            self.kept.add(Kept::default());
             write_checkpoint(&*store, &self.run, 1, &metadata).map_err(|error| {
                 let place = store.describe();
                 let message = format!("cannot write the first checkpoint in checkpoint directory {place}: {error}");
@@ -420,6 +435,10 @@ impl JobFacts<'_> {
         let (nodes, given) = (self.nodes.to_vec(), self.settings.given.clone());
         move |zero| RunDescription::new(&name, &digest, given, (&nodes, stages), interval, zero)
     }
+}
+
+fn times(snapshots: &[SnapshotId]) -> Vec<Time> {
+    snapshots.iter().map(SnapshotId::time).collect()
 }
 
 /// The advice for users whose checkpoints are lost.

@@ -7,16 +7,17 @@ use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::job::{JobParts, OtherRuns};
 use super::{RunOptions, StreamingContext, grants};
 use crate::block::BlockStore;
-use crate::checkpoint::{AllocationLog, AllocationWriter, Ownership, Trouble};
+use crate::checkpoint::{AllocationLog, AllocationWriter, Ownership, Trouble, remove_unless};
 use crate::config::Settings;
 use crate::env::{Env, Panic, advice, persistence};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals};
+use crate::graph::{Graph, Intervals, Needs};
 use crate::ids::RunId;
 use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestHandle, IngestParts, StopRequest};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
 use crate::run::{Claims, Ended, Run, RunHoldings, RunInput, RunParts, RunStop};
 use crate::scheduler::{CheckpointParts, Checkpoints};
+use crate::state::StateStore;
 use crate::time::Time;
 use crate::tracker::{AllocationHistory, TrackerHandle};
 use std::sync::Arc;
@@ -63,6 +64,10 @@ impl StreamingContext {
         let Self { env, settings, plugin, graph, intervals, memory, outputs, sources, .. } = self;
         let listeners = options.listeners.clone();
         let blocks = BlockStore::new(memory.storage.clone(), settings.receiver.store_limit_bytes);
+        let state = StateStore::new(memory.storage.clone());
+        if let Some(opened) = &opened {
+            opened.resumption.restore_state(&graph, settings.job.parallelism, &state)?;
+        }
         let run_parts = RunParts {
             env: env.clone(),
             id: RunId::FIRST,
@@ -70,6 +75,7 @@ impl StreamingContext {
             graph: graph.clone(),
             intervals: intervals.clone(),
             memory,
+            state: state.clone(),
             outputs,
             is_withheld: false,
             grants: grants(&settings),
@@ -84,8 +90,8 @@ impl StreamingContext {
             time: env.clock.now(),
             batch_interval: settings.job.batch_interval,
         });
-        let resumed = Resumed::start(&env, &settings, &graph, &intervals, &listeners, opened)?;
-        let Resumed { history, ownership, checkpoints, zero, first, catch_up } = resumed;
+        let resumed = Resumed::start(&env, &settings, (&graph, &intervals, state), &listeners, opened)?;
+        let Resumed { history, ownership, checkpoints, zero, needs, first, catch_up } = resumed;
         let ingest_parts =
             IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), history, ownership };
         let ingest = Ingest::start(ingest_parts);
@@ -101,7 +107,7 @@ impl StreamingContext {
         let (taker, batches) = run.taker();
         let taker = taker.keeping(checkpoints.clone());
         let stop = run.stop();
-        let (processed, run) = run.process(RunInput { batches, tracker, zero, checkpoints });
+        let (processed, run) = run.process(RunInput { batches, tracker, zero, needs, checkpoints });
         let control = env.control.clone();
         let ingest = ingest.make_batches(clock_settings, taker, stop.requested());
         let others = OtherRuns::default();
@@ -134,6 +140,7 @@ struct Resumed {
     ownership: Option<Arc<Ownership>>,
     checkpoints: Option<StartCheckpoints>,
     zero: Option<Time>,
+    needs: Needs,
     first: Time,
     catch_up: CatchUp,
 }
@@ -143,19 +150,19 @@ impl Resumed {
     fn start(
         env: &Env,
         settings: &Settings,
-        graph: &Graph,
-        intervals: &Arc<Intervals>,
+        (graph, intervals, state): (&Arc<Graph>, &Arc<Intervals>, StateStore),
         listeners: &ListenerBus,
         opened: Option<Opened>,
     ) -> Result<Self, Error> {
         let Some(Opened { store, ownership, resumption }) = opened else {
             let first = env.clock.now().next_multiple(settings.job.batch_interval);
             let catch_up = CatchUp::default();
-            return Ok(Self { history: None, ownership: None, checkpoints: None, zero: None, first, catch_up });
+            let (history, ownership, checkpoints, zero, needs) = Default::default();
+            return Ok(Self { history, ownership, checkpoints, zero, needs, first, catch_up });
         };
         let catch_up = resumption.catch_up(graph, intervals);
-        let Resumption { run, description, progress, last_number, kept, record, plan, allocated, lost, .. } =
-            resumption;
+        let Resumption { run, description, progress, snapshots, needs, last_number, kept, .. } = resumption;
+        let Resumption { record, plan, allocated, lost, .. } = resumption;
         let goes_on = record.last().is_some() || !resumption.is_new;
         let trouble =
             |what| Trouble::new(env.clock.clone(), listeners.clone(), on_trouble(settings), what, store.describe());
@@ -166,6 +173,8 @@ impl Resumed {
             let message = format!("cannot begin the allocation log in checkpoint directory {place}: {error}");
             Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
         })?;
+        // Snapshots that no checkpoint names were written in vain, or could not be removed in time.
+        let _ = remove_unless(&*store, &run, |epoch, time_ms| kept.names(epoch, time_ms));
         listeners.post(&Event::CheckpointOpened { run: run.clone(), epoch: ownership.epoch() });
         if goes_on {
             listeners.post(&Event::RecoveryStarted(RecoveryInfo {
@@ -181,8 +190,9 @@ impl Resumed {
         }
         let writer = AllocationWriter::start(env, log, trouble("the allocation log"));
         let history = AllocationHistory { writer, allocated, last_batch };
+        let snapshot_trouble = trouble("a snapshot of state");
         let (trouble, owner_trouble) = (trouble("a checkpoint"), trouble("the owner"));
-        let (env, intervals, owner) = (env.clone(), intervals.clone(), ownership.clone());
+        let (env, graph, intervals, owner) = (env.clone(), graph.clone(), intervals.clone(), ownership.clone());
         let checkpoints: StartCheckpoints = Box::new(move |tracker| {
             Checkpoints::start(CheckpointParts {
                 env,
@@ -192,6 +202,10 @@ impl Resumed {
                 run,
                 description,
                 progress,
+                snapshots,
+                graph,
+                state,
+                snapshot_trouble,
                 last_number,
                 kept,
                 intervals,
@@ -202,7 +216,7 @@ impl Resumed {
         });
         let first = resumption.left_out.map_or(plan.next, |(_, through)| through + settings.job.batch_interval);
         let (history, ownership) = (Some(history), Some(owner));
-        Ok(Self { history, ownership, checkpoints: Some(checkpoints), zero: Some(plan.zero), first, catch_up })
+        Ok(Self { history, ownership, checkpoints: Some(checkpoints), zero: Some(plan.zero), needs, first, catch_up })
     }
 }
 

@@ -1,7 +1,9 @@
 //! The events. Events that Spark has too have Spark's names.
 
 use super::files::PassedOverInfo;
-use super::info::{BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo};
+use super::info::{
+    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
+};
 use crate::ids::TaskId;
 use crate::time::{Duration, Time};
 use std::fmt;
@@ -173,6 +175,8 @@ pub enum Event {
         /// The number of this owner among all owners of the directory.
         epoch: u64,
     },
+    /// A snapshot of the state of the run is on stable storage.
+    SnapshotWritten(SnapshotInfo),
     /// A checkpoint of the run is on stable storage.
     CheckpointWritten {
         /// When.
@@ -300,6 +304,7 @@ impl fmt::Display for Event {
             }
             Self::CheckpointOpened { run, epoch } => write!(f, "CheckpointOpened {run}: owner {epoch}"),
             Self::CheckpointWritten { .. } => f.write_str("CheckpointWritten"),
+            Self::SnapshotWritten(info) => write!(f, "SnapshotWritten {} ({} keys)", info.batch, info.keys),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
             Self::HostPanicked { what, batch, message } => {

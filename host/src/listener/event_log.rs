@@ -154,6 +154,7 @@ enum JsonEvent<'a> {
     RecordsLost { source: &'a str, batch_time_ms: u64, records: u64 },
     BatchesWithoutData { from_ms: u64, through_ms: u64, batches: u64 },
     CheckpointOpened { run: &'a str, epoch: u64 },
+    SnapshotWritten { batch_time_ms: u64, is_full: bool, keys: u64, rows: u64, bytes: u64, duration_ms: f64 },
     CheckpointWritten { written_time_ms: u64 },
     CheckpointFailed { what: &'a str, error: &'a str },
     CheckpointResumed { what: &'a str },
@@ -322,6 +323,14 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 Self::BatchesWithoutData { from_ms: from.as_ms(), through_ms: through.as_ms(), batches: *batches }
             }
             Event::CheckpointOpened { run, epoch } => Self::CheckpointOpened { run, epoch: *epoch },
+            Event::SnapshotWritten(info) => Self::SnapshotWritten {
+                batch_time_ms: info.batch.as_ms(),
+                is_full: info.is_full,
+                keys: info.keys,
+                rows: info.rows,
+                bytes: info.bytes,
+                duration_ms: info.duration.as_secs_f64() * 1000.0,
+            },
             Event::CheckpointWritten { time } => Self::CheckpointWritten { written_time_ms: time.as_ms() },
             Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },

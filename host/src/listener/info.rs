@@ -218,3 +218,20 @@ impl fmt::Display for RecoveryInfo {
         write!(f, "{run}: {restored} batches restored, {} run again, {missed} missed", rerun.len())
     }
 }
+
+/// A snapshot of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    /// The batch.
+    pub batch: Time,
+    /// Whether the snapshot has all keys. Otherwise it has the keys that changed after the snapshot before.
+    pub is_full: bool,
+    /// The number of keys that have state.
+    pub keys: u64,
+    /// The number of rows that were written: keys, and keys that were removed.
+    pub rows: u64,
+    /// The bytes that were written.
+    pub bytes: u64,
+    /// How long it took to write the snapshot.
+    pub duration: Duration,
+}

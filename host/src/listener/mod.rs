@@ -17,7 +17,7 @@ pub use event::Event;
 pub use event_log::{EventLog, json_line};
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, StageInfo, StageOperator,
+    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo, StageOperator,
     StageRows, StreamInputInfo,
 };
 pub use log::LogListener;

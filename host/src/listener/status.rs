@@ -148,8 +148,22 @@ pub struct ReceiverStatus {
 pub struct CheckpointStatus {
     /// When the last checkpoint was written.
     pub written_ms: Option<u64>,
+    /// The last snapshot of state. `None` if there is none yet.
+    pub snapshot: Option<SnapshotStatus>,
     /// What cannot be written. Outputs wait for these writes.
     pub failing: BTreeMap<String, CheckpointTrouble>,
+}
+
+/// A snapshot of state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SnapshotStatus {
+    /// The batch.
+    pub batch_ms: u64,
+    /// The number of keys that have state.
+    pub keys: u64,
+    /// The bytes that were written.
+    pub bytes: u64,
 }
 
 /// Why something cannot be written.
@@ -254,6 +268,10 @@ impl Known {
                 status.run = Some(run.clone());
                 status.epoch = Some(*epoch);
                 status.checkpoint.get_or_insert_default();
+            }
+            Event::SnapshotWritten(info) => {
+                let snapshot = SnapshotStatus { batch_ms: info.batch.as_ms(), keys: info.keys, bytes: info.bytes };
+                status.checkpoint.get_or_insert_default().snapshot = Some(snapshot);
             }
             Event::CheckpointWritten { time } => {
                 status.checkpoint.get_or_insert_default().written_ms = Some(time.as_ms());

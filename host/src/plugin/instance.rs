@@ -102,11 +102,6 @@ impl TaskInstance {
         result
     }
 
-    /// The rows of state that the plugin has handed over since the last call.
-    pub fn take_state(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
-        Ok(Vec::new())
-    }
-
     /// Ends the input of the task, and returns the last rows that it emits.
     ///
     /// # Errors

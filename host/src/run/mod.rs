@@ -20,7 +20,7 @@ use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan}
 use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
-use crate::graph::{Graph, Intervals, StageGraph};
+use crate::graph::{Graph, Intervals, Needs, StageGraph};
 use crate::ids::RunId;
 use crate::ingest::StopRequest;
 use crate::listener::ListenerBus;
@@ -72,6 +72,8 @@ pub struct RunParts {
     pub intervals: Arc<Intervals>,
     /// The memory of the run.
     pub memory: RunMemory,
+    /// The state of the run, as it is before the first batch.
+    pub state: StateStore,
     /// The outputs of the run.
     pub outputs: Outputs,
     /// Whether the run shows no results. Then its driver functions write no files, and the failure of a batch does not
@@ -179,6 +181,8 @@ pub struct RunInput {
     pub tracker: TrackerHandle,
     /// When the first batch begins. `None` if the first batch that arrives decides this.
     pub zero: Option<Time>,
+    /// What the run needs to compute again when it is resumed.
+    pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -214,7 +218,7 @@ impl Run {
             plugin: plugin.clone(),
             blocks: parts.blocks,
             storage: storage.clone(),
-            state: StateStore::new(storage.clone()),
+            state: parts.state,
             budget,
             encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
             slots: settings.engine.threads as usize,
@@ -289,7 +293,7 @@ impl Run {
     /// Runs batches until no more come, the run is stopped, or an output fails for good. Returns a future that does
     /// this, and the resources that the run holds until its end.
     pub fn process(self, input: RunInput) -> (impl Future<Output = Ended> + Send, RunHoldings) {
-        let RunInput { batches, tracker, zero, checkpoints } = input;
+        let RunInput { batches, tracker, zero, needs, checkpoints } = input;
         let Self { stop, stopping, deadline, left_behind, .. } = self;
         let holdings = RunHoldings {
             id: self.id,
@@ -312,6 +316,7 @@ impl Run {
             on_error: self.on_error,
             batch_interval: self.batch_interval,
             zero,
+            needs,
             checkpoints,
         };
         let scheduler = JobScheduler::new(parts, stopping);
@@ -351,7 +356,7 @@ impl RunHoldings {
         self.release_batches().await;
         let Some(checkpoints) = self.checkpoints.take() else { return ended.outcome.clone() };
         let written = async {
-            checkpoints.finish().await?;
+            checkpoints.finish(ended.outcome.is_err()).await?;
             release.await;
             Ok(())
         };

@@ -6,16 +6,19 @@
 //! whether this host may show it.
 
 use super::job_set::files_begun;
+use super::snapshots::{SnapshotParts, Snapshots};
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Durable, Metadata, OwnerError, Ownership, Retention, RunDescription, RunProgress, Trouble, write_checkpoint,
+    Durable, Kept, Metadata, OwnerError, Ownership, Retention, RunDescription, RunProgress, SnapshotId, Trouble,
+    needed_snapshots, remove_unless, write_checkpoint,
 };
 use crate::env::{Env, Store};
 use crate::error::Error;
-use crate::graph::Intervals;
+use crate::graph::{Graph, Intervals};
 use crate::ids::RunId;
 use crate::listener::Event;
 use crate::lock::lock;
+use crate::state::StateStore;
 use crate::time::Time;
 use crate::tracker::{Allocated, Needed, TrackerHandle};
 use std::io;
@@ -38,6 +41,14 @@ pub struct CheckpointParts {
     pub description: RunDescription,
     /// How far the run has come.
     pub progress: RunProgress,
+    /// The snapshots of the run's state, the oldest first.
+    pub snapshots: Vec<SnapshotId>,
+    /// The graph.
+    pub graph: Arc<Graph>,
+    /// The state of the run.
+    pub state: StateStore,
+    /// Handles failures to write a snapshot of state.
+    pub snapshot_trouble: Trouble,
     /// The number of the run's last checkpoint.
     pub last_number: u64,
     /// The run's checkpoints. They decide which inputs are kept.
@@ -55,8 +66,16 @@ pub struct CheckpointParts {
 /// Records the progress of a run. Clones use the same actor.
 #[derive(Clone)]
 pub struct Checkpoints {
-    shared: Arc<Shared>,
+    recorder: Recorder,
+    /// Takes snapshots of state. `None` if the graph has no state.
+    snapshots: Option<Snapshots>,
     written: watch::Receiver<Written>,
+}
+
+/// Notes the progress of a run, for the next checkpoint.
+#[derive(Clone)]
+pub(super) struct Recorder {
+    shared: Arc<Shared>,
 }
 
 struct Shared {
@@ -69,6 +88,8 @@ struct Shared {
 
 struct State {
     progress: RunProgress,
+    /// The snapshots of state, the oldest first.
+    snapshots: Vec<SnapshotId>,
     /// The number of changes so far.
     version: u64,
     /// Waits until the data of the last batch is on stable storage. A checkpoint must not contain a batch that the
@@ -86,7 +107,8 @@ struct Written {
 impl Checkpoints {
     /// Starts the actor.
     pub fn start(parts: CheckpointParts) -> Self {
-        let state = State { progress: parts.progress.clone(), version: 0, durable: None };
+        let (progress, snapshots) = (parts.progress.clone(), parts.snapshots.clone());
+        let state = State { progress, snapshots, version: 0, durable: None };
         let (changed, changes) = watch::channel(0);
         let (publish, written) = watch::channel(Written::default());
         let shared = Arc::new(Shared {
@@ -95,20 +117,29 @@ impl Checkpoints {
             ownership: parts.ownership.clone(),
             trouble: parts.owner_trouble.clone(),
         });
-        let writer = Writer { shared: Arc::downgrade(&shared), number: parts.last_number, parts };
+        let recorder = Recorder { shared };
+        let snapshots = parts.intervals.stateful().next().is_some().then(|| {
+            let snapshots = SnapshotParts {
+                env: parts.env.clone(),
+                store: parts.store.clone(),
+                run: parts.run.clone(),
+                epoch: parts.ownership.epoch(),
+                graph: parts.graph.clone(),
+                intervals: parts.intervals.clone(),
+                state: parts.state.clone(),
+                known: parts.snapshots.clone(),
+                trouble: parts.snapshot_trouble.clone(),
+            };
+            Snapshots::start(snapshots, recorder.clone())
+        });
+        let writer = Writer { shared: Arc::downgrade(&recorder.shared), number: parts.last_number, parts };
         let background = writer.parts.env.background.clone();
         background.spawn("checkpoints", Box::pin(writer.run(changes, publish)));
-        Self { shared, written }
+        Self { recorder, snapshots, written }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        let version = {
-            let mut state = self.shared.lock();
-            change(&mut state);
-            state.version += 1;
-            state.version
-        };
-        self.shared.changed.send_replace(version);
+        self.recorder.change(change);
     }
 
     /// Records that a batch was made and given its data.
@@ -140,9 +171,10 @@ impl Checkpoints {
         });
     }
 
-    /// Records that a batch is done.
-    pub fn completed(&self, batch: Time) {
+    /// Records that a batch is done, and takes a snapshot of state if one is due. The run began at `zero`.
+    pub fn completed(&self, batch: Time, zero: Time) {
         self.change(|state| state.progress.batch_completed(batch));
+        self.snapshots.iter().for_each(|snapshots| snapshots.batch_done(batch, zero));
     }
 
     /// Checks that this host may still show results. If the storage fails, this may wait until the storage works again.
@@ -150,30 +182,52 @@ impl Checkpoints {
     /// # Errors
     /// Returns an error if another host has the directory, or if the storage fails and such a failure ends the run.
     pub async fn check_owner(&self) -> Result<(), Error> {
-        let mut trouble = self.shared.trouble.clone();
-        check_owner(&self.shared.ownership, &mut trouble).await
+        let mut trouble = self.recorder.shared.trouble.clone();
+        check_owner(&self.recorder.shared.ownership, &mut trouble).await
     }
 
     /// The error that another host has the directory. `None` if this host has it, or if the storage does not say.
     pub fn lost_ownership(&self) -> Option<Error> {
-        match self.shared.ownership.check() {
+        match self.recorder.shared.ownership.check() {
             Ok(()) | Err(OwnerError::Store { .. }) => None,
             Err(error) => Some(error.into()),
         }
     }
 
-    /// Waits until all changes so far are on stable storage.
+    /// Takes a last snapshot of state, unless `has_failed` says that the run has failed, and waits until all changes so far
+    /// are on stable storage.
     ///
     /// # Errors
     /// Returns an error if they will never be on stable storage.
-    pub async fn finish(mut self) -> Result<(), Error> {
-        let version = self.shared.lock().version;
+    pub async fn finish(mut self, has_failed: bool) -> Result<(), Error> {
+        if let Some(snapshots) = self.snapshots.take() {
+            let done = self.recorder.shared.lock().progress.generated().filter(|_| !has_failed);
+            snapshots.finish(done).await?;
+        }
+        let version = self.recorder.shared.lock().version;
         let reached = |written: &Written| written.version >= version || written.failed.is_some();
         match self.written.wait_for(reached).await {
             Ok(written) => written.failed.clone().map_or(Ok(()), Err),
             // The program is going away.
             Err(_) => Ok(()),
         }
+    }
+}
+
+impl Recorder {
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let version = {
+            let mut state = self.shared.lock();
+            change(&mut state);
+            state.version += 1;
+            state.version
+        };
+        self.shared.changed.send_replace(version);
+    }
+
+    /// Notes that a snapshot of state is on stable storage.
+    pub(super) fn snapshot_written(&self, snapshot: SnapshotId) {
+        self.change(|state| state.snapshots.push(snapshot));
     }
 }
 
@@ -209,12 +263,13 @@ impl Writer {
         while changes.changed().await.is_ok() {
             changes.borrow_and_update();
             let Some(shared) = self.shared.upgrade() else { return };
-            let (progress, version, durable) = {
-                let state = shared.lock();
-                (state.progress.clone(), state.version, state.durable.clone())
+            let (progress, snapshots, version, durable) = {
+                let mut state = shared.lock();
+                self.forget_snapshots(&mut state);
+                (state.progress.clone(), state.snapshots.clone(), state.version, state.durable.clone())
             };
             drop(shared);
-            let failed = self.write(&progress, durable).await.err();
+            let failed = self.write(&progress, snapshots, durable).await.err();
             let has_failed = failed.is_some();
             publish.send_replace(Written { version, failed });
             if has_failed {
@@ -223,7 +278,21 @@ impl Writer {
         }
     }
 
-    async fn write(&mut self, progress: &RunProgress, durable: Option<Durable>) -> Result<(), Error> {
+    /// Forgets the snapshots that no restart after the last batch needs.
+    fn forget_snapshots(&self, state: &mut State) {
+        let description = &self.parts.description;
+        let Some(done) = state.progress.completed(description.batch_interval()) else { return };
+        let times: Vec<Time> = state.snapshots.iter().map(SnapshotId::time).collect();
+        let needs = self.parts.intervals.needs(done, description.zero(), &times);
+        state.snapshots = needed_snapshots(&state.snapshots, needs.oldest_snapshot()).to_vec();
+    }
+
+    async fn write(
+        &mut self,
+        progress: &RunProgress,
+        snapshots: Vec<SnapshotId>,
+        durable: Option<Durable>,
+    ) -> Result<(), Error> {
         if let Some(mut durable) = durable {
             durable.wait().await?;
         }
@@ -232,7 +301,8 @@ impl Writer {
         loop {
             check_owner(&parts.ownership, &mut parts.owner_trouble).await?;
             let now = parts.env.clock.now();
-            let metadata = Metadata::new(parts.ownership.epoch(), now, parts.description.clone(), progress.clone());
+            let (run, progress, snapshots) = (parts.description.clone(), progress.clone(), snapshots.clone());
+            let metadata = Metadata::new(parts.ownership.epoch(), now, run, progress, snapshots);
             match write_checkpoint(&*parts.store, &parts.run, self.number, &metadata) {
                 Ok(()) => break,
                 // The number is taken: by an attempt of this host that seemed to fail, or by an owner that was
@@ -245,12 +315,17 @@ impl Writer {
         parts.trouble.tell(&Event::CheckpointWritten { time: parts.env.clock.now() });
         let interval = parts.description.batch_interval();
         let newest = progress.completed(interval);
-        parts.kept.add(newest);
-        if let Some(newest) = newest {
-            let zero = parts.description.zero();
-            let needed = |done| parts.intervals.inputs_needed_after(done, zero) + interval;
-            let (by_all, by_newest) = (parts.kept.done_in_all().map_or(Time::default(), needed), needed(newest));
-            parts.tracker.forget(parts.id, Needed { from: by_all, files_from: by_newest }).await;
+        let times: Vec<Time> = snapshots.iter().map(SnapshotId::time).collect();
+        let zero = parts.description.zero();
+        let inputs_from = newest.map(|done| parts.intervals.needs(done, zero, &times).inputs_after + interval);
+        let dropped = parts.kept.add(Kept { inputs_from: inputs_from.unwrap_or_default(), snapshots });
+        if let Some(files_from) = inputs_from {
+            parts.tracker.forget(parts.id, Needed { from: parts.kept.inputs_from(), files_from }).await;
+        }
+        if !dropped.is_empty() {
+            let is_dropped = |epoch, time_ms| dropped.iter().any(|id| (id.epoch, id.time_ms) == (epoch, time_ms));
+            // A snapshot that cannot be removed now does no harm: it only takes space, and the next start removes it.
+            let _ = remove_unless(&*parts.store, &parts.run, |epoch, time_ms| !is_dropped(epoch, time_ms));
         }
         Ok(())
     }

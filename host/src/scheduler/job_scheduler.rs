@@ -11,7 +11,7 @@ use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Intervals, Node, Operation, OutputJob};
+use crate::graph::{Intervals, Needs, Node, Operation, OutputJob};
 use crate::ids::{NodeId, RunId};
 use crate::ingest::{Purpose, StopRequest};
 use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
@@ -50,6 +50,8 @@ pub struct SchedulerParts {
     pub batch_interval: Duration,
     /// When the first batch of the run began. `None` if that is not known yet.
     pub zero: Option<Time>,
+    /// What the run needs to compute again when it is resumed.
+    pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
 }
@@ -103,7 +105,8 @@ impl JobScheduler {
             Purpose::Restore(unknown) => {
                 let run = self.begin(&set.allocation, batch, zero.max(unknown), None);
                 let mut outcome = Ok(());
-                for job in self.kept(batch, zero) {
+                // State that was restored is not changed again by the batches that it has seen.
+                for job in self.kept(batch, zero).filter(|job| batch > self.parts.needs.after(job.output)) {
                     outcome = outcome.and(self.settle(self.compute(job, &run, None).await.map(drop)));
                 }
                 // The outputs of the batch have succeeded before the restart.
@@ -119,7 +122,7 @@ impl JobScheduler {
                     time = time + self.parts.batch_interval;
                 }
                 self.end(batch, zero, false).await;
-                self.completed(batch);
+                self.completed(batch, zero);
                 Ok(())
             }
         }
@@ -149,11 +152,11 @@ impl JobScheduler {
     }
 
     /// Records that a batch is done, unless host code has panicked: then it is not known what the batch has done.
-    fn completed(&self, batch: Time) {
+    fn completed(&self, batch: Time, zero: Time) {
         if let Some(checkpoints) = &self.parts.checkpoints
             && self.parts.env.panics.found().is_none()
         {
-            checkpoints.completed(batch);
+            checkpoints.completed(batch, zero);
         }
     }
 
@@ -208,7 +211,7 @@ impl JobScheduler {
         }
         self.end(batch, zero, has_failed).await;
         if outcome.is_ok() {
-            self.completed(batch);
+            self.completed(batch, zero);
         }
         self.parts.listeners.post(&Event::BatchCompleted(info.clone()));
         self.keep_pace(&info);

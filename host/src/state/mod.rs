@@ -22,6 +22,9 @@ pub use saved::{Parts, ReadParts, decode, encode, restore};
 pub use store::{StateStore, Version};
 pub use touched::Touched;
 
+#[cfg(test)]
+mod tests;
+
 use crate::data::key::{KEY_GROUPS, partition_of};
 
 /// The smallest hash of the keys of a partition, of `partitions`. Hashes are ordered as key groups are, so that a partition

@@ -1,0 +1,217 @@
+//! Writes snapshots of the state of a run, beside the batches.
+//!
+//! Owns the choice between a full snapshot and one of changes, and the actor that writes. A version of state never
+//! changes, so that it can be written while the next batches run. Never decides when a snapshot is needed for a restart:
+//! see `graph/needs.rs`.
+
+use super::checkpoints::Recorder;
+use crate::checkpoint::{SavedState, Snapshot, SnapshotId, Trouble, write_part, write_snapshot};
+use crate::env::{Env, Store};
+use crate::error::Error;
+use crate::graph::{Graph, Intervals};
+use crate::ids::NodeId;
+use crate::listener::{Event, SnapshotInfo};
+use crate::lock::lock;
+use crate::state::{StateError, StateStore, Version, encode};
+use crate::time::Time;
+use std::io;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, watch};
+
+/// A full snapshot follows after this many snapshots of changes.
+const CHANGES_MAX: usize = 10;
+/// How many versions may wait to be written. If there are more, a snapshot is left out.
+const WAITING_MAX: usize = 1;
+
+/// The parts from which the snapshots of a run are made.
+pub(super) struct SnapshotParts {
+    pub env: Env,
+    pub store: Arc<dyn Store>,
+    /// The name of the run's directory.
+    pub run: String,
+    /// The epoch of this host.
+    pub epoch: u64,
+    pub graph: Arc<Graph>,
+    pub intervals: Arc<Intervals>,
+    pub state: StateStore,
+    /// The snapshots that exist.
+    pub known: Vec<SnapshotId>,
+    pub trouble: Trouble,
+}
+
+/// The versions of all stateful nodes after a batch.
+struct Taken {
+    batch: Time,
+    versions: Vec<(NodeId, Version)>,
+}
+
+/// Takes snapshots. Clones use the same actor.
+#[derive(Clone)]
+pub(super) struct Snapshots {
+    intervals: Arc<Intervals>,
+    state: StateStore,
+    /// Where versions wait. `None` after the end of the run.
+    waiting: Arc<Mutex<Option<mpsc::Sender<Taken>>>>,
+    written: watch::Receiver<Written>,
+}
+
+/// The last batch whose snapshot is written, and whether the actor has ended.
+#[derive(Clone, Debug, Default)]
+struct Written {
+    through: Time,
+    has_ended: bool,
+    failed: Option<Error>,
+}
+
+impl Snapshots {
+    /// Starts the actor, which tells `recorder` of each snapshot.
+    pub(super) fn start(parts: SnapshotParts, recorder: Recorder) -> Self {
+        let (waiting, taken) = mpsc::channel(WAITING_MAX);
+        let last = parts.known.last().map(SnapshotId::time).unwrap_or_default();
+        let (publish, written) = watch::channel(Written { through: last, ..Written::default() });
+        let (intervals, state) = (parts.intervals.clone(), parts.state.clone());
+        let background = parts.env.background.clone();
+        let changes = parts.known.iter().rev().take_while(|snapshot| !snapshot.is_full).count();
+        let begun = parts.known.iter().any(|snapshot| snapshot.is_full);
+        let writer =
+            Writer { last: begun.then_some(last), changes, full_rows: u64::MAX, changed_rows: 0, recorder, parts };
+        background.spawn("snapshots", Box::pin(writer.run(taken, publish)));
+        Self { intervals, state, waiting: Arc::new(Mutex::new(Some(waiting))), written }
+    }
+
+    /// Takes a snapshot after a batch, if one is due. If snapshots still wait to be written, this one is left out.
+    pub(super) fn batch_done(&self, batch: Time, zero: Time) {
+        if !self.intervals.is_snapshot_due(batch, zero) {
+            return;
+        }
+        if let Some(waiting) = &*lock(&self.waiting) {
+            // The queue may be full: then the next snapshot has the changes too.
+            let _ = waiting.try_send(self.take(batch));
+        }
+    }
+
+    fn take(&self, batch: Time) -> Taken {
+        let version = |node| Some((node, self.state.version(node)?));
+        Taken { batch, versions: self.intervals.stateful().filter_map(version).collect() }
+    }
+
+    /// Takes a last snapshot after the batch `done`, and waits until all snapshots are written.
+    ///
+    /// # Errors
+    /// Returns an error if a snapshot cannot be written and never will be.
+    pub(super) async fn finish(mut self, done: Option<Time>) -> Result<(), Error> {
+        let waiting = lock(&self.waiting).take();
+        let Some(waiting) = waiting else { return Ok(()) };
+        let taken = done.map(|done| self.take(done));
+        let is_new = |taken: &Taken| taken.versions.iter().any(|(_, version)| version.batch > self.written.borrow().through);
+        if let Some(taken) = taken.filter(is_new) {
+            // The actor may have ended with an error, which is reported below.
+            let _ = waiting.send(taken).await;
+        }
+        drop(waiting);
+        match self.written.wait_for(|written| written.has_ended).await {
+            Ok(written) => written.failed.clone().map_or(Ok(()), Err),
+            // The program is going away.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The actor that writes snapshots.
+struct Writer {
+    parts: SnapshotParts,
+    recorder: Recorder,
+    /// The time of the last snapshot. `None` if there is no full snapshot yet.
+    last: Option<Time>,
+    /// How many snapshots of changes follow the last full snapshot.
+    changes: usize,
+    /// The number of rows of the last full snapshot.
+    full_rows: u64,
+    /// The number of rows of the snapshots of changes after the last full one.
+    changed_rows: u64,
+}
+
+/// Why a snapshot was not written.
+enum Failed {
+    Store(io::Error),
+    State(StateError),
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Taken>, publish: watch::Sender<Written>) {
+        let mut failed = None;
+        while let Some(taken) = waiting.recv().await {
+            failed = self.write(&taken).await.err();
+            if failed.is_some() {
+                break;
+            }
+            publish.send_modify(|written| written.through = taken.batch);
+        }
+        waiting.close();
+        publish.send_modify(|written| {
+            written.has_ended = true;
+            written.failed = failed;
+        });
+    }
+
+    async fn write(&mut self, taken: &Taken) -> Result<(), Error> {
+        let is_full = self.last.is_none() || self.changes >= CHANGES_MAX || self.changed_rows > self.full_rows;
+        let id = SnapshotId { time_ms: taken.batch.as_ms(), epoch: self.parts.epoch, is_full };
+        let clock = self.parts.env.clock.clone();
+        let started = clock.monotonic();
+        let snapshot = loop {
+            match self.try_write(&id, taken) {
+                Ok(snapshot) => break snapshot,
+                Err(Failed::Store(error)) => self.parts.trouble.wait(&error).await?,
+                Err(Failed::State(error)) => {
+                    self.parts.trouble.wait_for(format!("a snapshot of state cannot be made: {error}")).await?;
+                }
+            }
+        };
+        self.parts.trouble.over();
+        let total = |count: fn(&SavedState) -> u64| snapshot.nodes.iter().map(count).sum::<u64>();
+        let rows = total(|node| node.rows);
+        if is_full {
+            (self.full_rows, self.changed_rows, self.changes) = (rows, 0, 0);
+        } else {
+            (self.changed_rows, self.changes) = (self.changed_rows.saturating_add(rows), self.changes + 1);
+        }
+        self.last = Some(taken.batch);
+        self.recorder.snapshot_written(id);
+        for (node, _) in &taken.versions {
+            self.parts.state.has_saved(*node, taken.batch);
+        }
+        self.parts.trouble.tell(&Event::SnapshotWritten(SnapshotInfo {
+            batch: taken.batch,
+            is_full,
+            keys: total(|node| node.keys),
+            rows,
+            bytes: total(|node| node.bytes),
+            duration: clock.monotonic().saturating_sub(started),
+        }));
+        Ok(())
+    }
+
+    fn try_write(&self, id: &SnapshotId, taken: &Taken) -> Result<Snapshot, Failed> {
+        let SnapshotParts { store, run, graph, env, .. } = &self.parts;
+        let after = if id.is_full { None } else { self.last };
+        let mut nodes = Vec::new();
+        for (node, version) in &taken.versions {
+            let Some(described) = graph.node(*node) else { continue };
+            let (name, kind) = (described.name.as_deref(), &described.kind);
+            let mut saved = SavedState::new(*node, name, kind, version.layout.pair(), version.keys());
+            for part in version.saved(after) {
+                let part = part.map_err(Failed::State)?;
+                let rows = encode(&part).map_err(Failed::State)?;
+                let written = write_part(&**store, run, id, (node.0, saved.parts), &rows).map_err(Failed::Store)?;
+                saved.rows += part.num_rows() as u64;
+                saved.bytes += written;
+                saved.parts += 1;
+            }
+            nodes.push(saved);
+        }
+        let snapshot = Snapshot::new(env.clock.now(), nodes);
+        write_snapshot(&**store, run, id, &snapshot).map_err(Failed::Store)?;
+        Ok(snapshot)
+    }
+}
