@@ -272,10 +272,10 @@ mod tests {
             "its first bytes are not those of a file that Millstream wrote"
         );
         assert_eq!(error(&bytes[..26]), "it ends after 26 of 28 bytes");
-        let later = Kind { version: 2, ..METADATA };
+        let later = Kind { version: 9, ..METADATA };
         assert_eq!(
             error(&encode(later, &vec![1u64]).unwrap()),
-            "it has version 2, which this host does not know: a later one wrote it"
+            "it has version 9, which this host does not know: a later one wrote it"
         );
         let mut longer = bytes;
         longer.push(0);

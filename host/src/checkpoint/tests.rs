@@ -3,9 +3,10 @@
 use super::allocations::{AllocationEvent, SavedBatch, tests::partitions};
 use super::*;
 use crate::block::{FileStamp, InputPartition, ReadPart};
-use crate::data::schema::Field;
+use crate::data::schema::{Field, RecordType};
 use crate::env::{DiskStore, Env, Simulation, Store};
 use crate::graph::{DescribedNode, ParameterValue};
+use crate::ids::NodeId;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -13,11 +14,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The number of the last fixture: another is added when the form of anything changes.
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 4;
 
-/// What a directory holds.
-const PIECES: [&str; 3] =
-    ["owner/epoch-00000001", "runs/0123456789abcdef-1/checkpoint-000000000007", "ingest/log-00000001-00000000"];
+/// What a directory holds. Versions before 4 had no snapshots, which are the last two.
+const PIECES: [&str; 5] = [
+    "owner/epoch-00000001",
+    "runs/0123456789abcdef-1/checkpoint-000000000007",
+    "ingest/log-00000001-00000000",
+    "runs/0123456789abcdef-1/snapshots/00000001-000000000004000",
+    "runs/0123456789abcdef-1/snapshots/00000001-000000000004000-0002-000000",
+];
+
+/// The pieces of a version.
+fn pieces(version: u32) -> &'static [&'static str] {
+    if version < 4 { &PIECES[..3] } else { &PIECES }
+}
+
+const SNAPSHOT_ID: SnapshotId = SnapshotId { time_ms: 4000, epoch: 1, is_full: true };
+
+fn snapshot() -> Snapshot {
+    let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
+    let mut node = SavedState::new(NodeId(2), Some("counts"), "update_state_by_key", &pair, 3);
+    (node.rows, node.bytes, node.parts) = (3, 28, 1);
+    Snapshot::new(at(5), vec![node])
+}
 
 /// A checkpoint directory as it was written once.
 fn fixture(number: u32) -> PathBuf {
@@ -55,7 +75,7 @@ fn metadata() -> Metadata {
     progress.batch_generated(at(5));
     progress.batch_generated(at(300));
     progress.data_given([("queue".to_owned(), 1 << 40)], 3);
-    Metadata::new(2, at(301), run, progress)
+    Metadata::new(2, at(301), run, progress, vec![SNAPSHOT_ID])
 }
 
 fn at(second: u64) -> Time {
@@ -63,7 +83,7 @@ fn at(second: u64) -> Time {
 }
 
 /// What batch 5 read of its file.
-fn read_part() -> ReadPart {
+fn part_read() -> ReadPart {
     let InputPartition::Split(split) = &partitions(0..0, true)["files"][0] else { panic!("it is a file") };
     ReadPart { source: split.source.clone(), path: split.path.clone(), start: split.start, checksum: 1 << 40 }
 }
@@ -74,7 +94,7 @@ fn batch_5(version: u32) -> BatchPartitions {
     for partition in batch.values_mut().flatten() {
         match partition {
             InputPartition::Split(split) if version < 3 => split.stamp = FileStamp::modified_at(split.stamp.modified()),
-            InputPartition::Split(split) => split.checksum = Some(read_part().checksum),
+            InputPartition::Split(split) => split.checksum = Some(part_read().checksum),
             InputPartition::Block { checksum, .. } if version < 3 => *checksum = None,
             InputPartition::Block { .. } => {}
         }
@@ -88,13 +108,15 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     let mut owner = Ownership::take(store.clone(), &env).unwrap();
     owner.point_to(RUN).unwrap();
     write_checkpoint(&**store, RUN, 7, &metadata()).unwrap();
+    write_part(&**store, RUN, &SNAPSHOT_ID, (2, 0), b"rows").unwrap();
+    write_snapshot(&**store, RUN, &SNAPSHOT_ID, &snapshot()).unwrap();
     let mut log = AllocationLog::new(store.clone(), Allocations::new(at(3)), 1);
     log.begin().unwrap();
     let allocated =
         |second, file| AllocationEvent::Allocated(SavedBatch::new(at(second), &partitions(0..second, file)));
     log.append(&[allocated(4, false), allocated(5, true)]).unwrap();
     log.append(&[
-        AllocationEvent::read(at(5), &[read_part()]),
+        AllocationEvent::read(at(5), &[part_read()]),
         AllocationEvent::Forgotten { before_ms: 5000 },
         AllocationEvent::Gap { from_ms: 6000, through_ms: 300_000 },
     ])
@@ -130,7 +152,7 @@ fn what_is_written_has_the_form_of_the_newest_fixture() {
 fn every_version_is_read_for_ever() {
     for version in 1..=NEWEST {
         let simulation = Simulation::new(0, at(2));
-        for name in PIECES {
+        for name in pieces(version) {
             let kept = std::fs::read(fixture(version).join(name)).unwrap();
             simulation.file(Path::new("/checkpoint").join(name), kept);
         }
@@ -138,7 +160,14 @@ fn every_version_is_read_for_ever() {
         let owner = current_owner(&store).unwrap().unwrap();
         assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
         let run = read_run(&store, RUN, true).unwrap();
-        assert_eq!((run.newest.unwrap().2, run.unreadable), (metadata(), Vec::new()));
+        let mut expected = metadata();
+        if version < 4 {
+            expected.snapshots.clear();
+        } else {
+            assert_eq!(read_snapshot(&store, RUN, &SNAPSHOT_ID).unwrap(), snapshot());
+            assert_eq!(read_part(&store, RUN, &SNAPSHOT_ID, (2, 0)).unwrap(), b"rows");
+        }
+        assert_eq!((run.newest.unwrap().2, run.unreadable), (expected, Vec::new()));
         let log = read_log(&store).unwrap().unwrap();
         assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
         let batches: Vec<_> = log.record.batches().collect();
@@ -152,7 +181,7 @@ proptest! {
     /// `PROPTEST_CASES` says how many are tried.
     #[test]
     fn a_directory_that_lies_is_read_without_panic(
-        changes in prop::collection::vec((0usize..3, any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        changes in prop::collection::vec((0usize..5, any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut pieces = PIECES.map(|name| std::fs::read(fixture(NEWEST).join(name)).unwrap());
         for (piece, at, byte) in changes {

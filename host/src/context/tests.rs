@@ -118,6 +118,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let ingest = ingest.make_batches(settings, taker.keeping(None), stopping.clone());
         let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
+            needs: crate::graph::Needs::default(),
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
             outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap(),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),

@@ -325,7 +325,7 @@ mod tests {
             {
                 let (zero, done) = (Time::from_ms(zero), Time::from_ms(done));
                 prop_assert!(intervals.reach_of_all() <= SPAN_MAX);
-                prop_assert!(intervals.inputs_needed_after(done, zero) <= done);
+                prop_assert!(intervals.needs(done, zero, &[]).inputs_after <= done);
                 for node in graph.nodes() {
                     intervals.is_due(node.id, done, zero);
                     let slide = intervals.slide(node.id);

@@ -8,7 +8,6 @@ use crate::ids::NodeId;
 use crate::memory::MemoryBudget;
 use crate::time::Time;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::UInt64Type;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -48,7 +48,7 @@ impl World {
         }
         for number in 1..=2 {
             let run = RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), SECOND, zero);
-            let metadata = Metadata::new(owner.epoch(), zero, run, progress.clone());
+            let metadata = Metadata::new(owner.epoch(), zero, run, progress.clone(), Vec::new());
             write_checkpoint(&*world.store, "ab-1", number, &metadata).unwrap();
         }
         owner.point_to("ab-1").unwrap();

@@ -160,6 +160,8 @@ proptest! {
                             }
                         }
                         StageInput::DataSet { node }
+                        | StageInput::State { of: node, .. }
+                        | StageInput::Sliding { parent: node, .. }
                         | StageInput::Coalesced { of: node, .. }
                         | StageInput::Window { parent: node, .. } => {
                             let wanted = StageOutput::DataSet { node };
