@@ -183,6 +183,7 @@ impl StreamingContext {
         })?;
         let intervals = Intervals::of(&graph, settings.job.batch_interval);
         let intervals = intervals.map_err(|errors| graph_error(&subject, &errors))?;
+        fit::check_state(&graph, &settings)?;
         check_sources(&graph, &settings)?;
         let grants = grants(&settings);
         grants.check(&*env.disk).map_err(|error| {

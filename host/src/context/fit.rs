@@ -64,3 +64,20 @@ pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: 
     }
     Ok(())
 }
+
+/// Checks that a job whose plugin has state also has a checkpoint directory.
+///
+/// # Errors
+/// Returns an error that names the first operator with state.
+pub(super) fn check_state(graph: &Graph, settings: &Settings) -> Result<(), Error> {
+    let stateful = graph.nodes().iter().find(|node| node.operation.stateful().is_some());
+    match stateful {
+        Some(node) if settings.job.checkpoint.is_none() => {
+            let name = &settings.job.name;
+            let message = format!("operator {node} keeps state, and job {name} has no checkpoint directory");
+            let help = format!("write `checkpoint = \"checkpoints/{name}\"` in the table [job] of the job file");
+            Err(Error::new(ErrorKind::User, message).help(help))
+        }
+        _ => Ok(()),
+    }
+}

@@ -3,6 +3,7 @@
 mod joins;
 mod large;
 mod outputs;
+mod states;
 mod windows;
 
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
@@ -120,6 +121,7 @@ fn build(ctx: &StreamingContext) {
     let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
     let found = found.or_else(|| large::large(ctx, &numbers, &operator));
     let found = found.or_else(|| windows::generated(ctx, &numbers, &operator));
+    let found = found.or_else(|| states::states(&numbers, &operator));
     if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;
     }

@@ -159,9 +159,12 @@ impl Job {
         self
     }
 
-    /// The same job with a checkpoint directory.
+    /// The same job with a checkpoint directory. A job that has one already stays as it is.
     #[must_use]
     pub fn with_checkpoint(self) -> Self {
+        if self.job_file.contains(&format!("checkpoint = \"{CHECKPOINT}\"")) {
+            return self;
+        }
         self.with_job_keys(&format!("checkpoint = \"{CHECKPOINT}\""))
     }
 

@@ -1,0 +1,97 @@
+//! Operators that keep state between batches.
+
+use crate::pairs;
+use millstream::{Cut, DStream, Output, State, StateSpec, Time, seconds};
+
+/// A sum that ends with a value that three divides, and a list of what came. Nothing if the operator is another.
+pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    let pairs = pairs(numbers);
+    let sum = |values: Vec<i64>, sum: Option<i64>| match values.contains(&0) {
+        true => None,
+        false => Some(sum.unwrap_or(0) + values.iter().sum::<i64>()),
+    };
+    let count = StateSpec::function(|key: &i64, value: Option<i64>, state: &mut State<Vec<i64>>| {
+        if state.is_timing_out() {
+            return format!("{key} ends with {:?}", state.get());
+        }
+        let mut values = state.get_option().cloned().unwrap_or_default();
+        match value {
+            Some(n) if n % 10 == 9 => {
+                if state.exists() {
+                    state.remove();
+                }
+                return format!("{key} is removed after {values:?}");
+            }
+            value => values.extend(value),
+        }
+        state.update(values.clone());
+        format!("{key}: {values:?}")
+    });
+    Some(match operator {
+        "update_state_by_key" => pairs.update_state_by_key(sum).name("sums").print_n(100),
+        "update_state_by_key_from_initial_state" => {
+            let sums = pairs.update_state_by_key(sum).initial_state(|| [(1, 100), (7, 700), (1, 200)]);
+            sums.partitions(3).checkpoint(seconds(2)).print_n(100)
+        }
+        "update_state_by_key_with_time" => {
+            let seen = pairs.update_state_by_key_with_time(|time: Time, key: &i64, values, seen: Option<(u64, String)>| {
+                let seen = if values.is_empty() { seen } else { Some((time.as_ms(), format!("{key}: {values:?}"))) };
+                seen.filter(|(last, _)| last + 2000 > time.as_ms())
+            });
+            seen.print_n(100)
+        }
+        "update_state_by_partition" => {
+            let best = pairs.update_state_by_partition(|keys| {
+                let sums = keys.map(|(key, values, sum): (i64, Vec<i64>, Option<i64>)| {
+                    (key, sum.unwrap_or(0) + values.iter().sum::<i64>())
+                });
+                sums.filter(|(_, sum)| *sum < 15).collect::<Vec<_>>()
+            });
+            best.partitions(1).print_n(100)
+        }
+        "optional_states" => {
+            let last = pairs.update_state_by_key(|values: Vec<i64>, last: Option<Option<i64>>| match values.last() {
+                Some(0) => None,
+                Some(n) => Some(Some(*n).filter(|n| n % 2 == 1)),
+                None => last,
+            });
+            last.print_n(100)
+        }
+        "map_with_state" => pairs.map_with_state(count).into_stream().print_n(100),
+        "map_with_state_and_timeout" => {
+            let counts = pairs.map_with_state(count.timeout(seconds(1)).initial_state(|| [(5, vec![50])]));
+            counts.union(&counts.state_snapshots().map(|(key, values)| format!("{key} has {values:?}"))).print_n(100)
+        }
+        "state_snapshots" => pairs.map_with_state(count.partitions(2)).checkpoint(seconds(3)).state_snapshots().print_n(100),
+        "window_of_states" => {
+            let counts = pairs.map_with_state(count).checkpoint(seconds(2));
+            counts.window((seconds(3), seconds(2))).print_n(100)
+        }
+        "state_of_a_window" => {
+            let counts = pairs.window((seconds(3), seconds(2))).map_with_state(count).checkpoint(seconds(2));
+            counts.map(|text| text.len() as u64).print_n(100)
+        }
+        "state_of_states" => {
+            let sums = pairs.update_state_by_key(sum).map(|(key, sum)| (key % 2, sum));
+            sums.update_state_by_key(|sums, last: Option<Vec<i64>>| Some([last.unwrap_or_default(), sums].concat())).print_n(100)
+        }
+        "reduce_by_key_and_window_inverse" => {
+            let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3));
+            sums.checkpoint(seconds(2)).print_n(100)
+        }
+        "reduce_by_key_and_window_inverse_filtered" => {
+            let kept = |(_, sum): &(i64, i64)| *sum != 0;
+            let sums = pairs.reduce_by_key_and_window_inverse_filtered(
+                |a, b| a + b,
+                |a, b| a - b,
+                (seconds(4), seconds(2)),
+                kept,
+            );
+            sums.partitions(2).checkpoint(seconds(2)).print_n(100)
+        }
+        "reduce_by_window_inverse" => {
+            numbers.reduce_by_window_inverse(|a, b| a + b, |a, b| a - b, (seconds(2), seconds(3))).print_n(100)
+        }
+        _ => return None,
+    })
+}
