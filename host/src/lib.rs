@@ -30,6 +30,7 @@ pub mod output;
 pub mod plugin;
 pub mod receiver;
 pub mod state;
+pub mod variables;
 
 pub mod checkpoint;
 

@@ -52,9 +52,11 @@ macro_rules! goldens {
 goldens! {
     network_word_count;
     driver {
+        accumulators,
         action_inside,
         another_shape_each_batch,
         between_operators,
+        broadcast,
         cache,
         cartesian,
         coalesce,

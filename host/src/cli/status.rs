@@ -97,6 +97,9 @@ fn as_text(status: &Status, now: Time) -> String {
     for (source, records) in &status.records {
         line(&format!("records of {}", escape_control(source)), &records.to_string());
     }
+    for (name, value) in &status.accumulators {
+        line(&format!("accumulator {}", escape_control(name)), &value.to_string());
+    }
     for (source, files) in &status.files {
         let source = escape_control(source);
         for told in files.passed_over.values() {

@@ -14,6 +14,7 @@ use crate::lock::lock;
 use crate::output::{BatchWrite, Save};
 use crate::plugin::{Answer, Cancel, DataSets, Failure, RecordedAction, RecordedEnd, RecordedStep, made_bytes};
 use crate::time::{Duration, Time, whole_ms};
+use crate::variables::{VariableAnswer, VariableCall};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex};
@@ -269,6 +270,15 @@ impl DataSets for CallDataSets {
         let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);
         self.record(&mut state, RecordedStep::Read { path, content: content.clone() })?;
         Ok(content)
+    }
+
+    fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure> {
+        self.in_time()?;
+        let (asked, hash) = (call.words(), call.hash());
+        let answer = self.batch.run.variables.answer(call)?;
+        let step = RecordedStep::Variable { asked, hash, answer: answer.clone() };
+        self.record(&mut self.batch.lock(), step)?;
+        Ok(answer)
     }
 
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ use crate::lock::lock;
 use crate::output::{BatchWrite, DriverFiles};
 use crate::plugin::{Cancel, DriverCall, Failure, Plugin, RecordedCall};
 use crate::time::{Duration, Time};
+use crate::variables::SharedVariables;
 use call::CallDataSets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -46,6 +47,8 @@ pub struct Drivers {
     pub files: DriverFiles,
     /// The storage for the rows of actions. It also lends memory for the records of the functions.
     pub storage: Storage,
+    /// The accumulators and broadcast variables of the run.
+    pub variables: Arc<SharedVariables>,
     /// The times at which streams have data sets.
     pub intervals: Arc<Intervals>,
     /// The number of partitions of a shuffle that does not give a number.

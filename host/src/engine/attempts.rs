@@ -16,6 +16,7 @@ use crate::graph::Stage;
 use crate::ids::TaskId;
 use crate::listener::Event;
 use crate::time::Duration;
+use crate::variables::Updates;
 
 /// How often a task that waits checks whether the run is stopped.
 const STOP_LOOK: Duration = Duration::from_millis(200);
@@ -31,7 +32,8 @@ struct Work<'a> {
 }
 
 impl Shared {
-    /// Runs a task until it succeeds or has failed for good. If the task failed, the metrics hold only its time.
+    /// Runs a task until it succeeds or has failed for good. Returns the updates of accumulators of the attempt that
+    /// succeeded. If the task failed, the metrics hold only its time.
     pub(super) async fn run_task(
         &self,
         job: &JobPlan,
@@ -39,16 +41,16 @@ impl Shared {
         stage: &Stage,
         share: &Share,
         wanted: Wanted<'_>,
-    ) -> (TaskMetrics, Result<(), Error>) {
+    ) -> (TaskMetrics, Result<Updates, Error>) {
         let mut time = Duration::ZERO;
         match self.run_attempts(Work { job, task, stage, share, wanted }, &mut time).await {
-            Ok(metrics) => (TaskMetrics { time, ..metrics }, Ok(())),
+            Ok((metrics, updates)) => (TaskMetrics { time, ..metrics }, Ok(updates)),
             Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
         }
     }
 
     /// Runs attempts one after the other, each when a slot is free. `time` becomes the total time of the attempts.
-    async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<TaskMetrics, Error> {
+    async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<(TaskMetrics, Updates), Error> {
         let Work { job, task, stage, share, wanted } = work;
         let key_type = key_type(&job.graph, stage);
         let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
@@ -68,9 +70,10 @@ impl Shared {
                 cancel: wanted.cancel,
                 key_type: key_type.as_ref(),
                 only_files: only_files(&job.graph, stage),
+                variables: &self.variables,
             };
             let error = match self.in_a_slot(attempt.run(), time).await {
-                Ok(metrics) => return Ok(metrics),
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             let retried = |reason, retry_in| self.listeners.post(&Event::TaskRetried { task, reason, retry_in });

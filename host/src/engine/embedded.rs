@@ -24,6 +24,7 @@ use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::state::StateStore;
 use crate::time::{Duration, Time};
+use crate::variables::{SharedVariables, Updates};
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
@@ -66,6 +67,8 @@ pub struct EngineParts {
     pub parallelism: u32,
     /// The plugin.
     pub plugin: Arc<Plugin>,
+    /// The accumulators and broadcast variables of the run.
+    pub variables: Arc<SharedVariables>,
     /// The store of received blocks.
     pub blocks: BlockStore,
     /// The storage of shuffles and data sets.
@@ -104,6 +107,7 @@ pub(super) struct Shared {
     pub(super) env: Env,
     run: RunId,
     records: Arc<RecordStore>,
+    pub(super) variables: Arc<SharedVariables>,
     pub(super) planner: Planner,
     intervals: Arc<Intervals>,
     parallelism: u32,
@@ -160,6 +164,7 @@ impl EmbeddedEngine {
                 plugin: parts.plugin,
                 storage: stores.storage.clone(),
                 records: records.clone(),
+                variables: parts.variables.clone(),
             }));
         let context = Arc::new(TaskContext::new(
             None,
@@ -176,6 +181,7 @@ impl EmbeddedEngine {
             env: parts.env,
             run: parts.run,
             records,
+            variables: parts.variables,
             planner,
             intervals: parts.intervals,
             parallelism: parts.parallelism,
@@ -232,6 +238,10 @@ impl Engine for EmbeddedEngine {
         let bytes = spilled - self.shared.spilled_bytes.swap(spilled, Ordering::Relaxed);
         if bytes > 0 {
             self.shared.listeners.post(&Event::DataSpilled { batch, bytes });
+        }
+        let accumulators = self.shared.variables.end_batch();
+        if !accumulators.is_empty() {
+            self.shared.listeners.post(&Event::AccumulatorsUpdated { batch, accumulators });
         }
         self.shared.records.forget(batch);
         self.shared.stores.splits.forget(batch);
@@ -302,14 +312,15 @@ impl Shared {
             env.engine.spawn("task", Box::pin(run));
             running.push((branch, receive));
         }
-        let mut failure = None;
+        let (mut failure, mut updates) = (None, Updates::default());
         for (branch, task) in running {
             match task.await {
                 // All tasks are awaited, so that no task of this batch keeps running. Of several failures, the one with
                 // the lowest partition number is reported.
                 Ok(Ok((metrics, outcome))) => {
                     tally.add(branch, metrics);
-                    failure = failure.or(outcome.err());
+                    let collected = outcome.and_then(|task| shared.collect(request, &stage, &mut updates, task));
+                    failure = failure.or(collected.err());
                 }
                 Ok(Err(panic)) => {
                     let error = Error::from(&panic);
@@ -319,6 +330,7 @@ impl Shared {
                 Err(_) => failure = failure.or(Some(internal(stage.id))),
             }
         }
+        let failure = failure.or_else(|| shared.count(request, &stage, updates).err());
         let reason = failure.as_ref().map(|error: &Error| error.message.clone());
         let info = tally.finish(clock.now(), clock.monotonic().saturating_sub(started), reason);
         shared.listeners.post(&Event::StageCompleted(info));

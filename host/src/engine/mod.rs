@@ -24,6 +24,7 @@ mod split_reads;
 mod stage_info;
 mod state;
 mod task;
+mod updates;
 mod wanted;
 
 pub use embedded::{EmbeddedEngine, EngineParts};

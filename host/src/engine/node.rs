@@ -104,6 +104,11 @@ impl<W: Work> PlanNode<W> {
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
+
+    /// The work that the node does.
+    pub(super) fn work(&self) -> &W {
+        &self.work
+    }
 }
 
 impl<W: Work> DisplayAs for PlanNode<W> {

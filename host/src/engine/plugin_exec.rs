@@ -6,6 +6,7 @@
 
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::records::RecordStore;
+use super::updates::UpdatesOfNode;
 use super::{external, internal};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
@@ -13,6 +14,7 @@ use crate::data::{chunk, text};
 use crate::lock::lock;
 use crate::plugin::{Cancel, EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
 use crate::shown;
+use crate::variables::{SharedVariables, VariableError};
 use arrow::array::RecordBatch;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties as _};
@@ -37,6 +39,10 @@ pub(super) struct PluginError {
 impl PluginError {
     pub(super) fn new((failure, place): (Failure, Option<Place>)) -> Self {
         Self { failure, place, key: None }
+    }
+
+    pub(super) fn of_variable(error: VariableError) -> Self {
+        Self::new((error.into(), None))
     }
 
     pub(super) const fn is_out_of_memory(&self) -> bool {
@@ -88,11 +94,17 @@ pub(super) struct LoadedPlugin {
     pub storage: Storage,
     /// The records of the driver functions.
     pub records: Arc<RecordStore>,
+    /// The shared variables of the run.
+    pub variables: Arc<SharedVariables>,
 }
 
 /// Runs a task program on the rows of its child. The child has only the partition of the task.
 #[derive(Debug)]
-pub(super) struct Steps(TaskProgram);
+pub(super) struct Steps {
+    program: TaskProgram,
+    /// The updates of accumulators that the program has made.
+    pub(super) updates: UpdatesOfNode,
+}
 
 /// The plan node that runs plugin code.
 pub(super) type PluginExec = PlanNode<Steps>;
@@ -101,7 +113,7 @@ impl PluginExec {
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram) -> Self {
         let partitions = child.output_partitioning().partition_count();
         let schema = program.output_type.arrow().clone();
-        Self::of(Steps(program), vec![child], schema, partitions)
+        Self::of(Steps { program, updates: UpdatesOfNode::default() }, vec![child], schema, partitions)
     }
 }
 
@@ -109,22 +121,23 @@ impl Work for Steps {
     const NAME: &'static str = "PluginExec";
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0.steps)
+        write!(f, "{:?}", self.program.steps)
     }
 
     fn run(&self, execution: Execution<'_>) -> Result<Rows> {
         let plugin = execution.extension::<LoadedPlugin>("plugin")?;
-        Ok(run(plugin, self.0.clone(), execution.input()?.boxed()))
+        Ok(run(plugin, self.program.clone(), execution.input()?.boxed(), self.updates.clone()))
     }
 }
 
-/// Runs a program on these rows in an instance of its own. Returns the rows that come out.
-pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows) -> Rows {
+/// Runs a program on these rows in an instance of its own. Returns the rows that come out. When the program has ended, its
+/// updates of accumulators are in `updates`.
+pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows, updates: UpdatesOfNode) -> Rows {
     if !program.replays.is_empty() {
-        return futures::stream::once(run_again(plugin, program, input)).try_flatten().boxed();
+        return futures::stream::once(run_again(plugin, program, input, updates)).try_flatten().boxed();
     }
     let (chunks, ready) = (VecDeque::new(), EmittedRows::default());
-    let run = Run { plugin, program, input, chunks, instance: None, ready, done: false };
+    let run = Run { plugin, program, input, updates, chunks, instance: None, ready, done: false };
     futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) }).boxed()
 }
 
@@ -134,6 +147,7 @@ async fn run_again(
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
     input: Rows,
+    updates: UpdatesOfNode,
 ) -> Result<impl Stream<Item = Result<RecordBatch>>> {
     // An error of the input is returned as it is, and not as a failure of the plugin.
     let failed = Arc::new(Mutex::new(None));
@@ -152,7 +166,8 @@ async fn run_again(
     if let Some(error) = lock(&failed).take() {
         return Err(error);
     }
-    let rows = outcome.map_err(PluginError::new)?;
+    let (rows, made) = outcome.map_err(PluginError::new)?;
+    updates.add(&plugin.variables, made).map_err(PluginError::of_variable)?;
     Ok(futures::stream::iter(rows.map(|rows| rows.map_err(external))))
 }
 
@@ -161,6 +176,7 @@ struct Run {
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
     input: Rows,
+    updates: UpdatesOfNode,
     /// The chunks of the input that were not pushed yet.
     chunks: VecDeque<RecordBatch>,
     instance: Option<TaskInstance>,
@@ -211,7 +227,10 @@ impl Run {
             // Often most of many partitions have no rows. Such a partition needs no instance.
             return Ok(EmittedRows::default());
         }
-        let emitted = self.instance()?.finish().map_err(PluginError::new)?;
+        let instance = self.instance()?;
+        let emitted = instance.finish().map_err(PluginError::new)?;
+        let made = instance.take_updates();
+        self.updates.add(&self.plugin.variables, made).map_err(PluginError::of_variable)?;
         // The memory of the instance goes back to the pool before the rows are handed on.
         self.instance = None;
         Ok(emitted)

@@ -8,6 +8,7 @@ use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
 use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::{LoadedPlugin, PluginError, run};
+use super::updates::UpdatesOfNode;
 use super::{external, internal};
 use crate::block::StoredRows;
 use crate::data::key::KeyEncoder;
@@ -37,6 +38,8 @@ pub(super) struct Reduce {
     key: RecordType,
     /// The columns of the input rows.
     schema: SchemaRef,
+    /// The updates of accumulators that the program has made, in all parts.
+    pub(super) updates: UpdatesOfNode,
 }
 
 /// The plan node that reduces in parts.
@@ -47,7 +50,7 @@ impl ReduceExec {
     pub(super) fn new(child: Arc<dyn ExecutionPlan>, program: TaskProgram, key: RecordType) -> Self {
         let rows = program.output_type.arrow().clone();
         let schema = child.schema();
-        Self::of(Reduce { program, key, schema }, vec![child], rows, 1)
+        Self::of(Reduce { program, key, schema, updates: UpdatesOfNode::default() }, vec![child], rows, 1)
     }
 }
 
@@ -68,6 +71,7 @@ impl Work for Reduce {
             room,
             plugin,
             program: self.program.clone(),
+            updates: self.updates.clone(),
             keys: KeyEncoder::new(&self.key),
             key: self.key.clone(),
             rows: with_order(&schema),
@@ -83,6 +87,7 @@ struct Reduction {
     room: Arc<JoinRoom>,
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
+    updates: UpdatesOfNode,
     keys: KeyEncoder,
     key: RecordType,
     /// The columns of the input rows.
@@ -181,7 +186,7 @@ impl Reduction {
             }
         });
         let mut emitted = self.room.storage.writer(1);
-        let mut rows = run(self.plugin.clone(), self.program.clone(), input.boxed());
+        let mut rows = run(self.plugin.clone(), self.program.clone(), input.boxed(), self.updates.clone());
         while let Some(rows) = rows.next().await.transpose()? {
             emitted.append(0, rows).map_err(external)?;
         }

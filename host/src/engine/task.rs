@@ -7,6 +7,7 @@ use super::plugin_exec::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
+use super::updates::take_updates;
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::env::persistence;
@@ -15,6 +16,7 @@ use crate::graph::{Stage, StageOutput};
 use crate::ids::{NodeId, TaskId};
 use crate::output::{BatchWrite, PartitionWriter};
 use crate::plugin::{Cancel, Failure, Place};
+use crate::variables::{SharedVariables, Updates};
 use datafusion_common::DataFusionError;
 use datafusion_execution::TaskContext;
 use datafusion_physical_plan::ExecutionPlan;
@@ -156,12 +158,14 @@ pub(super) struct Attempt<'a> {
     pub key_type: Option<&'a RecordType>,
     /// Whether the data set that the stage writes goes to disk at once.
     pub only_files: bool,
+    /// The shared variables of the run.
+    pub variables: &'a SharedVariables,
 }
 
 impl Attempt<'_> {
     /// Runs the plan. The rows go to the store of the stage, or to the output if the stage ends in one. No row is
-    /// visible before all rows are computed.
-    pub(super) async fn run(self) -> Result<TaskMetrics, AttemptError> {
+    /// visible before all rows are computed. Returns the updates of accumulators, which nobody has seen so far.
+    pub(super) async fn run(self) -> Result<(TaskMetrics, Updates), AttemptError> {
         self.fault(FaultPoint::Begin)?;
         unless_cancelled(self.cancel)?;
         let mut rows = self.plan.execute(0, self.context.clone())?;
@@ -180,6 +184,7 @@ impl Attempt<'_> {
             }
         }
         metrics.rows_read = rows_read(&self.plan);
+        let updates = take_updates(&self.plan, self.variables).map_err(PluginError::of_variable)?;
         self.fault(FaultPoint::BeforeCommit)?;
         let TaskId { batch, stage, partition, .. } = self.task;
         match taker {
@@ -187,7 +192,7 @@ impl Attempt<'_> {
             Taker::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),
             Taker::Output(writer) => writer.finish().await.map_err(AttemptError::output)?,
         }
-        Ok(metrics)
+        Ok((metrics, updates))
     }
 
     /// Makes the receiver of the rows of this task.

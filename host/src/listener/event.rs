@@ -1,10 +1,12 @@
 //! The events. Events that Spark has too have Spark's names.
 
+use super::accumulators::AccumulatorInfo;
 use super::files::PassedOverInfo;
 use super::info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
 };
 use crate::ids::TaskId;
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use std::fmt;
 
@@ -130,6 +132,13 @@ pub enum Event {
         reason: String,
         /// The pause before the task runs again; zero if it runs again at once.
         retry_in: Duration,
+    },
+    /// Accumulators were used for the first time, updated or reset in a batch.
+    AccumulatorsUpdated {
+        /// The batch that is done now.
+        batch: Time,
+        /// These accumulators, with their values at the end of the batch.
+        accumulators: Vec<AccumulatorInfo>,
     },
     /// Data was written to disk since the last batch was done, because it did not fit into memory.
     DataSpilled {
@@ -287,6 +296,13 @@ impl fmt::Display for Event {
             Self::TaskRetried { task, reason, retry_in } => {
                 write!(f, "TaskRetried {task}: {reason}")?;
                 if retry_in.is_zero() { Ok(()) } else { write!(f, "; next try in {} ms", retry_in.as_millis()) }
+            }
+            Self::AccumulatorsUpdated { batch, accumulators } => {
+                write!(f, "AccumulatorsUpdated {batch}:")?;
+                accumulators.iter().enumerate().try_for_each(|(at, accumulator)| {
+                    let comma = if at == 0 { "" } else { ";" };
+                    write!(f, "{comma} {} = {}", accumulator.name.shown(), accumulator.value)
+                })
             }
             Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {bytes} bytes"),
             Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),

@@ -4,8 +4,8 @@
 //! epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, QueuedListener, ReceiverInfo, StageInfo, StageOperator,
-    StageRows, StreamInputInfo,
+    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, QueuedListener, ReceiverInfo,
+    StageInfo, StageOperator, StageRows, StreamInputInfo,
 };
 use crate::env::Disk;
 use crate::shown::{Shown as _, json};
@@ -146,6 +146,7 @@ enum JsonEvent<'a> {
     OutputOperationCompleted { output_operation: JsonOutput<'a> },
     StageCompleted { stage: JsonStage<'a> },
     TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str, retry_in_ms: u64 },
+    AccumulatorsUpdated { batch_time_ms: u64, accumulators: &'a [AccumulatorInfo] },
     DataSpilled { batch_time_ms: u64, bytes: u64 },
     FallingBehind { lag: JsonLag },
     CaughtUp { lag: JsonLag },
@@ -305,6 +306,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 reason,
                 retry_in_ms: whole(*retry_in),
             },
+            Event::AccumulatorsUpdated { batch, accumulators } => {
+                Self::AccumulatorsUpdated { batch_time_ms: batch.as_ms(), accumulators }
+            }
             Event::DataSpilled { batch, bytes } => Self::DataSpilled { batch_time_ms: batch.as_ms(), bytes: *bytes },
             Event::FallingBehind(lag) => Self::FallingBehind { lag: lag.into() },
             Event::CaughtUp(lag) => Self::CaughtUp { lag: lag.into() },

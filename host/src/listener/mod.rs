@@ -4,6 +4,7 @@
 //! Listeners know only what events tell them: listeners never reach into the host.
 
 mod absence;
+mod accumulators;
 mod event;
 mod event_log;
 mod files;
@@ -13,6 +14,7 @@ mod queue;
 mod receivers;
 mod status;
 
+pub use accumulators::{AccumulatorInfo, AccumulatorValue, Double};
 pub use event::Event;
 pub use event_log::{EventLog, json_line};
 pub use files::{PassedOverCause, PassedOverInfo};

@@ -4,7 +4,7 @@
 //! members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or whole
 //! batches.
 
-use super::{BatchInfo, Event, ReceiverInfo, StreamingListener};
+use super::{AccumulatorValue, BatchInfo, Event, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
 use crate::lock::lock;
 use crate::time::{Duration, Time, whole_ms};
@@ -68,6 +68,8 @@ pub struct Status {
     pub is_behind: bool,
     /// The number of records of the batches that are done, by source.
     pub records: BTreeMap<String, u64>,
+    /// The values of accumulators after the batch that was done last, by name.
+    pub accumulators: BTreeMap<String, AccumulatorValue>,
     /// The files that sources do not read, by source.
     pub files: BTreeMap<String, FilesStatus>,
     /// Its receivers.
@@ -262,6 +264,11 @@ impl Known {
             Event::TaskRetried { .. } => status.tasks_retried += 1,
             Event::RecordsDropped { records, .. } | Event::RecordsLost { records, .. } => {
                 status.records_lost += records
+            }
+            Event::AccumulatorsUpdated { accumulators, .. } => {
+                let values =
+                    accumulators.iter().map(|accumulator| (accumulator.name.clone(), accumulator.value.clone()));
+                status.accumulators.extend(values);
             }
             Event::DataSpilled { bytes, .. } => status.spilled_bytes += bytes,
             Event::CheckpointOpened { run, epoch } => {

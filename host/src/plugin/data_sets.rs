@@ -5,6 +5,7 @@ use super::failure::Failure;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::{VariableAnswer, VariableCall};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::sync::Arc;
@@ -37,6 +38,12 @@ pub trait DataSets: Send {
     /// # Errors
     /// If the path is not granted, or if the file cannot be read or has more than `limit` bytes.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
+
+    /// Does something with a shared variable.
+    ///
+    /// # Errors
+    /// If the request is not valid, or if there is no room for a value.
+    fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure>;
 
     /// Ends the function. `made` are the last nodes that the function has made; `answer` is the data set that it
     /// returns.

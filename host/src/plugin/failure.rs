@@ -2,6 +2,7 @@
 
 use crate::ids::NodeId;
 use crate::time::Duration;
+use crate::variables::VariableError;
 
 /// The progress of a traced run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,12 @@ pub enum Failure {
     /// A driver function that ran again did not do the same as the first time.
     #[error("driver function is not deterministic: {0}")]
     NotDeterministic(String),
+    /// An accumulator or a broadcast variable cannot be used in this way.
+    #[error(transparent)]
+    Variable(VariableError),
+    /// A function was called that only driver functions can call, or that only they and tasks can call.
+    #[error("{0}")]
+    OutOfPlace(String),
     /// The run is being cancelled.
     #[error("it was stopped")]
     Cancelled,
@@ -80,5 +87,14 @@ fn seconds(duration: &Duration) -> String {
         format!("{}s", duration.as_secs())
     } else {
         format!("{}ms", duration.as_millis())
+    }
+}
+
+impl From<VariableError> for Failure {
+    fn from(error: VariableError) -> Self {
+        match error {
+            VariableError::NotKept { .. } => Self::NotKept(error.to_string()),
+            error => Self::Variable(error),
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::program::TaskProgram;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::{VariableAnswer, VariableCall};
 use futures::future::{self, BoxFuture};
 use std::sync::Arc;
 
@@ -66,6 +67,9 @@ pub(super) trait Functions: Send {
 
     /// The content of a file of at most `limit` bytes; `None` if there is no such file.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
+
+    /// Does something with a shared variable.
+    fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure>;
 
     /// Ends the function. `made` are the last nodes that the function has made; `answer` is the data set that it
     /// returns.

@@ -14,6 +14,7 @@ use super::program::{TaskProgram, task_request};
 use super::state::{TaskState, classify, limited_store, refusal};
 use crate::block::Storage;
 use crate::data::schema::RecordType;
+use crate::variables::Updates;
 use arrow::array::RecordBatch;
 use wasmtime::Store;
 
@@ -77,6 +78,7 @@ impl TaskInstance {
     ) -> Result<Self, (Failure, Option<Place>)> {
         let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.expect_rows(program, storage);
+        state.variables = plugin.variables.clone();
         let instance = Instance::new(plugin, state).map_err(|failure| (failure, None))?;
         let input_types = std::iter::once(&program.input_type).chain(&program.more_inputs).cloned().collect();
         let mut task = Self { instance, input_types, crossing: Crossing::default() };
@@ -118,6 +120,11 @@ impl TaskInstance {
         let state = self.instance.store.data_mut();
         let rows: Result<Vec<_>, _> = state.emitted_state.take().collect();
         rows.map_err(|error| (Failure::NotKept(error.to_string()), state.place))
+    }
+
+    /// Takes the updates of accumulators that the task has made so far. They are complete when the task is finished.
+    pub fn take_updates(&mut self) -> Updates {
+        std::mem::take(&mut self.instance.store.data_mut().updates)
     }
 
     /// The largest linear memory that the instance has had, in bytes.

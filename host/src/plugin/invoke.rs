@@ -16,6 +16,7 @@ use super::replay::Replay;
 use super::state::{TaskState, classify, limited_store, refusal};
 use super::words::foreign;
 use crate::block::Storage;
+use crate::variables::Updates;
 use std::sync::Arc;
 use wasmtime::Store;
 
@@ -28,6 +29,7 @@ impl Plugin {
     pub async fn invoke(&self, call: &DriverCall, data_sets: Box<dyn DataSets>) -> Result<(), Failure> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), None);
         state.log = PluginLog::new(true);
+        state.variables = self.variables.clone();
         state.driver = Some(Box::new(Live::new(call.clone(), data_sets)));
         let mut store = limited_store(&self.runtime, state);
         let request = driver::Call {
@@ -54,8 +56,8 @@ impl Plugin {
         }
     }
 
-    /// Runs a task that needs the closures of driver functions, and returns its rows. The functions run again first,
-    /// and get the answers that `records` holds from their first run. If the task emits many rows, they wait in
+    /// Runs a task that needs the closures of driver functions, and returns its rows and its updates of accumulators. The
+    /// functions run again first, and get the answers that `records` holds from their first run. If the task emits many rows, they wait in
     /// `storage`.
     ///
     /// # Errors
@@ -67,9 +69,10 @@ impl Plugin {
         records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
         storage: &Storage,
-    ) -> Result<EmittedRows, (Failure, Option<Place>)> {
+    ) -> Result<(EmittedRows, Updates), (Failure, Option<Place>)> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
+        state.variables = self.variables.clone();
         state.driver = Some(Box::new(Replay::new(program.clone(), records, input)));
         let mut store = limited_store(&self.runtime, state);
         let request = task_request(program);
@@ -85,10 +88,10 @@ impl Plugin {
         let is_done = |state: &TaskState, step| state.driver.as_ref().is_some_and(|functions| functions.step() == step);
         let state = store.data();
         match outcome {
-            Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(store.data_mut().emitted.take()),
+            Ok((Ok(()),)) if is_done(state, Step::InTask) => Ok(results(&mut store)),
             Ok((Ok(()),)) => Err((Failure::BrokenData("it did not begin its task".to_owned()), None)),
             Ok((Err(refused),)) => Err((Failure::Refused(refusal(refused)), state.place)),
-            Err(_) if is_done(state, Step::Done) => Ok(store.data_mut().emitted.take()),
+            Err(_) if is_done(state, Step::Done) => Ok(results(&mut store)),
             Err(error) => {
                 let place = state.place;
                 Err((self.classified(&mut store, &error), place))
@@ -99,4 +102,10 @@ impl Plugin {
     fn classified(&self, store: &mut Store<TaskState>, error: &wasmtime::Error) -> Failure {
         classify(store.data_mut(), &self.runtime.limits, error)
     }
+}
+
+/// The rows and the updates of a task that is done.
+fn results(store: &mut Store<TaskState>) -> (EmittedRows, Updates) {
+    let state = store.data_mut();
+    (state.emitted.take(), std::mem::take(&mut state.updates))
 }

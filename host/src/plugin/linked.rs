@@ -5,6 +5,7 @@ use super::driver::DriverPlugin;
 use super::limits::Limits;
 use super::runtime::{Cancel, Runtime};
 use super::state::TaskState;
+use crate::variables::SharedVariables;
 use std::sync::Arc;
 
 /// A component that has been checked, compiled and linked.
@@ -15,6 +16,8 @@ pub struct Plugin {
     /// Stops the plugin code of the run that this value belongs to.
     pub(super) cancel: Cancel,
     pub(super) digest: String,
+    /// The shared variables of the run. `None` if the plugin has no run.
+    pub(super) variables: Option<Arc<SharedVariables>>,
 }
 
 impl Plugin {
@@ -23,12 +26,13 @@ impl Plugin {
         &self.digest
     }
 
-    /// Returns the same plugin for another run. The plugin code of that run stops when `cancel` is used. Other runs of
-    /// the plugin do not matter to it.
+    /// Returns the same plugin for another run. The plugin code of that run stops when `cancel` is used, and shares
+    /// `variables`. Other runs of the plugin do not matter to it.
     #[must_use]
-    pub fn for_run(&self, cancel: Cancel) -> Self {
+    pub fn for_run(&self, cancel: Cancel, variables: Arc<SharedVariables>) -> Self {
         let Self { pre, driver, runtime, digest, .. } = self;
-        Self { pre: pre.clone(), driver: driver.clone(), runtime: runtime.clone(), digest: digest.clone(), cancel }
+        let (pre, driver, runtime, digest) = (pre.clone(), driver.clone(), runtime.clone(), digest.clone());
+        Self { pre, driver, runtime, digest, cancel, variables: Some(variables) }
     }
 
     /// The object that stops all plugin code of this plugin's run.

@@ -6,6 +6,7 @@ use super::functions::{Answered, Begun, Functions, Step};
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::{VariableAnswer, VariableCall};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
@@ -58,6 +59,10 @@ impl Functions for Live {
 
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
         self.data_sets.read(path, limit)
+    }
+
+    fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure> {
+        self.data_sets.variable(call)
     }
 
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {

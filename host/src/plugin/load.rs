@@ -56,6 +56,11 @@ impl PluginLoader {
             state
         })
         .map_err(LoadError::Engine)?;
+        bindings::millstream::plugin::shared_variables::add_to_linker::<_, HasSelf<_>>(
+            &mut linker,
+            |state: &mut TaskState| state,
+        )
+        .map_err(LoadError::Engine)?;
         wasi::add_to_linker(&mut linker, &component)?;
         // Tasks without driver functions are called directly. Tasks with driver functions run on a stack of their own,
         // so that they can wait for the host. The engine chooses the way by the functions that are linked.
@@ -64,7 +69,7 @@ impl PluginLoader {
         let pre = linker.instantiate_pre(&component).map_err(invalid)?;
         let pre = bindings::PluginPre::new(pre).map_err(invalid)?;
         let driver = DriverPlugin::new(&mut driver_linker, &component)?;
-        Ok(Plugin { pre, driver, runtime, cancel: Cancel::default(), digest: digest(bytes) })
+        Ok(Plugin { pre, driver, runtime, cancel: Cancel::default(), digest: digest(bytes), variables: None })
     }
 
     /// Takes the compiled form from the cache, or compiles the component and stores its compiled form in the cache.

@@ -29,6 +29,7 @@ mod record;
 mod replay;
 mod runtime;
 mod state;
+mod variables;
 mod wasi;
 mod words;
 

@@ -23,7 +23,8 @@ pub(super) fn node(node: nodes::Node) -> DescribedNode {
     }
 }
 
-fn fields(schema: Vec<types::Field>) -> Vec<Field> {
+/// Converts a row type that a plugin gives.
+pub(super) fn fields(schema: Vec<types::Field>) -> Vec<Field> {
     let field = |field: types::Field| Field {
         name: field.name,
         kind: field.kind,

@@ -7,6 +7,7 @@ use super::bindings::exports::millstream::plugin::tasks;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::VariableAnswer;
 use std::sync::Arc;
 
 /// The record of one call of a driver function.
@@ -96,6 +97,15 @@ pub enum RecordedStep {
         /// The content of the file; `None` if the file did not exist.
         content: Option<Arc<[u8]>>,
     },
+    /// A call for a shared variable.
+    Variable {
+        /// What the function asked for, in words.
+        asked: String,
+        /// A hash of the request.
+        hash: u64,
+        /// The answer.
+        answer: VariableAnswer,
+    },
 }
 
 impl RecordedStep {
@@ -106,6 +116,7 @@ impl RecordedStep {
             Self::Action(action) => made_bytes(&action.made),
             Self::Slice { times, .. } => size_of_val(times.as_slice()),
             Self::Write { path, .. } => path.len(),
+            Self::Variable { asked, .. } => asked.len(),
             Self::Read { path, content } => {
                 path.len().saturating_add(content.as_ref().map_or(0, |content| content.len()))
             }
@@ -126,6 +137,7 @@ impl RecordedStep {
             Self::Slice { of, .. } => format!("a slice of node {of}"),
             Self::Write { path, .. } => format!("a write to `{path}`"),
             Self::Read { path, .. } => format!("a read of `{path}`"),
+            Self::Variable { asked, .. } => asked.clone(),
         }
     }
 }

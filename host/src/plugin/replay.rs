@@ -20,6 +20,7 @@ use crate::data::{chunk, key};
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::{VariableAnswer, VariableCall};
 use arrow::array::RecordBatch;
 use futures::StreamExt as _;
 use futures::future::{self, BoxFuture};
@@ -158,6 +159,22 @@ impl Functions for Replay {
         };
         self.at.1 = self.at.1.saturating_add(1);
         Ok(content)
+    }
+
+    /// The recorded answer of a call for a shared variable. Nothing is changed, because the call did so the first time.
+    fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure> {
+        let asked = call.words();
+        let answer = match self.recorded() {
+            Some(RecordedStep::Variable { asked: known, hash, answer }) if *known == asked => {
+                if *hash != call.hash() {
+                    return Err(self.differs(format!("it asked for {asked} with another value or type than before")));
+                }
+                answer.clone()
+            }
+            _ => return Err(self.asked_other(&asked)),
+        };
+        self.at.1 = self.at.1.saturating_add(1);
+        Ok(answer)
     }
 
     fn end(&mut self, made: Vec<DescribedNode>, answer: Option<NodeId>) -> Result<(), Failure> {

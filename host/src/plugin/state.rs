@@ -17,6 +17,8 @@ use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 use crate::time::Time;
+use crate::variables::{SharedVariables, Updates};
+use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 /// The cost of a chunk besides its data, in bytes. With this cost, many small chunks reach the limit as well.
@@ -48,6 +50,10 @@ pub(super) struct TaskState {
     failure: Option<Failure>,
     pub(super) place: Option<Place>,
     pub(super) log: PluginLog,
+    /// The shared variables of the run. `None` if the instance belongs to no run.
+    pub(super) variables: Option<Arc<SharedVariables>>,
+    /// The updates of accumulators that the task has made.
+    pub(super) updates: Updates,
     /// Answers driver functions. `None` in a task without replays.
     pub(super) driver: Option<Box<dyn Functions>>,
 }
@@ -73,6 +79,8 @@ impl TaskState {
             panic: None,
             failure: None,
             place: None,
+            variables: None,
+            updates: Updates::default(),
             driver: None,
         }
     }
@@ -82,6 +90,11 @@ impl TaskState {
         self.emitted = Emitted::new(storage.cloned());
         self.emitted_state = Emitted::new(storage.cloned());
         self.state_type = program.state_type.clone();
+    }
+
+    /// Whether the instance runs a task, or is about to run it.
+    pub(super) fn is_task(&self) -> bool {
+        self.output_type.is_some()
     }
 
     /// Sets the clock and the random numbers to those of the task.

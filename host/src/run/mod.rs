@@ -31,6 +31,7 @@ use crate::scheduler::{Checkpoints, JobScheduler, JobSet, SchedulerParts};
 use crate::state::StateStore;
 use crate::time::{Duration, Time};
 use crate::tracker::TrackerHandle;
+use crate::variables::SharedVariables;
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{mpsc, watch};
@@ -204,9 +205,10 @@ impl Run {
     pub fn new(settings: &Settings, parts: RunParts) -> Result<Self, Error> {
         let RunParts { env, id, graph, intervals, outputs, is_withheld, grants, claims, listeners, .. } = parts;
         let cancel = Cancel::default();
-        let plugin = Arc::new(parts.plugin.for_run(cancel.clone()));
-        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let RunMemory { budget, storage, instances } = parts.memory;
+        let variables = Arc::new(SharedVariables::new(storage.clone(), settings.limits.result_size_bytes));
+        let plugin = Arc::new(parts.plugin.for_run(cancel.clone(), variables.clone()));
+        let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let arguments: Vec<(String, String)> = settings.job.args.clone().into_iter().collect();
         let engine_parts = EngineParts {
             env: env.clone(),
@@ -216,6 +218,7 @@ impl Run {
             intervals: intervals.clone(),
             parallelism: settings.job.parallelism,
             plugin: plugin.clone(),
+            variables: variables.clone(),
             blocks: parts.blocks,
             storage: storage.clone(),
             state: parts.state,
@@ -239,6 +242,7 @@ impl Run {
             plan: plan.clone(),
             files: if is_withheld { files.withheld() } else { files },
             storage,
+            variables,
             intervals: intervals.clone(),
             default_partitions: settings.job.parallelism,
             time: settings.limits.driver_time,

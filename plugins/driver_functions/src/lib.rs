@@ -1,6 +1,7 @@
 //! Driver functions, each on its own, on a stream of numbers: the job's argument `function` chooses.
 
 mod files;
+mod shared;
 
 use millstream::{Chain, DStream, Key, Rdd, Record, StreamingContext};
 
@@ -220,7 +221,8 @@ fn build(ctx: &StreamingContext) {
     let is_known = transforms(ctx, &numbers, &function)
         || operations(&numbers, &function)
         || orders(&numbers, &function)
-        || files::functions(ctx, &numbers, &function);
+        || files::functions(ctx, &numbers, &function)
+        || shared::functions(ctx, &numbers, &function);
     if !is_known {
         outputs(&numbers, &function);
     }

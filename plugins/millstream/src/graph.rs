@@ -2,6 +2,7 @@
 //!
 //! Owns the untyped list of nodes, to which the typed interface adds. Never runs anything: see `task.rs`.
 
+use crate::accumulator::Accumulators;
 use crate::chain::{AnyDriver, Chain, Step};
 use crate::chunk::{Chunk, Malformed};
 use crate::ends::{EmitTail, Head, Tail};
@@ -161,6 +162,8 @@ pub(crate) struct Graph {
     problem: RefCell<Option<String>>,
     /// How long persisted data sets are kept after their batch. `None` if they are kept only until their batch is done.
     pub remember: Cell<Option<Duration>>,
+    /// What this instance has added to accumulators.
+    pub accumulators: Rc<Accumulators>,
 }
 
 impl Graph {
@@ -172,6 +175,7 @@ impl Graph {
             arguments,
             problem: RefCell::default(),
             remember: Cell::default(),
+            accumulators: Rc::default(),
         }
     }
 

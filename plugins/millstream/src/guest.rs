@@ -1,7 +1,7 @@
 //! A program as the exports of a component.
 //!
-//! Owns the translation between the generated types and the SDK's own types. Only this file, `runtime.rs` and
-//! `action.rs` use the bindings.
+//! Owns the translation between the generated types and the SDK's own types. Only this file, `runtime.rs`,
+//! `variables.rs` and `action.rs` use the bindings.
 
 use crate::bindings::exports::millstream::plugin::{driver, program, tasks};
 use crate::bindings::millstream::plugin::{data_sets, nodes, replays, types};
@@ -48,7 +48,8 @@ fn report_panics() {
     }));
 }
 
-fn schema(fields: &[Field]) -> types::Schema {
+/// A row type as the host sees it.
+pub(crate) fn schema(fields: &[Field]) -> types::Schema {
     let field = |field: &Field| types::Field {
         name: field.name.clone(),
         kind: field.kind.to_owned(),
@@ -86,6 +87,13 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
 pub(crate) fn chunk(rows: types::Chunk) -> Chunk {
     let extents = rows.extents.iter().map(|e| Extent { offset: e.offset, length: e.length }).collect();
     Chunk { rows: rows.rows, extents, data: rows.data }
+}
+
+/// Converts rows to the host's type.
+#[cfg(target_family = "wasm")]
+pub(crate) fn host_chunk(rows: Chunk) -> types::Chunk {
+    let extents = rows.extents.iter().map(|e| types::Extent { offset: e.offset, length: e.length }).collect();
+    types::Chunk { rows: rows.rows, extents, data: rows.data }
 }
 
 impl<P: Program> program::Guest for Exports<P> {
@@ -175,8 +183,10 @@ fn call(graph: &Rc<Graph>, node: NodeId, first: NodeId, batch: Time) -> Result<(
     let function = graph.nodes().get(&node).and_then(|node| node.code.driver.clone());
     let function = function.ok_or_else(|| format!("driver functions of node {node}"))?;
     graph.begin_call(first);
+    graph.accumulators.forget();
     data_sets::begin(node);
     let answer = function(graph, batch);
+    graph.accumulators.hand_over();
     crate::driver::check(graph);
     data_sets::end(&graph.tell(self::node), answer);
     Ok(())

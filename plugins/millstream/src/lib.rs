@@ -19,8 +19,10 @@
 
 extern crate self as millstream;
 
+mod accumulator;
 mod action;
 mod aggregate;
+mod broadcast;
 mod chain;
 #[doc(hidden)]
 pub mod choice_key;
@@ -58,6 +60,7 @@ mod task;
 mod text;
 mod time;
 mod values;
+mod variables;
 mod window;
 
 #[doc(hidden)]
@@ -67,6 +70,8 @@ pub mod guest;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 
+pub use accumulator::{CollectionAccumulator, DoubleAccumulator, LongAccumulator};
+pub use broadcast::Broadcast;
 pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, Then, Union};
 pub use context::StreamingContext;
 pub use flow::{DStream, Flow, InBatch, InStream, Rdd};

@@ -13,7 +13,8 @@ use crate::text::Text;
 use crate::time::Time;
 use std::rc::Rc;
 
-/// Gives a driver function data sets besides those of its batch. Spark: `SparkContext`.
+/// Gives a driver function data sets besides those of its batch, accumulators and broadcast variables. Spark:
+/// `SparkContext`.
 ///
 /// A path is a path below the directory that the job file grants as `out`. The form `name:path` means a path below
 /// another granted directory. The path names a file or a directory. The files of a directory are read in the order of
@@ -21,7 +22,7 @@ use std::rc::Rc;
 /// time, and all tasks of a batch read the same content.
 #[derive(Clone)]
 pub struct DriverContext {
-    graph: Rc<Graph>,
+    pub(crate) graph: Rc<Graph>,
 }
 
 impl<T: Record, C: Chain<Out = T>> Rdd<T, C> {

@@ -163,6 +163,11 @@ mod imp {
         HOST.with_borrow(Clone::clone).unwrap_or_else(|| panic!("{what} needs a driver function that runs"))
     }
 
+    /// Whether a driver function runs.
+    pub fn is_in_function() -> bool {
+        HOST.with_borrow(Option::is_some)
+    }
+
     /// Sets the host of driver functions, and returns the host that was set before.
     pub fn set_test_host(host: Option<Rc<dyn TestHost>>) -> Option<Rc<dyn TestHost>> {
         HOST.replace(host)
@@ -182,4 +187,4 @@ mod imp {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use imp::{TestHost, evaluate, set_test_host, take_emitted, take_states, take_trace};
+pub(crate) use imp::{TestHost, evaluate, is_in_function, set_test_host, take_emitted, take_states, take_trace};

@@ -3,6 +3,7 @@
 //! Owns how a task is put together from the graph, and when rows leave the task. What a task emits depends on its input
 //! alone: hash tables and columns are emptied at fixed sizes, never because of memory pressure or time.
 
+use crate::accumulator::Accumulators;
 use crate::aggregate::Aggregate;
 use crate::chain::{self, AnyDriver, Chain, Driver, Erased, Rows};
 use crate::chunk::{Chunk, Malformed};
@@ -185,15 +186,39 @@ impl Body {
 }
 
 /// A running task.
-pub(crate) enum Task {
+pub(crate) struct Task {
+    work: Work,
+    accumulators: Rc<Accumulators>,
+}
+
+impl Task {
+    pub fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
+        // What `build` or a driver function has added does not belong to the task.
+        graph.accumulators.forget();
+        Ok(Self { work: Work::open(graph, spec)?, accumulators: Rc::clone(&graph.accumulators) })
+    }
+
+    pub fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
+        self.work.push(input, chunk)
+    }
+
+    pub fn finish(&mut self) -> Result<(), TaskError> {
+        self.work.finish()?;
+        self.accumulators.hand_over();
+        Ok(())
+    }
+}
+
+/// What a task does with its rows.
+enum Work {
     /// Rows go through the steps.
     Stage { head: Option<Box<dyn Head>>, body: Option<Body> },
     /// A node works on its state.
     State(Box<dyn StateHead>),
 }
 
-impl Task {
-    pub fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
+impl Work {
+    fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
         chain::restart_trace();
         place::set_place(spec.place.clone());
         let nodes = graph.nodes();
@@ -266,7 +291,7 @@ impl Task {
         Ok(Self::Stage { head, body: Some(Body { leaf, rows, tail }) })
     }
 
-    pub fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
+    fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
         match self {
             Self::State(head) => head.push(input, chunk),
             Self::Stage { .. } if input != 0 => Err(no_input(input)),
@@ -276,7 +301,7 @@ impl Task {
         }
     }
 
-    pub fn finish(&mut self) -> Result<(), TaskError> {
+    fn finish(&mut self) -> Result<(), TaskError> {
         let (head, body) = match self {
             Self::State(head) => {
                 head.finish();

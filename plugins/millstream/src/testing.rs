@@ -225,6 +225,7 @@ mod tests {
     use super::*;
     use crate::Text;
     use std::cell::Cell;
+    use std::collections::BTreeSet;
 
     /// Word count over a union: the steps are those of the fused chain, so that this is what the first run takes.
     #[test]
@@ -235,7 +236,8 @@ mod tests {
         let counts = words.reduce_by_key(|a, b| a + b);
         let shown = counts.filter(|(_, count)| *count > 1);
         shown.print();
-        let paths = |node| branches(&ctx.graph, node).into_iter().map(|branch| (branch.leaf, branch.path));
+        let paths =
+            |node| branches(&ctx.graph, &BTreeSet::new(), node).into_iter().map(|branch| (branch.leaf, branch.path));
         let nodes = ctx.graph.nodes();
         let mut found = 0;
         for (leaf, path) in paths(words.node) {

@@ -29,7 +29,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["shown", "time", "ids", "data"]),
     ("block", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory"]),
     ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
-    ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block"]),
+    ("variables", &["lock", "shown", "data", "listener", "block"]),
+    ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
     ("receiver", &["lock", "encoding", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
     (
         "output",
@@ -40,11 +41,27 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
-            "lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory", "listener", "graph", "block",
-            "plugin", "output",
+            "lock",
+            "shown",
+            "encoding",
+            "error",
+            "time",
+            "ids",
+            "data",
+            "env",
+            "memory",
+            "listener",
+            "graph",
+            "block",
+            "variables",
+            "plugin",
+            "output",
         ],
     ),
-    ("driver", &["lock", "error", "time", "ids", "data", "env", "graph", "block", "plugin", "output", "engine"]),
+    (
+        "driver",
+        &["lock", "error", "time", "ids", "data", "env", "graph", "block", "variables", "plugin", "output", "engine"],
+    ),
     (
         "ingest",
         &[
@@ -99,6 +116,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "listener",
             "graph",
             "block",
+            "variables",
             "plugin",
             "output",
             "checkpoint",

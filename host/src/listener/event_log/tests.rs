@@ -85,6 +85,16 @@ fn lines() -> LinesInfo {
     LinesInfo { lines: 2, file: Some("in/a".to_owned()), first_line: 7, after_byte: None }
 }
 
+fn accumulators() -> Vec<AccumulatorInfo> {
+    let accumulator = |name: &str, value| AccumulatorInfo { name: name.to_owned(), value };
+    let values = AccumulatorValue::Collection { count: 11, first: vec!["a".to_owned()] };
+    vec![
+        accumulator("dropped", AccumulatorValue::Long { value: 7 }),
+        accumulator("ratio", AccumulatorValue::Double { value: 0.25.into() }),
+        accumulator("bad lines", values),
+    ]
+}
+
 /// One of each.
 fn events() -> Vec<Event> {
     let name = || "lines".to_owned();
@@ -106,6 +116,7 @@ fn events() -> Vec<Event> {
         Event::OutputOperationCompleted(output()),
         Event::StageCompleted(stage()),
         Event::TaskRetried { task, reason: name(), retry_in: Duration::from_millis(800) },
+        Event::AccumulatorsUpdated { batch: time(2000), accumulators: accumulators() },
         Event::DataSpilled { batch: time(2000), bytes: 9 },
         Event::FallingBehind(lag()),
         Event::CaughtUp(lag()),

@@ -8,7 +8,7 @@ use super::history::History;
 use super::{Batches, check};
 use crate::chunk::Chunk;
 use crate::ends::TaskError;
-use crate::graph::{Graph, Value};
+use crate::graph::{Graph, Node, Value};
 use crate::ids::NodeId;
 use crate::kind::Kind;
 use crate::place::Place;
@@ -16,8 +16,9 @@ use crate::runtime::{TestHost, set_test_host, take_emitted, take_states, take_tr
 use crate::stateful::model::Given;
 use crate::task::{Task, TaskSpec};
 use crate::time::Time;
+use crate::variables;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,17 +29,28 @@ pub(super) struct Branch {
     pub path: Vec<NodeId>,
 }
 
-/// The branches that lead to `node`, in the order of their rows. Several branches come together in a union.
-pub(super) fn branches(graph: &Graph, node: NodeId) -> Vec<Branch> {
-    let (kind, parents, shuffles) = {
+/// Whether the rows of a node come from somewhere else than from operators on rows of its parents.
+fn begins(node: &Node) -> bool {
+    let shuffles = node.exchanged.is_some() || node.code.joined.is_some();
+    matches!(node.kind, Kind::Window | Kind::Transform | Kind::StateSnapshots) || node.parents.is_empty() || shuffles
+}
+
+/// The branches that lead to `node`, in the order of their rows. Several branches come together in a union. A branch
+/// begins at the nodes of `kept`, whose rows are computed on their own.
+pub(super) fn branches(graph: &Graph, kept: &BTreeSet<NodeId>, node: NodeId) -> Vec<Branch> {
+    let (kind, parents, begins) = {
         let nodes = graph.nodes();
         let found = &nodes[&node];
-        (found.kind, found.parents.clone(), found.exchanged.is_some() || found.code.joined.is_some())
+        (found.kind, found.parents.clone(), begins(found))
     };
-    if matches!(kind, Kind::Window | Kind::Transform | Kind::StateSnapshots) || parents.is_empty() || shuffles {
+    if begins {
         return vec![Branch { leaf: node, path: Vec::new() }];
     }
-    let mut branches: Vec<Branch> = parents.into_iter().flat_map(|parent| self::branches(graph, parent)).collect();
+    let to_parent = |parent| match kept.contains(&parent) {
+        true => vec![Branch { leaf: parent, path: Vec::new() }],
+        false => self::branches(graph, kept, parent),
+    };
+    let mut branches: Vec<Branch> = parents.into_iter().flat_map(to_parent).collect();
     if !matches!(kind, Kind::Union | Kind::Coalesce | Kind::Cache) {
         branches.iter_mut().for_each(|branch| branch.path.push(node));
     }
@@ -55,18 +67,33 @@ pub(super) struct Run {
     transformed: RefCell<BTreeMap<(NodeId, usize), NodeId>>,
     /// The batches of each node that keeps state.
     pub(super) histories: RefCell<BTreeMap<NodeId, History>>,
+    /// The nodes of the program that several nodes, a window or a driver function read. As in the host, their rows are
+    /// computed once a batch.
+    kept: BTreeSet<NodeId>,
+    /// The rows of nodes of the program that were computed for a batch. So accumulators get each update once.
+    known: RefCell<BTreeMap<(NodeId, usize), Vec<Chunk>>>,
+    /// The id of the first node that a driver function makes.
+    made: NodeId,
+}
+
+/// The nodes that several nodes, a window or a driver function read.
+fn kept(nodes: &BTreeMap<NodeId, Node>) -> BTreeSet<NodeId> {
+    let mut readers: BTreeMap<NodeId, usize> = BTreeMap::new();
+    for node in nodes.values() {
+        let reads = if node.code.driver.is_some() || node.kind == Kind::Window { 2 } else { 1 };
+        node.parents.iter().for_each(|parent| *readers.entry(*parent).or_default() += reads);
+    }
+    readers.into_iter().filter(|(_, reads)| *reads > 1).map(|(node, _)| node).collect()
 }
 
 impl Run {
     pub fn new(graph: &Rc<Graph>, sources: Batches, files: Files, interval: Duration) -> Rc<Self> {
-        Rc::new(Self {
-            graph: Rc::clone(graph),
-            sources,
-            files,
-            interval,
-            transformed: RefCell::default(),
-            histories: RefCell::default(),
-        })
+        variables::begin_run();
+        let kept = kept(&graph.nodes());
+        let made = graph.nodes().keys().last().map_or(0, |last| last + 1);
+        let (graph, transformed, known) = (Rc::clone(graph), RefCell::default(), RefCell::default());
+        let histories = RefCell::default();
+        Rc::new(Self { graph, sources, files, interval, transformed, histories, kept, known, made })
     }
 
     /// The time of a batch. The first batch ends one batch interval after time zero.
@@ -79,7 +106,9 @@ impl Run {
     pub fn call(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<NodeId> {
         let function = self.graph.nodes()[&node].code.driver.clone();
         let outer = set_test_host(Some(Rc::new(InFunction { run: Rc::clone(self), batch })));
+        self.graph.accumulators.forget();
         let answer = function.expect("the node has a driver function")(&self.graph, self.time(batch));
+        self.graph.accumulators.hand_over();
         set_test_host(outer);
         check(&self.graph);
         answer
@@ -129,8 +158,24 @@ impl Run {
     /// The rows of `node` in a batch: the rows of each stage that ends at the node, in order. The stages are cut as the
     /// host cuts them.
     pub fn evaluate(self: &Rc<Self>, node: NodeId, batch: usize) -> Vec<Chunk> {
-        let branches = branches(&self.graph, node);
-        branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
+        self.once(node, batch, || {
+            let branches = branches(&self.graph, &self.kept, node);
+            branches.into_iter().flat_map(|branch| self.run_branch(branch, None, batch)).collect()
+        })
+    }
+
+    /// The rows of `node` in a batch, which `compute` computes unless they are known.
+    fn once(&self, node: NodeId, batch: usize, compute: impl FnOnce() -> Vec<Chunk>) -> Vec<Chunk> {
+        let known = self.known.borrow().get(&(node, batch)).cloned();
+        if let Some(rows) = known {
+            return rows;
+        }
+        let rows = compute();
+        // As in the host, what a driver function makes is computed for each action.
+        if node < self.made {
+            self.known.borrow_mut().insert((node, batch), rows.clone());
+        }
+        rows
     }
 
     /// The rows at the end of a branch. With `combine`, the rows that the pre-aggregation of this shuffle makes of
@@ -142,8 +187,16 @@ impl Run {
         if steps.is_empty() { rows } else { self.task(branch.leaf, &steps, rows, batch) }
     }
 
-    /// The rows of a source or a window, or the rows that come out of a shuffle.
+    /// The rows of a node at which a branch begins.
     fn leaf_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
+        if begins(&self.graph.nodes()[&leaf]) {
+            return self.once(leaf, batch, || self.begun_rows(leaf, batch));
+        }
+        self.evaluate(leaf, batch)
+    }
+
+    /// The rows of a source or a window, or the rows that come out of a shuffle.
+    fn begun_rows(self: &Rc<Self>, leaf: NodeId, batch: usize) -> Vec<Chunk> {
         let (parents, source, window, aggregates, sort, is_driver) = {
             let nodes = self.graph.nodes();
             let found = &nodes[&leaf];
@@ -184,13 +237,21 @@ impl Run {
             return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
         }
         let combine = aggregates.then_some(leaf);
-        let branches = parents.into_iter().flat_map(|parent| branches(&self.graph, parent));
+        let branches = parents.into_iter().flat_map(|parent| self.branches_from(parent));
         let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
         // With one partition, rows need not be distributed.
         match sort {
             _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
             Some(sort) => sort(sent),
             None => sent,
+        }
+    }
+
+    /// The branches that lead to a parent of a shuffle.
+    fn branches_from(&self, parent: NodeId) -> Vec<Branch> {
+        match self.kept.contains(&parent) {
+            true => vec![Branch { leaf: parent, path: Vec::new() }],
+            false => branches(&self.graph, &self.kept, parent),
         }
     }
 
@@ -266,7 +327,9 @@ impl Run {
             task.finish()?;
             Ok::<_, TaskError>(Given { rows: take_emitted(), states: take_states() })
         };
-        let outcome = run(false, pushes.clone()).and_then(|given| Ok((given, run(true, pushes)?)));
+        let (first, updates) = variables::in_task(|| run(false, pushes.clone()));
+        let (second, updates_again) = variables::in_task(|| run(true, pushes));
+        let outcome = first.and_then(|given| Ok((given, second?)));
         take_trace();
         let (given, again) = outcome.unwrap_or_else(|error| panic!("nodes {steps:?}: {error:?}"));
         assert!(
@@ -274,6 +337,11 @@ impl Run {
             "the operators {steps:?} gave other rows when they ran a second time: do their functions depend on anything but \
              their input?"
         );
+        assert!(
+            updates == updates_again,
+            "the operators {steps:?} updated accumulators in another way the second time"
+        );
+        variables::count_updates(updates);
         given
     }
 }

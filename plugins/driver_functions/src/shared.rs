@@ -1,0 +1,83 @@
+//! Driver functions with accumulators and broadcast variables.
+
+use millstream::{Chain, DStream, Level, Rdd, StreamingContext, log};
+
+/// The sums and the list of a data set.
+fn summed_up(rdd: &Rdd<i64>) -> (i64, f64, Vec<(i64, bool)>) {
+    let context = rdd.context();
+    let odd = context.long_accumulator("odd");
+    let halves = context.double_accumulator("halves");
+    let seen = context.collection_accumulator::<(i64, bool)>("seen");
+    odd.reset();
+    halves.reset();
+    seen.reset();
+    let add = (odd.clone(), halves.clone(), seen.clone());
+    rdd.foreach(move |n| {
+        add.0.add(n % 2);
+        add.1.add(n as f64 / 2.0);
+        add.2.add((n, n % 2 == 0));
+    });
+    (odd.value(), halves.value(), seen.value())
+}
+
+/// Runs the function of this name, if there is one.
+pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        // The sums begin anew in each batch, so that a batch gives the same after a restart.
+        "accumulators" => {
+            let summed = numbers.transform(|rdd| {
+                let (odd, halves, seen) = summed_up(&rdd.map(|n| n).erase());
+                rdd.map(move |n| (n, odd, halves, seen.clone()))
+            });
+            summed.print_n(100)
+        }
+        // A new value in each batch. Tasks use the value in which the function made them, though the name has another one.
+        "broadcast" => {
+            let known = numbers.transform(|rdd| {
+                let first = rdd.context().broadcast("numbers", || rdd.collect());
+                first.unpersist();
+                let second = rdd.context().broadcast("numbers", || rdd.map(|n| n * 10).collect());
+                let length = second.value().len() as u64;
+                second.unpersist();
+                let known = rdd.map(move |n| (n, first.value().clone(), second.value().clone(), length));
+                known.filter(|(n, ..)| n % 2 == 1)
+            });
+            known.print_n(100)
+        }
+        // Counts in all places where a task can count, and in the function itself.
+        "counters" => {
+            let (mapped, reduced) = (ctx.long_accumulator("mapped"), ctx.long_accumulator("reduced"));
+            let (count, read) = (mapped.clone(), mapped);
+            let sums = numbers.map(move |n| {
+                count.add(1);
+                (n % 3, n)
+            });
+            let sums = sums.group_by_key().map_values(move |values| {
+                reduced.add(1);
+                values.len() as u64
+            });
+            sums.foreach_rdd(move |rdd| {
+                let calls = rdd.context().long_accumulator("calls");
+                calls.add(1);
+                let keys = rdd.context().collection_accumulator::<i64>("keys");
+                let add = keys.clone();
+                rdd.foreach_partition(move |_, values| values.for_each(|(key, _)| add.add(key)));
+                calls.add(10);
+                let (mapped, calls, keys) = (read.value(), calls.value(), keys.value());
+                log(Level::Info, &format!("mapped {mapped}, calls {calls}, keys {keys:?}"));
+            })
+        }
+        // The second batch fails.
+        "counters_of_a_failure" => {
+            let seen = ctx.long_accumulator("seen");
+            let numbers = numbers.map(move |n| {
+                seen.add(1);
+                assert!(n != 7, "seven");
+                n
+            });
+            numbers.print_n(100)
+        }
+        _ => return false,
+    };
+    true
+}

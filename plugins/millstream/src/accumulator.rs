@@ -1,0 +1,389 @@
+//! Accumulators: values to which tasks add, and that driver functions read.
+//!
+//! Owns the sums that an instance has not handed to the host yet. A task hands them over once, when it ends, so that an
+//! addition costs no call of the host.
+
+use crate::context::StreamingContext;
+use crate::ends::is_chunk;
+use crate::load::DriverContext;
+use crate::record::{Builder, Column, Record, fields_of, read_column, write_chunk};
+use crate::variables::{self, AccumulatorKind, Total, Update};
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// What this instance has added to an accumulator and not handed over.
+trait Pending: 'static {
+    /// Nothing is added yet.
+    fn new(name: &str) -> Self
+    where
+        Self: Sized;
+    /// Hands what was added to the host.
+    fn hand_over(&self);
+    /// Forgets what was added.
+    fn forget(&self);
+}
+
+/// The accumulators that a program uses in this instance.
+#[derive(Default)]
+pub(crate) struct Accumulators(RefCell<BTreeMap<(String, TypeId), (Rc<dyn Any>, Rc<dyn Pending>)>>);
+
+impl Accumulators {
+    /// The state of the accumulator of this name: the same for the same name and type.
+    fn of_name<P: Pending>(&self, name: &str) -> Rc<P> {
+        let mut all = self.0.borrow_mut();
+        let new = || {
+            let pending = Rc::new(P::new(name));
+            (Rc::clone(&pending) as Rc<dyn Any>, pending as Rc<dyn Pending>)
+        };
+        let (any, _) = all.entry((name.to_owned(), TypeId::of::<P>())).or_insert_with(new);
+        Rc::clone(any).downcast().unwrap_or_else(|_| Rc::new(P::new(name)))
+    }
+
+    fn each(&self, work: impl Fn(&dyn Pending)) {
+        self.0.borrow().values().for_each(|(_, pending)| work(&**pending));
+    }
+
+    /// Hands everything that was added to the host, in the order of the names.
+    pub fn hand_over(&self) {
+        self.each(|pending| pending.hand_over());
+    }
+
+    /// Forgets everything that was added and not handed over.
+    pub fn forget(&self) {
+        self.each(|pending| pending.forget());
+    }
+}
+
+/// A sum that was not handed over.
+struct Sum<N> {
+    name: String,
+    sum: Cell<N>,
+    is_touched: Cell<bool>,
+}
+
+impl<N: Copy + Default> Sum<N> {
+    fn take(&self) -> Option<N> {
+        self.is_touched.replace(false).then(|| self.sum.take())
+    }
+}
+
+impl Pending for Sum<i64> {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), sum: Cell::default(), is_touched: Cell::default() }
+    }
+
+    fn hand_over(&self) {
+        if let Some(sum) = self.take() {
+            variables::add(&self.name, Update::Long(sum));
+        }
+    }
+
+    fn forget(&self) {
+        self.take();
+    }
+}
+
+impl Pending for Sum<f64> {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), sum: Cell::default(), is_touched: Cell::default() }
+    }
+
+    fn hand_over(&self) {
+        if let Some(sum) = self.take() {
+            variables::add(&self.name, Update::Double(sum));
+        }
+    }
+
+    fn forget(&self) {
+        self.take();
+    }
+}
+
+/// Values that were not handed over.
+struct Values<T: Record> {
+    name: String,
+    values: RefCell<(T::Builder, usize)>,
+}
+
+impl<T: Record> Values<T> {
+    fn push(&self, value: T) {
+        let mut values = self.values.borrow_mut();
+        let (builder, count) = &mut *values;
+        builder.push(value);
+        *count += 1;
+        let is_full = is_chunk(builder, *count);
+        drop(values);
+        if is_full {
+            self.hand_over();
+        }
+    }
+}
+
+impl<T: Record> Pending for Values<T> {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), values: RefCell::default() }
+    }
+
+    fn hand_over(&self) {
+        let (mut builder, count) = self.values.take();
+        if count > 0 {
+            variables::add(&self.name, Update::Collection(fields_of::<T>(), write_chunk(&mut builder, count)));
+        }
+    }
+
+    fn forget(&self) {
+        self.values.take();
+    }
+}
+
+/// A sum of integers to which tasks add. Spark: `LongAccumulator`.
+///
+/// All handles of the same name stand for the same accumulator. See [`StreamingContext::long_accumulator`].
+#[derive(Clone)]
+pub struct LongAccumulator(Rc<Sum<i64>>);
+
+impl LongAccumulator {
+    /// Adds `n`. The sum wraps around at the limits of an `i64`.
+    #[inline]
+    pub fn add(&self, n: i64) {
+        self.0.sum.set(self.0.sum.get().wrapping_add(n));
+        self.0.is_touched.set(true);
+    }
+
+    /// Returns the sum. May be called only in a driver function.
+    pub fn value(&self) -> i64 {
+        self.0.hand_over();
+        match variables::value(&self.0.name, &AccumulatorKind::Long) {
+            Total::Long(sum) => sum,
+            _ => 0,
+        }
+    }
+
+    /// Sets the sum to 0. May be called only in a driver function.
+    pub fn reset(&self) {
+        self.0.forget();
+        variables::reset(&self.0.name, &AccumulatorKind::Long);
+    }
+
+    /// The name of the accumulator.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+/// A sum of floating-point numbers to which tasks add. Spark: `DoubleAccumulator`.
+///
+/// The numbers are added in a fixed order, so that the sum has the same bits each time. All handles of the same name stand
+/// for the same accumulator. See [`StreamingContext::double_accumulator`].
+#[derive(Clone)]
+pub struct DoubleAccumulator(Rc<Sum<f64>>);
+
+impl DoubleAccumulator {
+    /// Adds `n`.
+    #[inline]
+    pub fn add(&self, n: f64) {
+        self.0.sum.set(self.0.sum.get() + n);
+        self.0.is_touched.set(true);
+    }
+
+    /// Returns the sum. May be called only in a driver function.
+    pub fn value(&self) -> f64 {
+        self.0.hand_over();
+        match variables::value(&self.0.name, &AccumulatorKind::Double) {
+            Total::Double(sum) => sum,
+            _ => 0.0,
+        }
+    }
+
+    /// Sets the sum to 0. May be called only in a driver function.
+    pub fn reset(&self) {
+        self.0.forget();
+        variables::reset(&self.0.name, &AccumulatorKind::Double);
+    }
+
+    /// The name of the accumulator.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+/// A list to which tasks add values. Spark: `CollectionAccumulator`.
+///
+/// The values are in a fixed order: stage by stage, the values of each stage by partition, and the values of each partition
+/// as its task added them. The list has at most `limits.result_size` bytes. All handles of the same name stand for the same
+/// accumulator. See [`StreamingContext::collection_accumulator`].
+pub struct CollectionAccumulator<T: Record>(Rc<Values<T>>);
+
+impl<T: Record> Clone for CollectionAccumulator<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: Record> CollectionAccumulator<T> {
+    /// Appends `value`.
+    #[inline]
+    pub fn add(&self, value: T) {
+        self.0.push(value);
+    }
+
+    /// Returns the values. May be called only in a driver function.
+    pub fn value(&self) -> Vec<T> {
+        self.0.hand_over();
+        let Total::Collection(chunks) = variables::value(&self.0.name, &AccumulatorKind::Collection(fields_of::<T>()))
+        else {
+            return Vec::new();
+        };
+        let mut values = Vec::new();
+        for chunk in chunks {
+            let (column, rows) = read_column::<T>(chunk).expect("the host returns valid rows");
+            values.extend((0..rows).map(|row| column.get(row)));
+        }
+        values
+    }
+
+    /// Removes all values. May be called only in a driver function.
+    pub fn reset(&self) {
+        self.0.forget();
+        variables::reset(&self.0.name, &AccumulatorKind::Collection(fields_of::<T>()));
+    }
+
+    /// The name of the accumulator.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+macro_rules! shown_by_name {
+    ($($name:ident$(<$parameter:ident>)?),*) => {
+        $(
+            impl$(<$parameter: Record>)? fmt::Debug for $name$(<$parameter>)? {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.debug_tuple(stringify!($name)).field(&self.name()).finish()
+                }
+            }
+        )*
+    };
+}
+
+shown_by_name!(LongAccumulator, DoubleAccumulator, CollectionAccumulator<T>);
+
+impl StreamingContext {
+    /// Returns the accumulator of this name, a sum of integers that begins with 0. Spark: `SparkContext.longAccumulator`.
+    ///
+    /// Functions of operations add to the accumulator, in tasks. A driver function reads the sum, after an action. Each
+    /// task counts once, however often it is tried: the updates of an attempt that fails are dropped. The host holds the
+    /// sum for the length of a run, by its name, and shows the sum in `host status` and in events. A run that resumes from
+    /// a checkpoint begins with 0 again.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let bad = ctx.long_accumulator("bad lines");
+    ///     let read = bad.clone();
+    ///     let numbers = ctx.text_stream("lines").flat_map(move |line| {
+    ///         let number = line.parse::<i64>().ok();
+    ///         bad.add(i64::from(number.is_none()));
+    ///         number
+    ///     });
+    ///     numbers.foreach_rdd(move |rdd| println!("{} numbers, {} bad lines so far", rdd.count(), read.value()));
+    /// });
+    /// job.batch("lines", ["1", "two", "3"]).run();
+    /// ```
+    pub fn long_accumulator(&self, name: &str) -> LongAccumulator {
+        LongAccumulator(self.graph.accumulators.of_name(name))
+    }
+
+    /// Returns the accumulator of this name, a sum of floating-point numbers that begins with 0. Spark:
+    /// `SparkContext.doubleAccumulator`. See [`long_accumulator`](Self::long_accumulator).
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let total = ctx.double_accumulator("total");
+    ///     ctx.stream::<f64>("prices").foreach_rdd(move |rdd| {
+    ///         let add = total.clone();
+    ///         rdd.foreach(move |price| add.add(price));
+    ///         assert_eq!(total.value(), 1.75);
+    ///     });
+    /// });
+    /// job.batch("prices", [1.5, 0.25]).run();
+    /// ```
+    pub fn double_accumulator(&self, name: &str) -> DoubleAccumulator {
+        DoubleAccumulator(self.graph.accumulators.of_name(name))
+    }
+
+    /// Returns the accumulator of this name, a list that begins empty. Spark: `SparkContext.collectionAccumulator`. See
+    /// [`long_accumulator`](Self::long_accumulator).
+    ///
+    /// ```
+    /// use millstream::{Text, testing};
+    /// let job = testing::Job::new(|ctx| {
+    ///     let long = ctx.collection_accumulator::<Text>("long words");
+    ///     ctx.text_stream("words").foreach_rdd(move |rdd| {
+    ///         let add = long.clone();
+    ///         rdd.foreach(move |word| if word.len() > 3 { add.add(word) });
+    ///         assert_eq!(long.value(), ["question", "whether"]);
+    ///         long.reset();
+    ///     });
+    /// });
+    /// job.batch("words", ["the", "question", "whether"]).run();
+    /// ```
+    pub fn collection_accumulator<T: Record>(&self, name: &str) -> CollectionAccumulator<T> {
+        CollectionAccumulator(self.graph.accumulators.of_name(name))
+    }
+}
+
+impl DriverContext {
+    /// Returns the accumulator of this name, as [`StreamingContext::long_accumulator`] does. The name makes the
+    /// accumulator a singleton: all driver functions of all batches get the same one, and the first one makes it.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     ctx.stream::<i64>("numbers").foreach_rdd(|rdd| {
+    ///         let odd = rdd.context().long_accumulator("odd numbers");
+    ///         let add = odd.clone();
+    ///         rdd.foreach(move |n| add.add(n % 2));
+    ///         println!("{} odd numbers so far", odd.value());
+    ///     });
+    /// });
+    /// job.batch("numbers", [1i64, 2, 3]).run();
+    /// ```
+    pub fn long_accumulator(&self, name: &str) -> LongAccumulator {
+        LongAccumulator(self.graph.accumulators.of_name(name))
+    }
+
+    /// Returns the accumulator of this name, as [`StreamingContext::double_accumulator`] does.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// testing::batch([0.5, 1.0], |rdd| {
+    ///     let sum = rdd.context().double_accumulator("sum");
+    ///     let add = sum.clone();
+    ///     rdd.foreach(move |n| add.add(n));
+    ///     assert_eq!(sum.value(), 1.5);
+    /// });
+    /// ```
+    pub fn double_accumulator(&self, name: &str) -> DoubleAccumulator {
+        DoubleAccumulator(self.graph.accumulators.of_name(name))
+    }
+
+    /// Returns the accumulator of this name, as [`StreamingContext::collection_accumulator`] does.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// testing::batch([1u32, 12, 7], |rdd| {
+    ///     let large = rdd.context().collection_accumulator::<u32>("large");
+    ///     let add = large.clone();
+    ///     rdd.foreach(move |n| if n > 5 { add.add(n) });
+    ///     assert_eq!(large.value(), [12, 7]);
+    /// });
+    /// ```
+    pub fn collection_accumulator<T: Record>(&self, name: &str) -> CollectionAccumulator<T> {
+        CollectionAccumulator(self.graph.accumulators.of_name(name))
+    }
+}
