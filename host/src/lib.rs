@@ -26,11 +26,12 @@ pub mod listener;
 // A batch's life: received or read, stored, given to a batch, computed, written.
 pub mod block;
 pub mod input;
+pub mod variables;
+
 pub mod output;
 pub mod plugin;
 pub mod receiver;
 pub mod state;
-pub mod variables;
 
 pub mod checkpoint;
 

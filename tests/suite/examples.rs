@@ -14,7 +14,8 @@ const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
 
 /// The examples that are tested elsewhere.
-const ELSEWHERE: &[&str] = &["custom_receiver", "network_word_count", "transform_blacklist"];
+const ELSEWHERE: &[&str] =
+    &["custom_receiver", "network_word_count", "recoverable_network_word_count", "transform_blacklist"];
 
 /// The files of a directory, in the order of their names: none if there is no such directory.
 fn files(directory: &Path) -> Vec<(String, String)> {

@@ -20,6 +20,7 @@ mod panics;
 mod receivers;
 mod records;
 mod recovery;
+mod shared_variables;
 mod simulation;
 mod support;
 mod text_files;

@@ -1,5 +1,6 @@
 //! The engine that runs in this process: tasks on the engine's threads, shuffles in the memory of the process.
 
+use super::counted::StageUpdates;
 use super::failure::{internal, not_kept, too_many_tasks, window_gap};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
@@ -24,7 +25,7 @@ use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::state::StateStore;
 use crate::time::{Duration, Time};
-use crate::variables::{SharedVariables, Updates};
+use crate::variables::SharedVariables;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
@@ -312,14 +313,14 @@ impl Shared {
             env.engine.spawn("task", Box::pin(run));
             running.push((branch, receive));
         }
-        let (mut failure, mut updates) = (None, Updates::default());
+        let (mut failure, mut updates) = (None, StageUpdates::new(&shared.variables, request, &stage));
         for (branch, task) in running {
             match task.await {
                 // All tasks are awaited, so that no task of this batch keeps running. Of several failures, the one with
                 // the lowest partition number is reported.
                 Ok(Ok((metrics, outcome))) => {
                     tally.add(branch, metrics);
-                    let collected = outcome.and_then(|task| shared.collect(request, &stage, &mut updates, task));
+                    let collected = outcome.and_then(|task| updates.add(task));
                     failure = failure.or(collected.err());
                 }
                 Ok(Err(panic)) => {
@@ -330,7 +331,7 @@ impl Shared {
                 Err(_) => failure = failure.or(Some(internal(stage.id))),
             }
         }
-        let failure = failure.or_else(|| shared.count(request, &stage, updates).err());
+        let failure = failure.or_else(|| updates.count().err());
         let reason = failure.as_ref().map(|error: &Error| error.message.clone());
         let info = tally.finish(clock.now(), clock.monotonic().saturating_sub(started), reason);
         shared.listeners.post(&Event::StageCompleted(info));

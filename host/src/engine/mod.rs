@@ -5,6 +5,7 @@
 //! others. The output of a task depends on its input only, never on timing, order of arrival or memory pressure.
 
 mod attempts;
+mod counted;
 mod embedded;
 mod failure;
 mod fault;

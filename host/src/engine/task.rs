@@ -1,5 +1,6 @@
 //! Runs one attempt at a task: executes its plan and brings its rows to where they belong.
 
+use super::counted::take_updates;
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
 use super::leaf::{InputError, Stores};
@@ -7,7 +8,6 @@ use super::plugin_exec::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
-use super::updates::take_updates;
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::env::persistence;

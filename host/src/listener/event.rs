@@ -297,13 +297,7 @@ impl fmt::Display for Event {
                 write!(f, "TaskRetried {task}: {reason}")?;
                 if retry_in.is_zero() { Ok(()) } else { write!(f, "; next try in {} ms", retry_in.as_millis()) }
             }
-            Self::AccumulatorsUpdated { batch, accumulators } => {
-                write!(f, "AccumulatorsUpdated {batch}:")?;
-                accumulators.iter().enumerate().try_for_each(|(at, accumulator)| {
-                    let comma = if at == 0 { "" } else { ";" };
-                    write!(f, "{comma} {} = {}", accumulator.name.shown(), accumulator.value)
-                })
-            }
+            Self::AccumulatorsUpdated { batch, accumulators } => fmt_accumulators(*batch, accumulators, f),
             Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {bytes} bytes"),
             Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),
             Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),
@@ -369,6 +363,14 @@ fn fmt_stage(info: &StageInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         info.output.rows
     )?;
     info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
+}
+
+fn fmt_accumulators(batch: Time, accumulators: &[AccumulatorInfo], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "AccumulatorsUpdated {batch}")?;
+    accumulators.iter().enumerate().try_for_each(|(at, accumulator)| {
+        let before = if at == 0 { ':' } else { ';' };
+        write!(f, "{before} {} = {}", accumulator.name.shown(), accumulator.value)
+    })
 }
 
 fn fmt_lag(what: &str, lag: &LagInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,12 +2,12 @@
 //!
 //! Owns the untyped list of nodes, to which the typed interface adds. Never runs anything: see `task.rs`.
 
-use crate::accumulator::Accumulators;
 use crate::chain::{AnyDriver, Chain, Step};
 use crate::chunk::{Chunk, Malformed};
 use crate::ends::{EmitTail, Head, Tail};
 use crate::ids::NodeId;
 use crate::kind::Kind;
+use crate::pending::Accumulators;
 #[cfg(not(target_family = "wasm"))]
 use crate::record::Column;
 use crate::record::{Field, Record, fields_of, read_column};

@@ -44,6 +44,7 @@ mod load;
 mod output;
 mod pair;
 mod parquet;
+mod pending;
 mod persist;
 mod place;
 mod rdd;

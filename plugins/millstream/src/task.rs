@@ -3,7 +3,6 @@
 //! Owns how a task is put together from the graph, and when rows leave the task. What a task emits depends on its input
 //! alone: hash tables and columns are emptied at fixed sizes, never because of memory pressure or time.
 
-use crate::accumulator::Accumulators;
 use crate::aggregate::Aggregate;
 use crate::chain::{self, AnyDriver, Chain, Driver, Erased, Rows};
 use crate::chunk::{Chunk, Malformed};
@@ -12,6 +11,7 @@ use crate::ends::{Head, Tail, TaskError, is_chunk};
 use crate::graph::{ExchangeCode, Fused, Graph, RowCode};
 use crate::ids::NodeId;
 use crate::key::Key;
+use crate::pending::Accumulators;
 use crate::place::{self, Place};
 use crate::record::{Builder, Column, Record, read_column, write_chunk};
 use crate::runtime;

@@ -1,0 +1,51 @@
+//! What an instance has added to accumulators and not handed to the host.
+//!
+//! Owns the list of the accumulators that a program uses. Never knows their types: see `accumulator.rs`.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// What this instance has added to an accumulator and not handed over.
+pub(crate) trait Pending: 'static {
+    /// Nothing is added yet.
+    fn new(name: &str) -> Self
+    where
+        Self: Sized;
+    /// Hands what was added to the host.
+    fn hand_over(&self);
+    /// Forgets what was added.
+    fn forget(&self);
+}
+
+/// The accumulators that a program uses in this instance.
+#[derive(Default)]
+pub(crate) struct Accumulators(RefCell<BTreeMap<(String, TypeId), (Rc<dyn Any>, Rc<dyn Pending>)>>);
+
+impl Accumulators {
+    /// The state of the accumulator of this name: the same for the same name and type.
+    pub fn of_name<P: Pending>(&self, name: &str) -> Rc<P> {
+        let mut all = self.0.borrow_mut();
+        let new = || {
+            let pending = Rc::new(P::new(name));
+            (Rc::clone(&pending) as Rc<dyn Any>, pending as Rc<dyn Pending>)
+        };
+        let (any, _) = all.entry((name.to_owned(), TypeId::of::<P>())).or_insert_with(new);
+        Rc::clone(any).downcast().unwrap_or_else(|_| Rc::new(P::new(name)))
+    }
+
+    fn each(&self, work: impl Fn(&dyn Pending)) {
+        self.0.borrow().values().for_each(|(_, pending)| work(&**pending));
+    }
+
+    /// Hands everything that was added to the host, in the order of the names.
+    pub fn hand_over(&self) {
+        self.each(|pending| pending.hand_over());
+    }
+
+    /// Forgets everything that was added and not handed over.
+    pub fn forget(&self) {
+        self.each(|pending| pending.forget());
+    }
+}
