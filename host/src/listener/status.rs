@@ -349,7 +349,7 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{RecoveryInfo, StreamInputInfo};
+    use super::super::{AccumulatorInfo, RecoveryInfo, StreamInputInfo};
     use super::*;
     use crate::env::Simulation;
 
@@ -389,6 +389,11 @@ mod tests {
         [1, 2, 3].iter().for_each(|at| listener.on_event(&Event::BatchSubmitted(batch(at * 1000, 0))));
         listener.on_event(&Event::BatchCompleted(batch(1000, 10)));
         listener.on_event(&Event::BatchCompleted(batch(2000, 30)));
+        for value in [3, 7] {
+            let value = AccumulatorValue::Long { value };
+            let accumulators = vec![AccumulatorInfo { name: "n".to_owned(), value }];
+            listener.on_event(&Event::AccumulatorsUpdated { batch: Time::from_ms(2000), accumulators });
+        }
         let info = ReceiverInfo {
             stream_id: 0,
             name: "lines".to_owned(),
@@ -404,6 +409,7 @@ mod tests {
         assert_eq!(status.pending_ms, [3000]);
         assert_eq!(status.scheduling_delay, Some(Delay { last_ms: 30.0, average_ms: 20.0 }));
         assert_eq!(status.processing_delay, Some(Delay { last_ms: 60.0, average_ms: 40.0 }));
+        assert_eq!(status.accumulators, BTreeMap::from([("n".to_owned(), AccumulatorValue::Long { value: 7 })]));
         assert_eq!(status.records, BTreeMap::from([("lines".to_owned(), 20)]));
         assert_eq!(status.receivers[0].last_error.as_deref(), Some("gone"));
         assert!(!status.receivers[0].active && status.checkpoint.is_none());

@@ -8,6 +8,8 @@ mod broadcasts;
 mod call;
 mod error;
 mod held;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use broadcasts::BroadcastId;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::env::Simulation;
 use crate::ids::{NodeId, RunId, StageId, TaskId};
+use crate::listener::AccumulatorValue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -251,7 +252,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 12, 12, 12, 12, 12, 12, 12, 20, 21]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 12, 12, 12, 12, 12, 12, 12, 12, 21, 22]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)
