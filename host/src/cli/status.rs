@@ -127,7 +127,8 @@ fn as_text(status: &Status, now: Time) -> String {
     if let Some(checkpoint) = &status.checkpoint {
         if let Some(snapshot) = &checkpoint.snapshot {
             let s = if snapshot.keys == 1 { "" } else { "s" };
-            let told = format!("{} key{s} after batch {}, {} bytes", snapshot.keys, at(snapshot.batch_ms), snapshot.bytes);
+            let told =
+                format!("{} key{s} after batch {}, {} bytes", snapshot.keys, at(snapshot.batch_ms), snapshot.bytes);
             line("last snapshot", &told);
         }
         line("last checkpoint", &checkpoint.written_ms.map_or_else(|| "none yet".to_owned(), &at));

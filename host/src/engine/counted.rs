@@ -6,6 +6,7 @@
 use super::JobRequest;
 use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
+use super::state::StateExec;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Stage;
 use crate::variables::{SharedVariables, Updates, VariableError};
@@ -27,6 +28,7 @@ pub(super) fn take_updates(
     let node: &dyn ExecutionPlan = &**plan;
     let own = node.downcast_ref::<PluginExec>().map(|node| node.work().updates.take());
     let own = own.or_else(|| node.downcast_ref::<ReduceExec>().map(|node| node.work().updates.take()));
+    let own = own.or_else(|| node.downcast_ref::<StateExec>().map(|node| node.work().updates.take()));
     variables.collect(&mut all, own.unwrap_or_default())?;
     Ok(all)
 }

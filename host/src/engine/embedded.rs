@@ -369,7 +369,10 @@ impl Shared {
             let leaving = match stage.branches.get(branch).map(|branch| branch.input) {
                 Some(StageInput::Sliding { length, .. }) => {
                     let entered = request.batch - length;
-                    pieces.iter().take_while(|piece| matches!(piece, Piece::DataSet { batch, .. } if *batch <= entered)).count()
+                    pieces
+                        .iter()
+                        .take_while(|piece| matches!(piece, Piece::DataSet { batch, .. } if *batch <= entered))
+                        .count()
                 }
                 _ => 0,
             };

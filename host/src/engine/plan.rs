@@ -7,6 +7,7 @@ use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::sort::SortExec;
 use super::state::{StateExec, StateWork};
+use super::updates::UpdatesOfNode;
 use crate::data::schema::RecordType;
 use crate::graph::{
     Branch, Distribution, Graph, Node, Operation, Role, Stage, StageInput, StageOutput, StateForm, StateTypes, Step,
@@ -267,6 +268,7 @@ impl Planner {
             types: types.clone(),
             pair: pair.clone(),
             read,
+            updates: UpdatesOfNode::default(),
         };
         Some(Arc::new(StateExec::new(children, rows.arrow().clone(), work)))
     }

@@ -13,6 +13,7 @@ mod window;
 use self::call::PluginCall;
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::{LoadedPlugin, run};
+use super::updates::UpdatesOfNode;
 use super::{external, internal};
 use crate::block::{RowsWriter, Scratch, SpillError, Storage};
 use crate::data::schema::RecordType;
@@ -52,6 +53,8 @@ pub(super) struct StateWork {
     pub timeout: Option<Duration>,
     /// The number of partitions of the state.
     pub partitions: u32,
+    /// The updates of accumulators that the programs have made.
+    pub updates: UpdatesOfNode,
 }
 
 /// The plan node that runs a stateful operation.
@@ -138,7 +141,7 @@ impl StateRun {
     /// The initial state of the partition. If a key has several initial states, the last one counts.
     async fn initial(&self, program: TaskProgram) -> Result<PartitionState> {
         let (partition, partitions) = (program.partition, self.work.partitions);
-        let mut rows = run(self.plugin.clone(), program, futures::stream::empty().boxed());
+        let mut rows = run(self.plugin.clone(), program, futures::stream::empty().boxed(), self.work.updates.clone());
         let (mut pairs, mut scratch, mut hashes) = (Vec::new(), self.storage.scratch(), Vec::new());
         let mut bytes = 0;
         while let Some(batch) = rows.next().await.transpose()? {
@@ -187,7 +190,7 @@ impl StateRun {
 
     /// Opens the task in the plugin.
     fn call(&self) -> PluginCall {
-        PluginCall::new(self.plugin.clone(), self.work.program.clone())
+        PluginCall::new(self.plugin.clone(), self.work.program.clone(), self.work.updates.clone())
     }
 
     /// Emits rows of the node.

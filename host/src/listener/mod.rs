@@ -19,8 +19,8 @@ pub use event::Event;
 pub use event_log::{EventLog, json_line};
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo, StageOperator,
-    StageRows, StreamInputInfo,
+    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
+    StageOperator, StageRows, StreamInputInfo,
 };
 pub use log::LogListener;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};

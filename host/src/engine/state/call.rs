@@ -4,6 +4,7 @@
 
 use crate::data::chunk;
 use crate::engine::plugin_exec::{CHUNK_BYTES, LoadedPlugin, PluginError};
+use crate::engine::updates::UpdatesOfNode;
 use crate::engine::{external, internal};
 use crate::plugin::{EmittedRows, Failure, TaskInstance, TaskProgram};
 use arrow::array::RecordBatch;
@@ -16,14 +17,15 @@ use std::sync::Arc;
 pub(super) struct PluginCall {
     plugin: Arc<LoadedPlugin>,
     program: TaskProgram,
+    updates: UpdatesOfNode,
     instance: Option<TaskInstance>,
     /// Answered rows that nobody has taken.
     answers: VecDeque<RecordBatch>,
 }
 
 impl PluginCall {
-    pub(super) fn new(plugin: Arc<LoadedPlugin>, program: TaskProgram) -> Self {
-        Self { plugin, program, instance: None, answers: VecDeque::new() }
+    pub(super) fn new(plugin: Arc<LoadedPlugin>, program: TaskProgram, updates: UpdatesOfNode) -> Self {
+        Self { plugin, program, updates, instance: None, answers: VecDeque::new() }
     }
 
     fn instance(&mut self) -> Result<&mut TaskInstance, PluginError> {
@@ -58,10 +60,11 @@ impl PluginCall {
 
     /// Ends the task, if there was one. Returns the last rows.
     pub(super) fn finish(&mut self) -> Result<EmittedRows> {
-        let finished = self.instance.as_mut().map(TaskInstance::finish).transpose().map_err(PluginError::new)?;
         // The memory of the instance goes back to the pool before the rows are looked at.
-        self.instance = None;
-        Ok(finished.unwrap_or_default())
+        let Some(mut instance) = self.instance.take() else { return Ok(EmittedRows::default()) };
+        let finished = instance.finish().map_err(PluginError::new)?;
+        self.updates.add(&self.plugin.variables, instance.take_updates()).map_err(PluginError::of_variable)?;
+        Ok(finished)
     }
 
     /// Gives rows to the plugin, which answers each with a row, now or later.
