@@ -6,7 +6,7 @@ use super::hostile::{job, run};
 const PLACE: &str = "driver function of `rude` (foreach_rdd, node 1) failed on batch 1000000001000 ms: ";
 
 /// The error of a job whose driver function misbehaves, without its place and its help.
-fn failure(behaviour: &str) -> String {
+pub(super) fn failure(behaviour: &str) -> String {
     let error = run(behaviour).error();
     let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
     assert_eq!(help, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch");

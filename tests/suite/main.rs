@@ -8,6 +8,7 @@ mod examples;
 mod golden;
 mod hostile;
 mod hostile_drivers;
+mod hostile_variables;
 mod killed;
 mod large_partitions;
 mod ledger;

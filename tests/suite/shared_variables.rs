@@ -80,6 +80,32 @@ fn a_run_that_resumes_begins_without_shared_variables() {
     assert_eq!(told[2..], again);
 }
 
+/// S11.04, S11.05: all functions of all batches share the variable of a name, which is made once.
+#[test]
+fn a_name_is_a_singleton() {
+    let job = job("singletons", "");
+    let outcome = job.run();
+    assert_eq!(
+        (&outcome.result, told(&outcome)),
+        (&Ok(()), vec!["made = 1; seen = 3".to_owned(), "seen = 4".to_owned()])
+    );
+    let outcome = job.with_checkpoint().run_through(&[Death::AfterBatch(1)]);
+    assert_eq!(outcome.result, Ok(()));
+    let made = told(&outcome).iter().filter(|told| told.starts_with("made = 1")).count();
+    assert_eq!(made, 2, "each run makes it once: {:?}", told(&outcome));
+}
+
+/// The functions of operators with state count as all others do.
+#[test]
+fn functions_on_states_count_once() {
+    let job = job("counters_of_states", "").with_checkpoint();
+    let expected = ["called = 5", "called = 8", "called = 9"].map(str::to_owned).to_vec();
+    let plain = job.run();
+    assert_eq!((&plain.result, told(&plain)), (&Ok(()), expected.clone()));
+    let failing = job.with_faults(FailTwice).run();
+    assert_eq!((&failing.result, told(&failing)), (&Ok(()), expected));
+}
+
 /// The example, with lines that come at fixed times.
 fn recoverable_network_word_count() -> Job {
     let directory = repository::root().join("examples/recoverable_network_word_count");

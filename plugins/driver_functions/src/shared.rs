@@ -1,6 +1,6 @@
 //! Driver functions with accumulators and broadcast variables.
 
-use millstream::{Chain, DStream, Level, Rdd, StreamingContext, log};
+use millstream::{Chain, DStream, Level, Rdd, State, StateSpec, StreamingContext, log};
 
 /// The sums and the list of a data set.
 fn summed_up(rdd: &Rdd<i64>) -> (i64, f64, Vec<(i64, bool)>) {
@@ -66,6 +66,36 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
                 let (mapped, calls, keys) = (read.value(), calls.value(), keys.value());
                 log(Level::Info, &format!("mapped {mapped}, calls {calls}, keys {keys:?}"));
             })
+        }
+        // Several functions ask for the same variables.
+        "singletons" => {
+            let list = |rdd: &Rdd<i64>| {
+                let made = rdd.context().long_accumulator("made");
+                rdd.context().broadcast("list", || {
+                    made.add(1);
+                    vec![1i64, 2, 3]
+                })
+            };
+            let known = numbers.transform(move |rdd| {
+                let list = list(&rdd);
+                rdd.filter(move |n| list.value().contains(n))
+            });
+            known.foreach_rdd(move |rdd| {
+                let (list, seen) = (list(&rdd), rdd.context().long_accumulator("seen"));
+                rdd.foreach(move |n| seen.add(i64::from(list.value().contains(&n))));
+            })
+        }
+        // Functions on states.
+        "counters_of_states" => {
+            let (called, read) = (ctx.long_accumulator("called"), ctx.long_accumulator("called"));
+            let spec = StateSpec::function(move |_: &i64, value: Option<i64>, state: &mut State<i64>| {
+                called.add(1);
+                let sum = state.get_option().copied().unwrap_or(0) + value.unwrap_or(0);
+                state.update(sum);
+                sum
+            });
+            let sums = numbers.map(|n| (n % 3, n)).map_with_state(spec);
+            sums.foreach_rdd(move |rdd| log(Level::Info, &format!("{} {}", rdd.count(), read.value())))
         }
         // The second batch fails.
         "counters_of_a_failure" => {

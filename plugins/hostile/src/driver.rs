@@ -1,5 +1,6 @@
 //! Driver functions that misbehave.
 
+use crate::shared;
 use millstream::bindings::millstream::plugin::{data_sets, replays};
 use millstream::{Rdd, StreamingContext, Text, files};
 use std::cell::Cell;
@@ -116,7 +117,7 @@ fn boom(lines: Rdd<Text>, how: &str) {
             }
         }
         "driver-behave" => lines.foreach(|line| println!("{line}")),
-        other => panic!("unknown behaviour {other}"),
+        other => assert!(shared::misbehave(&lines, other), "unknown behaviour {other}"),
     }
 }
 

@@ -33,6 +33,7 @@ impl program::Guest for Telling {
                     parameters: Vec::new(),
                     rows: vec![types::Field { kind: "u64".to_owned(), ..nodes[0].rows[0].clone() }],
                     exchanged: None,
+                    state: None,
                 };
                 graph.nodes.push(union);
             }

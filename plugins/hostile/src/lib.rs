@@ -6,6 +6,7 @@ mod driver;
 #[cfg(target_family = "wasm")]
 mod exports;
 mod memory;
+mod shared;
 
 use millstream::bindings::millstream::plugin::{runtime, types};
 use millstream::{Level, StreamingContext, Text, milliseconds};
@@ -126,7 +127,7 @@ fn build(ctx: &StreamingContext) {
                 .print();
             return;
         }
-        _ if how.starts_with("driver-") => return driver::misbehave(ctx, how),
+        _ if how.starts_with("driver-") || how.starts_with("shared-") => return driver::misbehave(ctx, how),
         _ => {}
     }
     ctx.text_stream("lines")
