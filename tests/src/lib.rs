@@ -7,6 +7,7 @@
 
 pub mod coverage;
 pub mod markdown;
+pub mod paced;
 pub mod parity;
 pub mod programs;
 pub mod ranges;

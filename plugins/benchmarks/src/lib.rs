@@ -1,6 +1,8 @@
 //! The programs that `bench-programs` measures: the job's argument `program` chooses. Each has a twin in
 //! `tests/src/bin/native_programs.rs`, which computes the same from the same lines.
 
+mod states;
+
 use millstream::{DStream, Record, StreamingContext, Text};
 
 /// A record of ten fields.
@@ -49,6 +51,10 @@ fn side(lines: &DStream<Text>, side: &'static str) -> DStream<(u64, u64)> {
 }
 
 fn build(ctx: &StreamingContext) {
+    if let Some(program) = ctx.arg("program").filter(|program| program.starts_with("state-")) {
+        states::build(ctx, program);
+        return;
+    }
     let lines = ctx.text_stream("lines");
     match ctx.arg("program") {
         Some("grep") => lines.filter(|line| line.contains("needle")).count().print(),

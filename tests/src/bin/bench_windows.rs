@@ -21,18 +21,15 @@
 
 use host::config::{self, Facts};
 use host::context::{RunOptions, StreamingContext};
-use host::env::{Clock, Console, Env, RealExecutors, real};
-use host::listener::{Event, ListenerBus, StreamingListener};
+use host::env::{Env, RealExecutors, real};
+use host::listener::ListenerBus;
 use host::receiver::Receivers;
-use host::time::{Duration, Time};
+use millstream_tests::paced::{PacedWorld, Seen, peak_mib};
 use millstream_tests::programs;
 use std::fmt::Write as _;
-use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::process::{Command, ExitCode};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::sync::Arc;
 
 /// The programs: the name of each on the command line, and its name in the plugin.
 const PROGRAMS: [(&str, &str); 4] = [
@@ -42,7 +39,6 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("lines", "generated_lines"),
 ];
 
-const SECOND: Duration = Duration::from_secs(1);
 /// The linear memory of a plugin instance, of which there are three.
 const INSTANCE_MIB: u64 = 64;
 
@@ -151,9 +147,9 @@ fn measure(directory: &Path, program: &str, options: &Options) -> Result<(), Str
     let settings = config::load(&job, &directory.join("job.toml"), &[], &Facts { cpus: 2 });
     let settings = settings.map_err(|error| error.to_string())?;
     let executors = RealExecutors::start(2).map_err(|error| format!("cannot start threads: {error}"))?;
-    let world = Arc::new(World::default());
+    let world = Arc::new(PacedWorld::default());
     let machine = real(&executors);
-    let clock = Arc::new(ManualClock { world: world.clone(), machine: machine.clock.clone() });
+    let clock = world.clock(machine.clock.clone());
     let env = Env { clock, console: world.clone(), ..machine };
     let run_options = RunOptions {
         stop_after: Some(batches),
@@ -167,95 +163,6 @@ fn measure(directory: &Path, program: &str, options: &Options) -> Result<(), Str
     executors.shutdown();
     outcome.map_err(|error| error.to_string())?;
     report(program, options, &world.lock())
-}
-
-/// The measurements of a run.
-#[derive(Default)]
-struct World(Mutex<Seen>);
-
-#[derive(Default)]
-struct Seen {
-    now: Time,
-    /// The number of batches that are not done.
-    waiting: u64,
-    sleepers: Vec<Waker>,
-    processing_ms: Vec<f64>,
-    spilled_bytes: u64,
-    printed: String,
-    failed: Option<String>,
-}
-
-impl World {
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A clock that moves on to the next batch when all batches are done.
-struct ManualClock {
-    world: Arc<World>,
-    machine: Arc<dyn Clock>,
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Time {
-        self.world.lock().now
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.machine.monotonic()
-    }
-
-    fn sleep_until(&self, time: Time) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let world = self.world.clone();
-        Box::pin(std::future::poll_fn(move |context| {
-            let mut seen = world.lock();
-            if seen.waiting == 0 && time <= seen.now + SECOND {
-                seen.now = seen.now.max(time);
-            }
-            if seen.now >= time {
-                return Poll::Ready(());
-            }
-            seen.sleepers.push(context.waker().clone());
-            Poll::Pending
-        }))
-    }
-
-    /// Never ends. The host sleeps for a span only to notice that the clock was set, and nobody sets this clock.
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
-    }
-}
-
-impl Console for World {
-    fn write(&self, text: &str) -> io::Result<()> {
-        // Only the last write is needed.
-        let mut seen = self.lock();
-        seen.printed.clear();
-        seen.printed.push_str(text);
-        Ok(())
-    }
-
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StreamingListener for World {
-    fn on_event(&self, event: &Event) {
-        let mut seen = self.lock();
-        match event {
-            Event::BatchSubmitted(_) => seen.waiting += 1,
-            Event::BatchCompleted(batch) => {
-                seen.processing_ms.extend(batch.processing_delay.map(|delay| delay.as_secs_f64() * 1000.0));
-                seen.waiting -= 1;
-                seen.sleepers.drain(..).for_each(Waker::wake);
-            }
-            Event::DataSpilled { bytes, .. } => seen.spilled_bytes += bytes,
-            Event::TaskRetried { reason, .. } => seen.failed = Some(reason.clone()),
-            _ => {}
-        }
-    }
 }
 
 fn report(program: &str, options: &Options, seen: &Seen) -> Result<(), String> {
@@ -286,13 +193,4 @@ fn report(program: &str, options: &Options, seen: &Seen) -> Result<(), String> {
     );
     println!("{text}");
     Ok(())
-}
-
-/// The largest resident memory of this process, in MiB.
-fn peak_mib() -> Result<u64, String> {
-    let status =
-        std::fs::read_to_string("/proc/self/status").map_err(|error| format!("cannot read memory: {error}"))?;
-    let peak =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    peak.map(|kib| kib / 1024).ok_or_else(|| "this system does not tell the resident memory".to_owned())
 }

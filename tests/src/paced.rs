@@ -1,0 +1,131 @@
+//! A world for benchmarks: the real engine and disk, with a clock that moves on to the next batch as soon as a batch is done.
+
+use host::env::{Clock, Console};
+use host::listener::{Event, SnapshotInfo, StreamingListener};
+use host::time::{Duration, Time};
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+/// The batch interval.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The measurements of a run.
+#[derive(Default)]
+pub struct PacedWorld(Mutex<Seen>);
+
+/// What a run has shown so far.
+#[derive(Default)]
+pub struct Seen {
+    now: Time,
+    /// The number of batches that are not done.
+    waiting: u64,
+    sleepers: Vec<Waker>,
+    /// When the first batch began.
+    pub first_batch: Option<Instant>,
+    /// The processing time of each batch.
+    pub processing_ms: Vec<f64>,
+    /// The snapshots of state that were written.
+    pub snapshots: Vec<SnapshotInfo>,
+    /// The bytes that were spilled to files.
+    pub spilled_bytes: u64,
+    /// The last text that the job printed.
+    pub printed: String,
+    /// Why a task ran again. `None` if no task did.
+    pub failed: Option<String>,
+}
+
+impl PacedWorld {
+    /// The clock of this world. `machine` measures how long things take.
+    pub fn clock(self: &Arc<Self>, machine: Arc<dyn Clock>) -> Arc<dyn Clock> {
+        Arc::new(ManualClock { world: self.clone(), machine })
+    }
+
+    /// What the run has shown so far.
+    pub fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A clock that moves on to the next batch when all batches are done.
+struct ManualClock {
+    world: Arc<PacedWorld>,
+    machine: Arc<dyn Clock>,
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Time {
+        self.world.lock().now
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic()
+    }
+
+    fn sleep_until(&self, time: Time) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let world = self.world.clone();
+        Box::pin(std::future::poll_fn(move |context| {
+            let mut seen = world.lock();
+            if seen.waiting == 0 && time <= seen.now + SECOND {
+                seen.now = seen.now.max(time);
+            }
+            if seen.now >= time {
+                return Poll::Ready(());
+            }
+            seen.sleepers.push(context.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    /// Never ends. The host sleeps for a span only to notice that the clock was set, and nobody sets this clock.
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Console for PacedWorld {
+    fn write(&self, text: &str) -> io::Result<()> {
+        // Only the last write is needed.
+        let mut seen = self.lock();
+        seen.printed.clear();
+        seen.printed.push_str(text);
+        Ok(())
+    }
+
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StreamingListener for PacedWorld {
+    fn on_event(&self, event: &Event) {
+        let mut seen = self.lock();
+        match event {
+            Event::BatchSubmitted(_) => seen.waiting += 1,
+            Event::BatchStarted(_) => drop(seen.first_batch.get_or_insert_with(Instant::now)),
+            Event::BatchCompleted(batch) => {
+                seen.processing_ms.extend(batch.processing_delay.map(|delay| delay.as_secs_f64() * 1000.0));
+                seen.waiting -= 1;
+                seen.sleepers.drain(..).for_each(Waker::wake);
+            }
+            Event::SnapshotWritten(info) => seen.snapshots.push(info.clone()),
+            Event::DataSpilled { bytes, .. } => seen.spilled_bytes += bytes,
+            Event::TaskRetried { reason, .. } => seen.failed = Some(reason.clone()),
+            _ => {}
+        }
+    }
+}
+
+/// The largest resident memory of this process, in MiB.
+///
+/// # Errors
+/// Returns an error if the system does not tell it.
+pub fn peak_mib() -> Result<u64, String> {
+    let status =
+        std::fs::read_to_string("/proc/self/status").map_err(|error| format!("cannot read memory: {error}"))?;
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    peak.map(|kib| kib / 1024).ok_or_else(|| "this system does not tell the resident memory".to_owned())
+}
