@@ -7,10 +7,12 @@
 use super::error::StateError;
 use crate::data::key::{EncodedKeys, KeyEncoder};
 use crate::data::schema::RecordType;
+use crate::data::view::ViewError;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StructArray, UInt64Array, new_null_array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef, UInt64Type};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// The columns of state, by position.
@@ -32,12 +34,14 @@ pub struct Layout {
 }
 
 /// Rows of state that are looked at.
-pub(super) struct Open {
+pub struct Open {
     pub rows: RecordBatch,
     pub hashes: UInt64Array,
     pub times: UInt64Array,
     pub removed: BooleanArray,
-    pub keys: EncodedKeys,
+    encoder: KeyEncoder,
+    /// The encodings of the keys, once they are needed.
+    keys: OnceCell<EncodedKeys>,
 }
 
 impl Layout {
@@ -124,17 +128,21 @@ impl Layout {
     }
 
     /// Looks at rows of state.
-    pub(super) fn open(&self, rows: RecordBatch) -> Result<Open, StateError> {
-        let keys = self.encoder.encode_column(rows.column(KEY))?;
+    pub(super) fn open(&self, rows: RecordBatch) -> Open {
         let (hashes, times) = (rows.column(HASH).as_primitive::<UInt64Type>(), rows.column(TIME).as_primitive());
         let (hashes, times, removed) = (hashes.clone(), times.clone(), rows.column(REMOVED).as_boolean().clone());
-        Ok(Open { rows, hashes, times, removed, keys })
+        Open { rows, hashes, times, removed, encoder: self.encoder.clone(), keys: OnceCell::new() }
     }
 }
 
 impl Open {
-    pub fn len(&self) -> usize {
-        self.rows.num_rows()
+    /// The encodings of the keys.
+    pub fn keys(&self) -> Result<&EncodedKeys, ViewError> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let keys = self.encoder.encode_column(self.rows.column(KEY))?;
+        Ok(self.keys.get_or_init(|| keys))
     }
 }
 

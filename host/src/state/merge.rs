@@ -2,15 +2,28 @@
 
 use super::error::StateError;
 use super::layout::{Layout, Open};
+use crate::data::key::EncodedKeys;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 use std::cmp::Ordering;
 
-/// Compares two rows by hash, and then by key.
-#[inline]
-pub fn compare(a: &Open, row: usize, b: &Open, other: usize) -> Ordering {
-    let (hash, other_hash) = (a.hashes.value(row), b.hashes.value(other));
-    hash.cmp(&other_hash).then_with(|| a.keys.compare(row, &b.keys, other))
+/// Rows of state with the encodings of their keys.
+struct Leaf<'a> {
+    hashes: &'a [u64],
+    keys: &'a EncodedKeys,
+}
+
+impl<'a> Leaf<'a> {
+    fn of(open: &'a Open) -> Result<Self, StateError> {
+        Ok(Self { hashes: open.hashes.values(), keys: open.keys()? })
+    }
+
+    /// Compares two rows by hash, and then by key.
+    #[inline]
+    fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
+        let order = self.hashes[row].cmp(&other.hashes[other_row]);
+        order.then_with(|| self.keys.compare(row, other.keys, other_row))
+    }
 }
 
 /// Merges sorted rows of state. `leaves` are in order of age, the oldest first. Of each key, the row of the youngest leaf
@@ -24,7 +37,8 @@ pub fn newest(leaves: &[Open], forgotten_ms: u64) -> Result<RecordBatch, StateEr
         [only] => only.rows.clone(),
         [oldest, younger @ ..] => {
             let batches: Vec<&RecordBatch> = leaves.iter().map(|leaf| &leaf.rows).collect();
-            interleave_record_batch(&batches, &positions(oldest, younger))?
+            let younger = younger.iter().map(Leaf::of).collect::<Result<Vec<_>, _>>()?;
+            interleave_record_batch(&batches, &positions(&Leaf::of(oldest)?, &younger))?
         }
     };
     let (removed, times) = (super::layout::removed(&merged), super::layout::times(&merged));
@@ -37,18 +51,18 @@ pub fn newest(leaves: &[Open], forgotten_ms: u64) -> Result<RecordBatch, StateEr
 }
 
 /// The positions of the rows that count, as leaf and row, sorted.
-fn positions(oldest: &Open, younger: &[Open]) -> Vec<(usize, usize)> {
+fn positions(oldest: &Leaf<'_>, younger: &[Leaf<'_>]) -> Vec<(usize, usize)> {
     // The younger leaves are small. Their rows are sorted together, and then merged with those of the oldest leaf.
     let mut changes: Vec<(usize, usize)> =
-        younger.iter().enumerate().flat_map(|(leaf, open)| (0..open.len()).map(move |row| (leaf, row))).collect();
-    let order = |a: &(usize, usize), b: &(usize, usize)| compare(&younger[a.0], a.1, &younger[b.0], b.1);
+        younger.iter().enumerate().flat_map(|(leaf, open)| (0..open.hashes.len()).map(move |row| (leaf, row))).collect();
+    let order = |a: &(usize, usize), b: &(usize, usize)| younger[a.0].compare(a.1, &younger[b.0], b.1);
     changes.sort_by(|a, b| order(a, b).then(b.0.cmp(&a.0)));
     changes.dedup_by(|later, first| order(later, first).is_eq());
-    let mut positions = Vec::with_capacity(oldest.len() + changes.len());
+    let mut positions = Vec::with_capacity(oldest.hashes.len() + changes.len());
     let mut row = 0;
     for (leaf, change) in changes {
-        while row < oldest.len() {
-            match compare(oldest, row, &younger[leaf], change) {
+        while row < oldest.hashes.len() {
+            match oldest.compare(row, &younger[leaf], change) {
                 Ordering::Less => positions.push((0, row)),
                 Ordering::Equal => {
                     row += 1;
@@ -60,7 +74,7 @@ fn positions(oldest: &Open, younger: &[Open]) -> Vec<(usize, usize)> {
         }
         positions.push((leaf + 1, change));
     }
-    positions.extend((row..oldest.len()).map(|row| (0, row)));
+    positions.extend((row..oldest.hashes.len()).map(|row| (0, row)));
     positions
 }
 
@@ -74,5 +88,5 @@ pub fn merged(
     changes: RecordBatch,
     forgotten_ms: u64,
 ) -> Result<RecordBatch, StateError> {
-    newest(&[layout.open(rows)?, layout.open(changes)?], forgotten_ms)
+    newest(&[layout.open(rows), layout.open(changes)], forgotten_ms)
 }

@@ -14,9 +14,9 @@ use std::ops::Range;
 const ROWS_MAX: usize = 16 * 1024;
 /// A page with more bytes than this is written as several pages, if it has several rows.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A page is written anew when it has at least this many leaves of changes. Up to three more are allowed, depending on the
+/// A page is written anew when it has at least this many leaves of changes. Up to seven more are allowed, depending on the
 /// page, so that not all pages are written anew in the same batch.
-const CHANGES_MAX: u64 = 5;
+const CHANGES_MAX: u64 = 8;
 
 /// The state of the keys from a hash on, up to the first hash of the next page.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Leaf {
     fn open(&self, layout: &Layout) -> Result<Open, StateError> {
         let rows = self.rows.read(0).next();
         let rows = rows.unwrap_or_else(|| Ok(RecordBatch::new_empty(layout.schema().clone())))?;
-        layout.open(rows)
+        Ok(layout.open(rows))
     }
 }
 
@@ -142,8 +142,8 @@ impl Page {
         let (oldest, younger) = self.leaves.split_first().map_or((0, &[][..]), |(oldest, rest)| (oldest.count, rest));
         let changed: usize = younger.iter().map(|leaf| leaf.count).sum::<usize>() + changes.num_rows();
         // The upper bits of a product with an odd number depend on all bits of the hash.
-        let more = self.first.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 62;
-        if changed * 2 > oldest || younger.len() as u64 + 1 >= CHANGES_MAX + more {
+        let more = self.first.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61;
+        if changed > oldest || younger.len() as u64 + 1 >= CHANGES_MAX + more {
             return Ok(None);
         }
         let mut leaves = self.leaves.clone();
@@ -166,27 +166,23 @@ impl OpenPage {
     /// # Errors
     /// Returns an error if Arrow cannot make the columns.
     pub fn with(mut self, layout: &Layout, changes: RecordBatch, forgotten_ms: u64) -> Result<RecordBatch, StateError> {
-        self.leaves.push(layout.open(changes)?);
+        self.leaves.push(layout.open(changes));
         self.newest(forgotten_ms)
     }
 
     /// The row of each of some keys. `None` for a key that has no state.
-    pub fn find(&self, touched: &Touched, keys: Range<usize>) -> Vec<Option<Found>> {
-        let mut places = vec![0; self.leaves.len()];
-        let row_of = |key| {
-            // The youngest row of a key counts.
-            for (leaf, open) in self.leaves.iter().enumerate().rev() {
-                match touched.find(open, places[leaf], key) {
-                    Ok(row) => {
-                        places[leaf] = row;
-                        return (!open.removed.value(row)).then_some(Found { leaf, row });
-                    }
-                    Err(row) => places[leaf] = row,
-                }
-            }
-            None
-        };
-        keys.map(row_of).collect()
+    ///
+    /// # Errors
+    /// Returns an error if the keys of the page cannot be encoded.
+    pub fn find(&self, touched: &Touched, keys: Range<usize>) -> Result<Vec<Option<Found>>, StateError> {
+        // `None` for a key that no leaf has so far. The youngest row of a key counts.
+        let mut rows: Vec<Option<Found>> = vec![None; keys.len()];
+        for (leaf, open) in self.leaves.iter().enumerate().rev() {
+            touched.find_each(open, keys.clone(), &mut rows, |row| Found { leaf, row })?;
+        }
+        let exists = |found: &Found| self.leaves.get(found.leaf).is_some_and(|leaf| !leaf.removed.value(found.row));
+        rows.iter_mut().for_each(|row| *row = row.filter(exists));
+        Ok(rows)
     }
 
     /// The time of a row.

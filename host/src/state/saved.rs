@@ -170,7 +170,7 @@ pub fn restore<'a, E: From<StateError>>(
             let rows = cursor.up_to(last)?;
             if !rows.is_empty() {
                 let rows = concat_batches(layout.schema(), &rows).map_err(StateError::from)?;
-                leaves.push(layout.open(rows)?);
+                leaves.push(layout.open(rows));
             }
         }
         distribute(&merge::newest(&leaves, u64::MAX)?, &mut writers)?;

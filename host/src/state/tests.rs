@@ -46,7 +46,7 @@ fn changed(store: &StateStore, before: Option<&Version>, partitions: u32, now: u
         for at in state.pages() {
             let range = touched.range(at.first, at.end);
             let open = at.page.map_or_else(OpenPage::default, |page| page.open(&layout).unwrap());
-            let found = open.find(&touched, range.clone());
+            let found = open.find(&touched, range.clone()).unwrap();
             let rows: Vec<(usize, bool, bool)> = range
                 .clone()
                 .zip(&found)

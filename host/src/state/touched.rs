@@ -114,51 +114,74 @@ impl Touched {
         rows: &RecordBatch,
         keys: Range<usize>,
     ) -> Result<Vec<Result<usize, usize>>, StateError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let open = layout.open(rows.clone())?;
+        let open = layout.open(rows.clone());
         let mut from = 0;
         let place = |key| {
-            let place = self.find(&open, from, key);
+            let place = self.place(&open, from, key)?;
             from = place.unwrap_or_else(|before| before);
-            place
+            Ok(place)
         };
-        Ok(keys.map(place).collect())
+        keys.map(place).collect()
     }
 
-    /// Compares a row of state with a key.
-    #[inline]
-    pub(super) fn compare(&self, open: &Open, row: usize, key: usize) -> Ordering {
-        let order = open.hashes.value(row).cmp(&self.hashes[key]);
-        order.then_with(|| open.keys.compare(row, &self.encoded, self.first_row(key)))
+    /// Finds the rows of those of some keys that have none in `rows` so far.
+    pub(super) fn find_each<R>(
+        &self,
+        open: &Open,
+        keys: Range<usize>,
+        rows: &mut [Option<R>],
+        found: impl Fn(usize) -> R,
+    ) -> Result<(), StateError> {
+        let mut from = 0;
+        for (key, row) in keys.zip(rows).filter(|(_, row)| row.is_none()) {
+            match self.place(open, from, key)? {
+                Ok(at) => {
+                    *row = Some(found(at));
+                    from = at + 1;
+                }
+                Err(before) => from = before,
+            }
+        }
+        Ok(())
     }
 
     /// The row of a key in rows of state, from the row `from` on: `Ok` if the key has a row, else `Err` with the row before
     /// which the key belongs.
-    pub(super) fn find(&self, open: &Open, from: usize, key: usize) -> Result<usize, usize> {
-        // The distance doubles until the key is passed, so that near rows are found fast.
-        let (mut low, mut step) = (from, 1);
-        let mut high = open.len();
-        while low + step < high {
-            if self.compare(open, low + step, key).is_lt() {
-                low += step;
-                step *= 2;
-            } else {
-                high = low + step + 1;
-                break;
+    #[inline]
+    fn place(&self, open: &Open, from: usize, key: usize) -> Result<Result<usize, usize>, StateError> {
+        let (hashes, hash) = (open.hashes.values(), self.hashes[key]);
+        let mut row = first_from(hashes, from, hash);
+        // Different keys hardly ever have the same hash.
+        while hashes.get(row) == Some(&hash) {
+            match open.keys()?.compare(row, &self.encoded, self.first_row(key)) {
+                Ordering::Less => row += 1,
+                Ordering::Equal => return Ok(Ok(row)),
+                Ordering::Greater => break,
             }
         }
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.compare(open, middle, key) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(middle),
-            }
-        }
-        Err(low)
+        Ok(Err(row))
     }
+}
+
+/// The first position from `from` on whose hash is not smaller. Near positions are found fast.
+#[inline]
+fn first_from(hashes: &[u64], from: usize, hash: u64) -> usize {
+    /// So many positions are looked at one after the other.
+    const NEAR: usize = 16;
+    let near = hashes.get(from..).unwrap_or_default();
+    if let Some(at) = near.iter().take(NEAR).position(|other| *other >= hash) {
+        return from + at;
+    }
+    // The distance doubles until the hash is passed.
+    let (mut low, mut step) = (from + near.len().min(NEAR), NEAR);
+    while let Some(other) = hashes.get(low + step)
+        && *other < hash
+    {
+        low += step;
+        step *= 2;
+    }
+    let end = hashes.len().min(low + step + 1);
+    low + hashes.get(low..end).unwrap_or_default().partition_point(|other| *other < hash)
 }
 
 /// Sorts rows with equal hashes by key, and then by position. Different keys hardly ever have the same hash.

@@ -13,7 +13,7 @@ pub struct EncodedKeys(Encodings);
 #[derive(Clone, Debug)]
 enum Encodings {
     /// The encodings as numbers, if all have the same length of at most 8 bytes.
-    Words(Vec<u64>),
+    Words(ScalarBuffer<u64>),
     /// The encodings one after the other: their offsets, and their bytes.
     Bytes(OffsetBuffer<i32>, Buffer),
 }
@@ -59,7 +59,13 @@ impl KeyEncoder {
         if self.ty.root().nullable() {
             return encode_each(&column, rows);
         }
-        let words = match_values!(&column.values,
+        match &column.values {
+            // The numbers are their own encodings.
+            Values::U64(values) => return Ok(EncodedKeys(Encodings::Words((*values).clone()))),
+            Values::I64(values) => return Ok(EncodedKeys(Encodings::Words(values.inner().clone().into()))),
+            _ => {}
+        }
+        let words: Vec<u64> = match_values!(&column.values,
             integer(values) => values.iter().map(|value| word(&value.to_le_bytes())).collect(),
             Values::F32(values) => values.iter().map(|&value| u64::from(canonical_f32(value))).collect(),
             Values::F64(values) => values.iter().map(|&value| canonical_f64(value)).collect(),
@@ -72,7 +78,7 @@ impl KeyEncoder {
             }
             _ => return encode_each(&column, rows),
         );
-        Ok(EncodedKeys(Encodings::Words(words)))
+        Ok(EncodedKeys(Encodings::Words(words.into())))
     }
 }
 

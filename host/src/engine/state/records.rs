@@ -94,13 +94,17 @@ impl StateRun {
         let (states, after) = self.layout.states(states);
         let existed = |row: usize| keys.exists.as_ref().is_none_or(|exists| exists.is_valid(row));
         let exists = |row: usize| after.as_ref().is_none_or(|after| after.is_valid(row));
+        let times = UInt64Array::from_value(self.now_ms, keys.len());
+        let growth: Vec<i64> = (0..keys.len()).map(|row| i64::from(exists(row)) - i64::from(existed(row))).collect();
+        if after.is_none() {
+            let rows = self.layout.rows(keys.hashes.clone(), times, None, keys.keys.clone(), states)?;
+            return self.apply(&rows, &growth);
+        }
         // The row of a removed key has the last state.
         let places: Vec<(usize, usize)> = (0..keys.len()).map(|row| (usize::from(exists(row)), row)).collect();
         let states = interleave(&[&keys.states, &states], &places)?;
         let removed: BooleanArray = (0..keys.len()).map(|row| Some(!exists(row))).collect();
-        let times = UInt64Array::from_value(self.now_ms, keys.len());
         let rows = self.layout.rows(keys.hashes.clone(), times, Some(removed), keys.keys.clone(), states)?;
-        let growth: Vec<i64> = (0..keys.len()).map(|row| i64::from(exists(row)) - i64::from(existed(row))).collect();
         // A key that had no state and has none needs no row.
         let is_row: BooleanArray = (0..keys.len()).map(|row| Some(existed(row) || exists(row))).collect();
         let growth = growth.iter().zip(&is_row).filter(|(_, is_row)| *is_row == Some(true)).map(|(growth, _)| *growth);

@@ -62,7 +62,7 @@ impl StateRun {
             Some(page) => page.open(&self.layout)?,
             None => OpenPage::default(),
         };
-        let found = open.find(touched, range.clone());
+        let found = open.find(touched, range.clone())?;
         let none = self.layout.no_state();
         let leaves: Vec<&ArrayRef> = open.states().chain([&none]).collect();
         let place = |found: &Option<Found>| found.map_or((leaves.len() - 1, 0), |found| (found.leaf, found.row));
