@@ -97,6 +97,11 @@ fn broken_rows_are_refused() {
 }
 
 #[test]
+fn only_tasks_with_state_may_hand_over_states() {
+    assert_eq!(failure("state"), "it returned broken data: a task without state emitted state");
+}
+
+#[test]
 fn emitting_without_end_runs_into_the_result_limit() {
     assert_eq!(failure("flood"), "it emitted more than limits.result_size = 8388608 bytes");
 }

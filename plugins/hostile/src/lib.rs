@@ -65,6 +65,7 @@ fn misbehave(how: &str) {
         "flood" => loop {
             emit(1, &[&[], &offsets(&[0, 1 << 20]), &vec![b'x'; 1 << 20]]);
         },
+        "state" => runtime::emit_state(&types::Chunk { rows: 0, extents: Vec::new(), data: Vec::new() }),
         "log-flood" => (0..100_000).for_each(|line| millstream::log(Level::Info, &format!("line {line}"))),
         "log-long" => (0..900).for_each(|_| millstream::log(Level::Info, &"x".repeat(8000))),
         "print" => {
