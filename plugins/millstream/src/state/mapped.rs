@@ -90,7 +90,6 @@ impl<K: Key, S: Record, M: Record> MapWithStateDStream<K, S, M> {
     /// let out = testing::run(batches, |pairs| pairs.map_with_state(spec).state_snapshots());
     /// assert_eq!(out, [vec![(1, 6)], vec![(1, 6)]]);
     /// ```
-    #[expect(clippy::type_complexity, reason = "a stream names its type twice")]
     pub fn state_snapshots(&self) -> DStream<(K, S), Cut<(K, S)>> {
         let parents = vec![self.stream.node];
         let node = self.stream.graph.add::<(K, S)>(Kind::StateSnapshots, parents, Code::default());

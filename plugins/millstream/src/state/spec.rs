@@ -115,6 +115,7 @@ impl<K: Key, V: Record, S: Record, M: Record> StateSpec<K, V, S, M> {
     /// Makes the specification of a function that is called with each record: with its key, its value and the state of the
     /// key. The function returns one value for each record. If there is a timeout, the function is also called for each key
     /// that times out, without a value. Spark: `StateSpec.function`.
+    #[expect(clippy::type_complexity, reason = "the type of the function names all types of the operator")]
     pub fn function(
         function: impl Fn(&K, Option<V>, &mut State<S>) -> M + 'static,
     ) -> StateSpec<K, V, S, M, impl Fn(Time, &K, Option<V>, &mut State<S>) -> Option<M> + 'static> {

@@ -71,7 +71,7 @@ pub(crate) enum Form {
 
 struct ModelOf<K, V, S> {
     form: Form,
-    kind: PhantomData<fn() -> (K, V, S)>,
+    kind: PhantomData<(K, V, S)>,
 }
 
 /// Makes the model of an operator with these types of keys, values and states.
