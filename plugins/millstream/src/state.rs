@@ -99,8 +99,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
 
     /// As [`update_state_by_key`](Self::update_state_by_key), but the function sees a whole partition at once: each key with
     /// its values and its state. The function returns the keys that have a state from now on, with their states. A key that
-    /// the function does not return has no state any more. Each key must be returned at most once. All keys of a partition
-    /// have to fit into the plugin's memory.
+    /// the function does not return has no state any more. If the function returns a key twice, the first state of the
+    /// key counts. All keys of a partition have to fit into the plugin's memory.
     ///
     /// ```
     /// use millstream::testing;

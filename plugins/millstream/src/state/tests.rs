@@ -95,6 +95,21 @@ fn a_partition_is_updated_at_once() {
     assert_eq!(out, [vec![(1, 5), (2, 4), (4, 53)], vec![(4, 56)], vec![(3, 3), (4, 58)]]);
 }
 
+/// Of several states of a key, the first one that the function gives for a partition counts.
+#[test]
+fn a_partition_may_give_a_key_twice_and_keys_that_it_did_not_get() {
+    let out = testing::run(vec![vec![(1u8, 5u32)], vec![]], |pairs| {
+        pairs.update_state_by_partition(|keys| {
+            let given = keys.flat_map(|(key, values, sum): (u8, Vec<u32>, Option<u32>)| match sum {
+                Some(sum) => vec![(key, sum)],
+                None => vec![(key + 1, values[0]), (key + 1, 0)],
+            });
+            given.collect::<Vec<_>>()
+        })
+    });
+    assert_eq!(out, [vec![(2, 5)], vec![(2, 5)]]);
+}
+
 type Call = (u64, String, Option<u32>, Option<u32>, bool);
 
 /// Records what the function of a `map_with_state` sees: time, key, value, state, and whether it times out. A value of 0

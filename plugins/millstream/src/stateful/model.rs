@@ -219,7 +219,10 @@ impl<K: Key, V: Record, S: Record> Model for ModelOf<K, V, S> {
             }
             Form::Partition => {
                 let (_, rows) = Self::update(before, input);
-                Self::held(all_rows(run(vec![(0, rows)]).rows), time)
+                // If the function gives a key twice, the first state counts.
+                let mut given = all_rows(run(vec![(0, rows)]).rows);
+                given.reverse();
+                Self::held(given, time)
             }
         };
         (self.rows(&after), after)
