@@ -95,6 +95,16 @@ fn a_name_is_a_singleton() {
     assert_eq!(made, 2, "each run makes it once: {:?}", told(&outcome));
 }
 
+/// A function of a stream runs once a batch, also if outputs and a window read its rows. What a driver function makes runs for
+/// each action, unless it is cached or was sent through a shuffle.
+#[test]
+fn a_function_counts_as_often_as_it_runs() {
+    let outcome = job("counters_of_shared_nodes", "").run();
+    assert_eq!(outcome.result, Ok(()));
+    let expected = |all: u64| format!("again = {}; cached = {all}; once = {all}; shuffled = {all}", 2 * all);
+    assert_eq!(told(&outcome), [expected(5), expected(8), expected(9)]);
+}
+
 /// The functions of operators with state count as all others do.
 #[test]
 fn functions_on_states_count_once() {

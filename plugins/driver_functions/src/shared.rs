@@ -1,6 +1,6 @@
 //! Driver functions with accumulators and broadcast variables.
 
-use millstream::{Chain, DStream, Level, Rdd, State, StateSpec, StreamingContext, log};
+use millstream::{Chain, DStream, Level, Rdd, State, StateSpec, StreamingContext, log, seconds};
 
 /// The sums and the list of a data set.
 fn summed_up(rdd: &Rdd<i64>) -> (i64, f64, Vec<(i64, bool)>) {
@@ -18,6 +18,97 @@ fn summed_up(rdd: &Rdd<i64>) -> (i64, f64, Vec<(i64, bool)>) {
         add.2.add((n, n % 2 == 0));
     });
     (odd.value(), halves.value(), seen.value())
+}
+
+/// Returns its argument, and counts the calls.
+fn counting(ctx: &StreamingContext, name: &str) -> impl Fn(i64) -> i64 + 'static {
+    let calls = ctx.long_accumulator(name);
+    move |n| {
+        calls.add(1);
+        n
+    }
+}
+
+/// Functions that count their calls.
+fn counters<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
+    match function {
+        // Counts in all places where a task can count, and in the function itself.
+        "counters" => {
+            let (mapped, reduced) = (ctx.long_accumulator("mapped"), ctx.long_accumulator("reduced"));
+            let (count, read) = (mapped.clone(), mapped);
+            let sums = numbers.map(move |n| {
+                count.add(1);
+                (n % 3, n)
+            });
+            let sums = sums.group_by_key().map_values(move |values| {
+                reduced.add(1);
+                values.len() as u64
+            });
+            sums.foreach_rdd(move |rdd| {
+                let calls = rdd.context().long_accumulator("calls");
+                calls.add(1);
+                let keys = rdd.context().collection_accumulator::<i64>("keys");
+                let add = keys.clone();
+                rdd.foreach_partition(move |_, values| values.for_each(|(key, _)| add.add(key)));
+                calls.add(10);
+                let (mapped, calls, keys) = (read.value(), calls.value(), keys.value());
+                log(Level::Info, &format!("mapped {mapped}, calls {calls}, keys {keys:?}"));
+            })
+        }
+        // What is read by many runs once; what a function makes runs for each action.
+        "counters_of_shared_nodes" => {
+            let once = counting(ctx, "once");
+            let mapped = numbers.map(once);
+            mapped.count().print();
+            mapped.window((seconds(2), seconds(1))).count().print();
+            mapped.foreach_rdd(move |rdd| {
+                let context = rdd.context();
+                let [again, shuffled, cached] =
+                    ["again", "shuffled", "cached"].map(|name| context.long_accumulator(name));
+                let made = rdd.map(move |n| {
+                    again.add(1);
+                    n
+                });
+                let sums = rdd.map(move |n| {
+                    shuffled.add(1);
+                    (n % 3, n)
+                });
+                let sums = sums.reduce_by_key(|a, b| a + b);
+                let kept = rdd.map(move |n| {
+                    cached.add(1);
+                    n
+                });
+                let kept = kept.cache();
+                for _ in 0..2 {
+                    assert!((made.count(), sums.count()) <= (kept.count(), kept.count()));
+                }
+            })
+        }
+        // Functions on states.
+        "counters_of_states" => {
+            let (called, read) = (ctx.long_accumulator("called"), ctx.long_accumulator("called"));
+            let spec = StateSpec::function(move |_: &i64, value: Option<i64>, state: &mut State<i64>| {
+                called.add(1);
+                let sum = state.get_option().copied().unwrap_or(0) + value.unwrap_or(0);
+                state.update(sum);
+                sum
+            });
+            let sums = numbers.map(|n| (n % 3, n)).map_with_state(spec);
+            sums.foreach_rdd(move |rdd| log(Level::Info, &format!("{} {}", rdd.count(), read.value())))
+        }
+        // The second batch fails.
+        "counters_of_a_failure" => {
+            let seen = ctx.long_accumulator("seen");
+            let numbers = numbers.map(move |n| {
+                seen.add(1);
+                assert!(n != 7, "seven");
+                n
+            });
+            numbers.print_n(100)
+        }
+        _ => return false,
+    };
+    true
 }
 
 /// Runs the function of this name, if there is one.
@@ -44,29 +135,6 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
             });
             known.print_n(100)
         }
-        // Counts in all places where a task can count, and in the function itself.
-        "counters" => {
-            let (mapped, reduced) = (ctx.long_accumulator("mapped"), ctx.long_accumulator("reduced"));
-            let (count, read) = (mapped.clone(), mapped);
-            let sums = numbers.map(move |n| {
-                count.add(1);
-                (n % 3, n)
-            });
-            let sums = sums.group_by_key().map_values(move |values| {
-                reduced.add(1);
-                values.len() as u64
-            });
-            sums.foreach_rdd(move |rdd| {
-                let calls = rdd.context().long_accumulator("calls");
-                calls.add(1);
-                let keys = rdd.context().collection_accumulator::<i64>("keys");
-                let add = keys.clone();
-                rdd.foreach_partition(move |_, values| values.for_each(|(key, _)| add.add(key)));
-                calls.add(10);
-                let (mapped, calls, keys) = (read.value(), calls.value(), keys.value());
-                log(Level::Info, &format!("mapped {mapped}, calls {calls}, keys {keys:?}"));
-            })
-        }
         // Several functions ask for the same variables.
         "singletons" => {
             let list = |rdd: &Rdd<i64>| {
@@ -85,29 +153,7 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
                 rdd.foreach(move |n| seen.add(i64::from(list.value().contains(&n))));
             })
         }
-        // Functions on states.
-        "counters_of_states" => {
-            let (called, read) = (ctx.long_accumulator("called"), ctx.long_accumulator("called"));
-            let spec = StateSpec::function(move |_: &i64, value: Option<i64>, state: &mut State<i64>| {
-                called.add(1);
-                let sum = state.get_option().copied().unwrap_or(0) + value.unwrap_or(0);
-                state.update(sum);
-                sum
-            });
-            let sums = numbers.map(|n| (n % 3, n)).map_with_state(spec);
-            sums.foreach_rdd(move |rdd| log(Level::Info, &format!("{} {}", rdd.count(), read.value())))
-        }
-        // The second batch fails.
-        "counters_of_a_failure" => {
-            let seen = ctx.long_accumulator("seen");
-            let numbers = numbers.map(move |n| {
-                seen.add(1);
-                assert!(n != 7, "seven");
-                n
-            });
-            numbers.print_n(100)
-        }
-        _ => return false,
+        _ => return counters(ctx, numbers, function),
     };
     true
 }

@@ -124,3 +124,61 @@ impl DriverContext {
         Broadcast::new(Some(variables::broadcast(name, &fields, write_chunk(&mut builder, 1))), OnceCell::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Text, testing};
+
+    #[test]
+    fn a_value_is_made_once_and_read_in_all_batches() {
+        let job = testing::Job::new(|ctx| {
+            let words = ctx.text_stream("words");
+            let known = words.transform(|rdd| {
+                let made = rdd.context().long_accumulator("made");
+                let first = rdd.context().broadcast("first words", || {
+                    made.add(1);
+                    rdd.collect()
+                });
+                assert_eq!(made.value(), 1);
+                assert_eq!(first.value()[0], "to");
+                rdd.map(move |word| first.value().contains(&word))
+            });
+            known.print();
+        });
+        let printed = job.batch("words", ["to", "be"]).batch("words", ["be", "or"]).run();
+        assert_eq!([&printed[0].rows, &printed[1].rows], [&["true", "true"], &["true", "false"]]);
+    }
+
+    /// A task reads the value that its function got, though the name has another one by then.
+    #[test]
+    fn a_removed_value_is_still_read_in_its_batch() {
+        testing::batch([1i64, 2], |rdd| {
+            let first = rdd.context().broadcast("list", || vec![(1i64, Text::from("one"))]);
+            first.unpersist();
+            let second = rdd.context().broadcast("list", || vec![(2i64, Text::from("two"))]);
+            let found = rdd.map(move |n| {
+                let lists = [first.value(), second.value()];
+                lists.into_iter().flatten().find(|(number, _)| *number == n).map(|(_, word)| word.clone())
+            });
+            assert_eq!(found.collect(), [Some("one".into()), Some("two".into())]);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "the broadcast variable `list` is of another type")]
+    fn a_name_has_one_type() {
+        testing::batch([1i64], |rdd| {
+            rdd.context().broadcast("list", || vec![1u32]);
+            rdd.context().broadcast("list", || 1u32);
+        });
+    }
+
+    #[test]
+    #[should_panic(expected = "only a driver function can look for a broadcast variable")]
+    fn a_task_cannot_make_one() {
+        testing::batch([1i64], |rdd| {
+            let context = rdd.context();
+            rdd.foreach(move |_| drop(context.broadcast("list", || 1u32)));
+        });
+    }
+}

@@ -210,6 +210,35 @@ fn status_tells_of_receivers() {
     assert_eq!(host.finish().code, Some(0));
 }
 
+/// S11.02: the values of accumulators, in the status and in the events file.
+#[test]
+fn status_and_events_tell_of_accumulators() {
+    let directory = Directory::with_job("driver_functions");
+    directory.write("queue.jsonl", "[1, 2, 3, 4, 5]\n[6, 7, 1]\n");
+    let args = ["--set", "job.args.function=counters", "--set", "job.parallelism=2", "--events", "events.jsonl"];
+    let host = started(&directory, &args);
+    let mut told = status(&directory);
+    while told["accumulators"]["mapped"] != json!({"type": "long", "value": 8}) {
+        told = status(&directory);
+    }
+    let keys = json!({"type": "collection", "count": 5, "first": ["1", "2", "0", "1", "0"]});
+    assert_eq!((&told["accumulators"]["keys"], &told["accumulators"]["reduced"]["value"]), (&keys, &json!(5)));
+    let said = directory.run(&["status"]).out;
+    let lines = "\naccumulator keys: 5 values: 1, 2, 0, 1, 0\naccumulator mapped: 8\naccumulator reduced: 5\n";
+    assert!(said.contains(lines), "{said}");
+    require_success(&directory.run(&["stop"]));
+    assert_eq!(host.finish().code, Some(0));
+    let events = std::fs::read_to_string(directory.path("events.jsonl")).expect("the events file is there");
+    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("an event is JSON"));
+    let updated = events.filter(|event| event["event"] == "AccumulatorsUpdated");
+    let named = |event: &Value, name: &str| {
+        event["accumulators"].as_array().into_iter().flatten().find(|told| told["name"] == name).cloned()
+    };
+    let mapped: Vec<Value> = updated.filter_map(|event| named(&event, "mapped")).collect();
+    let expected = [5, 8].map(|value| json!({"name": "mapped", "type": "long", "value": value}));
+    assert_eq!(mapped, expected);
+}
+
 #[test]
 fn a_job_that_does_not_run_cannot_be_asked() {
     let directory = Directory::with_job("network_word_count");

@@ -72,6 +72,8 @@ pub(super) struct Run {
     kept: BTreeSet<NodeId>,
     /// The rows of nodes of the program that were computed for a batch. So accumulators get each update once.
     known: RefCell<BTreeMap<(NodeId, usize), Vec<Chunk>>>,
+    /// The rows that were sent through shuffles.
+    sent: RefCell<BTreeMap<(NodeId, usize), Vec<Vec<Chunk>>>>,
     /// The id of the first node that a driver function makes.
     made: NodeId,
 }
@@ -93,7 +95,8 @@ impl Run {
         let made = graph.nodes().keys().last().map_or(0, |last| last + 1);
         let (graph, transformed, known) = (Rc::clone(graph), RefCell::default(), RefCell::default());
         let histories = RefCell::default();
-        Rc::new(Self { graph, sources, files, interval, transformed, histories, kept, known, made })
+        let sent = RefCell::default();
+        Rc::new(Self { graph, sources, files, interval, transformed, histories, kept, known, sent, made })
     }
 
     /// The time of a batch. The first batch ends one batch interval after time zero.
@@ -178,6 +181,17 @@ impl Run {
         rows
     }
 
+    /// The rows that are sent through the shuffle of `node` in a batch. As in the host, they are sent once, also if a driver
+    /// function has made the node and calls several actions.
+    fn sent_once(&self, node: NodeId, batch: usize, send: impl FnOnce() -> Vec<Vec<Chunk>>) -> Vec<Vec<Chunk>> {
+        let known = self.sent.borrow().get(&(node, batch)).cloned();
+        known.unwrap_or_else(|| {
+            let sent = send();
+            self.sent.borrow_mut().insert((node, batch), sent.clone());
+            sent
+        })
+    }
+
     /// The rows at the end of a branch. With `combine`, the rows that the pre-aggregation of this shuffle makes of
     /// them.
     fn run_branch(self: &Rc<Self>, branch: Branch, combine: Option<NodeId>, batch: usize) -> Vec<Chunk> {
@@ -234,11 +248,15 @@ impl Run {
             return batches.flat_map(|batch| self.evaluate(*parent, batch)).collect();
         }
         if let Some(joined) = &self.graph.nodes()[&leaf].code.joined {
-            return joined(parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect());
+            let sent = || parents.into_iter().map(|parent| self.evaluate(parent, batch)).collect();
+            return joined(self.sent_once(leaf, batch, sent));
         }
         let combine = aggregates.then_some(leaf);
-        let branches = parents.into_iter().flat_map(|parent| self.branches_from(parent));
-        let sent = branches.flat_map(|branch| self.run_branch(branch, combine, batch)).collect();
+        let sent = self.sent_once(leaf, batch, || {
+            let branches = parents.into_iter().flat_map(|parent| self.branches_from(parent));
+            branches.map(|branch| self.run_branch(branch, combine, batch)).collect()
+        });
+        let sent = sent.into_iter().flatten().collect();
         // With one partition, rows need not be distributed.
         match sort {
             _ if aggregates => self.task(leaf, &[(leaf, "reduce")], sent, batch),
