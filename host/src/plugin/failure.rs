@@ -73,7 +73,7 @@ pub enum Failure {
     NotDeterministic(String),
     /// An accumulator or a broadcast variable cannot be used in this way.
     #[error(transparent)]
-    Variable(VariableError),
+    Variable(Box<VariableError>),
     /// A function was called that only driver functions can call, or that only they and tasks can call.
     #[error("{0}")]
     OutOfPlace(String),
@@ -94,7 +94,7 @@ impl From<VariableError> for Failure {
     fn from(error: VariableError) -> Self {
         match error {
             VariableError::NotKept { .. } => Self::NotKept(error.to_string()),
-            error => Self::Variable(error),
+            error => Self::Variable(Box::new(error)),
         }
     }
 }

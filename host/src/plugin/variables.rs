@@ -106,7 +106,7 @@ impl TaskState {
             return Err(Failure::OutOfPlace(message.to_owned()));
         }
         let stored = self.shared()?.read(id, ty)?;
-        let unknown = || Failure::Variable(VariableError::Unknown(id.0));
+        let unknown = || Failure::from(VariableError::Unknown(id.0));
         let row = stored.read(0).next().ok_or_else(unknown)?;
         encode(&row.map_err(|error| Failure::NotKept(error.to_string()))?, ty)
     }

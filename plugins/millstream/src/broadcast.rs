@@ -65,7 +65,7 @@ impl<T: Record> Broadcast<T> {
     ///         assert_eq!(rdd.map(move |_| *made.value()).collect(), rdd.collect());
     ///     });
     /// });
-    /// job.batch("n", [1000u64]).batch("n", [1000]).batch("n", [3000]).batch("n", [3000]).run();
+    /// job.batch("n", [1000u64]).batch("n", [1000u64]).batch("n", [3000u64]).batch("n", [3000u64]).run();
     /// ```
     pub fn unpersist(&self) {
         if let Some(id) = self.0.id {

@@ -19,9 +19,12 @@ pub(crate) trait Pending: 'static {
     fn forget(&self);
 }
 
-/// The accumulators that a program uses in this instance.
+/// An accumulator: as its own type, and as what every accumulator is.
+type Known = (Rc<dyn Any>, Rc<dyn Pending>);
+
+/// The accumulators that a program uses in this instance, by name and type.
 #[derive(Default)]
-pub(crate) struct Accumulators(RefCell<BTreeMap<(String, TypeId), (Rc<dyn Any>, Rc<dyn Pending>)>>);
+pub(crate) struct Accumulators(RefCell<BTreeMap<(String, TypeId), Known>>);
 
 impl Accumulators {
     /// The state of the accumulator of this name: the same for the same name and type.

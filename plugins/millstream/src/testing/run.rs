@@ -57,6 +57,9 @@ pub(super) fn branches(graph: &Graph, kept: &BTreeSet<NodeId>, node: NodeId) -> 
     branches
 }
 
+/// The rows that are sent through a shuffle: of each parent of a join, or of each branch.
+type Sent = Vec<Vec<Chunk>>;
+
 /// A program and its input. Batches are counted from 0.
 pub(super) struct Run {
     pub(super) graph: Rc<Graph>,
@@ -73,7 +76,7 @@ pub(super) struct Run {
     /// The rows of nodes of the program that were computed for a batch. So accumulators get each update once.
     known: RefCell<BTreeMap<(NodeId, usize), Vec<Chunk>>>,
     /// The rows that were sent through shuffles.
-    sent: RefCell<BTreeMap<(NodeId, usize), Vec<Vec<Chunk>>>>,
+    sent: RefCell<BTreeMap<(NodeId, usize), Sent>>,
     /// The id of the first node that a driver function makes.
     made: NodeId,
 }
@@ -183,7 +186,7 @@ impl Run {
 
     /// The rows that are sent through the shuffle of `node` in a batch. As in the host, they are sent once, also if a driver
     /// function has made the node and calls several actions.
-    fn sent_once(&self, node: NodeId, batch: usize, send: impl FnOnce() -> Vec<Vec<Chunk>>) -> Vec<Vec<Chunk>> {
+    fn sent_once(&self, node: NodeId, batch: usize, send: impl FnOnce() -> Sent) -> Sent {
         let known = self.sent.borrow().get(&(node, batch)).cloned();
         known.unwrap_or_else(|| {
             let sent = send();
