@@ -19,7 +19,9 @@ use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::Outputs;
 use host::plugin::{Plugin, TaskInstance, TaskProgram, TaskStep};
+use host::state::StateStore;
 use host::time::{Duration, Time};
+use host::variables::SharedVariables;
 use millstream_tests::programs;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -143,7 +145,9 @@ impl Job {
             intervals,
             parallelism: settings.job.parallelism,
             plugin,
+            variables: Arc::new(SharedVariables::new(storage.clone(), settings.limits.result_size_bytes)),
             blocks,
+            state: StateStore::new(storage.clone()),
             storage,
             budget,
             encodings: BTreeMap::new(),

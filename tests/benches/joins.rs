@@ -25,7 +25,9 @@ use host::ids::{BlockId, NodeId, RunId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
 use host::output::{BatchWrite, PartitionWriter};
+use host::state::StateStore;
 use host::time::Time;
+use host::variables::SharedVariables;
 use millstream_tests::programs;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -151,7 +153,9 @@ impl Ours {
             intervals,
             parallelism: PARTITIONS as u32,
             plugin: plugin(),
+            variables: Arc::new(SharedVariables::new(storage.clone(), u64::MAX)),
             blocks,
+            state: StateStore::new(storage.clone()),
             storage,
             budget,
             encodings: BTreeMap::new(),
