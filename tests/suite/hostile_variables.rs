@@ -24,7 +24,7 @@ fn names_and_types_are_checked() {
 #[test]
 fn their_number_and_size_are_limited() {
     let many = "the job has 1000 accumulators already, so there is no room for `1000`";
-    assert_eq!(failure("shared-names-for-ever"), many);
+    assert_eq!(failure("shared-names"), many);
     let of_a_task = run("shared-names-of-a-task").error();
     assert!(of_a_task.contains(many), "{of_a_task}");
     let broadcasts = "the job has 1000 broadcast variables already, so there is no room for `b`";

@@ -20,15 +20,18 @@ fn list(values: &[u64]) -> Update {
     Update::Collection((rows("u64"), chunk(values)))
 }
 
+/// Adds to more accumulators than there may be.
+fn add_to_many() {
+    (0..100_000).for_each(|at: u64| host::add(&at.to_string(), &Update::Long(1)));
+}
+
 /// Does something wrong with shared variables. Returns false if it does not know this behaviour.
 pub fn misbehave(lines: &Rdd<Text>, how: &str) -> bool {
     match how {
         "shared-no-name" => host::add("", &Update::Long(1)),
         "shared-long-name" => host::reset(&"n\u{1b}".repeat(200), &AccumulatorKind::Long),
-        "shared-names-for-ever" => (0u64..).for_each(|at| host::add(&at.to_string(), &Update::Long(1))),
-        "shared-names-of-a-task" => {
-            lines.foreach(|_| (0u64..).for_each(|at| host::add(&at.to_string(), &Update::Long(1))));
-        }
+        "shared-names" => add_to_many(),
+        "shared-names-of-a-task" => lines.foreach(|_| add_to_many()),
         "shared-other-type" => {
             lines.foreach(|_| host::add("n", &Update::Long(1)));
             host::value("n", &AccumulatorKind::Double);
@@ -52,8 +55,10 @@ pub fn misbehave(lines: &Rdd<Text>, how: &str) -> bool {
             (0..100_000).for_each(|_| host::add("pieces", &list(&[1])));
         }),
         "shared-value-in-a-task" => lines.foreach(|_| drop(host::value("n", &AccumulatorKind::Long))),
-        "shared-two-rows" => drop(host::broadcast("b", &rows("u64"), &chunk(&[1, 2]))),
-        "shared-broadcast-in-a-task" => lines.foreach(|_| drop(host::broadcast("b", &rows("u64"), &chunk(&[1])))),
+        "shared-two-rows" => assert_eq!(host::broadcast("b", &rows("u64"), &chunk(&[1, 2])), 0),
+        "shared-broadcast-in-a-task" => lines.foreach(|_| {
+            host::broadcast("b", &rows("u64"), &chunk(&[1]));
+        }),
         "shared-broadcasts-for-ever" => loop {
             host::broadcast("b", &rows("u64"), &chunk(&[1]));
         },
