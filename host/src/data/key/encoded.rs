@@ -31,6 +31,7 @@ impl EncodedKeys {
     }
 
     /// Compares the encodings of two keys byte by byte. Both columns have the same type.
+    #[inline]
     pub fn compare(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
         match (&self.0, &other.0) {
             // The first byte of an encoding is the lowest byte of its number.
