@@ -268,7 +268,13 @@ impl Running {
             time: job.env.clock.now(),
             batch_interval: job.settings.job.batch_interval,
         });
-        let input = RunInput { batches, tracker: ingest.tracker().clone(), zero: Some(after), needs: Needs::default(), checkpoints };
+        let input = RunInput {
+            batches,
+            tracker: ingest.tracker().clone(),
+            zero: Some(after),
+            needs: Needs::default(),
+            checkpoints,
+        };
         let (processed, mut holdings) = run.process(input);
         let (end, ended) = oneshot::channel();
         let (lives, is_over) = watch::channel(());

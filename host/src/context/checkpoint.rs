@@ -9,9 +9,9 @@
 use super::fit::{JobFacts, check_fit};
 use crate::block::InputPartition;
 use crate::checkpoint::{
-    Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention, RunDescription,
-    RunProgress, SavedRun, SnapshotId, current_owner, lost_checkpoints, new_run, plan, read_log, read_run, run_names,
-    write_checkpoint,
+    Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
+    RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, lost_checkpoints, new_run, plan, read_log,
+    read_run, run_names, write_checkpoint,
 };
 use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};

@@ -47,10 +47,8 @@ impl Resumption {
         partitions: u32,
         state: &StateStore,
     ) -> Result<(), Error> {
-        let chain: Vec<&SnapshotId> = needed_snapshots(&self.snapshots, Some(time))
-            .iter()
-            .filter(|snapshot| snapshot.time() <= time)
-            .collect();
+        let chain: Vec<&SnapshotId> =
+            needed_snapshots(&self.snapshots, Some(time)).iter().filter(|snapshot| snapshot.time() <= time).collect();
         let Some(layout) = Layout::new(pair).map(Arc::new) else { return Ok(()) };
         let mut snapshots: Vec<ReadParts<'_, Failed>> = Vec::new();
         for id in chain {
@@ -63,13 +61,15 @@ impl Resumption {
                 (part < parts).then(|| read_rows(store, run, id, (node.id.0, part), &layout))
             }));
         }
-        let version = restore(state.storage(), &layout, time, partitions, snapshots).map_err(|failed| match failed {
-            Failed::Snapshot(error) => Error::from(error),
-            Failed::State(error) => {
-                let message = format!("the state of {node} cannot be restored: {error}");
-                Error::new(ErrorKind::Unavailable, message).help("give the job more engine.memory, or more room for spilled rows")
-            }
-        })?;
+        let version =
+            restore(state.storage(), &layout, time, partitions, snapshots).map_err(|failed| match failed {
+                Failed::Snapshot(error) => Error::from(error),
+                Failed::State(error) => {
+                    let message = format!("the state of {node} cannot be restored: {error}");
+                    Error::new(ErrorKind::Unavailable, message)
+                        .help("give the job more engine.memory, or more room for spilled rows")
+                }
+            })?;
         state.restore(node.id, version);
         Ok(())
     }

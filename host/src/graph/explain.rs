@@ -271,7 +271,9 @@ fn explain_stage(graph: &Graph, cut: &StageGraph, stage: &Stage) -> ExplainedSta
             StageInput::DataSet { node } | StageInput::Slice { of: node, .. } => Reads::DataSet { node: node.0 },
             StageInput::Coalesced { of, partitions, .. } => Reads::Coalesced { node: of.0, partitions },
             StageInput::State { of, .. } => Reads::State { node: of.0 },
-            StageInput::Window { parent, length, .. } | StageInput::Sliding { parent, length, .. } => Reads::Window { node: parent.0, length_ms: whole_ms(length) },
+            StageInput::Window { parent, length, .. } | StageInput::Sliding { parent, length, .. } => {
+                Reads::Window { node: parent.0, length_ms: whole_ms(length) }
+            }
         },
         steps: branch.steps.iter().map(|step| ExplainedStep { role: step.role.name(), node: step.node.0 }).collect(),
     };

@@ -29,5 +29,5 @@ pub use needs::Needs;
 pub use node::{Node, StorageLevel};
 pub use operation::{Compression, FileFormat, JoinKind, Operation, ParquetOptions, StateForm, Stateful};
 pub use program::{Call, Graph};
-pub use state::StateTypes;
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
+pub use state::StateTypes;

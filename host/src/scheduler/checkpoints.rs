@@ -6,6 +6,7 @@
 //! whether this host may show it.
 
 use super::job_set::files_begun;
+use super::recorder::{Recorder, Shared, State};
 use super::snapshots::{SnapshotParts, Snapshots};
 use crate::block::InputPartition;
 use crate::checkpoint::{
@@ -17,12 +18,11 @@ use crate::error::Error;
 use crate::graph::{Graph, Intervals};
 use crate::ids::RunId;
 use crate::listener::Event;
-use crate::lock::lock;
 use crate::state::StateStore;
 use crate::time::Time;
 use crate::tracker::{Allocated, Needed, TrackerHandle};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
 /// The parts from which the checkpoints of a run are made.
@@ -70,31 +70,6 @@ pub struct Checkpoints {
     /// Takes snapshots of state. `None` if the graph has no state.
     snapshots: Option<Snapshots>,
     written: watch::Receiver<Written>,
-}
-
-/// Notes the progress of a run, for the next checkpoint.
-#[derive(Clone)]
-pub(super) struct Recorder {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    changed: watch::Sender<u64>,
-    ownership: Arc<Ownership>,
-    /// Handles failures to find out which host has the checkpoint directory.
-    trouble: Trouble,
-}
-
-struct State {
-    progress: RunProgress,
-    /// The snapshots of state, the oldest first.
-    snapshots: Vec<SnapshotId>,
-    /// The number of changes so far.
-    version: u64,
-    /// Waits until the data of the last batch is on stable storage. A checkpoint must not contain a batch that the
-    /// allocation log does not contain.
-    durable: Option<Durable>,
 }
 
 /// The number of the last change that is on stable storage, or the reason why no more changes are written.
@@ -214,23 +189,6 @@ impl Checkpoints {
     }
 }
 
-impl Recorder {
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let version = {
-            let mut state = self.shared.lock();
-            change(&mut state);
-            state.version += 1;
-            state.version
-        };
-        self.shared.changed.send_replace(version);
-    }
-
-    /// Notes that a snapshot of state is on stable storage.
-    pub(super) fn snapshot_written(&self, snapshot: SnapshotId) {
-        self.change(|state| state.snapshots.push(snapshot));
-    }
-}
-
 /// Waits until the storage says whether this host has the directory.
 async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(), Error> {
     loop {
@@ -242,12 +200,6 @@ async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(),
             Err(error @ OwnerError::Store { .. }) => trouble.wait_for(error.to_string()).await?,
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
     }
 }
 

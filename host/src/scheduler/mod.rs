@@ -7,6 +7,7 @@ mod checkpoints;
 mod job_scheduler;
 mod job_set;
 mod pace;
+mod recorder;
 mod snapshots;
 
 pub use checkpoints::{CheckpointParts, Checkpoints};

@@ -4,7 +4,7 @@
 //! changes, so that it can be written while the next batches run. Never decides when a snapshot is needed for a restart:
 //! see `graph/needs.rs`.
 
-use super::checkpoints::Recorder;
+use super::recorder::Recorder;
 use crate::checkpoint::{SavedState, Snapshot, SnapshotId, Trouble, write_part, write_snapshot};
 use crate::env::{Env, Store};
 use crate::error::Error;
@@ -103,7 +103,8 @@ impl Snapshots {
         let waiting = lock(&self.waiting).take();
         let Some(waiting) = waiting else { return Ok(()) };
         let taken = done.map(|done| self.take(done));
-        let is_new = |taken: &Taken| taken.versions.iter().any(|(_, version)| version.batch > self.written.borrow().through);
+        let is_new =
+            |taken: &Taken| taken.versions.iter().any(|(_, version)| version.batch > self.written.borrow().through);
         if let Some(taken) = taken.filter(is_new) {
             // The actor may have ended with an error, which is reported below.
             let _ = waiting.send(taken).await;

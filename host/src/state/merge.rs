@@ -40,8 +40,11 @@ pub fn newest(leaves: &[Open], forgotten_ms: u64) -> Result<RecordBatch, StateEr
     if removed.true_count() == 0 {
         return Ok(merged);
     }
-    let is_needed: BooleanArray =
-        removed.iter().zip(times.values()).map(|(removed, time)| Some(removed != Some(true) || *time > forgotten_ms)).collect();
+    let is_needed: BooleanArray = removed
+        .iter()
+        .zip(times.values())
+        .map(|(removed, time)| Some(removed != Some(true) || *time > forgotten_ms))
+        .collect();
     if is_needed.true_count() == merged.num_rows() { Ok(merged) } else { Ok(filter_record_batch(&merged, &is_needed)?) }
 }
 
@@ -79,7 +82,7 @@ fn positions(oldest: &Leaf<'_>, younger: &[Leaf<'_>]) -> Vec<(usize, usize)> {
     };
     let mut changes: Vec<Change> = (0..).zip(younger).flat_map(rows).collect();
     // The sort finds that each leaf is sorted already.
-    changes.sort_by(|a, b| a.hash.cmp(&b.hash));
+    changes.sort_by_key(|change| change.hash);
     let key = |change: &Change| (&younger[change.leaf as usize], change.row as usize);
     let order = |a: &Change, b: &Change| {
         let ((a, row), (b, other)) = (key(a), key(b));

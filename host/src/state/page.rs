@@ -201,7 +201,7 @@ fn cuts(rows: &RecordBatch) -> Vec<Range<usize>> {
     let count = rows.num_rows();
     let bytes = crate::data::chunk::row_bytes(rows, 0..count);
     if count <= ROWS_MAX && (bytes <= BYTES_MAX || count <= 1) {
-        return if count == 0 { Vec::new() } else { vec![0..count] };
+        return std::iter::once(0..count).filter(|range| !range.is_empty()).collect();
     }
     let pages = count.div_ceil(ROWS_MAX / 2).max(bytes.div_ceil(BYTES_MAX / 2)).min(count);
     let start = |page: usize| page * count / pages;

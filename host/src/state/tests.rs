@@ -39,7 +39,8 @@ fn changed(store: &StateStore, before: Option<&Version>, partitions: u32, now: u
             .filter(|(key, _)| is_of_partition(crate::data::key::hash(key.as_bytes()), partition, partitions))
             .map(|(key, state)| (key.clone(), *state))
             .collect();
-        let state = before.map_or_else(PartitionState::default, |version| version.partitions[partition as usize].clone());
+        let state =
+            before.map_or_else(PartitionState::default, |version| version.partitions[partition as usize].clone());
         let touched = Touched::of(&layout, &keys_of(&mine), partition, partitions).unwrap();
         let values: Vec<Option<u32>> = mine.values().copied().collect();
         let mut next = PartitionWriter::new(store.storage(), &layout, store.saved(node).as_ms());
@@ -125,7 +126,7 @@ proptest! {
             let next = changed(&store, version.as_ref(), partitions, now, changes);
             prop_assert_eq!(content(&next), expected(&model));
             prop_assert_eq!(next.keys(), model.len() as u64);
-            if now as usize % every == 0 {
+            if (now as usize).is_multiple_of(every) {
                 snapshots.push(parts(&next, saved));
                 saved = Some(Time::from_ms(now));
                 store.has_saved(NodeId(1), Time::from_ms(now));
@@ -200,5 +201,4 @@ fn each_row_belongs_to_its_key() {
     assert_eq!(rows, [&[0, 2][..], &[1, 4], &[3]]);
     let numbers = touched.numbers();
     assert!((0..5).all(|row| touched.rows_of(numbers.value(row) as usize).contains(&(row as u32))));
-
 }

@@ -1,8 +1,8 @@
 //! [`Touched`]: the different keys of rows, sorted as state is.
 
 use super::error::StateError;
-use super::layout::{Layout, Open};
 use super::is_of_partition;
+use super::layout::{Layout, Open};
 use crate::data::key::EncodedKeys;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use std::cmp::Ordering;
@@ -40,8 +40,9 @@ impl Touched {
         let (mut hashes, mut starts) = (Vec::new(), Vec::new());
         let mut last: Option<(u64, u32)> = None;
         for (at, (hash, row)) in (0..).zip(&rows) {
-            let is_same =
-                last.is_some_and(|(other, before)| other == *hash && encoded.same(before as usize, &encoded, *row as usize));
+            let is_same = last.is_some_and(|(other, before)| {
+                other == *hash && encoded.same(before as usize, &encoded, *row as usize)
+            });
             if !is_same {
                 hashes.push(*hash);
                 starts.push(at);

@@ -9,7 +9,8 @@ const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 /// for `rows` keys at random.
 pub fn build(ctx: &StreamingContext, program: &str) {
     let argument = |name: &str| ctx.arg(name).and_then(|number| number.parse().ok()).unwrap_or(1u64);
-    let (rows, keys, length, snapshot) = (argument("rows"), argument("keys"), argument("length"), argument("checkpoint"));
+    let (rows, keys, length, snapshot) =
+        (argument("rows"), argument("keys"), argument("length"), argument("checkpoint"));
     let numbers = ctx.stream::<i64>("numbers");
     let pairs = numbers.flat_map(move |n| {
         let first = if n < 0 { (-n - 1) as u64 * rows } else { n as u64 * rows };
@@ -27,9 +28,8 @@ pub fn build(ctx: &StreamingContext, program: &str) {
             pairs.map_with_state(counts).checkpoint(snapshot).reduce(|a, b| a.max(b)).print()
         }
         "state-update" => {
-            let counts = pairs.update_state_by_key(|ones, count: Option<u64>| {
-                Some(count.unwrap_or(0) + ones.iter().sum::<u64>())
-            });
+            let counts = pairs
+                .update_state_by_key(|ones, count: Option<u64>| Some(count.unwrap_or(0) + ones.iter().sum::<u64>()));
             counts.checkpoint(snapshot).print()
         }
         "state-inverse" => {

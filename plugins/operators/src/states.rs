@@ -34,10 +34,12 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             sums.partitions(3).checkpoint(seconds(2)).print_n(100)
         }
         "update_state_by_key_with_time" => {
-            let seen = pairs.update_state_by_key_with_time(|time: Time, key: &i64, values, seen: Option<(u64, String)>| {
-                let seen = if values.is_empty() { seen } else { Some((time.as_ms(), format!("{key}: {values:?}"))) };
-                seen.filter(|(last, _)| last + 2000 > time.as_ms())
-            });
+            let seen =
+                pairs.update_state_by_key_with_time(|time: Time, key: &i64, values, seen: Option<(u64, String)>| {
+                    let seen =
+                        if values.is_empty() { seen } else { Some((time.as_ms(), format!("{key}: {values:?}"))) };
+                    seen.filter(|(last, _)| last + 2000 > time.as_ms())
+                });
             seen.print_n(100)
         }
         "update_state_by_partition" => {
@@ -62,7 +64,9 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             let counts = pairs.map_with_state(count.timeout(seconds(1)).initial_state(|| [(5, vec![50])]));
             counts.union(&counts.state_snapshots().map(|(key, values)| format!("{key} has {values:?}"))).print_n(100)
         }
-        "state_snapshots" => pairs.map_with_state(count.partitions(2)).checkpoint(seconds(3)).state_snapshots().print_n(100),
+        "state_snapshots" => {
+            pairs.map_with_state(count.partitions(2)).checkpoint(seconds(3)).state_snapshots().print_n(100)
+        }
         "window_of_states" => {
             let counts = pairs.map_with_state(count).checkpoint(seconds(2));
             counts.window((seconds(3), seconds(2))).print_n(100)
@@ -73,7 +77,8 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
         }
         "state_of_states" => {
             let sums = pairs.update_state_by_key(sum).map(|(key, sum)| (key % 2, sum));
-            sums.update_state_by_key(|sums, last: Option<Vec<i64>>| Some([last.unwrap_or_default(), sums].concat())).print_n(100)
+            sums.update_state_by_key(|sums, last: Option<Vec<i64>>| Some([last.unwrap_or_default(), sums].concat()))
+                .print_n(100)
         }
         "reduce_by_key_and_window_inverse" => {
             let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3));

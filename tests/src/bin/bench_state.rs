@@ -142,7 +142,11 @@ fn map() -> Result<(), String> {
     let (few, many) = (few.run()?, many.run()?);
     line("map_with_state, 10,000 keys", &few);
     line("map_with_state, 1,000,000 keys", &many);
-    println!("    many keys to few keys: {:.2} by means; largest to median: {:.2}", many.mean_ms / few.mean_ms, many.max_ms / many.median_ms);
+    println!(
+        "    many keys to few keys: {:.2} by means; largest to median: {:.2}",
+        many.mean_ms / few.mean_ms,
+        many.max_ms / many.median_ms
+    );
     Ok(())
 }
 
@@ -214,16 +218,7 @@ fn run_here(program: &str, rest: &[&str]) -> Result<(), String> {
         return Err("a run needs seven numbers".to_owned());
     };
     let directory = PathBuf::from(directory);
-    let setup = Setup {
-        program: "",
-        keys,
-        records,
-        loads: loads == 1,
-        batches,
-        length,
-        checkpoint,
-        memory_mib,
-    };
+    let setup = Setup { program: "", keys, records, loads: loads == 1, batches, length, checkpoint, memory_mib };
     let loading = setup.loading();
     let row = |batch: u64| -> String {
         let number = |task: u64| {
@@ -251,11 +246,8 @@ fn run_here(program: &str, rest: &[&str]) -> Result<(), String> {
     let world = Arc::new(PacedWorld::default());
     let machine = real(&executors);
     let env = Env { clock: world.clock(machine.clock.clone()), console: world.clone(), ..machine };
-    let run_options = RunOptions {
-        stop_when_idle: true,
-        listeners: ListenerBus::new(vec![world.clone()]),
-        ..RunOptions::default()
-    };
+    let run_options =
+        RunOptions { stop_when_idle: true, listeners: ListenerBus::new(vec![world.clone()]), ..RunOptions::default() };
     let begun = Instant::now();
     let outcome = executors.block_on(async {
         let context = StreamingContext::new(env, settings, &Receivers::default())?;

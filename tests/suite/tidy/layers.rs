@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("listener", &["lock", "shown", "time", "ids", "env"]),
     ("graph", &["shown", "time", "ids", "data"]),
     ("block", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory"]),
+    ("state", &["lock", "time", "ids", "data", "env", "memory", "block"]),
     ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
     ("variables", &["lock", "shown", "time", "data", "env", "memory", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),

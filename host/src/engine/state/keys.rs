@@ -3,8 +3,8 @@
 use super::call::PluginCall;
 use super::rows::{Entry, Keys, entries};
 use super::{Read, StateRun, taken};
-use crate::engine::plugin_exec::unless_cancelled;
 use crate::engine::internal;
+use crate::engine::plugin_exec::unless_cancelled;
 use crate::state::{self, Layout, Page, Touched};
 use arrow::array::{ArrayRef, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
@@ -65,7 +65,8 @@ impl StateRun {
         let keys = Keys::of(&self.layout, &live, touched, &entries)?;
         let of_key = entries.iter().map(|(_, key): &Entry| *key);
         let ty = self.work.types.update.arrow();
-        let values = lists(ty, 2, read.rows.column(1), of_key.map(|key| key.map_or(&[][..], |key| touched.rows_of(key))))?;
+        let values =
+            lists(ty, 2, read.rows.column(1), of_key.map(|key| key.map_or(&[][..], |key| touched.rows_of(key))))?;
         let states = optional(&self.layout, &keys);
         let pushed = RecordBatch::try_new(ty.clone(), vec![keys.keys.clone(), states, values])?;
         Ok((keys, pushed))
@@ -78,7 +79,12 @@ impl StateRun {
             let Some(Asked { page, first, rows, keys }) = asked.pop_front() else { return Ok(()) };
             let answers = if keys.len() == 0 { no_answers(&self.work.types.state.arrow().clone()) } else { answers };
             let (states, exists) = self.layout.states(answers.column(0));
-            self.replace(page.as_ref(), first, &rows, keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?)?;
+            self.replace(
+                page.as_ref(),
+                first,
+                &rows,
+                keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?,
+            )?;
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use super::StateRun;
 use super::rows::{Keys, entries};
-use crate::engine::plugin_exec::unless_cancelled;
 use crate::engine::external;
+use crate::engine::plugin_exec::unless_cancelled;
 use crate::state;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;

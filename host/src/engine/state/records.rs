@@ -70,7 +70,8 @@ impl StateRun {
             self.work.types.state.arrow().clone(),
             vec![self.layout.optional(keys.states.clone(), keys.exists.clone())],
         )?;
-        let columns = vec![Arc::new(touched.numbers()) as ArrayRef, records.column(0).clone(), records.column(1).clone()];
+        let columns =
+            vec![Arc::new(touched.numbers()) as ArrayRef, records.column(0).clone(), records.column(1).clone()];
         let pushed = RecordBatch::try_new(self.work.types.record.arrow().clone(), columns)?;
         for (input, rows) in [(1, states), (0, pushed)] {
             let emitted = call.push_whole(input, &rows)?;

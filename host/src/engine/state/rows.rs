@@ -46,7 +46,12 @@ pub(super) fn entries(
 
 impl Keys {
     /// The keys of entries. `live` has the keys with state; new keys come from `touched`.
-    pub(super) fn of(layout: &Layout, live: &RecordBatch, touched: &Touched, entries: &[Entry]) -> Result<Self, StateError> {
+    pub(super) fn of(
+        layout: &Layout,
+        live: &RecordBatch,
+        touched: &Touched,
+        entries: &[Entry],
+    ) -> Result<Self, StateError> {
         if entries.len() == live.num_rows() {
             // There are no new keys.
             return Ok(Self {

@@ -44,13 +44,15 @@ pub fn check_types(
         Operation::Union | Operation::Window { .. } | Operation::Coalesce { .. } | Operation::Cache => {
             same_as_parents(rows)
         }
-        Operation::State(stateful) => {
-            check_state(stateful, parents, types).map_err(|problem| subject.error(problem))
-        }
+        Operation::State(stateful) => check_state(stateful, parents, types).map_err(|problem| subject.error(problem)),
         Operation::StateSnapshots => match parents.first() {
             Some(parent) if parent.state.is_some() && parent.state.as_ref() == rows => Ok(()),
             Some(parent) => {
-                let problem = format!("its rows are {}, but the state of {parent} is {}", show(rows), show(parent.state.as_ref()));
+                let problem = format!(
+                    "its rows are {}, but the state of {parent} is {}",
+                    show(rows),
+                    show(parent.state.as_ref())
+                );
                 Err(subject.error(problem))
             }
             None => Ok(()),
@@ -99,7 +101,9 @@ fn check_state(stateful: &Stateful, parents: &[&Node], types: NodeTypes<'_>) -> 
             return Err("it does not read a reduction by key with the same number of partitions".to_owned());
         }
     }
-    state::StateTypes::of(&key, &state, &value).map(drop).map_err(|error| format!("its rows cannot have a type: {error}"))
+    state::StateTypes::of(&key, &state, &value)
+        .map(drop)
+        .map_err(|error| format!("its rows cannot have a type: {error}"))
 }
 
 /// Checks that files of this format can hold the rows.
