@@ -7,7 +7,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
-use std::time::Instant;
 
 /// The batch interval.
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,8 +22,10 @@ pub struct Seen {
     /// The number of batches that are not done.
     waiting: u64,
     sleepers: Vec<Waker>,
-    /// When the first batch began.
-    pub first_batch: Option<Instant>,
+    /// Measures how long things take.
+    machine: Option<Arc<dyn Clock>>,
+    /// When the first batch began, on the monotonic clock of the machine.
+    pub first_batch: Option<Duration>,
     /// The processing time of each batch.
     pub processing_ms: Vec<f64>,
     /// The snapshots of state that were written.
@@ -38,8 +39,14 @@ pub struct Seen {
 }
 
 impl PacedWorld {
+    /// A world in which it is this late at the start.
+    pub fn starting_at(now: Time) -> Self {
+        Self(Mutex::new(Seen { now, ..Seen::default() }))
+    }
+
     /// The clock of this world. `machine` measures how long things take.
     pub fn clock(self: &Arc<Self>, machine: Arc<dyn Clock>) -> Arc<dyn Clock> {
+        self.lock().machine = Some(machine.clone());
         Arc::new(ManualClock { world: self.clone(), machine })
     }
 
@@ -104,7 +111,9 @@ impl StreamingListener for PacedWorld {
         let mut seen = self.lock();
         match event {
             Event::BatchSubmitted(_) => seen.waiting += 1,
-            Event::BatchStarted(_) => drop(seen.first_batch.get_or_insert_with(Instant::now)),
+            Event::BatchStarted(_) if seen.first_batch.is_none() => {
+                seen.first_batch = seen.machine.as_ref().map(|machine| machine.monotonic());
+            }
             Event::BatchCompleted(batch) => {
                 seen.processing_ms.extend(batch.processing_delay.map(|delay| delay.as_secs_f64() * 1000.0));
                 seen.waiting -= 1;

@@ -9,6 +9,7 @@ mod layout;
 mod merge;
 mod page;
 mod partition;
+mod patch;
 mod saved;
 mod store;
 mod touched;

@@ -3,12 +3,14 @@
 //! Owns the choice between adding a leaf of changes and writing the page anew. The choice follows from the rows alone.
 
 use super::error::StateError;
-use super::layout::{self, Layout, Open};
+use super::layout::{self, HASH, KEY, Layout, Open, STATE, TIME};
 use super::merge;
+use super::patch::{Patch, patched};
 use super::touched::Touched;
 use crate::block::{Storage, StoredRows};
 use arrow::array::{ArrayRef, RecordBatch};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A page with more rows than this is written as several pages of at most half as many.
 const ROWS_MAX: usize = 16 * 1024;
@@ -17,6 +19,8 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A page is written anew when it has at least this many leaves of changes. Up to seven more are allowed, depending on the
 /// page, so that not all pages are written anew in the same batch.
 const CHANGES_MAX: u64 = 8;
+/// If fewer than one key in this many changes its state, the changes become a leaf of their own.
+const SPARSE: usize = 32;
 
 /// The state of the keys from a hash on, up to the first hash of the next page.
 #[derive(Debug)]
@@ -131,6 +135,38 @@ impl Page {
     pub fn open(&self, layout: &Layout) -> Result<OpenPage, StateError> {
         let leaves = self.leaves.iter().map(|leaf| leaf.open(layout)).collect::<Result<_, _>>()?;
         Ok(OpenPage { leaves })
+    }
+
+    /// Makes the page with new states of keys that are in its first leaf, and in no other. `changes` has the new rows of
+    /// these keys, among others. Only the states and times of the leaf are copied. `None` if so few keys change that a leaf
+    /// of changes costs less.
+    ///
+    /// # Errors
+    /// Returns an error if the page cannot be read or stored.
+    pub(super) fn patched(
+        &self,
+        storage: &Storage,
+        layout: &Layout,
+        changes: &RecordBatch,
+        patches: &[Patch],
+    ) -> Result<Option<Self>, StateError> {
+        let Some((oldest, younger)) = self.leaves.split_first() else { return Ok(None) };
+        if patches.is_empty() || patches.len() * SPARSE < oldest.count {
+            return Ok(None);
+        }
+        let Open { rows, removed, .. } = oldest.open(layout)?;
+        let column = |column: usize| patched(rows.column(column), changes.column(column), patches);
+        let columns = vec![
+            rows.column(HASH).clone(),
+            column(TIME)?,
+            Arc::new(removed) as ArrayRef,
+            rows.column(KEY).clone(),
+            column(STATE)?,
+        ];
+        let rows = RecordBatch::try_new(layout.schema().clone(), columns)?;
+        let mut leaves = vec![Leaf::store(storage, rows)?];
+        leaves.extend_from_slice(younger);
+        Ok(Some(Self { first: self.first, leaves, keys: self.keys }))
     }
 
     /// Makes the page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys have state.

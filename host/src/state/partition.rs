@@ -2,9 +2,11 @@
 
 use super::error::StateError;
 use super::layout::Layout;
-use super::page::Page;
+use super::page::{Found, Page};
+use super::patch::Patch;
 use crate::block::Storage;
-use arrow::array::RecordBatch;
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use std::sync::Arc;
 
 /// The state of one partition after a batch. It never changes, and clones share it.
@@ -87,17 +89,41 @@ impl PartitionWriter {
         Ok(())
     }
 
-    /// Adds a page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys of the page
-    /// have state.
+    /// Adds a page with changes: sorted rows that count more than those of the page. `found` has the row of each key in the
+    /// page. Afterwards, `keys` keys of the page have state.
     ///
     /// # Errors
     /// Returns an error if the page cannot be read, or the changes cannot be stored.
-    pub fn change(&mut self, at: PageRange<'_>, changes: RecordBatch, keys: u64) -> Result<(), StateError> {
-        let Some(page) = at.page else { return self.write(at.first, &changes) };
+    pub fn change(
+        &mut self,
+        at: PageRange<'_>,
+        changes: &RecordBatch,
+        found: &[Option<Found>],
+        keys: u64,
+    ) -> Result<(), StateError> {
+        let Some(page) = at.page else { return self.write(at.first, changes) };
         if changes.num_rows() == 0 {
             self.keep(at.page);
             return Ok(());
         }
+        let removed = super::removed(changes);
+        let stays = |row: usize| match found.get(row) {
+            Some(Some(Found { leaf: 0, row: at })) if !removed.value(row) => Some(Patch { row: *at, by: row }),
+            _ => None,
+        };
+        let patches: Vec<Patch> = (0..changes.num_rows()).filter_map(stays).collect();
+        let patched = page.patched(&self.storage, &self.layout, changes, &patches)?.map(Arc::new);
+        let (page, changes) = match patched {
+            None => (page.clone(), changes.clone()),
+            Some(page) if patches.len() == changes.num_rows() => {
+                self.pages.push(page);
+                return Ok(());
+            }
+            Some(page) => {
+                let rest = (0..changes.num_rows()).map(|row| Some(stays(row).is_none())).collect::<BooleanArray>();
+                (page, filter_record_batch(changes, &rest)?)
+            }
+        };
         match page.changed(&self.storage, changes.clone(), keys)? {
             Some(changed) => self.pages.push(Arc::new(changed)),
             None => {

@@ -48,13 +48,15 @@ fn changed(store: &StateStore, before: Option<&Version>, partitions: u32, now: u
             let range = touched.range(at.first, at.end);
             let open = at.page.map_or_else(OpenPage::default, |page| page.open(&layout).unwrap());
             let found = open.find(&touched, range.clone()).unwrap();
-            let rows: Vec<(usize, bool, bool)> = range
+            let rows: Vec<(usize, Option<Found>, bool)> = range
                 .clone()
-                .zip(&found)
-                .map(|(key, found)| (key, found.is_some(), values[touched.first_row(key)].is_some()))
-                .filter(|(_, existed, exists)| *existed || *exists)
+                .zip(found)
+                .map(|(key, found)| (key, found, values[touched.first_row(key)].is_some()))
+                .filter(|(_, found, exists)| found.is_some() || *exists)
                 .collect();
-            let growth: i64 = rows.iter().map(|(_, existed, exists)| i64::from(*exists) - i64::from(*existed)).sum();
+            let growth: i64 =
+                rows.iter().map(|(_, found, exists)| i64::from(*exists) - i64::from(found.is_some())).sum();
+            let found: Vec<Option<Found>> = rows.iter().map(|(_, found, _)| *found).collect();
             let hashes: UInt64Array = rows.iter().map(|(key, ..)| touched.hash(*key)).collect();
             let times = UInt64Array::from_value(now, rows.len());
             let removed = rows.iter().map(|(.., exists)| Some(!*exists)).collect();
@@ -64,7 +66,7 @@ fn changed(store: &StateStore, before: Option<&Version>, partitions: u32, now: u
                 rows.iter().map(|(key, ..)| Some(values[touched.first_row(*key)].unwrap_or(0))).collect();
             let rows = layout.rows(hashes, times, Some(removed), Arc::new(keys), Arc::new(states)).unwrap();
             let keys = at.page.map_or(0, |page| page.keys()).saturating_add_signed(growth);
-            next.change(at, rows, keys).unwrap();
+            next.change(at, &rows, &found, keys).unwrap();
         }
         store.put(node, Time::from_ms(now), partition, next.finish());
     }

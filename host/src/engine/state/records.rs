@@ -11,7 +11,7 @@ use crate::data::chunk::{PIECE_ROWS, chunks, pieces};
 use crate::engine::plugin_exec::{CHUNK_BYTES, PluginError, unless_cancelled};
 use crate::engine::{external, internal};
 use crate::plugin::{EmittedRows, Failure};
-use crate::state::{self, PartitionWriter};
+use crate::state::{self, Found, PartitionWriter};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch, interleave, take};
 use arrow::datatypes::UInt32Type;
@@ -99,7 +99,7 @@ impl StateRun {
         let growth: Vec<i64> = (0..keys.len()).map(|row| i64::from(exists(row)) - i64::from(existed(row))).collect();
         if after.is_none() {
             let rows = self.layout.rows(keys.hashes.clone(), times, None, keys.keys.clone(), states)?;
-            return self.apply(&rows, &growth);
+            return self.apply(&rows, &growth, &keys.found);
         }
         // The row of a removed key has the last state.
         let places: Vec<(usize, usize)> = (0..keys.len()).map(|row| (usize::from(exists(row)), row)).collect();
@@ -110,11 +110,13 @@ impl StateRun {
         let is_row: BooleanArray = (0..keys.len()).map(|row| Some(existed(row) || exists(row))).collect();
         let growth = growth.iter().zip(&is_row).filter(|(_, is_row)| *is_row == Some(true)).map(|(growth, _)| *growth);
         let growth: Vec<i64> = growth.collect();
-        self.apply(&filter_record_batch(&rows, &is_row)?, &growth)
+        let found = keys.found.iter().zip(&is_row).filter(|(_, is_row)| *is_row == Some(true)).map(|(found, _)| *found);
+        self.apply(&filter_record_batch(&rows, &is_row)?, &growth, &found.collect::<Vec<_>>())
     }
 
     /// Adds sorted rows to the state before the next chunk. `growth` says for each row by how many keys the state grows.
-    fn apply(&mut self, rows: &RecordBatch, growth: &[i64]) -> Result<()> {
+    /// `found` has the row of each key in its page; it may be empty.
+    fn apply(&mut self, rows: &RecordBatch, growth: &[i64], found: &[Option<Found>]) -> Result<()> {
         let mut next = PartitionWriter::new(&self.storage, &self.layout, self.after.forgotten_ms());
         let hashes = state::hashes(rows).values();
         let mut start = 0;
@@ -126,7 +128,8 @@ impl StateRun {
             }
             let positions: UInt32Array = (start..end).map(|row| row as u32).collect();
             let keys = at.page.map_or(0, |page| page.keys()).saturating_add_signed(growth[start..end].iter().sum());
-            next.change(at, arrow::compute::take_record_batch(rows, &positions)?, keys)?;
+            let found = found.get(start..end).unwrap_or_default();
+            next.change(at, &arrow::compute::take_record_batch(rows, &positions)?, found, keys)?;
             start = end;
         }
         self.before = next.finish();
@@ -163,7 +166,7 @@ impl StateRun {
             return Ok(());
         }
         let removed = concat_batches(self.layout.schema(), &removed)?;
-        self.apply(&removed, &vec![-1; removed.num_rows()])
+        self.apply(&removed, &vec![-1; removed.num_rows()], &[])
     }
 
     fn emit_all(&mut self, emitted: EmittedRows) -> Result<()> {
@@ -188,6 +191,7 @@ impl Keys {
             states: columns(&|page| page.states.clone())?,
             exists: Some(pages.iter().flat_map(|page| (0..page.len()).map(|row| exists(page, row))).collect()),
             times: pages.iter().flat_map(|page| page.times.values().iter().copied()).collect::<Vec<_>>().into(),
+            found: pages.iter().flat_map(|page| page.found.iter().copied()).collect(),
         }))
     }
 
@@ -201,6 +205,7 @@ impl Keys {
             states: take(&self.states, numbers, None)?,
             exists: self.exists.as_ref().map(|exists| rows().map(|row| exists.is_valid(row)).collect()),
             times: at(&self.times),
+            found: rows().map(|row| self.found.get(row).copied().flatten()).collect(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Keys with their states before and after a batch, as rows of state.
 
-use crate::state::{self, Layout, StateError, Touched};
+use crate::state::{self, Found, Layout, StateError, Touched};
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt64Array, make_comparator};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::not_distinct;
@@ -19,6 +19,8 @@ pub(super) struct Keys {
     pub exists: Option<NullBuffer>,
     /// The time of each state. Any time for keys without state.
     pub times: UInt64Array,
+    /// The row of each key in its page. Empty if nobody asks for the rows.
+    pub found: Vec<Option<Found>>,
 }
 
 /// A key of a page: the number of its live row, its number among the touched keys, or both.
@@ -60,6 +62,7 @@ impl Keys {
                 states: state::states(live).clone(),
                 exists: None,
                 times: state::times(live).clone(),
+                found: Vec::new(),
             });
         }
         let none = layout.no_state();
@@ -77,6 +80,7 @@ impl Keys {
             states: interleave(&[state::states(live), &none], &positions(&|_| (1, 0)))?,
             exists: Some(entries.iter().map(|(row, _)| row.is_some()).collect()),
             times: entries.iter().map(time).collect(),
+            found: Vec::new(),
         })
     }
 

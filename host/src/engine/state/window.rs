@@ -74,6 +74,7 @@ impl StateRun {
             states: interleave(&leaves, &places)?,
             exists: Some(found.iter().map(Option::is_some).collect()),
             times: found.iter().map(|found| found.map_or(0, |found| open.time_ms(found))).collect::<UInt64Array>(),
+            found,
         })
     }
 
