@@ -3,6 +3,7 @@
 //! With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
 use super::support::simulated::{Job, START};
+use host::env::Connection;
 use host::time::{Duration, Time};
 use millstream_tests::repository;
 use std::collections::BTreeSet;
@@ -12,6 +13,10 @@ use std::path::Path;
 /// Where the first file of an example appears, after the beginning, and how much later each other one.
 const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
+
+/// The time between two lines of an `input.txt`, and how many batches read from it, as `examples/run` has them.
+const NEXT_LINE: Duration = Duration::from_millis(50);
+const BATCHES_OF_LINES: u64 = 5;
 
 /// The examples that are tested elsewhere.
 const ELSEWHERE: &[&str] =
@@ -53,6 +58,11 @@ fn job(name: &str) -> Job {
         job.appearing.push((appears, appears, format!("incoming/{name}"), text));
         appears = appears + NEXT_FILE;
     }
+    if let Some((_, input)) = job.files.iter().find(|(name, _)| name == "input.txt") {
+        let sends = input.lines().map(|line| (NEXT_LINE.into(), format!("{line}\n").into_bytes())).collect();
+        job.servers = vec![("127.0.0.1:9999".to_owned(), vec![Connection { sends, stays_open: true }])];
+        job.stop_after = Some(BATCHES_OF_LINES);
+    }
     job
 }
 
@@ -92,12 +102,22 @@ examples! {
     queue_stream
     /// S18.14.
     response_code_count
+    /// S18.15.
+    running_response_code_count
     /// S6.04.
     sort_and_save
+    /// S18.03.
+    stateful_network_word_count
+    /// S18.22.
+    update_state_by_key_word_count
+    /// A timeout.
+    user_sessions
     /// S18.08.
     windowed_join
     /// S18.06.
     windowed_word_count
+    /// S4.15.
+    windowed_word_count_with_inverse
 }
 
 /// No example is left out, neither of the tests nor of what `.ci/run` runs.
