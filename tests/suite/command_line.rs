@@ -22,6 +22,7 @@ mod recovery;
 mod runs;
 mod signals;
 mod sources;
+mod stateful;
 mod stops;
 mod streams;
 mod system_limits;

@@ -1,5 +1,5 @@
 //! The real binary, killed with SIGKILL at random moments, again and again: its files are those of a run that nobody
-//! disturbed, byte for byte.
+//! disturbed, byte for byte, with state and without.
 //!
 //! `MILLSTREAM_KILLS` says how often each job is killed, 25 times by default. The moments follow from a seed, which each
 //! test prints and which `MILLSTREAM_KILL_SEED` sets: `MILLSTREAM_KILL_SEED=17 cargo test --test suite -- killed`. The
@@ -37,12 +37,16 @@ fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-fn directory(source: &str) -> Directory {
+/// The outputs of the plugin with the argument `states` that come from operators with state.
+const STATES: [&str; 4] = ["sums", "sessions", "snapshots", "window"];
+
+/// A job with this source, and with these further arguments.
+fn directory(source: &str, args: &str) -> Directory {
     let directory = Directory::new();
     directory.write("recoverable.wasm", programs::plugin("recoverable"));
     let job = format!(
         "[job]\nname = \"killed\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
-         checkpoint = \"checkpoint\"\ndirectories = {{ out = \".\" }}\nargs = {{ batch_ms = \"{INTERVAL_MS}\" }}\n[sources.lines]\n{source}\n"
+         checkpoint = \"checkpoint\"\ndirectories = {{ out = \".\" }}\nargs = {{ batch_ms = \"{INTERVAL_MS}\"{args} }}\n[sources.lines]\n{source}\n"
     );
     directory.write("job.toml", job);
     directory
@@ -99,10 +103,21 @@ fn by_batch(saved: &BTreeMap<u64, BTreeMap<String, String>>, first: u64) -> BTre
 /// S10.12, S16.08, S16.15, S16.23: over a queue, whose lines are given to batches one by one.
 #[test]
 fn a_job_over_a_queue_survives_being_killed() {
+    check_queue("", &["lines", "counts", "deep"]);
+}
+
+/// S4.21, S10.05, S10.21: the same with state, whose snapshots are written at other times than batches end.
+#[test]
+fn a_job_with_state_over_a_queue_survives_being_killed() {
+    check_queue(", states = \"all\"", &[&["lines", "deep"], STATES.as_slice()].concat());
+}
+
+fn check_queue(args: &str, outputs: &[&str]) {
     const BATCHES: u64 = 60;
-    let killed = directory("type = \"queue\"\npath = \"queue.jsonl\"");
-    let undisturbed = directory("type = \"queue\"\npath = \"queue.jsonl\"");
-    let empty = "[]\n".repeat(12);
+    const EMPTY: u64 = 12;
+    let source = "type = \"queue\"\npath = \"queue.jsonl\"";
+    let (killed, undisturbed) = (directory(source, args), directory(source, args));
+    let empty = "[]\n".repeat(EMPTY as usize);
     let queue: String = (0..BATCHES).map(|batch| format!("{:?}\n", text(batch))).collect();
     for directory in [&killed, &undisturbed] {
         directory.write("queue.jsonl", format!("{queue}{empty}"));
@@ -115,19 +130,35 @@ fn a_job_over_a_queue_survives_being_killed() {
     let said = other.finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     let first = |directory: &Directory| *saved(directory, "lines").keys().next().expect("something was saved");
-    for output in ["lines", "counts", "deep"] {
-        let expected = by_batch(&saved(&undisturbed, output), first(&undisturbed));
+    for output in outputs {
+        // States are there in all batches, also in those after the last line of the queue.
+        let of = |directory: &Directory| {
+            let mut batches = by_batch(&saved(directory, output), first(directory));
+            batches.retain(|batch, _| *batch < BATCHES + EMPTY);
+            batches
+        };
+        let expected = of(&undisturbed);
         assert!(expected.len() as u64 >= BATCHES / 4, "{output}: {}", expected.len());
-        assert_eq!(by_batch(&saved(&killed, output), first(&killed)), expected, "{output}");
+        assert_eq!(of(&killed), expected, "{output}");
     }
 }
 
 /// S16.15: over files whose modification times say to which batches they belong, whoever runs then.
 #[test]
 fn a_job_over_files_survives_being_killed() {
+    check_files("", &["lines", "counts"]);
+}
+
+/// S4.21, S10.05, S10.21: the same with state, for which batches are computed again from their files.
+#[test]
+fn a_job_with_state_over_files_survives_being_killed() {
+    check_files(", states = \"all\"", &[&["lines"], STATES.as_slice()].concat());
+}
+
+fn check_files(args: &str, outputs: &[&str]) {
     const FILES: u64 = 60;
     let source = "type = \"text-files\"\npath = \"in\"";
-    let (killed, undisturbed) = (directory(source), directory(source));
+    let (killed, undisturbed) = (directory(source, args), directory(source, args));
     // The first file is due soon: what has to be built is built before.
     programs::host();
     let begin = since_1970().as_millis() as u64 + 3000;
@@ -154,10 +185,16 @@ fn a_job_over_files_survives_being_killed() {
         let said = host.finish();
         assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     }
-    for output in ["lines", "counts"] {
-        let expected = saved(&undisturbed, output);
+    for output in outputs {
+        // States are there in all batches, and the runs begin and end with different ones.
+        let of = |directory: &Directory| {
+            let mut batches = saved(directory, output);
+            batches.retain(|time, _| (begin..=end).contains(time));
+            batches
+        };
+        let expected = of(&undisturbed);
         assert!(expected.len() as u64 >= FILES, "{output}: {}", expected.len());
-        assert_eq!(saved(&killed, output), expected, "{output}");
+        assert_eq!(of(&killed), expected, "{output}");
     }
     // Each line of each file once.
     let lines: Vec<String> = saved(&killed, "lines").into_values().flat_map(BTreeMap::into_values).collect();

@@ -116,6 +116,15 @@ fn outputs_of_files_that_go_are_those_of_an_uninterrupted_run() {
     same_under_all_seeds(&job, (10, 4));
 }
 
+/// S4.21, S10.05, S10.06, S10.21: the same with state. Snapshots of state are not written in the batches that they are of,
+/// and any of their writes may be the last.
+#[test]
+fn outputs_of_state_are_those_of_an_uninterrupted_run() {
+    let args = |job: Job| job.with_job_keys("args = { states = \"all\" }");
+    same_under_all_seeds(&args(queue_job(20)), (4, 1));
+    same_under_all_seeds(&args(files_job(20)), (4, 2));
+}
+
 /// Runs the seeds that have this remainder when they are divided by this number. `MILLSTREAM_SEED` chooses one,
 /// and `MILLSTREAM_SEEDS` how many, from that one on or from 0.
 fn same_under_all_seeds(job: &Job, (divisor, remainder): (u64, u64)) {
