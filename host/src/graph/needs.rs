@@ -72,3 +72,6 @@ fn lower(after: &mut [Time], node: NodeId, time: Time) {
         *known = time.min(*known);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Operators that keep state between batches.
 
 use crate::pairs;
-use millstream::{Cut, DStream, Output, State, StateSpec, Time, seconds};
+use millstream::{Chain, Cut, DStream, Output, State, StateSpec, Time, seconds};
 
 /// A sum that ends with a value that three divides, and a list of what came. Nothing if the operator is another.
 pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
@@ -64,20 +64,6 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             let counts = pairs.map_with_state(count.timeout(seconds(1)).initial_state(|| [(5, vec![50])]));
             counts.union(&counts.state_snapshots().map(|(key, values)| format!("{key} has {values:?}"))).print_n(100)
         }
-        "map_with_state_of_another_type" => {
-            let count = StateSpec::function(|key: &i64, value: Option<i64>, state: &mut State<u64>| {
-                let values = state.get_option().copied().unwrap_or(0) + u64::from(value.is_some());
-                state.update(values);
-                format!("{key}: {values} values")
-            });
-            pairs.map_with_state(count).into_stream().print_n(100)
-        }
-        "checkpoint_that_does_not_fit" => pairs.update_state_by_key(sum).checkpoint(seconds(3)).print_n(100),
-        "checkpoint_of_a_window_that_does_not_fit" => {
-            let window = (seconds(4), seconds(2));
-            let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, window).name("sums");
-            sums.checkpoint(seconds(3)).print_n(100)
-        }
         "state_snapshots" => {
             pairs.map_with_state(count.partitions(2)).checkpoint(seconds(3)).state_snapshots().print_n(100)
         }
@@ -110,6 +96,29 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
         }
         "reduce_by_window_inverse" => {
             numbers.reduce_by_window_inverse(|a, b| a + b, |a, b| a - b, (seconds(2), seconds(3))).print_n(100)
+        }
+        _ => return misfits(&pairs, operator),
+    })
+}
+
+/// State that does not fit: neither an earlier run nor the slide interval. Nothing if the operator is another.
+fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator: &str) -> Option<Output> {
+    Some(match operator {
+        "map_with_state_of_another_type" => {
+            let count = StateSpec::function(|key: &i64, value: Option<i64>, state: &mut State<u64>| {
+                let values = state.get_option().copied().unwrap_or(0) + u64::from(value.is_some());
+                state.update(values);
+                format!("{key}: {values} values")
+            });
+            pairs.map_with_state(count).into_stream().print_n(100)
+        }
+        "checkpoint_that_does_not_fit" => {
+            pairs.update_state_by_key(|values, _| values.last().copied()).checkpoint(seconds(3)).print_n(100)
+        }
+        "checkpoint_of_a_window_that_does_not_fit" => {
+            let window = (seconds(4), seconds(2));
+            let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, window).name("sums");
+            sums.checkpoint(seconds(3)).print_n(100)
         }
         _ => return None,
     })

@@ -1,0 +1,86 @@
+//! When snapshots of state are taken, and what is computed again from them.
+
+use super::super::described::{DescribedNode, ParameterValue};
+use super::super::validate::tests::{node, pair};
+use super::super::{Graph, Intervals};
+use super::*;
+use crate::time::Duration;
+use proptest::prelude::*;
+
+fn seconds(seconds: u64) -> Time {
+    Time::from_ms(seconds * 1000)
+}
+
+/// A node that keeps a state of the type of the values, with its interval between snapshots if it sets one.
+fn stateful(kind: &str, parent: u32, checkpoint_s: Option<u64>) -> DescribedNode {
+    let mut node = node(kind, &[parent], pair());
+    (node.exchanged, node.state) = (Some(pair()), Some(pair()));
+    node.parameters.extend(checkpoint_s.map(|s| ("checkpoint".to_owned(), ParameterValue::DurationMs(s * 1000))));
+    node
+}
+
+/// The pairs of a source, then this node with state, and an output.
+fn intervals(stateful: DescribedNode, batch_interval_s: u64) -> Intervals {
+    let described = [node("source", &[], pair()), stateful, node("print", &[1], Vec::new())];
+    let graph = Graph::from_described(&described).unwrap();
+    Intervals::of(&graph, Duration::from_secs(batch_interval_s)).unwrap()
+}
+
+/// The first batch after which a snapshot is due, in seconds, for a run that began at 100 s.
+fn first_snapshot(kind: &str, checkpoint_s: Option<u64>, batch_interval_s: u64) -> u64 {
+    let intervals = intervals(stateful(kind, 0, checkpoint_s), batch_interval_s);
+    let mut batches = (1..).map(|batch| batch * batch_interval_s);
+    let is_due = |batch: &u64| intervals.is_snapshot_due(seconds(100 + batch), seconds(100));
+    batches.find(is_due).unwrap()
+}
+
+/// S10.19, S10.20, S19.02: by default, the interval between snapshots is the smallest multiple of the slide interval that is
+/// at least ten seconds, and ten slide intervals for `map_with_state`. A batch interval need not be ten seconds.
+#[test]
+fn the_default_interval_between_snapshots_is_that_of_spark() {
+    let update = |batch_interval_s| first_snapshot("update_state_by_key", None, batch_interval_s);
+    assert_eq!([1, 2, 3, 4, 10, 15].map(update), [10, 10, 12, 12, 10, 15]);
+    let mapped = |batch_interval_s| first_snapshot("map_with_state", None, batch_interval_s);
+    assert_eq!([1, 3, 15].map(mapped), [10, 30, 150]);
+    assert_eq!(first_snapshot("update_state_by_key", Some(6), 3), 6);
+    assert_eq!(first_snapshot("map_with_state", Some(3), 3), 3);
+}
+
+proptest! {
+    /// S10.06, S10.21: state is computed again from the last snapshot on, and from no earlier one. So what has to be
+    /// computed again does not grow with the time that a run takes.
+    #[test]
+    fn a_restart_goes_back_to_the_last_snapshot_and_no_further(
+        interval in 1u64..20, batch in 1u64..10_000, is_mapped in any::<bool>(),
+    ) {
+        let kind = if is_mapped { "map_with_state" } else { "update_state_by_key" };
+        let intervals = intervals(stateful(kind, 0, Some(interval)), 1);
+        let (zero, done) = (seconds(100), seconds(100 + batch));
+        let snapshots: Vec<Time> = (1..=batch).filter(|batch| batch % interval == 0).map(|batch| seconds(100 + batch)).collect();
+        let needs = intervals.needs(done, zero, &snapshots);
+        let last = snapshots.last().copied();
+        prop_assert_eq!(&needs.snapshots, &BTreeMap::from([(NodeId(1), last)]));
+        prop_assert_eq!(needs.inputs_after, last.unwrap_or(zero));
+        prop_assert!(done.since(needs.inputs_after) < Duration::from_secs(interval));
+        // Without snapshots, all batches would be computed again.
+        prop_assert_eq!(intervals.needs(done, zero, &[]).inputs_after, zero);
+    }
+}
+
+/// What is computed from state is not computed again, unless a window reads it.
+#[test]
+fn a_window_of_states_needs_an_older_snapshot() {
+    let mut window = node("window", &[1], pair());
+    window.parameters = vec![("length".to_owned(), ParameterValue::DurationMs(5000))];
+    let described = [
+        node("source", &[], pair()),
+        stateful("update_state_by_key", 0, Some(4)),
+        window,
+        node("print", &[2], Vec::new()),
+    ];
+    let intervals = Intervals::of(&Graph::from_described(&described).unwrap(), Duration::from_secs(1)).unwrap();
+    let snapshots = [104, 108, 112].map(seconds);
+    let needs = intervals.needs(seconds(113), seconds(100), &snapshots);
+    // The window of second 114 has the states after 109 s.
+    assert_eq!((needs.oldest_snapshot(), needs.inputs_after), (Some(seconds(108)), seconds(108)));
+}
