@@ -1,7 +1,7 @@
 //! Windows of any length and slide against a simple model, and what becomes of them when batches fail or memory is short.
 
 use super::support::binary::Directory;
-use super::support::simulated::{Job, Outcome};
+use super::support::simulated::{Death, Job, Outcome};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -179,6 +179,42 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     assert_eq!(of_the_first(3).map(str::to_owned), Some(gap("1000000003000")));
     assert_eq!(of_the_first(4).map(str::to_owned), Some(gap("1000000004000")));
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
+}
+
+/// Windows with an inverse function fail and work again when other windows do, with the same values, whoever dies meanwhile.
+#[test]
+fn an_inverse_window_begins_anew_after_a_failed_batch() {
+    let batches = [vec![1, 2], vec![3, 13], vec![4], vec![], vec![5, 6], vec![7], vec![13], vec![], vec![], vec![8, 9]];
+    let queue: String = batches.iter().map(|batch| format!("{batch:?}\n")).collect();
+    let args = "on_error = \"continue\"\nargs = { operator = \"windows_over_failures\" }";
+    let job = Job::on_queue("operators", &queue).with_job_keys(args).with_checkpoint();
+    let fails = |second: u64| matches!(second, 2..=4 | 7..=9);
+    let mut deaths: Vec<Vec<Death>> = (1..batches.len()).map(|batch| vec![Death::AfterBatch(batch)]).collect();
+    deaths.push(Vec::new());
+    for deaths in deaths {
+        let outcome = job.run_through(&deaths);
+        assert_eq!(outcome.result, Ok(()));
+        // A batch that runs again prints again. The last print of a second counts, and comes after all of earlier seconds.
+        let mut last: BTreeMap<u64, Vec<Vec<String>>> = BTreeMap::new();
+        for (time, mut rows) in outcome.batches() {
+            rows.sort();
+            // The value of a key whose values have left stays. A window that begins anew has none of them.
+            rows.retain(|row| !row.ends_with(",0)"));
+            last.entry((time - SECOND_0) / 1000).or_default().push(rows);
+        }
+        for second in (1..=batches.len() as u64).filter(|second| !fails(*second)) {
+            let values = batches[second.saturating_sub(3) as usize..second as usize].concat();
+            let sums = by_key(&values, |n| n);
+            let expected: Vec<String> =
+                sums.iter().map(|(key, values)| format!("({key},{})", values.iter().sum::<i64>())).collect();
+            let printed = last.get(&second).expect("the second has windows");
+            assert!(
+                printed.len() >= 2 && printed.iter().all(|rows| *rows == expected),
+                "{second} {deaths:?} {printed:?}"
+            );
+        }
+        assert!(last.keys().all(|second| !fails(*second)), "{deaths:?} {last:?}");
+    }
 }
 
 /// How many batches the jobs have that count windows, and how many rows each batch.

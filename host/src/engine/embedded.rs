@@ -11,6 +11,7 @@ use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
+use super::state::Slide;
 use super::wanted::Wanted;
 use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, ReadPart, Storage};
@@ -366,17 +367,15 @@ impl Shared {
         }
         let starts: Arc<[u32]> = starts.into();
         let share = |(branch, partitions, pieces): (usize, u32, Vec<Piece>)| {
-            let leaving = match stage.branches.get(branch).map(|branch| branch.input) {
-                Some(StageInput::Sliding { length, .. }) => {
-                    let entered = request.batch - length;
-                    pieces
-                        .iter()
-                        .take_while(|piece| matches!(piece, Piece::DataSet { batch, .. } if *batch <= entered))
-                        .count()
+            let (leaving, is_anew) = match stage.branches.get(branch).map(|branch| branch.input) {
+                Some(StageInput::Sliding { node, parent, length }) => {
+                    let slide = self.slide(node, parent, length, request);
+                    let leaves = |piece: &&Piece| matches!(piece, Piece::DataSet { batch, .. } if slide.leaves(*batch));
+                    (pieces.iter().take_while(leaves).count(), slide.is_anew())
                 }
-                _ => 0,
+                _ => (0, false),
             };
-            Share { branch, pieces, leaving, partitions, starts: starts.clone() }
+            Share { branch, pieces, leaving, is_anew, partitions, starts: starts.clone() }
         };
         Ok(shares.into_iter().map(share).collect())
     }
@@ -438,7 +437,7 @@ impl Shared {
                 let stateful = request.plan.graph.node(node).and_then(|node| node.operation.stateful());
                 let partitions = stateful.ok_or_else(|| internal(reader))?.partitions.unwrap_or(self.parallelism);
                 let mut pieces = vec![Vec::new(); partitions as usize];
-                for time in self.sliding_times(node, parent, length, request) {
+                for time in self.slide(node, parent, length, request).times() {
                     let there = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
                     // A batch without data may have no partitions.
                     for (partition, pieces) in (0..there).zip(&mut pieces) {
@@ -459,15 +458,11 @@ impl Shared {
         }
     }
 
-    /// The times of the data sets that leave a window since the window before, and of those that enter, in order.
-    fn sliding_times(&self, node: NodeId, parent: NodeId, length: Duration, request: &JobRequest) -> Vec<Time> {
-        let (batch, zero) = (request.batch, request.zero);
+    /// How a window moves on to the batch.
+    fn slide(&self, node: NodeId, parent: NodeId, length: Duration, request: &JobRequest) -> Slide {
         let (slide, of_parent) = (self.intervals.slide(node), self.intervals.slide(parent));
-        // If the slide is longer than the window, some data sets are in no window.
-        let moved = slide.min(length);
-        let left = batch - length.max(slide);
-        let leaving = window_times(moved, of_parent, left, zero);
-        leaving.chain(window_times(moved, of_parent, batch, zero)).collect()
+        let before = self.stores.state.version(node).map(|version| version.batch);
+        Slide { length, slide, of_parent, batch: request.batch, zero: request.zero, before }
     }
 
     fn row_count(&self, piece: &Piece) -> u64 {

@@ -26,6 +26,8 @@ pub(super) struct Share {
     pub pieces: Vec<Piece>,
     /// How many of the pieces leave a window. Zero if the task does not move a window forward.
     pub leaving: usize,
+    /// Whether a window is made of the pieces alone, and not of the window before.
+    pub is_anew: bool,
     /// The number of partitions of the branch.
     pub partitions: u32,
     /// The number of the first partition of each branch of the stage.
@@ -265,6 +267,7 @@ impl Planner {
             initial: stateful.has_initial.then(|| of_role(Role::Initial, &pair)),
             timeout: stateful.timeout,
             partitions: share.partitions,
+            is_anew: share.is_anew,
             types: types.clone(),
             pair: pair.clone(),
             read,

@@ -10,6 +10,8 @@ mod records;
 mod rows;
 mod window;
 
+pub(super) use window::Slide;
+
 use self::call::PluginCall;
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::{LoadedPlugin, run};
@@ -53,6 +55,8 @@ pub(super) struct StateWork {
     pub timeout: Option<Duration>,
     /// The number of partitions of the state.
     pub partitions: u32,
+    /// Whether the states before a window do not count.
+    pub is_anew: bool,
     /// The updates of accumulators that the programs have made.
     pub updates: UpdatesOfNode,
 }

@@ -101,7 +101,8 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
     })
 }
 
-/// State that does not fit: neither an earlier run nor the slide interval. Nothing if the operator is another.
+/// State that does not fit: neither an earlier run nor the slide interval. And windows over batches that the number 13 makes
+/// fail. Nothing if the operator is another.
 fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator: &str) -> Option<Output> {
     Some(match operator {
         "map_with_state_of_another_type" => {
@@ -111,6 +112,14 @@ fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator:
                 format!("{key}: {values} values")
             });
             pairs.map_with_state(count).into_stream().print_n(100)
+        }
+        "windows_over_failures" => {
+            let lucky = pairs.map(|(key, n)| {
+                assert!(n != 13, "an unlucky number");
+                (key, n)
+            });
+            lucky.reduce_by_key_and_window(|a, b| a + b, seconds(3)).print_n(100);
+            lucky.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3)).print_n(100)
         }
         "checkpoint_that_does_not_fit" => {
             pairs.update_state_by_key(|values, _| values.last().copied()).checkpoint(seconds(3)).print_n(100)

@@ -1,15 +1,56 @@
 //! Windows with an inverse function: the plugin sees each key whose values leave or enter the window.
 
-use super::StateRun;
 use super::keys::lists;
 use super::rows::Keys;
+use super::{Read, StateRun};
 use crate::engine::plugin_exec::unless_cancelled;
+use crate::graph::window_times;
 use crate::state::{Found, OpenPage, PageRange, Touched};
+use crate::time::{Duration, Time};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow::buffer::NullBuffer;
 use arrow::compute::{interleave, take};
 use datafusion_common::Result;
 use datafusion_execution::SendableRecordBatchStream;
 use std::ops::Range;
+
+/// How a window moves on to a batch.
+pub(in crate::engine) struct Slide {
+    pub length: Duration,
+    /// The slide interval of the window, and that of the stream that it reads.
+    pub slide: Duration,
+    pub of_parent: Duration,
+    pub batch: Time,
+    pub zero: Time,
+    /// The batch of the last window that was made.
+    pub before: Option<Time>,
+}
+
+impl Slide {
+    /// Whether the window cannot be made of the window before, because the window before failed or was never made.
+    pub fn is_anew(&self) -> bool {
+        let before = self.batch - self.slide;
+        before > self.zero && self.before != Some(before)
+    }
+
+    /// Whether the data set of this time is not in the window.
+    pub fn leaves(&self, time: Time) -> bool {
+        time <= self.batch - self.length
+    }
+
+    /// The times of the data sets that leave the window since the window before, and of those that enter, in order. If the
+    /// window is made anew, all its data sets enter.
+    pub fn times(&self) -> Vec<Time> {
+        let until = |length, batch| window_times(length, self.of_parent, batch, self.zero);
+        if self.is_anew() {
+            return until(self.length, self.batch).collect();
+        }
+        // If the slide is longer than the window, some data sets are in no window.
+        let moved = self.slide.min(self.length);
+        let leaving = until(moved, self.batch - self.length.max(self.slide));
+        leaving.chain(until(moved, self.batch)).collect()
+    }
+}
 
 impl StateRun {
     /// Moves the window forward. The inputs are the values that leave, and those that enter.
@@ -23,6 +64,12 @@ impl StateRun {
         for at in before.pages() {
             unless_cancelled(&self.plugin.plugin.cancel())?;
             let range = touched.range(at.first, at.end);
+            if self.work.is_anew {
+                let (keys, rows) = self.keys_anew(&read, &touched, range, &self.rows_of(at.page)?)?;
+                call.ask(&rows)?;
+                asked.push(Some(keys).filter(|keys| keys.len() > 0));
+                continue;
+            }
             let keys = if range.is_empty() { None } else { Some(self.touched_keys(at, &touched, range.clone())?) };
             if let Some(keys) = &keys {
                 call.ask(&self.window_rows(&touched, range, keys, read.rows.column(1), leaving)?)?;
@@ -76,6 +123,27 @@ impl StateRun {
             times: found.iter().map(|found| found.map_or(0, |found| open.time_ms(found))).collect::<UInt64Array>(),
             found,
         })
+    }
+
+    /// The keys of a page whose states do not count, and those whose values enter; and the rows with which the plugin is
+    /// asked for their values. So the plugin gives no value for a key without values in the window.
+    fn keys_anew(
+        &self,
+        read: &Read,
+        touched: &Touched,
+        range: Range<usize>,
+        rows: &RecordBatch,
+    ) -> Result<(Keys, RecordBatch)> {
+        let (keys, update) = self.keys_of(read, touched, range, rows)?;
+        let ty = self.work.types.window.arrow();
+        let no_states = take(&self.layout.no_state(), &UInt32Array::from_value(0, keys.len()), None)?;
+        let columns = vec![
+            keys.keys.clone(),
+            self.layout.optional(no_states, Some(NullBuffer::new_null(keys.len()))),
+            lists(ty, 2, read.rows.column(1), std::iter::repeat_n(&[][..], keys.len()))?,
+            update.column(2).clone(),
+        ];
+        Ok((keys, RecordBatch::try_new(ty.clone(), columns)?))
     }
 
     fn window_rows(
