@@ -321,6 +321,29 @@ fn received_records_that_were_not_logged_are_told_as_lost() {
     assert!(lost.is_some(), "no death lost anything");
 }
 
+/// S16.17: records of a socket that came after the last snapshot are lost to the state, and that is told. A graceful stop
+/// takes a snapshot.
+#[test]
+fn state_lacks_the_lost_records_of_a_socket() {
+    let mut job = Job::on_queue("stateful_network_word_count", "");
+    job.job_file = "[job]\nname = \"sockets\"\n[sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\n".to_owned();
+    let hello = || (Duration::from_secs(1), b"hello\n".to_vec());
+    let connection = |sends: usize| Connection { sends: (0..sends).map(|_| hello()).collect(), stays_open: true };
+    job.servers = vec![("server:1".to_owned(), vec![connection(3), connection(1)])];
+    job.stop_after = Some(5);
+    let job = job.with_checkpoint();
+    let last_count = |outcome: &Outcome| {
+        let rows: Vec<String> = outcome.batches().into_iter().flat_map(|(_, rows)| rows).collect();
+        rows.last().cloned().unwrap_or_default()
+    };
+    let lost = |outcome: &Outcome| outcome.log.iter().filter(|line| line.contains(" RecordsLost lines: ")).count();
+    // The initial state has one hello, and the first connection brought three.
+    let plain = job.run();
+    assert_eq!((&plain.result, last_count(&plain).as_str(), lost(&plain)), (&Ok(()), "(hello,4)", 0));
+    let crashed = job.run_through(&[Death::AfterBatch(4)]);
+    assert_eq!((&crashed.result, last_count(&crashed).as_str(), lost(&crashed)), (&Ok(()), "(hello,2)", 3));
+}
+
 /// A checkpoint directory on a full or unreachable disk: outputs wait, or the job stops; nothing is lost.
 #[test]
 fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {

@@ -43,7 +43,7 @@ pub(super) fn tell(found: &Resumption, json: bool) -> Result<ExitCode, Error> {
         text.push_str(&format!("  {what}: {}{more}\n", shown.join(", ")));
     };
     line("run again, with outputs", &plan.rerun);
-    line("computed again for windows, without outputs", &plan.restore);
+    line("computed again for windows and state, without outputs", &plan.restore);
     if let Some((from, through)) = found.left_out {
         text.push_str(&format!("  left out: {from} to {through}\n"));
     }

@@ -245,7 +245,7 @@ impl Known {
             Event::ReceiverError { receiver, .. } => self.receiver(receiver),
             Event::BatchSubmitted(info) => {
                 self.pending.insert(info.batch_time);
-                // Batches that are computed again for windows come first, and are not submitted.
+                // Batches that are computed again for windows and state come first, and are not submitted.
                 if self.rerun.is_empty() && status.state == RunState::Recovering {
                     status.state = RunState::Running;
                 }

@@ -54,7 +54,7 @@ fn a_job_is_stopped_and_goes_on() {
     let dry = directory.run(&["run", "job.toml", "--dry-run-recovery"]);
     assert_eq!(dry.code, Some(0), "{}", dry.err);
     assert!(dry.out.starts_with("would go on with run "), "{}", dry.out);
-    assert!(dry.out.contains("computed again for windows, without outputs: "), "{}", dry.out);
+    assert!(dry.out.contains("computed again for windows and state, without outputs: "), "{}", dry.out);
     let second = runs(&directory, &["--from-checkpoint", "--stop-when-idle"]);
     assert!(second.contains("RecoveryStarted"), "{second}");
     assert_eq!(lines_saved(&directory), ["a b", "c", "d", "e f g", "h"]);

@@ -1,8 +1,10 @@
 //! Jobs that keep state, as people write, start and restart them.
 
-use super::super::support::binary::Directory;
+use super::super::support::binary::{Directory, Said};
 use super::require_refusal;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 /// One batch a line.
 const NUMBERS: &str = "[1, 2, 5, 1]\n[3, 4]\n[]\n[4, 10, 6]\n[7, 1, 20]\n[]\n[0, 2]\n[12, 1]\n";
@@ -16,6 +18,19 @@ fn directory() -> Directory {
 
 fn operator(name: &str) -> String {
     format!("job.args={{ operator = \"{name}\" }}")
+}
+
+/// Runs a job of an operator with a checkpoint directory.
+fn start(directory: &Directory, name: &str, args: &[&str]) -> Said {
+    let always = ["run", "job.toml", "--set", "job.checkpoint=checkpoint", "--set"];
+    directory.run(&[&always, [operator(name).as_str()].as_slice(), args].concat())
+}
+
+/// The same, of a job that has to end well. Returns what it printed.
+fn succeed(directory: &Directory, name: &str, args: &[&str]) -> String {
+    let said = start(directory, name, args);
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    said.out
 }
 
 /// S4.06, S4.16, S10.08: each operator that keeps state needs a checkpoint directory. The message says what to write.
@@ -84,15 +99,9 @@ fn printed(runs: &[String]) -> BTreeMap<u64, Vec<String>> {
 
 /// Requires that a job with a checkpoint directory prints the same in several runs as in one, batch by batch.
 fn require_same_rows(name: &str, runs: &[&[&str]], is_sorted: bool) {
-    let start = |directory: &Directory, args: &[&str]| {
-        let always = ["run", "job.toml", "--set", "job.checkpoint=checkpoint", "--set"];
-        let said = directory.run(&[&always, [operator(name).as_str()].as_slice(), args].concat());
-        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-        said.out
-    };
     let (one, several) = (directory(), directory());
-    let mut expected = printed(&[start(&one, &["--set", "job.parallelism=2", "--stop-when-idle"])]);
-    let out: Vec<String> = runs.iter().map(|args| start(&several, args)).collect();
+    let mut expected = printed(&[succeed(&one, name, &["--set", "job.parallelism=2", "--stop-when-idle"])]);
+    let out: Vec<String> = runs.iter().map(|args| succeed(&several, name, args)).collect();
     let mut rows = printed(&out);
     for batches in [&mut expected, &mut rows] {
         batches.retain(|batch, _| *batch < BATCHES as u64);
@@ -123,18 +132,68 @@ fn state_stays_when_the_parallelism_changes() {
 #[test]
 fn state_of_another_type_is_refused() {
     let directory = directory();
-    let start = |name: &str, args: &[&str]| {
-        let always = ["run", "job.toml", "--set", "job.checkpoint=checkpoint", "--set"];
-        directory.run(&[&always, [operator(name).as_str()].as_slice(), args].concat())
-    };
-    let said = start("map_with_state", &["--stop-after", "2"]);
-    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    let said = start("map_with_state_of_another_type", &[]);
+    succeed(&directory, "map_with_state", &["--stop-after", "2"]);
+    let said = start(&directory, "map_with_state_of_another_type", &[]);
     let expected = "error: the saved state of `map_with_state` (node 2) in checkpoint is (i64, list<i64>), and the plugin \
                     declares (i64, u64)\nhelp: start a new run with --fresh, which begins without state; or go back to the \
                     plugin whose state it is\n";
     // A warning that the argument is another one comes first.
     assert_eq!((said.code, said.error()), (Some(2), expected));
-    let said = start("map_with_state_of_another_type", &["--fresh", "--stop-after", "1"]);
-    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    succeed(&directory, "map_with_state_of_another_type", &["--fresh", "--stop-after", "1"]);
+}
+
+/// S10.21: after a graceful stop, a snapshot has all state, although the first snapshot is due after ten seconds.
+#[test]
+fn a_graceful_stop_leaves_nothing_to_compute_again() {
+    let directory = directory();
+    succeed(&directory, "update_state_by_key", &["--events", "events.jsonl", "--stop-after", "3"]);
+    let events = fs::read_to_string(directory.path("events.jsonl")).expect("the events are there");
+    let events = events.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let snapshots: Vec<_> = events.filter(|event| event["event"] == "SnapshotWritten").collect();
+    let told = |name: &str| snapshots.iter().map(|event| event[name].clone()).collect::<Vec<_>>();
+    assert_eq!((told("is_full"), told("keys")), (vec![true.into()], vec![3.into()]));
+    let told = succeed(&directory, "update_state_by_key", &["--dry-run-recovery", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("one JSON object");
+    assert_eq!((&told["new_run"], &told["restored_ms"]), (&false.into(), &serde_json::json!([])));
+}
+
+/// The files of snapshots in the checkpoint directory of the only run.
+fn snapshot_files(directory: &Directory) -> Vec<PathBuf> {
+    let entries =
+        |path: PathBuf| fs::read_dir(path).expect("it can be listed").map(|entry| entry.expect("listed").path());
+    let run = entries(directory.path("checkpoint/runs")).next().expect("there is a run");
+    entries(run.join("snapshots")).collect()
+}
+
+/// State that cannot be read is never taken for no state.
+#[test]
+fn a_damaged_or_missing_snapshot_is_refused() {
+    let directory = directory();
+    succeed(&directory, "update_state_by_key", &["--stop-after", "2"]);
+    let files = snapshot_files(&directory);
+    assert!(files.len() >= 2, "a description and rows: {files:?}");
+    let refused = |file: &PathBuf| {
+        let said = start(&directory, "update_state_by_key", &["--stop-when-idle"]);
+        assert_eq!((said.code, said.out.as_str()), (Some(5), ""), "{}", said.err);
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(
+            said.error().contains(&format!("/snapshots/{name} in checkpoint directory checkpoint")),
+            "{}",
+            said.error()
+        );
+        let help =
+            "\nhelp: bring the file back from a backup, or start a new run with --fresh, which begins without state\n";
+        assert!(said.error().ends_with(help), "{}", said.error());
+    };
+    for file in &files {
+        let bytes = fs::read(file).expect("it can be read");
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().expect("it is not empty") ^= 1;
+        fs::write(file, damaged).expect("it can be written");
+        refused(file);
+        fs::remove_file(file).expect("it can be removed");
+        refused(file);
+        fs::write(file, bytes).expect("it can be written");
+    }
+    succeed(&directory, "update_state_by_key", &["--stop-when-idle"]);
 }
