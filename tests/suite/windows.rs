@@ -186,7 +186,7 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
 fn an_inverse_window_begins_anew_after_a_failed_batch() {
     let batches = [vec![1, 2], vec![3, 13], vec![4], vec![], vec![5, 6], vec![7], vec![13], vec![], vec![], vec![8, 9]];
     let queue: String = batches.iter().map(|batch| format!("{batch:?}\n")).collect();
-    let args = "on_error = \"continue\"\nargs = { operator = \"windows_over_failures\" }";
+    let args = "on_error = \"continue\"\nargs = { operator = \"inverse_windows_over_failures\" }";
     let job = Job::on_queue("operators", &queue).with_job_keys(args).with_checkpoint();
     let fails = |second: u64| matches!(second, 2..=4 | 7..=9);
     let mut deaths: Vec<Vec<Death>> = (1..batches.len()).map(|batch| vec![Death::AfterBatch(batch)]).collect();

@@ -117,7 +117,7 @@ fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator:
             });
             pairs.map_with_state(count).into_stream().print_n(100)
         }
-        "windows_over_failures" => {
+        "inverse_windows_over_failures" => {
             let lucky = pairs.map(|(key, n)| {
                 assert!(n != 13, "an unlucky number");
                 (key, n)
@@ -125,10 +125,10 @@ fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator:
             lucky.reduce_by_key_and_window(|a, b| a + b, seconds(3)).print_n(100);
             lucky.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3)).print_n(100)
         }
-        "checkpoint_that_does_not_fit" => {
+        "state_whose_checkpoint_does_not_fit" => {
             pairs.update_state_by_key(|values, _| values.last().copied()).checkpoint(seconds(3)).print_n(100)
         }
-        "checkpoint_of_a_window_that_does_not_fit" => {
+        "inverse_whose_checkpoint_does_not_fit" => {
             let window = (seconds(4), seconds(2));
             let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, window).name("sums");
             sums.checkpoint(seconds(3)).print_n(100)

@@ -70,12 +70,12 @@ fn a_checkpoint_interval_that_does_not_fit_is_refused() {
         require_refusal(&directory, &args, expected);
     };
     with(
-        "checkpoint_that_does_not_fit",
+        "state_whose_checkpoint_does_not_fit",
         "error: checkpoint interval of 3s on stream `update_state_by_key` (node 2) is not a multiple of its slide interval \
          of 2s\nhelp: use 2s or 4s",
     );
     with(
-        "checkpoint_of_a_window_that_does_not_fit",
+        "inverse_whose_checkpoint_does_not_fit",
         "error: checkpoint interval of 3s on stream `sums` is not a multiple of \
          its slide interval of 2s\nhelp: use 2s or 4s",
     );
