@@ -155,6 +155,7 @@ impl Job {
             tries: 1,
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
+            ranges: std::sync::Arc::default(),
             may_be_gone: std::collections::BTreeSet::new(),
         });
         Self { executors, engine: engine.expect("the engine starts"), request }

@@ -12,6 +12,7 @@ mod explain;
 mod failures;
 mod files;
 mod job_files;
+mod log_files;
 mod monitoring;
 mod new;
 mod outputs;

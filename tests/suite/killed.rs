@@ -9,7 +9,8 @@ use super::support::binary::{Directory, Running};
 use super::support::numbers::{Numbers, given};
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How often each job is killed, unless `MILLSTREAM_KILLS` says otherwise.
@@ -201,4 +202,51 @@ fn check_files(args: &str, outputs: &[&str]) {
     let lines: Vec<&str> = lines.iter().flat_map(|text| text.lines()).collect();
     let unlike: BTreeSet<&str> = lines.iter().copied().collect();
     assert_eq!((lines.len(), unlike.len() as u64), (unlike.len(), (0..FILES).map(|batch| 1 + batch % 3).sum::<u64>()));
+}
+
+/// Over a log that somebody goes on writing, and rotates, whoever runs then.
+#[test]
+fn a_job_over_a_log_survives_being_killed() {
+    let directory = directory("type = \"log-file\"\npath = \"app.log\"");
+    programs::host();
+    let lines = || -> Vec<String> {
+        let files = saved(&directory, "lines").into_values().flat_map(BTreeMap::into_values);
+        files.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    };
+    let (mut written, mut numbers) = (Vec::new(), Numbers(seed()));
+    let (mut first_of_file, mut rotations) = (0, 0);
+    let mut append = |numbers: &mut Numbers| {
+        // A log that is rotated twice while nobody reads it loses a file.
+        let is_seen = |written: &[String]| written.get(first_of_file).is_some_and(|line| lines().contains(line));
+        if numbers.below(2) == 0 && is_seen(&written) {
+            rotations += 1;
+            first_of_file = written.len();
+            let old = directory.path(&format!("app.log.{rotations}"));
+            std::fs::rename(directory.path("app.log"), old).expect("a file can be renamed");
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(directory.path("app.log"));
+        for _ in 0..1 + numbers.below(5) {
+            let line = format!("line {}", written.len());
+            file = file.and_then(|mut file| writeln!(file, "{line}").map(|()| file));
+            written.push(line);
+        }
+        file.map(drop).expect("the file can be written");
+    };
+    for _ in 0..kills() {
+        append(&mut numbers);
+        let mut host = Running::start(directory.host(&["run", "job.toml", "--quiet", "--json"]));
+        if numbers.below(4) > 0 {
+            host.wait_for_out("StreamingStarted");
+        }
+        append(&mut numbers);
+        sleep(Duration::from_millis(numbers.below(3 * INTERVAL_MS)));
+        host.signal("KILL");
+        let said = host.finish();
+        assert_eq!((said.code, said.error()), (None, ""), "{}", said.err);
+    }
+    let said = directory.run(&["run", "job.toml", "--quiet", "--stop-when-idle"]);
+    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    assert!(!said.err.contains("DataLost"), "{}", said.err);
+    assert!(rotations > 0);
+    assert_eq!(lines(), written);
 }

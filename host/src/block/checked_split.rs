@@ -10,16 +10,16 @@ use arrow::array::RecordBatch;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// A part of a file that a batch has read to its end.
+/// A part of a file, or a range of a log, that a batch has read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadPart {
     /// The name of the source.
     pub source: String,
-    /// The path of the file.
+    /// The path of the file, or the name of the partition of the log.
     pub path: PathBuf,
-    /// The first byte of the part.
+    /// The first byte of the part, or the position at which the range begins.
     pub start: u64,
-    /// The checksum of the lines of the part.
+    /// The checksum of the part.
     pub checksum: u64,
 }
 

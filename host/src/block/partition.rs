@@ -2,6 +2,7 @@
 
 use super::codec::Codec;
 use super::file_stamp::FileStamp;
+use super::range::LogRange;
 use crate::data::checksum::Checksum;
 use crate::data::decoded_lines::DecodedLines;
 use crate::data::lines::{BadLines, LineFaults};
@@ -61,6 +62,8 @@ pub enum InputPartition {
     },
     /// A part of a file.
     Split(FileSplit),
+    /// A range of a log.
+    Range(LogRange),
 }
 
 /// Divides a file of lines into ranges without gaps, one for each part. A compressed file is one part. So is a file in

@@ -13,7 +13,8 @@
 
 use super::allocations::{AllocationEvent, Allocations, LogDocument};
 use super::allocations_1::LogDocument1;
-use super::codec::{self, ALLOCATIONS, ALLOCATIONS_1, CodecError};
+use super::allocations_2::LogDocument2;
+use super::codec::{self, ALLOCATIONS, ALLOCATIONS_1, ALLOCATIONS_2, CodecError};
 use crate::env::{Appender, Store};
 use std::io;
 use std::sync::Arc;
@@ -75,11 +76,15 @@ pub struct ReadLog {
     pub segments: Vec<(String, u64)>,
 }
 
-/// Reads the document at the beginning of `bytes`, of either version. Returns the document and its length.
+/// Reads the document at the beginning of `bytes`, of any version. Returns the document and its length.
 fn decode(bytes: &[u8]) -> Result<(LogDocument, usize), CodecError> {
     match codec::decode(ALLOCATIONS, bytes) {
         Err(CodecError::Version(1)) => {
             let (document, end) = codec::decode::<LogDocument1>(ALLOCATIONS_1, bytes)?;
+            Ok((document.into(), end))
+        }
+        Err(CodecError::Version(2)) => {
+            let (document, end) = codec::decode::<LogDocument2>(ALLOCATIONS_2, bytes)?;
             Ok((document.into(), end))
         }
         decoded => decoded,
@@ -88,7 +93,7 @@ fn decode(bytes: &[u8]) -> Result<(LogDocument, usize), CodecError> {
 
 /// The offset of the first whole document at or after `start`. `None` if there is none.
 fn find(bytes: &[u8], start: usize) -> Option<usize> {
-    [ALLOCATIONS, ALLOCATIONS_1].into_iter().filter_map(|kind| codec::find(kind, bytes, start)).min()
+    [ALLOCATIONS, ALLOCATIONS_1, ALLOCATIONS_2].into_iter().filter_map(|kind| codec::find(kind, bytes, start)).min()
 }
 
 /// Identifies a segment: the epoch of the owner that wrote it, and its number among the segments of that owner.

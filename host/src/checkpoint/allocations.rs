@@ -5,7 +5,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use crate::block::{FileSplit, FileStamp, InputPartition, ReadPart};
+use crate::block::{FileSplit, FileStamp, InputPartition, LogRange, ReadPart};
 use crate::env::FileId;
 use crate::ids::BlockId;
 use crate::time::Time;
@@ -36,12 +36,12 @@ pub(super) enum AllocationEvent {
     Forgotten { before_ms: u64 },
     /// These batches are never made, because the user who started the host asked for that.
     Gap { from_ms: u64, through_ms: u64 },
-    /// A batch has read these parts of files to their ends. If the batch runs again, it reads the same content.
+    /// A batch has read these parts of files and ranges of logs to their ends. If the batch runs again, it reads the same content.
     Read { time_ms: u64, parts: Vec<SavedRead> },
 }
 
 impl AllocationEvent {
-    /// Makes the event that a batch has read parts of files to their ends.
+    /// Makes the event that a batch has read parts of files and ranges of logs to their ends.
     pub(super) fn read(batch: Time, parts: &[ReadPart]) -> Self {
         let part = |part: &ReadPart| SavedRead {
             source: part.source.clone(),
@@ -83,6 +83,13 @@ pub(super) enum SavedPartition {
         checksum: Option<u64>,
         max_line_bytes: u64,
     },
+    Range {
+        partition: String,
+        from: i64,
+        until: i64,
+        is_last: bool,
+        checksum: Option<u64>,
+    },
 }
 
 /// What identifies a file.
@@ -93,10 +100,11 @@ pub(super) struct SavedFile {
     born_ns: u64,
 }
 
-/// A part of a file, and the checksum of its lines.
+/// A part of a file, or a range of a log, and its checksum.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedRead {
     source: String,
+    /// The path of the file, or the name of the partition of the log.
     path: Vec<u8>,
     start: u64,
     checksum: u64,
@@ -112,14 +120,22 @@ impl SavedBatch {
         Self { time_ms: time.as_ms(), sources: partitions.iter().map(source).collect() }
     }
 
-    /// Records the checksum of a part of a file. A checksum that was recorded before is not replaced.
+    /// Records the checksum of a part of a file or a range of a log. A checksum that was recorded before is not replaced.
     fn has_read(&mut self, part: &SavedRead) {
         let sources = self.sources.iter_mut().filter(|source| source.name == part.source);
         for partition in sources.flat_map(|source| &mut source.partitions) {
-            if let SavedPartition::Split { path, start, checksum, .. } = partition
-                && (&*path, *start) == (&part.path, part.start)
-            {
-                checksum.get_or_insert(part.checksum);
+            match partition {
+                SavedPartition::Split { path, start, checksum, .. }
+                    if (&**path, *start) == (&*part.path, part.start) =>
+                {
+                    checksum.get_or_insert(part.checksum);
+                }
+                SavedPartition::Range { partition, from, checksum, .. }
+                    if (partition.as_bytes(), from.unsigned_abs()) == (&*part.path, part.start) =>
+                {
+                    checksum.get_or_insert(part.checksum);
+                }
+                _ => {}
             }
         }
     }
@@ -149,6 +165,13 @@ impl SavedPartition {
                 checksum: split.checksum,
                 max_line_bytes: split.max_line_bytes as u64,
             },
+            InputPartition::Range(range) => Self::Range {
+                partition: range.partition.clone(),
+                from: range.from,
+                until: range.until,
+                is_last: range.is_last,
+                checksum: range.checksum,
+            },
         }
     }
 
@@ -173,6 +196,14 @@ impl SavedPartition {
                     max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
                 })
             }
+            Self::Range { partition, from, until, is_last, checksum } => InputPartition::Range(LogRange {
+                source: source.to_owned(),
+                partition: partition.clone(),
+                from: *from,
+                until: *until,
+                is_last: *is_last,
+                checksum: *checksum,
+            }),
         }
     }
 }
@@ -192,6 +223,9 @@ pub struct Allocations {
     pub(super) next_blocks: BTreeMap<String, u64>,
     /// For each source with blocks of a file: the checksum of the file up to the last block.
     pub(super) checksums: BTreeMap<String, u64>,
+    /// For each source with ranges, and each of its partitions that has more data or may get more: the position after
+    /// the last range.
+    pub(super) log_positions: BTreeMap<String, BTreeMap<String, i64>>,
     /// The batches that read data and are not forgotten.
     pub(super) batches: BTreeMap<u64, SavedBatch>,
     /// The batches that were never made, as ranges: the first and the last batch of each.
@@ -217,13 +251,14 @@ impl Allocations {
                         SavedPartition::Block { sequence, checksum, .. } => {
                             Some((sequence.saturating_add(1), *checksum))
                         }
-                        SavedPartition::Split { .. } => None,
+                        SavedPartition::Split { .. } | SavedPartition::Range { .. } => None,
                     });
                     if let Some((next, checksum)) = next.max() {
                         let known = self.next_blocks.entry(source.name.clone()).or_default();
                         *known = next.max(*known);
                         self.checksums.extend(checksum.map(|checksum| (source.name.clone(), checksum)));
                     }
+                    self.ranges_given(source);
                 }
                 if batch.sources.iter().any(|source| !source.partitions.is_empty()) {
                     self.batches.insert(batch.time_ms, batch.clone());
@@ -242,6 +277,18 @@ impl Allocations {
             AllocationEvent::Read { time_ms, parts } => {
                 let Some(batch) = self.batches.get_mut(time_ms) else { return };
                 parts.iter().for_each(|part| batch.has_read(part));
+            }
+        }
+    }
+
+    /// Moves the positions of a source behind the ranges that a batch was given.
+    fn ranges_given(&mut self, source: &SavedSource) {
+        for partition in &source.partitions {
+            let SavedPartition::Range { partition, until, is_last, .. } = partition else { continue };
+            let positions = self.log_positions.entry(source.name.clone()).or_default();
+            match is_last {
+                true => drop(positions.remove(partition)),
+                false => drop(positions.insert(partition.clone(), *until)),
             }
         }
     }
@@ -272,6 +319,17 @@ impl Allocations {
         self.checksums.get(source).copied()
     }
 
+    /// The partitions of a source with ranges that have more data or may get more. For each, the position after its last
+    /// range.
+    pub fn log_positions(&self, source: &str) -> BTreeMap<String, i64> {
+        self.log_positions.get(source).cloned().unwrap_or_default()
+    }
+
+    /// The names of the sources with ranges.
+    pub fn sources_with_ranges(&self) -> impl Iterator<Item = &str> {
+        self.log_positions.keys().map(String::as_str)
+    }
+
     /// The sources with blocks. For each, one more than the number of its last block.
     pub fn positions(&self) -> impl Iterator<Item = (&str, u64)> {
         self.next_blocks.iter().map(|(source, next)| (source.as_str(), *next))
@@ -299,7 +357,13 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Partitions of a batch that reads the given blocks of a source, and a part of a file.
+    /// A range of the partition that is read on after a batch.
+    pub fn range(until: i64) -> LogRange {
+        let (source, partition) = ("log".to_owned(), "né".to_owned());
+        LogRange { source, partition, from: 1 << 40, until: (1 << 40) + until, is_last: false, checksum: None }
+    }
+
+    /// Partitions of a batch that reads the given blocks of a source, and a part of a file and ranges of a log.
     pub fn partitions(blocks: std::ops::Range<u64>, file: bool) -> BatchPartitions {
         let block = |sequence| InputPartition::Block {
             id: BlockId { source: "queue".to_owned(), sequence },
@@ -316,9 +380,12 @@ pub(super) mod tests {
             checksum: None,
             max_line_bytes: 5,
         });
+        let last = LogRange { partition: "old".to_owned(), is_last: true, ..range(2) };
+        let ranges = [range(7), last].map(InputPartition::Range).into();
         let mut partitions = BTreeMap::from([("queue".to_owned(), blocks.map(block).collect())]);
         if file {
             partitions.insert("files".to_owned(), vec![split]);
+            partitions.insert("log".to_owned(), ranges);
         }
         partitions
     }
@@ -347,6 +414,9 @@ pub(super) mod tests {
             expected.retain(|time, _| time.as_ms() >= before);
             prop_assert_eq!(record.batches().collect::<BTreeMap<_, _>>(), expected);
             prop_assert_eq!(record.next_block("queue"), next);
+            let has_ranges = counts.iter().any(|(_, file)| *file);
+            let positions = has_ranges.then(|| ("né".to_owned(), range(7).until));
+            prop_assert_eq!(record.log_positions("log"), positions.into_iter().collect::<BTreeMap<_, _>>());
             prop_assert_eq!(record.last(), Some(Time::from_ms(counts.len() as u64)));
             prop_assert_eq!(record.started(), Time::from_ms(7));
         }
@@ -362,7 +432,7 @@ pub(super) mod tests {
         let part = ReadPart { source: "files".to_owned(), path, start: 1, checksum: 77 };
         let checksum = |record: &Allocations| match &record.batches().next().unwrap().1["files"][0] {
             InputPartition::Split(split) => split.checksum,
-            InputPartition::Block { .. } => None,
+            InputPartition::Block { .. } | InputPartition::Range(_) => None,
         };
         for other in [ReadPart { start: 2, ..part.clone() }, ReadPart { source: "queue".to_owned(), ..part.clone() }] {
             record.apply(&AllocationEvent::read(batch, &[other]));

@@ -108,6 +108,7 @@ impl From<Allocations1> for Allocations {
             forgotten_before_ms: record.forgotten_before_ms,
             next_blocks: record.next_blocks,
             checksums: BTreeMap::new(),
+            log_positions: BTreeMap::new(),
             batches: record.batches.into_iter().map(|(time, batch)| (time, batch.into())).collect(),
             gaps: record.gaps,
         }

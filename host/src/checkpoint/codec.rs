@@ -43,7 +43,9 @@ pub(super) const SNAPSHOT: Kind = Kind { magic: *b"MSsn", version: 1 };
 /// Rows of a snapshot of state.
 pub(super) const SNAPSHOT_ROWS: Kind = Kind { magic: *b"MSsr", version: 1 };
 /// A group of records of the allocation log.
-pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 2 };
+pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 3 };
+/// The same in version 2, which held no ranges of logs.
+pub(super) const ALLOCATIONS_2: Kind = Kind { magic: *b"MSal", version: 2 };
 /// The same in version 1, which did not distinguish files by identity and held no checksums.
 pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
 /// Who owns a checkpoint directory.

@@ -16,6 +16,7 @@ mod allocation_log;
 mod allocation_writer;
 mod allocations;
 mod allocations_1;
+mod allocations_2;
 mod codec;
 mod metadata;
 mod owner;

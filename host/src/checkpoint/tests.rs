@@ -1,8 +1,11 @@
 //! Every form on disk as each version wrote it: it must be read for ever.
 
-use super::allocations::{AllocationEvent, SavedBatch, tests::partitions};
+use super::allocations::{
+    AllocationEvent, SavedBatch,
+    tests::{partitions, range},
+};
 use super::*;
-use crate::block::{FileStamp, InputPartition, ReadPart};
+use crate::block::{FileStamp, InputPartition, LogRange, ReadPart};
 use crate::data::schema::{Field, RecordType};
 use crate::env::{DiskStore, Env, Simulation, Store};
 use crate::graph::{DescribedNode, ParameterValue};
@@ -88,15 +91,28 @@ fn part_read() -> ReadPart {
     ReadPart { source: split.source.clone(), path: split.path.clone(), start: split.start, checksum: 1 << 40 }
 }
 
+/// What batch 5 read of its log.
+fn read_range() -> ReadPart {
+    let LogRange { source, partition, from, .. } = range(7);
+    ReadPart { source, path: partition.into(), start: from.unsigned_abs(), checksum: 1 << 41 }
+}
+
 /// What batch 5 reads, as far as a version of the log holds it.
 fn batch_5(version: u32) -> BatchPartitions {
     let mut batch = partitions(0..5, true);
+    if version < 4 {
+        batch.remove("log");
+    }
     for partition in batch.values_mut().flatten() {
         match partition {
             InputPartition::Split(split) if version < 3 => split.stamp = FileStamp::modified_at(split.stamp.modified()),
             InputPartition::Split(split) => split.checksum = Some(part_read().checksum),
             InputPartition::Block { checksum, .. } if version < 3 => *checksum = None,
             InputPartition::Block { .. } => {}
+            InputPartition::Range(found) if found.partition == range(7).partition => {
+                found.checksum = Some(read_range().checksum);
+            }
+            InputPartition::Range(_) => {}
         }
     }
     batch
@@ -116,7 +132,7 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
         |second, file| AllocationEvent::Allocated(SavedBatch::new(at(second), &partitions(0..second, file)));
     log.append(&[allocated(4, false), allocated(5, true)]).unwrap();
     log.append(&[
-        AllocationEvent::read(at(5), &[part_read()]),
+        AllocationEvent::read(at(5), &[part_read(), read_range()]),
         AllocationEvent::Forgotten { before_ms: 5000 },
         AllocationEvent::Gap { from_ms: 6000, through_ms: 300_000 },
     ])
@@ -172,6 +188,8 @@ fn every_version_is_read_for_ever() {
         assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
         let batches: Vec<_> = log.record.batches().collect();
         assert_eq!(batches, [(at(5), batch_5(version))]);
+        let positions = (version >= 4).then(|| (range(7).partition, range(7).until));
+        assert_eq!(log.record.log_positions("log"), positions.into_iter().collect::<BTreeMap<_, _>>());
         assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
     }
 }

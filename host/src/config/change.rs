@@ -131,7 +131,9 @@ mod tests {
     /// `path` of a queue is another key than `path` of a directory.
     #[test]
     fn what_a_key_of_a_source_means_follows_from_its_type() {
-        for (source_type, expected) in [("text-files", Change::Restart), ("queue", Change::Fresh)] {
+        for (source_type, expected) in
+            [("text-files", Change::Restart), ("log-file", Change::Fresh), ("queue", Change::Fresh)]
+        {
             let before = given(&BEFORE.replace("\"queue\"", &format!("\"{source_type}\"")));
             let mut after = before.clone();
             after.insert("sources.\"a.b\".path".to_owned(), "\"r\"".to_owned());

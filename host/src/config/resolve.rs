@@ -20,6 +20,7 @@ use super::settings::{
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
 use super::units::{DURATIONS, SIZES};
+use crate::encoding::Encoding;
 use crate::time::{Duration, whole_ms};
 
 /// Reads all settings, and reports every mistake. The result has no warnings yet.
@@ -177,6 +178,18 @@ fn read_source(
                 encoding: encoding?,
             }
         }
+        SourceType::LogFile => {
+            let path = reader.read(table, &keys::LOG_FILE_PATH);
+            let reads_existing = reader.read(table, &keys::LOG_FILE_START);
+            let max_line_bytes = reader.read(table, &keys::LOG_FILE_MAX_LINE);
+            let encoding = read_log_encoding(table, reader);
+            SourceSettings::LogFile {
+                path: directory.join(path?),
+                reads_existing: reads_existing?,
+                max_line_bytes: max_line_bytes?,
+                encoding: encoding?,
+            }
+        }
         SourceType::Queue => {
             let path = reader.read(table, &keys::QUEUE_PATH);
             let encoding = reader.read(table, &keys::QUEUE_ENCODING);
@@ -198,6 +211,19 @@ fn read_source(
         }
     };
     has_valid_name.map(|()| source)
+}
+
+/// Reads the encoding of a log file. New lines are found by the byte that ends a line.
+fn read_log_encoding(table: &Section<'_>, reader: &mut Reader<'_, '_>) -> Result<Encoding, Reported> {
+    let encoding = reader.read(table, &keys::LOG_FILE_ENCODING)?;
+    match reader.given(table, &keys::LOG_FILE_ENCODING)? {
+        Some(given) if !encoding.has_line_bytes() => {
+            let message = format!("{}: a log file cannot be read in this encoding", given.text);
+            let help = "use an encoding in which each line ends with the byte 10, such as \"utf-8\" or \"latin-1\"";
+            Err(reader.report.error(&given.place, message, help.to_owned()))
+        }
+        _ => Ok(encoding),
+    }
 }
 
 fn read_receiver(

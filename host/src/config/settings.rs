@@ -157,6 +157,17 @@ pub enum SourceSettings {
         /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
+    /// Lines that are appended to a file.
+    LogFile {
+        /// The path of the file. It is relative only if the path of the job file is.
+        path: PathBuf,
+        /// Whether a job that is started for the first time reads the lines that the file has already.
+        reads_existing: bool,
+        /// The longest accepted line, in bytes of UTF-8: 1 B to 256 MiB.
+        max_line_bytes: u64,
+        /// The encoding of text that has no byte order mark. Each line ends with the byte 10 in this encoding.
+        encoding: Encoding,
+    },
     /// Data sets from a file of JSON lines.
     Queue {
         /// The path of the file. It is relative only if the path of the job file is.
@@ -185,6 +196,7 @@ impl SourceSettings {
         match self {
             Self::Socket { encoding, .. }
             | Self::TextFiles { encoding, .. }
+            | Self::LogFile { encoding, .. }
             | Self::Queue { encoding, .. }
             | Self::Custom { encoding, .. } => *encoding,
         }

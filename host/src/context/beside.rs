@@ -247,6 +247,7 @@ impl Running {
             grants: grants(&job.settings),
             claims: Claims::default(),
             blocks: ingest.blocks().clone(),
+            ranges: ingest.ranges().clone(),
             faults: options.faults,
             listeners: listeners.clone(),
         };

@@ -32,7 +32,9 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
         withheld.push(Withheld { what: "the checkpoint directory".to_owned(), path: path.clone(), from: Access::Read });
     }
     let of_source = |(name, source): (&String, &SourceSettings)| match source {
-        SourceSettings::TextFiles { path, .. } | SourceSettings::Queue { path, .. } => {
+        SourceSettings::TextFiles { path, .. }
+        | SourceSettings::LogFile { path, .. }
+        | SourceSettings::Queue { path, .. } => {
             Some(Withheld { what: format!("source `{name}`"), path: path.clone(), from: Access::Write })
         }
         SourceSettings::Socket { .. } | SourceSettings::Custom { .. } => None,

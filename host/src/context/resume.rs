@@ -27,6 +27,7 @@ impl Resumption {
                 last_batch: self.record.last(),
                 next_block: self.record.next_block(&source),
                 checksum: self.record.checksum(&source),
+                log_positions: self.record.log_positions(&source),
                 given: self.record.batches().filter_map(of_source).collect(),
                 needed,
                 is_settled: &is_settled,

@@ -81,6 +81,7 @@ impl StreamingContext {
             grants: grants(&settings),
             claims,
             blocks: blocks.clone(),
+            ranges: sources.ranges(),
             faults: options.faults.clone(),
             listeners: listeners.clone(),
         };

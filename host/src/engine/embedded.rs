@@ -14,7 +14,7 @@ use super::stage_info::StageTally;
 use super::state::Slide;
 use super::wanted::Wanted;
 use super::{Engine, JobRequest};
-use crate::block::{BlockStore, DataSetStore, ReadPart, Storage};
+use crate::block::{BlockStore, DataSetStore, RangeReaders, ReadPart, Storage};
 use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -81,6 +81,8 @@ pub struct EngineParts {
     pub budget: MemoryBudget,
     /// For each source, the encoding of its files that have no byte order mark. UTF-8 if a source is not in the map.
     pub encodings: BTreeMap<String, Encoding>,
+    /// The readers of the sources that are read by ranges.
+    pub ranges: RangeReaders,
     /// The number of tasks that run at the same time.
     pub slots: usize,
     /// How many attempts of a task may fail by causes outside the plugin.
@@ -146,6 +148,7 @@ impl EmbeddedEngine {
             disk: parts.env.disk.clone(),
             budget: parts.budget.clone(),
             encodings: parts.encodings,
+            ranges: parts.ranges,
             listeners: parts.listeners.clone(),
             splits: SplitReads::new(parts.listeners.clone(), parts.may_be_gone),
             cancel: parts.plugin.cancel(),

@@ -7,13 +7,14 @@ use super::plugin_exec::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use crate::block::{
-    BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LinePlace, LoadedPart, RowsReader, SplitError,
-    SplitReader, Storage,
+    BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LinePlace, LoadedPart, LogRange, RangeError,
+    RangeReaders, RangeRows, RowsReader, SplitError, SplitReader, Storage,
 };
 use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::env::Disk;
+use crate::error::Error;
 use crate::ids::{NodeId, StageId};
 use crate::listener::{Event, LinesInfo, ListenerBus};
 use crate::memory::MemoryBudget;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 /// Rows that a partition of a leaf reads. A partition may read several pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// A received block, or a part of a file.
+    /// A received block, a part of a file, or a range of a log.
     Input(InputPartition),
     /// A part of a file that a driver function loads.
     Loaded(LoadedPart),
@@ -59,19 +60,27 @@ pub(super) struct Stores {
     pub budget: MemoryBudget,
     /// For each source, the encoding of its files that have no byte order mark. UTF-8 if a source is not in the map.
     pub encodings: BTreeMap<String, Encoding>,
+    /// The readers of the sources that are read by ranges.
+    pub ranges: RangeReaders,
     pub listeners: ListenerBus,
     pub splits: SplitReads,
     /// Says whether the run is to stop at once.
     pub cancel: Cancel,
 }
 
-/// The error of a part of a file that a batch could not read.
+/// The error of a part of a file, or a range of a log, that a batch could not read.
 #[derive(Debug, thiserror::Error)]
-#[error("{error}")]
-pub(super) struct InputError {
-    pub source_name: String,
-    pub batch: Time,
-    pub error: SplitError,
+#[error("{}", .0.message)]
+pub(super) struct InputError(pub Error);
+
+impl InputError {
+    fn split(source: &str, batch: Time, error: &SplitError) -> DataFusionError {
+        DataFusionError::External(Box::new(Self(error.explain(source, batch))))
+    }
+
+    fn range(range: &LogRange, batch: Time, error: &RangeError) -> DataFusionError {
+        DataFusionError::External(Box::new(Self(error.explain(&range.source, batch))))
+    }
 }
 
 impl Stores {
@@ -83,6 +92,7 @@ impl Stores {
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         match piece {
             Piece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
+            Piece::Input(InputPartition::Range(range)) => return self.clone().read_range(batch, range.clone()),
             Piece::Loaded(part) => return self.clone().read_loaded(part, ty),
             Piece::State { node, partition } => return self.read_state(*node, *partition, batch),
             _ => {}
@@ -104,12 +114,8 @@ impl Stores {
     }
 
     fn read_split(self: Arc<Self>, batch: Time, split: FileSplit) -> Result<BoxStream<'static, Result<RecordBatch>>> {
-        let failed = {
-            let source_name = split.source.clone();
-            move |error| {
-                DataFusionError::External(Box::new(InputError { source_name: source_name.clone(), batch, error }))
-            }
-        };
+        let source = split.source.clone();
+        let failed = move |error| InputError::split(&source, batch, &error);
         let split = self.splits.as_read_before(batch, split);
         if self.splits.is_left_out(batch, &split) {
             return Ok(futures::stream::empty().boxed());
@@ -135,6 +141,49 @@ impl Stores {
             futures::future::ready(next.map_err(&failed))
         });
         Ok(chunks.boxed())
+    }
+
+    fn read_range(self: Arc<Self>, batch: Time, range: LogRange) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let range = self.splits.range_as_read_before(batch, range);
+        if range.is_empty() {
+            return Ok(futures::stream::empty().boxed());
+        }
+        let Some(reader) = self.ranges.get(&range.source) else {
+            return Err(DataFusionError::Internal(format!("source {} has no ranges", range.source.shown())));
+        };
+        let rows = reader.open(&range).map_err(|error| InputError::range(&range, batch, &error))?;
+        let chunks =
+            futures::stream::try_unfold((rows, 0, self, range), move |(mut rows, count, stores, range)| async move {
+                match rows.next_chunk().await {
+                    Ok(Some(chunk)) => {
+                        let count = count + chunk.num_rows() as u64;
+                        Ok(Some((chunk, (rows, count, stores, range))))
+                    }
+                    Ok(None) => {
+                        stores.range_ended(batch, &range, count, &*rows);
+                        Ok(None)
+                    }
+                    Err(error) => Err(InputError::range(&range, batch, &error)),
+                }
+            });
+        Ok(chunks.boxed())
+    }
+
+    /// Records that a range was read to its end. A range that is read again is counted once.
+    fn range_ended(&self, batch: Time, range: &LogRange, count: u64, rows: &dyn RangeRows) {
+        let (faults, source) = (rows.faults(), range.source.clone());
+        let lines = |bad: BadLines| {
+            let place = LinePlace { line: bad.first, after_byte: faults.after_byte };
+            lines_info(bad.count, &faults.file, place)
+        };
+        if faults.dropped.count > 0 {
+            self.listeners.post(&Event::LinesDropped { source: source.clone(), lines: lines(faults.dropped) });
+        }
+        if faults.replaced.count > 0 {
+            let (source, encoding) = (Some(source), faults.encoding.to_string());
+            self.listeners.post(&Event::TextReplaced { source, encoding, lines: lines(faults.replaced) });
+        }
+        self.splits.range_ended(batch, range, count, rows.checksum());
     }
 
     fn open(&self, split: &FileSplit) -> io::Result<SplitReader> {
@@ -202,7 +251,9 @@ impl Stores {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            Piece::Input(InputPartition::Split(_)) | Piece::Loaded(_) | Piece::State { .. } => Ok(Vec::new()),
+            Piece::Input(InputPartition::Split(_) | InputPartition::Range(_))
+            | Piece::Loaded(_)
+            | Piece::State { .. } => Ok(Vec::new()),
             Piece::DataSet { node, batch, partition } => {
                 let rows = self.data_sets.get(*node, *batch, *partition);
                 let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");

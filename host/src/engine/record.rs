@@ -53,6 +53,11 @@ fn origin(stores: &Stores, pieces: &[Piece], number: u64) -> String {
             let line = stores.line_of(split, number).map(|line| format!(", line {line}")).unwrap_or_default();
             format!(" of source `{}`, file {}{line}", split.source.shown(), split.path.shown())
         }
+        [Piece::Input(InputPartition::Range(range))] => {
+            let reader = stores.ranges.get(&range.source);
+            let place = reader.and_then(|reader| reader.origin(range, number)).map(|place| format!(", {place}"));
+            format!(" of source `{}`{}", range.source.shown(), place.unwrap_or_default())
+        }
         [Piece::Loaded(LoadedPart { file, .. })] => format!(" of file {}", file.path.shown()),
         _ => String::new(),
     }

@@ -4,7 +4,7 @@
 //! must find the same content in it. If a task goes on without a file because the file is gone, the other tasks go on
 //! without the file too.
 
-use crate::block::{FileSplit, ReadPart};
+use crate::block::{FileSplit, LogRange, ReadPart};
 use crate::listener::{Event, ListenerBus};
 use crate::lock::lock;
 use crate::shown::Shown as _;
@@ -13,14 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-/// Identifies a part of a file: batch, source, path and first byte.
+/// Identifies a part of a file: batch, source, path and first byte. Identifies also a range of a log: batch, source,
+/// partition and first position.
 type Part = (Time, String, PathBuf, u64);
 
 /// The facts about a part of a file that was read to its end.
 #[derive(Clone, Copy)]
 struct Read {
     rows: u64,
-    checksum: u64,
+    /// `None` if the source cannot change what was read.
+    checksum: Option<u64>,
     /// Whether the checksum was known before this batch ran.
     is_known: bool,
 }
@@ -52,7 +54,13 @@ impl SplitReads {
     /// The split, with the checksum that another task of the batch has found.
     pub(super) fn as_read_before(&self, batch: Time, split: FileSplit) -> FileSplit {
         let read = self.lock().read.get(&part(batch, &split)).copied();
-        FileSplit { checksum: split.checksum.or(read.map(|read| read.checksum)), ..split }
+        FileSplit { checksum: split.checksum.or(read.and_then(|read| read.checksum)), ..split }
+    }
+
+    /// The range, with the checksum that another task of the batch has found.
+    pub(super) fn range_as_read_before(&self, batch: Time, range: LogRange) -> LogRange {
+        let read = self.lock().read.get(&range_part(batch, &range)).copied();
+        LogRange { checksum: range.checksum.or(read.and_then(|read| read.checksum)), ..range }
     }
 
     /// Whether the batch goes on without a file.
@@ -83,8 +91,14 @@ impl SplitReads {
 
     /// Records that a split was read to its end.
     pub(super) fn ended(&self, batch: Time, split: &FileSplit, rows: u64, checksum: u64) {
-        let is_known = split.checksum.is_some();
+        let (checksum, is_known) = (Some(checksum), split.checksum.is_some());
         self.lock().read.entry(part(batch, split)).or_insert(Read { rows, checksum, is_known });
+    }
+
+    /// Records that a range was read to its end.
+    pub(super) fn range_ended(&self, batch: Time, range: &LogRange, rows: u64, checksum: Option<u64>) {
+        let is_known = range.checksum.is_some();
+        self.lock().read.entry(range_part(batch, range)).or_insert(Read { rows, checksum, is_known });
     }
 
     /// How many records a batch has read, by source.
@@ -101,9 +115,9 @@ impl SplitReads {
     pub(super) fn take_new(&self, batch: Time) -> Vec<ReadPart> {
         let mut state = self.lock();
         let new = state.read.iter_mut().filter(|((time, ..), read)| *time == batch && !read.is_known);
-        new.map(|((_, source, path, start), read)| {
+        new.filter_map(|((_, source, path, start), read)| {
             read.is_known = true;
-            ReadPart { source: source.clone(), path: path.clone(), start: *start, checksum: read.checksum }
+            Some(ReadPart { source: source.clone(), path: path.clone(), start: *start, checksum: read.checksum? })
         })
         .collect()
     }
@@ -118,6 +132,10 @@ impl SplitReads {
 
 fn part(batch: Time, split: &FileSplit) -> Part {
     (batch, split.source.clone(), split.path.clone(), split.start)
+}
+
+fn range_part(batch: Time, range: &LogRange) -> Part {
+    (batch, range.source.clone(), PathBuf::from(&range.partition), range.from.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -119,8 +119,8 @@ impl AttemptError {
         if let Some(error) = error.downcast_ref::<LoadError>() {
             return Self::file(error.into());
         }
-        if let Some(InputError { source_name, batch, error }) = error.downcast_ref() {
-            return Self::file(error.explain(source_name, *batch));
+        if let Some(InputError(error)) = error.downcast_ref() {
+            return Self::file(error.clone());
         }
         if let Some(error) = error.downcast_ref::<SpillError>() {
             return error.into();

@@ -16,7 +16,7 @@ pub use sources::{Sources, check_sources};
 
 use self::batch_clock::{BatchClock, ClockParts, Request};
 use self::sources::ReceiverSource;
-use crate::block::BlockStore;
+use crate::block::{BlockStore, RangeReaders};
 use crate::checkpoint::{OwnerError, Ownership, RENEWAL};
 use crate::env::Env;
 use crate::ids::RunId;
@@ -63,6 +63,7 @@ pub struct IngestHandle {
     env: Env,
     tracker: TrackerHandle,
     blocks: BlockStore,
+    ranges: RangeReaders,
     ownership: Option<Arc<Ownership>>,
     requests: mpsc::Sender<Request>,
     next_run: Arc<AtomicU32>,
@@ -77,6 +78,7 @@ impl Ingest {
             let ReceiverSource { settings, make, options } = source;
             receiver::start(&env, settings, make, options, blocks.clone(), reports.clone(), listeners.clone())
         };
+        let ranges = sources.ranges();
         let receivers = sources.receivers.into_iter().map(start).collect();
         let tracker = ReceiverTracker::start(
             &env,
@@ -92,7 +94,7 @@ impl Ingest {
         }
         let (send, requests) = mpsc::channel(QUEUED_REQUESTS_MAX);
         let next_run = Arc::new(AtomicU32::new(RunId::FIRST.0 + 1));
-        let handle = IngestHandle { env, tracker, blocks, ownership, requests: send, next_run };
+        let handle = IngestHandle { env, tracker, blocks, ranges, ownership, requests: send, next_run };
         Self { handle, listeners, requests }
     }
 
@@ -126,6 +128,11 @@ impl IngestHandle {
     /// The store of received blocks.
     pub fn blocks(&self) -> &BlockStore {
         &self.blocks
+    }
+
+    /// The readers of the sources that are read by ranges, by name.
+    pub fn ranges(&self) -> &RangeReaders {
+        &self.ranges
     }
 
     /// The right to write to the checkpoint directory. `None` in a job without checkpoints.

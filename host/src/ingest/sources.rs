@@ -3,13 +3,14 @@
 //! Owns the step from `[sources.NAME]` to a receiver that can be started or an input that is open. Never starts a
 //! receiver.
 
+use crate::block::RangeReaders;
 use crate::config::{self, Settings, SourceSettings};
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Operation};
-use crate::input::{Input, QueueInput, TextFiles, TextFilesSettings, WhenDone};
+use crate::input::{Input, LogFile, LogFileSettings, QueueInput, TextFiles, TextFilesSettings, WhenDone};
 use crate::receiver::{self, MakeReceiver, OptionError, ReceiverOptions, ReceiverSettings, Receivers};
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,17 @@ impl Sources {
                     let Some(settings) = settings else { continue };
                     sources.inputs.push(Box::new(TextFiles::start(env, settings)?));
                 }
+                SourceSettings::LogFile { path, reads_existing, max_line_bytes, encoding } => {
+                    let settings = LogFileSettings {
+                        source: name.clone(),
+                        path: path.clone(),
+                        reads_existing: *reads_existing,
+                        max_line_bytes: usize::try_from(*max_line_bytes).unwrap_or(usize::MAX),
+                        encoding: *encoding,
+                        slide: settings.job.batch_interval,
+                    };
+                    sources.inputs.push(Box::new(LogFile::start(env, settings)?));
+                }
                 SourceSettings::Socket { address, reconnect_delay, idle_timeout, max_line_bytes, encoding } => {
                     let make = receiver::socket(env.network.clone(), address, *idle_timeout);
                     let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
@@ -67,6 +79,12 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// The readers of the sources that are read by ranges, by name.
+    pub fn ranges(&self) -> RangeReaders {
+        let of = |input: &Box<dyn Input>| Some((input.source().to_owned(), input.ranges()?));
+        Arc::new(self.inputs.iter().filter_map(of).collect())
     }
 }
 
@@ -159,6 +177,7 @@ pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
         let gives_text = match settings.sources.get(source) {
             Some(SourceSettings::Socket { .. }) => Some("a socket gives"),
             Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
+            Some(SourceSettings::LogFile { .. }) => Some("a log file gives"),
             Some(SourceSettings::Queue { .. } | SourceSettings::Custom { .. }) | None => None,
         };
         if let Some(gives) = gives_text

@@ -1,12 +1,13 @@
 //! Inputs without a receiver. The host asks them for data when it makes a batch.
 //!
 //! Owns the trait [`Input`], which is the only thing that the rest of the host knows of an input. Owns also the inputs
-//! themselves: a queue gives blocks to each batch, and files are given as splits. An input has no thread, and does no
+//! themselves: a queue gives blocks to each batch, files are given as splits, and a log as ranges. An input has no thread, and does no
 //! work between batches.
 
 mod after_use;
 mod directories;
 mod error;
+mod log_file;
 mod passed_over;
 mod queue;
 mod selection;
@@ -14,15 +15,18 @@ mod text_files;
 
 pub use after_use::{DoneFiles, WhenDone};
 pub use error::TextFilesError;
+pub use log_file::{LogFile, LogFileSettings};
 pub use queue::{QueueError, QueueInput};
 pub use text_files::{TextFiles, TextFilesSettings};
 
-use crate::block::{Block, InputPartition};
+use crate::block::{Block, InputPartition, RangeReader};
 use crate::env::Env;
 use crate::error::Error;
 use crate::ids::BlockId;
 use crate::listener::Event;
 use crate::time::{Duration, Time};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The data that an input has for a batch.
 #[derive(Debug, Default)]
@@ -45,6 +49,8 @@ pub struct InputHistory<'a> {
     pub next_block: u64,
     /// The checksum of the content of the input up to the last block that was given. `None` if it is not known.
     pub checksum: Option<u64>,
+    /// The partitions of the input that have more ranges or may get more. For each, the position after its last range.
+    pub log_positions: BTreeMap<String, i64>,
     /// The batches that are not forgotten, in order, each with the partitions that this input gave to it.
     pub given: Vec<(Time, Vec<InputPartition>)>,
     /// The partitions of this input that are needed by batches that run again, in order.
@@ -84,6 +90,11 @@ pub trait Input: Send {
         Vec::new()
     }
 
+    /// The reader of the ranges that this input gives. `None` if it gives none.
+    fn ranges(&self) -> Option<Arc<dyn RangeReader>> {
+        None
+    }
+
     /// The first batch from `from` on that may have data, as far as this is known now. `None` if no batch will have
     /// data.
     fn next_data(&mut self, env: &Env, from: Time) -> Option<Time>;
@@ -102,6 +113,7 @@ pub trait Input: Send {
         None
     }
 
-    /// Whether the input is not expected to bring more data: a queue at its end, or directories without a new file.
+    /// Whether the input is not expected to bring more data: a queue at its end, directories without a new
+    /// file, or a log without a new line.
     fn is_used_up(&self) -> bool;
 }

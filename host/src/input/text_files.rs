@@ -296,7 +296,7 @@ mod tests {
             let NewData { partitions, events, .. } = found.unwrap();
             let path = |partition: &InputPartition| match partition {
                 InputPartition::Split(split) => Some(split.path.display().to_string()),
-                InputPartition::Block { .. } => None,
+                InputPartition::Block { .. } | InputPartition::Range(_) => None,
             };
             let paths: Vec<String> = partitions.iter().filter_map(path).collect();
             let told: Vec<String> = events

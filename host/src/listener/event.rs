@@ -65,6 +65,17 @@ pub enum Event {
         /// The file.
         file: String,
     },
+    /// A log has lost records before a batch was given them.
+    DataLost {
+        /// The source.
+        source: String,
+        /// The partition of the log.
+        partition: String,
+        /// The position after the last record that a batch was given. All later records of the partition are lost.
+        position: i64,
+        /// What has happened, in words.
+        problem: String,
+    },
     /// Nothing needs a file any more, and the file was removed or moved, as the job file says.
     FileDone {
         /// The source.
@@ -249,6 +260,9 @@ impl fmt::Display for Event {
             }
             Self::FileMissing { source, batch, file } => {
                 write!(f, "FileMissing {source}: {file} is gone; batch {batch} goes on without it")
+            }
+            Self::DataLost { source, partition, position, problem } => {
+                write!(f, "DataLost {source}: whatever followed position {position} of {partition} is lost: {problem}")
             }
             Self::FileDone { source, file, moved_to: Some(place) } => {
                 write!(f, "FileDone {source}: {file} was moved to {place}")

@@ -133,6 +133,7 @@ enum JsonEvent<'a> {
     FilesPassedOver { source: &'a str, cause: &'a str, files: u64, example: &'a str },
     FileChanged { source: &'a str, batch_time_ms: u64, file: &'a str, unread_bytes: Option<u64> },
     FileMissing { source: &'a str, batch_time_ms: u64, file: &'a str },
+    DataLost { source: &'a str, partition: &'a str, position: i64, problem: &'a str },
     FileDone { source: &'a str, file: &'a str, moved_to: Option<&'a str> },
     FileLeft { source: &'a str, file: &'a str, reason: &'a str },
     LinesDropped(JsonDropped<'a>),
@@ -279,6 +280,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             },
             Event::FileChanged { source, batch, file, unread_bytes } => {
                 Self::FileChanged { source, batch_time_ms: batch.as_ms(), file, unread_bytes: *unread_bytes }
+            }
+            Event::DataLost { source, partition, position, problem } => {
+                Self::DataLost { source, partition, position: *position, problem }
             }
             Event::FileMissing { source, batch, file } => {
                 Self::FileMissing { source, batch_time_ms: batch.as_ms(), file }

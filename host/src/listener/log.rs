@@ -54,6 +54,7 @@ impl QueuedListener for LogListener {
             | Event::InputError { .. }
             | Event::FileChanged { .. }
             | Event::FileMissing { .. }
+            | Event::DataLost { .. }
             | Event::FileLeft { .. }
             | Event::LineCutOff { .. }
             | Event::RecordsDropped { .. }

@@ -259,7 +259,7 @@ impl Known {
                 status.files_of(&info.source).passed_over.insert(info.cause.word().to_owned(), told);
             }
             Event::FileChanged { source, .. } => status.files_of(source).changed += 1,
-            Event::FileMissing { source, .. } => status.files_of(source).missing += 1,
+            Event::FileMissing { source, .. } | Event::DataLost { source, .. } => status.files_of(source).missing += 1,
             Event::FileLeft { source, .. } => status.files_of(source).left += 1,
             Event::TaskRetried { .. } => status.tasks_retried += 1,
             Event::RecordsDropped { records, .. } | Event::RecordsLost { records, .. } => {

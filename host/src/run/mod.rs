@@ -13,7 +13,7 @@ pub use taker::RunTaker;
 
 use self::ending::Deadline;
 use self::store_claims::StoreClaims;
-use crate::block::{BlockStore, Storage};
+use crate::block::{BlockStore, RangeReaders, Storage};
 use crate::config::{OnError, OnMissingFile, Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan};
@@ -86,6 +86,8 @@ pub struct RunParts {
     pub claims: Claims,
     /// The store of the blocks that the ingest has received.
     pub blocks: BlockStore,
+    /// The readers of the sources that are read by ranges, by name.
+    pub ranges: RangeReaders,
     /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
     /// The listeners that are told of the run's events.
@@ -220,6 +222,7 @@ impl Run {
             plugin: plugin.clone(),
             variables: variables.clone(),
             blocks: parts.blocks,
+            ranges: parts.ranges,
             storage: storage.clone(),
             state: parts.state,
             budget,

@@ -121,7 +121,7 @@ impl Checkpoints {
     pub fn generated(&self, batch: Time, allocated: &Allocated) {
         let next_block = |partition: &InputPartition| match partition {
             InputPartition::Block { id, .. } => Some(id.sequence + 1),
-            InputPartition::Split(_) => None,
+            InputPartition::Split(_) | InputPartition::Range(_) => None,
         };
         let position = |(source, partitions): (&String, &Vec<InputPartition>)| {
             Some((source.clone(), partitions.iter().filter_map(next_block).max()?))

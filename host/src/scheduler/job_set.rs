@@ -12,7 +12,7 @@ use crate::time::Duration;
 use crate::tracker::{Allocated, Allocation};
 use std::collections::BTreeMap;
 
-/// The most files that are listed by path.
+/// The most files and ranges that are listed.
 const PATHS_MAX: usize = 100;
 
 /// A batch that waits for the scheduler.
@@ -66,10 +66,11 @@ pub(super) fn files_begun(allocation: &Allocation) -> u64 {
     allocation.partitions.values().flatten().filter(begins).count() as u64
 }
 
-/// The paths of the files in these partitions, one on each line. `None` if there are none.
+/// The paths of the files and the ranges of logs in these partitions, one on each line. `None` if there are none.
 fn paths(partitions: &[InputPartition]) -> Option<String> {
     let path = |partition: &InputPartition| match partition {
         InputPartition::Split(split) => Some(split.path.shown().into_owned()),
+        InputPartition::Range(range) => Some(range.to_string()),
         InputPartition::Block { .. } => None,
     };
     let mut paths: Vec<String> = partitions.iter().filter_map(path).collect();

@@ -17,17 +17,17 @@ impl Allocation {
     pub fn block_ids(&self) -> Vec<BlockId> {
         let id = |partition: &InputPartition| match partition {
             InputPartition::Block { id, .. } => Some(id.clone()),
-            InputPartition::Split(_) => None,
+            InputPartition::Split(_) | InputPartition::Range(_) => None,
         };
         self.partitions.values().flatten().filter_map(id).collect()
     }
 
-    /// The number of records of each source. Records of files are not counted, because their number is not known before
-    /// the files are read.
+    /// The number of records of each source. Records of files and of logs are not counted, because their number is not
+    /// known before they are read.
     pub fn records(&self) -> BTreeMap<String, u64> {
         let rows = |partition: &InputPartition| match partition {
             InputPartition::Block { rows, .. } => *rows,
-            InputPartition::Split(_) => 0,
+            InputPartition::Split(_) | InputPartition::Range(_) => 0,
         };
         let sum = |partitions: &Vec<InputPartition>| partitions.iter().map(rows).sum();
         self.partitions.iter().map(|(source, partitions)| (source.clone(), sum(partitions))).collect()
@@ -95,7 +95,7 @@ impl ReceivedBlockTracker {
         self.last_batch = self.last_batch.max(Some(through));
     }
 
-    /// Adds a partition for a batch to read: a block that was stored, or a part of a file.
+    /// Adds a partition for a batch to read: a block that was stored, a part of a file, or a range of a log.
     pub fn partition_added(&mut self, source: &str, partition: InputPartition) {
         self.unallocated.partitions.entry(source.to_owned()).or_default().push(partition);
     }

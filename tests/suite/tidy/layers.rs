@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("graph", &["shown", "time", "ids", "data"]),
     ("block", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory"]),
     ("state", &["lock", "time", "ids", "data", "env", "memory", "block"]),
-    ("input", &["shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
+    ("input", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
     ("variables", &["lock", "shown", "time", "data", "env", "memory", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
     ("receiver", &["lock", "encoding", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),

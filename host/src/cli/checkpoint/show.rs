@@ -322,6 +322,8 @@ fn ingest_as_json(log: &ReadLog) -> Value {
     });
     let positions: serde_json::Map<String, Value> =
         record.positions().map(|(source, next)| (source.to_owned(), json!(next))).collect();
+    let log_positions: serde_json::Map<String, Value> =
+        record.sources_with_ranges().map(|source| (source.to_owned(), json!(record.log_positions(source)))).collect();
     let torn: Vec<Value> =
         log.torn.iter().map(|torn| json!({ "name": torn.name, "at": torn.at, "bytes": torn.bytes })).collect();
     json!({
@@ -330,6 +332,7 @@ fn ingest_as_json(log: &ReadLog) -> Value {
         "forgotten_before_ms": ms(record.forgotten_before()),
         "batches": batches.collect::<Vec<_>>(),
         "positions": positions,
+        "log_positions": log_positions,
         "gaps_ms": record.gaps().map(|(from, through)| [ms(from), ms(through)]).collect::<Vec<_>>(),
         "segments": log.segments.iter().map(|(name, bytes)| json!({ "name": name, "bytes": bytes })).collect::<Vec<_>>(),
         "torn": torn,
@@ -347,7 +350,12 @@ fn ingest_as_text(log: &ReadLog, text: &mut String) {
     line("forgotten before", &record.forgotten_before().to_string());
     let positions: Vec<String> =
         record.positions().map(|(source, next)| format!("`{source}` up to block {next}")).collect();
-    line("read", &listed(&positions));
+    let log_positions = record.sources_with_ranges().flat_map(|source| {
+        let positions = record.log_positions(source).into_iter();
+        positions.map(move |(partition, position)| format!("`{source}` up to position {position} of {partition}"))
+    });
+    let read: Vec<String> = positions.into_iter().chain(log_positions).collect();
+    line("read", &listed(&read));
     line("batches that read anything", &record.batch_count().to_string());
     for (batch, sources) in partitions(record).take(LISTED_MAX) {
         let sources: Vec<String> = sources.iter().map(|(source, count)| format!("`{source}` {count}")).collect();

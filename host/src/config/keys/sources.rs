@@ -13,6 +13,7 @@ use super::{HOUR_MS, MIB};
 pub(in super::super) enum SourceType {
     Socket,
     TextFiles,
+    LogFile,
     Queue,
     Custom,
 }
@@ -23,6 +24,7 @@ keys! {
         Choice(&[
             ("socket", SourceType::Socket),
             ("text-files", SourceType::TextFiles),
+            ("log-file", SourceType::LogFile),
             ("queue", SourceType::Queue),
             ("custom", SourceType::Custom),
         ]),
@@ -157,6 +159,43 @@ keys! {
          than this key.",
     )
     .source_type("text-files");
+
+    LOG_FILE_PATH: FilePath = Key::new(
+        "sources.NAME.path",
+        FilePath,
+        Fallback::Required("logs/app.log"),
+        "The file whose lines are read as they are appended. When another file gets this name, the rest of the old file \
+         is read first. See [sources](sources.md#log-files).",
+    )
+    .source_type("log-file")
+    .when_changed(Change::Fresh);
+
+    LOG_FILE_START: Choice<bool> = Key::new(
+        "sources.NAME.start",
+        Choice(&[("beginning", true), ("end", false)]),
+        Fallback::Text("beginning"),
+        "Where a job begins to read that is started for the first time: with the first line of the file, or with the \
+         first line that is appended after the start.",
+    )
+    .source_type("log-file")
+    .when_changed(Change::Harmless);
+
+    LOG_FILE_MAX_LINE: Size = Key::new(
+        "sources.NAME.max_line",
+        Size { min: 1, max: 256 * MIB },
+        Fallback::Text("1MiB"),
+        "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
+    )
+    .source_type("log-file");
+
+    LOG_FILE_ENCODING: TextEncoding = Key::new(
+        "sources.NAME.encoding",
+        TextEncoding,
+        Fallback::Text("utf-8"),
+        "The [encoding](text.md#encodings) of the text: one in which each line ends with the byte 10, so not UTF-16. A \
+         byte order mark at the beginning is taken off, and says more than this key.",
+    )
+    .source_type("log-file");
 
     QUEUE_PATH: FilePath = Key::new(
         "sources.NAME.path",

@@ -106,6 +106,7 @@ fn events() -> Vec<Event> {
         Event::ReceiverError { receiver: receiver(), retry_in: Some(Duration::from_secs(2)) },
         Event::ReceiverStopped(receiver()),
         Event::InputError { source: name(), error: name() },
+        Event::DataLost { source: name(), partition: name(), position: 7, problem: name() },
         Event::LinesDropped { source: name(), lines: lines() },
         Event::TextReplaced { source: Some(name()), encoding: "UTF-8".to_owned(), lines: lines() },
         Event::LineCutOff { source: name() },
@@ -252,7 +253,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 12, 12, 12, 12, 12, 12, 12, 12, 12, 21, 22]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 13, 13, 13, 13, 13, 13, 13, 13, 13, 22, 23]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)
