@@ -59,7 +59,7 @@ fn job(name: &str) -> Job {
         appears = appears + NEXT_FILE;
     }
     if let Some((_, input)) = job.files.iter().find(|(name, _)| name == "input.txt") {
-        let sends = input.lines().map(|line| (NEXT_LINE.into(), format!("{line}\n").into_bytes())).collect();
+        let sends = input.lines().map(|line| (NEXT_LINE, format!("{line}\n").into_bytes())).collect();
         job.servers = vec![("127.0.0.1:9999".to_owned(), vec![Connection { sends, stays_open: true }])];
         job.stop_after = Some(BATCHES_OF_LINES);
     }

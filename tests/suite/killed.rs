@@ -207,7 +207,7 @@ fn check_files(args: &str, outputs: &[&str]) {
 /// Over a log that somebody goes on writing, and rotates, whoever runs then.
 #[test]
 fn a_job_over_a_log_survives_being_killed() {
-    let directory = directory("type = \"log-file\"\npath = \"app.log\"");
+    let directory = directory("type = \"log-file\"\npath = \"app.log\"", "");
     programs::host();
     let lines = || -> Vec<String> {
         let files = saved(&directory, "lines").into_values().flat_map(BTreeMap::into_values);

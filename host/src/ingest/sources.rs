@@ -83,8 +83,8 @@ impl Sources {
 
     /// The readers of the sources that are read by ranges, by name.
     pub fn ranges(&self) -> RangeReaders {
-        let of = |input: &Box<dyn Input>| Some((input.source().to_owned(), input.ranges()?));
-        Arc::new(self.inputs.iter().filter_map(of).collect())
+        let of = |input: &dyn Input| Some((input.source().to_owned(), input.ranges()?));
+        Arc::new(self.inputs.iter().filter_map(|input| of(&**input)).collect())
     }
 }
 

@@ -336,14 +336,18 @@ impl fmt::Display for Event {
                 batch.iter().try_for_each(|batch| write!(f, " {batch}"))?;
                 write!(f, ": {what} panicked {message}")
             }
-            Self::ClockSetBack { from, to, next_batch } => write!(
-                f,
-                "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still that of \
-                 {next_batch}, and comes when the clock says so again"
-            ),
+            Self::ClockSetBack { from, to, next_batch } => fmt_set_back(*from, *to, *next_batch, f),
             Self::StreamingStopped { .. } => f.write_str("StreamingStopped"),
         }
     }
+}
+
+fn fmt_set_back(from: Time, to: Time, next_batch: Time, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still that of {next_batch}, and \
+         comes when the clock says so again"
+    )
 }
 
 fn plural(lines: u64) -> &'static str {
