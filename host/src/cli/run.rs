@@ -38,8 +38,8 @@ pub struct RunArgs {
     /// Go on from a checkpoint, or fail if there is none.
     #[arg(long, conflicts_with = "fresh")]
     from_checkpoint: bool,
-    /// Start a new run in the checkpoint directory: it goes on with the next batch, with empty windows. The old run's
-    /// directory stays.
+    /// Start a new run in the checkpoint directory: it goes on with the next batch, with empty windows and without
+    /// state. The old run's directory stays.
     #[arg(long)]
     fresh: bool,
     /// What becomes of the batches whose times passed while the job did not run, instead of `job.max_catch_up`.

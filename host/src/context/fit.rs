@@ -29,7 +29,7 @@ pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: 
             facts.plugin_digest
         );
         let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
-                    batch, with empty windows";
+                    batch, with empty windows and without state";
         return Err(Error::new(ErrorKind::User, message).help(help));
     }
     let mut fresh = Vec::new();
