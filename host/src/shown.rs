@@ -12,6 +12,15 @@ use std::path::{Path, PathBuf};
 /// The most characters of a value that a message shows.
 pub const VALUE_CHARS_MAX: usize = 200;
 
+/// A number of things in words: `1 batch`, `2 batches`. `one` is the word for a single thing.
+pub fn counted(number: u64, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ if one.ends_with("ch") => format!("{number} {one}es"),
+        _ => format!("{number} {one}s"),
+    }
+}
+
 /// Text from outside, as a message shows it: on one line, and harmless to a terminal.
 pub trait Shown {
     /// The text with each control character, and each mark that changes the direction of text, replaced by its code, as in
@@ -134,6 +143,12 @@ fn changes_terminal(character: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        let counts = [0, 1, 2].map(|number| [counted(number, "row"), counted(number, "batch")]);
+        assert_eq!(counts, [["0 rows", "0 batches"], ["1 row", "1 batch"], ["2 rows", "2 batches"]]);
+    }
 
     #[test]
     fn names_stay_on_one_line() {

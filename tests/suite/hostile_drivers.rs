@@ -143,7 +143,7 @@ fn the_host_outlives_the_driver_function() {
         let outcome = job.run();
         assert_eq!(outcome.result, Ok(()), "{behaviour}");
         let events = |what: &str| outcome.log.iter().filter(|line| line.contains(what)).count();
-        assert_eq!(events("(1 outputs failed)"), 1, "{behaviour}: {:#?}", outcome.log);
+        assert_eq!(events("(1 output failed)"), 1, "{behaviour}: {:#?}", outcome.log);
         assert_eq!(events("BatchCompleted"), 2, "{behaviour}");
     }
 }

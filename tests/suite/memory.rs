@@ -68,7 +68,7 @@ fn run(what: &str, directory: &Directory, says: &str) -> String {
 }
 
 /// A batch of one record is done.
-const DONE: &str = ": 1 records, ";
+const DONE: &str = ": 1 record, ";
 
 /// S15.22. Rows of two bits: what is made of each row takes a hundred times as much as the row. Four million of them are
 /// shuffled, sorted, and put into columns.

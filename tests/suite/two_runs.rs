@@ -298,7 +298,7 @@ fn a_second_run_keeps_checkpoints_of_its_own() {
     let world = World::new(5, &format!("checkpoint = \"{CHECKPOINT}\""));
     let (after, first) = world.run(|running, world| async move {
         world.until(2200).await;
-        let options = OtherOptions { is_kept: true, ..OtherOptions::default() };
+        let options = OtherOptions { has_checkpoints: true, ..OtherOptions::default() };
         let (mut second, _) = world.attach(&running, Duration::ZERO, options).await;
         world.until(6200).await;
         second.detach().await.expect("batches are made");

@@ -308,7 +308,8 @@ fn merged_windows_read_each_row_once() {
     let rows_read = |args: &str| -> u64 {
         let outcome = counted(&(of_windows(4, 1) + args), "");
         let stages = outcome.log.iter().filter(|line| line.contains("StageCompleted"));
-        let read = |line: &String| line.split(" tasks, ").nth(1)?.split(" rows read").next()?.parse::<u64>().ok();
+        let read =
+            |line: &String| line.split(" read, ").next()?.rsplit(", ").next()?.split(' ').next()?.parse::<u64>().ok();
         stages.map(|line| read(line).expect("a stage tells what it read")).sum()
     };
     let (merged, counted) = (rows_read(", merged = \"yes\""), rows_read(""));

@@ -123,7 +123,7 @@ async fn run(
 
 #[cfg(test)]
 mod tests {
-    use super::super::allocation_log::read;
+    use super::super::allocation_segments::read;
     use super::super::allocations::Allocations;
     use super::super::allocations::tests::partitions;
     use super::super::trouble::OnTrouble;

@@ -135,18 +135,17 @@ fn checksum(head: &[u8; 16], payload: &[u8]) -> u64 {
     hash(&both)
 }
 
-/// Computes the checksums again of documents whose payloads a test has changed.
-#[cfg(test)]
-pub(super) fn reseal(mut bytes: &mut [u8]) {
-    while bytes.len() >= HEADER_BYTES {
-        let mut head = [0; 16];
-        head.copy_from_slice(&bytes[..16]);
-        let mut size = [0; 8];
+/// Computes the checksums again of documents whose payloads a test or a fuzzer has changed.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn reseal(mut bytes: &mut [u8]) {
+    while let Some(header) = bytes.first_chunk::<HEADER_BYTES>() {
+        let (mut head, mut size) = ([0; 16], [0; 8]);
+        head.copy_from_slice(&header[..16]);
         size.copy_from_slice(&head[8..]);
-        let end = HEADER_BYTES + usize::try_from(u64::from_le_bytes(size)).unwrap_or(usize::MAX - HEADER_BYTES);
-        let Some((document, rest)) = bytes.split_at_mut_checked(end) else { return };
-        let sum = checksum(&head, &document[HEADER_BYTES..]);
-        document[16..24].copy_from_slice(&sum.to_le_bytes());
+        let size = usize::try_from(u64::from_le_bytes(size)).unwrap_or(usize::MAX);
+        let Some((document, rest)) = bytes.split_at_mut_checked(HEADER_BYTES.saturating_add(size)) else { return };
+        let sum = checksum(&head, document.get(HEADER_BYTES..).unwrap_or_default());
+        document.iter_mut().skip(16).zip(sum.to_le_bytes()).for_each(|(byte, of_sum)| *byte = of_sum);
         bytes = rest;
     }
 }

@@ -13,10 +13,12 @@
 //! that are read become a value or an error. Never knows what a batch computes, and never runs a batch.
 
 mod allocation_log;
+mod allocation_segments;
 mod allocation_writer;
 mod allocations;
 mod allocations_1;
 mod allocations_2;
+mod claim;
 mod codec;
 mod metadata;
 mod owner;
@@ -29,12 +31,16 @@ mod tests;
 mod trouble;
 mod verify;
 
-pub use allocation_log::{AllocationLog, LogError, ReadLog, TornTail, read as read_log};
+pub use allocation_log::AllocationLog;
+pub use allocation_segments::{LogError, ReadLog, TornTail, read as read_log};
 pub use allocation_writer::{AllocationWriter, Durable};
 pub use allocations::{Allocations, BatchPartitions};
+pub use claim::{Owner, OwnerError, current as current_owner};
 pub use codec::CodecError;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use codec::reseal;
 pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode, SnapshotId};
-pub use owner::{Owner, OwnerError, Ownership, RENEWAL, current as current_owner, is_locked};
+pub use owner::{Ownership, RENEWAL, is_locked};
 pub use recovery::{Findings, PlanError, RecoveryPlan, plan};
 pub use retention::{Kept, Retention, needed_snapshots};
 pub use runs::{

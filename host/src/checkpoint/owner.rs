@@ -1,6 +1,6 @@
 //! Who may write to a checkpoint directory: one host at a time.
 //!
-//! Owns the claims `owner/epoch-NUMBER` and the lock beside them. Each host that takes a directory over writes a claim
+//! Owns the lock `owner/lock`, and when a claim is written or removed: see `claim.rs` for claims. Each host that takes a directory over writes a claim
 //! with a new, larger epoch and removes the older claims. A host that finds a larger epoch than its own has lost the
 //! directory, and must not show results any more.
 //!
@@ -11,223 +11,17 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::codec::{self, CodecError, OWNER, OWNER_1};
-use crate::env::{Clock, Env, LockGuard, Processes, Store, advice, persistence};
-use crate::error::{Error, ErrorKind, Persistence};
-use crate::shown::Shown as _;
-use crate::time::{Duration, Time};
-use serde::{Deserialize, Serialize};
+use super::claim::{DIRECTORY, Owner, OwnerError, current, encode, epoch, who};
+use crate::env::{Clock, Env, LockGuard, Store};
+use crate::time::Duration;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-/// The directory of claims.
-const DIRECTORY: &str = "owner";
-/// The prefix of the names of claims.
-const PREFIX: &str = "epoch-";
 /// The name of the lock.
 const LOCK: &str = "owner/lock";
-/// The largest claim that is read.
-const CLAIM_BYTES_MAX: u64 = 64 << 10;
 
-/// How long a claim is valid after it was renewed, in a storage without locks.
-pub const LEASE: Duration = Duration::from_secs(15);
 /// How often a claim is renewed, in a storage without locks.
 pub const RENEWAL: Duration = Duration::from_secs(5);
-
-/// A claim to a directory, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    /// The number of this owner among all owners of the directory.
-    pub epoch: u64,
-    /// The run whose outputs are shown: the name of its directory below `runs`. Empty before the first run.
-    pub run: String,
-    /// The owner in words, for people: a process and its machine.
-    pub holder: String,
-    /// When the owner took the directory over.
-    since_ms: u64,
-    /// When the owner last renewed the claim.
-    renewed_ms: u64,
-    /// Whether the owner holds the lock of the storage as well.
-    is_locked: bool,
-    /// Whether the owner gave the directory back.
-    is_released: bool,
-    /// The process of the owner, as [`Processes`] calls it.
-    process: Option<String>,
-}
-
-/// A claim as version 1 wrote it.
-#[derive(Deserialize)]
-struct OwnerV1 {
-    epoch: u64,
-    run: String,
-    holder: String,
-    since_ms: u64,
-    renewed_ms: u64,
-    is_locked: bool,
-    is_released: bool,
-}
-
-impl From<OwnerV1> for Owner {
-    fn from(old: OwnerV1) -> Self {
-        let OwnerV1 { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released } = old;
-        Self { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process: None }
-    }
-}
-
-/// Reads a claim of any version.
-fn decode(bytes: &[u8]) -> Result<Owner, CodecError> {
-    match codec::decode_whole(OWNER, bytes) {
-        Err(CodecError::Version(1)) => codec::decode_whole::<OwnerV1>(OWNER_1, bytes).map(Owner::from),
-        decoded => decoded,
-    }
-}
-
-impl Owner {
-    /// When the owner took the directory over.
-    pub const fn since(&self) -> Time {
-        Time::from_ms(self.since_ms)
-    }
-
-    /// Whether the owner gave the directory back. A host that stops gracefully does.
-    pub const fn is_released(&self) -> bool {
-        self.is_released
-    }
-
-    /// Whether one host wrote both claims.
-    fn is_of(&self, other: &Self) -> bool {
-        (&self.holder, &self.process, self.since_ms) == (&other.holder, &other.process, other.since_ms)
-    }
-
-    /// Whether the claim still keeps other hosts from the directory.
-    fn holds(&self, now: Time, processes: &dyn Processes) -> bool {
-        let has_ended = || self.process.as_ref().is_some_and(|process| processes.has_ended(process));
-        !self.is_released && now.since(Time::from_ms(self.renewed_ms)) < LEASE && !has_ended()
-    }
-}
-
-/// Why a host cannot take or keep a directory.
-#[derive(Debug, thiserror::Error)]
-pub enum OwnerError {
-    /// Another host has the directory.
-    #[error("checkpoint directory {place} is in use by {holder}")]
-    InUse {
-        /// The directory.
-        place: String,
-        /// The host that has the directory, and since when.
-        holder: String,
-        /// Whether the other host has to renew its claim to keep the directory.
-        is_lease: bool,
-    },
-    /// This host had the directory, and another host has taken it over.
-    #[error("checkpoint directory {place} was taken over by {holder}")]
-    Lost {
-        /// The directory.
-        place: String,
-        /// The host that has the directory now.
-        holder: String,
-    },
-    /// This host had the directory, and the claims were removed.
-    #[error(
-        "the claim of this host in checkpoint directory {place} is gone: somebody removed it, or moved the directory"
-    )]
-    Removed {
-        /// The directory.
-        place: String,
-    },
-    /// The storage failed.
-    #[error("cannot {action} in checkpoint directory {place}: {error}")]
-    Store {
-        /// The action that failed.
-        action: &'static str,
-        /// The directory.
-        place: String,
-        /// The error of the storage.
-        error: io::Error,
-    },
-    /// A claim cannot be read.
-    #[error("{name} in checkpoint directory {place} cannot be read: {error}")]
-    Claim {
-        /// The claim.
-        name: String,
-        /// The directory.
-        place: String,
-        /// What is wrong with the claim.
-        error: CodecError,
-    },
-}
-
-impl From<OwnerError> for Error {
-    fn from(error: OwnerError) -> Self {
-        let (kind, help) = match &error {
-            OwnerError::InUse { is_lease: true, .. } => (
-                ErrorKind::User,
-                "stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is free \
-                 15 s after it last wrote"
-                    .to_owned(),
-            ),
-            OwnerError::InUse { .. } => (
-                ErrorKind::User,
-                "stop that host with `host stop`, or give this job a checkpoint directory of its own".to_owned(),
-            ),
-            OwnerError::Lost { .. } => {
-                (ErrorKind::Unavailable, "that host goes on where this one was stopped".to_owned())
-            }
-            OwnerError::Removed { .. } => (
-                ErrorKind::Unavailable,
-                "bring the directory back before the job is started again".to_owned(),
-            ),
-            OwnerError::Store { error, place, .. } => (ErrorKind::Unavailable, advice(error, place)),
-            OwnerError::Claim { .. } => {
-                (ErrorKind::Data, "remove that file if you are sure that no host uses the directory".to_owned())
-            }
-        };
-        let lasts = match &error {
-            OwnerError::Store { error, .. } => persistence(error),
-            _ => Persistence::Permanent,
-        };
-        Self::new(kind, error.to_string()).help(help).lasting(lasts)
-    }
-}
-
-/// The newest claim of a directory. `None` if there is no claim.
-///
-/// # Errors
-/// Returns an error if the storage fails or the claim cannot be read.
-pub fn current(store: &dyn Store) -> Result<Option<Owner>, OwnerError> {
-    let failed = |error| OwnerError::Store { action: "list the owners", place: store.describe(), error };
-    let pieces = store.list(DIRECTORY).map_err(failed)?;
-    let Some(newest) =
-        pieces.iter().filter(|piece| epoch(&piece.name).is_some()).max_by_key(|piece| epoch(&piece.name))
-    else {
-        return Ok(None);
-    };
-    let name = format!("{DIRECTORY}/{}", newest.name);
-    let failed = |error| OwnerError::Store { action: "read the owner", place: store.describe(), error };
-    let bytes = store.read(&name, CLAIM_BYTES_MAX).map_err(failed)?;
-    let unreadable = |error| OwnerError::Claim { name: name.clone(), place: store.describe(), error };
-    decode(&bytes).map(Some).map_err(unreadable)
-}
-
-/// All claims with their names, the newest first.
-pub(super) fn claims(store: &dyn Store) -> io::Result<Vec<(u64, String)>> {
-    let pieces = store.list(DIRECTORY)?;
-    let mut claims: Vec<_> = pieces
-        .into_iter()
-        .filter_map(|piece| Some((epoch(&piece.name)?, format!("{DIRECTORY}/{}", piece.name))))
-        .collect();
-    claims.sort();
-    claims.reverse();
-    Ok(claims)
-}
-
-/// Reads a claim, with its size in bytes. `None` if the claim has been removed.
-pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u64, Result<Owner, CodecError>)>> {
-    match store.read(name, CLAIM_BYTES_MAX) {
-        Ok(bytes) => Ok(Some((bytes.len() as u64, decode(&bytes)))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
 
 /// Whether a host holds the lock of a directory right now. `None` if this cannot be known without taking the lock.
 ///
@@ -235,10 +29,6 @@ pub(super) fn read_claim(store: &dyn Store, name: &str) -> io::Result<Option<(u6
 /// Returns the error of the storage.
 pub fn is_locked(store: &dyn Store) -> io::Result<Option<bool>> {
     store.is_locked(LOCK)
-}
-
-fn epoch(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
 }
 
 /// The right to write to a directory. The right ends when this value is dropped or the process ends.
@@ -289,7 +79,7 @@ impl Ownership {
             process: env.processes.this(),
         };
         let taken = Self { store: store.clone(), clock: env.clock.clone(), owner, lock, lost_to: OnceLock::new() };
-        let (name, bytes) = taken.encode(&taken.owner)?;
+        let (name, bytes) = encode(&taken.owner, || taken.store.describe())?;
         match store.create(&name, &bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return in_use(current(&*store)?, true),
@@ -395,30 +185,19 @@ impl Ownership {
     }
 
     fn write(&self, owner: &Owner) -> Result<(), OwnerError> {
-        let (name, bytes) = self.encode(owner)?;
+        let (name, bytes) = encode(owner, || self.store.describe())?;
         let failed = |error| OwnerError::Store { action: "write the owner", place: self.store.describe(), error };
         self.store.put(&name, &bytes).map_err(failed)
     }
-
-    /// The name of a claim, and its bytes.
-    fn encode(&self, owner: &Owner) -> Result<(String, Vec<u8>), OwnerError> {
-        let name = format!("{DIRECTORY}/{PREFIX}{:08}", owner.epoch);
-        match codec::encode(OWNER, owner) {
-            Ok(bytes) => Ok((name, bytes)),
-            Err(error) => Err(OwnerError::Claim { name, place: self.store.describe(), error }),
-        }
-    }
-}
-
-/// `process 17 on machine m, since 1700000000000 ms`
-fn who(owner: &Owner) -> String {
-    format!("{}, since {}", owner.holder.shown(), owner.since())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::claim::LEASE;
     use super::*;
     use crate::env::{DiskStore, Simulation};
+    use crate::error::Error;
+    use crate::time::Time;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     /// A store with locks, and one behind a network, which has none.

@@ -5,9 +5,9 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::claim::Owner;
 use super::codec::{self, CodecError, METADATA, METADATA_1};
 use super::metadata::{Metadata, Metadata1, RunProgress, SnapshotId};
-use super::owner::Owner;
 use crate::env::{Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use std::cmp::Reverse;

@@ -210,7 +210,7 @@ proptest! {
         }
         let simulation = Simulation::new(0, at(2));
         for (name, mut bytes) in PIECES.into_iter().zip(pieces) {
-            codec::reseal(&mut bytes);
+            reseal(&mut bytes);
             simulation.file(Path::new("/checkpoint").join(name), bytes);
         }
         let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());

@@ -6,10 +6,10 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::allocation_log::{self, DocumentState, LogError};
+use super::allocation_segments::{self, DocumentState, LogError};
 use super::allocations::Allocations;
+use super::claim::{self, Owner};
 use super::metadata::Metadata;
-use super::owner::{self, Owner};
 use super::recovery::check_log;
 use super::runs::{self, RunsError};
 use crate::env::Store;
@@ -119,7 +119,7 @@ pub fn verify(store: &dyn Store) -> Result<Verification, RunsError> {
 }
 
 fn newest_claim(store: &dyn Store) -> Result<Option<u64>, RunsError> {
-    let claims = owner::claims(store).map_err(|error| failed(store, "owner", error))?;
+    let claims = claim::claims(store).map_err(|error| failed(store, "owner", error))?;
     Ok(claims.first().map(|(epoch, _)| *epoch))
 }
 
@@ -151,9 +151,9 @@ fn read_all(store: &dyn Store) -> Result<Verification, RunsError> {
 }
 
 fn read_claims(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Result<(), RunsError> {
-    for (at, (_, name)) in owner::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
+    for (at, (_, name)) in claim::claims(store).map_err(|error| failed(store, "owner", error))?.into_iter().enumerate()
     {
-        let Some((bytes, claim)) = owner::read_claim(store, &name).map_err(|error| failed(store, &name, error))? else {
+        let Some((bytes, claim)) = claim::read_claim(store, &name).map_err(|error| failed(store, &name, error))? else {
             continue;
         };
         let what = claim.as_ref().map(|owner| format!("owner {}: {}", owner.epoch, owner.holder));
@@ -211,8 +211,8 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
     };
     let mut is_readable = true;
     let mut is_found = false;
-    for name in allocation_log::segment_names(store).map_err(of_log)? {
-        let Some((bytes, segment)) = allocation_log::read_segment(store, &name).map_err(of_log)? else { continue };
+    for name in allocation_segments::segment_names(store).map_err(of_log)? {
+        let Some((bytes, segment)) = allocation_segments::read_segment(store, &name).map_err(of_log)? else { continue };
         let documents = segment.documents.into_iter().map(|document| CheckedDocument {
             at: document.at as u64,
             bytes: document.bytes as u64,

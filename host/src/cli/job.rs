@@ -48,12 +48,7 @@ pub fn load(job: &Path, set: &SetArgs, env: &Env) -> Result<Settings, Error> {
         };
         unreadable.help("name a job file, such as examples/network_word_count/job.toml")
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        unreadable(&format!("line {line} is not UTF-8 text")).help("save it as UTF-8")
-    })?;
-    let settings = config::load(&text, job, &set.overrides, &facts())?;
+    let settings = config::load_bytes(bytes, job, &set.overrides, &facts())?;
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(settings)
 }

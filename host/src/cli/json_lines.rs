@@ -4,6 +4,7 @@
 //! rows.
 
 use crate::env::{Console, WritePieces};
+use crate::ids::RunId;
 use crate::listener::{Event, QueuedListener, json_line};
 use crate::shown;
 use crate::time::Time;
@@ -45,7 +46,7 @@ impl JsonLines {
 }
 
 impl QueuedListener for JsonLines {
-    fn on_event(&mut self, at: Time, event: &Event) {
+    fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
         let is_wanted = matches!(
             event,
             Event::StreamingStarted { .. }
@@ -56,7 +57,7 @@ impl QueuedListener for JsonLines {
         if !is_wanted {
             return;
         }
-        if let Err(error) = self.console.write(&json_line(at, event))
+        if let Err(error) = self.console.write(&json_line(at, run, event))
             && !std::mem::replace(&mut self.is_broken, true)
         {
             tracing::warn!("cannot write events to standard output: {error}");

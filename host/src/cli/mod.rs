@@ -23,7 +23,7 @@ mod wishes;
 use crate::env::catch_panic_of;
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
-use crate::shown;
+use crate::shown::{self, counted};
 use clap::{Parser, Subcommand};
 use error_stream::ErrorStream;
 use status_line::StatusLine;
@@ -210,5 +210,5 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 
 /// `1 node`, `2 nodes`.
 fn count(number: usize, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+    counted(number as u64, one)
 }

@@ -6,6 +6,7 @@
 use crate::env::Clock;
 use crate::listener::{Event, StreamingListener};
 use crate::lock::lock;
+use crate::shown::counted;
 use crate::time::Duration;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -56,12 +57,12 @@ impl Counts {
     }
 
     fn text(&self) -> String {
-        let batches = if self.completed == 1 { "1 batch".to_owned() } else { format!("{} batches", self.completed) };
+        let batches = counted(self.completed, "batch");
         let queued = self.submitted.saturating_sub(self.started);
         let delay = self.total_delay.as_secs_f64();
         let mut text = format!("{batches} done, {queued} queued, {:.0} records/s, delay {delay:.1} s", self.rate());
         if self.outputs_failed > 0 {
-            text.push_str(&format!(", {} outputs failed", self.outputs_failed));
+            text.push_str(&format!(", {} failed", counted(self.outputs_failed, "output")));
         }
         if self.is_behind {
             text.push_str(", falling behind");

@@ -1,8 +1,9 @@
 //! `host run --dry-run-recovery`: prints which batches a start would run again, and which missed batches it would make.
 
-use super::{count, print};
+use super::print;
 use crate::context::Resumption;
 use crate::error::Error;
+use crate::shown::counted;
 use crate::time::Time;
 use std::process::ExitCode;
 
@@ -48,20 +49,15 @@ pub(super) fn tell(found: &Resumption, json: bool) -> Result<ExitCode, Error> {
         text.push_str(&format!("  left out: {from} to {through}\n"));
     }
     if plan.missed > 0 {
-        text.push_str(&format!("  made up for: {}, from {} on\n", count_missed(plan.missed), plan.next));
+        text.push_str(&format!("  made up for: {}, from {} on\n", counted(plan.missed, "batch"), plan.next));
     } else {
         text.push_str(&format!("  next batch: {}\n", plan.next));
     }
     for (batch, source, records) in &found.lost {
         text.push_str(&format!(
-            "  lost: {records} records of source `{source}` in batch {batch}, which were not logged\n"
+            "  lost: {} of source `{source}` in batch {batch}, received and not logged\n",
+            counted(*records, "record")
         ));
     }
     print(&text)
-}
-
-fn count_missed(missed: u64) -> String {
-    let number = usize::try_from(missed).unwrap_or(usize::MAX);
-    let text = count(number, "batch");
-    if number == 1 { text } else { text.replace("batchs", "batches") }
 }

@@ -7,6 +7,7 @@ use crate::control::{Answer, Client, ClientError, Request};
 use crate::env::{Env, real};
 use crate::error::{Error, ErrorKind};
 use crate::listener::Status;
+use crate::shown::counted;
 use crate::time::Duration;
 use clap::Args;
 use std::path::PathBuf;
@@ -99,7 +100,7 @@ async fn wait_for_end(
         match answer {
             Some(Answer::Status { status }) if is_shown => {
                 let status: Status = serde_json::from_value(status).unwrap_or_default();
-                line.set(&format!("stopping job {job}: {} pending", batches(status.pending)));
+                line.set(&format!("stopping job {job}: {} pending", counted(status.pending, "batch")));
             }
             Some(Answer::Stopping) if is_shown => line.set(&format!("stopping job {job}")),
             Some(Answer::Ended { error }) => {
@@ -121,8 +122,4 @@ async fn wait_for_end(
             }
         }
     }
-}
-
-fn batches(number: u64) -> String {
-    if number == 1 { "1 batch".to_owned() } else { format!("{number} batches") }
 }

@@ -44,6 +44,30 @@ pub use settings::{
     OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
+/// Reads the settings of a job from the bytes of its job file: see [`load`].
+///
+/// # Errors
+///
+/// If the bytes are not UTF-8, the first line that is not. Otherwise the errors of [`load`].
+pub fn load_bytes(
+    bytes: Vec<u8>,
+    origin: &Path,
+    overrides: &[(String, String)],
+    facts: &Facts,
+) -> Result<Settings, ConfigErrors> {
+    match String::from_utf8(bytes) {
+        Ok(text) => load(&text, origin, overrides, facts),
+        Err(error) => {
+            let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+            let line = valid.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
+            let mut report = report::Report::new(origin);
+            let message = "the line is not UTF-8 text";
+            let reported = report.error(&report::Place::Line(line), message, "save the file as UTF-8");
+            report.finish(Err(reported)).map(|(settings, _)| settings)
+        }
+    }
+}
+
 /// Reads the settings of a job.
 ///
 /// `text` is the content of the job file and `origin` its path. Messages show the path as it is given here, and

@@ -48,7 +48,7 @@ pub struct OtherOptions {
     pub memory_bytes: Option<u64>,
     /// Whether the run writes checkpoints, so that it can be resumed after a crash. They go to a run directory of its
     /// own. The job must have a checkpoint directory.
-    pub is_kept: bool,
+    pub has_checkpoints: bool,
     /// The listeners that are told of the run's events.
     pub listeners: ListenerBus,
     /// Makes parts of the host fail in tests.
@@ -60,7 +60,7 @@ impl Default for OtherOptions {
         Self {
             outputs: OtherOutputs::default(),
             memory_bytes: None,
-            is_kept: false,
+            has_checkpoints: false,
             listeners: ListenerBus::default(),
             faults: Arc::new(NoFaults),
         }
@@ -229,7 +229,8 @@ impl Running {
         let memory = job.memory(options.memory_bytes)?;
         let state = StateStore::new(memory.storage.clone());
         let of_run = (&graph, &intervals, state.clone());
-        let start = options.is_kept.then(|| job.checkpoints(id, &facts, ingest, of_run, &listeners)).transpose()?;
+        let start =
+            options.has_checkpoints.then(|| job.checkpoints(id, &facts, ingest, of_run, &listeners)).transpose()?;
         let make: &dyn Fn(&Node, &RecordType) -> Arc<dyn Output> = match &options.outputs {
             OtherOutputs::Withheld => &|_, _| Arc::new(Withheld),
             OtherOutputs::Replaced(make) => &**make,
@@ -255,14 +256,14 @@ impl Running {
         let stop = run.stop();
         let (taker, batches) = run.taker();
         let (started, checkpoints) = oneshot::channel();
-        let is_kept = start.is_some();
+        let has_checkpoints = start.is_some();
         let make = Box::new(move |after| {
             let checkpoints = start.map(|start| start(after));
             // The caller may not wait for the run any more. Then the run is detached again.
             let _ = started.send(checkpoints.clone());
             taker.keeping(checkpoints)
         });
-        let after = ingest.attach(id, Backlog::LeaveBehind, is_kept, make).await.ok_or_else(no_more_batches)?;
+        let after = ingest.attach(id, Backlog::LeaveBehind, has_checkpoints, make).await.ok_or_else(no_more_batches)?;
         let checkpoints = checkpoints.await.unwrap_or_default();
         listeners.post(&Event::StreamingStarted {
             job: job.settings.job.name.clone(),

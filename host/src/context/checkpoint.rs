@@ -356,9 +356,9 @@ impl Resumption {
         let needed: BTreeMap<Time, _> = self.record.batches().filter(|(batch, _)| is_needed(batch)).collect();
         for (batch, mut partitions) in needed {
             for (source, partitions) in &mut partitions {
-                let is_kept = sources.inputs.iter().any(|input| input.source() == source);
+                let gives_blocks_again = sources.inputs.iter().any(|input| input.source() == source);
                 let rows = |partition: &InputPartition| match partition {
-                    InputPartition::Block { rows, .. } if !is_kept => *rows,
+                    InputPartition::Block { rows, .. } if !gives_blocks_again => *rows,
                     _ => 0,
                 };
                 let lost: u64 = partitions.iter().map(rows).sum();

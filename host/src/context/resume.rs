@@ -14,7 +14,7 @@ impl Resumption {
     /// Returns an error if data that batches have read is gone from an input.
     pub(super) fn resume_inputs(&self, inputs: &mut [Box<dyn Input>]) -> Result<(), Error> {
         // Whether a batch that is done has succeeded is known only if a failure would have stopped the job.
-        let is_settled = |batch: Time| self.on_error == OnError::Stop || self.plan.rerun.contains(&batch);
+        let is_outcome_known = |batch: Time| self.on_error == OnError::Stop || self.plan.rerun.contains(&batch);
         for input in inputs {
             let source = input.source().to_owned();
             let of_source = |(batch, mut partitions): (Time, crate::checkpoint::BatchPartitions)| {
@@ -30,7 +30,7 @@ impl Resumption {
                 log_positions: self.record.log_positions(&source),
                 given: self.record.batches().filter_map(of_source).collect(),
                 needed,
-                is_settled: &is_settled,
+                is_outcome_known: &is_outcome_known,
             })?;
         }
         Ok(())

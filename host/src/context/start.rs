@@ -112,8 +112,9 @@ impl StreamingContext {
         let control = env.control.clone();
         let ingest = ingest.make_batches(clock_settings, taker, stop.requested());
         let others = OtherRuns::default();
-        let is_kept = settings.job.checkpoint.is_some();
-        let holdings = Holdings { env, ingest: ingest.clone(), run, others: others.clone(), listeners, is_kept };
+        let has_checkpoints = settings.job.checkpoint.is_some();
+        let holdings =
+            Holdings { env, ingest: ingest.clone(), run, others: others.clone(), listeners, has_checkpoints };
         let (end, ended) = oneshot::channel();
         control.spawn(
             "job scheduler",
@@ -228,14 +229,14 @@ struct Holdings {
     run: RunHoldings,
     others: OtherRuns,
     listeners: ListenerBus,
-    is_kept: bool,
+    has_checkpoints: bool,
 }
 
 impl Holdings {
     /// Releases all resources and reports that the job has ended. Returns the outcome of the job, which is the outcome
     /// of its first run.
     async fn let_go(self, ended: Ended) -> Result<(), Error> {
-        let Self { env, ingest, mut run, others, listeners, is_kept } = self;
+        let Self { env, ingest, mut run, others, listeners, has_checkpoints } = self;
         let is_abandoned = ended.is_abandoned;
         if is_abandoned {
             others.stop(StopRequest::Now);
@@ -248,7 +249,7 @@ impl Holdings {
         if !is_abandoned {
             ingest.finish_files().await;
         }
-        let outcome = tell_panic(env.panics.found(), &listeners, is_kept).and(outcome);
+        let outcome = tell_panic(env.panics.found(), &listeners, has_checkpoints).and(outcome);
         run.let_go(is_abandoned);
         let error = outcome.as_ref().err().map(|error| error.message.clone());
         listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
@@ -283,19 +284,19 @@ impl Running {
 
 /// Reports a panic of host code. Returns the panic as an error, if there was one: the run ends with this error, because
 /// other failures follow from the panic.
-fn tell_panic(panic: Option<Panic>, listeners: &ListenerBus, is_kept: bool) -> Result<(), Error> {
+fn tell_panic(panic: Option<Panic>, listeners: &ListenerBus, has_checkpoints: bool) -> Result<(), Error> {
     let Some(panic) = panic else { return Ok(()) };
-    let error = defect(&panic, is_kept);
+    let error = defect(&panic, has_checkpoints);
     let Panic { what, batch, message } = panic;
     listeners.post(&Event::HostPanicked { what, batch, message });
     Err(error)
 }
 
 /// The error of a run in which host code panicked.
-fn defect(panic: &Panic, is_kept: bool) -> Error {
+fn defect(panic: &Panic, has_checkpoints: bool) -> Error {
     let batch = panic.batch.map_or_else(String::new, |batch| format!(", at batch {batch}"));
     let message = format!("defect of the host{batch}: {panic}");
-    let help = match (is_kept, panic.batch) {
+    let help = match (has_checkpoints, panic.batch) {
         (true, Some(batch)) => format!("please report this; batch {batch} does not count as done: start the job again"),
         (true, None) => "please report this; start the job again, and it goes on where it was".to_owned(),
         (false, _) => "please report this".to_owned(),

@@ -86,8 +86,12 @@ impl Shared {
             transient += u32::from(error.cause == Cause::Transient);
             match after_failure(error.cause, manner.traced, transient, self.tries) {
                 Next::Retry { traced, pause } => {
+                    let reason = match traced && !manner.traced {
+                        true => format!("{}; the task runs once more, traced, to find the record", error.message),
+                        false => error.message,
+                    };
                     manner.traced = traced;
-                    retried(error.message, pause);
+                    retried(reason, pause);
                     if !self.wait(pause).await {
                         return Err(stopped(job, task, stage, share.branch));
                     }

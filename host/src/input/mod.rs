@@ -56,7 +56,7 @@ pub struct InputHistory<'a> {
     /// The partitions of this input that are needed by batches that run again, in order.
     pub needed: Vec<InputPartition>,
     /// Whether the success of a batch is known, or will be known.
-    pub is_settled: &'a dyn Fn(Time) -> bool,
+    pub is_outcome_known: &'a dyn Fn(Time) -> bool,
 }
 
 /// An input that is asked for data when a batch is made.

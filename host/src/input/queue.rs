@@ -9,8 +9,7 @@ use crate::encoding::{Encoding, decode_all};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::ids::BlockId;
-use crate::shown::Shown as _;
-use crate::shown::escape_control;
+use crate::shown::{Shown as _, counted, escape_control};
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use serde_json::Value;
@@ -196,7 +195,7 @@ impl QueueInput {
         for (line, rows) in &rows_by_line {
             let found = self.rows_of(*line).map_or(0, |rows| rows.num_rows() as u64);
             if found != *rows {
-                return Err(changed(*line, &format!("it has {found} records, but had {rows}")));
+                return Err(changed(*line, &format!("it has {}, but had {rows}", counted(found, "record"))));
             }
         }
         Ok(())

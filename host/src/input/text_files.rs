@@ -183,7 +183,7 @@ impl Input for TextFiles {
     /// Goes on as if the directories had been watched since the first start of the job, and as if batches had been
     /// given files as the allocation log says.
     fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error> {
-        let InputHistory { started, last_batch, given, is_settled, .. } = history;
+        let InputHistory { started, last_batch, given, is_outcome_known, .. } = history;
         let mut taken = Vec::new();
         for (batch, partitions) in given {
             for partition in partitions {
@@ -193,7 +193,9 @@ impl Input for TextFiles {
             }
         }
         self.needed.clear();
-        for file in taken.iter().filter(|file| self.settings.when_done != WhenDone::Keep && is_settled(file.batch)) {
+        for file in
+            taken.iter().filter(|file| self.settings.when_done != WhenDone::Keep && is_outcome_known(file.batch))
+        {
             self.needed.entry(file.batch).or_default().push(file.clone());
         }
         self.selection.resume(started, last_batch, taken);

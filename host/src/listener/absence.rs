@@ -19,7 +19,7 @@ pub(super) enum Tell {
     /// The failure is the first one.
     First,
     /// The failure is one of many.
-    Again(Away),
+    Repeated(Away),
     /// Nothing.
     Nothing,
 }
@@ -78,7 +78,7 @@ impl Absence {
         open.told = now;
         open.pause = open.pause.saturating_mul(2).min(PAUSE_MAX);
         open.is_return_told = false;
-        Tell::Again(Away { failures: open.failures, time: now.since(open.since) })
+        Tell::Repeated(Away { failures: open.failures, time: now.since(open.since) })
     }
 
     /// The source is reached. `None` if the return needs no report, because no failure was reported since the last report of
@@ -107,7 +107,7 @@ mod tests {
         for second in (0..86_400).step_by(2) {
             match absence.failed(at(second)) {
                 Tell::First => told.push((second, 1)),
-                Tell::Again(away) => {
+                Tell::Repeated(away) => {
                     assert_eq!(away.time, Duration::from_secs(second));
                     told.push((second, away.failures));
                 }

@@ -6,7 +6,7 @@ use super::info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
 };
 use crate::ids::TaskId;
-use crate::shown::Shown as _;
+use crate::shown::{Shown as _, counted};
 use crate::time::{Duration, Time};
 use std::fmt;
 
@@ -272,31 +272,28 @@ impl fmt::Display for Event {
                 write!(f, "FileLeft {source}: {file} stays where it is: {reason}")
             }
             Self::LinesDropped { source, lines } => {
-                let (count, line) = (lines.lines, plural(lines.lines));
-                write!(f, "LinesDropped {source}: {count} {line} longer than max_line; the first is {lines}")
+                let count = counted(lines.lines, "line");
+                write!(f, "LinesDropped {source}: {count} longer than max_line; the first is {lines}")
             }
             Self::TextReplaced { source, encoding, lines } => {
                 f.write_str("TextReplaced")?;
                 source.iter().try_for_each(|source| write!(f, " {source}"))?;
-                let (count, line) = (lines.lines, plural(lines.lines));
-                write!(
-                    f,
-                    ": {count} {line} with bytes that are not {encoding}, which U+FFFD replaces; the first is {lines}"
-                )
+                let count = counted(lines.lines, "line");
+                write!(f, ": {count} with bytes that are not {encoding}, which U+FFFD replaces; the first is {lines}")
             }
             Self::LineCutOff { source } => write!(f, "LineCutOff {source}: its end did not come"),
             Self::RecordsDropped { source, records } => {
-                write!(f, "RecordsDropped {source}: {records} records, as the block store is full")
+                write!(f, "RecordsDropped {source}: {}, as the block store is full", counted(*records, "record"))
             }
             Self::BatchSubmitted(info) => {
-                write!(f, "BatchSubmitted {}: {} records", info.batch_time, info.num_records())
+                write!(f, "BatchSubmitted {}: {}", info.batch_time, counted(info.num_records(), "record"))
             }
             Self::BatchStarted(info) => write!(f, "BatchStarted {}", info.batch_time),
             Self::BatchCompleted(info) => {
                 write!(f, "BatchCompleted {}", info.batch_time)?;
                 match info.outputs_failed() {
                     0 => Ok(()),
-                    failed => write!(f, " ({failed} outputs failed)"),
+                    failed => write!(f, " ({} failed)", counted(failed as u64, "output")),
                 }
             }
             Self::OutputOperationStarted(info) => {
@@ -312,7 +309,7 @@ impl fmt::Display for Event {
                 if retry_in.is_zero() { Ok(()) } else { write!(f, "; next try in {} ms", retry_in.as_millis()) }
             }
             Self::AccumulatorsUpdated { batch, accumulators } => fmt_accumulators(*batch, accumulators, f),
-            Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {bytes} bytes"),
+            Self::DataSpilled { batch, bytes } => write!(f, "DataSpilled {batch}: {}", counted(*bytes, "byte")),
             Self::FallingBehind(lag) => fmt_lag("FallingBehind", lag, f),
             Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),
             Self::EventsDropped { count } => write!(f, "EventsDropped {count}"),
@@ -320,15 +317,16 @@ impl fmt::Display for Event {
             Self::RecordsLost { source, batch, records } => {
                 write!(
                     f,
-                    "RecordsLost {source}: {records} records of batch {batch}, which were received and not logged"
+                    "RecordsLost {source}: {} of batch {batch}, received and not logged",
+                    counted(*records, "record")
                 )
             }
             Self::BatchesWithoutData { from, through, batches } => {
-                write!(f, "BatchesWithoutData {from} to {through}: {batches} batches")
+                write!(f, "BatchesWithoutData {from} to {through}: {}", counted(*batches, "batch"))
             }
             Self::CheckpointOpened { run, epoch } => write!(f, "CheckpointOpened {run}: owner {epoch}"),
             Self::CheckpointWritten { .. } => f.write_str("CheckpointWritten"),
-            Self::SnapshotWritten(info) => write!(f, "SnapshotWritten {} ({} keys)", info.batch, info.keys),
+            Self::SnapshotWritten(info) => write!(f, "SnapshotWritten {} ({})", info.batch, counted(info.keys, "key")),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
             Self::HostPanicked { what, batch, message } => {
@@ -350,10 +348,6 @@ fn fmt_set_back(from: Time, to: Time, next_batch: Time, f: &mut fmt::Formatter<'
     )
 }
 
-fn plural(lines: u64) -> &'static str {
-    if lines == 1 { "line" } else { "lines" }
-}
-
 fn fmt_changed(
     source: &str,
     batch: Time,
@@ -362,9 +356,11 @@ fn fmt_changed(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     match unread_bytes {
-        Some(bytes) => {
-            write!(f, "FileChanged {source}: {file} grew by {bytes} bytes after it was given to batch {batch}")?
-        }
+        Some(bytes) => write!(
+            f,
+            "FileChanged {source}: {file} grew by {} after it was given to batch {batch}",
+            counted(bytes, "byte")
+        )?,
         None => write!(f, "FileChanged {source}: {file} was written over after it was given to batch {batch}")?,
     }
     f.write_str(": that is not read; a later modification makes a new version of the file, which is read whole")
@@ -373,12 +369,12 @@ fn fmt_changed(
 fn fmt_stage(info: &StageInfo, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "StageCompleted {}: stage {}, {} tasks, {} rows read, {} rows written",
+        "StageCompleted {}: stage {}, {}, {} read, {} written",
         info.batch_time,
         info.stage_id,
-        info.num_tasks,
-        info.rows_read(),
-        info.output.rows
+        counted(info.num_tasks.into(), "task"),
+        counted(info.rows_read(), "row"),
+        counted(info.output.rows, "row")
     )?;
     info.failure_reason.iter().try_for_each(|reason| write!(f, ": {reason}"))
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the causes and their texts. Never decides which files are read.
 
+use crate::shown::counted;
 use std::fmt;
 
 /// Why files of a source are not read.
@@ -17,7 +18,7 @@ pub enum PassedOverCause {
     HiddenName,
     /// `include` or `ignore` leaves the files out.
     Pattern,
-    /// The files were removed, or other files took their names, before their batch was made.
+    /// The files were removed, or other files took their names, before the batch was made.
     Replaced,
     /// The files are directories in a watched directory.
     Nested,
@@ -69,14 +70,14 @@ impl PassedOverCause {
             ),
             Self::Pattern => ("left out by include or ignore", "change include or ignore to read them"),
             Self::Replaced => (
-                "replaced or removed before their batch was made",
+                "replaced or removed before the batch was made",
                 "give each file a name of its own, and leave it there",
             ),
             Self::Nested => (
                 "directories in a watched directory",
                 "end `path` with `/**` to read what is below them, or with `/*` to read what is in them",
             ),
-            Self::NoRegularFile => ("that are pipes, sockets or devices", "only regular files are read"),
+            Self::NoRegularFile => ("of the kind pipe, socket or device", "only regular files are read"),
             Self::MatchedByPath => (
                 "that `path` matches, which stands for directories",
                 "name the directory in `path`, and use include for names of files",
@@ -110,7 +111,7 @@ pub struct PassedOverInfo {
 impl fmt::Display for PassedOverInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, cause, files, example, .. } = self;
-        let what = if *cause == PassedOverCause::Nested { "" } else { " files" };
-        write!(f, "{source}: {files}{what} {cause}, such as {example}, are not read: {}", cause.explanation().1)
+        let files = if *cause == PassedOverCause::Nested { files.to_string() } else { counted(*files, "file") };
+        write!(f, "{source}: {files} {cause}, such as {example}, are not read: {}", cause.explanation().1)
     }
 }

@@ -4,6 +4,7 @@
 //! Owns plain data. Never decides anything.
 
 use crate::ids::{NodeId, StageId};
+use crate::shown::counted;
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -215,7 +216,7 @@ pub struct RecoveryInfo {
 impl fmt::Display for RecoveryInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { run, restored, rerun, missed, .. } = self;
-        write!(f, "{run}: {restored} batches restored, {} run again, {missed} missed", rerun.len())
+        write!(f, "{run}: {} restored, {} run again, {missed} missed", counted(*restored, "batch"), rerun.len())
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::absence::{Absence, Away, Tell};
 use super::{Event, LagInfo, PassedOverCause, QueuedListener, ReceiverInfo};
+use crate::ids::RunId;
+use crate::shown::counted;
 use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// Writes events to the log: events that need attention as warnings, batches as information, all other events for debugging.
 /// Of a source that is away, the log has the first failure, then few of the further failures with their number, and then the
@@ -23,8 +26,8 @@ impl LogListener {
     fn away(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
         match self.absences.entry(receiver.name.clone()).or_default().failed(at) {
             Tell::First => tracing::warn!("{event}"),
-            Tell::Again(Away { failures, time }) => {
-                tracing::warn!("{event}; failed {failures} times in {:.0} s", time.as_secs_f64());
+            Tell::Repeated(Away { failures, time }) => {
+                tracing::warn!("{event}; failed {} in {:.0} s", counted(failures, "time"), time.as_secs_f64());
             }
             Tell::Nothing => tracing::debug!("{event}"),
         }
@@ -36,7 +39,11 @@ impl LogListener {
         let was_away = absence.is_open();
         match absence.returned(at) {
             Some(Away { failures, time }) => {
-                tracing::info!("{event}, which was away for {:.0} s and failed {failures} times", time.as_secs_f64());
+                tracing::info!(
+                    "{event}, which was away for {:.0} s and failed {}",
+                    time.as_secs_f64(),
+                    counted(failures, "time")
+                );
             }
             None if was_away => tracing::debug!("{event}"),
             None => tracing::info!("{event}"),
@@ -45,9 +52,10 @@ impl LogListener {
 }
 
 impl QueuedListener for LogListener {
-    fn on_event(&mut self, at: Time, event: &Event) {
+    fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
+        let told = Told { run, event };
         match event {
-            Event::HostPanicked { .. } => tracing::error!("{event}"),
+            Event::HostPanicked { .. } => tracing::error!("{told}"),
             Event::ReceiverError { receiver, retry_in: Some(_) } => self.away(at, receiver, event),
             Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
             Event::ReceiverError { .. }
@@ -64,23 +72,23 @@ impl QueuedListener for LogListener {
             | Event::TextReplaced { .. }
             | Event::ClockSetBack { .. }
             | Event::TaskRetried { .. } => {
-                tracing::warn!("{event}");
+                tracing::warn!("{told}");
             }
             // The start of the job has warned of such files already.
-            Event::FilesPassedOver(info) if info.cause == PassedOverCause::MatchedByPath => tracing::debug!("{event}"),
-            Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{event}"),
-            Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{event}"),
+            Event::FilesPassedOver(info) if info.cause == PassedOverCause::MatchedByPath => tracing::debug!("{told}"),
+            Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{told}"),
+            Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{told}"),
             Event::FilesPassedOver(_)
             | Event::StreamingStarted { .. }
             | Event::RecoveryStarted(_)
             | Event::BatchesWithoutData { .. }
             | Event::CheckpointResumed { .. }
             | Event::StreamingStopped { .. } => {
-                tracing::info!("{event}");
+                tracing::info!("{told}");
             }
             Event::BatchCompleted(info) => tracing::info!(
-                "{event}: {} records, scheduling delay {:.1} ms, processing time {:.1} ms, total delay {:.1} ms",
-                info.num_records(),
+                "{told}: {}, scheduling delay {:.1} ms, processing time {:.1} ms, total delay {:.1} ms",
+                counted(info.num_records(), "record"),
                 ms(info.scheduling_delay),
                 ms(info.processing_delay),
                 ms(info.total_delay()),
@@ -92,21 +100,40 @@ impl QueuedListener for LogListener {
                     .map(|operator| format!("{} {}", operator.role, operator.name.as_deref().unwrap_or(&operator.kind)))
                     .collect();
                 tracing::debug!(
-                    "{event}, {} bytes shuffled, {:.1} ms, {:.1} ms in tasks ({})",
-                    info.shuffle_bytes_written,
+                    "{told}, {} shuffled, {:.1} ms, {:.1} ms in tasks ({})",
+                    counted(info.shuffle_bytes_written, "byte"),
                     ms(Some(info.duration)),
                     ms(Some(info.task_time)),
                     operators.join(", "),
                 );
             }
-            Event::FallingBehind(lag) => tracing::warn!("{}", falling_behind(lag)),
+            Event::FallingBehind(lag) => tracing::warn!("{}{}", told.subject(), falling_behind(lag)),
             Event::CaughtUp(lag) => tracing::info!(
-                "the job has caught up: batch {} waited {:.1} ms",
+                "{}the job has caught up: batch {} waited {:.1} ms",
+                told.subject(),
                 lag.batch_time,
                 ms(Some(lag.scheduling_delay))
             ),
-            _ => tracing::debug!("{event}"),
+            _ => tracing::debug!("{told}"),
         }
+    }
+}
+
+/// An event with its run, as the log shows them: `run 1: BatchStarted ...`. The first run is not named.
+struct Told<'a> {
+    run: RunId,
+    event: &'a Event,
+}
+
+impl Told<'_> {
+    fn subject(&self) -> String {
+        if self.run == RunId::FIRST { String::new() } else { format!("{}: ", self.run) }
+    }
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.subject(), self.event)
     }
 }
 

@@ -6,6 +6,7 @@
 mod absence;
 mod accumulators;
 mod event;
+mod event_json;
 mod event_log;
 mod files;
 mod info;
@@ -16,7 +17,8 @@ mod status;
 
 pub use accumulators::{AccumulatorInfo, AccumulatorValue, Double};
 pub use event::Event;
-pub use event_log::{EventLog, json_line};
+pub use event_json::json_line;
+pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
@@ -76,7 +78,7 @@ impl ListenerBus {
     /// Delivers an event to all listeners.
     pub fn post(&self, event: &Event) {
         self.listeners.iter().for_each(|listener| listener.on_event_of(self.run, event));
-        self.queues.iter().for_each(|queue| queue.post(event));
+        self.queues.iter().for_each(|queue| queue.post(self.run, event));
     }
 
     /// Waits until the listeners with queues have handled all events that were posted, but only for a bounded time.

@@ -5,6 +5,8 @@
 
 use super::Event;
 use crate::env::{Clock, Env};
+use crate::ids::RunId;
+use crate::shown::counted;
 use crate::time::{Duration, Time};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +21,13 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A listener that gets events through a queue, in order, and may wait.
 pub trait QueuedListener: Send {
-    /// An event happened at this time. [`Event::EventsDropped`] says that this listener missed earlier events.
-    fn on_event(&mut self, at: Time, event: &Event);
+    /// An event of a run happened at this time. Events of the job, and not of one run, have the run [`RunId::FIRST`].
+    /// [`Event::EventsDropped`] says that this listener missed earlier events.
+    fn on_event(&mut self, at: Time, run: RunId, event: &Event);
 }
 
 enum Entry {
-    Event(Time, Event),
+    Event(Time, RunId, Event),
     /// The worker answers after it has handled all entries before this one.
     Drain(oneshot::Sender<()>),
 }
@@ -48,9 +51,9 @@ impl EventQueue {
         queue
     }
 
-    /// Puts an event into the queue, or counts it as dropped.
-    pub(super) fn post(&self, event: &Event) {
-        if self.entries.try_send(Entry::Event(self.clock.now(), event.clone())).is_err() {
+    /// Puts an event of a run into the queue, or counts it as dropped.
+    pub(super) fn post(&self, run: RunId, event: &Event) {
+        if self.entries.try_send(Entry::Event(self.clock.now(), run, event.clone())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -68,7 +71,7 @@ impl EventQueue {
             () = handled => {}
             () = self.clock.sleep_until(self.clock.now() + DRAIN_MAX) => {
                 let left = self.entries.max_capacity() - self.entries.capacity();
-                tracing::warn!("{} is too slow: up to {left} events are lost at the end", self.name);
+                tracing::warn!("{} is too slow: up to {} are lost at the end", self.name, counted(left as u64, "event"));
             }
         }
     }
@@ -88,11 +91,11 @@ impl Worker {
     async fn run(mut self, mut inbox: mpsc::Receiver<Entry>) {
         while let Some(entry) = inbox.recv().await {
             match entry {
-                Entry::Event(at, event) => {
+                Entry::Event(at, run, event) => {
                     if self.told.is_none_or(|told| at.since(told) >= TOLD_EVERY) {
                         self.tell_dropped(at);
                     }
-                    self.listener.on_event(at, &event);
+                    self.listener.on_event(at, run, &event);
                 }
                 Entry::Drain(reply) => {
                     self.tell_dropped(self.clock.now());
@@ -107,8 +110,8 @@ impl Worker {
         let count = self.dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
             self.told = Some(now);
-            tracing::warn!("{} is too slow: dropped {count} events", self.name);
-            self.listener.on_event(now, &Event::EventsDropped { count });
+            tracing::warn!("{} is too slow: dropped {}", self.name, counted(count, "event"));
+            self.listener.on_event(now, RunId::FIRST, &Event::EventsDropped { count });
         }
     }
 }

@@ -107,7 +107,7 @@ impl JobScheduler {
                 let mut outcome = Ok(());
                 // State that was restored is not changed again by the batches that it has seen.
                 for job in self.kept(batch, zero).filter(|job| batch > self.parts.needs.after(job.output)) {
-                    outcome = outcome.and(self.settle(self.compute(job, &run, None).await.map(drop)));
+                    outcome = outcome.and(self.apply_error_policy(self.compute(job, &run, None).await.map(drop)));
                 }
                 // The outputs of the batch have succeeded before the restart.
                 self.end(batch, zero, false).await;
@@ -162,7 +162,7 @@ impl JobScheduler {
 
     /// Decides what a failure means for the run. A batch is given up only because of a failure of its own. If the host
     /// has a defect, or if the run is stopped at once, the batch counts as not done and runs again.
-    fn settle(&self, outcome: Result<(), Error>) -> Result<(), Error> {
+    fn apply_error_policy(&self, outcome: Result<(), Error>) -> Result<(), Error> {
         let is_stopped = *self.stop.borrow() == StopRequest::Now;
         match (outcome, self.parts.on_error) {
             (Err(error), OnError::Continue) if error.kind != ErrorKind::Internal && !is_stopped => {
@@ -198,7 +198,7 @@ impl JobScheduler {
                 None => self.compute(job, &run, None).await.map(drop),
             };
             has_failed |= failed.is_err();
-            outcome = self.settle(failed);
+            outcome = self.apply_error_policy(failed);
             if outcome.is_err() {
                 break;
             }

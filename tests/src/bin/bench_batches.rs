@@ -9,6 +9,7 @@
 //! `--rounds`, the host runs that often without and that often with a checkpoint directory, in turn, and the benchmark
 //! prints the cost of checkpoints.
 
+use millstream_tests::arguments::{self, Place};
 use millstream_tests::programs;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,32 +25,17 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    arguments::end(options().and_then(|options| run(&options)))
 }
 
 fn options() -> Result<Options, String> {
     let mut options = Options { seconds: 60, interval_ms: 10, records: 100, rounds: 0 };
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let place = match name.as_str() {
-            "--seconds" => &mut options.seconds,
-            "--interval-ms" => &mut options.interval_ms,
-            "--records" => &mut options.records,
-            "--rounds" => &mut options.rounds,
-            _ => {
-                let known = "--seconds, --interval-ms, --records and --rounds";
-                return Err(format!("unknown option {name}; there are {known}"));
-            }
-        };
-        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
-        *place = value.parse().map_err(|_| format!("{name} {value}: not a number"))?;
-    }
+    arguments::read(vec![
+        ("--seconds", Place::Number(&mut options.seconds)),
+        ("--interval-ms", Place::Number(&mut options.interval_ms)),
+        ("--records", Place::Number(&mut options.records)),
+        ("--rounds", Place::Number(&mut options.rounds)),
+    ])?;
     Ok(options)
 }
 

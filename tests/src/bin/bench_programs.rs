@@ -8,6 +8,7 @@
 //! exit. Both programs must print the same. Prints seconds and MB/s of each round, the ratio of the best rounds, the ratio
 //! of the host's processing time alone, and the machine.
 
+use millstream_tests::arguments::{self, Place};
 use millstream_tests::programs;
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write as _};
@@ -52,42 +53,24 @@ struct Options {
     /// The only program to measure; `None` for all programs.
     program: Option<String>,
     mib: u64,
-    rounds: u32,
-    threads: u32,
-    plugin: Option<PathBuf>,
+    rounds: u64,
+    threads: u64,
+    plugin: Option<String>,
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    arguments::end(options().and_then(|options| run(&options)))
 }
 
 fn options() -> Result<Options, String> {
     let mut options = Options { program: None, mib: 512, rounds: 3, threads: 2, plugin: None };
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let mut number = || {
-            let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
-            value.parse::<u32>().map_err(|_| format!("{name} {value}: not a number"))
-        };
-        match name.as_str() {
-            "--program" => options.program = args.next(),
-            "--mib" => options.mib = u64::from(number()?),
-            "--rounds" => options.rounds = number()?,
-            "--threads" => options.threads = number()?,
-            "--plugin" => options.plugin = args.next().map(PathBuf::from),
-            _ => {
-                return Err(format!(
-                    "unknown option {name}; there are --program, --mib, --rounds, --threads, --plugin"
-                ));
-            }
-        }
-    }
+    arguments::read(vec![
+        ("--program", Place::Text(&mut options.program)),
+        ("--mib", Place::Number(&mut options.mib)),
+        ("--rounds", Place::Number(&mut options.rounds)),
+        ("--threads", Place::Number(&mut options.threads)),
+        ("--plugin", Place::Text(&mut options.plugin)),
+    ])?;
     Ok(options)
 }
 
@@ -117,7 +100,7 @@ fn compare(directory: &Path, program: &Program, options: &Options) -> Result<(),
     let text = input.join("text");
     let bytes = make_text(&text, options.mib << 20, program.line).map_err(|error| failed("write the text", error))?;
     let job = directory.join("job.toml");
-    let plugin = options.plugin.clone().unwrap_or_else(|| programs::plugin_path(program.plugin));
+    let plugin = options.plugin.as_ref().map_or_else(|| programs::plugin_path(program.plugin), PathBuf::from);
     let plugin = plugin.canonicalize().map_err(|error| failed("find the plugin", error))?;
     let file = job_file(&plugin, program.name, options.threads);
     std::fs::write(&job, file).map_err(|error| failed("write the job file", error))?;
@@ -164,7 +147,7 @@ fn are_same(ours: &[String], theirs: &[String]) -> bool {
         && ours.iter().zip(theirs).all(|(a, b)| a == b || number(a).is_some_and(|a| Some(a) == number(b)))
 }
 
-fn job_file(plugin: &Path, program: &str, threads: u32) -> String {
+fn job_file(plugin: &Path, program: &str, threads: u64) -> String {
     format!(
         "[job]\nname = \"bench\"\nplugin = {plugin:?}\nbatch_interval = \"100ms\"\nparallelism = {threads}\n\
          args = {{ program = \"{program}\" }}\n\n\
@@ -281,7 +264,7 @@ fn touch(file: &Path) -> std::io::Result<()> {
 }
 
 /// The seconds that the native program needs, from exec to exit, and the lines that it printed.
-fn run_native(program: &Path, args: &[&str], text: &Path, threads: u32) -> Result<(f64, Vec<String>), String> {
+fn run_native(program: &Path, args: &[&str], text: &Path, threads: u64) -> Result<(f64, Vec<String>), String> {
     let mut command = Command::new(program);
     let threads = threads.to_string();
     match args {

@@ -11,6 +11,7 @@ use host::context::{CatchUpMode, Program, RunOptions, StreamingContext};
 use host::env::Simulation;
 use host::receiver::Receivers;
 use host::time::Time;
+use millstream_tests::arguments;
 use millstream_tests::programs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -23,12 +24,7 @@ const SHORT: u64 = 100;
 
 fn main() -> ExitCode {
     let batches = std::env::args().nth(1).map_or(Ok(1_000_000), |text| text.parse::<u64>());
-    let outcome = batches.map_err(|error| error.to_string()).and_then(measure);
-    if let Err(error) = outcome {
-        eprintln!("error: {error}");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    arguments::end(batches.map_err(|error| error.to_string()).and_then(measure))
 }
 
 fn job(plugin: &str) -> String {

@@ -21,6 +21,7 @@ use host::env::{Env, RealExecutors, real};
 use host::listener::ListenerBus;
 use host::receiver::Receivers;
 use host::time::Time;
+use millstream_tests::arguments;
 use millstream_tests::paced::{PacedWorld, peak_mib};
 use millstream_tests::programs;
 use std::path::{Path, PathBuf};
@@ -126,13 +127,7 @@ fn main() -> ExitCode {
         },
         _ => Err("give one measurement, or none for all".to_owned()),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    arguments::end(outcome)
 }
 
 fn line(what: &str, measured: &Measured) {

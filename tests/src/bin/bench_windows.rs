@@ -24,6 +24,7 @@ use host::context::{RunOptions, StreamingContext};
 use host::env::{Env, RealExecutors, real};
 use host::listener::ListenerBus;
 use host::receiver::Receivers;
+use millstream_tests::arguments::{self, Place};
 use millstream_tests::paced::{PacedWorld, Seen, peak_mib};
 use millstream_tests::programs;
 use std::fmt::Write as _;
@@ -55,13 +56,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match options().and_then(|options| run(&options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    arguments::end(options().and_then(|options| run(&options)))
 }
 
 fn options() -> Result<Options, String> {
@@ -74,24 +69,15 @@ fn options() -> Result<Options, String> {
         memory_mib: 512,
         program: None,
     };
-    let mut args = std::env::args().skip(1);
-    while let Some(name) = args.next() {
-        let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
-        let place = match name.as_str() {
-            "--records-per-second" => &mut options.records_per_second,
-            "--window" => &mut options.window,
-            "--batches" => &mut options.batches,
-            "--slide" => &mut options.slide,
-            "--keys" => &mut options.keys,
-            "--memory-mib" => &mut options.memory_mib,
-            "--program" => {
-                options.program = Some(value);
-                continue;
-            }
-            _ => return Err(format!("unknown option {name}; see the head of bench_windows.rs")),
-        };
-        *place = value.parse().map_err(|_| format!("{name} {value}: not a number"))?;
-    }
+    arguments::read(vec![
+        ("--records-per-second", Place::Number(&mut options.records_per_second)),
+        ("--window", Place::Number(&mut options.window)),
+        ("--batches", Place::Number(&mut options.batches)),
+        ("--slide", Place::Number(&mut options.slide)),
+        ("--keys", Place::Number(&mut options.keys)),
+        ("--memory-mib", Place::Number(&mut options.memory_mib)),
+        ("--program", Place::Text(&mut options.program)),
+    ])?;
     Ok(options)
 }
 

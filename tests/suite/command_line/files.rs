@@ -152,10 +152,10 @@ fn what_is_passed_over_is_told() {
     assert_eq!(words, ["(yes,1)"]);
     let events = fs::read_to_string(directory.path("events.jsonl")).expect("there are events");
     for (cause, what, example) in [
-        ("existing", "1 files modified before the job started, such as in/before", "in/before"),
+        ("existing", "1 file modified before the job started, such as in/before", "in/before"),
         ("nested", "1 directories in a watched directory, such as in/nested", "in/nested"),
-        ("no_regular_file", "1 files that are pipes, sockets or devices, such as in/pipe", "in/pipe"),
-        ("pattern", "1 files left out by include or ignore, such as in/notes.txt~", "in/notes.txt~"),
+        ("no_regular_file", "1 file of the kind pipe, socket or device, such as in/pipe", "in/pipe"),
+        ("pattern", "1 file left out by include or ignore, such as in/notes.txt~", "in/notes.txt~"),
     ] {
         let told = format!("FilesPassedOver lines: {what}, are not read: ");
         assert_eq!(log.matches(&told).count(), 1, "{cause}: {log}");

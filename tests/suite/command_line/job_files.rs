@@ -34,8 +34,8 @@ fn a_directory_in_place_of_a_job_file() {
 /// In a long file, one letter of another encoding is hard to find.
 #[test]
 fn a_job_file_that_is_not_utf8() {
-    let expected = "error: cannot read job file job.toml: line 2 is not UTF-8 text\n\
-                    help: save it as UTF-8";
+    let expected = "error: job.toml line 2: the line is not UTF-8 text\n\
+                    help: save the file as UTF-8";
     refused(b"[job]\nname = \"caf\xe9\"\n", expected);
 }
 

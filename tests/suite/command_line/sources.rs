@@ -238,7 +238,7 @@ fn a_file_that_is_half_written_is_read_as_far_as_it_was() {
     file.write_all(b"three four\n").expect("the file can be written to");
     drop(file);
     let (_directory, mut host, reading) = found.read();
-    host.wait_for_err(", 1 rows read, 2 rows written");
+    host.wait_for_err(", 1 row read, 2 rows written");
     host.wait_for_more_err("BatchCompleted", 5);
     host.signal("INT");
     let said = host.finish();

@@ -5,6 +5,7 @@ pub mod binary;
 pub mod columns;
 pub mod killer;
 pub mod numbers;
+pub mod outcome;
 pub mod plugins;
 pub mod s3_server;
 pub mod simulated;

@@ -153,6 +153,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "run",
         ],
     ),
+    ("fuzzing", &["time", "config", "data", "env", "memory", "block", "checkpoint"]),
     ("main", &["plugin", "cli"]),
 ];
 

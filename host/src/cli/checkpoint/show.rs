@@ -7,7 +7,7 @@ use crate::checkpoint::{
 };
 use crate::env::{Env, Store};
 use crate::error::Error;
-use crate::shown::escape_control;
+use crate::shown::{counted, escape_control};
 use crate::time::{Time, whole_ms};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -232,8 +232,7 @@ fn write_line(text: &mut String, what: &str, value: &str) {
 fn files(seen: u64) -> String {
     match seen {
         0 => String::new(),
-        1 => "; 1 file".to_owned(),
-        seen => format!("; {seen} files"),
+        seen => format!("; {}", counted(seen, "file")),
     }
 }
 

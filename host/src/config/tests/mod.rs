@@ -5,6 +5,7 @@ mod overrides;
 mod properties;
 mod resolved;
 mod rules;
+mod source_values;
 mod structure;
 mod syntax;
 mod values;

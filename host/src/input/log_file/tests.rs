@@ -107,7 +107,7 @@ impl World {
             log_positions: self.positions.clone(),
             given: vec![(Time::from_ms(1000), given)],
             needed: Vec::new(),
-            is_settled: &|_| true,
+            is_outcome_known: &|_| true,
         };
         self.log.resume(history).unwrap();
     }

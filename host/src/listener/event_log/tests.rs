@@ -1,9 +1,10 @@
 //! The form of the lines, against what the document says, and a disk that is full for a while.
 
+use super::super::*;
 use super::*;
 use crate::env::Simulation;
 use crate::ids::{NodeId, RunId, StageId, TaskId};
-use crate::listener::AccumulatorValue;
+use crate::time::Duration;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -128,7 +129,7 @@ fn events() -> Vec<Event> {
 }
 
 fn parsed(event: &Event) -> Value {
-    let line = json_line(time(5000), event);
+    let line = json_line(time(5000), RunId::FIRST, event);
     assert_eq!(line.matches('\n').count(), 1, "{line}");
     serde_json::from_str(&line).unwrap()
 }
@@ -225,8 +226,8 @@ fn what_a_full_disk_does_not_take_is_counted_when_there_is_room_again() {
         EventLog { name: "events".to_owned(), file: Box::new(file.clone()), lines: Vec::new(), count: 0, lost: 0 };
     let done = Event::BatchCompleted(batch());
     for at in 0..4 {
-        log.on_event(time(at), &Event::LineCutOff { source: "lines".to_owned() });
-        log.on_event(time(at), &done);
+        log.on_event(time(at), RunId::FIRST, &Event::LineCutOff { source: "lines".to_owned() });
+        log.on_event(time(at), RunId::FIRST, &done);
         if at == 2 {
             file.0.lock().unwrap().1 = 10_000;
         }
@@ -239,6 +240,18 @@ fn what_a_full_disk_does_not_take_is_counted_when_there_is_room_again() {
     assert_eq!(told, [(0, None), (0, None), (3, Some(4)), (3, None), (3, None)]);
 }
 
+/// The events of the first run do not name it.
+#[test]
+fn a_line_names_the_run_beside_the_first_one() {
+    let run_id = |run| {
+        let line = json_line(time(5000), run, &Event::LineCutOff { source: "lines".to_owned() });
+        let line: Value = serde_json::from_str(&line).unwrap();
+        line.get("run_id").cloned()
+    };
+    assert_eq!(run_id(RunId::FIRST), None);
+    assert_eq!(run_id(RunId(2)), Some(json!(2)));
+}
+
 #[test]
 fn a_file_is_written_when_a_batch_is_done() {
     let simulation = Simulation::new(0, time(0));
@@ -249,7 +262,7 @@ fn a_file_is_written_when_a_batch_is_done() {
     let steps: Vec<usize> = events()
         .iter()
         .map(|event| {
-            log.on_event(time(0), event);
+            log.on_event(time(0), RunId::FIRST, event);
             lines()
         })
         .collect();

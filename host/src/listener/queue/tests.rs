@@ -18,7 +18,7 @@ impl Heard {
 }
 
 impl QueuedListener for Heard {
-    fn on_event(&mut self, at: Time, event: &Event) {
+    fn on_event(&mut self, at: Time, _: RunId, event: &Event) {
         lock(&self.0).push((at.as_ms(), event.clone()));
     }
 }
@@ -69,7 +69,7 @@ fn what_does_not_fit_is_dropped_counted_and_told_at_most_once_a_minute() {
 struct Stuck(mpsc::Sender<()>);
 
 impl QueuedListener for Stuck {
-    fn on_event(&mut self, _: Time, _: &Event) {
+    fn on_event(&mut self, _: Time, _: RunId, _: &Event) {
         let _ = self.0.try_send(());
         panic!("it is as good as stuck");
     }

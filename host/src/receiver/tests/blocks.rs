@@ -91,7 +91,7 @@ fn a_full_store_drops_the_newest_block_if_the_job_wants_it() {
     };
     let world = World::new(1, 4000);
     let outcome = world.run_with(WhenFull::DropNewest, RecordType::text(), making(run), &[], |_, _| {});
-    let dropped = outcome.at("RecordsDropped lines: 1 records").len();
+    let dropped = outcome.at("RecordsDropped lines: 1 record").len();
     assert!(dropped >= 16 && outcome.blocks.len() + dropped == 20, "{:?}", outcome.log);
     assert_eq!(outcome.at("ReceiverStopped"), [5000], "it never waited");
 }

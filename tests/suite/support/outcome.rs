@@ -1,0 +1,85 @@
+//! The outcome of a job in a simulated world: what it printed and saved, and how it ended.
+
+use host::error::Error;
+use std::collections::BTreeMap;
+
+/// What a run left behind.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was printed.
+    pub printed: String,
+    /// What was saved: files by their paths from the job file on, as text.
+    pub saved: BTreeMap<String, String>,
+    /// The same files, byte for byte.
+    pub bytes: BTreeMap<String, Vec<u8>>,
+    /// Events and prints with their times, in order.
+    pub log: Vec<String>,
+    /// How it ended.
+    pub result: Result<(), Error>,
+    /// The tasks that ran again.
+    pub retries: usize,
+    /// How much was spilled, in bytes.
+    pub spilled_bytes: u64,
+    /// How often something was written to the disk.
+    pub writes: u64,
+    /// What the checkpoint directory holds.
+    pub checkpoint: BTreeMap<String, Vec<u8>>,
+}
+
+impl Outcome {
+    /// What was printed, and after it the files that were saved.
+    pub fn output(&self) -> String {
+        let files = self.saved.iter().map(|(path, text)| format!("---- {path}\n{text}"));
+        self.printed.clone() + &files.collect::<String>()
+    }
+
+    /// The sums of all counts that a word count printed, by word.
+    pub fn totals(&self) -> BTreeMap<String, u64> {
+        let mut totals = BTreeMap::new();
+        let pair = |line: &str| {
+            line.strip_prefix('(')?.strip_suffix(')')?.rsplit_once(',').map(|(w, n)| (w.to_owned(), n.to_owned()))
+        };
+        for (word, count) in self.printed.lines().filter_map(pair) {
+            *totals.entry(word).or_default() += count.parse::<u64>().expect("a count is a number");
+        }
+        totals
+    }
+
+    /// What was printed for each batch: its time in ms, and its lines.
+    pub fn batches(&self) -> Vec<(u64, Vec<String>)> {
+        let mut batches: Vec<(u64, Vec<String>)> = Vec::new();
+        for line in self.printed.lines().filter(|line| !line.is_empty() && !line.starts_with("---")) {
+            match (line.strip_prefix("Time: ").and_then(|rest| rest.strip_suffix(" ms")), batches.last_mut()) {
+                (Some(time), _) => batches.push((time.parse().expect("a time is a number"), Vec::new())),
+                (None, Some((_, lines))) => lines.push(line.to_owned()),
+                (None, None) => panic!("a line before the first batch: {line}"),
+            }
+        }
+        batches
+    }
+
+    /// What was printed by each batch, however often it was, if that was the same each time.
+    pub fn printed_once(&self) -> BTreeMap<String, String> {
+        let mut blocks: BTreeMap<String, String> = BTreeMap::new();
+        let rule = "-------------------------------------------\nTime: ";
+        let mut of_batch: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for block in self.printed.split(rule).skip(1) {
+            let (time, rows) = block.split_once('\n').expect("a batch begins with its time");
+            of_batch.entry(time.to_owned()).or_default().push(rows.to_owned());
+        }
+        for (time, mut printed) in of_batch {
+            printed.sort();
+            printed.dedup();
+            blocks.insert(time, printed.concat());
+        }
+        blocks
+    }
+
+    /// The message and help of the error that ended the run.
+    pub fn error(&self) -> String {
+        match &self.result {
+            Ok(()) => panic!("the run succeeded; it printed:\n{}", self.printed),
+            Err(error) => error.to_string(),
+        }
+    }
+}
