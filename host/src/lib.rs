@@ -51,3 +51,6 @@ pub mod control;
 pub mod context;
 
 pub mod cli;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
