@@ -20,7 +20,7 @@ pub use crate::grants::Listed;
 use self::fit::JobFacts;
 use self::grants::grants;
 use self::job::JobParts;
-use crate::block::{SpillSettings, Storage};
+use crate::block::{RowStorage, SpillSettings};
 use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
@@ -189,7 +189,7 @@ impl StreamingContext {
         grants.check(&*env.disk).map_err(|error| {
             Error::new(ErrorKind::User, format!("job {}: {error}", settings.job.name)).help(error.help())
         })?;
-        let storage = Storage::new(&budget, env.disk.clone(), spill_settings(&settings));
+        let storage = RowStorage::new(&budget, env.disk.clone(), spill_settings(&settings));
         let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants, &storage)?;
         let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn one_thing_is_no_plural() {
-        let counts = [0, 1, 2].map(|number| [counted(number, "row"), counted(number, "batch")]);
+        let counts = [0, 1, 2].map(|number| ["row", "batch"].map(|word| counted(number, word)));
         assert_eq!(counts, [["0 rows", "0 batches"], ["1 row", "1 batch"], ["2 rows", "2 batches"]]);
     }
 

@@ -6,7 +6,7 @@
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use host::block::{Block, BlockStore, InputPartition, SpillSettings, Storage};
+use host::block::{Block, BlockStore, InputPartition, RowStorage, SpillSettings};
 use host::config::{self, Facts, Settings};
 use host::context::StreamingContext;
 use host::data::schema::RecordType;
@@ -114,7 +114,7 @@ impl Job {
         let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
         let executors = RealExecutors::start(2).expect("threads start");
         let spill = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-        let storage = Storage::new(&budget, real(&executors).disk, spill);
+        let storage = RowStorage::new(&budget, real(&executors).disk, spill);
         let blocks = BlockStore::new(storage.clone(), u64::MAX);
         let mut ids = Vec::new();
         for sequence in 0..partitions as u64 {

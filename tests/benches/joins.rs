@@ -13,7 +13,7 @@ use datafusion_physical_plan::test::TestMemoryExec;
 use datafusion_physical_plan::{ExecutionPlan, Partitioning};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use host::block::{Block, BlockStore, InputPartition, SpillSettings, Storage};
+use host::block::{Block, BlockStore, InputPartition, RowStorage, SpillSettings};
 use host::config::{self, Facts};
 use host::context::StreamingContext;
 use host::data::schema::{Field, RecordType};
@@ -123,7 +123,7 @@ impl Ours {
         let env = real(&executors);
         let budget = MemoryBudget::new(1 << 30, 0).expect("the budget is large enough");
         let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-        let storage = Storage::new(&budget, env.disk.clone(), settings);
+        let storage = RowStorage::new(&budget, env.disk.clone(), settings);
         let blocks = BlockStore::new(storage.clone(), u64::MAX);
         let block = |(sequence, rows): (u64, &Vec<RecordBatch>)| {
             let block = Block { id: BlockId { source: "s".to_owned(), sequence }, rows: rows.clone().into() };

@@ -26,7 +26,7 @@ pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReade
 pub use range::{LogRange, RangeError, RangeFaults, RangeReader, RangeReaders, RangeRows};
 pub use row_bytes::{bytes_of, value_bytes};
 pub use spill::{SpillError, SpillSettings};
-pub use storage::{BucketSize, Described, RowsReader, RowsWriter, Scratch, Storage, StoredRows};
+pub use storage::{BucketSize, Described, RowStorage, RowsReader, RowsWriter, Scratch, StoredRows};
 pub use store::{Block, BlockStore};
 
 use arrow::array::RecordBatch;

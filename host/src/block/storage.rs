@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 /// Stores rows. Clones share the same storage.
 #[derive(Clone)]
-pub struct Storage {
+pub struct RowStorage {
     shared: Arc<Shared>,
 }
 
@@ -53,7 +53,7 @@ struct Uses {
 }
 
 /// A batch of a stored partition.
-enum Piece {
+enum StoredBatch {
     Memory(RecordBatch),
     File(Segment),
 }
@@ -68,7 +68,7 @@ pub struct BucketSize {
 }
 
 /// The pieces of each bucket, in order. A bucket without rows has no pieces.
-type Buckets = BTreeMap<usize, Vec<Piece>>;
+type Buckets = BTreeMap<usize, Vec<StoredBatch>>;
 
 /// Rows in buckets. The rows of a bucket have an order.
 struct Entry {
@@ -94,7 +94,7 @@ pub struct StoredRows {
     entry: Option<Arc<Entry>>,
 }
 
-impl Storage {
+impl RowStorage {
     /// Makes a storage that uses most of the memory that `budget` has left, and `disk` for the rest.
     pub fn new(budget: &MemoryBudget, disk: Arc<dyn Disk>, settings: SpillSettings) -> Self {
         let shared = Shared {
@@ -177,7 +177,7 @@ impl Entry {
         state.last_use = None;
         let mut written = Vec::new();
         for piece in state.buckets.values().flatten() {
-            if let Piece::Memory(batch) = piece {
+            if let StoredBatch::Memory(batch) = piece {
                 match self.shared.spill.write(batch) {
                     Ok(segment) => written.push(segment),
                     Err(error) => {
@@ -188,8 +188,8 @@ impl Entry {
                 }
             }
         }
-        let pieces = state.buckets.values_mut().flatten().filter(|piece| matches!(piece, Piece::Memory(_)));
-        pieces.zip(written).for_each(|(piece, segment)| *piece = Piece::File(segment));
+        let pieces = state.buckets.values_mut().flatten().filter(|piece| matches!(piece, StoredBatch::Memory(_)));
+        pieces.zip(written).for_each(|(piece, segment)| *piece = StoredBatch::File(segment));
         self.shared.room.give_back(std::mem::take(&mut state.taken));
         Ok(())
     }
@@ -212,8 +212,8 @@ impl Entry {
 
     fn piece(&self, bucket: usize, at: usize) -> Option<Result<RecordBatch, SpillError>> {
         let segment = match lock(&self.state).buckets.get(&bucket)?.get(at)? {
-            Piece::Memory(batch) => return Some(Ok(batch.clone())),
-            Piece::File(segment) => segment.clone(),
+            StoredBatch::Memory(batch) => return Some(Ok(batch.clone())),
+            StoredBatch::File(segment) => segment.clone(),
         };
         Some(segment.read())
     }

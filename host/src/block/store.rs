@@ -1,7 +1,7 @@
 //! The store of received blocks, by their ids.
 
 use super::row_bytes::bytes_of;
-use super::storage::{Storage, StoredRows};
+use super::storage::{RowStorage, StoredRows};
 use super::{Rows, row_count};
 use crate::ids::BlockId;
 use crate::lock::lock;
@@ -53,7 +53,7 @@ struct Blocks {
 
 struct Shared {
     blocks: Mutex<Blocks>,
-    storage: Storage,
+    storage: RowStorage,
     limit_bytes: usize,
     removed: Notify,
     closed: AtomicBool,
@@ -65,7 +65,7 @@ struct Shared {
 impl BlockStore {
     /// Makes an empty store that keeps its blocks in `storage`. The store is full when its blocks have more than
     /// `limit_bytes` in all.
-    pub fn new(storage: Storage, limit_bytes: u64) -> Self {
+    pub fn new(storage: RowStorage, limit_bytes: u64) -> Self {
         let limit_bytes = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
         let shared = Shared {
             blocks: Mutex::default(),
@@ -126,7 +126,7 @@ impl BlockStore {
         self.shared.limit_bytes.min(self.shared.storage.for_data())
     }
 
-    pub(super) fn storage(&self) -> &Storage {
+    pub(super) fn storage(&self) -> &RowStorage {
         &self.shared.storage
     }
 

@@ -1,8 +1,8 @@
 //! Who may write to a checkpoint directory: one host at a time.
 //!
-//! Owns the lock `owner/lock`, and when a claim is written or removed: see `claim.rs` for claims. Each host that takes a directory over writes a claim
-//! with a new, larger epoch and removes the older claims. A host that finds a larger epoch than its own has lost the
-//! directory, and must not show results any more.
+//! Owns the lock `owner/lock`, and decides when a claim is written or removed. `claim.rs` has the form of claims. Each
+//! host that takes a directory over writes a claim with a new, larger epoch and removes the older claims. A host that
+//! finds a larger epoch than its own has lost the directory, and must not show results any more.
 //!
 //! Where the storage has locks, the lock of a host that died is free at once. The lock of a host that only sleeps is
 //! not. Where the storage has no locks, an owner renews its claim. Another host may take the directory over when the
@@ -13,9 +13,10 @@
 
 use super::claim::{DIRECTORY, Owner, OwnerError, current, encode, epoch, who};
 use crate::env::{Clock, Env, LockGuard, Store};
+use crate::lock::lock;
 use crate::time::Duration;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// The name of the lock.
 const LOCK: &str = "owner/lock";
@@ -41,6 +42,9 @@ pub struct Ownership {
     /// The host that has taken the directory over; `None` if the claims were removed. Empty while this host has the
     /// directory.
     lost_to: OnceLock<Option<String>>,
+    /// Whether this host gave the directory back. Locked while the claim is written or removed, so that a renewal that
+    /// began earlier does not bring the claim back.
+    has_ended: Mutex<bool>,
 }
 
 impl Ownership {
@@ -57,15 +61,15 @@ impl Ownership {
             let holder = owner.map_or_else(|| "another host".to_owned(), |owner| who(&owner));
             Err(OwnerError::InUse { place: store.describe(), holder, is_lease })
         };
-        let lock = match store.lock(LOCK) {
-            Ok(Some(lock)) => Some(lock),
+        let guard = match store.lock(LOCK) {
+            Ok(Some(guard)) => Some(guard),
             Ok(None) => return in_use(current(&*store)?, false),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => None,
             Err(error) => return Err(failed("take the lock")(error)),
         };
         let before = current(&*store)?;
         let now = env.clock.now();
-        if lock.is_none() && before.as_ref().is_some_and(|owner| owner.holds(now, &*env.processes)) {
+        if guard.is_none() && before.as_ref().is_some_and(|owner| owner.holds(now, &*env.processes)) {
             return in_use(before, true);
         }
         let owner = Owner {
@@ -74,11 +78,18 @@ impl Ownership {
             holder: env.identity.to_string(),
             since_ms: now.as_ms(),
             renewed_ms: now.as_ms(),
-            is_locked: lock.is_some(),
+            is_locked: guard.is_some(),
             is_released: false,
             process: env.processes.this(),
         };
-        let taken = Self { store: store.clone(), clock: env.clock.clone(), owner, lock, lost_to: OnceLock::new() };
+        let taken = Self {
+            store: store.clone(),
+            clock: env.clock.clone(),
+            owner,
+            lock: guard,
+            lost_to: OnceLock::new(),
+            has_ended: Mutex::new(false),
+        };
         let (name, bytes) = encode(&taken.owner, || taken.store.describe())?;
         match store.create(&name, &bytes) {
             Ok(()) => {}
@@ -116,17 +127,23 @@ impl Ownership {
         self.lock.is_none()
     }
 
-    /// Renews the claim.
+    /// Renews the claim. Writes nothing if the directory was given back.
     ///
     /// # Errors
     /// Returns an error if another host has the directory or the storage fails.
     pub fn renew(&self) -> Result<(), OwnerError> {
+        let has_ended = lock(&self.has_ended);
+        if *has_ended {
+            return Ok(());
+        }
         self.check()?;
         self.write(&Owner { renewed_ms: self.clock.now().as_ms(), ..self.owner.clone() })
     }
 
     /// Gives the directory back, so that the next host need not wait.
     pub fn release(&self) {
+        let mut has_ended = lock(&self.has_ended);
+        *has_ended = true;
         // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_ok() {
             let _ = self.write(&Owner { is_released: true, ..self.owner.clone() });
@@ -135,6 +152,8 @@ impl Ownership {
 
     /// Gives the directory back and removes the claims. Nothing is left that shows who had the directory.
     pub fn withdraw(&self) {
+        let mut has_ended = lock(&self.has_ended);
+        *has_ended = true;
         // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_err() {
             return;
@@ -297,21 +316,64 @@ mod tests {
     fn of_two_hosts_that_come_at_the_same_time_one_is_refused() {
         let simulation = Simulation::new(0, Time::default());
         let (_, store) = stores(&simulation);
-        let other =
-            Arc::new(Hasty { store: store.clone(), env: host(&simulation, "hasty"), was_here: AtomicBool::new(false) });
+        let hasty = host(&simulation, "hasty");
+        let taker = store.clone();
+        let other = Meddled::new(&store, "create", move || drop(Ownership::take(taker.clone(), &hasty).unwrap()));
         let refused = Ownership::take(other, &host(&simulation, "slow")).err().map(|error| error.to_string());
         assert_eq!(refused.as_deref(), Some("checkpoint directory s3://bucket/prefix is in use by hasty, since 0 ms"));
         assert_eq!(current(&*store).unwrap().unwrap().holder, "hasty");
     }
 
-    /// A store in which another host makes a claim just before this host does.
-    struct Hasty {
-        store: Arc<dyn Store>,
-        env: Env,
-        was_here: AtomicBool,
+    /// A renewal may be at work when the run ends. The claim that it writes must not stay.
+    #[test]
+    fn a_renewal_brings_no_claim_back() {
+        type End = fn(&Ownership);
+        let ends: [(End, Option<bool>); 2] = [(Ownership::withdraw, None), (Ownership::release, Some(true))];
+        for (end, released) in ends {
+            let simulation = Simulation::new(0, Time::default());
+            let (_, store) = stores(&simulation);
+            let ending: Arc<Mutex<Option<std::thread::JoinHandle<()>>>> = Arc::default();
+            let owner: Arc<OnceLock<Arc<Ownership>>> = Arc::default();
+            let meddled = Meddled::new(&store, "put", {
+                let (ending, owner) = (ending.clone(), owner.clone());
+                move || {
+                    let owner = owner.get().unwrap().clone();
+                    *lock(&ending) = Some(std::thread::spawn(move || end(&owner)));
+                    // The other thread has every chance to end the claim before this renewal writes it.
+                    (0..10_000).for_each(|_| std::thread::yield_now());
+                }
+            });
+            let taken = Arc::new(Ownership::take(meddled, &simulation.env()).unwrap());
+            owner.set(taken.clone()).ok().unwrap();
+            taken.renew().unwrap();
+            lock(&ending).take().unwrap().join().unwrap();
+            assert_eq!(current(&*store).unwrap().map(|claim| claim.is_released), released);
+            taken.renew().unwrap();
+            assert_eq!(current(&*store).unwrap().map(|claim| claim.is_released), released);
+        }
     }
 
-    impl Store for Hasty {
+    /// A store in which something happens just before it is first asked to do one thing.
+    struct Meddled {
+        store: Arc<dyn Store>,
+        at: &'static str,
+        meddle: Box<dyn Fn() + Send + Sync>,
+        has_happened: AtomicBool,
+    }
+
+    impl Meddled {
+        fn new(store: &Arc<dyn Store>, at: &'static str, meddle: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+            Arc::new(Self { store: store.clone(), at, meddle: Box::new(meddle), has_happened: AtomicBool::new(false) })
+        }
+
+        fn before(&self, what: &str) {
+            if what == self.at && !self.has_happened.swap(true, Ordering::Relaxed) {
+                (self.meddle)();
+            }
+        }
+    }
+
+    impl Store for Meddled {
         fn read(&self, name: &str, max_bytes: u64) -> io::Result<Vec<u8>> {
             self.store.read(name, max_bytes)
         }
@@ -322,12 +384,11 @@ mod tests {
             self.store.directories(directory)
         }
         fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+            self.before("put");
             self.store.put(name, bytes)
         }
         fn create(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-            if !self.was_here.swap(true, Ordering::Relaxed) {
-                Ownership::take(self.store.clone(), &self.env).unwrap();
-            }
+            self.before("create");
             self.store.create(name, bytes)
         }
         fn appender(&self, name: &str) -> io::Result<Box<dyn crate::env::Appender>> {

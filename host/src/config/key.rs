@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::report::{Place, Report, Reported};
+use super::report::{MistakePlace, Report, Reported};
 use super::shape::Shape;
 use super::subject::{Fallback, Subject};
 use super::tree::{Node, Raw};
@@ -58,7 +58,7 @@ impl<S: Shape> Key<S> {
 
     /// Checks a given value. `section` is the table that the key is in, as in `sources.lines`.
     pub(super) fn check(&self, section: &str, node: &Node, report: &mut Report<'_>) -> Result<S::Value, Reported> {
-        self.shape.check(&self.subject(section, matches!(node.place, Place::Override { .. })), node, report)
+        self.shape.check(&self.subject(section, matches!(node.place, MistakePlace::Override { .. })), node, report)
     }
 
     /// The shape of the key's values.
@@ -74,7 +74,7 @@ impl<S: Shape> Key<S> {
             Fallback::Number(number) => Raw::Whole { text: number.to_string(), value: Some(number.into()) },
             Fallback::Empty => Raw::Table(BTreeMap::new()),
         };
-        Some(self.check(section, &Node { place: Place::File, raw }, report))
+        Some(self.check(section, &Node { place: MistakePlace::File, raw }, report))
     }
 
     fn subject<'a>(&'a self, section: &'a str, is_override: bool) -> Subject<'a> {

@@ -62,7 +62,7 @@ pub fn load_bytes(
             let line = valid.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
             let mut report = report::Report::new(origin);
             let message = "the line is not UTF-8 text";
-            let reported = report.error(&report::Place::Line(line), message, "save the file as UTF-8");
+            let reported = report.error(&report::MistakePlace::Line(line), message, "save the file as UTF-8");
             report.finish(Err(reported)).map(|(settings, _)| settings)
         }
     }

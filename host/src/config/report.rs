@@ -1,6 +1,6 @@
 //! Collects mistakes while a job file is read.
 //!
-//! Owns [`Place`], [`Report`] and the marker [`Reported`]. Only reporting a mistake makes a marker. So a function that
+//! Owns [`MistakePlace`], [`Report`] and the marker [`Reported`]. Only reporting a mistake makes a marker. So a function that
 //! returns the marker cannot have failed silently. Never decides what is a mistake.
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::quote::escaped;
 
 /// The place at which a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum MistakePlace {
     /// A line of the job file, counted from 1.
     Line(usize),
     /// A line and a column of the job file, in characters, both counted from 1.
@@ -21,7 +21,7 @@ pub(super) enum Place {
     Override { index: usize, key: String },
 }
 
-impl Place {
+impl MistakePlace {
     /// The line in the job file; `None` if the place has no line.
     fn line(&self) -> Option<usize> {
         match self {
@@ -66,7 +66,12 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a mistake.
-    pub(super) fn error(&mut self, place: &Place, message: impl Into<String>, help: impl Into<String>) -> Reported {
+    pub(super) fn error(
+        &mut self,
+        place: &MistakePlace,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Reported {
         let error =
             ConfigError { place: self.show(place), line: place.line(), message: message.into(), help: help.into() };
         self.errors.push((place.rank(), error));
@@ -74,7 +79,7 @@ impl<'a> Report<'a> {
     }
 
     /// Adds a warning, which does not stop the job.
-    pub(super) fn warn(&mut self, place: &Place, message: &str) {
+    pub(super) fn warn(&mut self, place: &MistakePlace, message: &str) {
         self.warnings.push(format!("{}: {message}", self.show(place)));
     }
 
@@ -87,13 +92,13 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn show(&self, place: &Place) -> String {
+    fn show(&self, place: &MistakePlace) -> String {
         let file = escaped(&self.origin.to_string_lossy());
         match place {
-            Place::Line(line) => format!("{file} line {line}"),
-            Place::Position { line, column } => format!("{file} line {line}, column {column}"),
-            Place::File => file,
-            Place::Override { key, .. } => format!("--set {}", escaped(key)),
+            MistakePlace::Line(line) => format!("{file} line {line}"),
+            MistakePlace::Position { line, column } => format!("{file} line {line}, column {column}"),
+            MistakePlace::File => file,
+            MistakePlace::Override { key, .. } => format!("--set {}", escaped(key)),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::key::{Declared, Key};
 use super::keys::{KEYS, SOURCE_SECTION};
 use super::names::Misspelt;
 use super::quote::segment;
-use super::report::{Place, Report, Reported};
+use super::report::{MistakePlace, Report, Reported};
 use super::shape::Shape;
 use super::tree::{Node, Raw, Table};
 
@@ -18,7 +18,7 @@ pub(super) struct Section<'t> {
     /// The keys of the table; `None` if the file does not have the table.
     table: Option<&'t Table>,
     /// The place of the table's header. If there is none, the file as a whole.
-    place: Place,
+    place: MistakePlace,
 }
 
 /// A table below `[sources]`.
@@ -35,7 +35,7 @@ pub(super) struct Reader<'r, 'a> {
 /// A value that the job file or the command line gives, and its place.
 pub(super) struct Given<T> {
     pub(super) value: T,
-    pub(super) place: Place,
+    pub(super) place: MistakePlace,
     /// The key and the value as they were written, for messages: `engine.memory = "1GiB"`.
     pub(super) text: String,
 }
@@ -44,7 +44,7 @@ impl Reader<'_, '_> {
     /// The table `head` of the file. A table that is absent has no keys.
     pub(super) fn section<'t>(&mut self, root: &'t Table, head: &str) -> Result<Section<'t>, Reported> {
         match root.get(head) {
-            None => Ok(Section { name: head.to_owned(), table: None, place: Place::File }),
+            None => Ok(Section { name: head.to_owned(), table: None, place: MistakePlace::File }),
             Some(node) => {
                 let header = if head == "sources" { SOURCE_SECTION } else { head };
                 let help = match node.raw {
@@ -111,7 +111,7 @@ impl Reader<'_, '_> {
             return Reported::as_unknown_name();
         }
         let help = match section.place {
-            Place::Override { .. } => format!("add --set {name}={}", example.trim_matches('"')),
+            MistakePlace::Override { .. } => format!("add --set {name}={}", example.trim_matches('"')),
             _ => format!("add `{key} = {example}` under [{}]", section.name),
         };
         self.report.error(&section.place, format!("`{name}` is missing"), help)
@@ -125,7 +125,7 @@ impl<'t> Section<'t> {
     }
 
     /// The place of the table.
-    pub(super) const fn place(&self) -> &Place {
+    pub(super) const fn place(&self) -> &MistakePlace {
         &self.place
     }
 

@@ -272,7 +272,7 @@ pub(super) fn each<T>(
     let mut values = BTreeMap::new();
     let mut fault = None;
     for (key, node) in table {
-        let is_override = matches!(node.place, report::Place::Override { .. });
+        let is_override = matches!(node.place, report::MistakePlace::Override { .. });
         let subject = Subject { section, key, fallback: Fallback::Required(example), is_override };
         match check(&subject, node) {
             Ok(value) => drop(values.insert(key.clone(), value)),

@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue, Error};
 
 use super::lines::LineStarts;
 use super::quote::{escaped, listed, quoted, segment};
-use super::report::{Place, Report, Reported};
+use super::report::{MistakePlace, Report, Reported};
 
 /// The most duplicate names that are reported at once. A file that was pasted into itself has one in each line.
 const MOST_ERRORS: usize = 20;
@@ -25,12 +25,12 @@ pub(super) fn report(text: &str, report: &mut Report<'_>) -> Reported {
         let is_duplicate = error.message() == "duplicate key";
         let (message, help) =
             if is_duplicate { duplicate(&spot, text, &tree, &lines) } else { spot.explain(error.message()) };
-        last = Some(report.error(&Place::Position { line: spot.line, column: spot.column }, message, help));
+        last = Some(report.error(&MistakePlace::Position { line: spot.line, column: spot.column }, message, help));
         if !is_duplicate {
             break;
         }
     }
-    last.unwrap_or_else(|| report.error(&Place::File, "is not TOML", "see https://toml.io for what is"))
+    last.unwrap_or_else(|| report.error(&MistakePlace::File, "is not TOML", "see https://toml.io for what is"))
 }
 
 /// The part of the text to which an error points.

@@ -11,7 +11,7 @@ use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 use super::lines::LineStarts;
 use super::quote::{escaped, quoted};
-use super::report::{Place, Report, Reported};
+use super::report::{MistakePlace, Report, Reported};
 use super::syntax;
 
 /// A table: keys in alphabetical order.
@@ -21,7 +21,7 @@ pub(super) type Table = BTreeMap<String, Node>;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     /// The place of the key. For a table that has a header, the place of the header.
-    pub(super) place: Place,
+    pub(super) place: MistakePlace,
     /// The value.
     pub(super) raw: Raw,
 }
@@ -76,7 +76,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Result<Table, Report
     match DeTable::parse(text) {
         Ok(root) => {
             let lines = LineStarts::of(text);
-            Ok(table(root.get_ref(), &|span| Place::Line(lines.line(span.start))))
+            Ok(table(root.get_ref(), &|span| MistakePlace::Line(lines.line(span.start))))
         }
         Err(_) => Err(syntax::report(text, report)),
     }
@@ -85,7 +85,7 @@ pub(super) fn parse(text: &str, report: &mut Report<'_>) -> Result<Table, Report
 /// Applies pairs of `--set KEY=VALUE` to the tree. The last pair of a key is used. A table replaces a whole table.
 pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &mut Report<'_>) {
     for (index, (key, value)) in overrides.iter().enumerate() {
-        let place = Place::Override { index, key: key.clone() };
+        let place = MistakePlace::Override { index, key: key.clone() };
         let Some((path, last)) = dotted(key) else {
             let message = format!("{} is not a dotted key", quoted(key));
             report.error(&place, message, "write it as in `--set job.parallelism=4`");
@@ -137,14 +137,14 @@ fn dotted(key: &str) -> Option<(Vec<String>, String)> {
     }
 }
 
-fn table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> Place) -> Table {
+fn table(table: &DeTable<'_>, place: &dyn Fn(Range<usize>) -> MistakePlace) -> Table {
     let node = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
         (key.get_ref().to_string(), Node { place: place(key.span()), raw: raw(value.get_ref(), place) })
     };
     table.iter().map(node).collect()
 }
 
-fn raw(value: &DeValue<'_>, place: &dyn Fn(Range<usize>) -> Place) -> Raw {
+fn raw(value: &DeValue<'_>, place: &dyn Fn(Range<usize>) -> MistakePlace) -> Raw {
     match value {
         DeValue::String(text) => Raw::Text(text.to_string()),
         DeValue::Integer(number) => Raw::Whole { text: number.to_string(), value: whole(number) },

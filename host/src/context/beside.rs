@@ -7,7 +7,7 @@ use super::checkpoint::{on_trouble, store};
 use super::fit::JobFacts;
 use super::job::JobParts;
 use super::{Program, Running, grants};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::checkpoint::{Retention, RunProgress, Trouble, new_run, run_names};
 use crate::data::schema::RecordType;
 use crate::engine::{FaultInjector, NoFaults};
@@ -126,7 +126,7 @@ impl JobParts {
         };
         let budget = MemoryBudget::new(own_bytes, 0).map_err(no_room)?;
         let instances = budget.set_aside(bytes).map_err(no_room)?;
-        let storage = Storage::new(&budget, self.env.disk.clone(), super::spill_settings(&self.settings));
+        let storage = RowStorage::new(&budget, self.env.disk.clone(), super::spill_settings(&self.settings));
         Ok(RunMemory { budget, storage, instances })
     }
 

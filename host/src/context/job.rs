@@ -1,6 +1,6 @@
 //! The parts of a job that all its runs share, and the list of the runs beside the first one.
 
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::config::Settings;
 use crate::env::Env;
 use crate::graph::Graph;
@@ -18,7 +18,7 @@ pub(super) struct JobParts {
     /// The graph of the first run. It says as which type each source is read.
     pub(super) graph: Arc<Graph>,
     pub(super) budget: MemoryBudget,
-    pub(super) storage: Storage,
+    pub(super) storage: RowStorage,
 }
 
 /// Stops a run, and a channel that closes when the run has ended.

@@ -2,7 +2,7 @@
 //!
 //! Here, where all modules are at hand: generator, tracker and scheduler are put together, and nothing else of a run.
 
-use crate::block::{BlockStore, SpillSettings, Storage};
+use crate::block::{BlockStore, RowStorage, SpillSettings};
 use crate::config::OnError;
 use crate::data::schema::Field;
 use crate::engine::{Engine, JobPlan, JobRequest};
@@ -93,7 +93,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     let listeners = ListenerBus::new(vec![heard.clone()]);
     let budget = MemoryBudget::new(1 << 30, 0).unwrap();
     let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
-    let storage = Storage::new(&budget, env.disk.clone(), spill);
+    let storage = RowStorage::new(&budget, env.disk.clone(), spill);
     let store = BlockStore::new(storage.clone(), 1 << 20);
     let durations_ms: Vec<u64> = durations_ms.iter().rev().copied().collect();
     let settings = ClockSettings {

@@ -1,7 +1,7 @@
 //! Collects the rows of an action. The rows go from the tasks to the function that asked for them, in the same way as
 //! to an output.
 
-use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::block::{RowStorage, RowsWriter, StoredRows};
 use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::output::{BatchWrite, PartitionWriter};
@@ -17,12 +17,12 @@ type Partitions = Arc<Mutex<BTreeMap<u32, StoredRows>>>;
 /// Collects the first rows of a data set.
 pub(super) struct Collected {
     wanted: usize,
-    storage: Storage,
+    storage: RowStorage,
     partitions: Partitions,
 }
 
 impl Collected {
-    pub(super) fn new(wanted: usize, storage: &Storage) -> Self {
+    pub(super) fn new(wanted: usize, storage: &RowStorage) -> Self {
         Self { wanted, storage: storage.clone(), partitions: Arc::default() }
     }
 

@@ -12,7 +12,7 @@
 mod call;
 mod collected;
 
-use crate::block::{FileVersion, LoadedPart, Scratch, Storage};
+use crate::block::{FileVersion, LoadedPart, RowStorage, Scratch};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -46,7 +46,7 @@ pub struct Drivers {
     /// The files that the functions read and write.
     pub files: DriverFiles,
     /// The storage for the rows of actions. It also lends memory for the records of the functions.
-    pub storage: Storage,
+    pub storage: RowStorage,
     /// The accumulators and broadcast variables of the run.
     pub variables: Arc<SharedVariables>,
     /// The times at which streams have data sets.

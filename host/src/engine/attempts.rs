@@ -5,7 +5,7 @@
 use super::JobPlan;
 use super::embedded::Shared;
 use super::failure::{Failed, explain, internal, stopped};
-use super::plan::{Manner, Share, key_type, only_files, reduces};
+use super::plan::{AttemptMode, TaskInput, key_type, only_files, reduces};
 use super::record;
 use super::retry::{Cause, Next, after_failure};
 use super::stage_info::TaskMetrics;
@@ -27,7 +27,7 @@ struct Work<'a> {
     job: &'a JobPlan,
     task: TaskId,
     stage: &'a Stage,
-    share: &'a Share,
+    task_input: &'a TaskInput,
     wanted: Wanted<'a>,
 }
 
@@ -39,11 +39,11 @@ impl Shared {
         job: &JobPlan,
         task: TaskId,
         stage: &Stage,
-        share: &Share,
+        task_input: &TaskInput,
         wanted: Wanted<'_>,
     ) -> (TaskMetrics, Result<Updates, Error>) {
         let mut time = Duration::ZERO;
-        match self.run_attempts(Work { job, task, stage, share, wanted }, &mut time).await {
+        match self.run_attempts(Work { job, task, stage, task_input, wanted }, &mut time).await {
             Ok((metrics, updates)) => (TaskMetrics { time, ..metrics }, Ok(updates)),
             Err(error) => (TaskMetrics { time, ..TaskMetrics::default() }, Err(error)),
         }
@@ -51,13 +51,13 @@ impl Shared {
 
     /// Runs attempts one after the other, each when a slot is free. `time` becomes the total time of the attempts.
     async fn run_attempts(&self, work: Work<'_>, time: &mut Duration) -> Result<(TaskMetrics, Updates), Error> {
-        let Work { job, task, stage, share, wanted } = work;
+        let Work { job, task, stage, task_input, wanted } = work;
         let key_type = key_type(&job.graph, stage);
-        let can_have_parts = stage.branches.get(share.branch).is_some_and(reduces);
-        let mut manner = Manner { traced: false, in_parts: can_have_parts && self.is_large(task.batch, share) };
+        let can_have_parts = stage.branches.get(task_input.branch).is_some_and(reduces);
+        let mut mode = AttemptMode { traced: false, in_parts: can_have_parts && self.is_large(task.batch, task_input) };
         let mut transient = 0;
         for number in 0.. {
-            let plan = self.planner.plan(job, stage, task, share, manner).ok_or_else(|| internal(stage.id))?;
+            let plan = self.planner.plan(job, stage, task, task_input, mode).ok_or_else(|| internal(stage.id))?;
             let attempt = Attempt {
                 task,
                 number,
@@ -77,28 +77,34 @@ impl Shared {
                 Err(error) => error,
             };
             let retried = |reason, retry_in| self.listeners.post(&Event::TaskRetried { task, reason, retry_in });
-            if error.is_out_of_memory && can_have_parts && !manner.in_parts {
+            if error.is_out_of_memory && can_have_parts && !mode.in_parts {
                 // Many small rows take more memory than their stored size shows.
-                manner.in_parts = true;
+                mode.in_parts = true;
                 retried(format!("{}; now in parts", error.message), Duration::ZERO);
                 continue;
             }
             transient += u32::from(error.cause == Cause::Transient);
-            match after_failure(error.cause, manner.traced, transient, self.tries) {
+            match after_failure(error.cause, mode.traced, transient, self.tries) {
                 Next::Retry { traced, pause } => {
-                    let reason = match traced && !manner.traced {
+                    let reason = match traced && !mode.traced {
                         true => format!("{}; the task runs once more, traced, to find the record", error.message),
                         false => error.message,
                     };
-                    manner.traced = traced;
+                    mode.traced = traced;
                     retried(reason, pause);
                     if !self.wait(pause).await {
-                        return Err(stopped(job, task, stage, share.branch));
+                        return Err(stopped(job, task, stage, task_input.branch));
                     }
                 }
                 Next::Fail => {
                     let record = self.record(work, &error).await;
-                    return Err(explain(job, task, stage, share.branch, &Failed { error, record, tries: transient }));
+                    return Err(explain(
+                        job,
+                        task,
+                        stage,
+                        task_input.branch,
+                        &Failed { error, record, tries: transient },
+                    ));
                 }
             }
         }
@@ -131,10 +137,10 @@ impl Shared {
 
     /// The record at which plugin code failed, in words. `None` if the record is not known.
     async fn record(&self, work: Work<'_>, error: &AttemptError) -> Option<String> {
-        let Work { job, task, stage, share, .. } = work;
+        let Work { job, task, stage, task_input, .. } = work;
         let number = error.place?.record;
-        let (rows, ty) = self.planner.input_rows(job, stage, task, share)?;
+        let (rows, ty) = self.planner.input_rows(job, stage, task, task_input)?;
         let _slot = self.slots.acquire().await;
-        record::describe(&self.stores, &self.context, rows, &ty, &share.pieces, number).await
+        record::describe(&self.stores, &self.context, rows, &ty, &task_input.pieces, number).await
     }
 }

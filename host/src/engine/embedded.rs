@@ -1,31 +1,30 @@
 //! The engine that runs in this process: tasks on the engine's threads, shuffles in the memory of the process.
 
 use super::counted::StageUpdates;
-use super::failure::{internal, not_kept, too_many_tasks, window_gap};
+use super::failure::{internal, too_many_tasks};
 use super::fault::FaultInjector;
 use super::join::JoinRoom;
-use super::leaf::{Piece, Stores};
-use super::plan::{Planner, Share};
+use super::leaf::{InputPiece, LeafStores};
+use super::plan::Planner;
 use super::plugin_exec::LoadedPlugin;
 use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
-use super::state::Slide;
 use super::wanted::Wanted;
 use super::{Engine, JobRequest};
-use crate::block::{BlockStore, DataSetStore, RangeReaders, ReadPart, Storage};
+use crate::block::{BlockStore, DataSetStore, RangeReaders, ReadPart, RowStorage};
 use crate::encoding::Encoding;
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Intervals, Stage, StageInput, StageOutput, window_times};
+use crate::graph::{Intervals, Stage, StageOutput};
 use crate::ids::{NodeId, RunId, StageId, TaskId};
 use crate::listener::{Event, ListenerBus};
 use crate::lock::lock;
 use crate::memory::MemoryBudget;
 use crate::plugin::{Cancel, Plugin, RecordedCall};
 use crate::state::StateStore;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 use crate::variables::SharedVariables;
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
@@ -35,13 +34,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Semaphore, oneshot};
-
-/// The most partitions of a stage. The partitions of a union are the sum of those of its parents, so unions of unions
-/// can have very many.
-const PARTITIONS_MAX: usize = 100_000;
-
-/// The most rows that are merged into one partition of a window. A single piece may have more.
-const ROWS_OF_A_PARTITION: u64 = 1024 * 1024;
 
 /// A reduce partition is large if it has more than an instance's memory divided by this.
 const LARGE_SHARE: u64 = 4;
@@ -74,7 +66,7 @@ pub struct EngineParts {
     /// The store of received blocks.
     pub blocks: BlockStore,
     /// The storage of shuffles and data sets.
-    pub storage: Storage,
+    pub storage: RowStorage,
     /// The state of stateful nodes.
     pub state: StateStore,
     /// The memory budget of the operators.
@@ -97,9 +89,9 @@ pub struct EngineParts {
 
 /// The stages that have run and the data sets that exist, each with its number of partitions.
 #[derive(Default)]
-struct Done {
-    stages: BTreeMap<(Time, StageId), u32>,
-    data_sets: BTreeMap<(Time, NodeId), u32>,
+pub(super) struct Computed {
+    pub(super) stages: BTreeMap<(Time, StageId), u32>,
+    pub(super) data_sets: BTreeMap<(Time, NodeId), u32>,
 }
 
 /// Runs tasks on the engine's executor.
@@ -113,9 +105,9 @@ pub(super) struct Shared {
     records: Arc<RecordStore>,
     pub(super) variables: Arc<SharedVariables>,
     pub(super) planner: Planner,
-    intervals: Arc<Intervals>,
-    parallelism: u32,
-    pub(super) stores: Arc<Stores>,
+    pub(super) intervals: Arc<Intervals>,
+    pub(super) parallelism: u32,
+    pub(super) stores: Arc<LeafStores>,
     pub(super) context: Arc<TaskContext>,
     pub(super) slots: Semaphore,
     /// Permits to begin a task. A task returns its permit when it ends.
@@ -124,11 +116,11 @@ pub(super) struct Shared {
     /// Says whether the run is stopped.
     pub(super) cancel: Cancel,
     /// A reduce partition with more bytes than this is reduced in parts.
-    large_bytes: u64,
+    pub(super) large_bytes: u64,
     pub(super) faults: Arc<dyn FaultInjector>,
     pub(super) listeners: ListenerBus,
     /// The number of partitions of each stage that ran for a batch, and of each data set that exists.
-    done: Mutex<Done>,
+    computed: Mutex<Computed>,
     /// The total of spilled bytes when the last batch was done.
     spilled_bytes: AtomicU64,
 }
@@ -139,7 +131,7 @@ impl EmbeddedEngine {
     /// # Errors
     /// Returns an error if DataFusion refuses its settings.
     pub fn new(parts: EngineParts) -> Result<Self, Error> {
-        let stores = Arc::new(Stores {
+        let stores = Arc::new(LeafStores {
             storage: parts.storage,
             blocks: parts.blocks,
             data_sets: DataSetStore::default(),
@@ -199,7 +191,7 @@ impl EmbeddedEngine {
             large_bytes,
             faults: parts.faults,
             listeners: parts.listeners,
-            done: Mutex::default(),
+            computed: Mutex::default(),
             spilled_bytes: AtomicU64::new(0),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -253,48 +245,31 @@ impl Engine for EmbeddedEngine {
         self.shared.stores.shuffles.forget(batch);
         let is_needed = |node: NodeId, time: Time| needed_after.get(&node).is_some_and(|after| time > *after);
         self.shared.stores.data_sets.retain(|node, time| time > batch || is_needed(node, time));
-        let mut done = self.shared.lock();
-        done.stages.retain(|(time, _), _| *time > batch);
-        done.data_sets.retain(|(time, node), _| *time > batch || is_needed(*node, *time));
+        let mut computed = self.shared.lock();
+        computed.stages.retain(|(time, _), _| *time > batch);
+        computed.data_sets.retain(|(time, node), _| *time > batch || is_needed(*node, *time));
     }
-}
-
-/// Merges the pieces of a window, which may be many and small, into about `parallelism` partitions. There are more
-/// partitions if the rows are very many. Which pieces are merged depends on the data alone.
-fn merge_pieces(pieces: Vec<Piece>, row_count: impl Fn(&Piece) -> u64, parallelism: u32) -> Vec<Vec<Piece>> {
-    let total: u64 = pieces.iter().map(&row_count).sum();
-    let share = total.div_ceil(u64::from(parallelism.max(1))).clamp(1, ROWS_OF_A_PARTITION);
-    let mut merged: Vec<Vec<Piece>> = Vec::new();
-    let mut rows = share;
-    for piece in pieces {
-        if rows >= share {
-            merged.push(Vec::new());
-            rows = 0;
-        }
-        rows += row_count(&piece);
-        merged.last_mut().into_iter().for_each(|open| open.push(piece.clone()));
-    }
-    merged
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Done> {
-        lock(&self.done)
+    pub(super) fn lock(&self) -> MutexGuard<'_, Computed> {
+        lock(&self.computed)
     }
 
     /// Runs all tasks of a stage. Returns the number of tasks.
     async fn run_stage(shared: &Arc<Self>, stage: &Stage, request: &JobRequest) -> Result<u32, Error> {
-        let shares = shared.shares(stage, request)?;
+        let task_inputs = shared.task_inputs(stage, request)?;
         let stage = Arc::new(stage.clone());
-        let described = shares.iter().map(|share| TASK_BYTES + share.pieces.len() * size_of::<Piece>()).sum();
+        let described =
+            task_inputs.iter().map(|task_input| TASK_BYTES + task_input.pieces.len() * size_of::<InputPiece>()).sum();
         let described = shared.stores.storage.descriptions(described);
-        let _described = described.map_err(|error| too_many_tasks(request, &stage, shares.len(), &error))?;
-        let partitions = u32::try_from(shares.len()).unwrap_or(u32::MAX);
+        let _described = described.map_err(|error| too_many_tasks(request, &stage, task_inputs.len(), &error))?;
+        let partitions = u32::try_from(task_inputs.len()).unwrap_or(u32::MAX);
         let clock = &shared.env.clock;
         let started = clock.monotonic();
         let mut tally = StageTally::new(&request.plan.graph, &stage, request, partitions, clock.now());
         let mut running = Vec::new();
-        for (partition, share) in (0..).zip(shares) {
+        for (partition, task_input) in (0..).zip(task_inputs) {
             // The task takes memory from here on, so it needs a permit.
             let begun = shared.beginning.clone().acquire_owned().await;
             let begun = begun.map_err(|_| internal(stage.id))?;
@@ -304,11 +279,16 @@ impl Shared {
             let (plan, write) = (request.plan.clone(), request.write.clone());
             let cancel = request.cancel.clone().unwrap_or_else(|| shared.stores.cancel.clone());
             let env = shared.env.clone();
-            let branch = share.branch;
+            let branch = task_input.branch;
             let run = async move {
                 let what = format!("the task of stage {}, partition {partition}", stage.id);
-                let attempts =
-                    shared.run_task(&plan, task, &stage, &share, Wanted { write: write.as_deref(), cancel: &cancel });
+                let attempts = shared.run_task(
+                    &plan,
+                    task,
+                    &stage,
+                    &task_input,
+                    Wanted { write: write.as_deref(), cancel: &cancel },
+                );
                 let outcome = catch_panic(what, Some(task.batch), attempts).await;
                 drop(begun);
                 // The receiver is gone if another task of the job has failed.
@@ -346,147 +326,11 @@ impl Shared {
             return Err(failure);
         }
         stateful.iter().for_each(|node| drop(shared.stores.state.commit(*node, request.batch, partitions)));
-        let mut done = shared.lock();
-        done.stages.insert((request.batch, stage.id), partitions);
+        let mut computed = shared.lock();
+        computed.stages.insert((request.batch, stage.id), partitions);
         if let StageOutput::DataSet { node } = stage.output {
-            done.data_sets.insert((request.batch, node), partitions);
+            computed.data_sets.insert((request.batch, node), partitions);
         }
         Ok(partitions)
-    }
-
-    /// The inputs of each task of a stage: the tasks of the first branch, then those of the next branch.
-    fn shares(&self, stage: &Stage, request: &JobRequest) -> Result<Vec<Share>, Error> {
-        let (mut shares, mut starts) = (Vec::new(), Vec::new());
-        for (branch, way) in stage.branches.iter().enumerate() {
-            starts.push(u32::try_from(shares.len()).unwrap_or(u32::MAX));
-            let pieces = self.pieces(stage.id, way.input, request)?;
-            let partitions = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
-            shares.extend(pieces.into_iter().map(|pieces| (branch, partitions, pieces)));
-        }
-        if shares.len() > PARTITIONS_MAX {
-            let message = format!("stage {} of batch {} has {} partitions", stage.id, request.batch, shares.len());
-            return Err(Error::new(ErrorKind::User, format!("{message}, which is more than {PARTITIONS_MAX}"))
-                .help("unite fewer streams, or repartition them before"));
-        }
-        let starts: Arc<[u32]> = starts.into();
-        let share = |(branch, partitions, pieces): (usize, u32, Vec<Piece>)| {
-            let (leaving, is_anew) = match stage.branches.get(branch).map(|branch| branch.input) {
-                Some(StageInput::Sliding { node, parent, length }) => {
-                    let slide = self.slide(node, parent, length, request);
-                    let leaves = |piece: &&Piece| matches!(piece, Piece::DataSet { batch, .. } if slide.leaves(*batch));
-                    (pieces.iter().take_while(leaves).count(), slide.is_anew())
-                }
-                _ => (0, false),
-            };
-            Share { branch, pieces, leaving, is_anew, partitions, starts: starts.clone() }
-        };
-        Ok(shares.into_iter().map(share).collect())
-    }
-
-    /// The pieces of each partition of an input.
-    fn pieces(&self, reader: StageId, input: StageInput, request: &JobRequest) -> Result<Vec<Vec<Piece>>, Error> {
-        let batch = request.batch;
-        let data_set = |node: NodeId, time: Time| self.lock().data_sets.get(&(time, node)).copied();
-        let one_each = |pieces: &mut dyn Iterator<Item = Piece>| Ok(pieces.map(|piece| vec![piece]).collect());
-        let buckets = |writer: StageId| {
-            let maps = self.lock().stages.get(&(batch, writer)).copied().ok_or_else(|| internal(reader))?;
-            match request.plan.stages.stage(writer).map(|stage| stage.output) {
-                Some(StageOutput::Shuffle { partitions, .. }) => {
-                    Ok((0..partitions).map(move |reduce| Piece::Buckets { stage: writer, maps, reduce }))
-                }
-                _ => Err(internal(writer)),
-            }
-        };
-        match input {
-            StageInput::Source { node } => {
-                let partitions = request.input.get(&node).cloned().unwrap_or_default();
-                one_each(&mut partitions.into_iter().map(Piece::Input))
-            }
-            StageInput::Load { node } => {
-                let parts = request.plan.loaded.get(&node).cloned().ok_or_else(|| internal(reader))?;
-                one_each(&mut parts.into_iter().map(Piece::Loaded))
-            }
-            StageInput::Shuffle { stage: writer, .. } => one_each(&mut buckets(writer)?),
-            StageInput::Shuffles { node } => {
-                let writers = request.plan.graph.node(node).and_then(|join| request.plan.stages.writers(join));
-                let writers = writers.ok_or_else(|| internal(reader))?;
-                let mut parents = writers.into_iter().map(buckets).collect::<Result<Vec<_>, _>>()?;
-                let partition = || parents.iter_mut().map(Iterator::next).collect();
-                Ok(std::iter::from_fn(partition).collect())
-            }
-            StageInput::DataSet { node } => {
-                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
-                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node, batch, partition }))
-            }
-            StageInput::Slice { node, of, time } => {
-                let partitions = data_set(of, time).ok_or_else(|| not_kept(request, node, of, time))?;
-                one_each(&mut (0..partitions).map(|partition| Piece::DataSet { node: of, batch: time, partition }))
-            }
-            StageInput::Coalesced { of: node, partitions: wanted, .. } => {
-                let partitions = data_set(node, batch).ok_or_else(|| internal(reader))?;
-                let wanted = wanted.clamp(1, partitions.max(1));
-                let start = |at: u32| (u64::from(at) * u64::from(partitions) / u64::from(wanted)) as u32;
-                let piece = |partition| Piece::DataSet { node, batch, partition };
-                let share = |at: u32| (start(at)..start(at + 1)).map(piece).collect();
-                Ok((0..wanted.min(partitions)).map(share).collect())
-            }
-            StageInput::State { of, .. } => {
-                let version = self.stores.state.version(of).filter(|version| version.batch == batch);
-                let partitions = version.ok_or_else(|| internal(reader))?.partitions.len();
-                let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
-                one_each(&mut (0..partitions).map(|partition| Piece::State { node: of, partition }))
-            }
-            StageInput::Sliding { node, parent, length } => {
-                let stateful = request.plan.graph.node(node).and_then(|node| node.operation.stateful());
-                let partitions = stateful.ok_or_else(|| internal(reader))?.partitions.unwrap_or(self.parallelism);
-                let mut pieces = vec![Vec::new(); partitions as usize];
-                for time in self.slide(node, parent, length, request).times() {
-                    let there = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
-                    // A batch without data may have no partitions.
-                    for (partition, pieces) in (0..there).zip(&mut pieces) {
-                        pieces.push(Piece::DataSet { node: parent, batch: time, partition });
-                    }
-                }
-                Ok(pieces)
-            }
-            StageInput::Window { node, parent, length } => {
-                let mut pieces = Vec::new();
-                for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
-                    let partitions = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
-                    let piece = |partition| Piece::DataSet { node: parent, batch: time, partition };
-                    pieces.extend((0..partitions).map(piece));
-                }
-                Ok(merge_pieces(pieces, |piece| self.row_count(piece), self.parallelism))
-            }
-        }
-    }
-
-    /// How a window moves on to the batch.
-    fn slide(&self, node: NodeId, parent: NodeId, length: Duration, request: &JobRequest) -> Slide {
-        let (slide, of_parent) = (self.intervals.slide(node), self.intervals.slide(parent));
-        let before = self.stores.state.version(node).map(|version| version.batch);
-        Slide { length, slide, of_parent, batch: request.batch, zero: request.zero, before }
-    }
-
-    fn row_count(&self, piece: &Piece) -> u64 {
-        match piece {
-            Piece::DataSet { node, batch, partition } => {
-                self.stores.data_sets.get(*node, *batch, *partition).map_or(0, |rows| rows.row_count())
-            }
-            _ => 0,
-        }
-    }
-
-    /// Whether the input of a reduction is too large to be given to one plugin instance at once. The answer depends on
-    /// the size of the rows alone. It does not depend on whether the rows are in memory or on disk.
-    pub(super) fn is_large(&self, batch: Time, share: &Share) -> bool {
-        let bytes = |piece: &Piece| match piece {
-            Piece::Buckets { stage, maps, reduce } => {
-                let buckets = self.stores.shuffles.bucket(batch, *stage, *maps, *reduce).unwrap_or_default();
-                buckets.iter().map(|rows| rows.bucket_size(*reduce as usize).bytes).sum()
-            }
-            _ => 0,
-        };
-        share.pieces.iter().map(bytes).sum::<u64>() > self.large_bytes
     }
 }

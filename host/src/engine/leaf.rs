@@ -8,7 +8,7 @@ use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use crate::block::{
     BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LinePlace, LoadedPart, LogRange, RangeError,
-    RangeReaders, RangeRows, RowsReader, SplitError, SplitReader, Storage,
+    RangeReaders, RangeRows, RowStorage, RowsReader, SplitError, SplitReader,
 };
 use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 /// Rows that a partition of a leaf reads. A partition may read several pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum InputPiece {
     /// A received block, a part of a file, or a range of a log.
     Input(InputPartition),
     /// A part of a file that a driver function loads.
@@ -49,8 +49,8 @@ pub(super) enum Piece {
 }
 
 /// The stores in which leaves find their rows. An extension of the task context.
-pub(super) struct Stores {
-    pub storage: Storage,
+pub(super) struct LeafStores {
+    pub storage: RowStorage,
     pub blocks: BlockStore,
     pub data_sets: DataSetStore,
     pub shuffles: ShuffleStore,
@@ -83,18 +83,18 @@ impl InputError {
     }
 }
 
-impl Stores {
+impl LeafStores {
     fn read(
         self: &Arc<Self>,
         batch: Time,
-        piece: &Piece,
+        piece: &InputPiece,
         ty: &RecordType,
     ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         match piece {
-            Piece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
-            Piece::Input(InputPartition::Range(range)) => return self.clone().read_range(batch, range.clone()),
-            Piece::Loaded(part) => return self.clone().read_loaded(part, ty),
-            Piece::State { node, partition } => return self.read_state(*node, *partition, batch),
+            InputPiece::Input(InputPartition::Split(split)) => return self.clone().read_split(batch, split.clone()),
+            InputPiece::Input(InputPartition::Range(range)) => return self.clone().read_range(batch, range.clone()),
+            InputPiece::Loaded(part) => return self.clone().read_loaded(part, ty),
+            InputPiece::State { node, partition } => return self.read_state(*node, *partition, batch),
             _ => {}
         }
         let readers = self.readers(batch, piece)?;
@@ -244,23 +244,23 @@ impl Stores {
     }
 
     /// The readers of the stored rows of a piece, in the order in which they are to be read.
-    fn readers(&self, batch: Time, piece: &Piece) -> Result<Vec<RowsReader>> {
+    fn readers(&self, batch: Time, piece: &InputPiece) -> Result<Vec<RowsReader>> {
         let lost = |what: String| DataFusionError::Execution(format!("{what} of batch {batch} is gone"));
         match piece {
-            Piece::Input(InputPartition::Block { id, .. }) => {
+            InputPiece::Input(InputPartition::Block { id, .. }) => {
                 let block = self.blocks.get(id).ok_or_else(|| lost(format!("block {id}")))?;
                 Ok(vec![block.read(0)])
             }
-            Piece::Input(InputPartition::Split(_) | InputPartition::Range(_))
-            | Piece::Loaded(_)
-            | Piece::State { .. } => Ok(Vec::new()),
-            Piece::DataSet { node, batch, partition } => {
+            InputPiece::Input(InputPartition::Split(_) | InputPartition::Range(_))
+            | InputPiece::Loaded(_)
+            | InputPiece::State { .. } => Ok(Vec::new()),
+            InputPiece::DataSet { node, batch, partition } => {
                 let rows = self.data_sets.get(*node, *batch, *partition);
                 let lost = || format!("partition {partition} of the data set of node {node} of batch {batch} is gone");
                 let rows = rows.ok_or_else(|| DataFusionError::Execution(lost()))?;
                 Ok(vec![rows.read(0)])
             }
-            Piece::Buckets { stage, maps, reduce } => {
+            InputPiece::Buckets { stage, maps, reduce } => {
                 let buckets = self.shuffles.bucket(batch, *stage, *maps, *reduce);
                 let buckets = buckets.map_err(|map| lost(format!("the shuffle of stage {stage}, partition {map},")))?;
                 Ok(buckets.iter().map(|rows| rows.read(*reduce as usize)).collect())
@@ -280,7 +280,7 @@ fn lines_info(lines: u64, file: &Path, place: LinePlace) -> LinesInfo {
 #[derive(Debug)]
 pub(super) struct Leaf {
     batch: Time,
-    pieces: Vec<Piece>,
+    pieces: Vec<InputPiece>,
     /// The type of the rows.
     ty: RecordType,
 }
@@ -289,7 +289,7 @@ pub(super) struct Leaf {
 pub(super) type LeafExec = PlanNode<Leaf>;
 
 impl LeafExec {
-    pub(super) fn new(batch: Time, pieces: Vec<Piece>, ty: &RecordType) -> Self {
+    pub(super) fn new(batch: Time, pieces: Vec<InputPiece>, ty: &RecordType) -> Self {
         Self::of(Leaf { batch, pieces, ty: ty.clone() }, Vec::new(), ty.arrow().clone(), 1)
     }
 }
@@ -302,7 +302,7 @@ impl Work for Leaf {
     }
 
     fn run(&self, execution: Execution<'_>) -> Result<Rows> {
-        let stores = execution.extension::<Stores>("stores")?;
+        let stores = execution.extension::<LeafStores>("stores")?;
         let partition = execution.partition;
         if partition > 0 {
             return Err(DataFusionError::Internal(format!("a leaf has no partition {partition}")));

@@ -1,11 +1,11 @@
-//! Stores sorted runs of rows where shuffles are stored, and merges them.
+//! LeafStores sorted runs of rows where shuffles are stored, and merges them.
 //!
 //! Owns the order of the merged rows. Rows are ordered by their last column, the order column: its bytes compare as the
 //! rows do, and no two rows have the same bytes. The order column is removed before rows leave the engine. Never
 //! computes the order column: see `sort.rs` and `reduce.rs`.
 
 use super::{external, internal};
-use crate::block::{RowsReader, Storage, StoredRows};
+use crate::block::{RowStorage, RowsReader, StoredRows};
 use crate::data::chunk;
 use arrow::array::{Array as _, ArrayRef, AsArray as _, BinaryArray, RecordBatch};
 use arrow::compute::interleave_record_batch;
@@ -64,12 +64,12 @@ pub(super) fn sort(rows: &[RecordBatch], mut out: impl FnMut(RecordBatch) -> Res
 
 /// Collects sorted runs, to merge them.
 pub(super) struct SortedRuns {
-    storage: Storage,
+    storage: RowStorage,
     runs: Vec<StoredRows>,
 }
 
 impl SortedRuns {
-    pub(super) fn new(storage: &Storage) -> Self {
+    pub(super) fn new(storage: &RowStorage) -> Self {
         Self { storage: storage.clone(), runs: Vec::new() }
     }
 
@@ -256,7 +256,7 @@ mod tests {
         ) {
             let budget = MemoryBudget::new(budget, 0).unwrap();
             let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-            let storage = Storage::new(&budget, Simulation::new(0, Time::default()).env().disk, settings);
+            let storage = RowStorage::new(&budget, Simulation::new(0, Time::default()).env().disk, settings);
             let mut parts = vec![Vec::new(); runs];
             let places = if runs == 0 { Vec::new() } else { places };
             for (number, place) in (0..).zip(&places) {
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn large_rows_come_out_in_several_batches() {
-        let storage = crate::block::Storage::new(
+        let storage = crate::block::RowStorage::new(
             &MemoryBudget::new(0, 0).unwrap(),
             Simulation::new(0, Time::default()).env().disk,
             SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false },

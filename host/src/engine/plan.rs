@@ -2,7 +2,7 @@
 
 use super::JobPlan;
 use super::join::{Join, JoinExec};
-use super::leaf::{LeafExec, Piece};
+use super::leaf::{InputPiece, LeafExec};
 use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::sort::SortExec;
@@ -20,10 +20,10 @@ use std::sync::Arc;
 
 /// The inputs of one task of a stage, and the branch of the stage that it runs.
 #[derive(Clone, Debug)]
-pub(super) struct Share {
+pub(super) struct TaskInput {
     pub branch: usize,
     /// The pieces that the task reads one after the other. In a join, there is one piece of each parent.
-    pub pieces: Vec<Piece>,
+    pub pieces: Vec<InputPiece>,
     /// How many of the pieces leave a window. Zero if the task does not move a window forward.
     pub leaving: usize,
     /// Whether a window is made of the pieces alone, and not of the window before.
@@ -34,13 +34,13 @@ pub(super) struct Share {
     pub starts: Arc<[u32]>,
 }
 
-fn leaf(task: TaskId, pieces: Vec<Piece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
+fn leaf(task: TaskId, pieces: Vec<InputPiece>, rows: &RecordType) -> Arc<dyn ExecutionPlan> {
     Arc::new(LeafExec::new(task.batch, pieces, rows))
 }
 
 /// How a task is run: whether its records are traced, and whether it reduces in parts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Manner {
+pub(super) struct AttemptMode {
     /// Whether the plugin reports each record before it processes the record.
     pub traced: bool,
     /// Whether the reduction at the beginning of the task is done in parts.
@@ -80,7 +80,7 @@ fn exchanged(graph: &Graph, stage: &Stage, reader: NodeId) -> Option<RecordType>
 }
 
 /// Makes the plan node that joins the pieces of the parents of `node`.
-fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[Piece]) -> Option<Arc<dyn ExecutionPlan>> {
+fn join(graph: &Graph, task: TaskId, node: NodeId, pieces: &[InputPiece]) -> Option<Arc<dyn ExecutionPlan>> {
     let node = graph.node(node)?;
     let Operation::Join { kind, .. } = node.operation else { return None };
     let mut key = None;
@@ -174,25 +174,25 @@ impl Planner {
         plan: &JobPlan,
         stage: &Stage,
         task: TaskId,
-        share: &Share,
-        manner: Manner,
+        task_input: &TaskInput,
+        mode: AttemptMode,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let graph = &*plan.graph;
-        let branch = stage.branches.get(share.branch)?;
+        let branch = stage.branches.get(task_input.branch)?;
         let (input, _) = input(graph, branch)?;
         let output_type = match stage.output {
             StageOutput::Shuffle { node, .. } => exchanged(graph, stage, node)?,
             _ => graph.node(stage.node)?.rows.clone()?,
         };
         if let [Step { role: Role::State(form), .. }] = branch.steps.as_slice() {
-            return self.state_plan(graph, task, share, branch, *form, manner);
+            return self.state_plan(graph, task, task_input, branch, *form, mode);
         }
-        let (rows, input_type) = self.input_rows(plan, stage, task, share)?;
+        let (rows, input_type) = self.input_rows(plan, stage, task, task_input)?;
         if branch.steps.is_empty() {
             return Some(rows);
         }
         let step = |step: &Step| {
-            let start = share.starts.get(step.first).copied().unwrap_or(0);
+            let start = task_input.starts.get(step.first).copied().unwrap_or(0);
             TaskStep { node: step.node, role: step.role.name(), partition: task.partition.saturating_sub(start) }
         };
         let program = TaskProgram {
@@ -207,11 +207,11 @@ impl Planner {
             operators: operators(graph, branch),
             output_type,
             state_type: None,
-            traced: manner.traced,
+            traced: mode.traced,
             is_quiet: branch.steps.iter().all(|step| graph.node(step.node).is_some_and(Node::is_quiet_without_data)),
             replays: calls_for(plan, branch),
         };
-        if manner.in_parts && reduces(branch) {
+        if mode.in_parts && reduces(branch) {
             return in_parts(graph, rows, program);
         }
         Some(Arc::new(PluginExec::new(rows, program)))
@@ -222,10 +222,10 @@ impl Planner {
         &self,
         graph: &Graph,
         task: TaskId,
-        share: &Share,
+        task_input: &TaskInput,
         branch: &Branch,
         form: StateForm,
-        manner: Manner,
+        mode: AttemptMode,
     ) -> Option<Arc<dyn ExecutionPlan>> {
         let (id, read) = input(graph, branch)?;
         let node = graph.node(id)?;
@@ -251,11 +251,11 @@ impl Planner {
             operators: operators(graph, branch),
             output_type: output_type.clone(),
             state_type: is_records.then(|| types.change.clone()),
-            traced: manner.traced,
+            traced: mode.traced,
             is_quiet: false,
             replays: Arc::default(),
         };
-        let (leaving, entering) = share.pieces.split_at_checked(share.leaving)?;
+        let (leaving, entering) = task_input.pieces.split_at_checked(task_input.leaving)?;
         let children = match form {
             StateForm::Window => vec![leaf(task, leaving.to_vec(), &read), leaf(task, entering.to_vec(), &read)],
             _ => vec![leaf(task, entering.to_vec(), &read)],
@@ -266,8 +266,8 @@ impl Planner {
             program: of_role(Role::State(form), output_type),
             initial: stateful.has_initial.then(|| of_role(Role::Initial, &pair)),
             timeout: stateful.timeout,
-            partitions: share.partitions,
-            is_anew: share.is_anew,
+            partitions: task_input.partitions,
+            is_anew: task_input.is_anew,
             types: types.clone(),
             pair: pair.clone(),
             read,
@@ -282,17 +282,17 @@ impl Planner {
         plan: &JobPlan,
         stage: &Stage,
         task: TaskId,
-        share: &Share,
+        task_input: &TaskInput,
     ) -> Option<(Arc<dyn ExecutionPlan>, RecordType)> {
         let graph = &*plan.graph;
-        let branch = stage.branches.get(share.branch)?;
+        let branch = stage.branches.get(task_input.branch)?;
         let (input, input_type) = input(graph, branch)?;
         let rows: Arc<dyn ExecutionPlan> = match (branch.input, graph.node(input).map(|node| &node.operation)) {
-            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &share.pieces)?,
+            (StageInput::Shuffles { .. }, _) => join(graph, task, input, &task_input.pieces)?,
             (StageInput::Shuffle { .. }, Some(Operation::Sort { descending })) => {
-                Arc::new(SortExec::new(leaf(task, share.pieces.clone(), &input_type), *descending))
+                Arc::new(SortExec::new(leaf(task, task_input.pieces.clone(), &input_type), *descending))
             }
-            _ => leaf(task, share.pieces.clone(), &input_type),
+            _ => leaf(task, task_input.pieces.clone(), &input_type),
         };
         Some((rows, input_type))
     }

@@ -8,11 +8,11 @@ use super::node::{Execution, PlanNode, Rows, Work};
 use super::records::RecordStore;
 use super::updates::UpdatesOfNode;
 use super::{external, internal};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
 use crate::lock::lock;
-use crate::plugin::{Cancel, EmittedRows, Failure, Place, Plugin, TaskInstance, TaskProgram};
+use crate::plugin::{Cancel, EmittedRows, Failure, Plugin, TaskInstance, TaskProgram, TracedPlace};
 use crate::shown;
 use crate::variables::{SharedVariables, VariableError};
 use arrow::array::RecordBatch;
@@ -31,13 +31,13 @@ pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct PluginError {
     pub failure: Failure,
-    pub place: Option<Place>,
+    pub place: Option<TracedPlace>,
     /// The key, as `print` shows it, whose values do not fit into the memory of an instance.
     pub key: Option<String>,
 }
 
 impl PluginError {
-    pub(super) fn new((failure, place): (Failure, Option<Place>)) -> Self {
+    pub(super) fn new((failure, place): (Failure, Option<TracedPlace>)) -> Self {
         Self { failure, place, key: None }
     }
 
@@ -91,7 +91,7 @@ pub(super) fn unless_cancelled(cancel: &Cancel) -> Result<(), PluginError> {
 pub(super) struct LoadedPlugin {
     pub plugin: Arc<Plugin>,
     /// The storage for emitted rows that are many.
-    pub storage: Storage,
+    pub storage: RowStorage,
     /// The records of the driver functions.
     pub records: Arc<RecordStore>,
     /// The shared variables of the run.

@@ -3,7 +3,7 @@
 //! Owns how the record is found again: the input of the task is read once more, up to that record. This is done only
 //! when a failure is reported. Never fails: a record that cannot be read again is not shown.
 
-use super::leaf::{Piece, Stores};
+use super::leaf::{InputPiece, LeafStores};
 use crate::block::{InputPartition, LoadedPart};
 use crate::data::schema::RecordType;
 use crate::data::{text, written_bytes_max};
@@ -18,11 +18,11 @@ const WRITTEN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Describes the record, in the form `record 7 of source `lines`, file in/a.txt, line 8: bob twelve`.
 pub(super) async fn describe(
-    stores: &Stores,
+    stores: &LeafStores,
     context: &Arc<TaskContext>,
     rows: Arc<dyn ExecutionPlan>,
     ty: &RecordType,
-    pieces: &[Piece],
+    pieces: &[InputPiece],
     number: u64,
 ) -> Option<String> {
     let mut rows = rows.execute(0, context.clone()).ok()?;
@@ -46,19 +46,19 @@ pub(super) async fn describe(
 
 /// Describes the origin of the record, in the form ` of source `lines`, file in/a.txt, line 8`. Empty if an
 /// earlier stage made the records.
-fn origin(stores: &Stores, pieces: &[Piece], number: u64) -> String {
+fn origin(stores: &LeafStores, pieces: &[InputPiece], number: u64) -> String {
     match pieces {
-        [Piece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),
-        [Piece::Input(InputPartition::Split(split))] => {
+        [InputPiece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),
+        [InputPiece::Input(InputPartition::Split(split))] => {
             let line = stores.line_of(split, number).map(|line| format!(", line {line}")).unwrap_or_default();
             format!(" of source `{}`, file {}{line}", split.source.shown(), split.path.shown())
         }
-        [Piece::Input(InputPartition::Range(range))] => {
+        [InputPiece::Input(InputPartition::Range(range))] => {
             let reader = stores.ranges.get(&range.source);
             let place = reader.and_then(|reader| reader.origin(range, number)).map(|place| format!(", {place}"));
             format!(" of source `{}`{}", range.source.shown(), place.unwrap_or_default())
         }
-        [Piece::Loaded(LoadedPart { file, .. })] => format!(" of file {}", file.path.shown()),
+        [InputPiece::Loaded(LoadedPart { file, .. })] => format!(" of file {}", file.path.shown()),
         _ => String::new(),
     }
 }

@@ -4,7 +4,7 @@
 //! order in which they were written. So a reduce task sees the same rows in the same order each time it runs.
 
 use super::external;
-use crate::block::{RowsWriter, Scratch, SpillError, Storage, StoredRows};
+use crate::block::{RowStorage, RowsWriter, Scratch, SpillError, StoredRows};
 use crate::data::chunk;
 use crate::data::key::{KeyEncoder, group_of, partition_of};
 use crate::data::schema::RecordType;
@@ -39,7 +39,7 @@ const SHORT_KEYS_BYTES: usize = 128 * 1024;
 impl ShuffleWriter {
     /// Makes a writer for keys of this type. Without a key type, rows are distributed to the buckets in turn. The first
     /// bucket then depends on the map partition, so that the first buckets do not get all rows of small partitions.
-    pub(super) fn new(storage: &Storage, key: Option<&RecordType>, map: u32, partitions: u32) -> Self {
+    pub(super) fn new(storage: &RowStorage, key: Option<&RecordType>, map: u32, partitions: u32) -> Self {
         let partitions = partitions.max(1) as usize;
         Self {
             keys: key.map(KeyEncoder::new),
@@ -141,7 +141,7 @@ impl ShuffleStore {
         lock(&self.shuffles)
     }
 
-    /// Stores the rows that a map task wrote. Rows of an earlier attempt of the same task are replaced.
+    /// LeafStores the rows that a map task wrote. Rows of an earlier attempt of the same task are replaced.
     pub(super) fn put(&self, batch: Time, stage: StageId, map: u32, buckets: StoredRows) {
         let mut shuffles = self.lock();
         let shuffle = shuffles.entry((batch, stage)).or_default();

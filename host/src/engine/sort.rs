@@ -5,7 +5,7 @@
 //! two rows are equal, and the result depends on the input alone.
 
 use super::internal;
-use super::leaf::Stores;
+use super::leaf::LeafStores;
 use super::merge::{self, SortedRuns, add_order, with_order, without_order};
 use super::node::{Execution, PlanNode, Rows, Work};
 use crate::data::chunk;
@@ -53,7 +53,7 @@ impl Work for SortRows {
     }
 
     fn run(&self, execution: Execution<'_>) -> Result<Rows> {
-        let stores = execution.extension::<Stores>("stores")?;
+        let stores = execution.extension::<LeafStores>("stores")?;
         let sort = Sort {
             schema: execution.schema.clone(),
             numbering: Numbering::new(&execution.schema, self.descending)?,

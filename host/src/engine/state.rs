@@ -17,7 +17,7 @@ use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::{LoadedPlugin, run};
 use super::updates::UpdatesOfNode;
 use super::{external, internal};
-use crate::block::{RowsWriter, Scratch, SpillError, Storage};
+use crate::block::{RowStorage, RowsWriter, Scratch, SpillError};
 use crate::data::schema::RecordType;
 use crate::graph::{StateForm, StateTypes};
 use crate::ids::NodeId;
@@ -101,7 +101,7 @@ const ROW_BYTES: usize = 32;
 struct StateRun {
     work: StateWork,
     layout: Arc<Layout>,
-    storage: Storage,
+    storage: RowStorage,
     plugin: Arc<LoadedPlugin>,
     /// The rows of the node so far.
     emitted: RowsWriter,

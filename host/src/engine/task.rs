@@ -3,7 +3,7 @@
 use super::counted::take_updates;
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
-use super::leaf::{InputError, Stores};
+use super::leaf::{InputError, LeafStores};
 use super::plugin_exec::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
@@ -15,7 +15,7 @@ use crate::error::{Error, Persistence};
 use crate::graph::{Stage, StageOutput};
 use crate::ids::{NodeId, TaskId};
 use crate::output::{BatchWrite, PartitionWriter};
-use crate::plugin::{Cancel, Failure, Place};
+use crate::plugin::{Cancel, Failure, TracedPlace};
 use crate::variables::{SharedVariables, Updates};
 use datafusion_common::DataFusionError;
 use datafusion_execution::TaskContext;
@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub(super) struct AttemptError {
     pub cause: Cause,
     pub message: String,
-    pub place: Option<Place>,
+    pub place: Option<TracedPlace>,
     /// Whether a plugin instance ran out of memory.
     pub is_out_of_memory: bool,
     /// The key whose values did not fit into the instance.
@@ -135,7 +135,7 @@ impl AttemptError {
 }
 
 /// Receives the rows of a task.
-enum Taker {
+enum TaskOutput {
     Shuffle(ShuffleWriter),
     DataSet(NodeId, RowsWriter),
     Output(Box<dyn PartitionWriter>),
@@ -148,7 +148,7 @@ pub(super) struct Attempt<'a> {
     pub stage: &'a Stage,
     pub plan: Arc<dyn ExecutionPlan>,
     pub context: Arc<TaskContext>,
-    pub stores: &'a Stores,
+    pub stores: &'a LeafStores,
     pub faults: &'a dyn FaultInjector,
     /// The writer of the rows of the last stage, if there is an output.
     pub write: Option<&'a dyn BatchWrite>,
@@ -169,47 +169,49 @@ impl Attempt<'_> {
         self.fault(FaultPoint::Begin)?;
         unless_cancelled(self.cancel)?;
         let mut rows = self.plan.execute(0, self.context.clone())?;
-        let mut taker = self.taker().await?;
+        let mut output = self.output().await?;
         let mut metrics = TaskMetrics::default();
         while let Some(batch) = rows.next().await.transpose()? {
             unless_cancelled(self.cancel)?;
             metrics.rows_written += batch.num_rows() as u64;
-            match &mut taker {
-                Taker::Shuffle(writer) => {
+            match &mut output {
+                TaskOutput::Shuffle(writer) => {
                     metrics.shuffle_bytes_written += value_bytes(&batch);
                     writer.write(batch)?;
                 }
-                Taker::DataSet(_, writer) => writer.append(0, batch)?,
-                Taker::Output(writer) => writer.write(batch).await.map_err(AttemptError::output)?,
+                TaskOutput::DataSet(_, writer) => writer.append(0, batch)?,
+                TaskOutput::Output(writer) => writer.write(batch).await.map_err(AttemptError::output)?,
             }
         }
         metrics.rows_read = rows_read(&self.plan);
         let updates = take_updates(&self.plan, self.variables).map_err(PluginError::of_variable)?;
         self.fault(FaultPoint::BeforeCommit)?;
         let TaskId { batch, stage, partition, .. } = self.task;
-        match taker {
-            Taker::Shuffle(writer) => self.stores.shuffles.put(batch, stage, partition, writer.finish()),
-            Taker::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),
-            Taker::Output(writer) => writer.finish().await.map_err(AttemptError::output)?,
+        match output {
+            TaskOutput::Shuffle(writer) => self.stores.shuffles.put(batch, stage, partition, writer.finish()),
+            TaskOutput::DataSet(node, writer) => self.stores.data_sets.put(node, batch, partition, writer.finish()),
+            TaskOutput::Output(writer) => writer.finish().await.map_err(AttemptError::output)?,
         }
         Ok((metrics, updates))
     }
 
     /// Makes the receiver of the rows of this task.
-    async fn taker(&self) -> Result<Taker, AttemptError> {
+    async fn output(&self) -> Result<TaskOutput, AttemptError> {
         let storage = &self.stores.storage;
         Ok(match self.stage.output {
             StageOutput::Shuffle { partitions, .. } => {
-                Taker::Shuffle(ShuffleWriter::new(storage, self.key_type, self.task.partition, partitions))
+                TaskOutput::Shuffle(ShuffleWriter::new(storage, self.key_type, self.task.partition, partitions))
             }
-            StageOutput::DataSet { node } if self.only_files => Taker::DataSet(node, storage.writer(1).only_files()),
-            StageOutput::DataSet { node } => Taker::DataSet(node, storage.writer(1)),
+            StageOutput::DataSet { node } if self.only_files => {
+                TaskOutput::DataSet(node, storage.writer(1).only_files())
+            }
+            StageOutput::DataSet { node } => TaskOutput::DataSet(node, storage.writer(1)),
             StageOutput::Result => {
                 let write = self
                     .write
                     .ok_or_else(|| AttemptError::new(Cause::Permanent, "nothing takes the rows of this stage"))?;
                 let writer = write.writer(self.task.partition, self.number).await;
-                Taker::Output(writer.map_err(AttemptError::output)?)
+                TaskOutput::Output(writer.map_err(AttemptError::output)?)
             }
         })
     }

@@ -39,7 +39,13 @@ impl Disk for Files {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
-            entries.extend(self.entry(&path));
+            match self.entry(&path) {
+                Ok(entry) => entries.push(entry),
+                // The directory itself was replaced while it was listed, so its entries are not known.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(error),
+                // The entry was removed, or is a link to nothing.
+                Err(_) => {}
+            }
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(entries)

@@ -89,7 +89,7 @@ mod tests {
     use super::super::batch_taker::Purpose;
     use super::super::{Ingest, IngestParts, Sources};
     use super::*;
-    use crate::block::{BlockStore, SpillSettings, Storage};
+    use crate::block::{BlockStore, RowStorage, SpillSettings};
     use crate::checkpoint::Durable;
     use crate::env::Simulation;
     use crate::listener::ListenerBus;
@@ -140,7 +140,7 @@ mod tests {
         let simulation = Simulation::new(1, Time::default());
         let env = simulation.env();
         let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
-        let storage = Storage::new(&MemoryBudget::new(1 << 20, 0).unwrap(), env.disk.clone(), spill);
+        let storage = RowStorage::new(&MemoryBudget::new(1 << 20, 0).unwrap(), env.disk.clone(), spill);
         let ingest = Ingest::start(IngestParts {
             env,
             blocks: BlockStore::new(storage, 1 << 20),

@@ -74,7 +74,7 @@ impl PassedOverCause {
                 "give each file a name of its own, and leave it there",
             ),
             Self::Nested => (
-                "directories in a watched directory",
+                "of the kind directory, in a watched directory",
                 "end `path` with `/**` to read what is below them, or with `/*` to read what is in them",
             ),
             Self::NoRegularFile => ("of the kind pipe, socket or device", "only regular files are read"),
@@ -111,7 +111,7 @@ pub struct PassedOverInfo {
 impl fmt::Display for PassedOverInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { source, cause, files, example, .. } = self;
-        let files = if *cause == PassedOverCause::Nested { files.to_string() } else { counted(*files, "file") };
-        write!(f, "{source}: {files} {cause}, such as {example}, are not read: {}", cause.explanation().1)
+        let files = counted(*files, "file");
+        write!(f, "{source}: not read: {files} {cause}, such as {example}: {}", cause.explanation().1)
     }
 }

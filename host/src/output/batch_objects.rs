@@ -18,7 +18,7 @@ use super::error::SaveError;
 use super::names::{PART, SUCCESS, check_name, dotted, part_name};
 use super::ownership::StorePlace;
 use super::{BatchWrite, Output, PartitionWriter};
-use crate::block::{Described, SpillError, Storage};
+use crate::block::{Described, RowStorage, SpillError};
 use crate::data::schema::RecordType;
 use crate::env::{Objects, UPLOAD_PIECE_BYTES, Upload};
 use crate::error::Error;
@@ -57,7 +57,7 @@ struct Shared {
     format: FileFormat,
     ty: RecordType,
     claim: StorePlace,
-    storage: Storage,
+    storage: RowStorage,
 }
 
 /// The place in an object store at which an output saves its objects.
@@ -80,7 +80,7 @@ impl ObjectsOutput {
         place: ObjectsPlace<'_>,
         format: FileFormat,
         ty: RecordType,
-        storage: Storage,
+        storage: RowStorage,
     ) -> Result<Self, GrantError> {
         let ObjectsPlace { url, name, text, suffix } = place;
         check_suffix(suffix)?;

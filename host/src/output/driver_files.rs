@@ -6,7 +6,7 @@
 
 use super::batch_directory::begin_once;
 use super::{BatchWrite, OutputId, Withheld, files};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::config::Access;
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
@@ -46,7 +46,7 @@ pub struct DriverFiles {
     disk: Arc<dyn Disk>,
     job: String,
     grants: Grants,
-    storage: Storage,
+    storage: RowStorage,
     /// Whether nothing is written: saved rows and small files are discarded.
     is_withheld: bool,
     /// The saves, with the directories that contain them, for which the remains of a crashed run were removed.
@@ -79,7 +79,7 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 
 impl DriverFiles {
     /// Makes the files of `job`. The memory that rows need while they are written comes from `storage`.
-    pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: Storage) -> Self {
+    pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: RowStorage) -> Self {
         Self { disk, job: job.to_owned(), grants, storage, is_withheld: false, swept: Mutex::default() }
     }
 

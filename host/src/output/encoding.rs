@@ -6,7 +6,7 @@
 use super::encoder::{Encoder, Part};
 use super::error::SaveError;
 use super::format::encoder;
-use crate::block::{Scratch, Storage};
+use crate::block::{RowStorage, Scratch};
 use crate::data::schema::RecordType;
 use crate::data::written_bytes_max;
 use crate::graph::FileFormat;
@@ -26,7 +26,7 @@ impl FileEncoder {
     ///
     /// # Errors
     /// If files of the format cannot hold such rows.
-    pub(super) fn new(format: FileFormat, ty: &RecordType, storage: &Storage) -> Result<Self, SaveError> {
+    pub(super) fn new(format: FileFormat, ty: &RecordType, storage: &RowStorage) -> Result<Self, SaveError> {
         Ok(Self { encoder: encoder(format, ty)?, room: storage.scratch() })
     }
 

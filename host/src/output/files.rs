@@ -8,7 +8,7 @@ use super::encoding::FileEncoder;
 use super::error::SaveError;
 use super::names::part_name;
 use super::{BatchWrite, Output, PartitionWriter};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::graph::FileFormat;
@@ -22,7 +22,7 @@ pub(super) struct FilesOutput {
     directories: BatchDirectories,
     format: FileFormat,
     ty: RecordType,
-    storage: Storage,
+    storage: RowStorage,
 }
 
 impl FilesOutput {
@@ -30,7 +30,7 @@ impl FilesOutput {
         directories: BatchDirectories,
         format: FileFormat,
         ty: RecordType,
-        storage: Storage,
+        storage: RowStorage,
     ) -> Self {
         Self { directories, format, ty, storage }
     }
@@ -50,7 +50,7 @@ pub(super) fn batch(
     directory: BatchDirectory,
     format: FileFormat,
     ty: RecordType,
-    storage: Storage,
+    storage: RowStorage,
 ) -> Arc<dyn BatchWrite> {
     Arc::new(FilesBatch { directory: Arc::new(directory), format, ty, storage })
 }
@@ -59,7 +59,7 @@ struct FilesBatch {
     directory: Arc<BatchDirectory>,
     format: FileFormat,
     ty: RecordType,
-    storage: Storage,
+    storage: RowStorage,
 }
 
 impl FilesBatch {

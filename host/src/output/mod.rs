@@ -25,7 +25,7 @@ pub use driver_files::{DriverFiles, Save};
 pub use ownership::{Claim, OutputClaims, StorePlace};
 pub use withheld::Withheld;
 
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
@@ -93,7 +93,7 @@ impl Outputs {
     ///
     /// # Errors
     /// All known problems of the places that the outputs write to.
-    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants, storage: &Storage) -> Result<Self, Error> {
+    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants, storage: &RowStorage) -> Result<Self, Error> {
         let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
         let mut store_places = Vec::new();
         let mut problems = Problems::default();
@@ -159,7 +159,7 @@ fn open_files(
     grants: &Grants,
     (prefix, suffix): (&str, &str),
     (format, ty): (FileFormat, RecordType),
-    storage: &Storage,
+    storage: &RowStorage,
 ) -> Result<OpenFiles, GrantError> {
     let storage = storage.clone();
     let label = node.to_string();

@@ -6,7 +6,7 @@ mod printing;
 use self::error::PrintError;
 use self::printing::{Form, Printing};
 use super::{BatchWrite, Output, PartitionWriter};
-use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::block::{RowStorage, RowsWriter, StoredRows};
 use crate::data::schema::RecordType;
 use crate::env::Console;
 use crate::error::Error;
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 /// An output that prints the first `limit` rows of each batch.
 pub(super) struct PrintOutput {
     console: Arc<dyn Console>,
-    storage: Storage,
+    storage: RowStorage,
     name: String,
     ty: RecordType,
     limit: u32,
@@ -32,7 +32,7 @@ impl PrintOutput {
     /// Makes an output with this name. The rows of a batch wait in `storage` until all of them are there.
     pub(super) const fn new(
         console: Arc<dyn Console>,
-        storage: Storage,
+        storage: RowStorage,
         name: String,
         ty: RecordType,
         limit: u32,
@@ -61,7 +61,7 @@ type Rows = Mutex<BTreeMap<u32, StoredRows>>;
 
 struct PrintBatch {
     console: Arc<dyn Console>,
-    storage: Storage,
+    storage: RowStorage,
     name: String,
     ty: RecordType,
     limit: usize,

@@ -41,9 +41,9 @@ fn saving(places: &[(&str, &str)]) -> Graph {
 }
 
 /// Where rows are kept, with memory for one large file of columns.
-pub(super) fn storage(env: &Env) -> Storage {
+pub(super) fn storage(env: &Env) -> RowStorage {
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-    Storage::new(&MemoryBudget::new(64 << 20, 0).unwrap(), env.disk.clone(), settings)
+    RowStorage::new(&MemoryBudget::new(64 << 20, 0).unwrap(), env.disk.clone(), settings)
 }
 
 struct World {

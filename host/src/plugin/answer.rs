@@ -3,7 +3,7 @@
 use super::bindings::millstream::plugin::types;
 use super::crossing::encode;
 use super::failure::Failure;
-use crate::block::{SpillError, Storage, StoredRows};
+use crate::block::{RowStorage, SpillError, StoredRows};
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use std::fmt;
@@ -22,7 +22,7 @@ pub struct Answer {
     /// The type of the rows.
     pub ty: RecordType,
     /// Lends the memory in which the rows are converted to chunks.
-    pub storage: Storage,
+    pub storage: RowStorage,
 }
 
 impl Answer {

@@ -3,7 +3,7 @@
 //! Owns where these rows wait: a few rows in memory, more rows in the storage of all rows, which counts them and can
 //! move them to files. Never looks at the rows.
 
-use crate::block::{RowsReader, RowsWriter, SpillError, Storage};
+use crate::block::{RowStorage, RowsReader, RowsWriter, SpillError};
 use crate::data::chunk;
 use arrow::array::RecordBatch;
 
@@ -13,7 +13,7 @@ const UNCOUNTED_BYTES: usize = 2 * 1024 * 1024;
 /// Collects the rows that a task emits.
 pub(super) struct Emitted {
     /// Where many rows are stored. `None` if all rows wait in memory.
-    storage: Option<Storage>,
+    storage: Option<RowStorage>,
     rows: Vec<RecordBatch>,
     bytes: usize,
     /// The writer of the rows into the storage. If there are too many rows for the memory, the writer has all of them.
@@ -29,7 +29,7 @@ enum Waiting {
 }
 
 impl Emitted {
-    pub(super) fn new(storage: Option<Storage>) -> Self {
+    pub(super) fn new(storage: Option<RowStorage>) -> Self {
         Self { storage, rows: Vec::new(), bytes: 0, writer: None }
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn rows_come_out_in_order_wherever_they_waited() {
         let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
         let disk = Simulation::new(0, Time::default()).env().disk;
-        let storage = Storage::new(&MemoryBudget::new(0, 0).unwrap(), disk, settings);
+        let storage = RowStorage::new(&MemoryBudget::new(0, 0).unwrap(), disk, settings);
         for (storage, chunks) in [(None, 40), (Some(storage.clone()), 1), (Some(storage.clone()), 40)] {
             let mut emitted = Emitted::new(storage.clone());
             for round in 0..2 {

@@ -6,7 +6,7 @@ use crate::variables::VariableError;
 
 /// The progress of a traced run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TracedPlace {
     /// The operator that was about to see the record.
     pub operator: NodeId,
     /// The number of the record in the task's input, from 0.

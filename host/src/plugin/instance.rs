@@ -7,12 +7,12 @@ use super::bindings;
 use super::bindings::exports::millstream::plugin::tasks;
 use super::crossing::Crossing;
 use super::emitted::EmittedRows;
-use super::failure::{Failure, Place};
+use super::failure::{Failure, TracedPlace};
 use super::limits::Limits;
 use super::linked::Plugin;
 use super::program::{TaskProgram, task_request};
 use super::state::{TaskState, classify, limited_store, refusal};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::variables::Updates;
 use arrow::array::RecordBatch;
@@ -74,8 +74,8 @@ impl TaskInstance {
     pub fn open(
         plugin: &Plugin,
         program: &TaskProgram,
-        storage: Option<&Storage>,
-    ) -> Result<Self, (Failure, Option<Place>)> {
+        storage: Option<&RowStorage>,
+    ) -> Result<Self, (Failure, Option<TracedPlace>)> {
         let mut state = TaskState::new(&plugin.runtime, plugin.cancel(), Some(program.output_type.clone()));
         state.expect_rows(program, storage);
         state.variables = plugin.variables.clone();
@@ -93,7 +93,7 @@ impl TaskInstance {
     /// # Errors
     /// If the program has no such input, or if plugin code fails or refuses the rows. In a traced run, the error also says
     /// how far the run had come.
-    pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<Place>)> {
+    pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<TracedPlace>)> {
         let ty = usize::try_from(input).ok().and_then(|input| self.input_types.get(input));
         let Some(ty) = ty else {
             return Err((Failure::BrokenData(format!("input {input}: the task has no such input")), None));
@@ -108,7 +108,7 @@ impl TaskInstance {
     ///
     /// # Errors
     /// If plugin code fails or refuses to finish. In a traced run, the error also says how far the run had come.
-    pub fn finish(&mut self) -> Result<EmittedRows, (Failure, Option<Place>)> {
+    pub fn finish(&mut self) -> Result<EmittedRows, (Failure, Option<TracedPlace>)> {
         self.run(|bindings, store| bindings.millstream_plugin_tasks().call_finish(store))
     }
 
@@ -116,7 +116,7 @@ impl TaskInstance {
     ///
     /// # Errors
     /// If the states had to wait on the disk, and cannot be read.
-    pub fn take_state(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<Place>)> {
+    pub fn take_state(&mut self) -> Result<Vec<RecordBatch>, (Failure, Option<TracedPlace>)> {
         let state = self.instance.store.data_mut();
         let rows: Result<Vec<_>, _> = state.emitted_state.take().collect();
         rows.map_err(|error| (Failure::NotKept(error.to_string()), state.place))
@@ -135,7 +135,7 @@ impl TaskInstance {
     fn run(
         &mut self,
         f: impl FnOnce(&bindings::Plugin, &mut Store<TaskState>) -> wasmtime::Result<Result<(), tasks::TaskError>>,
-    ) -> Result<EmittedRows, (Failure, Option<Place>)> {
+    ) -> Result<EmittedRows, (Failure, Option<TracedPlace>)> {
         let result = self.instance.call(f);
         let state = self.instance.store.data_mut();
         match result {

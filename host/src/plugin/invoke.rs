@@ -5,7 +5,7 @@
 use super::bindings::exports::millstream::plugin::{driver, tasks};
 use super::data_sets::{DataSets, DriverCall, RowsStream};
 use super::emitted::{Emitted, EmittedRows};
-use super::failure::{Failure, Place};
+use super::failure::{Failure, TracedPlace};
 use super::functions::Step;
 use super::linked::Plugin;
 use super::live::Live;
@@ -15,7 +15,7 @@ use super::record::RecordedCall;
 use super::replay::Replay;
 use super::state::{TaskState, classify, limited_store, refusal};
 use super::words::foreign;
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::variables::Updates;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -68,8 +68,8 @@ impl Plugin {
         program: &TaskProgram,
         records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
-        storage: &Storage,
-    ) -> Result<(EmittedRows, Updates), (Failure, Option<Place>)> {
+        storage: &RowStorage,
+    ) -> Result<(EmittedRows, Updates), (Failure, Option<TracedPlace>)> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
         state.variables = self.variables.clone();

@@ -38,7 +38,7 @@ pub use cache::CacheDirectory;
 pub use compile::{CompilerProcess, serve_compilation};
 pub use data_sets::{DataSets, DriverCall, RowsStream};
 pub use emitted::EmittedRows;
-pub use failure::{Failure, Place};
+pub use failure::{Failure, TracedPlace};
 pub use instance::TaskInstance;
 pub use limits::Limits;
 pub use linked::Plugin;

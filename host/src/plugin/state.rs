@@ -5,14 +5,14 @@
 use super::bindings::exports::millstream::plugin::tasks;
 use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::emitted::Emitted;
-use super::failure::{Failure, Place};
+use super::failure::{Failure, TracedPlace};
 use super::functions::Functions;
 use super::limits::{Limits, MemoryLimiter, Stopwatch};
 use super::log::{Output, PluginLog};
 use super::program::TaskProgram;
 use super::runtime::{Cancel, Runtime};
 use super::words::foreign;
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::chunk;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
@@ -48,7 +48,7 @@ pub(super) struct TaskState {
     pub(super) emitted_state: Emitted,
     panic: Option<String>,
     failure: Option<Failure>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<TracedPlace>,
     pub(super) log: PluginLog,
     /// The shared variables of the run. `None` if the instance belongs to no run.
     pub(super) variables: Option<Arc<SharedVariables>>,
@@ -86,7 +86,7 @@ impl TaskState {
     }
 
     /// Says where the rows that a task emits and hands over wait, and the type of the states that it may hand over.
-    pub(super) fn expect_rows(&mut self, program: &TaskProgram, storage: Option<&Storage>) {
+    pub(super) fn expect_rows(&mut self, program: &TaskProgram, storage: Option<&RowStorage>) {
         self.emitted = Emitted::new(storage.cloned());
         self.emitted_state = Emitted::new(storage.cloned());
         self.state_type = program.state_type.clone();
@@ -192,7 +192,7 @@ impl interface::Host for TaskState {
     }
 
     fn at(&mut self, operator: types::NodeId, record: u64) -> wasmtime::Result<()> {
-        self.place = Some(Place { operator: NodeId(operator), record });
+        self.place = Some(TracedPlace { operator: NodeId(operator), record });
         Ok(())
     }
 

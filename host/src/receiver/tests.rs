@@ -5,7 +5,7 @@ mod life;
 mod records;
 
 use super::*;
-use crate::block::{BlockStore, SpillSettings, Storage};
+use crate::block::{BlockStore, RowStorage, SpillSettings};
 use crate::config::WhenFull;
 use crate::data::schema::{Field, RecordType};
 use crate::env::{Env, Simulation};
@@ -100,7 +100,7 @@ impl World {
         let env = simulation.env();
         let budget = MemoryBudget::new(1 << 30, 0).unwrap();
         let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
-        let store = BlockStore::new(Storage::new(&budget, env.disk.clone(), spill), limit_bytes);
+        let store = BlockStore::new(RowStorage::new(&budget, env.disk.clone(), spill), limit_bytes);
         Self { simulation, env, store, log: Log::default() }
     }
 

@@ -13,7 +13,7 @@ pub use taker::RunTaker;
 
 use self::ending::Deadline;
 use self::store_claims::StoreClaims;
-use crate::block::{BlockStore, RangeReaders, Storage};
+use crate::block::{BlockStore, RangeReaders, RowStorage};
 use crate::config::{OnError, OnMissingFile, Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan};
@@ -46,7 +46,7 @@ pub struct RunMemory {
     /// The memory budget of the operators.
     pub budget: MemoryBudget,
     /// The storage for shuffles and data sets.
-    pub storage: Storage,
+    pub storage: RowStorage,
     /// The memory that is set aside for plugin instances.
     pub instances: InstanceMemory,
 }

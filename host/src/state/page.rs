@@ -7,7 +7,7 @@ use super::layout::{self, HASH, KEY, Layout, Open, STATE, TIME};
 use super::merge;
 use super::patch::{Patch, patched};
 use super::touched::Touched;
-use crate::block::{Storage, StoredRows};
+use crate::block::{RowStorage, StoredRows};
 use arrow::array::{ArrayRef, RecordBatch};
 use std::ops::Range;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Leaf {
 }
 
 impl Leaf {
-    fn store(storage: &Storage, rows: RecordBatch) -> Result<Self, StateError> {
+    fn store(storage: &RowStorage, rows: RecordBatch) -> Result<Self, StateError> {
         let (times, removed) = (layout::times(&rows), layout::removed(&rows));
         let newest_ms = times.values().iter().copied().max().unwrap_or(0);
         let of_live = times.values().iter().zip(removed).filter(|(_, removed)| *removed != Some(true));
@@ -89,7 +89,7 @@ impl Page {
     ///
     /// # Errors
     /// Returns an error if the rows cannot be stored.
-    pub fn write(storage: &Storage, first: u64, rows: &RecordBatch) -> Result<Vec<Self>, StateError> {
+    pub fn write(storage: &RowStorage, first: u64, rows: &RecordBatch) -> Result<Vec<Self>, StateError> {
         let mut pages = Vec::new();
         let mut first = first;
         for range in cuts(rows) {
@@ -145,7 +145,7 @@ impl Page {
     /// Returns an error if the page cannot be read or stored.
     pub(super) fn patched(
         &self,
-        storage: &Storage,
+        storage: &RowStorage,
         layout: &Layout,
         changes: &RecordBatch,
         patches: &[Patch],
@@ -174,7 +174,7 @@ impl Page {
     ///
     /// # Errors
     /// Returns an error if the changes cannot be stored.
-    pub fn changed(&self, storage: &Storage, changes: RecordBatch, keys: u64) -> Result<Option<Self>, StateError> {
+    pub fn changed(&self, storage: &RowStorage, changes: RecordBatch, keys: u64) -> Result<Option<Self>, StateError> {
         let (oldest, younger) = self.leaves.split_first().map_or((0, &[][..]), |(oldest, rest)| (oldest.count, rest));
         let changed: usize = younger.iter().map(|leaf| leaf.count).sum::<usize>() + changes.num_rows();
         // The upper bits of a product with an odd number depend on all bits of the hash.

@@ -4,7 +4,7 @@ use super::error::StateError;
 use super::layout::Layout;
 use super::page::{Found, Page};
 use super::patch::Patch;
-use crate::block::Storage;
+use crate::block::RowStorage;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl PartitionState {
 
 /// Makes the next state of a partition, page by page in order.
 pub struct PartitionWriter {
-    storage: Storage,
+    storage: RowStorage,
     layout: Arc<Layout>,
     /// Removals at this time or before are saved, and are forgotten where a page is written anew.
     forgotten_ms: u64,
@@ -66,7 +66,7 @@ pub struct PartitionWriter {
 
 impl PartitionWriter {
     /// Makes a writer. Removals at `forgotten_ms` or before are forgotten.
-    pub fn new(storage: &Storage, layout: &Arc<Layout>, forgotten_ms: u64) -> Self {
+    pub fn new(storage: &RowStorage, layout: &Arc<Layout>, forgotten_ms: u64) -> Self {
         Self { storage: storage.clone(), layout: layout.clone(), forgotten_ms, pages: Vec::new() }
     }
 

@@ -9,7 +9,7 @@ use super::page::Page;
 use super::partition::PartitionWriter;
 use super::store::Version;
 use super::{first_hash, merge};
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::time::Time;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{concat_batches, filter_record_batch};
@@ -145,7 +145,7 @@ impl<E: From<StateError>> Cursor<'_, E> {
 /// # Errors
 /// Returns an error if a part cannot be read, or if the rows cannot be stored.
 pub fn restore<'a, E: From<StateError>>(
-    storage: &Storage,
+    storage: &RowStorage,
     layout: &Arc<Layout>,
     batch: Time,
     partitions: u32,

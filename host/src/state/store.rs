@@ -4,7 +4,7 @@
 
 use super::layout::Layout;
 use super::partition::PartitionState;
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 use crate::lock::lock;
@@ -26,7 +26,7 @@ pub struct Version {
 /// The state of all stateful nodes. Clones share it.
 #[derive(Clone)]
 pub struct StateStore {
-    storage: Storage,
+    storage: RowStorage,
     nodes: Arc<Mutex<BTreeMap<NodeId, NodeState>>>,
 }
 
@@ -54,12 +54,12 @@ impl Version {
 
 impl StateStore {
     /// Makes a store without state.
-    pub fn new(storage: Storage) -> Self {
+    pub fn new(storage: RowStorage) -> Self {
         Self { storage, nodes: Arc::default() }
     }
 
     /// The storage of the rows.
-    pub fn storage(&self) -> &Storage {
+    pub fn storage(&self) -> &RowStorage {
         &self.storage
     }
 

@@ -1,7 +1,7 @@
 //! State against a map: whatever is changed, removed, saved and restored, in pages of any size, in memory or in files.
 
 use super::*;
-use crate::block::{SpillSettings, Storage};
+use crate::block::{RowStorage, SpillSettings};
 use crate::data::schema::RecordType;
 use crate::env::Simulation;
 use crate::ids::NodeId;
@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-fn storage(bytes: u64) -> Storage {
+fn storage(bytes: u64) -> RowStorage {
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-    Storage::new(&MemoryBudget::new(bytes, 0).unwrap(), Simulation::new(0, Time::default()).env().disk, settings)
+    RowStorage::new(&MemoryBudget::new(bytes, 0).unwrap(), Simulation::new(0, Time::default()).env().disk, settings)
 }
 
 /// Pairs of a text and a number.

@@ -4,7 +4,7 @@ use super::broadcasts::{BroadcastId, Broadcasts};
 use super::call::{Content, VariableAnswer, VariableCall};
 use super::error::{Variable, VariableError, named};
 use super::totals::{AccumulatorKind, Collection, Total, Updates};
-use crate::block::{SpillError, Storage, StoredRows};
+use crate::block::{RowStorage, SpillError, StoredRows};
 use crate::data::schema::RecordType;
 use crate::data::{text, written_bytes_max};
 use crate::listener::{AccumulatorInfo, AccumulatorValue};
@@ -20,7 +20,7 @@ const WRITTEN_BYTES_MAX: usize = 64 * 1024;
 
 /// The accumulators and broadcast variables of a run.
 pub struct SharedVariables {
-    storage: Storage,
+    storage: RowStorage,
     limit: u64,
     state: Mutex<State>,
 }
@@ -35,7 +35,7 @@ struct State {
 
 impl SharedVariables {
     /// Makes the variables of a run: there are none yet. `limit` is the most bytes that a value may have.
-    pub fn new(storage: Storage, limit: u64) -> Self {
+    pub fn new(storage: RowStorage, limit: u64) -> Self {
         Self { storage, limit, state: Mutex::default() }
     }
 
@@ -44,7 +44,7 @@ impl SharedVariables {
     }
 
     /// The storage of values.
-    pub const fn storage(&self) -> &Storage {
+    pub const fn storage(&self) -> &RowStorage {
         &self.storage
     }
 

@@ -2,7 +2,7 @@
 
 use super::error::{NAME_BYTES_MAX, VARIABLES_MAX};
 use super::*;
-use crate::block::{SpillSettings, Storage};
+use crate::block::{RowStorage, SpillSettings};
 use crate::data::arbitrary::ty;
 use crate::data::schema::RecordType;
 use crate::env::Simulation;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 fn variables(memory: u64, limit: u64) -> SharedVariables {
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
     let disk = Simulation::new(0, Time::default()).env().disk;
-    SharedVariables::new(Storage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings), limit)
+    SharedVariables::new(RowStorage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings), limit)
 }
 
 fn integers() -> RecordType {

@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::error::{VARIABLES_MAX, Variable, VariableError, check_name, named};
-use crate::block::{SpillError, Storage, StoredRows};
+use crate::block::{RowStorage, SpillError, StoredRows};
 use crate::data::schema::RecordType;
 use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
@@ -95,7 +95,7 @@ impl Collection {
     ///
     /// # Errors
     /// If there is no room for them.
-    pub fn append(&mut self, rows: RecordBatch, storage: &Storage) -> Result<(), SpillError> {
+    pub fn append(&mut self, rows: RecordBatch, storage: &RowStorage) -> Result<(), SpillError> {
         let mut writer = storage.writer(1);
         writer.append(0, rows)?;
         self.take(writer.finish());
@@ -113,7 +113,7 @@ impl Collection {
     ///
     /// # Errors
     /// If there is no room for the piece.
-    fn put_together(&mut self, storage: &Storage) -> Result<(), SpillError> {
+    fn put_together(&mut self, storage: &RowStorage) -> Result<(), SpillError> {
         if self.pieces.len() <= PIECES_MAX {
             return Ok(());
         }
@@ -243,7 +243,7 @@ impl Updates {
     }
 
     /// Puts collections of many pieces together, as far as there is room for that.
-    pub(super) fn put_together(&mut self, storage: &Storage) {
+    pub(super) fn put_together(&mut self, storage: &RowStorage) {
         for total in self.totals.values_mut() {
             if let Total::Collection(values) = total
                 && let Err(error) = values.put_together(storage)

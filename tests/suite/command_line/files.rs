@@ -153,16 +153,16 @@ fn what_is_passed_over_is_told() {
     let events = fs::read_to_string(directory.path("events.jsonl")).expect("there are events");
     for (cause, what, example) in [
         ("existing", "1 file modified before the job started, such as in/before", "in/before"),
-        ("nested", "1 directories in a watched directory, such as in/nested", "in/nested"),
+        ("nested", "1 file of the kind directory, in a watched directory, such as in/nested", "in/nested"),
         ("no_regular_file", "1 file of the kind pipe, socket or device, such as in/pipe", "in/pipe"),
         ("pattern", "1 file left out by include or ignore, such as in/notes.txt~", "in/notes.txt~"),
     ] {
-        let told = format!("FilesPassedOver lines: {what}, are not read: ");
+        let told = format!("FilesPassedOver lines: not read: {what}: ");
         assert_eq!(log.matches(&told).count(), 1, "{cause}: {log}");
         let event = format!("\"cause\":\"{cause}\",\"files\":1,\"example\":\"{example}\"");
         assert_eq!(events.matches(&event).count(), 1, "{cause}: {events}");
         assert!(
-            status.out.contains(&format!("files of lines not read: {}", what.replace(" files ", " "))),
+            status.out.contains(&format!("files of lines not read: {}", what.replace("1 file ", "1 "))),
             "{cause}: {}",
             status.out
         );
@@ -174,8 +174,8 @@ fn what_is_passed_over_is_told() {
 #[test]
 fn a_file_that_is_too_old_is_told() {
     for (existing_files, told) in [
-        ("read", "files with a modification time before min_remember"),
-        ("ignore", "files that came with a modification time before the start"),
+        ("read", "1 file with a modification time before min_remember"),
+        ("ignore", "1 file that came with a modification time before the start"),
     ] {
         let directory = directory(&format!("existing_files = \"{existing_files}\"\n"));
         let mut host = start(&directory, &[]);
@@ -183,13 +183,10 @@ fn a_file_that_is_too_old_is_told() {
         directory.write("old", "old\n");
         set_back(&directory, "old", 300);
         fs::rename(directory.path("old"), directory.path("in/old")).expect("a file can be renamed");
-        host.wait_for_err(&format!("FilesPassedOver lines: 1 {told}"));
+        host.wait_for_err(&format!("FilesPassedOver lines: not read: {told}"));
         let (words, log) = stop(host);
         assert!(words.is_empty());
-        assert!(
-            log.lines().any(|line| line.contains("WARN") && line.contains("such as in/old, are not read")),
-            "{log}"
-        );
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains("such as in/old: ")), "{log}");
     }
 }
 

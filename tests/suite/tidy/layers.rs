@@ -37,7 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "output",
         &["lock", "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "graph", "block"],
     ),
-    ("checkpoint", &["shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
+    ("checkpoint", &["lock", "shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
     ("tracker", &["time", "ids", "env", "listener", "block", "input", "receiver", "checkpoint"]),
     (
         "engine",
@@ -139,6 +139,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "lock",
             "shown",
             "error",
+            "ids",
             "time",
             "config",
             "env",
@@ -153,7 +154,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "run",
         ],
     ),
-    ("fuzzing", &["time", "config", "data", "env", "memory", "block", "checkpoint"]),
+    ("fuzzing", &["time", "config", "data", "env", "memory", "block", "state", "checkpoint"]),
     ("main", &["plugin", "cli"]),
 ];
 

@@ -8,13 +8,13 @@ use arrow::array::{Int64Array, StringArray};
 use proptest::prelude::*;
 
 /// A storage with so much memory beside instances, on a disk without limits.
-pub(crate) fn storage(budget: u64) -> Storage {
+pub(crate) fn storage(budget: u64) -> RowStorage {
     on_disk(budget, &Simulation::new(0, Time::default()), u64::MAX, false)
 }
 
-fn on_disk(budget: u64, simulation: &Simulation, limit_bytes: u64, compressed: bool) -> Storage {
+fn on_disk(budget: u64, simulation: &Simulation, limit_bytes: u64, compressed: bool) -> RowStorage {
     let settings = SpillSettings { directory: None, limit_bytes, compressed };
-    Storage::new(&MemoryBudget::new(budget, 0).unwrap(), simulation.env().disk, settings)
+    RowStorage::new(&MemoryBudget::new(budget, 0).unwrap(), simulation.env().disk, settings)
 }
 
 fn batch(from: i64, rows: usize) -> RecordBatch {
@@ -28,7 +28,7 @@ fn bytes_in_memory(batches: &[RecordBatch]) -> usize {
     bytes_of(batches) + batches.iter().map(|batch| arrays(batch) * ARRAY_BYTES).sum::<usize>()
 }
 
-fn stored(storage: &Storage, batches: &[RecordBatch]) -> StoredRows {
+fn stored(storage: &RowStorage, batches: &[RecordBatch]) -> StoredRows {
     let mut writer = storage.writer(1);
     batches.iter().for_each(|batch| writer.append(0, batch.clone()).unwrap());
     writer.finish()

@@ -2,7 +2,9 @@
 
 use super::super::row_bytes::{allocations, arrays, value_bytes};
 use super::super::spill::SpillError;
-use super::{ARRAY_BYTES, BucketSize, Buckets, ENTRY_BYTES, Entry, PIECE_BYTES, Piece, Shared, State, StoredRows};
+use super::{
+    ARRAY_BYTES, BucketSize, Buckets, ENTRY_BYTES, Entry, PIECE_BYTES, Shared, State, StoredBatch, StoredRows,
+};
 use arrow::array::RecordBatch;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -55,7 +57,7 @@ impl RowsWriter {
         if self.only_files || !self.keep(bucket, &batch)? {
             self.push_out()?;
             let segment = self.shared.spill.write(&batch)?;
-            self.add(bucket, &batch, Piece::File(segment));
+            self.add(bucket, &batch, StoredBatch::File(segment));
         }
         Ok(())
     }
@@ -64,7 +66,7 @@ impl RowsWriter {
     pub fn append_anyway(&mut self, bucket: usize, batch: RecordBatch) {
         if let Err(error) = self.append(bucket, batch.clone()) {
             tracing::warn!("{error}; the rows stay in memory, beyond engine.memory");
-            self.add(bucket, &batch, Piece::Memory(batch.clone()));
+            self.add(bucket, &batch, StoredBatch::Memory(batch.clone()));
         }
     }
 
@@ -80,14 +82,14 @@ impl RowsWriter {
         }) + arrays(batch) * ARRAY_BYTES;
         if self.shared.take(bytes)? {
             self.taken += bytes;
-            self.add(bucket, batch, Piece::Memory(batch.clone()));
+            self.add(bucket, batch, StoredBatch::Memory(batch.clone()));
             return Ok(true);
         }
         self.counted.retain(|allocation| !new.contains(allocation));
         Ok(false)
     }
 
-    fn add(&mut self, bucket: usize, batch: &RecordBatch, piece: Piece) {
+    fn add(&mut self, bucket: usize, batch: &RecordBatch, piece: StoredBatch) {
         if bucket < self.count {
             self.buckets.entry(bucket).or_default().push(piece);
             let size = self.sizes.entry(bucket).or_default();
@@ -99,8 +101,8 @@ impl RowsWriter {
     /// Moves the rows that are in memory to a file.
     fn push_out(&mut self) -> Result<(), SpillError> {
         for piece in self.buckets.values_mut().flatten() {
-            if let Piece::Memory(batch) = piece {
-                *piece = Piece::File(self.shared.spill.write(batch)?);
+            if let StoredBatch::Memory(batch) = piece {
+                *piece = StoredBatch::File(self.shared.spill.write(batch)?);
             }
         }
         self.counted.clear();

@@ -4,7 +4,7 @@
 
 use super::external;
 use super::input::{Input, weight};
-use crate::block::{RowsWriter, Storage, StoredRows};
+use crate::block::{RowStorage, RowsWriter, StoredRows};
 use crate::data::chunk;
 use crate::data::key::KeyEncoder;
 use arrow::array::{RecordBatch, UInt32Array};
@@ -57,7 +57,7 @@ impl PartFacts {
 }
 
 impl<'a> Divider<'a> {
-    pub(in crate::engine) fn new(storage: &Storage, keys: &'a KeyEncoder, level: u32) -> Self {
+    pub(in crate::engine) fn new(storage: &RowStorage, keys: &'a KeyEncoder, level: u32) -> Self {
         Self {
             keys,
             level,

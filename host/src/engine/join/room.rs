@@ -1,6 +1,6 @@
 //! The memory and the storage that a join may use.
 
-use crate::block::Storage;
+use crate::block::RowStorage;
 use crate::memory::MemoryBudget;
 
 /// The smallest and the largest memory of a part, in bytes.
@@ -14,7 +14,7 @@ pub(super) const UNCOUNTED_BYTES: usize = 2 * PART_BYTES_MIN;
 /// The storage and the memory limit of joins. An extension of the task context.
 pub(in crate::engine) struct JoinRoom {
     /// The storage for parts.
-    pub(in crate::engine) storage: Storage,
+    pub(in crate::engine) storage: RowStorage,
     /// The most memory of a part, in bytes.
     pub(super) part_bytes: usize,
 }
@@ -22,7 +22,7 @@ pub(in crate::engine) struct JoinRoom {
 impl JoinRoom {
     /// Makes the room of joins. A part takes at most 8 MiB. It takes less if the parts of `slots` tasks would otherwise
     /// take more than half of the memory that is left beside the stored rows.
-    pub(in crate::engine) fn new(storage: Storage, budget: &MemoryBudget, slots: usize) -> Self {
+    pub(in crate::engine) fn new(storage: RowStorage, budget: &MemoryBudget, slots: usize) -> Self {
         let part_bytes = (budget.for_data() / 8 / slots.max(1)).clamp(PART_BYTES_MIN, PART_BYTES_MAX);
         Self { storage, part_bytes }
     }

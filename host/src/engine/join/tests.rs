@@ -4,7 +4,7 @@ use super::input::Input;
 use super::room::JoinRoom;
 use super::run::Run;
 use super::*;
-use crate::block::{SpillSettings, Storage};
+use crate::block::{RowStorage, SpillSettings};
 use crate::data::json;
 use crate::data::schema::Field;
 use crate::env::Simulation;
@@ -51,7 +51,7 @@ impl World {
     fn new(memory: u64, part_bytes: usize) -> Self {
         let budget = MemoryBudget::new(memory, 0).unwrap();
         let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
-        let storage = Storage::new(&budget, Simulation::new(0, Time::default()).env().disk, settings);
+        let storage = RowStorage::new(&budget, Simulation::new(0, Time::default()).env().disk, settings);
         Self { room: Arc::new(JoinRoom { storage, part_bytes }), budget }
     }
 

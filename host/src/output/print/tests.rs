@@ -41,7 +41,7 @@ fn print(
     let console = Arc::new(Pieces { json, terminal, pieces: Mutex::default() });
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
     let disk = Simulation::new(0, Time::default()).env().disk;
-    let storage = Storage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings);
+    let storage = RowStorage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings);
     let output = PrintOutput::new(console.clone(), storage.clone(), "print-0".to_owned(), RecordType::text(), limit);
     let partitions = partitions.to_vec();
     futures::executor::block_on(async move {
