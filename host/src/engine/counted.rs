@@ -1,7 +1,7 @@
 //! Counts the updates of accumulators: those of an attempt, of its task, and of its stage.
 //!
-//! Owns what counts and in which order: the updates of the attempts that succeeded, in the order of partitions, when all
-//! tasks of their stage have succeeded.
+//! Owns which updates count, and in which order they count. The updates of the attempts that succeeded count, in the
+//! order of partitions, when all tasks of their stage have succeeded.
 
 use super::JobRequest;
 use super::plugin_exec::PluginExec;

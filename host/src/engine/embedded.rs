@@ -35,7 +35,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Semaphore, oneshot};
 
-/// A reduce partition is large if it has more than an instance's memory divided by this.
+/// A reduce partition is large if it has more bytes than the memory of an instance divided by this number.
 const LARGE_SHARE: u64 = 4;
 
 /// The bytes that a task takes before it reads anything: its inputs, its position among the tasks, and its outcome.

@@ -1,4 +1,4 @@
-//! LeafStores sorted runs of rows where shuffles are stored, and merges them.
+//! Stores sorted runs of rows in the storage of shuffles, and merges the runs.
 //!
 //! Owns the order of the merged rows. Rows are ordered by their last column, the order column: its bytes compare as the
 //! rows do, and no two rows have the same bytes. The order column is removed before rows leave the engine. Never

@@ -89,7 +89,7 @@ pub trait Engine: Send + Sync {
     /// Returns an error if a task failed for good. Other jobs of the batch are not affected.
     fn run(&self, request: JobRequest) -> BoxFuture<'_, Result<u32, Error>>;
 
-    /// LeafStores the records of driver functions of a batch, for tasks that run the functions again. An earlier record of
+    /// Stores the records of driver functions of a batch, for tasks that run the functions again. An earlier record of
     /// the same function is replaced.
     fn record(&self, batch: Time, calls: &[RecordedCall]);
 

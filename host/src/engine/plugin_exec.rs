@@ -130,8 +130,8 @@ impl Work for Steps {
     }
 }
 
-/// Runs a program on these rows in an instance of its own. Returns the rows that come out. When the program has ended, its
-/// updates of accumulators are in `updates`.
+/// Runs a program on these rows in an instance of its own. Returns the rows that come out. When the program has ended,
+/// its updates of accumulators are in `updates`.
 pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows, updates: UpdatesOfNode) -> Rows {
     if !program.replays.is_empty() {
         return futures::stream::once(run_again(plugin, program, input, updates)).try_flatten().boxed();
@@ -224,7 +224,8 @@ impl Run {
     fn finish(&mut self) -> Result<EmittedRows, PluginError> {
         self.done = true;
         if self.instance.is_none() && self.program.is_quiet {
-            // Often most of many partitions have no rows. Such a partition needs no instance.
+            // If there are many partitions, most of them often have no rows. A partition without rows needs no
+            // instance.
             return Ok(EmittedRows::default());
         }
         let instance = self.instance()?;

@@ -19,7 +19,7 @@ impl RecordStore {
         lock(&self.0)
     }
 
-    /// LeafStores the records of functions of a batch. An earlier record of the same function is replaced.
+    /// Stores the records of functions of a batch. An earlier record of the same function is replaced.
     pub(super) fn put(&self, batch: Time, calls: &[RecordedCall]) {
         self.lock().extend(calls.iter().map(|call| ((batch, call.id()), Arc::new(call.clone()))));
     }

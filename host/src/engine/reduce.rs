@@ -25,8 +25,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// A part may take an instance's memory divided by this, if dividing helps. The weight of a part counts three copies of
-/// each row.
+/// If dividing helps, a part may take at most the memory of an instance divided by this number. The weight of a part
+/// counts three copies of each row.
 const PART_SHARE: usize = 2;
 /// Rows are read in pieces of about an eighth of this many bytes.
 const READ_BYTES: usize = 8 * 1024 * 1024;

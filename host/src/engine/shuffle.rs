@@ -141,7 +141,7 @@ impl ShuffleStore {
         lock(&self.shuffles)
     }
 
-    /// LeafStores the rows that a map task wrote. Rows of an earlier attempt of the same task are replaced.
+    /// Stores the rows that a map task wrote. Rows of an earlier attempt of the same task are replaced.
     pub(super) fn put(&self, batch: Time, stage: StageId, map: u32, buckets: StoredRows) {
         let mut shuffles = self.lock();
         let shuffle = shuffles.entry((batch, stage)).or_default();

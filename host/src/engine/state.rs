@@ -1,5 +1,5 @@
-//! The plan node that runs a stateful operation on one partition: it brings new values to the state of their keys, calls
-//! the plugin, and makes the partition's next state.
+//! The plan node that runs a stateful operation on one partition: it brings new values to the state of their keys,
+//! calls the plugin, and makes the partition's next state.
 //!
 //! Owns which keys the plugin sees, in which order. Never decides which state counts: see `host/src/state`.
 

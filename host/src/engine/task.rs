@@ -1,4 +1,5 @@
-//! Runs one attempt at a task: executes its plan and brings its rows to where they belong.
+//! Runs one attempt at a task: executes the plan of the task, and passes the rows to the store of the stage or to the
+//! output.
 
 use super::counted::take_updates;
 use super::fault::{FaultInjector, FaultPoint};

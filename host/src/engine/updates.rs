@@ -1,7 +1,7 @@
 //! The updates of accumulators that the instances of a node of a plan have made.
 //!
-//! Owns where the updates wait until the attempt is known to have succeeded: in the nodes that run plugin code. A plan is made
-//! anew for each attempt, so the updates of an attempt that fails go away with its plan.
+//! Owns where the updates wait until the attempt is known to have succeeded: in the nodes that run plugin code. A plan
+//! is made anew for each attempt, so the updates of an attempt that fails go away with its plan.
 
 use crate::lock::lock;
 use crate::variables::{SharedVariables, Updates, VariableError};

@@ -31,7 +31,8 @@ pub(super) struct Pairs {
     probe: Option<Probe>,
     /// The number of left rows before the current ones.
     left_rows: usize,
-    /// Whether each left row has had a right row. Empty if there is only one block, because it is known at once then.
+    /// For each left row, whether a right row has matched it so far. Empty if there is only one block: then the answer
+    /// is known at once.
     left_matched: Vec<bool>,
 }
 
@@ -156,7 +157,7 @@ struct Block {
     table: KeyTable,
     /// For each row, the next row with the same key.
     next: Vec<u32>,
-    /// Whether each row has had a left row.
+    /// For each row, whether a left row has matched it so far.
     matched: Vec<bool>,
     sizes: Sizes,
 }

@@ -1,6 +1,6 @@
 //! A hash table from keys to groups, which are numbered in the order in which their keys first appear.
 //!
-//! LeafStores no keys. It stores the hash of each key and the row in which the key first appeared, and calls a function to
+//! Stores no keys. It stores the hash of each key and the row in which the key first appeared, and calls a function to
 //! find out whether two rows have the same key.
 
 /// This number stands for no row or no group.
