@@ -31,7 +31,7 @@ pub enum Failure {
     /// The plugin asked for more memory than the limit.
     #[error("it asked for {asked} bytes of memory, and limits.memory = {limit} bytes")]
     OutOfMemory {
-        /// The memory that it asked for, in bytes.
+        /// The memory that the plugin asked for, in bytes.
         asked: u64,
         /// The limit, in bytes.
         limit: u64,

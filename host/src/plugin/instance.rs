@@ -91,8 +91,8 @@ impl TaskInstance {
     /// Feeds rows of an input to the task, and returns the rows that the plugin emitted meanwhile.
     ///
     /// # Errors
-    /// If the program has no such input, or if plugin code fails or refuses the rows. In a traced run, the error also says
-    /// how far the run had come.
+    /// If the program has no such input, or if plugin code fails or refuses the rows. In a traced run, the error also
+    /// says how far the run had come.
     pub fn push(&mut self, input: u32, batch: &RecordBatch) -> Result<EmittedRows, (Failure, Option<TracedPlace>)> {
         let ty = usize::try_from(input).ok().and_then(|input| self.input_types.get(input));
         let Some(ty) = ty else {

@@ -56,9 +56,9 @@ impl Plugin {
         }
     }
 
-    /// Runs a task that needs the closures of driver functions, and returns its rows and its updates of accumulators. The
-    /// functions run again first, and get the answers that `records` holds from their first run. If the task emits many rows, they wait in
-    /// `storage`.
+    /// Runs a task that needs the closures of driver functions, and returns its rows and its updates of accumulators.
+    /// The functions run again first, and get the answers that `records` holds from their first run. If the task emits
+    /// many rows, they wait in `storage`.
     ///
     /// # Errors
     /// If plugin code fails or refuses the task, or if a function does not do the same as the first time. In a traced

@@ -86,8 +86,9 @@ impl PluginLoader {
             Some(process) => process.compile(bytes)?,
             None => engine.precompile_component(bytes).map_err(invalid)?,
         };
-        // SAFETY: the code is what this program's own compiler has just returned, whole: from a call, or from a process
-        // of this same program that was started for it, through a pipe that nobody else has.
+        // SAFETY: this program's own compiler has just returned this code, complete. The code came from a call of the
+        // compiler, or through a pipe that no other process has, from a process of this same program that was started
+        // for it.
         let component = unsafe { Component::deserialize(engine, &code) }.map_err(invalid)?;
         if let Some(cache) = &self.cache {
             match cache.store(&key, &code) {
@@ -99,7 +100,7 @@ impl PluginLoader {
     }
 }
 
-/// The compiled form in the cache. `None` if the cache has none, or none that is valid.
+/// The compiled form in the cache. `None` if the cache has no compiled form, or one that is not valid.
 fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component> {
     let code = match cache.load(key) {
         Ok(code) => code?,
@@ -109,8 +110,9 @@ fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component>
         }
     };
     // SAFETY: the code comes from the cache's own directory. Directory and file belong to the user of this process, and
-    // nobody else may write them; only `store` writes there, with what the compiler returned for this component and
-    // these settings, and the checksum says that it is still that. No job file and no argument can name the file.
+    // nobody else may write to them. Only `store` writes there: it writes the code that the compiler returned for this
+    // component and these settings. The checksum shows that the code has not changed. No job file and no argument can
+    // name the file.
     match unsafe { Component::deserialize(engine, &code) } {
         Ok(component) => {
             tracing::debug!("the plugin is compiled already: {}", cache.file(key).shown());

@@ -153,8 +153,8 @@ fn config(limits: &Limits, instances: usize) -> Config {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(8))
-        // An instance runs on one stack at a time. Each stack costs the process two of its memory mappings, of which the system
-        // allows a process 65,530.
+        // An instance runs on one stack at a time. Each stack costs the process two of its memory mappings, of which
+        // the system allows a process 65,530.
         .total_stacks(instances.saturating_mul(2))
         .total_memories(instances.saturating_mul(MEMORIES_OF_INSTANCE))
         .total_tables(instances.saturating_mul(8))

@@ -24,7 +24,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 /// The cost of a chunk besides its data, in bytes. With this cost, many small chunks reach the limit as well.
 const CHUNK_COST_BYTES: u64 = 512;
 
-/// What the rows are that a plugin hands over.
+/// What the rows mean that a plugin hands over.
 enum Destination {
     /// Rows that the task emits.
     Rows,
@@ -143,8 +143,8 @@ impl TaskState {
         self.place.map(|place| place.operator)
     }
 
-    /// Checks rows that the plugin hands over, and adds them to the rows that wait. All rows of a task count against one
-    /// limit, whatever they are.
+    /// Checks rows that the plugin hands over, and adds them to the rows that wait. All rows of a task count against
+    /// one limit, whatever they are.
     fn collect(&mut self, rows: types::Chunk, destination: Destination) -> Result<(), Failure> {
         let bytes = rows.data.len() as u64 + rows.extents.len() as u64 * 8 + CHUNK_COST_BYTES;
         match self.result_left.checked_sub(bytes) {

@@ -1,7 +1,7 @@
 //! The host functions for accumulators and broadcast variables.
 //!
-//! Owns the checks of what a plugin gives: types and rows. Updates of a task wait in its state until the task is done. Calls
-//! of driver functions go through [`Functions`], which records them.
+//! Owns the checks of what a plugin gives: types and rows. Updates of a task wait in its state until the task is done.
+//! Calls of driver functions go through [`Functions`], which records them.
 
 use super::answer::Answer;
 use super::bindings::millstream::plugin::{shared_variables, types};
