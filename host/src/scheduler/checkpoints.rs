@@ -169,11 +169,11 @@ impl Checkpoints {
         }
     }
 
-    /// Takes a last snapshot of state, unless `has_failed` says that the run has failed, and waits until all changes so far
-    /// are on stable storage.
+    /// Takes a last snapshot of state, unless `has_failed` says that the run has failed, and waits until all changes so
+    /// far are on stable storage.
     ///
     /// # Errors
-    /// Returns an error if they will never be on stable storage.
+    /// Returns an error if these changes will never be on stable storage.
     pub async fn finish(mut self, has_failed: bool) -> Result<(), Error> {
         if let Some(snapshots) = self.snapshots.take() {
             let done = self.recorder.shared.lock().progress.generated().filter(|_| !has_failed);
@@ -183,7 +183,7 @@ impl Checkpoints {
         let reached = |written: &Written| written.version >= version || written.failed.is_some();
         match self.written.wait_for(reached).await {
             Ok(written) => written.failed.clone().map_or(Ok(()), Err),
-            // The program is going away.
+            // The program is about to end.
             Err(_) => Ok(()),
         }
     }

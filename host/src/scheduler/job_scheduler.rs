@@ -317,8 +317,8 @@ impl JobScheduler {
             .await
     }
 
-    /// The cause of a failed output: a host that takes the directory over removes what this host has begun to write, and
-    /// the takeover is the cause then, not the file that is missing.
+    /// The cause of a failed output. A host that takes over the directory removes the files that this host has begun to
+    /// write. Then the takeover is the cause of the failure, and not the missing file.
     async fn cause(&self, batch: Time, error: Error) -> Error {
         let checkpoints = self.parts.checkpoints.clone().filter(|_| *self.stop.borrow() != StopRequest::Now);
         let Some(checkpoints) = checkpoints else { return error };
@@ -362,7 +362,7 @@ impl JobScheduler {
     ) -> Result<T, Error> {
         let (send, receive) = oneshot::channel();
         let run = async move {
-            // If the scheduler has ended, nobody waits for the result, and the program is going away.
+            // If the scheduler has ended, nobody waits for the result, and the program is about to end.
             let _ = send.send(catch_panic("an output", Some(batch), work).await);
         };
         let env = &self.parts.env;

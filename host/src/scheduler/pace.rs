@@ -152,7 +152,8 @@ mod tests {
             }
         }
 
-        /// A job whose batches take longer than the interval is found to be behind, even if they take only little longer.
+        /// A job whose batches take longer than the interval is found to be behind, even if they take only little
+        /// longer.
         #[test]
         fn an_overloaded_job_is_found_out(extra in 1u64..2000) {
             let delays: Vec<u64> = (0..1200).map(|batch| batch * extra).take_while(|delay| *delay <= 20_000).collect();
