@@ -184,7 +184,7 @@ impl ReceiverTracker {
         Some(PassedOver { through, durable })
     }
 
-    /// Stores the blocks of inputs again that a batch was given before.
+    /// Stores again the blocks of inputs that a batch was given before.
     fn read_again(&mut self, allocation: &Allocation) {
         let blocks = allocation.block_ids();
         for input in &self.inputs {
@@ -280,8 +280,8 @@ impl ReceiverTracker {
             }
             Request::Detach(run) => self.blocks.detach(run),
             Request::RunEnded(run, reply) => {
-                // It is not known whether the run has processed these batches. So their files stay for the host that reads
-                // them next.
+                // It is not known whether the run has processed these batches. So their files stay for the host that
+                // reads them next.
                 self.store.remove(&self.blocks.run_ended(run));
                 // The data that a restart of the last run needs is kept.
                 if self.needed.len() > 1 && self.needed.remove(&run).is_some() {
