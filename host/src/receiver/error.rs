@@ -34,7 +34,8 @@ impl ReceiverError {
         self
     }
 
-    /// The receiver is not started again, and the job goes on without it. Spark's `stop(message)`.
+    /// Makes this error final: the receiver is not started again, and the job goes on without it. Spark's
+    /// `stop(message)`.
     #[must_use]
     pub fn and_stop(mut self) -> Self {
         self.restart = Restart::Never;

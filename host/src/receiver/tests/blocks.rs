@@ -53,7 +53,8 @@ fn storing_a_block_returns_after_it_is_stored_and_recorded() {
     assert_eq!(outcome.blocks[1], ["0a", "0\nb"], "a record may hold a line end");
 }
 
-/// S2.46, S2.51: a full store makes a reliable receiver wait, whatever the policy, and it acknowledges nothing meanwhile.
+/// S2.46, S2.51: a full store makes a reliable receiver wait, whatever the policy, and it acknowledges nothing
+/// meanwhile.
 #[test]
 fn a_reliable_receiver_waits_for_room() {
     let acknowledged = Arc::new(Mutex::new(0));
