@@ -1,8 +1,8 @@
 //! Inputs without a receiver. The host asks them for data when it makes a batch.
 //!
 //! Owns the trait [`Input`], which is the only thing that the rest of the host knows of an input. Owns also the inputs
-//! themselves: a queue gives blocks to each batch, files are given as splits, and a log as ranges. An input has no thread, and does no
-//! work between batches.
+//! themselves: a queue gives blocks to each batch, files are given as splits, and a log as ranges. An input has no
+//! thread, and does no work between batches.
 
 mod after_use;
 mod directories;

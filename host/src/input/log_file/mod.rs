@@ -1,5 +1,5 @@
 //! A file that a program appends lines to, such as the log of a server. The file is followed as `tail -F` follows it:
-//! when another file gets its name, the rest of the old file is read, and then the new one.
+//! when another file gets the name, the rest of the old file is read, and then the new file.
 //!
 //! Owns the search for new lines, once for each batch. A batch gets ranges of bytes that end at line ends. Which files
 //! are followed is decided in `followed.rs`. Never gives the lines themselves: tasks read them, by `reader.rs`.
