@@ -57,8 +57,8 @@ struct Shared {
     limit_bytes: usize,
     removed: Notify,
     closed: AtomicBool,
-    /// Whether every block is taken even if the store is full. So it is at the end: the blocks were received before,
-    /// and no more data comes.
+    /// Whether every block is taken even if the store is full. This is set at the end of a job: the last blocks were
+    /// received before, and no more data comes.
     takes_all: AtomicBool,
 }
 
