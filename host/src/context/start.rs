@@ -120,7 +120,7 @@ impl StreamingContext {
             "job scheduler",
             Box::pin(async move {
                 let outcome = holdings.let_go(processed.await).await;
-                // Nobody waits for the end: the program is going away.
+                // Nobody waits for the end: the program is about to end.
                 let _ = end.send(outcome);
             }),
         );
@@ -175,7 +175,8 @@ impl Resumed {
             let message = format!("cannot begin the allocation log in checkpoint directory {place}: {error}");
             Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
         })?;
-        // Snapshots that no checkpoint names were written in vain, or could not be removed in time.
+        // Snapshots that no checkpoint names are not needed: no checkpoint followed them, or they could not be removed
+        // in time.
         let _ = remove_unless(&*store, &run, |epoch, time_ms| kept.names(epoch, time_ms));
         listeners.post(&Event::CheckpointOpened { run: run.clone(), epoch: ownership.epoch() });
         if goes_on {

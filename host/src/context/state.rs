@@ -1,6 +1,7 @@
 //! Restores the state of a run from its snapshots, before the run begins.
 //!
-//! Owns the check that saved state has the types of the plugin. Which snapshots are needed is decided in `graph/needs.rs`.
+//! Owns the check that saved state has the types of the plugin. Which snapshots are needed is decided in
+//! `graph/needs.rs`.
 
 use super::checkpoint::Resumption;
 use crate::checkpoint::{Snapshot, SnapshotError, SnapshotId, broken_part, needed_snapshots, read_part, read_snapshot};
@@ -28,7 +29,8 @@ impl Resumption {
     /// Reads the state with which the nodes of the graph begin.
     ///
     /// # Errors
-    /// Returns an error if a snapshot cannot be read, or if the state of a node has other types than the plugin declares.
+    /// Returns an error if a snapshot cannot be read, or if the state of a node has other types than the plugin
+    /// declares.
     pub(super) fn restore_state(&self, graph: &Graph, parallelism: u32, state: &StateStore) -> Result<(), Error> {
         for (node, time) in &self.needs.snapshots {
             let (Some(time), Some(node)) = (time, graph.node(*node)) else { continue };

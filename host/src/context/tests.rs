@@ -141,7 +141,8 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     events.clone()
 }
 
-/// S14.04, S14.05, S14.08: processing time, the wait for earlier batches, and their sum, with the times they follow from.
+/// S14.04, S14.05, S14.08: processing time, the wait for earlier batches, and their sum, with the times they follow
+/// from.
 #[test]
 fn the_delays_of_a_batch_add_up() {
     let events = run(&[1500, 200, 0]);
@@ -189,8 +190,8 @@ fn a_batch_is_told_of_from_its_submission_to_its_end() {
     assert_eq!(completed.output_operations[&0].duration, Some(Duration::ZERO));
 }
 
-/// S14.06: batches that take longer than the interval make the job fall behind, which is told once; when they get shorter
-/// it catches up.
+/// S14.06: batches that take longer than the interval make the job fall behind, which is told once; when they get
+/// shorter it catches up.
 #[test]
 fn a_job_falls_behind_and_catches_up() {
     let events = run(&[[1300; 8].as_slice(), &[10; 12]].concat());
