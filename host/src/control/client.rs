@@ -73,7 +73,8 @@ impl Client {
 
     /// The next answer. `None` if the host is gone. The future can be dropped, and `next` called again.
     ///
-    /// # Errors When the host sends no answer for some time, or something that is no answer.
+    /// # Errors
+    /// Returns an error if the host sends no answer for some time, or sends something that is no answer.
     pub async fn next(&mut self) -> Result<Option<Answer>, ClientError> {
         let line = tokio::select! {
             biased;

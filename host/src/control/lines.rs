@@ -19,10 +19,11 @@ impl Lines {
         Self { stream: BufReader::new(stream), line: Vec::new(), bytes_max }
     }
 
-    /// The next line, without its end. `None` when the other side has closed the connection. The future can be dropped, and
-    /// `next` called again.
+    /// The next line, without its end. `None` when the other side has closed the connection. The future can be dropped,
+    /// and `next` called again.
     ///
-    /// # Errors The error of the connection, or [`io::ErrorKind::InvalidData`] for a line that is too long.
+    /// # Errors
+    /// Returns the error of the connection, or [`io::ErrorKind::InvalidData`] for a line that is too long.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             let room = self.bytes_max.saturating_sub(self.line.len());

@@ -1,8 +1,8 @@
 //! The protocol of a control socket: requests and answers, one JSON object a line.
 //!
-//! Owns the form of the lines. Each line has `version`. Later versions may add members: both sides ignore members that they
-//! do not know. A request of another version is refused, and the answer names the version that is understood. Never reads or
-//! writes a connection.
+//! Owns the form of the lines. Each line has `version`. Later versions may add members: both sides ignore members that
+//! they do not know. A request of another version is refused, and the answer names the version that is understood.
+//! Never reads or writes a connection.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub enum Answer {
     },
     /// The request is not understood.
     Refused {
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
@@ -60,7 +60,7 @@ pub(super) fn line<T: Serialize>(value: &T) -> String {
 /// Reads a line.
 ///
 /// # Errors
-/// If the line is no such value, or has another version: a text that says why.
+/// Returns a text that says why, if the line is not such a value or has another version.
 pub(super) fn read<T: DeserializeOwned>(line: &[u8]) -> Result<T, String> {
     let value: Value = serde_json::from_slice(line).map_err(|error| format!("it is no JSON object: {error}"))?;
     match value.get("version").and_then(Value::as_u64) {

@@ -1,7 +1,7 @@
 //! The host's end of a control socket.
 //!
-//! Owns the socket and the connections of clients. Each client is served by a future of its own. A host that cannot listen
-//! runs without a control socket. Never stops the job: it hands requests to stop to the caller.
+//! Owns the socket and the connections of clients. Each client is served by a future of its own. A host that cannot
+//! listen runs without a control socket. Never stops the job: it hands requests to stop to the caller.
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
@@ -48,7 +48,7 @@ pub struct Farewell {
     _connections: Vec<Box<dyn Duplex>>,
 }
 
-/// What serves clients.
+/// Serves clients.
 #[derive(Clone)]
 struct Server {
     env: Env,
@@ -59,8 +59,8 @@ struct Server {
 }
 
 impl Control {
-    /// Listens below `directory`, the directory of the job file. If that is impossible, logs a warning, and the job runs
-    /// without a control socket.
+    /// Listens below `directory`, the directory of the job file. If that is impossible, logs a warning, and the job
+    /// runs without a control socket.
     pub async fn start(env: &Env, directory: &Path, job: &str, status: Arc<StatusListener>) -> Self {
         let (directory, name) = socket_place(directory, job);
         let listener: Arc<dyn LocalListener> = match env.local.listen(&directory, &name).await {
@@ -98,7 +98,7 @@ impl Control {
         std::future::pending().await
     }
 
-    /// The job has ended: removes the socket, and answers the clients that wait for the end.
+    /// Called when the job has ended. Removes the socket, and answers the clients that wait for the end.
     pub async fn finish(self, error: Option<String>) -> Farewell {
         let mut connections = Vec::new();
         if let Some(Open { env, listener, end, mut told, .. }) = self.open {
@@ -119,7 +119,7 @@ impl Control {
     }
 }
 
-/// Waits until the job has ended, and returns how. `None` if the job was dropped.
+/// Waits until the job has ended, and returns how the job ended. `None` if the job was dropped.
 async fn ended(end: &mut watch::Receiver<End>) -> End {
     end.wait_for(Option::is_some).await.ok()?.clone()
 }
@@ -136,7 +136,7 @@ impl Server {
             };
             let (place, accepted) = tokio::select! {
                 biased;
-                // Also when the job is dropped.
+                // This resolves also when the job is dropped.
                 _ = ended(&mut end) => return,
                 accepted = accepted => accepted,
             };
@@ -180,7 +180,7 @@ impl Server {
                     if let (true, Some(ended)) = (waits_for_end, ended)
                         && lines.write(&protocol::line(&ended), &*clock, PATIENCE).await.is_ok()
                     {
-                        // Cannot fail: the channel has room for all clients.
+                        // This cannot fail: the channel has room for all clients.
                         let _ = self.told.try_send(lines.into_stream());
                     }
                     return;

@@ -171,8 +171,8 @@ fn a_line_without_end_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever a client says and whenever it goes: the host answers the next one, and the job is only stopped by a request
-    /// that says so.
+    /// Whatever a client says and whenever it goes: the host answers the next one, and the job is only stopped by a
+    /// request that says so.
     #[test]
     fn a_hostile_client_does_no_harm(said in prop::collection::vec(any::<u8>(), 0..6000), lines in 0usize..5, leaves: bool) {
         let simulation = simulation();
