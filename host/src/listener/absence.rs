@@ -20,14 +20,14 @@ pub(super) enum Tell {
     First,
     /// The failure is one of many.
     Repeated(Away),
-    /// Nothing.
+    /// Nothing is to be reported.
     Nothing,
 }
 
 /// How long a source was away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Away {
-    /// How often it failed.
+    /// How often the source failed.
     pub(super) failures: u64,
     /// How long ago the first failure was.
     pub(super) time: Duration,
@@ -56,7 +56,7 @@ impl Absence {
         self.open.is_some()
     }
 
-    /// The source failed.
+    /// Records that the source failed, and decides what is reported.
     pub(super) fn failed(&mut self, now: Time) -> Tell {
         let is_away = |open: &&mut Open| open.back.is_none_or(|back| now.since(back) < STEADY);
         let Some(open) = self.open.as_mut().filter(is_away) else {
@@ -81,8 +81,8 @@ impl Absence {
         Tell::Repeated(Away { failures: open.failures, time: now.since(open.since) })
     }
 
-    /// The source is reached. `None` if the return needs no report, because no failure was reported since the last report of
-    /// a return.
+    /// Records that the source is reached. Returns `None` if the return needs no report, because no failure was
+    /// reported since the last report of a return.
     pub(super) fn returned(&mut self, now: Time) -> Option<Away> {
         let open = self.open.as_mut()?;
         open.back = Some(now);

@@ -18,7 +18,7 @@ pub enum Event {
     StreamingStarted {
         /// The job's name.
         job: String,
-        /// When.
+        /// The time of the event.
         time: Time,
         /// The batch interval.
         batch_interval: Duration,
@@ -29,7 +29,7 @@ pub enum Event {
     ReceiverError {
         /// The receiver, whose last error is the reason of the event.
         receiver: ReceiverInfo,
-        /// The time until the receiver is started again; `None` if it continues or has ended.
+        /// The time until the receiver is started again; `None` if the receiver continues or has ended.
         retry_in: Option<Duration>,
     },
     /// A receiver ended.
@@ -41,8 +41,8 @@ pub enum Event {
         /// The error.
         error: String,
     },
-    /// A source does not read files that it sees. Posted once for each cause, and again when there are ten times as many
-    /// files.
+    /// A source does not read files that it sees. Posted once for each cause, and again when there are ten times as
+    /// many files.
     FilesPassedOver(PassedOverInfo),
     /// A file changed after it was given to a batch, and is not read again while it is remembered. Posted once for each
     /// file.
@@ -91,27 +91,28 @@ pub enum Event {
         source: String,
         /// The file.
         file: String,
-        /// Why it stays.
+        /// Why the file stays.
         reason: String,
     },
     /// Lines were dropped because they are longer than the source's `max_line`.
     LinesDropped {
         /// The source.
         source: String,
-        /// Which lines.
+        /// The lines.
         lines: LinesInfo,
     },
-    /// Lines have bytes that are not valid in their encoding. Each sequence of such bytes was replaced by U+FFFD. The lines
-    /// are kept.
+    /// Lines have bytes that are not valid in their encoding. Each sequence of such bytes was replaced by U+FFFD. The
+    /// lines are kept.
     TextReplaced {
         /// The source; `None` if a driver function loads the file.
         source: Option<String>,
         /// The encoding.
         encoding: String,
-        /// Which lines.
+        /// The lines.
         lines: LinesInfo,
     },
-    /// The beginning of a line was dropped, because the receiver stopped or lost its server before the end of the line came.
+    /// The beginning of a line was dropped, because the receiver stopped or lost its server before the end of the line
+    /// came.
     LineCutOff {
         /// The source.
         source: String,
@@ -120,7 +121,7 @@ pub enum Event {
     RecordsDropped {
         /// The source.
         source: String,
-        /// How many.
+        /// The number of records.
         records: u64,
     },
     /// A batch waits for its turn.
@@ -137,9 +138,9 @@ pub enum Event {
     StageCompleted(StageInfo),
     /// A task failed and runs again.
     TaskRetried {
-        /// Which task.
+        /// The task.
         task: TaskId,
-        /// Why.
+        /// Why the task failed.
         reason: String,
         /// The pause before the task runs again; zero if it runs again at once.
         retry_in: Duration,
@@ -158,8 +159,8 @@ pub enum Event {
         /// The number of bytes that were written.
         bytes: u64,
     },
-    /// Batches wait longer and longer, or longer than a batch interval for some time. Posted once, until the job has caught
-    /// up.
+    /// Batches wait longer and longer, or longer than a batch interval for some time. Posted once, until the job has
+    /// caught up.
     FallingBehind(LagInfo),
     /// The job was behind, and batches begin without delay again.
     CaughtUp(LagInfo),
@@ -176,16 +177,16 @@ pub enum Event {
         source: String,
         /// The batch.
         batch: Time,
-        /// How many.
+        /// The number of records.
         records: u64,
     },
     /// Missed batches had no data, and the graph makes no rows without data. They are counted and not run.
     BatchesWithoutData {
-        /// The first.
+        /// The time of the first batch.
         from: Time,
-        /// The last.
+        /// The time of the last batch.
         through: Time,
-        /// How many.
+        /// The number of batches.
         batches: u64,
     },
     /// The job owns its checkpoint directory.
@@ -199,19 +200,19 @@ pub enum Event {
     SnapshotWritten(SnapshotInfo),
     /// A checkpoint of the run is on stable storage.
     CheckpointWritten {
-        /// When.
+        /// The time of the event.
         time: Time,
     },
     /// Something cannot be written to the checkpoint directory. Outputs wait until the write succeeds. Posted once.
     CheckpointFailed {
-        /// What.
+        /// What cannot be written.
         what: String,
-        /// Why.
+        /// The error.
         error: String,
     },
     /// A write that had failed succeeded again.
     CheckpointResumed {
-        /// What.
+        /// What could not be written before.
         what: String,
     },
     /// Code of the host panicked: a defect. The run ends, and the batch does not count as done.
@@ -220,7 +221,7 @@ pub enum Event {
         what: String,
         /// The batch that the code worked on, or else the batch that the host began last. `None` if there was no batch.
         batch: Option<Time>,
-        /// Where it panicked and what the panic said.
+        /// Where the code panicked, and the message of the panic.
         message: String,
     },
     /// The clock was set back, so that the next batch comes later. Posted once each time that this happens.
@@ -234,7 +235,7 @@ pub enum Event {
     },
     /// The run has ended: this is the last event.
     StreamingStopped {
-        /// When.
+        /// The time of the event.
         time: Time,
         /// The error that ended the run; `None` if the run was stopped.
         error: Option<String>,

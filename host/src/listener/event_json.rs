@@ -1,7 +1,7 @@
 //! Events as JSON, one object a line: what `host run --events` and `--json` write.
 //!
-//! Owns the JSON form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the Unix
-//! epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
+//! Owns the JSON form, which `docs/events.md` describes: change both together. Times are whole milliseconds since the
+//! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
     AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, StageInfo, StageOperator,

@@ -1,6 +1,7 @@
 //! A file of events, one line of JSON for each.
 //!
-//! Owns when lines are written to the file, and what happens when the disk refuses them. See `event_json.rs` for the lines.
+//! Owns when lines are written to the file, and what happens when the disk refuses them. See `event_json.rs` for the
+//! lines.
 
 use super::event_json::json_line;
 use super::{Event, QueuedListener};
@@ -26,11 +27,11 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// Makes the file, or empties the file that is there. Other users cannot read a new file, because events contain values
-    /// of records.
+    /// Makes the file, or empties the file that is there. Other users cannot read a new file, because events contain
+    /// values of records.
     ///
     /// # Errors
-    /// What the file system says.
+    /// Returns the error of the file system.
     pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
         let file = disk.create_private(path)?;
         Ok(Self { name: path.shown().into_owned(), file, lines: Vec::new(), count: 0, lost: 0 })

@@ -86,7 +86,7 @@ impl PassedOverCause {
     }
 }
 
-/// What they are.
+/// The description of the files.
 impl fmt::Display for PassedOverCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.explanation().0)
@@ -98,13 +98,14 @@ impl fmt::Display for PassedOverCause {
 pub struct PassedOverInfo {
     /// The source.
     pub source: String,
-    /// Why.
+    /// Why the files are not read.
     pub cause: PassedOverCause,
-    /// How many there were since the start.
+    /// The number of such files since the start.
     pub files: u64,
-    /// One of them.
+    /// One of the files.
     pub example: String,
-    /// Whether this is the first report of the cause. A cause is reported again whenever there are ten times as many files.
+    /// Whether this is the first report of the cause. A cause is reported again whenever there are ten times as many
+    /// files.
     pub is_first: bool,
 }
 

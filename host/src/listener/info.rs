@@ -12,18 +12,19 @@ use std::fmt;
 /// Lines that were dropped or changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinesInfo {
-    /// How many.
+    /// The number of lines.
     pub lines: u64,
     /// The file of the lines; `None` if the lines come from a receiver.
     pub file: Option<String>,
     /// The number of the first such line, from 1: in the file, or among all lines that the receiver has received.
     pub first_line: u64,
-    /// The byte of the file after which `first_line` is counted; `None` if lines are counted from the beginning of the file.
+    /// The byte of the file after which `first_line` is counted; `None` if lines are counted from the beginning of the
+    /// file.
     pub after_byte: Option<u64>,
 }
 
 impl fmt::Display for LinesInfo {
-    /// Where the first of them is, such as `line 7 of in/a.txt`.
+    /// Writes where the first of these lines is, such as `line 7 of in/a.txt`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.first_line)?;
         self.after_byte.iter().try_for_each(|byte| write!(f, " after byte {byte}"))?;
@@ -71,12 +72,12 @@ impl BatchInfo {
         Some(self.scheduling_delay? + self.processing_delay?)
     }
 
-    /// Records that came in from all sources.
+    /// The number of records that came in from all sources.
     pub fn num_records(&self) -> u64 {
         self.inputs.values().map(|input| input.num_records).sum()
     }
 
-    /// How many of its outputs failed.
+    /// The number of outputs of the batch that failed.
     pub fn outputs_failed(&self) -> usize {
         self.output_operations.values().filter(|output| output.failure_reason.is_some()).count()
     }
@@ -93,26 +94,26 @@ pub struct OutputOperationInfo {
     pub name: String,
     /// A description of the output, for people.
     pub description: String,
-    /// When it began.
+    /// When the output began.
     pub start_time: Option<Time>,
-    /// When it ended.
+    /// When the output ended.
     pub end_time: Option<Time>,
     /// How long the output took. Known once the output is completed.
     pub duration: Option<Duration>,
-    /// Why it failed.
+    /// Why the output failed.
     pub failure_reason: Option<String>,
 }
 
 /// What is known of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverInfo {
-    /// The number of its source, as in [`StreamInputInfo`].
+    /// The number of the receiver's source, as in [`StreamInputInfo`].
     pub stream_id: u32,
     /// The source's name in the job file.
     pub name: String,
-    /// Whether it is connected.
+    /// Whether the receiver is connected.
     pub active: bool,
-    /// Where it runs: `driver` is the host's own process.
+    /// Where the receiver runs: `driver` is the host's own process.
     pub location: String,
     /// The message of the receiver's last error.
     pub last_error_message: Option<String>,
@@ -123,14 +124,14 @@ pub struct ReceiverInfo {
 /// An operator of a stage, or the part of a shuffling operator that runs in the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageOperator {
-    /// Its node.
+    /// The node of the operator.
     pub node: NodeId,
     /// The name that the author gave to the node.
     pub name: Option<String>,
     /// The kind of the node, as the plugin names it, such as `map`.
     pub kind: String,
-    /// The part of the operator that runs in the stage: `apply`, or `combine` before a shuffle and `reduce` or `join` after
-    /// it.
+    /// The part of the operator that runs in the stage: `apply`, or `combine` before a shuffle and `reduce` or `join`
+    /// after it.
     pub role: &'static str,
 }
 
@@ -141,7 +142,7 @@ pub struct StageRows {
     pub kind: &'static str,
     /// The node: the source, the node that sends rows through the shuffle, the node whose rows are kept, or the output.
     pub node: NodeId,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
 }
 
@@ -163,9 +164,9 @@ pub struct StageInfo {
     pub shuffle_bytes_written: u64,
     /// The number of tasks: one for each partition.
     pub num_tasks: u32,
-    /// When it began.
+    /// When the stage began.
     pub submission_time: Time,
-    /// When it ended.
+    /// When the stage ended.
     pub completion_time: Time,
     /// The time from beginning to end.
     pub duration: Duration,
@@ -204,7 +205,8 @@ pub struct RecoveryInfo {
     pub run: String,
     /// When the first batch of the run began.
     pub zero: Time,
-    /// The number of batches that are done and whose data sets windows still read: they are computed again, without outputs.
+    /// The number of batches that are done and whose data sets windows still read: they are computed again, without
+    /// outputs.
     pub restored: u64,
     /// Batches that were made and not done: they run again.
     pub rerun: Vec<Time>,

@@ -8,9 +8,9 @@ use crate::time::{Duration, Time};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Writes events to the log: events that need attention as warnings, batches as information, all other events for debugging.
-/// Of a source that is away, the log has the first failure, then few of the further failures with their number, and then the
-/// return.
+/// Writes events to the log: events that need attention as warnings, batches as information, all other events for
+/// debugging. Of a source that is away, the log has the first failure, then few of the further failures with their
+/// number, and then the return.
 #[derive(Default)]
 pub struct LogListener {
     /// The absences of sources, by the source's name.
@@ -22,7 +22,7 @@ fn ms(duration: Option<Duration>) -> f64 {
 }
 
 impl LogListener {
-    /// A receiver lost its source, or did not reach it, and tries again.
+    /// Reports that a receiver lost its source, or did not reach it, and tries again.
     fn away(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
         match self.absences.entry(receiver.name.clone()).or_default().failed(at) {
             Tell::First => tracing::warn!("{event}"),
@@ -33,7 +33,7 @@ impl LogListener {
         }
     }
 
-    /// A receiver has reached its source.
+    /// Reports that a receiver has reached its source.
     fn back(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
         let absence = self.absences.entry(receiver.name.clone()).or_default();
         let was_away = absence.is_open();

@@ -35,13 +35,13 @@ pub use status::{
 use crate::ids::RunId;
 use std::sync::Arc;
 
-/// A listener that gets every event. The actor that caused an event calls the listener, so a listener must neither wait nor
-/// panic. A listener that has to wait is a [`QueuedListener`]. Events of one actor come in order.
+/// A listener that gets every event. The actor that caused an event calls the listener, so a listener must neither wait
+/// nor panic. A listener that has to wait is a [`QueuedListener`]. Events of one actor come in order.
 pub trait StreamingListener: Send + Sync {
-    /// An event happened.
+    /// Called when an event has happened.
     fn on_event(&self, event: &Event);
 
-    /// Something happened in a run. A listener that hears of several runs tells them apart here.
+    /// Called when an event has happened in a run. A listener of several runs tells the runs apart here.
     fn on_event_of(&self, _run: RunId, event: &Event) {
         self.on_event(event);
     }

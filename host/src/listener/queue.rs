@@ -1,7 +1,7 @@
 //! Queues in front of listeners that may have to wait, for a disk, a pipe or a terminal.
 //!
-//! Owns one bounded queue for each such listener. Posting an event never waits: when a queue is full, its listener misses
-//! events, which are counted and reported. The end of a run waits for the queues, for a bounded time.
+//! Owns one bounded queue for each such listener. Posting an event never waits: when a queue is full, its listener
+//! misses events, which are counted and reported. The end of a run waits for the queues, for a bounded time.
 
 use super::Event;
 use crate::env::{Clock, Env};
@@ -21,8 +21,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A listener that gets events through a queue, in order, and may wait.
 pub trait QueuedListener: Send {
-    /// An event of a run happened at this time. Events of the job, and not of one run, have the run [`RunId::FIRST`].
-    /// [`Event::EventsDropped`] says that this listener missed earlier events.
+    /// Called for each event, with the time of the event and its run. Events of the job, and not of one run, have the
+    /// run [`RunId::FIRST`]. [`Event::EventsDropped`] says that this listener missed earlier events.
     fn on_event(&mut self, at: Time, run: RunId, event: &Event);
 }
 

@@ -1,6 +1,6 @@
 //! Reports of one receiver to the listeners.
 //!
-//! Owns the [`ReceiverInfo`] of one receiver. Never decides when it connects or stops.
+//! Owns the [`ReceiverInfo`] of one receiver. Never decides when the receiver connects or stops.
 
 use super::{Event, ListenerBus, ReceiverInfo};
 use crate::time::{Duration, Time};
@@ -16,7 +16,7 @@ pub struct ReceiverReporter {
 }
 
 impl ReceiverReporter {
-    /// For the receiver of the source with this number and name.
+    /// Makes the reporter for the receiver of the source with this number and name.
     pub fn new(listeners: ListenerBus, stream_id: u32, name: &str) -> Self {
         let info = ReceiverInfo {
             stream_id,
@@ -29,19 +29,20 @@ impl ReceiverReporter {
         Self { listeners, info }
     }
 
-    /// The receiver is connected.
+    /// Reports that the receiver is connected.
     pub fn started(&mut self) {
         self.info.active = true;
         self.listeners.post(&Event::ReceiverStarted(self.info.clone()));
     }
 
-    /// The receiver lost its source, or did not reach it. It tries again after `retry_in`, or never if that is `None`.
+    /// Reports that the receiver lost its source, or did not reach it. The receiver tries again after `retry_in`. If
+    /// `retry_in` is `None`, it does not try again.
     pub fn failed(&mut self, now: Time, message: String, retry_in: Option<Duration>) {
         self.info.active = false;
         self.tell_error(now, message, retry_in);
     }
 
-    /// The receiver reports an error and continues.
+    /// Reports an error of the receiver, which continues.
     pub fn erred(&mut self, now: Time, message: String) {
         self.tell_error(now, message, None);
     }
@@ -52,7 +53,7 @@ impl ReceiverReporter {
         self.listeners.post(&Event::ReceiverError { receiver: self.info.clone(), retry_in });
     }
 
-    /// The receiver ended.
+    /// Reports that the receiver has ended.
     pub fn stopped(&mut self) {
         self.info.active = false;
         self.listeners.post(&Event::ReceiverStopped(self.info.clone()));

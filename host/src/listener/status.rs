@@ -1,8 +1,8 @@
 //! The current status of a job, as far as its events tell: for `host status` and other programs.
 //!
-//! Owns a summary of bounded size, in the form in which it is sent: times and spans in milliseconds. Later versions may add
-//! members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or whole
-//! batches.
+//! Owns a summary of bounded size, in the form in which it is sent: times and spans in milliseconds. Later versions may
+//! add members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or
+//! whole batches.
 
 use super::{AccumulatorValue, BatchInfo, Event, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// How many batches averages are made of.
+/// The number of batches over which averages are taken.
 const AVERAGED: usize = 20;
 /// How many pending batches are listed one by one.
 const PENDING_TOLD_MAX: usize = 20;
@@ -60,9 +60,9 @@ pub struct Status {
     pub pending: u64,
     /// The first batches that wait or run.
     pub pending_ms: Vec<u64>,
-    /// How long batches wait for earlier batches.
+    /// How long batches waited for earlier batches.
     pub scheduling_delay: Option<Delay>,
-    /// How long batches take.
+    /// How long the outputs of batches took.
     pub processing_delay: Option<Delay>,
     /// Whether the job is found to fall behind.
     pub is_behind: bool,
@@ -72,7 +72,7 @@ pub struct Status {
     pub accumulators: BTreeMap<String, AccumulatorValue>,
     /// The files that sources do not read, by source.
     pub files: BTreeMap<String, FilesStatus>,
-    /// Its receivers.
+    /// The receivers of the job.
     pub receivers: Vec<ReceiverStatus>,
     /// The status of checkpoints; `None` if the job has no checkpoint directory.
     pub checkpoint: Option<CheckpointStatus>,
@@ -114,9 +114,9 @@ pub struct FilesStatus {
 pub struct PassedOverStatus {
     /// The number of files at the last report; by now there may be up to ten times as many.
     pub files: u64,
-    /// What they are.
+    /// A description of the files.
     pub what: String,
-    /// One of them.
+    /// One of the files.
     pub example: String,
 }
 
@@ -134,13 +134,13 @@ pub struct Delay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReceiverStatus {
-    /// Its source.
+    /// The name of the receiver's source.
     pub name: String,
-    /// Whether it is connected.
+    /// Whether the receiver is connected.
     pub active: bool,
-    /// What its last error said.
+    /// The message of the receiver's last error.
     pub last_error: Option<String>,
-    /// When that was.
+    /// When the last error happened.
     pub last_error_ms: Option<u64>,
 }
 
@@ -152,7 +152,7 @@ pub struct CheckpointStatus {
     pub written_ms: Option<u64>,
     /// The last snapshot of state. `None` if there is none yet.
     pub snapshot: Option<SnapshotStatus>,
-    /// What cannot be written. Outputs wait for these writes.
+    /// The writes that fail. Outputs wait for these writes.
     pub failing: BTreeMap<String, CheckpointTrouble>,
 }
 
@@ -172,9 +172,9 @@ pub struct SnapshotStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CheckpointTrouble {
-    /// Since when.
+    /// Since when the write fails.
     pub since_ms: u64,
-    /// Why.
+    /// The error.
     pub error: String,
 }
 
@@ -198,14 +198,14 @@ struct Known {
 }
 
 impl StatusListener {
-    /// A listener for a job that is about to start in this process.
+    /// Makes a listener for a job that is about to start in this process.
     pub fn new(clock: Arc<dyn Clock>, job: &str, pid: Option<u32>) -> Self {
         let since_ms = clock.now().as_ms();
         let status = Status { job: job.to_owned(), pid, since_ms, ..Status::default() };
         Self { clock, known: Mutex::new(Known { status, ..Known::default() }) }
     }
 
-    /// The job was asked to stop.
+    /// Records that the job was asked to stop.
     pub fn stopping(&self) {
         self.lock().is_stopping = true;
     }

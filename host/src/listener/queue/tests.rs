@@ -114,8 +114,8 @@ fn the_end_waits_for_a_listener_in_vain_for_five_seconds() {
 }
 
 proptest! {
-    /// Whatever is posted when, with whatever capacity, on whatever schedule: events come in order and at most once, and
-    /// those that do not come are told of by the end.
+    /// Whatever is posted when, with whatever capacity, on whatever schedule: events come in order and at most once,
+    /// and those that do not come are told of by the end.
     #[test]
     fn each_event_is_heard_in_order_or_counted(
         seed in any::<u64>(),
