@@ -1,7 +1,7 @@
 //! One directory of files for each batch, seen whole or not at all.
 //!
-//! Owns the names on disk and the order in which they appear. A batch is built in a hidden directory beside its place and
-//! renamed there when it is complete and on the disk. Never knows what the files hold.
+//! Owns the names on disk and the order in which they appear. A batch is built in a hidden directory beside its place
+//! and renamed there when it is complete and on the disk. Never knows what the files hold.
 //!
 //! The steps of a commit, of which each leaves something that the next start can go on from:
 //!
@@ -10,8 +10,8 @@
 //! 3. The built directory gets its name; the directory around it is synced.
 //! 4. What has the name `...old` is removed.
 //!
-//! After a crash before step 3 a directory `...old` gets its name back, and what was built is removed. A reader sees the
-//! old files, then for a moment between steps 2 and 3 none, then the new ones; never a mixture.
+//! After a crash before step 3 a directory `...old` gets its name back, and what was built is removed. A reader sees
+//! the old files, then for a moment between steps 2 and 3 none, then the new ones; never a mixture.
 
 use super::OutputId;
 use super::encoder::Part;

@@ -71,8 +71,8 @@ fn saved(texts: &[&str]) -> Vec<(String, String)> {
     std::iter::once(success).chain(texts.iter().enumerate().map(part)).collect()
 }
 
-/// S6.04, S6.17: nothing is seen before the commit; a second run replaces what the first has saved, also if it has fewer
-/// partitions.
+/// S6.04, S6.17: nothing is seen before the commit; a second run replaces what the first has saved, also if it has
+/// fewer partitions.
 #[test]
 fn a_batch_is_seen_when_it_is_committed_and_replaced_when_it_runs_again() {
     let world = World::new();
