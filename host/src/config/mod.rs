@@ -48,7 +48,7 @@ pub use settings::{
 ///
 /// # Errors
 ///
-/// If the bytes are not UTF-8, the first line that is not. Otherwise the errors of [`load`].
+/// If the bytes are not UTF-8, returns the first line that is not. Otherwise returns the errors of [`load`].
 pub fn load_bytes(
     bytes: Vec<u8>,
     origin: &Path,
@@ -76,8 +76,8 @@ pub fn load_bytes(
 ///
 /// # Errors
 ///
-/// All mistakes at once, at least one, in the order described at [`ConfigErrors`]. If `text` is not TOML, only the
-/// reasons for that.
+/// Returns all mistakes at once, at least one, in the order described at [`ConfigErrors`]. If `text` is not TOML,
+/// returns only the reasons for that.
 pub fn load(
     text: &str,
     origin: &Path,

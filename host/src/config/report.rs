@@ -1,7 +1,7 @@
 //! Collects mistakes while a job file is read.
 //!
-//! Owns [`MistakePlace`], [`Report`] and the marker [`Reported`]. Only reporting a mistake makes a marker. So a function that
-//! returns the marker cannot have failed silently. Never decides what is a mistake.
+//! Owns [`MistakePlace`], [`Report`] and the marker [`Reported`]. Only reporting a mistake makes a marker. So a
+//! function that returns the marker cannot have failed silently. Never decides what is a mistake.
 
 use std::path::Path;
 

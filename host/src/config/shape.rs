@@ -33,8 +33,8 @@ impl Name {
     /// The longest name, in bytes. A name becomes part of file names, whose limit is 255 bytes.
     const MAX_BYTES: usize = 100;
 
-    /// The fault of a name, and a similar name that is valid. If the name is empty, that is `example`. `None` if the
-    /// name is valid.
+    /// The fault of a name, and a similar name that is valid. If the name is empty, the similar name is `example`.
+    /// `None` if the name is valid.
     pub(super) fn fault(name: &str, example: &str) -> Option<(&'static str, String)> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
         let fixed: String = name.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(Self::MAX_BYTES).collect();

@@ -9,13 +9,13 @@ use super::tree::{Node, Raw};
 /// The value that is used if a key is absent.
 #[derive(Clone, Copy)]
 pub(super) enum Fallback {
-    /// There is none: an absent key is an error. The text is an example of a value, as it is written in quotes.
+    /// There is no default: an absent key is an error. The text is an example of a value, as it is written in quotes.
     Required(&'static str),
-    /// This string.
+    /// The default is this string.
     Text(&'static str),
-    /// This number.
+    /// The default is this number.
     Number(u64),
-    /// An empty table.
+    /// The default is an empty table.
     Empty,
     /// The value depends on other settings. `resolve` computes it; the texts here only describe it.
     Derived { doc: &'static str, example: &'static str },
