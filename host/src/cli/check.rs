@@ -15,7 +15,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     job: JobArgs,
     /// Print one JSON object instead: `{"job", "nodes", "outputs", "sources": [{"name", "type"}], "files": [{"output",
-    /// "path"}], "directories": [{"name", "path", "access"}]}`. An error is one JSON object on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// "path"}], "directories": [{"name", "path", "access"}]}`. An error is one JSON object on standard error:
+    /// `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,8 +1,8 @@
 //! Standard error, written by a thread of its own: logging never waits for the reader of the log.
 //!
-//! Owns a bounded queue of text in front of the stream, and the count of texts that did not fit into the queue. When nobody
-//! reads the stream, lines are dropped until the queue is empty again, and then the log says how many. At the end of the
-//! program the queue is written out, as long as the reader takes text.
+//! Owns a bounded queue of text in front of the stream, and the count of texts that did not fit into the queue. When
+//! nobody reads the stream, lines are dropped until the queue is empty again, and then the log says how many. At the
+//! end of the program the queue is written out, as long as the reader takes text.
 
 use super::status_line::{LogWriter, StatusLine};
 use crate::lock::{lock, unpoisoned};
@@ -74,9 +74,9 @@ enum Next {
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// There is something to write.
+    /// Notified when there is something to write.
     filled: Condvar,
-    /// Something was written.
+    /// Notified when something was written.
     written: Condvar,
 }
 
@@ -104,8 +104,8 @@ impl ErrorStream {
         self.change(|queue| queue.line = Some(text.map(ToOwned::to_owned)));
     }
 
-    /// Writes everything in the queue and then this text, even if the queue has no room for it, as long as the stream takes
-    /// text.
+    /// Writes everything in the queue and then this text, even if the queue has no room for it, as long as the stream
+    /// takes text.
     pub fn finish(&self, text: &str) {
         self.drain(STALLED);
         self.change(|queue| queue.push_anyway(text.as_bytes()));
@@ -176,8 +176,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever is pushed and taken in whatever order: the written texts and the count of dropped texts are all texts
-        /// that were pushed, in order, and the queue stays within its bound.
+        /// Whatever is pushed and taken in whatever order: the written texts and the count of dropped texts are all
+        /// texts that were pushed, in order, and the queue stays within its bound.
         #[test]
         fn each_text_is_written_or_counted(steps in prop::collection::vec(prop::option::of(0usize..40), 0..80)) {
             const BYTES_MAX: usize = 100;

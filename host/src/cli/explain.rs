@@ -17,13 +17,14 @@ pub struct ExplainArgs {
     /// The job file, or a plugin, whose name ends in `.wasm`.
     #[arg(value_name = "JOB.TOML")]
     job: PathBuf,
-    /// Tell instead what would change if this job file or plugin took its place: operators that are the same, changed,
-    /// gone and new. The code in closures is not compared.
+    /// Show instead what another job file or plugin would change: operators that are the same, changed, gone and new.
+    /// The code in closures is not compared.
     #[arg(long, value_name = "OTHER")]
     diff: Option<PathBuf>,
     #[command(flatten)]
     set: SetArgs,
-    /// Print one JSON object. An error is one too, on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// Print one JSON object. An error is also one JSON object, on standard error: `{"error": {"kind", "message",
+    /// "help"}}`.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! The output of `host run --json`: one JSON object a line on standard output.
 //!
-//! Owns which events are written. The form of events is that of the events file; the output `print` makes the lines with
-//! rows.
+//! Owns which events are written. The form of events is that of the events file; the output `print` makes the lines
+//! with rows.
 
 use crate::env::{Console, WritePieces};
 use crate::ids::RunId;

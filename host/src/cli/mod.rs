@@ -1,7 +1,7 @@
 //! The command line: its arguments, and how each command ends.
 //!
-//! Owns argument types, output, the printed form of errors, and exit codes. Each command has a file of its own, and `job`
-//! finds the job that a command is about. The rest of the program does not know that it has a command line.
+//! Owns argument types, output, the printed form of errors, and exit codes. Each command has a file of its own, and
+//! `job` finds the job that a command is about. The rest of the program does not know that it has a command line.
 
 mod check;
 mod checkpoint;
@@ -51,20 +51,20 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a job until it is stopped. The first SIGINT, SIGTERM or SIGHUP processes what was received; one that comes a
-    /// second or more after it stops at once.
+    /// Run a job until it is stopped. The first SIGINT, SIGTERM or SIGHUP stops it after the received data is
+    /// processed; a second one, a second or more later, stops it at once.
     #[command(after_help = EXIT_CODES)]
     Run(run::RunArgs),
-    /// Stop the job that runs, gracefully, and wait until it has ended. Its host is found by the job file.
+    /// Stop a running job gracefully, and wait until it has ended. The job file identifies the job.
     #[command(after_help = EXIT_CODES)]
     Stop(stop::StopArgs),
-    /// Show how the job is that runs. Its host is found by the job file.
+    /// Show the status of a running job. The job file identifies the job.
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
     /// Check a job file and its plugin without starting anything.
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
-    /// Show the graph that a plugin describes, the stages it is cut into, and what another one would change.
+    /// Show the graph of a plugin and its stages, and what another plugin would change.
     #[command(after_help = EXIT_CODES)]
     Explain(explain::ExplainArgs),
     /// Look at a checkpoint directory, without the plugin and without disturbing a host that uses it.
@@ -106,8 +106,9 @@ pub fn main() -> ExitCode {
     run_program(&Receivers::default())
 }
 
-/// Runs `host` with receivers of your own, and returns the exit code. The `main` of a program that embeds the host has to
-/// call only this function. Such a program has the same commands as `host`, and its jobs may have sources of type `custom`.
+/// Runs `host` with receivers of your own, and returns the exit code. The `main` of a program that embeds the host has
+/// to call only this function. Such a program has the same commands as `host`, and its jobs may have sources of type
+/// `custom`.
 pub fn main_with(receivers: &Receivers) -> ExitCode {
     // A child that compiles a plugin for a parent has no command line.
     crate::plugin::serve_compilation().unwrap_or_else(|| run_program(receivers))

@@ -79,7 +79,8 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
         let path = directory.join(file);
         let made = path.parent().map_or(Ok(()), fs::create_dir_all);
         if let Err(error) = made.and_then(|()| fs::write(&path, text.replace("{{sdk}}", &sdk))) {
-            // An unfinished directory would be in the way of the next try. If it cannot be removed, the next try says so.
+            // An unfinished directory would be in the way of the next try. If it cannot be removed, the next try says
+            // so.
             let _ = fs::remove_dir_all(&directory);
             return Err(cannot(&path, &error).help("choose another place with --path"));
         }

@@ -1,7 +1,7 @@
 //! The progress of a job, in one line.
 //!
-//! Owns the counts and the text of the line, and when the line is written. `status_line` owns the place on the terminal.
-//! Never writes to the terminal.
+//! Owns the counts and the text of the line, and when the line is written. `status_line` owns the place on the
+//! terminal. Never writes to the terminal.
 
 use crate::env::Clock;
 use crate::listener::{Event, StreamingListener};

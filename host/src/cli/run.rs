@@ -42,13 +42,15 @@ pub struct RunArgs {
     /// state. The old run's directory stays.
     #[arg(long)]
     fresh: bool,
-    /// What becomes of the batches whose times passed while the job did not run, instead of `job.max_catch_up`.
+    /// What happens to the batches whose times passed while the job did not run, instead of `job.max_catch_up`.
     #[arg(long, value_name = "WHICH")]
     catch_up: Option<CatchUpArg>,
-    /// Only say what starting the job would run again and make up for. Nothing is written.
+    /// Only show which batches a start of the job would run again, and which missed batches it would make. Nothing is
+    /// written.
     #[arg(long, conflicts_with_all = ["stop_after", "stop_when_idle", "events"])]
     dry_run_recovery: bool,
-    /// Write each event to this file, replacing it, as one JSON object a line. docs/events.md describes them.
+    /// Write each event to this file, as one JSON object a line. An existing file is replaced. docs/events.md describes
+    /// the events.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Print JSON, one object a line: the rows of each `print`, the batches that are done, the start and the end. Tell
@@ -63,9 +65,9 @@ pub struct RunArgs {
 /// Which missed batches are made.
 #[derive(Clone, Copy, ValueEnum)]
 enum CatchUpArg {
-    /// Every one.
+    /// All of them.
     All,
-    /// None: they are left out, and that is recorded.
+    /// None: they are left out, and the job records this.
     None,
 }
 

@@ -18,7 +18,8 @@ use std::process::ExitCode;
 pub struct StatusArgs {
     #[command(flatten)]
     job: RunningJobArgs,
-    /// Print one JSON object. An error is one too, on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// Print one JSON object. An error is also one JSON object, on standard error: `{"error": {"kind", "message",
+    /// "help"}}`.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! One line at the bottom of the terminal that is written again and again.
 //!
-//! Owns the line. All other text for the terminal goes through this module, so that the text is above the line and never in
-//! the line. Until the line is first set, this module only passes the text on.
+//! Owns the line. All other text for the terminal goes through this module, so that the text is above the line and
+//! never in the line. Until the line is first set, this module only passes the text on.
 
 use crate::env::{Console, WritePieces};
 use crate::lock::lock;
@@ -183,8 +183,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is written in whatever order: the line is the last text on the screen, once, and all other text is above
-        /// the line, whole and in order.
+        /// Whatever is written in whatever order: the line is the last text on the screen, once, and all other text is
+        /// above the line, whole and in order.
         #[test]
         fn nothing_is_garbled(steps in prop::collection::vec((0u8..4, "[a-z]{0,9}"), 0..40)) {
             let screen = Screen::default();

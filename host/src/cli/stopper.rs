@@ -1,7 +1,7 @@
 //! Stops a run when signals or clients request it, and ensures that the process ends, whatever hangs.
 //!
-//! Owns how long a stop may take before the process is ended without the run. All code here runs on the thread that receives
-//! signals, or on the thread that serves clients, and never waits.
+//! Owns how long a stop may take before the process is ended without the run. All code here runs on the thread that
+//! receives signals, or on the thread that serves clients, and never waits.
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
 use crate::config::Settings;
@@ -16,8 +16,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-/// How long an immediate stop may take until a separate thread ends the process. Together with the last message, this is
-/// less than the promised two seconds.
+/// How long an immediate stop may take until a separate thread ends the process. Together with the last message, this
+/// is less than the promised two seconds.
 const AT_ONCE_MAX: Duration = Duration::from_millis(1500);
 /// The exit code of a stop at once.
 pub const STOPPED_AT_ONCE: u8 = 130;
@@ -37,8 +37,8 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Receives signals from here on. The receiver that is returned gets the requests for the run. `words` makes the printed
-    /// text of an error.
+    /// Receives signals from here on. The receiver that is returned gets the requests for the run. `words` makes the
+    /// printed text of an error.
     ///
     /// # Errors
     /// When the system refuses a handler or a thread.
@@ -65,7 +65,7 @@ impl Stopper {
         Ok((stopper, stops))
     }
 
-    /// A client asks for a stop.
+    /// Handles a request of a client to stop.
     pub fn request(&self, request: StopRequest) {
         self.decide("`host stop`", |wishes, at| wishes.request(request, at));
     }

@@ -29,7 +29,7 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// A signal arrived, at this time of a clock that never goes back.
+    /// Decides about a signal that arrived at this time. The times are those of a clock that never goes back.
     pub(super) fn signal(&mut self, at: Duration) -> Decision {
         match self.first {
             Some(first) if at.saturating_sub(first) < ONE_WISH => Decision::Nothing,
@@ -38,7 +38,7 @@ impl Wishes {
         }
     }
 
-    /// A client requests a stop, at this time. Any number of clients may request the same.
+    /// Decides about a request that a client made at this time. Any number of clients may make the same request.
     pub(super) fn request(&mut self, request: StopRequest, at: Duration) -> Decision {
         if request <= self.strongest {
             return Decision::Nothing;
