@@ -2,7 +2,8 @@
 
 use twox_hash::XxHash3_64;
 
-/// A checksum of bytes that are added piece by piece. The checksum does not depend on how the bytes are cut into pieces.
+/// A checksum of bytes that are added piece by piece. The checksum does not depend on how the bytes are cut into
+/// pieces.
 #[derive(Clone)]
 pub struct Checksum(XxHash3_64);
 

@@ -1,7 +1,7 @@
 //! Rows as columns for the files of other programs.
 //!
-//! Owns the names of such columns, and cuts rows into pieces that do not depend on how the rows arrived. Never knows the
-//! format of a file.
+//! Owns the names of such columns, and cuts rows into pieces that do not depend on how the rows arrived. Never knows
+//! the format of a file.
 //!
 //! Members of tuples are called `_1`, `_2` and so on, as in Spark, also inside of other values. Members of structs keep
 //! their names. A row that is neither tuple nor struct is one column `value`.
@@ -21,7 +21,7 @@ const PIECE_ROWS: usize = 8192;
 /// A piece ends with the row with which the piece reaches this many bytes.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// Why rows are no columns.
+/// Why rows cannot be written as columns.
 #[derive(Debug, thiserror::Error)]
 pub enum ColumnsError {
     /// The rows are not of their type.
@@ -113,8 +113,8 @@ fn weight(node: &Node, array: &dyn Array, rows: Range<usize>) -> usize {
     values + if node.nullable() { count } else { 0 }
 }
 
-/// Collects rows into pieces. The end of a piece depends only on the rows so far, and the buffers of a piece depend only on
-/// its rows. So a writer of pieces writes the same bytes however the rows arrive.
+/// Collects rows into pieces. The end of a piece depends only on the rows so far, and the buffers of a piece depend
+/// only on its rows. So a writer of pieces writes the same bytes however the rows arrive.
 pub struct Pieces {
     ty: RecordType,
     schema: SchemaRef,

@@ -1,10 +1,10 @@
 //! Rows as lines of CSV, for `save_as_csv_files`, and back again.
 //!
-//! Owns the CSV form of a value: as [`super::text`] writes the value, quoted where RFC 4180 asks for it. `read.rs` owns the
-//! reading.
+//! Owns the CSV form of a value: as [`super::text`] writes the value, quoted where RFC 4180 asks for it. `read.rs` owns
+//! the reading.
 //!
-//! An absent value is an empty field, and an empty text is `""`. A line that would be empty is `""` too, because readers
-//! skip empty lines. A column cannot hold lists, tuples and structs: see [`super::columns::nested`].
+//! An absent value is an empty field, and an empty text is `""`. A line that would be empty is `""` too, because
+//! readers skip empty lines. A column cannot hold lists, tuples and structs: see [`super::columns::nested`].
 
 mod read;
 
@@ -33,7 +33,7 @@ pub struct CsvWriter<'a> {
 }
 
 impl<'a> CsvWriter<'a> {
-    /// For the rows of `batch`, which are of type `ty`.
+    /// Makes a writer of the rows of `batch`, which are of type `ty`.
     ///
     /// # Errors
     /// If the batch does not have the type.

@@ -21,8 +21,8 @@ pub struct DecodedLines {
 }
 
 impl DecodedLines {
-    /// Lines of a stream whose expected encoding is `expected`. The sizes are those of [`LineSplitter::new`], and count
-    /// bytes of UTF-8.
+    /// Makes a splitter of a stream whose expected encoding is `expected`. The sizes are those of
+    /// [`LineSplitter::new`], and count bytes of UTF-8.
     pub fn new(expected: Encoding, max_line_bytes: usize, target_chunk_bytes: usize) -> Self {
         Self {
             decoder: StreamDecoder::new(expected),
@@ -59,8 +59,8 @@ impl DecodedLines {
         self.lines.take()
     }
 
-    /// Ends the stream: returns the lines of [`DecodedLines::take`], and the last line even if it has no line end. A new
-    /// stream may follow, whose expected encoding is the encoding of this stream. The numbers of lines go on.
+    /// Ends the stream: returns the lines of [`DecodedLines::take`], and the last line even if it has no line end. A
+    /// new stream may follow, whose expected encoding is the encoding of this stream. The numbers of lines go on.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         self.lines.push(self.decoder.finish());
         self.encoding = self.decoder.encoding();
@@ -68,7 +68,8 @@ impl DecodedLines {
         self.lines.finish()
     }
 
-    /// Drops the beginning of a line whose end will not come, and returns whether there was one. A new stream may follow.
+    /// Drops the beginning of a line whose end will not come, and returns whether there was one. A new stream may
+    /// follow.
     pub fn abandon(&mut self) -> bool {
         self.is_at_start = true;
         let is_cut_off = self.lines.has_partial_line();

@@ -51,7 +51,8 @@ pub const fn group_of(hash: u64) -> u8 {
     hash.to_be_bytes()[0]
 }
 
-/// The partition, of `partitions`, that a key group belongs to. With more than 256 partitions, some partitions have no keys.
+/// The partition, of `partitions`, that a key group belongs to. With more than 256 partitions, some partitions have no
+/// keys.
 #[inline]
 pub const fn partition_of(group: u8, partitions: usize) -> usize {
     (group as usize).saturating_mul(partitions) / KEY_GROUPS
@@ -121,7 +122,8 @@ fn hash_encoded(column: &Column<'_>, rows: usize, out: &mut Vec<u64>) {
     }));
 }
 
-/// Appends the encoding of one value of a column. The column has the row. `last` says that the value is the last in the key.
+/// Appends the encoding of one value of a column. The column has the row. `last` says that the value is the last in the
+/// key.
 fn write(column: &Column<'_>, row: usize, last: bool, out: &mut Vec<u8>) {
     if column.node.nullable() {
         let there = !column.is_absent(row);
@@ -174,7 +176,7 @@ fn write_bytes(bytes: &[u8], last: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// The bits of a float, the same for all that count as the same key.
+/// The bits of a float. All floats that count as the same key have the same bits.
 fn canonical_f32(value: f32) -> u32 {
     if value.is_nan() {
         0x7fc0_0000
@@ -185,7 +187,7 @@ fn canonical_f32(value: f32) -> u32 {
     }
 }
 
-/// The bits of a float, the same for all that count as the same key.
+/// The bits of a float. All floats that count as the same key have the same bits.
 fn canonical_f64(value: f64) -> u64 {
     if value.is_nan() {
         0x7ff8_0000_0000_0000

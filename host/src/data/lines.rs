@@ -1,7 +1,7 @@
 //! Lines of text from a stream of bytes.
 //!
-//! Owns where a line ends, and what happens to lines that are too long or not UTF-8. Never reads a socket or a file, nor
-//! text in another encoding: see `decoded_lines.rs`. The lines do not depend on how the stream is cut into pushes.
+//! Owns where a line ends, and what happens to lines that are too long or not UTF-8. Never reads a socket or a file,
+//! nor text in another encoding: see `decoded_lines.rs`. The lines do not depend on how the stream is cut into pushes.
 
 use super::schema::RecordType;
 use super::utf8::text_array;
@@ -9,8 +9,8 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 use std::sync::Arc;
 
-/// The longest line and the largest chunk that can be requested, in bytes. A replaced byte becomes three bytes, and three
-/// times this size fits an `i32`.
+/// The longest line and the largest chunk that can be requested, in bytes. A replaced byte becomes three bytes, and
+/// three times this size fits an `i32`.
 const BYTES_MAX: usize = 1 << 29;
 
 /// How many of its dropped lines a chunk remembers one by one.
@@ -19,7 +19,7 @@ const DROPPED_AT_MAX: usize = 1024;
 /// Lines that were dropped or changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BadLines {
-    /// How many.
+    /// The number of lines.
     pub count: u64,
     /// The number of the first such line, from 1; 0 if there is none.
     pub first: u64,
@@ -34,7 +34,7 @@ impl BadLines {
     }
 }
 
-/// What was wrong with the lines of a stream.
+/// The faults of the lines of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LineFaults {
     /// Lines that were dropped because they were too long.
@@ -75,8 +75,8 @@ pub struct LineSplitter {
 }
 
 impl LineSplitter {
-    /// A splitter for lines of at most `max_line_bytes`, without the line end, into chunks of about `target_chunk_bytes`.
-    /// Both sizes count as at least 1 byte and at most 512 MiB.
+    /// A splitter for lines of at most `max_line_bytes`, without the line end, into chunks of about
+    /// `target_chunk_bytes`. Both sizes count as at least 1 byte and at most 512 MiB.
     pub fn new(max_line_bytes: usize, target_chunk_bytes: usize) -> Self {
         Self {
             max_line_bytes: max_line_bytes.clamp(1, BYTES_MAX),
@@ -125,8 +125,8 @@ impl LineSplitter {
         std::mem::take(&mut self.complete)
     }
 
-    /// Ends the stream: returns the lines of [`LineSplitter::take`], and the last line even if it has no line end. A new
-    /// stream may follow, and its lines are counted on.
+    /// Ends the stream: returns the lines of [`LineSplitter::take`], and the last line even if it has no line end. A
+    /// new stream may follow; the numbers of its lines continue those of this stream.
     pub fn finish(&mut self) -> Vec<RecordBatch> {
         let last = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.dropping) || last.len() > self.max_line_bytes {
@@ -137,7 +137,8 @@ impl LineSplitter {
         self.take()
     }
 
-    /// Drops the beginning of a line whose end will not come. A new stream may follow, and its lines are counted on.
+    /// Drops the beginning of a line whose end will not come. A new stream may follow; the numbers of its lines
+    /// continue.
     pub fn abandon(&mut self) {
         self.partial.clear();
         self.dropping = false;
@@ -151,7 +152,7 @@ impl LineSplitter {
         }
     }
 
-    /// What was wrong with the lines that were taken since the last call of [`LineSplitter::take_faults`].
+    /// The faults of the lines that were taken since the last call of [`LineSplitter::take_faults`].
     pub fn faults(&self) -> LineFaults {
         self.faults
     }

@@ -1,8 +1,8 @@
 //! Columns of files that other programs wrote, as rows of a type.
 //!
-//! Owns which column of a file belongs to which column of a type: columns are found by the names of [`super::columns`], in
-//! any order, and other columns of the file are ignored. Owns which values fit: values of the same kind, and integers of any
-//! width if the values fit. Never reads a file.
+//! Owns which column of a file belongs to which column of a type: columns are found by the names of [`super::columns`],
+//! in any order, and other columns of the file are ignored. Owns which values fit: values of the same kind, and
+//! integers of any width if the values fit. Never reads a file.
 
 use super::columns::{member_name, named_columns};
 use super::schema::{Kind, Node, RecordType};
@@ -21,7 +21,7 @@ pub struct Fault {
     pub row: usize,
     /// The column, and the member in it; empty if the fault is in the whole row.
     pub column: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
 }
 
@@ -74,7 +74,7 @@ pub fn column_names(ty: &RecordType) -> Vec<String> {
 /// `there` names all columns of the file, also those that were not read.
 ///
 /// # Errors
-/// The first value that does not fit, column by column.
+/// Returns the first value that does not fit, column by column.
 pub fn from_columns(ty: &RecordType, batch: &RecordBatch, there: &[String]) -> Result<RecordBatch, Fault> {
     let rows = batch.num_rows();
     let column = |(name, node): (std::borrow::Cow<'_, str>, &Node)| match batch.column_by_name(&name) {

@@ -1,9 +1,9 @@
 //! Columns without unsigned integers, for readers that have no unsigned integers.
 //!
-//! Owns which signed type replaces an unsigned type. The signed type follows from the type of the rows alone, never from
-//! their values, so that all files of an output have the same columns. `u8` and `u16` become signed integers of 32 bits,
-//! `u32` and `u64` of 64 bits. A `u64` that does not fit is an error, unless such columns are decimals of 20 digits, which
-//! hold every `u64`. Never knows the format of a file.
+//! Owns which signed type replaces an unsigned type. The signed type follows from the type of the rows alone, never
+//! from their values, so that all files of an output have the same columns. `u8` and `u16` become signed integers of 32
+//! bits, `u32` and `u64` of 64 bits. A `u64` that does not fit is an error, unless such columns are decimals of 20
+//! digits, which hold every `u64`. Never knows the format of a file.
 
 use arrow::array::{Array as _, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
@@ -54,7 +54,7 @@ impl Signed {
     /// The same values in signed columns.
     ///
     /// # Errors
-    /// The first value that does not fit, column by column.
+    /// Returns the first value that does not fit, column by column.
     pub fn columns(&self, rows: &RecordBatch) -> Result<RecordBatch, SignedError> {
         let fields = self.schema.fields().iter().zip(rows.columns());
         let columns = fields.map(|(field, array)| signed(array, field.data_type(), None, field.name()));

@@ -15,7 +15,7 @@ pub struct RowWriter<'a> {
 }
 
 impl<'a> RowWriter<'a> {
-    /// For the rows of `batch`, which are of type `ty`.
+    /// Makes a writer of the rows of `batch`, which are of type `ty`.
     ///
     /// # Errors
     /// If the batch does not have the type.

@@ -14,8 +14,9 @@ pub(super) enum NotText {
     Lengths,
 }
 
-/// Makes a column of the rows `offsets[n]..offsets[n + 1]` of `values`. Bytes outside of all rows may be anything. Bytes of
-/// rows that `nulls` marks as absent have to be UTF-8. Copies offsets that do not start at 0, and nothing else.
+/// Makes a column of the rows `offsets[n]..offsets[n + 1]` of `values`. Bytes outside of all rows may be anything.
+/// Bytes of rows that `nulls` marks as absent have to be UTF-8. Copies offsets that do not start at 0, and nothing
+/// else.
 pub(super) fn text_array(
     offsets: OffsetBuffer<i32>,
     values: &Buffer,
@@ -44,7 +45,7 @@ fn rebased(offsets: &OffsetBuffer<i32>) -> OffsetBuffer<i32> {
     OffsetBuffer::new(offsets.iter().map(|offset| offset - first).collect())
 }
 
-/// Where `values` is not UTF-8, or an offset lies inside a character.
+/// Finds where `values` is not UTF-8, or where an offset lies inside a character.
 fn fault(offsets: &[i32], values: &[u8]) -> NotText {
     let row = match std::str::from_utf8(values) {
         Err(error) => offsets.partition_point(|&offset| offset as usize <= error.valid_up_to()),

@@ -35,15 +35,15 @@ pub enum ViewError {
     Absent {
         /// The column, with the path to the field inside of it.
         column: String,
-        /// Its kind.
+        /// The kind of the field.
         kind: &'static str,
-        /// How many.
+        /// The number of absent values.
         count: usize,
     },
     /// The keys of the batch are too long together.
     #[error("the encoded keys of {rows} rows take 2 GiB or more")]
     KeyBytes {
-        /// How many rows there are.
+        /// The number of rows.
         rows: usize,
     },
     /// A row that the batch does not have.
@@ -51,7 +51,7 @@ pub enum ViewError {
     Row {
         /// The row that was asked for, from 0.
         row: usize,
-        /// How many there are.
+        /// The number of rows of the batch.
         rows: usize,
     },
 }

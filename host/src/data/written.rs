@@ -1,13 +1,13 @@
 //! The largest size of rows when they are written as text, CSV or JSON.
 //!
-//! Owns an upper bound that follows from type and length alone. A row of a few bytes can become a text many times as long,
-//! so a writer reserves the memory of the bound first. Never writes anything.
+//! Owns an upper bound that follows from type and length alone. A row of a few bytes can become a text many times as
+//! long, so a writer reserves the memory of the bound first. Never writes anything.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
 
-/// The longest an integer or a float can be, in any form.
+/// The most bytes of an integer or a float, in any form.
 const NUMBER_BYTES: usize = 32;
 /// The most bytes around a value: brackets, separators, `Some` and `None`.
 const AROUND_BYTES: usize = 10;
@@ -22,12 +22,12 @@ pub fn written_bytes_max(batch: &RecordBatch, rows: Range<usize>) -> usize {
     columns.fold(AROUND_BYTES * rows.len(), usize::saturating_add)
 }
 
-/// The most bytes that the name of a member takes in so many rows.
+/// The most bytes that the name of a member takes in this many rows.
 fn named(name: &str, rows: usize) -> usize {
     (name.len() * ESCAPED_BYTES + AROUND_BYTES).saturating_mul(rows)
 }
 
-/// The most that the values of these rows take.
+/// The most bytes that the values of these rows take.
 fn bytes(array: &ArrayRef, rows: Range<usize>) -> usize {
     let count = rows.len();
     let within = |offsets: &[i32]| {

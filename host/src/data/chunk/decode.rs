@@ -17,8 +17,8 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive. Buffers are copied only if `data` itself
-/// is not aligned for their types. Costs one pass over validity bitmaps, offsets and text.
+/// Makes a batch of a chunk that came from a plugin. The batch keeps `data` alive. Buffers are copied only if `data`
+/// itself is not aligned for their types. Costs one pass over validity bitmaps, offsets and text.
 ///
 /// # Errors
 /// If the chunk does not have the layout of [`super`], or does not fit `ty`.

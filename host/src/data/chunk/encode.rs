@@ -11,12 +11,12 @@ use std::ops::Range;
 /// The longest data, so that offsets in it fit an `i32` as well as a `u32`.
 const DATA_BYTES_MAX: u64 = (u32::MAX / 2) as u64;
 
-/// Writes a batch of `ty` as a chunk for a plugin: the buffers into `data`, and their places into `directory`. Clears both
-/// first. The number of rows is that of the batch. Costs one copy of the values.
+/// Writes a batch of `ty` as a chunk for a plugin: the buffers into `data`, and their places into `directory`. Clears
+/// both first. The number of rows is that of the batch. Costs one copy of the values.
 ///
 /// # Errors
-/// [`ChunkError::Batch`] if the batch does not have the type, [`ChunkError::Rows`] if the batch has more rows than a chunk
-/// may have, [`ChunkError::TooLarge`] if the chunk takes more than 2 GiB.
+/// [`ChunkError::Batch`] if the batch does not have the type, [`ChunkError::Rows`] if the batch has more rows than a
+/// chunk may have, [`ChunkError::TooLarge`] if the chunk takes more than 2 GiB.
 pub fn encode(
     batch: &RecordBatch,
     ty: &RecordType,

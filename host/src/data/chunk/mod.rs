@@ -1,21 +1,21 @@
 //! Chunks: rows in the flat layout that crosses the plugin boundary.
 //!
-//! Owns that layout: [`decode()`] from plugins, [`encode()`] for them, and [`chunks`], which cuts a batch into pieces of the
-//! right size. Chunks from a plugin are checked in full: a batch that `decode` returns is valid Arrow data, whatever the
-//! bytes were. Never calls a plugin.
+//! Owns that layout: [`decode()`] from plugins, [`encode()`] for them, and [`chunks`], which cuts a batch into pieces
+//! of the right size. Chunks from a plugin are checked in full: a batch that `decode` returns is valid Arrow data,
+//! whatever the bytes were. Never calls a plugin.
 //!
-//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists the
-//! buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant bit
-//! first; length 0 means that no value is absent), then:
+//! A chunk is a number of rows, a directory of `(offset, length)` in bytes, and one piece of data. The directory lists
+//! the buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant
+//! bit first; length 0 means that no value is absent), then:
 //!
 //! - `bool`: one bit a row; numbers: their values, little-endian;
 //! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes that the offsets point into;
 //! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
 //! - `struct`: nothing more, then the buffers of its children.
 //!
-//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers start at multiples of 8 and
-//! do not overlap. Buffers may be longer than needed, and may be empty if there are no rows. The offset of a buffer of
-//! length 0 means nothing.
+//! A root that is a struct which cannot be absent gives the buffers of its members only. Buffers start at multiples of
+//! 8 and do not overlap. Buffers may be longer than needed, and may be empty if there are no rows. The offset of a
+//! buffer of length 0 means nothing.
 //!
 //! A chunk has at most [`ROWS_MAX`] rows, and a field inside of lists has at most [`VALUES_MAX`] values. The limits are
 //! needed because a row costs the host more memory than its bytes in the chunk, which can be as few as one bit.
@@ -50,9 +50,9 @@ pub enum ChunkError {
     /// The directory does not have the length that the type asks for.
     #[error("the chunk has {found} buffers, its type needs {expected}")]
     BufferCount {
-        /// What the type asks for.
+        /// The number of buffers that the type needs.
         expected: usize,
-        /// What the chunk has.
+        /// The number of buffers that the chunk has.
         found: usize,
     },
     /// A buffer is not inside of the data.
@@ -60,11 +60,11 @@ pub enum ChunkError {
     Bounds {
         /// The buffer's position in the directory.
         buffer: usize,
-        /// Where it starts.
+        /// The offset at which the buffer starts.
         offset: u32,
-        /// How long it is.
+        /// The length of the buffer.
         length: u32,
-        /// How long the data is.
+        /// The length of the data.
         data: usize,
     },
     /// A buffer does not start at a multiple of 8.
@@ -72,7 +72,7 @@ pub enum ChunkError {
     Misaligned {
         /// The buffer's position in the directory.
         buffer: usize,
-        /// Where it starts.
+        /// The offset at which the buffer starts.
         offset: u32,
     },
     /// Two buffers share bytes. Otherwise a small chunk could stand for a batch a thousand times its size.
@@ -85,20 +85,20 @@ pub enum ChunkError {
         /// Where the other buffer starts.
         at: u32,
     },
-    /// More rows than a chunk may have.
+    /// There are more rows than a chunk may have.
     #[error("the chunk has {rows} rows, a chunk has at most {ROWS_MAX}")]
     Rows {
-        /// How many it has.
+        /// The number of rows.
         rows: usize,
     },
-    /// The buffers of one column are not what its type and the number of rows ask for.
+    /// The buffers of one column do not fit its type and the number of rows.
     #[error("column `{column}` ({kind}): {problem}")]
     Column {
         /// The column, with the path to the field inside of it.
         column: String,
         /// The field's kind.
         kind: &'static str,
-        /// What is wrong.
+        /// The problem of the column.
         problem: ColumnProblem,
     },
     /// The batch does not have the type of the chunk to be written.
@@ -107,7 +107,7 @@ pub enum ChunkError {
     /// The batch does not fit into a chunk.
     #[error("a batch of {bytes} bytes is too large for one chunk, which holds 2147483647")]
     TooLarge {
-        /// How large it is, at least.
+        /// The size of the chunk, at least.
         bytes: u64,
     },
     /// Arrow refused columns that the host had checked: a defect of the host.
@@ -123,9 +123,9 @@ pub enum ColumnProblem {
     Short {
         /// The buffer's position in the directory.
         buffer: usize,
-        /// How long it is.
+        /// The length of the buffer.
         found: usize,
-        /// How long it has to be.
+        /// The length that the buffer has to have.
         needed: u64,
         /// How many rows the field has.
         rows: usize,
@@ -145,9 +145,9 @@ pub enum ColumnProblem {
         buffer: usize,
         /// The row.
         row: usize,
-        /// Where it starts.
+        /// Where the row starts.
         start: i32,
-        /// Where it ends.
+        /// Where the row ends.
         end: i32,
     },
     /// A row ends outside of the bytes.

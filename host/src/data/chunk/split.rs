@@ -5,11 +5,12 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
 
-/// The most rows that are processed at a time. Values for each row, such as hashes, row numbers and offsets, then take at
-/// most a few MiB, however small the rows are.
+/// The most rows that are processed at a time. Values for each row, such as hashes, row numbers and offsets, then take
+/// at most a few MiB, however small the rows are.
 pub const PIECE_ROWS: usize = 64 * 1024;
 
-/// The rows of `batch` in order, in slices of at most [`PIECE_ROWS`]. Copies nothing. A batch without rows gives no slice.
+/// The rows of `batch` in order, in slices of at most [`PIECE_ROWS`]. Copies nothing. A batch without rows gives no
+/// slice.
 pub fn pieces(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
     let slice = move |start: usize| batch.slice(start, PIECE_ROWS.min(rows - start));
@@ -33,7 +34,8 @@ pub fn chunks(batch: &RecordBatch, max_bytes: usize) -> impl Iterator<Item = Rec
     })
 }
 
-/// About how many bytes these rows take. The result depends only on the values of the rows, not on their place in the batch.
+/// About how many bytes these rows take. The result depends only on the values of the rows, not on their place in the
+/// batch.
 pub fn row_bytes(batch: &RecordBatch, rows: Range<usize>) -> usize {
     batch.columns().iter().map(|column| bytes(column, rows.clone())).sum()
 }

@@ -1,8 +1,8 @@
 //! Rows from CSV.
 //!
-//! Owns the grammar, which is that of RFC 4180 with `\n` or `\r\n` after a record. Owns the meaning of a field: an empty
-//! field is an absent value, and `""` is an empty text. The first record names the columns. The rows do not depend on how
-//! the bytes are cut into pushes. Never reads a file.
+//! Owns the grammar, which is that of RFC 4180 with `\n` or `\r\n` after a record. Owns the meaning of a field: an
+//! empty field is an absent value, and `""` is an empty text. The first record names the columns. The rows do not
+//! depend on how the bytes are cut into pushes. Never reads a file.
 
 use super::super::columns::named_columns;
 use super::super::loading::{Fault, missing};
@@ -28,7 +28,7 @@ const RECORD_BYTES_MAX: usize = 16 << 20;
 /// The longest value that a message quotes, in characters.
 const QUOTED_CHARS_MAX: usize = 40;
 
-/// Where in a record the reader is.
+/// The position of the reader in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     FieldStart,
@@ -102,7 +102,7 @@ impl CsvReader {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// The first record that is no row of the type, with the number of its line in place of a row.
+    /// Returns the first record that is no row of the type, with the number of its line in place of a row.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), (u64, Fault)> {
         for &byte in bytes {
             self.push_byte(byte)?;

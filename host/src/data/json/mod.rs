@@ -1,7 +1,7 @@
-//! Rows as JSON: what the `queue` source and tests write, and what tools read.
+//! Rows as JSON: the form of queue files and of tests, and the form that tools read.
 //!
-//! Owns which JSON value represents which value of a type. The type directs the reading, so no value is guessed. An object
-//! that has a name twice is refused.
+//! Owns which JSON value represents which value of a type. The type directs the reading, so no value is guessed. An
+//! object that has a name twice is refused.
 //!
 //! | type | JSON |
 //! |---|---|
@@ -35,14 +35,14 @@ pub enum JsonError {
     Value {
         /// The record, counted from 0.
         record: usize,
-        /// Where in the record, such as `1[2].name`; empty for the record itself.
+        /// The place in the record, such as `1[2].name`; empty for the record itself.
         path: String,
         /// The type, or what is missing.
         expected: String,
         /// The value that was found, shortened.
         found: String,
     },
-    /// More text, bytes or list items than one column can hold.
+    /// There is more text, or there are more bytes or list items, than one column can hold.
     #[error("the records are too large: a column of one data set holds at most 2147483647 bytes or list items")]
     TooLarge,
     /// Arrow refused columns that the host had checked: a defect of the host.

@@ -1,7 +1,7 @@
 //! Rows from JSON objects with columns by name, as [`super::ObjectWriter`] and other programs write them.
 //!
-//! Owns how such an object becomes the JSON that [`super::records`] reads. Members that the type does not have are ignored,
-//! because files may get new columns. Never reads a file.
+//! Owns how such an object becomes the JSON that [`super::records`] reads. Members that the type does not have are
+//! ignored, because files may get new columns. Never reads a file.
 
 use super::super::columns::{member_name, named_columns};
 use super::super::loading::{Fault, missing};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 /// Makes rows of `ty` of objects.
 ///
 /// # Errors
-/// The first value that does not fit.
+/// Returns the first value that does not fit.
 pub fn named_records(ty: &RecordType, objects: Vec<Value>) -> Result<RecordBatch, Fault> {
     let mut values = Vec::with_capacity(objects.len());
     for (row, object) in objects.into_iter().enumerate() {
@@ -56,8 +56,8 @@ fn record(ty: &RecordType, object: Value) -> Result<Value, (String, String)> {
     Ok(members.remove("value").map_or(Value::Null, |value| plain(ty.root(), value)))
 }
 
-/// The JSON of the same value with arrays in place of tuple objects. A value that does not fit stays as it is, so that the
-/// error message shows it.
+/// The JSON of the same value with arrays in place of tuple objects. A value that does not fit stays as it is, so that
+/// the error message shows it.
 fn plain(node: &Node, value: Value) -> Value {
     match (node.kind, value) {
         (Kind::List, Value::Array(items)) => match node.children.as_slice() {

@@ -1,8 +1,8 @@
 //! Rows as JSON objects, one a line, for `save_as_json_files`.
 //!
 //! The form is that of [`super::row_to_json`], with two differences for tools that know columns by name: a tuple is an
-//! object with the members `_1`, `_2` and so on, and a row that is neither tuple nor struct is an object with the member
-//! `value`. Members have the order of the type.
+//! object with the members `_1`, `_2` and so on, and a row that is neither tuple nor struct is an object with the
+//! member `value`. Members have the order of the type.
 
 use super::super::columns::{member_name, named_columns};
 use super::super::schema::RecordType;
@@ -20,7 +20,7 @@ pub struct ObjectWriter<'a> {
 }
 
 impl<'a> ObjectWriter<'a> {
-    /// For the rows of `batch`, which are of type `ty`.
+    /// Makes a writer of the rows of `batch`, which are of type `ty`.
     ///
     /// # Errors
     /// If the batch does not have the type.
@@ -111,8 +111,8 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
     );
 }
 
-/// Appends a float in its shortest form. A float that is not finite is written as a string, because JSON has no number for
-/// it.
+/// Appends a float in its shortest form. A float that is not finite is written as a string, because JSON has no number
+/// for it.
 fn write_float(value: f64, shortest: &impl Serialize, out: &mut String) {
     if value.is_finite() {
         write_json(shortest, out);

@@ -89,7 +89,7 @@ impl From<ArrowError> for Trouble {
 
 fn quoted(value: &Value) -> String {
     match value {
-        // Without a copy of what may be large.
+        // The array is not copied, because it may be large.
         Value::Array(items) if items.len() > QUOTED_CHARS_MAX / 2 => format!("an array of {} items", items.len()),
         Value::Object(members) if !members.is_empty() => format!("an object of {} members", members.len()),
         Value::String(text) if text.len() > QUOTED_CHARS_MAX => {

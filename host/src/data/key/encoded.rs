@@ -19,8 +19,8 @@ enum Encodings {
 }
 
 impl EncodedKeys {
-    /// Whether the key in row `row` equals the key of `other` in row `other_row`. Both columns have the same type. `false`
-    /// if one of the rows does not exist.
+    /// Whether the key in row `row` equals the key of `other` in row `other_row`. Both columns have the same type.
+    /// `false` if one of the rows does not exist.
     #[inline]
     pub fn same(&self, row: usize, other: &Self, other_row: usize) -> bool {
         match (&self.0, &other.0) {
@@ -50,7 +50,8 @@ impl EncodedKeys {
 }
 
 impl KeyEncoder {
-    /// Encodes all keys of a key column. Text and bytes are not copied, because their encoding is already in the column.
+    /// Encodes all keys of a key column. Text and bytes are not copied, because their encoding is already in the
+    /// column.
     ///
     /// # Errors
     /// If the column does not have the type, or the encodings take 2 GiB together.

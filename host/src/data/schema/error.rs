@@ -8,7 +8,7 @@ pub enum SchemaError {
     /// There is no root.
     #[error("the type has no fields")]
     Empty,
-    /// More fields than the host is willing to look at.
+    /// The type has more fields than the host accepts.
     #[error("the type has {0} fields, which is more than {FIELDS_MAX}")]
     TooManyFields(usize),
     /// A field is nested too deep.
@@ -16,7 +16,7 @@ pub enum SchemaError {
     TooDeep {
         /// The field's position in the list.
         position: usize,
-        /// Its name.
+        /// The name of the field.
         name: String,
     },
     /// A name is empty or too long.
@@ -24,7 +24,7 @@ pub enum SchemaError {
     NameLength {
         /// The field's position in the list.
         position: usize,
-        /// The length of its name in bytes.
+        /// The length of the field's name in bytes.
         length: usize,
     },
     /// Two members of a struct share a name.
@@ -40,9 +40,9 @@ pub enum SchemaError {
     UnknownKind {
         /// The field's position in the list.
         position: usize,
-        /// Its name.
+        /// The name of the field.
         name: String,
-        /// Its kind, shortened.
+        /// The kind of the field, shortened.
         kind: String,
     },
     /// Too few or too many children for the kind.
@@ -50,13 +50,13 @@ pub enum SchemaError {
     Children {
         /// The field's position in the list.
         position: usize,
-        /// Its name.
+        /// The name of the field.
         name: String,
-        /// Its kind.
+        /// The kind of the field.
         kind: &'static str,
         /// The number of children that the kind needs, in words.
         expected: &'static str,
-        /// How many it declares.
+        /// The number of children that the field declares.
         found: u32,
     },
     /// The list ends before all declared children were seen.
@@ -64,9 +64,9 @@ pub enum SchemaError {
     Missing {
         /// The position of the field that lacks children.
         position: usize,
-        /// Its name.
+        /// The name of the field.
         name: String,
-        /// How many it declares.
+        /// The number of children that the field declares.
         children: u32,
     },
     /// Fields follow after the end of the root.
@@ -74,7 +74,7 @@ pub enum SchemaError {
     Trailing {
         /// The position of the last field that belongs to the root.
         end: usize,
-        /// How many fields there are.
+        /// The number of fields in the list.
         found: usize,
     },
     /// Too many metadata entries, or too long ones.
@@ -85,7 +85,7 @@ pub enum SchemaError {
     Metadata {
         /// The field's position in the list.
         position: usize,
-        /// Its name.
+        /// The name of the field.
         name: String,
     },
 }

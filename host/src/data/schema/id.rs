@@ -3,9 +3,9 @@
 use super::Field;
 use sha2::{Digest as _, Sha256};
 
-/// The id of a type: SHA-256 of its list of fields. Hashed are, for each field, the name, the kind, whether a value may be
-/// absent, the number of children, and the metadata of a user's type. Each text follows its length. Equal types have equal
-/// ids in every version.
+/// The id of a type: SHA-256 of its list of fields. The hash covers, for each field, the name, the kind, whether a
+/// value may be absent, the number of children, and the metadata of a user's type. The length of each text comes before
+/// the text. Equal types have equal ids in every version.
 pub fn schema_id(fields: &[Field]) -> [u8; 32] {
     let mut hash = Sha256::new();
     let text = |hash: &mut Sha256, text: &str| {

@@ -70,7 +70,8 @@ impl RecordType {
     /// Checks a type as a plugin declared it: at most 1000 fields, 32 levels deep, names of 1 to 256 bytes that differ
     /// within a struct, exactly one root, one child below a list and at least one below a struct.
     ///
-    /// # Errors The first rule that the type breaks.
+    /// # Errors
+    /// Returns the first rule that the type breaks.
     pub fn parse(mut fields: Vec<Field>) -> Result<Self, SchemaError> {
         if fields.is_empty() {
             return Err(SchemaError::Empty);
@@ -148,8 +149,8 @@ impl RecordType {
         Some(Self::assemble(fields, root))
     }
 
-    /// The name of the first user's type in this type whose bytes only the plugin can read, as the plugin names it. `None`
-    /// if there is no such type.
+    /// The name of the first user's type in this type whose bytes only the plugin can read, as the plugin names it.
+    /// `None` if there is no such type.
     pub fn opaque(&self) -> Option<&str> {
         let mut metadata = self.0.fields.iter().flat_map(|field| &field.metadata);
         metadata.find(|(key, _)| key == "type").map(|(_, name)| name.as_str())
