@@ -203,7 +203,7 @@ pub trait Disk: Send + Sync {
     /// The error of the file system.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
-    /// Creates a scratch file in `directory`. If that is `None`, in the system's directory for temporary files.
+    /// Creates a scratch file in `directory`. `None` means the system's directory for temporary files.
     ///
     /// # Errors
     /// The error of the file system.

@@ -89,8 +89,8 @@ pub fn persistence(error: &io::Error) -> Persistence {
     StoreError::fault_of(error).map_or_else(|| persistence_of_kind(error.kind()), StoreFault::persistence)
 }
 
-/// Whether an operation that fails with an error of this kind may succeed later. For kinds that this host does not
-/// know: yes.
+/// Whether an operation that fails with an error of this kind may succeed later. Kinds that this host does not know
+/// count as transient.
 pub const fn persistence_of_kind(kind: io::ErrorKind) -> Persistence {
     use io::ErrorKind as Kind;
     match kind {

@@ -1,4 +1,4 @@
-//! Object stores that speak S3: checkpoints are stored here, outputs in `objects.rs`.
+//! Object stores that speak S3. This file stores checkpoints, and `objects.rs` stores outputs.
 //!
 //! Owns the crate `object_store`: no other module uses it. An object cannot grow. So a piece that grows is a sequence
 //! of objects `NAME.pieces/NUMBER`. Each of these objects is created once and never replaced. Reading, listing and

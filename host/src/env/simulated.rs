@@ -106,7 +106,7 @@ impl Simulation {
         self.file_at(Time::default(), Time::default(), path, bytes);
     }
 
-    /// Adds a file that appears at a time. It has another time as its modification time, and it is synced.
+    /// Adds a synced file that appears at the time `appears` and has the modification time `modified`.
     pub fn file_at(&self, appears: Time, modified: Time, path: impl Into<PathBuf>, bytes: impl Into<Vec<u8>>) {
         self.world.files.add(appears, modified, path.into(), bytes.into());
     }
