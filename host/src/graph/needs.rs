@@ -1,5 +1,5 @@
-//! What a host needs to compute again before it can go on after a batch: which data sets, from which snapshots of state,
-//! from which inputs.
+//! What a host needs to compute again before it can go on after a batch: which data sets, from which snapshots of
+//! state, from which inputs.
 //!
 //! Owns the rule, as a pure function. A node that reads another node needs the data sets of that node. A window needs
 //! data sets of the time before it. A node with state needs a snapshot, and the data sets after the snapshot.
@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 pub struct Needs {
     /// For each node, by position: the data sets of the node after this time are needed.
     after: Vec<Time>,
-    /// For each node with state: the time of the snapshot with which the node begins. `None` if no snapshot is old enough:
-    /// the node begins without state, or with its initial state.
+    /// For each node with state: the time of the snapshot with which the node begins. `None` if no snapshot is old
+    /// enough: the node begins without state, or with its initial state.
     pub snapshots: BTreeMap<NodeId, Option<Time>>,
     /// The inputs after this time are needed.
     pub inputs_after: Time,
@@ -36,8 +36,8 @@ impl Needs {
 }
 
 impl Intervals {
-    /// What a new process needs to compute again so that it can compute all batches after `done`. `snapshots` are the times
-    /// of all snapshots of state. The run began at `zero`.
+    /// What a new process needs to compute again so that it can compute all batches after `done`. `snapshots` are the
+    /// times of all snapshots of state. The run began at `zero`.
     pub fn needs(&self, done: Time, zero: Time, snapshots: &[Time]) -> Needs {
         let count = self.parents.len();
         let mut needs = Needs { after: vec![done; count], snapshots: BTreeMap::new(), inputs_after: done };

@@ -153,8 +153,8 @@ pub struct Stateful {
     pub has_initial: bool,
     /// After which time without data a key times out. `None` if keys do not time out.
     pub timeout: Option<Duration>,
-    /// The window of [`StateForm::Window`]: its length and its slide. `None` as the slide means the slide interval of the
-    /// parent.
+    /// The window of [`StateForm::Window`]: its length and its slide. `None` as the slide means the slide interval of
+    /// the parent.
     pub window: Option<(Duration, Option<Duration>)>,
     /// The time between two snapshots of the state. `None` means Spark's default.
     pub checkpoint: Option<Duration>,

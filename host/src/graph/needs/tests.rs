@@ -34,8 +34,9 @@ fn first_snapshot(kind: &str, checkpoint_s: Option<u64>, batch_interval_s: u64) 
     batches.find(is_due).unwrap()
 }
 
-/// S10.19, S10.20, S19.02: by default, the interval between snapshots is the smallest multiple of the slide interval that is
-/// at least ten seconds, and ten slide intervals for `map_with_state`. A batch interval need not be ten seconds.
+/// S10.19, S10.20, S19.02: by default, the interval between snapshots is the smallest multiple of the slide interval
+/// that is at least ten seconds, and ten slide intervals for `map_with_state`. A batch interval need not be ten
+/// seconds.
 #[test]
 fn the_default_interval_between_snapshots_is_that_of_spark() {
     let update = |batch_interval_s| first_snapshot("update_state_by_key", None, batch_interval_s);

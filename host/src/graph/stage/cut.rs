@@ -101,8 +101,9 @@ fn needed_nodes(graph: &Graph, wanted: impl IntoIterator<Item = NodeId>) -> BTre
     needed
 }
 
-/// The nodes whose data sets are made in each batch in which they are due, whether or not an output reads them: nodes
-/// that are remembered, and of the nodes that an output needs, those that have state or are read by windows.
+/// The nodes whose data sets are made in each batch in which they are due, whether or not an output reads them. These
+/// are all nodes that are remembered. Of the nodes that an output needs, these are also the nodes that have state, and
+/// the nodes that windows read.
 fn kept_nodes(graph: &Graph) -> BTreeSet<NodeId> {
     let remembered: BTreeSet<NodeId> =
         graph.nodes().iter().filter(|node| node.remember.is_some()).map(|node| node.id).collect();
