@@ -1,7 +1,8 @@
 //! The one memory budget of a job: blocks, shuffles, data sets and operators all reserve memory from this budget.
 //!
-//! Owns the pool and its policy. For each run the budget sets aside the memory that the run's plugin instances may grow to,
-//! so that an instance which grows below its limit never fails for lack of memory. Never allocates the memory itself.
+//! Owns the pool and its policy. For each run the budget sets aside the memory that the run's plugin instances may grow
+//! to, so that an instance which grows below its limit never fails for lack of memory. Never allocates the memory
+//! itself.
 
 use crate::lock::lock;
 use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
@@ -22,9 +23,9 @@ pub struct NoRoom {
 pub struct MemoryBudget {
     pool: Arc<dyn MemoryPool>,
     budget: usize,
-    /// What is set aside for the plugin instances of all runs, in bytes.
+    /// The memory that is set aside for the plugin instances of all runs, in bytes.
     instances: Arc<AtomicUsize>,
-    /// What is set aside as long as the budget exists.
+    /// The memory that is set aside as long as the budget exists.
     _kept: Option<Arc<InstanceMemory>>,
 }
 
@@ -32,7 +33,7 @@ impl MemoryBudget {
     /// A budget of `budget` bytes, of which `instances` bytes are reserved for plugin instances.
     ///
     /// # Errors
-    /// When the instances alone do not fit.
+    /// Returns an error if the budget is smaller than the memory of the instances.
     pub fn new(budget: u64, instances: u64) -> Result<Self, NoRoom> {
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(budget));
@@ -44,7 +45,7 @@ impl MemoryBudget {
     /// Sets `bytes` aside for the plugin instances of a run, until the result is dropped.
     ///
     /// # Errors
-    /// When they do not fit.
+    /// Returns an error if the budget has less memory left.
     pub fn set_aside(&self, bytes: u64) -> Result<InstanceMemory, NoRoom> {
         let reservation = MemoryConsumer::new("plugin instances").register(&self.pool);
         let (asked, reserved) = (usize::try_from(bytes).unwrap_or(usize::MAX), self.pool.reserved());
@@ -63,8 +64,8 @@ impl MemoryBudget {
         self.room_with(consumer, false)
     }
 
-    /// A reservation of `consumer`, of 0 bytes at first and of at most three quarters of the memory for data. Operators such
-    /// as sorts and joins need the rest.
+    /// A reservation of `consumer`, of 0 bytes at first and of at most three quarters of the memory for data. Operators
+    /// such as sorts and joins need the rest.
     pub fn most_of_room(&self, consumer: &str) -> Room {
         self.room_with(consumer, true)
     }
@@ -84,10 +85,10 @@ impl MemoryBudget {
     }
 }
 
-/// What the plugin instances of a run may grow to. Given back when dropped.
+/// The memory that the plugin instances of a run may grow to. Dropping the value gives the memory back.
 pub struct InstanceMemory {
     reservation: MemoryReservation,
-    /// The same of all runs together, in bytes.
+    /// The sum of this memory over all runs, in bytes.
     of_all: Arc<AtomicUsize>,
 }
 
@@ -97,10 +98,10 @@ impl Drop for InstanceMemory {
     }
 }
 
-/// The memory that one consumer has reserved. Released when dropped.
+/// The memory that one consumer has reserved. Dropping the value releases the memory.
 pub struct Room {
     reservation: MemoryReservation,
-    /// Whether this consumer leaves a quarter of what is not set aside.
+    /// Whether this consumer leaves a quarter of the memory that is not set aside. Other consumers need that quarter.
     leaves_some: bool,
     budget: MemoryBudget,
 }
