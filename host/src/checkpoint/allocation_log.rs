@@ -1,9 +1,9 @@
 //! The allocation log: what each batch reads, on stable storage before the batch shows a result.
 //!
-//! Owns when a segment is begun, and what is appended to it. A segment begins with a snapshot of the whole record and goes
-//! on with events. So a reader needs the newest segment only, and older ones can be removed. Each owner of the directory
-//! begins a new segment: what an owner that was replaced still writes stands in a segment that nobody reads. Never decides
-//! what batches read. Segments are read in `allocation_segments.rs`.
+//! Owns when a segment is begun, and what is appended to it. A segment begins with a snapshot of the whole record and
+//! goes on with events. So a reader needs the newest segment only, and older ones can be removed. Each owner of the
+//! directory begins a new segment. So an owner that was replaced, and still writes, writes to a segment that nobody
+//! reads. Never decides what batches read. Segments are read in `allocation_segments.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -150,7 +150,8 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever the last write stopped, everything that was durable before is read. The rest is cut off and reported.
+        /// Wherever the last write stopped, everything that was durable before is read. The rest is cut off and
+        /// reported.
         #[test]
         fn a_torn_tail_is_cut_off(at: prop::sample::Index, garbage: Vec<u8>) {
             let world = world();

@@ -1,9 +1,9 @@
 //! Segments of the allocation log: the files `ingest/log-EPOCH-NUMBER`, and how a log is read.
 //!
-//! Owns the names of segments, and the order in which their documents must stand. A group of events is one document with
-//! one checksum. A group is written only after the group before it is durable. So a broken document that is followed by a
-//! whole one was damaged, and a broken document at the end of a segment was torn by a crash. Never writes a segment: see
-//! `allocation_log.rs`.
+//! Owns the names of segments, and the order in which their documents must stand. A group of events is one document
+//! with one checksum. A group is written only after the group before it is durable. So a broken document that is
+//! followed by a whole one was damaged, and a broken document at the end of a segment was torn by a crash. Never writes
+//! a segment: see `allocation_log.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

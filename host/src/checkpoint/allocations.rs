@@ -36,7 +36,8 @@ pub(super) enum AllocationEvent {
     Forgotten { before_ms: u64 },
     /// These batches are never made, because the user who started the host asked for that.
     Gap { from_ms: u64, through_ms: u64 },
-    /// A batch has read these parts of files and ranges of logs to their ends. If the batch runs again, it reads the same content.
+    /// A batch has read these parts of files and ranges of logs to their ends. If the batch runs again, it reads the
+    /// same content.
     Read { time_ms: u64, parts: Vec<SavedRead> },
 }
 
@@ -120,7 +121,8 @@ impl SavedBatch {
         Self { time_ms: time.as_ms(), sources: partitions.iter().map(source).collect() }
     }
 
-    /// Records the checksum of a part of a file or a range of a log. A checksum that was recorded before is not replaced.
+    /// Records the checksum of a part of a file or a range of a log. A checksum that was recorded before is not
+    /// replaced.
     fn has_read(&mut self, part: &SavedRead) {
         let sources = self.sources.iter_mut().filter(|source| source.name == part.source);
         for partition in sources.flat_map(|source| &mut source.partitions) {
@@ -319,8 +321,8 @@ impl Allocations {
         self.checksums.get(source).copied()
     }
 
-    /// The partitions of a source with ranges that have more data or may get more. For each, the position after its last
-    /// range.
+    /// The partitions of a source with ranges that have more data or may get more. For each, the position after its
+    /// last range.
     pub fn log_positions(&self, source: &str) -> BTreeMap<String, i64> {
         self.log_positions.get(source).cloned().unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! The form of everything that checkpoints hold: a header with kind, version, size and checksum, then bincode.
 //!
-//! Owns bincode: no other file names it. A document is the 24 bytes of its header and its payload; a log is documents, one
-//! after the other. All numbers of the header are little-endian:
+//! Owns bincode: no other file names it. A document is the 24 bytes of its header and its payload; a log is documents,
+//! one after the other. All numbers of the header are little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -97,7 +97,7 @@ pub(super) fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, Cod
     Ok(bytes)
 }
 
-/// Writes bytes as a document whose payload they are.
+/// Writes a document whose payload is these bytes.
 pub(super) fn seal(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(CodecError::Large(payload.len() as u64));
@@ -110,7 +110,7 @@ pub(super) fn seal(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-/// The payload of a document that `bytes` hold and nothing else, as bytes.
+/// The payload of a document, as bytes. `bytes` must hold this document and nothing else.
 pub(super) fn unseal(kind: Kind, mut bytes: Vec<u8>) -> Result<Vec<u8>, CodecError> {
     let (_, end) = payload(kind, &bytes)?;
     if end != bytes.len() {
@@ -162,7 +162,7 @@ pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T
     Ok((value, end))
 }
 
-/// Reads a document that `bytes` hold and nothing else.
+/// Reads a document. `bytes` must hold this document and nothing else.
 pub(super) fn decode_whole<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<T, CodecError> {
     let (value, end) = decode(kind, bytes)?;
     match bytes.len().saturating_sub(end) {

@@ -41,7 +41,7 @@ pub struct SavedNode {
     pub parents: Vec<u32>,
     /// The parameters of the kind, as text.
     pub parameters: Vec<(String, String)>,
-    /// The identity of the type of its rows. `None` for an output.
+    /// The identity of the type of the node's rows. `None` for an output.
     pub schema_id: Option<[u8; 32]>,
     /// The identity of the type of the rows that the node shuffles. `None` if the node shuffles no rows.
     pub exchanged_id: Option<[u8; 32]>,
@@ -181,7 +181,8 @@ pub struct SnapshotId {
     pub time_ms: u64,
     /// The epoch of the owner that wrote the snapshot.
     pub epoch: u64,
-    /// Whether the snapshot has all keys. Otherwise the snapshot has the keys that changed after the snapshot before it.
+    /// Whether the snapshot has all keys. Otherwise the snapshot has the keys that changed after the snapshot before
+    /// it.
     pub is_full: bool,
 }
 

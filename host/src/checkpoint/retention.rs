@@ -19,7 +19,7 @@ pub struct Kept {
     pub snapshots: Vec<SnapshotId>,
 }
 
-/// What restarts from the checkpoints of a run need that are kept, the oldest checkpoint first.
+/// The needs of restarts from the kept checkpoints of a run, the oldest checkpoint first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention(VecDeque<Kept>);
 
@@ -54,8 +54,8 @@ impl Retention {
     }
 }
 
-/// The snapshots from which state can be restored at `oldest` and at each later snapshot: those from the last full one on
-/// that is not after `oldest`. All of them, if a restart needs older state.
+/// The snapshots from which state can be restored at `oldest` and at each later snapshot: the snapshots from the last
+/// full one on that is not after `oldest`. Returns all snapshots if a restart needs older state.
 pub fn needed_snapshots(snapshots: &[SnapshotId], oldest: Option<Time>) -> &[SnapshotId] {
     let begins = |snapshot: &SnapshotId| snapshot.is_full && oldest.is_some_and(|oldest| snapshot.time() <= oldest);
     let from = snapshots.iter().rposition(begins).unwrap_or(0);

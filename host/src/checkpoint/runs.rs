@@ -1,7 +1,7 @@
 //! The directories of runs, `runs/DIGEST-NUMBER`, and the metadata checkpoints in them.
 //!
 //! Owns the names of directories and checkpoints, and how many checkpoints are kept. Owns also which checkpoint counts:
-//! the newest readable one of the last owner. Never decides what a start does with it: see `recovery.rs`.
+//! the newest readable one of the last owner. Never decides what a start does with the checkpoint: see `recovery.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -46,7 +46,7 @@ impl From<RunsError> for Error {
 /// A checkpoint that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadableCheckpoint {
-    /// Its name.
+    /// The name of the checkpoint.
     pub name: String,
     /// What is wrong with the checkpoint.
     pub error: CodecError,

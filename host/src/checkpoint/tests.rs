@@ -195,8 +195,8 @@ fn every_version_is_read_for_ever() {
 }
 
 proptest! {
-    /// A directory whose checksums are right and whose contents are not: something is an error, or what is decided holds.
-    /// `PROPTEST_CASES` says how many are tried.
+    /// A directory whose checksums are right and whose contents are not: something is an error, or what is decided
+    /// holds. `PROPTEST_CASES` says how many are tried.
     #[test]
     fn a_directory_that_lies_is_read_without_panic(
         changes in prop::collection::vec((0usize..5, any::<prop::sample::Index>(), any::<u8>()), 1..6),

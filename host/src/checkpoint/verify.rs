@@ -15,7 +15,7 @@ use super::runs::{self, RunsError};
 use crate::env::Store;
 use std::io;
 
-/// How many times a directory is read that is taken over again and again during the check.
+/// How many times a check reads a directory. The check begins again if another host takes the directory over.
 const TRIES_MAX: usize = 5;
 
 /// What is wrong with a document.
