@@ -1,8 +1,8 @@
 //! The columns in which the state of a node is stored.
 //!
-//! A row of state has a key's hash, the time of the batch that changed the row last, whether the key was removed, the key
-//! and its state. Rows are sorted by hash, and then by the encoding of the key. A row of a removed key says that older rows
-//! of the key do not count; its state is the last one. Snapshots need such rows until the removal is saved.
+//! A row of state has a key's hash, the time of the batch that changed the row last, whether the key was removed, the
+//! key and its state. Rows are sorted by hash, and then by the encoding of the key. A row of a removed key says that
+//! older rows of the key do not count; its state is the last one. Snapshots need such rows until the removal is saved.
 
 use super::error::StateError;
 use crate::data::key::{EncodedKeys, KeyEncoder};
@@ -104,8 +104,8 @@ impl Layout {
         Ok(RecordBatch::try_new(self.pair.arrow().clone(), columns)?)
     }
 
-    /// States as a column in which a state may be absent. `exists` says which states there are; all, if it is `None`. The
-    /// values of the others are absent in `states` already.
+    /// Makes a column in which a state may be absent. `exists` says which states exist; if `exists` is `None`, all
+    /// states exist. In `states`, the values of all other states are absent already.
     pub fn optional(&self, states: ArrayRef, exists: Option<NullBuffer>) -> ArrayRef {
         match &self.wrapped {
             None => states,
@@ -113,7 +113,7 @@ impl Layout {
         }
     }
 
-    /// The states of a column in which a state may be absent, and which states there are.
+    /// Takes apart a column in which a state may be absent: returns the states, and which of them exist.
     pub fn states(&self, optional: &ArrayRef) -> (ArrayRef, Option<NullBuffer>) {
         let exists = optional.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
         match (&self.wrapped, optional.as_struct_opt()) {

@@ -22,8 +22,8 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// Merges sorted rows of state. `leaves` are in order of age, the oldest first. Of each key, the row of the youngest leaf
-/// counts. Rows of keys that were removed at `forgotten_ms` or before are left out.
+/// Merges sorted rows of state. `leaves` are in order of age, the oldest first. Of each key, the row of the youngest
+/// leaf counts. Rows of keys that were removed at `forgotten_ms` or before are left out.
 ///
 /// # Errors
 /// Returns an error if Arrow cannot make the columns.

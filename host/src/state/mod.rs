@@ -1,8 +1,9 @@
 //! The state of stateful nodes: a value for each key, as it is after a batch.
 //!
-//! Owns how state is stored, found, changed and versioned. State is rows in columns, sorted by the hash of the key and cut
-//! into pages, in the storage of all rows: in memory while there is room, then in files. A version is immutable: a batch
-//! makes the next version beside it. Never calls a plugin, and never decides which keys change: see `engine/state`.
+//! Owns how state is stored, found, changed and versioned. State is rows in columns, sorted by the hash of the key and
+//! cut into pages, in the storage of all rows: in memory while there is room, then in files. A version is immutable: a
+//! batch makes the next version beside it. Never calls a plugin, and never decides which keys change: see
+//! `engine/state`.
 
 mod error;
 mod layout;
@@ -28,8 +29,8 @@ mod tests;
 
 use crate::data::key::{KEY_GROUPS, partition_of};
 
-/// The smallest hash of the keys of a partition, of `partitions`. Hashes are ordered as key groups are, so that a partition
-/// has all hashes from this one up to that of the next partition. `None` if no hash is that large.
+/// The smallest hash of the keys of a partition, of `partitions`. Hashes are ordered as key groups are, so that a
+/// partition has all hashes from this one up to that of the next partition. `None` if no hash is that large.
 pub fn first_hash(partition: u32, partitions: u32) -> Option<u64> {
     let groups = 0..=u8::MAX;
     let mut groups = groups.filter(|group| partition_of(*group, partitions as usize) >= partition as usize);

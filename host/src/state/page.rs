@@ -16,8 +16,8 @@ use std::sync::Arc;
 const ROWS_MAX: usize = 16 * 1024;
 /// A page with more bytes than this is written as several pages, if it has several rows.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
-/// A page is written anew when it has at least this many leaves of changes. Up to seven more are allowed, depending on the
-/// page, so that not all pages are written anew in the same batch.
+/// A page is written anew when it has at least this many leaves of changes. Up to seven more are allowed, depending on
+/// the page, so that not all pages are written anew in the same batch.
 const CHANGES_MAX: u64 = 8;
 /// If fewer than one key in this many changes its state, the changes become a leaf of their own.
 const SPARSE: usize = 32;
@@ -113,7 +113,7 @@ impl Page {
         self.keys
     }
 
-    /// The bytes of the stored rows, those included that do not count any more.
+    /// The bytes of the stored rows, including rows that do not count any more.
     pub fn bytes(&self) -> u64 {
         self.leaves.iter().map(|leaf| leaf.rows.bucket_size(0).bytes).sum()
     }
@@ -137,9 +137,9 @@ impl Page {
         Ok(OpenPage { leaves })
     }
 
-    /// Makes the page with new states of keys that are in its first leaf, and in no other. `changes` has the new rows of
-    /// these keys, among others. Only the states and times of the leaf are copied. `None` if so few keys change that a leaf
-    /// of changes costs less.
+    /// Makes the page with new states of keys that are in its first leaf, and in no other. `changes` has the new rows
+    /// of these keys, among others. Only the states and times of the leaf are copied. `None` if so few keys change that
+    /// a leaf of changes costs less.
     ///
     /// # Errors
     /// Returns an error if the page cannot be read or stored.
@@ -169,8 +169,8 @@ impl Page {
         Ok(Some(Self { first: self.first, leaves, keys: self.keys }))
     }
 
-    /// Makes the page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys have state.
-    /// `None` if the page has to be written anew with the changes.
+    /// Makes the page with changes: sorted rows that count more than those of the page. Afterwards, `keys` keys have
+    /// state. `None` if the page has to be written anew with the changes.
     ///
     /// # Errors
     /// Returns an error if the changes cannot be stored.
@@ -189,7 +189,8 @@ impl Page {
 }
 
 impl OpenPage {
-    /// The row of each key that counts, sorted. Rows of keys that were removed at `forgotten_ms` or before are left out.
+    /// The row of each key that counts, sorted. Rows of keys that were removed at `forgotten_ms` or before are left
+    /// out.
     ///
     /// # Errors
     /// Returns an error if Arrow cannot make the columns.

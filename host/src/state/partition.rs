@@ -89,8 +89,8 @@ impl PartitionWriter {
         Ok(())
     }
 
-    /// Adds a page with changes: sorted rows that count more than those of the page. `found` has the row of each key in the
-    /// page. Afterwards, `keys` keys of the page have state.
+    /// Adds a page with changes: sorted rows that count more than those of the page. `found` has the row of each key in
+    /// the page. Afterwards, `keys` keys of the page have state.
     ///
     /// # Errors
     /// Returns an error if the page cannot be read, or the changes cannot be stored.

@@ -1,7 +1,7 @@
 //! State as snapshots hold it: the rows that a snapshot has, as bytes, and back as a version.
 //!
-//! Owns the form of the rows: an Arrow IPC stream of the columns of `layout.rs`, compressed with LZ4. Snapshots and their
-//! files are in `checkpoint/snapshots.rs`.
+//! Owns the form of the rows: an Arrow IPC stream of the columns of `layout.rs`, compressed with LZ4. Snapshots and
+//! their files are in `checkpoint/snapshots.rs`.
 
 use super::error::StateError;
 use super::layout::{self, Layout};

@@ -98,7 +98,8 @@ impl StateStore {
         drop(replaced);
     }
 
-    /// Lets the version of a batch count, if the tasks of all `partitions` partitions have made it. Returns the version.
+    /// Lets the version of a batch count, if the tasks of all `partitions` partitions have made it. Returns the
+    /// version.
     pub fn commit(&self, node: NodeId, batch: Time, partitions: u32) -> Option<Version> {
         let (version, old) = self.with(node, |state| {
             let made = std::mem::take(&mut state.made);

@@ -106,8 +106,8 @@ fn read(parts: Vec<RecordBatch>) -> ReadParts<'static, StateError> {
 }
 
 proptest! {
-    /// Batches of changes and removals, with snapshots in between that are full or of changes, restored in any number of
-    /// partitions, with and without memory.
+    /// Batches of changes and removals, with snapshots in between that are full or of changes, restored in any number
+    /// of partitions, with and without memory.
     #[test]
     fn state_is_what_a_map_is(
         batches in prop::collection::vec(prop::collection::btree_map("[a-e]{1,4}", prop::option::weighted(0.7, 0u32..9), 0..60), 1..30),

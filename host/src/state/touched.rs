@@ -98,14 +98,15 @@ impl Touched {
         numbers.into()
     }
 
-    /// The keys from the first hash on, before the hash at the end. All following keys if there is no end.
+    /// The keys whose hashes are at least `first` and below `end`. If `end` is `None`, all keys whose hashes are at
+    /// least `first`.
     pub fn range(&self, first: u64, end: Option<u64>) -> Range<usize> {
         let start = self.hashes.partition_point(|hash| *hash < first);
         start..end.map_or(self.len(), |end| self.hashes.partition_point(|hash| *hash < end))
     }
 
-    /// The place of each of some keys in sorted rows of state: `Ok` with the row of the key, or `Err` with the row before
-    /// which the key belongs.
+    /// The place of each of some keys in sorted rows of state: `Ok` with the row of the key, or `Err` with the row
+    /// before which the key belongs.
     ///
     /// # Errors
     /// Returns an error if the keys of the rows cannot be encoded.
@@ -125,7 +126,7 @@ impl Touched {
         keys.map(place).collect()
     }
 
-    /// Finds the rows of those of some keys that have none in `rows` so far.
+    /// For each key without a row in `rows`, finds the row of the key and adds it to `rows`.
     pub(super) fn find_each<R>(
         &self,
         open: &Open,
@@ -146,8 +147,8 @@ impl Touched {
         Ok(())
     }
 
-    /// The row of a key in rows of state, from the row `from` on: `Ok` if the key has a row, else `Err` with the row before
-    /// which the key belongs.
+    /// The row of a key in rows of state, from the row `from` on: `Ok` if the key has a row, else `Err` with the row
+    /// before which the key belongs.
     #[inline]
     fn place(&self, open: &Open, from: usize, key: usize) -> Result<Result<usize, usize>, StateError> {
         let (hashes, hash) = (open.hashes.values(), self.hashes[key]);
@@ -164,10 +165,10 @@ impl Touched {
     }
 }
 
-/// The first position from `from` on whose hash is not smaller. Near positions are found fast.
+/// The first position from `from` on whose hash is not smaller than `hash`. Near positions are found fast.
 #[inline]
 fn first_from(hashes: &[u64], from: usize, hash: u64) -> usize {
-    /// So many positions are looked at one after the other.
+    /// This many positions are looked at one after the other.
     const NEAR: usize = 16;
     let near = hashes.get(from..).unwrap_or_default();
     if let Some(at) = near.iter().take(NEAR).position(|other| *other >= hash) {
