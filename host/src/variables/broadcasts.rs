@@ -1,7 +1,7 @@
 //! Broadcast variables: values by name, each with an id.
 //!
-//! Owns which value a name stands for, and how long a value stays: a value that was removed can be read until the batch is
-//! done, because tasks of the batch may have its id.
+//! Owns which value a name stands for, and how long a value stays: a value that was removed can be read until the batch
+//! is done, because tasks of the batch may have its id.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 

@@ -1,4 +1,4 @@
-//! What a driver function asks of shared variables, and the answers.
+//! The requests of driver functions for shared variables, and the answers.
 //!
 //! Owns the form in which a request is recorded and compared when the function runs again: its words and a hash.
 
@@ -62,7 +62,7 @@ impl VariableCall {
         }
     }
 
-    /// A hash of all of the request.
+    /// A hash of the whole request.
     pub fn hash(&self) -> u64 {
         let hash = |tag: u8, name: &str, more: &[u8]| {
             key::hash(&[&[tag], name.len().to_le_bytes().as_slice(), name.as_bytes(), more].concat())
@@ -83,11 +83,11 @@ impl VariableCall {
 /// The answer to a [`VariableCall`].
 #[derive(Clone, Debug)]
 pub enum VariableAnswer {
-    /// It is done.
+    /// The request is done.
     Done,
     /// The value of an accumulator.
     Value(Total),
-    /// The id of a broadcast variable. `None` if there is none of this name.
+    /// The id of a broadcast variable. `None` if there is no variable of this name.
     Found(Option<BroadcastId>),
     /// The id of a new broadcast variable.
     Made(BroadcastId),

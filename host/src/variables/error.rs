@@ -8,7 +8,7 @@ pub(super) const NAME_BYTES_MAX: usize = 256;
 /// The most accumulators of a run, and the most broadcast variables.
 pub(super) const VARIABLES_MAX: usize = 1000;
 
-/// What a name is the name of.
+/// The kind of a shared variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variable {
     /// An accumulator.
@@ -35,23 +35,23 @@ pub enum VariableError {
     /// The name is too long.
     #[error("the name of the {what} {name} has more than {NAME_BYTES_MAX} bytes")]
     LongName {
-        /// What has the name.
+        /// The kind of the variable.
         what: Variable,
         /// The beginning of the name.
         name: String,
     },
-    /// There are too many.
+    /// There are too many variables of this kind.
     #[error("the job has {VARIABLES_MAX} {what}s already, so there is no room for {name}")]
     TooMany {
-        /// What there is too much of.
+        /// The kind of the variables.
         what: Variable,
-        /// The name of the one that is too many.
+        /// The name of the variable that exceeds the limit.
         name: String,
     },
     /// The variable has another type.
     #[error("the {what} {name} is {is}, and is used as {used}")]
     OtherType {
-        /// What it is.
+        /// The kind of the variable.
         what: Variable,
         /// The name.
         name: String,
@@ -60,7 +60,7 @@ pub enum VariableError {
         /// The other type.
         used: String,
     },
-    /// The values take too much.
+    /// The values have more bytes than the limit.
     #[error(
         "the {what} {name} would have more than limits.result_size = {limit} bytes; {}",
         match what {
@@ -69,7 +69,7 @@ pub enum VariableError {
         }
     )]
     TooLarge {
-        /// What is too large.
+        /// The kind of the variable.
         what: Variable,
         /// The name.
         name: String,
@@ -90,11 +90,11 @@ pub enum VariableError {
     /// There is no room for the values, in memory or on the disk. This is not the fault of the plugin.
     #[error("the values of the {what} {name} cannot be kept: {why}")]
     NotKept {
-        /// What it is.
+        /// The kind of the variable.
         what: Variable,
         /// The name.
         name: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }

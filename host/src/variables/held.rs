@@ -155,8 +155,8 @@ impl SharedVariables {
         self.lock().broadcasts.read(id, ty)
     }
 
-    /// Ends a batch: drops the broadcast variables that were removed. Returns the accumulators that were used for the first
-    /// time, updated or reset since the batch before.
+    /// Ends a batch: drops the broadcast variables that were removed. Returns the accumulators that were used for the
+    /// first time, updated or reset since the batch before.
     pub fn end_batch(&self) -> Vec<AccumulatorInfo> {
         let mut state = self.lock();
         state.broadcasts.end_batch();

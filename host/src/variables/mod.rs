@@ -1,8 +1,8 @@
 //! Accumulators and broadcast variables: values that plugin code shares by name, for the length of a run.
 //!
-//! Owns [`SharedVariables`], which holds them. Accumulators get the updates of whole stages, so that each task counts once.
-//! The values of broadcast variables and of collections are rows in the storage of all rows. Never knows plugins or tasks,
-//! and never checkpoints anything: a run that resumes begins without shared variables.
+//! Owns [`SharedVariables`], which holds them. Accumulators get the updates of whole stages, so that each task counts
+//! once. The values of broadcast variables and of collections are rows in the storage of all rows. Never knows plugins
+//! or tasks, and never checkpoints anything: a run that resumes begins without shared variables.
 
 mod broadcasts;
 mod call;

@@ -78,8 +78,8 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    /// Whatever stages and functions do, with much memory and with none: an accumulator has the values of the stages that
-    /// succeeded and of the functions, in order, since it was reset.
+    /// Whatever stages and functions do, with much memory and with none: an accumulator has the values of the stages
+    /// that succeeded and of the functions, in order, since it was reset.
     #[test]
     fn accumulators_have_what_succeeded(actions in prop::collection::vec(action(), 0..120), memory in prop_oneof![Just(0u64), Just(1 << 20)]) {
         let shared = variables(memory, u64::MAX);

@@ -12,7 +12,7 @@ use arrow::array::RecordBatch;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What a piece of a collection counts besides its values, in bytes. With this cost, many small pieces reach a limit as
+/// The cost of a piece of a collection besides its values, in bytes. With this cost, many small pieces reach a limit as
 /// well.
 const PIECE_BYTES: u64 = 512;
 /// A collection with more pieces than this is put together again.
