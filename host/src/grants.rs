@@ -2,8 +2,8 @@
 //!
 //! Owns [`Grants`] and [`GrantedPath`]: the form of a path from a plugin, the check that no link leads out of a granted
 //! directory, and the check that no grant reaches a withheld path. Never reads or writes a file. Makes only granted
-//! directories and directories below them. A plugin has no other way to a path, so a plugin cannot change a link between a
-//! check and the use that follows.
+//! directories and directories below them. A plugin has no other way to a path, so a plugin cannot change a link
+//! between a check and the use that follows.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use withheld::{Target, hidden_in_root, refusal, through_links, without_links};
 
-/// The longest name of a file or directory, in bytes: that of most file systems.
+/// The longest name of a file or directory, in bytes: the limit of most file systems.
 pub const COMPONENT_BYTES_MAX: usize = 255;
 /// The longest path below a granted directory, in bytes. Directory and path together have to fit into 4096 bytes.
 const PATH_BYTES_MAX: usize = 1024;
@@ -47,9 +47,9 @@ pub struct Grants {
 /// A directory or an object store that a job grants, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// What the plugin calls it.
+    /// The name by which the plugin calls the place.
     pub name: String,
-    /// Where it is.
+    /// The location of the place.
     pub place: String,
     /// Whether the plugin may read there.
     pub reads: bool,
@@ -92,8 +92,8 @@ pub struct GrantedPath {
     withheld: Arc<[Withheld]>,
 }
 
-/// The way to a path: the granted directory, the last directory on the way that exists, both without links, and the names of
-/// the directories after it that do not exist. The granted directory itself may be among these.
+/// The way to a path: the granted directory, the last directory on the way that exists, both without links, and the
+/// names of the directories after it that do not exist. The granted directory itself may be among these.
 struct Way {
     root: PathBuf,
     found: PathBuf,
@@ -138,7 +138,8 @@ impl Grants {
 
     /// Checks the granted directories themselves. A directory that does not exist is checked when it is used.
     ///
-    /// # Errors The first directory that must not be granted.
+    /// # Errors
+    /// Returns an error for the first directory that must not be granted.
     pub fn check(&self, disk: &dyn Disk) -> Result<(), GrantError> {
         let job = without_links(disk, &self.job);
         self.named.values().try_for_each(|granted| {
@@ -150,8 +151,8 @@ impl Grants {
         })
     }
 
-    /// The granted directories and object stores, by name, for people: their places, whether they can be read and written,
-    /// and whether the job file is below them.
+    /// The granted directories and object stores, by name, for people: their places, whether they can be read and
+    /// written, and whether the job file is below them.
     pub fn listed(&self, disk: &dyn Disk) -> Vec<Listed> {
         let job = without_links(disk, &self.job);
         let withheld = all_ways(disk, &self.withheld);
@@ -185,7 +186,8 @@ impl Grants {
 
     /// As [`Grants::resolve`], for an output, which appends the time of a batch and may also be in an object store.
     ///
-    /// # Errors When the text is no valid path, or the directory or store is not granted.
+    /// # Errors
+    /// Returns an error if the text is no valid path, or if the directory or store is not granted.
     pub fn resolve_place(&self, text: &str) -> Result<GrantedPlace, GrantError> {
         check_characters("path", text)?;
         let (name, path) = text.split_once(':').unwrap_or((OUT, text));
@@ -294,22 +296,23 @@ fn check_path(text: &str, path: &str) -> Result<(), GrantError> {
 }
 
 impl GrantedPath {
-    /// Its last name.
+    /// The last name of the path.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The path as the job file's reader would write it. Links on the way are not followed.
+    /// The path in the form in which the author of the job file would write it. Links on the way are not followed.
     pub fn path(&self) -> PathBuf {
         let root = self.root.strip_prefix(".").unwrap_or(&self.root);
         self.directories.iter().fold(root.to_path_buf(), |path, name| path.join(name)).join(&self.name)
     }
 
-    /// The parent directory of the path, without links. Makes the parent if it does not exist, and the directories above it
-    /// down from the granted directory. Makes the granted directory itself if its own parent exists.
+    /// The parent directory of the path, without links. Makes the parent if it does not exist, and the directories
+    /// above it down from the granted directory. Makes the granted directory itself if its own parent exists.
     ///
-    /// # Errors When a link leads out of the granted directory, the path leads to a withheld place, or a directory cannot be
-    /// made.
+    /// # Errors
+    /// Returns an error if a link leads out of the granted directory, if the path leads to a withheld place, or if a
+    /// directory cannot be made.
     pub fn make_parent(&self, disk: &dyn Disk) -> Result<PathBuf, GrantError> {
         let Way { found: mut parent, missing, .. } = self.find_parent(disk)?;
         for name in missing {
@@ -331,7 +334,8 @@ impl GrantedPath {
 
     /// The path without links. `None` if nothing exists at the path.
     ///
-    /// # Errors When a link leads out of the granted directory, or the path leads to a withheld place.
+    /// # Errors
+    /// Returns an error if a link leads out of the granted directory, or if the path leads to a withheld place.
     pub fn find(&self, disk: &dyn Disk) -> Result<Option<PathBuf>, GrantError> {
         let Way { root, found, missing } = self.find_parent(disk)?;
         if !missing.is_empty() {
@@ -355,10 +359,11 @@ impl GrantedPath {
         file.starts_with(&root) && self.check_reached(disk, &root, file).is_ok()
     }
 
-    /// Checks the parent directory without making anything: that the existing directories on the way are below the granted
-    /// directory, that the last of them can be written to, and that the path does not lead to a withheld place.
+    /// Checks the parent directory without making anything: that the existing directories on the way are below the
+    /// granted directory, that the last of them can be written to, and that the path does not lead to a withheld place.
     ///
-    /// # Errors When [`GrantedPath::make_parent`] would fail.
+    /// # Errors
+    /// Returns an error if [`GrantedPath::make_parent`] would fail.
     pub fn check_parent(&self, disk: &dyn Disk) -> Result<(), GrantError> {
         self.find_parent(disk).and_then(|way| check_writable(disk, &way.found))
     }

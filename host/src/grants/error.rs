@@ -9,11 +9,11 @@ use std::path::PathBuf;
 /// Why a path is refused that is below a granted directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A name on it begins with `.`.
+    /// A name on the path begins with `.`.
     Hidden(String),
-    /// It belongs to what the job withholds, whose words these are.
+    /// The path belongs to something that the job withholds. The text says what this is.
     Withheld(String),
-    /// What the job withholds is below it.
+    /// Something that the job withholds is below the path. The text says what this is.
     Above(String),
 }
 
@@ -35,9 +35,9 @@ pub enum GrantError {
     Text {
         /// The kind of the text, such as `path`.
         what: &'static str,
-        /// What the plugin says.
+        /// The text that the plugin gives.
         text: String,
-        /// What is wrong with it.
+        /// The fault of the text.
         fault: &'static str,
         /// What the plugin has to use instead.
         help: &'static str,
@@ -45,7 +45,7 @@ pub enum GrantError {
     /// The path names a directory that the job file does not name.
     #[error("the path `{}` is below the directory `{}`, which the job does not grant", shown(path), shown(name))]
     Unknown {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The directory's name.
         name: String,
@@ -55,7 +55,7 @@ pub enum GrantError {
     /// The path names no directory, and the job grants no directory `out`.
     #[error("the path `{}` names no directory, and the job grants none called `{OUT}`", shown(path))]
     NoOut {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The names that the job grants.
         granted: Vec<String>,
@@ -67,7 +67,7 @@ pub enum GrantError {
         shown(name)
     )]
     ReadOnly {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The directory's name.
         name: String,
@@ -75,7 +75,7 @@ pub enum GrantError {
     /// The path leads to a place that no grant reaches.
     #[error("the path `{path}` leads to {}, and {withheld}", place.shown())]
     Withheld {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The place that the path leads to, or will lead to.
         place: PathBuf,
@@ -93,7 +93,7 @@ pub enum GrantError {
     /// The path names an object store, and only outputs can be saved in object stores.
     #[error("the path `{}` is below `{}`, which is an object store", shown(path), shown(name))]
     Objects {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The name of the store.
         name: String,
@@ -103,19 +103,19 @@ pub enum GrantError {
     Store {
         /// The prefix in the store.
         url: String,
-        /// What is wrong with it.
+        /// The error of the store.
         error: io::Error,
     },
     /// A link on the way leads elsewhere.
     #[error("the path `{path}` leads out of {}: {} is really {}", root.shown(), link.shown(), target.shown())]
     LeadsOut {
-        /// What the plugin says.
+        /// The path that the plugin gives.
         path: String,
         /// The granted directory.
         root: PathBuf,
         /// The link.
         link: PathBuf,
-        /// Where it leads.
+        /// The place that the link leads to.
         target: PathBuf,
     },
     /// The granted directory, or a directory on the path, cannot be used.
@@ -125,7 +125,7 @@ pub enum GrantError {
         action: &'static str,
         /// The directory.
         directory: PathBuf,
-        /// What the file system says.
+        /// The error of the file system.
         error: io::Error,
     },
 }

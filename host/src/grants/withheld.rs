@@ -1,8 +1,8 @@
 //! The paths that no grant reaches, however the grant is written: a pure decision about paths without links.
 //!
-//! Owns the rule for hidden names, and for the files and directories that a job withholds from its plugin. Compares names
-//! only: a hard link, or a directory that is mounted twice, gives a file another name, which this module does not know.
-//! Never reads a file.
+//! Owns the rule for hidden names, and for the files and directories that a job withholds from its plugin. Compares
+//! names only: a hard link, or a directory that is mounted twice, gives a file another name, which this module does not
+//! know. Never reads a file.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -23,8 +23,8 @@ pub struct Withheld {
     pub what: String,
     /// The withheld path. Names in the path may be patterns of `*`, `?` and `[a-z]`.
     pub path: PathBuf,
-    /// The access that is withheld: [`Access::Read`] if the path can be neither read nor written, [`Access::Write`] if the
-    /// path can be read and not written.
+    /// The access that is withheld: [`Access::Read`] if the path can be neither read nor written, [`Access::Write`] if
+    /// the path can be read and not written.
     pub from: Access,
 }
 
@@ -66,12 +66,13 @@ pub(super) fn refusal(target: &Target<'_>, withheld: &[Withheld]) -> Option<Refu
     })
 }
 
-/// The hidden name because of which the directory `root` must not be granted; `None` if it may be granted. `written` is the
-/// granted directory as the job file names it, and `job` is the directory of the job file. `root` and `job` have no links.
+/// The hidden name because of which the directory `root` must not be granted; `None` if it may be granted. `written` is
+/// the granted directory as the job file names it, and `job` is the directory of the job file. `root` and `job` have no
+/// links.
 ///
 /// The directories above the job file may be hidden. Other directories on the path may be hidden if the job file spells
-/// their names in an absolute path. The granted directory itself must not be hidden, and neither must a directory between
-/// the job file and the granted directory.
+/// their names in an absolute path. The granted directory itself must not be hidden, and neither must a directory
+/// between the job file and the granted directory.
 pub(super) fn hidden_in_root(job: &Path, root: &Path, written: &Path) -> Option<String> {
     let (job_names, root_names): (Vec<String>, Vec<String>) = (names(job).collect(), names(root).collect());
     let shared = job_names.iter().zip(&root_names).take_while(|(a, b)| a == b).count();
@@ -83,7 +84,8 @@ pub(super) fn hidden_in_root(job: &Path, root: &Path, written: &Path) -> Option<
     hidden.find(|(at, name)| is_below_job || is_last(*at) || !is_spelt(name)).map(|(_, name)| name.clone())
 }
 
-/// A path with links followed as far as the path exists. In the part that does not exist, `.` and `..` are resolved by name.
+/// A path with links followed as far as the path exists. In the part that does not exist, `.` and `..` are resolved by
+/// name.
 pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     for above in path.ancestors() {
@@ -102,8 +104,8 @@ pub(super) fn without_links(disk: &dyn Disk, path: &Path) -> PathBuf {
     path.to_path_buf()
 }
 
-/// The paths of the links on the way to a path, each with the part of the path after the link. A program that replaces one
-/// of these links decides where the path leads. The links themselves are named by paths without links.
+/// The paths of the links on the way to a path, each with the part of the path after the link. A program that replaces
+/// one of these links decides where the path leads. The links themselves are named by paths without links.
 pub(super) fn through_links(disk: &dyn Disk, path: &Path) -> Vec<PathBuf> {
     let (mut found, mut links) = (without_links(disk, Path::new(".")), Vec::new());
     let owned = |path: &Path| path.components().map(|component| component.as_os_str().to_owned()).collect::<Vec<_>>();
@@ -140,8 +142,8 @@ fn is_hidden(name: &str) -> bool {
     name.starts_with('.')
 }
 
-/// Whether a pattern can match `name`; with `goes_on`, whether the pattern can match a name that begins with `name`. Returns
-/// `true` in doubt.
+/// Whether a pattern can match `name`; with `goes_on`, whether the pattern can match a name that begins with `name`.
+/// Returns `true` in doubt.
 fn may_match(pattern: &str, name: &str, goes_on: bool) -> bool {
     let is_special = |c: char| "*?[]".contains(c);
     let begins = |start: &str| {
