@@ -1,11 +1,12 @@
 //! Encodings of text: their names, their byte order marks, and the conversion of text in any encoding to UTF-8.
 //!
-//! Owns the detection of the encoding at the beginning of a stream. Never knows what a line is, nor where bytes come from.
+//! Owns the detection of the encoding at the beginning of a stream. Never knows what a line is, nor where bytes come
+//! from.
 
 use std::fmt;
 
-/// Replaces each sequence of bytes that is not valid in its encoding. This byte never occurs in UTF-8, so the reader of the
-/// text finds the place.
+/// The byte that replaces each sequence of bytes that is not valid in its encoding. This byte never occurs in UTF-8, so
+/// the reader of the text finds the place.
 const NOT_TEXT: u8 = 0xff;
 
 /// The longest byte order mark, in bytes.
@@ -52,13 +53,14 @@ impl Encoding {
         self.0.name()
     }
 
-    /// Whether a byte `\n` is always the end of a line, and the text after a `\n` can be decoded without the text before it.
+    /// Whether a byte `\n` is always the end of a line, and the text after a `\n` can be decoded without the text
+    /// before it.
     pub fn has_line_bytes(self) -> bool {
         self.0.is_ascii_compatible()
     }
 
-    /// The encoding of a stream with these first bytes, and the length of its byte order mark. Without a mark, the encoding
-    /// is `self` and the length is 0.
+    /// The encoding of a stream with these first bytes, and the length of its byte order mark. Without a mark, the
+    /// encoding is `self` and the length is 0.
     pub fn at_start(self, first: &[u8]) -> (Self, usize) {
         encoding_rs::Encoding::for_bom(first).map_or((self, 0), |(encoding, length)| (Self(encoding), length))
     }
@@ -91,12 +93,12 @@ enum State {
     Decoding(Box<encoding_rs::Decoder>),
 }
 
-/// Converts a stream of bytes to UTF-8, and removes the byte order mark at the beginning. A mark takes precedence over the
-/// expected encoding: the stream is decoded as the mark says.
+/// Converts a stream of bytes to UTF-8, and removes the byte order mark at the beginning. A mark takes precedence over
+/// the expected encoding: the stream is decoded as the mark says.
 ///
-/// A stream in UTF-8 is passed on without a copy and without a check. In a stream of another encoding, each sequence that is
-/// not valid in the encoding becomes one byte that is not UTF-8. The text does not depend on how the stream is cut into
-/// pushes.
+/// A stream in UTF-8 is passed on without a copy and without a check. In a stream of another encoding, each sequence
+/// that is not valid in the encoding becomes one byte that is not UTF-8. The text does not depend on how the stream is
+/// cut into pushes.
 pub struct StreamDecoder {
     encoding: Encoding,
     expected: Encoding,
@@ -132,8 +134,8 @@ impl StreamDecoder {
         self.text_after_mark(&first, false)
     }
 
-    /// Ends the stream and returns the text of the remaining bytes. Another stream may follow, whose expected encoding is
-    /// the encoding of this stream.
+    /// Ends the stream and returns the text of the remaining bytes. Another stream may follow, whose expected encoding
+    /// is the encoding of this stream.
     pub fn finish(&mut self) -> &[u8] {
         self.text.clear();
         match std::mem::replace(&mut self.state, State::Start(Vec::new())) {
@@ -146,8 +148,8 @@ impl StreamDecoder {
         &self.text
     }
 
-    /// Drops the remaining bytes of the stream, and returns whether there were any. A new stream may follow, whose expected
-    /// encoding is that of [`StreamDecoder::new`].
+    /// Drops the remaining bytes of the stream, and returns whether there were any. A new stream may follow, whose
+    /// expected encoding is that of [`StreamDecoder::new`].
     pub fn abandon(&mut self) -> bool {
         let has_rest = !self.finish().is_empty();
         self.encoding = self.expected;

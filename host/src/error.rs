@@ -1,7 +1,7 @@
 //! The error that a failed command ends with: who has to act, what failed, why, and what to do.
 //!
-//! Owns [`Error`], [`ErrorKind`] and [`Persistence`]. Sits at the bottom of the module graph, beside `shown`: each other
-//! module has its own `thiserror` enum and converts it upward, choosing the kind there.
+//! Owns [`Error`], [`ErrorKind`] and [`Persistence`]. Sits at the bottom of the module graph, beside `shown`: each
+//! other module has its own `thiserror` enum and converts it upward, choosing the kind there.
 
 use crate::shown::lines;
 use std::fmt;
@@ -57,9 +57,9 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error without advice. Prefer adding advice with [`Error::help`]. The message is escaped by [`lines`]. An error of
-    /// kind [`ErrorKind::Unavailable`] is transient, unless [`Error::lasting`] says something else. All other errors are
-    /// permanent.
+    /// An error without advice. Prefer adding advice with [`Error::help`]. The message is escaped by [`lines`]. An
+    /// error of kind [`ErrorKind::Unavailable`] is transient, unless [`Error::lasting`] says something else. All other
+    /// errors are permanent.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let persistence = match kind {
             ErrorKind::Unavailable => Persistence::Transient,
@@ -82,8 +82,8 @@ impl Error {
         self
     }
 
-    /// An error of several mistakes that are reported at once. `message` has each mistake on lines of its own, in printable
-    /// form. The caller has escaped all text from outside.
+    /// An error of several mistakes that are reported at once. `message` has each mistake on lines of its own, in
+    /// printable form. The caller has escaped all text from outside.
     pub const fn of_mistakes(kind: ErrorKind, message: String) -> Self {
         Self { kind, message, help: None, persistence: Persistence::Permanent }
     }

@@ -5,8 +5,8 @@
 use crate::time::Time;
 use std::fmt;
 
-/// A run on an ingest: the how-many-th that was started on it in this process, from 0. What a run computes never depends on
-/// its number.
+/// A run on an ingest: its number among the runs that were started on the ingest in this process, from 0. The results
+/// of a run never depend on its number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunId(pub u32);
 

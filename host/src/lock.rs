@@ -1,8 +1,8 @@
 //! Locks of mutexes whose holders may have panicked.
 //!
-//! The host catches a panic where its future runs, and ends the run in order; until then others go on with the same data.
-//! No code runs between a panic and the next lock that could leave data half changed: whoever changes what a mutex guards
-//! does nothing in between that can panic.
+//! The host catches a panic where the future that panicked runs, and ends the run in order. Until the run has ended,
+//! other code goes on with the same data. This data is valid: code that changes the data behind a mutex does nothing
+//! that can panic before the change is complete.
 
 use std::sync::{LockResult, Mutex, MutexGuard, PoisonError};
 

@@ -1,9 +1,9 @@
 //! How text from outside is shown: names of files, messages of other programs, values of data.
 //!
-//! Owns the one escaping of the host. Code that puts a name or a text from a plugin, a file system, a network or the data of
-//! a job into a message calls [`Shown::shown`]. The errors of [`crate::error`], the log and lines of JSON are escaped by
-//! this module once more. So a text that a caller forgot to escape can neither change how a terminal shows the rest nor look
-//! like a line of the host. Never changes stored data.
+//! Owns the one escaping of the host. Code that puts a name or a text from a plugin, a file system, a network or the
+//! data of a job into a message calls [`Shown::shown`]. The errors of [`crate::error`], the log and lines of JSON are
+//! escaped by this module once more. So a text that a caller forgot to escape can neither change how a terminal shows
+//! the rest nor look like a line of the host. Never changes stored data.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -23,8 +23,8 @@ pub fn counted(number: u64, one: &str) -> String {
 
 /// Text from outside, as a message shows it: on one line, and harmless to a terminal.
 pub trait Shown {
-    /// The text with each control character, and each mark that changes the direction of text, replaced by its code, as in
-    /// `\u{1b}`. Bytes that are not UTF-8 are replaced.
+    /// The text with each control character, and each mark that changes the direction of text, replaced by its code, as
+    /// in `\u{1b}`. Bytes that are not UTF-8 are replaced.
     fn shown(&self) -> Cow<'_, str>;
 }
 
@@ -49,14 +49,14 @@ impl Shown for PathBuf {
     }
 }
 
-/// Replaces each character that could change how a terminal shows the rest by its code, as in `\u{1b}`: control characters
-/// other than the tab, line and paragraph separators, and marks that change the direction of text.
+/// Replaces each character that could change how a terminal shows the rest by its code, as in `\u{1b}`: control
+/// characters other than the tab, line and paragraph separators, and marks that change the direction of text.
 pub fn escape_control(text: &str) -> Cow<'_, str> {
     escape(text, changes_terminal)
 }
 
-/// As [`escape_control`], for a text of several lines: line ends stay, and each line but the first is indented, so that no
-/// other line looks like the beginning of a new message.
+/// As [`escape_control`], for a text of several lines: line ends stay, and each line but the first is indented, so that
+/// no other line looks like the beginning of a new message.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let escaped = escape(text, |character| character != '\n' && changes_terminal(character));
     if !begins_lines(&escaped) {
@@ -82,7 +82,8 @@ pub fn json(line: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(line.len() + 16);
     for character in line.chars() {
         if is_escaped(character) {
-            // Each escaped character is in the basic plane, where one escape is enough. Writing to a string cannot fail.
+            // Each escaped character is in the basic plane, where one escape is enough. Writing to a string cannot
+            // fail.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);

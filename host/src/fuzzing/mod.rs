@@ -1,8 +1,8 @@
 //! Entry points for fuzzing: one function for each reader of bytes that come from outside.
 //!
 //! Each function takes any bytes, and panics exactly if the reader breaks a promise. The property tests of this module
-//! call the functions with a bounded number of inputs. The targets in the directory `fuzz` call them for as long as
-//! somebody lets them. Owns the promises, and how bytes stand for an input. Only tests and the feature `fuzzing` build
+//! call the functions with a bounded number of inputs. The targets in the directory `fuzz` call the functions until
+//! they are stopped. Owns the promises, and how bytes stand for an input. Only tests and the feature `fuzzing` build
 //! this module.
 
 use crate::block::{FileVersion, LoadError, LoadedFormat, LoadedPart};
@@ -18,8 +18,8 @@ use crate::state;
 use crate::time::Time;
 use std::path::{Path, PathBuf};
 
-/// The types of rows that inputs choose from: a kind and a number of children for each field, in pre-order. A `?` before
-/// the kind makes the field an option.
+/// The types of rows that inputs choose from: a kind and a number of children for each field, in pre-order. A `?`
+/// before the kind makes the field an option.
 const TYPES: &[&[(&str, u32)]] = &[
     &[("text", 0)],
     &[("struct", 3), ("text", 0), ("?i64", 0), ("f64", 0)],
@@ -96,8 +96,9 @@ pub fn chunk(mut bytes: &[u8]) {
     assert_eq!(again.as_ref().ok().map(|again| again.columns()), Some(decoded.columns()), "rows survive a crossing");
 }
 
-/// A file of a checkpoint directory. Any file is read, or refused with an error. The first byte chooses the file. Its
-/// highest bit says whether the checksums of the documents are made right, which shows the reader what is behind them.
+/// A file of a checkpoint directory. Any file is read, or refused with an error. The first byte chooses the file. If
+/// the highest bit of this byte is set, the checksums of the documents are corrected, so that the reader goes on to
+/// their content.
 pub fn checkpoint(mut bytes: &[u8]) {
     let [choice] = take(&mut bytes);
     let piece = PIECES.get(usize::from(choice & 0x7f) % PIECES.len()).copied().unwrap_or_default();
@@ -117,7 +118,7 @@ fn read_checkpoint(store: &dyn Store) {
     worded(read_log(store).err().map(|error| error.to_string()));
     worded(read_run(store, "0123456789abcdef-1", true).err().map(|error| error.to_string()));
     if let Ok(log) = read_log(store) {
-        // Whatever the record says, it can be asked.
+        // Whatever the record says, its functions do not panic.
         let record = log.map(|log| log.record).unwrap_or_default();
         assert!(record.batches().count() == record.batch_count(), "batches are counted");
         record.sources_with_ranges().for_each(|source| drop(record.log_positions(source)));
@@ -170,7 +171,7 @@ pub fn json(bytes: &[u8]) {
     load(LoadedFormat::Json, bytes);
 }
 
-/// Records of a file are read, or the error names the file, and a wrong record its place.
+/// Reads the records of a file. An error names the file, and for a wrong record its place.
 fn load(format: LoadedFormat, mut bytes: &[u8]) {
     let [choice] = take(&mut bytes);
     let ty = record_type(choice);
