@@ -1,6 +1,7 @@
 //! The derive macros of the crate `millstream`, which re-exports them: plugins do not depend on this crate.
 //!
-//! Owns how a Rust type becomes a row type. What the generated code calls is in `millstream`, in a module that is hidden.
+//! Owns how a Rust type becomes a row type. What the generated code calls is in `millstream`, in a module that is
+//! hidden.
 
 mod expand;
 mod shape;

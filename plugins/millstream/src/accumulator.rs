@@ -1,7 +1,7 @@
 //! Accumulators: values to which tasks add, and that driver functions read.
 //!
-//! Owns how an instance adds up, and when it hands a sum to the host: once for a task, so that an addition costs no call of
-//! the host.
+//! Owns how an instance adds up, and when it hands a sum to the host: once for a task, so that an addition costs no
+//! call of the host.
 
 use crate::context::StreamingContext;
 use crate::ends::is_chunk;
@@ -132,8 +132,8 @@ impl LongAccumulator {
 
 /// A sum of floating-point numbers to which tasks add. Spark: `DoubleAccumulator`.
 ///
-/// The numbers are added in a fixed order, so that the sum has the same bits each time. All handles of the same name stand
-/// for the same accumulator. See [`StreamingContext::double_accumulator`].
+/// The numbers are added in a fixed order, so that the sum has the same bits each time. All handles of the same name
+/// stand for the same accumulator. See [`StreamingContext::double_accumulator`].
 #[derive(Clone)]
 pub struct DoubleAccumulator(Rc<Sum<f64>>);
 
@@ -168,9 +168,9 @@ impl DoubleAccumulator {
 
 /// A list to which tasks add values. Spark: `CollectionAccumulator`.
 ///
-/// The values are in a fixed order: stage by stage, the values of each stage by partition, and the values of each partition
-/// as its task added them. The list has at most `limits.result_size` bytes. All handles of the same name stand for the same
-/// accumulator. See [`StreamingContext::collection_accumulator`].
+/// The values are in a fixed order: stage by stage, the values of each stage by partition, and the values of each
+/// partition as its task added them. The list has at most `limits.result_size` bytes. All handles of the same name
+/// stand for the same accumulator. See [`StreamingContext::collection_accumulator`].
 pub struct CollectionAccumulator<T: Record>(Rc<Values<T>>);
 
 impl<T: Record> Clone for CollectionAccumulator<T> {
@@ -228,12 +228,13 @@ macro_rules! shown_by_name {
 shown_by_name!(LongAccumulator, DoubleAccumulator, CollectionAccumulator<T>);
 
 impl StreamingContext {
-    /// Returns the accumulator of this name, a sum of integers that begins with 0. Spark: `SparkContext.longAccumulator`.
+    /// Returns the accumulator of this name, a sum of integers that begins with 0. Spark:
+    /// `SparkContext.longAccumulator`.
     ///
     /// Functions of operations add to the accumulator, in tasks. A driver function reads the sum, after an action. Each
-    /// task counts once, however often it is tried: the updates of an attempt that fails are dropped. The host holds the
-    /// sum for the length of a run, by its name, and shows the sum in `host status` and in events. A run that resumes from
-    /// a checkpoint begins with 0 again.
+    /// task counts once, however often it is tried: the updates of an attempt that fails are dropped. The host holds
+    /// the sum for the length of a run, by its name, and shows the sum in `host status` and in events. A run that
+    /// resumes from a checkpoint begins with 0 again.
     ///
     /// ```
     /// use millstream::testing;

@@ -49,8 +49,8 @@ impl<T: Record> Broadcast<T> {
         })
     }
 
-    /// Removes the value from the host when the batch is done. The next driver function that asks for a variable of this
-    /// name makes a new value: so a value can be replaced. May be called only in a driver function.
+    /// Removes the value from the host when the batch is done. The next driver function that asks for a variable of
+    /// this name makes a new value: so a value can be replaced. May be called only in a driver function.
     ///
     /// ```
     /// use millstream::testing;
@@ -94,9 +94,9 @@ impl StreamingContext {
 }
 
 impl DriverContext {
-    /// Returns the broadcast variable of this name. If there is none, `make` makes its value, which the host holds for the
-    /// rest of the run. Spark: `SparkContext.broadcast`, with the lazily made singleton that a job with checkpoints needs:
-    /// a run that resumes begins without broadcast variables, and makes them again.
+    /// Returns the broadcast variable of this name. If there is none, `make` makes its value, which the host holds for
+    /// the rest of the run. Spark: `SparkContext.broadcast`, with the lazily made singleton that a job with checkpoints
+    /// needs: a run that resumes begins without broadcast variables, and makes them again.
     ///
     /// The value is encoded once, and copied into the instance of a task when the task first uses the value. Within a
     /// batch, all tasks read the same value. `make` may call actions. A value has at most `limits.result_size` bytes.

@@ -1,8 +1,8 @@
 //! Operations that keep state between batches, by key.
 //!
-//! Owns `update_state_by_key`, and what all streams with state have in common: the initial state and the interval between
-//! checkpoints. `map_with_state` is in `state/mapped.rs`, windows with an inverse function are in `state/inverse.rs`. The host
-//! keeps the state: see `stateful.rs` for the code that tasks run.
+//! Owns `update_state_by_key`, and what all streams with state have in common: the initial state and the interval
+//! between checkpoints. `map_with_state` is in `state/mapped.rs`, windows with an inverse function are in
+//! `state/inverse.rs`. The host keeps the state: see `stateful.rs` for the code that tasks run.
 
 mod inverse;
 mod mapped;
@@ -36,14 +36,15 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         cut(&self.graph, node)
     }
 
-    /// Keeps a state for each key, and gives the states of all keys in each batch. In each batch, `update` is called once for
-    /// each key that has a state, and once for each new key. `update` gets the values of the key in this batch, in the order of
-    /// the partitions and of their rows, and the state of the key. There are no values if the batch has none for the key.
-    /// `update` returns the new state; `None` removes the key. Keys come out in the order of their hashes.
+    /// Keeps a state for each key, and gives the states of all keys in each batch. In each batch, `update` is called
+    /// once for each key that has a state, and once for each new key. `update` gets the values of the key in this
+    /// batch, in the order of the partitions and of their rows, and the state of the key. There are no values if the
+    /// batch has none for the key. `update` returns the new state; `None` removes the key. Keys come out in the order
+    /// of their hashes.
     ///
-    /// The job needs a checkpoint directory. `.initial_state(..)`, `.partitions(..)` and `.checkpoint(..)` may follow. If only
-    /// few keys change in a batch, use [`map_with_state`](Self::map_with_state) instead: its work follows the number of
-    /// changed keys. Spark: `updateStateByKey`.
+    /// The job needs a checkpoint directory. `.initial_state(..)`, `.partitions(..)` and `.checkpoint(..)` may follow.
+    /// If only few keys change in a batch, use [`map_with_state`](Self::map_with_state) instead: its work follows the
+    /// number of changed keys. Spark: `updateStateByKey`.
     ///
     /// ```
     /// use millstream::testing;
@@ -87,8 +88,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         })
     }
 
-    /// Adds an operator with a function that gets the time, the column of keys and the row of its key there, the values and
-    /// the state. So a function that does not want the key does not pay for the key.
+    /// Adds an operator with a function that gets the time, the column of keys and the row of its key there, the values
+    /// and the state. So a function that does not want the key does not pay for the key.
     fn update_by_key<S: Record, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
         F: Fn(Time, &K::Column, usize, Vec<V>, Option<S>) -> Option<S> + 'static,
@@ -97,10 +98,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         self.stateful::<S, _>(Kind::UpdateStateByKey, code)
     }
 
-    /// As [`update_state_by_key`](Self::update_state_by_key), but the function sees a whole partition at once: each key with
-    /// its values and its state. The function returns the keys that have a state from now on, with their states. A key that
-    /// the function does not return has no state any more. If the function returns a key twice, the first state of the
-    /// key counts. All keys of a partition have to fit into the plugin's memory.
+    /// As [`update_state_by_key`](Self::update_state_by_key), but the function sees a whole partition at once: each key
+    /// with its values and its state. The function returns the keys that have a state from now on, with their states. A
+    /// key that the function does not return has no state any more. If the function returns a key twice, the first
+    /// state of the key counts. All keys of a partition have to fit into the plugin's memory.
     ///
     /// ```
     /// use millstream::testing;
@@ -127,10 +128,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
 }
 
 impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
-    /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial state.
-    /// If a job goes on from a checkpoint, the state comes from the checkpoint. May be called only after
-    /// `update_state_by_key`, its form `_with_time`, and `update_state_by_partition`. If `rows` gives a key twice, the last
-    /// state of the key counts.
+    /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial
+    /// state. If a job goes on from a checkpoint, the state comes from the checkpoint. May be called only after
+    /// `update_state_by_key`, its form `_with_time`, and `update_state_by_partition`. If `rows` gives a key twice, the
+    /// last state of the key counts.
     ///
     /// ```
     /// use millstream::testing;
@@ -165,9 +166,10 @@ impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// Sets how often the host writes the state of this stream to the checkpoint directory. The interval must be a multiple of
-    /// the stream's slide. A crash makes the host compute the batches since the last checkpoint again; a checkpoint costs time
-    /// for each key that has changed. May be called only on streams that keep state. Spark: `checkpoint`.
+    /// Sets how often the host writes the state of this stream to the checkpoint directory. The interval must be a
+    /// multiple of the stream's slide. A crash makes the host compute the batches since the last checkpoint again; a
+    /// checkpoint costs time for each key that has changed. May be called only on streams that keep state. Spark:
+    /// `checkpoint`.
     ///
     /// ```
     /// use millstream::{seconds, testing};

@@ -1,7 +1,7 @@
 //! Shared variables, as the host holds them: untyped values by name.
 //!
-//! Owns the switch between the real host, in a component, and the test harness, in native code. The typed handles are in
-//! `accumulator.rs` and `broadcast.rs`.
+//! Owns the switch between the real host, in a component, and the test harness, in native code. The typed handles are
+//! in `accumulator.rs` and `broadcast.rs`.
 
 use crate::chunk::Chunk;
 use crate::record::Field;

@@ -15,15 +15,16 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
-    /// Merges the values of each key in each window, as [`reduce_by_key_and_window`](Self::reduce_by_key_and_window) does, but
-    /// makes each window from the window before: `inverse` takes away the values that leave the window, and `function` adds the
-    /// values that enter it. So the work follows what enters and leaves, not the length of the window. `inverse(a, b)` must
-    /// give the `c` for which `function(c, b)` is `a`. Each batch is merged once. Keys come out in the order of their hashes.
+    /// Merges the values of each key in each window, as [`reduce_by_key_and_window`](Self::reduce_by_key_and_window)
+    /// does, but makes each window from the window before: `inverse` takes away the values that leave the window, and
+    /// `function` adds the values that enter it. So the work follows what enters and leaves, not the length of the
+    /// window. `inverse(a, b)` must give the `c` for which `function(c, b)` is `a`. Each batch is merged once. Keys
+    /// come out in the order of their hashes.
     ///
-    /// A key stays after its last value has left the window: with the value that is left, such as zero. To remove such keys,
-    /// use [`reduce_by_key_and_window_inverse_filtered`](Self::reduce_by_key_and_window_inverse_filtered). The job needs a
-    /// checkpoint directory. `.partitions(..)` and `.checkpoint(..)` may follow. Spark: `reduceByKeyAndWindow` with
-    /// `invReduceFunc`.
+    /// A key stays after its last value has left the window: with the value that is left, such as zero. To remove such
+    /// keys, use [`reduce_by_key_and_window_inverse_filtered`](Self::reduce_by_key_and_window_inverse_filtered). The
+    /// job needs a checkpoint directory. `.partitions(..)` and `.checkpoint(..)` may follow. Spark:
+    /// `reduceByKeyAndWindow` with `invReduceFunc`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -46,9 +47,9 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         self.inverse_window(function, inverse, window.into(), |_, _, value| Some(value))
     }
 
-    /// As [`reduce_by_key_and_window_inverse`](Self::reduce_by_key_and_window_inverse), but keeps a key only while `filter`
-    /// returns true for the key and its value. A key that is not kept has no value any more: when the key comes back, its
-    /// value starts anew. Spark: `reduceByKeyAndWindow` with `invReduceFunc` and `filterFunc`.
+    /// As [`reduce_by_key_and_window_inverse`](Self::reduce_by_key_and_window_inverse), but keeps a key only while
+    /// `filter` returns true for the key and its value. A key that is not kept has no value any more: when the key
+    /// comes back, its value starts anew. Spark: `reduceByKeyAndWindow` with `invReduceFunc` and `filterFunc`.
     ///
     /// ```
     /// use millstream::{seconds, testing};
@@ -77,7 +78,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         })
     }
 
-    /// Adds the operator. `keep` gets the column of keys and the row of the key there, and returns the value if it is kept.
+    /// Adds the operator. `keep` gets the column of keys and the row of the key there, and returns the value if it is
+    /// kept.
     fn inverse_window<F, I, P>(&self, function: F, inverse: I, window: Window, keep: P) -> DStream<(K, V), Cut<(K, V)>>
     where
         F: Fn(V, V) -> V + Clone + 'static,
@@ -93,10 +95,10 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
 }
 
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
-    /// Merges all values of each window into one value, as [`reduce_by_window`](Self::reduce_by_window) does, but makes each
-    /// window from the window before: `inverse` takes away the values that leave the window, and `function` adds the values
-    /// that enter it. There is no value until the first value came; from then on, each window has a value. The job needs a
-    /// checkpoint directory. Spark: `reduceByWindow` with `invReduceFunc`.
+    /// Merges all values of each window into one value, as [`reduce_by_window`](Self::reduce_by_window) does, but makes
+    /// each window from the window before: `inverse` takes away the values that leave the window, and `function` adds
+    /// the values that enter it. There is no value until the first value came; from then on, each window has a value.
+    /// The job needs a checkpoint directory. Spark: `reduceByWindow` with `invReduceFunc`.
     ///
     /// ```
     /// use millstream::{seconds, testing};

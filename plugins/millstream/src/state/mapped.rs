@@ -20,10 +20,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
-    /// Keeps a state for each key, and passes each record through the function of `spec`, together with the state of its key.
-    /// The function may update or remove the state, and returns a value. The records of a key are passed in the order of the
-    /// partitions and of their rows. The result is the stream of the returned values: one for each record, in the order of
-    /// the records within a partition, and after them those of the keys that time out.
+    /// Keeps a state for each key, and passes each record through the function of `spec`, together with the state of
+    /// its key. The function may update or remove the state, and returns a value. The records of a key are passed in
+    /// the order of the partitions and of their rows. The result is the stream of the returned values: one for each
+    /// record, in the order of the records within a partition, and after them those of the keys that time out.
     ///
     /// The job needs a checkpoint directory. The work in a batch follows the number of records, not the number of keys.
     /// Spark: `mapWithState`.
@@ -62,8 +62,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     }
 }
 
-/// The stream that [`map_with_state`](DStream::map_with_state) makes: every operation of [`DStream`] can be called on it. Spark:
-/// `MapWithStateDStream`.
+/// The stream that [`map_with_state`](DStream::map_with_state) makes: every operation of [`DStream`] can be called on
+/// it. Spark: `MapWithStateDStream`.
 pub struct MapWithStateDStream<K: Key, S: Record, M: Record> {
     stream: DStream<M, Cut<M>>,
     kind: PhantomData<fn() -> (K, S)>,

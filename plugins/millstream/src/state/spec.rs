@@ -85,8 +85,8 @@ impl<S> State<S> {
     }
 }
 
-/// Everything that a [`map_with_state`](crate::DStream::map_with_state) needs: its function, and what is set besides. Spark:
-/// `StateSpec`.
+/// Everything that a [`map_with_state`](crate::DStream::map_with_state) needs: its function, and what is set besides.
+/// Spark: `StateSpec`.
 ///
 /// ```
 /// use millstream::{State, StateSpec, minutes, testing};
@@ -112,9 +112,9 @@ pub struct StateSpec<K, V, S, M, F = ()> {
 }
 
 impl<K: Key, V: Record, S: Record, M: Record> StateSpec<K, V, S, M> {
-    /// Makes the specification of a function that is called with each record: with its key, its value and the state of the
-    /// key. The function returns one value for each record. If there is a timeout, the function is also called for each key
-    /// that times out, without a value. Spark: `StateSpec.function`.
+    /// Makes the specification of a function that is called with each record: with its key, its value and the state of
+    /// the key. The function returns one value for each record. If there is a timeout, the function is also called for
+    /// each key that times out, without a value. Spark: `StateSpec.function`.
     #[expect(clippy::type_complexity, reason = "the type of the function names all types of the operator")]
     pub fn function(
         function: impl Fn(&K, Option<V>, &mut State<S>) -> M + 'static,
@@ -122,7 +122,8 @@ impl<K: Key, V: Record, S: Record, M: Record> StateSpec<K, V, S, M> {
         Self::function_with_time(move |_, key, value, state| Some(function(key, value, state)))
     }
 
-    /// As [`function`](Self::function), but the function also gets the batch's time, and may return `None` to give no value.
+    /// As [`function`](Self::function), but the function also gets the batch's time, and may return `None` to give no
+    /// value.
     ///
     /// ```
     /// use millstream::{State, StateSpec, Time, testing};
@@ -145,9 +146,9 @@ impl<K: Key, V: Record, S: Record, M: Record> StateSpec<K, V, S, M> {
 }
 
 impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
-    /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial state. If a
-    /// job goes on from a checkpoint, the state comes from the checkpoint. If `rows` gives a key twice, the last state of the
-    /// key counts. Spark: `initialState`.
+    /// Sets the states that keys have before the first batch. `rows` is called only when the host needs the initial
+    /// state. If a job goes on from a checkpoint, the state comes from the checkpoint. If `rows` gives a key twice, the
+    /// last state of the key counts. Spark: `initialState`.
     #[must_use]
     pub fn initial_state<R: IntoIterator<Item = (K, S)>>(mut self, rows: impl Fn() -> R + 'static) -> Self {
         self.initial = Some(InitialHead::code(rows));
@@ -161,9 +162,9 @@ impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
         self
     }
 
-    /// Removes the state of a key when the key had no record for longer than `idle`. In the batch in which this happens, the
-    /// function is called for the key once more, without a value; [`State::is_timing_out`] is true then. A key that has a
-    /// record in this batch does not time out. Spark: `timeout`.
+    /// Removes the state of a key when the key had no record for longer than `idle`. In the batch in which this
+    /// happens, the function is called for the key once more, without a value; [`State::is_timing_out`] is true then. A
+    /// key that has a record in this batch does not time out. Spark: `timeout`.
     ///
     /// ```
     /// use millstream::{State, StateSpec, seconds, testing};

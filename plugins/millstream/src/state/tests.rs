@@ -112,8 +112,8 @@ fn a_partition_may_give_a_key_twice_and_keys_that_it_did_not_get() {
 
 type Call = (u64, String, Option<u32>, Option<u32>, bool);
 
-/// Records what the function of a `map_with_state` sees: time, key, value, state, and whether it times out. A value of 0
-/// removes the state, 1 leaves it alone, any other value sets it.
+/// Records what the function of a `map_with_state` sees: time, key, value, state, and whether it times out. A value of
+/// 0 removes the state, 1 leaves it alone, any other value sets it.
 fn record_calls(calls: Rc<RefCell<Vec<Call>>>) -> impl Fn(Time, &String, Option<u32>, &mut State<u32>) -> Option<u32> {
     move |time, key, value, state| {
         let seen = state.get_option().copied();
@@ -331,8 +331,8 @@ fn inverse_windows_keep_keys_unless_they_are_filtered() {
     assert_eq!(sorted(filtered), [vec![(1, 6)], vec![(1, 6), (2, 3)], vec![(2, 3)], vec![], vec![(1, 7)]]);
 }
 
-/// A key that was filtered away while some of its values are still in the window: these values count for nothing when they
-/// leave.
+/// A key that was filtered away while some of its values are still in the window: these values count for nothing when
+/// they leave.
 #[test]
 fn values_of_a_removed_key_leave_without_effect() {
     let batches = vec![vec![(1u8, 5i64)], vec![(1, -5)], vec![], vec![], vec![]];
@@ -343,8 +343,8 @@ fn values_of_a_removed_key_leave_without_effect() {
 }
 
 proptest! {
-    /// A sum over a window with inverse is the sum over the window, whatever slides out and in: windows that overlap, windows
-    /// that do not, and windows with gaps.
+    /// A sum over a window with inverse is the sum over the window, whatever slides out and in: windows that overlap,
+    /// windows that do not, and windows with gaps.
     #[test]
     fn inverse_windows_are_plain_windows_and_the_keys_that_were_there(
         batches in prop::collection::vec(prop::collection::vec((0u8..5, 0u32..9), 0..6), 1..12),

@@ -1,7 +1,7 @@
 //! How the host works on states, for the test harness.
 //!
-//! Owns which rows a task with state gets, and what becomes of the rows that the task gives. Keys come in the host's order:
-//! by the hashes of their encodings. Never calls the program's functions: tasks do.
+//! Owns which rows a task with state gets, and what becomes of the rows that the task gives. Keys come in the host's
+//! order: by the hashes of their encodings. Never calls the program's functions: tasks do.
 
 use crate::chunk::Chunk;
 use crate::key::Key;

@@ -184,8 +184,8 @@ impl Run {
         rows
     }
 
-    /// The rows that are sent through the shuffle of `node` in a batch. As in the host, they are sent once, also if a driver
-    /// function has made the node and calls several actions.
+    /// The rows that are sent through the shuffle of `node` in a batch. As in the host, they are sent once, also if a
+    /// driver function has made the node and calls several actions.
     fn sent_once(&self, node: NodeId, batch: usize, send: impl FnOnce() -> Sent) -> Sent {
         let known = self.sent.borrow().get(&(node, batch)).cloned();
         known.unwrap_or_else(|| {

@@ -1,7 +1,7 @@
 //! Runs nodes that keep state, batch by batch.
 //!
-//! Owns the order of their batches, and the rows that they read. The model of the host says what becomes of the states: see
-//! `stateful/model.rs`.
+//! Owns the order of their batches, and the rows that they read. The model of the host says what becomes of the states:
+//! see `stateful/model.rs`.
 
 use super::history::Outcome;
 use super::run::Run;
@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 impl Run {
-    /// The rows of a node with state in a batch, or the states after the batch for `state_snapshots`. `None` if the node is
-    /// neither.
+    /// The rows of a node with state in a batch, or the states after the batch for `state_snapshots`. `None` if the
+    /// node is neither.
     pub(super) fn stateful_rows(self: &Rc<Self>, node: NodeId, batch: usize) -> Option<Vec<Chunk>> {
         let (kind, parent, has_state) = {
             let nodes = self.graph.nodes();
