@@ -1,6 +1,6 @@
-//! The code that the macros give.
+//! The code that the macros generate.
 //!
-//! Everything stands in a block of its own, and names of the standard library begin at its root, so that the names of
+//! All generated code stands in a block of its own, and paths of the standard library begin at its root. So names in
 //! the program do not matter.
 
 use crate::shape::{Field, Shape};
@@ -34,7 +34,7 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
             let (mut encode, mut decode) = (TokenStream::new(), TokenStream::new());
             let mut compare = quote!(::std::cmp::Ordering::Equal);
             for (at, Field { member, ty, .. }) in fields.iter().enumerate() {
-                // A member is last in the key if it is the last of a struct that is.
+                // A member is last in the key if it is the last member of a struct that is last in the key.
                 let last = if at + 1 == fields.len() { quote!(__last) } else { quote!(false) };
                 encode.extend(quote!(<#ty as __m::Key>::encode(&self.#member, #last, __out);));
                 decode.extend(quote!(#member: <#ty as __m::Key>::decode(__bytes, #last),));
@@ -74,13 +74,13 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
     }
 }
 
-/// What the types of fields must be.
+/// The requirement that the types of fields must meet.
 #[derive(Default)]
 struct Requirement {
-    /// The one place where the compiler says that a field's type is not what it must be.
+    /// The one place at which the compiler reports a field whose type does not meet the requirement.
     checks: TokenStream,
-    /// Keeps it from saying so wherever else the field is used. The lifetime, which stands for nothing, makes the
-    /// compiler accept a bound that does not hold.
+    /// Keeps the compiler from reporting the field again at each other use. The lifetime is not used: with a lifetime,
+    /// the compiler accepts a bound that does not hold.
     bounds: TokenStream,
 }
 

@@ -1,7 +1,6 @@
 //! The derive macros of the crate `millstream`, which re-exports them: plugins do not depend on this crate.
 //!
-//! Owns how a Rust type becomes a row type. What the generated code calls is in `millstream`, in a module that is
-//! hidden.
+//! Owns how a Rust type becomes a row type. The generated code calls a hidden module of `millstream`.
 
 mod expand;
 mod shape;
@@ -18,16 +17,16 @@ use syn::{DeriveInput, parse_macro_input};
 /// | struct with named fields | columns, named as the fields are | `(1,2)` |
 /// | tuple struct | columns, as a tuple | `(1,2)` |
 /// | enum whose variants hold no data | text: the name of the variant | `Red` |
-/// | any type with `#[record(serde)]` | bytes: what serde makes of it | hexadecimal digits |
+/// | any type with `#[record(serde)]` | bytes: the value in serde's encoding | hexadecimal digits |
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(input: TokenStream) -> TokenStream {
     derive(&parse_macro_input!(input as DeriveInput), expand::record)
 }
 
-/// Makes a record a key: equal values have equal bytes, which the host groups by.
+/// Makes a record a key: equal values have equal bytes, by which the host groups rows.
 ///
-/// Its fields must be keys too. With `#[record(serde)]` the key is what serde makes of the value, so equal values must
-/// always be encoded alike: a `HashMap` or `HashSet` is not, and a float is compared by its bits.
+/// All fields must be keys too. With `#[record(serde)]`, the key is the value in serde's encoding, so equal values must
+/// always have equal encodings. A `HashMap` or a `HashSet` cannot promise that. Floats are compared by their bits.
 #[proc_macro_derive(Key, attributes(record))]
 pub fn key(input: TokenStream) -> TokenStream {
     derive(&parse_macro_input!(input as DeriveInput), expand::key)

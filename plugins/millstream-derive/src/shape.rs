@@ -1,4 +1,5 @@
-//! What a type is to the macros, or why it cannot be a record and what to do instead.
+//! The shape of a type: how the macros make a record of it. For a type that cannot be a record: why, and what to do
+//! instead.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
@@ -8,20 +9,20 @@ use syn::{Attribute, Data, DeriveInput, Error, Fields, LitInt, Member, Result, T
 /// The longest name of a field that the host accepts, in bytes.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Attributes of serde that need a format which names what it holds. Ours does not.
+/// Attributes of serde that need a format which stores names. The format of records stores no names.
 const SELF_DESCRIBING: [&str; 4] = ["untagged", "tag", "flatten", "skip_serializing_if"];
 
 /// One field of a struct.
 pub struct Field {
-    /// How Rust names it.
+    /// The name or the index of the field in Rust.
     pub member: Member,
-    /// How its column is named.
+    /// The name of the field's column.
     pub name: String,
-    /// Its type.
+    /// The type of the field.
     pub ty: Type,
 }
 
-/// What a type is to the macros.
+/// How the macros make a record of a type.
 pub enum Shape {
     /// A struct: a column for each field.
     Struct(Vec<Field>),
@@ -29,9 +30,9 @@ pub enum Shape {
     Choice(Vec<Ident>),
     /// Bytes that serde makes.
     Serde {
-        /// Which version of the type it is, as its author counts.
+        /// The version of the type, which its author counts.
         version: u32,
-        /// Its structural hash.
+        /// The structural hash of the type.
         structure: String,
     },
 }
@@ -63,7 +64,7 @@ impl Shape {
     }
 }
 
-/// What stands in `#[record(..)]`.
+/// The content of `#[record(..)]`.
 #[derive(Default)]
 struct Options {
     serde: Option<Span>,
@@ -110,7 +111,7 @@ fn refuse_generics(input: &DeriveInput) -> Result<()> {
     Ok(())
 }
 
-/// `#[record(..)]` belongs to the type.
+/// Refuses `#[record(..)]` on fields and variants, because the attribute belongs to the type.
 fn refuse_inner_attributes(input: &DeriveInput) -> Result<()> {
     let of_fields = |fields: &Fields| fields.iter().flat_map(|field| field.attrs.clone()).collect::<Vec<_>>();
     let attributes = match &input.data {

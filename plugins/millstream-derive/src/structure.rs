@@ -1,8 +1,9 @@
 //! The structural hash of a type: a number that changes when the type's definition changes.
 //!
-//! It is computed from the tokens of the definition: field and variant names, the types of fields as they are written,
-//! and serde's attributes, which change the encoding. It does not follow the types it names: when one of those changes,
-//! the hash stays. Documentation, visibility, other attributes and white space do not count.
+//! The hash is computed from the tokens of the definition: field and variant names, the types of fields as they are
+//! written, and serde's attributes, which change the encoding. The hash does not cover the definitions of other types
+//! that the definition names: when one of those types changes, the hash stays the same. Documentation, visibility,
+//! other attributes and white space do not count.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{Attribute, Data, DeriveInput, Fields};
@@ -51,7 +52,8 @@ fn serde_attributes(attributes: &[Attribute], text: &mut String) {
     }
 }
 
-/// Writes tokens with one space after each. How the compiler itself prints them may differ between its versions.
+/// Writes tokens with one space after each. The compiler's own form of tokens may differ between versions of the
+/// compiler.
 fn tokens(stream: TokenStream, text: &mut String) {
     for tree in stream {
         match tree {
@@ -71,7 +73,7 @@ fn tokens(stream: TokenStream, text: &mut String) {
     }
 }
 
-/// FNV-1a of 64 bits: it has to tell versions of one type apart, not to withstand an attack.
+/// FNV-1a of 64 bits. The hash has to distinguish versions of one type. It need not withstand an attack.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }

@@ -1,7 +1,7 @@
 //! Accumulators: values to which tasks add, and that driver functions read.
 //!
-//! Owns how an instance adds up, and when it hands a sum to the host: once for a task, so that an addition costs no
-//! call of the host.
+//! Owns how an instance adds up, and when the instance hands a sum to the host: once for a task, so that an addition
+//! costs no call of the host.
 
 use crate::context::StreamingContext;
 use crate::ends::is_chunk;
@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-/// A sum that was not handed over.
+/// The part of a sum that was not handed to the host yet.
 struct Sum<N> {
     name: String,
     sum: Cell<N>,
@@ -58,7 +58,7 @@ impl Pending for Sum<f64> {
     }
 }
 
-/// Values that were not handed over.
+/// The values of a list that were not handed to the host yet.
 struct Values<T: Record> {
     name: String,
     values: RefCell<(T::Builder, usize)>,

@@ -47,7 +47,7 @@ impl Slot {
 
 const FREE_SLOT: Slot = Slot { front: [0; 2], small: MaybeUninit::uninit(), length: FREE, entry: 0 };
 
-/// What the table knows of a key besides its slot, by the position of the key.
+/// The data of a key that is not in its slot, by the position of the key.
 struct Entry {
     /// The slot of the key.
     slot: u32,
@@ -107,7 +107,8 @@ impl<K: Key, V: Record> CombineTable<K, V> {
         let (readable, length) = key.readable(&mut short, &mut scratch);
         let front = front_of(readable, length);
         let at = self.place(front, readable, length);
-        // The first place is looked at here, all others elsewhere: most keys are at home, and the loop costs registers.
+        // Only the home slot is examined here; `find` examines other slots. Most keys are in their home slots, and the
+        // loop of `find` would cost registers here.
         let slot = &self.slots[at];
         if slot.begins_with(front, length) && length <= FRONT_BYTES {
             self.replace(at, |old| add(old, value));

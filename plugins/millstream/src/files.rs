@@ -8,9 +8,9 @@ use crate::runtime;
 /// only in a driver function.
 ///
 /// `path` is a path below the directory that the job file grants as `out`. The form `name:path` means a path below
-/// another granted directory. A batch that runs again writes the file again: so make the file's name depend on the
-/// batch's time, or the content on the whole state. A file has at most `limits.result_size` bytes; save larger content
-/// as a data set. If the file cannot be written, the function ends and its output fails.
+/// another granted directory. A batch that runs again writes the file again. So make the file's name depend on the
+/// batch's time, or make the content depend on the whole state. A file has at most `limits.result_size` bytes; save
+/// larger content as a data set. If the file cannot be written, the function ends and its output fails.
 ///
 /// ```
 /// use millstream::{files, testing};

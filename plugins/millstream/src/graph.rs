@@ -162,7 +162,7 @@ pub(crate) struct Graph {
     problem: RefCell<Option<String>>,
     /// How long persisted data sets are kept after their batch. `None` if they are kept only until their batch is done.
     pub remember: Cell<Option<Duration>>,
-    /// What this instance has added to accumulators.
+    /// The updates of accumulators that this instance has made.
     pub accumulators: Rc<Accumulators>,
 }
 

@@ -1,4 +1,4 @@
-//! What an instance has added to accumulators and not handed to the host.
+//! The updates of accumulators that an instance has made and not handed to the host yet.
 //!
 //! Owns the list of the accumulators that a program uses. Never knows their types: see `accumulator.rs`.
 
@@ -7,19 +7,19 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// What this instance has added to an accumulator and not handed over.
+/// The updates of an accumulator that this instance has made and not handed over yet.
 pub(crate) trait Pending: 'static {
-    /// Nothing is added yet.
+    /// Makes an accumulator without updates.
     fn new(name: &str) -> Self
     where
         Self: Sized;
-    /// Hands what was added to the host.
+    /// Hands the updates to the host.
     fn hand_over(&self);
-    /// Forgets what was added.
+    /// Forgets the updates.
     fn forget(&self);
 }
 
-/// An accumulator: as its own type, and as what every accumulator is.
+/// An accumulator: once with its own type, and once with the type that all accumulators share.
 type Known = (Rc<dyn Any>, Rc<dyn Pending>);
 
 /// The accumulators that a program uses in this instance, by name and type.
@@ -27,7 +27,7 @@ type Known = (Rc<dyn Any>, Rc<dyn Pending>);
 pub(crate) struct Accumulators(RefCell<BTreeMap<(String, TypeId), Known>>);
 
 impl Accumulators {
-    /// The state of the accumulator of this name: the same for the same name and type.
+    /// The state of the accumulator of this name. Calls with the same name and type return the same state.
     pub fn of_name<P: Pending>(&self, name: &str) -> Rc<P> {
         let mut all = self.0.borrow_mut();
         let new = || {
@@ -42,12 +42,12 @@ impl Accumulators {
         self.0.borrow().values().for_each(|(_, pending)| work(&**pending));
     }
 
-    /// Hands everything that was added to the host, in the order of the names.
+    /// Hands all updates to the host, in the order of the names.
     pub fn hand_over(&self) {
         self.each(|pending| pending.hand_over());
     }
 
-    /// Forgets everything that was added and not handed over.
+    /// Forgets all updates that were not handed over.
     pub fn forget(&self) {
         self.each(|pending| pending.forget());
     }

@@ -88,8 +88,8 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
         })
     }
 
-    /// Adds an operator with a function that gets the time, the column of keys and the row of its key there, the values
-    /// and the state. So a function that does not want the key does not pay for the key.
+    /// Adds an operator. The function gets the time, the column of keys, the row of the key in this column, the values
+    /// and the state. So a function that does not use the key does not pay for decoding the key.
     fn update_by_key<S: Record, F>(&self, update: F) -> DStream<(K, S), Cut<(K, S)>>
     where
         F: Fn(Time, &K::Column, usize, Vec<V>, Option<S>) -> Option<S> + 'static,

@@ -20,7 +20,7 @@ pub(crate) trait StateHead {
     fn finish(&mut self);
 }
 
-/// What a task with state knows besides its rows.
+/// The facts that a task with state needs besides its rows.
 #[derive(Clone, Copy)]
 pub(crate) struct StateTask {
     /// The time of the batch.

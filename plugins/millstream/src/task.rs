@@ -193,7 +193,7 @@ pub(crate) struct Task {
 
 impl Task {
     pub fn open(graph: &Graph, spec: &TaskSpec) -> Result<Self, TaskError> {
-        // What `build` or a driver function has added does not belong to the task.
+        // Updates that `build` or a driver function has made do not belong to the task.
         graph.accumulators.forget();
         Ok(Self { work: Work::open(graph, spec)?, accumulators: Rc::clone(&graph.accumulators) })
     }

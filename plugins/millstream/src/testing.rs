@@ -227,7 +227,7 @@ mod tests {
     use std::cell::Cell;
     use std::collections::BTreeSet;
 
-    /// Word count over a union: the steps are those of the fused chain, so that this is what the first run takes.
+    /// Word count over a union: the steps are those of the fused chain, so the first run uses the fused chain.
     #[test]
     fn the_steps_are_those_of_the_fused_chains() {
         let ctx = StreamingContext::new(Vec::new());

@@ -14,7 +14,7 @@ pub(crate) enum AccumulatorKind {
     Collection(Vec<Field>),
 }
 
-/// What is added to an accumulator.
+/// An update of an accumulator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Update {
     Long(i64),

@@ -1,4 +1,5 @@
-//! Windows with an inverse function: each window is made of the window before, of what leaves it and of what enters it.
+//! Windows with an inverse function: each window is computed from the window before, the values that leave it, and the
+//! values that enter it.
 
 use crate::chain::{Chain, Cut};
 use crate::chunk::Chunk;
@@ -17,13 +18,13 @@ use std::rc::Rc;
 impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Merges the values of each key in each window, as [`reduce_by_key_and_window`](Self::reduce_by_key_and_window)
     /// does, but makes each window from the window before: `inverse` takes away the values that leave the window, and
-    /// `function` adds the values that enter it. So the work follows what enters and leaves, not the length of the
-    /// window. `inverse(a, b)` must give the `c` for which `function(c, b)` is `a`. Each batch is merged once. Keys
-    /// come out in the order of their hashes.
+    /// `function` adds the values that enter it. So the work depends on how many values enter and leave, and not on the
+    /// length of the window. `inverse(a, b)` must give the `c` for which `function(c, b)` is `a`. Each batch is merged
+    /// once. Keys come out in the order of their hashes.
     ///
-    /// A key stays after its last value has left the window: with the value that is left, such as zero. To remove such
-    /// keys, use [`reduce_by_key_and_window_inverse_filtered`](Self::reduce_by_key_and_window_inverse_filtered). The
-    /// job needs a checkpoint directory. `.partitions(..)` and `.checkpoint(..)` may follow. Spark:
+    /// A key stays after its last value has left the window. Its value is then the remainder, such as zero. To remove
+    /// such keys, use [`reduce_by_key_and_window_inverse_filtered`](Self::reduce_by_key_and_window_inverse_filtered).
+    /// The job needs a checkpoint directory. `.partitions(..)` and `.checkpoint(..)` may follow. Spark:
     /// `reduceByKeyAndWindow` with `invReduceFunc`.
     ///
     /// ```
@@ -97,7 +98,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
 impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// Merges all values of each window into one value, as [`reduce_by_window`](Self::reduce_by_window) does, but makes
     /// each window from the window before: `inverse` takes away the values that leave the window, and `function` adds
-    /// the values that enter it. There is no value until the first value came; from then on, each window has a value.
+    /// the values that enter it. Windows before the first value give no value; from then on, each window gives a value.
     /// The job needs a checkpoint directory. Spark: `reduceByWindow` with `invReduceFunc`.
     ///
     /// ```
@@ -175,7 +176,8 @@ where
             task.trace_row();
             let entering = entering.reduce(row, function);
             let value = match states.get(row) {
-                // Values that leave a window without a value count for nothing: the filter has removed their key.
+                // If there is no value, the filter has removed the key. Then the values that leave the window do not
+                // count.
                 None => entering,
                 Some(state) => {
                     let rest = match leaving.reduce(row, function) {

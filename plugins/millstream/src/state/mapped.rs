@@ -23,7 +23,7 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     /// Keeps a state for each key, and passes each record through the function of `spec`, together with the state of
     /// its key. The function may update or remove the state, and returns a value. The records of a key are passed in
     /// the order of the partitions and of their rows. The result is the stream of the returned values: one for each
-    /// record, in the order of the records within a partition, and after them those of the keys that time out.
+    /// record, in the order of the records within a partition, and after them the values for the keys that time out.
     ///
     /// The job needs a checkpoint directory. The work in a batch follows the number of records, not the number of keys.
     /// Spark: `mapWithState`.
@@ -119,7 +119,7 @@ struct MappedHead<K, V, S, M: Record, F> {
     function: Rc<F>,
     has_timeout: bool,
     task: StateTask,
-    /// The states of the keys of the chunk at hand, by slot.
+    /// The states of the keys of the current chunk, by slot.
     slots: Vec<State<S>>,
     out: Emitter<M>,
     kind: PhantomData<fn(K, V)>,

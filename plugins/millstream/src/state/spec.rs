@@ -1,4 +1,4 @@
-//! What a program says about a `map_with_state`: its function with initial state, partitions and timeout.
+//! The specification of a `map_with_state`: its function, initial state, partitions and timeout.
 
 use crate::key::Key;
 use crate::record::Record;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// The state of a key, in the function of a `map_with_state`. Spark: `State`.
 pub struct State<S> {
     pub(super) value: Option<S>,
-    /// Whether the record at hand has removed the state.
+    /// Whether the current record has removed the state.
     removed: bool,
     /// Whether a record of the chunk has updated or removed the state.
     pub(super) changed: bool,
@@ -85,8 +85,8 @@ impl<S> State<S> {
     }
 }
 
-/// Everything that a [`map_with_state`](crate::DStream::map_with_state) needs: its function, and what is set besides.
-/// Spark: `StateSpec`.
+/// Everything that a [`map_with_state`](crate::DStream::map_with_state) needs: its function and its options. Spark:
+/// `StateSpec`.
 ///
 /// ```
 /// use millstream::{State, StateSpec, minutes, testing};

@@ -4,7 +4,7 @@ use crate::chunk::Chunk;
 use crate::stateful::model::States;
 use std::collections::BTreeMap;
 
-/// What became of a node with state in a batch.
+/// The result of a node with state in a batch.
 #[derive(Clone, Default)]
 pub(super) struct Outcome {
     pub rows: Vec<Chunk>,

@@ -28,7 +28,7 @@ impl Run {
         }
     }
 
-    /// What became of a node with state in a batch. Batches before this batch that are not done are done first.
+    /// The result of a node with state in a batch. Batches before this batch that are not done are done first.
     fn outcome(self: &Rc<Self>, node: NodeId, batch: usize) -> Outcome {
         loop {
             let next = self.histories.borrow().get(&node).map_or(0, |history| history.done);
