@@ -176,8 +176,8 @@ where
             task.trace_row();
             let entering = entering.reduce(row, function);
             let value = match states.get(row) {
-                // If there is no value, the filter has removed the key. Then the values that leave the window do not
-                // count.
+                // Values can leave a window without a value only if the filter has removed their key. Then the values
+                // do not count.
                 None => entering,
                 Some(state) => {
                     let rest = match leaving.reduce(row, function) {
