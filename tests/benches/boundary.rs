@@ -1,8 +1,8 @@
-//! What crossing into a plugin costs, and what a batch costs that has next to nothing to do.
+//! The cost of calls into a plugin, and the cost of a batch that has almost nothing to do.
 //!
-//! `cargo bench -p millstream-tests`. Groups: `boundary` (a chunk of lines through a filter that keeps all, a million
-//! lines a second per element), `instance` (an instance made, opened, finished), `batch` (a two-stage word count of ten
-//! lines a partition).
+//! `cargo bench -p millstream-tests`. Groups: `boundary` (a chunk of lines through a filter that keeps all lines, a
+//! million lines a second per element), `instance` (an instance is made, opened and finished), `batch` (a two-stage
+//! word count of ten lines a partition).
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};

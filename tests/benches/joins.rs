@@ -1,5 +1,5 @@
-//! What a join costs: two streams of 2^20 pairs of numbers, all keys different, through the engine's shuffle and join,
-//! and through DataFusion's own repartition and hash join, in turns, on two threads.
+//! The cost of a join of two streams of 2^20 pairs of numbers, in which all keys are different: through the engine's
+//! shuffle and join, and through DataFusion's own repartition and hash join, in turns, on two threads.
 //!
 //! `cargo bench -p millstream-tests --bench joins`. Prints the best and the median of the rounds, and their ratios.
 
@@ -177,7 +177,7 @@ impl Ours {
     }
 }
 
-/// An engine has a plugin. No step of it runs here.
+/// The plugin that an engine needs. No step of the plugin runs here.
 fn plugin() -> Arc<host::plugin::Plugin> {
     let job = "[job]\nname = \"bench\"\nplugin = \"p.wasm\"\n[sources.lines]\ntype = \"queue\"\npath = \"q\"\n";
     let settings = config::load(job, Path::new("job.toml"), &[], &Facts { cpus: 2 }).expect("the job file is right");

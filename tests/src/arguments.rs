@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Where the value of an option goes.
+/// The variable that an option sets.
 pub enum Place<'a> {
     /// The value is a whole number.
     Number(&'a mut u64),
@@ -13,7 +13,7 @@ pub enum Place<'a> {
 /// Reads the arguments of this program: pairs of an option and its value. Options that are not given keep their values.
 ///
 /// # Errors
-/// Returns in words what is wrong with the first argument that is wrong.
+/// Returns an error that describes the first wrong argument.
 pub fn read(places: Vec<(&str, Place<'_>)>) -> Result<(), String> {
     read_from(std::env::args().skip(1), places)
 }

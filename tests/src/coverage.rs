@@ -1,8 +1,8 @@
-//! The coverage table: which row of the feature checklist is shown by which tests.
+//! The coverage table: for each row of the feature checklist, the tests that show it.
 //!
 //! Owns the form of `tests/coverage.toml`. A row is `shown` by tests, `documented` by a section of a document,
-//! `not-applicable` for a reason, or comes `later`. What is claimed here is checked twice: the suite checks the table
-//! and its anchors, the `ledger` program that every cited test has passed.
+//! `not-applicable` for a reason, or comes `later`. These claims are checked twice: the suite checks the table and its
+//! anchors, and the program `ledger` checks that every cited test has passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use serde::Deserialize;
 use crate::markdown;
 use crate::test_log::{Outcome, TestLog};
 
-/// Where the table is, from the root of the repository.
+/// The path of the table from the root of the repository.
 pub const PATH: &str = "tests/coverage.toml";
 
-/// The areas of the checklist, the number of rows of each, and what each is about. Rows count from 01.
+/// The areas of the checklist: for each area, its name, the number of its rows, and its subject. Rows count from 01.
 pub const AREAS: [(&str, usize, &str); 19] = [
     ("S1", 36, "Context and its life"),
     ("S2", 53, "Sources and receivers, and their reliability"),
@@ -37,25 +37,25 @@ pub const AREAS: [(&str, usize, &str); 19] = [
     ("S19", 15, "Conflicts and gaps of the specification"),
 ];
 
-/// What is claimed about a row.
+/// The claim about a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// These tests show it, each named `target::path::of::test`.
+    /// These tests show the feature. A test is named `target::path::of::test`.
     Shown(Vec<String>),
-    /// This section of a document, `FILE.md#anchor`, says how it is done here.
+    /// This section of a document, `FILE.md#anchor`, says how the feature is provided here.
     Documented(String),
-    /// It has no meaning here, for this reason.
+    /// The feature has no meaning here, for this reason.
     NotApplicable(String),
-    /// It is still to be built.
+    /// The feature is still to be built.
     Later,
 }
 
 /// A row of the checklist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// What the row asks for.
+    /// The feature of the row.
     pub title: String,
-    /// What is claimed about it.
+    /// The claim about the row.
     pub status: Status,
 }
 
@@ -77,7 +77,7 @@ struct RawRow {
 }
 
 impl Coverage {
-    /// Reads the table. On failure, everything that is wrong with it, one message each.
+    /// Reads the table. On failure, returns a message for each mistake in the table.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
         let table: toml::Table = text.parse().map_err(|error| vec![format!("{PATH} is not TOML: {error}")])?;
         let mut problems = wrong_ids(table.keys());
@@ -91,7 +91,8 @@ impl Coverage {
         if problems.is_empty() { Ok(Self { rows }) } else { Err(problems) }
     }
 
-    /// Rows documented by an anchor that does not exist. `read` gives the text of a document by its path from the root.
+    /// The rows that are documented by an anchor that does not exist. `read` returns the text of the document at a path
+    /// from the root.
     pub fn broken_docs(&self, read: impl Fn(&str) -> Option<String>) -> Vec<String> {
         let mut documents: BTreeMap<&str, Option<BTreeSet<String>>> = BTreeMap::new();
         let mut problems = Vec::new();
@@ -113,7 +114,7 @@ impl Coverage {
         problems
     }
 
-    /// Rows said to be shown by a test that the log does not report as passed.
+    /// The rows whose claim names a test that the log does not report as passed.
     pub fn unshown(&self, log: &TestLog) -> Vec<String> {
         let mut problems = Vec::new();
         for (id, row) in &self.rows {
@@ -149,7 +150,7 @@ impl Coverage {
 }
 
 impl RawRow {
-    /// The row; or what is wrong with it. A field that does not belong to the status is wrong.
+    /// Returns the row, or a message about its mistake. A field that does not belong to the status is a mistake.
     fn row(mut self) -> Result<Row, String> {
         let title = self.title.take().filter(|title| !title.trim().is_empty()).ok_or("it has no title")?;
         Ok(Row { title, status: self.status()? })

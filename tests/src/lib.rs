@@ -1,4 +1,4 @@
-//! What the test suite and the programs beside it share.
+//! The modules that the test suite and the programs beside it share.
 //!
 //! [`coverage`] reads the table that says which row of the feature checklist is shown by which test, [`parity`] shows that
 //! table to readers, [`test_log`] reads what `cargo test` printed, [`markdown`] finds headings and links, [`repository`]

@@ -5,16 +5,16 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
-/// A link and the line it stands in, counted from 1.
+/// A link, and the line in which it stands, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// What the link points to, without its title.
+    /// The target of the link, without its title.
     pub target: String,
     /// The line.
     pub line: usize,
 }
 
-/// Every anchor of a document: one for each heading, and those it declares with `id=` or `name=`.
+/// Every anchor of a document: one for each heading, and the anchors that the document declares with `id=` or `name=`.
 pub fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
@@ -34,8 +34,8 @@ pub fn anchors(text: &str) -> BTreeSet<String> {
     anchors
 }
 
-/// The anchor of a heading, if no earlier heading has the same one: lower case, spaces as `-`, and of everything else
-/// only letters, digits, `-` and `_`.
+/// The anchor of a heading, if no earlier heading has the same anchor: in lower case, with `-` in place of spaces. Of
+/// all other characters, only letters, digits, `-` and `_` are kept.
 pub fn slug(heading: &str) -> String {
     let keep = |c: char| match c {
         ' ' => Some('-'),
@@ -106,7 +106,7 @@ fn without_code_spans(line: &str) -> String {
     line.split('`').enumerate().filter(|(index, _)| index % 2 == 0).map(|(_, part)| part).collect()
 }
 
-/// Where the parenthesis that is open before `text` is closed.
+/// The position of the parenthesis that closes the parenthesis before `text`.
 fn closing_parenthesis(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {

@@ -130,7 +130,7 @@ impl StreamingListener for PacedWorld {
 /// The largest resident memory of this process, in MiB.
 ///
 /// # Errors
-/// Returns an error if the system does not tell it.
+/// Returns an error if the system does not say how much memory the process has.
 pub fn peak_mib() -> Result<u64, String> {
     let status =
         std::fs::read_to_string("/proc/self/status").map_err(|error| format!("cannot read memory: {error}"))?;

@@ -5,7 +5,7 @@
 use crate::coverage::{AREAS, Coverage, Row, Status};
 use std::fmt::Write as _;
 
-/// Where the page is, from the root of the repository.
+/// The path of the page from the root of the repository.
 pub const PATH: &str = "docs/parity.md";
 
 /// How many tests of a row the page names. `tests/coverage.toml` names all.

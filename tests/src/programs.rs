@@ -1,4 +1,5 @@
-//! Builds the programs that tests run: plugins as components, and the host's own binary. Each once in a test run.
+//! Builds the programs that tests run: plugins as components, and the host's own binary. Each program is built once in
+//! a test run.
 
 use crate::repository;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// The component of the workspace package `name`, as bytes.
 ///
 /// # Panics
-/// If it cannot be built.
+/// If the component cannot be built.
 pub fn plugin(name: &str) -> Vec<u8> {
     let path = plugin_path(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
@@ -18,7 +19,7 @@ pub fn plugin(name: &str) -> Vec<u8> {
 /// The component of the workspace package `name`.
 ///
 /// # Panics
-/// If it cannot be built.
+/// If the component cannot be built.
 pub fn plugin_path(name: &str) -> PathBuf {
     static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -34,7 +35,7 @@ pub fn plugin_path(name: &str) -> PathBuf {
 /// The binary `host`, built as the tests are.
 ///
 /// # Panics
-/// If it cannot be built.
+/// If the program cannot be built.
 pub fn host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
     HOST.get_or_init(|| native("host"))
@@ -43,13 +44,13 @@ pub fn host() -> &'static Path {
 /// The native program of the workspace package `name`, built as the tests are.
 ///
 /// # Panics
-/// If it cannot be built.
+/// If the program cannot be built.
 pub fn native(name: &str) -> PathBuf {
     cargo(&["build", "--locked", "-p", name, "--bin", name]);
     target_directory().join("debug").join(name)
 }
 
-/// Where cargo puts what it builds: the directory that this program came from.
+/// The directory of cargo's build output, which also contains this program.
 fn target_directory() -> PathBuf {
     let exe = std::env::current_exe().expect("a program knows its own path");
     let profile = exe.ancestors().find(|path| path.ends_with("debug") || path.ends_with("release"));
@@ -59,7 +60,8 @@ fn target_directory() -> PathBuf {
 fn cargo(args: &[&str]) {
     let mut command = Command::new("cargo");
     command.args(args).current_dir(repository::root()).env("CARGO_TARGET_DIR", target_directory());
-    // What the surrounding cargo set for this test must not reach the inner one: some crates are built again if it does.
+    // Variables that the surrounding cargo has set for this test must not reach the inner cargo: some crates would be
+    // built again.
     for leaked in ["CARGO", "RUSTC", "RUSTUP_TOOLCHAIN", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
         command.env_remove(leaked);
     }

@@ -6,17 +6,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A text file of the repository, or a made-up one in a test of a rule.
+/// A text file of the repository, or a file that the test of a rule invents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// The path from the root of the repository, with `/` between its parts.
     pub path: String,
-    /// Its whole text.
+    /// The whole text of the file.
     pub text: String,
 }
 
 impl SourceFile {
-    /// A file that need not exist.
+    /// Makes a file that need not exist.
     pub fn new(path: impl Into<String>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
     }
@@ -34,8 +34,8 @@ pub fn root() -> &'static Path {
     tests.parent().unwrap_or(tests)
 }
 
-/// All text files below `dirs` whose names end in `extension`, sorted by path. A directory that does not exist has
-/// none.
+/// All text files below `dirs` whose names end in `extension`, sorted by path. Directories that do not exist are left
+/// out.
 pub fn files(dirs: &[&str], extension: &str) -> io::Result<Vec<SourceFile>> {
     let mut paths = Vec::new();
     for dir in dirs {
@@ -46,7 +46,7 @@ pub fn files(dirs: &[&str], extension: &str) -> io::Result<Vec<SourceFile>> {
     paths.into_iter().map(|path| Ok(SourceFile::new(relative(&path), fs::read_to_string(&path)?))).collect()
 }
 
-/// One text file by its path from the root; none if there is no such file.
+/// The text file at a path from the root. `None` if there is no such file.
 pub fn file(path: &str) -> Option<SourceFile> {
     fs::read_to_string(root().join(path)).ok().map(|text| SourceFile::new(path, text))
 }
@@ -54,7 +54,8 @@ pub fn file(path: &str) -> Option<SourceFile> {
 /// The path of a file and its bytes.
 pub type Bytes = (String, Vec<u8>);
 
-/// All files below `dir`, whatever they hold, by their paths from there. None if there is no such directory.
+/// All files below `dir`, whatever they contain, by their paths relative to `dir`. `None` if there is no such
+/// directory.
 pub fn bytes_below(dir: &str) -> io::Result<Option<Vec<Bytes>>> {
     let dir = root().join(dir);
     if !dir.is_dir() {

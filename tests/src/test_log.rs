@@ -1,4 +1,4 @@
-//! Which tests a captured `cargo test` log says have passed.
+//! Finds the tests that have passed in a captured log of `cargo test`.
 //!
 //! Owns the reading of cargo's and libtest's output. A test is named by its target, as in `suite::golden::word_count`:
 //! `Running suite/main.rs (.../suite-0123456789abcdef)` starts the target `suite`, `Doc-tests millstream` the
@@ -6,12 +6,12 @@
 
 use std::collections::BTreeMap;
 
-/// How a test ended.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It printed `ok` each time it ran.
+    /// The test printed `ok` each time it ran.
     Passed,
-    /// It printed something else at least once.
+    /// The test printed something else at least once.
     Failed,
 }
 
@@ -22,7 +22,7 @@ pub struct TestLog {
 }
 
 impl TestLog {
-    /// Reads a log that holds both what cargo and what the tests print.
+    /// Reads a log that contains the output of cargo and of the tests.
     pub fn parse(text: &str) -> Self {
         let mut log = Self::default();
         let mut target = None;
@@ -36,7 +36,7 @@ impl TestLog {
         log
     }
 
-    /// How the test `target::path::of::test` ended; none if it did not run.
+    /// The result of the test `target::path::of::test`. `None` if the test did not run.
     pub fn outcome(&self, test: &str) -> Option<Outcome> {
         let (target, path) = test.split_once("::")?;
         self.outcomes.get(&key(target, path)).copied()
@@ -66,8 +66,8 @@ fn started_target(line: &str) -> Option<&str> {
     hash.chars().all(|c| c.is_ascii_hexdigit()).then_some(name)
 }
 
-/// The test a line reports, and how it ended. Of a documentation test the name is the path of the documented
-/// item, or of the file where the file itself is documented.
+/// The test that a line reports, and its result. The name of a documentation test is the path of the documented item,
+/// or the path of the file if the file itself is documented.
 fn finished_test(line: &str) -> Option<(&str, Outcome)> {
     let (name, result) = line.strip_prefix("test ")?.rsplit_once(" ... ")?;
     let name = name.trim_end_matches(" - should panic");

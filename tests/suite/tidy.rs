@@ -1,7 +1,7 @@
 //! The house rules that no compiler checks. Each rule is a function from source text to violations, in a file of its
 //! own, with one test that applies it to the repository and one that shows it can fail.
 //!
-//! A rule that turns out wrong is changed here, in the same commit as the code that shows it wrong.
+//! If a rule turns out to be wrong, change it here, in the commit that contains the code that shows this.
 
 mod arithmetic;
 mod circles;

@@ -85,7 +85,7 @@ fn run(options: &Options) -> Result<(), String> {
     for program in programs {
         let directory = std::env::temp_dir().join(format!("millstream-bench-{}", std::process::id()));
         let outcome = compare(&directory, program, options);
-        // What could not be removed is in the system's own directory for such things.
+        // If the directory cannot be removed, the system removes it with other temporary files.
         let _ = std::fs::remove_dir_all(&directory);
         outcome?;
     }
@@ -173,7 +173,7 @@ fn make_text(file: &Path, bytes: u64, line: fn(&mut Input, &mut String)) -> std:
     Ok(written)
 }
 
-/// What lines are made of.
+/// The state from which lines are made.
 struct Input {
     words: Vec<String>,
     random: Random,

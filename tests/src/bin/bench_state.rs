@@ -87,7 +87,7 @@ impl Setup {
         if self.loads { self.keys.div_ceil(self.records) } else { 0 }
     }
 
-    /// Runs it in a process of its own.
+    /// Runs the host with this setup, in a process of its own.
     fn run(&self) -> Result<Measured, String> {
         let directory = std::env::temp_dir().join(format!("millstream-bench-state-{}", std::process::id()));
         let outcome = self.run_in(&directory);

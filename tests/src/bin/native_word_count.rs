@@ -18,7 +18,7 @@ use std::time::Instant;
 
 const USAGE: &str = "usage: native-word-count FILE [--threads N] [--top N]";
 
-/// What the command line asks for.
+/// The options of the command line.
 struct Options {
     file: String,
     threads: usize,

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "usage: text-source FILE [--rate LINES_PER_SEC] [--repeat N] [--hold]";
 
-/// What the command line asks for.
+/// The options of the command line.
 #[derive(Debug, PartialEq)]
 struct Options {
     file: String,

@@ -1,6 +1,7 @@
 //! Rule `arithmetic`: modules that handle numbers of plugins and files have no arithmetic that can overflow.
 //!
-//! Clippy finds it where a module asks for that. This rule sees to it that these modules do.
+//! Clippy finds such arithmetic in modules that have the attribute below. This rule checks that these modules have the
+//! attribute.
 
 use millstream_tests::repository::SourceFile;
 
@@ -8,10 +9,10 @@ use super::source::{Violation, host_files, require_none};
 
 const RULE: &str = "arithmetic";
 
-/// What such a module says behind its description. Its tests count as they like.
+/// The attribute, which follows the header of the module. Tests may calculate without it.
 const ATTRIBUTE: &str = "#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]";
 
-/// The modules, and the directories all of whose modules are such, tests left out.
+/// The modules that need the attribute. For a directory, all of its modules except tests need it.
 const CHECKED: &[&str] = &[
     "checkpoint/allocation_log.rs",
     "checkpoint/allocations.rs",
@@ -37,7 +38,7 @@ const CHECKED: &[&str] = &[
     "time.rs",
 ];
 
-/// What is wrong with a file, if it is one of those.
+/// The violation of a file, if the file needs the attribute and lacks it.
 fn unchecked(file: &SourceFile) -> Vec<Violation> {
     let is_test = file.path.ends_with("tests.rs") || file.path.contains("/tests/");
     let is_plain = file.path.ends_with("/graph/mod.rs");

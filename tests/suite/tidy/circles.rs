@@ -1,9 +1,9 @@
 //! Rule `circles`: no modules of a room import each other in a circle, neither directly nor through others.
 //!
-//! The table of `layers.rs` keeps the rooms of the host apart; this rule covers the modules inside each room, and those of
-//! the SDK. A module with all modules below it is compared with the modules beside it. A module may share what it owns
-//! with the modules below it. A re-export is no import: whoever imports a name that another module re-exports imports the
-//! module that owns the name. Code that is compiled for tests only does not count.
+//! The table of `layers.rs` keeps the top-level modules of the host apart. This rule covers the modules inside each of
+//! them, and the modules of the SDK. A module with all modules below it is compared with the modules beside it. A
+//! module may share what it owns with the modules below it. A re-export is not an import: a file that imports a
+//! re-exported name imports the module that owns the name. Code that is compiled for tests only does not count.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,7 +24,7 @@ type ModulePath = Vec<String>;
 struct Module {
     file: SourceFile,
     syntax: syn::File,
-    /// Its re-exports: the name, and the path from the root that the name stands for.
+    /// The re-exports of the file: the name, and the path from the root that the name stands for.
     exports: BTreeMap<String, ModulePath>,
 }
 
@@ -67,7 +67,8 @@ impl Crate {
         exports
     }
 
-    /// The path from the root of the crate; `None` if the path leads out of the crate, or is a name of the file's own.
+    /// The path from the root of the crate. `None` if the path leads out of the crate, or names something in the file
+    /// itself.
     fn seen_from_root(&self, module: &ModulePath, depth: usize, parts: &[String]) -> Option<ModulePath> {
         let first = parts.first()?;
         let climbed = parts.iter().skip_while(|part| *part == "self").take_while(|part| *part == "super").count();
@@ -91,7 +92,7 @@ impl Crate {
         self.modules.contains_key(&child)
     }
 
-    /// The module that owns what a path from the root names.
+    /// The module that owns the item at a path from the root.
     fn owner(&self, path: &[String], hops: usize) -> Option<ModulePath> {
         let length = (0..=path.len()).rev().find(|length| self.modules.contains_key(&path[..*length]))?;
         let module = path[..length].to_vec();
@@ -124,7 +125,7 @@ impl Crate {
         const HOPS_MAX: usize = 8;
         let direct = self.seen_from_root(module, path.depth, &path.parts);
         let direct = direct.or_else(|| self.seen_from_root(module, 0, &paths.resolved(path)?))?;
-        // A visibility such as `pub(super)` names a module around the file, and nothing in it.
+        // A visibility such as `pub(super)` names a module around the file. It imports nothing from that module.
         (!module.starts_with(&direct)).then(|| self.owner(&direct, HOPS_MAX))?
     }
 
@@ -166,11 +167,12 @@ impl Crate {
     }
 }
 
-/// Modules that stand beside each other, by name: those that each imports, with the module and the line of one import.
+/// Modules that stand beside each other, by name. For each: the modules that it imports, with the importing module and
+/// the line of one import.
 type Siblings<'a> = BTreeMap<&'a str, BTreeMap<&'a str, (&'a ModulePath, usize)>>;
 
-/// The shortest way from a module through its imports back to itself, with the module at both ends; `None` if there is
-/// none.
+/// The shortest way from a module through its imports back to itself, with the module at both ends. `None` if there is
+/// no such way.
 fn shortest_circle<'a>(graph: &Siblings<'a>, start: &'a str) -> Option<Vec<&'a str>> {
     let mut ways = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();

@@ -6,7 +6,7 @@ use proc_macro2::TokenTree;
 use super::paths::{Call, Paths, is_punct};
 use super::source::{Violation, check_all, comments, for_each_token, host_files, require_none, rust_files, tokens};
 
-/// Marks that people leave at unfinished work.
+/// Words with which people mark unfinished work.
 const UNFINISHED: &[&str] = &["TODO", "FIXME", "XXX"];
 
 /// How far above `unsafe` its justification may begin.
@@ -71,17 +71,17 @@ fn silencing_attributes(file: &SourceFile) -> Vec<Violation> {
     violations
 }
 
-/// What the word `unsafe` begins.
+/// The construct that begins with the word `unsafe`.
 enum Unsafe {
-    /// A function or trait whose users have to keep a promise, which its documentation states.
+    /// A function or trait whose users have to keep a promise. Its documentation must state the promise.
     Declaration,
-    /// A block or an `impl`, which has to say why it keeps the promise.
+    /// A block or an `impl`. A comment must say why it keeps the promise.
     Promise,
     /// The type of a function.
     Type,
 }
 
-/// `unsafe` without a comment that says why it is sound, or what its users have to promise.
+/// Finds `unsafe` without a comment that says why it is sound, or which promise its users have to keep.
 fn unjustified_unsafe(file: &SourceFile) -> Vec<Violation> {
     let comments = comments(&file.text);
     let lines: Vec<&str> = file.text.lines().collect();
@@ -130,7 +130,7 @@ fn kind_of_unsafe(following: &[TokenTree]) -> Unsafe {
     }
 }
 
-/// `select!` whose choice is random.
+/// Finds `select!` with a random choice.
 fn random_select(file: &SourceFile) -> Vec<Violation> {
     let paths = Paths::of(tokens(file));
     let is_random = |parts: &[String], call| call == Some(Call::Macro) && parts.last().is_some_and(|p| p == "select");
@@ -139,7 +139,7 @@ fn random_select(file: &SourceFile) -> Vec<Violation> {
     random.map(|path| Violation::new("select", file, path.line, message)).collect()
 }
 
-/// Channels that grow without a bound.
+/// Finds channels that grow without a bound.
 fn unbounded_channels(file: &SourceFile) -> Vec<Violation> {
     let paths = Paths::of(tokens(file));
     let ends_in = |parts: &[String], end: [&str; 2]| parts.ends_with(&end.map(str::to_owned));

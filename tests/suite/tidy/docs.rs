@@ -1,4 +1,4 @@
-//! Rule `docs`: links and anchors of our documents resolve, and ARCHITECTURE.md stays short enough to be read.
+//! Rule `docs`: links and anchors of our documents are valid, and ARCHITECTURE.md stays short enough to be read.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ const RULE: &str = "docs";
 const ARCHITECTURE: &str = "ARCHITECTURE.md";
 const ARCHITECTURE_LINES_MAX: usize = 300;
 
-/// Documents that every reader is sent to.
+/// The documents that must exist.
 const REQUIRED: &[&str] = &["README.md", ARCHITECTURE];
 
-/// Links that lead nowhere. `anchors` tells what is at a path from the root of the repository.
+/// Links that lead nowhere. `anchors` says what exists at a path from the root of the repository.
 fn broken_links(file: &SourceFile, at: impl Fn(&str) -> Target) -> Vec<Violation> {
     let report = |link: markdown::Link| {
         let target = link.target.as_str();
@@ -42,16 +42,17 @@ fn too_long(file: &SourceFile) -> Option<Violation> {
         .then(|| Violation::new(RULE, file, ARCHITECTURE_LINES_MAX + 1, message))
 }
 
-/// What is at the end of a link.
+/// The target of a link.
 enum Target {
     Missing,
     /// A Markdown document, with its anchors.
     Document(BTreeSet<String>),
-    /// Anything else; its anchors are not checked.
+    /// Any other file or directory. Its anchors are not checked.
     Other,
 }
 
-/// The path from the root of what `link`, in the document at `from`, points to. None if that is outside.
+/// The path of a link's target from the root of the repository. `link` stands in the document at `from`. `None` if the
+/// target is outside of the repository.
 fn resolve(from: &str, link: &str) -> Option<String> {
     if link.is_empty() {
         return Some(from.to_owned());

@@ -1,4 +1,4 @@
-//! Rules about files as such: `names` (a file is named by what it does), `reachable` (no file is left over) and
+//! Rules about files: `names` (the name of a file says what the file does), `reachable` (the crate uses every file) and
 //! `header` (each file says what it is for).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use millstream_tests::repository::SourceFile;
 
 use super::source::{Violation, check_all, require_none, rust_files, syntax};
 
-/// Names that say nothing about what is inside.
+/// Names that do not say what the file contains.
 const DRAWERS: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc", "manager", "imp"];
 
 fn drawer_names(file: &SourceFile) -> Vec<Violation> {
@@ -50,7 +50,7 @@ fn is_crate_root(path: &str) -> bool {
     in_src || dir.ends_with("/src/bin") || path == "tests/suite/main.rs"
 }
 
-/// Marks a file and all that it declares as reached.
+/// Marks a file, and all files that it declares, as reached.
 fn follow(file: &SourceFile, is_root: bool, files: &BTreeMap<&str, &SourceFile>, reached: &mut BTreeSet<String>) {
     if !reached.insert(file.path.clone()) {
         return;
@@ -66,7 +66,8 @@ fn follow(file: &SourceFile, is_root: bool, files: &BTreeMap<&str, &SourceFile>,
     }
 }
 
-/// The paths at which the declared modules can lie. `dir` is where the file is, `below` where its modules are.
+/// The paths at which the declared modules can be. `dir` is the directory of the file, and `below` is the directory of
+/// its modules.
 fn declarations(items: &[syn::Item], dir: &str, below: &str, paths: &mut Vec<String>) {
     for item in items {
         let syn::Item::Mod(module) = item else { continue };

@@ -1,7 +1,7 @@
 //! Rule `layers`: a module of the host imports only modules below it, and the table allows no import that nobody uses.
 //!
-//! Down by argument, up by event. Applies to test code too: a test that needs a higher module belongs to that module. The
-//! rule `circles` covers the files inside each module.
+//! Arguments go down, and events go up. The rule applies to test code, too: a test that needs a higher module belongs
+//! to that module. The rule `circles` covers the files inside each module.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -161,7 +161,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Stands for all modules that come earlier in the table.
 const EVERYTHING_BELOW: &[&str] = &["*"];
 
-/// The crate roots; they declare and re-export, and import nothing.
+/// The crate roots. They declare and re-export modules, and import nothing.
 const LIBRARY_ROOT: &str = "lib";
 
 fn row(module: &str) -> Option<(usize, &'static [&'static str])> {
@@ -182,7 +182,7 @@ struct Located<'a> {
     depth: usize,
 }
 
-/// `None` for a crate root and for files outside the host.
+/// `None` for a crate root, and for files outside the host.
 fn located(file: &SourceFile) -> Option<Located<'_>> {
     let below = file.path.strip_prefix("host/src/")?.strip_suffix(".rs")?;
     let mut location: Vec<&str> = below.split('/').collect();
@@ -216,7 +216,7 @@ fn against_layers(file: &SourceFile) -> Vec<Violation> {
     Paths::of(tokens(file)).written.iter().filter_map(report).collect()
 }
 
-/// Rows of a table that allow a module which no file of theirs imports.
+/// The permissions in rows of a table that no file of the row's module uses.
 fn unused_permissions(table: &[(&str, &[&str])], files: &[SourceFile]) -> Vec<String> {
     let mut used: BTreeSet<(String, String)> = BTreeSet::new();
     for file in files {
@@ -255,7 +255,8 @@ fn top_level_module(path: &NamedPath, depth: usize, is_program: bool) -> Option<
     parts.get(below_root).map(String::as_str)
 }
 
-/// Rows of a table that allow a module which is not below them. Without any, the table has no cycle.
+/// The permissions in rows of a table for modules that are not below the row's module. Without such permissions, the
+/// table has no cycle.
 fn upward_rows(table: &[(&str, &[&str])]) -> Vec<String> {
     let mut below: Vec<&str> = Vec::new();
     let mut upward = Vec::new();
@@ -267,7 +268,7 @@ fn upward_rows(table: &[(&str, &[&str])]) -> Vec<String> {
     upward
 }
 
-/// Modules of `lib.rs` that are not in the table, or are declared before one they may import.
+/// Modules of `lib.rs` that are not in the table, or that are declared before a module that they may import.
 fn wrong_declarations(file: &SourceFile) -> Vec<Violation> {
     let mut declared: BTreeMap<String, usize> = BTreeMap::new();
     let mut violations = Vec::new();

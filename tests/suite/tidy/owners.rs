@@ -1,6 +1,6 @@
-//! Rule `owners`: a heavy dependency, and whatever reaches outside, is named by its owner only.
+//! Rule `owners`: only its owner names a heavy dependency, or a path that reaches outside of the process.
 //!
-//! What reaches clocks, disks, sockets and randomness belongs to `env`, so that a simulation can replace all of it.
+//! Access to clocks, disks, sockets and random numbers belongs to `env`, so that a simulation can replace all of them.
 
 use millstream_tests::repository::SourceFile;
 
@@ -13,12 +13,12 @@ const RULE: &str = "owners";
 #[derive(Clone, Copy)]
 enum Place {
     Only(&'static [&'static str]),
-    /// These, and test modules: what tests leave outside does no harm to a simulation.
+    /// These files, and test modules: traces that tests leave outside of the process do no harm to a simulation.
     OnlyAndTests(&'static [&'static str]),
     NotIn(&'static [&'static str]),
 }
 
-/// A path and where it may be named.
+/// A path, and the files that may name it.
 const OWNERS: &[(&str, Place)] = &[
     ("wasmtime", Place::Only(&["plugin"])),
     ("wasmtime_wasi", Place::Only(&["plugin"])),
@@ -51,12 +51,12 @@ const OWNERS: &[(&str, Place)] = &[
     ("std::time::Instant", Place::Only(&["env", "plugin/limits"])),
     ("std::time::SystemTime", Place::Only(&["env"])),
     ("std::thread::sleep", Place::Only(&["env"])),
-    // The cache is the machine's and the user's, not the job's: a simulation runs without it.
+    // The cache belongs to the machine and the user, not to the job. A simulation runs without the cache.
     ("std::fs", Place::OnlyAndTests(&["env", "cli", "main", "plugin/cache"])),
     ("std::process::Command", Place::OnlyAndTests(&["plugin/compile"])),
     ("rustix", Place::Only(&["env", "plugin"])),
     ("sha2", Place::Only(&["plugin", "data/schema/id"])),
-    // Not all of std::net: an address is plain data.
+    // Not all of `std::net` is listed, because an address is plain data.
     ("std::net::TcpListener", Place::Only(&["env"])),
     ("std::net::TcpStream", Place::Only(&["env"])),
     ("std::net::ToSocketAddrs", Place::Only(&["env"])),
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// Whether a path names `owned` or something in it; `use std::time::*` names everything in `std::time`.
+/// Whether a path names `owned` or something below it. `use std::time::*` names everything in `std::time`.
 fn names(parts: &[String], owned: &[&str]) -> bool {
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     match parts.split_last() {
@@ -92,8 +92,8 @@ fn names(parts: &[String], owned: &[&str]) -> bool {
     }
 }
 
-/// Whether a path names `owned` itself or through a name that is imported as something above `owned`. An import of
-/// `owned` is reported where it stands, not again wherever its short name is used.
+/// Whether a path names `owned`, directly or through an imported name of something above `owned`. An import of `owned`
+/// is reported where the import stands, and not again at each use of its short name.
 fn reaches(path: &NamedPath, paths: &Paths, owned: &[&str]) -> bool {
     if path.parts.len() < 2 {
         return false;

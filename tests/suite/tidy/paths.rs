@@ -1,6 +1,6 @@
 //! Every path that a source file names, in code, in `use` declarations and inside macro calls alike.
 //!
-//! Works on tokens, so that nothing hides in a macro; and resolves what the file imports under a shorter name.
+//! Works on tokens, so that macros cannot hide a path. Also resolves shorter names that the file imports.
 
 use std::collections::HashMap;
 
@@ -9,17 +9,17 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// A path as a file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPath {
-    /// Its parts: `use a::{b, c::*};` names `[a, b]` and `[a, c, *]`.
+    /// The parts of the path: `use a::{b, c::*};` names `[a, b]` and `[a, c, *]`.
     pub parts: Vec<String>,
-    /// The line of its first part.
+    /// The line of the first part.
     pub line: usize,
-    /// How many inline modules enclose it.
+    /// The number of inline modules that enclose the path.
     pub depth: usize,
-    /// The arguments of the call it begins, if it begins one.
+    /// The arguments of the call that begins with the path. `None` if no call begins with it.
     pub call: Option<Call>,
 }
 
-/// What follows the path of a call.
+/// The part of a call after the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `path()`.
@@ -37,7 +37,7 @@ pub enum Call {
 pub struct Paths {
     /// The paths as they are written.
     pub written: Vec<NamedPath>,
-    /// What a name that a `use` declares stands for.
+    /// For each name that a `use` declares, the path that the name stands for.
     declared: HashMap<String, Vec<String>>,
 }
 

@@ -1,6 +1,7 @@
-//! Rule `shown`: whoever shows a path escapes it.
+//! Rule `shown`: code that shows a path escapes it.
 //!
-//! A name of a file comes from outside: it may hold line ends, or what a terminal obeys. Applies to the host, tests apart.
+//! The name of a file comes from outside, and may contain line ends or control sequences of a terminal. The rule
+//! applies to the host, without its tests.
 
 use super::source::{
     Violation, check_all, for_each_token, host_files, is_test_module, require_none, syntax, test_lines, tokens,
@@ -8,7 +9,7 @@ use super::source::{
 use millstream_tests::repository::SourceFile;
 use proc_macro2::{Delimiter, TokenTree};
 
-/// Calls of `display`, also in attributes of error types.
+/// Finds calls of `display`, also in attributes of error types.
 fn raw_paths(file: &SourceFile) -> Vec<Violation> {
     if is_test_module(&file.path) {
         return Vec::new();

@@ -1,6 +1,7 @@
 //! Rule `size`: a file has at most 500 lines besides its tests, a function at most 100.
 //!
-//! Test modules do not count, neither inline nor as files `tests.rs` or below `tests/`; the functions in them do.
+//! Test modules do not count as lines of the file, whether they are inline, files `tests.rs` or files below `tests/`.
+//! The functions in test modules are checked as well.
 
 use millstream_tests::repository::SourceFile;
 use syn::visit::{self, Visit};

@@ -1,7 +1,8 @@
-//! What the rules share: the files they read, the violations they report, and source text without its strings.
+//! The code that all rules share: the files that rules read, the violations that they report, and source text without
+//! its strings.
 //!
-//! Rules look for words in comments and for constructs in code; neither is found inside a string, so that the tests of
-//! the rules can quote what they forbid.
+//! Rules look for words in comments, and for constructs in code. Rules ignore strings, so that the tests of the rules
+//! can quote forbidden text.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -18,7 +19,7 @@ pub struct Violation {
     pub line: usize,
     /// The name of the rule.
     pub rule: &'static str,
-    /// What is wrong and what to do instead.
+    /// The problem, and what to do instead.
     pub message: String,
 }
 
@@ -56,12 +57,13 @@ pub fn check_all(files: &[SourceFile], rule: fn(&SourceFile) -> Vec<Violation>) 
     files.iter().flat_map(rule).collect()
 }
 
-/// The tokens of a file. A file that the compiler would refuse fails the test by name.
+/// The tokens of a file. If the compiler would refuse the file, the test fails and names the file.
 pub fn tokens(file: &SourceFile) -> TokenStream {
     file.text.parse().unwrap_or_else(|error| panic!("{} has no valid tokens: {error}", file.path))
 }
 
-/// Calls `visit` with each token of a stream and of the groups in it: the tokens of its group, and its position there.
+/// Calls `visit` with each token of a stream and of the groups in it. The arguments are the tokens of the token's
+/// group, and the position of the token in this group.
 pub fn for_each_token(tokens: TokenStream, visit: &mut impl FnMut(&[TokenTree], usize)) {
     let trees: Vec<TokenTree> = tokens.into_iter().collect();
     for (at, tree) in trees.iter().enumerate() {
@@ -123,7 +125,8 @@ pub fn is_test_module(path: &str) -> bool {
     in_crate.split('/').any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// The comments of a source text, documentation included, on the lines on which they stand.
+/// The comments of a source text, documentation included. Each comment is on the line on which it stands in the source
+/// text.
 pub fn comments(text: &str) -> Vec<String> {
     let mut comments = String::with_capacity(text.len());
     let mut rest = text;
@@ -147,7 +150,8 @@ enum Region {
     Literal,
 }
 
-/// What stands at the start of `rest`, which `before` precedes, and how many bytes of it; 0 for one character of code.
+/// The kind of text with which `rest` begins, and its length in bytes; 0 for one character of code. `before` is the
+/// character before `rest`.
 fn region(rest: &str, before: Option<char>) -> (Region, usize) {
     if rest.starts_with("//") {
         return (Region::Comment, rest.find('\n').unwrap_or(rest.len()));
