@@ -1,4 +1,5 @@
-//! A world for benchmarks: the real engine and disk, with a clock that moves on to the next batch as soon as a batch is done.
+//! A world for benchmarks: the real engine and disk, with a clock that moves on to the next batch as soon as a batch is
+//! done.
 
 use host::env::{Clock, Console};
 use host::listener::{Event, SnapshotInfo, StreamingListener};

@@ -1,6 +1,6 @@
-//! The command line as its users meet it: each test runs the real binary as a process, in a directory of its own.
+//! The command line as users meet it: each test runs the real binary as a process, in a directory of its own.
 //!
-//! What a user reads is compared word for word, except for times and for what only a compiler knows.
+//! Texts that a user reads are compared word for word, except for times and for texts that only a compiler knows.
 
 mod arguments;
 mod checkpoint_files;
@@ -37,8 +37,8 @@ fn job(directory: &Directory, command: &str, args: &[&str]) -> Said {
     directory.run(&args)
 }
 
-/// A job that calls one driver function of the plugin `driver_functions` for each batch of the queue `batches`. The
-/// function may use the job's own directory.
+/// Makes a job that calls one driver function of the plugin `driver_functions` for each batch of the queue `batches`.
+/// The function may use the job's own directory.
 fn job_of_function(function: &str, batches: &str) -> Directory {
     let directory = Directory::with_job("driver_functions");
     directory.write("queue.jsonl", batches);
@@ -53,14 +53,15 @@ fn job_of_function(function: &str, batches: &str) -> Directory {
     directory
 }
 
-/// Requires that both `run` and `check` refuse a job with this and nothing else on standard error, and with exit code 2.
+/// Requires that both `run` and `check` refuse a job with exit code 2, and print this text and nothing else to standard
+/// error.
 fn require_refusal(directory: &Directory, args: &[&str], expected: &str) {
     for command in ["run", "check"] {
         require_error(&job(directory, command, args), 2, expected);
     }
 }
 
-/// Requires that a program said nothing but this error.
+/// Requires that a program printed only this error.
 fn require_error(said: &Said, code: i32, expected: &str) {
     assert_eq!(said.err, format!("{expected}\n"));
     assert_eq!(said.out, "");

@@ -1,4 +1,4 @@
-//! Compiled plugins in the user's cache, and the process that compiles: through the real binary.
+//! Compiled plugins in the user's cache, and the process that compiles, through the real binary.
 
 use super::support::binary::{Directory, Running, Said};
 use host::config::{self, Facts};
@@ -45,7 +45,7 @@ impl Job {
         Running::start(command).finish()
     }
 
-    /// Requires that a run counts as it should and says these things about the compiled plugin, and no other.
+    /// Requires that a run counts correctly, and prints these messages about the compiled plugin and no others.
     fn require(&self, expected: &[&str]) {
         let said = self.run();
         assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
@@ -84,7 +84,7 @@ fn the_first_run_compiles_and_the_second_does_not() {
 fn another_plugin_has_another_file() {
     let job = Job::new();
     job.require(&[COMPILED]);
-    // A custom section, named `a` and empty, changes nothing but the bytes.
+    // An empty custom section with the name `a` changes only the bytes of the component.
     let changed = [programs::plugin("network_word_count").as_slice(), &[0, 2, 1, b'a']].concat();
     job.0.write("network_word_count.wasm", changed);
     job.require(&[COMPILED]);
@@ -128,7 +128,7 @@ fn a_directory_that_others_may_write_is_not_used() {
 #[test]
 fn a_cache_that_cannot_be_written_costs_nothing_but_time() {
     let job = Job::new();
-    // Also for the administrator, whom no mode keeps from writing.
+    // Root can write to every directory, so a file stands in the place of the directory.
     job.0.write("caches", "not a directory");
     job.require(&[UNUSABLE, NOT_KEPT]);
 }
@@ -153,12 +153,12 @@ fn a_user_without_a_home_has_no_cache() {
     assert!(!said.err.contains(COMPILED) && !said.err.contains(NOT_KEPT), "{}", said.err);
 }
 
-/// What a host says that gives its compiler so much time and memory.
+/// The message of a host that gives its compiler this much time and memory.
 fn compile_within(time_max: Duration, address_space_max: u64, plugin: &[u8]) -> String {
     let cache = tempfile::tempdir().expect("a temporary directory can be made");
     let job_file = "[job]\nname = \"limited\"\nplugin = \"plugin.wasm\"\n";
     let settings = config::load(job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
-    // SAFETY: it was just built from the sources that this test was built from.
+    // SAFETY: the program was just built from the sources from which this test was built.
     let compiler = unsafe { CompilerProcess::of_host(programs::host()) }.with_limits(time_max, address_space_max);
     let loader = PluginLoader::new(Some(CacheDirectory::at(cache.path().join("plugins"))), Some(compiler));
     let loaded = StreamingContext::load_plugin_with(&loader, &settings.expect("the job file is right"), plugin);
@@ -186,12 +186,12 @@ fn a_plugin_that_takes_too_long_to_compile_is_refused() {
 #[test]
 fn a_plugin_that_takes_too_much_memory_to_compile_is_refused() {
     const LENGTH: u32 = 48 << 20;
-    // A custom section. Its length, in groups of 7 bits with a mark on all but the last, and its empty name.
+    // A custom section: its length in groups of 7 bits, with a mark on all groups but the last, and its empty name.
     let length: Vec<u8> = (0..5).map(|at| (LENGTH >> (7 * at)) as u8 & 0x7f | if at < 4 { 0x80 } else { 0 }).collect();
     let section = [[0].as_slice(), &length, &vec![0; LENGTH as usize]].concat();
     let plugin = [programs::plugin("network_word_count"), section].concat();
     assert_eq!(compile_within(LONG, LARGE, &plugin), "loaded");
-    // Enough for the program to start.
+    // This is enough memory for the program to start.
     let said = compile_within(LONG, 96 << 20, &plugin);
     let expected =
         "cannot load plugin /jobs/plugin.wasm: compiling it takes more than 100663296 bytes of memory\nhelp: ";

@@ -1,4 +1,4 @@
-//! Files that driver functions load, save and write, and slices, where something is wrong or changes: see also
+//! Files that driver functions load, save and write, and slices, in cases with mistakes or changes. See also
 //! `tests/golden/driver`.
 
 use super::support::simulated::{Job, Outcome};
@@ -21,13 +21,13 @@ fn rows(outcome: &Outcome) -> Vec<Vec<String>> {
     outcome.batches().into_iter().map(|(_, lines)| lines).collect()
 }
 
-/// S16.23, S16.24, S16.26: a batch that runs again finds what it has saved, and lets it be.
+/// S16.23, S16.24, S16.26: a batch that runs again finds its saved data sets, and leaves them unchanged.
 #[test]
 fn a_batch_that_runs_again_passes_over_what_it_saved() {
     let first = job("save_as_text_file").run();
     assert_eq!(first.result, Ok(()));
     let mut again = job("save_as_text_file");
-    // An Arrow file is no text.
+    // An Arrow file is not text.
     let is_text = |path: &&String| !path.contains("/arrow-");
     for path in first.saved.keys().filter(is_text) {
         let text = if path.ends_with("_SUCCESS") { first.saved[path].clone() } else { format!("old {path}") };
@@ -51,11 +51,11 @@ fn a_directory_that_is_there_is_not_replaced() {
     );
 }
 
-/// S5.08, S5.09: a data set from a file, which is another one in each batch.
+/// S5.08, S5.09: a data set from a file whose content differs in each batch.
 #[test]
 fn a_file_may_change_between_batches() {
     let batches = rows(&with_file("replaced_file", "data/names.csv", "number,name\n1,given\n").run());
-    // The first batch reads what was given, each other what the one before wrote.
+    // The first batch reads the given file, and each other batch reads the file that the batch before wrote.
     assert_eq!(
         batches,
         [
@@ -74,7 +74,7 @@ fn a_file_must_not_change_within_a_batch() {
         "{error}"
     );
     assert!(error.contains("\nhelp: all of a batch reads the same file"), "{error}");
-    // Another function of the batch is told too, though it has just asked for the file.
+    // The change is also reported to another function of the batch, which has just asked for the file.
     let error = with_file("changed_for_another", "data/names.csv", "number,name\n1,given\n").run().error();
     assert!(
         error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
@@ -112,7 +112,7 @@ fn files_are_for_driver_functions_below_what_is_granted() {
     assert!(error.starts_with(told) && error.contains("is not available here: only in a driver function"), "{error}");
 }
 
-/// A slice looks back as far as data sets are kept, and not ahead.
+/// A slice reaches back as far as data sets are kept, and not into the future.
 #[test]
 fn a_slice_that_is_not_there_is_told() {
     let error = job("slice_not_kept").run().error();

@@ -1,4 +1,4 @@
-//! Driver functions through the real WebAssembly path, beyond what they print: see also `tests/golden/driver`.
+//! Driver functions through the real WebAssembly path, apart from their output: see also `tests/golden/driver`.
 
 use super::support::simulated::{Job, Outcome};
 
@@ -11,7 +11,7 @@ fn run(function: &str) -> Outcome {
     job(function).run()
 }
 
-/// S6.07, S6.08, S6.09: `foreach_rdd` with the batch's time; its actions compute.
+/// S6.07, S6.08, S6.09: `foreach_rdd` with the batch's time. Its actions compute.
 #[test]
 fn actions_give_the_function_its_rows() {
     let error = run("actions").error();
@@ -22,7 +22,7 @@ fn actions_give_the_function_its_rows() {
     assert!(error.starts_with(place), "{error}");
 }
 
-/// S6.12, S16.25: batch time and partition name what a task writes.
+/// S6.12, S16.25: batch time and partition form the name of a task's write.
 #[test]
 fn a_partition_has_a_name_of_its_own() {
     let error = run("partitions").error();
@@ -33,7 +33,7 @@ fn a_partition_has_a_name_of_its_own() {
     );
 }
 
-/// S6.15: the stream's operators would panic.
+/// S6.15: the operators of the stream would panic if they ran.
 #[test]
 fn nothing_is_computed_without_an_action() {
     let outcome = run("without_action");
@@ -41,7 +41,7 @@ fn nothing_is_computed_without_an_action() {
     assert_eq!(outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count(), 3);
 }
 
-/// S18.23: the example, with a blacklist that is another one in each batch.
+/// S18.23: the example, with a blacklist that differs in each batch.
 #[test]
 fn clicks_of_blacklisted_users_are_dropped() {
     let clicks = "[\"1 tom\", \"2 jack\", \"3 tom\"]\n[\"4 jack\", \"5 tom\"]\n";

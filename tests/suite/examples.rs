@@ -1,4 +1,5 @@
-//! The examples: each runs as its job file says, on its own input, in a simulated world, and prints its `expected.txt`.
+//! The examples: each example runs as its job file says, on its own input, in a simulated world, and prints its
+//! `expected.txt`.
 //!
 //! With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
@@ -10,19 +11,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-/// Where the first file of an example appears, after the beginning, and how much later each other one.
+/// When the first file of an example appears after the start, and the time between two files.
 const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
 
-/// The time between two lines of an `input.txt`, and how many batches read from it, as `examples/run` has them.
+/// The time between two lines of an `input.txt`, and the number of batches that read the lines, as in `examples/run`.
 const NEXT_LINE: Duration = Duration::from_millis(50);
 const BATCHES_OF_LINES: u64 = 5;
 
-/// The examples that are tested elsewhere.
+/// The examples that other tests run.
 const ELSEWHERE: &[&str] =
     &["custom_receiver", "network_word_count", "recoverable_network_word_count", "transform_blacklist"];
 
-/// The files of a directory, in the order of their names: none if there is no such directory.
+/// The files of a directory, in the order of their names. Empty if there is no such directory.
 fn files(directory: &Path) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> = fs::read_dir(directory)
         .into_iter()
@@ -38,7 +39,7 @@ fn files(directory: &Path) -> Vec<(String, String)> {
     files
 }
 
-/// An example without its plugin's path, which the simulation gives.
+/// Makes the job of an example, without the path of the plugin, which the simulation sets.
 fn job(name: &str) -> Job {
     let directory = repository::root().join("examples").join(name);
     let mut job = Job::on_queue(name, "");
@@ -47,7 +48,7 @@ fn job(name: &str) -> Job {
     let plugin = format!("plugin = \"{name}.wasm\"\n");
     assert!(job_file.contains(&plugin), "{name}: the job file names its plugin");
     job.job_file = job_file.replacen(&plugin, "", 1);
-    // A directory is there if there is a file in it.
+    // A directory exists if there is a file in it.
     job.files.extend(["incoming/.keep", "out/.keep"].map(|name| (name.to_owned(), String::new())));
     let appearing = files(&directory.join("files"));
     if !appearing.is_empty() {
@@ -66,7 +67,7 @@ fn job(name: &str) -> Job {
     job
 }
 
-/// Runs an example and compares what it prints.
+/// Runs an example and compares its output.
 fn check(name: &str) {
     let outcome = job(name).run();
     assert_eq!(outcome.result, Ok(()));
@@ -120,7 +121,7 @@ examples! {
     windowed_word_count_with_inverse
 }
 
-/// No example is left out, neither of the tests nor of what `.ci/run` runs.
+/// No example is missing, neither in the tests nor in the examples that `.ci/run` runs.
 #[test]
 fn every_example_is_run() {
     let directory = fs::read_dir(repository::root().join("examples")).expect("the examples are there");

@@ -1,10 +1,10 @@
 //! Golden streams: batches in, printed batches and saved files out, through the real WebAssembly path.
 //!
 //! Each file of `tests/golden` is a test of its own, named by its path: `golden::operators::map` is the file
-//! `operators/map.stream`. `tests/golden/README.md` describes the files. Each golden runs twice, under shuffled schedules,
-//! with a failure injected into each of its tasks in turn, without memory for its data, with a crash after each of its
-//! batches and at points of writing: the output is the same byte for byte. At other parallelisms the output is the same
-//! but for the order. With `MILLSTREAM_BLESS=1` the expected output is rewritten.
+//! `operators/map.stream`. `tests/golden/README.md` describes the files. Each golden runs twice, under shuffled
+//! schedules, with a failure injected into each of its tasks in turn, without memory for its data, with a crash after
+//! each of its batches and at points of writing: the output is the same byte for byte. At other parallelisms the output
+//! is the same but for the order. With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
 mod file;
 mod matrix;
@@ -47,8 +47,9 @@ macro_rules! goldens {
     };
 }
 
-// S1.01, S1.03, S1.05, S2.07, S2.23, S3.01, S3.02, S3.03, S3.12, S6.02, S6.03, S16.03 are the word count; S3.14 to S3.17,
-// S6.08 and what a data set can do are in `driver`; S3.02 to S3.12 and their like, one operator each, are in `operators`.
+// S1.01, S1.03, S1.05, S2.07, S2.23, S3.01, S3.02, S3.03, S3.12, S6.02, S6.03 and S16.03 are the word count. S3.14 to
+// S3.17, S6.08 and the operations of data sets are in `driver`. S3.02 to S3.12 and similar rows, one operator each, are
+// in `operators`.
 goldens! {
     network_word_count;
     driver {
@@ -175,7 +176,7 @@ goldens! {
     }
 }
 
-/// No golden file is left out, and none is listed that is not there.
+/// Each golden file is listed, and each listed file exists.
 #[test]
 fn each_golden_file_is_a_test() {
     let (mut listed, found) = (GOLDENS.to_vec(), file::names());
@@ -212,7 +213,7 @@ fn parallelism_changes_the_order_only() {
     assert_eq!((at(1), at(1)), (at(2), at(3)));
 }
 
-/// A task that keeps failing for a reason outside the plugin ends the run after its tries, with that reason.
+/// A task that fails for a reason outside the plugin at each attempt ends the run, with that reason.
 #[test]
 fn a_task_that_fails_too_often_ends_the_run() {
     struct AlwaysFails;

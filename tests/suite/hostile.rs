@@ -1,18 +1,18 @@
-//! Hostile plugins: whatever plugin code does, its task fails with a message that says where, and the host lives.
+//! Hostile plugins: whatever plugin code does, its task fails with a message that says where, and the host continues.
 
 use super::support::simulated::{Job, Outcome};
 
 /// Two partitions; the line `boom` is record 1 of partition 1 of the first batch.
 const QUEUE: &str = "[\"a\", \"b\", \"c\", \"boom\"]\n[\"d\", \"e\"]\n";
 
-/// What every failure at that line begins with.
+/// The beginning of the message of every failure at that line.
 const PLACE: &str = "operator `fragile` (map, node 1) failed on batch 1000000001000 ms, partition 1, record 1: ";
 
-/// What every failure at that line ends with.
+/// The end of the message of every failure at that line.
 const RECORD: &str = "\n  record 1 of source `lines`: boom";
 
-/// The behaviours that only the limit on time ends. All others meet another limit, or end by themselves, however slow the
-/// machine is.
+/// The behaviours that only the limit on time ends. All other behaviours meet another limit, or end by themselves,
+/// however slow the machine is.
 const ENDLESS: [&str; 4] = ["loop", "describe-loop", "driver-loop", "driver-writes-for-ever"];
 
 pub(super) fn job(behaviour: &str) -> Job {
@@ -31,7 +31,7 @@ fn failure(behaviour: &str) -> String {
     failure_with_help(behaviour, "fix the plugin, or set job.on_error = \"continue\" to go on with the next batch")
 }
 
-/// The same, where another help is given.
+/// The same, for a message with another help.
 fn failure_with_help(behaviour: &str, expected: &str) -> String {
     let error = run(behaviour).error();
     let (message, help) = error.split_once("\nhelp: ").unwrap_or_else(|| panic!("no help in: {error}"));
@@ -116,7 +116,7 @@ fn a_log_flood_is_cut() {
     assert_eq!(run("log-flood").result, Ok(()));
 }
 
-/// S1.28 and what else can go wrong in `describe`.
+/// S1.28, and other failures in `describe`.
 #[test]
 fn describing_is_limited_too() {
     let describe = |behaviour| run(behaviour).error();
@@ -132,7 +132,7 @@ fn describing_is_limited_too() {
     assert!(describe("partitions").contains("partitions(3) follows `source`, which does not shuffle"));
 }
 
-/// A name could move the cursor of whoever reads a message.
+/// A name with control characters could move the cursor of a reader's terminal.
 #[test]
 fn names_with_control_characters_are_refused() {
     let error = run("name-escape").error();
@@ -140,7 +140,7 @@ fn names_with_control_characters_are_refused() {
     assert!(!error.contains('\u{1b}') && !error.contains("\nerror: forged"), "{error}");
 }
 
-/// With `on_error = "continue"` the failed batch is given up, and the next one runs.
+/// With `on_error = "continue"`, the failed batch is given up, and the next batch runs.
 #[test]
 fn the_host_outlives_the_plugin() {
     for behaviour in ["panic", "loop", "allocate", "not-utf8"] {

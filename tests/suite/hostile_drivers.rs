@@ -1,8 +1,9 @@
-//! Hostile driver functions: whatever they do, their output fails with a message that says where, and the host lives.
+//! Hostile driver functions: whatever they do, their output fails with a message that says where, and the host
+//! continues.
 
 use super::hostile::{job, run};
 
-/// What every failure of the driver function begins with.
+/// The beginning of the message of every failure of the driver function.
 const PLACE: &str = "driver function of `rude` (foreach_rdd, node 1) failed on batch 1000000001000 ms: ";
 
 /// The error of a job whose driver function misbehaves, without its place and its help.
@@ -80,7 +81,7 @@ fn files_and_slices_are_limited_and_checked() {
     );
 }
 
-/// What a function was answered is kept for tasks that run it again, and takes from the memory of the job.
+/// The answers that a function got are kept for tasks that run the function again. They take memory of the job.
 #[test]
 fn the_record_of_a_function_takes_memory() {
     let mut job = job("driver-reads-for-ever");
@@ -134,7 +135,7 @@ fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic()
     }
 }
 
-/// With `on_error = "continue"` the failed output is given up, and the next batch has a driver function as new.
+/// With `on_error = "continue"`, the failed output is given up, and the driver function of the next batch starts anew.
 #[test]
 fn the_host_outlives_the_driver_function() {
     for behaviour in ["driver-panic", "driver-loop", "driver-allocate", "driver-collect", "driver-other"] {

@@ -1,9 +1,10 @@
-//! The real binary, killed with SIGKILL at random moments, again and again: its files are those of a run that nobody
-//! disturbed, byte for byte, with state and without.
+//! The real binary, killed with SIGKILL at random moments, again and again. Its files are the files of an undisturbed
+//! run, byte for byte, with and without state.
 //!
-//! `MILLSTREAM_KILLS` says how often each job is killed, 25 times by default. The moments follow from a seed, which each
-//! test prints and which `MILLSTREAM_KILL_SEED` sets: `MILLSTREAM_KILL_SEED=17 cargo test --test suite -- killed`. The
-//! program runs on the real clock, so that a seed brings back the moments of the kills and not always the failure.
+//! `MILLSTREAM_KILLS` says how often each job is killed, 25 times by default. The moments follow from a seed, which
+//! each test prints and which `MILLSTREAM_KILL_SEED` sets: `MILLSTREAM_KILL_SEED=17 cargo test --test suite -- killed`.
+//! The program runs on the real clock. So a seed repeats the moments of the kills, but does not always repeat a
+//! failure.
 
 use super::support::binary::{Directory, Running};
 use super::support::numbers::{Numbers, given};
@@ -21,7 +22,7 @@ fn kills() -> u64 {
     given("MILLSTREAM_KILLS").unwrap_or(KILLS)
 }
 
-/// The seed of a test: the given one, or one that follows from the time. The test's output tells it.
+/// The seed of a test: the given seed, or a seed that follows from the time. The test prints it.
 fn seed() -> u64 {
     let seed = given("MILLSTREAM_KILL_SEED").unwrap_or_else(|| u64::from(since_1970().subsec_nanos()));
     println!("MILLSTREAM_KILL_SEED={seed} MILLSTREAM_KILLS={}", kills());
@@ -38,7 +39,7 @@ fn sleep(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// The outputs of the plugin with the argument `states` that come from operators with state.
+/// The outputs of operators with state, when the plugin has the argument `states`.
 const STATES: [&str; 4] = ["sums", "sessions", "snapshots", "window"];
 
 /// A job with this source, and with these further arguments.
@@ -57,7 +58,7 @@ fn text(batch: u64) -> Vec<String> {
     (0..1 + batch % 3).map(|line| format!("b{batch} l{line} x")).collect()
 }
 
-/// Each directory of an output with rows in it: its time in ms, and its files.
+/// The directories of an output that have rows: the time of each in ms, and its files.
 fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, String>> {
     let mut saved = BTreeMap::new();
     let Ok(entries) = std::fs::read_dir(directory.path("out")) else { return saved };
@@ -79,7 +80,7 @@ fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, 
     saved
 }
 
-/// Starts the job, kills it after a while, and so on. Returns how often it had begun to work.
+/// Starts the job and kills it after a while, again and again. Returns how often the job had begun to work.
 fn kill_again_and_again(directory: &Directory, kills: u64) -> u64 {
     let (mut worked, mut numbers) = (0, Numbers(seed()));
     for _ in 0..kills {
@@ -96,7 +97,7 @@ fn kill_again_and_again(directory: &Directory, kills: u64) -> u64 {
     worked
 }
 
-/// Files as an output saves them, in the order of their batches, as if the first batch with rows were number 0.
+/// The files of an output, in the order of their batches. Batches are counted from the first batch with rows.
 fn by_batch(saved: &BTreeMap<u64, BTreeMap<String, String>>, first: u64) -> BTreeMap<u64, BTreeMap<String, String>> {
     saved.iter().map(|(time, files)| ((time - first) / INTERVAL_MS, files.clone())).collect()
 }
@@ -107,7 +108,7 @@ fn a_job_over_a_queue_survives_being_killed() {
     check_queue("", &["lines", "counts", "deep"]);
 }
 
-/// S4.21, S10.05, S10.21: the same with state, whose snapshots are written at other times than batches end.
+/// S4.21, S10.05, S10.21: the same with state. Snapshots of state are not written at the ends of batches.
 #[test]
 fn a_job_with_state_over_a_queue_survives_being_killed() {
     check_queue(", states = \"all\"", &[&["lines", "deep"], STATES.as_slice()].concat());
@@ -132,7 +133,7 @@ fn check_queue(args: &str, outputs: &[&str]) {
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     let first = |directory: &Directory| *saved(directory, "lines").keys().next().expect("something was saved");
     for output in outputs {
-        // States are there in all batches, also in those after the last line of the queue.
+        // All batches have states, also batches after the last line of the queue.
         let of = |directory: &Directory| {
             let mut batches = by_batch(&saved(directory, output), first(directory));
             batches.retain(|batch, _| *batch < BATCHES + EMPTY);
@@ -144,7 +145,8 @@ fn check_queue(args: &str, outputs: &[&str]) {
     }
 }
 
-/// S16.15: over files whose modification times say to which batches they belong, whoever runs then.
+/// S16.15: a job over files. The modification times of the files say to which batches they belong, whichever process
+/// runs then.
 #[test]
 fn a_job_over_files_survives_being_killed() {
     check_files("", &["lines", "counts"]);
@@ -160,7 +162,7 @@ fn check_files(args: &str, outputs: &[&str]) {
     const FILES: u64 = 60;
     let source = "type = \"text-files\"\npath = \"in\"";
     let (killed, undisturbed) = (directory(source, args), directory(source, args));
-    // The first file is due soon: what has to be built is built before.
+    // The first file is due soon, so the programs are built before.
     programs::host();
     let begin = since_1970().as_millis() as u64 + 3000;
     for directory in [&killed, &undisturbed] {
@@ -187,7 +189,7 @@ fn check_files(args: &str, outputs: &[&str]) {
         assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     }
     for output in outputs {
-        // States are there in all batches, and the runs begin and end with different ones.
+        // All batches have states, and the two runs have different first and last batches.
         let of = |directory: &Directory| {
             let mut batches = saved(directory, output);
             batches.retain(|time, _| (begin..=end).contains(time));
@@ -197,14 +199,14 @@ fn check_files(args: &str, outputs: &[&str]) {
         assert!(expected.len() as u64 >= FILES, "{output}: {}", expected.len());
         assert_eq!(of(&killed), expected, "{output}");
     }
-    // Each line of each file once.
+    // Each line of each file appears once.
     let lines: Vec<String> = saved(&killed, "lines").into_values().flat_map(BTreeMap::into_values).collect();
     let lines: Vec<&str> = lines.iter().flat_map(|text| text.lines()).collect();
     let unlike: BTreeSet<&str> = lines.iter().copied().collect();
     assert_eq!((lines.len(), unlike.len() as u64), (unlike.len(), (0..FILES).map(|batch| 1 + batch % 3).sum::<u64>()));
 }
 
-/// Over a log that somebody goes on writing, and rotates, whoever runs then.
+/// A job over a log that another program writes and rotates all the time, whichever process runs then.
 #[test]
 fn a_job_over_a_log_survives_being_killed() {
     let directory = directory("type = \"log-file\"\npath = \"app.log\"", "");
@@ -216,7 +218,7 @@ fn a_job_over_a_log_survives_being_killed() {
     let (mut written, mut numbers) = (Vec::new(), Numbers(seed()));
     let (mut first_of_file, mut rotations) = (0, 0);
     let mut append = |numbers: &mut Numbers| {
-        // A log that is rotated twice while nobody reads it loses a file.
+        // If a log is rotated twice while nobody reads it, a file is lost.
         let is_seen = |written: &[String]| written.get(first_of_file).is_some_and(|line| lines().contains(line));
         if numbers.below(2) == 0 && is_seen(&written) {
             rotations += 1;

@@ -1,13 +1,13 @@
-//! Partitions that are larger than a plugin instance, or than the memory of the job: what comes out is what comes out
-//! where there is room for all of it, order included.
+//! Partitions that are larger than a plugin instance, or than the memory of the job. The rows and their order are those
+//! of a job with enough memory.
 
 use super::support::simulated::{Job, Outcome};
 
 /// The memory of a small instance.
 const MEMORY_MIB: u64 = 6;
 
-/// A job of the plugin `operators` whose numbers 0 to 15 make so many rows each, with instances of so many MiB and
-/// nothing of the job's memory left for data if they are small.
+/// Makes a job of the plugin `operators`. Each of its numbers 0 to 15 makes this many rows, and its instances have this
+/// many MiB. If instances are small, the job has no memory left for data.
 fn job(operator: &str, arguments: &str, memory_mib: u64) -> Job {
     let numbers: Vec<String> = (0..16).map(|n| n.to_string()).collect();
     let job = Job::on_queue("operators", &format!("[{}]\n", numbers.join(", ")));
@@ -20,7 +20,7 @@ fn job(operator: &str, arguments: &str, memory_mib: u64) -> Job {
     )
 }
 
-/// The outcome with small instances, after it was compared to that with large ones.
+/// The outcome with small instances, after a comparison with the outcome with large instances.
 fn same_with_little_memory(operator: &str, arguments: &str, memory_mib: u64) -> Outcome {
     let roomy = job(operator, arguments, 1024).run();
     assert_eq!(roomy.result, Ok(()), "{operator}");
@@ -32,7 +32,7 @@ fn same_with_little_memory(operator: &str, arguments: &str, memory_mib: u64) -> 
     tight
 }
 
-/// 16,000 texts of 500 bytes in two partitions, which are 4 MB each, and more as lists in an instance of 6 MiB.
+/// The input is 16,000 texts of 500 bytes in two partitions of 4 MB. As lists in an instance of 6 MiB, they take more.
 #[test]
 fn groups_of_a_large_partition_come_out_as_those_of_a_small_one() {
     for keys in ["1000", "20000"] {
@@ -53,13 +53,13 @@ fn groups_in_a_transform_are_made_in_parts_too() {
 #[test]
 fn a_reduction_of_many_large_values_is_made_in_parts() {
     same_with_little_memory("large_reduction", "rows = \"1000\"", MEMORY_MIB);
-    // One key has all rows, and one value.
+    // One key has all rows, and there is only one value.
     let roomy = job("large_reduction", "rows = \"1000\", keys = \"1\"", 1024).run();
     let tight = job("large_reduction", "rows = \"1000\", keys = \"1\"", MEMORY_MIB).run();
     assert_eq!((tight.result.clone(), tight.output()), (Ok(()), roomy.output()));
 }
 
-/// 160,000 keys of 4 bytes take little memory as columns, and much in the table of an instance.
+/// 160,000 keys of 4 bytes take little memory as columns, but much memory in the table of an instance.
 #[test]
 fn what_turns_out_to_be_too_large_is_made_in_parts() {
     let outcome = same_with_little_memory("large_distinct", "rows = \"10000\"", MEMORY_MIB);
@@ -67,7 +67,7 @@ fn what_turns_out_to_be_too_large_is_made_in_parts() {
     assert!(outcome.log.iter().any(|line| line.contains("; now in parts")), "{:#?}", outcome.log);
 }
 
-/// Where plugin code fails does not depend on the parts. Only one record is unlucky, once.
+/// The record at which plugin code fails does not depend on the parts. Only one record fails, once.
 #[test]
 fn a_failure_in_a_part_tells_the_record_of_the_partition() {
     let arguments = "rows = \"1000\", keys = \"1000\", unlucky = \"15985\"";

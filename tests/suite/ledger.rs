@@ -1,6 +1,7 @@
-//! The coverage table is complete and well-formed, what it refers to exists, and the page made of it is current.
+//! The coverage table is complete and well-formed, everything that it refers to exists, and the page made from it is
+//! current.
 //!
-//! That the cited tests pass is checked by the `ledger` program, which `tests/run` gives the log of a whole run.
+//! The program `ledger` checks that the cited tests pass: `tests/run` gives it the log of a whole run.
 
 use millstream_tests::coverage::{self, Coverage};
 use millstream_tests::{parity, repository};

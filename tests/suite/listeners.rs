@@ -1,4 +1,4 @@
-//! Listeners that a Rust program writes which embeds the host.
+//! Listeners of a Rust program that embeds the host.
 
 use super::support::simulated::{Job, START};
 use host::env::Connection;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Sums up what it hears, as a program would.
+/// Sums up the events that it gets, as a program would.
 #[derive(Default)]
 struct Totals {
     heard: Mutex<Heard>,
@@ -41,7 +41,7 @@ impl StreamingListener for Totals {
     }
 }
 
-/// S14.07: receivers' states and errors, and the records and delays of batches, are told to a listener of one's own.
+/// S14.07: a program's own listener gets the states and errors of receivers, and the records and delays of batches.
 #[test]
 fn a_listener_hears_of_receivers_and_batches() {
     let line = |delay_ms, text: &str| (Duration::from_millis(delay_ms), text.as_bytes().to_vec());
@@ -77,7 +77,7 @@ fn a_listener_hears_of_receivers_and_batches() {
     assert!(matches!(heard.events.last(), Some(Event::StreamingStopped { error: None, .. })));
 }
 
-/// The records of files are told with the batch that read them, and their paths before.
+/// The number of records of files comes with the batch that read the files. The paths of the files come earlier.
 #[test]
 fn a_listener_hears_of_files() {
     let mut job = Job::on_queue("network_word_count", "");

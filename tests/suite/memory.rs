@@ -1,7 +1,7 @@
-//! The memory of the whole process, as the system counts it: at most `engine.memory` and what the program itself takes,
-//! whatever plugin code does.
+//! The memory of the whole process, as the system counts it: at most `engine.memory` and the memory of the program
+//! itself, whatever plugin code does.
 //!
-//! Each job runs in a process of its own, whose peak is read while it still runs.
+//! Each job runs in a process of its own. The peak is read while the process still runs.
 
 use super::support::binary::{Directory, Running};
 use std::fs::File;
@@ -12,10 +12,11 @@ use std::thread;
 
 const MIB: usize = 1 << 20;
 
-/// What a process may take beside `engine.memory`: the program, its threads, and what is not worth counting.
+/// The most memory of a process beside `engine.memory`: for the program, its threads, and small things that are not
+/// counted.
 const BESIDE_BYTES: usize = 64 * MIB;
 
-/// The memory of an instance, and what the job has beside instances, in MiB. There is one thread.
+/// The memory of an instance, and the memory of the job beside instances, in MiB. There is one thread.
 const INSTANCE_MIB: usize = 16;
 const DATA_MIB: usize = 8;
 
@@ -55,7 +56,7 @@ fn require_peak(what: &str, process: u32) {
     assert!(peak <= most, "{what}: the process has had {} MiB, and may have {} MiB", peak / MIB, most / MIB);
 }
 
-/// Runs a job until it says `says` on standard error, and looks at its memory. Returns what it printed.
+/// Runs a job until it prints `says` to standard error, and then reads its memory. Returns its output.
 fn run(what: &str, directory: &Directory, says: &str) -> String {
     let out = directory.path("printed");
     let mut command = directory.host(&["run", "job.toml"]);
@@ -67,11 +68,11 @@ fn run(what: &str, directory: &Directory, says: &str) -> String {
     std::fs::read_to_string(out).expect("it printed text")
 }
 
-/// A batch of one record is done.
+/// The text that says that a batch of one record is done.
 const DONE: &str = ": 1 record, ";
 
-/// S15.22. Rows of two bits: what is made of each row takes a hundred times as much as the row. Four million of them are
-/// shuffled, sorted, and put into columns.
+/// S15.22. Rows of two bits: data that is made for each row takes a hundred times as much memory as the row. Four
+/// million rows are shuffled, sorted, and put into columns.
 #[test]
 fn rows_of_two_bits_take_no_more_than_others() {
     for (does, chunks) in [("narrow-shuffle", 4), ("narrow-sort", 1), ("narrow-parquet", 4)] {
@@ -82,14 +83,14 @@ fn rows_of_two_bits_take_no_more_than_others() {
     }
 }
 
-/// One chunk of a hundred million rows is valid in all but their number.
+/// A chunk of a hundred million rows is valid except for the number of its rows.
 #[test]
 fn a_chunk_of_too_many_rows_is_refused() {
     let directory = job("narrow-shuffle", "rows = \"20000000\"");
     run("too many rows", &directory, "the chunk has 20000000 rows, a chunk has at most 1048576");
 }
 
-/// 48 MiB of lines, and of short rows, printed whole and saved.
+/// 48 MiB of lines, and of short rows, are printed completely and saved.
 #[test]
 fn what_is_printed_or_saved_is_never_in_memory_as_a_whole() {
     let directory = job("long-print", "rows = \"49152\"");
@@ -103,14 +104,15 @@ fn what_is_printed_or_saved_is_never_in_memory_as_a_whole() {
     }
 }
 
-/// A list of a million bits is 128 KiB, and more than 5 MiB as text.
+/// A list of a million bits takes 128 KiB, and more than 5 MiB as text.
 #[test]
 fn a_row_whose_text_does_not_fit_fails_its_batch() {
     let directory = job("one-row", "rows = \"4000000\"");
     run("one row", &directory, "print fewer or shorter rows, or raise engine.memory");
 }
 
-/// Two shuffles of 4096 partitions over eight rows: sixteen million pairs of partitions, all but eight of them without rows.
+/// Two shuffles of 4096 partitions over eight rows: there are sixteen million pairs of partitions, and only eight of
+/// them have rows.
 #[test]
 fn partitions_without_rows_take_next_to_nothing() {
     let directory = job("many-partitions", "rows = \"4096\"");
@@ -119,7 +121,8 @@ fn partitions_without_rows_take_next_to_nothing() {
     assert_eq!(printed.lines().filter(|line| line.starts_with('(')).count(), 2, "{printed}");
 }
 
-/// A driver function that reads a file again and again: the record of it, which tasks need that run it again, is counted.
+/// A driver function reads a file again and again. The record of these reads, which tasks need to run the function
+/// again, is counted.
 #[test]
 fn what_a_driver_function_has_read_is_counted() {
     let directory = job("reads", "rows = \"1000\"");
@@ -127,8 +130,8 @@ fn what_a_driver_function_has_read_is_counted() {
     run("reads", &directory, "what it did so far takes too much memory");
 }
 
-/// Servers that send as much as they can to forty receivers, whose blocks stay open for long: what they hold is counted.
-/// All lines arrive.
+/// Servers send as fast as they can to forty receivers, whose blocks stay open for a long time. The open blocks are
+/// counted, and all lines arrive.
 #[test]
 fn open_blocks_are_counted() {
     const SOURCES: usize = 40;

@@ -1,4 +1,4 @@
-//! The kinds of nodes that the SDK makes are those that the host knows.
+//! The kinds of nodes that the SDK makes are exactly the kinds that the host knows.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ impl<'ast> Visit<'ast> for Names {
     fn visit_attribute(&mut self, _: &'ast syn::Attribute) {}
 }
 
-/// The compiler makes sure that every kind of the SDK stands in this file, and that the SDK makes every kind of it.
+/// The compiler ensures that every kind of the SDK is in this file, and that the SDK makes every kind in the file.
 fn kinds_of_the_sdk() -> BTreeSet<String> {
     let file = repository::file("plugins/millstream/src/kind.rs").expect("the SDK has a file of its kinds");
     let mut names = Names::default();

@@ -1,4 +1,4 @@
-//! The real binary with its checkpoint in an object store, and with outputs there, over a server that speaks S3.
+//! The real binary with its checkpoint in an object store, and with outputs in the store, over a server that speaks S3.
 
 use super::support::binary::{Directory, Running};
 use super::support::s3_server::{BUCKET, Server};
@@ -14,7 +14,7 @@ fn text(batch: u64) -> Vec<String> {
     (0..1 + batch % 3).map(|line| format!("b{batch} l{line} x")).collect()
 }
 
-/// A job over a queue whose checkpoint is at `checkpoint`, with more keys of `[job]`.
+/// Makes a job over a queue whose checkpoint is at `checkpoint`, with more keys of `[job]`.
 fn job(checkpoint: &str, keys: &str) -> Directory {
     let directory = Directory::new();
     directory.write("recoverable.wasm", programs::plugin("recoverable"));
@@ -37,7 +37,7 @@ fn host(directory: &Directory, server: &Server) -> Command {
     server.tell(directory.host(&["run", "job.toml", "--quiet", "--json", "--stop-when-idle"]))
 }
 
-/// The same, for people.
+/// The same command, with output for people.
 fn plainly(directory: &Directory, server: &Server) -> Command {
     server.tell(directory.host(&["run", "job.toml", "--quiet", "--stop-when-idle"]))
 }
@@ -46,7 +46,8 @@ fn args(rest: &str) -> String {
     format!("args = {{ batch_ms = \"{INTERVAL_MS}\"{rest} }}")
 }
 
-/// The files below `out` with rows in them, by output, then by how many batches after the first one that had any.
+/// The files below `out` that have rows: by output, then by the number of the batch, counted from the first batch with
+/// rows.
 fn local_files(directory: &Directory) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for saved in std::fs::read_dir(directory.path("out")).expect("something was saved") {
@@ -61,7 +62,8 @@ fn local_files(directory: &Directory) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// Names begin with an output and a time: the times count from the first one of any file with rows.
+/// The names begin with an output and a time. Times are replaced by numbers that count from the first time of any file
+/// with rows.
 fn without_times(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     let parts = |name: &str| {
         let (output, rest) = name.split_once('-')?;
@@ -80,8 +82,8 @@ fn without_times(files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> 
     named.collect()
 }
 
-/// S10.10, S10.12, S16.08, S16.23: killed and started again, a job goes on from its checkpoint in the store, at
-/// once, and what it saves is what a run saves that nobody disturbed.
+/// S10.10, S10.12, S16.08, S16.23: a job that is killed and started again resumes at once from its checkpoint in the
+/// store. It saves the same files as an undisturbed run.
 #[test]
 fn a_job_goes_on_from_a_checkpoint_in_a_store() {
     let server = Server::start();
@@ -107,7 +109,7 @@ fn a_job_goes_on_from_a_checkpoint_in_a_store() {
     assert!(!killed.path("s3:").exists());
 }
 
-/// S10.10: one host at a time, also where nothing can be locked.
+/// S10.10: one host at a time, also if the store has no locks.
 #[test]
 fn a_second_host_is_refused_while_the_first_runs() {
     let server = Server::start();
@@ -122,12 +124,12 @@ fn a_second_host_is_refused_while_the_first_runs() {
     first.signal("TERM");
     let said = first.finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    // What was given back is free at once.
+    // A directory that was given back is free at once.
     let said = Running::start(host(&directory, &server)).finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
 }
 
-/// S10.10: while the store is out of order, the job says so and shows nothing; then it goes on.
+/// S10.10: while the store does not answer, the job says so and shows nothing. Then the job continues.
 #[test]
 fn a_job_waits_for_its_store() {
     let mut server = Server::start();
@@ -147,7 +149,7 @@ fn a_job_waits_for_its_store() {
     assert_eq!(without_times(local_files(&waiting)), without_times(local_files(&undisturbed)));
 }
 
-/// The words of what is wrong with a store, and the exit code.
+/// The messages about faults of a store, and the exit code.
 #[test]
 fn what_is_wrong_with_a_store_is_told() {
     let mut server = Server::start();
@@ -186,8 +188,8 @@ fn what_is_wrong_with_a_store_is_told() {
     );
 }
 
-/// S6.04, S6.17, S16.23: outputs in a store are those of a disk, byte for byte, and a batch is complete when `_SUCCESS` is
-/// there; killed and started again, too.
+/// S6.04, S6.17, S16.23: outputs in a store have the same bytes as outputs on a disk, and a batch is complete when
+/// `_SUCCESS` exists, also if the job is killed and started again.
 #[test]
 fn outputs_in_a_store_are_those_of_a_disk() {
     let server = Server::start();
@@ -212,14 +214,15 @@ fn outputs_in_a_store_are_those_of_a_disk() {
     assert!(!stored.path("objects:deep").exists() && !stored.path("out").exists());
 }
 
-/// S6.04: partitions that are larger than a piece of an upload come in several, and are seen whole.
+/// S6.04: partitions that are larger than a piece of an upload are uploaded in several pieces, and are visible only as
+/// a whole.
 #[test]
 fn large_partitions_are_uploaded_in_pieces() {
     let server = Server::start();
     let keys = format!("directories = {{ objects = \"{}\" }}\n", in_bucket("large"));
     let stored = job("checkpoint", &(keys + &args(", out = \"objects:\"")));
     let local = job("checkpoint", &args(""));
-    // Two partitions of 10 MiB, of words that are not too long to be keys.
+    // Two partitions of 10 MiB have words that are short enough to be keys.
     let line = |number: usize| format!("{:07}", number % 50).repeat(146) + " end";
     let lines: Vec<String> = (0..20 << 10).map(line).collect();
     for directory in [&stored, &local] {
@@ -234,8 +237,8 @@ fn large_partitions_are_uploaded_in_pieces() {
     assert!(saved == expected, "{:?} and {:?}", saved.keys(), expected.keys());
 }
 
-/// S10.10: an output in a store has one writer at a time, without a checkpoint as well, and a killed host's place is free at
-/// once on its machine.
+/// S10.10: an output in a store has one writer at a time, with and without a checkpoint. After a host was killed, the
+/// place is free at once on the same machine.
 #[test]
 fn outputs_in_a_store_have_an_owner() {
     let server = Server::start();

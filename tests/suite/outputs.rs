@@ -5,7 +5,7 @@ use host::engine::{FaultInjector, FaultPoint};
 use host::ids::TaskId;
 use std::collections::BTreeSet;
 
-/// Numbers in three partitions, saved, and their sum, saved and printed.
+/// Makes a job that saves numbers in three partitions, and saves and prints their sum.
 fn saving(queue: &str) -> Job {
     Job::on_queue("operators", queue).with_job_keys("parallelism = 2\nargs = { operator = \"save_as_text_files\" }")
 }
@@ -24,7 +24,7 @@ impl FaultInjector for FailsForGood {
     }
 }
 
-/// A batch one of whose partitions fails leaves nothing, and what follows is not affected.
+/// If one partition of a batch fails, the batch saves no files. Later batches are not affected.
 #[test]
 fn a_batch_that_fails_is_not_saved_in_part() {
     for point in [FaultPoint::Begin, FaultPoint::BeforeCommit] {
@@ -39,7 +39,8 @@ fn a_batch_that_fails_is_not_saved_in_part() {
     }
 }
 
-/// A full disk is tried again as often as any failure, then it is final; what was saved before stays whole.
+/// A write to a full disk is tried again as often as any failure. Then the failure is final, and files that were saved
+/// before stay complete.
 #[test]
 fn a_full_disk_ends_the_run_and_leaves_whole_batches() {
     let queue = "[1, 2, 3, 4]\n[5, 6, 7, 8]\n";
@@ -58,7 +59,7 @@ fn a_full_disk_ends_the_run_and_leaves_whole_batches() {
         assert!(error.contains("(partition ") && error.contains("\nhelp: make room on the disk of /jobs"), "{error}");
         errors.insert(error.split(" did not").next().map(str::to_owned));
         assert!(outcome.retries >= 3, "{error}");
-        // Whatever is there is as it is without the failure.
+        // All existing files are the same as without the failure.
         for (path, text) in &outcome.saved {
             assert_eq!(complete.saved.get(path), Some(text), "{path} with {space} bytes");
         }
@@ -69,7 +70,7 @@ fn a_full_disk_ends_the_run_and_leaves_whole_batches() {
     assert_eq!(errors.len(), 2, "both outputs were hit: {errors:?}");
 }
 
-/// Files that are written in pieces, and not line by line, are whole or not there as well.
+/// Files that are written in pieces, and not line by line, are also either complete or absent.
 #[test]
 fn a_full_disk_leaves_whole_files_of_every_format() {
     for kind in ["object", "parquet", "csv", "json"] {
@@ -104,7 +105,8 @@ fn a_directory_that_cannot_be_written_to_stops_a_job_before_it_starts() {
     assert_eq!(outcome.log, [""; 0]);
 }
 
-/// S6.16: the outputs of a batch run one at a time, in the order of their definition, and those of the next batch after.
+/// S6.16: the outputs of a batch run one at a time, in the order of their definition. The outputs of the next batch run
+/// after that.
 #[test]
 fn outputs_run_one_at_a_time_in_order() {
     for seed in 0..5 {
@@ -127,7 +129,7 @@ fn outputs_run_one_at_a_time_in_order() {
     }
 }
 
-/// A batch of the same time, as a job that starts again at the same moment makes it, replaces what was saved.
+/// A batch of the same time replaces the saved files. A job that starts again at the same moment makes such a batch.
 #[test]
 fn a_batch_that_runs_again_replaces_what_it_saved() {
     let first = saving("[1, 2, 3]\n").run();

@@ -1,4 +1,4 @@
-//! Defects of the host: a panic, wherever it happens, ends the run, is told once, and loses nothing.
+//! Defects of the host: a panic at any place ends the run, is reported once, and loses no data.
 
 use super::support::simulated::{Death, Job, Outcome};
 use host::engine::{FaultInjector, FaultPoint};
@@ -7,7 +7,7 @@ use host::listener::{Event, StreamingListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A job that gives up batches that fail. The batch of a defect is not one of them.
+/// Makes a job that gives up batches that fail. The batch of a defect is not given up.
 fn job() -> Job {
     let queue: String = (0..6).map(|batch| format!("[\"a{batch} b\", \"c\"]\n")).collect();
     let job = Job::on_queue("recoverable", &(queue + &"[]\n".repeat(8)));
@@ -55,7 +55,7 @@ fn told(outcome: &Outcome) -> Vec<&str> {
     lines.map(|(_, told)| told.trim_start()).collect()
 }
 
-/// Every file is there as if nothing had happened, and the panic was told once.
+/// Requires that every file is the same as without the panic, and that the panic was reported once.
 fn nothing_is_lost(job: &Job, what: &str) {
     let plain = self::job().run();
     assert_eq!(plain.result, Ok(()));
@@ -68,7 +68,7 @@ fn nothing_is_lost(job: &Job, what: &str) {
     assert!(rest.contains(" panicked at tests/suite/panics.rs:") && rest.ends_with(": on purpose"), "{what}: {rest}");
 }
 
-/// A task that panics is not given up as one that fails is: its batch runs again.
+/// A task that panics is not treated as a task that fails: its batch runs again.
 #[test]
 fn the_batch_of_a_task_that_panics_runs_again() {
     for calls in [1, 4, 9] {
@@ -83,7 +83,7 @@ fn the_batch_of_a_task_that_panics_runs_again() {
     }
 }
 
-/// Listeners are called where things happen: in each actor, on the engine, and in the background.
+/// Listeners are called where events happen: in each actor, on the engine, and in the background.
 #[test]
 fn a_panic_of_any_actor_ends_the_run_and_loses_nothing() {
     let hits: [(&str, IsHit); 6] = [

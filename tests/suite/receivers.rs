@@ -1,4 +1,4 @@
-//! Receivers that an embedding program brings, in the whole host: in a simulated world, and as the example's own process.
+//! Receivers of an embedding program, in the whole host: in a simulated world, and as the process of the example.
 
 use super::support::binary::{Directory, Running, Said};
 use super::support::simulated::{Job, Outcome};
@@ -11,17 +11,17 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// What a source knows of its lines: how many there are, and how many of them were acknowledged.
+/// The state of a source's lines: how many there are, and how many of them were acknowledged.
 #[derive(Default)]
 struct Source {
     lines: u64,
     acknowledged: u64,
-    /// Lines that were sent, again ones included.
+    /// The number of lines that were sent. Lines that were sent again count again.
     sent: u64,
 }
 
-/// Receives `word-NUMBER` for each line of a source that sends again what was not acknowledged, and loses its source
-/// after every third line.
+/// Receives `word-NUMBER` for each line of a source. The source sends lines again that were not acknowledged, and the
+/// connection breaks after every third line.
 struct Reliable(Arc<Mutex<Source>>);
 
 #[async_trait]
@@ -59,13 +59,13 @@ fn reliable_job(source: &Arc<Mutex<Source>>) -> Job {
     job
 }
 
-/// The words that were counted, each as often as it was.
+/// The counted words, each with its count.
 fn counted(outcome: &Outcome) -> Vec<(String, u64)> {
     outcome.totals().into_iter().collect()
 }
 
-/// S2.24, S2.45, S2.46: lines are acknowledged after the host has stored them, so each of them is counted, once,
-/// whatever goes wrong between; and when the receiver says that no more will come, an idle job ends.
+/// S2.24, S2.45, S2.46: lines are acknowledged after the host has stored them. So each line is counted once, whatever
+/// fails in between. When the receiver says that no more lines will come, an idle job ends.
 #[test]
 fn every_line_of_a_reliable_source_is_counted() {
     for seed in 0..5 {
@@ -80,7 +80,7 @@ fn every_line_of_a_reliable_source_is_counted() {
     }
 }
 
-/// S1.27, S2.46: a graceful stop processes all that was acknowledged, and nothing else.
+/// S1.27, S2.46: a graceful stop processes all acknowledged lines, and no others.
 #[test]
 fn a_graceful_stop_processes_what_was_acknowledged() {
     for stop_ms in [0, 650, 2333] {
@@ -95,7 +95,7 @@ fn a_graceful_stop_processes_what_was_acknowledged() {
     }
 }
 
-/// Gives numbers, unreliably, some time apart.
+/// Stores numbers, unreliably, with pauses between them.
 struct Numbers(Vec<u64>);
 
 #[async_trait]
@@ -109,8 +109,8 @@ impl Receiver for Numbers {
     }
 }
 
-/// S2.04: several receivers run at the same time, each with its options, and give records of the type that the plugin
-/// reads.
+/// S2.04: several receivers run at the same time, each with its own options, and store records of the type that the
+/// plugin reads.
 #[test]
 fn several_receivers_receive_at_the_same_time() {
     let source = |name: &str, numbers: &str| {
@@ -128,11 +128,11 @@ fn several_receivers_receive_at_the_same_time() {
     let outcome = job.run();
     assert_eq!(outcome.result, Ok(()));
     let batches: Vec<Vec<String>> = outcome.batches().into_iter().map(|(_, lines)| lines).collect();
-    // They begin half a second before the first batch.
+    // The receivers begin half a second before the first batch.
     assert_eq!(batches, [vec!["1", "10"], vec!["2", "3", "20", "30"], vec!["4"]]);
 }
 
-/// A program that embeds the host says what is wrong with the options before it starts; the plain host has no receivers.
+/// A program that embeds the host reports mistakes in the options before it starts. The plain host has no receivers.
 #[test]
 fn receivers_and_options_that_do_not_exist_are_told() {
     let embedding = programs::native("custom_receiver");
@@ -177,8 +177,8 @@ fn receivers_and_options_that_do_not_exist_are_told() {
     assert_eq!(said(&embedding, right).code, Some(0), "checking connects to nothing");
 }
 
-/// The example, against a server that breaks its connection in the middle of a line and sends again what was not
-/// acknowledged: what is acknowledged and what is counted are the same lines, once each.
+/// The example, against a server that breaks its connection in the middle of a line, and sends lines again that were
+/// not acknowledged. The acknowledged lines and the counted lines are the same, once each.
 #[test]
 fn the_example_receives_every_line_once() {
     let directory = Directory::with_job("network_word_count");
@@ -194,7 +194,7 @@ fn the_example_receives_every_line_once() {
         first.write_all(b"4 four\n5 fi").expect("the host is there");
         drop((first, answers));
         let (mut second, _) = server.accept().expect("the host connects again");
-        // Line 4 may have been acknowledged, but that was not heard.
+        // Line 4 may have been acknowledged, but the server did not get the acknowledgement.
         second.write_all(b"4 four\n5 five\n6 six\nend\n").expect("the host is there");
         let answers = BufReader::new(second).lines().map_while(Result::ok);
         answers.last()

@@ -1,4 +1,4 @@
-//! Records of user types, where they meet what is not theirs. That they work is in `tests/golden/operators`.
+//! Records of user types, in cases with values of other types. `tests/golden/operators` shows that user types work.
 
 use super::support::simulated::{Job, Outcome};
 use host::data::text;
@@ -9,7 +9,7 @@ fn run(operator: &str, queue: &str) -> Outcome {
     Job::on_queue("operators", queue).with_job_keys(&keys).run()
 }
 
-/// A name that is no variant of the enum that the plugin reads it as.
+/// A name that is not a variant of the enum as which the plugin reads it.
 #[test]
 fn a_value_that_is_none_of_the_type_is_refused_by_name() {
     let queue = "[{\"parity\": \"Even\", \"at\": [0, 0]}, {\"parity\": \"Purple\", \"at\": [0, 0]}]\n";

@@ -1,4 +1,5 @@
-//! Jobs that die and go on: in a simulated world, where machines crash at any write and disks lose what was not synced.
+//! Jobs that die and resume, in a simulated world: machines crash at any write, and disks lose data that was not
+//! synced.
 
 use super::support::numbers::{Numbers, given};
 use super::support::simulated::{CHECKPOINT, Death, Job, Outcome, START};
@@ -17,7 +18,7 @@ const SECOND_0: u64 = 1_000_000_000_000;
 /// How many seeds are run, unless `MILLSTREAM_SEEDS` says otherwise.
 const SEEDS: u64 = 200;
 
-/// What a disk says that cannot be written.
+/// The errors of a disk that cannot be written.
 const TROUBLES: [ErrorKind; 4] =
     [ErrorKind::TimedOut, ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied];
 
@@ -26,7 +27,7 @@ fn lines(batch: u64) -> Vec<String> {
     (0..batch % 4).map(|line| format!("a{} b{} c", batch % 3, line)).collect()
 }
 
-/// A job over a queue of so many batches, the last of them empty, until all windows have passed.
+/// Makes a job over a queue of this many batches, the last of them empty. The job runs until all windows have passed.
 fn queue_job(batches: u64) -> Job {
     let line = |batch: u64| {
         let lines = if batch + 8 < batches { lines(batch) } else { Vec::new() };
@@ -36,8 +37,8 @@ fn queue_job(batches: u64) -> Job {
     Job::on_queue("recoverable", &queue).with_checkpoint()
 }
 
-/// A job over files, each modified in the middle of a batch. They appear together before the job starts, so that nobody
-/// has to be alive when they do.
+/// Makes a job over files, each of which was modified in the middle of a batch. The files appear together before the
+/// job starts, so that no host has to run when they appear.
 fn files_job(batches: u64) -> Job {
     let mut job = Job::on_queue("recoverable", "");
     job.job_file = "[job]\nname = \"files\"\n[sources.lines]\ntype = \"text-files\"\npath = \"in\"\n".to_owned();
@@ -52,7 +53,7 @@ fn files_job(batches: u64) -> Job {
     job.with_checkpoint()
 }
 
-/// Fails attempts at tasks by chance, but no task for good.
+/// Fails random attempts at tasks, but no task for good.
 struct Unlucky {
     seed: u64,
 }
@@ -70,8 +71,8 @@ fn recoveries(outcome: &Outcome) -> Vec<&str> {
     told.filter_map(|(_, told)| told.split_once(": ")).map(|(_, told)| told).collect()
 }
 
-/// S10.01 to S10.04, S10.11, S10.12: batches that were not done run again with the same inputs, windows are filled again
-/// from the inputs of those that were, and what was done is not done again.
+/// S10.01 to S10.04, S10.11, S10.12: batches that were not done run again with the same inputs. Windows are filled
+/// again from the inputs of batches that were done, and the outputs of these batches do not run again.
 #[test]
 fn a_job_goes_on_where_it_was() {
     let job = queue_job(14);
@@ -81,8 +82,8 @@ fn a_job_goes_on_where_it_was() {
     assert_eq!((&outcome.result, &outcome.bytes), (&Ok(()), &plain.bytes));
     let told = recoveries(&outcome);
     assert_eq!(told.len(), 2, "{told:?}");
-    // The next window of windows needs the inputs of the last four or five batches that are done. One or two batches were not
-    // known to be done.
+    // The next window of windows needs the inputs of the last four or five batches that are done. One or two batches
+    // were not known to be done.
     assert!(told[0].contains("4 batches restored") || told[0].contains("5 batches restored"), "{told:?}");
     let completed = |batch: u64| {
         let line = format!("BatchCompleted {} ms", SECOND_0 + batch * 1000);
@@ -91,20 +92,20 @@ fn a_job_goes_on_where_it_was() {
     assert!((1..=5).all(|batch| completed(batch) == 1), "{:#?}", outcome.log);
 }
 
-/// S16.03, S16.08, S16.15, S16.23: whatever dies and whenever, and whatever the disk loses: the files are the same.
+/// S16.03, S16.08, S16.15, S16.23: the files are the same, whatever dies at any time, and whatever the disk loses.
 #[test]
 fn outputs_of_a_queue_are_those_of_an_uninterrupted_run() {
     same_under_all_seeds(&queue_job(20), (2, 0));
 }
 
-/// S16.15: the same over files.
+/// S16.15: the same, for a job over files.
 #[test]
 fn outputs_of_files_are_those_of_an_uninterrupted_run() {
     same_under_all_seeds(&files_job(20), (2, 1));
 }
 
-/// The same over files that were there before the job, of whatever age, and that go when nothing needs them any more. What
-/// goes too early could not be read again.
+/// The same, for files of any age that exist before the job, and that are removed when nothing needs them any more. A
+/// file that is removed too early could not be read again.
 #[test]
 fn outputs_of_files_that_go_are_those_of_an_uninterrupted_run() {
     let mut job = files_job(20);
@@ -117,19 +118,19 @@ fn outputs_of_files_that_go_are_those_of_an_uninterrupted_run() {
     same_under_all_seeds(&job, (10, 4));
 }
 
-/// S4.21, S10.05, S10.06, S10.21: the same with state. Snapshots of state are not written in the batches that they are of,
-/// and any of their writes may be the last.
+/// S4.21, S10.05, S10.06, S10.21: the same with state. Snapshots are written after the batches whose state they hold,
+/// and the host may die at any of their writes.
 #[test]
 fn outputs_of_state_are_those_of_an_uninterrupted_run() {
     let args = |job: Job| job.with_job_keys("args = { states = \"all\" }");
-    // A run that ends late makes more batches, and state is saved in each of them.
+    // A run that ends late makes more batches, and saves state in each of them.
     let last = Time::from_ms(SECOND_0 + 20_000);
     same_through(last, &args(queue_job(20)), (4, 1));
     same_through(last, &args(files_job(20)), (4, 2));
 }
 
-/// Runs the seeds that have this remainder when they are divided by this number. `MILLSTREAM_SEED` chooses one,
-/// and `MILLSTREAM_SEEDS` how many, from that one on or from 0.
+/// Runs the seeds with this remainder after division by this number. `MILLSTREAM_SEED` chooses one seed.
+/// `MILLSTREAM_SEEDS` is the number of seeds, from that seed on or from 0.
 fn same_under_all_seeds(job: &Job, seeds: (u64, u64)) {
     same_through(Time::from_ms(u64::MAX), job, seeds);
 }
@@ -164,7 +165,7 @@ fn same_through(last: Time, job: &Job, (divisor, remainder): (u64, u64)) {
             job.restarts = true;
         }
         if job.stop_after.take().is_some() {
-            // Each life would make so many batches: the last one is asked to stop when all files are done.
+            // Each life would make this many batches. The last life is asked to stop when all files are done.
             job.stop_at = vec![Time::from_ms(SECOND_0 + 20_100)];
         }
         let outcome = through_last(job.run_through(&deaths));
@@ -176,8 +177,8 @@ fn same_through(last: Time, job: &Job, (divisor, remainder): (u64, u64)) {
     assert!(recovered >= count / divisor / 2 || count < SEEDS, "only {recovered} recoveries");
 }
 
-/// The same directories with the same files. Batches that had nothing to do when they were made up for left none. What says
-/// who writes there may come back when the power fails after the end.
+/// Requires the same directories with the same files. Late batches without work have no directories. The lock files,
+/// which say who writes to a place, may come back if the power fails after the end.
 fn assert_same(outcome: &Outcome, plain: &Outcome, life: &str) {
     let with_rows = |outcome: &Outcome| {
         let directory = |path: &str| path.rsplit_once('/').map(|(directory, _)| directory.to_owned());
@@ -193,7 +194,7 @@ fn assert_same(outcome: &Outcome, plain: &Outcome, life: &str) {
     assert_eq!(with_rows(outcome), with_rows(plain), "{life}\n{:#?}", outcome.log);
 }
 
-/// D13, S10.04: the batches whose times passed while nobody ran are made, those that had nothing to do at no cost.
+/// D13, S10.04: batches whose times passed while no host ran are made. Batches without work cost nothing.
 #[test]
 fn missed_batches_are_made_up_for() {
     let mut job = files_job(30);
@@ -206,7 +207,7 @@ fn missed_batches_are_made_up_for() {
     assert_eq!(outcome.result, Ok(()));
     assert_same(&outcome, &plain, "nine seconds of nobody");
     assert!(recoveries(&outcome)[0].ends_with(" 9 missed"), "{:?}", recoveries(&outcome));
-    // Nothing comes for a long time.
+    // No data comes for a long time.
     job.pause = Some(Duration::from_secs(9000));
     job.stop_at = vec![Time::from_ms(SECOND_0 + 9_030_100)];
     let outcome = job.run_through(&[Death::AfterBatch(29)]);
@@ -215,7 +216,7 @@ fn missed_batches_are_made_up_for() {
     let skipped = outcome.log.iter().filter(|line| line.contains("BatchesWithoutData")).count();
     let completed = outcome.log.iter().filter(|line| line.contains("BatchCompleted")).count();
     assert!(skipped > 0 && completed < 80, "{skipped} {completed}");
-    // Whoever goes down right after that does not run them one by one either.
+    // A host that goes down right after that does not run these batches one by one either.
     job.pause = Some(Duration::from_secs(4500));
     for write in 1..=8 {
         let outcome = job.run_through(&[Death::AfterBatch(29), Death::AtWrite { write, seed: write }]);
@@ -226,7 +227,7 @@ fn missed_batches_are_made_up_for() {
     }
 }
 
-/// Late batches count as others do: a run that stops after some makes no more of them.
+/// Late batches count as other batches do: a run that stops after a number of batches makes no more late batches.
 #[test]
 fn late_batches_are_counted() {
     let mut job = files_job(30);
@@ -242,12 +243,12 @@ fn late_batches_are_counted() {
     };
     let rerun = lives[2].iter().filter_map(|line| line.split_once("RecoveryStarted")).count();
     assert_eq!((lives.len(), rerun), (3, 1), "{:#?}", outcome.log);
-    // One that was not known to be done runs again, and does not count.
+    // A batch that was not known to be done runs again, and does not count.
     let new = &completed(lives[2]) - &completed(lives[1]);
     assert_eq!(new.len(), 3, "{:#?}", outcome.log);
 }
 
-/// D13: too many missed batches are a question, and each answer is possible.
+/// D13: if too many batches were missed, the host asks what to do, and each answer works.
 #[test]
 fn too_many_missed_batches_are_a_question() {
     let mut job = files_job(30).with_job_keys("max_catch_up = 100");
@@ -268,7 +269,7 @@ fn too_many_missed_batches_are_a_question() {
     assert_eq!(job.run_through(&[Death::AfterBatch(2)]).result, Ok(()));
 }
 
-/// S10.13: going on from a checkpoint can be asked for, and is an error when there is none.
+/// S10.13: a start from a checkpoint can be required, and is an error if there is no checkpoint.
 #[test]
 fn a_checkpoint_that_is_not_there_is_told() {
     let mut job = queue_job(10);
@@ -280,7 +281,7 @@ fn a_checkpoint_that_is_not_there_is_told() {
     );
 }
 
-/// S13.05, S13.06: a fresh run goes on with the next batch and leaves the old one's directory alone.
+/// S13.05, S13.06: a fresh run begins with the next batch, and does not change the directory of the old run.
 #[test]
 fn a_fresh_run_goes_on_with_the_next_batch() {
     let mut job = queue_job(14);
@@ -289,7 +290,7 @@ fn a_fresh_run_goes_on_with_the_next_batch() {
     job.fresh_after_first = true;
     let fresh = job.run_through(&[Death::AfterBatch(5)]);
     assert_eq!(fresh.result, Ok(()));
-    // What each batch read is the same, and was read once; windows began empty.
+    // Each batch read the same data, and the data was read once. The windows of the fresh run began empty.
     let of = |outcome: &Outcome, prefix: &str| -> BTreeMap<String, String> {
         outcome.saved.iter().filter(|(path, _)| path.starts_with(prefix)).map(|(p, t)| (p.clone(), t.clone())).collect()
     };
@@ -299,7 +300,7 @@ fn a_fresh_run_goes_on_with_the_next_batch() {
     assert!(runs.iter().any(|path| path.contains("-1/")) && runs.iter().any(|path| path.contains("-2/")), "{runs:?}");
 }
 
-/// S16.17, S16.19: what a plain socket brought and no log holds is gone with the host, and that is told.
+/// S16.17, S16.19: records of a plain socket that no log holds are lost with the host, and this is reported.
 #[test]
 fn received_records_that_were_not_logged_are_told_as_lost() {
     let mut job = Job::on_queue("recoverable", "");
@@ -313,7 +314,7 @@ fn received_records_that_were_not_logged_are_told_as_lost() {
     job.stop_after = Some(6);
     let job = job.with_checkpoint();
     let writes = job.run().writes;
-    // The machine goes down at each write until a batch with records was made and not done.
+    // The machine goes down at each write, until a batch with records was made and is not done.
     let lost = (1..writes).map(|write| job.run_through(&[Death::AtWrite { write, seed: write }])).find(|outcome| {
         assert_eq!(outcome.result, Ok(()));
         outcome.log.iter().any(|line| line.contains("RecordsLost lines: 2 records of batch"))
@@ -321,8 +322,8 @@ fn received_records_that_were_not_logged_are_told_as_lost() {
     assert!(lost.is_some(), "no death lost anything");
 }
 
-/// S16.17: records of a socket that came after the last snapshot are lost to the state, and that is told. A graceful stop
-/// takes a snapshot.
+/// S16.17: records of a socket that came after the last snapshot are missing in the state, and this is reported. A
+/// graceful stop takes a snapshot.
 #[test]
 fn state_lacks_the_lost_records_of_a_socket() {
     let mut job = Job::on_queue("stateful_network_word_count", "");
@@ -337,14 +338,14 @@ fn state_lacks_the_lost_records_of_a_socket() {
         rows.last().cloned().unwrap_or_default()
     };
     let lost = |outcome: &Outcome| outcome.log.iter().filter(|line| line.contains(" RecordsLost lines: ")).count();
-    // The initial state has one hello, and the first connection brought three.
+    // The initial state has one hello, and the first connection has sent three.
     let plain = job.run();
     assert_eq!((&plain.result, last_count(&plain).as_str(), lost(&plain)), (&Ok(()), "(hello,4)", 0));
     let crashed = job.run_through(&[Death::AfterBatch(4)]);
     assert_eq!((&crashed.result, last_count(&crashed).as_str(), lost(&crashed)), (&Ok(()), "(hello,2)", 3));
 }
 
-/// A checkpoint directory on a full or unreachable disk: outputs wait, or the job stops; nothing is lost.
+/// The checkpoint directory is on a full or unreachable disk: outputs wait, or the job stops. No data is lost.
 #[test]
 fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
     let mut job = queue_job(14);
@@ -362,8 +363,8 @@ fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
     assert!(stopped.run().error().contains("in checkpoint directory /jobs/checkpoint: "), "{}", stopped.run().error());
 }
 
-/// S16.15: a directory that cannot be looked at for a while is told of, and its files are read later: once, whoever
-/// dies meanwhile.
+/// S16.15: a directory that cannot be read for a while is reported. Its files are read later, once, whichever host dies
+/// in the meantime.
 #[test]
 fn a_source_that_is_away_loses_nothing() {
     let mut job = files_job(24);
@@ -383,7 +384,7 @@ fn a_source_that_is_away_loses_nothing() {
     }
 }
 
-/// Batch times never go back, and a clock that is set ahead is caught up with.
+/// Batch times never go back. If the clock is set ahead, the batches in between are made.
 #[test]
 fn a_clock_that_is_set_loses_nothing() {
     for (to, stop) in [(SECOND_0 + 2_000, 40), (SECOND_0 + 60_000, 90)] {
@@ -396,7 +397,7 @@ fn a_clock_that_is_set_loses_nothing() {
             let outcome = job.run_through(&deaths);
             assert_eq!(outcome.result, Ok(()));
             assert_same(&outcome, &plain, &format!("clock set to {to}, {deaths:?}"));
-            // Once, by whoever waits when it happens.
+            // The event comes once, from the host that waits at that time.
             let told = outcome.log.iter().filter(|line| line.contains("ClockSetBack")).count();
             let is_back = to < SECOND_0 + 5_300;
             assert!(told == usize::from(is_back) || (is_back && !deaths.is_empty()), "{told}: {:#?}", outcome.log);
@@ -404,8 +405,8 @@ fn a_clock_that_is_set_loses_nothing() {
     }
 }
 
-/// A damaged newest checkpoint is passed over; a log that is damaged in the middle is an error with the place and the
-/// choices.
+/// A damaged newest checkpoint is skipped. A log that is damaged in the middle is an error, which names the place and
+/// the choices.
 #[test]
 fn damage_is_told() {
     let mut job = queue_job(14);

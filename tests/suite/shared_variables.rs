@@ -14,13 +14,13 @@ fn job(function: &str, keys: &str) -> Job {
         .with_job_keys(&format!("parallelism = 2\n{keys}\nargs = {{ function = \"{function}\" }}"))
 }
 
-/// What the events told of accumulators, in order, without times.
+/// The events about accumulators, in order, without times.
 fn told(outcome: &Outcome) -> Vec<String> {
     let told = outcome.log.iter().filter_map(|line| line.split_once(" AccumulatorsUpdated "));
     told.filter_map(|(_, told)| told.split_once(": ")).map(|(_, told)| told.to_owned()).collect()
 }
 
-/// The first attempt of each task fails at its end, when it has counted everything, and the second at its beginning.
+/// The first attempt at each task fails at its end, after all updates, and the second attempt fails at its beginning.
 struct FailTwice;
 
 impl FaultInjector for FailTwice {
@@ -29,7 +29,7 @@ impl FaultInjector for FailTwice {
     }
 }
 
-/// Values after each batch of `counters`: of its own data sets, and of those that it makes for each action.
+/// The values after each batch of `counters`: of its own data sets, and of the data sets that it makes for each action.
 const COUNTERS: [&str; 4] = [
     "calls = 11; keys = 3 values: 1, 2, 0; mapped = 5; reduced = 3",
     "calls = 22; keys = 5 values: 1, 2, 0, 1, 0; mapped = 8; reduced = 5",
@@ -37,8 +37,8 @@ const COUNTERS: [&str; 4] = [
     "calls = 44; keys = 6 values: 1, 2, 0, 1, 0, 0; mapped = 9; reduced = 6",
 ];
 
-/// S11.02: the updates of a task count once, however often the task is tried, and whatever runs first; a driver function
-/// reads them after its action.
+/// S11.02: the updates of a task count once, however often the task is tried, and whichever attempt runs first. A
+/// driver function reads the updates after its action.
 #[test]
 fn the_updates_of_a_task_count_once() {
     let job = job("counters", "");
@@ -54,7 +54,7 @@ fn the_updates_of_a_task_count_once() {
     assert_eq!(told(&without_memory), told(&plain));
 }
 
-/// A stage that failed for good adds nothing, also for those of its tasks that have succeeded, and for its traced attempts.
+/// A stage that has failed for good adds nothing. Neither its tasks that have succeeded nor its traced attempts count.
 #[test]
 fn a_stage_that_fails_counts_nothing() {
     let outcome = job("counters_of_a_failure", "on_error = \"continue\"").run();
@@ -62,7 +62,7 @@ fn a_stage_that_fails_counts_nothing() {
     assert_eq!(told(&outcome), ["seen = 5", "seen = 6"]);
 }
 
-/// S11.03, S11.04: a run that resumes begins with zero; the same calls make the variables again.
+/// S11.03, S11.04: a run that resumes begins with zero, and the same calls make the variables again.
 #[test]
 fn a_run_that_resumes_begins_without_shared_variables() {
     let job = job("counters", "").with_checkpoint();
@@ -71,7 +71,7 @@ fn a_run_that_resumes_begins_without_shared_variables() {
     assert_eq!(outcome.result, Ok(()));
     let told = told(&outcome);
     assert_eq!(told[..2], COUNTERS[..2]);
-    // The second batch runs again: nobody knows that it was done.
+    // The second batch runs again, because no checkpoint says that it was done.
     let again = [
         "calls = 11; keys = 2 values: 1, 0; mapped = 3; reduced = 2",
         "calls = 22",
@@ -95,8 +95,8 @@ fn a_name_is_a_singleton() {
     assert_eq!(made, 2, "each run makes it once: {:?}", told(&outcome));
 }
 
-/// A function of a stream runs once a batch, also if outputs and a window read its rows. What a driver function makes runs for
-/// each action, unless it is cached or was sent through a shuffle.
+/// A function of a stream runs once in a batch, also if outputs and a window read its rows. A function of a data set
+/// that a driver function makes runs for each action, unless the rows are cached or were sent through a shuffle.
 #[test]
 fn a_function_counts_as_often_as_it_runs() {
     let outcome = job("counters_of_shared_nodes", "").run();
@@ -131,7 +131,7 @@ fn recoverable_network_word_count() -> Job {
     job
 }
 
-/// How often each word of a blacklist was left out, by what the file does not say.
+/// The values of the accumulator that counts the words of the blacklist, as the events report them.
 fn dropped(outcome: &Outcome) -> Vec<String> {
     told(outcome)
         .into_iter()
@@ -139,8 +139,8 @@ fn dropped(outcome: &Outcome) -> Vec<String> {
         .collect()
 }
 
-/// S18.05, S11.01, S11.06: the counts of each batch are appended to a file, without the words of a blacklist, which are
-/// counted. With `MILLSTREAM_BLESS=1` the expected file is rewritten.
+/// S18.05, S11.01, S11.06: the counts of each batch are appended to a file, without the words of a blacklist. An
+/// accumulator counts these words. With `MILLSTREAM_BLESS=1` the expected file is rewritten.
 #[test]
 fn the_recoverable_word_count_appends_its_counts() {
     let job = recoverable_network_word_count();
@@ -156,12 +156,12 @@ fn the_recoverable_word_count_appends_its_counts() {
     let words = input.lines().flat_map(|line| line.split(' '));
     let listed = words.filter(|word| ["a", "b", "c"].contains(word)).count();
     assert_eq!(dropped(&outcome).last(), Some(&listed.to_string()));
-    // Retries take time, so that lines come in other batches. All of them are counted once all the same.
+    // Retries take time, so that lines come in other batches. All lines are still counted once.
     let failing = job.with_faults(FailTwice).run();
     assert_eq!((&failing.result, dropped(&failing).last()), (&Ok(()), Some(&listed.to_string())));
 }
 
-/// S18.05, S11.04: after a crash the job goes on with its file; blacklist and counter are made again.
+/// S18.05, S11.04: after a crash, the job continues with its file, and makes blacklist and counter again.
 #[test]
 fn the_recoverable_word_count_goes_on() {
     let job = recoverable_network_word_count();

@@ -1,11 +1,11 @@
-//! The whole host in a simulated world: sockets that break, time that jumps ahead, schedules that change.
+//! The whole host in a simulated world: connections break, time jumps ahead, and schedules change.
 
 use super::support::simulated::{Job, Outcome, START};
 use host::env::Connection;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A job that counts the words of two servers' connections.
+/// Makes a job that counts the words of the connections of two servers.
 fn socket_job(connections: Vec<Connection>) -> Job {
     let mut job = Job::on_queue("network_word_count", "");
     job.job_file = "[job]\nname = \"sockets\"\nbatch_interval = \"1s\"\n\n[sources.lines]\ntype = \"socket\"\naddress = \"server:9999\"\n".to_owned();
@@ -22,7 +22,7 @@ fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 
-/// S2.07: each record is a line; a line may come in pieces, and its batch is that of its end.
+/// S2.07: each record is a line. A line may come in pieces, and belongs to the batch in which its end comes.
 #[test]
 fn lines_that_come_in_pieces_are_whole() {
     let pieces = sends(&[(100, "a b\nfirst ha"), (900, "lf b\n"), (1000, "last without end")]);
@@ -32,7 +32,7 @@ fn lines_that_come_in_pieces_are_whole() {
     assert_eq!(outcome.totals(), expected(&words));
 }
 
-/// A server that goes away is connected to again after two seconds, and what it had sent counts.
+/// If a server closes the connection, the host connects again after two seconds. Lines that were sent before count.
 #[test]
 fn a_lost_connection_is_made_again_after_two_seconds() {
     let first = Connection { sends: sends(&[(100, "one\n")]), stays_open: false };
@@ -50,7 +50,7 @@ fn a_lost_connection_is_made_again_after_two_seconds() {
     assert_eq!(started[1] - lost[0], 2000);
 }
 
-/// S1.27: a graceful stop processes what was received. Half a line is no record: it is dropped, and told.
+/// S1.27: a graceful stop processes received records. Half a line is not a record: it is dropped, and this is reported.
 #[test]
 fn a_graceful_stop_processes_what_was_received() {
     let late = Connection { sends: sends(&[(7450, "late line\nand half a")]), stays_open: true };
@@ -74,7 +74,7 @@ fn batch_times_are_consecutive_multiples_of_the_interval() {
     assert_eq!(times, (0..8).map(|batch| first + batch * 1000).collect::<Vec<_>>());
 }
 
-/// Two runs of a seed give the same log; other seeds take other ways to the same totals.
+/// Two runs with the same seed have the same log. Other seeds have other schedules and the same totals.
 #[test]
 fn a_seed_repeats_the_whole_run() {
     let connection =
@@ -87,7 +87,7 @@ fn a_seed_repeats_the_whole_run() {
     assert!(logs.iter().any(|outcome| outcome.log != first.log), "ten seeds took the same way");
 }
 
-/// A source that cannot be reached at all keeps being tried, and the batches go on.
+/// The host tries again and again to reach a source that cannot be reached, and batches continue.
 #[test]
 fn a_refused_connection_is_tried_again() {
     let outcome = socket_job(Vec::new()).run();
@@ -97,7 +97,7 @@ fn a_refused_connection_is_tried_again() {
     assert!((4..=5).contains(&errors), "{errors} tries in 8 s");
 }
 
-/// A receiver that waits for room in the block store is stopped gracefully too: batches go on and free it.
+/// A receiver that waits for room in the block store is stopped gracefully, too: batches continue, and make room.
 #[test]
 fn a_graceful_stop_does_not_wait_for_a_full_store() {
     let line = format!("{}\n", "x".repeat(99_999));
@@ -115,7 +115,8 @@ fn a_graceful_stop_does_not_wait_for_a_full_store() {
     }
 }
 
-/// What a receiver holds that waits for room is not lost, however long the next batch is away: at the stop there is room.
+/// Records of a receiver that waits for room are not lost, however far away the next batch is. At the stop, the store
+/// takes them.
 #[test]
 fn a_graceful_stop_takes_what_waits_for_room() {
     let line = format!("{}\n", "x".repeat(9_999));
@@ -127,11 +128,11 @@ fn a_graceful_stop_takes_what_waits_for_room() {
     let outcome = job.run();
     assert_eq!(outcome.result, Ok(()));
     assert!(!outcome.log.iter().any(|line| line.contains("ReceiverError")), "{:#?}", outcome.log);
-    // All that was taken from the connection: more than there is room for.
+    // These are all lines that were read from the connection. There are more than the store has room for.
     assert!(outcome.totals().into_values().sum::<u64>() > 105, "{:?}", outcome.log);
 }
 
-/// The last batch takes all that was received, so that there is no further one.
+/// The last batch takes all received records, so that no further batch is needed.
 #[test]
 fn stop_after_makes_exactly_so_many_batches() {
     for batches in 0..4 {
@@ -147,7 +148,7 @@ fn stop_after_makes_exactly_so_many_batches() {
     }
 }
 
-/// A run that fails while its receiver waits for room ends all the same.
+/// A run that fails while its receiver waits for room ends without waiting for the receiver.
 #[test]
 fn a_failure_does_not_wait_for_a_full_store() {
     let lines = format!("{}boom\n", "x\n".repeat(50_000));
@@ -161,7 +162,7 @@ fn a_failure_does_not_wait_for_a_full_store() {
     assert!(job.run().error().contains("the plugin does not like this line"));
 }
 
-/// A job whose server sends a line shortly after a batch, and that is asked to stop some time after its beginning.
+/// Makes a job whose server sends a line shortly after a batch, and that is asked to stop some time after its start.
 fn stopped_job(keys: &str, stops_ms: &[u64]) -> Outcome {
     let late = Connection { sends: sends(&[(2050, "late\n")]), stays_open: true };
     let mut job = socket_job(vec![late]).with_job_keys(keys);
@@ -170,7 +171,8 @@ fn stopped_job(keys: &str, stops_ms: &[u64]) -> Outcome {
     job.run()
 }
 
-/// S1.27: a graceful stop has as much time as the job gives it. What it did not process is an error, not silence.
+/// S1.27: a graceful stop may take the time that the job sets. If records are left unprocessed, the run ends with an
+/// error.
 #[test]
 fn a_graceful_stop_that_takes_too_long_ends_with_an_error() {
     let in_time = stopped_job("stop_timeout = \"1s\"", &[2100]);
@@ -186,7 +188,7 @@ fn a_graceful_stop_that_takes_too_long_ends_with_an_error() {
     assert!(ended.starts_with(&format!("{} ms StreamingStopped", START.as_ms() + 2400)), "{ended}");
 }
 
-/// S1.21: the second request stops at once, and that is no error.
+/// S1.21: the second request stops the job at once, and this is not an error.
 #[test]
 fn a_second_request_to_stop_stops_at_once() {
     let outcome = stopped_job("", &[2100, 2200]);
@@ -195,7 +197,7 @@ fn a_second_request_to_stop_stops_at_once() {
     assert!(ended.starts_with(&format!("{} ms StreamingStopped", START.as_ms() + 2200)), "{ended}");
 }
 
-/// S1.21: a job that is stopped before its first batch ends without one.
+/// S1.21: a job that is stopped before its first batch ends without a batch.
 #[test]
 fn a_stop_before_the_first_batch_makes_none() {
     let outcome = stopped_job("", &[100]);

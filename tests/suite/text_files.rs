@@ -1,4 +1,4 @@
-//! Text files that appear in directories: which batch reads which, in a simulated world.
+//! Text files that appear in directories, in a simulated world: which batch reads which file.
 
 use super::support::simulated::{Job, Outcome, START};
 use host::time::Time;
@@ -35,7 +35,8 @@ fn expected(batches: &[(u64, &str)]) -> Vec<(u64, String)> {
     batches.iter().map(|(second, words)| (*second, (*words).to_owned())).collect()
 }
 
-/// S2.10, S2.12, S2.15: a file belongs to the batch in which it was modified, not to that in which it shows up first.
+/// S2.10, S2.12, S2.15: a file belongs to the batch in which it was modified, and not to the batch in which it first
+/// appears.
 #[test]
 fn a_file_belongs_to_a_batch_by_its_modification_time() {
     let files = vec![
@@ -50,7 +51,7 @@ fn a_file_belongs_to_a_batch_by_its_modification_time() {
     assert_eq!(records.len(), 7);
 }
 
-/// S2.21 and hidden files: what begins with a dot is a file that is still being written.
+/// S2.21 and hidden files: a name that begins with a dot belongs to a file that is still being written.
 #[test]
 fn hidden_files_and_files_from_before_the_start_are_ignored() {
     let files = vec![file(0, 400, "in/old", "old\n"), file(600, 600, "in/.hidden", "hidden\n")];
@@ -60,15 +61,15 @@ fn hidden_files_and_files_from_before_the_start_are_ignored() {
     assert_eq!(batches(&outcome), expected(&[(1, "(old,1)")]));
 }
 
-/// S2.16: a file is read once, whatever happens to it in the remembered time.
+/// S2.16: a file is read once, whatever happens to it while it is remembered.
 #[test]
 fn a_file_is_not_read_again() {
     let outcome = run("in", "min_remember = \"3s\"", 9, vec![file(600, 600, "in/a", "one\n")]);
     assert_eq!(batches(&outcome), expected(&[(1, "(one,1)")]));
 }
 
-/// S2.13, S2.18: a pattern stands for directories, those included that appear later: of their files, those that were
-/// modified since the start.
+/// S2.13, S2.18: a pattern stands for directories, including directories that appear later. Of their files, the files
+/// that were modified since the start are read.
 #[test]
 fn a_pattern_matches_directories_as_they_appear() {
     let files = vec![
@@ -81,7 +82,8 @@ fn a_pattern_matches_directories_as_they_appear() {
     assert_eq!(batches(&run("logs/*", "", 4, files)), expected(&[(1, "(one,1)"), (3, "(two,1)")]));
 }
 
-/// S2.11, S2.14: all lines of all files of a batch, in the order of their paths; the last line needs no end.
+/// S2.11, S2.14: all lines of all files of a batch are read, in the order of the paths. The last line of a file needs
+/// no end.
 #[test]
 fn files_are_read_in_the_order_of_their_paths() {
     let files =
@@ -105,7 +107,7 @@ fn files_are_read_in_the_order_of_their_paths() {
     );
 }
 
-/// Lines that cannot be taken are dropped or mended, and told.
+/// Lines that are too long are dropped, invalid bytes are replaced, and both are reported.
 #[test]
 fn lines_that_are_too_long_are_told() {
     let outcome = run("in", "max_line = \"5B\"", 2, vec![file(600, 600, "in/a", "short\nmuch too long\nfine\n")]);

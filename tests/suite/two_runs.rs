@@ -1,4 +1,4 @@
-//! Two runs on one ingest: both get the same batches, and neither makes a difference to the other.
+//! Two runs on one ingest: both get the same batches, and neither affects the other.
 
 use super::support::plugins;
 use super::support::simulated::{CHECKPOINT, START};
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// The rows of each batch.
 type Batches = BTreeMap<u64, Vec<String>>;
 
-/// Takes the rows of each batch. A commit takes as long as it is told.
+/// Takes the rows of each batch. A commit takes the given time.
 #[derive(Clone)]
 struct Collected {
     batches: Arc<Mutex<Batches>>,
@@ -95,7 +95,7 @@ impl PartitionWriter for CollectedPartition {
     }
 }
 
-/// Notes which runs events are of.
+/// Records the runs that events belong to.
 #[derive(Default)]
 struct Runs(Mutex<BTreeSet<RunId>>);
 
@@ -109,8 +109,8 @@ impl StreamingListener for Runs {
     }
 }
 
-/// A job that counts the words of a server, which sends `w0`, `w1` and so on, one each 125 ms, in a world of its own.
-/// So a batch has at most eight words, all of which `print` shows.
+/// A job in a world of its own that counts the words of a server. The server sends `w0`, `w1` and so on, one every 125
+/// ms. So a batch has at most eight words, and `print` shows all of them.
 struct World {
     simulation: Simulation,
     settings: Settings,
@@ -119,7 +119,7 @@ struct World {
 impl World {
     fn new(seed: u64, keys: &str) -> Self {
         let simulation = Simulation::new(seed, START);
-        // No word comes at the very end of a block or a batch, where it belongs to either of two.
+        // No word comes at the very end of a block or a batch, where it could belong to either of two.
         let delay_ms = |number: u64| if number == 0 { 130 } else { 125 };
         let word = |number| (Duration::from_millis(delay_ms(number)), format!("w{number}\n").into_bytes());
         simulation.server("server:9999", vec![Connection { sends: (0..400).map(word).collect(), stays_open: true }]);
@@ -131,7 +131,7 @@ impl World {
         Self { simulation, settings: settings.expect("the job file is valid") }
     }
 
-    /// Runs `main` on the job, and then the job to its end. Returns what was printed for each batch.
+    /// Runs `main` on the job, and then runs the job to its end. Returns the printed rows of each batch.
     fn run<T: Send + 'static, F: Future<Output = (Running, T)> + Send + 'static>(
         &self,
         main: impl FnOnce(Running, Programs) -> F + Send + 'static,
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// What runs are made of.
+/// The parts from which runs are made.
 struct Programs {
     env: Env,
     settings: Settings,
@@ -166,7 +166,7 @@ impl Programs {
         self.env.clock.sleep_until(START + Duration::from_millis(ms)).await;
     }
 
-    /// Starts a second run, whose commits take so long.
+    /// Starts a second run, whose commits take this long.
     async fn attach(
         &self,
         running: &Running,
@@ -200,7 +200,7 @@ fn between(batches: &Batches, after: Time, last: u64) -> Batches {
     batches.range(after.as_ms() + 1..=last).map(|(batch, rows)| (*batch, rows.clone())).collect()
 }
 
-/// Each word of the server that came until the end was counted once, by the first run.
+/// Requires that the first run counted each word that the server sent before the end once.
 fn require_each_once(first: &Batches, at_least: usize) {
     let mut words: Vec<String> = first.values().flatten().cloned().collect();
     words.sort_by_key(|row| row.len());
@@ -234,7 +234,7 @@ fn two_runs_get_the_same_batches() {
     }
 }
 
-/// The end of the job waits for a second run, which processes what it was given.
+/// The end of the job waits for a second run, which processes the batches that it was given.
 #[test]
 fn a_second_run_ends_with_the_job() {
     let ((after, second), first) = World::new(7, "").run(|running, world| async move {
@@ -247,7 +247,7 @@ fn a_second_run_ends_with_the_job() {
     assert!(lock(&second).len() >= 4);
 }
 
-/// A batch is kept until the slower of two runs is done with it, and then given back.
+/// A batch is kept until the slower of two runs is done with it, and is then released.
 #[test]
 fn blocks_are_kept_until_the_slower_run_is_done() {
     let ((after, last, kept, second), first) = World::new(3, "").run(|running, world| async move {
@@ -255,7 +255,7 @@ fn blocks_are_kept_until_the_slower_run_is_done() {
         let (mut second, batches) = world.attach(&running, Duration::from_secs(3), OtherOptions::default()).await;
         world.until(6200).await;
         let last = second.detach().await.expect("batches are made");
-        // The second run is not done with its second batch; five blocks come in a batch.
+        // The second run is not done with its second batch. Each batch has five blocks.
         let kept = running.ingest().blocks().len();
         assert!(lock(&batches).len() <= 2, "{batches:?}");
         assert_eq!(second.await_termination().await, Ok(()));
@@ -270,7 +270,7 @@ fn blocks_are_kept_until_the_slower_run_is_done() {
     require_each_once(&first, 150);
 }
 
-/// A run that is cancelled lets go of what it had, and the other one does not notice.
+/// A cancelled run releases its data, and the other run is not affected.
 #[test]
 fn a_cancelled_run_leaves_the_other_alone() {
     let alone = World::new(3, "").run(|running, world| async move { (running, world.until(12_200).await) }).1;
@@ -309,13 +309,13 @@ fn a_second_run_keeps_checkpoints_of_its_own() {
     let files = world.simulation.files();
     let names: BTreeSet<_> = files.keys().filter_map(|path| path.strip_prefix(&runs).ok()?.iter().next()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
-    // The job goes on as if there had been no second run.
+    // The job continues as if there had been no second run.
     let (_, both) = world.run(|running, world| async move { (running, world.until(12_200).await) });
     assert!(both.len() > first.len());
     assert!(both.contains_key(&after.as_ms()));
 }
 
-/// What a second run cannot read is refused, and the first one goes on.
+/// A second run for which there is not enough memory is refused, and the first run continues.
 #[test]
 fn a_second_run_without_memory_is_refused() {
     let (refused, first) = World::new(1, "").run(|running, world| async move {

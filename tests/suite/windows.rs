@@ -1,4 +1,4 @@
-//! Windows of any length and slide against a simple model, and what becomes of them when batches fail or memory is short.
+//! Windows of any length and slide, compared with a simple model, also when batches fail or memory is short.
 
 use super::support::binary::Directory;
 use super::support::simulated::{Death, Job, Outcome};
@@ -13,7 +13,7 @@ const SECOND_0: u64 = 1_000_000_000_000;
 const WINDOW: usize = 0;
 const WINDOW_OF_WINDOWS: usize = 1;
 
-/// Length and slide, in seconds; the slide of what is read if there is none.
+/// The length and the slide, in seconds. Without a slide, the slide of the parent applies.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     length: u64,
@@ -33,7 +33,7 @@ impl Stream {
         Self { slide: 1, data_sets: (1..).zip(batches.iter().cloned()).collect() }
     }
 
-    /// What the definition says: every `slide` seconds, all data sets of the last `length` seconds.
+    /// The window by its definition: every `slide` seconds, all data sets of the last `length` seconds.
     fn window(&self, window: Window, seconds: u64) -> Self {
         let slide = window.slide.unwrap_or(self.slide);
         let in_window =
@@ -56,7 +56,8 @@ fn by_key(values: &[i64], value: impl Fn(i64) -> i64) -> BTreeMap<i64, Vec<i64>>
     keys
 }
 
-/// What every output of the operator `windows_of_arguments` prints, second by second. Pairs are in order of their keys.
+/// The rows that every output of the operator `windows_of_arguments` prints in each second. Pairs are in the order of
+/// their keys.
 fn model(batches: &[Vec<i64>], inner: Window, outer: Window) -> Vec<BTreeMap<u64, Vec<String>>> {
     let seconds = batches.len() as u64;
     let source = Stream::source(batches);
@@ -79,7 +80,7 @@ fn model(batches: &[Vec<i64>], inner: Window, outer: Window) -> Vec<BTreeMap<u64
     ]
 }
 
-/// The job that prints what the model says.
+/// Makes the job whose output the model describes.
 fn job(batches: &[Vec<i64>], inner: Window, outer: Window) -> Job {
     let queue: String = batches.iter().map(|batch| format!("{batch:?}\n")).collect();
     let mut args = format!("operator = \"windows_of_arguments\", length = \"{}\"", inner.length);
@@ -89,7 +90,8 @@ fn job(batches: &[Vec<i64>], inner: Window, outer: Window) -> Job {
     Job::on_queue("operators", &queue).with_job_keys(&format!("args = {{ {args} }}"))
 }
 
-/// What was printed, by output and second: `due` says which outputs print in a second. Pairs are in order of their keys.
+/// The printed rows, by output and second. `due` says which outputs print in a second. Pairs are in the order of their
+/// keys.
 fn printed(outcome: &Outcome, due: impl Fn(usize, u64) -> bool, outputs: usize) -> Vec<BTreeMap<u64, Vec<String>>> {
     let mut printed = vec![BTreeMap::new(); outputs];
     let mut batches = outcome.batches().into_iter().map(|(time, rows)| ((time - SECOND_0) / 1000, rows)).peekable();
@@ -119,8 +121,8 @@ fn check(batches: &[Vec<i64>], inner: Window, outer: Window, parallelism: u32, w
     assert_eq!(printed(&outcome, due, expected.len()), expected, "{inner:?} {outer:?} {batches:?}");
 }
 
-/// S4.07, S4.08, S4.10 to S4.14, S4.17, S4.19: whatever the batches, the lengths and the slides, the windows hold what the
-/// definition says, the oldest batch first; also when nothing fits into memory.
+/// S4.07, S4.08, S4.10 to S4.14, S4.17, S4.19: for any batches, lengths and slides, the windows have the rows that the
+/// definition requires, the oldest batch first, also when nothing fits into memory.
 #[test]
 fn windows_are_what_the_definition_says() {
     let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
@@ -138,7 +140,7 @@ fn windows_are_what_the_definition_says() {
     ran.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The figure of Spark's guide: a window of three batches every two.
+/// The figure of Spark's guide: a window of three batches, every two batches.
 #[test]
 fn a_window_of_three_every_two_batches() {
     let batches: Vec<Vec<i64>> = (21..26).map(|n| vec![n]).collect();
@@ -148,7 +150,7 @@ fn a_window_of_three_every_two_batches() {
     check(&batches, window, Window { length: 4, slide: None }, 2, false);
 }
 
-/// S4.07: a batch that was given up stops no other one, and the windows that reach back to it fail, with the reason.
+/// S4.07: a batch that was given up stops no other batch. The windows that reach back to it fail, with the reason.
 #[test]
 fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     let batches = vec![vec![1, 2], vec![3, 13], vec![4], vec![], vec![5, 6], vec![7]];
@@ -158,7 +160,7 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     assert!(stopped.contains("batch 1000000002000 ms, partition 1, record 0: panicked"), "{stopped}");
     let outcome = job.with_job_keys("on_error = \"continue\"").run();
     assert_eq!(outcome.result, Ok(()));
-    // Each of the windows fails in these seconds, and the count of the batch, which is no window, does not.
+    // Each of the windows fails in these seconds. The count of the batch, which is not a window, does not fail.
     let expected = model(&batches, window, Window { length: 1, slide: None });
     let fails = |output: usize, second: u64| output + 1 < expected.len() && (2..5).contains(&second);
     let got = printed(&outcome, |output, second| !fails(output, second), expected.len());
@@ -181,7 +183,8 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
 }
 
-/// Windows with an inverse function fail and work again when other windows do, with the same values, whoever dies meanwhile.
+/// Windows with an inverse function fail and work again when other windows do, with the same values, whichever host
+/// dies in the meantime.
 #[test]
 fn an_inverse_window_begins_anew_after_a_failed_batch() {
     let batches = [vec![1, 2], vec![3, 13], vec![4], vec![], vec![5, 6], vec![7], vec![13], vec![], vec![], vec![8, 9]];
@@ -194,11 +197,12 @@ fn an_inverse_window_begins_anew_after_a_failed_batch() {
     for deaths in deaths {
         let outcome = job.run_through(&deaths);
         assert_eq!(outcome.result, Ok(()));
-        // A batch that runs again prints again. The last print of a second counts, and comes after all of earlier seconds.
+        // A batch that runs again prints again. The last print of a second counts. It comes after all prints of earlier
+        // seconds.
         let mut last: BTreeMap<u64, Vec<Vec<String>>> = BTreeMap::new();
         for (time, mut rows) in outcome.batches() {
             rows.sort();
-            // The value of a key whose values have left stays. A window that begins anew has none of them.
+            // A key stays after its values have left the window. A window that begins anew has no such keys.
             rows.retain(|row| !row.ends_with(",0)"));
             last.entry((time - SECOND_0) / 1000).or_default().push(rows);
         }
@@ -217,11 +221,11 @@ fn an_inverse_window_begins_anew_after_a_failed_batch() {
     }
 }
 
-/// How many batches the jobs have that count windows, and how many rows each batch.
+/// The number of batches of the jobs that count windows, and the number of rows of each batch.
 const BATCHES: u64 = 12;
 const ROWS: u64 = 8192;
 
-/// Counts batches or windows: with these arguments, and more keys of the engine.
+/// Runs a job that counts batches or windows, with these arguments and more keys of the engine.
 fn counted(args: &str, engine: &str) -> Outcome {
     let queue = format!("{:?}\n", (0..ROWS).collect::<Vec<_>>()).repeat(BATCHES as usize);
     let outcome = Job::on_queue("operators", &queue)
@@ -237,16 +241,16 @@ fn of_windows(length: u64, slide: u64) -> String {
     format!("operator = \"count_of_windows\", length = \"{length}\", slide = \"{slide}\"")
 }
 
-/// The keys of an engine with memory for the data of so many batches and a half.
+/// The keys of an engine that has memory for the data of this many batches and a half.
 fn room(batches: u64) -> String {
     const BATCH_BYTES: u64 = ROWS * 8;
-    // Instances for one thread and the driver, and rows in three quarters of what is left.
+    // Memory for the instances of one thread and the driver. Rows may take three quarters of the rest.
     let memory = 2 * (256 << 20) + (BATCH_BYTES * batches + BATCH_BYTES / 2) * 4 / 3;
     format!("memory = \"{memory}B\"\n")
 }
 
-/// S9.16: of a source that a window reads, the data sets of one window and the input of one batch are kept, and nothing
-/// more: that much memory is enough however long the job runs, and with less, data goes to disk.
+/// S9.16: of a source that a window reads, only the data sets of one window and the input of one batch are kept. That
+/// much memory is enough however long the job runs. With less memory, data goes to disk.
 #[test]
 fn what_no_window_needs_is_forgotten_at_once() {
     for slide in [1, 3, 4, 5] {
@@ -261,7 +265,8 @@ fn what_no_window_needs_is_forgotten_at_once() {
     }
 }
 
-/// S9.17: what is remembered for three seconds needs as much memory as a window of four, and without that, less.
+/// S9.17: data that is remembered for three seconds needs as much memory as a window of four seconds, and more than
+/// without `remember`.
 #[test]
 fn remembered_data_is_kept_longer() {
     let spilled = |args: &str, batches: u64| {
@@ -272,14 +277,15 @@ fn remembered_data_is_kept_longer() {
     assert_eq!(spilled(", remember = \"3\"", 5), 0);
 }
 
-/// What is not needed any more gives back its room on the disk too: the limit holds for what is kept at a time.
+/// Data that is not needed any more also gives back its disk space: the limit applies to the data that is kept at a
+/// time.
 #[test]
 fn spilled_data_that_no_window_needs_gives_room_back() {
     let outcome = counted(&of_windows(4, 1), &(room(1) + "spill_limit = \"1MiB\""));
     assert!(outcome.spilled_bytes > 1 << 20);
 }
 
-/// S9.18: what goes to disk is smaller when it is compressed, which it is not unless the job says so.
+/// S9.18: compressed data on disk is smaller. Data is compressed only if the job says so.
 #[test]
 fn spilled_data_is_compressed_if_asked() {
     let spilled = |engine: &str| counted(&of_windows(4, 1), &(room(4) + engine)).spilled_bytes;
@@ -288,7 +294,7 @@ fn spilled_data_is_compressed_if_asked() {
     assert!(spilled("compress = \"lz4\"") < plain);
 }
 
-/// S9.01, S9.08: a stream that is persisted on disk goes there, although there is memory.
+/// S9.01, S9.08: the data of a stream that is persisted on disk goes to disk, although there is memory.
 #[test]
 fn persisted_data_goes_where_its_level_says() {
     let queue = "[1, 2]\n[3]\n";
@@ -302,7 +308,7 @@ fn persisted_data_goes_where_its_level_says() {
     assert_eq!(of("shared"), 0);
 }
 
-/// S4.20: windows that merge the results of their batches read each row once, not once for each window.
+/// S4.20: windows that merge the results of their batches read each row once, and not once for each window.
 #[test]
 fn merged_windows_read_each_row_once() {
     let rows_read = |args: &str| -> u64 {
@@ -313,13 +319,13 @@ fn merged_windows_read_each_row_once() {
         stages.map(|line| read(line).expect("a stage tells what it read")).sum()
     };
     let (merged, counted) = (rows_read(", merged = \"yes\""), rows_read(""));
-    // Besides the rows, some results of batches and partitions.
+    // Besides the rows, the stage reads some results of batches and partitions.
     assert!((ROWS * BATCHES..ROWS * (BATCHES + 1)).contains(&merged), "{merged}");
-    // Windows of 1, 2 and 3 batches, then of 4, and each row once more when it is stored.
+    // Windows of 1, 2 and 3 batches, then windows of 4. Each row is counted once more when it is stored.
     assert!(counted >= ROWS * (1 + 2 + 3 + 4 * (BATCHES - 3) + BATCHES), "{counted}");
 }
 
-/// S4.09: the mistake is told before the job starts.
+/// S4.09: the mistake is reported before the job starts.
 #[test]
 fn a_window_that_does_not_fit_is_refused() {
     let directory = Directory::with_job("operators");

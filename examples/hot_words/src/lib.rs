@@ -1,4 +1,5 @@
-//! The three words that were searched most in the last 60 seconds, every 10 seconds. A line is a user, a space and a word.
+//! The three words that were searched most in the last 60 seconds, every 10 seconds. A line is a user, a space and a
+//! word.
 
 use millstream::*;
 

@@ -1,5 +1,5 @@
-//! Counts words that arrive on a TCP socket, leaves out the words of a blacklist, and appends the counts of each batch to a
-//! file. Spark's `RecoverableNetworkWordCount`.
+//! Counts words that arrive on a TCP socket, leaves out the words of a blacklist, and appends the counts of each batch
+//! to a file. Spark's `RecoverableNetworkWordCount`.
 
 use millstream::*;
 

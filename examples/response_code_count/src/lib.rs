@@ -1,5 +1,5 @@
-//! Counts the requests of a web server by their status codes, and all of them, over the last 30 seconds, every 10 seconds.
-//! The lines are in the common or the combined log format.
+//! Counts the requests of a web server by their status codes, and all of them, over the last 30 seconds, every 10
+//! seconds. The lines are in the common or the combined log format.
 
 use millstream::*;
 

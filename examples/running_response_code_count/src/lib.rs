@@ -1,5 +1,5 @@
-//! Counts the requests of a web server by their status codes, from the start of the job on. The lines are in the common or
-//! the combined log format.
+//! Counts the requests of a web server by their status codes, from the start of the job on. The lines are in the common
+//! or the combined log format.
 
 use millstream::*;
 

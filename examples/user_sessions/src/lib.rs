@@ -1,5 +1,5 @@
-//! Finds the sessions of users. A session is a sequence of page views with no pause of more than 10 seconds. A line is a user,
-//! a space and a page.
+//! Finds the sessions of users. A session is a sequence of page views with no pause of more than 10 seconds. A line is
+//! a user, a space and a page.
 
 use millstream::*;
 

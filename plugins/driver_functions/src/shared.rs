@@ -122,7 +122,8 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
             });
             summed.print_n(100)
         }
-        // A new value in each batch. Tasks use the value in which the function made them, though the name has another one.
+        // A new value in each batch. Tasks use the value in which the function made them, though the name has another
+        // one.
         "broadcast" => {
             let known = numbers.transform(|rdd| {
                 let first = rdd.context().broadcast("numbers", || rdd.collect());

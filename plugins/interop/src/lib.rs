@@ -1,4 +1,5 @@
-//! Values of every type, saved in every format and loaded again: for `tests/interop`, which has other programs read them.
+//! Values of every type, saved in every format and loaded again: for `tests/interop`, which has other programs read
+//! them.
 
 use millstream::{Bytes, Chain, Compression, DStream, Parquet, Record, StreamingContext, Text, U64Column};
 

@@ -105,8 +105,8 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
     })
 }
 
-/// State that does not fit: neither an earlier run nor the slide interval. And windows over batches that the number 13 makes
-/// fail. Nothing if the operator is another.
+/// State that does not fit: neither an earlier run nor the slide interval. And windows over batches that the number 13
+/// makes fail. Nothing if the operator is another.
 fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator: &str) -> Option<Output> {
     Some(match operator {
         "map_with_state_of_another_type" => {

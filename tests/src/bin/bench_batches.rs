@@ -3,11 +3,11 @@
 //! `cargo run --release -p millstream-tests --bin bench-batches -- [--seconds N] [--interval-ms N] [--records N]
 //! [--rounds N]`
 //!
-//! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with its
-//! limits on. Reads from the events file the processing time and scheduling delay of each batch, the time from exec to
-//! StreamingStarted, and the time from there to the end of the first batch. Prints how much memory the host had. With
-//! `--rounds`, the host runs that often without and that often with a checkpoint directory, in turn, and the benchmark
-//! prints the cost of checkpoints.
+//! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with
+//! its limits on. Reads from the events file the processing time and scheduling delay of each batch, the time from exec
+//! to StreamingStarted, and the time from there to the end of the first batch. Prints how much memory the host had.
+//! With `--rounds`, the host runs that often without and that often with a checkpoint directory, in turn, and the
+//! benchmark prints the cost of checkpoints.
 
 use millstream_tests::arguments::{self, Place};
 use millstream_tests::programs;

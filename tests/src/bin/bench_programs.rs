@@ -1,12 +1,12 @@
 //! The whole-program benchmark: plugins through `host run` against native programs that compute the same, in one run.
 //!
-//! `cargo run --release -p millstream-tests --bin bench-programs -- [--program NAME] [--mib N] [--rounds N] [--threads N]
-//! [--plugin PATH]`
+//! `cargo run --release -p millstream-tests --bin bench-programs -- [--program NAME] [--mib N] [--rounds N] [--threads
+//! N] [--plugin PATH]`
 //!
-//! For each program of the table below (or only for the program NAME), makes N MiB of lines in a file, and lets the host and
-//! the native program read the file on two threads, in turns. The host runs with its limits on, and is measured from exec to
-//! exit. Both programs must print the same. Prints seconds and MB/s of each round, the ratio of the best rounds, the ratio
-//! of the host's processing time alone, and the machine.
+//! For each program of the table below (or only for the program NAME), makes N MiB of lines in a file, and lets the
+//! host and the native program read the file on two threads, in turns. The host runs with its limits on, and is
+//! measured from exec to exit. Both programs must print the same. Prints seconds and MB/s of each round, the ratio of
+//! the best rounds, the ratio of the host's processing time alone, and the machine.
 
 use millstream_tests::arguments::{self, Place};
 use millstream_tests::programs;
@@ -186,7 +186,8 @@ impl Input {
         Self { words: (0..VOCABULARY).map(|rank| word(rank, &mut random)).collect(), random }
     }
 
-    /// A random rank below the size of the vocabulary, by about the inverse of Zipf's distribution: rank = size ^ uniform.
+    /// A random rank below the size of the vocabulary, by about the inverse of Zipf's distribution: rank = size ^
+    /// uniform.
     fn rank(&mut self) -> usize {
         ((VOCABULARY as f64).powf(self.random.uniform()) as usize - 1).min(VOCABULARY - 1)
     }

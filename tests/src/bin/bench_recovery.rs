@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release -p millstream-tests --bin bench-recovery -- [BATCHES]`
 //!
-//! The history is made in a simulated world, in which waiting costs nothing: a job with a window of thirty batches makes
-//! `BATCHES` batches, and dies. Then the real program resumes from the directory. The benchmark measures the time from exec
-//! to the event that reports the recovery, and the same time for a history of a hundred batches.
+//! The history is made in a simulated world, in which waiting costs nothing: a job with a window of thirty batches
+//! makes `BATCHES` batches, and dies. Then the real program resumes from the directory. The benchmark measures the time
+//! from exec to the event that reports the recovery, and the same time for a history of a hundred batches.
 
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StreamingContext};

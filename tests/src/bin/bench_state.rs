@@ -1,10 +1,11 @@
-//! The benchmark of state: what a batch costs, how even batches are, what snapshots cost, and how fast state is restored.
+//! The benchmark of state: what a batch costs, how even batches are, what snapshots cost, and how fast state is
+//! restored.
 //!
 //! `cargo run --release -p millstream-tests --bin bench-state -- [MEASUREMENT]`
 //!
-//! Runs the host with the real engine and disk, a plugin with its limits on, and a clock of its own: batches are a second
-//! apart, and the next batch comes as soon as a batch is done. Keys and states are numbers of 8 bytes. The plugin makes the
-//! records. Each run is in a process of its own. The measurements:
+//! Runs the host with the real engine and disk, a plugin with its limits on, and a clock of its own: batches are a
+//! second apart, and the next batch comes as soon as a batch is done. Keys and states are numbers of 8 bytes. The
+//! plugin makes the records. Each run is in a process of its own. The measurements:
 //!
 //! * `map`: `map_with_state` with 100,000 records a batch, at 10,000 keys and at 1,000,000 keys;
 //! * `update`: `update_state_by_key` with 100,000 records a batch at 1,000,000 keys, in nanoseconds a key;

@@ -1,23 +1,25 @@
-//! The benchmark of long windows: whether they stay inside the memory budget, and what a batch costs when they are full.
+//! The benchmark of long windows: whether they stay inside the memory budget, and what a batch costs when they are
+//! full.
 //!
 //! `cargo run --release -p millstream-tests --bin bench-windows -- [--records-per-second N] [--window N] [--batches N]
 //! [--slide N] [--keys N] [--memory-mib N]`
 //!
-//! Runs the host with the real engine and disk, a plugin with its limits on, and a clock of its own: batches are a second
-//! apart, and the next batch comes as soon as a batch is done. `--batches` is the number of batches after the window is
-//! full. The plugin makes the records, which are short lines, from a number. There are four programs, each in a process of
-//! its own:
+//! Runs the host with the real engine and disk, a plugin with its limits on, and a clock of its own: batches are a
+//! second apart, and the next batch comes as soon as a batch is done. `--batches` is the number of batches after the
+//! window is full. The plugin makes the records, which are short lines, from a number. There are four programs, each in
+//! a process of its own:
 //!
 //! * `lines`: all records are kept, and every `--slide` seconds the records of the window are counted; * `counts`, `sums`:
 //!   `count_by_window` and `reduce_by_key_and_window`, which keep the result of each batch, and merge the results every
 //!   second; * `batches`: `reduce_by_key` on each batch, for comparison.
 //!
-//! Prints for each program the largest resident memory, the bytes that were spilled, and the processing times of the first
-//! and the last fifth of the batches after the window was full. The resulting counts are checked.
+//! Prints for each program the largest resident memory, the bytes that were spilled, and the processing times of the
+//! first and the last fifth of the batches after the window was full. The resulting counts are checked.
 //!
-//! With the defaults, 60 million lines in the window, on two busy cores: `lines` 71 ms a batch, last fifth to first 1.01,
-//! 367 of 512 MiB, 1248 MiB spilled; `batches` 19.5 ms and `sums` 24.6 ms, 1.3 times as much, because 600 results of 100
-//! keys are merged each second. With 10,000 keys, 12 million results of keys are merged, and a batch takes 328 ms.
+//! With the defaults, 60 million lines in the window, on two busy cores: `lines` 71 ms a batch, last fifth to first
+//! 1.01, 367 of 512 MiB, 1248 MiB spilled; `batches` 19.5 ms and `sums` 24.6 ms, 1.3 times as much, because 600 results
+//! of 100 keys are merged each second. With 10,000 keys, 12 million results of keys are merged, and a batch takes 328
+//! ms.
 
 use host::config::{self, Facts};
 use host::context::{RunOptions, StreamingContext};

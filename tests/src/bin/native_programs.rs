@@ -1,6 +1,6 @@
-//! `native-programs PROGRAM FILE THREADS`: the programs of `plugins/benchmarks`, written by hand without a framework. The
-//! whole file is read into memory, each thread takes a range of its lines, and the results of the threads are merged. Prints
-//! the same as the plugin.
+//! `native-programs PROGRAM FILE THREADS`: the programs of `plugins/benchmarks`, written by hand without a framework.
+//! The whole file is read into memory, each thread takes a range of its lines, and the results of the threads are
+//! merged. Prints the same as the plugin.
 
 use millstream_tests::ranges::ranges;
 use std::collections::HashMap;

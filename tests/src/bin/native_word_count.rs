@@ -1,9 +1,9 @@
 //! `native-word-count FILE [--threads N] [--top N]`: the hand-written program that benchmarks compare Millstream with.
 //!
-//! Counts what the word-count job counts: each line, without its line end, split at every single space, so that two spaces
-//! in a row enclose an empty word. The whole file is read into memory and cut at line ends into one range for each thread.
-//! Words are slices of the file, and no memory is allocated for a word. Prints one line of JSON, then the `N` most frequent
-//! words as `(word,count)`.
+//! Counts what the word-count job counts: each line, without its line end, split at every single space, so that two
+//! spaces in a row enclose an empty word. The whole file is read into memory and cut at line ends into one range for
+//! each thread. Words are slices of the file, and no memory is allocated for a word. Prints one line of JSON, then the
+//! `N` most frequent words as `(word,count)`.
 
 use millstream_tests::ranges::ranges;
 use std::borrow::Cow;
@@ -175,8 +175,8 @@ impl Hasher for WordHasher {
         }
     }
 
-    /// Moves the high bits to the low end. The table takes its position from the low bits, and the high bits of a product
-    /// are mixed best.
+    /// Moves the high bits to the low end. The table takes its position from the low bits, and the high bits of a
+    /// product are mixed best.
     #[inline]
     fn finish(&self) -> u64 {
         self.0.rotate_left(26)

@@ -1,8 +1,8 @@
 //! `text-source FILE [--rate LINES_PER_SEC] [--repeat N] [--hold]`: serves the lines of a file over TCP.
 //!
-//! Binds a free port of 127.0.0.1 and prints the address as its first line. Each client gets the whole file `N` times (once
-//! by default), at most `LINES_PER_SEC` lines a second (by default as fast as the client reads). With `--hold`, the
-//! connection stays open after the last line until the client closes it. The program serves until it is killed.
+//! Binds a free port of 127.0.0.1 and prints the address as its first line. Each client gets the whole file `N` times
+//! (once by default), at most `LINES_PER_SEC` lines a second (by default as fast as the client reads). With `--hold`,
+//! the connection stays open after the last line until the client closes it. The program serves until it is killed.
 
 use std::env;
 use std::error::Error;

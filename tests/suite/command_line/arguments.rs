@@ -1,9 +1,9 @@
-//! What is typed after `host`, and the help about it.
+//! The arguments of `host`, and the help about them.
 
 use super::super::support::binary::Directory;
 use super::require_error;
 
-/// What `--help` says about each way to end.
+/// The text of `--help` about the exit codes.
 const EXIT_CODES: &str = "Exit codes:
   0    done, or stopped gracefully
   2    the command line, the job file or a file they name is wrong
@@ -32,7 +32,7 @@ fn help_names_the_commands_and_the_exit_codes() {
     assert!(help.ends_with(EXIT_CODES), "{help}");
 }
 
-/// The exit codes are those of the commands: they stand where a reader of `run` and `check` looks for them.
+/// The help on `run` and `check` has the exit codes, because readers look for them there.
 #[test]
 fn help_on_a_command_names_its_options_and_the_exit_codes() {
     let run = help(&["run", "--help"]);
@@ -82,7 +82,7 @@ fn a_misspelt_option_is_corrected() {
     assert!(said.err.contains("a similar argument exists: '--stop-when-idle'"), "{}", said.err);
 }
 
-/// Not the words of Rust's number parser.
+/// The error does not use the words of Rust's number parser.
 #[test]
 fn a_number_of_batches_that_is_none_is_refused() {
     let said = Directory::new().run(&["run", "job.toml", "--stop-after", "many"]);

@@ -1,4 +1,4 @@
-//! `host checkpoint show` and `host checkpoint verify`: a directory that is only looked at.
+//! `host checkpoint show` and `host checkpoint verify`: both only read a directory.
 
 use super::super::support::binary::{Directory, Running, Said};
 use super::require_error;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// A directory with a job that has run to its end, and its checkpoint directory `state`.
+/// Makes a directory with a job that has run to its end, and its checkpoint directory `state`.
 fn ran() -> Directory {
     let directory = Directory::with_job("network_word_count");
     let said = directory.run(&["run", "job.toml", "--stop-when-idle", "--set", "job.checkpoint=state"]);
@@ -14,7 +14,7 @@ fn ran() -> Directory {
     directory
 }
 
-/// All files below a path, with what they hold.
+/// All files below a path, with their contents.
 fn files(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(path).expect("the directory is there") {
@@ -100,7 +100,7 @@ fn a_sound_directory_is_verified_also_through_its_job_file() {
     assert_eq!(files(&directory.path("state")), before, "nothing was written");
 }
 
-/// Nothing of it disturbs the host, nor is disturbed by it.
+/// These commands do not disturb the host, and the host does not disturb them.
 #[test]
 fn a_directory_can_be_looked_at_while_a_host_uses_it() {
     let directory = Directory::with_job("network_word_count");
@@ -185,7 +185,7 @@ fn a_log_that_was_lost_contradicts_the_checkpoint() {
     assert!(said.err.contains("bring all files back from one backup"), "{}", said.err);
 }
 
-/// What stands in names and files never reaches the terminal as it is.
+/// Text from names and files reaches the terminal only in escaped form.
 #[test]
 fn names_from_the_disk_cannot_fool_a_terminal() {
     let directory = ran();

@@ -1,4 +1,4 @@
-//! What a plugin and a neighbour on the machine cannot do, through the real binary.
+//! Things that a plugin and other users of the machine cannot do, through the real binary.
 
 use super::super::support::binary::{Directory, Running};
 use super::{job, require_refusal};
@@ -9,10 +9,10 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-/// A user who is not the one that runs the tests as root.
+/// The id of a user other than root, who runs the tests.
 const NOBODY: u32 = 65_534;
 
-/// A job whose driver function does something with a path, as a plugin in the crate of its user.
+/// Makes a job whose driver function does something with a path, as a plugin in the crate of its user.
 fn with_path(function: &str, path: &str, keys: &str) -> Directory {
     let directory = Directory::with_job("driver_functions");
     directory.write("queue.jsonl", "[1]\n");
@@ -41,8 +41,8 @@ fn content(path: &Path) -> Option<Vec<u8>> {
     std::fs::read(path).ok()
 }
 
-/// Nothing is granted by default, and no grant reaches hidden names, the job file, the plugin, the checkpoint directory or
-/// what sources read.
+/// Nothing is granted by default. No grant reaches hidden names, the job file, the plugin, the checkpoint directory or
+/// the files that sources read.
 #[test]
 fn a_plugin_writes_only_where_the_job_grants_it() {
     let out = "directories = { out = \"out\" }";
@@ -83,7 +83,7 @@ fn a_plugin_writes_only_where_the_job_grants_it() {
     }
 }
 
-/// Whoever replaces a link replaces what the next start finds behind it.
+/// A program that replaces a link decides which file the next start finds behind the link.
 #[test]
 fn a_plugin_does_not_replace_links_to_what_is_withheld() {
     let keys = "directories = { out = \".\" }\ncheckpoint = \"ck\"";
@@ -160,7 +160,7 @@ fn people_and_scripts_are_told_what_a_plugin_may_do() {
     require_refusal(&hidden, &[], &expected);
 }
 
-/// Windows of windows whose lengths add up to more than any number holds.
+/// The lengths of windows of windows add up to more than any integer type can hold.
 #[test]
 fn no_graph_is_too_large_for_arithmetic() {
     let years = |count: u64| (count * 365 * 24 * 3_600_000).to_string();
@@ -177,7 +177,7 @@ fn no_graph_is_too_large_for_arithmetic() {
         let directory = Directory::with_job("hostile");
         let (length, windows) = (format!("job.args.length=\"{length}\""), format!("job.args.windows=\"{windows}\""));
         let args = ["--set", "job.args.does=windows", "--set", &length, "--set", &windows];
-        // The graph itself is shown, if each of its windows is right.
+        // The graph itself is shown if each of its windows is valid.
         let explained = job(&directory, "explain", &args);
         assert_eq!(explained.code, Some(if explained.err.contains(&expected) { 2 } else { 0 }), "{}", explained.err);
         for command in ["check", "run"] {
@@ -191,7 +191,7 @@ fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path).expect("it is there").mode() & 0o7777
 }
 
-/// All files and directories below a directory, and itself.
+/// The directory, and all files and directories below it.
 fn below(path: &Path) -> Vec<std::path::PathBuf> {
     let mut found = vec![path.to_path_buf()];
     let mut at = 0;
@@ -205,11 +205,11 @@ fn below(path: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// What others could read or lock is theirs neither when it is made nor when an older version made it.
+/// Files that other users could read or lock are only for their owner, also if an older version made them.
 #[test]
 fn checkpoints_sockets_and_events_are_for_their_user_alone() {
     let directory = Directory::with_job("network_word_count");
-    // The directory is locked by somebody all the while.
+    // The test holds a lock on the directory all the time.
     let lock = File::open(directory.path("")).expect("it can be opened");
     lock.lock().expect("it can be locked");
     let args = ["run", "job.toml", "--set", "job.checkpoint=ck", "--events", "events.jsonl"];
@@ -228,7 +228,7 @@ fn checkpoints_sockets_and_events_are_for_their_user_alone() {
         let expected = if path.is_dir() { 0o700 } else { 0o600 };
         assert_eq!(mode(&path), expected, "{}", path.display());
     }
-    // As an older version left it.
+    // The modes are those that an older version left.
     for path in below(&directory.path("ck")) {
         let open = if path.is_dir() { 0o755 } else { 0o644 };
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open)).expect("rights can be changed");
@@ -241,12 +241,13 @@ fn checkpoints_sockets_and_events_are_for_their_user_alone() {
     assert_eq!(mode(&directory.path("ck/owner/lock")), 0o600);
 }
 
-/// As root, with all doors to the socket opened: another user is not listened to, and root is.
+/// The host runs as root, and every user can reach its socket. The host does not listen to another user, but listens to
+/// root.
 #[test]
 fn a_host_of_root_does_not_listen_to_others() {
     let directory = Directory::with_job("network_word_count");
     if std::fs::metadata(directory.path("")).expect("it is there").uid() != 0 {
-        // Only root can become somebody else. That the decision is right for all users, its unit test shows.
+        // Only root can become another user. A unit test shows that the decision is right for all users.
         return;
     }
     let mut host = Running::start(directory.host(&["run", "job.toml"]));
@@ -261,7 +262,7 @@ fn a_host_of_root_does_not_listen_to_others() {
         let path = directory.path(path);
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("rights can be changed");
     }
-    // Whoever cannot go to the program can still be given it open.
+    // A user who cannot open the program can still get an open file of it.
     let program = File::open(millstream_tests::programs::host()).expect("the program is there");
     for command in ["stop", "status"] {
         let mut other = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));

@@ -1,4 +1,4 @@
-//! `host stop` and `host status`: a job that runs, asked by another process.
+//! `host stop` and `host status`: another process sends requests to a running job.
 
 use super::super::support::binary::{Directory, Running, Said};
 use super::require_error;
@@ -10,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 const SOCKET: &str = ".millstream/word-count.sock";
 
-/// Starts a job that reads a queue and goes on when it is used up, and waits until it can be asked.
+/// Starts a job that reads a queue and continues when the queue is used up. Waits until the job answers requests.
 fn started(directory: &Directory, args: &[&str]) -> Running {
     let args: Vec<&str> = ["run", "job.toml"].iter().chain(args).copied().collect();
     let mut host = Running::start(directory.host(&args));
@@ -19,7 +19,7 @@ fn started(directory: &Directory, args: &[&str]) -> Running {
     host
 }
 
-/// The socket is there when a batch is done, or soon after.
+/// Waits for the socket, which exists when a batch is done, or soon after.
 fn wait_for_socket(directory: &Directory, host: &Running) {
     host.wait_for_socket(directory);
 }
@@ -34,7 +34,7 @@ fn require_success(said: &Said) {
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "", ""));
 }
 
-/// S1.21, S1.27: as with a signal, what was received is processed first.
+/// S1.21, S1.27: as with a signal, received records are processed first.
 #[test]
 fn stop_processes_what_was_received_and_waits_for_the_end() {
     let directory = Directory::with_job("network_word_count");
@@ -58,7 +58,8 @@ fn stop_processes_what_was_received_and_waits_for_the_end() {
     assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 
-/// S10.04: with `on_error = "continue"` a batch that fails is given up, but not one that a stop has interrupted.
+/// S10.04: with `on_error = "continue"`, a batch that fails is given up. A batch that a stop interrupts is not given
+/// up.
 #[test]
 fn a_batch_that_a_stop_interrupts_is_not_given_up() {
     let directory = Directory::with_job("hostile");
@@ -81,7 +82,7 @@ fn a_batch_that_a_stop_interrupts_is_not_given_up() {
     assert!(started.starts_with(&format!("{first} ms")), "{told}");
 }
 
-/// S1.21. A second graceful request changes nothing; `--now` does, and ends all that wait.
+/// S1.21. A second graceful request changes nothing. `--now` stops the job at once, and ends all waiting clients.
 #[test]
 fn stop_now_interrupts_plugin_code() {
     let directory = Directory::with_job("hostile");
@@ -99,16 +100,16 @@ fn stop_now_interrupts_plugin_code() {
     let also_waiting = Running::start(directory.host(&["stop"]));
     assert!(status(&directory)["pending"].as_u64() >= Some(1));
     require_success(&directory.run(&["stop", "--now"]));
-    // Whoever counts on a graceful end is told that it was none.
+    // A client that expects a graceful end is told that the end was not graceful.
     let message =
         "job word-count was not stopped gracefully: it was stopped at once, and what was received is not processed";
     require_error(&waiting.finish(), 4, &format!("error: {message}\nhelp: the host's own log says more"));
-    // It may come when the job has ended already: then it says that instead.
+    // The request may come when the job has ended already. Then the message says so instead.
     assert_eq!(also_waiting.finish().code, Some(4));
     assert_eq!(host.finish().code, Some(130));
 }
 
-/// An error that ends the job is not lost on whoever stopped it.
+/// The client that stopped the job gets the error that ended the job.
 #[test]
 fn stop_tells_the_error_with_which_the_job_ended() {
     let directory = Directory::with_job("hostile");
@@ -171,7 +172,7 @@ fn status_tells_how_the_job_is() {
     assert_eq!(host.finish().code, Some(0));
 }
 
-/// S14.02: whether a receiver is active, how many records came, and its last error.
+/// S14.02: whether a receiver is active, the number of records that came, and its last error.
 #[test]
 fn status_tells_of_receivers() {
     let directory = Directory::with_job("network_word_count");
@@ -199,7 +200,7 @@ fn status_tells_of_receivers() {
     drop((connection, server));
     host.wait_for_err("ReceiverError lines");
     let mut told = status(&directory);
-    // The log and the status hear of it one after the other.
+    // The log and the status get the event one after the other.
     while told["receivers"][0]["active"] == json!(true) {
         told = status(&directory);
     }

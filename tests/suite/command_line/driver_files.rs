@@ -4,7 +4,7 @@ use super::super::support::binary::{Directory, Said};
 use super::{job, job_of_function};
 use std::os::unix::fs::symlink;
 
-/// A job of two batches.
+/// Makes a job of two batches.
 fn directory(function: &str) -> Directory {
     job_of_function(function, "[1, 2, 3]\n[2]\n")
 }
@@ -25,7 +25,7 @@ fn names(directory: &Directory, path: &str) -> Vec<String> {
     names
 }
 
-/// S5.08, S5.09: a file that the job itself replaces, batch after batch; it is renamed into its place.
+/// S5.08, S5.09: the job itself replaces a file in each batch, by renaming a new file to its name.
 #[test]
 fn a_file_is_loaded_and_replaced() {
     let directory = directory("replaced_file");
@@ -40,7 +40,7 @@ fn a_file_is_loaded_and_replaced() {
     assert_eq!(names(&directory, "data"), ["names.csv"]);
 }
 
-/// S6.07: what is saved in a driver function is loaded again, in every format; nothing else is left.
+/// S6.07: data that a driver function saves is loaded again, in every format. No other files are left.
 #[test]
 fn what_is_saved_is_loaded_again() {
     let directory = directory("save_and_load");
@@ -51,7 +51,7 @@ fn what_is_saved_is_loaded_again() {
     assert_eq!(names(&directory, "out"), twice);
 }
 
-/// A link must not lead out of the directories that are granted, whatever is done.
+/// A link must not lead out of the granted directories, whatever the plugin does.
 #[test]
 fn a_link_does_not_lead_out() {
     let directory = directory("csv_file");
@@ -64,7 +64,7 @@ fn a_link_does_not_lead_out() {
     assert!(said.err.contains("\nhelp: remove the link, or grant "), "{}", said.err);
 }
 
-/// `check` finds nothing wrong: which files there are is known when the batch runs.
+/// `check` reports no error: the host knows which files exist only when the batch runs.
 #[test]
 fn a_missing_file_is_told_when_it_is_asked_for() {
     let directory = directory("csv_file");

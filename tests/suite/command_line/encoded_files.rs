@@ -1,4 +1,4 @@
-//! Files that are compressed, and text in other encodings than UTF-8, as a user meets them.
+//! Compressed files, and text in encodings other than UTF-8, as a user meets them.
 
 #[path = "../../fixtures/compressed/words.rs"]
 mod compressed;
@@ -9,7 +9,7 @@ use compressed::FIXTURES;
 use std::io::Write as _;
 use std::net::TcpListener;
 
-/// A job that counts the words of the files in `in`, with these further keys of the source.
+/// Makes a job that counts the words of the files in `in`, with these further keys of the source.
 fn words(files: &[(&str, &[u8])], keys: &str) -> Directory {
     let directory = Directory::with_job("network_word_count");
     directory.write(
@@ -39,7 +39,7 @@ fn utf16(text: &str) -> Vec<u8> {
     "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
 }
 
-/// A file is decompressed as its extension says. Files that were put behind each other are one.
+/// A file is decompressed as its extension says. Several compressed files in one file are read as one.
 #[test]
 fn compressed_files_are_read() {
     for (name, content) in FIXTURES {
@@ -51,7 +51,8 @@ fn compressed_files_are_read() {
     }
 }
 
-/// A file that is cut off or damaged fails its batch at once, with its name: reading it again would change nothing.
+/// A file that is cut off or damaged fails its batch at once, and the message names the file. Reading the file again
+/// would not help.
 #[test]
 fn a_compressed_file_that_is_not_whole_is_an_error() {
     const HELP: &str = "help: write a compressed file under another name or in another directory, and rename it when it \
@@ -70,7 +71,7 @@ fn a_compressed_file_that_is_not_whole_is_an_error() {
     assert!(said.error().contains("in/a.gz: its gzip data is damaged, after 0 bytes of content: "), "{}", said.error());
 }
 
-/// A byte order mark is no text, and says which encoding a file has, also one that is compressed.
+/// A byte order mark is not text. It says which encoding a file has, also if the file is compressed.
 #[test]
 fn a_byte_order_mark_is_taken_off() {
     let compressed = FIXTURES[0].1;
@@ -104,7 +105,7 @@ fn the_job_file_says_the_encoding() {
     assert!(said.err.contains("help: did you mean \"latin-1\"?"), "{}", said.err);
 }
 
-/// What is not of the encoding is replaced and told, with its place. Nothing is skipped.
+/// Bytes that are not valid in the encoding are replaced and reported, with their place. No line is skipped.
 #[test]
 fn what_is_not_of_the_encoding_is_replaced_and_told() {
     let bad_utf8 = &b"good\nb\xffd\ngood\nb\xff\xffd\n"[..];
@@ -129,7 +130,7 @@ fn what_is_not_of_the_encoding_is_replaced_and_told() {
     }
 }
 
-/// Each connection may begin with a byte order mark; lines are counted through.
+/// Each connection may begin with a byte order mark. The numbers of lines continue from connection to connection.
 #[test]
 fn sockets_give_text_in_any_encoding() {
     let directory = Directory::with_job("network_word_count");
@@ -179,12 +180,12 @@ fn gzip(content: &[u8]) -> Vec<u8> {
     use std::process::{Command, Stdio};
     let child = Command::new("gzip").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("there is gzip");
-    // Little enough to fit into a pipe.
+    // The content is short enough to fit into a pipe.
     child.stdin.take().expect("it is piped").write_all(content).expect("gzip takes it");
     child.wait_with_output().expect("gzip ends").stdout
 }
 
-/// What driver functions load may be compressed, and have a byte order mark.
+/// Files that driver functions load may be compressed, and may have a byte order mark.
 #[test]
 fn loaded_files_are_decoded_too() {
     let csv = ["\u{feff}number,name\r\n1,one\r\n", "name,number\ntwo,2\n"];

@@ -1,5 +1,5 @@
-//! What `explain`, `check --json`, `completions` and `man` say. The forms of graphs are tested in `host::graph`; here,
-//! that they reach the user, from job files and from plugins alone.
+//! The output of `explain`, `check --json`, `completions` and `man`. `host::graph` tests the forms of graphs. These
+//! tests show that the forms reach the user, from job files and from plugins alone.
 
 use super::super::support::binary::{Directory, Said};
 use super::{job, require_error};
@@ -27,7 +27,7 @@ stage 1
 output `print` (node 4) needs stages 0, 1
 ";
 
-/// Requires that a program said this, and nothing on standard error.
+/// Requires that a program printed this text to standard output, and nothing to standard error.
 fn require_out(said: &Said, expected: &str) {
     assert_eq!((said.out.as_str(), said.err.as_str(), said.code), (expected, "", Some(0)));
 }
@@ -39,7 +39,7 @@ fn a_job_is_explained() {
     require_out(&said, &format!("job word-count in job.toml: 5 nodes, 2 stages\n\n{GRAPH}"));
 }
 
-/// Nothing is known of its sources, and none of them is looked for.
+/// The sources of the plugin are not known, and the command does not look for them.
 #[test]
 fn a_plugin_is_explained_without_a_job() {
     let directory = Directory::with_job("network_word_count");
@@ -55,7 +55,7 @@ fn an_explanation_for_scripts_is_one_object() {
     assert!(said.out.contains(r#""writes":{"by":"key","node":3,"partitions":2,"to":"shuffle"}"#), "{}", said.out);
 }
 
-/// The other job has the same source, and nothing else that is at the same place.
+/// The other job has the same source. All its other nodes differ.
 #[test]
 fn two_plugins_are_compared() {
     let directory = Directory::with_job("network_word_count");
@@ -77,7 +77,7 @@ fn two_plugins_are_compared() {
     assert!(said.out.starts_with(head) && said.out.contains(r#""code_compared":false"#), "{}{}", said.out, said.err);
 }
 
-/// The words are those of `check`, and both files are looked at.
+/// The messages are those of `check`, and both files are checked.
 #[test]
 fn what_cannot_be_explained_is_said_as_by_check() {
     let directory = Directory::with_job("network_word_count");

@@ -1,4 +1,5 @@
-//! What fails outside the plugin, and records at which a plugin fails: what is tried again, and what a user reads.
+//! Failures outside the plugin, and records at which a plugin fails: which failures are tried again, and which messages
+//! a user reads.
 
 use super::super::support::binary::{Directory, Running, Said, without_times};
 use super::super::support::s3_server::{BUCKET, Server};
@@ -16,8 +17,8 @@ fn loading_csv(content: &str) -> Said {
     job(&directory, "run", &["--stop-when-idle"])
 }
 
-/// A value of the wrong type stays one, however often the file is read: the first failure is final, and told with operator,
-/// batch, file and line.
+/// A value of the wrong type stays wrong, however often the file is read. So the first failure is final, and the
+/// message names operator, batch, file and line.
 #[test]
 fn what_cannot_pass_is_tried_once() {
     let said = loading_csv("number,name,age\n1,a,3\n2,b,300\n");
@@ -29,7 +30,7 @@ fn what_cannot_pass_is_tried_once() {
     assert!(error.ends_with("help: correct the file, or the record that the plugin reads it as\n"), "{error}");
 }
 
-/// A job of a hostile plugin that panics at a record, which comes from files.
+/// Makes a job of a hostile plugin that panics at a record from a file.
 fn panics_at(name: &str, lines: &str) -> String {
     let directory = Directory::with_job("hostile");
     let sources = "[sources.lines]\ntype = \"text-files\"\npath = \"in\"\nexisting_files = \"read\"\n";
@@ -47,14 +48,14 @@ fn panics_at(name: &str, lines: &str) -> String {
     said.error().to_owned()
 }
 
-/// The record at which plugin code failed is shown, with where it comes from.
+/// The message shows the record at which plugin code failed, and the origin of the record.
 #[test]
 fn a_record_that_fails_is_shown_with_its_file_and_line() {
     let error = panics_at("data", "a\nb\nboom\nc\n");
     assert!(error.contains("\n  record 2 of source `lines`, file in/data, line 3: boom\nhelp: "), "{error}");
 }
 
-/// The name of a file comes from outside: it cannot look like a line of the host's own.
+/// The name of a file comes from outside. It must not look like a line of the host.
 #[test]
 fn names_of_files_are_escaped() {
     let error = panics_at("x\u{1b}]0;owned\u{7}\nerror: forged\u{202e}", "boom\n");
@@ -62,7 +63,7 @@ fn names_of_files_are_escaped() {
     assert!(!error.contains(['\u{1b}', '\u{7}', '\u{202e}']) && error.lines().count() == 4, "{error}");
 }
 
-/// Numbers saved as text below `prefix` by a job that runs until it is stopped.
+/// Makes a job that saves numbers as text below `prefix`, and runs until it is stopped.
 fn saving(name: &str, root: &Directory, prefix: &str, keys: &str) -> Directory {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", "[1, 2, 3, 4]\n[]\n");
@@ -86,8 +87,8 @@ fn hidden(directory: &Directory) -> usize {
         .count()
 }
 
-/// Outputs have one writer: the second start of a job is refused, and so is another job with the same prefix. A killed host
-/// gives its outputs back, and one that ends leaves nothing.
+/// An output has one writer: a second start of the job is refused, and so is another job with the same prefix. The
+/// outputs of a killed host are free again, and a host that ends normally leaves no lock files.
 #[test]
 fn outputs_have_an_owner() {
     let shared = Directory::new();
@@ -111,7 +112,7 @@ fn outputs_have_an_owner() {
     assert_eq!(hidden(&shared), 0);
 }
 
-/// With a checkpoint directory of its own, too.
+/// The same is true if the second start has a checkpoint directory of its own.
 #[test]
 fn outputs_have_an_owner_whatever_the_checkpoint() {
     let shared = Directory::new();
@@ -126,7 +127,8 @@ fn outputs_have_an_owner_whatever_the_checkpoint() {
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
 }
 
-/// A bucket that does not exist, and a key that does not fit, stay so: they are told at once, in words about them.
+/// A bucket that does not exist and a wrong key are permanent failures. They are reported at once, with a message about
+/// the cause.
 #[test]
 fn a_store_that_refuses_is_told_at_once() {
     let server = Server::start();

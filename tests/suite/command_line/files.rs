@@ -1,5 +1,5 @@
-//! Directories of text files, as people use them: which files are read, which are passed over and told, what becomes of
-//! them, and what is noticed when they are not what they were.
+//! Directories of text files, as people use them: which files are read, which files are passed over and reported, what
+//! happens to files after use, and which changes of files are noticed.
 
 use super::super::support::binary::{Directory, Running, without_times};
 use std::fs::{self, File, OpenOptions};
@@ -10,7 +10,7 @@ use std::time::Duration;
 const JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"20ms\"\n\n\
                    [sources.lines]\ntype = \"text-files\"\npath = \"in\"\n";
 
-/// A job on the directory `in`, which is empty, with further keys of its source.
+/// Makes a job on the empty directory `in`, with further keys of its source.
 fn directory(keys: &str) -> Directory {
     let directory = Directory::with_job("network_word_count");
     directory.write("job.toml", format!("{JOB}{keys}"));
@@ -38,7 +38,7 @@ fn counts(out: &str) -> Vec<&str> {
     counts
 }
 
-/// The words that a run prints which ends when there is nothing more to read.
+/// Runs a job until there is nothing more to read. Returns the words that the job printed, and its log.
 fn run(directory: &Directory, args: &[&str]) -> (Vec<String>, String) {
     let said = directory.run(&[&["run", "job.toml", "--stop-when-idle"], args].concat());
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
@@ -58,7 +58,7 @@ fn stop(host: Running) -> (Vec<String>, String) {
     (counts(&said.out).into_iter().map(str::to_owned).collect(), said.err)
 }
 
-/// S2.10: all files that are there, whatever their age, and none of them twice, also after a restart.
+/// S2.10: all existing files are read, whatever their age. No file is read twice, also after a restart.
 #[test]
 fn existing_files_are_read_whatever_their_age() {
     let directory = directory("existing_files = \"read\"\n");
@@ -75,7 +75,7 @@ fn existing_files_are_read_whatever_their_age() {
     }
 }
 
-/// S2.16: a file that grows after it was read is not read again, and that is told, once, with the number of bytes.
+/// S2.16: a file that grows after it was read is not read again. This is reported once, with the number of bytes.
 #[test]
 fn a_file_that_grows_is_told_once() {
     let directory = directory("");
@@ -96,8 +96,8 @@ fn a_file_that_grows_is_told_once() {
     assert!(without_times(told[0]).ends_with(expected) && told[0].contains("WARN"), "{told:?}");
 }
 
-/// S2.16: a file is known by what it is: neither another name nor another spelling of its directory makes it new, with or
-/// without a restart, and with a new run.
+/// S2.16: a file is identified by its inode and not by its name. Neither another name nor another spelling of its
+/// directory makes the file new, after a restart and in a new run as well.
 #[test]
 fn a_file_with_another_name_is_no_new_file() {
     let directory = directory("");
@@ -128,8 +128,8 @@ fn a_file_with_another_name_is_no_new_file() {
     }
 }
 
-/// Files that are seen and not read are told, each cause once, with number and an example: in the log, in the events and in
-/// the status.
+/// Files that the source sees and does not read are reported in the log, in the events and in the status. Each cause is
+/// reported once, with the number of files and an example.
 #[test]
 fn what_is_passed_over_is_told() {
     let directory = directory("ignore = \"*~\"\n");
@@ -190,7 +190,7 @@ fn a_file_that_is_too_old_is_told() {
     }
 }
 
-/// S2.13: `**` stands for a directory and all below it, and a directory may be called as a pattern is written.
+/// S2.13: `**` stands for a directory and all directories below it. The name of a directory may be the pattern itself.
 #[test]
 fn patterns_find_directories() {
     let directory = directory("existing_files = \"read\"\n");
@@ -208,7 +208,7 @@ fn patterns_find_directories() {
     assert!(said.err.starts_with("error: `20**` is not a pattern of directories: "), "{}", said.err);
 }
 
-/// Names that Hadoop leaves out, and those that the job file wants or does not.
+/// Names that Hadoop leaves out, and names that the job file includes or ignores.
 #[test]
 fn names_are_chosen() {
     let directory = directory("existing_files = \"read\"\n");
@@ -231,7 +231,8 @@ fn names(directory: &Directory, path: &str) -> Vec<String> {
     names
 }
 
-/// A file that nothing needs any more is removed or moved, with and without a checkpoint; one that is not read stays.
+/// A file that nothing needs any more is removed or moved, with and without a checkpoint. A file that was not read
+/// stays.
 #[test]
 fn files_go_when_they_are_done() {
     for (at, (when_done, moved)) in [("delete", None), ("move:done", Some("done"))].into_iter().enumerate() {
@@ -270,8 +271,8 @@ fn files_of_a_failed_batch_stay() {
     assert_eq!(names(&directory, "in"), ["a"]);
 }
 
-/// A job that was killed when it had the files `in/a`, whose batch was being printed, `in/b` with `one two` and `in/c` with
-/// `three`, which wait. None of them is known to be done.
+/// Makes a job that was killed when it knew three files: `in/a`, whose batch was being printed, and `in/b` with `one
+/// two` and `in/c` with `three`, which waited. The checkpoint knows none of the files to be done.
 fn killed(keys: &str) -> Directory {
     let directory = directory(keys);
     let mut command = directory.host(&["run", "job.toml", "--set", "job.checkpoint=checkpoint"]);
@@ -279,13 +280,13 @@ fn killed(keys: &str) -> Directory {
     command.env("MILLSTREAM_LOG", "debug").stdout(to_out).stderr(Stdio::piped());
     let mut host = Running::start_as_it_is(command);
     host.wait_for_err("BatchCompleted");
-    // More than a pipe holds, and nobody reads it.
+    // The text is larger than a pipe, and nobody reads the pipe.
     let words: Vec<String> = (0..10).map(|word| format!("{word}").repeat(20_000)).collect();
     publish(&directory, "in/a", &(words.join("\n") + "\n"));
     host.wait_for_err(", 10 rows read");
     publish(&directory, "in/b", "one two\n");
     publish(&directory, "in/c", "three\n");
-    // The second batch from now on is surely made after the files were there, and a checkpoint knows it.
+    // The second batch after this point is made when the files exist, and a checkpoint knows the batch.
     host.wait_for_more_err("BatchSubmitted", 3);
     host.wait_for_more_err("CheckpointWritten", 2);
     host.signal("KILL");
@@ -302,8 +303,8 @@ fn fails(directory: &Directory, code: i32) -> String {
     without_times(said.error())
 }
 
-/// What waits for its batch may be gone: that is told with file, batch and the ways on, and nothing else is lost if the
-/// job goes on without it.
+/// A file that waits for its batch may be gone. The message names file and batch, and says how to go on. If the job
+/// goes on without the file, no other data is lost.
 #[test]
 fn a_file_that_is_gone_is_told_or_left_out() {
     let directory = killed("");
@@ -331,8 +332,8 @@ fn a_file_that_is_moved_back_is_read() {
     assert_eq!(run(&directory, &KEPT).0, ["(one,1)", "(three,1)", "(two,1)"]);
 }
 
-/// What is read again is what was found: other content of the same size, in the same file or in another one, with the same
-/// time or another, fails the batch.
+/// A batch that runs again reads the content that was found. Other content of the same size fails the batch: in the
+/// same file or in another file, with the same modification time or another.
 #[test]
 fn a_file_that_changed_fails_its_batch() {
     let directory = killed("");
@@ -352,7 +353,8 @@ fn a_file_that_changed_fails_its_batch() {
     assert!(error.contains("in/b is not what the batch was given: another file has its name"), "{error}");
 }
 
-/// What a batch has read through is known by its content: `in/a` was, for its words wait to be printed.
+/// A file that a batch has read to its end is identified by its content. `in/a` was read to its end, because its words
+/// wait to be printed.
 #[test]
 fn a_file_that_was_read_is_known_by_its_content() {
     let directory = killed("");
@@ -368,7 +370,7 @@ fn a_file_that_was_read_is_known_by_its_content() {
     assert_eq!(words, ["(one,1)", "(three,1)", "(two,1)"]);
 }
 
-/// A line that is taken out, or another one in its place, also behind the last that is needed.
+/// A line of the queue is removed or replaced, also a line after the last line that is needed.
 #[test]
 fn a_queue_that_was_partly_read_and_changed_is_told() {
     let directory = Directory::with_job("network_word_count");
@@ -389,7 +391,7 @@ fn a_queue_that_was_partly_read_and_changed_is_told() {
         );
         assert!(said.error().starts_with(&expected), "{}", said.error());
     }
-    // What was not read yet may change, and empty lines make no difference.
+    // Lines that were not read yet may change, and empty lines make no difference.
     let rest = queue(&["a", "b", "c", "d", "e", "f", "g", "H", "i"]);
     directory.write("queue.jsonl", format!("\n{rest}"));
     let said = directory.run(&[&["run", "job.toml", "--stop-when-idle"], &kept[..]].concat());
@@ -398,7 +400,7 @@ fn a_queue_that_was_partly_read_and_changed_is_told() {
     assert!(words.contains(&"(H,1)") && words.contains(&"(i,1)") && !words.contains(&"(a,1)"), "{words:?}");
 }
 
-/// What takes the name of a file that was found, and is none, is not waited for.
+/// A pipe takes the name of a file that was found. The host does not wait for the pipe.
 #[test]
 fn a_pipe_in_the_place_of_a_file_fails_the_batch() {
     let directory = killed("");

@@ -1,4 +1,5 @@
-//! Job files that are wrong. What is said about each key is tested in `host::config`; here, that it reaches the user.
+//! Job files that are wrong. `host::config` tests the message about each key. These tests show that the messages reach
+//! the user.
 
 use super::super::support::binary::Directory;
 use super::{require_error, require_refusal};
@@ -31,7 +32,7 @@ fn a_directory_in_place_of_a_job_file() {
     }
 }
 
-/// In a long file, one letter of another encoding is hard to find.
+/// In a long file, a single byte in another encoding is hard to find.
 #[test]
 fn a_job_file_that_is_not_utf8() {
     let expected = "error: job.toml line 2: the line is not UTF-8 text\n\

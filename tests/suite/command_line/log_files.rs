@@ -1,4 +1,5 @@
-//! A log file, as people use one: it is appended to, rotated and truncated while the job runs and while it does not.
+//! A log file, as people use it: a program appends to it, rotates it and truncates it, while the job runs and while it
+//! does not run.
 
 use super::super::support::binary::{Directory, Running};
 use super::require_refusal;
@@ -50,7 +51,7 @@ fn lines_are_read_as_they_are_appended() {
     append(&directory, "tw");
     append(&directory, "o\n");
     host.wait_for_out("(two,1)");
-    // Whoever writes a log keeps writing to the file for a while after it was rotated.
+    // The writer of a log continues to write to the old file for a while after the rotation.
     rotate(&directory, "app.log.1");
     let mut old = OpenOptions::new().append(true).open(directory.path("app.log.1")).expect("the file is there");
     append(&directory, "");
@@ -89,7 +90,8 @@ fn a_restart_goes_on_with_the_next_line() {
     assert_eq!(run(&directory, &[]).0, [""; 0]);
 }
 
-/// The batch had its lines when its output failed. It runs again after a restart, and reads these lines and no others.
+/// The batch had its lines when its output failed. After a restart the batch runs again, and reads the same lines and
+/// no others.
 #[test]
 fn a_batch_that_runs_again_reads_the_same_lines() {
     let directory = Directory::with_job("recoverable");

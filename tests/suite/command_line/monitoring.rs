@@ -1,4 +1,4 @@
-//! What a run tells of itself: the events file, JSON on standard output, the log, and the line on a terminal.
+//! The reports of a run: the events file, JSON on standard output, the log, and the line on a terminal.
 
 use super::super::support::binary::{Directory, Running, Said, without_times};
 use super::super::support::terminal::{OnTerminal, Seen};
@@ -9,14 +9,14 @@ fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
 
-/// Runs a job until it is idle, and gives the lines of its events file too.
+/// Runs a job until it is idle. Also returns the lines of its events file.
 fn run_with_events(directory: &Directory, args: &[&str]) -> (Said, Vec<Value>) {
     let said = job(directory, "run", &[&["--stop-when-idle", "--events", "events.jsonl"], args].concat());
     let text = std::fs::read_to_string(directory.path("events.jsonl")).expect("the events file is there");
     (said, json_lines(&text))
 }
 
-/// What is in `member` of the events with this name.
+/// The values of `member` in the events with this name.
 fn told<'a>(events: &'a [Value], name: &str, member: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["event"] == name).map(|event| &event[member]).collect()
 }
@@ -56,7 +56,7 @@ fn the_events_file_tells_of_the_whole_run() {
         assert_eq!(batch["output_operations"][0]["name"], "print-0");
         assert_eq!(batch["output_operations"][0]["failure_reason"], Value::Null);
     }
-    // Another batch may be submitted at any point, so only the first one is told of in a fixed order.
+    // Another batch may be submitted at any point, so only the events of the first batch have a fixed order.
     let is_of_first = |event: &&Value| {
         let members = ["batch", "output_operation", "stage"].map(|member| &event[member]["batch_time_ms"]);
         members.contains(&&batches[0]["batch_time_ms"])
@@ -74,14 +74,14 @@ fn the_events_file_tells_of_the_whole_run() {
     assert_eq!(of_first, expected);
 }
 
-/// Rows and time of each stage, with the operators in it.
+/// The events have the rows and the time of each stage, and its operators.
 #[test]
 fn the_events_file_tells_what_each_stage_read_and_wrote() {
     let (_, events) = run_with_events(&Directory::with_job("network_word_count"), &[]);
     let stages = told(&events, "StageCompleted", "stage");
     assert_eq!(stages.len(), 6, "two stages in three batches");
     let (map, reduce) = (stages[0], stages[1]);
-    // Two lines with six different words, in two partitions that share none.
+    // The input is two lines with six different words, in two partitions that have no word in common.
     let counts = ["rows_read", "rows_written"];
     assert_eq!(
         (counts.map(|name| &map[name]), counts.map(|name| &reduce[name])),
@@ -123,7 +123,7 @@ fn the_events_file_tells_of_failures() {
     assert_eq!(told(&events, "TaskRetried", "stage_id"), [0]);
 }
 
-/// Runs a job whose receiver has no server, until it has noticed.
+/// Runs a job whose receiver has no server, until the receiver has reported that.
 fn run_without_server(directory: &Directory, args: &[&str]) -> Said {
     let socket = "sources.lines={ type = \"socket\", address = \"127.0.0.1:1\" }";
     let args: Vec<&str> = ["run", "job.toml", "--set", socket].iter().chain(args).copied().collect();
@@ -161,7 +161,7 @@ fn an_events_file_that_cannot_be_made_is_an_error_at_the_start() {
     require_error(&said, 2, expected);
 }
 
-/// The disk may refuse events: the job goes on without them, and says so once.
+/// The disk refuses events. The job continues without them, and says so once.
 #[test]
 fn a_full_disk_under_the_events_file_does_not_stop_the_job() {
     let said = job(&Directory::with_job("network_word_count"), "run", &["--stop-when-idle", "--events", "/dev/full"]);
@@ -243,7 +243,7 @@ fn on_terminal(kind: &str, args: &[&str]) -> Seen {
     seen
 }
 
-/// What is said on the screen, but for the log.
+/// The text on the screen, without the log.
 fn output(seen: &Seen) -> String {
     let is_log = |line: &&String| [" INFO ", " WARN "].iter().any(|level| line.contains(level));
     let lines: Vec<&str> = seen.screen.iter().filter(|line| !is_log(line)).map(String::as_str).collect();

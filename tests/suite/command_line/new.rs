@@ -1,4 +1,4 @@
-//! `host new`: what it makes builds and runs at once, and what it refuses is left as it is.
+//! `host new`: a new crate builds and runs at once, and a refused command leaves everything unchanged.
 
 use super::super::support::binary::{Directory, Running, without_times};
 use super::require_error;
@@ -11,8 +11,8 @@ fn sdk() -> String {
     repository::root().join("plugins/millstream").display().to_string()
 }
 
-/// Runs cargo in a crate that was made, with the build directory and the locked packages of this repository: nothing is
-/// downloaded, and nothing is built again that was built before.
+/// Runs cargo in a crate that `host new` has made, with the build directory and the locked packages of this repository.
+/// So nothing is downloaded, and nothing is built a second time.
 fn cargo(directory: &Path, args: &[&str]) {
     let target = programs::host().ancestors().nth(2).expect("the host lies in a build directory");
     let mut command = Command::new("cargo");
@@ -42,7 +42,7 @@ Time: T ms
 
 ";
 
-/// The second program of the README's tutorial, by its own text.
+/// The second program of the README's tutorial, taken from the README.
 fn second_program() -> String {
     let readme = repository::root().join("README.md");
     let text = std::fs::read_to_string(&readme).expect("it can be read");
@@ -51,7 +51,7 @@ fn second_program() -> String {
     program.expect("the tutorial has a program of its own").to_owned()
 }
 
-/// In the middle of a workspace that does not know it.
+/// The crate is in the middle of a workspace of which it is not a member.
 #[test]
 fn a_new_plugin_builds_and_runs_at_once() {
     let directory = Directory::new();
@@ -87,7 +87,7 @@ fn a_new_plugin_builds_and_runs_at_once() {
     let ran = in_crate(&["run", "job.toml", "--stop-when-idle"]);
     assert_eq!((without_times(&ran.out).as_str(), ran.error(), ran.code), (PRINTED, "", Some(0)));
 
-    // The program of the README. In a release build, too, a sum that does not fit is no sum.
+    // The program of the README. In a release build, too, a sum that does not fit fails.
     std::fs::write(made.join("src/lib.rs"), second_program()).expect("it can be written");
     let batches = "[\"alice 120\", \"bob 30\", \"alice 7\"]\n[\"bob 18446744073709551615\", \"bob 5\"]\n";
     std::fs::write(made.join("batches.jsonl"), batches).expect("it can be written");
@@ -132,7 +132,7 @@ fn the_sdk_is_that_of_the_clone_or_given() {
     require_error(&directory.run(&["new", "mine", "--sdk", "nowhere"]), 2, expected);
     assert!(!directory.path("mine").exists());
 
-    // From somewhere in the clone.
+    // The command runs in some directory of the clone.
     let scratch = directory.path("");
     let mut command = directory.host(&["new", "mine", "--path"]);
     command.arg(&scratch).current_dir(repository::root().join("host/src"));

@@ -1,4 +1,4 @@
-//! Outputs that save files, on a real disk: what is there in the end, and what is refused.
+//! Outputs that save files, on a real disk: the files at the end of a run, and the paths that are refused.
 
 use super::super::support::binary::{Directory, without_times};
 use super::{job, require_error, require_refusal};
@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
-/// Lets the plugin write below the directory of the job file.
+/// Allows the plugin to write below the directory of the job file.
 const OUT: &str = "directories = { out = \".\" }";
 
-/// A job that saves numbers in three partitions as text, with a prefix, and their sum.
+/// Makes a job that saves numbers in three partitions as text, with a prefix, and their sum.
 fn saving(prefix: &str, keys: &str) -> Directory {
     saving_as("save_as_text_files", prefix, keys)
 }
 
-/// A job that saves numbers by an operator, and their sum. Unless the keys grant something else, it may write below the
-/// directory of its job file.
+/// Makes a job that saves numbers by an operator, and their sum. Unless the keys grant another place, the plugin may
+/// write below the directory of the job file.
 fn saving_as(operator: &str, prefix: &str, keys: &str) -> Directory {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", "[1, 2, 3, 4]\n[]\n");
@@ -32,7 +32,7 @@ fn saving_as(operator: &str, prefix: &str, keys: &str) -> Directory {
     directory
 }
 
-/// The files below a directory and what they hold, with `T` for times. Two batches become one entry each.
+/// The files below a directory with their contents, with `T` in place of times. Two batches have the same entries.
 fn tree(root: &Path) -> BTreeMap<String, Vec<String>> {
     let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut directories = vec![root.to_path_buf()];
@@ -77,7 +77,7 @@ fn each_batch_is_a_directory_of_its_own() {
     assert_eq!(tree(&directory.path("")), expected("out/deep/numbers"));
 }
 
-/// A directory that the job grants by name, relative or not, can be anywhere.
+/// A directory that the job grants by name can be anywhere, and its path can be relative or absolute.
 #[test]
 fn a_granted_directory_is_written_to_by_its_name() {
     let elsewhere = Directory::new();
@@ -90,7 +90,7 @@ fn a_granted_directory_is_written_to_by_its_name() {
     assert_eq!(found, expected("a/numbers"));
 }
 
-/// What can be known of a path is told before anything runs.
+/// Mistakes in a path that can be found without running the job are reported before anything runs.
 #[test]
 fn a_path_that_leads_elsewhere_is_refused() {
     let relative = "name it relative to a directory that job.directories grants: `path` below the one called `out`, \
@@ -183,7 +183,7 @@ fn a_granted_directory_that_is_not_there_is_told() {
     require_refusal(&directory, &[], expected);
 }
 
-/// Whoever may write anywhere, as root may, is not stopped by the rights of a directory.
+/// A user who may write everywhere, such as root, is not stopped by the mode of a directory.
 #[test]
 fn a_directory_without_the_right_to_write_is_told() {
     let directory = saving("out/numbers", "");
@@ -206,7 +206,7 @@ fn a_directory_without_the_right_to_write_is_told() {
     }
 }
 
-/// A run removes what an earlier one of its own left unfinished, and nobody else's.
+/// A run removes the unfinished directories of its own earlier runs, and no directory of another output.
 #[test]
 fn what_another_output_builds_stays() {
     let directory = saving("numbers", "");
@@ -217,7 +217,7 @@ fn what_another_output_builds_stays() {
     assert_eq!(tree(&directory.path("")), expected("numbers"));
 }
 
-/// `host check` and `host explain` say where files go, and make none.
+/// `host check` and `host explain` say where files are saved, and save no file.
 #[test]
 fn people_and_scripts_are_told_where_files_go() {
     let directory = saving("out/numbers", "");
@@ -278,7 +278,7 @@ fn people_are_told_where_files_of_other_formats_go() {
     assert!(tree(&directory.path("")).is_empty());
 }
 
-/// A field of CSV is one value. That is told before anything runs.
+/// A field of CSV is a single value. The mistake is reported before anything runs.
 #[test]
 fn lists_are_not_saved_as_csv() {
     let directory = saving_as("save_lists_as_csv_files", "out/numbers", "");

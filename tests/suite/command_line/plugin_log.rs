@@ -1,4 +1,4 @@
-//! What plugin code writes, in the host's log: whole lines, each with operator, batch and partition.
+//! The output of plugin code in the host's log: whole lines, each with operator, batch and partition.
 
 use super::super::support::binary::{Directory, without_times};
 use super::job;
@@ -25,8 +25,8 @@ fn plugin_lines(plugin: &str, args: &str, queue: &str) -> Vec<String> {
     said.err.lines().filter_map(of_plugin).collect()
 }
 
-/// The pieces of a line are joined, standard output and standard error apart, and a line that has no end is ended with
-/// the call.
+/// The pieces of a line are joined, separately for standard output and standard error. At the end of a call, a line
+/// without an end is ended.
 #[test]
 fn lines_are_whole_and_say_where_they_come_from() {
     let place = r#"operator="`fragile` (map, node 1)" batch=T partition=1"#;
@@ -41,7 +41,7 @@ fn lines_are_whole_and_say_where_they_come_from() {
     assert_eq!(lines, expected, "{lines:#?}");
 }
 
-/// When the plugin fails, the second run is traced and knows which operator it is.
+/// When the plugin fails, the second run is traced and knows the operator that wrote a line.
 #[test]
 fn a_line_of_a_traced_run_names_its_operator() {
     let lines = plugin_lines("operators", "operator = \"logs\"", "[13]\n");
@@ -53,7 +53,7 @@ fn a_line_of_a_traced_run_names_its_operator() {
     assert_eq!(lines, expected, "{lines:#?}");
 }
 
-/// Several operators in one loop: the line comes from one of them. What `build` writes comes once, with no place.
+/// If several operators run as one loop, a line comes from one of them. Lines of `build` appear once, without a place.
 #[test]
 fn a_line_of_a_fused_stage_names_its_operators() {
     let lines = plugin_lines("operators", "operator = \"logs\"", "[1]\n");

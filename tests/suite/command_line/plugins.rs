@@ -1,4 +1,4 @@
-//! Plugins that cannot be loaded, do not fit their job, or fail.
+//! Plugins that cannot be loaded, that do not fit their job, or that fail.
 
 use super::super::support::binary::{Directory, Said, without_times};
 use super::{job, require_error, require_refusal};
@@ -7,14 +7,14 @@ use millstream_tests::programs;
 const BUILD: &str = "help: build it with `cargo build --release --target wasm32-wasip2`";
 const DAMAGED: &str = "help: build it again; the file may be damaged\n";
 
-/// Requires that a plugin file of these bytes is refused with these words.
+/// Requires that a plugin file with these bytes is refused with this message.
 fn refused(plugin: impl AsRef<[u8]>, expected: &str) {
     let directory = Directory::with_job("network_word_count");
     directory.write("network_word_count.wasm", plugin);
     require_refusal(&directory, &[], expected);
 }
 
-/// The plugin that counts words, with another version of `millstream:plugin`, of the same length.
+/// The plugin that counts words, built for another version of `millstream:plugin` with a name of the same length.
 fn with_version(version: &str) -> Vec<u8> {
     const OURS: &[u8] = b"@0.1.0";
     let mut bytes = programs::plugin("network_word_count");
@@ -66,12 +66,12 @@ fn a_component_of_another_world() {
     refused(b"\0asm\x0d\0\x01\0", expected);
 }
 
-/// What the engine says about the damage is its own affair, as long as it stays within the message.
+/// The engine may describe the damage in its own words, as long as its text stays inside the message.
 #[test]
 fn a_damaged_plugin() {
     let whole = programs::plugin("network_word_count");
     let cut = [4, 9, 100, whole.len() / 2, whole.len() - 1].map(|length| whole[..length].to_vec());
-    // Among its types, and in the code of a function.
+    // Bytes among the types of the plugin, and in the code of a function.
     let overwritten = [100, whole.len() / 4].map(|at| {
         let mut bytes = whole.clone();
         bytes[at..at + 64].fill(0xff);
@@ -97,7 +97,7 @@ fn a_plugin_that_is_too_large() {
     require_refusal(&directory, &["--set", "limits.plugin_size=1KiB"], expected);
 }
 
-/// It is not damaged: the limit does not fit it.
+/// The plugin is not damaged: it needs more memory than the limit.
 #[test]
 fn a_plugin_that_needs_more_memory_than_it_may_have() {
     let directory = Directory::with_job("network_word_count");
@@ -120,7 +120,7 @@ fn a_plugin_for_another_version() {
     }
 }
 
-/// Host 0.1 serves 0.1.x, says wit/README.md.
+/// Host 0.1 serves 0.1.x, as wit/README.md says.
 #[test]
 fn a_plugin_for_a_later_patch_of_the_version_runs() {
     let directory = Directory::with_job("network_word_count");
@@ -167,7 +167,7 @@ fn a_plugin_that_panics_while_it_describes_its_graph() {
     }
 }
 
-/// Operator, batch, partition and record: what its author needs to find it.
+/// The message has operator, batch, partition and record, which the author needs to find the fault.
 #[test]
 fn a_plugin_that_panics_on_a_record() {
     let directory = Directory::with_job("hostile");
@@ -182,7 +182,7 @@ fn a_plugin_that_panics_on_a_record() {
     );
 }
 
-/// Far into a partition, the record is still the right one.
+/// The message has the right record, also far into a partition.
 #[test]
 fn a_plugin_that_panics_on_record_4817_of_partition_1() {
     let directory = Directory::with_job("hostile");
@@ -195,7 +195,7 @@ fn a_plugin_that_panics_on_record_4817_of_partition_1() {
     assert!(without_times(said.error()).starts_with(place), "{}", said.error());
 }
 
-/// With `on_error = "continue"` the batch is given up, which the log tells, and the next ones run.
+/// With `on_error = "continue"`, the batch is given up, the log says so, and the next batches run.
 #[test]
 fn a_job_can_go_on_after_a_batch_that_failed() {
     for (does, why) in
@@ -213,7 +213,8 @@ fn a_job_can_go_on_after_a_batch_that_failed() {
     }
 }
 
-/// Recursion, memory and time without end: each ends at its limit, with the limit's name where there is one.
+/// Recursion, memory and time without end: each plugin ends at its limit. The message has the name of the limit if the
+/// limit has one.
 #[test]
 fn a_plugin_that_wants_too_much() {
     for (does, expected) in [
@@ -247,7 +248,7 @@ fn a_plugin_that_describes_its_graph_without_end() {
     }
 }
 
-/// What no SDK describes: a node that reads itself, and rows of another type than those that they come from.
+/// Graphs that no SDK describes: a node that reads itself, and rows of another type than the rows that they come from.
 #[test]
 fn a_plugin_that_describes_a_graph_which_makes_no_sense() {
     let directory = Directory::with_job("hostile");
@@ -266,7 +267,7 @@ fn a_plugin_that_describes_a_graph_which_makes_no_sense() {
     }
 }
 
-/// `P` in place of where in the plugin's source it panicked.
+/// Replaces the position in the plugin's source at which the plugin panicked by `P`.
 fn without_position(text: &str) -> String {
     const BEFORE: &str = "panicked at ";
     let (before, rest) = text.rsplit_once(BEFORE).expect("it says where it panicked");

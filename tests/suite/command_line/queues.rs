@@ -1,9 +1,9 @@
-//! Queue files that are wrong. `check` reads them too: they are named in the job file.
+//! Queue files that are wrong. `check` also reads the queue files that the job file names.
 
 use super::super::support::binary::Directory;
 use super::require_refusal;
 
-/// Requires that a queue file of these bytes is refused with these words, and help on what a line is.
+/// Requires that a queue file with these bytes is refused with this message, and with help about the form of a line.
 fn refused(queue: impl AsRef<[u8]>, problem: &str) {
     let directory = Directory::with_job("network_word_count");
     directory.write("queue.jsonl", queue);
@@ -19,7 +19,7 @@ fn a_queue_that_is_missing() {
     require_refusal(&directory, &["--set", "sources.lines.path=nope.jsonl"], expected);
 }
 
-/// The line is that of the file, and the only one that is named.
+/// The number of the line is that in the file, and the message has no other number of a line.
 #[test]
 fn a_line_that_is_not_json() {
     refused("[\"a\"]\n[\"b\",\n", "queue.jsonl line 2, column 5: EOF while parsing a value");

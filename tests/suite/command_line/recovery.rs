@@ -15,7 +15,7 @@ fn directory() -> Directory {
     directory
 }
 
-/// Requires that a run ends well, and returns what it said on standard error.
+/// Requires that a run ends successfully, and returns its standard error.
 fn runs(directory: &Directory, args: &[&str]) -> String {
     let said = directory.run(&[&["run", "job.toml"], args].concat());
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
@@ -38,8 +38,8 @@ fn lines_saved(directory: &Directory) -> Vec<String> {
     texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// S10.11 to S10.14: the same command starts a job for the first time and goes on with it; it can be made to insist on
-/// either.
+/// S10.11 to S10.14: the same command starts a job for the first time and resumes it. Options can require the one or
+/// the other.
 #[test]
 fn a_job_is_stopped_and_goes_on() {
     let directory = directory();
@@ -62,7 +62,7 @@ fn a_job_is_stopped_and_goes_on() {
     assert_eq!(lines_saved(&directory), ["a b", "c", "d", "e f g", "h"]);
 }
 
-/// What `--dry-run-recovery --json` says, and that it writes nothing.
+/// Checks the output of `--dry-run-recovery --json`, and that the command writes nothing.
 #[test]
 fn a_dry_run_writes_nothing() {
     let directory = directory();
@@ -72,13 +72,13 @@ fn a_dry_run_writes_nothing() {
     assert!(!directory.path("checkpoint").exists() && !directory.path("out").exists());
 }
 
-/// S13.05, S13.06: another plugin does not go on with a run. A fresh run does, where the old one stopped.
+/// S13.05, S13.06: another plugin does not resume a run. A fresh run begins where the old run stopped.
 #[test]
 fn another_plugin_is_refused_and_a_fresh_run_goes_on() {
     let directory = directory();
     runs(&directory, &["--stop-after", "2"]);
     let mut other = programs::plugin("recoverable");
-    // An empty custom section makes it another component that does the same.
+    // With an empty custom section, the component has another digest and does the same.
     other.extend([0, 2, 1, b'x']);
     directory.write("recoverable.wasm", &other);
     let error = refused(&directory, &[], 2);
@@ -95,7 +95,7 @@ fn another_plugin_is_refused_and_a_fresh_run_goes_on() {
     assert_eq!(runs, 2, "the old run stays");
 }
 
-/// Each changed key is told with what it means, and one that does not fit what was kept is refused.
+/// Each changed key is reported with its consequence. A key that does not fit the kept data is refused.
 #[test]
 fn changed_keys_are_told() {
     let directory = directory();
@@ -125,7 +125,8 @@ fn a_second_host_is_refused() {
     runs(&directory, &["--stop-when-idle"]);
 }
 
-/// A host that lost its directory, here because somebody removed the lock under it, shows nothing any more.
+/// A host that has lost its directory shows nothing any more. Here it loses the directory because the test removes the
+/// lock.
 #[test]
 fn an_owner_that_was_replaced_shows_nothing_any_more() {
     let directory = directory();
@@ -140,13 +141,13 @@ fn an_owner_that_was_replaced_shows_nothing_any_more() {
     assert!(said.error().contains("checkpoint directory checkpoint was taken over by process "), "{}", said.error());
     second.signal("KILL");
     second.finish();
-    // What both did is what one would have done.
+    // Both hosts together have done what one host would have done.
     runs(&directory, &["--stop-when-idle", "--catch-up", "none"]);
     assert_eq!(lines_saved(&directory), ["a"; 100]);
 }
 
-/// The new owner removes what the old one has begun to write. The old owner says that it was replaced, not which file is
-/// missing, also if its output fails before it looks at the directory.
+/// The new owner removes the files that the old owner has begun to write. The old owner reports that it was replaced,
+/// and not which file is missing, also if its output fails before the host checks the owner.
 #[test]
 fn an_output_that_fails_after_a_takeover_names_the_takeover() {
     let directory = directory();
@@ -167,7 +168,7 @@ fn an_output_that_fails_after_a_takeover_names_the_takeover() {
     assert!(said.error().contains("checkpoint directory checkpoint was taken over by process "), "{}", said.error());
 }
 
-/// Removes the locks of the checkpoint directory and of the output, as somebody could who does not know what they are.
+/// Removes the locks of the checkpoint directory and of the output, as a person could who does not know their purpose.
 fn remove_locks(directory: &Directory) {
     std::fs::remove_file(directory.path("checkpoint/owner/lock")).expect("the lock is a file");
     for entry in std::fs::read_dir(directory.path("out")).expect("something was saved") {
@@ -178,7 +179,7 @@ fn remove_locks(directory: &Directory) {
     }
 }
 
-/// S10.04: a checkpoint directory that cannot be looked at for a while is waited for, wherever the host looks at it.
+/// S10.04: if a checkpoint directory cannot be read for a while, the host waits, at any point.
 #[test]
 fn a_directory_that_is_away_for_a_while_is_waited_for() {
     let directory = directory();
@@ -201,7 +202,7 @@ fn a_directory_that_is_away_for_a_while_is_waited_for() {
     assert_eq!(lines_saved(&directory), lines);
 }
 
-/// Options that mean nothing without a checkpoint directory say so.
+/// Options that have no meaning without a checkpoint directory are errors.
 #[test]
 fn options_of_checkpoints_need_a_directory() {
     let directory = Directory::with_job("network_word_count");
@@ -218,7 +219,7 @@ fn options_of_checkpoints_need_a_directory() {
     }
 }
 
-/// A queue file that lost what was read from it is told: a restart would read other data.
+/// A queue file without data that was read from it is reported: a restart would read other data.
 #[test]
 fn a_queue_that_changed_is_told() {
     let directory = directory();
@@ -228,7 +229,7 @@ fn a_queue_that_changed_is_told() {
     assert!(error.contains("queue.jsonl is not the file that the job has read: data set 4: it is not there, but was when the job read it before"), "{error}");
 }
 
-/// Copies what is in a directory into another one.
+/// Copies the content of a directory into another directory.
 fn copied(directory: &Directory) -> Directory {
     let copy = Directory::new();
     let status = Command::new("cp").arg("-a").arg(directory.path(".")).arg(copy.path("")).status();
@@ -250,7 +251,8 @@ fn checkpoints(directory: &Directory) -> Vec<PathBuf> {
     checkpoints
 }
 
-/// What the outputs saved for the batches up to the last one with lines: by name and time, the rows of all parts.
+/// The files that the outputs saved for the batches up to the last batch with lines: by name and time, the rows of all
+/// parts.
 fn saved(directory: &Directory) -> BTreeMap<(u64, String), String> {
     let entries = std::fs::read_dir(directory.path("out")).expect("something was saved");
     let mut saved = BTreeMap::new();
@@ -267,8 +269,8 @@ fn saved(directory: &Directory) -> BTreeMap<(u64, String), String> {
     saved
 }
 
-/// S10.04: whichever of the checkpoints that are kept a run goes on from, the results are the same. One that is older than
-/// all of them is refused, as windows would be whole no more.
+/// S10.04: a run that resumes from any of the kept checkpoints has the same results. A checkpoint that is older than
+/// all of them is refused, because windows would not be complete.
 #[test]
 fn a_run_goes_on_from_each_of_its_checkpoints() {
     let directory = directory();
@@ -288,8 +290,8 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
         let expected = expected.get_or_insert_with(|| found.clone());
         assert_eq!(found, *expected, "without {damaged} checkpoints");
     }
-    // An early checkpoint is too old as soon as the log says that inputs are forgotten, which is with a batch that is made
-    // after many checkpoints.
+    // An early checkpoint is too old as soon as the log says that inputs are forgotten. The log says so with a batch
+    // that is made after many checkpoints.
     let mut command = directory.host(&["run", "job.toml"]);
     command.env("MILLSTREAM_LOG", "debug");
     let mut host = Running::start(command);
@@ -307,7 +309,7 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
     assert!(error.contains("\nhelp: bring its files back from one backup, or start a new run with --fresh"), "{error}");
 }
 
-/// A directory whose checkpoints are gone is not that of a new job: all of it would be saved twice.
+/// A directory whose checkpoints are gone is not the directory of a new job: a new job would save everything twice.
 #[test]
 fn checkpoints_that_are_gone_are_missed() {
     for whole_run in [false, true] {
@@ -327,7 +329,7 @@ fn checkpoints_that_are_gone_are_missed() {
         }
         let verified = directory.run(&["checkpoint", "verify", "checkpoint"]);
         assert_eq!((verified.code, verified.out.contains(told)), (Some(5), true), "{}", verified.out);
-        // The log alone tells as much.
+        // The log alone is enough to notice this.
         std::fs::remove_dir_all(directory.path("checkpoint/owner")).expect("it is there");
         let error = refused(&directory, &[], 5);
         let told = "the allocation log is there, and no checkpoint of any run";

@@ -3,7 +3,7 @@
 use super::super::support::binary::{Directory, without_times};
 use super::job;
 
-/// What the words of the first two batches print. The third has none.
+/// The output for the words of the first two batches. The third batch has no words.
 const FIRST: &str = "(to,2)\n(be,2)\n(that,1)\n(or,1)\n(not,1)\n(is,1)\n";
 const SECOND: &str = "(hello,1)\n(world,1)\n";
 
@@ -43,7 +43,7 @@ fn a_checked_job_is_told_in_one_line() {
     );
 }
 
-/// Nothing is connected to, so no server has to be there.
+/// `check` connects to nothing, so no server is needed.
 #[test]
 fn checking_starts_nothing() {
     let directory = Directory::with_job("network_word_count");

@@ -1,7 +1,8 @@
-//! SIGINT, SIGTERM and SIGHUP: the first processes what was received, one that comes a second or more later stops at once.
+//! SIGINT, SIGTERM and SIGHUP: the first signal stops the job after received records are processed, and a signal a
+//! second or more later stops the job at once.
 //!
-//! A test knows that lines were received when the host warns of something that was sent after them: of a line that is
-//! too long, or of the end of the connection. What the kernel still holds does not count as received.
+//! A test knows that lines were received when the host reports something that was sent after them: a line that is too
+//! long, or the end of the connection. Data that is still in the kernel does not count as received.
 
 use super::super::support::binary::{Directory, Running};
 use millstream_tests::programs;
@@ -11,21 +12,21 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
-/// Batches are long enough that what comes last usually waits for its batch when the signal comes.
+/// Batches are long enough that the last lines usually wait for their batch when the signal comes.
 pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
                           [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"1h\"\n\n\
                           [receiver]\nblock_interval = \"50ms\"\n";
 
-/// `host` with the signals of a terminal, also when the tests run under `nohup`, which has the programs below it ignore
-/// SIGHUP.
+/// Starts `host` with the signals of a terminal, also when the tests run under `nohup`, which makes child processes
+/// ignore SIGHUP.
 fn host_of_a_terminal(directory: &Directory, args: &[&str]) -> Command {
     let mut command = directory.program(Path::new("env"), &["--default-signal=HUP"]);
     command.arg(programs::host()).args(args);
     command
 }
 
-/// Counts words from a socket, sends `late` and waits until the host says `received`, and stops it with a signal.
-/// Returns the sums of the counts that were printed.
+/// Counts words from a socket. Sends `late`, waits until the host says `received`, and stops the host with a signal.
+/// Returns the sums of the printed counts.
 fn stopped(
     signal: &str,
     late: &str,
@@ -76,7 +77,7 @@ fn sigint_processes_what_was_received() {
     assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
 }
 
-/// The server is gone by then, in the middle of a line.
+/// The server has closed the connection by then, in the middle of a line.
 #[test]
 fn sigterm_processes_what_was_received() {
     let totals = stopped("TERM", "late words\nhalf a li", "ReceiverError lines", |connection| {
@@ -86,7 +87,7 @@ fn sigterm_processes_what_was_received() {
     assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("words", 2), ("half", 1), ("a", 1), ("li", 1)]));
 }
 
-/// The terminal is gone.
+/// The terminal does not exist any more.
 #[test]
 fn sighup_processes_what_was_received() {
     let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
@@ -104,7 +105,7 @@ fn a_signal_that_comes_twice_is_one_wish() {
     }
 }
 
-/// As with `nohup`.
+/// SIGHUP is ignored, as under `nohup`.
 #[test]
 fn a_sighup_that_is_ignored_stays_ignored() {
     let directory = Directory::with_job("network_word_count");
@@ -121,7 +122,7 @@ fn a_sighup_that_is_ignored_stays_ignored() {
     assert_eq!(said.err.matches("stopping, as ").count(), 1, "{}", said.err);
 }
 
-/// Whatever the plugin does meanwhile.
+/// A later signal stops the job whatever the plugin does in the meantime.
 #[test]
 fn a_later_signal_stops_at_once() {
     for (first, second) in [("INT", "INT"), ("TERM", "INT"), ("INT", "TERM"), ("HUP", "TERM")] {
@@ -151,7 +152,8 @@ fn a_later_signal_stops_at_once() {
     }
 }
 
-/// Before the job has started there is nothing to process first. The time limit is that of a task, not of the user.
+/// Before the job has started, there are no records to process first. The time limit of a task applies, but the user
+/// need not wait for it.
 #[test]
 fn a_signal_stops_a_plugin_that_hangs_while_it_describes() {
     let directory = Directory::with_job("hostile");
@@ -159,12 +161,12 @@ fn a_signal_stops_a_plugin_that_hangs_while_it_describes() {
     let mut command = directory.host(&args);
     command.env("MILLSTREAM_LOG", "debug");
     let mut host = Running::start(command);
-    // The plugin is asked for its graph next.
+    // After this line, the host asks the plugin for its graph.
     host.wait_for_err("compiled");
-    // What is started in the background by a script may have to ignore INT.
+    // A script may start a background process with SIGINT ignored, so the test sends SIGTERM.
     host.signal("TERM");
     let said = host.finish();
-    // An exit code of its own, or the signal itself.
+    // The host ends with its own exit code, or by the signal itself.
     assert!(matches!(said.code, Some(0 | 130) | None), "exit code {:?}: {}", said.code, said.err);
     assert_eq!(said.error(), "");
 }

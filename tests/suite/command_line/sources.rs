@@ -1,4 +1,4 @@
-//! Sources that fail while a job runs: servers that are not there or go away, files that are not what they were.
+//! Sources that fail while a job runs: servers that cannot be reached or go away, and files that change or disappear.
 
 use super::super::support::binary::{Directory, Running};
 use std::fs::{self, OpenOptions};
@@ -16,12 +16,13 @@ fn totals(out: &str) -> Vec<&str> {
 const SOCKET: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"50ms\"\n\n\
                       [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"20ms\"\n";
 
-/// A server that is not there when the job starts is told, with the next try, and the job waits for it.
+/// A server that cannot be reached at the start is reported, with the time of the next attempt. The job waits for the
+/// server.
 #[test]
 fn a_server_that_refuses_is_tried_again() {
     let directory = Directory::with_job("network_word_count");
     directory.write("job.toml", SOCKET);
-    // Nobody listens on a port that was just given back.
+    // Nobody listens on a port that was just released.
     let address = TcpListener::bind("127.0.0.1:0").and_then(|server| server.local_addr()).expect("a port is free");
     let set = format!("sources.lines.address={address}");
     let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
@@ -32,8 +33,8 @@ fn a_server_that_refuses_is_tried_again() {
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
 }
 
-/// A server that goes away in the middle of a line has ended the line; lines that are too long are dropped, and told; and
-/// the job goes on with the next connection.
+/// If a server closes the connection in the middle of a line, the line has ended. Lines that are too long are dropped
+/// and reported. The job continues with the next connection.
 #[test]
 fn a_server_that_goes_away_is_connected_to_again() {
     let directory = Directory::with_job("network_word_count");
@@ -55,7 +56,8 @@ fn a_server_that_goes_away_is_connected_to_again() {
     assert_eq!(totals(&said.out), ["(one,1)", "(three,1)", "(two,1)"]);
 }
 
-/// A server that accepts connections and closes them: the first time is told, and that it is back; then it is quiet.
+/// A server accepts connections and closes them. The first failure and the first return are reported, and the next ones
+/// are not.
 #[test]
 fn a_server_that_is_away_is_told_once() {
     let directory = Directory::with_job("network_word_count");
@@ -76,7 +78,7 @@ fn a_server_that_is_away_is_told_once() {
     assert_eq!(said.err.matches("ReceiverStarted lines, which was away for ").count(), 1, "{}", said.err);
 }
 
-/// A server that says nothing is connected to again, if the job file says after how long.
+/// If the job file sets a time limit, the host connects again to a server that sends nothing.
 #[test]
 fn a_connection_that_is_idle_is_made_anew() {
     let directory = Directory::with_job("network_word_count");
@@ -97,10 +99,10 @@ fn a_connection_that_is_idle_is_made_anew() {
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
 }
 
-/// The system asks a server that says nothing whether it is still there.
+/// The system probes a server that sends nothing.
 #[test]
 fn a_server_that_vanishes_is_noticed_by_keepalive() {
-    // Of `tr`, the timer of a connection in /proc/net/tcp: the one that asks.
+    // The value of the field `tr` in /proc/net/tcp for the timer that probes the other side.
     const KEEPALIVE: &str = "02";
     let directory = Directory::with_job("network_word_count");
     directory.write("job.toml", SOCKET);
@@ -134,7 +136,8 @@ fn a_watched_directory_that_is_missing() {
     }
 }
 
-/// A pattern stands for directories. One that matches files is probably meant otherwise, but what is not there yet may come.
+/// A pattern stands for directories. A pattern that matches only files is probably a mistake. It is only a warning,
+/// because directories may still appear.
 #[test]
 fn a_pattern_that_matches_files_only_is_warned_of() {
     let directory = Directory::with_job("network_word_count");
@@ -150,8 +153,8 @@ fn a_pattern_that_matches_files_only_is_warned_of() {
     assert!(said.err.contains("WARN") && said.err.ends_with(expected), "{}", said.err);
 }
 
-/// A job that has found `in/file`, which holds `one two`, and cannot read it yet: it waits until the batch before is
-/// printed, and nobody reads what it prints.
+/// A job that has found `in/file` with the text `one two`, and cannot read it yet: the job waits until the batch before
+/// is printed, and nobody reads its output.
 struct Found {
     directory: Directory,
     host: Running,
@@ -173,14 +176,14 @@ impl Found {
             directory.write("new", text);
             fs::rename(directory.path("new"), directory.path("in/file")).expect("a file can be renamed");
         };
-        // More than a pipe holds.
+        // The text is larger than a pipe.
         let words: Vec<String> = (0..10).map(|word| format!("{word}").repeat(20_000)).collect();
         publish(&(words.join("\n") + "\n"));
         host.wait_for_err(", 10 rows read");
         fs::remove_file(directory.path("in/file")).expect("the file is there");
         directory.write("new", "one two\n");
         fs::rename(directory.path("new"), directory.path("in/second")).expect("a file can be renamed");
-        // The second batch from now on is surely made after the file was there.
+        // The second batch after this point is made when the file exists.
         host.wait_for_more_err("BatchSubmitted", 3);
         Self { directory, host, out }
     }
@@ -189,7 +192,7 @@ impl Found {
         self.directory.path("in/second")
     }
 
-    /// Lets the job go on.
+    /// Reads the output, so that the job continues.
     fn read(self) -> (Directory, Running, thread::JoinHandle<String>) {
         let Self { directory, host, mut out } = self;
         let reading = thread::spawn(move || {
@@ -201,7 +204,7 @@ impl Found {
     }
 }
 
-/// A file that was found and is gone when it is read fails its batch, after the tries that a file gets.
+/// If a file was found and is gone when its batch reads it, the batch fails after the attempts that a file gets.
 #[test]
 fn a_file_that_vanishes_fails_its_batch() {
     let found = Found::new("stop");
@@ -215,7 +218,7 @@ fn a_file_that_vanishes_fails_its_batch() {
     assert_eq!(totals(&out), Vec::<&str>::new());
 }
 
-/// The same, with a job that goes on.
+/// The same, with a job that continues after a failed batch.
 #[test]
 fn a_job_can_go_on_without_a_file_that_vanishes() {
     let found = Found::new("continue");
@@ -230,7 +233,7 @@ fn a_job_can_go_on_without_a_file_that_vanishes() {
     assert!(said.err.contains("in/second"), "{}", said.err);
 }
 
-/// S2.20: what is written to a file after it was found is missed; the file is not read again.
+/// S2.20: text that is written to a file after the file was found is not read, and the file is not read again.
 #[test]
 fn a_file_that_is_half_written_is_read_as_far_as_it_was() {
     let found = Found::new("stop");

@@ -26,14 +26,15 @@ fn start(directory: &Directory, name: &str, args: &[&str]) -> Said {
     directory.run(&[&always, [operator(name).as_str()].as_slice(), args].concat())
 }
 
-/// The same, of a job that has to end well. Returns what it printed.
+/// The same, for a job that has to end successfully. Returns the output of the job.
 fn succeed(directory: &Directory, name: &str, args: &[&str]) -> String {
     let said = start(directory, name, args);
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     said.out
 }
 
-/// S4.06, S4.16, S10.08: each operator that keeps state needs a checkpoint directory. The message says what to write.
+/// S4.06, S4.16, S10.08: each operator that keeps state needs a checkpoint directory. The message says what to write
+/// into the job file.
 #[test]
 fn state_needs_a_checkpoint_directory() {
     let directory = directory();
@@ -50,7 +51,7 @@ fn state_needs_a_checkpoint_directory() {
         );
         require_refusal(&directory, &["--set", "job.batch_interval=1s", "--set", &operator(name)], &expected);
     }
-    // What the message says to write is enough. Windows without an inverse function need no directory.
+    // The key from the message is enough. Windows without an inverse function need no directory.
     let check =
         |args: &[&str]| directory.run(&[&["check", "job.toml", "--set", "job.batch_interval=1s"], args].concat());
     let checkpoint = "job.checkpoint=checkpoints/word-count";
@@ -81,7 +82,7 @@ fn a_checkpoint_interval_that_does_not_fit_is_refused() {
     );
 }
 
-/// The rows that a run printed, by the number of their batch; the batches of several runs are numbered on.
+/// The rows that runs printed, by the number of their batch. The numbers of batches continue from run to run.
 fn printed(runs: &[String]) -> BTreeMap<u64, Vec<String>> {
     let (mut batches, mut time) = (BTreeMap::<u64, Vec<String>>::new(), 0);
     for line in runs.iter().flat_map(|out| out.lines()) {
@@ -113,7 +114,7 @@ fn require_same_rows(name: &str, runs: &[&[&str]], is_sorted: bool) {
     assert_eq!(rows, expected, "{name}");
 }
 
-/// S4.21, S10.05: a stopped job goes on with its state, also with another number of partitions. The rows of
+/// S4.21, S10.05: a stopped job resumes with its state, also with another number of partitions. The rows of
 /// `update_state_by_key` and of inverse windows even have the same order.
 #[test]
 fn state_stays_when_the_parallelism_changes() {
@@ -128,7 +129,8 @@ fn state_stays_when_the_parallelism_changes() {
     require_same_rows("map_with_state", &runs, true);
 }
 
-/// A job is told if the state of its last run has another type. The plugin is the same, and reads an argument.
+/// The job is refused if the state of its last run has another type. The plugin is the same, and its type follows from
+/// an argument.
 #[test]
 fn state_of_another_type_is_refused() {
     let directory = directory();
@@ -137,12 +139,13 @@ fn state_of_another_type_is_refused() {
     let expected = "error: the saved state of `map_with_state` (node 2) in checkpoint is (i64, list<i64>), and the plugin \
                     declares (i64, u64)\nhelp: start a new run with --fresh, which begins without state; or go back to the \
                     plugin whose state it is\n";
-    // A warning that the argument is another one comes first.
+    // A warning about the changed argument comes first.
     assert_eq!((said.code, said.error()), (Some(2), expected));
     succeed(&directory, "map_with_state_of_another_type", &["--fresh", "--stop-after", "1"]);
 }
 
-/// S10.21: after a graceful stop, a snapshot has all state, although the first snapshot is due after ten seconds.
+/// S10.21: after a graceful stop, a snapshot has the whole state, although the first regular snapshot is due only after
+/// ten seconds.
 #[test]
 fn a_graceful_stop_leaves_nothing_to_compute_again() {
     let directory = directory();
@@ -165,7 +168,7 @@ fn snapshot_files(directory: &Directory) -> Vec<PathBuf> {
     entries(run.join("snapshots")).collect()
 }
 
-/// State that cannot be read is never taken for no state.
+/// State that cannot be read is never treated as no state.
 #[test]
 fn a_damaged_or_missing_snapshot_is_refused() {
     let directory = directory();

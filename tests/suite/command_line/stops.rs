@@ -1,6 +1,7 @@
-//! The end of a job that hangs: whatever the host does, `host stop --now`, a later signal and `job.stop_timeout` end it.
+//! The end of a job that hangs: whatever the host does, `host stop --now`, a later signal and `job.stop_timeout` end
+//! the job.
 //!
-//! What hangs here would hang for hours. The tests wait for the end of the process, and for no time.
+//! The jobs here would hang for hours. The tests wait for the end of the process, and use no time limits of their own.
 
 use super::super::support::binary::{Directory, Running, Said};
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 enum Stop {
     /// By `host stop --now`.
     Client,
-    /// By signals, until it has ended.
+    /// By signals, until the job has ended.
     Signals,
     /// By one signal, and by the end of `job.stop_timeout`.
     Timeout,
@@ -24,12 +25,12 @@ const OVERDUE: &str = "error: the graceful stop took longer than job.stop_timeou
                        help: raise job.stop_timeout, or make batches cheaper\n";
 
 impl Stop {
-    /// What the job is started with.
+    /// The arguments with which the job is started.
     fn keys(self) -> [&'static str; 2] {
         ["--set", if matches!(self, Self::Timeout) { "job.stop_timeout=100ms" } else { "job.stop_timeout=24h" }]
     }
 
-    /// Stops the job, and returns what the host has said when it is gone.
+    /// Stops the job, and returns everything that the host has printed.
     fn stop(self, directory: &Directory, mut host: Running) -> Said {
         match self {
             Self::Client => {
@@ -48,7 +49,7 @@ impl Stop {
     }
 }
 
-/// A job whose log tells every event, with these further arguments.
+/// Starts a job whose log has every event, with these further arguments.
 fn told(directory: &Directory, args: &[&str]) -> Command {
     let args: Vec<&str> = ["run", "job.toml"].iter().chain(args).copied().collect();
     let mut command = directory.host(&args);
@@ -56,14 +57,14 @@ fn told(directory: &Directory, args: &[&str]) -> Command {
     command
 }
 
-/// A stream that nobody reads, as long as the reader is there.
+/// A stream that nobody reads as long as the returned reader exists.
 fn unread(stream: impl FnOnce(Stdio)) -> PipeReader {
     let (reader, writer) = pipe().expect("a pipe can be made");
     stream(writer.into());
     reader
 }
 
-/// The host computes: a join of a key that has very many values on both sides.
+/// The host computes a join of a key that has very many values on both sides.
 #[test]
 fn a_long_join_is_ended() {
     for stop in STOPS {
@@ -81,7 +82,7 @@ fn a_long_join_is_ended() {
     }
 }
 
-/// The host waits in a write: to a pipe that is full.
+/// The host waits in a write to a full pipe.
 #[test]
 fn a_print_that_nobody_reads_is_ended() {
     for stop in STOPS {
@@ -102,7 +103,7 @@ fn a_print_that_nobody_reads_is_ended() {
     }
 }
 
-/// A driver function asks for one action after the other.
+/// A driver function calls one action after the other.
 #[test]
 fn a_driver_function_that_never_ends_is_ended() {
     for stop in STOPS {
@@ -116,7 +117,7 @@ fn a_driver_function_that_never_ends_is_ended() {
     }
 }
 
-/// The time that it takes to wait for its actions counts: its own code hardly runs.
+/// The time in which the function waits for its actions counts. Its own code hardly runs.
 #[test]
 fn a_driver_function_has_a_time_limit_over_all_that_it_does() {
     let directory = Directory::with_job("hostile");
@@ -135,7 +136,7 @@ fn a_driver_function_has_a_time_limit_over_all_that_it_does() {
     );
 }
 
-/// A job whose log is more than any pipe holds, and is not read; its batches go to standard output.
+/// Makes a job whose log is larger than any pipe and is not read. The batches go to standard output.
 fn with_unread_log(does: &str, batches: usize, stop: Stop) -> (Directory, Running, PipeReader) {
     let directory = Directory::with_job("hostile");
     directory.write("queue.jsonl", "[\"boom\"]\n".repeat(batches));
@@ -151,7 +152,7 @@ fn with_unread_log(does: &str, batches: usize, stop: Stop) -> (Directory, Runnin
     (directory, host, reader)
 }
 
-/// The log goes to a pipe that nobody reads. That holds up neither a batch nor an end.
+/// The log goes to a pipe that nobody reads. This delays neither a batch nor the end.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
     let (directory, host, _unread) = with_unread_log("log-flood", 3, Stop::Client);
@@ -164,7 +165,8 @@ fn a_log_that_nobody_reads_holds_up_nothing() {
     }
 }
 
-/// What does not fit into the queue of the log is dropped and counted, and the count is in the log when it is read.
+/// Lines that do not fit into the queue of the log are dropped and counted. The count is in the log when somebody reads
+/// the log.
 #[test]
 fn log_lines_that_are_dropped_are_told() {
     let (_directory, host, mut reader) = with_unread_log("log-long", 1, Stop::Client);
@@ -182,7 +184,7 @@ fn log_lines_that_are_dropped_are_told() {
     assert!(dropped > 0 && written > 100 && written + dropped >= 900, "{dropped} {written}");
 }
 
-/// A pipe for events that is full holds up neither the job nor its end.
+/// A full pipe for events delays neither the job nor its end.
 #[test]
 fn events_that_nobody_reads_hold_up_nothing() {
     let directory = Directory::with_job("network_word_count");
@@ -191,7 +193,7 @@ fn events_that_nobody_reads_hold_up_nothing() {
     assert!(made.expect("mkfifo can be started").success());
     let mut host = Running::start(told(&directory, &["--events", "events"]));
     let _unread = File::open(events).expect("the pipe is there");
-    // Far more events than a pipe holds.
+    // These are far more events than a pipe can hold.
     host.wait_for_more_err("BatchCompleted", 100);
     host.signal("TERM");
     let said = host.finish();

@@ -1,4 +1,4 @@
-//! Standard output and standard error: who reads them, and what must not be in them.
+//! Standard output and standard error: who reads them, and which characters they must not contain.
 
 use super::super::support::binary::{Directory, Running, Said, without_times};
 use super::super::support::terminal::OnTerminal;
@@ -43,7 +43,7 @@ fn checking_into_a_closed_pipe_is_an_error() {
     require_error(&with_closed_stdout(directory.host(&["check", "job.toml"])), 4, expected);
 }
 
-/// A log that nobody reads is no reason to stop.
+/// A job continues if nobody reads its log.
 #[test]
 fn a_job_runs_on_without_its_log() {
     let directory = Directory::with_job("network_word_count");
@@ -58,7 +58,7 @@ fn an_error_that_nobody_reads_keeps_its_exit_code() {
     assert_eq!(said.code, Some(2));
 }
 
-/// Even if the terminal that the host was started from has colours.
+/// This is true even if the terminal from which the host was started has colours.
 #[test]
 fn what_is_not_a_terminal_gets_no_colours() {
     let directory = Directory::with_job("network_word_count");
@@ -78,7 +78,7 @@ fn what_is_not_a_terminal_gets_no_colours() {
     }
 }
 
-/// Nor does what a plugin says reach the terminal as it is: it could move the cursor of whoever reads it.
+/// Text of a plugin does not reach the terminal unescaped either, because it could move the cursor.
 #[test]
 fn a_plugin_puts_no_control_characters_into_an_error() {
     let directory = Directory::with_job("hostile");
@@ -89,8 +89,8 @@ fn a_plugin_puts_no_control_characters_into_an_error() {
     assert!(!said.err.contains('\u{1b}'), "{:?}", said.err);
 }
 
-/// Nor does a record: on a terminal, what could move the cursor or change a colour is shown as what it is. A file gets it
-/// as it came.
+/// A record does not reach the terminal unescaped either: characters that could move the cursor or change a colour are
+/// shown as escapes. A file gets the record unchanged.
 #[test]
 fn a_record_puts_no_control_characters_onto_a_terminal() {
     let directory = Directory::with_job("hostile");

@@ -1,4 +1,4 @@
-//! Limits of the system on the process of the host: on the size of files, and on its address space.
+//! Limits of the system on the host's process: the size of files, and the address space.
 
 use super::super::support::binary::{Directory, Running, Said, without_times};
 use std::path::Path;
@@ -11,11 +11,12 @@ fn run_with(directory: &Directory, limit: &str, args: &[&str]) -> Said {
     Running::start(command).finish()
 }
 
-/// A write beyond the limit for the size of a file fails, as one to a full disk does. It does not end the host.
+/// A write beyond the limit of file sizes fails as a write to a full disk does. It does not end the host.
 #[test]
 fn a_file_that_may_not_grow_is_a_full_disk() {
     let directory = Directory::with_job("network_word_count");
-    // The compiled plugin is a file too, and is there already. So is, without a name, what instances begin with.
+    // The compiled plugin is a file as well, and exists already. So does the file without a name that holds the initial
+    // memory of instances.
     assert_eq!(directory.run(&["check", "job.toml"]).code, Some(0));
     directory.write("queue.jsonl", format!("[\"{}\"]\n", "x".repeat(20 << 20)));
     let said = run_with(&directory, "-f 16384", &["run", "job.toml", "--stop-when-idle"]);
@@ -24,7 +25,7 @@ fn a_file_that_may_not_grow_is_a_full_disk() {
     assert_eq!((said.code, without_times(said.error()).as_str()), (Some(4), expected), "{}", said.err);
 }
 
-/// The engine reserves addresses for its instances, which are no memory.
+/// The engine reserves address space for its instances, and this takes no memory.
 #[test]
 fn a_small_address_space_has_a_help_line() {
     let directory = Directory::with_job("network_word_count");

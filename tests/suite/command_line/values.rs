@@ -1,4 +1,4 @@
-//! Values as users meet them: the order of floats, and records that say a thing twice or not at all.
+//! Values as users meet them: the order of floats, and records with duplicate or missing members.
 
 use super::super::support::binary::{Directory, Said};
 use super::job;
@@ -19,7 +19,7 @@ fn run(function: &str, queue: &str, files: &[(&str, &str)]) -> Said {
     job(&directory, "run", &["--stop-when-idle"])
 }
 
-/// Numbers stand for floats: 1 for NaN and 3 for -NaN, 4 and 5 for infinities, 6 for -0.0 and 7 for 0.0.
+/// Numbers stand for floats: 1 for NaN, 3 for -NaN, 4 and 5 for infinities, 6 for -0.0 and 7 for 0.0.
 #[test]
 fn not_a_number_comes_last_in_a_sort_and_first_in_a_descending_one() {
     let said = run("sort_floats", "[1, 2, 3, 4, 5, 6, 7]\n", &[]);
@@ -27,7 +27,7 @@ fn not_a_number_comes_last_in_a_sort_and_first_in_a_descending_one() {
     let numbers: Vec<&str> = said.out.lines().filter_map(|line| line.strip_prefix('(')?.split(',').next()).collect();
     let ascending = ["4", "6", "7", "2", "5", "1", "3"];
     let descending = ["1", "3", "5", "2", "6", "7", "4"];
-    // In a tuple, a list, an option and a struct, in which the number 2 is absent.
+    // The floats are in a tuple, a list, an option and a struct. There, the number 2 stands for an absent value.
     let nested = ["2", "4", "6", "7", "5", "1", "3"];
     let nested_descending = ["1", "3", "5", "6", "7", "4", "2"];
     assert_eq!(numbers, [ascending, descending, nested, nested_descending].concat());

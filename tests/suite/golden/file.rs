@@ -14,7 +14,7 @@ const DIRECTORY: &str = "tests/golden";
 /// The ending of a golden file's name.
 const EXTENSION: &str = ".stream";
 
-/// What begins the line before a part of a golden file.
+/// The beginning of the line before a part of a golden file.
 const MARK: &str = "---- ";
 
 /// The directives, each with the values that it can have. A plugin is named by its package.
@@ -28,20 +28,21 @@ pub struct GoldenFile {
     pub name: String,
     /// The package of the plugin.
     pub plugin: String,
-    /// Whether its rows tell of partitions, so that another parallelism makes other rows: `rows depend-on-partitions`.
+    /// Whether the rows depend on the partitions, so that another parallelism makes other rows: `rows
+    /// depend-on-partitions`.
     pub rows_depend_on_partitions: bool,
-    /// Whether a batch that runs again adds to what its first run wrote: `rerun adds-up`. Without the directive, a batch
-    /// that runs again replaces that.
+    /// Whether a batch that runs again adds to the files of its first run: `rerun adds-up`. Without the directive, a
+    /// batch that runs again replaces the files of its first run.
     pub reruns_add_up: bool,
     /// Lines for the table `[job]` of the job file.
     pub job_keys: String,
     /// The files beside the job file: their paths and texts.
     pub files: Vec<(String, String)>,
-    /// The batches: a JSON array of records each.
+    /// The batches. Each batch is a JSON array of records.
     pub batches: Vec<String>,
-    /// What the job prints, and after it each file that it saves behind a line `---- PATH`.
+    /// The text that the job prints, and after it each file that the job saves, after a line `---- PATH`.
     pub expected: String,
-    /// The whole file but for `expected`.
+    /// The whole file without `expected`.
     pub given: String,
 }
 
@@ -66,7 +67,7 @@ impl GoldenFile {
         std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    /// Reads the text of a golden file. On failure, what is wrong, with file and line.
+    /// Reads the text of a golden file. On failure, returns a message with file and line.
     fn parse(name: &str, text: &str) -> Result<Self, String> {
         let mut parser = Parser::new(name);
         let mut rest = text;
@@ -89,10 +90,10 @@ fn path(name: &str) -> PathBuf {
     repository::root().join(DIRECTORY).join(format!("{name}{EXTENSION}"))
 }
 
-/// The names of all golden files, sorted. Every file of the directory is one, but for its `README.md`.
+/// The names of all golden files, sorted. All files of the directory except its `README.md` are golden files.
 ///
 /// # Panics
-/// If there is a file of another kind, or one cannot be read.
+/// If there is a file of another kind, or if a file cannot be read.
 pub fn names() -> Vec<String> {
     let files = repository::bytes_below(DIRECTORY).expect("the goldens can be read").expect("the goldens are there");
     let files = files.into_iter().map(|(path, _)| path).filter(|path| path != "README.md");
@@ -144,7 +145,7 @@ impl Parser {
         format!("{DIRECTORY}/{}{EXTENSION}:{}: {problem}", self.file.name, self.line)
     }
 
-    /// Takes a line. True if the expected output comes next.
+    /// Takes a line. Returns true if the expected output comes next.
     fn take(&mut self, line: &str) -> Result<bool, String> {
         if self.line == 1 && !line.starts_with("plugin ") {
             return Err("the first line is not `plugin NAME`".to_owned());
@@ -217,7 +218,7 @@ fn is_package(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
-/// What is wrong with a directive: its value, or its name.
+/// The message about a directive with an unknown name or value.
 fn unknown(name: &str, value: &str) -> String {
     let known = DIRECTIVES.iter().find(|(known, _)| *known == name);
     match known {

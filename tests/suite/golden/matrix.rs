@@ -1,7 +1,7 @@
 //! The matrix of runs that every golden goes through.
 //!
-//! Owns what is compared with what. The matrix is the same for every golden: no directive of a golden file leaves a run
-//! out. A directive says in which way the rows or files differ, and then the matrix requires that difference.
+//! Owns which runs are compared with each other. The matrix is the same for every golden file: no directive leaves out
+//! a run. A directive says how the rows or files differ, and then the matrix requires that difference.
 
 use super::file::GoldenFile;
 use super::reruns;
@@ -14,13 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many schedules each golden runs under.
 const SCHEDULES: u64 = 10;
 
-/// At how many of its writes a golden dies, unless `MILLSTREAM_EVERY_WRITE` is set.
+/// The number of writes at which a golden job is killed, unless `MILLSTREAM_EVERY_WRITE` is set.
 const POINTS_OF_WRITING: u64 = 16;
 
 /// The parallelisms at which each golden runs.
 const PARALLELISMS: std::ops::RangeInclusive<u32> = 1..=3;
 
-/// A golden that is being checked.
+/// A golden file that is being checked.
 pub struct Golden {
     file: GoldenFile,
     job: Job,
@@ -29,10 +29,11 @@ pub struct Golden {
 }
 
 impl Golden {
-    /// Runs the golden `tests/golden/NAME.stream` and compares its output; with `MILLSTREAM_BLESS`, rewrites that.
+    /// Runs the golden file `tests/golden/NAME.stream` and compares its output. With `MILLSTREAM_BLESS`, rewrites the
+    /// expected output.
     ///
     /// # Panics
-    /// If the output is not what the file says.
+    /// If the output differs from the file.
     pub fn run(name: &str) -> Self {
         let file = GoldenFile::read(name);
         let job = job(&file, &file.batches);
@@ -54,7 +55,7 @@ impl Golden {
     /// Runs the whole matrix.
     ///
     /// # Panics
-    /// If a run does not give what it has to give.
+    /// If a run does not give the required output.
     pub fn check_in_matrix(&self) {
         assert_eq!(self.job.run(), self.plain, "{}: two runs of a seed differ", self.file.name);
         for seed in 1..=SCHEDULES {
@@ -66,7 +67,7 @@ impl Golden {
         self.check_parallelism();
     }
 
-    /// Requires that the job ends well and leaves behind what the plain run did.
+    /// Requires that the job ends successfully, with the same output and files as the plain run.
     fn require_same(&self, job: &Job, what: &str) -> Outcome {
         let outcome = job.run();
         assert_eq!(outcome.result, Ok(()), "{}: {what}", self.file.name);
@@ -82,13 +83,13 @@ impl Golden {
         assert!(!tasks.is_empty(), "{}: no task ran", self.file.name);
         for task in tasks {
             let outcome = self.require_same(&self.job().with_faults(FailsTwice(task)), &format!("{task} failed"));
-            // A last stage that two outputs share runs for each.
+            // If two outputs share a last stage, the stage runs for each of them.
             assert!(outcome.retries >= 2, "{}: {task} failed {} times", self.file.name, outcome.retries);
         }
         self.require_same(&self.job().with_faults(AllFailOnce), "all tasks failed once");
     }
 
-    /// A budget that plugin instances use up: every block, shuffle and data set goes to disk.
+    /// Runs with a budget that plugin instances use up: every block, shuffle and data set goes to disk.
     fn check_without_memory(&self) {
         let without_memory = self.job().with_tables("[engine]\nmemory = \"768MiB\"\n");
         for job in [without_memory.clone(), without_memory.with_seed(SCHEDULES + 1).with_faults(AllFailOnce)] {
@@ -97,8 +98,8 @@ impl Golden {
         }
     }
 
-    /// S10.04, S16.08, S16.15, S16.23: a job that dies after any batch, after each of its batches, or at a point of
-    /// writing, and is started again, saves the same files, and prints the same, if some of it twice.
+    /// S10.04, S16.08, S16.15, S16.23: a job dies after any batch, after each of its batches, or at a write, and is
+    /// started again. The job saves the same files, and prints the same text, some of it twice.
     fn check_deaths(&self) {
         let job = self.job().with_checkpoint();
         let alive = self.require_same(&job, "with checkpoints");
@@ -124,8 +125,8 @@ impl Golden {
         assert!(!self.file.reruns_add_up || added_up > 0, "{}: no batch that ran again added up", self.file.name);
     }
 
-    /// At which of its writes the machine goes down: at some that are spread evenly and differ from golden to golden, or
-    /// at all.
+    /// The writes at which the machine goes down: some writes that are spread evenly and differ from golden file to
+    /// golden file, or all writes.
     fn points_of_writing(&self, writes: u64) -> Vec<u64> {
         if std::env::var_os("MILLSTREAM_EVERY_WRITE").is_some() {
             return (1..=writes).collect();
@@ -135,7 +136,8 @@ impl Golden {
         (first..=writes).step_by(step as usize).collect()
     }
 
-    /// S3.13: another parallelism changes the order at most, and the rows where they tell of partitions.
+    /// S3.13: another parallelism changes only the order of rows, and also the rows themselves if they depend on
+    /// partitions.
     fn check_parallelism(&self) {
         let mut others = 0;
         for parallelism in PARALLELISMS {
@@ -163,7 +165,7 @@ pub fn job(file: &GoldenFile, batches: &[String]) -> Job {
     job
 }
 
-/// What a run printed and saved: as text, which tells a difference well, and byte for byte.
+/// Everything that a run printed and saved: as text, which shows differences well, and byte for byte.
 fn everything(outcome: &Outcome) -> (String, &BTreeMap<String, Vec<u8>>) {
     (outcome.output(), &outcome.bytes)
 }
@@ -171,10 +173,10 @@ fn everything(outcome: &Outcome) -> (String, &BTreeMap<String, Vec<u8>>) {
 /// The rows of each batch, and the saved lines of each directory.
 type Rows<'a> = (Vec<(u64, Vec<String>)>, BTreeMap<&'a str, BTreeSet<&'a str>>);
 
-/// What each batch printed, its rows in order of their text, and the lines of the files in each directory.
+/// The rows that each batch printed, sorted by their text, and the lines of the files in each directory.
 fn rows(outcome: &Outcome) -> Rows<'_> {
     let mut batches = outcome.batches();
-    // Which rows of many are the first depends on the order.
+    // If only the first of many rows are printed, the order decides which rows these are.
     batches.retain(|(_, lines)| lines.last().is_none_or(|line| line != "..."));
     batches.iter_mut().for_each(|(_, lines)| lines.sort());
     let mut saved: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -185,7 +187,7 @@ fn rows(outcome: &Outcome) -> Rows<'_> {
     (batches, saved)
 }
 
-/// Notes which tasks run.
+/// Records which tasks run.
 struct Recording(Arc<Mutex<BTreeSet<TaskId>>>);
 
 impl FaultInjector for Recording {

@@ -1,20 +1,21 @@
-//! What a golden leaves behind whose batches add to what they find: `rerun adds-up`.
+//! The files of a golden job whose batches add to files that they find: `rerun adds-up`.
 //!
-//! Owns the expectation for such a golden after a crash. A driver function that reads a file and writes the next state
-//! into the same file counts a batch again that runs again; `docs/checkpoints.md` says so, and the host cannot notice.
-//! The files then have to be those of a run without a crash over the batches that really ran, in that order. Output of
-//! such a golden must not depend on batch times, for that run has others.
+//! Owns the expected files of such a job after a crash. A driver function reads a file and writes the next state into
+//! the same file. If a batch runs again, the function counts the batch again. `docs/checkpoints.md` says so, and the
+//! host cannot notice this. The files then have to be those of a run without a crash over the batches that really ran,
+//! in that order. The output of such a job must not depend on batch times, because these differ in that run.
 
 use super::file::GoldenFile;
 use super::matrix;
 use crate::support::simulated::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How many runs of batches may not have been the last of their batch. All choices among them are tried.
+/// The most runs of batches that may have been followed by another run of the same batch. All choices among them are
+/// tried.
 const EARLIER_RUNS_MAX: usize = 6;
 
-/// Requires that the files can be explained by the batches that ran: the last run of each batch counts, and of the
-/// earlier runs, which a crash may have cut off or whose files it may have lost, any choice.
+/// Requires that the batches that ran explain the files. The last run of each batch counts. Earlier runs may have been
+/// cut off by a crash, or may have lost their files in the crash, so any choice of them may count.
 ///
 /// # Panics
 /// If no choice explains the files.
@@ -36,17 +37,18 @@ pub fn require_explained(file: &GoldenFile, outcome: &Outcome, what: &str) {
     assert!(explained, "{what}: no choice among the runs {runs:?} explains {:?}", outcome.saved);
 }
 
-/// The batches in the order in which they ran, each as its number from 0. A batch that ran again is there again.
+/// The batches in the order in which they ran, each as its number from 0. A batch that ran twice appears twice.
 fn runs(outcome: &Outcome) -> Vec<usize> {
     let started = outcome.log.iter().filter_map(|line| line.split_once(" BatchStarted "));
     let times: Vec<&str> = started.map(|(_, time)| time).collect();
-    // Times have equally many digits.
+    // All times have the same number of digits.
     let numbers: BTreeSet<&str> = times.iter().copied().collect();
     times.iter().map(|time| numbers.iter().take_while(|number| *number < time).count()).collect()
 }
 
-/// How many of the model's files are not there, because a run of a batch was cut off. `None` if a file is there that the
-/// model does not have, or with other bytes. A file that was being written keeps the hidden name that it had meanwhile.
+/// The number of files of the model that are missing because a run of a batch was cut off. `None` if there is a file
+/// that the model does not have, or a file with other bytes. A file that was being written keeps its temporary hidden
+/// name.
 fn lacks(files: &BTreeMap<String, Vec<u8>>, model: &BTreeMap<String, Vec<u8>>) -> Option<usize> {
     let is_hidden = |path: &str| path.rsplit('/').next().is_some_and(|name| name.starts_with(".millstream-"));
     let files: Vec<_> = files.iter().filter(|(path, _)| !is_hidden(path)).collect();

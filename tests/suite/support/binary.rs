@@ -1,6 +1,6 @@
 //! The real binary, run as a user runs it: as a process in a directory of its own, whose output is read as it comes.
 //!
-//! No process outlives its test: dropping a [`Running`] kills it.
+//! No process exists longer than its test: dropping a [`Running`] kills the process.
 
 use millstream_tests::programs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,30 +10,31 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may say nothing before its test gives up. Only a program that hangs takes this long.
+/// How long a program may print nothing before its test gives up. Only a program that hangs takes this long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long a test waits for a text or for the end, however much the program says meanwhile. Only a program that never
-/// says the text takes this long.
+/// How long a test waits for a text or for the end, however much the program prints in the meantime. Only a program
+/// that never prints the text takes this long.
 const PATIENCE_WITH_OTHER_LINES: Duration = Duration::from_secs(300);
 
-/// How many lines may wait to be looked at.
+/// How many lines may wait to be read by the test.
 const LINES_MAX: usize = 64;
 
 /// Three batches for a source of lines.
 pub const QUEUE: &str = "[\"to be or not to be\", \"that is\"]\n[\"hello world\"]\n[]\n";
 
-/// A directory that is deleted in the end. Programs run in it, so that messages name files without a directory.
+/// A directory that is deleted at the end. Programs run in it, so that messages name files without a directory.
 pub struct Directory(tempfile::TempDir);
 
 impl Directory {
-    /// An empty one.
+    /// Makes an empty directory.
     pub fn new() -> Self {
         // A hidden directory could not be granted to a plugin.
         Self(tempfile::Builder::new().prefix("millstream-").tempdir().expect("a temporary directory can be made"))
     }
 
-    /// One with the component `PLUGIN.wasm` of a workspace package, with `job.toml`, and with the [`QUEUE`] it reads.
+    /// Makes a directory with the component `PLUGIN.wasm` of a workspace package, with `job.toml`, and with the
+    /// [`QUEUE`] that the job reads.
     pub fn with_job(plugin: &str) -> Self {
         let directory = Self::new();
         directory.write(&format!("{plugin}.wasm"), programs::plugin(plugin));
@@ -42,7 +43,7 @@ impl Directory {
         directory
     }
 
-    /// The path of a file in it.
+    /// The path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -52,13 +53,13 @@ impl Directory {
         std::fs::write(self.path(name), content).expect("a temporary directory can be written to");
     }
 
-    /// `host` with these arguments. What the environment of this test says about logs and colours does not reach it, and
-    /// compiled plugins are kept beside the tests, not with those of whoever runs them.
+    /// `host` with these arguments. The program does not see the environment variables of this test about logs and
+    /// colours. Compiled plugins are kept beside the tests, and not in the cache of the user who runs the tests.
     pub fn host(&self, args: &[&str]) -> Command {
         self.program(programs::host(), args)
     }
 
-    /// As [`Directory::host`], of another program that has the same commands.
+    /// As [`Directory::host`], for another program that has the same commands.
     pub fn program(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
@@ -78,7 +79,7 @@ impl Directory {
     }
 }
 
-/// A job file for a plugin that lies beside it and reads lines from `queue.jsonl`.
+/// A job file for a plugin in the same directory, which reads lines from `queue.jsonl`.
 fn job(plugin: &str) -> String {
     format!(
         "[job]\nname = \"word-count\"\nplugin = \"{plugin}.wasm\"\nbatch_interval = \"20ms\"\n\n\
@@ -86,10 +87,10 @@ fn job(plugin: &str) -> String {
     )
 }
 
-/// What a program said.
+/// The output of a program.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// Its exit code; nothing if a signal ended it, or while it runs.
+    /// The exit code. `None` if a signal ended the program, or while the program runs.
     pub code: Option<i32>,
     /// Standard output.
     pub out: String,
@@ -105,7 +106,7 @@ impl Said {
         }
     }
 
-    /// The error it ended with: everything from the first line on that begins with `error: `. Empty if there is none.
+    /// The error of the program: everything from the first line on that begins with `error: `. Empty if there is none.
     pub fn error(&self) -> &str {
         let is_error = |at: &usize| self.err[*at..].starts_with("error: ");
         let mut starts = std::iter::once(0).chain(self.err.match_indices('\n').map(|(at, _)| at + 1));
@@ -133,7 +134,7 @@ enum Stream {
     Err,
 }
 
-/// A program that runs. Dropping it kills it.
+/// A running program. Dropping the value kills the program.
 pub struct Running {
     child: Child,
     lines: Receiver<(Stream, String)>,
@@ -148,7 +149,7 @@ impl Running {
         Self::start_as_it_is(command)
     }
 
-    /// Starts a program whose streams lead where the command says. Those that the command pipes are collected.
+    /// Starts a program whose streams lead where the command says. Streams that the command pipes are collected.
     pub fn start_as_it_is(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program can be started");
         let (send, lines) = sync_channel(LINES_MAX);
@@ -183,7 +184,7 @@ impl Running {
         self.wait_until(&format!("{text:?} again"), |said| said.err.matches(text).count() >= wanted);
     }
 
-    /// Takes lines until `is_said`. `wanted` names what the program has to say.
+    /// Reads lines until `is_said` returns true. `wanted` names the text that the program has to print.
     fn wait_until(&mut self, wanted: &str, is_said: impl Fn(&Said) -> bool) {
         let deadline = deadline();
         while !is_said(&self.said) {
@@ -191,29 +192,30 @@ impl Running {
         }
     }
 
-    /// What it has said so far on standard output, as far as it was waited for.
+    /// The standard output of the program so far, as far as the test has waited for it.
     pub fn out(&self) -> &str {
         &self.said.out
     }
 
-    /// The number of its process.
+    /// The number of the program's process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal, such as `INT`. `$PID` stands for the process, in a text that sends further ones.
+    /// Sends a signal, such as `INT`. In the name, `$PID` stands for the process, so that a text can send further
+    /// signals.
     pub fn signal(&self, name: &str) {
-        // The shell has `kill` of its own, on every machine.
+        // The shell has a built-in `kill` on every machine.
         let kill = format!("PID={pid}; kill -{name} {pid}", pid = self.child.id());
         let status = Command::new("sh").args(["-c", &kill]).status().expect("a shell can be started");
         assert!(status.success(), "`{kill}` failed: {:#?}", self.said);
     }
 
-    /// Sends a signal again and again until it has ended.
+    /// Sends a signal again and again until the program has ended.
     pub fn signal_until_it_ends(&mut self, name: &str) {
         while self.child.try_wait().expect("a child can be waited for").is_none() {
             self.signal(name);
-            // It may have to say something before it ends.
+            // The program may have to print something before it ends.
             while let Ok(line) = self.lines.try_recv() {
                 self.said.add(line);
             }
@@ -228,7 +230,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     pub fn finish(mut self) -> Said {
         let deadline = deadline();
         while self.read_line(deadline) {}
@@ -238,7 +240,8 @@ impl Running {
         said
     }
 
-    /// Takes the next line. False when there are no more. Gives up after the deadline, or when there is no line for long.
+    /// Reads the next line. Returns false when there are no more lines. Gives up after the deadline, or when no line
+    /// comes for long.
     fn read_line(&mut self, deadline: Instant) -> bool {
         match self.lines.recv_timeout(PATIENCE.min(deadline.saturating_duration_since(now()))) {
             Ok(line) => self.said.add(line),
@@ -255,20 +258,20 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// When a wait that begins now is given up.
+/// The time at which a wait that begins now is given up.
 fn deadline() -> Instant {
     now() + PATIENCE_WITH_OTHER_LINES
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Passes on lines with their ends until the stream ends, or nobody wants them any more.
+/// Passes on lines with their ends until the stream ends, or until nobody receives them any more.
 fn read_lines(stream: impl Read + Send + 'static, which: Stream, lines: SyncSender<(Stream, String)>) {
     thread::spawn(move || {
         let mut stream = BufReader::new(stream);

@@ -1,11 +1,12 @@
-//! Files of columns as text, read back with the readers of Arrow.
+//! Columnar files as text, read back with the readers of Arrow.
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::io::{Cursor, Write as _};
 
-/// What a saved file holds: text as it is; of a file of columns, their names and types, and its rows as JSON.
+/// The content of a saved file: text as it is; for a columnar file, the names and types of its columns, and its rows as
+/// JSON.
 pub fn shown(bytes: &[u8]) -> String {
     if bytes.starts_with(b"ARROW1") {
         let reader = arrow_ipc::reader::FileReader::try_new(Cursor::new(bytes), None).expect("an Arrow file");

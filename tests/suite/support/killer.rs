@@ -4,14 +4,14 @@ use super::simulated::Death;
 use host::listener::{Event, StreamingListener};
 use std::sync::{Mutex, PoisonError};
 
-/// Ends a life after a batch.
+/// Ends a life of the host after a batch.
 pub struct Killer {
     batches_left: Mutex<usize>,
     kill: tokio::sync::watch::Sender<bool>,
 }
 
 impl Killer {
-    /// A listener, and what tells that it is time.
+    /// Makes a listener, and the receiver of the message that the life has to end.
     pub fn new(death: Option<&Death>) -> (Self, tokio::sync::watch::Receiver<bool>) {
         let (kill, killed) = tokio::sync::watch::channel(false);
         let batches = if let Some(Death::AfterBatch(batches)) = death { *batches } else { usize::MAX };

@@ -1,5 +1,5 @@
-//! What the tests of the whole program share: programs built on demand, jobs in a simulated world, the real binary,
-//! saved files as text, a server that speaks S3.
+//! The code that tests of the whole program share: programs that are built on demand, jobs in a simulated world, the
+//! real binary, saved files as text, and a server that speaks S3.
 
 pub mod binary;
 pub mod columns;

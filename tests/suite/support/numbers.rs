@@ -1,14 +1,14 @@
-//! Numbers that tests choose by chance, and those that whoever runs the tests gives them.
+//! Random numbers of tests, and numbers that the caller of the tests sets.
 
 use std::str::FromStr;
 
-/// A small generator of numbers, which repeats with its seed.
+/// A small generator of numbers. The same seed gives the same numbers.
 pub struct Numbers(pub u64);
 
 impl Numbers {
-    /// The next number, below `limit`.
+    /// The next number. It is below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
-        // SplitMix64: any seed will do, and neighbouring seeds give unlike numbers.
+        // SplitMix64: any seed works, and neighbouring seeds give different numbers.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Numbers {
 /// The value of an environment variable of the tests. `None` if it is not set.
 ///
 /// # Panics
-/// If it is set to something else, so that nobody believes in a choice that was not made.
+/// If the variable has a value of another form. Otherwise the caller would believe in a choice that has no effect.
 pub fn given<T: FromStr>(name: &str) -> Option<T> {
     let value = std::env::var_os(name)?;
     let parsed = value.to_str().and_then(|value| value.parse().ok());

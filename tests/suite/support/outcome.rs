@@ -3,31 +3,31 @@
 use host::error::Error;
 use std::collections::BTreeMap;
 
-/// What a run left behind.
+/// The results of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was printed.
+    /// The printed text.
     pub printed: String,
-    /// What was saved: files by their paths from the job file on, as text.
+    /// The saved files, by their paths relative to the job file, as text.
     pub saved: BTreeMap<String, String>,
     /// The same files, byte for byte.
     pub bytes: BTreeMap<String, Vec<u8>>,
     /// Events and prints with their times, in order.
     pub log: Vec<String>,
-    /// How it ended.
+    /// The result with which the run ended.
     pub result: Result<(), Error>,
     /// The tasks that ran again.
     pub retries: usize,
-    /// How much was spilled, in bytes.
+    /// The number of spilled bytes.
     pub spilled_bytes: u64,
-    /// How often something was written to the disk.
+    /// The number of writes to the disk.
     pub writes: u64,
-    /// What the checkpoint directory holds.
+    /// The files of the checkpoint directory.
     pub checkpoint: BTreeMap<String, Vec<u8>>,
 }
 
 impl Outcome {
-    /// What was printed, and after it the files that were saved.
+    /// The printed text, followed by the saved files.
     pub fn output(&self) -> String {
         let files = self.saved.iter().map(|(path, text)| format!("---- {path}\n{text}"));
         self.printed.clone() + &files.collect::<String>()
@@ -45,7 +45,7 @@ impl Outcome {
         totals
     }
 
-    /// What was printed for each batch: its time in ms, and its lines.
+    /// The printed text of each batch: the time of the batch in ms, and the lines.
     pub fn batches(&self) -> Vec<(u64, Vec<String>)> {
         let mut batches: Vec<(u64, Vec<String>)> = Vec::new();
         for line in self.printed.lines().filter(|line| !line.is_empty() && !line.starts_with("---")) {
@@ -58,7 +58,7 @@ impl Outcome {
         batches
     }
 
-    /// What was printed by each batch, however often it was, if that was the same each time.
+    /// The printed text of each batch, if it was the same each time that the batch ran.
     pub fn printed_once(&self) -> BTreeMap<String, String> {
         let mut blocks: BTreeMap<String, String> = BTreeMap::new();
         let rule = "-------------------------------------------\nTime: ";

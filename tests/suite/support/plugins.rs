@@ -1,8 +1,7 @@
 //! Loaded plugins, each for one simulated run at a time.
 //!
-//! Owns the plugins that no run uses at the moment. A plugin has room for the instances of one run, so that two runs never
-//! share one. A component is compiled once for all runs, and the result is kept beside
-//! the tests.
+//! Owns the plugins that no run uses at the moment. A plugin has room for the instances of one run, so two runs never
+//! share a plugin. A component is compiled once for all runs, and the result is stored beside the tests.
 
 use host::config::Settings;
 use host::context::StreamingContext;
@@ -15,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The plugins that no run uses, by their package and all settings that a loaded plugin depends on.
 static IDLE: Mutex<BTreeMap<String, Vec<Arc<Plugin>>>> = Mutex::new(BTreeMap::new());
 
-/// A plugin that one run uses. It is the next run's when the lease is dropped.
+/// A plugin that one run uses. When the lease is dropped, another run can use the plugin.
 pub struct Lease {
     key: String,
     plugin: Arc<Plugin>,
@@ -25,7 +24,7 @@ impl Lease {
     /// Takes a plugin that was loaded with these settings and that no run uses, or loads one.
     ///
     /// # Errors
-    /// When the host cannot load it with these settings.
+    /// Returns an error if the host cannot load the plugin with these settings.
     pub fn take(name: &str, settings: &Settings) -> Result<Self, Error> {
         let key = format!("{name} {:?} {}", settings.limits, settings.engine.threads);
         let idle = idle().get_mut(&key).and_then(Vec::pop);
@@ -52,10 +51,10 @@ fn idle() -> MutexGuard<'static, BTreeMap<String, Vec<Arc<Plugin>>>> {
     IDLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Loads a component, which is compiled unless that was done before.
+/// Loads a component, which is compiled unless the compiled form is stored already.
 ///
 /// # Errors
-/// When the host cannot load it with these settings.
+/// Returns an error if the host cannot load the component with these settings.
 pub fn load(name: &str, settings: &Settings) -> Result<Arc<Plugin>, Error> {
     let cache = CacheDirectory::at(concat!(env!("CARGO_TARGET_TMPDIR"), "/caches/simulated"));
     StreamingContext::load_plugin_with(&PluginLoader::new(Some(cache), None), settings, &programs::plugin(name))

@@ -1,6 +1,7 @@
-//! A server that speaks S3, on a free port of this machine, over a directory: a bucket is a directory in it.
+//! A server that speaks S3, on a free port of this machine, over a directory: a bucket is a subdirectory.
 //!
-//! Owns its threads. It can be stopped and started again on its port, as a server that is out of order for a while.
+//! Owns the threads of the server. The server can be stopped and started again on its port, like a server that is away
+//! for a while.
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -14,22 +15,22 @@ use std::process::Command;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
-/// The bucket that is there.
+/// The name of the only bucket.
 pub const BUCKET: &str = "bucket";
 const KEY: &str = "a-key-of-the-tests";
 const SECRET: &str = "a-secret-of-the-tests";
 
-/// The server. Dropping it stops it and removes what it holds.
+/// The server. Dropping it stops the server and removes its objects.
 pub struct Server {
     root: tempfile::TempDir,
     service: S3Service,
     address: SocketAddr,
-    /// Absent while it is stopped.
+    /// The threads of the server. `None` while the server is stopped.
     runtime: Option<Runtime>,
 }
 
 impl Server {
-    /// Starts one with an empty bucket.
+    /// Starts a server with an empty bucket.
     pub fn start() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory can be made");
         std::fs::create_dir(root.path().join(BUCKET)).expect("a temporary directory can be written to");
@@ -57,7 +58,7 @@ impl Server {
             while let Ok((stream, _)) = listener.accept().await {
                 let service = service.clone();
                 connections.spawn(async move {
-                    // A client that goes away is none of the server's business.
+                    // If a client disconnects, this is not an error of the server.
                     let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
             }
@@ -65,19 +66,19 @@ impl Server {
         self.runtime = Some(runtime);
     }
 
-    /// Lets a program reach the server.
+    /// Gives a program the environment variables with which it reaches the server.
     pub fn tell(&self, mut command: Command) -> Command {
         command.env("AWS_ENDPOINT_URL", self.url()).env("AWS_ALLOW_HTTP", "true");
         command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
         command
     }
 
-    /// Where it is.
+    /// The URL of the server.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The objects below a prefix of the bucket, with what they hold.
+    /// The objects below a prefix of the bucket, with their contents.
     pub fn objects(&self, prefix: &str) -> BTreeMap<String, Vec<u8>> {
         let root = self.root.path().join(BUCKET).join(prefix);
         let mut objects = BTreeMap::new();

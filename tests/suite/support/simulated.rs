@@ -27,47 +27,47 @@ pub const START: Time = Time::from_ms(1_000_000_000_500);
 pub struct Job {
     /// The workspace package of the plugin.
     pub plugin: String,
-    /// The job file, but for `plugin`.
+    /// The job file, without `plugin`.
     pub job_file: String,
     /// Files beside the job file.
     pub files: Vec<(String, String)>,
-    /// Files that appear while the job runs: when, with which modification time, where, and what they hold.
+    /// Files that appear while the job runs: when each appears, its modification time, its path and its content.
     pub appearing: Vec<(Time, Time, String, String)>,
-    /// Servers.
+    /// Servers: their addresses and connections.
     pub servers: Vec<(String, Vec<Connection>)>,
-    /// Decides everything that is left to chance.
+    /// The seed of all random choices.
     pub seed: u64,
-    /// What fails.
+    /// The failures that are injected.
     pub faults: Arc<dyn FaultInjector>,
-    /// How much can be written to the disk, if not any amount.
+    /// How many bytes can be written to the disk. `None` for no limit.
     pub disk_space: Option<u64>,
     /// Directories in which nothing can be made.
     pub read_only: Vec<String>,
-    /// Ends the run; without it the run ends when it is idle.
+    /// The number of batches after which the run ends. If it is `None`, the run ends when it is idle.
     pub stop_after: Option<u64>,
-    /// When the run is asked to stop gracefully. It runs until then, or until `stop_after`.
+    /// The times at which the run is asked to stop gracefully. The run lasts until then, or until `stop_after`.
     pub stop_at: Vec<Time>,
-    /// What serves sources of type `custom`.
+    /// The receivers of sources of type `custom`.
     pub receivers: Receivers,
-    /// Who hears of events, besides the log.
+    /// The listeners that get events, besides the log.
     pub listeners: Vec<Arc<dyn StreamingListener>>,
-    /// How it starts if it has a checkpoint.
+    /// How the job starts if it has a checkpoint.
     pub start_from: StartFrom,
-    /// What becomes of batches that were missed.
+    /// What happens to missed batches.
     pub catch_up: CatchUpMode,
     /// Whether lives after the first begin with a fresh run.
     pub fresh_after_first: bool,
-    /// When the checkpoint directory cannot be reached or written, and what the disk says then.
+    /// The time span in which the checkpoint directory cannot be reached or written, and the error of the disk.
     pub unreachable: Option<(Time, Time, io::ErrorKind)>,
-    /// Whether a host is started again that ended because of that.
+    /// Whether a host that ended because of this error is started again.
     pub restarts: bool,
-    /// When the directory `in` cannot be listed or read.
+    /// The time span in which the directory `in` cannot be listed or read.
     pub source_away: Option<(Time, Time)>,
-    /// When the clock is set, and to what.
+    /// The time at which the clock is set, and the time to which it is set.
     pub clock_jump: Option<(Time, Time)>,
-    /// How long nobody runs after a death.
+    /// How long no host runs after a death.
     pub pause: Option<Duration>,
-    /// What becomes of a file of the checkpoint directory after a death.
+    /// Damages a file of the checkpoint directory after a death.
     pub damage: Option<fn(&str, &mut Vec<u8>)>,
 }
 
@@ -146,12 +146,12 @@ impl Job {
         self.with_job_keys(&format!("checkpoint = \"{CHECKPOINT}\""))
     }
 
-    /// Runs it.
+    /// Runs the job.
     pub fn run(&self) -> Outcome {
         self.run_through(&[])
     }
 
-    /// Runs it, lets it die in these ways, one after the other, and starts it again each time.
+    /// Runs the job, lets it die in these ways, one after the other, and starts it again each time.
     pub fn run_through(&self, deaths: &[Death]) -> Outcome {
         let simulation = Simulation::new(self.seed, START);
         for (name, text) in &self.files {
@@ -190,7 +190,7 @@ impl Job {
         self.outcome(&simulation, &given, &recorder, result)
     }
 
-    /// What happens while nobody runs.
+    /// The events between two lives of the host.
     fn between_lives(&self, simulation: &Simulation) {
         if let Some(damage) = self.damage {
             let checkpoint = Path::new("/jobs").join(CHECKPOINT);
@@ -207,7 +207,8 @@ impl Job {
         }
     }
 
-    /// Runs the host as something does that starts it again when it ends because its checkpoint directory is not there.
+    /// Runs the host like a supervisor that starts it again if it ends because its checkpoint directory cannot be
+    /// reached.
     fn live_if_reachable(
         &self,
         simulation: &Simulation,
@@ -228,7 +229,7 @@ impl Job {
         }
     }
 
-    /// Runs the host until it ends, or until its death. Nothing in the latter case.
+    /// Runs the host until it ends, or until its death. Returns `None` if it dies.
     fn live(
         &self,
         simulation: &Simulation,
@@ -335,19 +336,19 @@ impl Job {
 /// The checkpoint directory of jobs that have one, beside the job file.
 pub const CHECKPOINT: &str = "checkpoint";
 
-/// How a host ends that is not asked to.
+/// How a host ends that was not asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
     /// The process ends right after the n-th batch was completed, counted from 1.
     AfterBatch(usize),
     /// The machine ends at the n-th write of this life. The seed decides which unsynced bytes survive.
     AtWrite {
-        /// Which write.
+        /// The number of the write.
         write: u64,
-        /// What decides.
+        /// The seed of this choice.
         seed: u64,
     },
-    /// The run ends because code of the host panics, and the process ends after it.
+    /// The run ends because code of the host panics, and then the process ends.
     ByPanic,
 }
 

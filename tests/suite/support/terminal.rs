@@ -1,4 +1,4 @@
-//! A terminal for the real binary: what it shows in the end, and every byte that was written to it.
+//! A terminal for the real binary: its final screen, and every byte that was written to it.
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
@@ -11,11 +11,11 @@ pub struct OnTerminal {
     terminal: File,
 }
 
-/// What a program wrote to its terminal.
+/// The output of a program on its terminal.
 pub struct Seen {
-    /// Every byte.
+    /// All bytes, as text.
     pub written: String,
-    /// The lines of the screen in the end, however long; the last one is the cursor's.
+    /// The lines of the final screen, of any length. The last line is the line of the cursor.
     pub screen: Vec<String>,
     /// The exit code.
     pub code: Option<i32>,
@@ -34,11 +34,11 @@ impl OnTerminal {
         Self { child, terminal: File::from(terminal) }
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the program.
     pub fn finish(mut self) -> Seen {
         let mut written = Vec::new();
         let mut buffer = [0; 4096];
-        // Linux ends a terminal that nobody has open any more with an error.
+        // On Linux, reading from a terminal that no program has open any more fails.
         while let Ok(count @ 1..) = self.terminal.read(&mut buffer) {
             written.extend_from_slice(&buffer[..count]);
         }
@@ -50,14 +50,14 @@ impl OnTerminal {
 
 impl Drop for OnTerminal {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the program has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a terminal without right edge shows. Of the control sequences it knows those that clear to the end of the line;
-/// others change nothing.
+/// The screen of a terminal without a right edge. Of the control sequences, the function knows those that clear the
+/// rest of a line; others change nothing.
 fn screen(written: &str) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let mut column = 0;

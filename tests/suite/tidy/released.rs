@@ -1,7 +1,7 @@
 //! Rule `released`: a released version of the WIT package never changes.
 //!
-//! `wit/released/CHECKSUMS` has a line `checksum  path` for each file below `wit/released`. A release adds lines; a line
-//! is never changed, because plugins built against that version exist.
+//! `wit/released/CHECKSUMS` has a line `checksum  path` for each file below `wit/released`. A release adds lines; a
+//! line is never changed, because plugins built against that version exist.
 
 use std::collections::BTreeMap;
 
