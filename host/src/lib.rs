@@ -44,6 +44,7 @@ pub mod driver;
 pub mod scheduler;
 
 pub mod run;
+pub mod state_reader;
 
 pub mod control;
 

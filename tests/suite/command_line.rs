@@ -24,6 +24,7 @@ mod runs;
 mod signals;
 mod sources;
 mod stateful;
+mod states;
 mod stops;
 mod streams;
 mod system_limits;

@@ -258,3 +258,27 @@ fn outputs_in_a_store_have_an_owner() {
     let left = server.objects("owned").into_keys().filter(|name| name.contains(".millstream")).collect::<Vec<_>>();
     assert_eq!(left, Vec::<String>::new());
 }
+
+/// State in a store is looked at without the plugin, by its URL or by the file of the job.
+#[test]
+fn state_in_a_store_is_looked_at() {
+    let server = Server::start();
+    let directory = Directory::with_job("operators");
+    directory.write("queue.jsonl", "[1, 2, 5, 1]\n[3, 4]\n");
+    let url = in_bucket("jobs/state");
+    let checkpoint = format!("job.checkpoint={url}");
+    let operator = "job.args={ operator = \"update_state_by_key\" }";
+    let run = |args: &[&str]| {
+        let said = Running::start(server.tell(directory.host(args))).finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+        said.out
+    };
+    run(&["run", "job.toml", "--set", &checkpoint, "--set", operator, "--stop-after", "2"]);
+    std::fs::remove_file(directory.path("operators.wasm")).expect("the plugin is there");
+    let mut exported: Vec<String> = run(&["state", "export", &url]).lines().map(str::to_owned).collect();
+    exported.sort();
+    assert_eq!(exported, ["{\"key\":0,\"state\":3}", "{\"key\":1,\"state\":6}", "{\"key\":2,\"state\":7}"]);
+    assert!(run(&["state", "get", &url, "--key", "2"]).ends_with("\nkey: 2\nstate: 7\n"));
+    assert!(run(&["state", "list", "job.toml", "--set", &checkpoint]).contains("): 3 keys, "));
+    assert!(run(&["checkpoint", "verify", &url]).contains(": everything can be read\n"));
+}

@@ -39,7 +39,9 @@ pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 2 };
 /// The same in version 1, which knew no state.
 pub(super) const METADATA_1: Kind = Kind { magic: *b"MSmd", version: 1 };
 /// The description of a snapshot of state.
-pub(super) const SNAPSHOT: Kind = Kind { magic: *b"MSsn", version: 1 };
+pub(super) const SNAPSHOT: Kind = Kind { magic: *b"MSsn", version: 2 };
+/// The same in version 1, which did not say which hashes the parts have.
+pub(super) const SNAPSHOT_1: Kind = Kind { magic: *b"MSsn", version: 1 };
 /// Rows of a snapshot of state.
 pub(super) const SNAPSHOT_ROWS: Kind = Kind { magic: *b"MSsr", version: 1 };
 /// A group of records of the allocation log.

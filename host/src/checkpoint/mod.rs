@@ -18,6 +18,8 @@ mod allocation_writer;
 mod allocations;
 mod allocations_1;
 mod allocations_2;
+mod checked_piece;
+mod checked_snapshots;
 mod claim;
 mod codec;
 mod metadata;
@@ -35,6 +37,7 @@ pub use allocation_log::AllocationLog;
 pub use allocation_segments::{LogError, ReadLog, TornTail, read as read_log};
 pub use allocation_writer::{AllocationWriter, Durable};
 pub use allocations::{Allocations, BatchPartitions};
+pub use checked_piece::{CheckedDocument, CheckedPiece, Condition, PieceKind};
 pub use claim::{Owner, OwnerError, current as current_owner};
 pub use codec::CodecError;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -52,4 +55,4 @@ pub use snapshots::{
     write as write_snapshot, write_part,
 };
 pub use trouble::{OnTrouble, Trouble};
-pub use verify::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify};
+pub use verify::{Verification, verify};

@@ -7,7 +7,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::codec::{self, CodecError, SNAPSHOT, SNAPSHOT_ROWS};
+use super::codec::{self, CodecError, SNAPSHOT, SNAPSHOT_1, SNAPSHOT_ROWS};
 use super::metadata::SnapshotId;
 use crate::data::schema::{Field, RecordType, schema_id};
 use crate::env::{Store, advice, persistence};
@@ -48,6 +48,16 @@ pub struct SavedState {
     pub bytes: u64,
     /// The number of parts of the rows.
     pub parts: u32,
+    /// The hashes of the keys in each part, in order. Empty in a description of version 1, so that each part may have any
+    /// key.
+    index: Vec<HashRange>,
+}
+
+/// The smallest and the largest hash of the keys in a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct HashRange {
+    first: u64,
+    last: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +70,7 @@ struct SavedField {
 }
 
 impl SavedState {
-    /// Describes the state of a node. The numbers of rows, bytes and parts are zero.
+    /// Describes the state of a node that has no parts yet.
     pub fn new(node: NodeId, name: Option<&str>, kind: &str, pair: &RecordType, keys: u64) -> Self {
         let field = |field: &Field| SavedField {
             name: field.name.clone(),
@@ -79,7 +89,24 @@ impl SavedState {
             rows: 0,
             bytes: 0,
             parts: 0,
+            index: Vec::new(),
         }
+    }
+
+    /// Adds the next part: its rows, its bytes as they are stored, and the smallest and the largest hash of its keys.
+    pub fn add_part(&mut self, rows: u64, bytes: u64, (first, last): (u64, u64)) {
+        self.rows = self.rows.saturating_add(rows);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.parts = self.parts.saturating_add(1);
+        self.index.push(HashRange { first, last });
+    }
+
+    /// The numbers of the parts that may have keys of this hash.
+    pub fn parts_with(&self, hash: u64) -> impl Iterator<Item = u32> {
+        (0..self.parts).filter(move |part| {
+            let range = usize::try_from(*part).ok().and_then(|part| self.index.get(part));
+            range.is_none_or(|range| (range.first..=range.last).contains(&hash))
+        })
     }
 
     /// The type of the pairs of key and state. `None` if it is not a type that this host knows.
@@ -100,6 +127,37 @@ impl SavedState {
             Some(name) => format!("`{name}` ({}, node {})", self.kind, self.node),
             None => format!("`{}` (node {})", self.kind, self.node),
         }
+    }
+}
+
+/// A description of version 1, which had no index.
+#[derive(Debug, Deserialize)]
+struct Snapshot1 {
+    written_ms: u64,
+    nodes: Vec<SavedState1>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SavedState1 {
+    node: u32,
+    name: Option<String>,
+    kind: String,
+    schema_id: [u8; 32],
+    fields: Vec<SavedField>,
+    keys: u64,
+    rows: u64,
+    bytes: u64,
+    parts: u32,
+}
+
+impl From<Snapshot1> for Snapshot {
+    fn from(snapshot: Snapshot1) -> Self {
+        let Snapshot1 { written_ms, nodes } = snapshot;
+        let node = |saved: SavedState1| {
+            let SavedState1 { node, name, kind, schema_id, fields, keys, rows, bytes, parts } = saved;
+            SavedState { node, name, kind, schema_id, fields, keys, rows, bytes, parts, index: Vec::new() }
+        };
+        Self { written_ms, nodes: nodes.into_iter().map(node).collect() }
     }
 }
 
@@ -162,7 +220,13 @@ fn name(id: &SnapshotId) -> String {
     format!("{:08}-{:015}", id.epoch, id.time_ms)
 }
 
-fn part_name(run: &str, id: &SnapshotId, node: u32, part: u32) -> String {
+/// The name of the piece with the description of a snapshot.
+pub(super) fn description_name(run: &str, id: &SnapshotId) -> String {
+    format!("{}/{}", directory(run), name(id))
+}
+
+/// The name of the piece with a part of a node's rows.
+pub(super) fn part_name(run: &str, id: &SnapshotId, node: u32, part: u32) -> String {
     format!("{}/{}-{node:04}-{part:06}", directory(run), name(id))
 }
 
@@ -182,7 +246,7 @@ pub fn write_part(store: &dyn Store, run: &str, id: &SnapshotId, place: (u32, u3
 /// The error of the storage.
 pub fn write(store: &dyn Store, run: &str, id: &SnapshotId, snapshot: &Snapshot) -> io::Result<()> {
     let document = codec::encode(SNAPSHOT, snapshot).map_err(invalid)?;
-    store.put(&format!("{}/{}", directory(run), name(id)), &document)
+    store.put(&description_name(run, id), &document)
 }
 
 fn invalid(error: CodecError) -> io::Error {
@@ -194,9 +258,26 @@ fn invalid(error: CodecError) -> io::Error {
 /// # Errors
 /// Returns an error if the storage fails, or if the description cannot be used.
 pub fn read(store: &dyn Store, run: &str, id: &SnapshotId) -> Result<Snapshot, SnapshotError> {
-    let piece = format!("{}/{}", directory(run), name(id));
-    let bytes = read_piece(store, &piece)?;
-    codec::decode_whole(SNAPSHOT, &bytes).map_err(|error| content(store, piece, error))
+    let piece = description_name(run, id);
+    let bytes = read_piece(store, &piece).map_err(|error| unreadable(store, &piece, error))?;
+    decode(&bytes).map_err(|error| content(store, piece, error))
+}
+
+/// Reads a description from its bytes, whatever its version is.
+pub(super) fn decode(bytes: &[u8]) -> Result<Snapshot, CodecError> {
+    match codec::decode_whole::<Snapshot1>(SNAPSHOT_1, bytes) {
+        Err(CodecError::Version(_)) => {
+            let snapshot: Snapshot = codec::decode_whole(SNAPSHOT, bytes)?;
+            match snapshot.nodes.iter().find(|saved| saved.index.len() as u64 != u64::from(saved.parts)) {
+                Some(saved) => {
+                    let (found, parts) = (saved.index.len(), saved.parts);
+                    Err(CodecError::Payload(format!("the index of node {} has {found} of {parts} parts", saved.node)))
+                }
+                None => Ok(snapshot),
+            }
+        }
+        old => old.map(Snapshot::from),
+    }
 }
 
 /// Reads a part of a node's rows.
@@ -205,7 +286,7 @@ pub fn read(store: &dyn Store, run: &str, id: &SnapshotId) -> Result<Snapshot, S
 /// Returns an error if the storage fails, or if the part cannot be used.
 pub fn read_part(store: &dyn Store, run: &str, id: &SnapshotId, place: (u32, u32)) -> Result<Vec<u8>, SnapshotError> {
     let piece = part_name(run, id, place.0, place.1);
-    let bytes = read_piece(store, &piece)?;
+    let bytes = read_piece(store, &piece).map_err(|error| unreadable(store, &piece, error))?;
     codec::unseal(SNAPSHOT_ROWS, bytes).map_err(|error| content(store, piece, error))
 }
 
@@ -218,12 +299,13 @@ fn content(store: &dyn Store, name: String, error: CodecError) -> SnapshotError 
     SnapshotError::Content { name, place: store.describe(), error }
 }
 
-fn read_piece(store: &dyn Store, name: &str) -> Result<Vec<u8>, SnapshotError> {
-    store.read(name, PIECE_BYTES_MAX).map_err(|error| SnapshotError::Store {
-        name: name.to_owned(),
-        place: store.describe(),
-        error,
-    })
+/// The content of a piece.
+pub(super) fn read_piece(store: &dyn Store, name: &str) -> io::Result<Vec<u8>> {
+    store.read(name, PIECE_BYTES_MAX)
+}
+
+fn unreadable(store: &dyn Store, name: &str, error: io::Error) -> SnapshotError {
+    SnapshotError::Store { name: name.to_owned(), place: store.describe(), error }
 }
 
 /// Removes all pieces of a run's snapshots for which `is_needed` is false.

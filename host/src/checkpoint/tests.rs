@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The number of the last fixture: another is added when the form of anything changes.
-const NEWEST: u32 = 4;
+const NEWEST: u32 = 5;
 
 /// What a directory holds. Versions before 4 had no snapshots, which are the last two.
 const PIECES: [&str; 5] = [
@@ -35,10 +35,15 @@ fn pieces(version: u32) -> &'static [&'static str] {
 
 const SNAPSHOT_ID: SnapshotId = SnapshotId { time_ms: 4000, epoch: 1, is_full: true };
 
-fn snapshot() -> Snapshot {
+/// The snapshot, as far as a version of its description holds it.
+fn snapshot(version: u32) -> Snapshot {
     let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
     let mut node = SavedState::new(NodeId(2), Some("counts"), "update_state_by_key", &pair, 3);
-    (node.rows, node.bytes, node.parts) = (3, 28, 1);
+    if version < 5 {
+        (node.rows, node.bytes, node.parts) = (3, 28, 1);
+    } else {
+        node.add_part(3, 28, (7, 1 << 60));
+    }
     Snapshot::new(at(5), vec![node])
 }
 
@@ -125,7 +130,7 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     owner.point_to(RUN).unwrap();
     write_checkpoint(&**store, RUN, 7, &metadata()).unwrap();
     write_part(&**store, RUN, &SNAPSHOT_ID, (2, 0), b"rows").unwrap();
-    write_snapshot(&**store, RUN, &SNAPSHOT_ID, &snapshot()).unwrap();
+    write_snapshot(&**store, RUN, &SNAPSHOT_ID, &snapshot(NEWEST)).unwrap();
     let mut log = AllocationLog::new(store.clone(), Allocations::new(at(3)), 1);
     log.begin().unwrap();
     let allocated =
@@ -180,7 +185,11 @@ fn every_version_is_read_for_ever() {
         if version < 4 {
             expected.snapshots.clear();
         } else {
-            assert_eq!(read_snapshot(&store, RUN, &SNAPSHOT_ID).unwrap(), snapshot());
+            let read = read_snapshot(&store, RUN, &SNAPSHOT_ID).unwrap();
+            assert_eq!(read, snapshot(version));
+            let may_have = |hash| read.nodes[0].parts_with(hash).collect::<Vec<_>>();
+            let without_index: &[u32] = if version < 5 { &[0] } else { &[] };
+            assert_eq!((may_have(6), may_have(7), may_have(1 << 60)), (without_index.to_vec(), vec![0], vec![0]));
             assert_eq!(read_part(&store, RUN, &SNAPSHOT_ID, (2, 0)).unwrap(), b"rows");
         }
         assert_eq!((run.newest.unwrap().2, run.unreadable), (expected, Vec::new()));

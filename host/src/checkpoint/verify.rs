@@ -8,6 +8,8 @@
 
 use super::allocation_segments::{self, DocumentState, LogError};
 use super::allocations::Allocations;
+use super::checked_piece::{CheckedDocument, CheckedPiece, Condition, PieceKind};
+use super::checked_snapshots;
 use super::claim::{self, Owner};
 use super::metadata::Metadata;
 use super::recovery::check_log;
@@ -18,78 +20,11 @@ use std::io;
 /// How many times a check reads a directory. The check begins again if another host takes the directory over.
 const TRIES_MAX: usize = 5;
 
-/// What is wrong with a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// The document is whole.
-    Whole,
-    /// The last document of a segment is unfinished. It was being written when the host or the machine went down, or it
-    /// is being written now.
-    Torn,
-    /// The document was whole before, or these bytes were never a document.
-    Damaged(String),
-}
-
-/// One document of a file in the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedDocument {
-    /// The offset at which the document begins, in bytes.
-    pub at: u64,
-    /// The size in bytes. If the end of the document is not known, the number of bytes that are left.
-    pub bytes: u64,
-    /// The content in words. Empty if the document cannot be read.
-    pub what: String,
-    /// Whether the document is whole.
-    pub condition: Condition,
-}
-
-/// The purpose of a file in the directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PieceKind {
-    /// A claim to the directory.
-    Claim,
-    /// A checkpoint of a run.
-    Checkpoint,
-    /// A segment of the allocation log.
-    Segment,
-}
-
-/// A file in the directory, and its documents.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckedPiece {
-    /// The name of the file.
-    pub name: String,
-    /// The size of the file, in bytes.
-    pub bytes: u64,
-    /// The purpose of the file.
-    pub kind: PieceKind,
-    /// Whether the next start reads this file, as far as the file is whole.
-    pub is_used: bool,
-    /// The documents, in order. After a torn or damaged document the list ends, unless the beginning of another
-    /// document can be found.
-    pub documents: Vec<CheckedDocument>,
-}
-
-impl CheckedPiece {
-    /// Makes the entry of a file that is one document.
-    fn single(name: String, kind: PieceKind, bytes: u64, what: Result<String, String>) -> Self {
-        let (what, condition) = match what {
-            Ok(what) => (what, Condition::Whole),
-            Err(error) => (String::new(), Condition::Damaged(error)),
-        };
-        Self { name, bytes, kind, is_used: false, documents: vec![CheckedDocument { at: 0, bytes, what, condition }] }
-    }
-
-    /// Whether any document is damaged.
-    pub fn is_damaged(&self) -> bool {
-        self.documents.iter().any(|document| matches!(document.condition, Condition::Damaged(_)))
-    }
-}
-
 /// The result of checking a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// All files: claims, then checkpoints by run, then segments. In each group the newest is first.
+    /// All files: claims, then the checkpoints and snapshots of each run, then segments. The newest claim, checkpoint and
+    /// segment is first, and the oldest snapshot.
     pub pieces: Vec<CheckedPiece>,
     /// The contradictions between files, in words.
     pub contradictions: Vec<String>,
@@ -186,6 +121,7 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
         let is_current = current.as_ref() == Some(run);
         let checkpoints = runs::read_each(store, run)?;
         let newest = runs::newest_of(&checkpoints).filter(|_| is_current);
+        let snapshots = checked_snapshots::read(store, run, &checkpoints, newest)?;
         for (at, (name, bytes, checkpoint)) in checkpoints.into_iter().enumerate() {
             let what = checkpoint.as_ref().map(|metadata| match metadata.progress.generated() {
                 Some(batch) => format!("checkpoint of owner {}, up to batch {batch}", metadata.epoch),
@@ -199,6 +135,7 @@ fn read_runs(store: &dyn Store, found: &mut Verification, told: &mut Told) -> Re
             let piece = CheckedPiece::single(name, PieceKind::Checkpoint, bytes, what);
             found.pieces.push(CheckedPiece { is_used, ..piece });
         }
+        found.pieces.extend(snapshots);
     }
     Ok(())
 }

@@ -11,9 +11,11 @@ mod generate;
 mod job;
 mod json_lines;
 mod new;
+mod place;
 mod progress;
 mod recovery;
 mod run;
+mod state;
 mod status;
 mod status_line;
 mod stop;
@@ -70,6 +72,10 @@ enum Command {
     /// Look at a checkpoint directory, without the plugin and without disturbing a host that uses it.
     #[command(after_help = EXIT_CODES)]
     Checkpoint(checkpoint::CheckpointArgs),
+    /// Look at the state that a job keeps for its keys: that of a running job, or that of the last snapshot in a checkpoint
+    /// directory, without the plugin.
+    #[command(after_help = EXIT_CODES)]
+    State(state::StateArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -88,6 +94,7 @@ impl Command {
             Self::Check(args) => args.json,
             Self::Explain(args) => args.json,
             Self::Checkpoint(args) => args.json(),
+            Self::State(args) => args.json(),
             Self::Stop(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -145,6 +152,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Check(args) => check::check(args, receivers),
         Command::Explain(args) => explain::explain(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),
+        Command::State(args) => state::state(args),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

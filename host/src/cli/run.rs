@@ -142,7 +142,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
             ..RunOptions::default()
         };
         let running = context.start(options)?;
-        let mut control = Control::start(&env, &job.directory, &job.name, status).await;
+        let mut control = Control::start(&env, (&job.directory, &job.name), status, running.states().clone()).await;
         let ended = wait(running, stops, &mut control, &stopper);
         let outcome = match progress {
             None => ended.await,

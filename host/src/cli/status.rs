@@ -101,6 +101,10 @@ fn as_text(status: &Status, now: Time) -> String {
     for (name, value) in &status.accumulators {
         line(&format!("accumulator {}", escape_control(name)), &value.to_string());
     }
+    for operator in &status.operators {
+        let what = format!("state of {}", escape_control(&operator.label()));
+        line(&what, &format!("{}, {} bytes", counted(operator.keys, "key"), operator.bytes));
+    }
     for (source, files) in &status.files {
         let source = escape_control(source);
         for told in files.passed_over.values() {

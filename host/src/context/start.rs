@@ -18,6 +18,7 @@ use crate::listener::{Event, ListenerBus, RecoveryInfo};
 use crate::run::{Claims, Ended, Run, RunHoldings, RunInput, RunParts, RunStop};
 use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::state::StateStore;
+use crate::state_reader::LiveStates;
 use crate::time::Time;
 use crate::tracker::{AllocationHistory, TrackerHandle};
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub struct Running {
     pub(super) job: JobParts,
     pub(super) ingest: IngestHandle,
     stop: RunStop,
+    states: LiveStates,
     pub(super) others: OtherRuns,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
@@ -68,6 +70,7 @@ impl StreamingContext {
         if let Some(opened) = &opened {
             opened.resumption.restore_state(&graph, settings.job.parallelism, &state)?;
         }
+        let states = LiveStates::new(&graph, state.clone());
         let run_parts = RunParts {
             env: env.clone(),
             id: RunId::FIRST,
@@ -124,7 +127,7 @@ impl StreamingContext {
                 let _ = end.send(outcome);
             }),
         );
-        Ok(Running { job, ingest, stop, others, ended })
+        Ok(Running { job, ingest, stop, states, others, ended })
     }
 
     /// Claims the places of the outputs for this run.
@@ -270,6 +273,11 @@ impl Running {
     /// The ingest that gives data to the runs of the job.
     pub fn ingest(&self) -> &IngestHandle {
         &self.ingest
+    }
+
+    /// The state of the first run.
+    pub fn states(&self) -> &LiveStates {
+        &self.states
     }
 
     /// Waits until the job ends, because it was stopped or because of an error.

@@ -1,16 +1,14 @@
-//! The client end of a control socket: `host stop` and `host status`.
+//! The client end of a control socket: `host stop`, `host status` and `host state`.
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
-use super::socket_place;
+use super::{ANSWER_BYTES_MAX, socket_place};
 use crate::env::{Clock, Env};
 use crate::time::Duration;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The longest answer.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 

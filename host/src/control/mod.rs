@@ -1,4 +1,5 @@
-//! Control of a running job by other programs of the same user: they ask for its status, and request a stop.
+//! Control of a running job by other programs of the same user: they ask for its status and its state, and request
+//! a stop.
 //!
 //! Owns the place of the socket, the protocol, and both ends of the connection. Pure functions in `protocol.rs` define
 //! the protocol. A client can never delay the job: clients are few, lines are short, and a silent client is
@@ -20,6 +21,9 @@ use std::path::{Path, PathBuf};
 const NAME_BYTES_MAX: usize = 64;
 /// How many bytes of a longer job name are used.
 const NAME_BYTES_KEPT: usize = 47;
+
+/// The longest answer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// The directory, beside a job file, in which jobs listen. Only the user of the hosts can enter this directory.
 const DIRECTORY: &str = ".millstream";

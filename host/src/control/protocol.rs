@@ -4,6 +4,8 @@
 //! they do not know. A request of another version is refused, and the answer names the version that is understood.
 //! Never reads or writes a connection.
 
+use crate::listener::OperatorState;
+use crate::state_reader::KeyState;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +25,16 @@ pub enum Request {
         #[serde(default)]
         now: bool,
     },
+    /// Asks for the operators with state.
+    Operators,
+    /// Asks for the state of one key.
+    KeyState {
+        /// The operator, by name. May be left out if there is one operator with state.
+        #[serde(default)]
+        operator: Option<String>,
+        /// The key, as text.
+        key: String,
+    },
 }
 
 /// An answer of a host.
@@ -40,6 +52,26 @@ pub enum Answer {
     Ended {
         /// The error that ended the job; `None` if the job was stopped.
         error: Option<String>,
+    },
+    /// The operators with state.
+    Operators {
+        /// The operators.
+        operators: Vec<OperatorState>,
+    },
+    /// The state of a key.
+    KeyState {
+        /// The state.
+        found: Box<KeyState>,
+    },
+    /// The request is understood, and cannot be answered.
+    Failed {
+        /// Why.
+        error: String,
+        /// What the user can do.
+        help: String,
+        /// Whether the same request may be answered later.
+        #[serde(default)]
+        is_temporary: bool,
     },
     /// The request is not understood.
     Refused {

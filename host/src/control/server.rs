@@ -5,20 +5,22 @@
 
 use super::lines::Lines;
 use super::protocol::{self, Answer, Request};
-use super::socket_place;
+use super::{ANSWER_BYTES_MAX, socket_place};
 use crate::env::{Duplex, Env, LocalListener};
+use crate::error::{Error, Persistence};
 use crate::ingest::StopRequest;
-use crate::listener::StatusListener;
+use crate::listener::{OperatorState, StatusListener};
 use crate::shown::Shown as _;
+use crate::state_reader::LiveStates;
 use crate::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// The most clients at a time. Further clients wait until a client is gone.
 const CLIENTS_MAX: usize = 8;
 /// The longest request.
-const REQUEST_BYTES_MAX: usize = 4 << 10;
+const REQUEST_BYTES_MAX: usize = 64 << 10;
 /// How long a client may send nothing, or not take its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
@@ -53,6 +55,7 @@ pub struct Farewell {
 struct Server {
     env: Env,
     status: Arc<StatusListener>,
+    states: LiveStates,
     stop: Arc<watch::Sender<StopRequest>>,
     end: watch::Receiver<End>,
     told: mpsc::Sender<Box<dyn Duplex>>,
@@ -61,7 +64,12 @@ struct Server {
 impl Control {
     /// Listens below `directory`, the directory of the job file. If that is impossible, logs a warning, and the job
     /// runs without a control socket.
-    pub async fn start(env: &Env, directory: &Path, job: &str, status: Arc<StatusListener>) -> Self {
+    pub async fn start(
+        env: &Env,
+        (directory, job): (&Path, &str),
+        status: Arc<StatusListener>,
+        states: LiveStates,
+    ) -> Self {
         let (directory, name) = socket_place(directory, job);
         let listener: Arc<dyn LocalListener> = match env.local.listen(&directory, &name).await {
             Ok(Some(listener)) => listener.into(),
@@ -83,7 +91,7 @@ impl Control {
         let (stop, stops) = watch::channel(StopRequest::None);
         let (end, ended) = watch::channel(None);
         let (tell, told) = mpsc::channel(CLIENTS_MAX);
-        let server = Server { env: env.clone(), status, stop: Arc::new(stop), end: ended, told: tell };
+        let server = Server { env: env.clone(), status, states, stop: Arc::new(stop), end: ended, told: tell };
         env.control.spawn("control", Box::pin(server.accept(listener.clone())));
         Self { open: Some(Open { env: env.clone(), listener, stops, end, told }) }
     }
@@ -189,22 +197,39 @@ impl Server {
                 () = clock.sleep_until(clock.now() + PATIENCE) => return,
             };
             let (answer, goes_on) = match request {
-                Ok(Some(request)) => (self.answer(&request, &mut waits_for_end), true),
+                Ok(Some(request)) => (self.answer(&request, &mut waits_for_end).await, true),
                 Ok(None) => return,
                 Err(error) => (Answer::Refused { error: error.to_string() }, false),
             };
-            if lines.write(&protocol::line(&answer), &*clock, PATIENCE).await.is_err() || !goes_on {
+            if lines.write(&bounded(&answer), &*clock, PATIENCE).await.is_err() || !goes_on {
                 return;
             }
         }
     }
 
-    fn answer(&self, request: &[u8], waits_for_end: &mut bool) -> Answer {
+    async fn answer(&self, request: &[u8], waits_for_end: &mut bool) -> Answer {
         match protocol::read(request) {
-            Ok(Request::Status) => match serde_json::to_value(self.status.status()) {
-                Ok(status) => Answer::Status { status },
-                Err(error) => Answer::Refused { error: error.to_string() },
-            },
+            Ok(Request::Status) => {
+                let mut status = self.status.status();
+                status.operators = self.operators().await;
+                match serde_json::to_value(status) {
+                    Ok(status) => Answer::Status { status },
+                    Err(error) => Answer::Refused { error: error.to_string() },
+                }
+            }
+            Ok(Request::Operators) => Answer::Operators { operators: self.operators().await },
+            Ok(Request::KeyState { operator, key }) => {
+                let found = self.looked_up(move |states| states.get(operator.as_deref(), &key)).await;
+                match found.map(|found| found.map_err(Error::from)) {
+                    Some(Ok(found)) => Answer::KeyState { found: Box::new(found) },
+                    Some(Err(error)) => Answer::Failed {
+                        is_temporary: error.persistence == Persistence::Transient,
+                        error: error.message,
+                        help: error.help.unwrap_or_default(),
+                    },
+                    None => Answer::Refused { error: "the state cannot be looked at".to_owned() },
+                }
+            }
             Ok(Request::Stop { now }) => {
                 *waits_for_end = true;
                 let request = if now { StopRequest::Now } else { StopRequest::Graceful };
@@ -219,4 +244,36 @@ impl Server {
             Err(error) => Answer::Refused { error },
         }
     }
+
+    async fn operators(&self) -> Vec<OperatorState> {
+        self.looked_up(LiveStates::list).await.unwrap_or_default()
+    }
+
+    /// Looks at state on a thread of its own, because pages may have to be read from the disk. `None` if the look-up failed.
+    async fn looked_up<T: Send + 'static>(&self, look_up: impl FnOnce(&LiveStates) -> T + Send + 'static) -> Option<T> {
+        let (tell, told) = oneshot::channel();
+        let states = self.states.clone();
+        let future = async move {
+            // The client may be gone.
+            let _ = tell.send(look_up(&states));
+        };
+        self.env.background.spawn("state look-up", Box::pin(future));
+        told.await.ok()
+    }
+}
+
+/// An answer as a line that clients accept.
+fn bounded(answer: &Answer) -> String {
+    let line = protocol::line(answer);
+    if line.len() < ANSWER_BYTES_MAX {
+        return line;
+    }
+    protocol::line(&Answer::Failed {
+        error: format!(
+            "the answer has {} bytes, and an answer of a running job has at most {ANSWER_BYTES_MAX}",
+            line.len()
+        ),
+        help: "read the state of the last snapshot: name the checkpoint directory in place of the job file".to_owned(),
+        is_temporary: false,
+    })
 }

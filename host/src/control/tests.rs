@@ -1,9 +1,14 @@
 //! Both ends of a control socket in a simulated world, and clients that behave badly.
 
 use super::*;
+use crate::block::{RowStorage, SpillSettings};
+use crate::data::schema::RecordType;
 use crate::env::{Duplex, Env, Simulation};
 use crate::ingest::StopRequest;
-use crate::listener::{RunState, Status, StatusListener};
+use crate::listener::{OperatorState, RunState, Status, StatusListener};
+use crate::memory::MemoryBudget;
+use crate::state::StateStore;
+use crate::state_reader::LiveStates;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -21,7 +26,16 @@ fn simulation() -> Simulation {
 
 async fn start(env: &Env) -> (Control, Arc<StatusListener>) {
     let status = Arc::new(StatusListener::new(env.clock.clone(), JOB, Some(1)));
-    (Control::start(env, Path::new(DIRECTORY), JOB, status.clone()).await, status)
+    (Control::start(env, (Path::new(DIRECTORY), JOB), status.clone(), states(env)).await, status)
+}
+
+/// The state of an operator before its first batch.
+fn states(env: &Env) -> LiveStates {
+    let settings = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
+    let storage = RowStorage::new(&MemoryBudget::new(1 << 20, 0).unwrap(), env.disk.clone(), settings);
+    let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
+    let operator = OperatorState { node: 2, kind: "update_state_by_key".to_owned(), ..OperatorState::default() };
+    LiveStates::of(vec![(operator, pair)], StateStore::new(storage))
 }
 
 async fn client(env: &Env) -> Result<Client, ClientError> {
@@ -159,7 +173,7 @@ fn a_line_without_end_is_refused() {
     let main = async move {
         let (_control, _) = start(&env).await;
         let mut stream = raw(&env).await;
-        let _ = stream.write_all(&[b'x'; 10_000]).await;
+        let _ = stream.write_all(&[b'x'; 100_000]).await;
         let mut said = String::new();
         stream.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "{\"answer\":\"refused\",\"error\":\"a line is too long\",\"version\":1}\n");
@@ -214,4 +228,30 @@ proptest! {
         };
         simulation.run(main).unwrap();
     }
+}
+
+/// State is looked at on another executor, and a question that cannot be answered leaves the connection open.
+#[test]
+fn a_client_asks_for_state() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        let (control, _) = start(&env).await;
+        let mut client = client(&env).await.unwrap();
+        client.send(&Request::Operators).await.unwrap();
+        let Some(Answer::Operators { operators }) = client.next().await.unwrap() else { panic!("no operators") };
+        assert_eq!(operators.iter().map(OperatorState::label).collect::<Vec<_>>(), ["`update_state_by_key` (node 2)"]);
+        let ask = |operator: &str| Request::KeyState { operator: Some(operator.to_owned()), key: "a".repeat(10_000) };
+        client.send(&ask("nobody")).await.unwrap();
+        let Some(Answer::Failed { error, .. }) = client.next().await.unwrap() else { panic!("it is no failure") };
+        assert_eq!(error, "no operator with state is called `nobody`");
+        client.send(&ask("update_state_by_key")).await.unwrap();
+        let Some(Answer::KeyState { found }) = client.next().await.unwrap() else { panic!("no state") };
+        assert!(!found.exists);
+        client.send(&Request::Status).await.unwrap();
+        let Some(Answer::Status { status }) = client.next().await.unwrap() else { panic!("no status") };
+        assert_eq!(serde_json::from_value::<Status>(status).unwrap().operators, operators);
+        drop(control.finish(None).await);
+    };
+    simulation.run(main).unwrap();
 }

@@ -11,6 +11,7 @@ mod event_log;
 mod files;
 mod info;
 mod log;
+mod operator_state;
 mod queue;
 mod receivers;
 mod status;
@@ -25,6 +26,7 @@ pub use info::{
     StageOperator, StageRows, StreamInputInfo,
 };
 pub use log::LogListener;
+pub use operator_state::OperatorState;
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
 pub use receivers::ReceiverReporter;
 pub use status::{

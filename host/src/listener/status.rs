@@ -4,7 +4,7 @@
 //! add members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or
 //! whole batches.
 
-use super::{AccumulatorValue, BatchInfo, Event, ReceiverInfo, StreamingListener};
+use super::{AccumulatorValue, BatchInfo, Event, OperatorState, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
 use crate::lock::lock;
 use crate::time::{Duration, Time, whole_ms};
@@ -76,6 +76,8 @@ pub struct Status {
     pub receivers: Vec<ReceiverStatus>,
     /// The status of checkpoints; `None` if the job has no checkpoint directory.
     pub checkpoint: Option<CheckpointStatus>,
+    /// The operators with state. Events do not tell of them: whoever sends the status adds them.
+    pub operators: Vec<OperatorState>,
     /// How many outputs failed.
     pub outputs_failed: u64,
     /// How many tasks ran again.

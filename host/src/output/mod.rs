@@ -19,10 +19,12 @@ mod format;
 mod names;
 mod ownership;
 mod print;
+mod row_file;
 mod withheld;
 
 pub use driver_files::{DriverFiles, Save};
 pub use ownership::{Claim, OutputClaims, StorePlace};
+pub use row_file::RowFile;
 pub use withheld::Withheld;
 
 use crate::block::RowStorage;

@@ -12,7 +12,7 @@ use crate::graph::{Graph, Intervals};
 use crate::ids::NodeId;
 use crate::listener::{Event, SnapshotInfo};
 use crate::lock::lock;
-use crate::state::{StateError, StateStore, Version, encode};
+use crate::state::{StateError, StateStore, Version, encode, hash_range};
 use crate::time::Time;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -203,11 +203,10 @@ impl Writer {
             let mut saved = SavedState::new(*node, name, kind, version.layout.pair(), version.keys());
             for part in version.saved(after) {
                 let part = part.map_err(Failed::State)?;
+                let Some(hashes) = hash_range(&part) else { continue };
                 let rows = encode(&part).map_err(Failed::State)?;
                 let written = write_part(&**store, run, id, (node.0, saved.parts), &rows).map_err(Failed::Store)?;
-                saved.rows += part.num_rows() as u64;
-                saved.bytes += written;
-                saved.parts += 1;
+                saved.add_part(part.num_rows() as u64, written, hashes);
             }
             nodes.push(saved);
         }

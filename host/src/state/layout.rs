@@ -151,6 +151,12 @@ pub fn hashes(rows: &RecordBatch) -> &UInt64Array {
     rows.column(HASH).as_primitive()
 }
 
+/// The smallest and the largest hash of sorted rows of state. `None` if there are no rows.
+pub fn hash_range(rows: &RecordBatch) -> Option<(u64, u64)> {
+    let hashes = hashes(rows).values();
+    Some((*hashes.first()?, *hashes.last()?))
+}
+
 /// The times of rows of state.
 pub fn times(rows: &RecordBatch) -> &UInt64Array {
     rows.column(TIME).as_primitive()

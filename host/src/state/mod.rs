@@ -8,19 +8,23 @@
 mod error;
 mod layout;
 mod merge;
+mod merged_parts;
 mod page;
 mod partition;
 mod patch;
 mod saved;
+mod sought;
 mod store;
 mod touched;
 
 pub use error::StateError;
-pub use layout::{Layout, hashes, keys, live, removed, states, times};
+pub use layout::{Layout, hash_range, hashes, keys, live, removed, states, times};
 pub use merge::merged;
+pub use merged_parts::{MergedParts, ReadParts};
 pub use page::{Found, OpenPage, Page};
 pub use partition::{PageRange, PartitionState, PartitionWriter};
-pub use saved::{Parts, ReadParts, decode, encode, restore};
+pub use saved::{Parts, decode, encode, restore};
+pub use sought::SoughtKey;
 pub use store::{StateStore, Version};
 pub use touched::Touched;
 

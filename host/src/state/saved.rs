@@ -4,11 +4,12 @@
 //! their files are in `checkpoint/snapshots.rs`.
 
 use super::error::StateError;
+use super::first_hash;
 use super::layout::{self, Layout};
+use super::merged_parts::{MergedParts, ReadParts};
 use super::page::Page;
 use super::partition::PartitionWriter;
 use super::store::Version;
-use super::{first_hash, merge};
 use crate::block::RowStorage;
 use crate::time::Time;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -106,39 +107,6 @@ impl Iterator for Parts {
     }
 }
 
-/// The parts of one snapshot, each read when it is needed.
-pub type ReadParts<'a, E> = Box<dyn FnMut() -> Option<Result<RecordBatch, E>> + 'a>;
-
-/// A snapshot while it is read.
-struct Cursor<'a, E> {
-    parts: ReadParts<'a, E>,
-    current: Option<RecordBatch>,
-}
-
-impl<E: From<StateError>> Cursor<'_, E> {
-    /// The rows up to this hash.
-    fn up_to(&mut self, last: u64) -> Result<Vec<RecordBatch>, E> {
-        let mut taken = Vec::new();
-        loop {
-            let current = match self.current.take() {
-                Some(current) => current,
-                None => match (self.parts)() {
-                    Some(part) => part?,
-                    None => return Ok(taken),
-                },
-            };
-            let end = layout::hashes(&current).values().partition_point(|hash| *hash <= last);
-            if end > 0 {
-                taken.push(current.slice(0, end));
-            }
-            if end < current.num_rows() {
-                self.current = Some(current.slice(end, current.num_rows() - end));
-                return Ok(taken);
-            }
-        }
-    }
-}
-
 /// Makes a version from a full snapshot and the snapshots of changes after it, the oldest first. The version has
 /// `partitions` partitions, however many there were when the snapshots were taken.
 ///
@@ -151,29 +119,10 @@ pub fn restore<'a, E: From<StateError>>(
     partitions: u32,
     snapshots: Vec<ReadParts<'a, E>>,
 ) -> Result<Version, E> {
-    let mut cursors: Vec<Cursor<'a, E>> = snapshots.into_iter().map(|parts| Cursor { parts, current: None }).collect();
     let mut writers: Vec<PartitionWriter> =
         (0..partitions).map(|_| PartitionWriter::new(storage, layout, u64::MAX)).collect();
-    loop {
-        // The rows up to the end of the first part that any snapshot has.
-        let mut last: Option<u64> = None;
-        for cursor in &mut cursors {
-            if cursor.current.is_none() {
-                cursor.current = (cursor.parts)().transpose()?;
-            }
-            let end = cursor.current.as_ref().and_then(|part| layout::hashes(part).values().last().copied());
-            last = last.into_iter().chain(end).min();
-        }
-        let Some(last) = last else { break };
-        let mut leaves = Vec::new();
-        for cursor in &mut cursors {
-            let rows = cursor.up_to(last)?;
-            if !rows.is_empty() {
-                let rows = concat_batches(layout.schema(), &rows).map_err(StateError::from)?;
-                leaves.push(layout.open(rows));
-            }
-        }
-        distribute(&merge::newest(&leaves, u64::MAX)?, &mut writers)?;
+    for rows in MergedParts::new(layout, snapshots) {
+        distribute(&rows?, &mut writers)?;
     }
     let partitions = writers.into_iter().map(PartitionWriter::finish).collect();
     Ok(Version { batch, layout: layout.clone(), partitions })

@@ -204,3 +204,41 @@ fn each_row_belongs_to_its_key() {
     let numbers = touched.numbers();
     assert!((0..5).all(|row| touched.rows_of(numbers.value(row) as usize).contains(&(row as u32))));
 }
+
+/// A key that is looked for is found as all others are, in a version and in the parts of its snapshots.
+#[test]
+fn one_key_is_found_without_the_others() {
+    let store = StateStore::new(storage(64 << 20));
+    let (mut model, mut version) = (BTreeMap::new(), None);
+    for now in 1..12u64 {
+        let changes: Changes = (0..300u64)
+            .map(|at| (format!("{}", (at * 11 + now * 150) % 2000), (at % 5 != 0).then_some(now as u32)))
+            .collect();
+        for (key, state) in &changes {
+            match state {
+                Some(state) => drop(model.insert(key.clone(), *state)),
+                None => drop(model.remove(key)),
+            }
+        }
+        version = Some(changed(&store, version.as_ref(), 3, now, &changes));
+    }
+    let version = version.unwrap();
+    let (full, after) = (parts(&version, None), parts(&version, Some(Time::from_ms(10))));
+    let states_of = |pair: Option<RecordBatch>| {
+        pair.map(|pair| pair.column(1).as_primitive::<arrow::datatypes::UInt32Type>().value(0))
+    };
+    for key in (0..2100u64).map(|key| key.to_string()) {
+        let keys: ArrayRef = Arc::new(StringArray::from(vec![key.clone()]));
+        let sought = SoughtKey::new(&version.layout, &keys).unwrap().unwrap();
+        assert_eq!(sought.hash(), crate::data::key::hash(key.as_bytes()));
+        assert_eq!(states_of(sought.pair_in(&version).unwrap()), model.get(&key).copied(), "{key}");
+        let row = |parts: &[RecordBatch]| parts.iter().find_map(|part| sought.row_in(part).unwrap());
+        let of_full = row(&full).and_then(|row| sought.pair_of(&row).unwrap());
+        assert_eq!(states_of(of_full), model.get(&key).copied(), "{key}");
+        if let Some(row) = row(&after) {
+            assert_eq!(states_of(sought.pair_of(&row).unwrap()), model.get(&key).copied(), "{key}");
+        }
+    }
+    let none: ArrayRef = Arc::new(StringArray::from(Vec::<String>::new()));
+    assert!(SoughtKey::new(&version.layout, &none).unwrap().is_none());
+}

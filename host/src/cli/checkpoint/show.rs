@@ -1,6 +1,7 @@
 //! `host checkpoint show`: prints the owner, the runs, and what batches read.
 
 use super::super::{count, print};
+use super::state::StateOfRun;
 use crate::checkpoint::{
     Allocations, LogError, Metadata, Owner, ReadLog, RunsError, SavedNode, SavedRun, current_owner, is_locked,
     read_log, read_run, run_names,
@@ -26,8 +27,8 @@ struct Shown {
     now: Time,
     owner: Option<Owner>,
     is_locked: Option<bool>,
-    /// The runs, and which of them the next start resumes.
-    runs: Vec<SavedRun>,
+    /// The runs with their state, and which of them the next start resumes.
+    runs: Vec<(SavedRun, StateOfRun)>,
     current: Option<String>,
     log: Result<Option<ReadLog>, String>,
     with_graph: bool,
@@ -38,6 +39,12 @@ pub(super) fn show(store: &dyn Store, env: &Env, with_graph: bool, json: bool) -
     let owner = current_owner(store)?;
     let names = run_names(store)?;
     let runs = names.iter().map(|name| read_run(store, name, false)).collect::<Result<Vec<_>, _>>()?;
+    let runs = runs.into_iter().map(|run| {
+        let snapshots = run.newest.as_ref().map(|(.., metadata)| metadata.snapshots.as_slice()).unwrap_or_default();
+        let state = StateOfRun::read(store, &run.name, snapshots);
+        (run, state)
+    });
+    let runs = runs.collect();
     let current = owner.as_ref().map(|owner| owner.run.clone()).filter(|run| names.contains(run));
     let shown = Shown {
         place: store.describe(),
@@ -105,11 +112,11 @@ impl Shown {
             Ok(Some(log)) => ingest_as_json(log),
             Err(error) => json!({ "error": error }),
         };
-        let runs: Vec<Value> = self.runs.iter().map(|run| self.run_as_json(run)).collect();
+        let runs: Vec<Value> = self.runs.iter().map(|(run, state)| self.run_as_json(run, state)).collect();
         json!({ "directory": self.place, "owner": owner, "runs": runs, "ingest": ingest })
     }
 
-    fn run_as_json(&self, run: &SavedRun) -> Value {
+    fn run_as_json(&self, run: &SavedRun, state: &StateOfRun) -> Value {
         let unreadable: Vec<Value> =
             run.unreadable.iter().map(|bad| json!({ "name": bad.name, "error": bad.error.to_string() })).collect();
         let mut object = json!({
@@ -117,6 +124,7 @@ impl Shown {
             "current": self.current.as_ref() == Some(&run.name),
             "checkpoints": run.count,
             "unreadable": unreadable,
+            "state": state.as_json(),
         });
         if let (Value::Object(members), Some((name, bytes, metadata))) = (&mut object, &run.newest)
             && let Value::Object(more) = metadata_as_json(metadata, self.with_graph)
@@ -134,7 +142,7 @@ impl Shown {
             None => text.push_str("owner: none\n"),
             Some(owner) => text.push_str(&self.owner_as_text(owner)),
         }
-        self.runs.iter().for_each(|run| self.run_as_text(run, &mut text));
+        self.runs.iter().for_each(|(run, state)| self.run_as_text(run, state, &mut text));
         if self.runs.is_empty() {
             text.push_str("no runs\n");
         }
@@ -173,7 +181,7 @@ impl Shown {
         )
     }
 
-    fn run_as_text(&self, run: &SavedRun, text: &mut String) {
+    fn run_as_text(&self, run: &SavedRun, state: &StateOfRun, text: &mut String) {
         let current = if self.current.as_ref() == Some(&run.name) { ", the current one" } else { "" };
         let _ = writeln!(text, "run {}{current}", escape_control(&run.name));
         for bad in &run.unreadable {
@@ -205,6 +213,7 @@ impl Shown {
         let positions: Vec<String> =
             progress.positions().map(|(source, next)| format!("`{source}` up to block {next}")).collect();
         line("read", &format!("{}{}", listed(&positions), files(progress.files_seen())));
+        state.lines(|time| self.at(time)).iter().for_each(|(what, value)| line(what, value));
         let settings: Vec<String> = what.settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
         line("settings", if settings.is_empty() { "none" } else { "" });
         settings.iter().for_each(|setting| line("", setting));

@@ -50,6 +50,10 @@ fn choices(found: &Verification) -> String {
     {
         return "bring a checkpoint back from a backup, or start a new run with `host run --fresh`".to_owned();
     }
+    if damaged.iter().any(|piece| piece.kind == PieceKind::Snapshot && piece.is_used) {
+        return "bring the file back from a backup, or start a new run with `host run --fresh`, which begins without state"
+            .to_owned();
+    }
     "the job can go on without them, and runs again what it does not know to be done; find out what the disk has done"
         .to_owned()
 }
@@ -66,6 +70,7 @@ const fn kind(kind: PieceKind) -> &'static str {
     match kind {
         PieceKind::Claim => "claim",
         PieceKind::Checkpoint => "checkpoint",
+        PieceKind::Snapshot => "snapshot",
         PieceKind::Segment => "segment",
     }
 }
@@ -125,7 +130,7 @@ fn of_piece(piece: &CheckedPiece) -> String {
         "whole"
     };
     let what = match (piece.documents.as_slice(), piece.kind) {
-        ([only], PieceKind::Claim | PieceKind::Checkpoint) if !only.what.is_empty() => {
+        ([only], PieceKind::Claim | PieceKind::Checkpoint | PieceKind::Snapshot) if !only.what.is_empty() => {
             format!(" ({})", escape_control(&only.what))
         }
         _ => String::new(),
@@ -148,6 +153,8 @@ fn of_document(piece: &CheckedPiece, document: &CheckedDocument) -> String {
                 (PieceKind::Segment | PieceKind::Claim, true) => "the job cannot start from it",
                 (PieceKind::Segment, false) => "a newer segment stands for it",
                 (PieceKind::Claim, false) => "a newer claim stands for it",
+                (PieceKind::Snapshot, true) => "the job cannot go on with its state",
+                (PieceKind::Snapshot, false) => "no start from the newest checkpoint needs it",
                 (PieceKind::Checkpoint, _) => "a start passes it over and goes by an older checkpoint of the run",
             };
             format!("    damaged at byte {at}, {bytes} bytes: {}; {follows}\n", escape_control(error))
