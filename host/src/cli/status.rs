@@ -7,7 +7,7 @@ use crate::control::{Answer, ClientError, Request};
 use crate::env::real;
 use crate::error::Error;
 use crate::listener::{Delay, RunState, Status};
-use crate::shown::escape_control;
+use crate::shown::{counted, escape_control};
 use crate::time::Time;
 use clap::Args;
 use std::fmt::Write as _;

@@ -9,7 +9,7 @@ use super::{ANSWER_BYTES_MAX, socket_place};
 use crate::env::{Duplex, Env, LocalListener};
 use crate::error::{Error, Persistence};
 use crate::ingest::StopRequest;
-use crate::listener::{OperatorState, StatusListener};
+use crate::listener::StatusListener;
 use crate::shown::Shown as _;
 use crate::state_reader::LiveStates;
 use crate::time::Duration;
@@ -211,13 +211,13 @@ impl Server {
         match protocol::read(request) {
             Ok(Request::Status) => {
                 let mut status = self.status.status();
-                status.operators = self.operators().await;
+                status.operators = self.states.list();
                 match serde_json::to_value(status) {
                     Ok(status) => Answer::Status { status },
                     Err(error) => Answer::Refused { error: error.to_string() },
                 }
             }
-            Ok(Request::Operators) => Answer::Operators { operators: self.operators().await },
+            Ok(Request::Operators) => Answer::Operators { operators: self.states.list() },
             Ok(Request::KeyState { operator, key }) => {
                 let found = self.looked_up(move |states| states.get(operator.as_deref(), &key)).await;
                 match found.map(|found| found.map_err(Error::from)) {
@@ -227,7 +227,13 @@ impl Server {
                         error: error.message,
                         help: error.help.unwrap_or_default(),
                     },
-                    None => Answer::Refused { error: "the state cannot be looked at".to_owned() },
+                    None => Answer::Failed {
+                        error: "the state of the running job cannot be looked at: the look-up ended early".to_owned(),
+                        help: "read the log of the host; `host state` reads the last snapshot if it is given the checkpoint \
+                               directory in place of the job file"
+                            .to_owned(),
+                        is_temporary: true,
+                    },
                 }
             }
             Ok(Request::Stop { now }) => {
@@ -245,11 +251,8 @@ impl Server {
         }
     }
 
-    async fn operators(&self) -> Vec<OperatorState> {
-        self.looked_up(LiveStates::list).await.unwrap_or_default()
-    }
-
-    /// Looks at state on a thread of its own, because pages may have to be read from the disk. `None` if the look-up failed.
+    /// Looks at state on a thread of its own, because pages may have to be read from the disk. `None` if the look-up ended
+    /// without a result.
     async fn looked_up<T: Send + 'static>(&self, look_up: impl FnOnce(&LiveStates) -> T + Send + 'static) -> Option<T> {
         let (tell, told) = oneshot::channel();
         let states = self.states.clone();

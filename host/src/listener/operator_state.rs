@@ -1,5 +1,6 @@
 //! [`OperatorState`]: what is told of an operator with state.
 
+use crate::shown::Shown as _;
 use serde::{Deserialize, Serialize};
 
 /// The state of an operator, in the form in which it is sent and printed.
@@ -27,9 +28,10 @@ pub struct OperatorState {
 impl OperatorState {
     /// The operator, in the words of messages.
     pub fn label(&self) -> String {
+        let kind = self.kind.shown();
         match &self.name {
-            Some(name) => format!("`{name}` ({}, node {})", self.kind, self.node),
-            None => format!("`{}` (node {})", self.kind, self.node),
+            Some(name) => format!("`{}` ({kind}, node {})", name.shown(), self.node),
+            None => format!("`{kind}` (node {})", self.node),
         }
     }
 }

@@ -121,6 +121,7 @@ fn build(ctx: &StreamingContext) {
     let found = records(&numbers, &operator).or_else(windows).or_else(outputs);
     let found = found.or_else(|| large::large(ctx, &numbers, &operator));
     let found = found.or_else(|| windows::generated(ctx, &numbers, &operator));
+    let found = found.or_else(|| states::by_keys_of_many_types(&numbers, &operator));
     let found = found.or_else(|| states::states(&numbers, &operator));
     if found.or_else(|| joins::joins(&numbers, &operator)).is_some() {
         return;

@@ -1,7 +1,27 @@
 //! Operators that keep state between batches.
 
-use crate::pairs;
-use millstream::{Chain, Cut, DStream, Output, State, StateSpec, Time, seconds};
+use crate::{pairs, reading};
+use millstream::{Bytes, Chain, Cut, DStream, Output, State, StateSpec, Time, seconds};
+
+/// Sums by keys of many types. The name of each stream says the type of its keys. Nothing if the operator is another.
+pub fn by_keys_of_many_types(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
+    if operator != "states_by_keys_of_many_types" {
+        return None;
+    }
+    let sum = |values: Vec<i64>, sum: Option<i64>| Some(sum.unwrap_or(0) + values.iter().sum::<i64>());
+    let texts = numbers.map(|n| (format!("number {n}"), n)).update_state_by_key(sum);
+    let bytes = numbers.map(|n| (Bytes(n.to_string().into_bytes()), n)).update_state_by_key(sum);
+    let floats = numbers.map(|n| (n as f64 * 0.0, n)).update_state_by_key(sum);
+    let optionals = numbers.map(|n| ((n > 2).then_some(n), n)).update_state_by_key(sum);
+    let tuples = numbers.map(|n| ((n % 2 == 0, vec![n.to_string()]), n)).update_state_by_key(sum);
+    let structs = numbers.map(|n| (reading(n), n)).update_state_by_key(sum);
+    texts.name("texts").print_n(0);
+    bytes.name("bytes").print_n(0);
+    floats.name("floats").print_n(0);
+    optionals.name("optionals").print_n(0);
+    tuples.name("tuples").print_n(0);
+    Some(structs.name("structs").print_n(0))
+}
 
 /// A sum that ends with a value that three divides, and a list of what came. Nothing if the operator is another.
 pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {

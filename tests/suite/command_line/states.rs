@@ -1,6 +1,7 @@
 //! `host state`: the state of a job that runs, and of the snapshots that it leaves.
 
 use super::super::support::binary::{Directory, Running, Said};
+use super::super::support::columns::shown;
 use super::require_error;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,13 @@ fn json_of(said: &Said) -> Value {
 fn lines(said: &Said) -> Vec<Value> {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
     said.out.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+/// The files in the directory that an export did not finish.
+fn unfinished(directory: &Directory) -> Vec<String> {
+    let entries = std::fs::read_dir(directory.path(".")).expect("it can be listed");
+    let names = entries.map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.contains(".unfinished-")).collect()
 }
 
 /// The files of snapshots of the only run, by name.
@@ -127,15 +135,19 @@ fn all_keys_are_exported_in_each_format() {
     let start = "sums.parquet: 3 keys of operator `sums` (update_state_by_key, node 2) after batch ";
     assert!(said.code == Some(0) && said.out.starts_with(start) && said.err.is_empty(), "{} {}", said.out, said.err);
     let parquet = std::fs::read(directory.path("sums.parquet")).expect("the file is there");
-    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
-    assert!(!directory.path(".new-sums.parquet").exists());
+    let mut parquet: Vec<String> = shown(&parquet).lines().map(str::to_owned).collect();
+    parquet[3..].sort();
+    let rows = ["{\"key\":0,\"state\":3}", "{\"key\":1,\"state\":6}", "{\"key\":2,\"state\":7}"];
+    assert_eq!(parquet, [&["Parquet file", "key: Int64", "state: Int64"][..], &rows].concat());
+    assert_eq!(unfinished(&directory), [""; 0]);
     // States that are lists have no form in CSV.
     let directory = ran("map_with_state");
     let said = directory.run(&["state", "export", "checkpoint", "--format", "csv", "--output", "states.csv"]);
     let message = "error: the state of operator `map_with_state` (node 2) in states.csv cannot be written as CSV: column \
                    `state` has values of type list<i64>\nhelp: write it as JSON or Parquet";
     require_error(&said, 2, message);
-    assert!(!directory.path("states.csv").exists() && !directory.path(".new-states.csv").exists());
+    assert!(!directory.path("states.csv").exists());
+    assert_eq!(unfinished(&directory), [""; 0]);
     let rows = lines(&directory.run(&["state", "export", "checkpoint"]));
     assert!(!rows.is_empty() && rows.iter().all(|row| row["state"].is_array()), "{rows:?}");
 }
@@ -178,6 +190,107 @@ fn a_place_without_state_is_told() {
     let end = " in checkpoint directory checkpoint has no snapshot of state\nhelp: the job writes a snapshot when the checkpoint \
                interval of an operator with state ends, and when it is stopped\n";
     assert!(said.code == Some(2) && said.err.starts_with("error: run ") && said.err.ends_with(end), "{}", said.err);
+}
+
+/// A value of a saved file in the form of queues, in which tuples are lists.
+fn with_tuples(value: Value) -> Value {
+    match value {
+        Value::Object(members) if members.contains_key("_1") => members.into_values().map(with_tuples).collect(),
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (name, with_tuples(value))).collect())
+        }
+        other => other,
+    }
+}
+
+/// Keys of each type are written as JSON, and text and bytes as they are. The key of each exported row finds its state.
+#[test]
+fn a_key_of_any_type_is_found() {
+    let directory = ran("states_by_keys_of_many_types");
+    let get = |operator: &str, key: &str| {
+        directory.run(&["state", "get", "checkpoint", "--operator", operator, "--key", key, "--json"])
+    };
+    for (operator, keys, key, state) in [
+        ("texts", 5, "number 1", 2),
+        ("bytes", 5, "34", 4),
+        ("floats", 1, "-0", 16),
+        ("optionals", 4, "null", 4),
+        ("tuples", 5, "[false, [\"5\"]]", 5),
+        ("structs", 4, "{\"parity\": \"Odd\", \"type\": \"late\", \"at\": [0, 0]}", 8),
+    ] {
+        assert_eq!(json_of(&get(operator, key))["state"], json!(state), "{operator}");
+        let rows = lines(&directory.run(&["state", "export", "checkpoint", "--operator", operator]));
+        assert_eq!(rows.len(), keys, "{operator}: {rows:?}");
+        for row in rows {
+            let key = with_tuples(row["key"].clone());
+            let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+            let found = json_of(&get(operator, &text));
+            assert_eq!((&found["key"], &found["state"]), (&key, &row["state"]), "{operator}");
+        }
+    }
+    let several = directory.run(&["state", "get", "checkpoint", "--key", "a"]);
+    let known = "help: give --operator one of these, by name: `texts` (update_state_by_key, node ";
+    assert!(
+        several.code == Some(2) && several.err.contains("error: several operators keep state\n"),
+        "{}",
+        several.err
+    );
+    assert!(
+        several.err.contains(known) && several.err.contains(", `structs` (update_state_by_key, node "),
+        "{}",
+        several.err
+    );
+}
+
+/// A file that is written over stays as it is when the export fails. A link leads to the new content.
+#[test]
+fn an_export_that_fails_changes_no_file() {
+    let directory = ran("update_state_by_key");
+    let export = |file: &str| directory.run(&["state", "export", "checkpoint", "--output", file]);
+    let content = |file: &str| std::fs::read_to_string(directory.path(file)).expect("it is there");
+    directory.write("sums.jsonl", "older");
+    directory.write(".sums.jsonl.unfinished-1", "of another export");
+    std::os::unix::fs::symlink("sums.jsonl", directory.path("link")).expect("a link can be made");
+    let part = snapshot_files(&directory).pop().expect("there is a part");
+    let whole = std::fs::read(&part).expect("it can be read");
+    std::fs::write(&part, "damaged").expect("it can be written");
+    assert_eq!((export("sums.jsonl").code, export("link").code, export("new.jsonl").code), (Some(5), Some(5), Some(5)));
+    assert_eq!((content("sums.jsonl").as_str(), directory.path("new.jsonl").exists()), ("older", false));
+    assert_eq!(unfinished(&directory), [".sums.jsonl.unfinished-1"]);
+    std::fs::write(&part, whole).expect("it can be written");
+    assert_eq!(export("link").code, Some(0));
+    assert_eq!((content("sums.jsonl").lines().count(), content("link")), (3, content("sums.jsonl")));
+    assert_eq!(unfinished(&directory), [".sums.jsonl.unfinished-1"]);
+    let said = export(".");
+    let message = "error: cannot write .: is a directory\nhelp: is there room, and may you write there? is the program that reads \
+                   the output still there?";
+    require_error(&said, 4, message);
+}
+
+/// Which run is the current one must be known.
+#[test]
+fn a_damaged_owner_is_told() {
+    let directory = ran("update_state_by_key");
+    directory.write("checkpoint/owner/epoch-00000001", "damaged");
+    let message = "error: owner/epoch-00000001 in checkpoint directory checkpoint cannot be read: its first bytes are not those of \
+                   a file that Millstream wrote\nhelp: remove that file if you are sure that no host uses the directory";
+    require_error(&directory.run(&["state", "list", "checkpoint"]), 5, message);
+    require_error(&directory.run(&["state", "get", "checkpoint", "--key", "1"]), 5, message);
+}
+
+/// A running job whose operators keep no state has an empty list.
+#[test]
+fn a_running_job_without_state_says_so() {
+    let directory = Directory::with_job("network_word_count");
+    let mut host = Running::start(directory.host(&["run", "job.toml"]));
+    host.wait_for_more_out("Time: ", 1);
+    host.wait_for_socket(&directory);
+    let said = directory.run(&["state", "list", "job.toml"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (Some(0), "the running job: 0 operators\n", ""));
+    let message = "error: no operator of the job keeps state\nhelp: docs/state.md lists the operators that keep state";
+    require_error(&directory.run(&["state", "get", "job.toml", "--key", "1"]), 2, message);
+    assert_eq!(directory.run(&["stop"]).code, Some(0));
+    assert_eq!(host.finish().code, Some(0));
 }
 
 /// Damage is found by `verify`, and told by whoever needs the file.

@@ -8,7 +8,7 @@ use crate::checkpoint::{
 };
 use crate::env::{Env, Store};
 use crate::error::Error;
-use crate::shown::{counted, escape_control};
+use crate::shown::{self, counted, escape_control};
 use crate::time::{Time, whole_ms};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ pub(super) fn show(store: &dyn Store, env: &Env, with_graph: bool, json: bool) -
         log: log(store)?,
         with_graph,
     };
-    print(&if json { format!("{}\n", shown.as_json()) } else { shown.as_text() })
+    print(&if json { format!("{}\n", shown::json(&shown.as_json().to_string())) } else { shown.as_text() })
 }
 
 /// `m` of `process 17 on m`.

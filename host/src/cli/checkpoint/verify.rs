@@ -4,7 +4,7 @@ use super::super::{count, print};
 use crate::checkpoint::{CheckedDocument, CheckedPiece, Condition, PieceKind, Verification, verify as read_all};
 use crate::env::Store;
 use crate::error::{Error, ErrorKind};
-use crate::shown::escape_control;
+use crate::shown::{self, escape_control};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -12,7 +12,8 @@ use std::process::ExitCode;
 pub(super) fn verify(store: &dyn Store, json: bool) -> Result<ExitCode, Error> {
     let found = read_all(store)?;
     let place = store.describe();
-    let text = if json { format!("{}\n", as_json(&found, &place)) } else { as_text(&found, &place) };
+    let text =
+        if json { format!("{}\n", shown::json(&as_json(&found, &place).to_string())) } else { as_text(&found, &place) };
     let code = print(&text)?;
     if found.is_sound() {
         return Ok(code);

@@ -5,7 +5,7 @@ use super::{GetArgs, Looked, Origin};
 use crate::control::{Answer, Request};
 use crate::env::RealExecutors;
 use crate::error::{Error, ErrorKind};
-use crate::shown::{escape_control, json};
+use crate::shown::{Shown as _, escape_control, json};
 use crate::state_reader::{KeyState, SavedStates};
 use crate::time::Time;
 use std::process::ExitCode;
@@ -29,21 +29,19 @@ pub(super) fn get(looked: &Looked<'_>, executors: &RealExecutors, args: &GetArgs
     );
     let (label, words) = (operator.label(), origin.words());
     if !exists {
-        let message = format!("operator {label} has no state for key {key} in {words}, {batch}");
+        let message = format!("operator {label} has no state for key {} in {words}, {batch}", key.to_string().shown());
         return Err(Error::new(ErrorKind::User, message).help("`host state export` writes all keys that have state"));
     }
-    let text = if args.form.json {
+    if args.form.json {
         let object = serde_json::json!({ "from": origin.name(), "operator": operator, "key": key, "state": state });
-        json(&object.to_string()).into_owned()
-    } else {
-        let line = |what: &str, value: &str| format!("{what}: {}\n", escape_control(value));
-        let lines = [
-            line("operator", &label),
-            line("from", &format!("{words}, {batch}")),
-            line("key", &key.to_string()),
-            line("state", &state.to_string()),
-        ];
-        return print(&lines.concat());
-    };
-    print(&format!("{text}\n"))
+        return print(&format!("{}\n", json(&object.to_string())));
+    }
+    let line = |what: &str, value: &str| format!("{what}: {}\n", escape_control(value));
+    let lines = [
+        line("operator", &label),
+        line("from", &format!("{words}, {batch}")),
+        line("key", &key.to_string()),
+        line("state", &state.to_string()),
+    ];
+    print(&lines.concat())
 }
