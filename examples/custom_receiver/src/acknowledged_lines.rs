@@ -15,20 +15,20 @@ const LINES_MAX: usize = 1000;
 /// Receives from one server.
 pub struct AcknowledgedLines {
     address: String,
-    /// The last line that was stored. Connections come and go, and a line whose acknowledgement was lost comes again.
+    /// The last line that was stored. After a new connection, a line whose acknowledgement was lost comes again.
     last: u64,
 }
 
-/// What the server said.
+/// A message of the server.
 enum Said {
     Line(u64, String),
     End,
-    /// Nothing, for now.
+    /// There are no more lines.
     NoMore,
 }
 
 impl AcknowledgedLines {
-    /// A receiver from the server at this address.
+    /// Makes a receiver from the server at this address.
     pub fn new(address: String) -> Self {
         Self { address, last: 0 }
     }
@@ -42,7 +42,7 @@ impl AcknowledgedLines {
     ) -> Result<(), ReceiverError> {
         lines.retain(|(number, _)| *number > self.last);
         let texts: Vec<&str> = lines.iter().map(|(_, text)| text.as_str()).collect();
-        // When this returns, the host answers for the lines; if it fails, they stay with the server.
+        // When this call returns, the host is responsible for the lines. If it fails, the server still has them.
         context.store_lines(&texts).await?;
         self.last = lines.last().map_or(self.last, |(number, _)| *number);
         lines.clear();
@@ -68,7 +68,7 @@ impl Receiver for AcknowledgedLines {
             let said = if lines.is_empty() {
                 tokio::select! {
                     biased;
-                    // Half a line that was read is no loss: it was not acknowledged.
+                    // Losing half a line is harmless, because the line was not acknowledged.
                     () = context.stopped() => return Ok(()),
                     said = read(&mut from_server) => said?,
                 }
@@ -87,7 +87,7 @@ impl Receiver for AcknowledgedLines {
     }
 }
 
-/// The next line of the server.
+/// Reads the next message of the server.
 async fn read(server: &mut BufReader<OwnedReadHalf>) -> Result<Said, ReceiverError> {
     let mut line = String::new();
     server.read_line(&mut line).await?;

@@ -3,7 +3,7 @@
 
 use millstream::*;
 
-/// The words that are left out. The first batch of a run makes the list; all later batches get the same one.
+/// The words that are left out. The first batch of a run makes the list, and all later batches get the same list.
 fn word_blacklist(context: &DriverContext) -> Broadcast<Vec<Text>> {
     context.broadcast("WordBlacklist", || vec!["a".into(), "b".into(), "c".into()])
 }
@@ -13,7 +13,7 @@ fn dropped_words_counter(context: &DriverContext) -> LongAccumulator {
     context.long_accumulator("WordsInBlacklistCounter")
 }
 
-/// The millisecond of the batch that a line of the file tells of.
+/// The time, in milliseconds, of the batch to which a line of the file belongs.
 fn time_of(line: &str) -> Option<u64> {
     line.strip_prefix("Counts at time ")?.split(' ').next()?.parse().ok()
 }

@@ -11,7 +11,7 @@ fn build(ctx: &StreamingContext) {
 }
 millstream::plugin!(build);
 
-/// The status code of a line: the number after the request, which stands in quotation marks. Nothing if there is none.
+/// The status code of a line: the number after the request, which stands in quotation marks. `None` if there is none.
 fn status(line: &str) -> Option<u16> {
     let (_, request) = line.split_once('"')?;
     let (_, rest) = request.split_once("\" ")?;

@@ -9,7 +9,7 @@ fn user(line: &Text) -> Text {
 
 fn build(ctx: &StreamingContext) {
     let clicks = ctx.text_stream("lines").key_by(user);
-    // The list of each batch: it may be another one every time.
+    // The list of each batch. The list may change from batch to batch.
     let blacklist = ctx.text_stream("blacklist").map(|user| (user, true));
     let valid = clicks.transform_with(&blacklist, |clicks, blacklist, _| clicks.subtract_by_key(&blacklist).values());
     valid.print();

@@ -11,7 +11,7 @@ struct Session {
     pages: Vec<Text>,
 }
 
-/// Adds a page view to the session of its user. When the user was idle for too long, gives the session as text.
+/// Adds a page view to the session of its user. If the user was idle for too long, returns the session as text.
 fn view(time: Time, user: &Text, page: Option<Text>, state: &mut State<Session>) -> Option<String> {
     let Some(page) = page else {
         let Session { began_ms, last_ms, pages } = state.get();

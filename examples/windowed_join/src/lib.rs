@@ -1,4 +1,4 @@
-//! Every 20 seconds, where the ads were shown that were clicked in the last 20 seconds: a join of two windowed streams.
+//! Every 20 seconds, prints where the ads were shown that were clicked in the last 20 seconds. Joins two windowed streams.
 //! A line of `clicks` is an ad, a space and a user; a line of `shown` an ad, a space and a page.
 
 use millstream::*;

@@ -1,4 +1,4 @@
-//! Every form on disk as each version wrote it: it must be read for ever.
+//! Every document in the form in which each version wrote it: it must stay readable for ever.
 
 use super::allocations::{
     AllocationEvent, SavedBatch,
@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The number of the last fixture: another is added when the form of anything changes.
+/// The number of the last fixture. Another fixture is added when the form of any document changes.
 const NEWEST: u32 = 5;
 
-/// What a directory holds. Versions before 4 had no snapshots, which are the last two.
+/// The documents of a directory. Versions before 4 had no snapshots, which are the last two.
 const PIECES: [&str; 5] = [
     "owner/epoch-00000001",
     "runs/0123456789abcdef-1/checkpoint-000000000007",
@@ -28,7 +28,7 @@ const PIECES: [&str; 5] = [
     "runs/0123456789abcdef-1/snapshots/00000001-000000000004000-0002-000000",
 ];
 
-/// The pieces of a version.
+/// The documents of a version.
 fn pieces(version: u32) -> &'static [&'static str] {
     if version < 4 { &PIECES[..3] } else { &PIECES }
 }
@@ -47,7 +47,7 @@ fn snapshot(version: u32) -> Snapshot {
     Snapshot::new(at(5), vec![node])
 }
 
-/// A checkpoint directory as it was written once.
+/// The path of a checkpoint directory that an earlier version wrote.
 fn fixture(number: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/checkpoint-{number}"))
 }
@@ -90,19 +90,19 @@ fn at(second: u64) -> Time {
     Time::from_ms(second * 1000)
 }
 
-/// What batch 5 read of its file.
+/// The part of its file that batch 5 has read.
 fn part_read() -> ReadPart {
     let InputPartition::Split(split) = &partitions(0..0, true)["files"][0] else { panic!("it is a file") };
     ReadPart { source: split.source.clone(), path: split.path.clone(), start: split.start, checksum: 1 << 40 }
 }
 
-/// What batch 5 read of its log.
+/// The range of its log that batch 5 has read.
 fn read_range() -> ReadPart {
     let LogRange { source, partition, from, .. } = range(7);
     ReadPart { source, path: partition.into(), start: from.unsigned_abs(), checksum: 1 << 41 }
 }
 
-/// What batch 5 reads, as far as a version of the log holds it.
+/// The partitions of batch 5, as far as a version of the log holds them.
 fn batch_5(version: u32) -> BatchPartitions {
     let mut batch = partitions(0..5, true);
     if version < 4 {
@@ -123,7 +123,7 @@ fn batch_5(version: u32) -> BatchPartitions {
     batch
 }
 
-/// Writes a directory as the fixture is.
+/// Writes a directory with the content of the fixture.
 fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     let env = Env { identity: "process 1 on m".into(), ..simulation.env() };
     let mut owner = Ownership::take(store.clone(), &env).unwrap();
@@ -204,8 +204,8 @@ fn every_version_is_read_for_ever() {
 }
 
 proptest! {
-    /// A directory whose checksums are right and whose contents are not: something is an error, or what is decided
-    /// holds. `PROPTEST_CASES` says how many are tried.
+    /// The checksums of a directory are right, but its contents are not. Either reading is an error, or the resulting
+    /// decisions keep their rules. `PROPTEST_CASES` says how many directories are tried.
     #[test]
     fn a_directory_that_lies_is_read_without_panic(
         changes in prop::collection::vec((0usize..5, any::<prop::sample::Index>(), any::<u8>()), 1..6),
@@ -213,7 +213,7 @@ proptest! {
         let mut pieces = PIECES.map(|name| std::fs::read(fixture(NEWEST).join(name)).unwrap());
         for (piece, at, byte) in changes {
             let bytes = &mut pieces[piece];
-            // Beyond the first header.
+            // The change is after the first header.
             let at = 24 + at.index(bytes.len() - 24);
             bytes[at] = byte;
         }

@@ -1,6 +1,7 @@
-//! Batches in time, with an engine whose batches take as long as they are told: delays, and events about them.
+//! Batches in time, with an engine whose batches take a given time: delays, and the events about them.
 //!
-//! Here, where all modules are at hand: generator, tracker and scheduler are put together, and nothing else of a run.
+//! These tests are here because this module can use all others. Batch clock, tracker and scheduler are put together,
+//! without the rest of a run.
 
 use crate::block::{BlockStore, RowStorage, SpillSettings};
 use crate::config::OnError;
@@ -26,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 
 const INTERVAL: Duration = Duration::from_millis(1000);
 
-/// An engine whose batches take as long as it is told, one after the other.
+/// An engine whose batches take the given times, one after the other.
 struct SlowEngine {
     env: Env,
     durations_ms: Mutex<Vec<u64>>,
@@ -84,7 +85,7 @@ fn graph() -> Graph {
     Graph::from_described(&described).unwrap()
 }
 
-/// The events of a run whose batches take so long.
+/// The events of a run whose batches take these times.
 fn run(durations_ms: &[u64]) -> Vec<Event> {
     let simulation = Simulation::new(1, Time::from_ms(500));
     let env = simulation.env();
@@ -141,8 +142,8 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
     events.clone()
 }
 
-/// S14.04, S14.05, S14.08: processing time, the wait for earlier batches, and their sum, with the times they follow
-/// from.
+/// S14.04, S14.05, S14.08: processing time, the wait for earlier batches, and the sum of both, with the times from
+/// which they follow.
 #[test]
 fn the_delays_of_a_batch_add_up() {
     let events = run(&[1500, 200, 0]);
@@ -165,7 +166,7 @@ fn the_delays_of_a_batch_add_up() {
     assert_eq!(completed, rows.map(|row| row.map(Some)));
 }
 
-/// S14.07: a batch's events, in order, with what is known at each.
+/// S14.07: the events of a batch, in order, with the data that is known at each event.
 #[test]
 fn a_batch_is_told_of_from_its_submission_to_its_end() {
     let events = run(&[1500, 0]);
@@ -190,8 +191,8 @@ fn a_batch_is_told_of_from_its_submission_to_its_end() {
     assert_eq!(completed.output_operations[&0].duration, Some(Duration::ZERO));
 }
 
-/// S14.06: batches that take longer than the interval make the job fall behind, which is told once; when they get
-/// shorter it catches up.
+/// S14.06: batches that take longer than the interval make the job fall behind, which is reported once. When batches
+/// get shorter, the job catches up.
 #[test]
 fn a_job_falls_behind_and_catches_up() {
     let events = run(&[[1300; 8].as_slice(), &[10; 12]].concat());

@@ -90,7 +90,7 @@ fn a_client_hears_of_the_end_and_sees_when_the_host_is_gone() {
         let ended = Answer::Ended { error: Some("why".to_owned()) };
         assert_eq!(first.next().await.unwrap(), Some(ended.clone()));
         assert_eq!(second.next().await.unwrap(), Some(ended));
-        // Nobody is there, but the connections stay until the host is gone.
+        // Nobody listens any more, but the connections stay until the host has ended.
         assert!(matches!(client(&env).await, Err(ClientError::NotRunning)));
         assert!(matches!(first.next().await, Err(ClientError::Silent)));
         drop(farewell);
@@ -131,7 +131,7 @@ fn a_directory_that_cannot_be_written_is_no_obstacle() {
     simulation.run(main).unwrap();
 }
 
-/// Clients that say nothing, never end a line, or take no answer are let go, and the next one is served.
+/// Clients that send nothing, never end a line, or take no answer are disconnected, and the next client is served.
 #[test]
 fn clients_that_hang_are_let_go() {
     let simulation = simulation();
@@ -145,10 +145,10 @@ fn clients_that_hang_are_let_go() {
                 stream.write_all(b"{\"version\"").await.unwrap();
             }
             silent.push(stream);
-            // So that not more wait than may.
+            // No more clients wait than may wait.
             env.clock.sleep_until(env.clock.now() + Duration::from_secs(5)).await;
         }
-        // Takes no answers.
+        // This client takes no answers.
         let mut deaf = raw(&env).await;
         let request = "{\"version\":1,\"request\":\"status\"}\n".repeat(1000);
         let _ = tokio::select! {
@@ -185,8 +185,8 @@ fn a_line_without_end_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever a client says and whenever it goes: the host answers the next one, and the job is only stopped by a
-    /// request that says so.
+    /// Whatever a client sends, and whenever it disconnects: the host answers the next client, and only a request to
+    /// stop stops the job.
     #[test]
     fn a_hostile_client_does_no_harm(said in prop::collection::vec(any::<u8>(), 0..6000), lines in 0usize..5, leaves: bool) {
         let simulation = simulation();
@@ -199,7 +199,7 @@ proptest! {
                 bytes.push(b'\n');
                 bytes.extend_from_slice(&said);
             }
-            // It may be refused before it has said everything.
+            // The host may refuse the client before the client has sent everything.
             let _ = stream.write_all(&bytes).await;
             let stream = if leaves { None } else { Some(stream) };
             let job = ask(&env).await.job;
@@ -212,7 +212,7 @@ proptest! {
         prop_assert_eq!(state, RunState::Starting);
     }
 
-    /// Whatever a host says: an answer or an error.
+    /// Whatever a host sends, the result is an answer or an error.
     #[test]
     fn a_hostile_host_does_no_harm(said: Vec<u8>) {
         let simulation = simulation();

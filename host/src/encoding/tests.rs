@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The text of a stream that comes in pieces which end at these places.
+/// The text of a stream that arrives in pieces which end at these places.
 fn decoded(expected: Encoding, bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
     let mut decoder = StreamDecoder::new(expected);
     let mut bounds: Vec<usize> = cuts.iter().map(|cut| *cut.min(&bytes.len())).chain([0, bytes.len()]).collect();
@@ -62,7 +62,7 @@ fn text_is_read_in_its_encoding() {
     assert_eq!(decoded(named("shift_jis"), b"\x93\xfa\x96{\n", &[]), "日本\n".as_bytes());
 }
 
-/// A mark is no text, and says more than the encoding that was expected.
+/// A byte order mark is not text, and takes precedence over the expected encoding.
 #[test]
 fn a_byte_order_mark_says_the_encoding() {
     let little = [&b"\xff\xfe"[..], &utf16("é\n", false)].concat();
@@ -72,9 +72,9 @@ fn a_byte_order_mark_says_the_encoding() {
             assert_eq!(decoded(named(expected), bytes, &[]), "é\n".as_bytes(), "{expected} {bytes:?}");
         }
     }
-    // Only one, and only at the beginning.
+    // Only one mark is removed, and only at the beginning.
     assert_eq!(decoded(Encoding::UTF_8, "\u{feff}\u{feff}a\u{feff}".as_bytes(), &[]), "\u{feff}a\u{feff}".as_bytes());
-    // What only begins as one is text.
+    // Bytes that are only the beginning of a mark are text.
     assert_eq!(decoded(Encoding::UTF_8, b"\xef\xbb", &[1]), b"\xef\xbb");
     assert_eq!(decoded(named("latin-1"), b"\xef\xbb", &[1]), "ï»".as_bytes());
     assert_eq!(decoded(Encoding::UTF_8, b"", &[]), b"");
@@ -86,7 +86,7 @@ fn what_is_not_of_the_encoding_becomes_one_byte_that_is_no_text() {
     assert_eq!(decoded(named("utf-16"), b"a\0b", &[]), b"a\xff");
     assert_eq!(decoded(named("shift_jis"), b"a\x93", &[]), b"a\xff");
     assert_eq!(decoded(named("euc-jp"), b"\x8e\nb", &[]), b"\xff\nb");
-    // Whoever splits UTF-8 into lines finds it there.
+    // In UTF-8, the splitter of lines finds the invalid bytes.
     assert_eq!(decoded(Encoding::UTF_8, b"a\xc3\nb", &[]), b"a\xc3\nb");
 }
 
@@ -104,7 +104,7 @@ fn a_stream_that_follows_may_have_a_mark_too() {
     let mut decoder = StreamDecoder::new(named("utf-16"));
     assert_eq!(decoder.push(b"\xfe\xff\0a"), b"a");
     assert_eq!(decoder.finish(), b"");
-    // It is as the one before.
+    // The next stream has the encoding of the stream before.
     assert_eq!(decoder.push(b"\0b\0"), b"b");
     assert_eq!(decoder.finish(), b"\xff");
     assert_eq!(decoder.push(b"\xff\xfea\0"), b"a");
@@ -116,7 +116,8 @@ fn a_stream_that_follows_may_have_a_mark_too() {
 }
 
 proptest! {
-    /// However a stream is cut, its text is the same, and that of the library where it is of the encoding.
+    /// However a stream is cut, its text is the same. If the bytes are valid in the encoding, the text is that of the
+    /// library.
     #[test]
     fn cuts_change_nothing(
         bytes in prop_oneof![
@@ -136,14 +137,14 @@ proptest! {
         prop_assert_eq!(String::from_utf8_lossy(&text), library);
     }
 
-    /// Where lines end with a byte, it makes no difference whether a stream is split into lines or decoded first.
+    /// If lines end with a byte, splitting before decoding and decoding before splitting give the same lines.
     #[test]
     fn lines_can_be_read_one_by_one(
         lines in prop::collection::vec(prop::collection::vec(any::<u8>().prop_filter("an end", |byte| *byte != b'\n'), 0..9), 0..6),
         name in prop::sample::select(&COMMON[..]),
     ) {
         let encoding = named(name);
-        // A mark in the middle is text, so there is none at the beginning either.
+        // A mark in the middle is text, so the test has no mark at the beginning either.
         prop_assume!(encoding.has_line_bytes() && lines.iter().all(|line| !MARK_STARTS.iter().any(|mark| line.starts_with(mark))));
         let one_by_one = lines.iter().map(|line| decoded(encoding, &[line, &b"\n"[..]].concat(), &[])).collect::<Vec<_>>();
         let all: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();

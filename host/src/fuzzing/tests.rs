@@ -1,9 +1,9 @@
-//! Bounded runs of the entry points for fuzzing: with any bytes, and with valid inputs that were damaged.
+//! Bounded runs of the entry points for fuzzing: with any bytes, and with damaged forms of valid inputs.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Changes of an input: where, how many bytes are removed, and what is inserted.
+/// Changes of an input: the place, the number of bytes that are removed, and the bytes that are inserted.
 type Edits = Vec<(prop::sample::Index, usize, Vec<u8>)>;
 
 fn edits() -> impl Strategy<Value = Edits> {
@@ -33,7 +33,7 @@ fn chunk_of(choice: u8, rows: &str) -> Vec<u8> {
     [choice].into_iter().chain(number(values.len() as u32)).chain(places).chain(data).collect()
 }
 
-/// A file of the newest checkpoint directory that is kept for tests, as an input of the target `checkpoint`.
+/// A file of the newest checkpoint directory among the test fixtures, as an input of the target `checkpoint`.
 fn piece(choice: usize) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoint-4").join(PIECES[choice]);
     let content = std::fs::read(path).unwrap();
@@ -86,7 +86,7 @@ proptest! {
     }
 }
 
-/// Without these, damage would be all that is ever read.
+/// Without valid inputs, the tests would read only damaged inputs.
 #[test]
 fn the_seeds_are_valid() {
     let settings = config::load_bytes(JOB.into(), Path::new("job.toml"), &[], &Facts { cpus: 2 });

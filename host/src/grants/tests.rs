@@ -1,4 +1,4 @@
-//! What a plugin may call a path, and where links lead on a real disk.
+//! The paths that a plugin may name, and the targets of links on a real disk.
 
 use super::*;
 use crate::env::{Env, RealExecutors, real};
@@ -105,7 +105,7 @@ fn whatever_could_lead_elsewhere_is_refused() {
     assert!(refusal(&"/".repeat(100_000)).len() < 300);
 }
 
-/// S6.04: outputs can be saved in object stores, and driver functions have nothing there.
+/// S6.04: outputs can be saved in object stores. Driver functions have no files there.
 #[test]
 fn a_path_may_be_in_an_object_store() {
     let stores = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
@@ -139,7 +139,7 @@ fn a_suffix_has_no_separator() {
     assert!(["a/b", "a:b", "a\\b", "a\0", "\n"].iter().all(|part| check_suffix(part).is_err()));
 }
 
-/// A directory `jobs` and a directory `other`, side by side, and the files of the machine.
+/// The directories `jobs` and `other`, side by side, and the files of the machine.
 struct World {
     directory: tempfile::TempDir,
     env: Env,
@@ -195,7 +195,7 @@ fn links_may_lead_around_but_not_out() {
         }
     }
     assert!(!world.path("other/x").exists() && !world.path("x").exists() && !world.path("jobs2/x").exists());
-    // The granted directory itself may be a link: who wrote the job file chose it.
+    // The granted directory itself may be a link, because the author of the job file chose it.
     symlink("jobs", world.path("link")).unwrap();
     let granted = Grants::writing(world.path("link")).resolve("z", Access::Write).unwrap();
     assert_eq!(granted.make_parent(&*world.env.disk).unwrap(), world.path("jobs"));
@@ -214,7 +214,7 @@ fn what_cannot_be_made_is_told() {
     assert_eq!(error.help(), format!("make the directory {}", world.path("nothing/at/all").display()));
 }
 
-/// The granted directory itself is made when it is written to, and not when it is read.
+/// The granted directory itself is created when it is written to, and not when it is read.
 #[test]
 fn a_granted_directory_is_made_where_its_parent_is() {
     let world = World::new();
@@ -226,7 +226,7 @@ fn a_granted_directory_is_made_where_its_parent_is() {
     assert_eq!(place.make_parent(&*world.env.disk).unwrap(), world.path("jobs/out/a"));
 }
 
-/// However a grant is written: neither hidden names, nor what the job withholds, nor what is above that.
+/// However a grant is written, it reaches neither hidden names, nor withheld paths, nor paths above them.
 #[test]
 fn no_grant_reaches_what_is_withheld() {
     let world = World::new();
@@ -253,7 +253,7 @@ fn no_grant_reaches_what_is_withheld() {
         ["jobs", "jobs/dot", "elsewhere", "jobs/../jobs", "jobs/sub/.."].map(|root| (world.path(root), "".to_owned()));
     let above = (PathBuf::from("/"), format!("{}/", world.path("jobs").strip_prefix("/").unwrap().display()));
     let disk = &*world.env.disk;
-    // A temporary directory is hidden, so it cannot be reached from the root at all.
+    // Temporary directories are hidden, so they cannot be reached from the root.
     let is_reachable = !above.1.contains("/.");
     for (root, before) in roots.into_iter().chain(is_reachable.then_some(above)) {
         let out = GrantedDirectory { path: root.clone(), access: Access::Write };
@@ -306,7 +306,8 @@ fn no_grant_reaches_what_is_withheld() {
     assert!(!world.path("jobs/logs").exists() && !world.path("jobs/later").exists());
 }
 
-/// A link that leads to what the job withholds is withheld as well: who replaces it, replaces what it stands for.
+/// A link to a withheld path is withheld as well: a program that replaces the link replaces the file that it stands
+/// for.
 #[test]
 fn links_to_what_is_withheld_cannot_be_replaced() {
     let world = World::new();
@@ -375,7 +376,7 @@ fn a_hidden_directory_is_not_granted() {
     }
 }
 
-/// Pieces of paths, harmless and not.
+/// Parts of paths, harmless and harmful.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         5 => "[a-c.]{1,3}",
@@ -388,7 +389,7 @@ fn pieces() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// Whatever a plugin says: what is accepted is, taken apart, plain names below a granted directory.
+    /// For any text of a plugin: an accepted path consists of plain names below a granted directory.
     #[test]
     fn what_is_accepted_stays_below(text in pieces(), write in any::<bool>()) {
         let access = if write { Access::Write } else { Access::Read };
@@ -406,7 +407,7 @@ proptest! {
         }
     }
 
-    /// Plain names are accepted, and say themselves.
+    /// Plain names are accepted and stay unchanged.
     #[test]
     fn plain_names_are_accepted(names in prop::collection::vec("[a-zA-Z0-9_-][a-zA-Z0-9._ -]{0,20}", 1..6)) {
         let text = names.join("/");
@@ -416,7 +417,7 @@ proptest! {
         }
     }
 
-    /// No message is long or has control characters, whatever the text.
+    /// No message is long or has control characters, whatever the text is.
     #[test]
     fn refusals_can_be_shown(text in any::<String>()) {
         if let Err(error) = grants().resolve(&text, Access::Write) {

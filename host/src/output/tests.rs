@@ -1,4 +1,4 @@
-//! Outputs on a simulated disk: what is seen, when, and what stays after failures.
+//! Outputs on a simulated disk: which files are visible at which time, and which files stay after failures.
 
 use super::*;
 use crate::block::SpillSettings;
@@ -40,7 +40,7 @@ fn saving(places: &[(&str, &str)]) -> Graph {
     Graph::from_described(&nodes).unwrap()
 }
 
-/// Where rows are kept, with memory for one large file of columns.
+/// The storage of rows, with memory for one large columnar file.
 pub(super) fn storage(env: &Env) -> RowStorage {
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
     RowStorage::new(&MemoryBudget::new(64 << 20, 0).unwrap(), env.disk.clone(), settings)
@@ -99,14 +99,14 @@ impl World {
         self.run(async move { batch.abort().await });
     }
 
-    /// One whole batch with a partition for each text.
+    /// Saves one whole batch with a partition for each text.
     fn save(&self, output: &Arc<dyn Output>, texts: &[&str]) {
         let batch = self.begin(output).unwrap();
         (0..).zip(texts).for_each(|(partition, text)| self.write(&batch, partition, 0, &[text]).unwrap());
         self.commit(&batch, texts.len() as u32).unwrap();
     }
 
-    /// Everything in `/jobs/out`, with what it holds.
+    /// All files in `/jobs/out`, with their contents.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.simulation.files().into_iter();
         files
@@ -157,7 +157,8 @@ fn a_batch_without_partitions_is_an_empty_directory() {
     assert_eq!(world.files(), saved(&[]));
 }
 
-/// S6.17, S16.23: the second run of a batch replaces what the first has saved, also if it has fewer partitions.
+/// S6.17, S16.23: the second run of a batch replaces the files that the first has saved, also if it has fewer
+/// partitions.
 #[test]
 fn a_batch_that_runs_again_replaces_what_it_saved() {
     let world = World::new();
@@ -177,7 +178,7 @@ fn the_last_attempt_at_a_partition_counts_and_unfinished_ones_do_not() {
     world.write(&batch, 0, 1, &["second"]).unwrap();
     let unfinished = batch.clone();
     let writer = world.run(async move { unfinished.writer(0, 2).await }).unwrap();
-    // A partition that the last stage does not have, as if it had been another one's.
+    // The partition does not belong to the last stage, as if another stage had written it.
     world.write(&batch, 7, 0, &["stray"]).unwrap();
     world.commit(&batch, 1).unwrap();
     drop(writer);
@@ -200,11 +201,12 @@ fn what_a_crash_left_is_cleared_away_at_the_next_start() {
     let world = World::new();
     let (building, old) = (world.hidden(".tmp"), world.hidden(".old"));
     let other = |path: &Path| path.to_str().unwrap().replace("-1000.", "-2000.");
-    // Between steps 2 and 3 of a commit: the old files are put aside, the new ones are not in place.
+    // The state between steps 2 and 3 of a commit: the old files have their hidden name, and the new files are not in
+    // place.
     world.simulation.file(building.join("part-00000"), "new\n");
     world.simulation.file(old.join("part-00000"), "old\n");
     world.simulation.file(old.join("_SUCCESS"), "");
-    // After step 3, another batch; and what belongs to another output.
+    // The state after step 3, for another batch; and a directory that belongs to another output.
     world.simulation.file(Path::new(&other(&old)).join("part-00000"), "older\n");
     world.simulation.file("/jobs/out/x-2000.txt/_SUCCESS", "");
     world.simulation.file("/jobs/out/.millstream-job-other-0123456789abcdef-1000.tmp/part-00000", "");
@@ -317,7 +319,7 @@ fn people_are_told_where_files_go() {
     assert_eq!(told, [&["/var/out/a/x-TIME_IN_MS", "/var/out/y-TIME_IN_MS.txt"][..], &of_stores].concat());
 }
 
-/// On a real disk, as only that has links.
+/// The test uses a real disk, because only a real disk has links.
 #[test]
 fn links_are_looked_at_before_each_commit() {
     let executors = crate::env::RealExecutors::start(1).unwrap();

@@ -1,4 +1,4 @@
-//! Receivers in a simulated world, with a tracker that only writes down what it is told.
+//! Receivers in a simulated world, with a tracker that only records the reports that it gets.
 
 mod blocks;
 mod life;
@@ -68,7 +68,7 @@ where
     })
 }
 
-/// What a run left behind.
+/// The results of a run.
 struct Outcome {
     log: Vec<(u64, String)>,
     /// The records of the blocks that were reported, in order.
@@ -122,7 +122,7 @@ impl World {
         self.run_with(WhenFull::Wait, RecordType::text(), make, stops, |_, _| {})
     }
 
-    /// `recorded` is called for each block, before its receiver hears of it.
+    /// `recorded` is called for each block, before the receiver of the block is told.
     fn run_with(
         self,
         when_full: WhenFull,
@@ -156,7 +156,7 @@ impl World {
             }
             handle.ended().await;
             assert!(handle.has_ended());
-            // The last report may be on its way.
+            // The last report may not have arrived yet.
             env.clock.sleep_until(env.clock.now() + ms(1)).await;
         };
         simulation.run(main).unwrap();

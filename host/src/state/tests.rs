@@ -1,4 +1,5 @@
-//! State against a map: whatever is changed, removed, saved and restored, in pages of any size, in memory or in files.
+//! State, compared with a map: any changes, removals, snapshots and restarts, in pages of any size, in memory or in
+//! files.
 
 use super::*;
 use crate::block::{RowStorage, SpillSettings};
@@ -87,14 +88,14 @@ fn content(version: &Version) -> Vec<(String, u32)> {
     pairs
 }
 
-/// What a version of a model has: sorted by hash, and then by key.
+/// The expected content of a version of the model: sorted by hash, and then by key.
 fn expected(model: &BTreeMap<String, u32>) -> Vec<(String, u32)> {
     let mut pairs: Vec<(String, u32)> = model.iter().map(|(key, state)| (key.clone(), *state)).collect();
     pairs.sort_by_key(|(key, _)| (crate::data::key::hash(key.as_bytes()), key.clone()));
     pairs
 }
 
-/// The parts of a snapshot, as bytes and back.
+/// The parts of a snapshot, converted to bytes and back.
 fn parts(version: &Version, after: Option<Time>) -> Vec<RecordBatch> {
     let bytes = version.saved(after).map(|part| encode(&part.unwrap()).unwrap());
     bytes.map(|bytes| decode(&version.layout, &bytes).unwrap()).collect()
@@ -106,7 +107,7 @@ fn read(parts: Vec<RecordBatch>) -> ReadParts<'static, StateError> {
 }
 
 proptest! {
-    /// Batches of changes and removals, with snapshots in between that are full or of changes, restored in any number
+    /// Batches of changes and removals, with snapshots in between, full or of changes, which are restored in any number
     /// of partitions, with and without memory.
     #[test]
     fn state_is_what_a_map_is(
@@ -183,7 +184,7 @@ fn partitions_have_all_hashes() {
     }
 }
 
-/// Keys of another partition come from a plugin that does not keep its word, never from the host.
+/// Keys of another partition come from a plugin that breaks the rules, and never from the host.
 #[test]
 fn a_key_of_another_partition_is_refused() {
     let layout = Layout::new(&pair()).unwrap();

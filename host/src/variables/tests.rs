@@ -1,4 +1,4 @@
-//! Shared variables against a naive model, and what is refused.
+//! Shared variables, compared with a simple model, and requests that are refused.
 
 use super::error::{NAME_BYTES_MAX, VARIABLES_MAX};
 use super::*;
@@ -58,10 +58,10 @@ fn updates(variables: &SharedVariables, calls: impl IntoIterator<Item = Variable
     updates
 }
 
-/// What a test does with the variables.
+/// An action of a test on the variables.
 #[derive(Clone, Debug)]
 enum Action {
-    /// A stage whose tasks add these lists of values, and that fails or not.
+    /// A stage whose tasks add these lists of values, and whether the stage fails.
     Stage(Vec<Vec<i64>>, bool),
     /// A driver function adds a value.
     Add(i64),
@@ -78,8 +78,8 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 proptest! {
-    /// Whatever stages and functions do, with much memory and with none: an accumulator has the values of the stages
-    /// that succeeded and of the functions, in order, since it was reset.
+    /// Whatever stages and functions do, with much memory and without memory: an accumulator has the values of the
+    /// stages that succeeded and of the functions, in order, since its last reset.
     #[test]
     fn accumulators_have_what_succeeded(actions in prop::collection::vec(action(), 0..120), memory in prop_oneof![Just(0u64), Just(1 << 20)]) {
         let shared = variables(memory, u64::MAX);
@@ -227,7 +227,7 @@ fn a_broadcast_value_stays_until_the_end_of_its_batch() {
     assert_eq!(unknown.to_string(), "there is no broadcast variable with the id 77");
 }
 
-/// What a batch used is told once, with the values at its end.
+/// The variables that a batch used are reported once, with their values at the end of the batch.
 #[test]
 fn what_a_batch_used_is_told() {
     let shared = variables(1 << 20, u64::MAX);

@@ -1,5 +1,5 @@
-//! The programs that `bench-programs` measures: the job's argument `program` chooses. Each has a twin in
-//! `tests/src/bin/native_programs.rs`, which computes the same from the same lines.
+//! The programs that `bench-programs` measures. The job's argument `program` chooses one. Each program has a
+//! counterpart in `tests/src/bin/native_programs.rs`, which computes the same from the same lines.
 
 mod states;
 
@@ -20,7 +20,7 @@ struct Trade {
     note: Text,
 }
 
-/// The trade that a line holds, field by field, divided by `,`. `None` if a field is missing or no number.
+/// The trade of a line, whose fields are separated by `,`. `None` if a field is missing or is not a number.
 fn trade(line: &Text) -> Option<Trade> {
     let mut fields = line.split(',');
     Some(Trade {
@@ -37,7 +37,7 @@ fn trade(line: &Text) -> Option<Trade> {
     })
 }
 
-/// A key and a value, divided by a space.
+/// A key and a value, separated by a space.
 fn pair<V: std::str::FromStr>(line: &Text) -> Option<(u64, V)> {
     let (key, value) = line.split_once(' ')?;
     Some((key.parse().ok()?, value.parse().ok()?))

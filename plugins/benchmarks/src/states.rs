@@ -5,8 +5,8 @@ use millstream::{State, StateSpec, StreamingContext, seconds};
 /// An odd number. The upper bits of products with it look random.
 const SCATTER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Builds a program. A number `n` below zero stands for the keys from `(-n - 1) * rows` on, `rows` of them; another
-/// number for `rows` keys at random.
+/// Builds a program. A number `n` below zero stands for `rows` keys, from `(-n - 1) * rows` on. Any other number stands
+/// for `rows` random keys.
 pub fn build(ctx: &StreamingContext, program: &str) {
     let argument = |name: &str| ctx.arg(name).and_then(|number| number.parse().ok()).unwrap_or(1u64);
     let (rows, keys, length, snapshot) =

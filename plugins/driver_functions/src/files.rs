@@ -1,8 +1,8 @@
-//! Driver functions that load, save, read and write, and that look back.
+//! Driver functions that load, save, read and write files, and that read earlier data sets.
 
 use millstream::{Chain, DStream, Rdd, Record, StreamingContext, Text, Time, files, seconds};
 
-/// What a file of names holds.
+/// A record of a file of names.
 #[derive(Clone, Record)]
 struct Name {
     number: i64,
@@ -10,7 +10,7 @@ struct Name {
     age: Option<u8>,
 }
 
-/// What files of all formats but CSV can hold.
+/// A record that files of all formats except CSV can hold.
 #[derive(Clone, Record)]
 struct Nested {
     pair: (i64, Option<Text>),
@@ -108,14 +108,14 @@ fn loads<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool
         "json_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().json_file("names"))).print_n(100),
         "text_file" => {
             let longer = |rdd: Rdd<i64>| {
-                // Read twice: for its length, and for its lines.
+                // The file is read twice: for its length, and for its lines.
                 let lines = rdd.context().text_file("lines.txt");
                 let count = lines.count() as i64;
                 rdd.filter(move |n| *n <= count).map(|n| n.to_string()).union(&lines.map(|line| line.to_string()))
             };
             numbers.transform(longer).print_n(100)
         }
-        // S5.08: each window with what is in the file when its batch runs.
+        // S5.08: each window is joined with the content that the file has when the batch runs.
         "join_of_a_window" => {
             let windows = numbers.window(seconds(2));
             windows.transform(|rdd| named(&rdd, &rdd.context().csv_file("names.csv"))).print_n(100)
@@ -124,11 +124,11 @@ fn loads<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool
             let total = files::read("out/total").and_then(|total| String::from_utf8(total).ok()?.parse().ok());
             let total = total.unwrap_or(0) + rdd.fold(0, |a: i64, b| a + b);
             files::write("out/total", total.to_string());
-            // Tasks run the function again: what it reads then is what it read first.
+            // Tasks run the function again. They then get the content that the function read first.
             let above: i64 = rdd.filter(move |n| *n * 2 > total).count() as i64;
             files::write(&format!("out/above-{total}"), above.to_string());
         }),
-        // S5.09: what a batch writes, the next one reads.
+        // S5.09: the next batch reads the file that a batch writes.
         "replaced_file" => {
             let names = numbers.transform(|rdd| rdd.map(|n| (n, n)).join(&names_of(&rdd)).map_values(|(_, name)| name));
             names.print_n(100);
@@ -174,7 +174,7 @@ fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>
             });
             looked_back.print_n(100)
         }
-        // A time between two data sets stands for the one before: there is one every two batches.
+        // A time between two data sets stands for the data set before. There is a data set every two batches.
         "slice_of_a_window" => {
             let windows = numbers.window((seconds(2), seconds(2))).cache();
             ctx.remember(seconds(4));
@@ -186,7 +186,7 @@ fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>
             });
             times.print_n(100)
         }
-        // The stream is read by nobody else.
+        // No other node reads the stream.
         "slice_of_this_batch" => {
             let tens = numbers.map(|n| n * 10);
             let other = tens.clone();
@@ -213,7 +213,7 @@ fn slices<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>
     true
 }
 
-/// What is done with the path that the job's argument `path` names.
+/// Functions that do something with the path in the job's argument `path`.
 fn with_a_path<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
     let path = ctx.arg("path").unwrap_or_default().to_owned();
     match function {

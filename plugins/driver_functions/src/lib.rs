@@ -1,4 +1,4 @@
-//! Driver functions, each on its own, on a stream of numbers: the job's argument `function` chooses.
+//! Driver functions on a stream of numbers. The job's argument `function` chooses one.
 
 mod files;
 mod shared;
@@ -10,7 +10,7 @@ fn pairs<C: Chain<Out = i64>>(numbers: &Rdd<i64, C>) -> Rdd<(i64, i64)> {
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
 }
 
-/// Written for a data set, used on a stream.
+/// A function that is written for a data set and used on a stream.
 fn above_zero(numbers: Rdd<i64>) -> Rdd<i64> {
     numbers.filter(|n| *n > 0).erase()
 }
@@ -85,7 +85,7 @@ fn operations<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, operation: &str) -
         "map_partitions_with_index" => {
             let index = |rdd: Rdd<i64>| {
                 let sizes = |index: u32, values: std::vec::IntoIter<i64>| Some((index, values.len() as u64));
-                // Partitions count from 0 on both sides of the union, and on through the whole of it.
+                // Partitions count from 0 on both sides of the union, and continue through the whole union.
                 let both = rdd.map_partitions_with_index(sizes).union(&rdd.map_partitions_with_index(sizes));
                 both.map_partitions_with_index(|index, sizes| Some((index, sizes.collect::<Vec<_>>())))
             };
@@ -145,7 +145,7 @@ fn orders<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> boo
     true
 }
 
-/// Numbers that stand for floats, among them those that sorts by bits would put into other places.
+/// Numbers that stand for floats. A sort by bits would put some of these floats into other places.
 fn float(n: i64) -> f64 {
     match n {
         1 => f64::NAN,
@@ -172,7 +172,7 @@ fn places(n: i64) -> (u8, Vec<Place>) {
 
 fn outputs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) {
     match function {
-        // What an output found, it says by failing: it has nowhere else to say it.
+        // An output reports its result by failing, because there is no other way to report it.
         "actions" => {
             numbers.map(|n| n * 2).foreach_rdd_with_time(|rdd, time| {
                 if time.as_ms() % 10_000 != 2000 {

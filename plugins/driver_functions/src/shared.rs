@@ -32,7 +32,7 @@ fn counting(ctx: &StreamingContext, name: &str) -> impl Fn(i64) -> i64 + 'static
 /// Functions that count their calls.
 fn counters<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, C>, function: &str) -> bool {
     match function {
-        // Counts in all places where a task can count, and in the function itself.
+        // Counts in all functions that a task can run, and in the driver function itself.
         "counters" => {
             let (mapped, reduced) = (ctx.long_accumulator("mapped"), ctx.long_accumulator("reduced"));
             let (count, read) = (mapped.clone(), mapped);
@@ -55,7 +55,7 @@ fn counters<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<i64, 
                 log(Level::Info, &format!("mapped {mapped}, calls {calls}, keys {keys:?}"));
             })
         }
-        // What is read by many runs once; what a function makes runs for each action.
+        // A node with many readers runs once. A data set that a function makes runs for each action.
         "counters_of_shared_nodes" => {
             let once = counting(ctx, "once");
             let mapped = numbers.map(once);
@@ -122,8 +122,8 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
             });
             summed.print_n(100)
         }
-        // A new value in each batch. Tasks use the value in which the function made them, though the name has another
-        // one.
+        // Each batch makes a new value. Tasks use the value of the function that made them, although the name has
+        // another value by then.
         "broadcast" => {
             let known = numbers.transform(|rdd| {
                 let first = rdd.context().broadcast("numbers", || rdd.collect());

@@ -6,11 +6,11 @@ use millstream::{Rdd, StreamingContext, Text, files};
 use std::cell::Cell;
 
 thread_local! {
-    /// Whether this instance is a task's.
+    /// Whether this instance belongs to a task.
     pub static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lines, or the same with one more filter.
+/// The lines, or the lines with one more filter if the function runs again.
 fn other_when_again(lines: Rdd<Text>) -> Rdd<Text> {
     let lines = lines.map(|line| line);
     if IN_TASK.get() { lines.filter(|_| true).erase() } else { lines.map(|line| line).erase() }
@@ -21,7 +21,7 @@ fn megabytes(lines: &Rdd<Text>, count: u32) -> u64 {
     big.collect().len() as u64
 }
 
-/// The batch whose first line is no `boom`, and the others, are left alone.
+/// Misbehaves in batches with a line `boom`, and leaves other batches alone.
 fn boom(lines: Rdd<Text>, how: &str) {
     if !lines.collect().iter().any(|line| line == "boom") {
         return lines.foreach(|_| ());
@@ -126,7 +126,7 @@ pub fn misbehave(ctx: &StreamingContext, how: String) {
     let lines = ctx.text_stream("lines");
     match how.as_str() {
         "driver-transform-type" => {
-            // The host is told that the answer is the data set itself, whose rows are of another type.
+            // The function tells the host that its answer is its own data set, whose rows have another type.
             lines
                 .transform(|rdd| {
                     data_sets::end(&[], Some(0));

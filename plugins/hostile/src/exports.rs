@@ -1,4 +1,4 @@
-//! The exports of the SDK, but for one thing: driver functions are told when they run again.
+//! The exports of the SDK with one addition: driver functions know when they run again.
 
 use crate::driver::IN_TASK;
 use millstream::StreamingContext;
@@ -15,14 +15,14 @@ impl Program for Hostile {
     }
 }
 
-/// The exports of the SDK, which tell driver functions that they run again: nothing else in a plugin could.
+/// The exports of the SDK, which tell driver functions that they run again. Nothing else in a plugin could tell them.
 pub struct Telling;
 
 impl program::Guest for Telling {
     fn describe(arguments: Vec<types::Argument>) -> Result<program::Graph, program::DescribeError> {
         let does = arguments.iter().find(|(name, _)| name == "does").map(|(_, how)| how.clone());
         let mut graph = <Exports<Hostile> as program::Guest>::describe(arguments)?;
-        // What the SDK cannot be made to say.
+        // Graphs that the SDK cannot describe.
         match (does.as_deref(), graph.nodes.as_mut_slice()) {
             (Some("describe-cycle"), [_, second, ..]) => second.parents = vec![1],
             (Some("describe-types"), nodes) => {

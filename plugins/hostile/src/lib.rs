@@ -1,6 +1,6 @@
-//! A plugin that misbehaves on request: the job's argument `does` says what it does, and a line `boom` makes it do so.
+//! A plugin that misbehaves on request: the job's argument `does` chooses how, and a line `boom` makes it do so.
 //!
-//! It uses the raw bindings where the SDK would not let it be wrong.
+//! The plugin uses the raw bindings for mistakes that the SDK does not allow.
 
 mod driver;
 #[cfg(target_family = "wasm")]
@@ -11,7 +11,7 @@ mod shared;
 use millstream::bindings::millstream::plugin::{runtime, types};
 use millstream::{Level, StreamingContext, Text, milliseconds};
 
-/// Emits text rows with these buffers behind the SDK's back.
+/// Emits text rows with these buffers, without the SDK.
 fn emit(rows: u32, buffers: &[&[u8]]) {
     let mut data = Vec::new();
     let mut extents = Vec::new();
@@ -70,7 +70,7 @@ fn misbehave(how: &str) {
         "log-long" => (0..900).for_each(|_| millstream::log(Level::Info, &"x".repeat(8000))),
         "print" => {
             println!("to standard output");
-            // Standard error is not buffered: each piece is a write of its own.
+            // Standard error is not buffered, so each piece is a separate write.
             let (pieces, word) = (3, "another");
             eprint!("a line of {pieces} pieces and ");
             print!("half a line and ");
@@ -115,7 +115,7 @@ fn build(ctx: &StreamingContext) {
             let _ = ctx.text_stream("lines").filter(|_| true).name("\u{1b}[2Jx\nerror: forged");
         }
         "random" => {
-            // What a program finds around it: none of it may differ between two runs.
+            // The environment of a program. None of it may differ between two runs.
             ctx.text_stream("lines")
                 .map(|line| {
                     let map: std::collections::HashMap<u32, u32> = (0..5).map(|n| (n, n)).collect();
@@ -142,7 +142,7 @@ fn build(ctx: &StreamingContext) {
         .print();
 }
 
-// Not `plugin!`: a driver function must be able to tell that it runs again.
+// This does not use `plugin!`, because a driver function must be able to know that it runs again.
 #[cfg(target_family = "wasm")]
 const _: () = {
     type Exports = exports::Telling;

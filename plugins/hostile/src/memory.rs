@@ -6,13 +6,13 @@ fn argument(ctx: &StreamingContext, name: &str) -> u32 {
     ctx.arg(name).and_then(|number| number.parse().ok()).unwrap_or(1)
 }
 
-/// Pairs of bits, in chunks behind the SDK's back: a row is two bits, and the host knows no smaller one.
+/// Emits pairs of bits in chunks, without the SDK. A row is two bits, and the host knows no smaller row.
 fn pairs(chunks: u32, rows: u32) {
     let bits = vec![0xaa; rows.div_ceil(8) as usize];
     (0..chunks).for_each(|_| super::emit(rows, &[&[], &bits, &[], &bits]));
 }
 
-/// A program that makes the host use memory. False if `how` asks for something else.
+/// A program that makes the host use memory. Returns false if `how` names another behaviour.
 pub fn use_memory(ctx: &StreamingContext, how: &str) -> bool {
     let (chunks, rows) = (argument(ctx, "chunks"), argument(ctx, "rows"));
     if how == "many-sources" {

@@ -20,7 +20,7 @@ fn list(values: &[u64]) -> Update {
     Update::Collection((rows("u64"), chunk(values)))
 }
 
-/// Adds to more accumulators than there may be.
+/// Adds to more accumulators than the host allows.
 fn add_to_many() {
     (0..100_000).for_each(|at: u64| host::add(&at.to_string(), &Update::Long(1)));
 }

@@ -1,5 +1,4 @@
-//! Values of every type, saved in every format and loaded again: for `tests/interop`, which has other programs read
-//! them.
+//! Values of every type, saved in every format and loaded again. `tests/interop` has other programs read these files.
 
 use millstream::{Bytes, Chain, Compression, DStream, Parquet, Record, StreamingContext, Text, U64Column};
 
@@ -23,14 +22,14 @@ struct Flat {
     option_text: Option<Text>,
 }
 
-/// What stands inside of other values.
+/// A value inside of other values.
 #[derive(Record, Clone)]
 struct Inner {
     name: Text,
     count: u64,
 }
 
-/// A column of each type that holds others.
+/// A column of each type that contains other types.
 #[derive(Record, Clone)]
 struct Deep {
     id: i64,
@@ -41,7 +40,7 @@ struct Deep {
     inner: Option<Inner>,
 }
 
-/// What other programs wrote.
+/// A record that other programs wrote.
 #[derive(Record, Clone)]
 struct Loaded {
     id: i64,
@@ -56,7 +55,7 @@ fn save_flat<C: Chain<Out = Flat>>(flat: &DStream<Flat, C>) {
     flat.save_as_parquet_files("out:flat-parquet", "").name("flat-parquet");
     flat.save_as_csv_files("out:flat-csv", "").name("flat-csv");
     flat.save_as_json_files("out:flat-json", "").name("flat-json");
-    // Text has no columns: what a line is, is what `print` shows.
+    // Text has no columns: a line is the value as `print` shows it.
     let texts = flat.map(|row| (row.id, row.option_text));
     texts.save_as_text_files("out:flat-text", "").name("flat-text");
 }
@@ -84,7 +83,7 @@ fn build(ctx: &StreamingContext) {
     let hashes = flat.map(|row| row.u_64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let options = Parquet::default().compression(Compression::Zstd).u64_as(U64Column::Decimal);
     hashes.save_as_parquet_files_with("out:hashes", "", options).name("hashes");
-    // The schema of a file without rows is that of the others.
+    // A file without rows has the same schema as the other files.
     flat.filter(|_| false).save_as_parquet_files("out:none-parquet", "").name("none-parquet");
 }
 millstream::plugin!(build);

@@ -27,7 +27,7 @@ pub fn joins(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output>
             options.full_outer_join(&options.filter(|(key, _)| *key > 0).map(|(key, n)| (key + 1, n))).print_n(100)
         }
         "join_after_shuffles" => {
-            // Both sides come out of shuffles, and what is joined goes on through operators and another shuffle.
+            // Both sides come out of shuffles, and the joined rows go through operators and another shuffle.
             let sums = pairs.reduce_by_key(|a, b| a + b);
             let joined =
                 sums.join(&texts.group_by_key()).map_values(|(sum, texts)| format!("{sum}: {}", texts.join("+")));
@@ -38,7 +38,7 @@ pub fn joins(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output>
             pairs.union(&more).join(&texts.union(&texts)).map(|(key, (n, text))| (key, n, text)).print_n(100)
         }
         "join_on_floats" => {
-            // -0.0 is 0.0, and every NaN is every other.
+            // -0.0 equals 0.0, and every NaN equals every other NaN.
             let zeros = numbers.map(|n| ((if n % 2 == 0 { 0.0 } else { f64::NAN }, n % 2 == 0), n));
             let signed = numbers.map(|n| ((if n % 2 == 0 { -0.0 } else { -f64::NAN }, n % 2 == 0), -n));
             zeros.join(&signed).print_n(100)

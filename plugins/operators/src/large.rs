@@ -1,4 +1,4 @@
-//! Operators on many rows, made of few numbers: more than fits into an instance, or into the memory of the job.
+//! Operators on many rows, made from a few numbers: more rows than fit into an instance, or into the memory of the job.
 
 use millstream::{Cut, DStream, Output, Record, StreamingContext, Text};
 
@@ -21,7 +21,7 @@ fn number(text: &str) -> u64 {
     text.trim_start_matches('0').parse().unwrap_or(0)
 }
 
-/// What tells one list of rows from another, order included.
+/// A hash that distinguishes lists of rows, also by their order.
 fn digest(hash: u64, n: u64) -> u64 {
     scrambled(hash ^ n)
 }
@@ -31,7 +31,7 @@ fn group((key, texts): (u64, Vec<Text>)) -> (u64, u64, u64) {
     (key, texts.len() as u64, texts.iter().map(|text| number(text)).fold(0, digest))
 }
 
-/// One row for each partition: its rows, and a digest of them. It sees whether a partition is one.
+/// One row for each partition: its number of rows, and a digest of them. It shows whether the partition was divided.
 fn partitions<T: Record>(rows: &DStream<T>, number: impl Fn(T) -> [u64; 3] + 'static) -> Output {
     let digest_of = move |rows: &mut dyn Iterator<Item = T>| {
         rows.fold((0u64, 0), |(count, hash), row| (count + 1, number(row).into_iter().fold(hash, digest)))
@@ -39,13 +39,13 @@ fn partitions<T: Record>(rows: &DStream<T>, number: impl Fn(T) -> [u64; 3] + 'st
     rows.map_partitions(move |mut rows| Some(digest_of(&mut rows))).print_n(100)
 }
 
-/// Operators on large partitions. Nothing if the operator is another.
+/// Operators on large partitions. `None` if there is no such operator.
 pub fn large(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     if !operator.starts_with("large_") {
         return None;
     }
     let rows = argument(ctx, "rows").unwrap_or(1000);
-    // Dealt out, so that no map task is large.
+    // The rows are distributed in turn, so that no map task is large.
     let many = numbers.flat_map(move |n| n as u64 * rows..(n as u64 + 1) * rows).repartition(16);
     let keys = argument(ctx, "keys").unwrap_or(u64::MAX);
     let texts = many.map(move |n| (scrambled(n) % keys, text(n)));
@@ -63,7 +63,7 @@ pub fn large(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator:
             partitions(&groups.erase(), <[u64; 3]>::from)
         }
         "large_reduction" => {
-            // Only what the shuffle brings together is merged so.
+            // Only rows that the shuffle brings together are merged in this way.
             let unlucky = argument(ctx, "unlucky").map_or_else(|| "x".to_owned(), text);
             let max = |a: String, b| if a > b { a } else { b };
             let last = texts.combine_by_key(

@@ -1,4 +1,4 @@
-//! Each operator on its own, on a stream of numbers or pairs: the job's argument `operator` chooses.
+//! Single operators on a stream of numbers or pairs. The job's argument `operator` chooses one.
 
 mod joins;
 mod large;
@@ -58,7 +58,7 @@ fn pairs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<(i64, i64)> 
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
 }
 
-/// Records of many types, made of numbers. Nothing if the operator is another.
+/// Records of many types, made from numbers. `None` if there is no such operator.
 fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     Some(match operator {
         "structs" => numbers.map(|n| (parity(n), vec![Some(reading(n)), None], Point(n as i32, 0.5))).print_n(100),
@@ -103,7 +103,7 @@ fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
 
 fn build(ctx: &StreamingContext) {
     let operator = ctx.arg("operator").unwrap_or_default().to_owned();
-    // A source has one type.
+    // The source `lines` can have only one type, so operators on other types return early.
     match operator.as_str() {
         "records_of_a_source" => {
             ctx.stream::<Reading>("lines").map(|reading| (reading.parity, reading.at.1)).print_n(100);
@@ -182,14 +182,14 @@ fn build(ctx: &StreamingContext) {
             doubled.filter(|n| *n > 2).name("twice").print_n(100)
         }
         "shared" => {
-            // One stream, read by a shuffle, by an operator and by an output.
+            // A shuffle, an operator and an output read one stream.
             let doubled = numbers.map(|n| n * 2);
             doubled.print_n(100);
             doubled.filter(|n| *n > 4).print_n(100);
             doubled.count().print_n(100)
         }
         "save_as_text_files" => {
-            // The same rows saved twice and printed, in three partitions and in one.
+            // The same rows are saved twice and printed, in three partitions and in one.
             let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
             let numbers = numbers.repartition(3);
             numbers.map(|n| (n, (n > 2).then_some(n as f64 / 2.0))).save_as_text_files(prefix, "txt").name("numbers");

@@ -1,4 +1,4 @@
-//! Outputs that save files, each on its own.
+//! Single outputs that save files.
 
 use crate::{Event, Parity, Reading, event, parity, reading};
 use millstream::{Bytes, Chain, Cut, DStream, Output, Record, StreamingContext, Text};
@@ -37,7 +37,7 @@ fn two<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> (DStream<i64>, DStream
     (numbers, sum)
 }
 
-/// Rows in two partitions, saved in one format, and their sum. Nothing if the operator is another.
+/// Rows in two partitions, saved in one format, and their sum. `None` if there is no such operator.
 pub fn outputs(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     let prefix = ctx.arg("prefix").unwrap_or("out/numbers");
     Some(match operator {

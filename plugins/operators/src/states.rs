@@ -23,7 +23,7 @@ pub fn by_keys_of_many_types(numbers: &DStream<i64, Cut<i64>>, operator: &str) -
     Some(structs.name("structs").print_n(0))
 }
 
-/// A sum that ends with a value that three divides, and a list of what came. Nothing if the operator is another.
+/// A sum that ends with a value that is divisible by three, and a list of values. `None` if there is no such operator.
 pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     // Only these operators may add nodes to the graph.
     if !["state", "inverse"].iter().any(|word| operator.contains(word)) {
@@ -125,8 +125,8 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
     })
 }
 
-/// State that does not fit: neither an earlier run nor the slide interval. And windows over batches that the number 13
-/// makes fail. Nothing if the operator is another.
+/// State that does not fit an earlier run or the slide interval, and windows over batches that the number 13 makes
+/// fail. `None` if there is no such operator.
 fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator: &str) -> Option<Output> {
     Some(match operator {
         "map_with_state_of_another_type" => {

@@ -1,9 +1,9 @@
-//! Windows, each on its own.
+//! Single window operators.
 
 use crate::pairs;
 use millstream::{Cut, DStream, Output, StorageLevel, StreamingContext, Text, Window, seconds};
 
-/// A window of numbers. Nothing if the operator is another.
+/// A window of numbers. `None` if there is no such operator.
 pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     let two_every_three = (seconds(2), seconds(3));
     Some(match operator {
@@ -15,7 +15,7 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
         }
         "window_of_partitions" => numbers.repartition(3).window(seconds(2)).glom().print_n(100),
         "windows_of_one_stream" => {
-            // Read by two windows, by an operator and by an output; the windows come together again.
+            // Two windows, an operator and an output read the stream. The windows are united again.
             let odd = numbers.filter(|n| n % 2 == 1);
             odd.print_n(100);
             odd.map(|n| n * 100).print_n(100);
@@ -43,7 +43,7 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
             windows.transform(|rdd| rdd.sort_by(|n| *n, false).zip_with_index()).print_n(100)
         }
         "persist" => {
-            // Kept on disk, and once more in memory; computed once, though two read it.
+            // The stream is kept on disk, and once more in memory. It is computed once, although two nodes read it.
             let sums = pairs(numbers).reduce_by_key(|a, b| a + b).persist(StorageLevel::DiskOnly2);
             let values = sums.values().map(|n| n + 1).cache();
             values.print_n(100);
@@ -60,14 +60,14 @@ pub fn windows(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Outpu
     })
 }
 
-/// A window whose length and slide two arguments say, in seconds.
+/// A window whose length and slide are two arguments, in seconds.
 fn window(ctx: &StreamingContext, length: &str, slide: &str) -> Window {
     let given = |name: &str| ctx.arg(name).and_then(|count| count.parse().ok()).map(seconds);
     let window = Window::of(given(length).expect("a window has a length"));
     given(slide).map_or(window, |slide| window.every(slide))
 }
 
-/// The sizes of windows of a source: their rows are counted, or with the argument `merged` the counts of their batches
+/// The sizes of windows of a source. The rows are counted; with the argument `merged`, the counts of the batches are
 /// added up.
 pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
     let window = window(ctx, "length", "slide");
@@ -77,8 +77,8 @@ pub fn counts(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Outpu
     }
 }
 
-/// Windows of many short lines, `rows` of them made of each number, about `keys` different keys: all lines are kept, or
-/// only what batches make of them. Nothing if the operator is another.
+/// Windows of many short lines. Each number makes `rows` lines, about `keys` different keys. All lines are kept, or
+/// only the results of batches. `None` if there is no such operator.
 pub fn generated(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     if !operator.starts_with("generated_") {
         return None;
@@ -99,7 +99,7 @@ pub fn generated(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, opera
     })
 }
 
-/// The sizes of batches that are kept, with the argument `remember` for so many seconds.
+/// The sizes of batches that are kept, with the argument `remember` for this many seconds.
 pub fn remembered(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>) -> Output {
     if let Some(count) = ctx.arg("remember").and_then(|count| count.parse().ok()) {
         ctx.remember(seconds(count));

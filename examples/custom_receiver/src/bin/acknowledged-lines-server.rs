@@ -1,6 +1,7 @@
-//! A server for the receiver: sends the lines of a file, again and again until they are acknowledged, and ends then.
+//! A server for the receiver: sends the lines of a file again and again until they are acknowledged, and then ends.
 //!
-//! It breaks its first connection after half of the lines, to show that none is lost and none comes twice.
+//! The server breaks its first connection after half of the lines, to show that no line is lost and no line comes
+//! twice.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Tests of compressed files: those of other programs, and those that are cut off or damaged.
+//! Tests of compressed files: files of other programs, and files that are cut off or damaged.
 
 #[path = "../../../../tests/fixtures/compressed/words.rs"]
 mod words;
@@ -16,7 +16,7 @@ fn codec(name: &str) -> Codec {
     Codec::of(Path::new(name)).unwrap()
 }
 
-/// What can be read of a file, and how it ends.
+/// Everything that can be read of a file, and how reading ends.
 fn read_with(budget: &MemoryBudget, codec: Codec, bytes: &[u8]) -> (Vec<u8>, Result<(), String>) {
     let file = Box::new(io::Cursor::new(bytes.to_vec()));
     let mut content = Vec::new();
@@ -45,7 +45,7 @@ fn the_extension_says_the_format() {
     }
 }
 
-/// What other programs wrote is read, and files that were put behind each other are read as one.
+/// Files of other programs are read, and several files in one are read as one.
 #[test]
 fn files_of_other_programs_are_read_whole() {
     for (name, bytes) in FIXTURES {
@@ -59,12 +59,13 @@ fn files_of_other_programs_are_read_whole() {
     assert_eq!(read(Codec::Snappy, b"\0\0\0\0"), (Vec::new(), Ok(())));
 }
 
-/// Wherever a file is cut off, that is an error, and what was read before is a beginning of its content.
+/// Wherever a file is cut off, reading it is an error, and the content before the error is a beginning of the whole
+/// content.
 #[test]
 fn a_file_that_is_cut_off_is_an_error_wherever_it_is_cut() {
     for (name, bytes) in FIXTURES {
         for (end, copies) in (0..bytes.len()).map(|end| (end, 0)).chain((1..bytes.len()).map(|end| (end, 1))) {
-            // The stream identifier of Snappy's frames is a whole file, of nothing.
+            // The stream identifier of Snappy's frames alone is a complete file without content.
             if name == "words.sz" && end == SNAPPY_FRAMES.len() {
                 continue;
             }
@@ -114,7 +115,7 @@ fn what_the_disk_says_is_passed_on() {
     }
 }
 
-/// The decoder's memory comes from the budget, however large a file says that it needs it.
+/// The decoder takes its memory from the budget, however much memory the file says that it needs.
 #[test]
 fn what_a_decoder_needs_is_taken_from_the_budget() {
     let budget = MemoryBudget::new(2 << 20, 0).unwrap();
@@ -126,7 +127,8 @@ fn what_a_decoder_needs_is_taken_from_the_budget() {
     let (_, end) = read_with(&budget, Codec::Zstd, &large_window);
     assert!(end.unwrap_err().contains("do not fit into engine.memory = 2097152 bytes"));
     assert_eq!(read(Codec::Zstd, &large_window).0, WORDS.as_bytes());
-    // A window of nearly 2 TiB, a content of 2^60 bytes in one segment, and a block of Hadoop with 4 GiB.
+    // The files ask for a window of nearly 2 TiB, for 2^60 bytes of content in one segment, and for a block of Hadoop
+    // with 4 GiB.
     for (codec, bytes) in [
         (Codec::Zstd, &b"\x28\xb5\x2f\xfd\x00\xff\0\0\0\0\0\0\0\0\0\0\0"[..]),
         (Codec::Zstd, b"\x28\xb5\x2f\xfd\xe0\0\0\0\0\0\0\0\x10\0\0\0\0"),
@@ -137,12 +139,12 @@ fn what_a_decoder_needs_is_taken_from_the_budget() {
     ] {
         let (content, end) = read_with(&budget, codec, bytes);
         assert!(content.is_empty() && end.is_err(), "{codec}");
-        // All is given back.
+        // All memory was given back.
         budget.room("all").take(2 << 20).unwrap();
     }
 }
 
-/// 256 MiB of zeros from a few kilobytes, in a budget of 1 MiB: content is given as it is read, and never held.
+/// 256 MiB of zeros from a few kilobytes, in a budget of 1 MiB: the content is passed on as it is read, and never held.
 #[test]
 fn a_file_that_grows_a_thousandfold_is_read_in_a_small_budget() {
     const CONTENT_BYTES: u64 = 256 << 20;
@@ -192,7 +194,7 @@ fn codecs() -> impl Strategy<Value = Codec> {
 }
 
 proptest! {
-    /// Whatever is compressed comes back, in however many pieces it was compressed and in whatever pieces it is read.
+    /// Any content comes back, however it was divided into pieces when it was compressed, and however it is read.
     #[test]
     fn content_is_read_as_it_was(
         codec in codecs(),
@@ -213,7 +215,7 @@ proptest! {
         prop_assert!(content == pieces.concat());
     }
 
-    /// Whatever is in a file, reading it ends, without a panic and within the budget.
+    /// Whatever a file contains, reading it ends, without a panic and within the budget.
     #[test]
     fn a_changed_file_is_no_danger(
         codec in codecs(), text in "[ab\n]{1,40}", at in any::<prop::sample::Index>(), byte in any::<u8>(),
@@ -222,7 +224,7 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let (content, end) = read(codec, &bytes);
-        // A change is noticed, but for those that make a piece of the file one to pass over.
+        // A change is noticed, except for a change that turns a piece of the file into a piece that readers skip.
         prop_assert!(end.is_err() || text.as_bytes().starts_with(&content), "{content:?}");
     }
 

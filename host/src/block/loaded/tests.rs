@@ -41,7 +41,7 @@ impl World {
         LoadedPart { file: self.file.clone(), format, start, end }
     }
 
-    /// Everything, read in parts.
+    /// Reads all parts of a file that is cut at these places.
     fn read_cut(&self, format: LoadedFormat, cuts: &[u64], ty: &RecordType) -> Result<Vec<String>, String> {
         let end = self.file.bytes;
         let mut bounds: Vec<u64> = cuts.iter().map(|cut| *cut.min(&end)).chain([0, end]).collect();
@@ -70,7 +70,7 @@ proptest! {
         prop_assert_eq!(found, Ok(expected));
     }
 
-    /// A record that is wrong is told with its line in the file, whichever part it is in.
+    /// The error of a wrong record has its line in the file, whichever part contains the record.
     #[test]
     fn a_wrong_line_is_told(
         before in 0usize..9, after in 0usize..9, cuts in prop::collection::vec(0u64..300, 0..5),
@@ -81,7 +81,7 @@ proptest! {
         prop_assert_eq!(found, Err(expected));
     }
 
-    /// So it is with row groups of columns.
+    /// The same is true for row groups of columns.
     #[test]
     fn row_groups_are_read_once(
         groups in prop::collection::vec(0i64..20, 0..5), cuts in prop::collection::vec(0u64..2000, 0..5),
@@ -99,7 +99,7 @@ proptest! {
     }
 }
 
-/// Numbers in groups of these sizes, one of them absent.
+/// Numbers in groups of these sizes. One of the numbers may be absent.
 fn parquet(groups: &[i64], absent: Option<usize>) -> Vec<u8> {
     let rows = |from: i64, count: i64| {
         let numbers = (from..from + count).map(|n| (absent != Some(n as usize)).then_some(n));
@@ -173,7 +173,7 @@ fn a_name_that_an_object_or_a_header_has_twice_is_refused() {
     assert_eq!(csv, format!("/f, line 1, column `n`: there is more than one column of this name{FIX}"));
 }
 
-/// S5.09: all of a batch reads the same file.
+/// S5.09: all tasks of a batch read the same file.
 #[test]
 fn a_file_that_changed_is_told() {
     for format in [LoadedFormat::Text, LoadedFormat::Csv, LoadedFormat::Json, LoadedFormat::Parquet] {
@@ -189,7 +189,7 @@ fn a_file_that_changed_is_told() {
                 .to_owned())
         );
     }
-    // While it is read: what was found in between is not told.
+    // The file changes while it is read. A fault that was found in between is not reported.
     let world = World::new("{}\n".repeat(100_000));
     let part = world.part(LoadedFormat::Json, 0, 300_000);
     let mut reader =

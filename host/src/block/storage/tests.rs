@@ -1,4 +1,4 @@
-//! Rows are what they were, wherever they were kept.
+//! Rows are unchanged, wherever they were stored.
 
 use super::super::row_bytes::{arrays, bytes_of};
 use super::*;
@@ -7,7 +7,7 @@ use crate::time::Time;
 use arrow::array::{Int64Array, StringArray};
 use proptest::prelude::*;
 
-/// A storage with so much memory beside instances, on a disk without limits.
+/// Makes a storage with this much memory beside instances, on a disk without limits.
 pub(crate) fn storage(budget: u64) -> RowStorage {
     on_disk(budget, &Simulation::new(0, Time::default()), u64::MAX, false)
 }
@@ -23,7 +23,7 @@ fn batch(from: i64, rows: usize) -> RecordBatch {
     RecordBatch::try_from_iter([("n", Arc::new(numbers) as _), ("w", Arc::new(words) as _)]).unwrap()
 }
 
-/// What these rows take of the memory.
+/// The memory that these rows take.
 fn bytes_in_memory(batches: &[RecordBatch]) -> usize {
     bytes_of(batches) + batches.iter().map(|batch| arrays(batch) * ARRAY_BYTES).sum::<usize>()
 }
@@ -39,8 +39,8 @@ fn read(rows: &StoredRows) -> Vec<RecordBatch> {
 }
 
 proptest! {
-    /// Whatever is stored, read and dropped, and however little memory there is: what is read is what was written,
-    /// the memory stays within its limit, and all of it is given back.
+    /// Whatever is stored, read and dropped, and however little memory there is: the rows that are read are the rows
+    /// that were written, the memory stays within its limit, and all memory is given back.
     #[test]
     fn memory_decides_only_where_rows_are(
         budget in 0u64..20_000,
@@ -120,7 +120,7 @@ fn slices_of_one_allocation_are_counted_once() {
     drop(rows);
 }
 
-/// Two shuffles of thousands of partitions over a few rows took hundreds of bytes for each pair of partitions.
+/// Two shuffles of thousands of partitions over a few rows must not take memory for each pair of partitions.
 #[test]
 fn buckets_without_rows_take_nothing() {
     let storage = storage(1_000_000);
@@ -135,7 +135,7 @@ fn buckets_without_rows_take_nothing() {
     assert_eq!((one.read(4095).count(), one.read(0).count()), (1, 0));
 }
 
-/// A row in a file takes something in memory as well.
+/// A row in a file takes some memory as well.
 #[test]
 fn descriptions_of_rows_in_files_count() {
     let storage = storage(0);

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// A range of the partition that is read on after a batch.
+/// A range of a partition that later batches continue to read.
 pub fn range(until: i64) -> LogRange {
     let (source, partition) = ("log".to_owned(), "né".to_owned());
     LogRange { source, partition, from: 1 << 40, until: (1 << 40) + until, is_last: false, checksum: None }
@@ -37,7 +37,7 @@ pub fn partitions(blocks: std::ops::Range<u64>, file: bool) -> BatchPartitions {
 }
 
 proptest! {
-    /// A batch is remembered as it was, until it is forgotten; positions never go back.
+    /// A batch is remembered unchanged until it is forgotten. Positions never go back.
     #[test]
     fn what_batches_read_is_remembered(counts in prop::collection::vec((0u64..4, any::<bool>()), 1..30), before in 0u64..40) {
         let mut record = Allocations::new(Time::from_ms(7));

@@ -1,4 +1,4 @@
-//! Directories as hosts leave them, and as nobody ever should.
+//! Directories as hosts leave them, and directories that no host leaves.
 
 use super::super::allocations::tests::partitions;
 use super::super::{AllocationLog, Ownership, RunDescription, RunProgress, write_checkpoint};
@@ -19,7 +19,7 @@ struct World {
     store: Arc<dyn Store>,
 }
 
-/// What a host sees of the world.
+/// The world as a host sees it.
 fn env(identity: &str, simulation: &Simulation) -> Env {
     Env { identity: identity.into(), ..simulation.env() }
 }
@@ -31,7 +31,7 @@ impl World {
         Self { simulation, store }
     }
 
-    /// A run that made batches up to `generated`, and a log that knows those up to `logged`.
+    /// Makes a run that made batches up to `generated`, and a log that knows the batches up to `logged`.
     fn with_run(generated: u64, logged: u64) -> Self {
         let world = Self::new();
         let mut owner = Ownership::take(world.store.clone(), &env("process 1 on m", &world.simulation)).unwrap();
@@ -70,7 +70,7 @@ fn allocated(batch: u64) -> super::super::allocations::AllocationEvent {
     super::super::allocations::AllocationEvent::Allocated(batch)
 }
 
-/// The conditions of a piece's documents, and whether the next start goes by it.
+/// The conditions of a file's documents, and whether the next start reads the file.
 fn conditions(found: &Verification, path: &str) -> (Vec<Condition>, bool) {
     let piece = found.pieces.iter().find(|piece| path.ends_with(&piece.name)).unwrap();
     (piece.documents.iter().map(|document| document.condition.clone()).collect(), piece.is_used)
@@ -141,7 +141,7 @@ fn a_document_behind_a_damaged_one_is_found() {
 }
 
 proptest! {
-    /// Wherever the newest checkpoint is damaged, the one before it counts, and the damage is told.
+    /// Wherever the newest checkpoint is damaged, the checkpoint before it counts, and the damage is reported.
     #[test]
     fn a_damaged_checkpoint_is_told(at: prop::sample::Index, bits in 1u8..) {
         let world = World::with_run(3, 3);
@@ -157,7 +157,7 @@ proptest! {
         prop_assert!(documents[0] == Condition::Whole && is_used);
     }
 
-    /// A log that was cut anywhere behind its snapshot is torn, which is no damage.
+    /// A log that is cut anywhere after its snapshot is torn. A torn log is not damaged.
     #[test]
     fn a_torn_log_is_sound(at: prop::sample::Index) {
         let world = World::with_run(1, 4);
@@ -169,7 +169,7 @@ proptest! {
         prop_assert!(found.is_sound(), "{:#?}", found);
     }
 
-    /// Whatever the bytes and the names: findings, and no panic. All bytes of a segment are accounted for.
+    /// For any bytes and names, there are findings and no panic. All bytes of a segment are accounted for.
     #[test]
     fn any_directory_is_looked_at(
         name in prop::sample::select(vec![

@@ -14,10 +14,10 @@ use std::path::Path;
 
 use super::{ConfigErrors, Facts, Settings, load};
 
-/// The least that is a job: lines 1 to 3 of most texts.
+/// The smallest job file: lines 1 to 3 of most texts.
 const JOB: &str = "[job]\nname = \"wc\"\nplugin = \"wc.wasm\"\n";
 
-/// A text, options, and all that is said about them.
+/// A text, options, and all messages about them.
 struct Case {
     text: Text,
     set: &'static [(&'static str, &'static str)],
@@ -26,7 +26,7 @@ struct Case {
 }
 
 enum Text {
-    /// From line 4, below [`JOB`].
+    /// The text from line 4 on, below [`JOB`].
     Below(&'static str),
     /// The whole file.
     Whole(&'static str),

@@ -1,4 +1,5 @@
-//! No input makes `load` panic, and every answer keeps its promises: errors in order, on one line each, printable.
+//! No input makes `load` panic, and every result keeps its promises: errors are in order, on one line each, and
+//! printable.
 
 use proptest::prelude::*;
 
@@ -37,7 +38,7 @@ result_size = "128MiB"
 plugin_size = "64MiB"
 "#;
 
-/// What tends to matter to a parser of TOML or of quantities.
+/// Texts that matter to a parser of TOML or of quantities.
 const FRAGMENTS: &[&str] = &[
     "[",
     "]",
@@ -96,7 +97,7 @@ const FRAGMENTS: &[&str] = &[
     "a.b = 1",
 ];
 
-/// An edit: where (as a share of the text, in 1/1000), how many characters go, and what comes.
+/// An edit: its place (as a share of the text, in 1/1000), the number of characters that are removed, and the new text.
 type Edit = (usize, usize, String);
 
 fn edit() -> impl Strategy<Value = Edit> {

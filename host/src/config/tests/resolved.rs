@@ -1,4 +1,4 @@
-//! What right job files become, and how errors reach the caller.
+//! The settings of valid job files, and the form in which errors reach the caller.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn grant(location: Location) -> Grant {
     Grant { location, access: Access::Write }
 }
 
-/// A job file that sets everything to something else than the default.
+/// A job file in which no key has its default value.
 const EVERY_KEY: &str = r#"
     [job]
     name = "word-count_2.0"
@@ -265,7 +265,7 @@ fn overrides_replace_and_add() {
     assert_eq!((path("s"), path("t")), (PathBuf::from("/abs/y"), PathBuf::from("z")));
 
     assert_eq!(loaded(&text, &[("job.args", "{}")]).unwrap().job.args, BTreeMap::new());
-    // What the file says wrongly can be put right, even if it is no table.
+    // Options can correct mistakes of the file, even if a value stands in place of a table.
     assert!(loaded("job = 5", &[("job.name", "wc"), ("job.plugin", "wc.wasm")]).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! Tests of the flat layout: every buffer is checked, and what is accepted is what arrow accepts.
+//! Tests of the flat layout: every buffer is checked, and exactly those chunks are accepted that arrow accepts.
 
 use super::super::arbitrary::{rows, ty};
 use super::super::{json, text};
@@ -53,12 +53,12 @@ fn nothing_is_copied() {
     assert_eq!(column.buffers()[1].as_ptr(), start.wrapping_add(24));
 }
 
-/// Offsets and bytes of two texts, `ab` and `c`, and of two numbers: where each buffer lies is all that differs.
+/// Offsets and bytes of two texts, `ab` and `c`, and two numbers. The chunks differ only in the places of the buffers.
 #[test]
 fn buffers_that_are_misaligned_or_overlap_are_refused() {
     let data = vec![0; 64];
     let pair = |directory: [(u32, u32); 5]| decode(&pair(), 1, &directory, data.clone()).map_err(|e| e.to_string());
-    // In any order, with gaps, and where the empty ones lie does not matter.
+    // Buffers may be in any order, with gaps, and the places of empty buffers do not matter.
     assert!(pair([(7, 0), (32, 8), (16, 3), (64, 0), (0, 8)]).is_ok());
     assert!(pair([(0, 0), (0, 8), (8, 0), (0, 0), (8, 8)]).is_ok());
     let refused = |directory, expected: &str| assert_eq!(pair(directory).unwrap_err(), expected);
@@ -67,7 +67,7 @@ fn buffers_that_are_misaligned_or_overlap_are_refused() {
     refused([(0, 0), (0, 8), (0, 8), (0, 0), (8, 8)], "buffers 1 and 2 overlap at byte 0");
     refused([(0, 0), (0, 17), (24, 3), (0, 0), (16, 8)], "buffers 1 and 4 overlap at byte 16");
     refused([(0, 0), (32, 32), (8, 25), (0, 0), (0, 8)], "buffers 2 and 1 overlap at byte 32");
-    // A bitmap that says that every value is there takes its place too.
+    // A bitmap that marks no value as absent takes its place as well.
     refused([(16, 1), (0, 8), (16, 1), (0, 0), (24, 8)], "buffers 0 and 2 overlap at byte 16");
 }
 
@@ -81,7 +81,7 @@ fn a_chunk_has_a_limit_of_rows_and_of_values_in_lists() {
     let (rows, directory, data) = bits(ROWS_MAX + 1);
     let error = decode(&bools, rows, &directory, data).unwrap_err();
     assert_eq!(error.to_string(), "the chunk has 1048577 rows, a chunk has at most 1048576");
-    // Two more, in the host's own chunks.
+    // Two more overlaps, in the host's own chunks.
     let many = arrow::compute::concat_batches(batch.schema_ref(), [&batch, &batch.slice(0, 1)]).unwrap();
     assert_eq!(encode(&many, &bools, &mut Vec::new(), &mut Vec::new()), Err(ChunkError::Rows { rows: ROWS_MAX + 1 }));
     let rows_of = |slices: &mut dyn Iterator<Item = RecordBatch>| slices.map(|s| s.num_rows()).collect::<Vec<_>>();
@@ -182,7 +182,7 @@ fn a_batch_of_another_type_is_not_written() {
     assert_eq!(written.unwrap_err().to_string(), "column `value` (text) has 1 absent values, but is not optional");
 }
 
-/// Arrow lets a member be absent where its struct is, even if the member is never absent otherwise.
+/// Arrow lets a member be absent where its struct is absent, even if the type has no absent members.
 #[test]
 fn members_of_an_absent_struct_need_no_validity() {
     let ty = ty(&[("", "?struct", 1), ("a", "u8", 0)]);
@@ -212,7 +212,7 @@ fn a_batch_is_cut_into_chunks_of_about_the_size() {
     assert_eq!(chunks(&batch.slice(0, 0), 10).count(), 0);
 }
 
-/// What can be done to a chunk.
+/// The kinds of damage to a chunk.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(prop::sample::Index, u8),
@@ -253,7 +253,7 @@ proptest! {
         let alone = json::records(&ty, &values[start..end]).unwrap();
         prop_assert_eq!(encoded(&alone, &ty), (directory.clone(), data.clone()));
 
-        // The buffers may lie in any order, with gaps, and `data` where it pleases.
+        // The buffers may be in any order, with gaps, and `data` may begin at any address.
         let mut moved = vec![0xff; 8 * shift];
         let mut places: Vec<usize> = (0..directory.len()).collect();
         order.iter().enumerate().for_each(|(at, with)| {
@@ -271,7 +271,7 @@ proptest! {
         let decoded = decode(&ty, slice.num_rows() as u32, &directory, moved).unwrap();
         prop_assert_eq!(&decoded, &slice);
         prop_assert_eq!(decoded.schema(), batch.schema());
-        // The values of absent rows are written too, so nothing is lost by a second time.
+        // The values of absent rows are written as well, so encoding a second time loses nothing.
         prop_assert_eq!(encoded(&decoded, &ty), encoded(&slice, &ty));
     }
 
@@ -301,7 +301,7 @@ proptest! {
             }
         }
         let decoded = decode(&ty, rows, &directory, data);
-        // Everything is found before arrow looks at it.
+        // All damage is found before arrow sees the columns.
         prop_assert!(!matches!(decoded, Err(ChunkError::Arrow(_))), "{:?}", decoded);
         let places = || directory.iter().filter(|extent| extent.1 > 0).map(|&(offset, length)| offset..offset + length);
         if let Ok(decoded) = decoded {
@@ -324,8 +324,8 @@ proptest! {
         }
     }
 
-    /// Text in particular: what is accepted is exactly what arrow accepts. (Arrow cares where in the bytes texts lie
-    /// that are all empty; nobody can tell.)
+    /// The same for text: exactly those texts are accepted that arrow accepts. (Arrow checks the places of texts even
+    /// if all of them are empty. This difference is not observable.)
     #[test]
     fn text_is_accepted_as_arrow_accepts_it(
         bytes in prop_oneof!["[aé€]{0,6}".prop_map(String::into_bytes), proptest::collection::vec(any::<u8>(), 0..8)],

@@ -1,4 +1,4 @@
-//! Tests of columns: their names, and that pieces do not tell how rows arrived.
+//! Tests of columns: their names, and pieces that do not depend on how rows arrived.
 
 use super::super::arbitrary::{rows, ty};
 use super::super::{json, text};
@@ -20,7 +20,7 @@ fn pieces(ty: &RecordType, batches: &[RecordBatch]) -> Vec<RecordBatch> {
     found
 }
 
-/// The rows between each two of `cuts`, as slices.
+/// The rows between neighbouring places in `cuts`, as slices.
 fn cut(batch: &RecordBatch, cuts: &[usize]) -> Vec<RecordBatch> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (batch.num_rows() + 1)).collect();
     ends.extend([0, batch.num_rows()]);
@@ -53,7 +53,7 @@ fn members_of_tuples_are_counted_from_one() {
     let named = ty(&[("", "struct", 2), ("at", "u64", 0), ("who", "?text", 0)]);
     assert_eq!((schema(&named).field(1).name().as_str(), nested(&named)), ("who", None));
     assert_eq!(schema(&RecordType::text()).field(0).name(), "value");
-    // An optional tuple is a value of its own.
+    // An optional tuple is a single value.
     let optional = ty(&[("", "?struct", 2), ("0", "u8", 0), ("1", "u8", 0)]);
     assert_eq!(nested(&optional), Some(("value".to_owned(), "option<(u8, u8)>".to_owned())));
 }
@@ -73,7 +73,7 @@ fn a_piece_ends_after_its_rows_or_its_bytes() {
     let batch = json::records(&texts, &values).unwrap();
     assert_eq!(sizes(&pieces(&texts, &cut(&batch, &[]))), [3, 3, 3]);
     assert_eq!(sizes(&pieces(&texts, &cut(&batch, &[1, 2, 4, 5, 7]))), [3, 3, 3]);
-    // A row that is larger than a piece is one.
+    // A row that is larger than a piece is a piece.
     let values = [json!("x".repeat(2 * PIECE_BYTES)), json!("y"), json!("z")];
     let batch = json::records(&texts, &values).unwrap();
     assert_eq!(sizes(&pieces(&texts, &[batch])), [1, 2]);
@@ -87,7 +87,7 @@ fn rows_of_another_type_are_refused() {
 }
 
 proptest! {
-    /// The same rows, whatever they were in before, are the same values in the same buffers.
+    /// The same rows have the same values in the same buffers, however they were divided before.
     #[test]
     fn pieces_do_not_tell_how_rows_arrived(
         (ty, _, batch) in rows(20), cuts in proptest::collection::vec(0usize..21, 0..4),

@@ -57,7 +57,7 @@ fn values_are_written_as_print_shows_them() {
     assert_eq!(lines(&fields, &values), expected);
 }
 
-/// Readers pass over empty lines.
+/// No line is empty, because readers skip empty lines.
 #[test]
 fn no_line_is_empty() {
     assert_eq!(lines(&[("", "?u8", 0)], &[json!(1), json!(null), json!(2)]), "value\n1\n\"\"\n2");
@@ -78,13 +78,13 @@ fn read(ty: &RecordType, pieces: &[&[u8]]) -> Result<Vec<Value>, String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
-    /// What is written is read as the same rows, however the bytes arrive.
+    /// Written lines are read as the same rows, however the bytes arrive.
     #[test]
     fn rows_come_back_from_their_lines(
         (ty, values, batch) in rows(20), cuts in proptest::collection::vec(0usize..500, 0..4),
     ) {
         let is_only = ty.columns().len() == 1;
-        // The only column of a line cannot tell an empty text from an absent one.
+        // If a line has only one column, empty text and an absent text have the same form.
         let is_ambiguous = is_only && ty.columns()[0].nullable();
         // Most types are nested.
         if super::super::columns::nested(&ty).is_some() || is_ambiguous {

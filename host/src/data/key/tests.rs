@@ -1,4 +1,4 @@
-//! Tests of the encoding and the hash of keys: pinned bytes, equal keys and different ones.
+//! Tests of the encoding and the hash of keys: pinned bytes, equal keys and different keys.
 
 use super::super::arbitrary::{field, rows, ty};
 use super::super::json;
@@ -7,7 +7,7 @@ use arrow::array::{Float64Array, StructArray};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// Rows of `key` as one column, also where they are several.
+/// The rows of `key` as one column, also if their type has several columns.
 fn key_column(key: &RecordType, values: &[Value]) -> ArrayRef {
     let mut fields = vec![field("", "struct", false, 1)];
     fields.extend(key.fields().iter().cloned());
@@ -56,7 +56,7 @@ fn every_kind_has_its_encoding() {
     assert_eq!(encoded(&ty(&[("", "f32", 0)]), &json!("NaN")), 0x7fc0_0000_u32.to_le_bytes());
     assert_eq!(encoded(&ty(&[("", "f32", 0)]), &json!(1.0)), 0x3f80_0000_u32.to_le_bytes());
     assert_eq!(encoded(&ty(&[("", "bytes", 0)]), &json!("00ff")), [0, 0xff]);
-    // The last member of a last struct is last, wherever an option stands in between; an item of a list never is.
+    // The last member of a last struct is last, also inside of an option. An item of a list is never last.
     let nested = ty(&[("", "struct", 2), ("0", "bytes", 0), ("1", "?struct", 1), ("0", "?text", 0)]);
     assert_eq!(encoded(&nested, &json!(["ff", ["ab"]])), b"\x01\0\0\0\xff\x01\x01ab");
     assert_eq!(encoded(&nested, &json!(["", null])), b"\0\0\0\0\0");
@@ -64,7 +64,8 @@ fn every_kind_has_its_encoding() {
     assert_eq!(encoded(&listed, &json!([[7, "a"], [8, null]])), b"\x02\0\0\0\x07\x01\x01\0\0\0a\x08\0");
 }
 
-/// Computed with the reference implementation of xxHash. If this fails, keys move between partitions and state is lost.
+/// These hashes come from the reference implementation of xxHash. If this test fails, keys move between partitions, and
+/// state is lost.
 #[test]
 fn hashes_are_pinned() {
     let text = RecordType::text();
@@ -122,7 +123,8 @@ fn ordered(column: &ArrayRef, descending: bool) -> Vec<Vec<u8>> {
     order.bytes(column).unwrap().iter().map(|key| key.as_ref().to_vec()).collect()
 }
 
-/// All in order, those of an inner list being equal; and in the reverse order when it is descending.
+/// Checks that all keys are in order, and that the keys of an inner list are equal; and the reverse for a descending
+/// order.
 fn check_order(column: &ArrayRef, groups: &[usize]) {
     let group = |row: usize| {
         groups

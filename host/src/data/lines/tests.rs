@@ -15,7 +15,7 @@ fn split(bytes: &[u8]) -> Vec<String> {
     lines(&splitter.finish())
 }
 
-/// The lines of the whole stream, split in the obvious way, and which were replaced and dropped.
+/// The lines of the whole stream, split in the simplest way, and the replaced and dropped lines.
 fn expected(bytes: &[u8], max_line_bytes: usize) -> (Vec<String>, LineFaults) {
     let mut pieces: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let last = pieces.pop().unwrap();
@@ -48,7 +48,7 @@ fn lines_end_with_a_line_feed() {
 #[test]
 fn what_is_not_text_is_replaced_and_counted() {
     let mut splitter = LineSplitter::new(100, 1000);
-    // Without the line end, the bytes of the second and third line would be an `é`.
+    // If line ends did not separate them, the bytes of the second and third line would be an `é`.
     splitter.push(b"good\n\xc3\n\xa9\nalso g\xc3\xb6\xc3\xb6d\na\xff\xffb");
     assert_eq!(lines(&splitter.take()), ["good", "\u{fffd}", "\u{fffd}", "also gööd"]);
     assert_eq!(splitter.faults().replaced, BadLines { count: 2, first: 2 });
@@ -73,7 +73,7 @@ fn a_line_that_is_too_long_is_dropped_as_a_whole() {
     assert_eq!(lines(&splitter.finish()), ["ok"]);
 }
 
-/// Numbers of lines hold, however many are dropped between two chunks.
+/// The numbers of lines are right, however many lines are dropped between two chunks.
 #[test]
 fn lines_are_counted_whatever_is_dropped() {
     let mut splitter = LineSplitter::new(1, 1 << 20);

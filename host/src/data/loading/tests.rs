@@ -27,7 +27,7 @@ fn told(fault: &Fault) -> String {
 }
 
 proptest! {
-    /// What is written as columns is read as the same rows, whatever else is in the file and in whatever order.
+    /// Written columns are read as the same rows, whatever other columns the file has, in any order.
     #[test]
     fn rows_come_back_from_their_columns((ty, values, batch) in rows(20)) {
         let mut pieces = Pieces::new(ty.clone());
@@ -102,7 +102,7 @@ fn what_does_not_fit_is_told_with_row_and_column() {
         fault(vec![("n", whole.clone()), ("inner", members(vec![("x", texts)]))]),
         "0 inner.m: there is no such column, and text has to be there; the columns are `x`"
     );
-    // A column that may be absent is, in all rows.
+    // If a column that may be absent is missing, it is absent in all rows.
     assert_eq!(
         shown(&wanted, &from_columns(&wanted, &batch(vec![("n", whole)])).unwrap()),
         [r#"{"inner":null,"n":1}"#, r#"{"inner":null,"n":2}"#]
@@ -122,7 +122,7 @@ fn a_column_that_is_not_there_is_told_beside_those_that_are() {
     assert!(listed(&[&long, "a"]).len() < 300);
 }
 
-/// So other programs write what does not fit into 64 bits with a sign.
+/// Other programs write integers in this form that do not fit into 64 bits with a sign.
 #[test]
 fn decimals_without_a_fraction_are_integers() {
     use arrow::array::Decimal128Array;

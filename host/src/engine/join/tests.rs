@@ -1,4 +1,4 @@
-//! Joins and cogroups against a naive model, in every form: in memory, in parts, in blocks.
+//! Joins and cogroups, compared with a simple model, in every form: in memory, in parts, in blocks.
 
 use super::input::Input;
 use super::room::JoinRoom;
@@ -41,7 +41,7 @@ fn pair(key: &[(&str, &str, u32)], value: &[(&str, &str, u32)]) -> RecordType {
     ty(&[&[("", "struct", 2)], key, value].concat())
 }
 
-/// A world to join in.
+/// A world in which joins run.
 struct World {
     room: Arc<JoinRoom>,
     budget: MemoryBudget,
@@ -83,7 +83,7 @@ impl World {
     }
 }
 
-/// Equal keys as equal text: the numbers of a type are equal as numbers.
+/// The text of a key. Equal keys have equal texts: the numbers of a type are equal as numbers.
 fn canonical(key: &Value) -> String {
     match key {
         Value::Number(n) if n.is_f64() && n.as_f64() == Some(0.0) => "0".to_owned(),
@@ -92,7 +92,7 @@ fn canonical(key: &Value) -> String {
     }
 }
 
-/// What the documentation of the module says, row by row. `wrapped` says that values are options already.
+/// The result by the documentation of the module, row by row. `wrapped` says whether values are options already.
 fn model(kind: JoinKind, sides: &[Vec<Value>], wrapped: bool) -> Vec<Value> {
     let some = |row: &Value| if wrapped { json!({ "value": row[1] }) } else { row[1].clone() };
     let same = |a: &Value, b: &Value| canonical(&a[0]) == canonical(&b[0]);
@@ -140,14 +140,14 @@ fn sorted(rows: &[Value]) -> Vec<String> {
     rows
 }
 
-/// Cogroups with their keys in a form that does not depend on which of several equal keys came first.
+/// Cogroups with their keys in a form that does not depend on which of several equal keys appeared first.
 fn groups(rows: &[Value]) -> BTreeMap<String, Value> {
     rows.iter().map(|row| (canonical(&row[0]), row[1].clone())).collect()
 }
 
 type MakeKey = Box<dyn Fn(&u8) -> Value>;
 
-/// Keys of a type, few of them, so that they meet.
+/// A few keys of a type, so that the sides have common keys.
 fn keys() -> impl Strategy<Value = (Vec<(&'static str, &'static str, u32)>, Vec<Value>)> {
     let float =
         |n: &u8| [json!(0.0), json!(-0.0), json!("NaN"), json!("-Infinity"), json!(1.5)][*n as usize % 5].clone();
@@ -170,7 +170,7 @@ fn keys() -> impl Strategy<Value = (Vec<(&'static str, &'static str, u32)>, Vec<
     })
 }
 
-/// Values of a type, each another one.
+/// Values of a type, all different.
 fn value(kind: usize, at: usize) -> Value {
     let inner = || json!([at, format!("value {at}")]);
     match kind {
@@ -205,8 +205,8 @@ const VALUES: [&[(&str, &str, u32)]; 5] = [
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// S5.01 to S5.05: joins and cogroups give what the model gives: in its order in memory, and the same rows in parts
-    /// and in blocks, twice in the same order, whatever memory there is for stored rows.
+    /// S5.01 to S5.05: joins and cogroups give the rows of the model. In memory, they give the order of the model. In
+    /// parts and in blocks, they give the same rows, twice in the same order, whatever memory there is for stored rows.
     #[test]
     fn joined_rows_are_those_of_the_model(
         (key, keys) in keys(),
@@ -241,7 +241,7 @@ proptest! {
     }
 }
 
-/// Rows of numbers and numbers.
+/// Rows of two numbers.
 fn numbers(rows: impl Iterator<Item = (u64, u64)>) -> Vec<RecordBatch> {
     use arrow::array::{ArrayRef, UInt64Array};
     let rows: Vec<_> = rows.collect();
@@ -258,7 +258,7 @@ fn numbers_type() -> RecordType {
     pair(&[("0", "u64", 0)], &[("1", "u64", 0)])
 }
 
-/// Runs a join of numbers and returns how many rows came out, and the most that was reserved meanwhile.
+/// Runs a join of numbers. Returns the number of resulting rows, and the most memory that was reserved in the meantime.
 fn count(world: &World, kind: JoinKind, sides: Vec<Vec<RecordBatch>>) -> Result<(usize, usize)> {
     let (_, mut run) = world.run(kind, &vec![numbers_type(); sides.len()], sides);
     let (mut rows, mut reserved) = (0, 0);
@@ -300,7 +300,7 @@ fn more_data_than_memory_is_joined_and_cogrouped() {
     }
 }
 
-/// S5.05: a key whose values do not fit into memory is an error that says what to do, as one row has to hold them.
+/// S5.05: a key whose values do not fit into memory is an error with advice, because one row has to hold all values.
 #[test]
 fn a_group_larger_than_memory_is_refused() {
     let side = || numbers((0..100_000).map(|n| (7, n)));

@@ -1,4 +1,4 @@
-//! Files in memory against files on disk.
+//! Files in memory, compared with files on disk.
 
 use crate::env::{RealExecutors, Simulation, real};
 mod crash;
@@ -7,7 +7,7 @@ mod faults;
 use super::*;
 use std::io::Write as _;
 
-/// The same steps on a disk, with everything that they gave.
+/// Performs the same steps on a disk, and returns all results.
 fn steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
     let mut seen = Vec::new();
     let mut see = |what: &str, outcome: io::Result<()>| {
@@ -61,7 +61,7 @@ fn steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
     seen
 }
 
-/// More of them: appending, sizes and locks.
+/// More steps: appending, sizes and locks.
 fn more_steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
     let mut seen = Vec::new();
     let mut see = |what: &str, outcome: io::Result<()>| {
@@ -107,7 +107,7 @@ fn more_steps(disk: &dyn Disk, root: &Path) -> Vec<String> {
     seen
 }
 
-/// What stays of a file's identity under what is done to it.
+/// The parts of a file's identity that stay the same after each operation.
 fn identities(disk: &dyn Disk, root: &Path) -> Vec<bool> {
     let write = |path: &str, text: &str| disk.create(&root.join(path)).unwrap().write_all(text.as_bytes()).unwrap();
     let entry = |path: &str| disk.entry(&root.join(path)).unwrap();
@@ -131,7 +131,7 @@ fn identities(disk: &dyn Disk, root: &Path) -> Vec<bool> {
     seen
 }
 
-/// S2.16: a file is told from others by what it is, not by its name.
+/// S2.16: files are distinguished by their identity, and not by their names.
 #[test]
 fn a_file_is_the_same_whatever_its_name() {
     let executors = RealExecutors::start(1).unwrap();
@@ -141,7 +141,7 @@ fn a_file_is_the_same_whatever_its_name() {
     let in_memory = identities(&*simulation.env().disk, Path::new("/root"));
     assert_eq!(in_memory, [false, true, false, false, true, true, true, true, true, true, true, false]);
     let mut on_disk = identities(&*real(&executors).disk, directory.path());
-    // A number may be given again; where files have no time of birth, the last file looks like the first.
+    // A number may be used again. If files have no time of birth, the last file looks like the first.
     on_disk.pop();
     assert_eq!(on_disk, in_memory[..in_memory.len() - 1]);
 }

@@ -1,4 +1,4 @@
-//! The store over objects in memory, and a client whose server is no good.
+//! The store over objects in memory, and a client whose server does not work.
 
 use super::*;
 use object_store::memory::InMemory;
@@ -19,7 +19,7 @@ fn store() -> S3Store {
     on(&Arc::new(InMemory::new()))
 }
 
-/// The client of the real world, with objects in memory behind it: for checkpoints, and for outputs.
+/// The real client, with objects in memory behind it: for checkpoints, and for outputs.
 pub(in crate::env) fn in_memory() -> (Arc<dyn Store>, Arc<dyn Objects>) {
     let (objects, requests) = (Arc::new(InMemory::new()), Arc::new(Requests::start().unwrap()));
     let outputs = S3Objects::new(Client::new(objects.clone(), requests, Path::from("outputs")));
@@ -52,7 +52,7 @@ fn pieces_are_put_listed_read_and_removed() {
     assert_eq!(store.lock("x").map(drop).unwrap_err().kind(), io::ErrorKind::Unsupported);
 }
 
-/// What two stores do with the same names below other prefixes does not meet.
+/// Stores with other prefixes do not affect each other, even if names are the same.
 #[test]
 fn a_store_sees_nothing_beside_its_prefix() {
     let objects = Arc::new(InMemory::new());
@@ -74,7 +74,7 @@ fn a_piece_that_grows_is_one_piece() {
     assert_eq!(store.read("log/1", 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     assert_eq!((names(&store, "log"), store.directories("log").unwrap()), (vec![("1".to_owned(), 4)], Vec::new()));
     assert!(!appender.is_long());
-    // Another one of that name begins anew.
+    // Another piece of that name begins empty.
     let mut again = store.appender("log/1").unwrap();
     again.append(b"e").unwrap();
     assert_eq!(store.read("log/1", 4).unwrap(), b"e");
@@ -99,7 +99,7 @@ fn a_piece_of_many_objects_is_long_and_read_in_order() {
     assert_eq!(store.read("log", u64::MAX).unwrap(), expected);
 }
 
-/// An object that is lost is damage, not the end of the piece.
+/// A lost object is damage, and not the end of the piece.
 #[test]
 fn a_piece_with_a_hole_is_no_piece() {
     let store = store();
@@ -128,11 +128,11 @@ fn of_hosts_that_create_a_piece_one_succeeds() {
     let refused = outcomes.iter().filter(|outcome| **outcome == Err(io::ErrorKind::AlreadyExists)).count();
     assert_eq!(refused, 7, "{outcomes:?}");
     assert_eq!(on(&objects).read("owner/1", 1).unwrap(), [winners[0] as u8]);
-    // The answer to the first request got lost, and it is sent again.
+    // The answer to the first request was lost, and the request is sent again.
     assert!(on(&objects).create("owner/1", &[winners[0] as u8]).is_ok());
 }
 
-/// What a client does that hears of nothing but this server.
+/// A client that knows only this server.
 fn client(address: SocketAddr) -> S3Store {
     let patience = Patience {
         connect: Duration::from_millis(200),
@@ -176,7 +176,7 @@ fn without_a_server_everything_is_an_error() {
     }
 }
 
-/// A server that takes connections and never answers: the error comes when patience ends.
+/// A server accepts connections and never answers. The error comes when the time limit of the request ends.
 #[test]
 fn a_server_that_says_nothing_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

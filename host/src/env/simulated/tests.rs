@@ -64,7 +64,7 @@ fn waiting_for_nothing_is_an_error() {
     );
 }
 
-/// What is left of a run must not show in the next one.
+/// Events left over from one run must not appear in the next run.
 #[test]
 fn a_second_run_goes_on_from_the_time_and_hears_nothing_of_the_first() {
     let simulation = Simulation::new(1, Time::from_ms(0));
@@ -160,7 +160,7 @@ fn a_machine_that_halts_shows_nothing_more_and_another_host_can_run() {
     assert_eq!((second.unwrap(), simulation.writes()), (b"13".to_vec(), 2));
 }
 
-/// The wall clock and the monotonic one, in ms.
+/// The wall clock and the monotonic clock, in ms.
 fn clocks(env: &Env) -> (u64, u128) {
     (env.clock.now().as_ms(), env.clock.monotonic().as_millis())
 }

@@ -1,4 +1,4 @@
-//! The rule, on paths of a few short names, so that they meet often.
+//! The rule, on paths of a few short names, so that paths often overlap.
 
 use super::*;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn names(least: usize) -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    /// What is written is never hidden, nor is it, or is it in, or does it hold, what is withheld.
+    /// A written path is not hidden. It is not a withheld path, is not below one, and is not above one.
     #[test]
     fn what_is_reached_is_neither_hidden_nor_withheld(
         root in names(0), below in names(1), theirs in prop::collection::vec(names(1), 0..3), read in any::<bool>(),
@@ -31,13 +31,13 @@ proptest! {
             target.path.starts_with(&of.path) || access == Access::Write && of.path.starts_with(target.path)
         });
         prop_assert_eq!(refusal(&target, &withheld).is_some(), is_hidden || is_withheld);
-        // What may be read is not more than what may be read.
+        // Fewer paths may be written than read.
         let only_writing: Vec<Withheld> =
             withheld.iter().map(|of| Withheld { from: Access::Write, ..of.clone() }).collect();
         prop_assert_eq!(refusal(&target, &only_writing).is_some(), is_hidden || is_withheld && !read);
     }
 
-    /// An output adds the time of a batch to its path. Whatever it adds, it does not reach what is withheld.
+    /// An output adds the time of a batch to its path. The longer path does not reach a withheld path either.
     #[test]
     fn what_an_output_adds_reaches_nothing_more(below in names(1), theirs in names(1), added in "[a-z.0-9-]{0,4}") {
         let withheld = [Withheld { what: "x".to_owned(), path: path(&theirs), from: Access::Read }];
@@ -49,7 +49,7 @@ proptest! {
         }
     }
 
-    /// What a pattern of names can stand for is not reached.
+    /// A name that a pattern can match is not reached.
     #[test]
     fn what_a_pattern_matches_is_not_reached(
         below in names(1), pattern in prop::collection::vec("[ab*?.]{1,3}|\\[ab\\]|\\*\\*", 1..4), goes_on in any::<bool>(),

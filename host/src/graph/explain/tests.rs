@@ -150,7 +150,7 @@ fn scripts_read_the_same() {
     assert_eq!(json, expected);
 }
 
-/// A plugin could move the cursor of whoever reads about it. Names with such characters are not accepted at all.
+/// A plugin could move the cursor of a reader's terminal. Names with such characters are not accepted at all.
 #[test]
 fn control_characters_are_shown_by_code() {
     let evil = with(named(node("map", &[0], text()), "plain"), "\u{1b}[31mp\n", ParameterValue::Text("\r".to_owned()));
@@ -185,7 +185,7 @@ same     `print` (node 4)
     assert_eq!(compared(&word_count(), &word_count()), format!("{expected}{NOT_COMPARED}"));
 }
 
-/// What has a name is found again wherever it stands, and so is what stands behind it.
+/// A node with a name is found at any position, and so are the nodes that read it.
 #[test]
 fn every_difference_is_told() {
     let mut after = word_count();
@@ -229,7 +229,7 @@ fn what_is_gone_on_one_way_is_new_on_the_other() {
     assert!(forth.kept.iter().all(|kept| kept.changes.is_empty()));
 }
 
-/// Each node reads the one before it: a place that was spelled out would take as long as the graph is, for each node.
+/// Each node reads the node before it. If places were written out, each node would take as long as the whole graph.
 #[test]
 fn a_deep_graph_is_compared_in_no_time() {
     let mut deep = vec![node("source", &[], text())];

@@ -1,4 +1,4 @@
-//! Described joins, right and wrong.
+//! Described joins, valid and invalid.
 
 use crate::data::schema::Field;
 use crate::graph::validate::tests::{cogrouped, field, node, pair, problems, text};
@@ -14,7 +14,7 @@ fn options() -> Vec<Field> {
     vec![field("value", "struct", 2), field("0", "text", 0), optional(field("1", "u64", 0))]
 }
 
-/// What a join of [`pair`] with [`options`] makes, with these values.
+/// The rows of a join of [`pair`] with [`options`], with these values.
 fn joined(left: Vec<Field>, right: Vec<Field>) -> Vec<Field> {
     let mut fields = vec![field("value", "struct", 2), field("0", "text", 0), field("1", "struct", 2)];
     fields.extend(left);
@@ -22,7 +22,7 @@ fn joined(left: Vec<Field>, right: Vec<Field>) -> Vec<Field> {
     fields
 }
 
-/// S5.01 to S5.04: where a side may miss, its value is an option, and an option of an option is wrapped.
+/// S5.01 to S5.04: if a side may be missing, its value is an option, and an option of an option is wrapped.
 #[test]
 fn each_kind_of_join_makes_its_own_rows() {
     let left = || vec![field("0", "u64", 0)];

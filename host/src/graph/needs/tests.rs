@@ -1,4 +1,4 @@
-//! When snapshots of state are taken, and what is computed again from them.
+//! The times at which snapshots of state are taken, and the data that is computed again from them.
 
 use super::super::described::{DescribedNode, ParameterValue};
 use super::super::validate::tests::{node, pair};
@@ -48,8 +48,8 @@ fn the_default_interval_between_snapshots_is_that_of_spark() {
 }
 
 proptest! {
-    /// S10.06, S10.21: state is computed again from the last snapshot on, and from no earlier one. So what has to be
-    /// computed again does not grow with the time that a run takes.
+    /// S10.06, S10.21: state is computed again from the last snapshot on, and not from an earlier one. So the data that
+    /// has to be computed again does not grow with the length of a run.
     #[test]
     fn a_restart_goes_back_to_the_last_snapshot_and_no_further(
         interval in 1u64..20, batch in 1u64..10_000, is_mapped in any::<bool>(),
@@ -68,7 +68,7 @@ proptest! {
     }
 }
 
-/// What is computed from state is not computed again, unless a window reads it.
+/// Rows that are computed from state are not computed again, unless a window reads them.
 #[test]
 fn a_window_of_states_needs_an_older_snapshot() {
     let mut window = node("window", &[1], pair());

@@ -15,7 +15,7 @@ fn steps(stage: &Stage) -> Vec<(u32, &'static str)> {
     stage.branches[0].steps.iter().map(|step| (step.node.0, step.role.name())).collect()
 }
 
-/// What unites a stream with itself, again and again, is computed once each: there are not 2^60 ways into a stage.
+/// A stream is united with itself, again and again. Each union is computed once: a stage does not have 2^60 branches.
 #[test]
 fn unions_of_unions_do_not_multiply() {
     let mut described = vec![node("source", &[], text())];
@@ -121,7 +121,7 @@ fn a_graph_as_deep_as_can_be_is_cut() {
 }
 
 proptest! {
-    /// Whatever the graph: a job lists each stage once and after the stages it reads, and a step stands in one stage.
+    /// For any graph: a job lists each stage once, and after the stages that the stage reads. A step is in one stage.
     #[test]
     fn stages_come_after_what_they_read(choices in prop::collection::vec((0u32..7, any::<[prop::sample::Index; 2]>()), 1..25)) {
         let mut described = vec![node("source", &[], pair())];

@@ -1,4 +1,4 @@
-//! Graphs that are wrong, and the nodes that tests of this room are made of.
+//! Graphs that are wrong, and the nodes from which the tests of this module are made.
 
 use super::super::described::ParameterValue;
 use super::*;
@@ -16,7 +16,7 @@ pub fn pair() -> Vec<Field> {
     vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]
 }
 
-/// What a cogroup of two streams of [`pair`] makes.
+/// The rows of a cogroup of two streams of [`pair`].
 pub fn cogrouped() -> Vec<Field> {
     let list = |name| [field(name, "list", 1), field("item", "u64", 0)];
     let mut fields = vec![field("value", "struct", 2), field("0", "text", 0), field("1", "struct", 2)];

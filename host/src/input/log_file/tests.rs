@@ -1,4 +1,4 @@
-//! A log file in a simulated world: appended to, rotated, truncated, and read by a host that is restarted.
+//! A log file in a simulated world: appended to, rotated, truncated, and read by a host that restarts.
 
 use super::*;
 use crate::block::RangeRows;
@@ -21,13 +21,13 @@ fn settings(reads_existing: bool) -> LogFileSettings {
     }
 }
 
-/// A job with one source, as far as this source can tell.
+/// A job with one source, as far as the source sees the job.
 struct World {
     simulation: Simulation,
     env: Env,
     log: LogFile,
     reads_existing: bool,
-    /// As the allocation log has them.
+    /// The positions, as the allocation log has them.
     positions: BTreeMap<String, i64>,
     /// The ranges of all batches.
     ranges: Vec<LogRange>,
@@ -95,7 +95,7 @@ impl World {
         Ok((lines, rows.checksum()))
     }
 
-    /// Starts again, as after a crash.
+    /// Starts the host again, as after a crash.
     fn restart(&mut self) {
         self.log = LogFile::start(&self.env, settings(self.reads_existing)).unwrap();
         let given = self.ranges.iter().cloned().map(InputPartition::Range).collect();
@@ -148,7 +148,7 @@ proptest! {
                 Happening::Rotate if was_seen => {
                     was_seen = false;
                     world.rotate();
-                    // The last line of a file ends with the file.
+                    // The end of a file ends its last line.
                     let is_cut = !file.is_empty() && !file.ends_with('\n');
                     expected.push_str(&std::mem::take(&mut file));
                     expected.push_str(if is_cut { "\n" } else { "" });
@@ -191,7 +191,7 @@ fn a_job_that_begins_at_the_end_reads_what_is_appended() {
     assert_eq!(world.batch(), ["new"]);
     let mut world = World::new("old\n", false);
     assert_eq!(world.batch(), [""; 0]);
-    // The first batch has written the position down.
+    // The first batch has logged the position.
     world.append("new\n");
     world.restart();
     assert_eq!(world.batch(), ["new"]);
@@ -240,7 +240,7 @@ fn a_truncated_file_is_read_from_its_beginning() {
         first.partition
     );
     assert_eq!(world.lost, [expected]);
-    // The old lines are gone, however long the file becomes. The host knows that after a restart, too.
+    // The old lines are gone, however long the file becomes. The host knows this after a restart, too.
     world.append("four\nfive\n");
     for _ in 0..2 {
         assert!(world.read(&first).unwrap_err().contains("was truncated"));

@@ -1,4 +1,4 @@
-//! Batches of 7 s, a start at 1000 s, and 60 s to remember, which are 9 batches: 63 s.
+//! Tests with batches of 7 s, a start at 1000 s, and 60 s to remember, which are 9 batches: 63 s.
 
 use super::*;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ const fn seconds(seconds: u64) -> Time {
     Time::from_ms(seconds * 1000)
 }
 
-/// A file whose number is that of its name's letters.
+/// A file whose inode number follows from the letters of its name.
 pub fn file(path: &str, modified_s: u64) -> DirectoryEntry {
     let path = PathBuf::from(path);
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -48,16 +48,16 @@ fn a_file_is_taken_once_by_its_modification_time() {
     assert_eq!(selected(&mut selection, 1007, &files), ["new"]);
     assert_eq!(selected(&mut selection, 1014, &files), ["later"]);
     assert!(selected(&mut selection, 1021, &files).is_empty());
-    // Shown late, but modified within the remembered time.
+    // The file appears late, but was modified within the remembered time.
     assert_eq!(selected(&mut selection, 1063, &[file("/in/late", 1001)]), ["late"]);
     assert!(selected(&mut selection, 1070, &[file("/in/too-late", 1007)]).is_empty());
-    // Forgotten after 63 s, and old by then; with a new modification time it is taken again.
+    // After 63 s the file is forgotten, and is too old by then. With a new modification time, it is taken again.
     assert!(selected(&mut selection, 1084, &files).is_empty());
     assert_eq!(selected(&mut selection, 1091, &[file("/in/new", 1090)]), ["new"]);
 }
 
-/// S2.16, S2.19: what is done to a file while it is remembered is never read, also when the file is forgotten; a later
-/// modification makes it a new version.
+/// S2.16, S2.19: changes of a file while it is remembered are never read, also when the file is forgotten. A later
+/// modification makes a new version.
 #[test]
 fn a_file_that_changes_is_not_read_again_while_it_is_remembered() {
     for (change_s, is_read) in [(1010, false), (1060, false), (1070, false), (1071, true)] {
@@ -97,17 +97,17 @@ fn a_file_is_known_by_what_it_is() {
         let renamed = DirectoryEntry { path: path.into(), ..file("/in/log", 1001) };
         assert_eq!(verdict(&mut selection, 1014, renamed), Verdict::Known, "{path}");
     }
-    // What has its name is another file.
+    // The file with its old name is another file.
     let other = DirectoryEntry { id: FileId { inode: 5, ..FileId::default() }, ..file("/in/log", 1009) };
     assert_eq!(verdict(&mut selection, 1014, other), Verdict::Take);
     let first = DirectoryEntry { path: "/in/log.1".into(), ..file("/in/log", 1001) };
     assert_eq!(verdict(&mut selection, 1021, first), Verdict::Known);
-    // A file system that was mounted again.
+    // The file system was mounted again.
     let moved = DirectoryEntry { id: FileId { device: 9, inode: 5, ..FileId::default() }, ..file("/in/log", 1009) };
     assert_eq!(verdict(&mut selection, 1028, moved), Verdict::Known);
 }
 
-/// The number of a file that was removed is given to another one.
+/// The number of a removed file is given to another file.
 #[test]
 fn a_file_with_the_number_of_another_is_new() {
     let mut selection = selection(1000, true);
@@ -115,7 +115,7 @@ fn a_file_with_the_number_of_another_is_new() {
     assert_eq!(verdict(&mut selection, 1007, first.clone()), Verdict::Take);
     let second = DirectoryEntry { id: FileId { born_ns: 20, ..first.id }, ..file("/in/b", 1008) };
     assert_eq!(verdict(&mut selection, 1014, second), Verdict::Take);
-    // Where files have no time of birth.
+    // The file has no time of birth.
     let third = DirectoryEntry { id: FileId { device: 1, inode: 6, born_ns: 0 }, ..file("/in/c", 1009) };
     assert_eq!(verdict(&mut selection, 1014, third.clone()), Verdict::Take);
     let fourth = DirectoryEntry { id: third.id, ..file("/in/d", 1010) };
@@ -129,7 +129,7 @@ fn two_names_of_a_file_are_one_file() {
     assert_eq!(selection.select(seconds(1007), &names), [Verdict::Take, Verdict::Known]);
 }
 
-/// A file that is made and not written yet is not read as an empty one.
+/// A file that was created and not written yet is not read as an empty file.
 #[test]
 fn an_empty_file_is_waited_for() {
     let mut selection = selection(1000, true);
@@ -137,7 +137,7 @@ fn an_empty_file_is_waited_for() {
     assert_eq!(verdict(&mut selection, 1014, file("/in/a", 1010)), Verdict::Take);
 }
 
-/// A file may bear the time of a clock that has not ticked since before the start.
+/// The modification time of a file may be older than the start, because the clock has not ticked since then.
 #[test]
 fn a_file_made_right_after_the_start_is_new() {
     let mut selection =
@@ -152,9 +152,9 @@ fn existing_files_are_read_once_whatever_their_age() {
     let mut first = selection(1000, false);
     assert_eq!(selected(&mut first, 1007, &files), ["ancient", "old", "young"]);
     assert!((1014..1200).step_by(7).all(|batch| selected(&mut first, batch, &files).is_empty()));
-    // One that shows up later with an old time is not among those that were there.
+    // A file that appears later with an old time is not one of the files that existed before.
     assert_eq!(verdict(&mut first, 1203, file("/in/late", 2)), Verdict::PassOver(PassedOverCause::TooOld));
-    // A restart reads none of them again, whatever is remembered.
+    // A restart reads none of them again, whatever it remembers.
     let mut resumed = selection(1300, false);
     resumed.resume(seconds(1000), Some(seconds(1203)), []);
     assert!(selected(&mut resumed, 1211, &files).is_empty());
@@ -176,7 +176,7 @@ fn what_is_passed_over_has_a_cause() {
     }
     let pipe = DirectoryEntry { is_regular: false, ..file("/in/a", 1097) };
     assert_eq!(verdict(&mut selection, 1098, pipe), pass_over(PassedOverCause::NoRegularFile));
-    // What an earlier host saw is no news.
+    // Files that an earlier host saw are not reported again.
     selection.resume(seconds(1000), Some(seconds(1098)), []);
     assert_eq!(verdict(&mut selection, 1175, file("/in/a", 1010)), Verdict::Known);
     assert_eq!(verdict(&mut selection, 1175, file("/in/a", 1100)), pass_over(PassedOverCause::TooOld));
@@ -195,7 +195,7 @@ fn patterns_choose_names() {
     assert_eq!((ignore_only.refuse("a"), ignore_only.refuse("a~")), (None, Some(PassedOverCause::Pattern)));
 }
 
-/// A checkpoint of an earlier version knows paths and whole milliseconds.
+/// A checkpoint of an earlier version has only paths, and times in whole milliseconds.
 #[test]
 fn what_an_earlier_version_took_is_known_by_its_path() {
     let mut selection = selection(1000, true);
@@ -208,7 +208,7 @@ fn what_an_earlier_version_took_is_known_by_its_path() {
 }
 
 proptest! {
-    /// The next batch with files is the one that looking batch by batch finds.
+    /// The next batch with files is the batch that a search batch by batch finds.
     #[test]
     fn the_next_batch_with_files_is_known_ahead(
         modified in prop::collection::vec((0u64..5, 900u64..1300), 0..6),
@@ -227,7 +227,7 @@ proptest! {
         let found = selection.next(from, SLIDE, &entries);
         let mut batches = (150..220).map(|batch| seconds(batch * 7));
         let first = batches.find(|batch| selection.select(*batch, &entries).contains(&Verdict::Take));
-        // What is too old for the first batch, which reads all, is not found by a later one.
+        // Files that are too old for the first batch, which reads all files, are not found by a later batch.
         prop_assert_eq!(found, first);
     }
 }

@@ -1,4 +1,4 @@
-//! The form of the lines, against what the document says, and a disk that is full for a while.
+//! The form of the lines, compared with the document, and a disk that is full for a while.
 
 use super::super::*;
 use super::*;
@@ -97,7 +97,7 @@ fn accumulators() -> Vec<AccumulatorInfo> {
     ]
 }
 
-/// One of each.
+/// One event of each kind.
 fn events() -> Vec<Event> {
     let name = || "lines".to_owned();
     let task = TaskId { run: RunId::FIRST, batch: time(2000), stage: StageId(1), partition: 3 };
@@ -186,7 +186,7 @@ fn members(value: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The document names every event and every member, so that none is added without a word.
+/// The document names every event and every member, so that no event or member is added without documentation.
 #[test]
 fn every_event_and_every_member_is_documented() {
     let document = include_str!("../../../../docs/events.md");
@@ -201,7 +201,7 @@ fn every_event_and_every_member_is_documented() {
     assert!(missing.is_empty(), "docs/events.md does not tell of {missing:?}");
 }
 
-/// A file that can take only so much until it is given more room.
+/// A file that takes only a limited number of bytes until it is given more room.
 #[derive(Clone)]
 struct Small(Arc<Mutex<(Vec<u8>, usize)>>);
 
@@ -235,7 +235,7 @@ fn what_a_full_disk_does_not_take_is_counted_when_there_is_room_again() {
     let text = String::from_utf8(file.0.lock().unwrap().0.clone()).unwrap();
     let lines: Vec<Option<Value>> = text.lines().map(|line| serde_json::from_str(line).ok()).collect();
     let at = |line: &Option<Value>| Some((line.as_ref()?["time_ms"].as_u64()?, line.as_ref()?["count"].as_u64()));
-    // The second batch was cut somewhere; the third was not written at all.
+    // The second batch was cut off at some point. The third batch was not written at all.
     let told: Vec<_> = lines.iter().filter_map(at).filter(|(time, count)| *time != 1 || count.is_some()).collect();
     assert_eq!(told, [(0, None), (0, None), (3, Some(4)), (3, None), (3, None)]);
 }

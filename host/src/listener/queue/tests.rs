@@ -1,4 +1,4 @@
-//! The queue in simulated time, and with listeners that do not come back.
+//! The queue in simulated time, and with listeners that never return.
 
 use super::*;
 use crate::env::Simulation;
@@ -7,7 +7,7 @@ use crate::lock::lock;
 use proptest::prelude::*;
 use std::sync::Mutex;
 
-/// Notes everything it hears.
+/// Records all events that it gets.
 #[derive(Clone, Default)]
 struct Heard(Arc<Mutex<Vec<(u64, Event)>>>);
 
@@ -27,7 +27,8 @@ fn event(number: u64) -> Event {
     Event::DataSpilled { batch: Time::from_ms(0), bytes: number }
 }
 
-/// Posts the numbers of each burst at once, with a second between bursts, then drains. What was heard, with the time.
+/// Posts the numbers of each burst at once, with a second between bursts, and then drains the queue. Returns the
+/// received events, with their times.
 fn heard(seed: u64, capacity: usize, bursts: &[u64]) -> Vec<(u64, Event)> {
     let simulation = Simulation::new(seed, Time::from_ms(0));
     let env = simulation.env();
@@ -52,7 +53,7 @@ fn heard(seed: u64, capacity: usize, bursts: &[u64]) -> Vec<(u64, Event)> {
 
 #[test]
 fn what_does_not_fit_is_dropped_counted_and_told_at_most_once_a_minute() {
-    // The first burst loses 3 events, the second 1, the third none; a minute later one is lost again.
+    // The first burst loses 3 events, the second 1, the third none. A minute later, one event is lost again.
     let quiet = [0; 60];
     let bursts: Vec<u64> = [5, 3, 1].iter().chain(&quiet).chain(&[3, 1]).copied().collect();
     let dropped = |heard: Vec<(u64, Event)>| -> Vec<(u64, u64)> {
@@ -61,11 +62,11 @@ fn what_does_not_fit_is_dropped_counted_and_told_at_most_once_a_minute() {
     };
     assert_eq!(dropped(heard(0, 2, &bursts)), [(0, 3), (63_000, 2)]);
     assert_eq!(dropped(heard(0, 2, &[2, 2])), []);
-    // At the end, all are told.
+    // At the end, all lost events are reported.
     assert_eq!(dropped(heard(0, 2, &[3, 4])), [(0, 1), (2000, 2)]);
 }
 
-/// A listener that never comes to an end of an event.
+/// A listener that never finishes handling an event.
 struct Stuck(mpsc::Sender<()>);
 
 impl QueuedListener for Stuck {
@@ -95,7 +96,7 @@ fn a_listener_that_is_gone_holds_up_nobody() {
 fn the_end_waits_for_a_listener_in_vain_for_five_seconds() {
     let simulation = Simulation::new(1, Time::from_ms(0));
     let mut env = simulation.env();
-    // Nobody runs it.
+    // No executor runs the worker.
     struct Nowhere;
     impl crate::env::Executor for Nowhere {
         fn spawn(&self, _: &'static str, future: futures::future::BoxFuture<'static, ()>) {
@@ -114,8 +115,8 @@ fn the_end_waits_for_a_listener_in_vain_for_five_seconds() {
 }
 
 proptest! {
-    /// Whatever is posted when, with whatever capacity, on whatever schedule: events come in order and at most once,
-    /// and those that do not come are told of by the end.
+    /// For any events, times, capacity and schedule: events come in order and at most once, and events that do not come
+    /// are reported by the end.
     #[test]
     fn each_event_is_heard_in_order_or_counted(
         seed in any::<u64>(),

@@ -64,7 +64,7 @@ fn batches_and_receivers_are_summed_up() {
     assert_eq!(listener.status().state, RunState::Stopping);
     listener.on_event(&Event::StreamingStopped { time: Time::from_ms(9), error: None });
     assert_eq!(listener.status().state, RunState::Stopped);
-    // What it says is what is read.
+    // The status that is written is the status that is read.
     let text = serde_json::to_string(&status).unwrap();
     assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
     assert_eq!(serde_json::from_str::<Status>("{\"novel\": 1}").unwrap(), Status::default());

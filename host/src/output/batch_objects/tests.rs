@@ -1,4 +1,4 @@
-//! Outputs in a simulated store: what is seen, when, and what stays.
+//! Outputs in a simulated store: which objects are visible at which time, and which objects stay.
 
 use super::super::tests::storage;
 use super::*;
@@ -48,14 +48,14 @@ impl World {
         self.run(async move { batch.commit(partitions).await })
     }
 
-    /// One whole batch with a partition for each text.
+    /// Saves one whole batch with a partition for each text.
     fn save(&self, texts: &[&str]) {
         let batch = self.begin().unwrap();
         (0..).zip(texts).for_each(|(partition, text)| self.write(&batch, partition, 0, &[text]));
         self.commit(&batch, texts.len() as u32).unwrap();
     }
 
-    /// Everything in the store, with what it holds.
+    /// All objects in the store, with their contents.
     fn objects(&self) -> Vec<(String, String)> {
         let files = self.simulation.files().into_iter().filter_map(|(path, bytes)| {
             let path = path.strip_prefix("/buckets/bucket/a").ok()?.to_str()?.to_owned();
@@ -71,8 +71,8 @@ fn saved(texts: &[&str]) -> Vec<(String, String)> {
     std::iter::once(success).chain(texts.iter().enumerate().map(part)).collect()
 }
 
-/// S6.04, S6.17: nothing is seen before the commit; a second run replaces what the first has saved, also if it has
-/// fewer partitions.
+/// S6.04, S6.17: nothing is visible before the commit. A second run replaces the objects that the first has saved, also
+/// if it has fewer partitions.
 #[test]
 fn a_batch_is_seen_when_it_is_committed_and_replaced_when_it_runs_again() {
     let world = World::new();
@@ -118,7 +118,8 @@ fn a_batch_that_is_aborted_or_lacks_a_partition_leaves_what_was_there() {
     assert_eq!(world.objects(), saved(&["old", "older"]));
 }
 
-/// Wherever a commit stops: whoever sees `_SUCCESS` sees the old objects or the new ones, and the next run mends it.
+/// Wherever a commit stops: a reader that sees `_SUCCESS` sees the old objects or the new objects, and the next run
+/// completes the commit.
 #[test]
 fn a_commit_that_stops_leaves_no_success_or_all() {
     let last = {
@@ -138,7 +139,7 @@ fn a_commit_that_stops_leaves_no_success_or_all() {
         world.simulation.halt_at_write(world.simulation.writes() + stop);
         let _ = world.simulation.run(async move { batch.commit(2).await });
         world.simulation.kill();
-        // A real store shows no object that is not whole; what the simulated one was writing has a hidden name.
+        // A real store shows no incomplete object. An object that the simulated store was writing has a hidden name.
         let seen: Vec<_> = world.objects().into_iter().filter(|(name, _)| !name.contains("/.")).collect();
         if seen.iter().any(|(name, _)| name.ends_with(SUCCESS)) {
             assert!(seen == saved(&["a", "b", "c"]) || seen == saved(&["d", "e"]), "{stop}: {seen:?}");

@@ -1,4 +1,4 @@
-//! What driver functions read and write, on a simulated disk.
+//! Files that driver functions read and write, on a simulated disk.
 
 use super::super::tests::storage;
 use super::*;
@@ -58,7 +58,7 @@ fn saved(path: &str, ms: u64, line: &str) -> Vec<(String, String)> {
     vec![(format!("/jobs/{path}/_SUCCESS"), maker), (format!("/jobs/{path}/part-00000"), format!("{line}\n"))]
 }
 
-/// S16.24, S16.26: what is saved is committed together with who saved it, and a save that was committed is passed over.
+/// S16.24, S16.26: saved rows are committed together with the id of the save. A committed save is skipped.
 #[test]
 fn a_save_is_committed_once() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Files read back with the readers of Arrow, and their bytes compared.
+//! Files that are read back with the readers of Arrow, and comparisons of their bytes.
 
 use super::super::Outputs;
 use super::super::error::SaveError;
@@ -51,12 +51,12 @@ fn graph_with(kind: &str, ty: &RecordType, options: &[(&str, &str)]) -> Result<G
         .map_err(|errors| format!("{}\nhelp: {}", errors[0], errors[0].help().unwrap_or_default()))
 }
 
-/// What an output of this kind puts into the file of a partition that has these rows.
+/// The file that an output of this kind saves for a partition with these rows.
 fn saved(kind: &str, ty: &RecordType, batches: Vec<RecordBatch>) -> Vec<u8> {
     saved_with(kind, ty, &[], batches).unwrap()
 }
 
-/// What an output with options puts there, or why it does not.
+/// The file that an output with options saves, or the reason why it does not.
 fn saved_with(
     kind: &str,
     ty: &RecordType,
@@ -94,7 +94,7 @@ fn batch(ty: &RecordType, values: &[Value]) -> RecordBatch {
     json::records(ty, values).unwrap()
 }
 
-/// The rows between each two of `cuts`, as slices.
+/// The rows between neighbouring places in `cuts`, as slices.
 fn cut(batch: &RecordBatch, cuts: &[usize]) -> Vec<RecordBatch> {
     let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (batch.num_rows() + 1)).collect();
     ends.extend([0, batch.num_rows()]);
@@ -139,7 +139,7 @@ fn shown(batch: &RecordBatch, ty: &RecordType) -> Vec<String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// S6.05, S6.06: what is saved is what readers find, with the names and types of the columns.
+    /// S6.05, S6.06: readers find the saved rows, with the names and types of the columns.
     #[test]
     fn rows_are_read_back_as_they_were((ty, _, batch) in rows(12)) {
         let expected = shown(&batch, &ty);
@@ -191,7 +191,7 @@ fn large_files_are_whole_and_the_same_however_rows_arrive() {
     }
 }
 
-/// A reader needs the columns also where there are no rows.
+/// A reader needs the columns also if there are no rows.
 #[test]
 fn a_partition_without_rows_has_columns() {
     let pair = ty(&[("", "struct", 2), ("0", "text", 0), ("1", "u64", 0)]);
@@ -230,7 +230,7 @@ fn a_parquet_file_can_be_compressed_with_zstd() {
     }
 }
 
-/// S6.06: the columns are the same whatever is in them, so a count that does not fit fails.
+/// S6.06: the columns do not depend on the values, so a count that does not fit fails.
 #[test]
 fn a_count_that_does_not_fit_into_a_signed_column_fails() {
     let pair = ty(&[("", "struct", 2), ("0", "text", 0), ("1", "u64", 0)]);
@@ -251,7 +251,7 @@ fn a_count_that_does_not_fit_into_a_signed_column_fails() {
     assert_eq!(columns(decimals, 1), columns(decimals, u64::MAX));
 }
 
-/// A reader of CSV finds the names, and the values but for the difference between an empty text and none.
+/// A reader of CSV finds the names and the values, but cannot distinguish empty text from absent text.
 #[test]
 fn csv_is_read_back() {
     let ty = ty(&[("", "struct", 4), ("who", "text", 0), ("n", "?i32", 0), ("x", "f64", 0), ("ok", "bool", 0)]);
@@ -269,7 +269,7 @@ fn csv_is_read_back() {
     assert!(bytes.starts_with(b"who,n,x,ok\n"));
 }
 
-/// What has no columns of single values cannot be CSV. It is told when the job is checked.
+/// Rows whose columns are not single values cannot be CSV. The mistake is reported when the job is checked.
 #[test]
 fn csv_of_nested_values_is_refused() {
     let refused = |fields: &[(&str, &str, u32)]| graph("save_as_csv_files", &ty(fields)).unwrap_err();
@@ -323,7 +323,7 @@ fn json_is_an_object_a_line() {
     );
 }
 
-/// Bytes stay bytes in files that have them.
+/// Bytes stay bytes in formats that have a type for bytes.
 #[test]
 fn bytes_are_bytes_in_arrow_and_parquet() {
     let ty = ty(&[("", "bytes", 0)]);
@@ -337,7 +337,7 @@ fn bytes_are_bytes_in_arrow_and_parquet() {
     }
 }
 
-/// The host checks what an engine gives it.
+/// The host checks the rows that an engine gives it.
 #[test]
 fn rows_of_another_type_are_a_defect() {
     let rows = batch(&ty(&[("", "u8", 0)]), &[json!(1)]);

@@ -1,4 +1,4 @@
-//! What is printed, for people and for programs, in pieces.
+//! Printed text, for people and for programs, in pieces.
 
 use super::printing::PIECE_BYTES;
 use super::*;
@@ -31,7 +31,7 @@ impl Console for Pieces {
     }
 }
 
-/// The pieces that are printed where there are so many bytes of memory.
+/// The pieces that are printed with this many bytes of memory.
 fn print(
     partitions: &[Vec<RecordBatch>],
     limit: u32,
@@ -99,7 +99,7 @@ fn a_program_gets_one_json_object_a_line() {
     assert_eq!(json(&[], 1), format!("{{{rest},\"rows\":[],\"more\":false}}\n"));
 }
 
-/// However many rows there are, and with no memory for them, the text is never in memory as a whole.
+/// However many rows there are, and without memory for them, the text is never in memory as a whole.
 #[test]
 fn many_rows_are_printed_in_pieces() {
     let many = lines(&vec!["some words of a line"; 30_000]);
@@ -113,7 +113,7 @@ fn many_rows_are_printed_in_pieces() {
             assert_eq!(printed["rows"].as_array().map(Vec::len), Some(60_000));
         }
     }
-    // Few of them take little memory until they are printed.
+    // A few of the rows take little memory until they are printed.
     let pieces = print(&[many], 10, (false, false), 1 << 20).unwrap();
     assert_eq!(pieces.concat().matches("some words of a line").count(), 10);
 }

@@ -1,4 +1,4 @@
-//! Blocks: when they are cut, stored and reported, and what happens without room.
+//! Blocks: when they are cut, stored and reported, and what happens if there is no room.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn single_records_become_blocks_at_multiples_of_the_block_interval() {
     assert_eq!(events, ["ReceiverStarted lines", "ReceiverStopped lines"]);
 }
 
-/// S2.46: what a reliable receiver stores is in the store, and recorded, before it can acknowledge it.
+/// S2.46: a block of a reliable receiver is in the store, and recorded, before the receiver can acknowledge it.
 #[test]
 fn storing_a_block_returns_after_it_is_stored_and_recorded() {
     let seen: Log = Log::default();
@@ -53,8 +53,8 @@ fn storing_a_block_returns_after_it_is_stored_and_recorded() {
     assert_eq!(outcome.blocks[1], ["0a", "0\nb"], "a record may hold a line end");
 }
 
-/// S2.46, S2.51: a full store makes a reliable receiver wait, whatever the policy, and it acknowledges nothing
-/// meanwhile.
+/// S2.46, S2.51: a full store makes a reliable receiver wait, whatever the policy is. The receiver acknowledges nothing
+/// in the meantime.
 #[test]
 fn a_reliable_receiver_waits_for_room() {
     let acknowledged = Arc::new(Mutex::new(0));
@@ -79,8 +79,8 @@ fn a_reliable_receiver_waits_for_room() {
     }
 }
 
-/// S2.51: data of an unreliable receiver for which there is no room is dropped if the job wants it, and told; nothing
-/// fails, and nothing waits.
+/// S2.51: if there is no room for data of an unreliable receiver, and the job asks for this, the data is dropped and
+/// this is reported. Nothing fails, and nothing waits.
 #[test]
 fn a_full_store_drops_the_newest_block_if_the_job_wants_it() {
     let run = |context: ReceiverContext, _| async move {
@@ -97,7 +97,8 @@ fn a_full_store_drops_the_newest_block_if_the_job_wants_it() {
     assert_eq!(outcome.at("ReceiverStopped"), [5000], "it never waited");
 }
 
-/// What a receiver has left behind when it ended stores nothing any more, and does not make it look alive.
+/// A future that a receiver has left behind when it ended stores nothing any more, and does not make the receiver look
+/// active.
 #[test]
 fn a_receiver_that_has_ended_stores_nothing() {
     let kept = Arc::new(Mutex::new(None));
@@ -121,7 +122,7 @@ fn a_receiver_that_has_ended_stores_nothing() {
     assert_eq!(outcome.records(), ["given"]);
 }
 
-/// A store that was closed takes nothing, so nothing must be acknowledged.
+/// A closed store takes nothing, so nothing must be acknowledged.
 #[test]
 fn a_block_that_no_batch_will_read_is_refused() {
     let world = world();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// S2.48: a receiver that fails is started again after the delay, with what it knew; an error can change the delay.
+/// S2.48: a receiver that fails is started again after the delay, and keeps its fields. An error can change the delay.
 #[test]
 fn a_failed_receiver_is_started_again_after_the_delay() {
     let run = |context: ReceiverContext, start| async move {
@@ -33,7 +33,7 @@ fn a_failed_receiver_is_started_again_after_the_delay() {
     assert_eq!(outcome.log, expected.map(|(at, line)| (at, line.to_owned())));
 }
 
-/// A panic is an error of the receiver, not of the host. The next try begins anew.
+/// A panic is an error of the receiver, and not of the host. The next attempt begins with a new receiver.
 #[test]
 fn a_receiver_that_panics_is_made_again() {
     let starts = Arc::new(Mutex::new(Vec::new()));
@@ -55,7 +55,7 @@ fn a_receiver_that_panics_is_made_again() {
     assert_eq!(outcome.at("ReceiverError lines: the receiver panicked: no 1; next try in 2000 ms"), [1000, 3000]);
 }
 
-/// S1.27: told to stop, a receiver stores what it holds and acknowledges it, and then ends.
+/// S1.27: a receiver that is asked to stop stores and acknowledges the records that it holds, and then ends.
 #[test]
 fn a_graceful_stop_lets_a_receiver_finish() {
     let run = |context: ReceiverContext, _| async move {
@@ -73,7 +73,8 @@ fn a_graceful_stop_lets_a_receiver_finish() {
     assert_eq!(outcome.at("ReceiverStopped"), [2200]);
 }
 
-/// A receiver that does not end when it is told to is dropped after ten seconds, and what it gave counts.
+/// A receiver that does not end when it is asked to stop is dropped after ten seconds. The records that it has stored
+/// count.
 #[test]
 fn a_receiver_that_does_not_stop_is_dropped() {
     let run = |context: ReceiverContext, _| async move {
@@ -86,7 +87,7 @@ fn a_receiver_that_does_not_stop_is_dropped() {
     assert_eq!(outcome.at("ReceiverStopped"), [11_100]);
 }
 
-/// Stopped while it waits for room: at once if need be, and a graceful stop can become one.
+/// The receiver is stopped while it waits for room: at once, or by a graceful stop that becomes a stop at once.
 #[test]
 fn a_stop_at_once_does_not_wait_for_a_store_that_is_full() {
     let run = |context: ReceiverContext, _| async move {

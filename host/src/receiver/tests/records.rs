@@ -1,4 +1,4 @@
-//! Records of any type, whatever a receiver does; options of receivers.
+//! Records of any type, whatever a receiver does; and options of receivers.
 
 use super::*;
 use proptest::prelude::*;
@@ -14,14 +14,15 @@ fn pairs() -> RecordType {
     RecordType::parse(vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]).unwrap()
 }
 
-/// Rows of another type than the plugin reads are refused, and the receiver is not started again and again for it.
+/// Rows of another type than the type that the plugin reads are refused, and the receiver is not started again because
+/// of them.
 #[test]
 fn rows_have_the_type_that_the_plugin_reads() {
     let run = |context: ReceiverContext, _| async move {
         assert_eq!(context.record_type(), &pairs());
         let rows = context.rows_of_json(&[serde_json::json!(["a", 1]), serde_json::json!(["b", 2])])?;
         context.store_rows(rows.clone()).await?;
-        // The names of columns are not what matters.
+        // The names of columns do not matter.
         let named = RecordBatch::try_from_iter([("k", rows.column(0).clone()), ("v", rows.column(1).clone())]);
         context.store_block(vec![named.unwrap()]).await?;
         assert!(matches!(context.rows_of_json(&[serde_json::json!(["a", "b"])]), Err(StoreError::Rows { .. })));
@@ -42,7 +43,7 @@ fn rows_have_the_type_that_the_plugin_reads() {
     assert_eq!(outcome.at("ReceiverStopped"), [1000]);
 }
 
-/// What a receiver does with one record.
+/// A step of a receiver with one record.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Line,
@@ -58,8 +59,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever a receiver does, however it is scheduled and whenever it is stopped: each record is stored once and in
-    /// order, what was acknowledged is stored, and after a graceful stop so is everything that it gave.
+    /// Whatever a receiver does, however it is scheduled, and whenever it is stopped: each record is stored once and in
+    /// order, and acknowledged records are stored. After a graceful stop, all records that it has given are stored.
     #[test]
     fn records_are_stored_once_and_in_order(
         steps in prop::collection::vec(step(), 0..30),
@@ -107,8 +108,8 @@ proptest! {
     }
 }
 
-/// An option that is missing, unknown or of the wrong form is found before anything starts, as is a receiver that
-/// nobody brings.
+/// An option that is missing, unknown or of the wrong form is found before anything starts. So is a receiver that is
+/// not registered.
 #[test]
 fn options_are_checked() {
     struct Idle;

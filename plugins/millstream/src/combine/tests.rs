@@ -1,4 +1,4 @@
-//! The table against a model, with keys that collide on purpose.
+//! The table, compared with a model, with keys that collide on purpose.
 
 use super::*;
 use proptest::prelude::*;
@@ -34,7 +34,7 @@ fn combined<V: Record + Clone>(
 }
 
 proptest! {
-    /// Values inside slots and values apart; keys of every length; a table that is used again.
+    /// Values inside and outside of slots, keys of every length, and a table that is used again.
     #[test]
     fn merges_as_a_map_does_in_order_of_first_appearance(
         rows in prop::collection::vec(("[a-c]{0,4}|[ab]{5,16}|[ab]{15,40}", 0u64..9), 0..3000),
@@ -74,7 +74,7 @@ fn many_keys_are_all_found_again() {
     assert_eq!((next, table.strong.is_none()), (100_000, true));
 }
 
-/// Keys whose fast hashes are all the same cost no more than others, once that was seen.
+/// Keys whose fast hashes are all the same cost no more than other keys, once the table has noticed the collisions.
 #[test]
 fn keys_that_are_made_to_collide_are_hashed_in_another_way() {
     let invert = |product: u64| {

@@ -1,4 +1,4 @@
-//! Records of user types: what the host is told, what travels, and what it does with wrong input.
+//! Records of user types: their description for the host, their form on the way to the host, and wrong input.
 
 use super::{Builder, Column, Field, fields_of, read_column, write_chunk};
 use crate::chunk::Chunk;
@@ -37,7 +37,7 @@ enum Event {
     Many(Vec<Event>, BTreeMap<String, Option<Box<Event>>>, Bytes),
 }
 
-/// Encodes to no bytes at all.
+/// A value whose encoding has no bytes.
 #[derive(Record, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[record(serde)]
 struct Tick;
@@ -124,7 +124,7 @@ fn what_encodes_to_nothing_comes_back() {
     assert_eq!(round_trip(vec![Some(Tick), None]), [Some(Tick), None]);
 }
 
-/// A derived key has the encoding of the tuple or text that it travels as, which is what the host computes.
+/// A derived key has the encoding of the tuple or the text as which it is sent. The host computes the same encoding.
 #[test]
 fn a_key_is_encoded_as_its_columns_are() {
     fn encoded<K: Key>(key: K) -> Vec<u8> {
@@ -156,7 +156,8 @@ fn a_value_that_cannot_be_decoded_makes_its_chunk_malformed() {
     }
 }
 
-/// `deserialize_any`, which `serde(untagged)` and its like need, by a detour that the derive macro cannot see.
+/// Uses `deserialize_any`, which `serde(untagged)` and similar attributes need, in a way that the derive macro cannot
+/// see.
 #[derive(Record, Serialize, Clone, Debug, PartialEq)]
 #[record(serde)]
 struct Any(u8);

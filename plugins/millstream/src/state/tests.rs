@@ -1,4 +1,5 @@
-//! The rules of Spark for operators with state, in the test harness: what the functions see, and what comes out.
+//! The rules of Spark for operators with state, in the test harness: the arguments of the functions, and the resulting
+//! rows.
 
 use super::*;
 use crate::chunk::Chunk;
@@ -22,7 +23,7 @@ fn text(text: &str) -> String {
 fn an_update_is_called_for_each_key_with_its_values_in_order() {
     let batches = vec![vec![(1u8, 3u32), (2, 9), (1, 1), (1, 2)], vec![], vec![(2, 0)], vec![(2, 5)]];
     let out = testing::run(batches, |pairs| {
-        // All values of a key so far. A zero removes the key.
+        // The state is the list of all values of a key so far. A zero removes the key.
         pairs.update_state_by_key(|values, all: Option<Vec<u32>>| match values.contains(&0) {
             true => None,
             false => Some([all.unwrap_or_default(), values].concat()),
@@ -81,7 +82,7 @@ fn a_partition_is_updated_at_once() {
         let counted = pairs.update_state_by_partition(|keys| {
             let keys: Vec<(u8, Vec<u32>, Option<u64>)> = keys.collect();
             let count = keys.len() as u64;
-            // The number of keys of the partition. A key without values in its second batch goes.
+            // The state is the number of keys of the partition. A key without values in its second batch is removed.
             let kept = keys.into_iter().filter(|(_, values, state)| state.is_none_or(|n| n > 9) || !values.is_empty());
             kept.map(move |(key, values, state)| (key, count + values.len() as u64 + state.unwrap_or(0)))
         });
@@ -112,8 +113,8 @@ fn a_partition_may_give_a_key_twice_and_keys_that_it_did_not_get() {
 
 type Call = (u64, String, Option<u32>, Option<u32>, bool);
 
-/// Records what the function of a `map_with_state` sees: time, key, value, state, and whether it times out. A value of
-/// 0 removes the state, 1 leaves it alone, any other value sets it.
+/// Records the arguments of the function of a `map_with_state`: time, key, value, state, and whether the key times out.
+/// A value of 0 removes the state, 1 leaves the state unchanged, and any other value sets the state.
 fn record_calls(calls: Rc<RefCell<Vec<Call>>>) -> impl Fn(Time, &String, Option<u32>, &mut State<u32>) -> Option<u32> {
     move |time, key, value, state| {
         let seen = state.get_option().copied();
@@ -181,7 +182,7 @@ fn a_key_times_out_once_and_not_in_a_batch_in_which_it_has_a_record() {
     let timed_out = |time, key, state| (time, text(key), None, Some(state), true);
     let expected = [
         call(1000, "a", 5, None),
-        // In this batch "a" is idle for longer than two seconds as well, but for its record.
+        // Without its record, "a" would time out in this batch: it was idle for longer than two seconds as well.
         call(4000, "a", 1, Some(5)),
         timed_out(4000, "i", 3),
         timed_out(7000, "a", 5),
@@ -191,7 +192,7 @@ fn a_key_times_out_once_and_not_in_a_batch_in_which_it_has_a_record() {
     assert_eq!(out, [vec![5], vec![], vec![], vec![1, 3], vec![], vec![], vec![5], vec![], vec![1]]);
 }
 
-/// A key that a record removes does not time out, and a key that comes back counts from there.
+/// A key that a record removes does not time out. If the key comes back, its time counts from there.
 #[test]
 fn a_removed_key_does_not_time_out() {
     let batches = vec![vec![("a", 5), ("b", 5)], vec![("a", 0)], vec![("b", 0), ("b", 4)], vec![], vec![]];
@@ -303,7 +304,8 @@ mod misuse {
     }
 }
 
-/// S4.15, S4.18: a key whose value became zero stays; with a filter it goes, and starts anew when it comes back.
+/// S4.15, S4.18: a key whose value became zero stays. With a filter, the key is removed, and starts anew when it comes
+/// back.
 #[test]
 fn inverse_windows_keep_keys_unless_they_are_filtered() {
     let batches = || vec![vec![(1u8, 5i64), (1, 1)], vec![(2, 3)], vec![], vec![], vec![(1, 7)]];
@@ -331,8 +333,7 @@ fn inverse_windows_keep_keys_unless_they_are_filtered() {
     assert_eq!(sorted(filtered), [vec![(1, 6)], vec![(1, 6), (2, 3)], vec![(2, 3)], vec![], vec![(1, 7)]]);
 }
 
-/// A key that was filtered away while some of its values are still in the window: these values count for nothing when
-/// they leave.
+/// A key was filtered away while some of its values are still in the window. These values do not count when they leave.
 #[test]
 fn values_of_a_removed_key_leave_without_effect() {
     let batches = vec![vec![(1u8, 5i64)], vec![(1, -5)], vec![], vec![], vec![]];
@@ -343,8 +344,8 @@ fn values_of_a_removed_key_leave_without_effect() {
 }
 
 proptest! {
-    /// A sum over a window with inverse is the sum over the window, whatever slides out and in: windows that overlap,
-    /// windows that do not, and windows with gaps.
+    /// A sum over a window with an inverse function is the sum over the window, for any length and slide: windows that
+    /// overlap, windows that do not overlap, and windows with gaps.
     #[test]
     fn inverse_windows_are_plain_windows_and_the_keys_that_were_there(
         batches in prop::collection::vec(prop::collection::vec((0u8..5, 0u32..9), 0..6), 1..12),
@@ -364,7 +365,7 @@ proptest! {
         }
     }
 
-    /// The states of `map_with_state` and of `update_state_by_key` are those of a naive model.
+    /// The states of `map_with_state` and of `update_state_by_key` are the states of a simple model.
     #[test]
     fn states_are_those_of_a_map(batches in prop::collection::vec(prop::collection::vec((0u8..5, 0u32..9), 0..9), 1..9)) {
         let updated = testing::run(batches.clone(), |pairs| {
@@ -421,13 +422,13 @@ fn mapped_program(timeout: bool) -> StreamingContext {
     ctx
 }
 
-/// What one chunk of records changes, without and with a timeout.
+/// The slots that one chunk of records changes, without and with a timeout.
 #[test]
 fn changed_slots_are_handed_over_before_the_push_returns() {
     for timeout in [false, true] {
         let ctx = mapped_program(timeout);
         let mut task = task(&ctx, "map_with_state", true).unwrap();
-        // Slots: updated, looked at, removed, removed and set again, looked at without a state.
+        // The slots are updated, read, removed, removed and set again, and read without a state.
         task.push(1, chunk_of(vec![Some(10u32), Some(11), Some(12), Some(13), None])).unwrap();
         let records = vec![(0u32, 9u8, 5u32), (2, 8, 0), (1, 7, 1), (3, 6, 0), (4, 5, 1), (3, 6, 7)];
         task.push(0, chunk_of(records)).unwrap();
@@ -435,7 +436,7 @@ fn changed_slots_are_handed_over_before_the_push_returns() {
         let touched = timeout.then_some((1, Some(11)));
         let expected = [Some((0, Some(5))), touched, Some((2, None)), Some((3, Some(7)))];
         assert_eq!(states, expected.into_iter().flatten().collect::<Vec<_>>());
-        // The next chunk has slots of its own.
+        // The next chunk has its own slots.
         assert!(matches!(task.push(0, chunk_of(vec![(0u32, 9u8, 5u32)])), Err(TaskError::Chunk(_))));
         task.push(1, chunk_of(vec![Some(5u32)])).unwrap();
         task.push(0, chunk_of(vec![(0u32, 9u8, 3u32)])).unwrap();
@@ -465,7 +466,7 @@ fn many_states_are_handed_over_in_several_chunks() {
     take_emitted();
 }
 
-/// A state that is itself an option: a key whose state is `None` is another thing than a key without state.
+/// A state that is itself an option: a key whose state is `None` differs from a key without state.
 #[test]
 fn a_state_may_be_an_option() {
     let out = testing::run(vec![vec![(1u8, 0u32)], vec![(1, 1)], vec![(1, 2)]], |pairs| {
@@ -518,7 +519,7 @@ fn roles_and_inputs_that_a_node_does_not_have_are_refused() {
     assert_eq!(refused(Task::open(&ctx.graph, &spec).err()), "role `map_with_state` of node 1, or its place");
 }
 
-/// What the host is told of a node with state.
+/// The description of a node with state for the host.
 #[test]
 fn nodes_say_what_they_keep() {
     let ctx = StreamingContext::new(Vec::new());

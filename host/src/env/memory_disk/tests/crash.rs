@@ -1,4 +1,4 @@
-//! What survives when the host is killed, and when the machine goes down.
+//! The data that survives when the host is killed, and when the machine goes down.
 
 use crate::env::{Disk, OutputFile, Simulation};
 use crate::time::Time;
@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a program does, on a few files in two directories.
+/// A step of a program, on a few files in two directories.
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8),
@@ -43,20 +43,20 @@ fn path(file: u8) -> PathBuf {
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What may be found under a name after a crash, by what was written and synced.
+/// The content that may be found under a name after a crash. It follows from the bytes that were written and synced.
 #[derive(Clone, Default)]
 struct Expected {
-    /// Which file it is, whatever its name was.
+    /// The number of the file, whatever its names were.
     file: usize,
     bytes: Vec<u8>,
-    /// As much of `bytes` as was synced since the file was last emptied.
+    /// How many bytes of `bytes` were synced since the file was last emptied.
     synced: usize,
     /// Whether an emptying may be lost, so that older bytes come back.
     is_emptied: bool,
     is_name_synced: bool,
 }
 
-/// A world in which the steps were taken, with what they lead to expect.
+/// A world in which the steps were taken, and the expected content.
 struct Played {
     simulation: Simulation,
     expected: BTreeMap<PathBuf, Expected>,
@@ -66,7 +66,7 @@ struct Played {
     written: Vec<BTreeSet<(usize, u8)>>,
     /// The names after each step.
     names: Vec<BTreeSet<PathBuf>>,
-    /// The first of them that no sync has settled.
+    /// The first of them that no sync has made final.
     first_open: usize,
 }
 
@@ -116,7 +116,7 @@ impl Played {
                 (expected.bytes, expected.synced) = (Vec::new(), 0);
             }
             Step::Append(file, count) => {
-                // Bytes that differ from those around them, and are never zero.
+                // Bytes that differ from the bytes around them, and are never zero.
                 let bytes: Vec<u8> = (0..*count).map(|at| (at.wrapping_add(*next)) | 1).collect();
                 *next = next.wrapping_add(77);
                 disk.append(&path(*file)).unwrap().write_all(&bytes).unwrap();
@@ -150,7 +150,7 @@ impl Played {
                 for (_, expected) in self.expected.iter_mut().filter(|(path, _)| path.starts_with(directory(*which))) {
                     expected.is_name_synced = true;
                 }
-                // Only if nothing happened in the other directory is it sure that all names are settled.
+                // All names are known to be final only if nothing happened in the other directory.
                 let others = |names: &BTreeSet<PathBuf>| -> Vec<PathBuf> {
                     names.iter().filter(|path| path.starts_with(directory(!which))).cloned().collect()
                 };
@@ -174,7 +174,7 @@ impl Played {
             assert!(self.had_name[path].iter().any(is_of), "invented bytes in {}: {bytes:?}", path.display());
         }
         for (path, expected) in self.expected.iter().filter(|(_, expected)| expected.is_name_synced) {
-            // A later rename onto the name or removal of it takes it off `expected`, so it must be there.
+            // A later rename onto the name, or its removal, removes the name from `expected`. So the file must exist.
             let bytes = &found[path];
             if !expected.is_emptied {
                 assert!(bytes.len() <= expected.bytes.len(), "{} is too long", path.display());
@@ -195,7 +195,7 @@ proptest! {
         played.simulation.crash(seed);
         let found = played.simulation.files();
         played.check_crashed(&found);
-        // What is there after a crash is on the disk.
+        // Data that exists after a crash is on the disk.
         played.simulation.crash(seed ^ 1);
         prop_assert_eq!(played.simulation.files(), found);
     }
@@ -218,7 +218,7 @@ proptest! {
         for (path, expected) in &played.expected {
             prop_assert_eq!(&before[path], &expected.bytes);
         }
-        // It made nothing durable either.
+        // The operation made nothing durable either.
         played.simulation.crash(seed);
         played.check_crashed(&played.simulation.files());
     }
@@ -244,7 +244,7 @@ proptest! {
                 Step::SyncDirectory(which) => disk.sync_directory(directory(*which)),
             };
             last = simulation.files();
-            // What changed something counts; what failed does not.
+            // Operations that changed something are counted. Operations that failed are not.
             prop_assert!(before.1 == last || before.0 < simulation.writes());
             if simulation.writes() == at - 1 && done.is_err() && disk.list(Path::new("/a")).is_err() {
                 break;
@@ -257,7 +257,7 @@ proptest! {
     }
 }
 
-/// The outcomes of a crash, over many seeds.
+/// The possible results of a crash, over many seeds.
 fn outcomes(write: impl Fn(&dyn Disk)) -> BTreeSet<Files> {
     let crashed = (0..3000).map(|seed| {
         let simulation = Simulation::new(0, Time::default());
