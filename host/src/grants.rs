@@ -204,7 +204,7 @@ impl Grants {
     /// The path that a plugin calls `text`: `name:a/b` below a directory, or `a/b` below the one called `out`.
     ///
     /// # Errors
-    /// When the text is no valid path, or the directory is not granted. The disk is not read.
+    /// Returns an error if the text is no valid path, or if the directory is not granted. The disk is not read.
     pub fn resolve(&self, text: &str, access: Access) -> Result<GrantedPath, GrantError> {
         check_characters("path", text)?;
         let (name, path) = text.split_once(':').unwrap_or((OUT, text));
@@ -242,7 +242,7 @@ impl Grants {
 /// Checks a suffix: a part of a name, such as the part after its last dot.
 ///
 /// # Errors
-/// When it has characters that no name may have.
+/// Returns an error if the name has characters that no name may have.
 pub fn check_suffix(text: &str) -> Result<(), GrantError> {
     check_characters("suffix", text)?;
     if text.contains(['/', ':']) {

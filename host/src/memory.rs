@@ -110,7 +110,7 @@ impl Room {
     /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When the budget has less memory left.
+    /// Returns an error if the budget has less memory left.
     pub fn take(&self, bytes: usize) -> Result<(), NoRoom> {
         let allowed = self.reservation.size().saturating_add(bytes) <= self.limit();
         if allowed && self.reservation.try_grow(bytes).is_ok() {
@@ -153,7 +153,7 @@ impl Overhead {
     /// Reserves `bytes` more.
     ///
     /// # Errors
-    /// When the budget has less memory left.
+    /// Returns an error if the budget has less memory left.
     pub fn add(&self, bytes: usize) -> Result<(), NoRoom> {
         let mut total = lock(&self.bytes);
         let counted = total.saturating_add(bytes).saturating_sub(self.uncounted);

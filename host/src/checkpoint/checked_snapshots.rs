@@ -30,7 +30,8 @@ pub(super) fn read(
     let mut found = Vec::new();
     for id in all {
         let pieces = pieces_of(store, run, &id, used.contains(&id))?;
-        // A host that writes checkpoints meanwhile removes snapshots that no checkpoint names any more.
+        // A host that writes checkpoints during the check removes snapshots that no checkpoint names any more. So a
+        // damaged snapshot counts only if a checkpoint still names it.
         let is_damaged = pieces.iter().any(CheckedPiece::is_damaged);
         if !is_damaged || runs::read_each(store, run)?.iter().flat_map(named).any(|named| named == id) {
             found.extend(pieces);

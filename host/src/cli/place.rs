@@ -43,10 +43,10 @@ impl Place {
         }
     }
 
-    /// The checkpoint directory, which has anything of a checkpoint in it.
+    /// The checkpoint directory. It contains claims, checkpoints or an allocation log.
     ///
     /// # Errors
-    /// Returns an error if the job has no checkpoint directory, or if there is nothing of a checkpoint in it.
+    /// Returns an error if the job has no checkpoint directory, or if the directory contains none of these.
     pub fn checkpoint(&self, env: &Env) -> Result<Arc<dyn Store>, Error> {
         let store = match self {
             Self::Directory(store) => store.clone(),

@@ -41,7 +41,7 @@ impl Stopper {
     /// printed text of an error.
     ///
     /// # Errors
-    /// When the system refuses a handler or a thread.
+    /// Returns an error if the system refuses a handler or a thread.
     pub fn start(
         env: &Env,
         settings: &Settings,

@@ -45,7 +45,7 @@ impl Client {
     /// Connects to the host of a job, by the directory of its job file and its name.
     ///
     /// # Errors
-    /// When no host listens there.
+    /// Returns an error if no connection can be made, for example because no host listens there.
     pub async fn connect(env: &Env, directory: &Path, job: &str) -> Result<Self, ClientError> {
         let (directory, name) = socket_place(directory, job);
         let stream = env.local.connect(&directory, &name).await.map_err(|error| match error.kind() {
@@ -60,7 +60,7 @@ impl Client {
     /// Sends a request.
     ///
     /// # Errors
-    /// When the host does not take the request.
+    /// Returns an error if the host does not take the request.
     pub async fn send(&mut self, request: &Request) -> Result<(), ClientError> {
         let sent = self.lines.write(&protocol::line(request), &*self.clock, PATIENCE).await;
         sent.map_err(|error| match error.kind() {

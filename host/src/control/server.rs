@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 const CLIENTS_MAX: usize = 8;
 /// The longest request.
 const REQUEST_BYTES_MAX: usize = 64 << 10;
-/// How long a client may send nothing, or not take its answer.
+/// How long a client may send nothing, or leave its answer unread.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_secs(1);

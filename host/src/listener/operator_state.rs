@@ -1,4 +1,4 @@
-//! [`OperatorState`]: what is told of an operator with state.
+//! [`OperatorState`]: the facts that are reported for an operator with state.
 
 use crate::shown::Shown as _;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub struct OperatorState {
     pub key_type: String,
     /// The type of the state of a key.
     pub state_type: String,
-    /// The batch after which the state is as it is told. `None` if there is no state yet.
+    /// The batch after which the operator had this state. `None` if there is no state yet.
     pub batch_ms: Option<u64>,
 }
 

@@ -76,7 +76,7 @@ pub struct Status {
     pub receivers: Vec<ReceiverStatus>,
     /// The status of checkpoints; `None` if the job has no checkpoint directory.
     pub checkpoint: Option<CheckpointStatus>,
-    /// The operators with state. Events do not tell of them: whoever sends the status adds them.
+    /// The operators with state. No event has these, so the code that sends the status adds them.
     pub operators: Vec<OperatorState>,
     /// How many outputs failed.
     pub outputs_failed: u64,

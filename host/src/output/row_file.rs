@@ -50,7 +50,7 @@ impl<W: io::Write + Send> RowFile<W> {
     /// Writes rows.
     ///
     /// # Errors
-    /// Returns an error if the format cannot hold a value, or if the file does not take the bytes.
+    /// Returns an error if the format cannot hold a value, or if the bytes cannot be written to the file.
     pub fn write(&mut self, rows: &RecordBatch) -> Result<(), Error> {
         self.encoder.write(rows, &mut self.file).map_err(|error| told(&self.name, &error))
     }
@@ -58,7 +58,7 @@ impl<W: io::Write + Send> RowFile<W> {
     /// Writes the rest, and returns the file.
     ///
     /// # Errors
-    /// Returns an error if the file does not take the bytes.
+    /// Returns an error if the bytes cannot be written to the file.
     pub fn finish(mut self) -> Result<W, Error> {
         self.encoder.finish(&mut self.file).map_err(|error| told(&self.name, &error))?;
         Ok(self.file.file)

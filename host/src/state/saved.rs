@@ -1,4 +1,4 @@
-//! State as snapshots hold it: the rows that a snapshot has, as bytes, and back as a version.
+//! State in the form that snapshots have: writes the rows of a snapshot as bytes, and makes a version from such rows.
 //!
 //! Owns the form of the rows: an Arrow IPC stream of the columns of `layout.rs`, compressed with LZ4. Snapshots and
 //! their files are in `checkpoint/snapshots.rs`.

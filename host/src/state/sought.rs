@@ -35,7 +35,7 @@ impl SoughtKey {
         self.touched.hash(0)
     }
 
-    /// The row of the key in sorted rows of state, which may be that of a removed key. `None` if the key has no row.
+    /// Finds the row of the key in sorted rows of state. The key may be a removed one. `None` if the key has no row.
     ///
     /// # Errors
     /// Returns an error if the keys of the rows cannot be encoded.
@@ -70,7 +70,7 @@ impl SoughtKey {
     /// The pair of the key and its state in the row of the key. `None` if the key was removed.
     ///
     /// # Errors
-    /// Returns an error if the state is absent and must be there.
+    /// Returns an error if the row of a key that was not removed has no state.
     pub fn pair_of(&self, row: &RecordBatch) -> Result<Option<RecordBatch>, StateError> {
         let live = layout::live(row)?;
         if live.num_rows() == 0 { Ok(None) } else { self.layout.pairs(&live).map(Some) }

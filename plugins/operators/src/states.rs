@@ -3,7 +3,7 @@
 use crate::{pairs, reading};
 use millstream::{Bytes, Chain, Cut, DStream, Output, State, StateSpec, Time, seconds};
 
-/// Sums by keys of many types. The name of each stream says the type of its keys. Nothing if the operator is another.
+/// Sums by keys of many types. The name of each stream says the type of its keys. `None` if there is no such operator.
 pub fn by_keys_of_many_types(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     if operator != "states_by_keys_of_many_types" {
         return None;

@@ -21,7 +21,7 @@ fn run(directory: &Directory, name: &str, args: &[&str]) {
     assert_eq!(said.code, Some(0), "{}", said.err);
 }
 
-/// A directory whose job has run, and has no plugin any more.
+/// The directory of a job that has run. Its plugin was removed afterwards.
 fn ran(name: &str) -> Directory {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", NUMBERS);
@@ -242,7 +242,8 @@ fn a_key_of_any_type_is_found() {
     );
 }
 
-/// A file that is written over stays as it is when the export fails. A link leads to the new content.
+/// If an export fails, the file that it would replace is unchanged. A link is kept, and the file that it points to is
+/// replaced.
 #[test]
 fn an_export_that_fails_changes_no_file() {
     let directory = ran("update_state_by_key");
@@ -267,7 +268,7 @@ fn an_export_that_fails_changes_no_file() {
     require_error(&said, 4, message);
 }
 
-/// Which run is the current one must be known.
+/// Commands fail if they cannot know which run is the current one.
 #[test]
 fn a_damaged_owner_is_told() {
     let directory = ran("update_state_by_key");
@@ -293,7 +294,7 @@ fn a_running_job_without_state_says_so() {
     assert_eq!(host.finish().code, Some(0));
 }
 
-/// Damage is found by `verify`, and told by whoever needs the file.
+/// `verify` finds damage, and each command that needs the damaged file reports it.
 #[test]
 fn a_damaged_part_is_found() {
     let directory = ran("update_state_by_key");
