@@ -266,7 +266,7 @@ impl Server {
 }
 
 /// An answer as a line that clients accept.
-fn bounded(answer: &Answer) -> String {
+pub(super) fn bounded(answer: &Answer) -> String {
     let line = protocol::line(answer);
     if line.len() < ANSWER_BYTES_MAX {
         return line;

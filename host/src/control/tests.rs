@@ -8,7 +8,7 @@ use crate::ingest::StopRequest;
 use crate::listener::{OperatorState, RunState, Status, StatusListener};
 use crate::memory::MemoryBudget;
 use crate::state::StateStore;
-use crate::state_reader::LiveStates;
+use crate::state_reader::{KeyState, LiveStates};
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -254,4 +254,19 @@ fn a_client_asks_for_state() {
         drop(control.finish(None).await);
     };
     simulation.run(main).unwrap();
+}
+
+/// An answer that no client would take is a failure that says what to do.
+#[test]
+fn an_answer_that_is_too_long_fails() {
+    let answer = |bytes: usize| {
+        let found = KeyState { exists: true, state: "a".repeat(bytes).into(), ..KeyState::default() };
+        let line = server::bounded(&Answer::KeyState { found: Box::new(found) });
+        assert!(line.len() < ANSWER_BYTES_MAX);
+        protocol::read::<Answer>(line.trim_end().as_bytes()).unwrap()
+    };
+    assert!(matches!(answer(1000), Answer::KeyState { .. }));
+    let Answer::Failed { error, help, is_temporary } = answer(ANSWER_BYTES_MAX) else { panic!("it is no failure") };
+    assert!(error.ends_with(" bytes, and an answer of a running job has at most 1048576"), "{error}");
+    assert!(help.contains("name the checkpoint directory") && !is_temporary, "{help}");
 }

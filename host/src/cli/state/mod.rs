@@ -73,7 +73,7 @@ struct ExportArgs {
 #[derive(Args)]
 struct PlaceArgs {
     /// The checkpoint directory or its URL, or the file of a job. If the job of the file runs, its host is asked.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR|JOB.TOML")]
     place: PathBuf,
     #[command(flatten)]
     set: SetArgs,
