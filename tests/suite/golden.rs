@@ -135,6 +135,7 @@ goldens! {
         reduce_by_key_and_window_inverse,
         reduce_by_key_and_window_inverse_filtered,
         reduce_by_window,
+        inverse_beside_states,
         reduce_by_window_inverse,
         repartition,
         right_outer_join,

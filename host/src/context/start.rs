@@ -68,7 +68,7 @@ impl StreamingContext {
         let blocks = BlockStore::new(memory.storage.clone(), settings.receiver.store_limit_bytes);
         let state = StateStore::new(memory.storage.clone());
         if let Some(opened) = &opened {
-            opened.resumption.restore_state(&graph, settings.job.parallelism, &state)?;
+            opened.resumption.restore_state(&graph, &intervals, settings.job.parallelism, &state)?;
         }
         let states = LiveStates::new(&graph, state.clone());
         let run_parts = RunParts {

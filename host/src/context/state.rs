@@ -4,11 +4,12 @@
 //! `graph/needs.rs`.
 
 use super::checkpoint::Resumption;
+use crate::block::RowStorage;
 use crate::checkpoint::SavedState;
 use crate::data::schema::{RecordType, schema_id};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Node};
-use crate::state::{Layout, StateStore, restore};
+use crate::graph::{Graph, Intervals, Node};
+use crate::state::{Layout, StateStore, Version, restore};
 use crate::state_reader::{ChainError, SnapshotChain};
 use crate::time::Time;
 use std::sync::Arc;
@@ -19,31 +20,46 @@ impl Resumption {
     /// # Errors
     /// Returns an error if a snapshot cannot be read, or if the state of a node has other types than the plugin
     /// declares.
-    pub(super) fn restore_state(&self, graph: &Graph, parallelism: u32, state: &StateStore) -> Result<(), Error> {
+    pub(super) fn restore_state(
+        &self,
+        graph: &Graph,
+        intervals: &Intervals,
+        parallelism: u32,
+        state: &StateStore,
+    ) -> Result<(), Error> {
         for (node, time) in &self.needs.snapshots {
             let (Some(time), Some(node)) = (time, graph.node(*node)) else { continue };
             let (Some(pair), Some(stateful)) = (node.state.as_ref(), node.operation.stateful()) else { continue };
             let partitions = stateful.partitions.unwrap_or(parallelism);
-            self.restore_node(node, pair, *time, partitions, state)?;
+            let Some(version) = self.restore_node(node, pair, *time, partitions, state.storage())? else { continue };
+            // A snapshot has the states of all nodes, also of those that had no data set at its time.
+            let batch = intervals.last_due(node.id, *time, self.description.zero());
+            state.restore(node.id, Version { batch, ..version }, *time);
         }
         Ok(())
     }
 
+    /// The state of a node at the time of a snapshot. `None` if the node had no state then.
     fn restore_node(
         &self,
         node: &Node,
         pair: &RecordType,
         time: Time,
         partitions: u32,
-        state: &StateStore,
-    ) -> Result<(), Error> {
-        let Some(layout) = Layout::new(pair).map(Arc::new) else { return Ok(()) };
+        storage: &RowStorage,
+    ) -> Result<Option<Version>, Error> {
+        let Some(layout) = Layout::new(pair).map(Arc::new) else { return Ok(None) };
         let chain = SnapshotChain::read(&self.store, &self.run, &self.snapshots, time)?;
+        let mut has_state = false;
         for (_, saved) in chain.of_node(node.id.0) {
             self.check_type(node, pair, saved)?;
+            has_state = true;
+        }
+        if !has_state {
+            return Ok(None);
         }
         let parts = chain.parts(node.id.0, &layout);
-        let version = restore(state.storage(), &layout, time, partitions, parts).map_err(|failed| match failed {
+        let version = restore(storage, &layout, time, partitions, parts).map_err(|failed| match failed {
             ChainError::Snapshot(error) => Error::from(error),
             ChainError::State(error) => {
                 let message = format!("the state of {node} cannot be restored: {error}");
@@ -51,8 +67,7 @@ impl Resumption {
                     .help("give the job more engine.memory, or more room for spilled rows")
             }
         })?;
-        state.restore(node.id, version);
-        Ok(())
+        Ok(Some(version))
     }
 
     /// Checks that saved state has the type that the plugin declares.

@@ -136,6 +136,11 @@ impl Intervals {
         zero + since.saturating_sub(remainder(since, slide)) + slide
     }
 
+    /// The last time at which a node had a data set, at a batch or before it. The time `zero` if the node had none.
+    pub fn last_due(&self, node: NodeId, batch: Time, zero: Time) -> Time {
+        batch - remainder(batch.since(zero), self.slide(node))
+    }
+
     /// How far back a node that is a window reads, and how often. `None` if the node is no window.
     pub(super) fn window_of(&self, node: NodeId) -> Option<(Duration, Duration)> {
         self.windows.iter().find(|window| window.node == node).map(|window| (window.length, window.slide))

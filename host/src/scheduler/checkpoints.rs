@@ -19,7 +19,7 @@ use crate::graph::{Graph, Intervals};
 use crate::ids::RunId;
 use crate::listener::Event;
 use crate::state::StateStore;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use crate::tracker::{Allocated, Needed, TrackerHandle};
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -69,6 +69,7 @@ pub struct Checkpoints {
     recorder: Recorder,
     /// Takes snapshots of state. `None` if the graph has no state.
     snapshots: Option<Snapshots>,
+    batch_interval: Duration,
     written: watch::Receiver<Written>,
 }
 
@@ -109,8 +110,9 @@ impl Checkpoints {
         });
         let writer = Writer { shared: Arc::downgrade(&recorder.shared), number: parts.last_number, parts };
         let background = writer.parts.env.background.clone();
+        let batch_interval = writer.parts.description.batch_interval();
         background.spawn("checkpoints", Box::pin(writer.run(changes, publish)));
-        Self { recorder, snapshots, written }
+        Self { recorder, snapshots, batch_interval, written }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -176,8 +178,8 @@ impl Checkpoints {
     /// Returns an error if these changes will never be on stable storage.
     pub async fn finish(mut self, has_failed: bool) -> Result<(), Error> {
         if let Some(snapshots) = self.snapshots.take() {
-            let done = self.recorder.shared.lock().progress.generated().filter(|_| !has_failed);
-            snapshots.finish(done).await?;
+            let done = self.recorder.shared.lock().progress.completed(self.batch_interval);
+            snapshots.finish(done.filter(|_| !has_failed)).await?;
         }
         let version = self.recorder.shared.lock().version;
         let reached = |written: &Written| written.version >= version || written.failed.is_some();

@@ -68,11 +68,13 @@ impl Snapshots {
     pub(super) fn start(parts: SnapshotParts, recorder: Recorder) -> Self {
         let (waiting, taken) = mpsc::channel(WAITING_MAX);
         let last = parts.known.last().map(SnapshotId::time).unwrap_or_default();
+        // What changed since the last snapshot is known only if all states began with that snapshot.
+        let is_known = parts.intervals.stateful().all(|node| parts.state.saved(node) == last);
         let (publish, written) = watch::channel(Written { through: last, ..Written::default() });
         let (intervals, state) = (parts.intervals.clone(), parts.state.clone());
         let background = parts.env.background.clone();
         let changes = parts.known.iter().rev().take_while(|snapshot| !snapshot.is_full).count();
-        let begun = parts.known.iter().any(|snapshot| snapshot.is_full);
+        let begun = is_known && parts.known.iter().any(|snapshot| snapshot.is_full);
         let writer =
             Writer { last: begun.then_some(last), changes, full_rows: u64::MAX, changed_rows: 0, recorder, parts };
         background.spawn("snapshots", Box::pin(writer.run(taken, publish)));
@@ -84,25 +86,28 @@ impl Snapshots {
         if !self.intervals.is_snapshot_due(batch, zero) {
             return;
         }
-        if let Some(waiting) = &*lock(&self.waiting) {
+        if let (Some(waiting), Some(taken)) = (&*lock(&self.waiting), self.take(batch)) {
             // The queue may be full: then the next snapshot has the changes too.
-            let _ = waiting.try_send(self.take(batch));
+            let _ = waiting.try_send(taken);
         }
     }
 
-    fn take(&self, batch: Time) -> Taken {
+    /// The versions of all nodes after a batch. `None` if a node has the version of a later batch already.
+    fn take(&self, batch: Time) -> Option<Taken> {
         let version = |node| Some((node, self.state.version(node)?));
-        Taken { batch, versions: self.intervals.stateful().filter_map(version).collect() }
+        let versions: Vec<_> = self.intervals.stateful().filter_map(version).collect();
+        versions.iter().all(|(_, version)| version.batch <= batch).then_some(Taken { batch, versions })
     }
 
-    /// Takes a last snapshot after the batch `done`, and waits until all snapshots are written.
+    /// Takes a last snapshot after the batch `done`, the last one that is done together with all batches before it. Waits
+    /// until all snapshots are written.
     ///
     /// # Errors
     /// Returns an error if a snapshot cannot be written and never will be.
     pub(super) async fn finish(mut self, done: Option<Time>) -> Result<(), Error> {
         let waiting = lock(&self.waiting).take();
         let Some(waiting) = waiting else { return Ok(()) };
-        let taken = done.map(|done| self.take(done));
+        let taken = done.and_then(|done| self.take(done));
         let is_new =
             |taken: &Taken| taken.versions.iter().any(|(_, version)| version.batch > self.written.borrow().through);
         if let Some(taken) = taken.filter(is_new) {

@@ -114,11 +114,11 @@ impl StateStore {
         version
     }
 
-    /// Sets the state of a node at the start of a run. The version is saved.
-    pub fn restore(&self, node: NodeId, version: Version) {
+    /// Sets the state of a node at the start of a run. The version is that of the snapshot of the time `saved`.
+    pub fn restore(&self, node: NodeId, version: Version, saved: Time) {
         self.with(node, |state| {
             state.layout = Some(version.layout.clone());
-            state.saved = version.batch;
+            state.saved = saved;
             state.version = Some(version);
         });
     }

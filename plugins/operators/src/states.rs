@@ -118,6 +118,19 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             );
             sums.partitions(2).checkpoint(seconds(2)).print_n(100)
         }
+        "inverse_beside_states" => {
+            // Snapshots are also due between two windows.
+            let window = (seconds(4), seconds(2));
+            let sums =
+                pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, window).checkpoint(seconds(6));
+            let late = pairs.window((seconds(8), seconds(4)));
+            let first = late.update_state_by_key(|values, first: Option<i64>| first.or(values.first().copied()));
+            let first = first.initial_state(|| [(7, 70)]).checkpoint(seconds(4));
+            first.map(|(key, n)| format!("{key} began with {n}")).print_n(100);
+            let last = pairs.update_state_by_key(|values, last: Option<i64>| values.last().copied().or(last));
+            last.checkpoint(seconds(3)).map(|(key, n)| format!("{key} has {n}")).print_n(100);
+            sums.print_n(100)
+        }
         "reduce_by_window_inverse" => {
             numbers.reduce_by_window_inverse(|a, b| a + b, |a, b| a - b, (seconds(2), seconds(3))).print_n(100)
         }

@@ -85,3 +85,20 @@ fn a_window_of_states_needs_an_older_snapshot() {
     // The window of second 114 has the states after 109 s.
     assert_eq!((needs.oldest_snapshot(), needs.inputs_after), (Some(seconds(108)), seconds(108)));
 }
+
+/// A snapshot may be taken between two data sets of a node.
+#[test]
+fn the_last_data_set_may_be_older_than_the_snapshot() {
+    let mut reduced = node("reduce_by_key", &[0], pair());
+    reduced.exchanged = Some(pair());
+    let mut window = stateful("reduce_by_key_and_window_inverse", 1, Some(4));
+    let spans = [("length", 6000), ("slide", 2000)];
+    window.parameters.extend(spans.map(|(name, ms)| (name.to_owned(), ParameterValue::DurationMs(ms))));
+    let described = [node("source", &[], pair()), reduced, window, node("print", &[2], Vec::new())];
+    let graph = Graph::from_described(&described).unwrap();
+    let intervals = Intervals::of(&graph, Duration::from_secs(1)).unwrap();
+    let last_due = |second| intervals.last_due(NodeId(2), seconds(second), seconds(100));
+    assert_eq!([100, 101, 102, 103, 104].map(last_due), [100, 100, 102, 102, 104].map(seconds));
+    // The window of second 104 is made of the window of second 102, and of what leaves and enters.
+    assert_eq!(intervals.needs(seconds(103), seconds(100), &[seconds(103)]).inputs_after, seconds(96));
+}
