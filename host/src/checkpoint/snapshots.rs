@@ -51,6 +51,8 @@ pub struct SavedState {
     /// The hashes of the keys in each part, in order. Empty in a description of version 1, so that each part may have any
     /// key.
     index: Vec<HashRange>,
+    /// The batch that made the state: that of the snapshot, or an earlier one. `None` in a description of version 1.
+    pub batch_ms: Option<u64>,
 }
 
 /// The smallest and the largest hash of the keys in a part.
@@ -70,8 +72,8 @@ struct SavedField {
 }
 
 impl SavedState {
-    /// Describes the state of a node that has no parts yet.
-    pub fn new(node: NodeId, name: Option<&str>, kind: &str, pair: &RecordType, keys: u64) -> Self {
+    /// Describes the state of a node that has no parts yet. The batch `batch` made the state.
+    pub fn new(node: NodeId, name: Option<&str>, kind: &str, pair: &RecordType, keys: u64, batch: Time) -> Self {
         let field = |field: &Field| SavedField {
             name: field.name.clone(),
             kind: field.kind.clone(),
@@ -90,6 +92,7 @@ impl SavedState {
             bytes: 0,
             parts: 0,
             index: Vec::new(),
+            batch_ms: Some(batch.as_ms()),
         }
     }
 
@@ -155,7 +158,8 @@ impl From<Snapshot1> for Snapshot {
         let Snapshot1 { written_ms, nodes } = snapshot;
         let node = |saved: SavedState1| {
             let SavedState1 { node, name, kind, schema_id, fields, keys, rows, bytes, parts } = saved;
-            SavedState { node, name, kind, schema_id, fields, keys, rows, bytes, parts, index: Vec::new() }
+            let (index, batch_ms) = (Vec::new(), None);
+            SavedState { node, name, kind, schema_id, fields, keys, rows, bytes, parts, index, batch_ms }
         };
         Self { written_ms, nodes: nodes.into_iter().map(node).collect() }
     }

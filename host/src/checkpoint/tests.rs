@@ -38,9 +38,9 @@ const SNAPSHOT_ID: SnapshotId = SnapshotId { time_ms: 4000, epoch: 1, is_full: t
 /// The snapshot, as far as a version of its description holds it.
 fn snapshot(version: u32) -> Snapshot {
     let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
-    let mut node = SavedState::new(NodeId(2), Some("counts"), "update_state_by_key", &pair, 3);
+    let mut node = SavedState::new(NodeId(2), Some("counts"), "update_state_by_key", &pair, 3, Time::from_ms(3000));
     if version < 5 {
-        (node.rows, node.bytes, node.parts) = (3, 28, 1);
+        (node.rows, node.bytes, node.parts, node.batch_ms) = (3, 28, 1, None);
     } else {
         node.add_part(3, 28, (7, 1 << 60));
     }

@@ -32,14 +32,16 @@ impl Resumption {
             let (Some(pair), Some(stateful)) = (node.state.as_ref(), node.operation.stateful()) else { continue };
             let partitions = stateful.partitions.unwrap_or(parallelism);
             let Some(version) = self.restore_node(node, pair, *time, partitions, state.storage())? else { continue };
+            let (version, made) = version;
             // A snapshot has the states of all nodes, also of those that had no data set at its time.
-            let batch = intervals.last_due(node.id, *time, self.description.zero());
+            let batch = made.unwrap_or_else(|| intervals.last_due(node.id, *time, self.description.zero()));
             state.restore(node.id, Version { batch, ..version }, *time);
         }
         Ok(())
     }
 
-    /// The state of a node at the time of a snapshot. `None` if the node had no state then.
+    /// The state of a node at the time of a snapshot, and the batch that made it, if the snapshot says so. `None` if the node
+    /// had no state then.
     fn restore_node(
         &self,
         node: &Node,
@@ -47,17 +49,13 @@ impl Resumption {
         time: Time,
         partitions: u32,
         storage: &RowStorage,
-    ) -> Result<Option<Version>, Error> {
+    ) -> Result<Option<(Version, Option<Time>)>, Error> {
         let Some(layout) = Layout::new(pair).map(Arc::new) else { return Ok(None) };
         let chain = SnapshotChain::read(&self.store, &self.run, &self.snapshots, time)?;
-        let mut has_state = false;
         for (_, saved) in chain.of_node(node.id.0) {
             self.check_type(node, pair, saved)?;
-            has_state = true;
         }
-        if !has_state {
-            return Ok(None);
-        }
+        let Some((_, newest)) = chain.of_node(node.id.0).next_back() else { return Ok(None) };
         let parts = chain.parts(node.id.0, &layout);
         let version = restore(storage, &layout, time, partitions, parts).map_err(|failed| match failed {
             ChainError::Snapshot(error) => Error::from(error),
@@ -67,7 +65,7 @@ impl Resumption {
                     .help("give the job more engine.memory, or more room for spilled rows")
             }
         })?;
-        Ok(Some(version))
+        Ok(Some((version, newest.batch_ms.map(Time::from_ms))))
     }
 
     /// Checks that saved state has the type that the plugin declares.

@@ -135,9 +135,12 @@ impl Shared {
         }
     }
 
-    /// The record at which plugin code failed, in words. `None` if the record is not known.
+    /// The record or key at which plugin code failed, in words. `None` if it is not known.
     async fn record(&self, work: Work<'_>, error: &AttemptError) -> Option<String> {
         let Work { job, task, stage, task_input, .. } = work;
+        if error.record.is_some() {
+            return error.record.clone();
+        }
         let number = error.place?.record;
         let (rows, ty) = self.planner.input_rows(job, stage, task, task_input)?;
         let _slot = self.slots.acquire().await;

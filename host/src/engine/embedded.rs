@@ -6,7 +6,7 @@ use super::fault::FaultInjector;
 use super::join::JoinRoom;
 use super::leaf::{InputPiece, LeafStores};
 use super::plan::Planner;
-use super::plugin_exec::LoadedPlugin;
+use super::plugin_task::LoadedPlugin;
 use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;

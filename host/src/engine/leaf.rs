@@ -3,7 +3,7 @@
 //! A leaf holds no rows, only the names of what it reads. So a task can be built anywhere from the same descriptors.
 
 use super::node::{Execution, PlanNode, Rows, Work};
-use super::plugin_exec::unless_cancelled;
+use super::plugin_task::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use crate::block::{

@@ -15,6 +15,7 @@ mod merge;
 mod node;
 mod plan;
 mod plugin_exec;
+mod plugin_task;
 mod record;
 mod records;
 mod reduce;

@@ -7,7 +7,8 @@
 use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
 use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
 use super::node::{Execution, PlanNode, Rows, Work};
-use super::plugin_exec::{LoadedPlugin, PluginError, run};
+use super::plugin_exec::run;
+use super::plugin_task::{LoadedPlugin, PluginError};
 use super::updates::UpdatesOfNode;
 use super::{external, internal};
 use crate::block::StoredRows;

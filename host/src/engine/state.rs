@@ -14,7 +14,8 @@ pub(super) use window::Slide;
 
 use self::call::PluginCall;
 use super::node::{Execution, PlanNode, Rows, Work};
-use super::plugin_exec::{LoadedPlugin, run};
+use super::plugin_exec::run;
+use super::plugin_task::{LoadedPlugin, PluginTask};
 use super::updates::UpdatesOfNode;
 use super::{external, internal};
 use crate::block::{RowStorage, RowsWriter, Scratch, SpillError};
@@ -192,9 +193,11 @@ impl StateRun {
         Touched::of(&self.layout, rows.column(0), partition, partitions).map_err(external)
     }
 
-    /// Opens the task in the plugin.
-    fn call(&self) -> PluginCall {
-        PluginCall::new(self.plugin.clone(), self.work.program.clone(), self.work.updates.clone())
+    /// A task of the plugin, which is not open.
+    fn call(&self) -> Result<PluginCall> {
+        let task = PluginTask::new(self.plugin.clone(), self.work.program.clone(), self.work.updates.clone());
+        let key = self.work.pair.pair().map(|(key, _)| key).ok_or_else(|| internal("state is pairs"))?;
+        Ok(PluginCall::new(task, key, self.work.form == StateForm::Records))
     }
 
     /// Emits rows of the node.
@@ -216,6 +219,7 @@ fn taken(values: &ArrayRef, rows: impl Iterator<Item = u32>) -> Result<ArrayRef>
 impl From<StateError> for DataFusionError {
     fn from(error: StateError) -> Self {
         match error {
+            // Failures of the storage decide whether the task is tried again.
             StateError::Spill(error) => external(error),
             error => external(error),
         }

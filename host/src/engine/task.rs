@@ -5,7 +5,7 @@ use super::counted::take_updates;
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
 use super::leaf::{InputError, LeafStores};
-use super::plugin_exec::{PluginError, unless_cancelled};
+use super::plugin_task::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
@@ -34,6 +34,8 @@ pub(super) struct AttemptError {
     pub is_out_of_memory: bool,
     /// The key whose values did not fit into the instance.
     pub key: Option<String>,
+    /// The row at which plugin code failed, in words, if the row is not a record of the input of the task.
+    pub record: Option<String>,
     /// The error of something outside the plugin that has a message of its own.
     pub outside: Option<Box<Outside>>,
 }
@@ -69,7 +71,7 @@ impl AttemptError {
 
     fn new(cause: Cause, message: impl ToString) -> Self {
         let message = message.to_string();
-        Self { cause, message, place: None, is_out_of_memory: false, key: None, outside: None }
+        Self { cause, message, place: None, is_out_of_memory: false, key: None, record: None, outside: None }
     }
 }
 
@@ -106,7 +108,7 @@ impl From<DataFusionError> for AttemptError {
 impl AttemptError {
     /// Converts an error of one of the host's own modules. An unknown error counts as permanent.
     fn of_ours(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
-        if let Some(PluginError { failure, place, key }) = error.downcast_ref() {
+        if let Some(PluginError { failure, place, key, record }) = error.downcast_ref() {
             if *failure == Failure::Cancelled {
                 return Self::new(Cause::Cancelled, failure);
             }
@@ -115,7 +117,8 @@ impl AttemptError {
                 return Self::new(Cause::Transient, failure);
             }
             let is_out_of_memory = matches!(failure, Failure::OutOfMemory { .. });
-            return Self { place: *place, is_out_of_memory, key: key.clone(), ..Self::new(Cause::Plugin, failure) };
+            let (key, record) = (key.clone(), record.clone());
+            return Self { place: *place, is_out_of_memory, key, record, ..Self::new(Cause::Plugin, failure) };
         }
         if let Some(error) = error.downcast_ref::<LoadError>() {
             return Self::file(error.into());

@@ -109,10 +109,10 @@ fn kept(cache: &CacheDirectory, key: &Key, engine: &Engine) -> Option<Component>
             return None;
         }
     };
-    // SAFETY: the code comes from the cache's own directory. Directory and file belong to the user of this process, and
-    // nobody else may write to them. Only `store` writes there: it writes the code that the compiler returned for this
-    // component and these settings. The checksum shows that the code has not changed. No job file and no argument can
-    // name the file.
+    // Directory and file belong to the user of this process, and nobody else may write to them. No job file and no argument
+    // can name the file.
+    // SAFETY: the code comes from the cache's own directory. Only `store` writes there: it writes the code that the compiler
+    // returned for this component and these settings. The checksum shows that the code has not changed.
     match unsafe { Component::deserialize(engine, &code) } {
         Ok(component) => {
             tracing::debug!("the plugin is compiled already: {}", cache.file(key).shown());

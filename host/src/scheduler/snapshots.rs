@@ -205,7 +205,7 @@ impl Writer {
         for (node, version) in &taken.versions {
             let Some(described) = graph.node(*node) else { continue };
             let (name, kind) = (described.name.as_deref(), &described.kind);
-            let mut saved = SavedState::new(*node, name, kind, version.layout.pair(), version.keys());
+            let mut saved = SavedState::new(*node, name, kind, version.layout.pair(), version.keys(), version.batch);
             for part in version.saved(after) {
                 let part = part.map_err(Failed::State)?;
                 let Some(hashes) = hash_range(&part) else { continue };

@@ -1,7 +1,7 @@
 //! Operators that keep state between batches.
 
 use crate::{pairs, reading};
-use millstream::{Bytes, Chain, Cut, DStream, Output, State, StateSpec, Time, seconds};
+use millstream::{Bytes, Chain, Cut, DStream, Output, State, StateSpec, Time, milliseconds, seconds};
 
 /// Sums by keys of many types. The name of each stream says the type of its keys. `None` if there is no such operator.
 pub fn by_keys_of_many_types(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
@@ -104,6 +104,17 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             sums.update_state_by_key(|sums, last: Option<Vec<i64>>| Some([last.unwrap_or_default(), sums].concat()))
                 .print_n(100)
         }
+        _ => return inverse_windows(numbers, &pairs, operator).or_else(|| misfits(&pairs, operator)),
+    })
+}
+
+/// Windows with an inverse function. `None` if the operator is another.
+fn inverse_windows<C: Chain<Out = (i64, i64)>>(
+    numbers: &DStream<i64, Cut<i64>>,
+    pairs: &DStream<(i64, i64), C>,
+    operator: &str,
+) -> Option<Output> {
+    Some(match operator {
         "reduce_by_key_and_window_inverse" => {
             let sums = pairs.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3));
             sums.checkpoint(seconds(2)).print_n(100)
@@ -134,7 +145,7 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
         "reduce_by_window_inverse" => {
             numbers.reduce_by_window_inverse(|a, b| a + b, |a, b| a - b, (seconds(2), seconds(3))).print_n(100)
         }
-        _ => return misfits(&pairs, operator),
+        _ => return None,
     })
 }
 
@@ -157,6 +168,39 @@ fn misfits<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator:
             });
             lucky.reduce_by_key_and_window(|a, b| a + b, seconds(3)).print_n(100);
             lucky.reduce_by_key_and_window_inverse(|a, b| a + b, |a, b| a - b, seconds(3)).print_n(100)
+        }
+        "state_of_an_unlucky_key" => {
+            let sums = pairs.update_state_by_key(|values: Vec<i64>, sum: Option<i64>| {
+                assert!(!values.contains(&13), "an unlucky number");
+                Some(sum.unwrap_or(0) + values.iter().sum::<i64>())
+            });
+            sums.name("sums").print_n(100)
+        }
+        "states_that_time_out_badly" => {
+            let spec = StateSpec::function(|key: &i64, value: Option<i64>, state: &mut State<i64>| {
+                assert!(value != Some(13) && !(state.is_timing_out() && *key == 2), "an unlucky number");
+                let last = value.or(state.get_option().copied()).unwrap_or_default();
+                if !state.is_timing_out() {
+                    state.update(last);
+                }
+                last
+            });
+            pairs.map_with_state(spec.timeout(milliseconds(20))).name("sessions").count().print()
+        }
+        "state_for_keys_of_others" => {
+            let all = pairs.update_state_by_partition(|_| (0..10).map(|key: i64| (key, 1i64)).collect::<Vec<_>>());
+            all.partitions(2).name("all").print_n(100)
+        }
+        "state_of_empty_partitions" => {
+            // The function counts how often it was called, which only the host knows otherwise.
+            let calls = pairs.update_state_by_partition(|keys| {
+                let keys: Vec<(i64, Vec<i64>, Option<i64>)> = keys.collect();
+                keys.into_iter()
+                    .map(|(key, _, calls)| (key, calls.unwrap_or(0) + 1))
+                    .chain([(0, 1)])
+                    .collect::<Vec<_>>()
+            });
+            calls.partitions(1).print_n(100)
         }
         "state_whose_checkpoint_does_not_fit" => {
             pairs.update_state_by_key(|values, _| values.last().copied()).checkpoint(seconds(3)).print_n(100)

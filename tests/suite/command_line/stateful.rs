@@ -1,6 +1,6 @@
 //! Jobs that keep state, as people write, start and restart them.
 
-use super::super::support::binary::{Directory, Said};
+use super::super::support::binary::{Directory, Said, without_times};
 use super::require_refusal;
 use std::collections::BTreeMap;
 use std::fs;
@@ -80,6 +80,46 @@ fn a_checkpoint_interval_that_does_not_fit_is_refused() {
         "error: checkpoint interval of 3s on stream `sums` is not a multiple of \
          its slide interval of 2s\nhelp: use 2s or 4s",
     );
+}
+
+/// A failure of plugin code names the key that the function saw, or the record.
+#[test]
+fn failures_name_the_key() {
+    let unlucky = |operator: &str, what: &str| {
+        format!(
+            "operator {operator} failed on batch T ms, partition 0, record 1: panicked: an unlucky number\n  {what}"
+        )
+    };
+    let sessions = "`sessions` (map_with_state, node 2)";
+    for (name, queue, expected) in [
+        (
+            "state_of_an_unlucky_key",
+            "[1, 2, 4]\n[2, 13]\n",
+            unlucky("`sums` (update_state_by_key, node 2)", "key 1"),
+        ),
+        ("states_that_time_out_badly", "[1, 4]\n[7, 13]\n", unlucky(sessions, "record 1: (1,13)")),
+        ("states_that_time_out_badly", "[2, 1]\n[4]\n[4]\n[4, 7]\n", unlucky(sessions, "key 2")),
+        (
+            "state_for_keys_of_others",
+            "[1]\n",
+            "`all` (update_state_by_partition, node 2) failed on batch T ms, partition 0: it returned broken data: it gave a \
+             state to key 0, which belongs to another partition: it can give states to the keys that it sees"
+                .to_owned(),
+        ),
+    ] {
+        let directory = directory();
+        directory.write("queue.jsonl", queue);
+        let said = start(&directory, name, &["--set", "job.parallelism=1", "--stop-when-idle"]);
+        assert_eq!(said.code, Some(3), "{name}: {}", said.err);
+        let told = without_times(said.error());
+        let panics: Vec<&str> = told.split("panicked at plugins/").collect();
+        let told = match panics.as_slice() {
+            [before, after] => format!("{before}panicked: {}", after.split_once(":\n  ").expect("a place").1),
+            _ => told,
+        };
+        let help = "\nhelp: fix the plugin, or set job.on_error = \"continue\" to go on with the next batch\n";
+        assert_eq!(told, format!("error: {expected}{help}"), "{name}");
+    }
 }
 
 /// The rows that runs printed, by the number of their batch. The numbers of batches continue from run to run.

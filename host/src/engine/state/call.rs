@@ -1,75 +1,88 @@
-//! [`PluginCall`]: one task of the plugin, from its first rows to its last.
+//! [`PluginCall`]: the rows that a stateful operation exchanges with its task of the plugin.
 //!
-//! Owns the instance, and the rows that the plugin has answered. An instance is made when there are rows for it.
+//! Owns the rows that the plugin has answered, and which key belongs to a row at which the plugin failed. Never opens an
+//! instance for no rows, unless the caller asks for it.
 
 use crate::data::chunk;
-use crate::engine::plugin_exec::{CHUNK_BYTES, LoadedPlugin, PluginError};
-use crate::engine::updates::UpdatesOfNode;
+use crate::data::schema::RecordType;
+use crate::engine::plugin_task::{CHUNK_BYTES, PluginError, PluginTask, shown_value};
 use crate::engine::{external, internal};
-use crate::plugin::{EmittedRows, Failure, TaskInstance, TaskProgram};
+use crate::plugin::{EmittedRows, Failure};
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use datafusion_common::Result;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-/// A task of the plugin.
+/// The input of a stateful task that takes keys, or records if the operation maps records.
+pub(super) const FIRST: u32 = 0;
+/// The input of a mapping task that takes states.
+pub(super) const STATES: u32 = 1;
+/// The input of a mapping task that takes the keys that time out.
+pub(super) const TIMED_OUT: u32 = 2;
+
+/// A task of the plugin, and what it has answered.
 pub(super) struct PluginCall {
-    plugin: Arc<LoadedPlugin>,
-    program: TaskProgram,
-    updates: UpdatesOfNode,
-    instance: Option<TaskInstance>,
+    task: PluginTask,
+    /// The type of keys.
+    key: RecordType,
+    /// Whether the rows of the first input are the records that the task reads.
+    maps_records: bool,
+    /// The rows that the plugin was given before the last chunk. States are not counted.
+    given: u64,
     /// Answered rows that nobody has taken.
     answers: VecDeque<RecordBatch>,
 }
 
 impl PluginCall {
-    pub(super) fn new(plugin: Arc<LoadedPlugin>, program: TaskProgram, updates: UpdatesOfNode) -> Self {
-        Self { plugin, program, updates, instance: None, answers: VecDeque::new() }
+    pub(super) fn new(task: PluginTask, key: RecordType, maps_records: bool) -> Self {
+        Self { task, key, maps_records, given: 0, answers: VecDeque::new() }
     }
 
-    fn instance(&mut self) -> Result<&mut TaskInstance, PluginError> {
-        Ok(match &mut self.instance {
-            Some(instance) => instance,
-            none => {
-                let LoadedPlugin { plugin, storage, .. } = &*self.plugin;
-                none.insert(TaskInstance::open(plugin, &self.program, Some(storage)).map_err(PluginError::new)?)
-            }
-        })
+    /// Opens the task, also if there are no rows for it.
+    pub(super) fn open(&mut self) -> Result<()> {
+        self.task.open()?;
+        Ok(())
     }
 
     /// Gives rows to the plugin, in chunks. Returns the rows that the plugin emits meanwhile.
     pub(super) fn push(&mut self, input: u32, rows: &RecordBatch) -> Result<Vec<EmittedRows>> {
-        let instance = self.instance()?;
-        let push = |chunk: RecordBatch| Ok(instance.push(input, &chunk).map_err(PluginError::new)?);
-        chunk::chunks(rows, CHUNK_BYTES).map(push).collect()
+        if rows.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        chunk::chunks(rows, CHUNK_BYTES).map(|chunk| self.push_whole(input, &chunk)).collect()
     }
 
     /// Gives rows to the plugin in one piece. Returns the rows that the plugin emits meanwhile.
     pub(super) fn push_whole(&mut self, input: u32, rows: &RecordBatch) -> Result<EmittedRows> {
-        Ok(self.instance()?.push(input, rows).map_err(PluginError::new)?)
+        let emitted = self.task.push(input, rows).map_err(|error| self.with_key(error, input, rows))?;
+        if input != STATES {
+            self.given += rows.num_rows() as u64;
+        }
+        Ok(emitted)
+    }
+
+    /// Adds the key of the row at which the plugin failed, unless that row is a record that the task reads.
+    fn with_key(&self, error: PluginError, input: u32, rows: &RecordBatch) -> PluginError {
+        let Some(place) = error.place.filter(|_| input != FIRST || !self.maps_records) else { return error };
+        let row = place.record.checked_sub(self.given).and_then(|row| usize::try_from(row).ok());
+        let key = row.zip(rows.columns().first()).and_then(|(row, keys)| shown_value(&self.key, keys, row));
+        PluginError { record: Some(key.map_or_else(|| "key unknown".to_owned(), |key| format!("key {key}"))), ..error }
     }
 
     /// The rows of state that the plugin has handed over.
     pub(super) fn take_state(&mut self) -> Result<Vec<RecordBatch>> {
-        match &mut self.instance {
-            Some(instance) => Ok(instance.take_state().map_err(PluginError::new)?),
-            None => Ok(Vec::new()),
-        }
+        Ok(self.task.take_state()?)
     }
 
-    /// Ends the task, if there was one. Returns the last rows.
+    /// Ends the task, if it is open. Returns the last rows.
     pub(super) fn finish(&mut self) -> Result<EmittedRows> {
-        // The memory of the instance goes back to the pool before the rows are looked at.
-        let Some(mut instance) = self.instance.take() else { return Ok(EmittedRows::default()) };
-        let finished = instance.finish().map_err(PluginError::new)?;
-        self.updates.add(&self.plugin.variables, instance.take_updates()).map_err(PluginError::of_variable)?;
-        Ok(finished)
+        // What fails now has seen all rows.
+        Ok(self.task.finish().map_err(|error| PluginError { place: None, ..error })?)
     }
 
     /// Gives rows to the plugin, which answers each with a row, now or later.
     pub(super) fn ask(&mut self, rows: &RecordBatch) -> Result<()> {
-        for emitted in self.push(0, rows)? {
+        for emitted in self.push(FIRST, rows)? {
             self.answered(emitted)?;
         }
         Ok(())
@@ -107,7 +120,7 @@ impl PluginCall {
         }
         match taken.as_slice() {
             [one] => Ok(Some(one.clone())),
-            several => Ok(Some(concat_batches(self.program.output_type.arrow(), several)?)),
+            several => Ok(Some(concat_batches(self.task.program().output_type.arrow(), several)?)),
         }
     }
 

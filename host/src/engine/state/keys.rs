@@ -4,7 +4,7 @@ use super::call::PluginCall;
 use super::rows::{Entry, Keys, entries};
 use super::{Read, StateRun, taken};
 use crate::engine::internal;
-use crate::engine::plugin_exec::unless_cancelled;
+use crate::engine::plugin_task::unless_cancelled;
 use crate::state::{self, Layout, Page, Touched};
 use arrow::array::{ArrayRef, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
@@ -31,7 +31,7 @@ impl StateRun {
     pub(super) async fn update_keys(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
         let (read, _) = self.read(inputs).await?;
         let touched = self.touched(&read.rows)?;
-        let (mut call, mut asked) = (self.call(), VecDeque::new());
+        let (mut call, mut asked) = (self.call()?, VecDeque::new());
         let before = self.before.clone();
         for at in before.pages() {
             unless_cancelled(&self.plugin.plugin.cancel())?;
@@ -77,7 +77,6 @@ impl StateRun {
         while let Some(next) = asked.front() {
             let Some(answers) = call.answers(next.keys.len())? else { return Ok(()) };
             let Some(Asked { page, first, rows, keys }) = asked.pop_front() else { return Ok(()) };
-            let answers = if keys.len() == 0 { no_answers(&self.work.types.state.arrow().clone()) } else { answers };
             let (states, exists) = self.layout.states(answers.column(0));
             self.replace(
                 page.as_ref(),
@@ -116,10 +115,6 @@ impl StateRun {
         let pairs = self.layout.pairs(&state::live(rows)?)?;
         self.emit(pairs).map_err(crate::engine::external)
     }
-}
-
-fn no_answers(schema: &SchemaRef) -> RecordBatch {
-    RecordBatch::new_empty(schema.clone())
 }
 
 /// The states of keys as a column in which a state may be absent.

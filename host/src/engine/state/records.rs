@@ -3,12 +3,12 @@
 //! The state of the partition is changed after each chunk of records. So what waits in memory is bounded, however many
 //! records a batch has.
 
-use super::call::PluginCall;
+use super::call::{FIRST, PluginCall, STATES, TIMED_OUT};
 use super::keys::joined;
 use super::rows::Keys;
 use super::{StateRun, bytes_of};
 use crate::data::chunk::{PIECE_ROWS, chunks, pieces};
-use crate::engine::plugin_exec::{CHUNK_BYTES, PluginError, unless_cancelled};
+use crate::engine::plugin_task::{CHUNK_BYTES, PluginError, unless_cancelled};
 use crate::engine::{external, internal};
 use crate::plugin::{EmittedRows, Failure};
 use crate::state::{self, Found, PartitionWriter};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 impl StateRun {
     /// Maps all records, and then lets keys time out.
     pub(super) async fn map_records(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
-        let mut call = self.call();
+        let mut call = self.call()?;
         let (mut waiting, mut rows, mut bytes) = (Vec::new(), 0, 0);
         for mut input in inputs {
             while let Some(batch) = input.next().await.transpose()? {
@@ -73,7 +73,7 @@ impl StateRun {
         let columns =
             vec![Arc::new(touched.numbers()) as ArrayRef, records.column(0).clone(), records.column(1).clone()];
         let pushed = RecordBatch::try_new(self.work.types.record.arrow().clone(), columns)?;
-        for (input, rows) in [(1, states), (0, pushed)] {
+        for (input, rows) in [(STATES, states), (FIRST, pushed)] {
             let emitted = call.push_whole(input, &rows)?;
             self.emit_all(emitted)?;
         }
@@ -150,7 +150,7 @@ impl StateRun {
             if expired.num_rows() == 0 {
                 continue;
             }
-            for emitted in call.push(2, &self.layout.pairs(&expired)?)? {
+            for emitted in call.push(TIMED_OUT, &self.layout.pairs(&expired)?)? {
                 self.emit_all(emitted)?;
             }
             let count = expired.num_rows();

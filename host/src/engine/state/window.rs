@@ -3,7 +3,7 @@
 use super::keys::lists;
 use super::rows::Keys;
 use super::{Read, StateRun};
-use crate::engine::plugin_exec::unless_cancelled;
+use crate::engine::plugin_task::unless_cancelled;
 use crate::graph::window_times;
 use crate::state::{Found, OpenPage, PageRange, Touched};
 use crate::time::{Duration, Time};
@@ -57,7 +57,7 @@ impl StateRun {
     pub(super) async fn slide_window(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
         let (read, leaving) = self.read(inputs).await?;
         let touched = self.touched(&read.rows)?;
-        let mut call = self.call();
+        let mut call = self.call()?;
         // The plugin may answer late, so the pages are made when all keys are answered.
         let mut asked = Vec::new();
         let before = self.before.clone();
