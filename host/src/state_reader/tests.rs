@@ -67,7 +67,7 @@ fn a_job_without_state_yet_tells_its_operators() {
     let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
     let sums = operator(2, Some("sums"), "update_state_by_key");
     let states = LiveStates::of(vec![(sums.clone(), pair)], store());
-    assert_eq!(states.list(), [sums.clone()]);
+    assert_eq!(states.list(), std::slice::from_ref(&sums));
     let found = states.get(None, "a").unwrap();
     assert_eq!(found, KeyState { operator: sums, key: "a".into(), exists: false, state: Value::Null });
     let refused = Error::from(states.get(Some("nobody"), "a").unwrap_err());
