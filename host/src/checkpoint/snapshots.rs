@@ -1,9 +1,9 @@
 //! Snapshots of state: their files in the directory of a run, and what each says of itself.
 //!
-//! Owns the names and the form of the files. A snapshot is a piece for its rows in parts, `snapshots/EPOCH-TIME-NODE-PART`,
-//! and a description, `snapshots/EPOCH-TIME`, which is written last. A snapshot counts if a metadata checkpoint names it.
-//! The description has the types of keys and states, so that state can be read without the plugin. Never knows the form of
-//! the rows: see `host/src/state/saved.rs`.
+//! Owns the names and the form of the files. A snapshot is a piece for its rows in parts,
+//! `snapshots/EPOCH-TIME-NODE-PART`, and a description, `snapshots/EPOCH-TIME`, which is written last. A snapshot
+//! counts if a metadata checkpoint names it. The description has the types of keys and states, so that state can be
+//! read without the plugin. Never knows the form of the rows: see `host/src/state/saved.rs`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
@@ -48,8 +48,8 @@ pub struct SavedState {
     pub bytes: u64,
     /// The number of parts of the rows.
     pub parts: u32,
-    /// The hashes of the keys in each part, in order. Empty in a description of version 1, so that each part may have any
-    /// key.
+    /// The hashes of the keys in each part, in order. Empty in a description of version 1, so that each part may have
+    /// any key.
     index: Vec<HashRange>,
     /// The batch that made the state: that of the snapshot, or an earlier one. `None` in a description of version 1.
     pub batch_ms: Option<u64>,

@@ -72,8 +72,8 @@ enum Command {
     /// Look at a checkpoint directory, without the plugin and without disturbing a host that uses it.
     #[command(after_help = EXIT_CODES)]
     Checkpoint(checkpoint::CheckpointArgs),
-    /// Look at the state that a job keeps for its keys: that of a running job, or that of the last snapshot in a checkpoint
-    /// directory, without the plugin.
+    /// Look at the state that a job keeps for its keys: that of a running job, or that of the last snapshot in a
+    /// checkpoint directory, without the plugin.
     #[command(after_help = EXIT_CODES)]
     State(state::StateArgs),
     /// Make a plugin crate with a job file, which build and run at once.

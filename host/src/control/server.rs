@@ -251,8 +251,8 @@ impl Server {
         }
     }
 
-    /// Looks at state on a thread of its own, because pages may have to be read from the disk. `None` if the look-up ended
-    /// without a result.
+    /// Looks at state on a background thread, because pages may have to be read from the disk. `None` if the look-up
+    /// ended without a result.
     async fn looked_up<T: Send + 'static>(&self, look_up: impl FnOnce(&LiveStates) -> T + Send + 'static) -> Option<T> {
         let (tell, told) = oneshot::channel();
         let states = self.states.clone();

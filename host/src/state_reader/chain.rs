@@ -40,8 +40,8 @@ impl From<StateError> for ChainError {
 }
 
 impl SnapshotChain {
-    /// Reads the descriptions of the snapshots that have the state after the batch at `time`. `named` are the snapshots that
-    /// a checkpoint of the run names, the oldest first.
+    /// Reads the descriptions of the snapshots that have the state after the batch at `time`. `named` are the snapshots
+    /// that a checkpoint of the run names, the oldest first.
     ///
     /// # Errors
     /// Returns an error if a description cannot be read.
@@ -72,8 +72,8 @@ impl SnapshotChain {
         self.of_node(node).map(of_snapshot).collect()
     }
 
-    /// The newest row of a key, which may say that the key was removed. `None` if no snapshot has the key. Reads only parts
-    /// that may have the key, from the newest snapshot to the oldest one.
+    /// The newest row of a key, which may say that the key was removed. `None` if no snapshot has the key. Reads only
+    /// parts that may have the key, from the newest snapshot to the oldest one.
     ///
     /// # Errors
     /// Returns an error if a part cannot be read.

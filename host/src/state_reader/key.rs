@@ -1,7 +1,7 @@
 //! Keys as people write them: a text becomes a key of a type.
 //!
-//! Owns the form of such a text. A key of type `text` is the text itself, bytes are hexadecimal digits, and all other keys
-//! are JSON, in the form in which `queue` sources read rows.
+//! Owns the form of such a text. A key of type `text` is the text itself, bytes are hexadecimal digits, and all other
+//! keys are JSON, in the form in which `queue` sources read rows.
 
 use crate::data::json::{JsonError, parse, records, row_to_json};
 use crate::data::schema::RecordType;

@@ -1,7 +1,7 @@
 //! State as people and other programs look at it: the state of the last snapshot, and the state of a running job.
 //!
-//! Owns which operator and which key a text means, and which snapshots have the last state. Needs no plugin: snapshots have
-//! the types of their rows. Never changes state, and never delays a batch: versions of state are immutable.
+//! Owns which operator and which key a text means, and which snapshots have the last state. Needs no plugin: snapshots
+//! have the types of their rows. Never changes state, and never delays a batch: versions of state are immutable.
 
 mod chain;
 mod error;

@@ -3,8 +3,8 @@
 use super::error::StateReadError;
 use crate::listener::OperatorState;
 
-/// Chooses the operator that a text means: the operator of this name, else the only one of this kind, else the one at this
-/// position in the graph. Without a text, the only operator is meant. Returns the position in the list.
+/// Chooses the operator that a text means: the operator of this name, else the only one of this kind, else the one at
+/// this position in the graph. Without a text, the only operator is meant. Returns the position in the list.
 ///
 /// # Errors
 /// Returns an error if there is no such operator, or if several operators may be meant.

@@ -31,8 +31,8 @@ pub struct SavedStates {
 }
 
 impl SavedStates {
-    /// Reads which snapshots there are, and then reads from them. If the job removes these snapshots meanwhile, because there
-    /// are newer ones, reads from the newer ones.
+    /// Reads which snapshots there are, and then reads from them. If the job removes these snapshots meanwhile, because
+    /// there are newer ones, reads from the newer ones.
     ///
     /// # Errors
     /// Returns an error if there is no snapshot, or if the snapshots cannot be read.
@@ -129,7 +129,8 @@ fn told(store: &dyn Store, run: &str, last: &SnapshotId, error: SnapshotError) -
     }
 }
 
-/// The operators with state in the last of some snapshots, which have the state together. The bytes are those of all of them.
+/// The operators with state in the last of some snapshots, which have the state together. The bytes are those of all of
+/// them.
 pub fn operators(snapshots: &[(SnapshotId, Snapshot)]) -> Vec<OperatorState> {
     let Some((id, last)) = snapshots.last() else { return Vec::new() };
     let told = |saved: &SavedState| {
@@ -172,7 +173,8 @@ fn named(pair: &RecordType) -> Option<RecordType> {
     RecordType::parse(fields).ok()
 }
 
-/// All keys of an operator and their states, in the order of the hashes of the keys. One part of each snapshot is in memory.
+/// All keys of an operator and their states, in the order of the hashes of the keys. One part of each snapshot is in
+/// memory.
 pub struct SavedRows<'a> {
     saved: &'a SavedStates,
     operator: OperatorState,

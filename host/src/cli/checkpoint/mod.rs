@@ -1,7 +1,7 @@
 //! `host checkpoint`: inspects a checkpoint directory without the plugin, also while a host uses the directory.
 //!
-//! Never writes to the directory and takes no lock. Texts from the files are not trusted: they are escaped before they reach
-//! a terminal.
+//! Never writes to the directory and takes no lock. Texts from the files are not trusted: they are escaped before they
+//! reach a terminal.
 
 mod show;
 mod state;

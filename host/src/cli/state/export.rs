@@ -1,7 +1,7 @@
 //! `host state export`: writes all keys of an operator and their states.
 //!
-//! Owns the file: it gets its name when all rows are in it. Rows are read and written part by part, so that state of any size
-//! can be exported.
+//! Owns the file: it gets its name when all rows are in it. Rows are read and written part by part, so that state of
+//! any size can be exported.
 
 use super::super::print;
 use super::{ExportArgs, FormatArg, Looked};

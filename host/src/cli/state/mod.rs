@@ -1,7 +1,8 @@
 //! `host state`: looks at the state that a job keeps for its keys.
 //!
-//! Owns where the state comes from: from the host of the job, if the job runs and is named by its file, else from the last
-//! snapshot in the checkpoint directory. Texts from the files are not trusted: they are escaped before they reach a terminal.
+//! Owns where the state comes from: from the host of the job, if the job runs and is named by its file, else from the
+//! last snapshot in the checkpoint directory. Texts from the files are not trusted: they are escaped before they reach
+//! a terminal.
 
 mod export;
 mod get;
@@ -82,7 +83,8 @@ struct PlaceArgs {
 /// Which operator.
 #[derive(Args)]
 struct OperatorArgs {
-    /// The operator: its name, or its kind or number if that is clear. May be left out if there is one operator with state.
+    /// The operator: its name, or its kind or number if that is clear. May be left out if there is one operator with
+    /// state.
     #[arg(long, value_name = "NAME")]
     operator: Option<String>,
 }
