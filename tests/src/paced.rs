@@ -23,6 +23,10 @@ pub struct Seen {
     /// The number of batches that are not done.
     waiting: u64,
     sleepers: Vec<Waker>,
+    /// The least time of the machine between two batches.
+    pace: Duration,
+    /// When this clock moved last, on the monotonic clock of the machine.
+    moved: Duration,
     /// Measures how long things take.
     machine: Option<Arc<dyn Clock>>,
     /// When the first batch began, on the monotonic clock of the machine.
@@ -39,10 +43,17 @@ pub struct Seen {
     pub failed: Option<String>,
 }
 
+impl Seen {
+    /// The time until the next batch may begin.
+    fn early(&self, now: Duration) -> Duration {
+        (self.moved + self.pace).saturating_sub(now)
+    }
+}
+
 impl PacedWorld {
-    /// A world in which it is this late at the start.
-    pub fn starting_at(now: Time) -> Self {
-        Self(Mutex::new(Seen { now, ..Seen::default() }))
+    /// A world in which it is this late at the start. At least `pace` lies between two batches, on the machine's clock.
+    pub fn starting_at(now: Time, pace: Duration) -> Self {
+        Self(Mutex::new(Seen { now, pace, ..Seen::default() }))
     }
 
     /// The clock of this world. `machine` measures how long things take.
@@ -73,18 +84,31 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, time: Time) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let world = self.world.clone();
-        Box::pin(std::future::poll_fn(move |context| {
-            let mut seen = world.lock();
-            if seen.waiting == 0 && time <= seen.now + SECOND {
-                seen.now = seen.now.max(time);
+        let (world, machine) = (self.world.clone(), self.machine.clone());
+        Box::pin(async move {
+            loop {
+                let early = std::future::poll_fn(|context| {
+                    let mut seen = world.lock();
+                    let early = seen.early(machine.monotonic());
+                    if seen.waiting == 0 && time <= seen.now + SECOND && time > seen.now && early.is_zero() {
+                        seen.now = time;
+                        seen.moved = machine.monotonic();
+                    }
+                    if seen.now >= time {
+                        return Poll::Ready(Duration::ZERO);
+                    }
+                    if seen.waiting == 0 && !early.is_zero() {
+                        return Poll::Ready(early);
+                    }
+                    seen.sleepers.push(context.waker().clone());
+                    Poll::Pending
+                });
+                match early.await {
+                    Duration::ZERO => return,
+                    early => machine.sleep(early).await,
+                }
             }
-            if seen.now >= time {
-                return Poll::Ready(());
-            }
-            seen.sleepers.push(context.waker().clone());
-            Poll::Pending
-        }))
+        })
     }
 
     /// Never ends. The host sleeps for a span only to notice that the clock was set, and nobody sets this clock.

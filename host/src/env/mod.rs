@@ -151,6 +151,9 @@ pub struct Env {
     pub objects: Arc<dyn ObjectStores>,
     /// Runs futures that may wait long for a disk, a pipe or a terminal: each has a thread of its own.
     pub background: Arc<dyn Executor>,
+    /// Runs futures as `background` does, on threads that leave the processors to all other threads. A future that is
+    /// run here must not hold a lock for long.
+    pub low_priority: Arc<dyn Executor>,
     /// The panics of host code.
     pub panics: Panics,
 }

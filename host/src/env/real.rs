@@ -53,6 +53,8 @@ pub fn real(executors: &RealExecutors) -> Env {
     let clock = Arc::new(SystemClock { start: Instant::now(), alarm: Arc::new(Alarm::start()) });
     let panics = Panics::default();
     let pool = |runtime: &Runtime| Arc::new(Pool { runtime: runtime.handle().clone(), panics: panics.clone() });
+    let runtime = executors.control.handle();
+    let threads = |nice| Arc::new(Threads { runtime: runtime.clone(), panics: panics.clone(), nice });
     Env {
         clock: clock.clone(),
         disk: Arc::new(Files),
@@ -64,7 +66,8 @@ pub fn real(executors: &RealExecutors) -> Env {
         identity: identity().into(),
         processes: Arc::new(LinuxProcesses),
         objects: Arc::new(S3::default()),
-        background: Arc::new(Threads { runtime: executors.control.handle().clone(), panics: panics.clone() }),
+        background: threads(None),
+        low_priority: threads(Some(LOWEST_PRIORITY)),
         panics,
     }
 }
@@ -176,16 +179,26 @@ impl Executor for Pool {
     }
 }
 
+/// The `nice` value of threads that leave the processors to all others.
+const LOWEST_PRIORITY: i32 = 19;
+
 /// Starts a thread for each future. When the program ends, it does not wait for threads that still run.
 struct Threads {
     runtime: Handle,
     panics: Panics,
+    /// The priority of the threads, as `nice` has it. `None` if the threads have the priority of the program.
+    nice: Option<i32>,
 }
 
 impl Executor for Threads {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         let (handle, future) = (self.runtime.clone(), recorded(self.panics.clone(), name, future));
-        let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || handle.block_on(future));
+        let nice = self.nice;
+        let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // On Linux, this is the priority of the calling thread alone. A thread without it does its work, too.
+            let _ = nice.map(|nice| rustix::process::setpriority_process(None, nice));
+            handle.block_on(future);
+        });
         if let Err(error) = started {
             tracing::warn!("cannot start a thread for {name}: {error}");
         }

@@ -180,6 +180,7 @@ impl Simulation {
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),
             background: self.world.clone(),
+            low_priority: self.world.clone(),
             panics: self.world.panics.clone(),
         }
     }

@@ -72,12 +72,12 @@ impl Snapshots {
         let is_known = parts.intervals.stateful().all(|node| parts.state.saved(node) == last);
         let (publish, written) = watch::channel(Written { through: last, ..Written::default() });
         let (intervals, state) = (parts.intervals.clone(), parts.state.clone());
-        let background = parts.env.background.clone();
+        let low_priority = parts.env.low_priority.clone();
         let changes = parts.known.iter().rev().take_while(|snapshot| !snapshot.is_full).count();
         let begun = is_known && parts.known.iter().any(|snapshot| snapshot.is_full);
         let writer =
             Writer { last: begun.then_some(last), changes, full_rows: u64::MAX, changed_rows: 0, recorder, parts };
-        background.spawn("snapshots", Box::pin(writer.run(taken, publish)));
+        low_priority.spawn("snapshots", Box::pin(writer.run(taken, publish)));
         Self { intervals, state, waiting: Arc::new(Mutex::new(Some(waiting))), written }
     }
 

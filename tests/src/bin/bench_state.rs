@@ -12,7 +12,7 @@
 //! * `inverse`: windows of 10 minutes that slide by a second, with an inverse function, at 10,000 keys and at 1,000,000 keys,
 //!   against `reduce_by_key` of the same records;
 //! * `snapshots`: `map_with_state` at 1,000,000 keys of which a batch changes one in a hundred, with snapshots every ten
-//!   batches and without;
+//!   batches and without, with a batch every 100 ms of the machine's clock and with batch after batch;
 //! * `spill`: `map_with_state` at 10,000,000 keys, with memory for all of them and for about a third;
 //! * `recovery`: how long a start takes that restores 1,000,000 keys.
 
@@ -21,7 +21,7 @@ use host::context::{RunOptions, StreamingContext};
 use host::env::{Env, RealExecutors, real};
 use host::listener::ListenerBus;
 use host::receiver::Receivers;
-use host::time::Time;
+use host::time::{Duration, Time};
 use millstream_tests::arguments;
 use millstream_tests::paced::{PacedWorld, peak_mib};
 use millstream_tests::programs;
@@ -43,6 +43,8 @@ const MEASUREMENTS: [(&str, Measure); 6] = [
 
 /// Records are made by this many tasks.
 const TASKS: u64 = 2;
+/// How often a measurement is repeated whose two runs differ by less than the machine does from one moment to the next.
+const ROUNDS: usize = 5;
 /// The time between snapshots in runs that are to have none, in seconds.
 const NEVER: u64 = 1_000_000;
 
@@ -62,6 +64,8 @@ struct Setup {
     /// The time between two snapshots, in seconds.
     checkpoint: u64,
     memory_mib: u64,
+    /// The least time between two batches on the machine's clock, in milliseconds.
+    pace_ms: u64,
 }
 
 /// What a run has measured.
@@ -80,7 +84,17 @@ struct Measured {
 
 impl Setup {
     const fn new(program: &'static str, keys: u64, records: u64, batches: u64) -> Self {
-        Self { program, keys, records, loads: true, batches, length: 600, checkpoint: NEVER, memory_mib: 2048 }
+        Self {
+            program,
+            keys,
+            records,
+            loads: true,
+            batches,
+            length: 600,
+            checkpoint: NEVER,
+            memory_mib: 2048,
+            pace_ms: 0,
+        }
     }
 
     /// The batches that bring each key once.
@@ -100,8 +114,8 @@ impl Setup {
     fn run_in(&self, directory: &Path) -> Result<Measured, String> {
         std::fs::create_dir_all(directory).map_err(|error| format!("cannot make a directory: {error}"))?;
         let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-        let Self { program: name, keys, records, loads, batches, length, checkpoint, memory_mib } = self;
-        let numbers = [*keys, *records, u64::from(*loads), *batches, *length, *checkpoint, *memory_mib];
+        let Self { program: name, keys, records, loads, batches, length, checkpoint, memory_mib, pace_ms } = self;
+        let numbers = [*keys, *records, u64::from(*loads), *batches, *length, *checkpoint, *memory_mib, *pace_ms];
         let numbers: Vec<String> = numbers.iter().map(u64::to_string).collect();
         let output = Command::new(program).args(["--run", name]).args(numbers).arg(directory).output();
         let output = output.map_err(|error| format!("cannot run this program: {error}"))?;
@@ -172,20 +186,30 @@ fn inverse() -> Result<(), String> {
 }
 
 fn snapshots() -> Result<(), String> {
-    let without = Setup::new("state-map", 1_000_000, 10_000, 100);
-    let with = Setup { checkpoint: 10, ..without.clone() };
-    let (without, with) = (without.run()?, with.run()?);
-    line("without snapshots", &without);
-    line("a snapshot every ten batches", &with);
-    println!(
-        "    {} snapshots; mean with to without: {:.3}; largest to median: {:.2} (without: {:.2}); {:.1} bytes a key saved",
-        with.snapshots,
-        with.mean_ms / without.mean_ms,
-        with.max_ms / with.median_ms,
-        without.max_ms / without.median_ms,
-        with.saved_bytes
-    );
+    for (pace_ms, when) in [(100, "a batch every 100 ms"), (0, "batch after batch")] {
+        let (mut means, mut largest) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let without = Setup { pace_ms, ..Setup::new("state-map", 1_000_000, 10_000, 100) };
+            let with = Setup { checkpoint: 10, ..without.clone() };
+            let (without, with) = (without.run()?, with.run()?);
+            line(&format!("{when}, no snapshots"), &without);
+            line(&format!("{when}, {} snapshots", with.snapshots), &with);
+            means.push(with.mean_ms / without.mean_ms);
+            largest.push(with.max_ms / with.median_ms);
+        }
+        println!(
+            "    {when}: mean with to without: {:.3}; largest to median: {:.2} (medians of {ROUNDS} rounds)",
+            middle(&mut means),
+            middle(&mut largest),
+        );
+    }
     Ok(())
+}
+
+/// The median.
+fn middle(numbers: &mut [f64]) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or_default()
 }
 
 fn spill() -> Result<(), String> {
@@ -205,7 +229,9 @@ fn recovery() -> Result<(), String> {
     let first = Setup { checkpoint: 10, ..Setup::new("state-map", 1_000_000, 100_000, 10) };
     let outcome = first.run_in(&directory).and_then(|_| Setup { batches: 20, ..first }.run_in(&directory));
     let _ = std::fs::remove_dir_all(&directory);
-    println!("recovery of 1,000,000 keys: {:.0} ms from the start to the first batch", outcome?.start_ms);
+    let restored = outcome?;
+    println!("recovery of 1,000,000 keys: {:.0} ms from the start to the first batch", restored.start_ms);
+    println!("    {:.1} bytes a key in the largest snapshot", restored.saved_bytes);
     Ok(())
 }
 
@@ -213,11 +239,12 @@ fn recovery() -> Result<(), String> {
 fn run_here(program: &str, rest: &[&str]) -> Result<(), String> {
     let (directory, numbers) = rest.split_last().ok_or("a run needs its numbers")?;
     let numbers: Vec<u64> = numbers.iter().filter_map(|number| number.parse().ok()).collect();
-    let [keys, records, loads, batches, length, checkpoint, memory_mib] = numbers[..] else {
-        return Err("a run needs seven numbers".to_owned());
+    let [keys, records, loads, batches, length, checkpoint, memory_mib, pace_ms] = numbers[..] else {
+        return Err("a run needs eight numbers".to_owned());
     };
     let directory = PathBuf::from(directory);
-    let setup = Setup { program: "", keys, records, loads: loads == 1, batches, length, checkpoint, memory_mib };
+    let setup =
+        Setup { program: "", keys, records, loads: loads == 1, batches, length, checkpoint, memory_mib, pace_ms };
     let loading = setup.loading();
     let row = |batch: u64| -> String {
         let number = |task: u64| {
@@ -245,7 +272,7 @@ fn run_here(program: &str, rest: &[&str]) -> Result<(), String> {
     // A run that goes on begins later than the run before it ended.
     let goes_on = directory.join("checkpoint").exists();
     let start = if goes_on { loading + batches } else { 0 };
-    let world = Arc::new(PacedWorld::starting_at(Time::from_ms(start * 1000)));
+    let world = Arc::new(PacedWorld::starting_at(Time::from_ms(start * 1000), Duration::from_millis(pace_ms)));
     let machine = real(&executors);
     let machine_clock = machine.clock.clone();
     let env = Env { clock: world.clock(machine.clock.clone()), console: world.clone(), ..machine };

@@ -102,7 +102,7 @@ fn failures_name_the_key() {
         (
             "state_for_keys_of_others",
             "[1]\n",
-            "`all` (update_state_by_partition, node 2) failed on batch T ms, partition 0: it returned broken data: it gave a \
+            "operator `all` (update_state_by_partition, node 2) failed on batch T ms, partition 0: it returned broken data: it gave a \
              state to key 0, which belongs to another partition: it can give states to the keys that it sees"
                 .to_owned(),
         ),
