@@ -128,6 +128,7 @@ goldens! {
         map_with_state,
         map_with_state_and_timeout,
         optional_states,
+        parse,
         persist,
         records_of_a_source,
         reduce,

@@ -53,6 +53,11 @@ fn event(n: i64) -> Event {
     }
 }
 
+/// The numbers that the pieces of a text between spaces are.
+fn numbers_of(text: &Text) -> Vec<(Option<i64>, Option<u8>, Option<f64>)> {
+    text.split(' ').map(|piece| (piece.parse().ok(), piece.parse().ok(), piece.parse().ok())).collect()
+}
+
 /// Numbers with their remainder of three as key.
 fn pairs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<(i64, i64)> {
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
@@ -170,6 +175,11 @@ fn build(ctx: &StreamingContext) {
         "aggregate_by_key" => pairs(&numbers).aggregate_by_key(1i64, |a, n| a * n, |a, b| a + b).print_n(100),
         "map_values" => pairs(&numbers).map_values(|n| n as f64 / 2.0).print_n(100),
         "flat_map_values" => pairs(&numbers).flat_map_values(|n| [n, -n]).print_n(100),
+        "parse" => {
+            // The texts share a chunk after the shuffle.
+            let texts = numbers.map(|n| Text::from(format!("{n} {} ?", n as f64 / 8.0))).repartition(2);
+            texts.flat_map(|text| numbers_of(&text)).print_n(100)
+        }
         "keys" => pairs(&numbers).keys().print_n(100),
         "values" => pairs(&numbers).values().print_n(100),
         "logs" => {

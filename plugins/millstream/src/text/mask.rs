@@ -1,9 +1,11 @@
-//! Finds bytes in a text, sixty-four bytes at a time: a mask has one bit for each byte.
+//! Finds bytes in a text, sixteen or sixty-four bytes at a time: a mask has one bit for each byte.
 //!
 //! Owns the masks. Never knows what is done with the bytes that are found.
 
 /// How many bytes a mask covers.
 pub(super) const BLOCK: usize = 64;
+/// How many bytes are compared at once.
+const PIECE: usize = 16;
 
 /// The bytes of a block of `readable`, from `at` on. Bytes behind the end of `readable` are zeros.
 #[inline(always)]
@@ -27,15 +29,43 @@ fn last_block(rest: &[u8]) -> [u8; BLOCK] {
 #[inline(always)]
 pub(super) fn places_of(byte: u8, readable: &[u8], at: usize) -> u64 {
     let block = block(readable, at);
-    let (pieces, _) = block.as_chunks::<16>();
+    let (pieces, _) = block.as_chunks::<PIECE>();
     pieces.iter().rev().fold(0, |mask, piece| mask << 16 | u64::from(equal(byte, piece)))
+}
+
+/// Finds the first `byte` among the first `length` bytes of `readable`. Most texts in which one byte is looked for are
+/// short, or have the byte near their beginning.
+#[inline(always)]
+pub(super) fn first_of(byte: u8, readable: &[u8], length: usize) -> Option<usize> {
+    let Some(piece) = readable.first_chunk::<PIECE>() else {
+        return readable[..length].iter().position(|other| *other == byte);
+    };
+    let mask = equal(byte, piece);
+    if mask == 0 && length > PIECE {
+        return first_behind(byte, &readable[PIECE..length]).map(|at| at.wrapping_add(PIECE));
+    }
+    let at = mask.trailing_zeros() as usize;
+    (at < length).then_some(at)
+}
+
+#[inline(never)]
+fn first_behind(byte: u8, text: &[u8]) -> Option<usize> {
+    let (pieces, rest) = text.as_chunks::<PIECE>();
+    for (index, piece) in pieces.iter().enumerate() {
+        let mask = equal(byte, piece);
+        if mask != 0 {
+            return Some(index * PIECE + mask.trailing_zeros() as usize);
+        }
+    }
+    let at = rest.iter().position(|other| *other == byte)?;
+    Some(pieces.len() * PIECE + at)
 }
 
 /// Finds, in the block of `readable` at `at`, the bytes that are ASCII white space, and the bytes that are not ASCII.
 #[inline(always)]
 pub(super) fn white_space(readable: &[u8], at: usize) -> (u64, u64) {
     let block = block(readable, at);
-    let (pieces, _) = block.as_chunks::<16>();
+    let (pieces, _) = block.as_chunks::<PIECE>();
     pieces.iter().rev().fold((0, 0), |(spaces, others), piece| {
         // Tab, line feed, vertical tab, form feed and carriage return are consecutive in ASCII.
         let space = equal(b' ', piece) | between(b'\t', b'\r', piece);
@@ -110,6 +140,10 @@ mod tests {
             };
             prop_assert_eq!(places_of(byte, &bytes, at), bits(&|other| other == byte));
             let is_space = |byte: u8| byte.is_ascii() && char::from(byte).is_whitespace();
+            for length in [bytes.len(), at.min(bytes.len())] {
+                let first = bytes[..length].iter().position(|other| *other == byte);
+                prop_assert_eq!(first_of(byte, &bytes, length), first);
+            }
             prop_assert_eq!(white_space(&bytes, at), (bits(&is_space), bits(&|byte| byte >= 128)));
         }
     }

@@ -3,7 +3,7 @@
 //! Owns where pieces begin and end. Separators are found sixty-four bytes at a time. Never copies text.
 
 use super::Text;
-use super::mask::{BLOCK, places_of, white_space};
+use super::mask::{BLOCK, first_of, places_of, white_space};
 
 /// An iterator over the pieces of a text between occurrences of a character. Made by [`Text::split`].
 pub struct Split {
@@ -24,13 +24,6 @@ impl Split {
         // those.
         let separators = if is_mask(separator) { places_of(separator as u8, text.with_rest_of_chunk(), 0) } else { 0 };
         Self { text, separator, start: Some(0), block: 0, separators }
-    }
-
-    /// The part of the text that has not been given in a piece yet. `None` if there are no more pieces.
-    #[inline(always)]
-    pub(super) fn rest(self) -> Option<Text> {
-        // SAFETY: pieces begin at the beginning of the text or behind a separator, and the text ends with a character.
-        self.start.map(|start| unsafe { self.text.piece(start, self.text.len()) })
     }
 
     /// The position of the next separator, or the end of the text if there is none.
@@ -57,6 +50,16 @@ impl Split {
     fn find_by_str(&self, start: usize) -> usize {
         let rest = &self.text.as_str()[start..];
         rest.find(self.separator).map_or(self.text.len(), |at| start + at)
+    }
+}
+
+/// Where the first `separator` of the text begins. `None` if there is no separator.
+#[inline(always)]
+pub(super) fn find(text: &Text, separator: char) -> Option<usize> {
+    if separator.is_ascii() {
+        first_of(separator as u8, text.with_rest_of_chunk(), text.len())
+    } else {
+        text.as_str().find(separator)
     }
 }
 
