@@ -63,7 +63,7 @@ fn pairs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<(i64, i64)> 
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
 }
 
-/// Records of many types, made from numbers. `None` if there is no such operator.
+/// Records of many types, made from numbers, and numbers that are parsed from text. `None` if there is no such operator.
 fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     Some(match operator {
         "structs" => numbers.map(|n| (parity(n), vec![Some(reading(n)), None], Point(n as i32, 0.5))).print_n(100),
@@ -85,6 +85,11 @@ fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
                 moves.sum::<i64>()
             });
             moved.print_n(100)
+        }
+        "parse" => {
+            // The texts share a chunk after the shuffle.
+            let texts = numbers.map(|n| Text::from(format!("{n} {} ?", n as f64 / 8.0))).repartition(2);
+            texts.flat_map(|text| numbers_of(&text)).print_n(100)
         }
         "types" => numbers
             .map(|n| {
@@ -175,11 +180,6 @@ fn build(ctx: &StreamingContext) {
         "aggregate_by_key" => pairs(&numbers).aggregate_by_key(1i64, |a, n| a * n, |a, b| a + b).print_n(100),
         "map_values" => pairs(&numbers).map_values(|n| n as f64 / 2.0).print_n(100),
         "flat_map_values" => pairs(&numbers).flat_map_values(|n| [n, -n]).print_n(100),
-        "parse" => {
-            // The texts share a chunk after the shuffle.
-            let texts = numbers.map(|n| Text::from(format!("{n} {} ?", n as f64 / 8.0))).repartition(2);
-            texts.flat_map(|text| numbers_of(&text)).print_n(100)
-        }
         "keys" => pairs(&numbers).keys().print_n(100),
         "values" => pairs(&numbers).values().print_n(100),
         "logs" => {
