@@ -1,4 +1,5 @@
-//! Writes the allocation log, as an actor. All events that wait are written together, with one sync.
+//! Writes the allocation log, as an actor. All events that wait are written together, with one sync. Events for which no
+//! batch waits are written together with the next event for which one does.
 //!
 //! Owns the order of the events, and the answers to those who wait for an event. Runs on the background executor,
 //! because writing waits for the disk.
@@ -103,11 +104,20 @@ async fn run(
 ) {
     let mut group = Vec::new();
     loop {
-        let count = inbox.recv_many(&mut group, GROUP_MAX).await;
-        if count == 0 {
+        let received = inbox.recv_many(&mut group, GROUP_MAX).await;
+        if received == 0 {
+            // Nobody waits for the events that are left, and a restart does without them.
+            if !group.is_empty() {
+                let _ = log.append(&group);
+            }
             return;
         }
+        // The sync of events for which nobody waits would hold up the next event, for which a batch waits.
+        if group.len() < GROUP_MAX && group.iter().all(is_for_later) {
+            continue;
+        }
         let events = std::mem::take(&mut group);
+        let count = events.len();
         let mut outcome = log.append(&events);
         while let Err(error) = outcome {
             if let Err(error) = trouble.wait(&error).await {
@@ -119,6 +129,11 @@ async fn run(
         trouble.over();
         publish.send_modify(|state| state.durable += count as u64);
     }
+}
+
+/// Whether nobody waits until the event is on stable storage. Such an event is written together with the next other event.
+fn is_for_later(event: &AllocationEvent) -> bool {
+    matches!(event, AllocationEvent::Forgotten { .. })
 }
 
 #[cfg(test)]
@@ -160,6 +175,30 @@ mod tests {
         };
         assert_eq!(simulation.run(main).unwrap(), (Ok(()), Ok(())));
         assert_eq!(read(&*store).unwrap().unwrap().record.batch_count(), 2);
+    }
+
+    #[test]
+    fn events_for_which_nobody_waits_are_written_with_the_next_event() {
+        let simulation = Arc::new(Simulation::new(0, Time::default()));
+        let (mut writer, store) = writer(&simulation, OnTrouble::Stop);
+        let (env, second) = (simulation.env(), Time::from_ms(1000));
+        let main = async move {
+            let batches = || read(&*store).unwrap().unwrap().record.batch_count();
+            for ms in 1..=2 {
+                writer.allocated(Time::from_ms(ms), &partitions(ms - 1..ms, false)).await.wait().await.unwrap();
+            }
+            writer.forgotten(Time::from_ms(2)).await;
+            env.clock.sleep_until(second).await;
+            let alone = batches();
+            writer.allocated(Time::from_ms(3), &partitions(2..3, false)).await.wait().await.unwrap();
+            let together = batches();
+            writer.forgotten(Time::from_ms(4)).await;
+            drop(writer);
+            env.clock.sleep_until(second + second.since(Time::default())).await;
+            (alone, together, batches())
+        };
+        // The last events are written when the actor ends.
+        assert_eq!(simulation.run(main).unwrap(), (2, 2, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! next batch runs.
 //!
 //! Owns the progress of the run, and the actor that writes the progress. Changes that happen while a checkpoint is
-//! written go into the next checkpoint. So a checkpoint never holds up a batch. Also checks, before an output is shown,
+//! written, and shortly after that, go into the next checkpoint. So a checkpoint never holds up a batch. Also checks, before an output is shown,
 //! whether this host may show it.
 
 use super::job_set::files_begun;
@@ -205,6 +205,17 @@ async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(),
     }
 }
 
+/// How many times as long as writing a checkpoint took, no other one is written.
+const REST: u32 = 4;
+/// No rest is longer. So much later, at most, a restart finds that a batch was done.
+const REST_MAX: Duration = Duration::from_millis(100);
+
+/// How long no checkpoint is written after one that took `write`. So checkpoints of short batches leave most of the disk's
+/// time to the allocation log, for which batches wait.
+fn rest_after(write: Duration) -> Duration {
+    write.saturating_mul(REST).min(REST_MAX)
+}
+
 /// The actor that writes checkpoints.
 struct Writer {
     shared: std::sync::Weak<Shared>,
@@ -223,11 +234,22 @@ impl Writer {
                 (state.progress.clone(), state.snapshots.clone(), state.version, state.durable.clone())
             };
             drop(shared);
+            let clock = self.parts.env.clock.clone();
+            let begun = clock.monotonic();
             let failed = self.write(&progress, snapshots, durable).await.err();
             let has_failed = failed.is_some();
             publish.send_replace(Written { version, failed });
             if has_failed {
                 return;
+            }
+            let rest = rest_after(clock.monotonic().saturating_sub(begun));
+            if !rest.is_zero() {
+                tokio::select! {
+                    biased;
+                    // Nobody is left who makes changes or waits for them.
+                    () = publish.closed() => {}
+                    () = clock.sleep(rest) => {}
+                }
             }
         }
     }
@@ -282,5 +304,22 @@ impl Writer {
             let _ = remove_unless(&*parts.store, &parts.run, |epoch, time_ms| !is_dropped(epoch, time_ms));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_take_a_fifth_of_the_time_at_most() {
+        assert_eq!(rest_after(Duration::from_micros(500)), Duration::from_millis(2));
+        assert_eq!(rest_after(Duration::from_millis(10)), Duration::from_millis(40));
+    }
+
+    #[test]
+    fn a_slow_disk_does_not_put_checkpoints_off_for_long() {
+        assert_eq!(rest_after(Duration::from_secs(3)), Duration::from_millis(100));
+        assert_eq!(rest_after(Duration::MAX), Duration::from_millis(100));
     }
 }
