@@ -1,5 +1,5 @@
-//! Writes the allocation log, as an actor. All events that wait are written together, with one sync. Events for which no
-//! batch waits are written together with the next event for which one does.
+//! Writes the allocation log, as an actor. All events that wait are written together, with one sync. Events for which
+//! no batch waits are written together with the next event for which one does.
 //!
 //! Owns the order of the events, and the answers to those who wait for an event. Runs on the background executor,
 //! because writing waits for the disk.
@@ -131,7 +131,8 @@ async fn run(
     }
 }
 
-/// Whether nobody waits until the event is on stable storage. Such an event is written together with the next other event.
+/// Whether nobody waits until the event is on stable storage. Such an event is written together with the next other
+/// event.
 fn is_for_later(event: &AllocationEvent) -> bool {
     matches!(event, AllocationEvent::Forgotten { .. })
 }

@@ -2,8 +2,8 @@
 //! next batch runs.
 //!
 //! Owns the progress of the run, and the actor that writes the progress. Changes that happen while a checkpoint is
-//! written, and shortly after that, go into the next checkpoint. So a checkpoint never holds up a batch. Also checks, before an output is shown,
-//! whether this host may show it.
+//! written, and shortly after that, go into the next checkpoint. So a checkpoint never holds up a batch. Also checks,
+//! before an output is shown, whether this host may show it.
 
 use super::job_set::files_begun;
 use super::recorder::{Recorder, Shared, State};
@@ -210,8 +210,8 @@ const REST: u32 = 4;
 /// No rest is longer. So much later, at most, a restart finds that a batch was done.
 const REST_MAX: Duration = Duration::from_millis(100);
 
-/// How long no checkpoint is written after one that took `write`. So checkpoints of short batches leave most of the disk's
-/// time to the allocation log, for which batches wait.
+/// How long no checkpoint is written after one that took `write`. So checkpoints of short batches leave most of the
+/// disk's time to the allocation log, for which batches wait.
 fn rest_after(write: Duration) -> Duration {
     write.saturating_mul(REST).min(REST_MAX)
 }

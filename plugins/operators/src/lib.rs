@@ -63,7 +63,8 @@ fn pairs<C: Chain<Out = i64>>(numbers: &DStream<i64, C>) -> DStream<(i64, i64)> 
     numbers.map(|n| (n.rem_euclid(3), n)).erase()
 }
 
-/// Records of many types, made from numbers, and numbers that are parsed from text. `None` if there is no such operator.
+/// Records of many types, made from numbers, and numbers that are parsed from text. `None` if there is no such
+/// operator.
 fn records(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output> {
     Some(match operator {
         "structs" => numbers.map(|n| (parity(n), vec![Some(reading(n)), None], Point(n as i32, 0.5))).print_n(100),

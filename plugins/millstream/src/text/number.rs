@@ -40,8 +40,8 @@ fn shift_of(length: usize) -> u32 {
     (WORD.wrapping_sub(length) as u32).wrapping_mul(8)
 }
 
-/// The number that eight decimal digits make. `digits` holds their values, 0 to 9, the first one lowest. `None` if one of
-/// them is not below ten.
+/// The number that eight decimal digits make. `digits` holds their values, 0 to 9, the first one lowest. `None` if one
+/// of them is not below ten.
 #[inline(always)]
 fn eight_digits(digits: u64) -> Option<u64> {
     // A byte above 9 sets its high bit here, or has its high bit set itself.
@@ -70,7 +70,8 @@ pub(super) fn unsigned(readable: &[u8], length: usize) -> Option<u64> {
     }
 }
 
-/// The number that the first `length` bytes of `readable` make, if they are 1 to 16 decimal digits, or `-` and such digits.
+/// The number that the first `length` bytes of `readable` make, if they are 1 to 16 decimal digits, or `-` and such
+/// digits.
 #[inline(always)]
 pub(super) fn signed(readable: &[u8], length: usize) -> Option<i64> {
     // Sixteen digits are far below 2^63.
@@ -156,13 +157,13 @@ macro_rules! float {
 }
 
 float! {
-    /// The `f64` that the first `length` bytes of `readable` make, if they are few decimal digits with or without a sign and a
-    /// point.
+    /// The `f64` that the first `length` bytes of `readable` make, if they are few decimal digits with or without a
+    /// sign and a point.
     float64, f64, POWERS_64, 23,
     [1e0 1e1 1e2 1e3 1e4 1e5 1e6 1e7 1e8 1e9 1e10 1e11 1e12 1e13 1e14 1e15 1e16 1e17 1e18 1e19 1e20 1e21 1e22]
 }
 float! {
-    /// The `f32` that the first `length` bytes of `readable` make, if they are few decimal digits with or without a sign and a
-    /// point.
+    /// The `f32` that the first `length` bytes of `readable` make, if they are few decimal digits with or without a
+    /// sign and a point.
     float32, f32, POWERS_32, 11, [1e0 1e1 1e2 1e3 1e4 1e5 1e6 1e7 1e8 1e9 1e10]
 }

@@ -33,8 +33,8 @@ impl Text {
         self.as_str().parse()
     }
 
-    /// The number that the text is, if `T` is a type of numbers that has a fast way, and the text is as simple as this way
-    /// needs it.
+    /// The number that the text is, if `T` is a type of numbers that has a fast way, and the text is as simple as this
+    /// way needs it.
     #[inline(always)]
     fn parse_number<T>(&self) -> Option<T> {
         let (readable, length) = (self.with_rest_of_chunk(), self.len());
@@ -68,7 +68,8 @@ fn same<N: Copy + 'static, T>(number: N) -> Option<T> {
 
 /// The id of a type. Types that differ in lifetimes only have the same id.
 ///
-/// [`TypeId::of`] wants a type without lifetimes; [`FromStr`], as in the signature of `str::parse`, does not promise that.
+/// [`TypeId::of`] wants a type without lifetimes; [`FromStr`], as in the signature of `str::parse`, does not promise
+/// that.
 #[inline(always)]
 fn type_of<T>() -> TypeId {
     trait Identified {
@@ -86,8 +87,8 @@ fn type_of<T>() -> TypeId {
         }
     }
     let kind: &dyn Identified = &PhantomData::<T>;
-    // SAFETY: only the bound of the lifetime changes. `kind` refers to a value without size and without borrowed data, and
-    // its only method computes an id of the type, in which lifetimes have no part.
+    // SAFETY: only the bound of the lifetime changes. `kind` refers to a value without size and without borrowed data,
+    // and its only method computes an id of the type, in which lifetimes have no part.
     unsafe { std::mem::transmute::<&dyn Identified, &(dyn Identified + 'static)>(kind) }.id()
 }
 

@@ -77,8 +77,8 @@ impl Iterator for Split {
         let start = self.start?;
         let end = if is_mask(self.separator) { self.next_separator() } else { self.find_by_str(start) };
         self.start = (end < self.text.len()).then(|| end + self.separator.len_utf8());
-        // SAFETY: pieces begin at the beginning of the text or behind a separator, and end before the next one or with the
-        // text. A separator that is found by masks is a byte of ASCII, which is a character.
+        // SAFETY: pieces begin at the beginning of the text or behind a separator, and end before the next one or with
+        // the text. A separator that is found by masks is a byte of ASCII, which is a character.
         Some(unsafe { self.text.piece(start, end) })
     }
 
