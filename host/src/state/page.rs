@@ -53,9 +53,14 @@ impl std::fmt::Debug for Leaf {
 impl Leaf {
     fn store(storage: &RowStorage, rows: RecordBatch) -> Result<Self, StateError> {
         let (times, removed) = (layout::times(&rows), layout::removed(&rows));
-        let newest_ms = times.values().iter().copied().max().unwrap_or(0);
-        let of_live = times.values().iter().zip(removed).filter(|(_, removed)| *removed != Some(true));
-        let oldest_ms = of_live.map(|(time, _)| *time).min().unwrap_or(u64::MAX);
+        let (mut oldest_ms, mut newest_ms) = (u64::MAX, 0);
+        for time in times.values() {
+            (oldest_ms, newest_ms) = (oldest_ms.min(*time), newest_ms.max(*time));
+        }
+        if removed.true_count() > 0 {
+            let of_live = times.values().iter().zip(removed).filter(|(_, removed)| *removed != Some(true));
+            oldest_ms = of_live.map(|(time, _)| *time).min().unwrap_or(u64::MAX);
+        }
         let count = rows.num_rows();
         let mut writer = storage.writer(1);
         writer.append(0, rows)?;

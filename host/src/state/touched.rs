@@ -155,7 +155,11 @@ impl Touched {
         let mut row = first_from(hashes, from, hash);
         // Different keys hardly ever have the same hash.
         while hashes.get(row) == Some(&hash) {
-            match open.keys()?.compare(row, &self.encoded, self.first_row(key)) {
+            let (keys, first_row) = (open.keys()?, self.first_row(key));
+            if keys.same(row, &self.encoded, first_row) {
+                return Ok(Ok(row));
+            }
+            match keys.compare(row, &self.encoded, first_row) {
                 Ordering::Less => row += 1,
                 Ordering::Equal => return Ok(Ok(row)),
                 Ordering::Greater => break,
@@ -171,11 +175,18 @@ fn first_from(hashes: &[u64], from: usize, hash: u64) -> usize {
     /// This many positions are looked at one after the other.
     const NEAR: usize = 16;
     let near = hashes.get(from..).unwrap_or_default();
-    if let Some(at) = near.iter().take(NEAR).position(|other| *other >= hash) {
-        return from + at;
+    // Four positions at a time: whether one of four is the position is hard to predict, and which one needs no branch.
+    for (group, four) in near.chunks_exact(4).take(NEAR / 4).enumerate() {
+        let smaller = four.iter().map(|other| usize::from(*other < hash)).sum::<usize>();
+        if smaller < 4 {
+            return from + 4 * group + smaller;
+        }
+    }
+    if near.len() < NEAR {
+        return from + near.partition_point(|other| *other < hash);
     }
     // The distance doubles until the hash is passed.
-    let (mut low, mut step) = (from + near.len().min(NEAR), NEAR);
+    let (mut low, mut step) = (from + NEAR, NEAR);
     while let Some(other) = hashes.get(low + step)
         && *other < hash
     {
@@ -192,6 +203,23 @@ fn order_equal_hashes(rows: &mut [(u64, u32)], encoded: &EncodedKeys) {
         let Some((_, first)) = group.first().copied() else { continue };
         if group.iter().any(|(_, row)| !encoded.same(first as usize, encoded, *row as usize)) {
             group.sort_by(|a, b| encoded.compare(a.1 as usize, encoded, b.1 as usize).then(a.1.cmp(&b.1)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_from;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_first_position_is_found(
+            mut hashes in prop::collection::vec(0u64..300, 0..120), from in 0usize..40, hash in 0u64..301,
+        ) {
+            hashes.sort_unstable();
+            let from = from.min(hashes.partition_point(|other| *other < hash));
+            prop_assert_eq!(first_from(&hashes, from, hash), hashes.partition_point(|other| *other < hash));
         }
     }
 }

@@ -109,20 +109,30 @@ impl StateRun {
             None => OpenPage::default(),
         };
         let found = open.find(touched, range.clone())?;
-        let none = self.layout.no_state();
-        let leaves: Vec<&ArrayRef> = open.states().chain([&none]).collect();
-        let place = |found: &Option<Found>| found.map_or((leaves.len() - 1, 0), |found| (found.leaf, found.row));
-        let places: Vec<(usize, usize)> = found.iter().map(place).collect();
-        let leaves: Vec<&dyn arrow::array::Array> = leaves.iter().map(|leaf| leaf.as_ref() as _).collect();
         let rows: UInt32Array = range.clone().map(|key| touched.first_row(key) as u32).collect();
         Ok(Keys {
             keys: take(touched.column(), &rows, None)?,
             hashes: range.map(|key| touched.hash(key)).collect(),
-            states: interleave(&leaves, &places)?,
+            states: self.states_of(&open, &found)?,
             exists: Some(found.iter().map(Option::is_some).collect()),
             times: found.iter().map(|found| found.map_or(0, |found| open.time_ms(found))).collect::<UInt64Array>(),
             found,
         })
+    }
+
+    /// The state of each key of a page that was sought.
+    fn states_of(&self, open: &OpenPage, found: &[Option<Found>]) -> Result<ArrayRef> {
+        let none = self.layout.no_state();
+        let leaves: Vec<&ArrayRef> = open.states().chain([&none]).collect();
+        if let ([leaf, _], true) = (leaves.as_slice(), found.iter().all(Option::is_some)) {
+            // Most pages have one leaf, with all keys.
+            let rows: UInt32Array = found.iter().flatten().map(|found| found.row as u32).collect();
+            return Ok(take(leaf, &rows, None)?);
+        }
+        let place = |found: &Option<Found>| found.map_or((leaves.len() - 1, 0), |found| (found.leaf, found.row));
+        let places: Vec<(usize, usize)> = found.iter().map(place).collect();
+        let leaves: Vec<&dyn arrow::array::Array> = leaves.iter().map(|leaf| leaf.as_ref() as _).collect();
+        Ok(interleave(&leaves, &places)?)
     }
 
     /// The keys of a page whose states do not count, and those whose values enter; and the rows with which the plugin is
