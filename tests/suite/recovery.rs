@@ -363,6 +363,26 @@ fn a_checkpoint_directory_that_cannot_be_written_is_waited_for() {
     assert!(stopped.run().error().contains("in checkpoint directory /jobs/checkpoint: "), "{}", stopped.run().error());
 }
 
+/// S10.06, S10.21: each operation on the files of snapshots fails once. The snapshot is written again, and a host that dies
+/// later begins with the right state.
+#[test]
+fn a_snapshot_is_written_whichever_operation_fails() {
+    let mut job = queue_job(12).with_job_keys("args = { states = \"all\" }");
+    // A start that cannot read a snapshot ends, and the next start reads it.
+    job.restarts = true;
+    let plain = job.run_through(&[Death::AfterBatch(5)]);
+    assert_eq!(plain.result, Ok(()));
+    assert!(plain.snapshot_operations > 40, "{}", plain.snapshot_operations);
+    let mut told = 0;
+    for number in 1..=plain.snapshot_operations {
+        job.fails_at = Some(number);
+        let outcome = job.run_through(&[Death::AfterBatch(5)]);
+        assert_eq!((&outcome.result, &outcome.bytes), (&Ok(()), &plain.bytes), "operation {number}");
+        told += outcome.log.iter().filter(|line| line.contains("CheckpointFailed")).count();
+    }
+    assert!(told as u64 > plain.snapshot_operations / 4, "{told} of {}", plain.snapshot_operations);
+}
+
 /// S16.15: a directory that cannot be read for a while is reported. Its files are read later, once, whichever host dies
 /// in the meantime.
 #[test]

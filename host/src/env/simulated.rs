@@ -132,6 +132,17 @@ impl Simulation {
         self.world.files.unreachable(from, until, below.into(), kind);
     }
 
+    /// Of the operations on files below directories of this name, the one with this number, from 1, fails. All others
+    /// succeed.
+    pub fn disk_fails_once(&self, directory: &'static str, number: u64) {
+        self.world.files.fails_once(directory, number);
+    }
+
+    /// How many operations there were on files below the directories of [`disk_fails_once`](Self::disk_fails_once).
+    pub fn disk_operations(&self) -> u64 {
+        self.world.files.operations_seen()
+    }
+
     /// Sets the wall clock to another time. The times of all parts of the script, this one included, are those of a
     /// clock that is never set.
     pub fn clock_jump(&self, at: Time, to: Time) {

@@ -61,6 +61,8 @@ pub struct Job {
     pub unreachable: Option<(Time, Time, io::ErrorKind)>,
     /// Whether a host that ended because of this error is started again.
     pub restarts: bool,
+    /// Which operation on a snapshot of state fails, from 1. `None` if none fails.
+    pub fails_at: Option<u64>,
     /// The time span in which the directory `in` cannot be listed or read.
     pub source_away: Option<(Time, Time)>,
     /// The time at which the clock is set, and the time to which it is set.
@@ -93,6 +95,7 @@ impl Job {
             catch_up: CatchUpMode::default(),
             fresh_after_first: false,
             unreachable: None,
+            fails_at: None,
             source_away: None,
             restarts: false,
             clock_jump: None,
@@ -169,6 +172,8 @@ impl Job {
         if let Some((from, until, kind)) = self.unreachable {
             simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), kind);
         }
+        // The operations are counted in any case.
+        simulation.disk_fails_once("snapshots", self.fails_at.unwrap_or(u64::MAX));
         if let Some((from, until)) = self.source_away {
             simulation.disk_unreachable(from, until, "/jobs/in", io::ErrorKind::TimedOut);
         }
@@ -218,7 +223,9 @@ impl Job {
         loop {
             match self.live(simulation, recorder, death) {
                 Some(Err(Error { kind: ErrorKind::Unavailable, message, .. }))
-                    if self.unreachable.is_some() && self.restarts && message.contains("checkpoint") =>
+                    if (self.unreachable.is_some() || self.fails_at.is_some())
+                        && self.restarts
+                        && message.contains("checkpoint") =>
                 {
                     let clock = simulation.env().clock;
                     let pause = async move { clock.sleep_until(clock.now() + Duration::from_secs(1)).await };
@@ -328,8 +335,9 @@ impl Job {
         let kept = simulation.files().into_iter().filter(in_checkpoint);
         let kept = kept.map(|(path, bytes)| (path.display().to_string(), bytes)).collect();
         let (printed, log) = (simulation.printed(), simulation.log());
-        let writes = simulation.writes();
-        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes, checkpoint: kept }
+        let (writes, snapshot_operations) = (simulation.writes(), simulation.disk_operations());
+        let checkpoint = kept;
+        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes, snapshot_operations, checkpoint }
     }
 }
 

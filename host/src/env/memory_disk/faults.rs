@@ -13,6 +13,8 @@ pub(super) struct Faults {
     /// How many bytes can still be written. `None` if there is no limit.
     pub(super) space: Option<u64>,
     pub(super) unreachable: Vec<Unreachable>,
+    /// An operation that fails once. `None` if a test asks for no such operation.
+    pub(super) fails_once: Option<FailsOnce>,
     /// How many operations have changed something so far.
     pub(super) writes: u64,
     /// The number of the operation at which the machine stops. `None` if it does not stop.
@@ -29,10 +31,26 @@ pub(super) struct Unreachable {
     pub(super) kind: io::ErrorKind,
 }
 
+/// One operation, which fails. The operations after it succeed.
+pub(super) struct FailsOnce {
+    /// Only operations on paths with a directory of this name count.
+    pub(super) directory: &'static str,
+    /// The number of the operation that fails, from 1.
+    pub(super) number: u64,
+    /// How many operations there were so far.
+    pub(super) seen: u64,
+}
+
 impl Faults {
     /// Checks that an operation on a path can be tried at this time.
-    pub(super) fn reach(&self, at: Time, path: &Path) -> io::Result<()> {
+    pub(super) fn reach(&mut self, at: Time, path: &Path) -> io::Result<()> {
         self.check_running()?;
+        if let Some(fault) = self.fails_once.as_mut().filter(|fault| path.iter().any(|part| part == fault.directory)) {
+            fault.seen += 1;
+            if fault.seen == fault.number {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
         let is_hit = |fault: &&Unreachable| (fault.from..fault.until).contains(&at) && path.starts_with(&fault.below);
         self.unreachable.iter().find(is_hit).map_or(Ok(()), |fault| Err(fault.kind.into()))
     }

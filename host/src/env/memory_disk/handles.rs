@@ -22,7 +22,7 @@ pub(super) struct Handle {
 impl Handle {
     /// Returns the disk, the time, and whether the file can be reached. Fails if this program was killed.
     fn tree(&self) -> io::Result<(MutexGuard<'_, Tree>, Time, io::Result<()>)> {
-        let (tree, now) = self.disk.tree();
+        let (mut tree, now) = self.disk.tree();
         tree.faults.check_running()?;
         if tree.killed != self.program {
             return Err(io::Error::other("the program that opened the file was killed"));

@@ -40,7 +40,7 @@ use super::{Clock as _, DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 use crate::lock::lock;
 use crate::time::Time;
 use content::Content;
-use faults::{Faults, Unreachable};
+use faults::{FailsOnce, Faults, Unreachable};
 use handles::{Handle, Lock, Scratch, Writer};
 use names::{Change, Entry, Journal};
 use rand::SeedableRng as _;
@@ -99,6 +99,14 @@ impl MemoryDisk {
         lock(&self.tree).faults.read_only.insert(directory);
     }
 
+    pub(super) fn fails_once(&self, directory: &'static str, number: u64) {
+        lock(&self.tree).faults.fails_once = Some(FailsOnce { directory, number, seen: 0 });
+    }
+
+    pub(super) fn operations_seen(&self) -> u64 {
+        lock(&self.tree).faults.fails_once.as_ref().map_or(0, |fault| fault.seen)
+    }
+
     pub(super) fn unreachable(&self, from: Time, until: Time, below: PathBuf, kind: io::ErrorKind) {
         lock(&self.tree).faults.unreachable.push(Unreachable { from, until, below, kind });
     }
@@ -154,7 +162,7 @@ impl MemoryDisk {
 
     /// The files that exist now, and the time. Fails if the path cannot be reached.
     fn reach(&self, path: &Path) -> io::Result<(MutexGuard<'_, Tree>, Time)> {
-        let (tree, now) = self.tree();
+        let (mut tree, now) = self.tree();
         tree.faults.reach(self.clock.undisturbed(), path)?;
         Ok((tree, now))
     }
