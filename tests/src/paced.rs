@@ -111,9 +111,9 @@ impl Clock for ManualClock {
         })
     }
 
-    /// Never ends. The host sleeps for a span only to notice that the clock was set, and nobody sets this clock.
-    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(std::future::pending())
+    /// Sleeps for a span of the machine's time.
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.machine.sleep(span)
     }
 }
 
