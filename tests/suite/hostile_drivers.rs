@@ -49,10 +49,26 @@ fn what_is_not_its_own_is_refused() {
     let unknown =
         "it returned broken data: it names node 4711, which is neither a data set that it got nor one that it made";
     assert_eq!(failure("driver-unknown"), unknown);
-    assert_eq!(failure("driver-end"), "it returned broken data: it returned a data set, and is no `transform`");
-    assert_eq!(failure("driver-end-twice"), "it returned broken data: `data-sets.end` was called out of its place");
-    assert_eq!(failure("driver-done"), "it returned broken data: `replays.done` was called out of its place");
-    assert_eq!(failure("driver-next"), "it returned broken data: `replays.next` was called out of its place");
+    assert_eq!(
+        failure("driver-end"),
+        "it returned broken data: it returned a data set, but only a `transform` may \
+                        return one"
+    );
+    assert_eq!(
+        failure("driver-end-twice"),
+        "it returned broken data: `data-sets.end` was called at a time when it is \
+                        not allowed"
+    );
+    assert_eq!(
+        failure("driver-done"),
+        "it returned broken data: `replays.done` was called at a time when it is not \
+                        allowed"
+    );
+    assert_eq!(
+        failure("driver-next"),
+        "it returned broken data: `replays.next` was called at a time when it is not \
+                        allowed"
+    );
     let error = run("driver-transform-type").error();
     assert!(error.contains("it returned rows of type text, not u64"), "{error}");
     let error = run("driver-transform-nothing").error();
@@ -71,7 +87,7 @@ fn files_and_slices_are_limited_and_checked() {
         assert_eq!(failure(behaviour), told);
     }
     let error = run("driver-writes-in-task").error();
-    assert!(error.contains("`files.write` was called out of its place"), "{error}");
+    assert!(error.contains("`files.write` was called at a time when it is not allowed"), "{error}");
     let mut job = job("driver-reads-much");
     job.files[0].1.push_str(&"\n".repeat(9 << 20));
     let error = job.run().error();
@@ -103,31 +119,44 @@ fn a_task_of_an_action_fails_as_any_other() {
     );
     assert!(error.contains("the task does not like this line"), "{error}");
     let error = run("driver-run-in-task").error();
-    assert!(error.contains("`data-sets.run` was called out of its place"), "{error}");
+    assert!(error.contains("`data-sets.run` was called at a time when it is not allowed"), "{error}");
 }
 
 #[test]
 fn a_function_that_does_something_else_when_it_runs_again_is_not_deterministic() {
     for (behaviour, what) in [
-        ("driver-other", "it made `filter` of 2 with rows text where it had made `map` of 2 with rows text (node 3)"),
+        (
+            "driver-other",
+            "it made `filter` of 2 with rows text, but the first time it had made `map` of 2 with rows \
+          text (node 3)",
+        ),
         (
             "driver-transform-other",
-            "it made `filter` of 3 with rows text where it had made `map` of 3 with rows text (node 4)",
+            "it made `filter` of 3 with rows text, but the first time it had made `map` of 3 with rows text (node 4)",
         ),
         (
             "driver-asks-other",
-            "it made `foreach_partition` of 2 with rows bool where it had made `foreach_partition` of 3 with rows bool (node 4)",
+            "it made `foreach_partition` of 2 with rows bool, but the first time it had made `foreach_partition` of 3 \
+             with rows bool (node 4)",
         ),
-        ("driver-asks-more", "it made nothing where it had made `map` of 0 with rows text (node 2)"),
+        ("driver-asks-more", "it made nothing, but the first time it had made `map` of 0 with rows text (node 2)"),
         ("driver-writes-other", "it wrote something else to `out/x` than before"),
         (
             "driver-writes-elsewhere",
-            "it asked for a write to `out/task`, and had asked for a write to `out/driver` before",
+            "it asked for a write to `out/task`, but the first time it had asked for a write to `out/driver`",
         ),
-        ("driver-reads-other", "it asked for a read of `task`, and had asked for a read of `driver` before"),
-        ("driver-slices-other", "it asked for a slice of node 0, and had asked for a slice of node 0 before"),
-        ("driver-asks-instead", "it asked for a write to `out/x`, and had asked for the rows of node 3 before"),
-        ("driver-ends-early", "it ended, and had asked for rows there before"),
+        ("driver-reads-other", "it asked for a read of `task`, but the first time it had asked for a read of `driver`"),
+        (
+            "driver-slices-other",
+            "it asked for a slice of node 0, but the first time it had asked for a slice of node \
+          0",
+        ),
+        (
+            "driver-asks-instead",
+            "it asked for a write to `out/x`, but the first time it had asked for the rows of \
+          node 3",
+        ),
+        ("driver-ends-early", "it ended where it had asked for rows the first time"),
     ] {
         let error = run(behaviour).error();
         assert!(error.contains("driver function is not deterministic: "), "{behaviour}: {error}");

@@ -71,7 +71,8 @@ fn a_function_that_shares_something_else_when_it_runs_again_is_not_deterministic
         ),
         (
             "shared-asks-other",
-            "it asked for a reset of accumulator `task`, and had asked for a reset of accumulator `driver` before",
+            "it asked for a reset of accumulator `task`, but the first time it had asked for a reset of accumulator \
+             `driver`",
         ),
     ] {
         let error = run(behaviour).error();

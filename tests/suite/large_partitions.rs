@@ -64,7 +64,7 @@ fn a_reduction_of_many_large_values_is_made_in_parts() {
 fn what_turns_out_to_be_too_large_is_made_in_parts() {
     let outcome = same_with_little_memory("large_distinct", "rows = \"10000\"", MEMORY_MIB);
     assert_eq!(outcome.retries, 2);
-    assert!(outcome.log.iter().any(|line| line.contains("; now in parts")), "{:#?}", outcome.log);
+    assert!(outcome.log.iter().any(|line| line.contains("; it is tried again in smaller parts")), "{:#?}", outcome.log);
 }
 
 /// The record at which plugin code fails does not depend on the parts. Only one record fails, once.

@@ -25,7 +25,8 @@ fn a_file_cannot_hold_what_only_the_plugin_can_read() {
         run("serde_records_of_a_source", "[[1, \"00\"]]\n").error(),
         "/jobs/queue.jsonl cannot hold the records of source `lines`: `Event` is a type of the plugin's own, whose bytes \
          only the plugin can read\n\
-         help: let the stream have records that JSON can write, such as text, and make the plugin's own of them with `map`"
+         help: let the stream have records that JSON can write, such as text, and convert them to the plugin's own \
+         type with `map`"
     );
 }
 

@@ -66,7 +66,7 @@ impl CheckedSplit {
         let end = next.map_err(|error| file_stamp::failed(&self.split.path, error))?;
         match self.split.checksum {
             Some(checksum) if checksum != self.reader.checksum() => {
-                let change = "it holds something else than when it was read before".to_owned();
+                let change = "its content is different from when it was read before".to_owned();
                 Err(SplitError::Changed { path: self.split.path.clone(), change })
             }
             _ => Ok(end),
@@ -158,9 +158,13 @@ mod tests {
         assert_eq!(change(&again, &simulation), "/in/a is gone");
         simulation.file("/in/a", "one\ntwo\n");
         assert_eq!(read(&again, &simulation).unwrap().0, ["one", "two"]);
-        assert_eq!(change(&first, &simulation), "/in/a is not what the batch was given: another file has its name");
+        assert_eq!(
+            change(&first, &simulation),
+            "/in/a has changed since the batch was made: another file has its name"
+        );
         simulation.file("/in/a", "one\nTWO\n");
-        let expected = "/in/a is not what the batch was given: it holds something else than when it was read before";
+        let expected =
+            "/in/a has changed since the batch was made: its content is different from when it was read before";
         assert_eq!(change(&again, &simulation), expected);
     }
 
@@ -183,7 +187,8 @@ mod tests {
         let split = split(&simulation);
         let mut file = simulation.env().disk.create(Path::new("/in/a")).unwrap();
         std::io::Write::write_all(&mut file, b"one\nTWO\n").unwrap();
-        let expected = "/in/a is not what the batch was given: it was modified at 1000 ms, and before that at 0 ms";
+        let expected =
+            "/in/a has changed since the batch was made: it was modified at 1000 ms, and before that at 0 ms";
         assert_eq!(change(&split, &simulation), expected);
     }
 }

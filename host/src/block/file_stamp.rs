@@ -92,7 +92,7 @@ pub enum SplitError {
         path: PathBuf,
     },
     /// The file is not the one that the batch was given, or has changed.
-    #[error("{} is not what the batch was given: {change}", .path.shown())]
+    #[error("{} has changed since the batch was made: {change}", .path.shown())]
     Changed {
         /// The path of the file.
         path: PathBuf,

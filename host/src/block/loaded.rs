@@ -175,8 +175,8 @@ impl From<&LoadError> for Error {
             LoadError::Damaged { .. } => (ErrorKind::User, WRITE_WHOLE),
             LoadError::Changed { .. } => (
                 ErrorKind::User,
-                "all of a batch reads the same file: let job.on_error = \"continue\" go on with the next batch, which reads \
-                 the new one, or give a new version a new name",
+                "all reads of a batch must see the same file: give each new version a new name, or set job.on_error = \
+                 \"continue\" to go on with the next batch, which reads the new version",
             ),
             LoadError::Record { .. } | LoadError::Content { .. } => {
                 (ErrorKind::User, "correct the file, or the record that the plugin reads it as")

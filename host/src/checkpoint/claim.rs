@@ -149,8 +149,8 @@ impl From<OwnerError> for Error {
         let (kind, help) = match &error {
             OwnerError::InUse { is_lease: true, .. } => (
                 ErrorKind::User,
-                "stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is free \
-                 15 s after it last wrote"
+                "stop that host, or give this job a checkpoint directory of its own; the directory of a host that no \
+                 longer runs is free 15 s after its last write"
                     .to_owned(),
             ),
             OwnerError::InUse { .. } => (
@@ -160,10 +160,9 @@ impl From<OwnerError> for Error {
             OwnerError::Lost { .. } => {
                 (ErrorKind::Unavailable, "that host goes on where this one was stopped".to_owned())
             }
-            OwnerError::Removed { .. } => (
-                ErrorKind::Unavailable,
-                "bring the directory back before the job is started again".to_owned(),
-            ),
+            OwnerError::Removed { .. } => {
+                (ErrorKind::Unavailable, "bring the directory back before the job is started again".to_owned())
+            }
             OwnerError::Store { error, place, .. } => (ErrorKind::Unavailable, advice(error, place)),
             OwnerError::Claim { .. } => {
                 (ErrorKind::Data, "remove that file if you are sure that no host uses the directory".to_owned())

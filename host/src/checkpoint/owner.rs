@@ -302,8 +302,8 @@ mod tests {
         assert_eq!(
             refused,
             "checkpoint directory s3://bucket/prefix is in use by a process of the simulation, since 0 ms\n\
-             help: stop that host, or give this job a checkpoint directory of its own; what a host had that is gone is \
-             free 15 s after it last wrote"
+             help: stop that host, or give this job a checkpoint directory of its own; the directory of a host that \
+             no longer runs is free 15 s after its last write"
         );
         first.check().unwrap();
         simulation.kill();

@@ -76,9 +76,9 @@ pub struct SavedRun {
 pub fn lost_checkpoints(owner: Option<&Owner>, runs: &[String], has_log: bool) -> Option<String> {
     match owner {
         Some(owner) if !owner.run.is_empty() && !runs.contains(&owner.run) => {
-            Some(format!("owner {} shows run {}, whose checkpoints are not there", owner.epoch, owner.run))
+            Some(format!("owner {} names run {}, which has no checkpoints", owner.epoch, owner.run))
         }
-        _ if has_log && runs.is_empty() => Some("the allocation log is there, and no checkpoint of any run".to_owned()),
+        _ if has_log && runs.is_empty() => Some("there is an allocation log, but no checkpoint of any run".to_owned()),
         _ => None,
     }
 }

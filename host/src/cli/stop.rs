@@ -117,7 +117,7 @@ async fn wait_for_end(
             // The host may end before it can send its answer.
             None if now => return Ok(ExitCode::SUCCESS),
             None => {
-                let message = format!("the host of job {job} is gone without a word of how the job ended");
+                let message = format!("the host of job {job} is gone and did not say how the job ended");
                 return Err(Error::new(ErrorKind::Unavailable, message).help("the host's own log says more"));
             }
         }

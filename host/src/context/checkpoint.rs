@@ -223,7 +223,7 @@ impl Resumption {
         };
         if old_interval != interval && done != last {
             let message = format!(
-                "job.batch_interval was {} ms and is {} ms, and batches are not done that were made",
+                "job.batch_interval was {} ms and is now {} ms, but some batches of the old interval are not done",
                 whole_ms(old_interval),
                 whole_ms(interval)
             );
@@ -326,7 +326,7 @@ impl Resumption {
         self.plan = plan(&found).map_err(|error| {
             let what = match &error {
                 PlanError::LostAllocations { .. } => "contradicts itself",
-                PlanError::TooOld { .. } => "cannot be gone on with",
+                PlanError::TooOld { .. } => "cannot be resumed from",
             };
             let message = format!("checkpoint directory {} {what}: {error}", self.store.describe());
             Error::new(ErrorKind::Data, message)

@@ -23,7 +23,7 @@ pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: 
     let saved = &metadata.run;
     if saved.plugin_digest != facts.plugin_digest {
         let message = format!(
-            "run {run} in {place} is of another plugin: it has digest {}, and {} has {}",
+            "run {run} in {place} belongs to another plugin: that plugin has digest {}, and {} has {}",
             saved.plugin_digest,
             facts.settings.job.plugin.shown(),
             facts.plugin_digest
@@ -39,7 +39,7 @@ pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: 
         match change.change {
             Change::Harmless => tracing::info!("{told}: results are the same"),
             Change::Restart => {
-                tracing::warn!("{told}: it holds from now on, also for batches that run again");
+                tracing::warn!("{told}: the new value applies from now on, also to batches that run again");
             }
             Change::Fresh => fresh.push(told),
         }

@@ -31,7 +31,7 @@ pub enum ClientError {
     #[error("it refuses the request: {0}")]
     Refused(String),
     /// The host sends something that is no answer.
-    #[error("it speaks another language: {0}")]
+    #[error("its answer cannot be understood: {0}")]
     Strange(String),
 }
 

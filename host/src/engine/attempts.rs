@@ -80,7 +80,7 @@ impl Shared {
             if error.is_out_of_memory && can_have_parts && !mode.in_parts {
                 // Many small rows take more memory than their stored size shows.
                 mode.in_parts = true;
-                retried(format!("{}; now in parts", error.message), Duration::ZERO);
+                retried(format!("{}; it is tried again in smaller parts", error.message), Duration::ZERO);
                 continue;
             }
             transient += u32::from(error.cause == Cause::Transient);

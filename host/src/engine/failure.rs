@@ -31,8 +31,8 @@ pub(super) fn not_kept(request: &JobRequest, slice: NodeId, of: NodeId, time: Ti
     let message =
         format!("{slice} failed on batch {}: the data set of {of} of batch {time} is not there", request.batch);
     Error::new(ErrorKind::User, message).help(
-        "keep the stream's data sets: `cache()` it and call `remember` on the context; there is none of a batch that \
-         failed, nor of one before the start",
+        "keep the stream's data sets: `cache()` it and call `remember` on the context; a batch that failed, or that \
+         lies before the start, has no data set",
     )
 }
 

@@ -159,7 +159,7 @@ impl GrantError {
                     .to_owned()
             }
             Self::HiddenRoot { .. } => {
-                "grant a directory whose name does not begin with `.`, nor any name between it and the job file"
+                "grant a directory whose path, from the directory of the job file on, has no name that begins with `.`"
                     .to_owned()
             }
             Self::Objects { .. } => "outputs can be saved there; driver functions use directories".to_owned(),

@@ -33,7 +33,7 @@ pub enum CallError {
     #[error("it names node {0}, which is neither a data set that it got nor one that it made")]
     Unknown(NodeId),
     /// A `transform` returned no data set, or a `foreach_rdd` returned one.
-    #[error("it returned {}", if *.0 { "no data set" } else { "a data set, and is no `transform`" })]
+    #[error("it returned {}", if *.0 { "no data set" } else { "a data set, but only a `transform` may return one" })]
     Answer(bool),
     /// A slice of a node that is not a stream of the program.
     #[error("it names node {0}, which is not a stream of the program")]

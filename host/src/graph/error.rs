@@ -84,7 +84,7 @@ impl GraphError {
             Self::NoOutput => Some("end at least one stream with an output such as `print()`".to_owned()),
             Self::UnknownKind { .. } => Some("the plugin may need a newer host".to_owned()),
             Self::Interval { help, .. } => Some(help.clone()),
-            Self::Reach { .. } => Some("make the windows shorter, or fewer of them windows of windows".to_owned()),
+            Self::Reach { .. } => Some("make the windows shorter, or nest fewer windows in each other".to_owned()),
             Self::Slides { .. } => Some("give them the same slide with `window`".to_owned()),
             Self::Nested { .. } => Some("save JSON or Parquet files, or map such values to text".to_owned()),
             Self::TooLong(_) | Self::Node { .. } => None,

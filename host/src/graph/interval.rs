@@ -286,10 +286,8 @@ mod tests {
         assert_eq!(nested(10, years(10)).unwrap().reach_of_all(), SPAN_MAX);
         assert_eq!(
             nested(1100, years(1)).unwrap_err(),
-            [
-                "the windows that `window` (node 101) reads through reach back more than 100 years before a batch; make the \
-              windows shorter, or fewer of them windows of windows"
-            ]
+            ["the windows that `window` (node 101) reads through reach back more than 100 years before a batch; \
+                 make the windows shorter, or nest fewer windows in each other"]
         );
         let mut graph = vec![node("source", &[], text()), window(0, u64::MAX - 15, None)];
         graph.push(node("print", &[1], Vec::new()));

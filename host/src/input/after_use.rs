@@ -93,7 +93,10 @@ fn finish(disk: &dyn Disk, file: &TakenFile, when_done: &WhenDone) -> io::Result
         && let Err(error) = disk.rename_new(&held, &file.path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        return Ok(Outcome::Left(format!("its name is now {}, for it cannot have its own: {error}", held.shown())));
+        return Ok(Outcome::Left(format!(
+            "it is named {} now, because its own name cannot be restored: {error}",
+            held.shown()
+        )));
     }
     outcome
 }

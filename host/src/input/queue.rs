@@ -67,7 +67,8 @@ impl From<QueueError> for Error {
         let help = match &error {
             QueueError::Unreadable { .. } => "a queue is a file of JSON lines: one array of records for each batch",
             QueueError::Opaque { .. } => {
-                "let the stream have records that JSON can write, such as text, and make the plugin's own of them with `map`"
+                "let the stream have records that JSON can write, such as text, and convert them to the plugin's own \
+                 type with `map`"
             }
             QueueError::Changed { .. } => {
                 "bring the file back as it was, with new data sets behind the old ones; or name a new file with a new \
@@ -182,7 +183,7 @@ impl QueueInput {
             let InputPartition::Block { id, rows, checksum } = partition else { continue };
             let line = id.sequence / PARTS_MAX;
             if checksum.is_some() && self.checksum_of(line) != *checksum {
-                return Err(changed(line, "it, or one before it, was another"));
+                return Err(changed(line, "it or an earlier data set was different"));
             }
             *rows_by_line.entry(line).or_default() += rows;
         }
@@ -190,7 +191,7 @@ impl QueueInput {
             && checksum.is_some()
             && self.checksum_of(last) != checksum
         {
-            return Err(changed(last, "it, or one before it, was another"));
+            return Err(changed(last, "it or an earlier data set was different"));
         }
         for (line, rows) in &rows_by_line {
             let found = self.rows_of(*line).map_or(0, |rows| rows.num_rows() as u64);

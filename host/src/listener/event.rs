@@ -344,8 +344,8 @@ impl fmt::Display for Event {
 fn fmt_set_back(from: Time, to: Time, next_batch: Time, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,
-        "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still that of {next_batch}, and \
-         comes when the clock says so again"
+        "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still {next_batch}: it \
+         runs when the clock reaches this time again"
     )
 }
 

@@ -79,7 +79,7 @@ impl PassedOverCause {
             ),
             Self::NoRegularFile => ("of the kind pipe, socket or device", "only regular files are read"),
             Self::MatchedByPath => (
-                "that `path` matches, which stands for directories",
+                "matched by `path`, although `path` is for directories",
                 "name the directory in `path`, and use include for names of files",
             ),
         }

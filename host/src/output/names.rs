@@ -27,7 +27,7 @@ pub(super) fn check_name(name: &str, suffix: &str, text: &str) -> Result<(), Gra
     if name.len() + 1 + TIME_DIGITS_MAX + suffix.len() <= COMPONENT_BYTES_MAX {
         return Ok(());
     }
-    let fault = "has a last name that is too long for a time and a suffix to follow";
+    let fault = "ends in a name that leaves no room for a time and a suffix";
     Err(GrantError::Text { what: "path", text: text.to_owned(), fault, help: "use shorter names" })
 }
 

@@ -300,8 +300,8 @@ fn all_that_is_wrong_with_outputs_is_told_at_once() {
          (node 3) does"
             .to_owned(),
         format!(
-            "  output `save_as_text_files` (node 6) cannot be written: the path `{}...` has a last name that is too long \
-             for a time and a suffix to follow",
+            "  output `save_as_text_files` (node 6) cannot be written: the path `{}...` ends in a name that leaves no \
+             room for a time and a suffix",
             "l".repeat(200)
         ),
     ];

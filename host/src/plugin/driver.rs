@@ -16,7 +16,7 @@ use crate::time::Time;
 use wasmtime::component::{Component, ComponentExportIndex, HasSelf, InstancePre, Linker};
 
 fn out_of_place(state: &mut TaskState, what: &str) -> wasmtime::Error {
-    state.fail(Failure::BrokenData(format!("`{what}` was called out of its place")))
+    state.fail(Failure::BrokenData(format!("`{what}` was called at a time when it is not allowed")))
 }
 
 impl TaskState {

@@ -58,7 +58,7 @@ impl Replay {
     fn asked_other(&self, asked: &str) -> Failure {
         let before =
             self.recorded().map_or("had ended there".to_owned(), |step| format!("had asked for {}", step.to_words()));
-        self.differs(format!("it asked for {asked}, and {before} before"))
+        self.differs(format!("it asked for {asked}, but the first time it {before}"))
     }
 
     fn differs(&self, what: String) -> Failure {
@@ -77,8 +77,10 @@ impl Replay {
             Some(at) => {
                 let describe = |node: Option<&DescribedNode>| node.map_or("nothing".to_owned(), Made::to_words);
                 let (first, again) = (describe(first.get(at)), describe(again.get(at)));
-                Err(self
-                    .differs(format!("it made {again} where it had made {first} (node {})", known.saturating_add(at))))
+                Err(self.differs(format!(
+                    "it made {again}, but the first time it had made {first} (node {})",
+                    known.saturating_add(at)
+                )))
             }
         }
     }
@@ -91,7 +93,10 @@ impl Replay {
         self.compare(&recorded.made, made)?;
         if (recorded.wanted, recorded.limit) != (wanted, limit) {
             let first = recorded.wanted;
-            return Err(self.differs(format!("it asked for rows of node {wanted}, and had asked for those of {first}")));
+            return Err(self.differs(format!(
+                "it asked for rows of node {wanted}, but the first time it had asked for \
+                                             those of {first}"
+            )));
         }
         let answer = recorded.answer.clone();
         self.at.1 = self.at.1.saturating_add(1);
@@ -182,7 +187,7 @@ impl Functions for Replay {
         let recorded = self.records.get(call);
         let ended = recorded.filter(|call| call.steps.len() == action).and_then(|call| call.end.as_ref());
         let Some(ended) = ended else {
-            return Err(self.differs("it ended, and had asked for rows there before".to_owned()));
+            return Err(self.differs("it ended where it had asked for rows the first time".to_owned()));
         };
         self.compare(&ended.made, &made)?;
         if ended.answer != answer {

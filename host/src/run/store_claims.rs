@@ -34,8 +34,8 @@ fn explain(at: &StorePlace, error: &OwnerError) -> Error {
         OwnerError::InUse { holder, .. } => (
             ErrorKind::User,
             format!("{writer} cannot write to {place}: {holder} does"),
-            "stop that host, or give the output a place of its own; what a host had that is gone is free 15 s after it \
-             last wrote"
+            "stop that host, or give the output a place of its own; the place of a host that no longer runs is free \
+             15 s after its last write"
                 .to_owned(),
             Persistence::Permanent,
         ),

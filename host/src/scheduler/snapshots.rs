@@ -147,6 +147,10 @@ impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Taken>, publish: watch::Sender<Written>) {
         let mut failed = None;
         while let Some(taken) = waiting.recv().await {
+            // A batch has one snapshot. The end of a run may ask for the snapshot of a batch again while it is being written.
+            if self.last.is_some_and(|last| taken.batch <= last) {
+                continue;
+            }
             failed = self.write(&taken).await.err();
             if failed.is_some() {
                 break;

@@ -130,7 +130,7 @@ fn told(store: &dyn Store, run: &str, last: &SnapshotId, error: SnapshotError) -
 }
 
 /// The operators with state in the last of some snapshots, which have the state together. The bytes are those of all of
-/// them.
+/// them. A snapshot that does not say which batch made a state counts as made after its own batch.
 pub fn operators(snapshots: &[(SnapshotId, Snapshot)]) -> Vec<OperatorState> {
     let Some((id, last)) = snapshots.last() else { return Vec::new() };
     let told = |saved: &SavedState| {
@@ -146,7 +146,7 @@ pub fn operators(snapshots: &[(SnapshotId, Snapshot)]) -> Vec<OperatorState> {
             bytes: parts.fold(0, |bytes, saved| bytes.saturating_add(saved.bytes)),
             key_type,
             state_type,
-            batch_ms: Some(id.time_ms),
+            batch_ms: saved.batch_ms.or(Some(id.time_ms)),
         }
     };
     last.nodes.iter().map(told).collect()

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::block::{RowStorage, SpillSettings};
+use crate::checkpoint::{SavedState, Snapshot, SnapshotId};
 use crate::data::schema::RecordType;
 use crate::env::Simulation;
 use crate::error::Error;
+use crate::ids::NodeId;
 use crate::memory::MemoryBudget;
 use crate::state::StateStore;
 use crate::time::Time;
@@ -72,4 +74,20 @@ fn a_job_without_state_yet_tells_its_operators() {
     assert_eq!(found, KeyState { operator: sums, key: "a".into(), exists: false, state: Value::Null });
     let refused = Error::from(states.get(Some("nobody"), "a").unwrap_err());
     assert_eq!(refused.message, "no operator with state is called `nobody`");
+}
+
+/// A description of version 1 does not say which batch made a state: the batch of the snapshot counts.
+#[test]
+fn the_batch_that_made_a_state_is_told() {
+    let pair = RecordType::tuple(&[&RecordType::text(), &RecordType::number()]).unwrap();
+    let saved = |batch_ms: Option<u64>| {
+        let mut saved = SavedState::new(NodeId(2), None, "update_state_by_key", &pair, 1, Time::default());
+        saved.batch_ms = batch_ms;
+        saved
+    };
+    let of = |saved: SavedState| {
+        let id = SnapshotId { epoch: 1, time_ms: 3000, is_full: true };
+        operators(&[(id, Snapshot::new(Time::from_ms(3100), vec![saved]))])[0].batch_ms
+    };
+    assert_eq!((of(saved(Some(2000))), of(saved(Some(3000))), of(saved(None))), (Some(2000), Some(3000), Some(3000)));
 }

@@ -129,13 +129,13 @@ fn a_damaged_checkpoint_is_passed_over() {
     flip(&path, 40);
     let said = verify(&directory);
     assert_eq!(said.code, Some(5));
-    let damage = "bytes: its checksum is wrong; a start passes it over and goes by an older checkpoint of the run\n";
+    let damage = "bytes: its checksum is wrong; a start ignores it and uses an older checkpoint of the run\n";
     assert!(said.out.contains("    damaged at byte 0, ") && said.out.contains(damage), "{}", said.out);
     assert_eq!(
         said.err,
         "error: checkpoint directory state: 1 file damaged\n\
-         help: the job can go on without them, and runs again what it does not know to be done; find out what the disk \
-         has done\n"
+         help: the job can continue without these files: it runs again all batches that are not known to be done; \
+         check the disk for the cause\n"
     );
     let shown = directory.run(&["checkpoint", "show", "state"]);
     assert_eq!(shown.code, Some(0));

@@ -153,8 +153,8 @@ fn people_and_scripts_are_told_what_a_plugin_may_do() {
     let hidden = with_path("write_path", "x", "directories = { out = \"cargo\" }");
     let root = std::fs::canonicalize(hidden.path(".cargo")).expect("it is there");
     let expected = format!(
-        "error: job paths: the job grants the directory {}, in which `.cargo` is a hidden name\nhelp: grant a directory whose \
-         name does not begin with `.`, nor any name between it and the job file",
+        "error: job paths: the job grants the directory {}, in which `.cargo` is a hidden name\nhelp: grant a \
+         directory whose path, from the directory of the job file on, has no name that begins with `.`",
         root.display()
     );
     require_refusal(&hidden, &[], &expected);
@@ -164,7 +164,7 @@ fn people_and_scripts_are_told_what_a_plugin_may_do() {
 #[test]
 fn no_graph_is_too_large_for_arithmetic() {
     let years = |count: u64| (count * 365 * 24 * 3_600_000).to_string();
-    let help = "make the windows shorter, or fewer of them windows of windows";
+    let help = "make the windows shorter, or nest fewer windows in each other";
     let reach = "the windows that `window` (node 101) reads through reach back more than 100 years before a batch";
     for (length, windows, expected) in [
         (

@@ -339,7 +339,10 @@ fn a_file_that_changed_fails_its_batch() {
     let directory = killed("");
     directory.write("in/b", "ONE TWO\n");
     let error = fails(&directory, 2);
-    assert!(error.contains("source `lines` cannot read batch T ms: in/b is not what the batch was given"), "{error}");
+    assert!(
+        error.contains("source `lines` cannot read batch T ms: in/b has changed since the batch was made"),
+        "{error}"
+    );
     assert!(error.contains("it was modified at T ms, and before that at T ms"), "{error}");
     let modified = fs::metadata(directory.path("in/c")).and_then(|found| found.modified()).expect("it is there");
     let directory = killed("");
@@ -350,7 +353,7 @@ fn a_file_that_changed_fails_its_batch() {
     file.set_modified(found).expect("a time can be set");
     fs::rename(directory.path("new"), directory.path("in/b")).expect("a file can be renamed");
     let error = fails(&directory, 2);
-    assert!(error.contains("in/b is not what the batch was given: another file has its name"), "{error}");
+    assert!(error.contains("in/b has changed since the batch was made: another file has its name"), "{error}");
 }
 
 /// A file that a batch has read to its end is identified by its content. `in/a` was read to its end, because its words
@@ -363,7 +366,7 @@ fn a_file_that_was_read_is_known_by_its_content() {
     other[20] = b'x';
     directory.write("in/a", other);
     let error = fails(&directory, 2);
-    let expected = "in/a is not what the batch was given: it holds something else than when it was read before";
+    let expected = "in/a has changed since the batch was made: its content is different from when it was read before";
     assert!(error.contains(expected), "{error}");
     directory.write("in/a", text);
     let (words, _) = run(&directory, &KEPT);
@@ -386,8 +389,8 @@ fn a_queue_that_was_partly_read_and_changed_is_told() {
         let said = directory.run(&[&["run", "job.toml"], &kept[..]].concat());
         assert_eq!(said.code, Some(2), "{}", said.err);
         let expected = format!(
-            "error: queue.jsonl is not the file that the job has read: data set {read}: it, or one before it, was another \
-             when the job read it before\nhelp: bring the file back as it was"
+            "error: queue.jsonl is not the file that the job has read: data set {read}: it or an earlier data set was \
+             different when the job read it before\nhelp: bring the file back as it was"
         );
         assert!(said.error().starts_with(&expected), "{}", said.error());
     }
@@ -408,7 +411,7 @@ fn a_pipe_in_the_place_of_a_file_fails_the_batch() {
     let made = Command::new("mkfifo").arg(directory.path("in/b")).status();
     assert!(made.expect("mkfifo can be started").success());
     let error = fails(&directory, 2);
-    assert!(error.contains("in/b is not what the batch was given: it is no regular file"), "{error}");
+    assert!(error.contains("in/b has changed since the batch was made: it is no regular file"), "{error}");
     let mut text = String::new();
     File::open(directory.path("in/c")).and_then(|mut file| file.read_to_string(&mut text)).expect("it is there");
     assert_eq!(text, "three\n");

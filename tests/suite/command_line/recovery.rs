@@ -82,7 +82,7 @@ fn another_plugin_is_refused_and_a_fresh_run_goes_on() {
     other.extend([0, 2, 1, b'x']);
     directory.write("recoverable.wasm", &other);
     let error = refused(&directory, &[], 2);
-    assert!(error.contains(" in checkpoint is of another plugin: it has digest "), "{error}");
+    assert!(error.contains(" in checkpoint belongs to another plugin: that plugin has digest "), "{error}");
     assert!(error.contains(", and recoverable.wasm has "), "{error}");
     assert!(
         error.contains("\nhelp: bring the old plugin back, or start a new run of the new one with --fresh: "),
@@ -103,7 +103,7 @@ fn changed_keys_are_told() {
     let changed = ["--set", "job.on_error=continue", "--set", "job.parallelism=3", "--stop-after", "1"];
     let told = runs(&directory, &changed);
     assert!(told.contains("job.on_error was not given and is \"continue\": results are the same"), "{told}");
-    assert!(told.contains("job.parallelism was not given and is 3: it holds from now on"), "{told}");
+    assert!(told.contains("job.parallelism was not given and is 3: the new value applies from now on"), "{told}");
     let error = refused(&directory, &["--set", "job.batch_interval=10ms"], 2);
     assert!(error.contains("does not fit this job file: job.batch_interval was \"20ms\" and is \"10ms\""), "{error}");
     assert!(error.contains("--fresh"), "{error}");
@@ -303,7 +303,7 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
     std::fs::rename(early.path("checkpoint/runs"), &runs).expect("it is there");
     let error = refused(&directory, &[], 5);
     assert!(
-        error.starts_with("error: checkpoint directory checkpoint cannot be gone on with: the checkpoint is too old: "),
+        error.starts_with("error: checkpoint directory checkpoint cannot be resumed from: the checkpoint is too old: "),
         "{error}"
     );
     assert!(error.contains("\nhelp: bring its files back from one backup, or start a new run with --fresh"), "{error}");
@@ -319,10 +319,10 @@ fn checkpoints_that_are_gone_are_missed() {
             true => std::fs::remove_dir_all(directory.path("checkpoint/runs")).expect("it is there"),
             false => checkpoints(&directory).iter().for_each(|path| std::fs::remove_file(path).expect("it is there")),
         }
-        let told = ", whose checkpoints are not there";
+        let told = ", which has no checkpoints";
         for args in [&[][..], &["--from-checkpoint"]] {
             let error = refused(&directory, args, 5);
-            assert!(error.starts_with("error: checkpoint directory checkpoint: owner 1 shows run "), "{error}");
+            assert!(error.starts_with("error: checkpoint directory checkpoint: owner 1 names run "), "{error}");
             assert!(
                 error.contains(told) && error.contains("\nhelp: bring the files below `runs` back from a backup; ")
             );
@@ -332,7 +332,7 @@ fn checkpoints_that_are_gone_are_missed() {
         // The log alone is enough to notice this.
         std::fs::remove_dir_all(directory.path("checkpoint/owner")).expect("it is there");
         let error = refused(&directory, &[], 5);
-        let told = "the allocation log is there, and no checkpoint of any run";
+        let told = "there is an allocation log, but no checkpoint of any run";
         assert!(error.contains(told), "{error}");
         let verified = directory.run(&["checkpoint", "verify", "checkpoint"]);
         assert_eq!((verified.code, verified.out.contains(told)), (Some(5), true), "{}", verified.out);

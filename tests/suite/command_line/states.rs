@@ -79,6 +79,35 @@ fn operators_with_state_are_listed() {
     assert_eq!((said.code, said.out, said.err), (Some(0), expected, String::new()));
 }
 
+/// A snapshot after the third batch has the state of a window that slides every two batches: the second batch made it.
+#[test]
+fn the_batch_that_made_a_state_is_named() {
+    let directory = Directory::with_job("operators");
+    directory.write("queue.jsonl", format!("{NUMBERS}[]\n"));
+    run(&directory, "inverse_beside_states", &["--stop-after", "3"]);
+    let shown = json_of(&directory.run(&["checkpoint", "show", "checkpoint", "--json"]));
+    let state = &shown["runs"][0]["state"];
+    let snapshots = state["snapshots"].as_array().expect("a list");
+    let third = snapshots.last().and_then(|last| last["batch_ms"].as_u64()).expect("a snapshot");
+    // The snapshot is due after the third batch, and the end of the run needs the same one.
+    assert_eq!((snapshots.len(), &snapshots[0]["rows"]), (1, &json!(6)), "{state}");
+    let made = |operators: &Value, kind: &str| {
+        let mut operators = operators.as_array().expect("a list").iter();
+        operators.find(|operator| operator["kind"] == kind).and_then(|operator| operator["batch_ms"].as_u64())
+    };
+    let told = json_of(&directory.run(&["state", "list", "checkpoint", "--json"]));
+    let window = "reduce_by_key_and_window_inverse";
+    for operators in [&told["operators"], &state["operators"]] {
+        let times = (made(operators, window), made(operators, "update_state_by_key"));
+        assert_eq!(times, (Some(third - 1000), Some(third)), "{operators}");
+    }
+    for command in [["state", "list"], ["checkpoint", "show"]] {
+        let said = directory.run(&[&command[..], &["checkpoint"]].concat());
+        let line = said.out.lines().find(|line| line.contains(window)).expect("a line about the window");
+        assert!(line.ends_with(&format!(" -> i64, after batch {} ms", third - 1000)), "{line}");
+    }
+}
+
 #[test]
 fn the_state_of_a_key_is_shown() {
     let directory = ran("update_state_by_key");
@@ -332,7 +361,7 @@ fn a_damaged_part_is_found() {
     for part in [
         "\n  state after batch: ",
         "\n    `sums` (update_state_by_key, node 2): 3 keys, ",
-        " bytes, i64 -> i64\n  snapshots: 1\n    batch ",
+        " ms\n  snapshots: 1\n    batch ",
         " ms: all keys, 3 rows, ",
     ] {
         assert!(said.out.contains(part), "{part:?} is missing in {}", said.out);

@@ -184,8 +184,8 @@ fn a_file_that_changed_is_told() {
         assert_eq!(
             world.read(&part, &text),
             Err("/f changed while the batch read it: it had 8 bytes, modified at 0 ms, and has 9 bytes, modified at 0 ms\n\
-                 help: all of a batch reads the same file: let job.on_error = \"continue\" go on with the next batch, which \
-                 reads the new one, or give a new version a new name"
+                 help: all reads of a batch must see the same file: give each new version a new name, or set \
+                 job.on_error = \"continue\" to go on with the next batch, which reads the new version"
                 .to_owned())
         );
     }

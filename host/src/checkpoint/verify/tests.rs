@@ -121,7 +121,7 @@ fn pieces_of_two_backups_contradict_each_other() {
     assert_eq!(
         world.verify().contradictions,
         [
-            "owner 1 shows run ab-1, whose checkpoints are not there",
+            "owner 1 names run ab-1, which has no checkpoints",
             "the allocation log was written by owner 2, but the newest claim is that of 1"
         ]
     );

@@ -37,9 +37,10 @@ impl StateOfRun {
         let Some((last, _)) = self.snapshots.last() else { return lines };
         lines.push(("state after batch".to_owned(), last.time().to_string()));
         for operator in self.operators().iter().flatten() {
-            let OperatorState { keys, bytes, key_type, state_type, .. } = operator;
+            let OperatorState { keys, bytes, key_type, state_type, batch_ms, .. } = operator;
             let keys = counted(*keys, "key");
-            let line = format!("{}: {keys}, {bytes} bytes, {key_type} -> {state_type}", operator.label());
+            let batch = batch_ms.map(|ms| format!(", after batch {}", Time::from_ms(ms))).unwrap_or_default();
+            let line = format!("{}: {keys}, {bytes} bytes, {key_type} -> {state_type}{batch}", operator.label());
             lines.push((String::new(), line));
         }
         lines.push(("snapshots".to_owned(), self.snapshots.len().to_string()));

@@ -55,7 +55,8 @@ fn choices(found: &Verification) -> String {
         return "bring the file back from a backup, or start a new run with `host run --fresh`, which begins without state"
             .to_owned();
     }
-    "the job can go on without them, and runs again what it does not know to be done; find out what the disk has done"
+    "the job can continue without these files: it runs again all batches that are not known to be done; check the \
+     disk for the cause"
         .to_owned()
 }
 
@@ -152,11 +153,11 @@ fn of_document(piece: &CheckedPiece, document: &CheckedDocument) -> String {
         Condition::Damaged(error) => {
             let follows = match (piece.kind, piece.is_used) {
                 (PieceKind::Segment | PieceKind::Claim, true) => "the job cannot start from it",
-                (PieceKind::Segment, false) => "a newer segment stands for it",
-                (PieceKind::Claim, false) => "a newer claim stands for it",
+                (PieceKind::Segment, false) => "a newer segment replaces it",
+                (PieceKind::Claim, false) => "a newer claim replaces it",
                 (PieceKind::Snapshot, true) => "the job cannot go on with its state",
                 (PieceKind::Snapshot, false) => "no start from the newest checkpoint needs it",
-                (PieceKind::Checkpoint, _) => "a start passes it over and goes by an older checkpoint of the run",
+                (PieceKind::Checkpoint, _) => "a start ignores it and uses an older checkpoint of the run",
             };
             format!("    damaged at byte {at}, {bytes} bytes: {}; {follows}\n", escape_control(error))
         }

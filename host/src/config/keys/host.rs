@@ -23,9 +23,9 @@ keys! {
         Size { min: MIB, max: 16_384 * GIB },
         Fallback::Derived { doc: "half of what `engine.memory` leaves beside plugin instances", example: "512MiB" },
         "How much received data may wait to be processed: in memory, spilled, and in blocks that are still open, which take \
-         at most a quarter of it. A block is cut before `block_interval` is over when it has 16MiB, or its receiver's part \
-         of that quarter, but not below 64KiB. When the limit is reached, receivers wait, and so does whoever sends to \
-         them, unless `when_full` says otherwise.",
+         at most a quarter of it. A block is cut before `block_interval` is over when it reaches 16MiB or its \
+         receiver's share of that quarter, whichever is less, but never below 64KiB. When the limit is reached, \
+         receivers wait, and so does whoever sends to them, unless `when_full` says otherwise.",
     )
     .when_changed(Change::Harmless);
 
@@ -33,8 +33,8 @@ keys! {
         "receiver.when_full",
         Choice(&[("wait", WhenFull::Wait), ("drop-newest", WhenFull::DropNewest)]),
         Fallback::Text("wait"),
-        "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is dropped, \
-         and told. What a reliable receiver stores waits in any case.",
+        "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is \
+         dropped, which is reported. Reliable receivers always wait.",
     )
     .when_changed(Change::Harmless);
 
@@ -121,7 +121,8 @@ keys! {
         "limits.result_size",
         Size { min: KIB, max: 4 * GIB },
         Fallback::Text("128MiB"),
-        "How much one task may return in all; also an action, and a small file of a driver function.",
+        "How many bytes one task may return in all. The same limit holds for an action and for a small file of a \
+         driver function.",
     )
     .when_changed(Change::Harmless);
 

@@ -55,9 +55,8 @@ keys! {
         "sources.NAME.idle_timeout",
         Span { min_ms: 1, max_ms: 24 * HOUR_MS },
         Fallback::Derived { doc: "none", example: "5m" },
-        "After how long without a byte a connection counts as lost, and is made anew. For servers that always have \
-         something to say. Without it, a server that vanished without a word is noticed by TCP keepalive after two \
-         minutes.",
+        "A connection on which no byte arrives for this time counts as lost and is opened again. Set it for servers \
+         that send all the time. Without it, TCP keepalive notices after two minutes that a server is gone.",
     )
     .source_type("socket")
     .when_changed(Change::Harmless);
@@ -66,7 +65,7 @@ keys! {
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
         Fallback::Text("1MiB"),
-        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+        "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
     )
     .source_type("socket");
 
@@ -74,8 +73,8 @@ keys! {
         "sources.NAME.encoding",
         TextEncoding,
         Fallback::Text("utf-8"),
-        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
-         than this key.",
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
+         the encoding in place of this key.",
     )
     .source_type("socket");
 
@@ -147,7 +146,7 @@ keys! {
         "sources.NAME.max_line",
         Size { min: 1, max: 256 * MIB },
         Fallback::Text("1MiB"),
-        "The longest line that is accepted, in bytes of UTF-8. Longer ones are dropped, and told.",
+        "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
     )
     .source_type("text-files");
 
@@ -155,8 +154,8 @@ keys! {
         "sources.NAME.encoding",
         TextEncoding,
         Fallback::Text("utf-8"),
-        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
-         than this key.",
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
+         the encoding in place of this key.",
     )
     .source_type("text-files");
 
@@ -192,8 +191,8 @@ keys! {
         "sources.NAME.encoding",
         TextEncoding,
         Fallback::Text("utf-8"),
-        "The [encoding](text.md#encodings) of the text: one in which each line ends with the byte 10, so not UTF-16. A \
-         byte order mark at the beginning is taken off, and says more than this key.",
+        "The [encoding](text.md#encodings) of the text: one in which each line ends with the byte 10, so not UTF-16. \
+         A byte order mark at the beginning is removed, and decides the encoding in place of this key.",
     )
     .source_type("log-file");
 
@@ -210,8 +209,8 @@ keys! {
         "sources.NAME.encoding",
         TextEncoding,
         Fallback::Text("utf-8"),
-        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is taken off, and says more \
-         than this key.",
+        "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
+         the encoding in place of this key.",
     )
     .source_type("queue");
 
@@ -228,7 +227,7 @@ keys! {
         "sources.NAME.options",
         Strings,
         Fallback::Empty,
-        "What the receiver is told, by name. All values are strings; which names there are is the receiver's affair.",
+        "The options of the receiver, by name. All values are strings. Each receiver defines its own options.",
     )
     .source_type("custom");
 
@@ -254,8 +253,8 @@ keys! {
         "sources.NAME.encoding",
         TextEncoding,
         Fallback::Text("utf-8"),
-        "The [encoding](text.md#encodings) of lines that the receiver gives as bytes. A byte order mark at the beginning is taken off, and says more \
-         than this key.",
+        "The [encoding](text.md#encodings) of lines that the receiver gives as bytes. A byte order mark at the \
+         beginning is removed, and decides the encoding in place of this key.",
     )
     .source_type("custom");
 }

@@ -25,7 +25,7 @@ const GROUPED_BYTES_MAX: usize = i32::MAX as usize;
 /// The rows of one key, or of a few keys, do not fit into memory.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::engine) enum JoinError {
-    #[error("there is no room for {bytes} bytes beside what else the job holds: give it more engine.memory")]
+    #[error("there is no room for {bytes} more bytes: raise engine.memory")]
     NoRoom { bytes: usize },
     #[error("the values of a key take more than 2 GiB: join instead, or aggregate them first")]
     GroupTooLarge,

@@ -305,5 +305,5 @@ fn more_data_than_memory_is_joined_and_cogrouped() {
 fn a_group_larger_than_memory_is_refused() {
     let side = || numbers((0..100_000).map(|n| (7, n)));
     let error = count(&World::new(1 << 20, 64 << 10), JoinKind::CoGroup, vec![side(), side()]).unwrap_err();
-    assert!(error.to_string().contains("give it more engine.memory"), "{error}");
+    assert!(error.to_string().contains("more bytes: raise engine.memory"), "{error}");
 }
