@@ -84,7 +84,7 @@ fn operators_with_state_are_listed() {
 fn the_batch_that_made_a_state_is_named() {
     let directory = Directory::with_job("operators");
     directory.write("queue.jsonl", format!("{NUMBERS}[]\n"));
-    run(&directory, "inverse_beside_states", &["--stop-after", "3"]);
+    run(&directory, "inverse_beside_states", &["--set", "job.batch_interval=1s", "--stop-after", "3"]);
     let shown = json_of(&directory.run(&["checkpoint", "show", "checkpoint", "--json"]));
     let state = &shown["runs"][0]["state"];
     let snapshots = state["snapshots"].as_array().expect("a list");
