@@ -53,6 +53,7 @@ macro_rules! goldens {
 goldens! {
     network_word_count;
     driver {
+        accumulator_means,
         accumulators,
         action_inside,
         another_shape_each_batch,

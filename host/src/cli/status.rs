@@ -99,7 +99,7 @@ fn as_text(status: &Status, now: Time) -> String {
         line(&format!("records of {}", escape_control(source)), &records.to_string());
     }
     for (name, value) in &status.accumulators {
-        line(&format!("accumulator {}", escape_control(name)), &value.to_string());
+        line(&format!("accumulator {}", escape_control(name)), &value.details());
     }
     for operator in &status.operators {
         let what = format!("state of {}", escape_control(&operator.label()));

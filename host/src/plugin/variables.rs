@@ -14,7 +14,7 @@ use super::words::foreign;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, key};
 use crate::variables::{
-    AccumulatorKind, BroadcastId, Content, SharedVariables, Total, VariableAnswer, VariableCall, VariableError,
+    AccumulatorKind, BroadcastId, Content, SharedVariables, Sum, Total, VariableAnswer, VariableCall, VariableError,
 };
 use std::sync::Arc;
 
@@ -41,8 +41,12 @@ fn kind(kind: shared_variables::AccumulatorKind) -> Result<AccumulatorKind, Fail
 
 fn addition(name: String, by: shared_variables::Update) -> Result<VariableCall, Failure> {
     Ok(match by {
-        shared_variables::Update::Long(by) => VariableCall::AddLong(name, by),
-        shared_variables::Update::Double(by) => VariableCall::AddDouble(name, by),
+        shared_variables::Update::Long(shared_variables::LongSum { sum, count }) => {
+            VariableCall::AddLong(name, Sum { sum, count })
+        }
+        shared_variables::Update::Double(shared_variables::DoubleSum { sum, count }) => {
+            VariableCall::AddDouble(name, Sum { sum, count })
+        }
         shared_variables::Update::Collection((rows, values)) => VariableCall::AddValues(name, content(rows, values)?),
     })
 }
@@ -87,8 +91,12 @@ impl TaskState {
 
     fn value_of(&mut self, name: String, kind: AccumulatorKind) -> Result<shared_variables::Total, Failure> {
         match self.in_function(VariableCall::Value(name, kind))? {
-            VariableAnswer::Value(Total::Long(sum)) => Ok(shared_variables::Total::Long(sum)),
-            VariableAnswer::Value(Total::Double(sum)) => Ok(shared_variables::Total::Double(sum)),
+            VariableAnswer::Value(Total::Long(Sum { sum, count })) => {
+                Ok(shared_variables::Total::Long(shared_variables::LongSum { sum, count }))
+            }
+            VariableAnswer::Value(Total::Double(Sum { sum, count })) => {
+                Ok(shared_variables::Total::Double(shared_variables::DoubleSum { sum, count }))
+            }
             VariableAnswer::Value(Total::Collection(values)) => {
                 let storage = self.shared()?.storage().clone();
                 let (partitions, ty) = (values.pieces().into(), values.ty().clone());

@@ -4,7 +4,7 @@
 
 use super::broadcasts::BroadcastId;
 use super::error::named;
-use super::totals::{AccumulatorKind, Total};
+use super::totals::{AccumulatorKind, Sum, Total};
 use crate::data::key;
 use crate::data::schema::RecordType;
 use arrow::array::RecordBatch;
@@ -29,10 +29,10 @@ impl Content {
 /// A request of a driver function.
 #[derive(Clone, Debug)]
 pub enum VariableCall {
-    /// Add an integer to an accumulator.
-    AddLong(String, i64),
-    /// Add a floating-point number to an accumulator.
-    AddDouble(String, f64),
+    /// Add integers to an accumulator.
+    AddLong(String, Sum<i64>),
+    /// Add floating-point numbers to an accumulator.
+    AddDouble(String, Sum<f64>),
     /// Add values to an accumulator.
     AddValues(String, Content),
     /// The value of an accumulator.
@@ -68,8 +68,10 @@ impl VariableCall {
             key::hash(&[&[tag], name.len().to_le_bytes().as_slice(), name.as_bytes(), more].concat())
         };
         match self {
-            Self::AddLong(name, by) => hash(0, name, &by.to_le_bytes()),
-            Self::AddDouble(name, by) => hash(1, name, &by.to_bits().to_le_bytes()),
+            Self::AddLong(name, by) => hash(0, name, &[by.sum.to_le_bytes(), by.count.to_le_bytes()].concat()),
+            Self::AddDouble(name, by) => {
+                hash(1, name, &[by.sum.to_bits().to_le_bytes(), by.count.to_le_bytes()].concat())
+            }
             Self::AddValues(name, by) => hash(2, name, &by.digest()),
             Self::Value(name, kind) => hash(3, name, kind.to_string().as_bytes()),
             Self::Reset(name, kind) => hash(4, name, kind.to_string().as_bytes()),

@@ -3,7 +3,7 @@
 use super::broadcasts::{BroadcastId, Broadcasts};
 use super::call::{Content, VariableAnswer, VariableCall};
 use super::error::{Variable, VariableError, named};
-use super::totals::{AccumulatorKind, Collection, Total, Updates};
+use super::totals::{AccumulatorKind, Collection, Sum, Total, Updates};
 use crate::block::{RowStorage, SpillError, StoredRows};
 use crate::data::schema::RecordType;
 use crate::data::{text, written_bytes_max};
@@ -175,8 +175,8 @@ fn not_kept(what: Variable, name: &str, error: &SpillError) -> VariableError {
 /// A value for listeners.
 fn shown(total: &Total) -> AccumulatorValue {
     match total {
-        Total::Long(sum) => AccumulatorValue::Long { value: *sum },
-        Total::Double(sum) => AccumulatorValue::Double { value: (*sum).into() },
+        Total::Long(Sum { sum, count }) => AccumulatorValue::long(*sum, *count),
+        Total::Double(Sum { sum, count }) => AccumulatorValue::double(*sum, *count),
         Total::Collection(values) => AccumulatorValue::Collection { count: values.len(), first: first_values(values) },
     }
 }

@@ -16,4 +16,4 @@ pub use broadcasts::BroadcastId;
 pub use call::{Content, VariableAnswer, VariableCall};
 pub use error::VariableError;
 pub use held::SharedVariables;
-pub use totals::{AccumulatorKind, Collection, Total, Updates};
+pub use totals::{AccumulatorKind, Collection, Sum, Total, Updates};

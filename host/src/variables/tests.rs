@@ -20,6 +20,11 @@ fn variables(memory: u64, limit: u64) -> SharedVariables {
     SharedVariables::new(RowStorage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings), limit)
 }
 
+/// A sum of one value.
+fn one<N>(sum: N) -> Sum<N> {
+    Sum { sum, count: 1 }
+}
+
 fn integers() -> RecordType {
     ty(&[("value", "i64", 0)])
 }
@@ -84,8 +89,8 @@ proptest! {
     fn accumulators_have_what_succeeded(actions in prop::collection::vec(action(), 0..120), memory in prop_oneof![Just(0u64), Just(1 << 20)]) {
         let shared = variables(memory, u64::MAX);
         let calls = |by: i64| [
-            VariableCall::AddLong("long".to_owned(), by),
-            VariableCall::AddDouble("double".to_owned(), by as f64 / 3.0),
+            VariableCall::AddLong("long".to_owned(), one(by)),
+            VariableCall::AddDouble("double".to_owned(), one(by as f64 / 3.0)),
             VariableCall::AddValues("values".to_owned(), rows(&[by])),
         ];
         let mut model: Vec<Vec<i64>> = Vec::new();
@@ -116,9 +121,12 @@ proptest! {
         }
         let all = model.concat();
         let Total::Long(long) = value(&shared, "long", AccumulatorKind::Long) else { panic!("no long") };
-        prop_assert_eq!(long, all.iter().fold(0i64, |sum, by| sum.wrapping_add(*by)));
+        let sum = all.iter().fold(0i64, |sum, by| sum.wrapping_add(*by));
+        prop_assert_eq!(long, Sum { sum, count: all.len() as u64 });
         let Total::Double(double) = value(&shared, "double", AccumulatorKind::Double) else { panic!("no double") };
         let exact: f64 = all.iter().map(|by| *by as f64 / 3.0).sum();
+        prop_assert_eq!(double.count, all.len() as u64);
+        let double = double.sum;
         prop_assert!((double - exact).abs() <= 1e6 * (1.0 + all.len() as f64), "{} {}", double, exact);
         let Total::Collection(list) = value(&shared, "values", AccumulatorKind::Collection(integers())) else { panic!("no list") };
         prop_assert!(list.pieces().len() <= 65);
@@ -143,18 +151,18 @@ fn a_value_that_was_read_does_not_change_any_more() {
 #[test]
 fn what_is_not_valid_is_refused_and_changes_nothing() {
     let shared = variables(1 << 20, 4096);
-    let long = |name: &str| VariableCall::AddLong(name.to_owned(), 1);
+    let long = |name: &str| VariableCall::AddLong(name.to_owned(), one(1));
     let error = |call: VariableCall| shared.answer(call).unwrap_err().to_string();
     assert_eq!(error(long("")), "the name of the accumulator is empty");
     let error_of_name = error(long(&"x".repeat(NAME_BYTES_MAX + 1)));
     assert_eq!(error_of_name, format!("the name of the accumulator `{}...` has more than 256 bytes", "x".repeat(40)));
     shared.answer(long("n\u{1b}")).unwrap();
-    let other = VariableCall::AddDouble("n\u{1b}".to_owned(), 0.5);
+    let other = VariableCall::AddDouble("n\u{1b}".to_owned(), one(0.5));
     let told = "the accumulator `n\\u{1b}` is a long accumulator, and is used as a double accumulator";
     assert_eq!(error(other.clone()), told);
     let stage = updates(&shared, [long("another"), other]);
     assert_eq!(shared.count(stage).unwrap_err().to_string(), told);
-    assert!(matches!(value(&shared, "another", AccumulatorKind::Long), Total::Long(0)));
+    assert!(matches!(value(&shared, "another", AccumulatorKind::Long), Total::Long(Sum { sum: 0, count: 0 })));
     // Small pieces have a cost of their own, and are refused as one large piece is.
     for piece in [1, 100] {
         let name = format!("list of {piece}");
@@ -168,7 +176,7 @@ fn what_is_not_valid_is_refused_and_changes_nothing() {
 #[test]
 fn there_are_not_too_many() {
     let shared = variables(1 << 20, u64::MAX);
-    let add = |at: usize| VariableCall::AddLong(format!("n{at}"), 1);
+    let add = |at: usize| VariableCall::AddLong(format!("n{at}"), one(1));
     let stage = updates(&shared, (0..VARIABLES_MAX - 1).map(add));
     shared.count(stage).unwrap();
     let two = updates(&shared, [add(VARIABLES_MAX), add(VARIABLES_MAX + 1)]);
@@ -232,22 +240,22 @@ fn a_broadcast_value_stays_until_the_end_of_its_batch() {
 fn what_a_batch_used_is_told() {
     let shared = variables(1 << 20, u64::MAX);
     let info = |name: &str, value| AccumulatorInfo { name: name.to_owned(), value };
-    shared.answer(VariableCall::AddLong("n".to_owned(), 2)).unwrap();
-    shared.count(updates(&shared, [VariableCall::AddLong("n".to_owned(), 3)])).unwrap();
+    shared.answer(VariableCall::AddLong("n".to_owned(), one(2))).unwrap();
+    shared.count(updates(&shared, [VariableCall::AddLong("n".to_owned(), one(3))])).unwrap();
     let list: Vec<i64> = (0..11).collect();
     shared.answer(VariableCall::AddValues("list".to_owned(), rows(&list))).unwrap();
     value(&shared, "read", AccumulatorKind::Double);
     let first = (0..10).map(|value| value.to_string()).collect();
     let told = [
         info("list", AccumulatorValue::Collection { count: 11, first }),
-        info("n", AccumulatorValue::Long { value: 5 }),
-        info("read", AccumulatorValue::Double { value: 0.0.into() }),
+        info("n", AccumulatorValue::long(5, 2)),
+        info("read", AccumulatorValue::double(0.0, 0)),
     ];
     assert_eq!(shared.end_batch(), told);
     value(&shared, "read", AccumulatorKind::Double);
     assert_eq!(shared.end_batch(), []);
     shared.answer(VariableCall::Reset("n".to_owned(), AccumulatorKind::Long)).unwrap();
-    assert_eq!(shared.end_batch(), [info("n", AccumulatorValue::Long { value: 0 })]);
+    assert_eq!(shared.end_batch(), [info("n", AccumulatorValue::long(0, 0))]);
 }
 
 /// Two requests have the same words and hash only if they are the same.
@@ -255,9 +263,10 @@ fn what_a_batch_used_is_told() {
 fn requests_are_told_apart() {
     let name = || "x".to_owned();
     let calls = [
-        VariableCall::AddLong(name(), 1),
-        VariableCall::AddLong(name(), 2),
-        VariableCall::AddDouble(name(), 1.0),
+        VariableCall::AddLong(name(), one(1)),
+        VariableCall::AddLong(name(), one(2)),
+        VariableCall::AddLong(name(), Sum { sum: 1, count: 2 }),
+        VariableCall::AddDouble(name(), one(1.0)),
         VariableCall::AddValues(name(), rows(&[1])),
         VariableCall::AddValues(name(), rows(&[2])),
         VariableCall::Value(name(), AccumulatorKind::Long),
@@ -272,5 +281,5 @@ fn requests_are_told_apart() {
     let found: BTreeMap<(String, u64), usize> =
         calls.iter().enumerate().map(|(at, call)| ((call.words(), call.hash()), at)).collect();
     assert_eq!(found.len(), calls.len());
-    assert_eq!(calls[0].hash(), VariableCall::AddLong(name(), 1).hash());
+    assert_eq!(calls[0].hash(), VariableCall::AddLong(name(), one(1)).hash());
 }

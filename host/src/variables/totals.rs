@@ -39,13 +39,22 @@ impl fmt::Display for AccumulatorKind {
     }
 }
 
+/// A sum, and the number of values in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Sum<N> {
+    /// The sum.
+    pub sum: N,
+    /// The number of values that were added.
+    pub count: u64,
+}
+
 /// The value of an accumulator, or a part of it.
 #[derive(Clone, Debug)]
 pub enum Total {
     /// A sum of integers.
-    Long(i64),
+    Long(Sum<i64>),
     /// A sum of floating-point numbers.
-    Double(f64),
+    Double(Sum<f64>),
     /// Values.
     Collection(Collection),
 }
@@ -132,8 +141,8 @@ impl Total {
     /// The value of an accumulator to which nothing was added.
     pub fn zero(kind: &AccumulatorKind) -> Self {
         match kind {
-            AccumulatorKind::Long => Self::Long(0),
-            AccumulatorKind::Double => Self::Double(0.0),
+            AccumulatorKind::Long => Self::Long(Sum::default()),
+            AccumulatorKind::Double => Self::Double(Sum::default()),
             AccumulatorKind::Collection(ty) => Self::Collection(Collection::new(ty.clone())),
         }
     }
@@ -157,8 +166,14 @@ impl Total {
     /// Adds a value of the same type. A value of another type is ignored.
     fn add(&mut self, by: Self) {
         match (self, by) {
-            (Self::Long(sum), Self::Long(by)) => *sum = sum.wrapping_add(by),
-            (Self::Double(sum), Self::Double(by)) => *sum += by,
+            (Self::Long(total), Self::Long(by)) => {
+                total.sum = total.sum.wrapping_add(by.sum);
+                total.count = total.count.saturating_add(by.count);
+            }
+            (Self::Double(total), Self::Double(by)) => {
+                total.sum += by.sum;
+                total.count = total.count.saturating_add(by.count);
+            }
             (Self::Collection(values), Self::Collection(by)) => {
                 by.pieces.into_iter().for_each(|piece| values.take(piece))
             }

@@ -20,6 +20,23 @@ fn summed_up(rdd: &Rdd<i64>) -> (i64, f64, Vec<(i64, bool)>) {
     (odd.value(), halves.value(), seen.value())
 }
 
+/// The sum, the number and the mean of all numbers, and the number and the mean of the halves of the odd ones.
+fn means(rdd: &Rdd<i64>) -> (i64, u64, f64, u64, f64) {
+    let (all, halves) = (rdd.context().long_accumulator("all"), rdd.context().double_accumulator("halves of odd"));
+    all.reset();
+    halves.reset();
+    assert!(all.count() == 0 && all.avg().is_nan() && halves.avg().is_nan(), "a reset forgets the number of values");
+    let (add_all, add_half) = (all.clone(), halves.clone());
+    rdd.foreach(move |n| {
+        add_all.add(n);
+        if n % 2 != 0 {
+            add_half.add(n as f64 / 2.0);
+        }
+    });
+    assert_eq!((all.sum(), halves.sum()), (all.value(), halves.value()));
+    (all.sum(), all.count(), all.avg(), halves.count(), halves.avg())
+}
+
 /// Returns its argument, and counts the calls.
 fn counting(ctx: &StreamingContext, name: &str) -> impl Fn(i64) -> i64 + 'static {
     let calls = ctx.long_accumulator(name);
@@ -121,6 +138,13 @@ pub fn functions<C: Chain<Out = i64>>(ctx: &StreamingContext, numbers: &DStream<
                 rdd.map(move |n| (n, odd, halves, seen.clone()))
             });
             summed.print_n(100)
+        }
+        "accumulator_means" => {
+            let with_means = numbers.transform(|rdd| {
+                let (sum, count, mean, odd, mean_of_halves) = means(&rdd.map(|n| n).erase());
+                rdd.map(move |n| (n, sum, count, mean, odd, mean_of_halves))
+            });
+            with_means.print_n(100)
         }
         // Each batch makes a new value. Tasks use the value of the function that made them, although the name has
         // another value by then.

@@ -1,7 +1,9 @@
 //! Accumulators and broadcast variables that are misused.
 
 use crate::driver::IN_TASK;
-use millstream::bindings::millstream::plugin::shared_variables::{self as host, AccumulatorKind, Update};
+use millstream::bindings::millstream::plugin::shared_variables::{
+    self as host, AccumulatorKind, DoubleSum, LongSum, Update,
+};
 use millstream::bindings::millstream::plugin::types::{Chunk, Extent, Field};
 use millstream::{Rdd, Text};
 
@@ -20,25 +22,30 @@ fn list(values: &[u64]) -> Update {
     Update::Collection((rows("u64"), chunk(values)))
 }
 
+/// An integer to add.
+fn long(sum: i64) -> Update {
+    Update::Long(LongSum { sum, count: 1 })
+}
+
 /// Adds to more accumulators than the host allows.
 fn add_to_many() {
-    (0..100_000).for_each(|at: u64| host::add(&at.to_string(), &Update::Long(1)));
+    (0..100_000).for_each(|at: u64| host::add(&at.to_string(), &long(1)));
 }
 
 /// Does something wrong with shared variables. Returns false if it does not know this behaviour.
 pub fn misbehave(lines: &Rdd<Text>, how: &str) -> bool {
     match how {
-        "shared-no-name" => host::add("", &Update::Long(1)),
+        "shared-no-name" => host::add("", &long(1)),
         "shared-long-name" => host::reset(&"n\u{1b}".repeat(200), &AccumulatorKind::Long),
         "shared-names" => add_to_many(),
         "shared-names-of-a-task" => lines.foreach(|_| add_to_many()),
         "shared-other-type" => {
-            lines.foreach(|_| host::add("n", &Update::Long(1)));
+            lines.foreach(|_| host::add("n", &long(1)));
             host::value("n", &AccumulatorKind::Double);
         }
         "shared-other-type-of-a-task" => {
-            host::add("n", &Update::Double(1.0));
-            lines.foreach(|_| host::add("n", &Update::Long(1)));
+            host::add("n", &Update::Double(DoubleSum { sum: 1.0, count: 1 }));
+            lines.foreach(|_| host::add("n", &long(1)));
         }
         "shared-unknown-type" => host::reset("n", &AccumulatorKind::Collection(rows("decimal"))),
         "shared-broken-rows" => {
@@ -69,7 +76,7 @@ pub fn misbehave(lines: &Rdd<Text>, how: &str) -> bool {
             drop(host::read(id, &rows("i64")));
         }
         "shared-adds-other" => {
-            host::add("n", &Update::Long(i64::from(IN_TASK.get())));
+            host::add("n", &long(i64::from(IN_TASK.get())));
             lines.foreach(|_| ());
         }
         "shared-broadcasts-other" => {

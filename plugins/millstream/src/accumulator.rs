@@ -17,23 +17,32 @@ use std::rc::Rc;
 struct Sum<N> {
     name: String,
     sum: Cell<N>,
-    is_touched: Cell<bool>,
+    /// The number of values in the sum.
+    count: Cell<u64>,
 }
 
 impl<N: Copy + Default> Sum<N> {
-    fn take(&self) -> Option<N> {
-        self.is_touched.replace(false).then(|| self.sum.take())
+    /// Takes the sum and the number of values in it. `None` if there are no values.
+    fn take(&self) -> Option<(N, u64)> {
+        let count = self.count.take();
+        (count > 0).then(|| (self.sum.take(), count))
+    }
+
+    #[inline]
+    fn set(&self, sum: N) {
+        self.sum.set(sum);
+        self.count.set(self.count.get().wrapping_add(1));
     }
 }
 
 impl Pending for Sum<i64> {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), sum: Cell::default(), is_touched: Cell::default() }
+        Self { name: name.to_owned(), sum: Cell::default(), count: Cell::default() }
     }
 
     fn hand_over(&self) {
-        if let Some(sum) = self.take() {
-            variables::add(&self.name, Update::Long(sum));
+        if let Some((sum, count)) = self.take() {
+            variables::add(&self.name, Update::Long(sum, count));
         }
     }
 
@@ -44,12 +53,12 @@ impl Pending for Sum<i64> {
 
 impl Pending for Sum<f64> {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), sum: Cell::default(), is_touched: Cell::default() }
+        Self { name: name.to_owned(), sum: Cell::default(), count: Cell::default() }
     }
 
     fn hand_over(&self) {
-        if let Some(sum) = self.take() {
-            variables::add(&self.name, Update::Double(sum));
+        if let Some((sum, count)) = self.take() {
+            variables::add(&self.name, Update::Double(sum, count));
         }
     }
 
@@ -105,20 +114,40 @@ impl LongAccumulator {
     /// Adds `n`. The sum wraps around at the limits of an `i64`.
     #[inline]
     pub fn add(&self, n: i64) {
-        self.0.sum.set(self.0.sum.get().wrapping_add(n));
-        self.0.is_touched.set(true);
+        self.0.set(self.0.sum.get().wrapping_add(n));
+    }
+
+    fn total(&self) -> (i64, u64) {
+        self.0.hand_over();
+        match variables::value(&self.0.name, &AccumulatorKind::Long) {
+            Total::Long(sum, count) => (sum, count),
+            _ => (0, 0),
+        }
     }
 
     /// Returns the sum. May be called only in a driver function.
     pub fn value(&self) -> i64 {
-        self.0.hand_over();
-        match variables::value(&self.0.name, &AccumulatorKind::Long) {
-            Total::Long(sum) => sum,
-            _ => 0,
-        }
+        self.total().0
     }
 
-    /// Sets the sum to 0. May be called only in a driver function.
+    /// Returns the sum, as [`value`](Self::value) does. May be called only in a driver function.
+    pub fn sum(&self) -> i64 {
+        self.value()
+    }
+
+    /// Returns how many values were added. May be called only in a driver function.
+    pub fn count(&self) -> u64 {
+        self.total().1
+    }
+
+    /// Returns the mean of the values that were added: the sum, divided by their number. `NaN` if there were none. May
+    /// be called only in a driver function.
+    pub fn avg(&self) -> f64 {
+        let (sum, count) = self.total();
+        sum as f64 / count as f64
+    }
+
+    /// Sets the sum and the number of values to 0. May be called only in a driver function.
     pub fn reset(&self) {
         self.0.forget();
         variables::reset(&self.0.name, &AccumulatorKind::Long);
@@ -141,20 +170,40 @@ impl DoubleAccumulator {
     /// Adds `n`.
     #[inline]
     pub fn add(&self, n: f64) {
-        self.0.sum.set(self.0.sum.get() + n);
-        self.0.is_touched.set(true);
+        self.0.set(self.0.sum.get() + n);
+    }
+
+    fn total(&self) -> (f64, u64) {
+        self.0.hand_over();
+        match variables::value(&self.0.name, &AccumulatorKind::Double) {
+            Total::Double(sum, count) => (sum, count),
+            _ => (0.0, 0),
+        }
     }
 
     /// Returns the sum. May be called only in a driver function.
     pub fn value(&self) -> f64 {
-        self.0.hand_over();
-        match variables::value(&self.0.name, &AccumulatorKind::Double) {
-            Total::Double(sum) => sum,
-            _ => 0.0,
-        }
+        self.total().0
     }
 
-    /// Sets the sum to 0. May be called only in a driver function.
+    /// Returns the sum, as [`value`](Self::value) does. May be called only in a driver function.
+    pub fn sum(&self) -> f64 {
+        self.value()
+    }
+
+    /// Returns how many values were added. May be called only in a driver function.
+    pub fn count(&self) -> u64 {
+        self.total().1
+    }
+
+    /// Returns the mean of the values that were added: the sum, divided by their number. `NaN` if there were none. May
+    /// be called only in a driver function.
+    pub fn avg(&self) -> f64 {
+        let (sum, count) = self.total();
+        sum / count as f64
+    }
+
+    /// Sets the sum and the number of values to 0. May be called only in a driver function.
     pub fn reset(&self) {
         self.0.forget();
         variables::reset(&self.0.name, &AccumulatorKind::Double);

@@ -17,15 +17,19 @@ pub(crate) enum AccumulatorKind {
 /// An update of an accumulator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Update {
-    Long(i64),
-    Double(f64),
+    /// A sum, and the number of values in it.
+    Long(i64, u64),
+    /// A sum, and the number of values in it.
+    Double(f64, u64),
     Collection(Vec<Field>, Chunk),
 }
 
 /// The value of an accumulator.
 pub(crate) enum Total {
-    Long(i64),
-    Double(f64),
+    /// A sum, and the number of values in it.
+    Long(i64, u64),
+    /// A sum, and the number of values in it.
+    Double(f64, u64),
     Collection(Vec<Chunk>),
 }
 
@@ -49,8 +53,8 @@ mod imp {
         host::add(
             name,
             &match by {
-                Update::Long(by) => host::Update::Long(by),
-                Update::Double(by) => host::Update::Double(by),
+                Update::Long(sum, count) => host::Update::Long(host::LongSum { sum, count }),
+                Update::Double(sum, count) => host::Update::Double(host::DoubleSum { sum, count }),
                 Update::Collection(fields, chunk) => {
                     host::Update::Collection((guest::schema(&fields), guest::host_chunk(chunk)))
                 }
@@ -60,8 +64,8 @@ mod imp {
 
     pub fn value(name: &str, of: &AccumulatorKind) -> Total {
         match host::value(name, &kind(of)) {
-            host::Total::Long(sum) => Total::Long(sum),
-            host::Total::Double(sum) => Total::Double(sum),
+            host::Total::Long(host::LongSum { sum, count }) => Total::Long(sum, count),
+            host::Total::Double(host::DoubleSum { sum, count }) => Total::Double(sum, count),
             host::Total::Collection(chunks) => Total::Collection(chunks.into_iter().map(guest::chunk).collect()),
         }
     }
@@ -161,8 +165,8 @@ mod imp {
 
     fn count(name: &str, by: Update) {
         let kind = match &by {
-            Update::Long(_) => AccumulatorKind::Long,
-            Update::Double(_) => AccumulatorKind::Double,
+            Update::Long(..) => AccumulatorKind::Long,
+            Update::Double(..) => AccumulatorKind::Double,
             Update::Collection(fields, _) => AccumulatorKind::Collection(fields.clone()),
         };
         entry(name, kind, |accumulator| accumulator.updates.push(by));
@@ -184,17 +188,17 @@ mod imp {
     pub fn value(name: &str, of: &AccumulatorKind) -> Total {
         only_in_functions("read the value of an accumulator");
         entry(name, of.clone(), |accumulator| {
-            let (mut long, mut double, mut chunks) = (0i64, 0.0, Vec::new());
+            let (mut long, mut double, mut count, mut chunks) = (0i64, 0.0, 0, Vec::new());
             for update in &accumulator.updates {
                 match update {
-                    Update::Long(by) => long = long.wrapping_add(*by),
-                    Update::Double(by) => double += by,
+                    Update::Long(by, values) => (long, count) = (long.wrapping_add(*by), count + values),
+                    Update::Double(by, values) => (double, count) = (double + by, count + values),
                     Update::Collection(_, chunk) => chunks.push(chunk.clone()),
                 }
             }
             match of {
-                AccumulatorKind::Long => Total::Long(long),
-                AccumulatorKind::Double => Total::Double(double),
+                AccumulatorKind::Long => Total::Long(long, count),
+                AccumulatorKind::Double => Total::Double(double, count),
                 AccumulatorKind::Collection(_) => Total::Collection(chunks),
             }
         })

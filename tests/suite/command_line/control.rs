@@ -219,13 +219,14 @@ fn status_and_events_tell_of_accumulators() {
     let args = ["--set", "job.args.function=counters", "--set", "job.parallelism=2", "--events", "events.jsonl"];
     let host = started(&directory, &args);
     let mut told = status(&directory);
-    while told["accumulators"]["mapped"] != json!({"type": "long", "value": 8}) {
+    while told["accumulators"]["mapped"] != json!({"type": "long", "value": 8, "count": 8, "avg": 1.0}) {
         told = status(&directory);
     }
     let keys = json!({"type": "collection", "count": 5, "first": ["1", "2", "0", "1", "0"]});
     assert_eq!((&told["accumulators"]["keys"], &told["accumulators"]["reduced"]["value"]), (&keys, &json!(5)));
     let said = directory.run(&["status"]).out;
-    let lines = "\naccumulator keys: 5 values: 1, 2, 0, 1, 0\naccumulator mapped: 8\naccumulator reduced: 5\n";
+    let lines = "\naccumulator keys: 5 values: 1, 2, 0, 1, 0\n\
+                 accumulator mapped: 8 (8 values, 1.0 on average)\naccumulator reduced: 5 (5 values, 1.0 on average)\n";
     assert!(said.contains(lines), "{said}");
     require_success(&directory.run(&["stop"]));
     assert_eq!(host.finish().code, Some(0));
@@ -236,7 +237,8 @@ fn status_and_events_tell_of_accumulators() {
         event["accumulators"].as_array().into_iter().flatten().find(|told| told["name"] == name).cloned()
     };
     let mapped: Vec<Value> = updated.filter_map(|event| named(&event, "mapped")).collect();
-    let expected = [5, 8].map(|value| json!({"name": "mapped", "type": "long", "value": value}));
+    let expected =
+        [5, 8].map(|value| json!({"name": "mapped", "type": "long", "value": value, "count": value, "avg": 1.0}));
     assert_eq!(mapped, expected);
 }
 

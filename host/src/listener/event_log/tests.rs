@@ -91,8 +91,8 @@ fn accumulators() -> Vec<AccumulatorInfo> {
     let accumulator = |name: &str, value| AccumulatorInfo { name: name.to_owned(), value };
     let values = AccumulatorValue::Collection { count: 11, first: vec!["a".to_owned()] };
     vec![
-        accumulator("dropped", AccumulatorValue::Long { value: 7 }),
-        accumulator("ratio", AccumulatorValue::Double { value: 0.25.into() }),
+        accumulator("dropped", AccumulatorValue::long(7, 2)),
+        accumulator("ratio", AccumulatorValue::double(0.25, 1)),
         accumulator("bad lines", values),
     ]
 }

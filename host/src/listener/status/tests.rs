@@ -37,7 +37,7 @@ fn batches_and_receivers_are_summed_up() {
     listener.on_event(&Event::BatchCompleted(batch(1000, 10)));
     listener.on_event(&Event::BatchCompleted(batch(2000, 30)));
     for value in [3, 7] {
-        let value = AccumulatorValue::Long { value };
+        let value = AccumulatorValue::long(value, 2);
         let accumulators = vec![AccumulatorInfo { name: "n".to_owned(), value }];
         listener.on_event(&Event::AccumulatorsUpdated { batch: Time::from_ms(2000), accumulators });
     }
@@ -56,7 +56,7 @@ fn batches_and_receivers_are_summed_up() {
     assert_eq!(status.pending_ms, [3000]);
     assert_eq!(status.scheduling_delay, Some(Delay { last_ms: 30.0, average_ms: 20.0 }));
     assert_eq!(status.processing_delay, Some(Delay { last_ms: 60.0, average_ms: 40.0 }));
-    assert_eq!(status.accumulators, BTreeMap::from([("n".to_owned(), AccumulatorValue::Long { value: 7 })]));
+    assert_eq!(status.accumulators, BTreeMap::from([("n".to_owned(), AccumulatorValue::long(7, 2))]));
     assert_eq!(status.records, BTreeMap::from([("lines".to_owned(), 20)]));
     assert_eq!(status.receivers[0].last_error.as_deref(), Some("gone"));
     assert!(!status.receivers[0].active && status.checkpoint.is_none());
