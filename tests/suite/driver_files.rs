@@ -73,7 +73,7 @@ fn a_file_must_not_change_within_a_batch() {
         error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
         "{error}"
     );
-    assert!(error.contains("\nhelp: all of a batch reads the same file"), "{error}");
+    assert!(error.contains("\nhelp: all reads of a batch must see the same file"), "{error}");
     // The change is also reported to another function of the batch, which has just asked for the file.
     let error = with_file("changed_for_another", "data/names.csv", "number,name\n1,given\n").run().error();
     assert!(
