@@ -31,3 +31,5 @@ pub use operation::{Compression, FileFormat, JoinKind, Operation, ParquetOptions
 pub use program::{Call, Graph};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};
 pub use state::StateTypes;
+#[cfg(test)]
+pub(crate) use validate::tests::stateful_graph;

@@ -224,3 +224,74 @@ impl Writer {
         Ok(snapshot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::recorder::{Shared, State};
+    use super::*;
+    use crate::checkpoint::{OnTrouble, Ownership, RunProgress, read_snapshot};
+    use crate::env::{DiskStore, Simulation};
+    use crate::graph::stateful_graph;
+    use crate::listener::ListenerBus;
+    use crate::state::state_of_one_key;
+    use crate::time::Duration;
+
+    const RUN: &str = "run-1";
+
+    /// The snapshots of a run whose last batch with state is at ten seconds, when a snapshot is due. Calls `end` with what
+    /// takes the snapshots. Returns the snapshots that a checkpoint would name, each with its number of rows.
+    fn snapshots_of<F: Future<Output = ()> + Send + 'static>(
+        end: impl FnOnce(Snapshots, Time) -> F + Send + 'static,
+    ) -> Vec<(Time, u64)> {
+        let batch = Time::from_ms(10_000);
+        let simulation = Simulation::new(0, batch);
+        let env = simulation.env();
+        let store: Arc<dyn Store> = Arc::new(DiskStore::new(env.disk.clone(), "/checkpoint".into()));
+        let ownership = Arc::new(Ownership::take(store.clone(), &env).unwrap());
+        let trouble =
+            Trouble::new(env.clock.clone(), ListenerBus::default(), OnTrouble::Stop, "a snapshot", store.describe());
+        let state = State { progress: RunProgress::default(), snapshots: Vec::new(), version: 0, durable: None };
+        let (changed, _) = watch::channel(0);
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed, ownership, trouble: trouble.clone() });
+        let graph = Arc::new(stateful_graph());
+        let intervals = Arc::new(Intervals::of(&graph, Duration::from_secs(1)).unwrap());
+        let state = state_of_one_key(batch);
+        let (known, epoch) = (Vec::new(), 1);
+        let parts = SnapshotParts {
+            env,
+            store: store.clone(),
+            run: RUN.to_owned(),
+            epoch,
+            graph,
+            intervals,
+            state,
+            known,
+            trouble,
+        };
+        let recorder = Recorder { shared: shared.clone() };
+        simulation.run(async move { end(Snapshots::start(parts, recorder), batch).await }).unwrap();
+        let named = shared.lock().snapshots.clone();
+        let rows = |id: &SnapshotId| read_snapshot(&*store, RUN, id).unwrap().nodes.iter().map(|node| node.rows).sum();
+        named.iter().map(|id| (id.time(), rows(id))).collect()
+    }
+
+    /// The end of a run asks for the snapshot of a batch that waits to be written.
+    #[test]
+    fn a_batch_has_one_snapshot() {
+        let named = snapshots_of(|snapshots, batch| async move {
+            snapshots.batch_done(batch, Time::default());
+            snapshots.finish(Some(batch)).await.unwrap();
+        });
+        assert_eq!(named, [(Time::from_ms(10_000), 1)]);
+    }
+
+    /// A run may end while batches were made and are not done. One of them may have changed state.
+    #[test]
+    fn state_of_a_batch_that_is_not_done_is_not_saved() {
+        let ended_after = |done: u64| {
+            snapshots_of(move |snapshots, _| async move { snapshots.finish(Some(Time::from_ms(done))).await.unwrap() })
+        };
+        assert_eq!(ended_after(9_000), []);
+        assert_eq!(ended_after(10_000), [(Time::from_ms(10_000), 1)]);
+    }
+}

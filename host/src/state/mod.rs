@@ -30,6 +30,8 @@ pub use touched::Touched;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::state_of_one_key;
 
 use crate::data::key::{KEY_GROUPS, partition_of};
 

@@ -74,6 +74,13 @@ fn changed(store: &StateStore, before: Option<&Version>, partitions: u32, now: u
     store.commit(node, Time::from_ms(now), partitions).unwrap()
 }
 
+/// State of node 1 with one key, as the batch at `now` left it.
+pub fn state_of_one_key(now: Time) -> StateStore {
+    let store = StateStore::new(storage(64 << 20));
+    changed(&store, None, 1, now.as_ms(), &Changes::from([("a".to_owned(), Some(1))]));
+    store
+}
+
 /// The keys and states of a version, in its order.
 fn content(version: &Version) -> Vec<(String, u32)> {
     let mut pairs = Vec::new();

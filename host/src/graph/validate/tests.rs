@@ -25,6 +25,13 @@ pub fn cogrouped() -> Vec<Field> {
     fields
 }
 
+/// A source of pairs, `update_state_by_key` as node 1, and an output.
+pub fn stateful_graph() -> Graph {
+    let mut stateful = node("update_state_by_key", &[0], pair());
+    (stateful.exchanged, stateful.state) = (Some(pair()), Some(pair()));
+    Graph::from_described(&[node("source", &[], pair()), stateful, node("print", &[1], Vec::new())]).unwrap()
+}
+
 pub fn node(kind: &str, parents: &[u32], rows: Vec<Field>) -> DescribedNode {
     let parameters = match kind {
         "source" => vec![("source".to_owned(), ParameterValue::Text("lines".to_owned()))],
