@@ -164,8 +164,8 @@ fn config(limits: &Limits, instances: usize) -> Config {
         .max_memory_size(
             usize::try_from(limits.memory_bytes.max(SLOT_BYTES_MIN)).unwrap_or(usize::MAX).next_multiple_of(64 * 1024),
         )
-        // Memory stays resident between tasks, so that a small task does not touch fresh pages.
         .linear_memory_keep_resident(0)
+        // Small tables stay resident between tasks, so that a small task does not touch fresh pages.
         .table_keep_resident(64 * 1024);
     let mut config = code_settings();
     // The place of an instance in memory makes no difference to its code.

@@ -92,7 +92,7 @@ struct OperatorArgs {
 /// In which form a command answers.
 #[derive(Args)]
 struct FormArgs {
-    /// Print one JSON object. An error is one too, on standard error: `{"error": {"kind", "message", "help"}}`.
+    /// Print one JSON object. An error is also one JSON object, on standard error: `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]
     json: bool,
 }
