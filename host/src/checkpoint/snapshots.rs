@@ -13,6 +13,7 @@ use crate::data::schema::{Field, RecordType, schema_id};
 use crate::env::{Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::ids::NodeId;
+use crate::listener::operator_label;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -126,10 +127,7 @@ impl SavedState {
 
     /// The node, in the words of messages.
     pub fn label(&self) -> String {
-        match &self.name {
-            Some(name) => format!("`{name}` ({}, node {})", self.kind, self.node),
-            None => format!("`{}` (node {})", self.kind, self.node),
-        }
+        operator_label(self.name.as_deref(), &self.kind, self.node)
     }
 }
 

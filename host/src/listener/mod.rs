@@ -26,7 +26,7 @@ pub use info::{
     StageOperator, StageRows, StreamInputInfo,
 };
 pub use log::LogListener;
-pub use operator_state::OperatorState;
+pub use operator_state::{OperatorState, operator_label};
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
 pub use receivers::ReceiverReporter;
 pub use status::{

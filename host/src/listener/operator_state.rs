@@ -28,10 +28,15 @@ pub struct OperatorState {
 impl OperatorState {
     /// The operator, in the words of messages.
     pub fn label(&self) -> String {
-        let kind = self.kind.shown();
-        match &self.name {
-            Some(name) => format!("`{}` ({kind}, node {})", name.shown(), self.node),
-            None => format!("`{kind}` (node {})", self.node),
-        }
+        operator_label(self.name.as_deref(), &self.kind, self.node)
+    }
+}
+
+/// An operator, in the words of messages. Name and kind are escaped.
+pub fn operator_label(name: Option<&str>, kind: &str, node: u32) -> String {
+    let kind = kind.shown();
+    match name {
+        Some(name) => format!("`{}` ({kind}, node {node})", name.shown()),
+        None => format!("`{kind}` (node {node})"),
     }
 }
