@@ -8,18 +8,19 @@ mod checkpoint;
 mod fit;
 mod grants;
 mod job;
+mod relay;
 mod resume;
+mod runs;
 mod start;
 mod state;
 
-pub use self::beside::{OtherOptions, OtherOutputs, OtherRun};
+pub use self::beside::{OtherOptions, OtherRun};
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
 pub use self::start::Running;
 pub use crate::grants::Listed;
 
 use self::fit::JobFacts;
 use self::grants::grants;
-use self::job::JobParts;
 use crate::block::{RowStorage, SpillSettings};
 use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
@@ -234,16 +235,6 @@ impl StreamingContext {
     /// Returns an error if the job has no checkpoint directory, or could not start.
     pub fn resumption(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
         Resumption::find(&self.facts(), &self.sources, from, catch_up)
-    }
-
-    fn job_parts(&self) -> JobParts {
-        JobParts {
-            env: self.env.clone(),
-            settings: self.settings.clone(),
-            graph: self.graph.clone(),
-            budget: self.memory.budget.clone(),
-            storage: self.memory.storage.clone(),
-        }
     }
 
     fn facts(&self) -> JobFacts<'_> {

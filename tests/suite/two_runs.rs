@@ -5,15 +5,15 @@ use super::support::simulated::{CHECKPOINT, START};
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use host::config::{self, Facts, Settings};
-use host::context::{OtherOptions, OtherOutputs, OtherRun, Program, RunOptions, Running, StreamingContext};
+use host::context::{OtherOptions, OtherRun, Program, RunOptions, Running, StreamingContext};
 use host::data::schema::RecordType;
 use host::data::text;
 use host::env::{Clock, Connection, Env, Simulation};
 use host::error::Error;
 use host::ids::RunId;
 use host::ingest::StopRequest;
-use host::listener::{Event, ListenerBus, StreamingListener};
-use host::output::{BatchWrite, Output, PartitionWriter};
+use host::listener::{Event, StreamingListener};
+use host::output::{BatchWrite, MakeObserver, Output, PartitionWriter};
 use host::receiver::Receivers;
 use host::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
@@ -175,10 +175,10 @@ impl Programs {
     ) -> (OtherRun, Arc<Mutex<Batches>>) {
         let batches = Arc::<Mutex<Batches>>::default();
         let (into, clock) = (batches.clone(), self.env.clock.clone());
-        let outputs = OtherOutputs::Replaced(Arc::new(move |_, ty| {
+        let observe: Arc<MakeObserver> = Arc::new(move |_, _, ty| {
             Arc::new(Collected { batches: into.clone(), ty: ty.clone(), clock: clock.clone(), commit_takes })
-        }));
-        let options = OtherOptions { outputs, ..options };
+        });
+        let options = OtherOptions { observe: Some(observe), ..options };
         (running.attach(self.load(), options).await.expect("a second run can be attached"), batches)
     }
 }
@@ -214,7 +214,7 @@ fn require_each_once(first: &Batches, at_least: usize) {
 fn two_runs_get_the_same_batches() {
     for seed in 0..5 {
         let runs = Arc::new(Runs::default());
-        let listeners = ListenerBus::new(vec![runs.clone()]);
+        let listeners: Vec<Arc<dyn StreamingListener>> = vec![runs.clone()];
         let ((after, last, second), first) = World::new(seed, "").run(|running, world| async move {
             world.until(2200).await;
             let options = OtherOptions { listeners, ..OtherOptions::default() };

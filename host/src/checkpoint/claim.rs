@@ -4,7 +4,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::codec::{self, CodecError, OWNER, OWNER_1};
+use super::codec::{self, CodecError, OWNER, OWNER_1, OWNER_2};
 use crate::env::{Processes, Store, advice, persistence};
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::shown::Shown as _;
@@ -41,6 +41,51 @@ pub struct Owner {
     pub(super) is_released: bool,
     /// The process of the owner, as [`Processes`] calls it.
     pub(super) process: Option<String>,
+    /// How the run got the job from another run. `None` if the job began with the run.
+    pub handed_over: Option<HandedOver>,
+}
+
+/// How a run got a job from another run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    after_ms: u64,
+    /// The run that handed over: the name of its directory below `runs`.
+    pub from: String,
+    /// SHA-256 of the plugin that the job file named at that time, in hexadecimal. As long as the job file names this
+    /// plugin, the plugin of the run takes its place.
+    pub job_plugin: String,
+}
+
+impl HandedOver {
+    /// The run shows the results of the batches after `after`.
+    pub fn new(after: Time, from: &str, job_plugin: &str) -> Self {
+        Self { after_ms: after.as_ms(), from: from.to_owned(), job_plugin: job_plugin.to_owned() }
+    }
+
+    /// The last batch whose results another run has shown.
+    pub const fn after(&self) -> Time {
+        Time::from_ms(self.after_ms)
+    }
+}
+
+/// A claim as version 2 wrote it.
+#[derive(Deserialize)]
+struct OwnerV2 {
+    epoch: u64,
+    run: String,
+    holder: String,
+    since_ms: u64,
+    renewed_ms: u64,
+    is_locked: bool,
+    is_released: bool,
+    process: Option<String>,
+}
+
+impl From<OwnerV2> for Owner {
+    fn from(old: OwnerV2) -> Self {
+        let OwnerV2 { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process } = old;
+        Self { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process, handed_over: None }
+    }
 }
 
 /// A claim as version 1 wrote it.
@@ -58,7 +103,8 @@ struct OwnerV1 {
 impl From<OwnerV1> for Owner {
     fn from(old: OwnerV1) -> Self {
         let OwnerV1 { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released } = old;
-        Self { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process: None }
+        let (process, handed_over) = (None, None);
+        Self { epoch, run, holder, since_ms, renewed_ms, is_locked, is_released, process, handed_over }
     }
 }
 
@@ -66,6 +112,7 @@ impl From<OwnerV1> for Owner {
 fn decode(bytes: &[u8]) -> Result<Owner, CodecError> {
     match codec::decode_whole(OWNER, bytes) {
         Err(CodecError::Version(1)) => codec::decode_whole::<OwnerV1>(OWNER_1, bytes).map(Owner::from),
+        Err(CodecError::Version(2)) => codec::decode_whole::<OwnerV2>(OWNER_2, bytes).map(Owner::from),
         decoded => decoded,
     }
 }

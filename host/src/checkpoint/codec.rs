@@ -35,7 +35,9 @@ pub(super) struct Kind {
 }
 
 /// A metadata checkpoint.
-pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 2 };
+pub(super) const METADATA: Kind = Kind { magic: *b"MSmd", version: 3 };
+/// The same in version 2, in which a run had the data of all batches since its beginning.
+pub(super) const METADATA_2: Kind = Kind { magic: *b"MSmd", version: 2 };
 /// The same in version 1, which knew no state.
 pub(super) const METADATA_1: Kind = Kind { magic: *b"MSmd", version: 1 };
 /// The description of a snapshot of state.
@@ -51,7 +53,9 @@ pub(super) const ALLOCATIONS_2: Kind = Kind { magic: *b"MSal", version: 2 };
 /// The same in version 1, which did not distinguish files by identity and held no checksums.
 pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
 /// Who owns a checkpoint directory.
-pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 2 };
+pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 3 };
+/// The same in version 2, in which a run could not hand over to another run.
+pub(super) const OWNER_2: Kind = Kind { magic: *b"MSow", version: 2 };
 /// The same in version 1, which did not name the process.
 pub(super) const OWNER_1: Kind = Kind { magic: *b"MSow", version: 1 };
 

@@ -6,7 +6,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use crate::data::schema::{Field, schema_id};
-use crate::graph::{DescribedNode, ParameterValue};
+use crate::graph::{Beginning, DescribedNode, ParameterValue};
 use crate::time::{Duration, Time, whole_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +28,29 @@ pub struct RunDescription {
     pub stages: String,
     batch_interval_ms: u64,
     zero_ms: u64,
+    data_after_ms: u64,
+}
+
+/// The description of a run in versions 1 and 2.
+#[derive(Deserialize)]
+struct RunDescription2 {
+    host_version: String,
+    job: String,
+    plugin_digest: String,
+    settings: BTreeMap<String, String>,
+    nodes: Vec<SavedNode>,
+    stages: String,
+    batch_interval_ms: u64,
+    zero_ms: u64,
+}
+
+impl From<RunDescription2> for RunDescription {
+    fn from(old: RunDescription2) -> Self {
+        let RunDescription2 { host_version, job, plugin_digest, settings, nodes, stages, .. } = old;
+        let RunDescription2 { batch_interval_ms, zero_ms, .. } = old;
+        let data_after_ms = zero_ms;
+        Self { host_version, job, plugin_digest, settings, nodes, stages, batch_interval_ms, zero_ms, data_after_ms }
+    }
 }
 
 /// A node of the graph, as the plugin described it.
@@ -72,14 +95,14 @@ impl SavedNode {
 }
 
 impl RunDescription {
-    /// Makes the description of a new run, whose first batch begins at `zero`.
+    /// Makes the description of a new run.
     pub fn new(
         job: &str,
         plugin_digest: &str,
         settings: BTreeMap<String, String>,
         graph: (&[DescribedNode], String),
         batch_interval: Duration,
-        zero: Time,
+        beginning: Beginning,
     ) -> Self {
         let (described, stages) = graph;
         Self {
@@ -90,7 +113,8 @@ impl RunDescription {
             nodes: described.iter().map(SavedNode::new).collect(),
             stages,
             batch_interval_ms: whole_ms(batch_interval),
-            zero_ms: zero.as_ms(),
+            zero_ms: beginning.zero.as_ms(),
+            data_after_ms: beginning.data_after.as_ms(),
         }
     }
 
@@ -99,9 +123,9 @@ impl RunDescription {
         Duration::from_millis(self.batch_interval_ms)
     }
 
-    /// When the first batch of the run began.
-    pub const fn zero(&self) -> Time {
-        Time::from_ms(self.zero_ms)
+    /// When the run began.
+    pub const fn beginning(&self) -> Beginning {
+        Beginning { zero: Time::from_ms(self.zero_ms), data_after: Time::from_ms(self.data_after_ms) }
     }
 }
 
@@ -212,14 +236,31 @@ pub struct Metadata {
 pub(super) struct Metadata1 {
     epoch: u64,
     written_ms: u64,
-    run: RunDescription,
+    run: RunDescription2,
     progress: RunProgress,
 }
 
 impl From<Metadata1> for Metadata {
     fn from(old: Metadata1) -> Self {
         let Metadata1 { epoch, written_ms, run, progress } = old;
-        Self { epoch, written_ms, run, progress, snapshots: Vec::new() }
+        Self { epoch, written_ms, run: run.into(), progress, snapshots: Vec::new() }
+    }
+}
+
+/// A metadata checkpoint in version 2.
+#[derive(Deserialize)]
+pub(super) struct Metadata2 {
+    epoch: u64,
+    written_ms: u64,
+    run: RunDescription2,
+    progress: RunProgress,
+    snapshots: Vec<SnapshotId>,
+}
+
+impl From<Metadata2> for Metadata {
+    fn from(old: Metadata2) -> Self {
+        let Metadata2 { epoch, written_ms, run, progress, snapshots } = old;
+        Self { epoch, written_ms, run: run.into(), progress, snapshots }
     }
 }
 

@@ -38,7 +38,7 @@ pub use allocation_segments::{LogError, ReadLog, TornTail, read as read_log};
 pub use allocation_writer::{AllocationWriter, Durable};
 pub use allocations::{Allocations, BatchPartitions};
 pub use checked_piece::{CheckedDocument, CheckedPiece, Condition, PieceKind};
-pub use claim::{Owner, OwnerError, current as current_owner};
+pub use claim::{HandedOver, Owner, OwnerError, current as current_owner};
 pub use codec::CodecError;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use codec::reseal;

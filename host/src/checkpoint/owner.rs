@@ -11,7 +11,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::claim::{DIRECTORY, Owner, OwnerError, current, encode, epoch, who};
+use super::claim::{DIRECTORY, HandedOver, Owner, OwnerError, current, encode, epoch, who};
 use crate::env::{Clock, Env, LockGuard, Store};
 use crate::lock::lock;
 use crate::time::Duration;
@@ -36,15 +36,27 @@ pub fn is_locked(store: &dyn Store) -> io::Result<Option<bool>> {
 pub struct Ownership {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// The claim, as it was written when this host became the owner. `claimed` has the parts that have changed since.
     owner: Owner,
     /// The lock, if the storage has locks.
     lock: Option<LockGuard>,
     /// The host that has taken the directory over; `None` if the claims were removed. Empty while this host has the
     /// directory.
     lost_to: OnceLock<Option<String>>,
-    /// Whether this host gave the directory back. Locked while the claim is written or removed, so that a renewal that
-    /// began earlier does not bring the claim back.
-    has_ended: Mutex<bool>,
+    /// The parts of the claim that change. Locked while the claim is written or removed, so that a renewal that began
+    /// earlier does not bring an earlier claim back.
+    claimed: Mutex<Claimed>,
+}
+
+/// The parts of a claim that change while a host has a directory.
+#[derive(Clone)]
+struct Claimed {
+    /// The run whose outputs are shown.
+    run: String,
+    /// How the run got the job from another run.
+    handed_over: Option<HandedOver>,
+    /// Whether this host gave the directory back.
+    has_ended: bool,
 }
 
 impl Ownership {
@@ -72,9 +84,13 @@ impl Ownership {
         if guard.is_none() && before.as_ref().is_some_and(|owner| owner.holds(now, &*env.processes)) {
             return in_use(before, true);
         }
+        let next = before.as_ref().map_or(1, |owner| owner.epoch.saturating_add(1));
+        let (run, handed_over) = before.map(|owner| (owner.run, owner.handed_over)).unwrap_or_default();
+        let claimed = Claimed { run: run.clone(), handed_over: handed_over.clone(), has_ended: false };
         let owner = Owner {
-            epoch: before.as_ref().map_or(1, |owner| owner.epoch.saturating_add(1)),
-            run: before.map_or_else(String::new, |owner| owner.run),
+            epoch: next,
+            run,
+            handed_over,
             holder: env.identity.to_string(),
             since_ms: now.as_ms(),
             renewed_ms: now.as_ms(),
@@ -88,7 +104,7 @@ impl Ownership {
             owner,
             lock: guard,
             lost_to: OnceLock::new(),
-            has_ended: Mutex::new(false),
+            claimed: Mutex::new(claimed),
         };
         let (name, bytes) = encode(&taken.owner, || taken.store.describe())?;
         match store.create(&name, &bytes) {
@@ -111,15 +127,32 @@ impl Ownership {
         self.owner.epoch
     }
 
-    /// Makes `run` the run whose outputs are shown. The run must have a checkpoint.
+    /// Makes `run` the run whose outputs are shown, in place of the run that this was before. The run must have a
+    /// checkpoint. `handed_over` says how the run got the job from another run; `None` if the job begins with the run.
     ///
     /// # Errors
-    /// Returns an error if the storage fails.
-    pub fn point_to(&mut self, run: &str) -> Result<(), OwnerError> {
-        let owner = Owner { run: run.to_owned(), ..self.owner.clone() };
-        self.write(&owner)?;
-        self.owner = owner;
+    /// Returns an error if the storage fails. Then it is not known which of the two runs the claim names.
+    pub fn point_to(&self, run: &str, handed_over: Option<HandedOver>) -> Result<(), OwnerError> {
+        let mut claimed = lock(&self.claimed);
+        let now = Claimed { run: run.to_owned(), handed_over, ..claimed.clone() };
+        self.write(&self.claim(&now))?;
+        *claimed = now;
         Ok(())
+    }
+
+    /// The run whose outputs are shown.
+    pub fn run(&self) -> String {
+        lock(&self.claimed).run.clone()
+    }
+
+    /// How the run whose outputs are shown got the job from another run. `None` if the job began with the run.
+    pub fn handed_over(&self) -> Option<HandedOver> {
+        lock(&self.claimed).handed_over.clone()
+    }
+
+    /// The claim as it is now.
+    fn claim(&self, claimed: &Claimed) -> Owner {
+        Owner { run: claimed.run.clone(), handed_over: claimed.handed_over.clone(), ..self.owner.clone() }
     }
 
     /// Whether the claim has to be renewed to stay valid.
@@ -132,28 +165,28 @@ impl Ownership {
     /// # Errors
     /// Returns an error if another host has the directory or the storage fails.
     pub fn renew(&self) -> Result<(), OwnerError> {
-        let has_ended = lock(&self.has_ended);
-        if *has_ended {
+        let claimed = lock(&self.claimed);
+        if claimed.has_ended {
             return Ok(());
         }
         self.check()?;
-        self.write(&Owner { renewed_ms: self.clock.now().as_ms(), ..self.owner.clone() })
+        self.write(&Owner { renewed_ms: self.clock.now().as_ms(), ..self.claim(&claimed) })
     }
 
     /// Gives the directory back, so that the next host need not wait.
     pub fn release(&self) {
-        let mut has_ended = lock(&self.has_ended);
-        *has_ended = true;
+        let mut claimed = lock(&self.claimed);
+        claimed.has_ended = true;
         // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_ok() {
-            let _ = self.write(&Owner { is_released: true, ..self.owner.clone() });
+            let _ = self.write(&Owner { is_released: true, ..self.claim(&claimed) });
         }
     }
 
     /// Gives the directory back and removes the claims. Nothing is left that shows who had the directory.
     pub fn withdraw(&self) {
-        let mut has_ended = lock(&self.has_ended);
-        *has_ended = true;
+        let mut claimed = lock(&self.claimed);
+        claimed.has_ended = true;
         // If this fails, the claim ends when the lock is released or when its time has passed.
         if self.check().is_err() {
             return;
@@ -287,8 +320,13 @@ mod tests {
         let simulation = Simulation::new(0, Time::default());
         let (store, _) = stores(&simulation);
         let take = || Ownership::take(store.clone(), &simulation.env()).unwrap();
-        take().point_to("run-1").unwrap();
-        assert_eq!(take().owner.run, "run-1");
+        take().point_to("run-1", None).unwrap();
+        assert_eq!(take().run(), "run-1");
+        let handed_over = Some(HandedOver::new(Time::from_ms(7000), "run-1", "0123"));
+        let owner = take();
+        owner.point_to("run-2", handed_over.clone()).unwrap();
+        owner.release();
+        assert_eq!((take().run(), take().handed_over()), ("run-2".to_owned(), handed_over));
     }
 
     /// Without locks, the directory of a process that has ended is free at once.

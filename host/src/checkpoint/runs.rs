@@ -6,8 +6,8 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::claim::Owner;
-use super::codec::{self, CodecError, METADATA, METADATA_1};
-use super::metadata::{Metadata, Metadata1, RunProgress, SnapshotId};
+use super::codec::{self, CodecError, METADATA, METADATA_1, METADATA_2};
+use super::metadata::{Metadata, Metadata1, Metadata2, RunProgress, SnapshotId};
 use crate::env::{Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use std::cmp::Reverse;
@@ -172,9 +172,10 @@ fn read_one(store: &dyn Store, name: &str) -> Result<Option<Result<Metadata, Cod
 pub(super) type ReadCheckpoint = (String, u64, Result<Metadata, CodecError>);
 
 fn decode(content: &[u8]) -> Result<Metadata, CodecError> {
-    match codec::decode_whole::<Metadata1>(METADATA_1, content) {
-        Err(CodecError::Version(_)) => codec::decode_whole(METADATA, content),
-        old => old.map(Metadata::from),
+    match codec::decode_whole(METADATA, content) {
+        Err(CodecError::Version(1)) => codec::decode_whole::<Metadata1>(METADATA_1, content).map(Metadata::from),
+        Err(CodecError::Version(2)) => codec::decode_whole::<Metadata2>(METADATA_2, content).map(Metadata::from),
+        decoded => decoded,
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::block::{FileStamp, InputPartition, LogRange, ReadPart};
 use crate::data::schema::{Field, RecordType};
 use crate::env::{DiskStore, Env, Simulation, Store};
-use crate::graph::{DescribedNode, ParameterValue};
+use crate::graph::{Beginning, DescribedNode, ParameterValue};
 use crate::ids::NodeId;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The number of the last fixture. Another fixture is added when the form of any document changes.
-const NEWEST: u32 = 5;
+const NEWEST: u32 = 6;
 
 /// The documents of a directory. Versions before 4 had no snapshots, which are the last two.
 const PIECES: [&str; 5] = [
@@ -54,7 +54,12 @@ fn fixture(number: u32) -> PathBuf {
 
 const RUN: &str = "0123456789abcdef-1";
 
-fn metadata() -> Metadata {
+fn handed_over() -> HandedOver {
+    HandedOver::new(at(4), "fedcba9876543210-1", &"fedcba9876543210".repeat(4))
+}
+
+/// The checkpoint, as far as a version of it holds it.
+fn metadata(version: u32) -> Metadata {
     let field = Field {
         name: "value".to_owned(),
         kind: "text".to_owned(),
@@ -76,8 +81,10 @@ fn metadata() -> Metadata {
     };
     let settings = BTreeMap::from([("job.name".to_owned(), "\"words\"".to_owned())]);
     let graph = (&[node][..], "stage 0\n".to_owned());
-    let mut run =
-        RunDescription::new("words", &"0123456789abcdef".repeat(4), settings, graph, Duration::from_secs(1), at(3));
+    let digest = "0123456789abcdef".repeat(4);
+    let data_after = if version < 6 { at(3) } else { at(4) };
+    let beginning = Beginning { zero: at(3), data_after };
+    let mut run = RunDescription::new("words", &digest, settings, graph, Duration::from_secs(1), beginning);
     run.host_version = "0.1.0".to_owned();
     let mut progress = RunProgress::after(Some(at(4)));
     progress.batch_generated(at(5));
@@ -126,9 +133,9 @@ fn batch_5(version: u32) -> BatchPartitions {
 /// Writes a directory with the content of the fixture.
 fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     let env = Env { identity: "process 1 on m".into(), ..simulation.env() };
-    let mut owner = Ownership::take(store.clone(), &env).unwrap();
-    owner.point_to(RUN).unwrap();
-    write_checkpoint(&**store, RUN, 7, &metadata()).unwrap();
+    let owner = Ownership::take(store.clone(), &env).unwrap();
+    owner.point_to(RUN, Some(handed_over())).unwrap();
+    write_checkpoint(&**store, RUN, 7, &metadata(NEWEST)).unwrap();
     write_part(&**store, RUN, &SNAPSHOT_ID, (2, 0), b"rows").unwrap();
     write_snapshot(&**store, RUN, &SNAPSHOT_ID, &snapshot(NEWEST)).unwrap();
     let mut log = AllocationLog::new(store.clone(), Allocations::new(at(3)), 1);
@@ -181,7 +188,8 @@ fn every_version_is_read_for_ever() {
         let owner = current_owner(&store).unwrap().unwrap();
         assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
         let run = read_run(&store, RUN, true).unwrap();
-        let mut expected = metadata();
+        assert_eq!(owner.handed_over, (version >= 6).then(handed_over));
+        let mut expected = metadata(version);
         if version < 4 {
             expected.snapshots.clear();
         } else {
@@ -229,7 +237,7 @@ proptest! {
             let found = Findings {
                 progress: &metadata.progress,
                 record: &log.record,
-                zero: metadata.run.zero(),
+                zero: metadata.run.beginning().data_after,
                 batch_interval: metadata.run.batch_interval(),
                 now: at(400),
                 inputs_needed_after: &|done| done - Duration::from_secs(5),

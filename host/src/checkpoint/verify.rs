@@ -185,9 +185,9 @@ fn contradictions(told: &Told, runs: &[String], is_log_readable: bool) -> Vec<St
         }
     }
     let (Some((name, metadata)), true) = (&told.newest, is_log_readable) else { return found };
-    let record = told.log.clone().unwrap_or_else(|| Allocations::new(metadata.run.zero()));
+    let record = told.log.clone().unwrap_or_else(|| Allocations::new(metadata.run.beginning().data_after));
     let Metadata { progress, run, .. } = metadata;
-    if let Err(lost) = check_log(progress, &record, run.zero(), run.batch_interval()) {
+    if let Err(lost) = check_log(progress, &record, run.beginning().data_after, run.batch_interval()) {
         found.push(format!("{name}: {lost}"));
     }
     for (source, next) in metadata.progress.positions() {

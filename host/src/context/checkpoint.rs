@@ -16,7 +16,7 @@ use crate::checkpoint::{
 use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, Needs};
+use crate::graph::{Beginning, Graph, Intervals, Needs};
 use crate::ingest::{CatchUp, Sources};
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
@@ -250,7 +250,7 @@ impl Resumption {
             store,
             run: new_run(names, facts.plugin_digest),
             is_new: true,
-            description: facts.description(zero),
+            description: facts.describe()(Beginning::at(zero)),
             progress,
             last_number: 0,
             kept: Retention::default(),
@@ -283,10 +283,11 @@ impl Resumption {
                 .help("bring the files back from a backup, or start a new run with --fresh"));
         };
         check_fit(facts, &saved.name, &place, &metadata)?;
-        let zero = metadata.run.zero();
+        let beginning = metadata.run.beginning();
+        let zero = beginning.data_after;
         let interval = metadata.run.batch_interval();
         let kept = |(progress, snapshots): &(RunProgress, Vec<SnapshotId>)| {
-            let needs = |done| facts.intervals.needs(done, zero, &times(snapshots)).inputs_after + interval;
+            let needs = |done| facts.intervals.needs(done, beginning, &times(snapshots)).inputs_after + interval;
             let inputs_from = progress.completed(interval).map(needs).unwrap_or_default();
             Kept { inputs_from, snapshots: snapshots.clone() }
         };
@@ -294,7 +295,7 @@ impl Resumption {
             store,
             run: saved.name,
             is_new: false,
-            description: facts.description(zero),
+            description: facts.describe()(beginning),
             progress: metadata.progress,
             last_number: saved.last_number,
             kept: Retention::new(saved.progress.iter().map(kept)),
@@ -312,7 +313,8 @@ impl Resumption {
 
     /// Decides the steps, and finds the data that is left of the batches that run again.
     fn finish(mut self, facts: &JobFacts<'_>, sources: &Sources, catch_up: CatchUpMode) -> Result<Self, Error> {
-        let zero = self.plan.zero;
+        let beginning = self.description.beginning();
+        let zero = beginning.data_after;
         let interval = facts.settings.job.batch_interval;
         let snapshots = times(&self.snapshots);
         let found = Findings {
@@ -321,7 +323,7 @@ impl Resumption {
             zero,
             batch_interval: interval,
             now: self.now,
-            inputs_needed_after: &|done| facts.intervals.needs(done, zero, &snapshots).inputs_after,
+            inputs_needed_after: &|done| facts.intervals.needs(done, beginning, &snapshots).inputs_after,
         };
         self.plan = plan(&found).map_err(|error| {
             let what = match &error {
@@ -332,7 +334,7 @@ impl Resumption {
             Error::new(ErrorKind::Data, message)
                 .help("bring its files back from one backup, or start a new run with --fresh")
         })?;
-        self.needs = facts.intervals.needs(self.plan.done, zero, &snapshots);
+        self.needs = facts.intervals.needs(self.plan.done, beginning, &snapshots);
         let RecoveryPlan { restore, rerun, next, missed, .. } = &mut self.plan;
         let last = *next + Duration::from_millis(whole_ms(interval).saturating_mul(missed.saturating_sub(1)));
         match catch_up {
@@ -380,10 +382,10 @@ impl Resumption {
     /// Returns an error if another host has the directory, if it cannot be written, or if its content now does not
     /// allow the start.
     pub(super) fn claim(self, env: &Env, find: impl FnOnce() -> Result<Self, Error>) -> Result<Opened, Error> {
-        let mut ownership = Ownership::take(self.store.clone(), env)?;
+        let ownership = Ownership::take(self.store.clone(), env)?;
         // The first reading has reported everything about the directory already.
         let found = tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), find);
-        let opened = found.and_then(|found| found.open(env, &mut ownership));
+        let opened = found.and_then(|found| found.open(env, &ownership));
         if opened.is_err() {
             ownership.release();
         }
@@ -391,7 +393,7 @@ impl Resumption {
         Ok(Opened { store, ownership: Arc::new(ownership), resumption })
     }
 
-    fn open(mut self, env: &Env, ownership: &mut Ownership) -> Result<(Arc<dyn Store>, Self), Error> {
+    fn open(mut self, env: &Env, ownership: &Ownership) -> Result<(Arc<dyn Store>, Self), Error> {
         let store = self.store.clone();
         if self.is_new {
             self.last_number = 1;
@@ -404,7 +406,9 @@ impl Resumption {
                 Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
             })?;
         }
-        ownership.point_to(&self.run)?;
+        // A new run, or another run than the owner names, shows results from its first batch on.
+        let handed_over = ownership.handed_over().filter(|_| ownership.run() == self.run);
+        ownership.point_to(&self.run, handed_over)?;
         Ok((store, self))
     }
 
@@ -423,17 +427,13 @@ impl Resumption {
 }
 
 impl JobFacts<'_> {
-    fn description(&self, zero: Time) -> RunDescription {
-        self.describe()(zero)
-    }
-
-    /// Returns a function that describes the run. It is called when the time of the run's first batch is known.
-    pub(super) fn describe(&self) -> impl FnOnce(Time) -> RunDescription + Send + use<> {
+    /// Returns a function that describes the run. It is called when it is known when the run begins.
+    pub(super) fn describe(&self) -> impl FnOnce(Beginning) -> RunDescription + Send + use<> {
         let job = &self.settings.job;
         let stages = crate::graph::Explanation::new(self.nodes, self.graph, job.parallelism).to_string();
         let (name, digest, interval) = (job.name.clone(), self.plugin_digest.to_owned(), job.batch_interval);
         let (nodes, given) = (self.nodes.to_vec(), self.settings.given.clone());
-        move |zero| RunDescription::new(&name, &digest, given, (&nodes, stages), interval, zero)
+        move |beginning| RunDescription::new(&name, &digest, given, (&nodes, stages), interval, beginning)
     }
 }
 

@@ -1,59 +1,62 @@
-//! The parts of a job that all its runs share, and the list of the runs beside the first one.
+//! The parts of a job that all its runs share, and the parts of one run that the job needs while the run goes on.
 
+use super::relay::Watcher;
+use super::runs::Runs;
 use crate::block::RowStorage;
 use crate::config::Settings;
-use crate::env::Env;
-use crate::graph::Graph;
-use crate::ingest::StopRequest;
-use crate::lock::lock;
+use crate::env::{Env, Priority};
+use crate::graph::{Beginning, DescribedNode, Graph};
+use crate::ids::RunId;
+use crate::ingest::IngestHandle;
+use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
-use crate::run::RunStop;
-use std::sync::{Arc, Mutex, MutexGuard};
-use tokio::sync::watch;
+use crate::output::Outputs;
+use crate::plugin::Plugin;
+use crate::run::{Claims, RunStop};
+use crate::scheduler::Checkpoints;
+use crate::state_reader::LiveStates;
+use std::sync::Arc;
 
 /// The parts of a job that all its runs share.
 pub(super) struct JobParts {
     pub(super) env: Env,
+    /// The settings with which the job was started.
     pub(super) settings: Settings,
     /// The graph of the first run. It says as which type each source is read.
     pub(super) graph: Arc<Graph>,
     pub(super) budget: MemoryBudget,
     pub(super) storage: RowStorage,
+    /// When the first run began.
+    pub(super) beginning: Beginning,
+    pub(super) ingest: IngestHandle,
+    /// The listeners that are told of the events of the job.
+    pub(super) listeners: ListenerBus,
+    /// The listener that is told of the events of all runs.
+    pub(super) watcher: Watcher,
+    /// The claims to the places of the outputs of all runs.
+    pub(super) claims: Claims,
+    /// The runs that have not ended.
+    pub(super) runs: Runs,
+    /// The state of the run that shows results, for people.
+    pub(super) states: LiveStates,
+    /// The run with which the job began.
+    pub(super) first: JobRun,
 }
 
-/// Stops a run, and a channel that closes when the run has ended.
-type RunHandle = (RunStop, watch::Receiver<()>);
-
-/// The runs beside the first one that have not ended. Clones share one list.
-#[derive(Clone, Default)]
-pub(super) struct OtherRuns(Arc<Mutex<Vec<RunHandle>>>);
-
-impl OtherRuns {
-    fn lock(&self) -> MutexGuard<'_, Vec<RunHandle>> {
-        lock(&self.0)
-    }
-
-    /// Asks all of these runs to stop.
-    pub(super) fn stop(&self, request: StopRequest) {
-        self.lock().iter().for_each(|(run, _)| run.stop(request));
-    }
-
-    /// Waits until all of these runs have ended, after the first run has ended. They process the batches that they were
-    /// given, within the time of a graceful stop. With `at_once`, they stop at once.
-    pub(super) async fn end(&self, at_once: bool) {
-        let runs = std::mem::take(&mut *self.lock());
-        let request = if at_once { StopRequest::Now } else { StopRequest::Graceful };
-        runs.iter().for_each(|(run, _)| run.stop_by(request));
-        for (_, mut ended) in runs {
-            // Nothing is ever sent: the channel closes when the run ends.
-            let _ = ended.changed().await;
-        }
-    }
-
-    pub(super) fn add(&self, stop: RunStop, ended: watch::Receiver<()>) {
-        let mut runs = self.lock();
-        // The channel of a run that has ended is closed.
-        runs.retain(|(_, ended)| ended.has_changed().is_ok());
-        runs.push((stop, ended));
-    }
+/// The parts of a run that the job needs while the run goes on. Clones are parts of the same run.
+#[derive(Clone)]
+pub(super) struct JobRun {
+    pub(super) id: RunId,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) described: Vec<DescribedNode>,
+    pub(super) graph: Arc<Graph>,
+    /// The settings of the run.
+    pub(super) settings: Settings,
+    pub(super) outputs: Arc<Outputs>,
+    /// The state of the run.
+    pub(super) states: LiveStates,
+    pub(super) priority: Priority,
+    /// Records the progress of the run. `None` if the run writes no checkpoints.
+    pub(super) checkpoints: Option<Checkpoints>,
+    pub(super) stop: RunStop,
 }

@@ -4,33 +4,34 @@
 //! Owns the order of these steps. Never knows what the actors do.
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
-use super::job::{JobParts, OtherRuns};
+use super::job::{JobParts, JobRun};
+use super::relay::{Relay, Watcher};
+use super::runs::{RunEnd, Runs, end_beside};
 use super::{RunOptions, StreamingContext, grants};
 use crate::block::BlockStore;
 use crate::checkpoint::{AllocationLog, AllocationWriter, Ownership, Trouble, remove_unless};
 use crate::config::Settings;
-use crate::env::{Env, Panic, advice, persistence};
+use crate::env::{Env, Panic, Priority, advice, persistence};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, Needs};
+use crate::graph::{Beginning, Graph, Intervals, Needs};
 use crate::ids::RunId;
 use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestHandle, IngestParts, StopRequest};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
-use crate::run::{Claims, Ended, Run, RunHoldings, RunInput, RunParts, RunStop};
+use crate::output::Handover;
+use crate::run::{Claims, Run, RunInput, RunParts};
 use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::state::StateStore;
 use crate::state_reader::LiveStates;
 use crate::time::Time;
 use crate::tracker::{AllocationHistory, TrackerHandle};
 use std::sync::Arc;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A job that is running.
 pub struct Running {
-    pub(super) job: JobParts,
-    pub(super) ingest: IngestHandle,
-    stop: RunStop,
-    states: LiveStates,
-    pub(super) others: OtherRuns,
+    pub(super) job: Arc<JobParts>,
+    /// Stops the batch clock.
+    requests: Arc<watch::Sender<StopRequest>>,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
 
@@ -53,18 +54,26 @@ impl StreamingContext {
         let opened =
             found.map(|found| found.claim(&self.env, || self.resumption(options.start_from, options.catch_up)));
         let opened = opened.transpose()?;
-        let claims = self.claim_outputs();
-        if let (Err(_), Some(opened)) = (&claims, &opened) {
+        let claims = Claims::default();
+        let claimed = self.claim_outputs(&claims);
+        if let (Err(_), Some(opened)) = (&claimed, &opened) {
             opened.ownership.release();
         }
-        let claims = claims?;
+        claimed?;
         if let Some(opened) = &opened {
             // The plan that was made after the claim counts: the last owner may have written after the first reading.
             opened.resumption.resume_inputs(&mut self.sources.inputs)?;
         }
-        let job = self.job_parts();
-        let Self { env, settings, plugin, graph, intervals, memory, outputs, sources, .. } = self;
+        let Self { env, settings, plugin, described, graph, intervals, memory, outputs, sources } = self;
         let listeners = options.listeners.clone();
+        let handed_over = opened.as_ref().and_then(|opened| opened.ownership.handed_over());
+        let handover = Arc::new(Handover::new(handed_over.map(|handed_over| handed_over.after())));
+        let watcher = Watcher::default();
+        let relay = |job| Arc::new(Relay { job, handover: handover.clone(), watcher: watcher.clone() });
+        let of_run = ListenerBus::new(vec![relay(listeners.clone())]);
+        let outputs = Arc::new(outputs);
+        let priority = Priority::default();
+        let (budget, storage) = (memory.budget.clone(), memory.storage.clone());
         let blocks = BlockStore::new(memory.storage.clone(), settings.receiver.store_limit_bytes);
         let state = StateStore::new(memory.storage.clone());
         if let Some(opened) = &opened {
@@ -72,21 +81,20 @@ impl StreamingContext {
         }
         let states = LiveStates::new(&graph, state.clone());
         let run_parts = RunParts {
-            env: env.clone(),
+            env: env.with_priority(&priority),
             id: RunId::FIRST,
-            plugin,
+            plugin: plugin.clone(),
             graph: graph.clone(),
             intervals: intervals.clone(),
             memory,
             state: state.clone(),
-            outputs,
-            is_withheld: false,
+            outputs: outputs.clone(),
+            handover: handover.clone(),
             grants: grants(&settings),
-            claims,
             blocks: blocks.clone(),
             ranges: sources.ranges(),
             faults: options.faults.clone(),
-            listeners: listeners.clone(),
+            listeners: of_run.clone(),
         };
         let run = Run::new(&settings, run_parts)?;
         listeners.post(&Event::StreamingStarted {
@@ -94,8 +102,9 @@ impl StreamingContext {
             time: env.clock.now(),
             batch_interval: settings.job.batch_interval,
         });
-        let resumed = Resumed::start(&env, &settings, (&graph, &intervals, state), &listeners, opened)?;
-        let Resumed { history, ownership, checkpoints, zero, needs, first, catch_up } = resumed;
+        let of_plugin = (&graph, &intervals, state.clone());
+        let resumed = Resumed::start(&env, &settings, of_plugin, (&listeners, &of_run), opened)?;
+        let Resumed { history, ownership, checkpoints, beginning, needs, first, catch_up } = resumed;
         let ingest_parts =
             IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), history, ownership };
         let ingest = Ingest::start(ingest_parts);
@@ -111,29 +120,60 @@ impl StreamingContext {
         let (taker, batches) = run.taker();
         let taker = taker.keeping(checkpoints.clone());
         let stop = run.stop();
-        let (processed, run) = run.process(RunInput { batches, tracker, zero, needs, checkpoints });
+        let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
+        let (processed, run) = run.process(RunInput { batches, tracker, beginning: Some(beginning), needs, checkpoints: checkpoints.clone() });
         let control = env.control.clone();
-        let ingest = ingest.make_batches(clock_settings, taker, stop.requested());
-        let others = OtherRuns::default();
+        let (requests, requested) = watch::channel(StopRequest::None);
+        let requests = Arc::new(requests);
+        let ingest = ingest.make_batches(clock_settings, taker, requested);
+        let runs = Runs::new(handover);
+        let (lives, is_over) = watch::channel(());
+        runs.add(RunId::FIRST, stop.clone(), is_over, None);
+        let first_run = JobRun {
+            id: RunId::FIRST,
+            plugin,
+            described,
+            graph: graph.clone(),
+            settings: settings.clone(),
+            outputs,
+            states: states.clone(),
+            priority,
+            checkpoints,
+            stop,
+        };
         let has_checkpoints = settings.job.checkpoint.is_some();
-        let holdings =
-            Holdings { env, ingest: ingest.clone(), run, others: others.clone(), listeners, has_checkpoints };
+        let job = Arc::new(JobParts {
+            env: env.clone(),
+            settings,
+            graph,
+            budget,
+            storage,
+            beginning,
+            ingest: ingest.clone(),
+            listeners: listeners.clone(),
+            watcher,
+            claims: claims.clone(),
+            runs: runs.clone(),
+            states: LiveStates::new(&first_run.graph, state),
+            first: first_run,
+        });
+        let holdings = Holdings { env, ingest, runs, claims, listeners, has_checkpoints, requests: requests.clone() };
         let (end, ended) = oneshot::channel();
         control.spawn(
             "job scheduler",
             Box::pin(async move {
-                let outcome = holdings.let_go(processed.await).await;
+                let outcome = holdings.let_go((processed.await, run), lives).await;
                 // Nobody waits for the end: the program is about to end.
                 let _ = end.send(outcome);
             }),
         );
-        Ok(Running { job, ingest, stop, states, others, ended })
+        Ok(Running { job, requests, ended })
     }
 
-    /// Claims the places of the outputs for this run.
-    fn claim_outputs(&self) -> Result<Claims, Error> {
+    /// Claims the places of the outputs for this job.
+    fn claim_outputs(&self, claims: &Claims) -> Result<(), Error> {
         let Self { env, settings, graph, outputs, .. } = self;
-        Claims::take(env, &settings.job.name, graph, &grants(settings), outputs)
+        claims.add(env, &settings.job.name, graph, &grants(settings), outputs)
     }
 }
 
@@ -144,7 +184,7 @@ struct Resumed {
     history: Option<AllocationHistory>,
     ownership: Option<Arc<Ownership>>,
     checkpoints: Option<StartCheckpoints>,
-    zero: Option<Time>,
+    beginning: Option<Beginning>,
     needs: Needs,
     first: Time,
     catch_up: CatchUp,
@@ -156,21 +196,23 @@ impl Resumed {
         env: &Env,
         settings: &Settings,
         (graph, intervals, state): (&Arc<Graph>, &Arc<Intervals>, StateStore),
-        listeners: &ListenerBus,
+        (listeners, of_run): (&ListenerBus, &ListenerBus),
         opened: Option<Opened>,
     ) -> Result<Self, Error> {
         let Some(Opened { store, ownership, resumption }) = opened else {
             let first = env.clock.now().next_multiple(settings.job.batch_interval);
             let catch_up = CatchUp::default();
-            let (history, ownership, checkpoints, zero, needs) = Default::default();
-            return Ok(Self { history, ownership, checkpoints, zero, needs, first, catch_up });
+            let (history, ownership, checkpoints, beginning, needs) = Default::default();
+            return Ok(Self { history, ownership, checkpoints, beginning, needs, first, catch_up });
         };
         let catch_up = resumption.catch_up(graph, intervals);
         let Resumption { run, description, progress, snapshots, needs, last_number, kept, .. } = resumption;
         let Resumption { record, plan, allocated, lost, .. } = resumption;
         let goes_on = record.last().is_some() || !resumption.is_new;
-        let trouble =
-            |what| Trouble::new(env.clock.clone(), listeners.clone(), on_trouble(settings), what, store.describe());
+        let beginning = Some(description.beginning());
+        let trouble = |what, listeners: &ListenerBus| {
+            Trouble::new(env.clock.clone(), listeners.clone(), on_trouble(settings), what, store.describe())
+        };
         let last_batch = record.last();
         let mut log = AllocationLog::new(store.clone(), record, ownership.epoch());
         log.begin().map_err(|error| {
@@ -194,10 +236,10 @@ impl Resumed {
         for (batch, source, records) in lost {
             listeners.post(&Event::RecordsLost { source, batch, records });
         }
-        let writer = AllocationWriter::start(env, log, trouble("the allocation log"));
+        let writer = AllocationWriter::start(env, log, trouble("the allocation log", listeners));
         let history = AllocationHistory { writer, allocated, last_batch };
-        let snapshot_trouble = trouble("a snapshot of state");
-        let (trouble, owner_trouble) = (trouble("a checkpoint"), trouble("the owner"));
+        let snapshot_trouble = trouble("a snapshot of state", of_run);
+        let (trouble, owner_trouble) = (trouble("a checkpoint", of_run), trouble("the owner", of_run));
         let (env, graph, intervals, owner) = (env.clone(), graph.clone(), intervals.clone(), ownership.clone());
         let checkpoints: StartCheckpoints = Box::new(move |tracker| {
             Checkpoints::start(CheckpointParts {
@@ -222,7 +264,7 @@ impl Resumed {
         });
         let first = resumption.left_out.map_or(plan.next, |(_, through)| through + settings.job.batch_interval);
         let (history, ownership) = (Some(history), Some(owner));
-        Ok(Self { history, ownership, checkpoints: Some(checkpoints), zero: Some(plan.zero), needs, first, catch_up })
+        Ok(Self { history, ownership, checkpoints: Some(checkpoints), beginning, needs, first, catch_up })
     }
 }
 
@@ -230,23 +272,35 @@ impl Resumed {
 struct Holdings {
     env: Env,
     ingest: IngestHandle,
-    run: RunHoldings,
-    others: OtherRuns,
+    runs: Runs,
+    claims: Claims,
     listeners: ListenerBus,
     has_checkpoints: bool,
+    requests: Arc<watch::Sender<StopRequest>>,
 }
 
 impl Holdings {
-    /// Releases all resources and reports that the job has ended. Returns the outcome of the job, which is the outcome
-    /// of its first run.
-    async fn let_go(self, ended: Ended) -> Result<(), Error> {
-        let Self { env, ingest, mut run, others, listeners, has_checkpoints } = self;
+    /// Waits for the end of the run that shows results, after the first run has ended. Releases all resources, and reports
+    /// that the job has ended. Returns the outcome of the job, which is the outcome of that run. `lives` is dropped when
+    /// the first run has ended.
+    async fn let_go(self, first: RunEnd, lives: watch::Sender<()>) -> Result<(), Error> {
+        let Self { env, ingest, runs, claims, listeners, has_checkpoints, requests } = self;
+        let (owner, (ended, mut run)) = if runs.has_ended(RunId::FIRST) {
+            (RunId::FIRST, first)
+        } else {
+            // The first run has handed over. Its outcome does not matter to the job.
+            let _ = end_beside(first, &*env.clock).await;
+            drop(lives);
+            runs.end().await?
+        };
+        // If the run ended by itself, nobody has asked the batch clock to stop.
+        requests.send_replace(StopRequest::Now);
         let is_abandoned = ended.is_abandoned;
         if is_abandoned {
-            others.stop(StopRequest::Now);
+            runs.stop_by(StopRequest::Now);
             ingest.blocks().close();
         } else {
-            others.end(ended.outcome.is_err()).await;
+            runs.end_others(owner, ended.outcome.is_err()).await;
             ingest.close().await;
         }
         let outcome = run.finish(&ended, &*env.clock, ingest.release()).await;
@@ -254,7 +308,10 @@ impl Holdings {
             ingest.finish_files().await;
         }
         let outcome = tell_panic(env.panics.found(), &listeners, has_checkpoints).and(outcome);
-        run.let_go(is_abandoned);
+        if is_abandoned {
+            // Code of the run may still write. No other job may write to the same places until this process ends.
+            std::mem::forget(claims);
+        }
         let error = outcome.as_ref().err().map(|error| error.message.clone());
         listeners.post(&Event::StreamingStopped { time: env.clock.now(), error });
         listeners.drain().await;
@@ -266,18 +323,22 @@ impl Running {
     /// Asks the job to stop, with all its runs. A graceful stop processes all data that was received. A second request,
     /// or [`StopRequest::Now`], stops the job at once.
     pub fn stop(&self, request: StopRequest) {
-        self.stop.stop(request);
-        self.others.stop(request);
+        let mut asked = request;
+        self.requests.send_modify(|requested| {
+            asked = if *requested == StopRequest::Graceful { StopRequest::Now } else { request.max(*requested) };
+            *requested = asked;
+        });
+        self.job.runs.stop_by(asked);
     }
 
     /// The ingest that gives data to the runs of the job.
     pub fn ingest(&self) -> &IngestHandle {
-        &self.ingest
+        &self.job.ingest
     }
 
-    /// The state of the first run.
+    /// The state of the run whose results are shown.
     pub fn states(&self) -> &LiveStates {
-        &self.states
+        &self.job.states
     }
 
     /// Waits until the job ends, because it was stopped or because of an error.

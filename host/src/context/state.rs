@@ -34,7 +34,7 @@ impl Resumption {
             let Some(version) = self.restore_node(node, pair, *time, partitions, state.storage())? else { continue };
             let (version, made) = version;
             // A snapshot has the states of all nodes, also of those that had no data set at its time.
-            let batch = made.unwrap_or_else(|| intervals.last_due(node.id, *time, self.description.zero()));
+            let batch = made.unwrap_or_else(|| intervals.last_due(node.id, *time, self.description.beginning().zero));
             state.restore(node.id, Version { batch, ..version }, *time);
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::ids::{NodeId, RunId};
 use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Sources, StopRequest};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
-use crate::output::Outputs;
+use crate::output::{Handover, Outputs};
 use crate::plugin::RecordedCall;
 use crate::run::RunTaker;
 use crate::scheduler::{JobScheduler, SchedulerParts};
@@ -121,18 +121,18 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let parts = SchedulerParts {
             needs: crate::graph::Needs::default(),
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
-            outputs: Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap(),
+            outputs: Arc::new(Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap()),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
             run: RunId::FIRST,
-            is_withheld: false,
+            handover: Arc::new(Handover::new(None)),
             tracker: ingest.tracker().clone(),
             plan: Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() }),
             drivers: None,
             listeners,
             on_error: OnError::Stop,
             batch_interval: INTERVAL,
-            zero: None,
+            beginning: None,
             checkpoints: None,
         };
         JobScheduler::new(parts, stopping).run(queued).await

@@ -8,7 +8,7 @@ use super::{Batch, State};
 use crate::block::{FileVersion, LoadedFormat, LoadedPart};
 use crate::data::key;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{DescribedNode, FileFormat, Node, Operation};
+use crate::graph::{Beginning, DescribedNode, FileFormat, Node, Operation};
 use crate::ids::NodeId;
 use crate::lock::lock;
 use crate::output::{BatchWrite, Save};
@@ -171,7 +171,7 @@ impl CallDataSets {
         };
         let batch = self.batch.batch;
         let save = Save { output: &output, position, batch, label: &label, path, format, ty: &ty };
-        let Some(write) = self.batch.run.files.begin(&save)? else { return Ok(()) };
+        let Some(write) = self.batch.run.files.begin(&save, self.batch.is_shown)? else { return Ok(()) };
         let computed = self.batch.compute(Some(self.node), parent, Some(write.clone()), Some(self.cancel.clone()));
         let outcome = match computed.await {
             Ok(partitions) => write.commit(partitions).await,
@@ -234,7 +234,7 @@ impl DataSets for CallDataSets {
         self.in_time()?;
         let mut state = self.batch.lock();
         let stream = state.graph.stream(of).map_err(broken)?.to_string();
-        let (batch, zero) = (self.batch.batch, self.batch.zero);
+        let (batch, Beginning { zero, data_after }) = (self.batch.batch, self.batch.beginning);
         if last > batch {
             let error = Error::new(ErrorKind::User, format!("a slice of {stream} ends at {last}, after the batch"));
             return Err(self.fail_here(&state, error.help("let it end at the batch's time or before")));
@@ -242,7 +242,7 @@ impl DataSets for CallDataSets {
         let slide_ms = whole_ms(self.batch.run.intervals.slide(of)).max(1);
         // Data sets are numbered from the first one, which is one slide after the zero time.
         let number = |time: Time| whole_ms(time.since(zero)) / slide_ms;
-        let (first_number, last_number) = (number(first).max(1), number(last));
+        let (first_number, last_number) = (number(first).max(number(data_after) + 1), number(last));
         let count = (last_number + 1).saturating_sub(first_number);
         if count > SLICE_MAX {
             let message = format!("a slice of {stream} has {count} data sets, which is more than {SLICE_MAX}");
@@ -257,7 +257,7 @@ impl DataSets for CallDataSets {
 
     fn write(&mut self, path: String, content: Vec<u8>) -> Result<(), Failure> {
         self.in_time()?;
-        let written = self.batch.run.files.write(&path, &content);
+        let written = self.batch.run.files.write(&path, &content, self.batch.is_shown);
         let mut state = self.batch.lock();
         written.map_err(|error| self.fail_here(&state, error))?;
         self.record(&mut state, RecordedStep::Write { path, hash: key::hash(&content) })

@@ -16,7 +16,7 @@ use crate::block::{FileVersion, LoadedPart, RowStorage, Scratch};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Graph, Intervals, Operation, StageGraph};
+use crate::graph::{Beginning, Graph, Intervals, Operation, StageGraph};
 use crate::ids::NodeId;
 use crate::lock::lock;
 use crate::output::{BatchWrite, DriverFiles};
@@ -58,8 +58,15 @@ pub struct Drivers {
 }
 
 impl Drivers {
-    /// Makes the driver functions of a batch. No function has run yet.
-    pub fn begin(self: &Arc<Self>, batch: Time, zero: Time, input: Arc<BatchInput>) -> BatchDrivers {
+    /// Makes the driver functions of a batch. No function has run yet. If the results of the batch are not shown, the
+    /// functions write no files.
+    pub fn begin(
+        self: &Arc<Self>,
+        batch: Time,
+        beginning: Beginning,
+        input: Arc<BatchInput>,
+        is_shown: bool,
+    ) -> BatchDrivers {
         let state = State {
             graph: self.plan.graph.clone(),
             stages: self.plan.stages.clone(),
@@ -71,7 +78,7 @@ impl Drivers {
             recorded_bytes: 0,
             recorded: self.storage.scratch(),
         };
-        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, zero, input, state: Mutex::new(state) }))
+        BatchDrivers(Arc::new(Batch { run: self.clone(), batch, beginning, input, is_shown, state: Mutex::new(state) }))
     }
 }
 
@@ -82,8 +89,10 @@ pub struct BatchDrivers(Arc<Batch>);
 struct Batch {
     run: Arc<Drivers>,
     batch: Time,
-    zero: Time,
+    /// When the run began. The data sets after `data_after` exist.
+    beginning: Beginning,
     input: Arc<BatchInput>,
+    is_shown: bool,
     state: Mutex<State>,
 }
 
@@ -293,7 +302,7 @@ impl Batch {
             (Arc::new(plan), job)
         };
         let input = self.input.clone();
-        let request = JobRequest { batch: self.batch, zero: self.zero, plan, job, input, write, cancel };
+        let request = JobRequest { batch: self.batch, data_after: self.beginning.data_after, plan, job, input, write, cancel };
         self.run.engine.run(request).await
     }
 }

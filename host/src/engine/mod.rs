@@ -68,8 +68,8 @@ pub struct JobRequest {
     pub batch: Time,
     /// The plan.
     pub plan: Arc<JobPlan>,
-    /// When the first batch of the run began.
-    pub zero: Time,
+    /// The data sets of batches after this time exist.
+    pub data_after: Time,
     /// The stages to run, in order.
     pub job: OutputJob,
     /// The partitions that the sources give to the batch.

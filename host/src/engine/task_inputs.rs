@@ -141,7 +141,7 @@ impl Shared {
             }
             StageInput::Window { node, parent, length } => {
                 let mut pieces = Vec::new();
-                for time in window_times(length, self.intervals.slide(parent), batch, request.zero) {
+                for time in window_times(length, self.intervals.slide(parent), batch, request.data_after) {
                     let partitions = data_set(parent, time).ok_or_else(|| window_gap(request, node, time))?;
                     let piece = |partition| InputPiece::DataSet { node: parent, batch: time, partition };
                     pieces.extend((0..partitions).map(piece));
@@ -155,7 +155,7 @@ impl Shared {
     fn slide(&self, node: NodeId, parent: NodeId, length: Duration, request: &JobRequest) -> Slide {
         let (slide, of_parent) = (self.intervals.slide(node), self.intervals.slide(parent));
         let before = self.stores.state.version(node).map(|version| version.batch);
-        Slide { length, slide, of_parent, batch: request.batch, zero: request.zero, before }
+        Slide { length, slide, of_parent, batch: request.batch, data_after: request.data_after, before }
     }
 
     fn row_count(&self, piece: &InputPiece) -> u64 {

@@ -14,6 +14,7 @@ mod machine_time;
 mod memory_disk;
 mod objects;
 mod panics;
+mod priority;
 mod processes;
 mod real;
 mod real_disk;
@@ -34,6 +35,7 @@ pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_ki
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
+pub use priority::Priority;
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
 pub use real::{RealExecutors, real};
 pub use signals::{hear_stop_signals, outlive_file_size_limit};
@@ -143,6 +145,8 @@ pub struct Env {
     pub control: Arc<dyn Executor>,
     /// Runs tasks, which compute. Plugin code runs only here, so that it cannot delay a receiver.
     pub engine: Arc<dyn Executor>,
+    /// Runs tasks as `engine` does, on threads that leave the processors to all other threads.
+    pub low_engine: Arc<dyn Executor>,
     /// The process and the machine on which this host runs, for people.
     pub identity: Arc<str>,
     /// Whether processes of this machine have ended.

@@ -8,11 +8,12 @@ use super::real_disk::Files;
 use super::real_local::UnixSockets;
 use super::s3::S3;
 use super::{Clock, Console, Env, Executor, Incoming, Network, WritePieces};
+use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rustix::net::sockopt;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -20,6 +21,41 @@ use tokio::runtime::{Builder, Handle, Runtime};
 pub struct RealExecutors {
     control: Runtime,
     engine: Runtime,
+    low_engine: LaterRuntime,
+}
+
+/// A pool of threads of lowest priority for tasks. Its threads are started when the first task comes.
+#[derive(Clone)]
+struct LaterRuntime {
+    threads: usize,
+    started: Arc<Mutex<Option<Runtime>>>,
+}
+
+impl LaterRuntime {
+    /// The pool.
+    ///
+    /// # Errors
+    /// If the system refuses more threads.
+    fn handle(&self) -> io::Result<Handle> {
+        let mut started = lock(&self.started);
+        if let Some(runtime) = &*started {
+            return Ok(runtime.handle().clone());
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(self.threads)
+            .thread_name("low engine")
+            .on_thread_start(|| set_priority(LOWEST_PRIORITY))
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        *started = Some(runtime);
+        Ok(handle)
+    }
+}
+
+/// Sets the priority of the calling thread alone, as `nice` has it. A thread for which this fails does its work, too.
+fn set_priority(nice: i32) {
+    let _ = rustix::process::setpriority_process(None, nice);
 }
 
 impl RealExecutors {
@@ -32,7 +68,8 @@ impl RealExecutors {
         // Outputs run on the engine, too, and wait for the clock there while a checkpoint directory cannot be reached.
         let engine =
             Builder::new_multi_thread().worker_threads(engine_threads).thread_name("engine").enable_all().build()?;
-        Ok(Self { control, engine })
+        let low_engine = LaterRuntime { threads: engine_threads, started: Arc::default() };
+        Ok(Self { control, engine, low_engine })
     }
 
     /// Runs the host's main future on this thread.
@@ -43,6 +80,9 @@ impl RealExecutors {
     /// Stops the pools without waiting for tasks that still compute.
     pub fn shutdown(self) {
         self.engine.shutdown_background();
+        if let Some(low_engine) = lock(&self.low_engine.started).take() {
+            low_engine.shutdown_background();
+        }
         self.control.shutdown_background();
     }
 }
@@ -63,6 +103,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         console: Arc::new(Stdout),
         control: pool(&executors.control),
         engine: pool(&executors.engine),
+        low_engine: Arc::new(LaterPool { runtime: executors.low_engine.clone(), normal: pool(&executors.engine) }),
         identity: identity().into(),
         processes: Arc::new(LinuxProcesses),
         objects: Arc::new(S3::default()),
@@ -179,6 +220,22 @@ impl Executor for Pool {
     }
 }
 
+/// Runs tasks on threads of lowest priority.
+struct LaterPool {
+    runtime: LaterRuntime,
+    /// Runs the tasks if the system refuses threads.
+    normal: Arc<Pool>,
+}
+
+impl Executor for LaterPool {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
+        match self.runtime.handle() {
+            Ok(handle) => drop(handle.spawn(recorded(self.normal.panics.clone(), name, future))),
+            Err(_) => self.normal.spawn(name, future),
+        }
+    }
+}
+
 /// The `nice` value of threads that leave the processors to all others.
 const LOWEST_PRIORITY: i32 = 19;
 
@@ -195,8 +252,7 @@ impl Executor for Threads {
         let (handle, future) = (self.runtime.clone(), recorded(self.panics.clone(), name, future));
         let nice = self.nice;
         let started = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // On Linux, this is the priority of the calling thread alone. A thread without it does its work, too.
-            let _ = nice.map(|nice| rustix::process::setpriority_process(None, nice));
+            nice.into_iter().for_each(set_priority);
             handle.block_on(future);
         });
         if let Err(error) = started {

@@ -187,6 +187,7 @@ impl Simulation {
             console: self.world.clone(),
             control: self.world.clone(),
             engine: self.world.clone(),
+            low_engine: self.world.clone(),
             identity: "a process of the simulation".into(),
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),

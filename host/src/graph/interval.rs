@@ -14,6 +14,23 @@ use crate::ids::NodeId;
 use crate::time::{Duration, Time, remainder, whole_ms};
 use std::collections::BTreeMap;
 
+/// When a run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// Slides are counted from this time. A run that joins a running job counts them from the beginning of the job, so
+    /// that its windows end when those of the job end.
+    pub zero: Time,
+    /// The run has the data of the batches after this time.
+    pub data_after: Time,
+}
+
+impl Beginning {
+    /// A run that begins together with its job.
+    pub const fn at(zero: Time) -> Self {
+        Self { zero, data_after: zero }
+    }
+}
+
 /// The slide intervals and the windows of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intervals {
@@ -328,7 +345,7 @@ mod tests {
             {
                 let (zero, done) = (Time::from_ms(zero), Time::from_ms(done));
                 prop_assert!(intervals.reach_of_all() <= SPAN_MAX);
-                prop_assert!(intervals.needs(done, zero, &[]).inputs_after <= done);
+                prop_assert!(intervals.needs(done, Beginning::at(zero), &[]).inputs_after <= done);
                 for node in graph.nodes() {
                     intervals.is_due(node.id, done, zero);
                     let slide = intervals.slide(node.id);

@@ -22,7 +22,7 @@ pub use call::CallError;
 pub use described::{DescribedNode, ParameterValue};
 pub use error::GraphError;
 pub use explain::{Comparison, ExplainedNode, Explanation};
-pub use interval::{Intervals, window_times};
+pub use interval::{Beginning, Intervals, window_times};
 pub use join::joined_rows;
 pub use kind::{KINDS, Kind};
 pub use needs::Needs;

@@ -6,7 +6,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::interval::Intervals;
+use super::interval::{Beginning, Intervals};
 use crate::ids::NodeId;
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -37,8 +37,9 @@ impl Needs {
 
 impl Intervals {
     /// What a new process needs to compute again so that it can compute all batches after `done`. `snapshots` are the
-    /// times of all snapshots of state. The run began at `zero`.
-    pub fn needs(&self, done: Time, zero: Time, snapshots: &[Time]) -> Needs {
+    /// times of all snapshots of state.
+    pub fn needs(&self, done: Time, beginning: Beginning, snapshots: &[Time]) -> Needs {
+        let Beginning { zero, data_after } = beginning;
         let count = self.parents.len();
         let mut needs = Needs { after: vec![done; count], snapshots: BTreeMap::new(), inputs_after: done };
         for (node, span) in &self.remembered {
@@ -49,9 +50,10 @@ impl Intervals {
             let node = NodeId(u32::try_from(at).unwrap_or(u32::MAX));
             let mut after = needs.after(node);
             if self.stateful().any(|stateful| stateful == node) {
-                let snapshot = snapshots.iter().copied().filter(|time| *time <= after && *time > zero).max();
+                let is_of_run = |time: &Time| *time > zero && *time >= data_after;
+                let snapshot = snapshots.iter().copied().filter(|time| *time <= after && is_of_run(time)).max();
                 needs.snapshots.insert(node, snapshot);
-                after = snapshot.unwrap_or(zero);
+                after = snapshot.unwrap_or(data_after);
                 lower(&mut needs.after, node, after);
             }
             let read = match self.window_of(node) {
@@ -62,6 +64,10 @@ impl Intervals {
             if parents.is_empty() {
                 needs.inputs_after = needs.inputs_after.min(after);
             }
+        }
+        // A run that joined the job later never had the earlier inputs.
+        if data_after > zero {
+            needs.inputs_after = needs.inputs_after.max(data_after.min(done));
         }
         needs
     }

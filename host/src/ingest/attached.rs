@@ -54,6 +54,13 @@ impl AttachedRuns {
         self.tracker.detach(run).await;
     }
 
+    /// Makes the batch clock wait for `run`, and for no other run, when too many batches wait for it.
+    pub(super) fn wait_for(&mut self, run: RunId) {
+        for attached in &mut self.runs {
+            attached.backlog = if attached.run == run { Backlog::Wait } else { Backlog::LeaveBehind };
+        }
+    }
+
     /// Calls `tell` for the taker of each run.
     pub(super) fn each(&self, tell: impl Fn(&dyn BatchTaker)) {
         self.runs.iter().for_each(|attached| tell(&*attached.taker));

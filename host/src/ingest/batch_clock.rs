@@ -84,6 +84,10 @@ pub(super) enum Request {
     Attach { run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker, reply: oneshot::Sender<Time> },
     /// Detach a run. The reply is the time of the last batch that the run can have got.
     Detach(RunId, oneshot::Sender<Time>),
+    /// Call this function with the time of the last batch. The reply is this time.
+    Between(Box<dyn FnOnce(Time) + Send>, oneshot::Sender<Time>),
+    /// Wait for this run, and for no other run, when too many batches wait for it.
+    WaitFor(RunId),
 }
 
 /// The batch clock, as an actor.
@@ -308,7 +312,7 @@ impl BatchClock {
         }
     }
 
-    /// Serves a request to attach or detach a run. `last` is the last batch that was made.
+    /// Serves a request. `last` is the last batch that was made.
     async fn serve(&mut self, request: Request, last: Time) {
         match request {
             Request::Attach { run, backlog, can_restart, make, reply } => {
@@ -323,6 +327,12 @@ impl BatchClock {
                 // It is not an error if nobody waits for the answer.
                 let _ = reply.send(last);
             }
+            Request::Between(call, reply) => {
+                call(last);
+                // It is not an error if nobody waits for the answer.
+                let _ = reply.send(last);
+            }
+            Request::WaitFor(run) => self.runs.wait_for(run),
         }
     }
 

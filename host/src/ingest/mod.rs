@@ -160,6 +160,18 @@ impl IngestHandle {
         self.ask(|reply| Request::Detach(run, reply)).await
     }
 
+    /// Calls a function between two batches, with the time of the last batch that was made. No run has got a later batch
+    /// when the function returns. The function must not wait. Returns this time. `None` if no more batches are made.
+    pub async fn between_batches(&self, call: impl FnOnce(Time) + Send + 'static) -> Option<Time> {
+        self.ask(|reply| Request::Between(Box::new(call), reply)).await
+    }
+
+    /// Makes the batch clock wait for `run`, and for no other run, when too many batches wait for it.
+    pub async fn wait_for(&self, run: RunId) {
+        // If no more batches are made, nothing has to wait.
+        let _ = self.requests.send(Request::WaitFor(run)).await;
+    }
+
     /// Ends all receivers at once. No run can read batches after this.
     pub async fn close(&self) {
         self.blocks.close();

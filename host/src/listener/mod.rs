@@ -79,8 +79,13 @@ impl ListenerBus {
 
     /// Delivers an event to all listeners.
     pub fn post(&self, event: &Event) {
-        self.listeners.iter().for_each(|listener| listener.on_event_of(self.run, event));
-        self.queues.iter().for_each(|queue| queue.post(self.run, event));
+        self.post_of(self.run, event);
+    }
+
+    /// Delivers an event of a run to all listeners.
+    pub fn post_of(&self, run: RunId, event: &Event) {
+        self.listeners.iter().for_each(|listener| listener.on_event_of(run, event));
+        self.queues.iter().for_each(|queue| queue.post(run, event));
     }
 
     /// Waits until the listeners with queues have handled all events that were posted, but only for a bounded time.

@@ -5,7 +5,8 @@
 //! function may write, nor when.
 
 use super::batch_directory::begin_once;
-use super::{BatchWrite, OutputId, Withheld, files};
+use super::withheld::Withheld;
+use super::{BatchWrite, OutputId, files};
 use crate::block::RowStorage;
 use crate::config::Access;
 use crate::data::key::hash;
@@ -47,8 +48,6 @@ pub struct DriverFiles {
     job: String,
     grants: Grants,
     storage: RowStorage,
-    /// Whether nothing is written: saved rows and small files are discarded.
-    is_withheld: bool,
     /// The saves, with the directories that contain them, for which the remains of a crashed run were removed.
     swept: Mutex<BTreeSet<(String, PathBuf)>>,
 }
@@ -80,23 +79,18 @@ fn refused(action: &str, path: &str, error: &io::Error) -> Error {
 impl DriverFiles {
     /// Makes the files of `job`. The memory that rows need while they are written comes from `storage`.
     pub fn new(disk: Arc<dyn Disk>, job: &str, grants: Grants, storage: RowStorage) -> Self {
-        Self { disk, job: job.to_owned(), grants, storage, is_withheld: false, swept: Mutex::default() }
+        Self { disk, job: job.to_owned(), grants, storage, swept: Mutex::default() }
     }
 
-    /// Returns the same files, but everything that is written is discarded.
-    #[must_use]
-    pub fn withheld(self) -> Self {
-        Self { is_withheld: true, ..self }
-    }
-
-    /// Begins to save a data set. Returns `None` if the same save has saved it in an earlier run of the batch.
+    /// Begins to save a data set. If the results of the batch are not shown, the rows are discarded. Returns `None` if
+    /// the same save has saved the data set in an earlier run of the batch.
     ///
     /// # Errors
     /// If the path is not granted, or if something else is at the path.
-    pub fn begin(&self, save: &Save<'_>) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
+    pub fn begin(&self, save: &Save<'_>, is_shown: bool) -> Result<Option<Arc<dyn BatchWrite>>, Error> {
         let place =
             self.grants.resolve(save.path, Access::Write).map_err(|error| not_granted("save", save.path, &error))?;
-        if self.is_withheld {
+        if !is_shown {
             return Ok(Some(Arc::new(Withheld)));
         }
         let id = OutputId { job: self.job.clone(), output: format!("{}/{}", save.output, save.position) };
@@ -128,13 +122,14 @@ impl DriverFiles {
         })
     }
 
-    /// Writes a whole file, in place of the file that had the name.
+    /// Writes a whole file, in place of the file that had the name. If the results of the batch are not shown, nothing is
+    /// written.
     ///
     /// # Errors
     /// If the path is not granted, or if the file cannot be written.
-    pub fn write(&self, path: &str, content: &[u8]) -> Result<(), Error> {
+    pub fn write(&self, path: &str, content: &[u8], is_shown: bool) -> Result<(), Error> {
         let place = self.grants.resolve(path, Access::Write).map_err(|error| not_granted("write", path, &error))?;
-        if self.is_withheld {
+        if !is_shown {
             return Ok(());
         }
         let parent = place.make_parent(&*self.disk).map_err(|error| not_granted("write", path, &error))?;

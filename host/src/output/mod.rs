@@ -16,16 +16,20 @@ mod encoding;
 mod error;
 mod files;
 mod format;
+mod handover;
 mod names;
+mod observed;
 mod ownership;
 mod print;
 mod row_file;
 mod withheld;
 
 pub use driver_files::{DriverFiles, Save};
+pub use handover::Handover;
 pub use ownership::{Claim, OutputClaims, StorePlace};
 pub use row_file::RowFile;
-pub use withheld::Withheld;
+use observed::Observed;
+use withheld::Withheld;
 
 use crate::block::RowStorage;
 use crate::data::schema::RecordType;
@@ -34,6 +38,7 @@ use crate::error::{Error, ErrorKind};
 use crate::grants::{GrantError, GrantedPlace, Grants};
 use crate::graph::{FileFormat, Graph, Node, Operation};
 use crate::ids::NodeId;
+use crate::lock::lock;
 use crate::time::Time;
 use arrow::array::RecordBatch;
 use batch_directory::BatchDirectories;
@@ -41,7 +46,7 @@ use batch_objects::{ObjectsOutput, ObjectsPlace};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// An output of a job.
 pub trait Output: Send + Sync {
@@ -82,9 +87,16 @@ struct OutputId {
     output: String,
 }
 
-/// All outputs of a job.
+/// Makes the observer of an output. Gets the node of the output, the name of the output and the type of its rows.
+pub type MakeObserver = dyn Fn(&Node, &str, &RecordType) -> Arc<dyn Output> + Send + Sync;
+
+/// All outputs of a run.
 pub struct Outputs {
     by_node: BTreeMap<NodeId, Arc<dyn Output>>,
+    /// The outputs that have rows: their nodes, names and types.
+    with_rows: Vec<(Node, String, RecordType)>,
+    /// The observers of outputs, by the nodes of the outputs.
+    observers: Mutex<BTreeMap<NodeId, Arc<dyn Output>>>,
     /// The places of outputs in object stores.
     store_places: Vec<StorePlace>,
 }
@@ -118,28 +130,54 @@ impl Outputs {
                 _ => {}
             }
         }
-        problems.into_result().map(|()| Self { by_node: outputs, store_places })
+        let with_rows = identified(job, graph).into_iter().filter(|(_, node, _)| outputs.contains_key(&node.id));
+        let with_rows = with_rows.map(|(id, node, ty)| (node.clone(), id.output, ty)).collect();
+        problems.into_result().map(|()| Self { by_node: outputs, with_rows, observers: Mutex::default(), store_places })
     }
 
-    /// Replaces each output of `graph` that has rows by the output that `make` returns for its node and the type of its
-    /// rows. Nothing is written to other places.
-    pub fn replaced(graph: &Graph, make: &dyn Fn(&Node, &RecordType) -> Arc<dyn Output>) -> Self {
-        let has_rows = |(_, node, _): &(OutputId, &Node, RecordType)| {
-            matches!(node.operation, Operation::SaveAsFiles { .. } | Operation::Print { .. })
+    /// Gives each output that has rows an observer, which gets the same rows from the next batch on. With `None`,
+    /// removes the observers. A failure of an observer is not a failure of the output.
+    pub fn observe(&self, make: Option<&MakeObserver>) {
+        let made = |make: &MakeObserver| {
+            let observer = |(node, name, ty): &(Node, String, RecordType)| (node.id, make(node, name, ty));
+            self.with_rows.iter().map(observer).collect()
         };
-        let outputs = identified("", graph).into_iter().filter(has_rows);
-        let by_node = outputs.map(|(_, node, ty)| (node.id, make(node, &ty))).collect();
-        Self { by_node, store_places: Vec::new() }
+        *lock(&self.observers) = make.map(made).unwrap_or_default();
+    }
+
+    /// The names of the outputs that have rows, and the types of the rows.
+    pub fn with_rows(&self) -> impl Iterator<Item = (&str, &RecordType)> {
+        self.with_rows.iter().map(|(_, name, ty)| (name.as_str(), ty))
+    }
+
+    /// Begins to take the rows of a batch of an output. If the results of the batch are not shown, only the observer of
+    /// the output gets the rows. `None` if the node has no output here.
+    ///
+    /// # Errors
+    /// The error of the output.
+    pub async fn begin(
+        &self,
+        node: NodeId,
+        batch: Time,
+        is_shown: bool,
+    ) -> Option<Result<Arc<dyn BatchWrite>, Error>> {
+        let output = self.by_node.get(&node)?;
+        let observer = lock(&self.observers).get(&node).cloned();
+        let begun = if is_shown { output.begin(batch).await } else { Ok(Arc::new(Withheld) as Arc<dyn BatchWrite>) };
+        let output = match begun {
+            Ok(output) => output,
+            Err(error) => return Some(Err(error)),
+        };
+        let Some(observer) = observer else { return Some(Ok(output)) };
+        Some(Ok(match observer.begin(batch).await {
+            Ok(observer) => Arc::new(Observed { output, observer }),
+            Err(_) => output,
+        }))
     }
 
     /// The places of outputs in object stores.
     pub fn store_places(&self) -> &[StorePlace] {
         &self.store_places
-    }
-
-    /// The output of a node; `None` if the node has no output here.
-    pub fn get(&self, node: NodeId) -> Option<&Arc<dyn Output>> {
-        self.by_node.get(&node)
     }
 }
 

@@ -24,13 +24,13 @@ use std::sync::{Arc, OnceLock};
 /// The longest description of a lock's holder that is read, in bytes.
 const HOLDER_BYTES_MAX: u64 = 4096;
 
-/// The places that only this run may write to. Dropping the value, at the end of the run, releases the places.
+/// The places that only this job may write to. Dropping the value, at the end of the job, releases the places.
 #[derive(Default)]
 pub struct OutputClaims {
     held: Vec<Held>,
 }
 
-/// A lock file that this run holds.
+/// A lock file that this job holds.
 struct Held {
     disk: Arc<dyn Disk>,
     path: PathBuf,
@@ -141,15 +141,18 @@ fn lock_files(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<BT
 }
 
 impl OutputClaims {
-    /// Takes the places of a job's outputs on disks for this run.
+    /// Takes the places on disks of the outputs of a job's graph. Places that the job has taken before stay taken.
     ///
     /// # Errors
-    /// If another run has one of the places, or if a directory cannot be written to.
-    pub fn take(env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<Self, Error> {
+    /// If another job has one of the places, or if a directory cannot be written to. Then no place is taken.
+    pub fn add(&mut self, env: &Env, job: &str, graph: &Graph, grants: &Grants) -> Result<(), Error> {
         let mut claims = Self::default();
         // The locks are taken in the order of their paths, so that one of two runs that start at the same time gets all
         // of them.
         for (path, subject) in lock_files(env, job, graph, grants)? {
+            if self.held.iter().any(|held| held.path == path) {
+                continue;
+            }
             let Subject { writer, place } = subject;
             match env.disk.lock(&path) {
                 Ok(Some(lock)) => {
@@ -178,7 +181,8 @@ impl OutputClaims {
                 }
             }
         }
-        Ok(claims)
+        self.held.append(&mut claims.held);
+        Ok(())
     }
 }
 
@@ -223,7 +227,9 @@ mod tests {
     fn take(simulation: &Simulation, job: &str, prefixes: &[(&str, &str)]) -> Result<OutputClaims, String> {
         let granted = GrantedDirectory { path: "/data".into(), access: Access::Write };
         let grants = Grants::new("/jobs".into(), BTreeMap::from([("data".to_owned(), granted)]));
-        OutputClaims::take(&simulation.env(), job, &graph(prefixes), &grants).map_err(|error| error.to_string())
+        let mut claims = OutputClaims::default();
+        let added = claims.add(&simulation.env(), job, &graph(prefixes), &grants);
+        added.map(|()| claims).map_err(|error| error.to_string())
     }
 
     fn world() -> Simulation {
@@ -247,6 +253,19 @@ mod tests {
         drop(first);
         assert!(simulation.files().keys().all(|path| !path.starts_with("/data/out")), "{:?}", simulation.files());
         take(&simulation, "two", &[("data:out/counts", "txt")]).unwrap();
+    }
+
+    /// A second graph of a job may write to the places of the first graph.
+    #[test]
+    fn a_job_keeps_its_places_and_adds_others() {
+        let simulation = world();
+        let mut claims = take(&simulation, "one", &[("data:a/counts", "")]).unwrap();
+        let granted = GrantedDirectory { path: "/data".into(), access: Access::Write };
+        let grants = Grants::new("/jobs".into(), BTreeMap::from([("data".to_owned(), granted)]));
+        let both = graph(&[("data:a/counts", ""), ("data:b/counts", "")]);
+        claims.add(&simulation.env(), "one", &both, &grants).unwrap();
+        assert!(take(&simulation, "two", &[("data:a/counts", "")]).is_err());
+        assert!(take(&simulation, "two", &[("data:b/counts", "")]).is_err());
     }
 
     #[test]

@@ -1,23 +1,15 @@
-//! Outputs that show nothing. A run uses them if it only computes, beside another run that shows its results.
+//! A batch of an output whose rows are not shown, because another run of the job shows the results of the batch.
 //!
 //! Owns that the rows are discarded: they are computed, and written nowhere.
 
-use super::{BatchWrite, Output, PartitionWriter};
+use super::{BatchWrite, PartitionWriter};
 use crate::error::Error;
-use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
-use std::sync::Arc;
 
-/// Takes rows and discards them. The type is at once an output, its batch, and the writer of each partition.
+/// Takes rows and discards them. The type is at once a batch of an output, and the writer of each partition.
 #[derive(Clone, Copy, Debug)]
-pub struct Withheld;
-
-impl Output for Withheld {
-    fn begin(&self, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
-        Box::pin(async { Ok(Arc::new(Self) as Arc<dyn BatchWrite>) })
-    }
-}
+pub(super) struct Withheld;
 
 impl BatchWrite for Withheld {
     fn writer(&self, _: u32, _: u32) -> BoxFuture<'_, Result<Box<dyn PartitionWriter>, Error>> {

@@ -20,12 +20,13 @@ use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan}
 use crate::env::{Clock, Env};
 use crate::error::{Error, ErrorKind};
 use crate::grants::Grants;
-use crate::graph::{Graph, Intervals, Needs, StageGraph};
+use crate::graph::{Beginning, Graph, Intervals, Needs, StageGraph};
 use crate::ids::RunId;
 use crate::ingest::StopRequest;
 use crate::listener::ListenerBus;
 use crate::memory::{InstanceMemory, MemoryBudget};
-use crate::output::{DriverFiles, OutputClaims, Outputs};
+use crate::lock::lock;
+use crate::output::{DriverFiles, Handover, OutputClaims, Outputs};
 use crate::plugin::{Cancel, Plugin};
 use crate::scheduler::{Checkpoints, JobScheduler, JobSet, SchedulerParts};
 use crate::state::StateStore;
@@ -33,7 +34,7 @@ use crate::time::{Duration, Time};
 use crate::tracker::TrackerHandle;
 use crate::variables::SharedVariables;
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{mpsc, watch};
 
 /// The most batches that may wait for a run.
@@ -76,14 +77,11 @@ pub struct RunParts {
     /// The state of the run, as it is before the first batch.
     pub state: StateStore,
     /// The outputs of the run.
-    pub outputs: Outputs,
-    /// Whether the run shows no results. Then its driver functions write no files, and the failure of a batch does not
-    /// count for the files that the batch has read.
-    pub is_withheld: bool,
+    pub outputs: Arc<Outputs>,
+    /// Which run of the job shows the results of each batch.
+    pub handover: Arc<Handover>,
     /// The grants: what the plugin may read and write.
     pub grants: Grants,
-    /// The claims to the places of the outputs.
-    pub claims: Claims,
     /// The store of the blocks that the ingest has received.
     pub blocks: BlockStore,
     /// The readers of the sources that are read by ranges, by name.
@@ -94,22 +92,20 @@ pub struct RunParts {
     pub listeners: ListenerBus,
 }
 
-/// The claims to the places of a run's outputs. No other run can write to these places. The claims are given back when
-/// this value is dropped, at the end of the run.
-#[derive(Default)]
-pub struct Claims {
-    _on_disks: OutputClaims,
-    _in_stores: StoreClaims,
-}
+/// The claims to the places of the outputs of a job's runs. No other job can write to these places. The claims are given
+/// back when the last clone of this value is dropped, at the end of the job.
+#[derive(Clone, Default)]
+pub struct Claims(Arc<Mutex<(OutputClaims, StoreClaims)>>);
 
 impl Claims {
-    /// Claims the places of the outputs of a run.
+    /// Claims the places of the outputs of a run, except places that the job has claimed before.
     ///
     /// # Errors
-    /// Returns an error if another run has one of the places.
-    pub fn take(env: &Env, job: &str, graph: &Graph, grants: &Grants, outputs: &Outputs) -> Result<Self, Error> {
-        let on_disks = OutputClaims::take(env, job, graph, grants)?;
-        Ok(Self { _on_disks: on_disks, _in_stores: StoreClaims::take(env, job, outputs.store_places())? })
+    /// Returns an error if another job has one of the places.
+    pub fn add(&self, env: &Env, job: &str, graph: &Graph, grants: &Grants, outputs: &Outputs) -> Result<(), Error> {
+        let (on_disks, in_stores) = &mut *lock(&self.0);
+        on_disks.add(env, job, graph, grants)?;
+        in_stores.add(env, job, outputs.store_places())
     }
 }
 
@@ -159,8 +155,8 @@ pub struct Run {
     plan: Arc<JobPlan>,
     drivers: Option<Arc<Drivers>>,
     intervals: Arc<Intervals>,
-    outputs: Outputs,
-    is_withheld: bool,
+    outputs: Arc<Outputs>,
+    handover: Arc<Handover>,
     listeners: ListenerBus,
     on_error: OnError,
     batch_interval: Duration,
@@ -170,7 +166,6 @@ pub struct Run {
     deadline: Deadline,
     left_behind: Arc<OnceLock<Time>>,
     instances: InstanceMemory,
-    claims: Claims,
 }
 
 /// The batches that wait for a run.
@@ -182,8 +177,8 @@ pub struct RunInput {
     pub batches: QueuedBatches,
     /// The tracker, which releases the data of batches.
     pub tracker: TrackerHandle,
-    /// When the first batch begins. `None` if the first batch that arrives decides this.
-    pub zero: Option<Time>,
+    /// When the run began. `None` if the first batch that arrives decides this.
+    pub beginning: Option<Beginning>,
     /// What the run needs to compute again when it is resumed.
     pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
@@ -196,7 +191,6 @@ pub struct RunHoldings {
     tracker: TrackerHandle,
     checkpoints: Option<Checkpoints>,
     _instances: InstanceMemory,
-    claims: Claims,
 }
 
 impl Run {
@@ -205,7 +199,7 @@ impl Run {
     /// # Errors
     /// Returns an error if the engine cannot be set up.
     pub fn new(settings: &Settings, parts: RunParts) -> Result<Self, Error> {
-        let RunParts { env, id, graph, intervals, outputs, is_withheld, grants, claims, listeners, .. } = parts;
+        let RunParts { env, id, graph, intervals, outputs, handover, grants, listeners, .. } = parts;
         let cancel = Cancel::default();
         let RunMemory { budget, storage, instances } = parts.memory;
         let variables = Arc::new(SharedVariables::new(storage.clone(), settings.limits.result_size_bytes));
@@ -243,7 +237,7 @@ impl Run {
             job: settings.job.name.clone(),
             arguments: arguments.into(),
             plan: plan.clone(),
-            files: if is_withheld { files.withheld() } else { files },
+            files,
             storage,
             variables,
             intervals: intervals.clone(),
@@ -271,7 +265,7 @@ impl Run {
             drivers,
             intervals,
             outputs,
-            is_withheld,
+            handover,
             listeners,
             on_error: settings.job.on_error,
             batch_interval: settings.job.batch_interval,
@@ -280,7 +274,6 @@ impl Run {
             deadline,
             left_behind: Arc::default(),
             instances,
-            claims,
         })
     }
 
@@ -300,14 +293,13 @@ impl Run {
     /// Runs batches until no more come, the run is stopped, or an output fails for good. Returns a future that does
     /// this, and the resources that the run holds until its end.
     pub fn process(self, input: RunInput) -> (impl Future<Output = Ended> + Send, RunHoldings) {
-        let RunInput { batches, tracker, zero, needs, checkpoints } = input;
+        let RunInput { batches, tracker, beginning, needs, checkpoints } = input;
         let Self { stop, stopping, deadline, left_behind, .. } = self;
         let holdings = RunHoldings {
             id: self.id,
             tracker: tracker.clone(),
             checkpoints: checkpoints.clone(),
             _instances: self.instances,
-            claims: self.claims,
         };
         let parts = SchedulerParts {
             env: self.env,
@@ -318,11 +310,11 @@ impl Run {
             drivers: self.drivers,
             intervals: self.intervals,
             outputs: self.outputs,
-            is_withheld: self.is_withheld,
+            handover: self.handover,
             listeners: self.listeners,
             on_error: self.on_error,
             batch_interval: self.batch_interval,
-            zero,
+            beginning,
             needs,
             checkpoints,
         };
@@ -377,14 +369,6 @@ impl RunHoldings {
             }
         };
         ended.outcome.clone().and(written)
-    }
-
-    /// Gives back the claims to the places of the outputs. If code of the run may still write, the claims are kept
-    /// until this process ends.
-    pub fn let_go(self, is_abandoned: bool) {
-        if is_abandoned {
-            std::mem::forget(self.claims);
-        }
     }
 }
 

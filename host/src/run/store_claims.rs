@@ -1,4 +1,4 @@
-//! Claims to the outputs of a job in object stores. They ensure that one run writes to each output, as far as a store
+//! Claims to the outputs of a job in object stores. They ensure that one job writes to each output, as far as a store
 //! without locks allows that.
 //!
 //! Owns the claims `.millstream-owner-HASH/owner/epoch-NUMBER` beside the saved files of an output. They have the form
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Persistence};
 use crate::output::{Claim, StorePlace};
 use std::sync::{Arc, Weak};
 
-/// The claims of a run. They are given back when this value is dropped, at the end of the run.
+/// The claims of a job. They are given back when this value is dropped, at the end of the job.
 #[derive(Default)]
 pub(super) struct StoreClaims(Vec<Arc<StoreClaim>>);
 
@@ -68,11 +68,16 @@ fn explain(at: &StorePlace, error: &OwnerError) -> Error {
 }
 
 impl StoreClaims {
-    /// Claims the places of outputs for this run, and gives each output its claim.
-    pub(super) fn take(env: &Env, job: &str, places: &[StorePlace]) -> Result<Self, Error> {
+    /// Claims the places of outputs that the job has not claimed before, and gives each output its claim. If this fails,
+    /// no place is claimed.
+    pub(super) fn add(&mut self, env: &Env, job: &str, places: &[StorePlace]) -> Result<(), Error> {
         let env = Env { identity: format!("job {job}, {}", env.identity).into(), ..env.clone() };
         let mut claims = Self::default();
         for place in places {
+            if let Some(claim) = self.0.iter().find(|claim| claim.place.claim_url == place.claim_url) {
+                place.claimed(claim.clone());
+                continue;
+            }
             let store = env.objects.open(&place.claim_url).map_err(|error| {
                 let message = format!("{} cannot write to {}: {error}", place.writer, place.place);
                 Error::new(ErrorKind::User, message).help(advice(&error, &place.place))
@@ -85,7 +90,8 @@ impl StoreClaims {
             }
             claims.0.push(claim);
         }
-        Ok(claims)
+        self.0.append(&mut claims.0);
+        Ok(())
     }
 }
 

@@ -259,7 +259,7 @@ impl Writer {
         let description = &self.parts.description;
         let Some(done) = state.progress.completed(description.batch_interval()) else { return };
         let times: Vec<Time> = state.snapshots.iter().map(SnapshotId::time).collect();
-        let needs = self.parts.intervals.needs(done, description.zero(), &times);
+        let needs = self.parts.intervals.needs(done, description.beginning(), &times);
         state.snapshots = needed_snapshots(&state.snapshots, needs.oldest_snapshot()).to_vec();
     }
 
@@ -292,8 +292,8 @@ impl Writer {
         let interval = parts.description.batch_interval();
         let newest = progress.completed(interval);
         let times: Vec<Time> = snapshots.iter().map(SnapshotId::time).collect();
-        let zero = parts.description.zero();
-        let inputs_from = newest.map(|done| parts.intervals.needs(done, zero, &times).inputs_after + interval);
+        let beginning = parts.description.beginning();
+        let inputs_from = newest.map(|done| parts.intervals.needs(done, beginning, &times).inputs_after + interval);
         let dropped = parts.kept.add(Kept { inputs_from: inputs_from.unwrap_or_default(), snapshots });
         if let Some(files_from) = inputs_from {
             parts.tracker.forget(parts.id, Needed { from: parts.kept.inputs_from(), files_from }).await;

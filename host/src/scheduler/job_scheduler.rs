@@ -11,11 +11,11 @@ use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Intervals, Needs, Node, Operation, OutputJob};
+use crate::graph::{Beginning, Intervals, Needs, Node, Operation, OutputJob};
 use crate::ids::{NodeId, RunId};
 use crate::ingest::{Purpose, StopRequest};
 use crate::listener::{BatchInfo, Event, LagInfo, ListenerBus, OutputOperationInfo};
-use crate::output::{BatchWrite, Outputs};
+use crate::output::{BatchWrite, Handover, Outputs};
 use crate::time::{Duration, Time};
 use crate::tracker::{Allocation, TrackerHandle};
 use std::sync::Arc;
@@ -38,18 +38,17 @@ pub struct SchedulerParts {
     /// The times at which the nodes of the graph are computed.
     pub intervals: Arc<Intervals>,
     /// The outputs of the run.
-    pub outputs: Outputs,
-    /// Whether the run shows no results. The failure of a batch of such a run does not count for the files that the
-    /// batch has read.
-    pub is_withheld: bool,
+    pub outputs: Arc<Outputs>,
+    /// Which run shows the results of each batch.
+    pub handover: Arc<Handover>,
     /// The listeners that are told of all events of batches.
     pub listeners: ListenerBus,
     /// What happens to the run when an output fails.
     pub on_error: OnError,
     /// The batch interval.
     pub batch_interval: Duration,
-    /// When the first batch of the run began. `None` if that is not known yet.
-    pub zero: Option<Time>,
+    /// When the run began. `None` if that is not known yet.
+    pub beginning: Option<Beginning>,
     /// What the run needs to compute again when it is resumed.
     pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
@@ -59,11 +58,14 @@ pub struct SchedulerParts {
 /// The state that all jobs of a batch share.
 struct BatchRun {
     batch: Time,
-    zero: Time,
+    /// When the run began. The data sets after `data_after` exist.
+    beginning: Beginning,
     input: Arc<BatchInput>,
     drivers: Option<BatchDrivers>,
     /// Waits until the allocation of the batch is on stable storage.
     durable: Option<Durable>,
+    /// Whether this run shows the results of the batch.
+    is_shown: bool,
 }
 
 /// The scheduler, as an actor.
@@ -71,15 +73,15 @@ pub struct JobScheduler {
     parts: SchedulerParts,
     stop: watch::Receiver<StopRequest>,
     pace: Pace,
-    /// When the first batch of the run began. `None` if that is not known yet.
-    zero: Option<Time>,
+    /// When the run began. `None` if that is not known yet.
+    beginning: Option<Beginning>,
 }
 
 impl JobScheduler {
     /// Makes an actor that stops between two batches when `stop` says [`StopRequest::Now`].
     pub fn new(parts: SchedulerParts, stop: watch::Receiver<StopRequest>) -> Self {
-        let (pace, zero) = (Pace::new(parts.batch_interval), parts.zero);
-        Self { parts, stop, pace, zero }
+        let (pace, beginning) = (Pace::new(parts.batch_interval), parts.beginning);
+        Self { parts, stop, pace, beginning }
     }
 
     /// Runs batches until no more come.
@@ -99,11 +101,15 @@ impl JobScheduler {
 
     async fn run_batch(&mut self, set: JobSet) -> Result<(), Error> {
         let batch = set.info.batch_time;
-        let zero = *self.zero.get_or_insert(batch - self.parts.batch_interval);
+        let first = Beginning::at(batch - self.parts.batch_interval);
+        let beginning = *self.beginning.get_or_insert(first);
+        let zero = beginning.zero;
         match set.purpose {
-            Purpose::Run => self.run_outputs(set, zero).await,
+            Purpose::Run => self.run_outputs(set, beginning).await,
             Purpose::Restore(unknown) => {
-                let run = self.begin(&set.allocation, batch, zero.max(unknown), None);
+                // The outputs of the batch do not run.
+                let known = Beginning { data_after: beginning.data_after.max(unknown), ..beginning };
+                let run = self.begin(&set.allocation, batch, known, None, false);
                 let mut outcome = Ok(());
                 // State that was restored is not changed again by the batches that it has seen.
                 for job in self.kept(batch, zero).filter(|job| batch > self.parts.needs.after(job.output)) {
@@ -129,10 +135,28 @@ impl JobScheduler {
     }
 
     /// Makes the state that all jobs of a batch share.
-    fn begin(&self, allocation: &Allocation, batch: Time, zero: Time, durable: Option<Durable>) -> BatchRun {
+    fn begin(
+        &self,
+        allocation: &Allocation,
+        batch: Time,
+        beginning: Beginning,
+        durable: Option<Durable>,
+        is_shown: bool,
+    ) -> BatchRun {
         let input = Arc::new(self.input(allocation));
-        let drivers = self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, zero, input.clone()));
-        BatchRun { batch, zero, input, drivers, durable }
+        let drivers = self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, beginning, input.clone(), is_shown));
+        BatchRun { batch, beginning, input, drivers, durable, is_shown }
+    }
+
+    /// Whether this run shows the results of a batch. Waits while another run hands over at this batch. `None` if the
+    /// run is stopped meanwhile.
+    async fn shows(&self, batch: Time) -> Option<bool> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            is_shown = self.parts.handover.shows(self.parts.run, batch) => Some(is_shown),
+            _ = stop.wait_for(|stop| *stop == StopRequest::Now) => None,
+        }
     }
 
     /// The jobs of nodes whose rows later windows read, and that are computed in this batch.
@@ -141,14 +165,15 @@ impl JobScheduler {
         self.parts.plan.stages.kept.iter().filter(is_due)
     }
 
-    /// Releases the data that only this batch needed.
+    /// Releases the data that only this batch needed. `has_failed` says whether the batch has failed for good, and this
+    /// run shows its results.
     async fn end(&self, batch: Time, zero: Time, has_failed: bool) {
         let read = self.parts.engine.newly_read(batch);
         if !read.is_empty() {
             self.parts.tracker.read(batch, read).await;
         }
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
-        self.parts.tracker.batch_done(self.parts.run, batch, has_failed && !self.parts.is_withheld).await;
+        self.parts.tracker.batch_done(self.parts.run, batch, has_failed).await;
     }
 
     /// Records that a batch is done, unless host code has panicked: then it is not known what the batch has done.
@@ -173,15 +198,16 @@ impl JobScheduler {
         }
     }
 
-    async fn run_outputs(&mut self, set: JobSet, zero: Time) -> Result<(), Error> {
-        let parts = &self.parts;
+    async fn run_outputs(&mut self, set: JobSet, beginning: Beginning) -> Result<(), Error> {
+        let (parts, zero) = (&self.parts, beginning.zero);
         let JobSet { allocation, mut info, submitted, durable, .. } = set;
         let batch = info.batch_time;
+        let Some(is_shown) = self.shows(batch).await else { return Ok(()) };
         let started = parts.env.clock.monotonic();
         info.processing_start_time = Some(parts.env.clock.now());
         info.scheduling_delay = Some(started.saturating_sub(submitted));
         parts.listeners.post(&Event::BatchStarted(info.clone()));
-        let run = self.begin(&allocation, batch, zero, durable);
+        let run = self.begin(&allocation, batch, beginning, durable, is_shown);
         let (mut outcome, mut has_failed) = (Ok(()), false);
         let is_due = |job: &&OutputJob| parts.intervals.is_due(job.output, batch, zero);
         let outputs = parts.plan.stages.jobs.iter().enumerate().filter(|(_, job)| is_due(job));
@@ -209,7 +235,7 @@ impl JobScheduler {
         for input in info.inputs.values_mut() {
             input.num_records += records_read.get(&input.name).copied().unwrap_or(0);
         }
-        self.end(batch, zero, has_failed).await;
+        self.end(batch, zero, has_failed && is_shown).await;
         if outcome.is_ok() {
             self.completed(batch, zero);
         }
@@ -222,6 +248,9 @@ impl JobScheduler {
     async fn may_show(&self, run: &BatchRun) -> Result<(), Error> {
         if let Some(panic) = self.parts.env.panics.found() {
             return Err(Error::from(&panic));
+        }
+        if !run.is_shown {
+            return Ok(());
         }
         let Some(checkpoints) = self.parts.checkpoints.clone() else { return Ok(()) };
         let durable = run.durable.clone();
@@ -313,7 +342,7 @@ impl JobScheduler {
         let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
         self.parts
             .engine
-            .run(JobRequest { batch: run.batch, zero: run.zero, plan, job, input, write, cancel: None })
+            .run(JobRequest { batch: run.batch, data_after: run.beginning.data_after, plan, job, input, write, cancel: None })
             .await
     }
 
@@ -332,9 +361,9 @@ impl JobScheduler {
             self.may_show(run).await?;
             return run.drivers.as_ref().ok_or_else(|| missing(job.output))?.foreach(job.output).await;
         }
-        let output = parts.outputs.get(job.output).ok_or_else(|| missing(job.output))?.clone();
-        let batch = run.batch;
-        let write = self.on_engine(batch, async move { output.begin(batch).await }).await?;
+        let (outputs, node, batch, is_shown) = (parts.outputs.clone(), job.output, run.batch, run.is_shown);
+        let begun = async move { outputs.begin(node, batch, is_shown).await.unwrap_or_else(|| Err(missing(node))) };
+        let write = self.on_engine(batch, begun).await?;
         let committing = write.clone();
         let outcome = match self.compute(job, run, Some(write.clone())).await {
             Ok(partitions) => match self.may_show(run).await {

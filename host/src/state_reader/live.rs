@@ -8,12 +8,19 @@ use crate::data::schema::RecordType;
 use crate::graph::{Graph, Node};
 use crate::ids::NodeId;
 use crate::listener::OperatorState;
+use crate::lock::lock;
 use crate::state::{StateStore, Version};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The state of a running job. Clones show the same job.
 #[derive(Clone)]
 pub struct LiveStates {
+    shown: Arc<Mutex<RunStates>>,
+}
+
+/// The state of the run whose results are shown.
+#[derive(Clone)]
+struct RunStates {
     /// The operators with state, as they are before the first batch, and the types of their pairs of key and state.
     operators: Arc<[(OperatorState, RecordType)]>,
     state: StateStore,
@@ -40,17 +47,22 @@ impl LiveStates {
 
     /// Shows the state of some operators, which are told as they are before the first batch.
     pub fn of(operators: Vec<(OperatorState, RecordType)>, state: StateStore) -> Self {
-        Self { operators: operators.into(), state }
+        Self { shown: Arc::new(Mutex::new(RunStates { operators: operators.into(), state })) }
     }
 
-    /// The current version of an operator's state. `None` if there is no state yet.
-    fn version(&self, operator: &OperatorState) -> Option<Version> {
-        self.state.version(NodeId(operator.node))
+    /// Shows the state that `other` shows, from now on.
+    pub fn show(&self, other: &Self) {
+        let shown = other.shown();
+        *lock(&self.shown) = shown;
+    }
+
+    fn shown(&self) -> RunStates {
+        lock(&self.shown).clone()
     }
 
     /// The operators with state.
     pub fn list(&self) -> Vec<OperatorState> {
-        self.operators.iter().map(|(operator, _)| told(operator, self.version(operator).as_ref())).collect()
+        self.shown().list()
     }
 
     /// The state of one key of an operator. Reads one page of the state, and waits for the disk if the page is there.
@@ -58,6 +70,21 @@ impl LiveStates {
     /// # Errors
     /// Returns an error if the operator or the key is not clear, or if the page cannot be read.
     pub fn get(&self, operator: Option<&str>, key: &str) -> Result<KeyState, StateReadError> {
+        self.shown().get(operator, key)
+    }
+}
+
+impl RunStates {
+    /// The current version of an operator's state. `None` if there is no state yet.
+    fn version(&self, operator: &OperatorState) -> Option<Version> {
+        self.state.version(NodeId(operator.node))
+    }
+
+    fn list(&self) -> Vec<OperatorState> {
+        self.operators.iter().map(|(operator, _)| told(operator, self.version(operator).as_ref())).collect()
+    }
+
+    fn get(&self, operator: Option<&str>, key: &str) -> Result<KeyState, StateReadError> {
         let operators: Vec<OperatorState> = self.operators.iter().map(|(operator, _)| operator.clone()).collect();
         let chosen = self.operators.get(choose(&operators, operator)?);
         let (operator, pair) = chosen.ok_or(StateReadError::NoOperator)?;

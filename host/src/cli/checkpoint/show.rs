@@ -205,7 +205,7 @@ impl Shown {
         line("newest", &format!("{name}, {bytes} bytes, written {written} by owner {owner}"));
         line("job", &format!("{}, host {}", what.job, what.host_version));
         line("plugin", &what.plugin_digest);
-        line("zero time", &what.zero().to_string());
+        line("zero time", &what.beginning().zero.to_string());
         line("batch interval", &format!("{} ms", whole_ms(what.batch_interval())));
         line("last batch made", &optional(progress.generated()));
         line("done through", &optional(progress.completed(what.batch_interval())));
@@ -287,7 +287,7 @@ fn metadata_as_json(metadata: &Metadata, with_graph: bool) -> Value {
         "job": run.job,
         "host_version": run.host_version,
         "plugin_digest": run.plugin_digest,
-        "zero_time_ms": ms(run.zero()),
+        "zero_time_ms": ms(run.beginning().zero),
         "batch_interval_ms": whole_ms(run.batch_interval()),
         "last_batch_ms": progress.generated().map(ms),
         "done_through_ms": progress.completed(run.batch_interval()).map(ms),

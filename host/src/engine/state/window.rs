@@ -21,7 +21,8 @@ pub(in crate::engine) struct Slide {
     pub slide: Duration,
     pub of_parent: Duration,
     pub batch: Time,
-    pub zero: Time,
+    /// The data sets after this time exist.
+    pub data_after: Time,
     /// The batch of the last window that was made.
     pub before: Option<Time>,
 }
@@ -30,7 +31,7 @@ impl Slide {
     /// Whether the window cannot be made of the window before, because the window before failed or was never made.
     pub fn is_anew(&self) -> bool {
         let before = self.batch - self.slide;
-        before > self.zero && self.before != Some(before)
+        before > self.data_after && self.before != Some(before)
     }
 
     /// Whether the data set of this time is not in the window.
@@ -41,7 +42,7 @@ impl Slide {
     /// The times of the data sets that leave the window since the window before, and of those that enter, in order. If the
     /// window is made anew, all its data sets enter.
     pub fn times(&self) -> Vec<Time> {
-        let until = |length, batch| window_times(length, self.of_parent, batch, self.zero);
+        let until = |length, batch| window_times(length, self.of_parent, batch, self.data_after);
         if self.is_anew() {
             return until(self.length, self.batch).collect();
         }

@@ -58,13 +58,13 @@ proptest! {
         let intervals = intervals(stateful(kind, 0, Some(interval)), 1);
         let (zero, done) = (seconds(100), seconds(100 + batch));
         let snapshots: Vec<Time> = (1..=batch).filter(|batch| batch % interval == 0).map(|batch| seconds(100 + batch)).collect();
-        let needs = intervals.needs(done, zero, &snapshots);
+        let needs = intervals.needs(done, Beginning::at(zero), &snapshots);
         let last = snapshots.last().copied();
         prop_assert_eq!(&needs.snapshots, &BTreeMap::from([(NodeId(1), last)]));
         prop_assert_eq!(needs.inputs_after, last.unwrap_or(zero));
         prop_assert!(done.since(needs.inputs_after) < Duration::from_secs(interval));
         // Without snapshots, all batches would be computed again.
-        prop_assert_eq!(intervals.needs(done, zero, &[]).inputs_after, zero);
+        prop_assert_eq!(intervals.needs(done, Beginning::at(zero), &[]).inputs_after, zero);
     }
 }
 
@@ -81,7 +81,7 @@ fn a_window_of_states_needs_an_older_snapshot() {
     ];
     let intervals = Intervals::of(&Graph::from_described(&described).unwrap(), Duration::from_secs(1)).unwrap();
     let snapshots = [104, 108, 112].map(seconds);
-    let needs = intervals.needs(seconds(113), seconds(100), &snapshots);
+    let needs = intervals.needs(seconds(113), Beginning::at(seconds(100)), &snapshots);
     // The window of second 114 has the states after 109 s.
     assert_eq!((needs.oldest_snapshot(), needs.inputs_after), (Some(seconds(108)), seconds(108)));
 }
@@ -100,5 +100,25 @@ fn the_last_data_set_may_be_older_than_the_snapshot() {
     let last_due = |second| intervals.last_due(NodeId(2), seconds(second), seconds(100));
     assert_eq!([100, 101, 102, 103, 104].map(last_due), [100, 100, 102, 102, 104].map(seconds));
     // The window of second 104 is made of the window of second 102, and of what leaves and enters.
-    assert_eq!(intervals.needs(seconds(103), seconds(100), &[seconds(103)]).inputs_after, seconds(96));
+    assert_eq!(intervals.needs(seconds(103), Beginning::at(seconds(100)), &[seconds(103)]).inputs_after, seconds(96));
+}
+
+/// A run that joins a job later counts slides from the beginning of the job, and needs no data from before it joined.
+#[test]
+fn a_run_that_joined_later_needs_nothing_from_before() {
+    let described = [
+        node("source", &[], pair()),
+        stateful("update_state_by_key", 0, Some(4)),
+        node("print", &[1], Vec::new()),
+    ];
+    let intervals = Intervals::of(&Graph::from_described(&described).unwrap(), Duration::from_secs(1)).unwrap();
+    let joined = Beginning { zero: seconds(100), data_after: seconds(150) };
+    let needs = |done, snapshots: &[u64]| {
+        let snapshots: Vec<Time> = snapshots.iter().copied().map(seconds).collect();
+        let needs = intervals.needs(seconds(done), joined, &snapshots);
+        (needs.snapshots[&NodeId(1)], needs.inputs_after)
+    };
+    assert_eq!(needs(157, &[]), (None, seconds(150)));
+    assert_eq!(needs(157, &[148, 150]), (Some(seconds(150)), seconds(150)), "state that was carried over");
+    assert_eq!(needs(157, &[150, 156]), (Some(seconds(156)), seconds(156)));
 }
