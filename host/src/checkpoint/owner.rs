@@ -325,8 +325,9 @@ mod tests {
         let handed_over = Some(HandedOver::new(Time::from_ms(7000), "run-1", "0123"));
         let owner = take();
         owner.point_to("run-2", handed_over.clone()).unwrap();
-        owner.release();
-        assert_eq!((take().run(), take().handed_over()), ("run-2".to_owned(), handed_over));
+        drop(owner);
+        let owner = take();
+        assert_eq!((owner.run(), owner.handed_over()), ("run-2".to_owned(), handed_over));
     }
 
     /// Without locks, the directory of a process that has ended is free at once.

@@ -220,12 +220,20 @@ mod tests {
     use super::super::metadata::RunDescription;
     use super::*;
     use crate::env::{DiskStore, Simulation};
+    use crate::graph::Beginning;
     use crate::time::{Duration, Time};
     use std::collections::BTreeMap;
 
     fn metadata(batch: u64) -> Metadata {
         let zero = Time::from_ms(1000);
-        let run = RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), Duration::from_secs(1), zero);
+        let run = RunDescription::new(
+            "job",
+            "ab",
+            BTreeMap::new(),
+            (&[], String::new()),
+            Duration::from_secs(1),
+            Beginning::at(zero),
+        );
         let mut progress = RunProgress::default();
         progress.batch_generated(Time::from_ms(batch));
         Metadata::new(3, Time::from_ms(batch + 5), run, progress, Vec::new())

@@ -121,7 +121,13 @@ impl StreamingContext {
         let taker = taker.keeping(checkpoints.clone());
         let stop = run.stop();
         let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
-        let (processed, run) = run.process(RunInput { batches, tracker, beginning: Some(beginning), needs, checkpoints: checkpoints.clone() });
+        let (processed, run) = run.process(RunInput {
+            batches,
+            tracker,
+            beginning: Some(beginning),
+            needs,
+            checkpoints: checkpoints.clone(),
+        });
         let control = env.control.clone();
         let (requests, requested) = watch::channel(StopRequest::None);
         let requests = Arc::new(requests);

@@ -302,7 +302,8 @@ impl Batch {
             (Arc::new(plan), job)
         };
         let input = self.input.clone();
-        let request = JobRequest { batch: self.batch, data_after: self.beginning.data_after, plan, job, input, write, cancel };
+        let request =
+            JobRequest { batch: self.batch, data_after: self.beginning.data_after, plan, job, input, write, cancel };
         self.run.engine.run(request).await
     }
 }

@@ -35,8 +35,8 @@ pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_ki
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
-pub use priority::Priority;
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
+pub use priority::Priority;
 pub use real::{RealExecutors, real};
 pub use signals::{hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Connection, Simulation, SimulationError};

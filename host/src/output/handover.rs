@@ -132,7 +132,10 @@ mod tests {
             for (pause, run, keeps) in steps {
                 now += pause;
                 handover.open(Time::from_ms(now));
-                if keeps { handover.keep() } else { drop(handover.hand_to(RunId(run))) }
+                match keeps {
+                    true => handover.keep(),
+                    false => prop_assert_eq!(handover.hand_to(RunId(run)), Some(Time::from_ms(now))),
+                }
                 let by = |ms| (0..3).filter(|run| handover.shows_now(RunId(*run), Time::from_ms(ms))).collect::<Vec<_>>();
                 for (ms, before) in decided.iter().enumerate() {
                     prop_assert_eq!(&by(ms as u64), before);

@@ -26,9 +26,9 @@ mod withheld;
 
 pub use driver_files::{DriverFiles, Save};
 pub use handover::Handover;
+use observed::Observed;
 pub use ownership::{Claim, OutputClaims, StorePlace};
 pub use row_file::RowFile;
-use observed::Observed;
 use withheld::Withheld;
 
 use crate::block::RowStorage;
@@ -155,12 +155,7 @@ impl Outputs {
     ///
     /// # Errors
     /// The error of the output.
-    pub async fn begin(
-        &self,
-        node: NodeId,
-        batch: Time,
-        is_shown: bool,
-    ) -> Option<Result<Arc<dyn BatchWrite>, Error>> {
+    pub async fn begin(&self, node: NodeId, batch: Time, is_shown: bool) -> Option<Result<Arc<dyn BatchWrite>, Error>> {
         let output = self.by_node.get(&node)?;
         let observer = lock(&self.observers).get(&node).cloned();
         let begun = if is_shown { output.begin(batch).await } else { Ok(Arc::new(Withheld) as Arc<dyn BatchWrite>) };
@@ -279,6 +274,13 @@ impl Problems {
         };
         let error = Error::new(ErrorKind::User, message);
         Err(self.help.map_or(error.clone(), |help| error.help(help)))
+    }
+}
+
+#[cfg(test)]
+impl Outputs {
+    fn get(&self, node: NodeId) -> Option<&Arc<dyn Output>> {
+        self.by_node.get(&node)
     }
 }
 

@@ -89,14 +89,24 @@ impl JobScheduler {
     /// # Errors
     /// Returns the first failure of an output, if failures stop the run.
     pub async fn run(mut self, mut batches: mpsc::Receiver<JobSet>) -> Result<(), Error> {
-        while let Some(set) = batches.recv().await {
-            if *self.stop.borrow_and_update() == StopRequest::Now {
-                return Ok(());
+        let mut stop = self.stop.clone();
+        let is_stopped = async move {
+            if stop.wait_for(|stop| *stop == StopRequest::Now).await.is_err() {
+                // Nobody can ask for a stop any more.
+                std::future::pending::<()>().await;
             }
+        };
+        tokio::pin!(is_stopped);
+        loop {
+            let set = tokio::select! {
+                biased;
+                () = &mut is_stopped => return Ok(()),
+                set = batches.recv() => set,
+            };
+            let Some(set) = set else { return Ok(()) };
             self.parts.env.panics.works_on(set.info.batch_time);
             self.run_batch(set).await?;
         }
-        Ok(())
     }
 
     async fn run_batch(&mut self, set: JobSet) -> Result<(), Error> {
@@ -144,7 +154,8 @@ impl JobScheduler {
         is_shown: bool,
     ) -> BatchRun {
         let input = Arc::new(self.input(allocation));
-        let drivers = self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, beginning, input.clone(), is_shown));
+        let drivers =
+            self.parts.drivers.as_ref().map(|drivers| drivers.begin(batch, beginning, input.clone(), is_shown));
         BatchRun { batch, beginning, input, drivers, durable, is_shown }
     }
 
@@ -342,7 +353,15 @@ impl JobScheduler {
         let (plan, job, input) = (self.parts.plan.clone(), job.clone(), run.input.clone());
         self.parts
             .engine
-            .run(JobRequest { batch: run.batch, data_after: run.beginning.data_after, plan, job, input, write, cancel: None })
+            .run(JobRequest {
+                batch: run.batch,
+                data_after: run.beginning.data_after,
+                plan,
+                job,
+                input,
+                write,
+                cancel: None,
+            })
             .await
     }
 

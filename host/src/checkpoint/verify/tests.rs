@@ -4,6 +4,7 @@ use super::super::allocations::tests::partitions;
 use super::super::{AllocationLog, Ownership, RunDescription, RunProgress, write_checkpoint};
 use super::*;
 use crate::env::{DiskStore, Env, Simulation};
+use crate::graph::Beginning;
 use crate::time::{Duration, Time};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -34,7 +35,7 @@ impl World {
     /// Makes a run that made batches up to `generated`, and a log that knows the batches up to `logged`.
     fn with_run(generated: u64, logged: u64) -> Self {
         let world = Self::new();
-        let mut owner = Ownership::take(world.store.clone(), &env("process 1 on m", &world.simulation)).unwrap();
+        let owner = Ownership::take(world.store.clone(), &env("process 1 on m", &world.simulation)).unwrap();
         let zero = Time::from_ms(1000);
         let mut log = AllocationLog::new(world.store.clone(), Allocations::new(zero), owner.epoch());
         log.begin().unwrap();
@@ -47,11 +48,12 @@ impl World {
             progress.data_given([("queue".to_owned(), batch + 1)], 0);
         }
         for number in 1..=2 {
-            let run = RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), SECOND, zero);
+            let run =
+                RunDescription::new("job", "ab", BTreeMap::new(), (&[], String::new()), SECOND, Beginning::at(zero));
             let metadata = Metadata::new(owner.epoch(), zero, run, progress.clone(), Vec::new());
             write_checkpoint(&*world.store, "ab-1", number, &metadata).unwrap();
         }
-        owner.point_to("ab-1").unwrap();
+        owner.point_to("ab-1", None).unwrap();
         world
     }
 

@@ -106,11 +106,8 @@ fn the_last_data_set_may_be_older_than_the_snapshot() {
 /// A run that joins a job later counts slides from the beginning of the job, and needs no data from before it joined.
 #[test]
 fn a_run_that_joined_later_needs_nothing_from_before() {
-    let described = [
-        node("source", &[], pair()),
-        stateful("update_state_by_key", 0, Some(4)),
-        node("print", &[1], Vec::new()),
-    ];
+    let described =
+        [node("source", &[], pair()), stateful("update_state_by_key", 0, Some(4)), node("print", &[1], Vec::new())];
     let intervals = Intervals::of(&Graph::from_described(&described).unwrap(), Duration::from_secs(1)).unwrap();
     let joined = Beginning { zero: seconds(100), data_after: seconds(150) };
     let needs = |done, snapshots: &[u64]| {

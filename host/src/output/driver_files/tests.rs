@@ -26,7 +26,7 @@ impl World {
         let (batch, ty) = (Time::from_ms(ms), RecordType::text());
         let format = FileFormat::Text;
         let save = Save { output: "out", position, batch, label: "`save` (node 5)", path, format, ty: &ty };
-        self.files().begin(&save).map_err(|error| error.to_string())
+        self.files().begin(&save, true).map_err(|error| error.to_string())
     }
 
     fn write(&self, batch: &Arc<dyn BatchWrite>, line: &str) {
@@ -120,8 +120,8 @@ fn a_file_is_written_whole() {
     let world = World::new();
     let files = world.files();
     assert_eq!(files.read("a/b", 9).unwrap(), None);
-    files.write("a/b", b"1").unwrap();
-    files.write("a/b", b"22").unwrap();
+    files.write("a/b", b"1", true).unwrap();
+    files.write("a/b", b"22", true).unwrap();
     assert_eq!(world.seen(), [("/jobs/a/b".to_owned(), "22".to_owned())]);
     assert_eq!(files.read("a/b", 2).unwrap().unwrap(), b"22");
     let told = |outcome: Result<(), Error>| outcome.unwrap_err().to_string();
@@ -132,12 +132,12 @@ fn a_file_is_written_whole() {
     );
     world.0.file("/jobs/a/c/d", "");
     world.0.disk_space(2);
-    assert!(told(files.write("a/b", b"333")).ends_with("help: make room on the disk"));
+    assert!(told(files.write("a/b", b"333", true)).ends_with("help: make room on the disk"));
     assert_eq!(world.seen()[0], ("/jobs/a/b".to_owned(), "22".to_owned()));
     assert_eq!(world.seen().len(), 2);
-    assert!(told(files.write("a/c", b"")).ends_with("help: there is a directory of that name"));
+    assert!(told(files.write("a/c", b"", true)).ends_with("help: there is a directory of that name"));
     for path in ["../a", "/a", "", "x:a", "a/.millstream-b", "a/.b/c", "job.toml", "job.toml/a"] {
-        let error = files.write(path, b"").unwrap_err();
+        let error = files.write(path, b"", true).unwrap_err();
         assert!(error.message.starts_with("cannot write `") && error.help.is_some(), "{error}");
     }
 }
