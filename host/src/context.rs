@@ -13,14 +13,18 @@ mod resume;
 mod runs;
 mod start;
 mod state;
+mod upgrade;
+mod upgraded;
 
 pub use self::beside::{OtherOptions, OtherRun};
 pub use self::checkpoint::{CatchUpMode, Resumption, StartFrom, open_store, store as checkpoint_store};
 pub use self::start::Running;
+pub use self::upgrade::Upgrades;
 pub use crate::grants::Listed;
 
 use self::fit::JobFacts;
 use self::grants::grants;
+use self::upgraded::Upgraded;
 use crate::block::{RowStorage, SpillSettings};
 use crate::config::Settings;
 use crate::engine::{FaultInjector, NoFaults};
@@ -116,7 +120,9 @@ impl StreamingContext {
     /// # Errors
     /// Returns an error for every problem that can be found before the job starts.
     pub fn new(env: Env, settings: Settings, receivers: &Receivers) -> Result<Self, Error> {
-        let program = Self::describe(&env, &settings)?;
+        let Upgraded { plugin, settings } = Upgraded::find(&env, &settings)?;
+        let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), &settings, &plugin)?;
+        let program = Program::describe(&settings, plugin)?;
         Self::with_program(env, settings, program, receivers)
     }
 
@@ -125,16 +131,7 @@ impl StreamingContext {
     /// # Errors
     /// Returns an error if there is no plugin, if the plugin cannot be loaded, or if its graph is not valid.
     pub fn describe(env: &Env, settings: &Settings) -> Result<Program, Error> {
-        let path = &settings.job.plugin;
-        let limit = settings.limits.plugin_size_bytes;
-        let bytes = env.disk.read(path, limit).map_err(|error| {
-            if error.kind() == std::io::ErrorKind::FileTooLarge {
-                return LoadError::TooLarge { limit }.into_error(&path.shown());
-            }
-            Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown())).help(
-                "build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin",
-            )
-        })?;
+        let bytes = read_plugin(env, settings)?;
         let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), settings, &bytes)?;
         Program::describe(settings, plugin)
     }
@@ -247,6 +244,19 @@ impl StreamingContext {
             intervals: &self.intervals,
         }
     }
+}
+
+/// Reads the component that a job file names.
+fn read_plugin(env: &Env, settings: &Settings) -> Result<Vec<u8>, Error> {
+    let path = &settings.job.plugin;
+    let limit = settings.limits.plugin_size_bytes;
+    env.disk.read(path, limit).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::FileTooLarge {
+            return LoadError::TooLarge { limit }.into_error(&path.shown());
+        }
+        Error::new(ErrorKind::User, format!("cannot read plugin {}: {error}", path.shown()))
+            .help("build it with `cargo build --release --target wasm32-wasip2`, and name the .wasm file in job.plugin")
+    })
 }
 
 /// The settings for spilling rows to disk.

@@ -28,6 +28,7 @@ pub mod block;
 pub mod input;
 pub mod variables;
 
+pub mod comparison;
 pub mod output;
 pub mod plugin;
 pub mod receiver;
@@ -47,6 +48,7 @@ pub mod run;
 pub mod state_reader;
 
 pub mod control;
+pub mod upgrade;
 
 // What puts it all together.
 pub mod context;

@@ -6,6 +6,7 @@
 //! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run has come         runs.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/snapshots/...      the state of a run             snapshots.rs
+//! <checkpoint>/runs/DIGEST-NUMBER/plugin.wasm, trial the plugin of a run            run_files.rs
 //! <checkpoint>/owner/epoch-NUMBER, owner/lock        who may write                  owner.rs
 //! ```
 //!
@@ -26,6 +27,7 @@ mod metadata;
 mod owner;
 mod recovery;
 mod retention;
+mod run_files;
 mod runs;
 mod snapshots;
 #[cfg(test)]
@@ -46,6 +48,7 @@ pub use metadata::{Metadata, RunDescription, RunProgress, SavedNode, SnapshotId}
 pub use owner::{Ownership, RENEWAL, is_locked};
 pub use recovery::{Findings, PlanError, RecoveryPlan, plan};
 pub use retention::{Kept, Retention, needed_snapshots};
+pub use run_files::{begin_trial, end_trial, remove_run, remove_trials, save_plugin, saved_plugin};
 pub use runs::{
     RunsError, SavedRun, UnreadableCheckpoint, lost_checkpoints, names as run_names, new_name as new_run,
     read as read_run, write as write_checkpoint,

@@ -20,6 +20,8 @@ mod status;
 mod status_line;
 mod stop;
 mod stopper;
+mod upgrade;
+mod upgrade_text;
 mod wishes;
 
 use crate::env::catch_panic_of;
@@ -76,6 +78,13 @@ enum Command {
     /// checkpoint directory, without the plugin.
     #[command(after_help = EXIT_CODES)]
     State(state::StateArgs),
+    /// Upgrade a running job to a new plugin: run the new plugin beside the old one, compare their results, and hand over
+    /// between two batches.
+    #[command(after_help = EXIT_CODES)]
+    Upgrade(upgrade::UpgradeArgs),
+    /// Give a job that was upgraded back to its old plugin, as long as the old plugin is kept.
+    #[command(after_help = EXIT_CODES)]
+    Rollback(upgrade::RollbackArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -95,6 +104,8 @@ impl Command {
             Self::Explain(args) => args.json,
             Self::Checkpoint(args) => args.json(),
             Self::State(args) => args.json(),
+            Self::Upgrade(args) => args.json(),
+            Self::Rollback(args) => args.json,
             Self::Stop(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -153,6 +164,8 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Explain(args) => explain::explain(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),
         Command::State(args) => state::state(args),
+        Command::Upgrade(args) => upgrade::upgrade(args, &line),
+        Command::Rollback(args) => upgrade::rollback(args, &line),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

@@ -16,6 +16,7 @@ use crate::listener::{
     EventLog, EventQueue, ListenerBus, LogListener, QUEUED_EVENTS_MAX, QueuedListener, StatusListener,
     StreamingListener,
 };
+use crate::plugin::PluginLoader;
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
 use clap::{Args, ValueEnum};
@@ -142,7 +143,9 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
             ..RunOptions::default()
         };
         let running = context.start(options)?;
-        let mut control = Control::start(&env, (&job.directory, &job.name), status, running.states().clone()).await;
+        let upgrades = Arc::new(running.upgrades(PluginLoader::of_this_program()));
+        let states = running.states().clone();
+        let mut control = Control::start(&env, (&job.directory, &job.name), status, states, upgrades).await;
         let ended = wait(running, stops, &mut control, &stopper);
         let outcome = match progress {
             None => ended.await,

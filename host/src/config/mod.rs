@@ -68,6 +68,21 @@ pub fn load_bytes(
     }
 }
 
+/// The number of bytes that a size such as `64MiB` means. `None` if the text is no size.
+pub fn size(text: &str) -> Option<u64> {
+    units::SIZES.parse(text).ok()
+}
+
+/// Reads the job file of a job again, from its bytes, as it was read before and with more pairs of `--set KEY=VALUE`.
+///
+/// # Errors
+///
+/// Returns the errors of [`load_bytes`].
+pub fn load_again(bytes: Vec<u8>, before: &Settings, more: &[(String, String)]) -> Result<Settings, ConfigErrors> {
+    let overrides: Vec<(String, String)> = before.overrides.iter().chain(more).cloned().collect();
+    load_bytes(bytes, &before.job.file, &overrides, &before.facts)
+}
+
 /// Reads the settings of a job.
 ///
 /// `text` is the content of the job file and `origin` its path. Messages show the path as it is given here, and
@@ -89,7 +104,7 @@ pub fn load(
         tree::apply(&mut root, overrides, &mut report);
         let misspelt = names::check(&root, &mut report);
         let settings = resolve::settings(&root, origin, facts, &misspelt, &mut report);
-        settings.map(|settings| Settings { given: change::given(&root), ..settings })
+        settings.map(|settings| Settings { given: change::given(&root), overrides: overrides.to_vec(), ..settings })
     });
     report.finish(settings).map(|(settings, warnings)| Settings { warnings, ..settings })
 }

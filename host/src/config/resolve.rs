@@ -56,6 +56,8 @@ pub(super) fn settings(
         engine: engine?,
         limits: limits?,
         given: BTreeMap::new(),
+        overrides: Vec::new(),
+        facts: *facts,
         warnings: Vec::new(),
     })
 }

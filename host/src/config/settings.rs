@@ -24,6 +24,10 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// The keys that the job file and the command line give: dotted, with their values as TOML.
     pub given: BTreeMap<String, String>,
+    /// The pairs of `--set KEY=VALUE` with which the job file was read.
+    pub overrides: Vec<(String, String)>,
+    /// The facts about the machine with which the job file was read.
+    pub facts: Facts,
     /// Warnings about settings that are allowed but probably not wanted. Each is one line that begins with the place in
     /// the job file.
     pub warnings: Vec<String>,

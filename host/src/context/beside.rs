@@ -69,8 +69,8 @@ impl Default for OtherOptions {
 pub struct OtherRun {
     pub(super) job: Arc<JobParts>,
     pub(super) run: JobRun,
-    /// The name of the run's directory. `None` if the run writes no checkpoints.
-    pub(super) directory: Option<String>,
+    /// The intervals of the run's graph.
+    pub(super) intervals: Arc<Intervals>,
     after: Time,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
@@ -242,6 +242,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         intervals: &intervals,
     };
     let memory = job.memory(&settings, options.memory_bytes)?;
+    let storage = memory.storage.clone();
     let grants = grants(&settings);
     let outputs = Arc::new(Outputs::open(&job.env, &settings.job.name, &graph, &grants, &memory.storage)?);
     job.claims.add(&job.env, &settings.job.name, &graph, &grants, &outputs)?;
@@ -257,7 +258,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         env: job.env.with_priority(&priority),
         id,
         plugin: plugin.clone(),
-        intervals,
+        intervals: intervals.clone(),
         memory,
         state,
         outputs: outputs.clone(),
@@ -270,7 +271,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         listeners: listeners.clone(),
     };
     let run = Run::new(&settings, parts)?;
-    let stop = run.stop();
+    let (stop, done) = (run.stop(), run.done());
     let (taker, batches) = run.taker();
     let (started, checkpoints) = oneshot::channel();
     let (has_checkpoints, zero) = (start.is_some(), job.beginning.zero);
@@ -299,7 +300,21 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
     let (end_job, job_end) = oneshot::channel();
     let (lives, is_over) = watch::channel(());
     job.runs.add(id, stop.clone(), is_over, Some(job_end));
-    let run = JobRun { id, plugin, described, graph, settings, outputs, states, priority, checkpoints, stop };
+    let run = JobRun {
+        id,
+        plugin,
+        described,
+        graph,
+        settings,
+        outputs,
+        states,
+        priority,
+        checkpoints,
+        stop,
+        directory,
+        storage,
+        done,
+    };
     let (runs, clock) = (job.runs.clone(), job.env.clock.clone());
     let process = async move {
         let ended = processed.await;
@@ -318,7 +333,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         let _ = end.send(outcome);
     };
     job.env.control.spawn("job scheduler", Box::pin(process));
-    Ok(OtherRun { job: job.clone(), run, directory, after, ended })
+    Ok(OtherRun { job: job.clone(), run, intervals, after, ended })
 }
 
 fn no_more_batches() -> Error {

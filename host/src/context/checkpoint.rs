@@ -10,8 +10,8 @@ use super::fit::{JobFacts, check_fit};
 use crate::block::InputPartition;
 use crate::checkpoint::{
     Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
-    RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, lost_checkpoints, new_run, plan, read_log,
-    read_run, run_names, write_checkpoint,
+    RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, end_trial, lost_checkpoints, new_run, plan,
+    read_log, read_run, remove_trials, run_names, write_checkpoint,
 };
 use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
@@ -82,6 +82,17 @@ pub(super) struct Opened {
     pub(super) store: Arc<dyn Store>,
     pub(super) ownership: Arc<Ownership>,
     pub(super) resumption: Resumption,
+}
+
+impl Opened {
+    /// Removes the runs that were on trial when the last host ended. They only take space, so that a failure is logged.
+    pub(super) fn remove_trials(&self) {
+        let run = &self.resumption.run;
+        let removed = remove_trials(&*self.store, run).and_then(|()| end_trial(&*self.store, run));
+        if let Err(error) = removed {
+            tracing::warn!("cannot remove runs that were on trial from {}: {error}", self.store.describe());
+        }
+    }
 }
 
 /// Opens the store for the checkpoints of a job.

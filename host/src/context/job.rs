@@ -15,7 +15,9 @@ use crate::plugin::Plugin;
 use crate::run::{Claims, RunStop};
 use crate::scheduler::Checkpoints;
 use crate::state_reader::LiveStates;
-use std::sync::Arc;
+use crate::time::Time;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 
 /// The parts of a job that all its runs share.
 pub(super) struct JobParts {
@@ -39,8 +41,8 @@ pub(super) struct JobParts {
     pub(super) runs: Runs,
     /// The state of the run that shows results, for people.
     pub(super) states: LiveStates,
-    /// The run with which the job began.
-    pub(super) first: JobRun,
+    /// The run that shows results.
+    pub(super) owner: Mutex<JobRun>,
 }
 
 /// The parts of a run that the job needs while the run goes on. Clones are parts of the same run.
@@ -59,4 +61,10 @@ pub(super) struct JobRun {
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) stop: RunStop,
+    /// The name of the run's directory. `None` if the run writes no checkpoints.
+    pub(super) directory: Option<String>,
+    /// The storage for the rows of the run.
+    pub(super) storage: RowStorage,
+    /// The last batch that is done. The channel closes when the run has ended.
+    pub(super) done: watch::Receiver<Option<Time>>,
 }

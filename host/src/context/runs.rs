@@ -84,6 +84,11 @@ impl Runs {
         is_owner
     }
 
+    /// A channel that closes when a run has ended. `None` if it has ended, or if it is not a run of this job.
+    pub(super) fn is_over(&self, id: RunId) -> Option<watch::Receiver<()>> {
+        self.lock().entries.iter().find(|run| run.id == id).map(|run| run.is_over.clone())
+    }
+
     /// Hands the job over to a run, whose results are shown from the open batches on. The decision must be durable.
     /// Returns the last batch before that. `None` if nothing is open, or if the run or the job has ended.
     pub(super) fn hand_to(&self, id: RunId) -> Option<Time> {

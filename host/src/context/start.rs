@@ -24,7 +24,7 @@ use crate::state::StateStore;
 use crate::state_reader::LiveStates;
 use crate::time::Time;
 use crate::tracker::{AllocationHistory, TrackerHandle};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
 /// A job that is running.
@@ -54,6 +54,9 @@ impl StreamingContext {
         let opened =
             found.map(|found| found.claim(&self.env, || self.resumption(options.start_from, options.catch_up)));
         let opened = opened.transpose()?;
+        if let Some(opened) = &opened {
+            opened.remove_trials();
+        }
         let claims = Claims::default();
         let claimed = self.claim_outputs(&claims);
         if let (Err(_), Some(opened)) = (&claimed, &opened) {
@@ -71,6 +74,7 @@ impl StreamingContext {
         let watcher = Watcher::default();
         let relay = |job| Arc::new(Relay { job, handover: handover.clone(), watcher: watcher.clone() });
         let of_run = ListenerBus::new(vec![relay(listeners.clone())]);
+        let directory = opened.as_ref().map(|opened| opened.resumption.run.clone());
         let outputs = Arc::new(outputs);
         let priority = Priority::default();
         let (budget, storage) = (memory.budget.clone(), memory.storage.clone());
@@ -119,7 +123,7 @@ impl StreamingContext {
         };
         let (taker, batches) = run.taker();
         let taker = taker.keeping(checkpoints.clone());
-        let stop = run.stop();
+        let (stop, done) = (run.stop(), run.done());
         let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
         let (processed, run) = run.process(RunInput {
             batches,
@@ -146,6 +150,9 @@ impl StreamingContext {
             priority,
             checkpoints,
             stop,
+            directory,
+            storage: storage.clone(),
+            done,
         };
         let has_checkpoints = settings.job.checkpoint.is_some();
         let job = Arc::new(JobParts {
@@ -161,7 +168,7 @@ impl StreamingContext {
             claims: claims.clone(),
             runs: runs.clone(),
             states: LiveStates::new(&first_run.graph, state),
-            first: first_run,
+            owner: Mutex::new(first_run),
         });
         let holdings = Holdings { env, ingest, runs, claims, listeners, has_checkpoints, requests: requests.clone() };
         let (end, ended) = oneshot::channel();

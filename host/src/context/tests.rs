@@ -134,6 +134,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             batch_interval: INTERVAL,
             beginning: None,
             checkpoints: None,
+            done: watch::Sender::new(None),
         };
         JobScheduler::new(parts, stopping).run(queued).await
     };

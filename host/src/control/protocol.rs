@@ -6,6 +6,7 @@
 
 use crate::listener::OperatorState;
 use crate::state_reader::KeyState;
+use crate::upgrade::{UpgradeOptions, UpgradeStatus};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,7 +15,7 @@ use serde_json::Value;
 pub const VERSION: u64 = 1;
 
 /// A request of a client.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
     /// Asks for the status of the job.
@@ -35,6 +36,23 @@ pub enum Request {
         /// The key, as text.
         key: String,
     },
+    /// Begins an upgrade.
+    Upgrade {
+        /// What the user asks for.
+        options: Box<UpgradeOptions>,
+    },
+    /// Asks for the status of the upgrade that goes on, or of the last one.
+    UpgradeStatus,
+    /// Asks the new run to take the job over.
+    UpgradeCommit {
+        /// Whether the new run takes the job over even if it is not ready.
+        #[serde(default)]
+        force: bool,
+    },
+    /// Ends the new run before it takes the job over.
+    UpgradeAbort,
+    /// Asks the old run to take the job back.
+    Rollback,
 }
 
 /// An answer of a host.
@@ -62,6 +80,11 @@ pub enum Answer {
     KeyState {
         /// The state.
         found: Box<KeyState>,
+    },
+    /// The status of an upgrade.
+    Upgrade {
+        /// The status.
+        status: Box<UpgradeStatus>,
     },
     /// The request is understood, and cannot be answered.
     Failed {

@@ -13,6 +13,7 @@ use crate::listener::StatusListener;
 use crate::shown::Shown as _;
 use crate::state_reader::LiveStates;
 use crate::time::Duration;
+use crate::upgrade::{UpgradeControl, UpgradeStatus};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -56,6 +57,7 @@ struct Server {
     env: Env,
     status: Arc<StatusListener>,
     states: LiveStates,
+    upgrades: Arc<dyn UpgradeControl>,
     stop: Arc<watch::Sender<StopRequest>>,
     end: watch::Receiver<End>,
     told: mpsc::Sender<Box<dyn Duplex>>,
@@ -69,6 +71,7 @@ impl Control {
         (directory, job): (&Path, &str),
         status: Arc<StatusListener>,
         states: LiveStates,
+        upgrades: Arc<dyn UpgradeControl>,
     ) -> Self {
         let (directory, name) = socket_place(directory, job);
         let listener: Arc<dyn LocalListener> = match env.local.listen(&directory, &name).await {
@@ -91,7 +94,8 @@ impl Control {
         let (stop, stops) = watch::channel(StopRequest::None);
         let (end, ended) = watch::channel(None);
         let (tell, told) = mpsc::channel(CLIENTS_MAX);
-        let server = Server { env: env.clone(), status, states, stop: Arc::new(stop), end: ended, told: tell };
+        let server =
+            Server { env: env.clone(), status, states, upgrades, stop: Arc::new(stop), end: ended, told: tell };
         env.control.spawn("control", Box::pin(server.accept(listener.clone())));
         Self { open: Some(Open { env: env.clone(), listener, stops, end, told }) }
     }
@@ -222,11 +226,7 @@ impl Server {
                 let found = self.looked_up(move |states| states.get(operator.as_deref(), &key)).await;
                 match found.map(|found| found.map_err(Error::from)) {
                     Some(Ok(found)) => Answer::KeyState { found: Box::new(found) },
-                    Some(Err(error)) => Answer::Failed {
-                        is_temporary: error.persistence == Persistence::Transient,
-                        error: error.message,
-                        help: error.help.unwrap_or_default(),
-                    },
+                    Some(Err(error)) => failed(error),
                     None => Answer::Failed {
                         error: "the state of the running job cannot be looked at: the look-up ended early".to_owned(),
                         help: "read the log of the host; `host state` reads the last snapshot if it is given the checkpoint \
@@ -247,6 +247,11 @@ impl Server {
                 });
                 Answer::Stopping
             }
+            Ok(Request::Upgrade { options }) => upgrade(self.upgrades.start(*options)),
+            Ok(Request::UpgradeStatus) => upgrade(self.upgrades.status()),
+            Ok(Request::UpgradeCommit { force }) => upgrade(self.upgrades.commit(force)),
+            Ok(Request::UpgradeAbort) => upgrade(self.upgrades.abort()),
+            Ok(Request::Rollback) => upgrade(self.upgrades.rollback()),
             Err(error) => Answer::Refused { error },
         }
     }
@@ -262,6 +267,23 @@ impl Server {
         };
         self.env.background.spawn("state look-up", Box::pin(future));
         told.await.ok()
+    }
+}
+
+/// The answer to a request about an upgrade.
+fn upgrade(outcome: Result<UpgradeStatus, Error>) -> Answer {
+    match outcome {
+        Ok(status) => Answer::Upgrade { status: Box::new(status) },
+        Err(error) => failed(error),
+    }
+}
+
+/// The answer to a request that is understood and cannot be answered.
+fn failed(error: Error) -> Answer {
+    Answer::Failed {
+        is_temporary: error.persistence == Persistence::Transient,
+        error: error.message,
+        help: error.help.unwrap_or_default(),
     }
 }
 

@@ -4,6 +4,7 @@ use super::accumulators::AccumulatorInfo;
 use super::files::PassedOverInfo;
 use super::info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
+    UpgradeInfo,
 };
 use crate::ids::TaskId;
 use crate::shown::{Shown as _, counted};
@@ -215,6 +216,8 @@ pub enum Event {
         /// What could not be written before.
         what: String,
     },
+    /// An upgrade of the job has come a step further.
+    UpgradeChanged(UpgradeInfo),
     /// Code of the host panicked: a defect. The run ends, and the batch does not count as done.
     HostPanicked {
         /// What panicked, as in `the actor "tracker"`.
@@ -330,6 +333,7 @@ impl fmt::Display for Event {
             Self::SnapshotWritten(info) => write!(f, "SnapshotWritten {} ({})", info.batch, counted(info.keys, "key")),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
+            Self::UpgradeChanged(info) => write!(f, "UpgradeChanged {info}"),
             Self::HostPanicked { what, batch, message } => {
                 write!(f, "HostPanicked")?;
                 batch.iter().try_for_each(|batch| write!(f, " {batch}"))?;

@@ -183,6 +183,42 @@ impl StageInfo {
     }
 }
 
+/// A step of an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpgradeInfo {
+    /// The step: `preparing`, `warming up`, `comparing`, `ready`, `handed over`, `handed back`, `done`, `rolled back`,
+    /// `withdrawn` or `aborted`.
+    pub step: String,
+    /// The new plugin.
+    pub plugin: String,
+    /// The last batch before the step takes effect. `None` if the step changes no results.
+    pub after: Option<Time>,
+    /// The number of batches that were compared.
+    pub compared: u64,
+    /// The number of differences in these batches: rows that only one run has, keys with other values, and batches whose
+    /// rows have another order.
+    pub differences: u64,
+    /// Why the step was taken. `None` if a user asked for it, or if it follows from the step before.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for UpgradeInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.step, self.plugin)?;
+        if let Some(after) = self.after {
+            write!(f, ", after batch {after}")?;
+        }
+        if self.compared > 0 {
+            let compared = counted(self.compared, "batch");
+            write!(f, ", {compared} compared, {}", counted(self.differences, "difference"))?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// How far a job is behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LagInfo {

@@ -23,7 +23,7 @@ pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
-    StageOperator, StageRows, StreamInputInfo,
+    StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 pub use log::LogListener;
 pub use operator_state::{OperatorState, operator_label};

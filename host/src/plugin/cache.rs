@@ -66,7 +66,7 @@ impl Hasher for DigestHasher {
 }
 
 /// The SHA-256 digest of a component, in hexadecimal.
-pub(super) fn digest(component: &[u8]) -> String {
+pub fn digest(component: &[u8]) -> String {
     hexadecimal(&Sha256::digest(component))
 }
 

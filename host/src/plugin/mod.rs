@@ -34,7 +34,7 @@ mod wasi;
 mod words;
 
 pub use answer::Answer;
-pub use cache::CacheDirectory;
+pub use cache::{CacheDirectory, digest};
 pub use compile::{CompilerProcess, serve_compilation};
 pub use data_sets::{DataSets, DriverCall, RowsStream};
 pub use emitted::EmittedRows;

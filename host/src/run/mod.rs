@@ -165,6 +165,7 @@ pub struct Run {
     stopping: watch::Receiver<StopRequest>,
     deadline: Deadline,
     left_behind: Arc<OnceLock<Time>>,
+    done: watch::Sender<Option<Time>>,
     instances: InstanceMemory,
 }
 
@@ -273,6 +274,7 @@ impl Run {
             stopping,
             deadline,
             left_behind: Arc::default(),
+            done: watch::Sender::new(None),
             instances,
         })
     }
@@ -280,6 +282,11 @@ impl Run {
     /// Makes a handle that asks this run to stop. The handle can be used before the run begins.
     pub fn stop(&self) -> RunStop {
         self.stop.clone()
+    }
+
+    /// The last batch of this run that is done. `None` before the first one. The channel closes when the run has ended.
+    pub fn done(&self) -> watch::Receiver<Option<Time>> {
+        self.done.subscribe()
     }
 
     /// Makes the taker that takes batches from a batch clock, and the queue in which they wait.
@@ -317,6 +324,7 @@ impl Run {
             beginning,
             needs,
             checkpoints,
+            done: self.done,
         };
         let scheduler = JobScheduler::new(parts, stopping);
         let processed = async move {

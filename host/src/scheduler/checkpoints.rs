@@ -171,6 +171,21 @@ impl Checkpoints {
         }
     }
 
+    /// Waits until all changes so far are on stable storage.
+    ///
+    /// # Errors
+    /// Returns an error if these changes will never be on stable storage.
+    pub async fn written(&self) -> Result<(), Error> {
+        let version = self.recorder.shared.lock().version;
+        let mut written = self.written.clone();
+        let reached = |written: &Written| written.version >= version || written.failed.is_some();
+        match written.wait_for(reached).await {
+            Ok(written) => written.failed.clone().map_or(Ok(()), Err),
+            // The program is about to end.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Takes a last snapshot of state, unless `has_failed` says that the run has failed, and waits until all changes so
     /// far are on stable storage.
     ///
@@ -181,13 +196,7 @@ impl Checkpoints {
             let done = self.recorder.shared.lock().progress.completed(self.batch_interval);
             snapshots.finish(done.filter(|_| !has_failed)).await?;
         }
-        let version = self.recorder.shared.lock().version;
-        let reached = |written: &Written| written.version >= version || written.failed.is_some();
-        match self.written.wait_for(reached).await {
-            Ok(written) => written.failed.clone().map_or(Ok(()), Err),
-            // The program is about to end.
-            Err(_) => Ok(()),
-        }
+        self.written().await
     }
 }
 

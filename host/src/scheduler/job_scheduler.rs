@@ -53,6 +53,8 @@ pub struct SchedulerParts {
     pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
+    /// The last batch that is done. `None` before the first one.
+    pub done: watch::Sender<Option<Time>>,
 }
 
 /// The state that all jobs of a batch share.
@@ -185,6 +187,7 @@ impl JobScheduler {
         }
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
         self.parts.tracker.batch_done(self.parts.run, batch, has_failed).await;
+        self.parts.done.send_replace(Some(batch));
     }
 
     /// Records that a batch is done, unless host code has panicked: then it is not known what the batch has done.

@@ -1,0 +1,375 @@
+//! The upgrade of a running job: a new run beside the old one, its comparison, the hand-over, and the way back.
+//!
+//! Owns the steps of an upgrade and the effects of its decisions. The decisions are in `upgrade/decision.rs`. At any time,
+//! the owner record on stable storage names exactly one run, and results are shown by that run only.
+
+mod comparing;
+mod hand_over;
+mod prepare;
+mod report;
+
+use self::comparing::Comparing;
+use super::Running;
+use super::beside::OtherRun;
+use super::job::{JobParts, JobRun};
+use crate::comparison::Side;
+use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
+use crate::plugin::PluginLoader;
+use crate::time::{Duration, Time};
+use crate::upgrade::{Decision, Facts, Phase, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
+use std::sync::{Arc, Mutex};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many requests may wait. Further ones are refused.
+const REQUESTS_MAX: usize = 16;
+/// The longest time between two looks at the facts.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a user asks of an upgrade that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    /// Let the new run take the job over, even if it is not ready if the flag is set.
+    Commit(bool),
+    /// End the new run.
+    Abort,
+    /// Let the old run take the job back.
+    Rollback,
+}
+
+/// The upgrades of a running job. Clones are of the same job.
+#[derive(Clone)]
+pub struct Upgrades {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    job: Arc<JobParts>,
+    loader: PluginLoader,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The upgrade that goes on, or the last one.
+    status: Option<UpgradeStatus>,
+    /// Takes requests to the upgrade that goes on.
+    requests: Option<mpsc::Sender<Request>>,
+}
+
+impl Running {
+    /// The upgrades of this job. `loader` compiles new plugins.
+    pub fn upgrades(&self, loader: PluginLoader) -> Upgrades {
+        Upgrades { shared: Arc::new(Shared { job: self.job.clone(), loader, state: Mutex::default() }) }
+    }
+}
+
+impl UpgradeControl for Upgrades {
+    fn start(&self, options: UpgradeOptions) -> Result<UpgradeStatus, Error> {
+        let job = &self.shared.job;
+        let mut state = lock(&self.shared.state);
+        if let Some(status) = state.status.as_ref().filter(|status| !status.phase.is_over()) {
+            let name = &job.settings.job.name;
+            let message = format!("job {name} is being upgraded to {} already: {}", status.plugin, status.phase);
+            return Err(Error::new(ErrorKind::User, message)
+                .help("look at it with `host upgrade status`, or end it with `host upgrade abort`"));
+        }
+        let status = UpgradeStatus {
+            options: options.clone(),
+            started_ms: job.env.clock.now().as_ms(),
+            ..UpgradeStatus::default()
+        };
+        let (requests, requested) = mpsc::channel(REQUESTS_MAX);
+        *state = State { status: Some(status.clone()), requests: Some(requests) };
+        let upgrade = Upgrade { shared: self.shared.clone(), options, requests: requested };
+        // Files are read and written, and plugins compiled.
+        job.env.background.spawn("upgrade", Box::pin(upgrade.run()));
+        Ok(status)
+    }
+
+    fn status(&self) -> Result<UpgradeStatus, Error> {
+        lock(&self.shared.state).status.clone().ok_or_else(|| self.none("there was no upgrade of job"))
+    }
+
+    fn commit(&self, force: bool) -> Result<UpgradeStatus, Error> {
+        self.ask(Request::Commit(force), |phase| match phase {
+            Phase::Ready => Ok(()),
+            phase if phase.is_before_hand_over() && force => Ok(()),
+            phase if phase.is_before_hand_over() => Err((
+                "the new run is not ready",
+                "wait until `host upgrade status` says that it is ready, or give --force",
+            )),
+            _ => Err(("no new run waits for this", "begin an upgrade with `host upgrade JOB.TOML --plugin NEW.wasm`")),
+        })
+    }
+
+    fn abort(&self) -> Result<UpgradeStatus, Error> {
+        self.ask(Request::Abort, |phase| match phase {
+            Phase::Preparing | Phase::HandingOver => Ok(()),
+            phase if phase.is_before_hand_over() => Ok(()),
+            Phase::HandedOver | Phase::HandingBack => {
+                Err(("the new run has taken the job over", "give the job back with `host rollback`"))
+            }
+            _ => Err(("there is no new run", "look at the last upgrade with `host upgrade status`")),
+        })
+    }
+
+    fn rollback(&self) -> Result<UpgradeStatus, Error> {
+        self.ask(Request::Rollback, |phase| match phase {
+            Phase::HandedOver => Ok(()),
+            phase if phase.is_before_hand_over() => {
+                Err(("the old run still shows results", "end the new run with `host upgrade abort`"))
+            }
+            _ => Err(("no old run is kept", "upgrade to the old plugin: `host upgrade JOB.TOML --plugin OLD.wasm`")),
+        })
+    }
+}
+
+impl Upgrades {
+    fn none(&self, what: &str) -> Error {
+        let message = format!("{what} {} since its host was started", self.shared.job.settings.job.name);
+        Error::new(ErrorKind::User, message).help("begin one with `host upgrade JOB.TOML --plugin NEW.wasm`")
+    }
+
+    /// Sends a request to the upgrade that goes on, if its phase allows the request.
+    fn ask(
+        &self,
+        request: Request,
+        may: impl FnOnce(Phase) -> Result<(), (&'static str, &'static str)>,
+    ) -> Result<UpgradeStatus, Error> {
+        let state = lock(&self.shared.state);
+        let status = state.status.clone().ok_or_else(|| self.none("there was no upgrade of job"))?;
+        may(status.phase).map_err(|(why, help)| {
+            let message =
+                format!("the upgrade of job {} is {}: {why}", self.shared.job.settings.job.name, status.phase);
+            Error::new(ErrorKind::User, message).help(help)
+        })?;
+        let sent = state.requests.as_ref().is_some_and(|requests| requests.try_send(request).is_ok());
+        if !sent {
+            let message = format!("the upgrade of job {} does not answer", self.shared.job.settings.job.name);
+            return Err(Error::new(ErrorKind::Unavailable, message).help("ask for its status, and try again"));
+        }
+        Ok(status)
+    }
+}
+
+/// The end of an upgrade.
+struct Over {
+    phase: Phase,
+    /// Why the upgrade has ended otherwise than asked for.
+    reason: Option<Error>,
+}
+
+impl Over {
+    fn withdrawn(reason: Error) -> Self {
+        Self { phase: Phase::Withdrawn, reason: Some(reason) }
+    }
+}
+
+/// An upgrade, as an actor.
+struct Upgrade {
+    shared: Arc<Shared>,
+    options: UpgradeOptions,
+    requests: mpsc::Receiver<Request>,
+}
+
+/// The two runs of an upgrade.
+struct Pair {
+    old: JobRun,
+    new: OtherRun,
+    comparing: Comparing,
+    full_from: Time,
+}
+
+impl Upgrade {
+    async fn run(mut self) {
+        let over = match self.upgrade().await {
+            Ok(phase) => Over { phase, reason: None },
+            Err(over) => over,
+        };
+        self.change(|status| {
+            status.phase = over.phase;
+            status.kept_for = 0;
+            if let Some(reason) = &over.reason {
+                status.reason = Some(reason.message.clone());
+                status.help.clone_from(&reason.help);
+            }
+        });
+        self.write_report();
+        self.tell(None);
+        lock(&self.shared.state).requests = None;
+    }
+
+    /// Changes the status, which users see.
+    fn change(&self, change: impl FnOnce(&mut UpgradeStatus)) {
+        if let Some(status) = &mut lock(&self.shared.state).status {
+            change(status);
+        }
+    }
+
+    /// Enters a phase, and reports that if it is a new one.
+    fn enter(&self, phase: Phase, after: Option<Time>) {
+        let mut is_new = false;
+        self.change(|status| is_new = std::mem::replace(&mut status.phase, phase) != phase);
+        if is_new {
+            self.tell(after);
+        }
+    }
+
+    async fn upgrade(&mut self) -> Result<Phase, Over> {
+        self.tell(None);
+        let mut pair = self.prepare().await.map_err(Over::withdrawn)?;
+        let mut decided = self.try_out(&mut pair).await;
+        loop {
+            let phase = match decided {
+                Err(over) => {
+                    self.end_new(pair).await;
+                    return Err(over);
+                }
+                Ok(()) => Phase::HandingOver,
+            };
+            self.enter(phase, None);
+            match self.hand_over(&pair, Side::New).await {
+                Ok(after) => {
+                    self.change(|status| status.handed_over_after_ms = Some(after.as_ms()));
+                    self.enter(Phase::HandedOver, Some(after));
+                    return self.keep_old(pair, after).await;
+                }
+                // The old run still shows results. The new run goes on, if it can.
+                Err(over) => {
+                    decided = Err(over);
+                }
+            }
+        }
+    }
+
+    /// Runs the new run beside the old one until it is to take the job over.
+    async fn try_out(&mut self, pair: &mut Pair) -> Result<(), Over> {
+        let mut changes = pair.comparing.tallies.changes();
+        let clock = self.shared.job.env.clock.clone();
+        loop {
+            let facts = self.look(pair, None);
+            match decide(&self.options, &facts) {
+                Decision::Withdraw(reason) => {
+                    let message = format!("{reason}; the old run goes on");
+                    let error = Error::new(ErrorKind::Plugin, message);
+                    return Err(Over::withdrawn(
+                        error.help("see the report for what was compared; mend the plugin, and upgrade again"),
+                    ));
+                }
+                Decision::WarmUp => self.enter(Phase::WarmingUp, None),
+                Decision::Compare => self.enter(Phase::Comparing, None),
+                Decision::Ready => {
+                    self.enter(Phase::Ready, None);
+                    if self.options.auto {
+                        return Ok(());
+                    }
+                }
+            }
+            tokio::select! {
+                biased;
+                request = self.requests.recv() => match request {
+                    Some(Request::Commit(force)) if force || self.phase() == Phase::Ready => return Ok(()),
+                    Some(Request::Abort) | None => return Err(Over { phase: Phase::Aborted, reason: None }),
+                    Some(Request::Commit(_) | Request::Rollback) => {}
+                },
+                ended = pair.new.await_termination() => {
+                    let reason = ended.err().map_or_else(|| "the job ends".to_owned(), |error| error.message);
+                    let facts = self.look(pair, Some(reason));
+                    if let Decision::Withdraw(reason) = decide(&self.options, &facts) {
+                        let error = Error::new(ErrorKind::Plugin, format!("{reason}; the old run goes on"));
+                        return Err(Over::withdrawn(error.help("mend the plugin, and upgrade again")));
+                    }
+                }
+                _ = changes.changed() => {}
+                () = clock.sleep(LOOK) => {}
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        lock(&self.shared.state).status.as_ref().map_or(Phase::Preparing, |status| status.phase)
+    }
+
+    /// Brings the status up to date, and returns the facts for the next decision.
+    fn look(&self, pair: &Pair, ended: Option<String>) -> Facts {
+        let Comparing { tallies, comparison, .. } = &pair.comparing;
+        let interval = self.shared.job.settings.job.batch_interval;
+        let (old, new) = (tallies.of(Side::Old), tallies.of(Side::New));
+        let outputs = comparison.results();
+        let differences: u64 = outputs.iter().map(comparing::differences).sum();
+        let with_full_windows = pair.comparing.with_full_windows();
+        let compared = comparing::compared(&outputs).map_or(with_full_windows, |most| most.min(with_full_windows));
+        let slowdown = tallies.slowdown();
+        let mut old_report = old.report(interval);
+        let mut new_report = new.report(interval);
+        old_report.memory_bytes = Some(pair.old.storage.memory_bytes() as u64);
+        new_report.memory_bytes = Some(pair.new.run.storage.memory_bytes() as u64);
+        let waiting = new_report.waiting;
+        self.change(|status| {
+            (status.compared, status.differences, status.slowdown) = (compared, differences, slowdown);
+            (status.old, status.new, status.outputs) = (old_report, new_report, outputs);
+        });
+        Facts {
+            last: new.last,
+            full_from: pair.full_from,
+            waiting,
+            in_pace: tallies.in_pace(),
+            compared,
+            differences,
+            slowdown,
+            failure: tallies.failure(),
+            ended,
+        }
+    }
+
+    /// Keeps the old run for some batches, then ends it. Hands back if a user asks for that.
+    async fn keep_old(&mut self, mut pair: Pair, after: Time) -> Result<Phase, Over> {
+        let interval = self.shared.job.settings.job.batch_interval;
+        let mut changes = pair.comparing.tallies.changes();
+        let clock = self.shared.job.env.clock.clone();
+        loop {
+            self.look(&pair, None);
+            let done = pair.new.run.done.borrow().unwrap_or(after);
+            let kept = crate::time::times_in(done.since(after), interval);
+            let left = self.options.keep.saturating_sub(kept);
+            self.change(|status| status.kept_for = left);
+            let old_ended = pair.old.done.has_changed().is_err();
+            if left == 0 || old_ended {
+                break;
+            }
+            tokio::select! {
+                biased;
+                request = self.requests.recv() => {
+                    if request == Some(Request::Rollback) {
+                        self.enter(Phase::HandingBack, None);
+                        match self.hand_over(&pair, Side::Old).await {
+                            Ok(after) => {
+                                self.change(|status| status.handed_back_after_ms = Some(after.as_ms()));
+                                self.end_new(pair).await;
+                                return Ok(Phase::RolledBack);
+                            }
+                            Err(over) => {
+                                let message = over.reason.map(|error| error.message).unwrap_or_default();
+                                tracing::warn!("the job cannot be handed back: {message}");
+                                self.enter(Phase::HandedOver, None);
+                            }
+                        }
+                    }
+                }
+                _ = pair.new.await_termination() => break,
+                _ = changes.changed() => {}
+                () = clock.sleep(LOOK) => {}
+            }
+        }
+        self.end_old(pair).await;
+        Ok(Phase::Done)
+    }
+}
+
+/// Does work that may wait for a disk on a background thread, and waits for it.
+async fn in_background<T: Send + 'static>(job: &JobParts, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = oneshot::channel();
+    job.env.background.spawn("upgrade files", Box::pin(async move { drop(done.send(work())) }));
+    result.await.ok()
+}

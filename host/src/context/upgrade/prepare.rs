@@ -1,0 +1,125 @@
+//! The beginning of an upgrade: the new job file and plugin are read, checked and compared with those of the old run, and
+//! the new run joins the job.
+
+use super::super::beside::{OtherOptions, attach};
+use super::super::checkpoint::store;
+use super::super::{Program, StreamingContext, read_plugin};
+use super::comparing::Comparing;
+use super::{Pair, Upgrade};
+use crate::checkpoint::{begin_trial, save_plugin};
+use crate::config::{self, Change, KeyChange, Settings};
+use crate::env::{advice, persistence};
+use crate::error::{Error, ErrorKind};
+use crate::lock::lock;
+use crate::shown::Shown as _;
+use crate::upgrade::ChangedKey;
+
+/// The largest job file that is read.
+const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The keys of a job file that belong to the ingest, which both runs share.
+const OF_INGEST: [&str; 6] =
+    ["job.name", "job.batch_interval", "job.checkpoint", "job.max_catch_up", "sources.", "receiver."];
+
+impl Upgrade {
+    /// Reads and checks the new plugin, and attaches its run.
+    ///
+    /// # Errors
+    /// Returns an error if the plugin cannot be used, or if it does not fit the job. The job goes on.
+    pub(super) async fn prepare(&self) -> Result<Pair, Error> {
+        let job = self.shared.job.clone();
+        let old = lock(&job.owner).clone();
+        let settings = self.settings(&old.settings)?;
+        let shown = settings.job.plugin.shown().into_owned();
+        self.change(|status| status.plugin.clone_from(&shown));
+        let changed = config::changes(&old.settings.given, &settings.given);
+        refuse_changes_of_ingest(&changed)?;
+        let bytes = read_plugin(&job.env, &settings)?;
+        let plugin = StreamingContext::load_plugin_with(&self.shared.loader, &settings, &bytes)?;
+        let digest = plugin.digest().to_owned();
+        let program = Program::describe(&settings, plugin)?;
+        if digest == old.plugin.digest() && changed.is_empty() {
+            let message = format!("{shown} is the plugin that runs already, with the same settings");
+            return Err(Error::new(ErrorKind::User, message).help("name the new plugin with --plugin"));
+        }
+        let keys = changed.iter().map(told).collect();
+        self.change(|status| {
+            status.keys = keys;
+            status.old_digest = old.plugin.digest().to_owned();
+            status.new_digest = digest;
+            status.old_run.clone_from(&old.directory);
+        });
+        let options = OtherOptions {
+            memory_bytes: Some(self.options.memory_bytes.unwrap_or(settings.engine.memory_bytes)),
+            settings: Some(settings),
+            has_checkpoints: job.ingest.ownership().is_some(),
+            has_low_priority: true,
+            ..OtherOptions::default()
+        };
+        let new = attach(&job, program, options).await?;
+        if let Some(directory) = &new.run.directory {
+            let store = store(&job.env, &job.settings)?;
+            let saved = begin_trial(&*store, directory).and_then(|()| save_plugin(&*store, directory, &bytes));
+            if let Err(error) = saved {
+                new.cancel();
+                let message = format!("cannot save the new plugin in {}: {error}", store.describe());
+                let help = advice(&error, &store.describe());
+                return Err(Error::new(ErrorKind::Unavailable, message).help(help).lasting(persistence(&error)));
+            }
+        }
+        let reach = new.intervals.reach_of_all();
+        let full_from = new.after() + reach.max(job.settings.job.batch_interval);
+        let has_state = new.intervals.stateful().next().is_some();
+        self.change(|status| {
+            status.new_run.clone_from(&new.run.directory);
+            status.data_after_ms = Some(new.after().as_ms());
+            status.full_from_ms = Some(full_from.as_ms());
+            status.exact_from_ms = (!has_state).then_some(full_from.as_ms());
+        });
+        let comparing = Comparing::begin(&job, &old, &new.run, full_from);
+        Ok(Pair { old, new, comparing, full_from })
+    }
+
+    /// The settings of the new run: the job file as it is now, with the keys that the user sets.
+    fn settings(&self, old: &Settings) -> Result<Settings, Error> {
+        let env = &self.shared.job.env;
+        let file = &self.shared.job.settings.job.file;
+        let bytes = env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
+            Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
+                .help("an upgrade reads the job file again, from the path that `host run` was given")
+        })?;
+        let mut settings = config::load_again(bytes, old, &self.options.set)?;
+        if let Some(plugin) = &self.options.plugin {
+            settings.job.plugin.clone_from(plugin);
+        }
+        Ok(settings)
+    }
+}
+
+/// Refuses changes of keys that both runs share.
+fn refuse_changes_of_ingest(changed: &[KeyChange]) -> Result<(), Error> {
+    let is_shared = |change: &&KeyChange| {
+        let is_meant = |key: &str| change.key == key || (key.ends_with('.') && change.key.starts_with(key));
+        OF_INGEST.iter().any(|key| is_meant(key))
+    };
+    let Some(change) = changed.iter().find(is_shared) else { return Ok(()) };
+    let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
+    let message = format!(
+        "{} was {} and is {}: both runs share what this key sets",
+        change.key,
+        value(&change.before),
+        value(&change.after)
+    );
+    Err(Error::new(ErrorKind::User, message)
+        .help("stop the job gracefully and start it again, with --fresh if its results depend on the key"))
+}
+
+fn told(change: &KeyChange) -> ChangedKey {
+    let needs = match change.change {
+        Change::Harmless => "live",
+        Change::Restart => "restart",
+        Change::Fresh => "fresh_run",
+    };
+    let KeyChange { key, before, after, .. } = change.clone();
+    ChangedKey { key, before, after, needs: needs.to_owned() }
+}
