@@ -4,6 +4,7 @@
 //! context.
 
 mod beside;
+mod carry;
 mod checkpoint;
 mod fit;
 mod grants;

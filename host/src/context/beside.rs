@@ -3,6 +3,7 @@
 //! Owns how such a run is made, attached at a batch boundary and detached, and how it ends. Never decides whether the run
 //! takes the job over: see `upgrade.rs`.
 
+use super::carry::Carry;
 use super::checkpoint::{on_trouble, store};
 use super::fit::{JobFacts, check_state};
 use super::job::{JobParts, JobRun};
@@ -17,7 +18,7 @@ use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Priority;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals, Needs};
-use crate::ids::RunId;
+use crate::ids::{NodeId, RunId};
 use crate::ingest::{Backlog, StopRequest, check_sources};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
@@ -47,6 +48,8 @@ pub struct OtherOptions {
     pub has_low_priority: bool,
     /// The listeners that are told of the run's events, whether its results are shown or not.
     pub listeners: Vec<Arc<dyn StreamingListener>>,
+    /// The state that the run takes over. `None` if it begins without state.
+    pub(super) carry: Option<Carry>,
     /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
 }
@@ -60,6 +63,7 @@ impl Default for OtherOptions {
             has_checkpoints: false,
             has_low_priority: false,
             listeners: Vec::new(),
+            carry: None,
             faults: Arc::new(NoFaults),
         }
     }
@@ -71,6 +75,8 @@ pub struct OtherRun {
     pub(super) run: JobRun,
     /// The intervals of the run's graph.
     pub(super) intervals: Arc<Intervals>,
+    /// The nodes that have taken state over, with the number of their keys.
+    pub(super) carried: Vec<(NodeId, u64)>,
     after: Time,
     ended: oneshot::Receiver<Result<(), Error>>,
 }
@@ -249,6 +255,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
     outputs.observe(options.observe.as_deref());
     let state = StateStore::new(memory.storage.clone());
     let states = LiveStates::new(&graph, state.clone());
+    let store = state.clone();
     let of_run = (&graph, &intervals, state.clone());
     let start = options.has_checkpoints.then(|| job.checkpoints(id, &facts, of_run, &listeners)).transpose()?;
     let (directory, start) = start.unzip();
@@ -271,18 +278,43 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         listeners: listeners.clone(),
     };
     let run = Run::new(&settings, parts)?;
-    let (stop, done) = (run.stop(), run.done());
+    let (stop, done, tap) = (run.stop(), run.done(), run.tap());
     let (taker, batches) = run.taker();
-    let (started, checkpoints) = oneshot::channel();
+    let (started, begun) = oneshot::channel();
+    let carry = options.carry;
+    let tapped = carry.clone();
     let (has_checkpoints, zero) = (start.is_some(), job.beginning.zero);
     let make = Box::new(move |after| {
         let checkpoints = start.map(|start| start(Beginning { zero, data_after: after }));
+        let versions = tapped.map(|carry| carry.tap.after(after));
         // The caller may not wait for the run any more. Then the run is detached again.
-        let _ = started.send(checkpoints.clone());
+        let _ = started.send((checkpoints.clone(), versions));
         taker.keeping(checkpoints)
     });
     let after = ingest.attach(id, Backlog::LeaveBehind, has_checkpoints, make).await.ok_or_else(no_more_batches)?;
-    let checkpoints = checkpoints.await.unwrap_or_default();
+    let (checkpoints, versions) = begun.await.unwrap_or_default();
+    let mut carried = Vec::new();
+    if let (Some(carry), Some(versions)) = (carry, versions) {
+        let copied = match versions.await {
+            Ok(versions) => {
+                let parallelism = settings.job.parallelism;
+                carry.copy(&versions, (&graph, parallelism), after, &store)
+            }
+            Err(_) => Err(no_more_batches()),
+        };
+        let saved = match (copied, &checkpoints) {
+            (Ok(copied), Some(checkpoints)) => checkpoints.save_state(after).await.map(|()| copied),
+            (copied, _) => copied,
+        };
+        match saved {
+            Ok(copied) => carried = copied,
+            Err(error) => {
+                ingest.detach(id).await;
+                ingest.tracker().run_ended(id).await;
+                return Err(error);
+            }
+        }
+    }
     listeners.post(&Event::StreamingStarted {
         job: settings.job.name.clone(),
         time: job.env.clock.now(),
@@ -313,6 +345,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         stop,
         directory,
         storage,
+        tap,
         done,
     };
     let (runs, clock) = (job.runs.clone(), job.env.clock.clone());
@@ -333,7 +366,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         let _ = end.send(outcome);
     };
     job.env.control.spawn("job scheduler", Box::pin(process));
-    Ok(OtherRun { job: job.clone(), run, intervals, after, ended })
+    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, ended })
 }
 
 fn no_more_batches() -> Error {

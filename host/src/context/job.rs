@@ -13,7 +13,7 @@ use crate::memory::MemoryBudget;
 use crate::output::Outputs;
 use crate::plugin::Plugin;
 use crate::run::{Claims, RunStop};
-use crate::scheduler::Checkpoints;
+use crate::scheduler::{Checkpoints, StateTap};
 use crate::state_reader::LiveStates;
 use crate::time::Time;
 use std::sync::{Arc, Mutex};
@@ -65,6 +65,8 @@ pub(super) struct JobRun {
     pub(super) directory: Option<String>,
     /// The storage for the rows of the run.
     pub(super) storage: RowStorage,
+    /// Takes the state of the run for another run.
+    pub(super) tap: Arc<StateTap>,
     /// The last batch that is done. The channel closes when the run has ended.
     pub(super) done: watch::Receiver<Option<Time>>,
 }

@@ -123,7 +123,7 @@ impl StreamingContext {
         };
         let (taker, batches) = run.taker();
         let taker = taker.keeping(checkpoints.clone());
-        let (stop, done) = (run.stop(), run.done());
+        let (stop, done, tap) = (run.stop(), run.done(), run.tap());
         let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
         let (processed, run) = run.process(RunInput {
             batches,
@@ -152,6 +152,7 @@ impl StreamingContext {
             stop,
             directory,
             storage: storage.clone(),
+            tap,
             done,
         };
         let has_checkpoints = settings.job.checkpoint.is_some();

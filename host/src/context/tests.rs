@@ -18,7 +18,7 @@ use crate::memory::MemoryBudget;
 use crate::output::{Handover, Outputs};
 use crate::plugin::RecordedCall;
 use crate::run::RunTaker;
-use crate::scheduler::{JobScheduler, SchedulerParts};
+use crate::scheduler::{JobScheduler, SchedulerParts, StateTap};
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -135,6 +135,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             beginning: None,
             checkpoints: None,
             done: watch::Sender::new(None),
+            tap: Arc::new(StateTap::new(crate::state::StateStore::new(storage.clone()), Vec::new())),
         };
         JobScheduler::new(parts, stopping).run(queued).await
     };

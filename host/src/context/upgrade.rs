@@ -7,6 +7,7 @@ mod comparing;
 mod hand_over;
 mod prepare;
 mod report;
+mod state;
 
 use self::comparing::Comparing;
 use super::Running;

@@ -28,7 +28,7 @@ use crate::lock::lock;
 use crate::memory::{InstanceMemory, MemoryBudget};
 use crate::output::{DriverFiles, Handover, OutputClaims, Outputs};
 use crate::plugin::{Cancel, Plugin};
-use crate::scheduler::{Checkpoints, JobScheduler, JobSet, SchedulerParts};
+use crate::scheduler::{Checkpoints, JobScheduler, JobSet, SchedulerParts, StateTap};
 use crate::state::StateStore;
 use crate::time::{Duration, Time};
 use crate::tracker::TrackerHandle;
@@ -166,6 +166,7 @@ pub struct Run {
     deadline: Deadline,
     left_behind: Arc<OnceLock<Time>>,
     done: watch::Sender<Option<Time>>,
+    tap: Arc<StateTap>,
     instances: InstanceMemory,
 }
 
@@ -203,6 +204,7 @@ impl Run {
         let RunParts { env, id, graph, intervals, outputs, handover, grants, listeners, .. } = parts;
         let cancel = Cancel::default();
         let RunMemory { budget, storage, instances } = parts.memory;
+        let tap = Arc::new(StateTap::new(parts.state.clone(), intervals.stateful().collect()));
         let variables = Arc::new(SharedVariables::new(storage.clone(), settings.limits.result_size_bytes));
         let plugin = Arc::new(parts.plugin.for_run(cancel.clone(), variables.clone()));
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
@@ -275,6 +277,7 @@ impl Run {
             deadline,
             left_behind: Arc::default(),
             done: watch::Sender::new(None),
+            tap,
             instances,
         })
     }
@@ -282,6 +285,11 @@ impl Run {
     /// Makes a handle that asks this run to stop. The handle can be used before the run begins.
     pub fn stop(&self) -> RunStop {
         self.stop.clone()
+    }
+
+    /// Takes the state of this run for another run.
+    pub fn tap(&self) -> Arc<StateTap> {
+        self.tap.clone()
     }
 
     /// The last batch of this run that is done. `None` before the first one. The channel closes when the run has ended.
@@ -325,6 +333,7 @@ impl Run {
             needs,
             checkpoints,
             done: self.done,
+            tap: self.tap,
         };
         let scheduler = JobScheduler::new(parts, stopping);
         let processed = async move {

@@ -171,6 +171,17 @@ impl Checkpoints {
         }
     }
 
+    /// Takes a snapshot of the state with which the run begins, after `batch`, the last batch before the run. Waits until
+    /// a checkpoint on stable storage names the snapshot.
+    ///
+    /// # Errors
+    /// Returns an error if that will never be so.
+    pub async fn save_state(&self, batch: Time) -> Result<(), Error> {
+        let Some(snapshots) = &self.snapshots else { return Ok(()) };
+        snapshots.save(batch).await?;
+        self.written().await
+    }
+
     /// Waits until all changes so far are on stable storage.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 use super::checkpoints::Checkpoints;
 use super::job_set::JobSet;
 use super::pace::{Change, Pace};
+use super::state_tap::StateTap;
 use crate::checkpoint::Durable;
 use crate::config::OnError;
 use crate::driver::{BatchDrivers, Drivers};
@@ -55,6 +56,8 @@ pub struct SchedulerParts {
     pub checkpoints: Option<Checkpoints>,
     /// The last batch that is done. `None` before the first one.
     pub done: watch::Sender<Option<Time>>,
+    /// Takes the state of the run for another run.
+    pub tap: Arc<StateTap>,
 }
 
 /// The state that all jobs of a batch share.
@@ -187,6 +190,7 @@ impl JobScheduler {
         }
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
         self.parts.tracker.batch_done(self.parts.run, batch, has_failed).await;
+        self.parts.tap.batch_done(batch);
         self.parts.done.send_replace(Some(batch));
     }
 

@@ -9,7 +9,9 @@ mod job_set;
 mod pace;
 mod recorder;
 mod snapshots;
+mod state_tap;
 
 pub use checkpoints::{CheckpointParts, Checkpoints};
 pub use job_scheduler::{JobScheduler, SchedulerParts};
 pub use job_set::JobSet;
+pub use state_tap::{StateTap, Versions};

@@ -92,6 +92,24 @@ impl Snapshots {
         }
     }
 
+    /// Takes a snapshot after a batch before the first batch of the run, and waits until it is written.
+    ///
+    /// # Errors
+    /// Returns an error if the snapshot cannot be written and never will be.
+    pub(super) async fn save(&self, batch: Time) -> Result<(), Error> {
+        let waiting = lock(&self.waiting).clone();
+        if let (Some(waiting), Some(taken)) = (waiting, self.take(batch)) {
+            // The actor may have ended with an error, which is reported below.
+            let _ = waiting.send(taken).await;
+        }
+        let mut written = self.written.clone();
+        match written.wait_for(|written| written.through >= batch || written.has_ended).await {
+            Ok(written) => written.failed.clone().map_or(Ok(()), Err),
+            // The program is going away.
+            Err(_) => Ok(()),
+        }
+    }
+
     /// The versions of all nodes after a batch. `None` if a node has the version of a later batch already.
     fn take(&self, batch: Time) -> Option<Taken> {
         let version = |node| Some((node, self.state.version(node)?));

@@ -2,9 +2,11 @@
 //! the new run joins the job.
 
 use super::super::beside::{OtherOptions, attach};
+use super::super::carry::Carry;
 use super::super::checkpoint::store;
 use super::super::{Program, StreamingContext, read_plugin};
 use super::comparing::Comparing;
+use super::state::states;
 use super::{Pair, Upgrade};
 use crate::checkpoint::{begin_trial, save_plugin};
 use crate::config::{self, Change, KeyChange, Settings};
@@ -12,7 +14,7 @@ use crate::env::{advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::shown::Shown as _;
-use crate::upgrade::ChangedKey;
+use crate::upgrade::{CarriedState, ChangedKey};
 
 /// The largest job file that is read.
 const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -49,7 +51,12 @@ impl Upgrade {
             status.new_digest = digest;
             status.old_run.clone_from(&old.directory);
         });
+        let (states, dropped) = states(&old.graph, &program.graph, self.options.carry_state);
+        let operators: Vec<_> = states.iter().filter_map(|state| Some((state.old?, state.new))).collect();
+        let begins_empty = states.iter().any(|state| state.old.is_none());
+        let carry = (!operators.is_empty()).then(|| Carry { tap: old.tap.clone(), operators });
         let options = OtherOptions {
+            carry,
             memory_bytes: Some(self.options.memory_bytes.unwrap_or(settings.engine.memory_bytes)),
             settings: Some(settings),
             has_checkpoints: job.ingest.ownership().is_some(),
@@ -69,12 +76,15 @@ impl Upgrade {
         }
         let reach = new.intervals.reach_of_all();
         let full_from = new.after() + reach.max(job.settings.job.batch_interval);
-        let has_state = new.intervals.stateful().next().is_some();
+        let keys_of = |node| new.carried.iter().find(|(carried, _)| *carried == node).map_or(0, |(_, keys)| *keys);
+        let told = states.into_iter().map(|state| CarriedState { keys: keys_of(state.new), ..state.told });
+        let told: Vec<CarriedState> = told.chain(dropped).collect();
         self.change(|status| {
             status.new_run.clone_from(&new.run.directory);
             status.data_after_ms = Some(new.after().as_ms());
             status.full_from_ms = Some(full_from.as_ms());
-            status.exact_from_ms = (!has_state).then_some(full_from.as_ms());
+            status.exact_from_ms = (!begins_empty).then_some(full_from.as_ms());
+            status.state = told;
         });
         let comparing = Comparing::begin(&job, &old, &new.run, full_from);
         Ok(Pair { old, new, comparing, full_from })
