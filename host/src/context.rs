@@ -121,8 +121,21 @@ impl StreamingContext {
     /// # Errors
     /// Returns an error for every problem that can be found before the job starts.
     pub fn new(env: Env, settings: Settings, receivers: &Receivers) -> Result<Self, Error> {
+        Self::with_loader(env, settings, &PluginLoader::of_this_program(), receivers)
+    }
+
+    /// Does the same as [`StreamingContext::new`]. `loader` compiles the plugin.
+    ///
+    /// # Errors
+    /// Returns an error for every problem that can be found before the job starts.
+    pub fn with_loader(
+        env: Env,
+        settings: Settings,
+        loader: &PluginLoader,
+        receivers: &Receivers,
+    ) -> Result<Self, Error> {
         let Upgraded { plugin, settings } = Upgraded::find(&env, &settings)?;
-        let plugin = Self::load_plugin_with(&PluginLoader::of_this_program(), &settings, &plugin)?;
+        let plugin = Self::load_plugin_with(loader, &settings, &plugin)?;
         let program = Program::describe(&settings, plugin)?;
         Self::with_program(env, settings, program, receivers)
     }

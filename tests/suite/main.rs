@@ -27,4 +27,5 @@ mod support;
 mod text_files;
 mod tidy;
 mod two_runs;
+mod upgrades;
 mod windows;

@@ -48,8 +48,6 @@ pub struct OtherOptions {
     pub has_low_priority: bool,
     /// The listeners that are told of the run's events, whether its results are shown or not.
     pub listeners: Vec<Arc<dyn StreamingListener>>,
-    /// The state that the run takes over. `None` if it begins without state.
-    pub(super) carry: Option<Carry>,
     /// Makes parts of the host fail in tests.
     pub faults: Arc<dyn FaultInjector>,
 }
@@ -63,7 +61,6 @@ impl Default for OtherOptions {
             has_checkpoints: false,
             has_low_priority: false,
             listeners: Vec::new(),
-            carry: None,
             faults: Arc::new(NoFaults),
         }
     }
@@ -79,6 +76,8 @@ pub struct OtherRun {
     pub(super) carried: Vec<(NodeId, u64)>,
     after: Time,
     ended: oneshot::Receiver<Result<(), Error>>,
+    /// How the run has ended. `None` if that is not known yet.
+    outcome: Option<Result<(), Error>>,
 }
 
 impl OtherRun {
@@ -109,10 +108,15 @@ impl OtherRun {
     /// # Errors
     /// Returns the error that ended the run.
     pub async fn await_termination(&mut self) -> Result<(), Error> {
-        (&mut self.ended).await.unwrap_or_else(|_| {
+        if let Some(outcome) = &self.outcome {
+            return outcome.clone();
+        }
+        let outcome = (&mut self.ended).await.unwrap_or_else(|_| {
             let message = format!("{} ended without a word", self.run.id);
             Err(Error::new(ErrorKind::Internal, message).help("please report this"))
-        })
+        });
+        self.outcome = Some(outcome.clone());
+        outcome
     }
 }
 
@@ -223,12 +227,17 @@ impl Running {
     /// Returns an error if the plugin does not read the data that the job brings, if there is not enough memory for the
     /// run, or if the job makes no more batches.
     pub async fn attach(&self, program: Program, options: OtherOptions) -> Result<OtherRun, Error> {
-        attach(&self.job, program, options).await
+        attach(&self.job, program, options, None).await
     }
 }
 
-/// Starts a second run of a job.
-pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: OtherOptions) -> Result<OtherRun, Error> {
+/// Starts a second run of a job, which takes over the state that `carry` names.
+pub(super) async fn attach(
+    job: &Arc<JobParts>,
+    program: Program,
+    options: OtherOptions,
+    carry: Option<Carry>,
+) -> Result<OtherRun, Error> {
     let ingest = &job.ingest;
     let Program { plugin, described, graph } = program;
     let settings = options.settings.unwrap_or_else(|| job.settings.clone());
@@ -281,7 +290,6 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
     let (stop, done, tap) = (run.stop(), run.done(), run.tap());
     let (taker, batches) = run.taker();
     let (started, begun) = oneshot::channel();
-    let carry = options.carry;
     let tapped = carry.clone();
     let (has_checkpoints, zero) = (start.is_some(), job.beginning.zero);
     let make = Box::new(move |after| {
@@ -366,7 +374,7 @@ pub(super) async fn attach(job: &Arc<JobParts>, program: Program, options: Other
         let _ = end.send(outcome);
     };
     job.env.control.spawn("job scheduler", Box::pin(process));
-    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, ended })
+    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, ended, outcome: None })
 }
 
 fn no_more_batches() -> Error {

@@ -56,6 +56,11 @@ fn idle() -> MutexGuard<'static, BTreeMap<String, Vec<Arc<Plugin>>>> {
 /// # Errors
 /// Returns an error if the host cannot load the component with these settings.
 pub fn load(name: &str, settings: &Settings) -> Result<Arc<Plugin>, Error> {
+    StreamingContext::load_plugin_with(&loader(), settings, &programs::plugin(name))
+}
+
+/// Compiles a component unless the compiled form is stored already.
+pub fn loader() -> PluginLoader {
     let cache = CacheDirectory::at(concat!(env!("CARGO_TARGET_TMPDIR"), "/caches/simulated"));
-    StreamingContext::load_plugin_with(&PluginLoader::new(Some(cache), None), settings, &programs::plugin(name))
+    PluginLoader::new(Some(cache), None)
 }

@@ -56,14 +56,13 @@ impl Upgrade {
         let begins_empty = states.iter().any(|state| state.old.is_none());
         let carry = (!operators.is_empty()).then(|| Carry { tap: old.tap.clone(), operators });
         let options = OtherOptions {
-            carry,
             memory_bytes: Some(self.options.memory_bytes.unwrap_or(settings.engine.memory_bytes)),
             settings: Some(settings),
             has_checkpoints: job.ingest.ownership().is_some(),
             has_low_priority: true,
             ..OtherOptions::default()
         };
-        let new = attach(&job, program, options).await?;
+        let new = attach(&job, program, options, carry).await?;
         if let Some(directory) = &new.run.directory {
             let store = store(&job.env, &job.settings)?;
             let saved = begin_trial(&*store, directory).and_then(|()| save_plugin(&*store, directory, &bytes));
