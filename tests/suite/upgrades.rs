@@ -20,7 +20,8 @@ type Saved = BTreeMap<(String, u64), Vec<String>>;
 
 /// The lines of a batch.
 fn lines(batch: u64) -> Vec<String> {
-    (0..batch % 4 + 1).map(|line| format!("W{} w{}. B{batch}", line % 2, line % 2)).collect()
+    let boom = (batch % 2 == 1).then(|| "boom".to_owned());
+    (0..batch % 4 + 1).map(|line| format!("W{} w{}. B{batch}", line % 2, line % 2)).chain(boom).collect()
 }
 
 /// The number of batches of a job.
@@ -288,8 +289,9 @@ fn a_new_plugin_that_fails_is_withdrawn() {
             ..options()
         };
         let tried = [
-            hostile("trap"),
-            hostile("no such word"),
+            hostile("panic"),
+            hostile("allocate"),
+            hostile("describe-panic"),
             UpgradeOptions { plugin: Some("/jobs/none.wasm".into()), ..options() },
             UpgradeOptions { plugin: Some("/jobs/v1.wasm".into()), ..options() },
             UpgradeOptions { set: vec![("job.batch_interval".to_owned(), "2s".to_owned())], ..options() },
@@ -305,8 +307,9 @@ fn a_new_plugin_that_fails_is_withdrawn() {
         reasons
     });
     let begins = [
-        "output ",
-        "",
+        "`print` (node 2) of the new plugin failed at batch ",
+        "`print` (node 2) of the new plugin failed at batch ",
+        "plugin /jobs/hostile.wasm failed to describe its graph: ",
         "cannot read plugin /jobs/none.wasm",
         "/jobs/v1.wasm is the plugin that runs already",
         "job.batch_interval was not given and is \"2s\": both runs share what this key sets",
