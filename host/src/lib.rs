@@ -28,6 +28,7 @@ pub mod block;
 pub mod input;
 pub mod variables;
 
+pub mod comparison;
 pub mod output;
 pub mod plugin;
 pub mod receiver;

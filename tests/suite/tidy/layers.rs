@@ -37,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "output",
         &["lock", "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "graph", "block"],
     ),
+    ("comparison", &["lock", "shown", "time", "data", "env", "memory", "block"]),
     ("checkpoint", &["lock", "shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
     ("tracker", &["time", "ids", "env", "listener", "block", "input", "receiver", "checkpoint"]),
     (
