@@ -88,6 +88,15 @@ impl World {
         Self { simulation, settings: settings.expect("the job file is valid") }
     }
 
+    /// The same job with another plugin.
+    fn with_plugin(mut self, plugin: &str) -> Self {
+        let job_file = self.simulation.files()[Path::new("/jobs/job.toml")].clone();
+        let set = [("job.plugin".to_owned(), format!("\"{plugin}\""))];
+        let settings = config::load_bytes(job_file, Path::new("/jobs/job.toml"), &set, &Facts { cpus: 2 });
+        self.settings = settings.expect("the job file is valid");
+        self
+    }
+
     /// Runs the job until its queue is used up, and a script beside it. `None` if the machine halts before that.
     fn run<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
@@ -322,6 +331,31 @@ fn a_new_plugin_that_fails_is_withdrawn() {
     assert_eq!(saved, alone);
 }
 
+/// Inputs that can be read again fill the windows of the new plugin at once, and rebuild its state as far back as they
+/// reach: its results are as if it had run from the beginning.
+#[test]
+fn retained_inputs_warm_the_new_plugin_up() {
+    let alone = World::new(1).with_plugin("v2.wasm").run_whole(|_| async {}).1;
+    let (status, saved) = World::new(2).run_whole(|stage| async move {
+        stage.until(9200).await;
+        stage.upgrades.start(UpgradeOptions { auto: true, batches: 1, ..options() }).expect("an upgrade can begin");
+        stage.reached(Phase::is_over).await
+    });
+    assert_eq!(status.phase, Phase::Done, "{status:?}");
+    let (data_after, full) = (status.data_after_ms.expect("it has joined"), status.full_from_ms.expect("it is warm"));
+    assert_eq!(full, time_of(9), "the windows were full at once: {status:?}");
+    assert!(data_after <= full - 5000, "{status:?}");
+    assert_eq!(status.exact_from_ms, None, "totals began without state: {status:?}");
+    let after = status.handed_over_after_ms.expect("it was handed over");
+    let of_new = |saved: &Saved| -> Saved {
+        let is_new = |output: &str, batch: u64| output != "totals" && batch > after;
+        let of_new = saved.iter().filter(|((output, batch), _)| is_new(output, *batch));
+        of_new.map(|(key, rows)| (key.clone(), rows.clone())).collect()
+    };
+    assert!(of_new(&saved).keys().any(|(output, _)| output == "recent"));
+    assert_eq!(of_new(&saved), of_new(&alone));
+}
+
 /// State of operators whose name and types agree is carried over: totals go on where the old plugin left them.
 #[test]
 fn state_is_carried_over_on_request() {
@@ -336,14 +370,14 @@ fn state_is_carried_over_on_request() {
     let state = &status.state[0];
     assert!(state.is_carried && state.keys > 0 && state.operator.contains("`totals`"), "{state:?}");
     assert_eq!(status.exact_from_ms, status.full_from_ms);
-    // The old plugin has counted the batches through `data_after`, and the new one those after it.
-    let data_after = status.data_after_ms.expect("it has joined");
+    // The old plugin has counted the batches through this one, and the new plugin those after it.
+    let joined_after = status.joined_after_ms.expect("it has joined");
     let mut totals = BTreeMap::<String, u64>::new();
     for number in 0..BATCHES {
         let batch = time_of(number);
         for line in lines(number) {
             for word in line.split_whitespace() {
-                let is_new = batch > data_after;
+                let is_new = batch > joined_after;
                 let word = if is_new { word.trim_end_matches('.').to_lowercase() } else { word.to_owned() };
                 *totals.entry(word).or_default() += 1;
             }

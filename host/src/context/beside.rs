@@ -17,9 +17,9 @@ use crate::data::schema::RecordType;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Priority;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{Beginning, Graph, Intervals, Needs};
+use crate::graph::{Beginning, Graph, Intervals};
 use crate::ids::{NodeId, RunId};
-use crate::ingest::{Backlog, StopRequest, check_sources};
+use crate::ingest::{Backlog, Joining, StopRequest, check_sources};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::{MakeObserver, Outputs};
@@ -75,6 +75,8 @@ pub struct OtherRun {
     /// The nodes that have taken state over, with the number of their keys.
     pub(super) carried: Vec<(NodeId, u64)>,
     after: Time,
+    /// The run has the data of the batches after this time.
+    pub(super) data_after: Time,
     ended: oneshot::Receiver<Result<(), Error>>,
     /// How the run has ended. `None` if that is not known yet.
     outcome: Option<Result<(), Error>>,
@@ -120,8 +122,8 @@ impl OtherRun {
     }
 }
 
-/// Starts the checkpoints of a run, when it is known when the run begins.
-type StartCheckpoints = Box<dyn FnOnce(Beginning) -> Checkpoints + Send>;
+/// Starts the checkpoints of a run, when it is known when the run begins and which batch was made last.
+type StartCheckpoints = Box<dyn FnOnce(Beginning, Time) -> Checkpoints + Send>;
 
 impl JobParts {
     fn memory(&self, settings: &Settings, own_bytes: Option<u64>) -> Result<RunMemory, Error> {
@@ -183,7 +185,7 @@ impl JobParts {
         let describe = facts.describe();
         let (env, graph, intervals) = (self.env.clone(), graph.clone(), intervals.clone());
         let (tracker, directory) = (self.ingest.tracker().clone(), run.clone());
-        let start = move |beginning: Beginning| {
+        let start = move |beginning: Beginning, last: Time| {
             Checkpoints::start(CheckpointParts {
                 env,
                 store,
@@ -191,7 +193,7 @@ impl JobParts {
                 id,
                 run,
                 description: describe(beginning),
-                progress: RunProgress::after(Some(beginning.data_after)),
+                progress: RunProgress::after(Some(last)),
                 snapshots: Vec::new(),
                 graph,
                 state,
@@ -292,15 +294,18 @@ pub(super) async fn attach(
     let (started, begun) = oneshot::channel();
     let tapped = carry.clone();
     let (has_checkpoints, zero) = (start.is_some(), job.beginning.zero);
-    let make = Box::new(move |after| {
-        let checkpoints = start.map(|start| start(Beginning { zero, data_after: after }));
+    let make = Box::new(move |after, data_after| {
+        let checkpoints = start.map(|start| start(Beginning { zero, data_after }, after));
         let versions = tapped.map(|carry| carry.tap.after(after));
         // The caller may not wait for the run any more. Then the run is detached again.
-        let _ = started.send((checkpoints.clone(), versions));
+        let _ = started.send((checkpoints.clone(), versions, data_after));
         taker.keeping(checkpoints)
     });
-    let after = ingest.attach(id, Backlog::LeaveBehind, has_checkpoints, make).await.ok_or_else(no_more_batches)?;
-    let (checkpoints, versions) = begun.await.unwrap_or_default();
+    let (backlog, can_restart, reach) = (Backlog::LeaveBehind, has_checkpoints, intervals.reach_of_all());
+    let joining = Joining { run: id, backlog, can_restart, reach, make };
+    let after = ingest.attach(joining).await.ok_or_else(no_more_batches)?;
+    let (checkpoints, versions, data_after) = begun.await.map_err(|_| no_more_batches())?;
+    let has_carried = carry.is_some();
     let mut carried = Vec::new();
     if let (Some(carry), Some(versions)) = (carry, versions) {
         let copied = match versions.await {
@@ -328,11 +333,12 @@ pub(super) async fn attach(
         time: job.env.clock.now(),
         batch_interval: settings.job.batch_interval,
     });
+    let (beginning, carried_at) = (Beginning { zero, data_after }, [after]);
     let input = RunInput {
         batches,
         tracker: ingest.tracker().clone(),
-        beginning: Some(Beginning { zero, data_after: after }),
-        needs: Needs::default(),
+        beginning: Some(beginning),
+        needs: intervals.needs(after, beginning, if has_carried { &carried_at } else { &[] }),
         checkpoints: checkpoints.clone(),
     };
     let (processed, holdings) = run.process(input);
@@ -374,7 +380,7 @@ pub(super) async fn attach(
         let _ = end.send(outcome);
     };
     job.env.control.spawn("job scheduler", Box::pin(process));
-    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, ended, outcome: None })
+    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, data_after, ended, outcome: None })
 }
 
 fn no_more_batches() -> Error {

@@ -4,8 +4,7 @@
 
 use super::batch_taker::{BatchTaker, GivenBatch, NotTaken};
 use crate::ids::RunId;
-use crate::time::Time;
-use crate::tracker::{Needed, TrackerHandle};
+use crate::tracker::TrackerHandle;
 use std::sync::Arc;
 
 /// What happens when too many batches wait for a run.
@@ -40,11 +39,8 @@ impl AttachedRuns {
         Self { runs: vec![first], tracker }
     }
 
-    /// Adds a run that gets the batches after `last`. If the run can be restarted, the data of these batches is kept
-    /// until the run says that a restart does not need it.
-    pub(super) async fn attach(&mut self, run: AttachedRun, last: Time, can_restart: bool) {
-        let needed = can_restart.then_some(Needed { from: last, files_from: last });
-        self.tracker.attach(run.run, needed).await;
+    /// Adds a run that gets the batches from the next one on. The tracker must know the run.
+    pub(super) fn add(&mut self, run: AttachedRun) {
         self.runs.push(run);
     }
 
@@ -101,7 +97,7 @@ mod tests {
     use crate::env::Simulation;
     use crate::listener::ListenerBus;
     use crate::memory::MemoryBudget;
-    use crate::time::Duration;
+    use crate::time::{Duration, Time};
     use crate::tracker::Allocated;
     use futures::future::BoxFuture;
     use std::sync::Mutex;
@@ -165,7 +161,8 @@ mod tests {
             let beside: [(u32, Arc<dyn BatchTaker>); 2] = [(1, takers.1), (2, takers.2)];
             for (run, taker) in beside {
                 let attached = AttachedRun { run: RunId(run), backlog: Backlog::LeaveBehind, taker };
-                runs.attach(attached, Time::default(), false).await;
+                tracker.attach(attached.run, None).await;
+                runs.add(attached);
             }
             for ms in 1..=4 {
                 let batch = Time::from_ms(ms);

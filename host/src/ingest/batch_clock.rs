@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::ids::RunId;
 use crate::listener::{Event, ListenerBus};
 use crate::time::{Duration, Time, whole_ms};
-use crate::tracker::{Allocated, PassedOver, TrackerHandle};
+use crate::tracker::{Allocated, Needed, PassedOver, TrackerHandle};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -74,14 +74,33 @@ pub struct ClockParts {
     pub listeners: ListenerBus,
 }
 
-/// Makes the taker of a run. Gets the time of the last batch before the run begins.
-pub type MakeTaker = Box<dyn FnOnce(Time) -> Arc<dyn BatchTaker> + Send>;
+/// Makes the taker of a run. Gets the time of the last batch before the run begins, and the time after which the run has
+/// the data of batches, which may be earlier.
+pub type MakeTaker = Box<dyn FnOnce(Time, Time) -> Arc<dyn BatchTaker> + Send>;
+
+/// A run joins the batches of an ingest.
+pub struct Joining {
+    /// The number of the run.
+    pub run: RunId,
+    /// What happens when too many batches wait for the run.
+    pub backlog: Backlog,
+    /// Whether the run can be restarted. Then the data that it is given is kept until the run says that a restart does
+    /// not need it.
+    pub can_restart: bool,
+    /// How far back before a batch the windows of the run reach.
+    pub reach: Duration,
+    /// Makes the taker of the run. It is called between two batches, so it must not wait.
+    pub make: MakeTaker,
+}
+
+/// The most earlier batches that a run which joins is given again.
+const PAST_MAX: u32 = 500;
 
 /// Requests to the batch clock, which are served between two batches.
 pub(super) enum Request {
     /// Attach a run, which gets the batches from the next one on. The reply is the time of the last batch that the run
     /// does not get.
-    Attach { run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker, reply: oneshot::Sender<Time> },
+    Attach(Joining, oneshot::Sender<Time>),
     /// Detach a run. The reply is the time of the last batch that the run can have got.
     Detach(RunId, oneshot::Sender<Time>),
     /// Call this function with the time of the last batch. The reply is this time.
@@ -315,8 +334,9 @@ impl BatchClock {
     /// Serves a request. `last` is the last batch that was made.
     async fn serve(&mut self, request: Request, last: Time) {
         match request {
-            Request::Attach { run, backlog, can_restart, make, reply } => {
-                self.runs.attach(AttachedRun { run, backlog, taker: make(last) }, last, can_restart).await;
+            Request::Attach(joining, reply) => {
+                let run = joining.run;
+                self.attach(joining, last).await;
                 if reply.send(last).is_err() {
                     // The caller does not wait for the run any more.
                     self.runs.detach(run).await;
@@ -334,6 +354,29 @@ impl BatchClock {
             }
             Request::WaitFor(run) => self.runs.wait_for(run),
         }
+    }
+
+    /// Attaches a run after the batch `last`. The run is first given the earlier batches that its windows need, as far as
+    /// their inputs can be read again.
+    async fn attach(&mut self, joining: Joining, last: Time) {
+        let Joining { run, backlog, can_restart, reach, make } = joining;
+        let interval = self.settings.interval;
+        let tracker = self.parts.tracker.clone();
+        let reach = reach.min(interval.saturating_mul(PAST_MAX));
+        tracker.attach(run, can_restart.then(|| Needed { from: last - reach, files_from: last - reach })).await;
+        let past = tracker.read_past(run, last - reach, interval).await;
+        let data_after = past.first().map_or(last, |(first, _)| *first - interval);
+        let taker = make(last, data_after);
+        let clock = self.parts.env.clock.clone();
+        for (batch, allocation) in past {
+            let allocated = Allocated { allocation, durable: None };
+            let (submission_time, submitted) = (clock.now(), clock.monotonic());
+            let purpose = Purpose::Restore(data_after);
+            let given = GivenBatch { batch, purpose, allocated, submission_time, submitted };
+            // The queue of the run has room for more batches than these.
+            let _ = taker.take_at_once(given);
+        }
+        self.runs.add(AttachedRun { run, backlog, taker });
     }
 
     /// Lets receivers store and report the data that they hold, then makes the last batch from this data. In the

@@ -10,7 +10,7 @@ mod batch_taker;
 mod sources;
 
 pub use attached::Backlog;
-pub use batch_clock::{CatchUp, ClockSettings, MakeTaker, StopRequest};
+pub use batch_clock::{CatchUp, ClockSettings, Joining, MakeTaker, StopRequest};
 pub use batch_taker::{BatchTaker, GivenBatch, NotTaken, Purpose};
 pub use sources::{Sources, check_sources};
 
@@ -145,12 +145,11 @@ impl IngestHandle {
         RunId(self.next_run.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Attaches a run, which gets each batch from the next one on. `make` makes the taker of the run. It is called
-    /// between two batches, so it must not wait. If the run can be restarted, the data that it is given is kept until
-    /// the run says that a restart does not need it. Returns the time of the last batch that the run does not get.
-    /// `None` if no more batches are made.
-    pub async fn attach(&self, run: RunId, backlog: Backlog, can_restart: bool, make: MakeTaker) -> Option<Time> {
-        self.ask(|reply| Request::Attach { run, backlog, can_restart, make, reply }).await
+    /// Attaches a run, which gets each batch from the next one on, and before that the earlier batches that its windows
+    /// need, as far as their inputs can be read again. Returns the time of the last batch that the run does not get as a
+    /// new one. `None` if no more batches are made.
+    pub async fn attach(&self, joining: Joining) -> Option<Time> {
+        self.ask(|reply| Request::Attach(joining, reply)).await
     }
 
     /// Detaches a run, which gets no more batches. The data of the batches that it was given stays until the run is

@@ -45,6 +45,8 @@ pub(super) enum Request {
     /// Attach a run: it is given the batches that are allocated from now on. If the run says what a restart needs, this
     /// data is kept.
     Attach(RunId, Option<Needed>),
+    /// Let a run read the last batches after a time again, as far as their inputs can be read again.
+    ReadPast { run: RunId, after: Time, batch_interval: Duration, reply: oneshot::Sender<Vec<(Time, Allocation)>> },
     /// Detach a run: it is not given the batches that are allocated from now on.
     Detach(RunId),
     /// A run has ended and reads no more batches.
@@ -114,6 +116,12 @@ impl TrackerHandle {
     pub async fn attach(&self, run: RunId, needed: Option<Needed>) {
         // If the tracker has ended, no batch is given data any more.
         let _ = self.requests.send(Request::Attach(run, needed)).await;
+    }
+
+    /// Lets a run that was just attached read batches that were made before: the last ones after `after` without a gap
+    /// whose inputs can be read again. Returns them in order. The run must say when it is done with each of them.
+    pub async fn read_past(&self, run: RunId, after: Time, batch_interval: Duration) -> Vec<(Time, Allocation)> {
+        self.ask(|reply| Request::ReadPast { run, after, batch_interval, reply }).await.unwrap_or_default()
     }
 
     /// Detaches a run, which is not given the batches that are allocated from now on. It may still read earlier

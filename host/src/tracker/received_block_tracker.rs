@@ -2,7 +2,7 @@
 
 use crate::block::InputPartition;
 use crate::ids::{BlockId, RunId};
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The partitions that a batch reads, by source. The partitions of a source are in the order in which they arrived.
@@ -47,6 +47,8 @@ struct Given {
 pub struct ReceivedBlockTracker {
     unallocated: Allocation,
     allocated: BTreeMap<Time, Given>,
+    /// The allocations of batches that no run reads any more and whose inputs a restart may read again.
+    past: BTreeMap<Time, Allocation>,
     last_batch: Option<Time>,
     attached: BTreeSet<RunId>,
 }
@@ -65,7 +67,7 @@ impl ReceivedBlockTracker {
         let attached = BTreeSet::from([RunId::FIRST]);
         let given = |allocation| Given { allocation, readers: attached.clone() };
         let allocated = allocated.into_iter().map(|(batch, allocation)| (batch, given(allocation))).collect();
-        Self { unallocated: Allocation::default(), allocated, last_batch, attached }
+        Self { unallocated: Allocation::default(), allocated, past: BTreeMap::new(), last_batch, attached }
     }
 
     /// Attaches a run. It reads all batches that are allocated from now on.
@@ -119,7 +121,48 @@ impl ReceivedBlockTracker {
         if !was_reader || !given.readers.is_empty() {
             return None;
         }
-        self.allocated.remove(&batch).map(|given| given.allocation.block_ids())
+        let given = self.allocated.remove(&batch)?;
+        let blocks = given.allocation.block_ids();
+        self.past.insert(batch, given.allocation);
+        Some(blocks)
+    }
+
+    /// Forgets the allocations of the batches before a time.
+    pub fn forget_past(&mut self, before: Time) {
+        self.past = self.past.split_off(&before);
+    }
+
+    /// Lets a run read batches again that were made before the run was attached: the last batches without a gap, of
+    /// those after `after`, whose allocation `can_be_read`. Returns them in order. The flag is true if other runs still
+    /// read the batch, so that its blocks are stored.
+    pub fn read_past(
+        &mut self,
+        run: RunId,
+        after: Time,
+        batch_interval: Duration,
+        can_be_read: impl Fn(&Allocation) -> bool,
+    ) -> Vec<(Time, Allocation, bool)> {
+        let mut batches = Vec::new();
+        let mut batch = self.last_batch.unwrap_or_default();
+        while batch > after {
+            if let Some(given) = self.allocated.get_mut(&batch) {
+                if !can_be_read(&given.allocation) {
+                    break;
+                }
+                given.readers.insert(run);
+                batches.push((batch, given.allocation.clone(), true));
+            } else {
+                let Some(allocation) = self.past.get(&batch).filter(|allocation| can_be_read(allocation)) else {
+                    break;
+                };
+                let given = Given { allocation: allocation.clone(), readers: BTreeSet::from([run]) };
+                batches.push((batch, allocation.clone(), false));
+                self.allocated.insert(batch, given);
+            }
+            batch = batch - batch_interval;
+        }
+        batches.reverse();
+        batches
     }
 
     /// Whether there is a partition that was not given to a batch yet.

@@ -13,7 +13,7 @@ use crate::receiver::{BlockReport, ReceiverHandle};
 use crate::time::{Duration, Time};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{mpsc, oneshot};
 
 /// The writer of the allocation log, and the allocations from before a restart.
@@ -193,6 +193,25 @@ impl ReceiverTracker {
         }
     }
 
+    /// Lets a run read batches again that were made before. The blocks of receivers are gone after their batches.
+    fn read_past(&mut self, run: RunId, after: Time, batch_interval: Duration) -> Vec<(Time, Allocation)> {
+        let inputs: BTreeSet<String> = self.inputs.iter().map(|input| input.source().to_owned()).collect();
+        let can_be_read = |allocation: &Allocation| {
+            let is_block = |partition: &InputPartition| matches!(partition, InputPartition::Block { .. });
+            allocation
+                .partitions
+                .iter()
+                .all(|(source, partitions)| inputs.contains(source) || !partitions.iter().any(is_block))
+        };
+        let batches = self.blocks.read_past(run, after, batch_interval, can_be_read);
+        for (_, allocation, is_stored) in &batches {
+            if !is_stored {
+                self.read_again(allocation);
+            }
+        }
+        batches.into_iter().map(|(batch, allocation, _)| (batch, allocation)).collect()
+    }
+
     /// The earliest batch whose allocation a restart needs, for windows and to make sure that no file is read twice.
     fn needed_from(&self, before: Time) -> Time {
         self.inputs.iter().map(|input| before - input.remembered()).min().unwrap_or(before)
@@ -207,6 +226,7 @@ impl ReceiverTracker {
             return;
         };
         self.needed_from = self.needed_from.max(self.needed_from(from));
+        self.blocks.forget_past(from.max(files_from));
         self.finish_files_before(files_from);
     }
 
@@ -215,6 +235,7 @@ impl ReceiverTracker {
         self.store.remove(blocks);
         if self.writer.is_none() {
             // Windows read data sets, and without checkpoints no restart reads the files again.
+            self.blocks.forget_past(batch + Duration::from_millis(1));
             self.finish_files_before(batch + Duration::from_millis(1));
         }
     }
@@ -277,6 +298,9 @@ impl ReceiverTracker {
             Request::Attach(run, needed) => {
                 self.blocks.attach(run);
                 self.needed.extend(needed.map(|needed| (run, needed)));
+            }
+            Request::ReadPast { run, after, batch_interval, reply } => {
+                let _ = reply.send(self.read_past(run, after, batch_interval));
             }
             Request::Detach(run) => self.blocks.detach(run),
             Request::RunEnded(run, reply) => {

@@ -156,7 +156,10 @@ pub struct UpgradeStatus {
     pub keys: Vec<ChangedKey>,
     /// What became of the state of each operator.
     pub state: Vec<CarriedState>,
-    /// The new run has the data of the batches after this one.
+    /// The new run gets each batch after this one. State that is carried over is that after this batch.
+    pub joined_after_ms: Option<u64>,
+    /// The new run has the data of the batches after this one, which may be earlier: inputs that can be read again are
+    /// read again.
     pub data_after_ms: Option<u64>,
     /// From this batch on, the windows of the new run are full.
     pub full_from_ms: Option<u64>,

@@ -1,4 +1,4 @@
-//! Counts words without regard to case and punctuation, in each batch and in total: the new version of the example
+//! Counts words without regard to case and punctuation, in each batch, in the last seconds and in total: the new version of the example
 //! `upgrade`.
 
 use millstream::*;
@@ -9,6 +9,8 @@ fn build(ctx: &StreamingContext) {
     let words =
         words.map(move |written| (Text::from(word(written)), 1u64)).filter(|(word, _)| !word.is_empty()).erase();
     words.reduce_by_key(|a, b| a + b).save_as_text_files("out:counts", "txt").name("counts");
+    let recent = words.reduce_by_key_and_window(|a, b| a + b, (seconds(4), seconds(2)));
+    recent.save_as_text_files("out:recent", "txt").name("recent");
     let totals = words.update_state_by_key(|ones, total: Option<u64>| Some(total.unwrap_or(0) + ones.len() as u64));
     totals.name("totals").save_as_text_files("out:totals", "txt").name("saved totals");
 }

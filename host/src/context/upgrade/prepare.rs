@@ -74,15 +74,19 @@ impl Upgrade {
             }
         }
         let reach = new.intervals.reach_of_all();
-        let full_from = new.after() + reach.max(job.settings.job.batch_interval);
+        let next = new.after() + job.settings.job.batch_interval;
+        // With all data since the beginning of the job, nothing is missing.
+        let has_all = new.data_after <= job.beginning.data_after;
+        let full_from = if has_all { next } else { next.max(new.data_after + reach) };
         let keys_of = |node| new.carried.iter().find(|(carried, _)| *carried == node).map_or(0, |(_, keys)| *keys);
         let told = states.into_iter().map(|state| CarriedState { keys: keys_of(state.new), ..state.told });
         let told: Vec<CarriedState> = told.chain(dropped).collect();
         self.change(|status| {
             status.new_run.clone_from(&new.run.directory);
-            status.data_after_ms = Some(new.after().as_ms());
+            status.joined_after_ms = Some(new.after().as_ms());
+            status.data_after_ms = Some(new.data_after.as_ms());
             status.full_from_ms = Some(full_from.as_ms());
-            status.exact_from_ms = (!begins_empty).then_some(full_from.as_ms());
+            status.exact_from_ms = (has_all || !begins_empty).then_some(full_from.as_ms());
             status.state = told;
         });
         let comparing = Comparing::begin(&job, &old, &new.run, full_from);
