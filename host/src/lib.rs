@@ -47,8 +47,9 @@ pub mod scheduler;
 pub mod run;
 pub mod state_reader;
 
-pub mod control;
 pub mod upgrade;
+
+pub mod control;
 
 // What puts it all together.
 pub mod context;

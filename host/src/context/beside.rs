@@ -6,7 +6,7 @@
 use super::carry::Carry;
 use super::checkpoint::{on_trouble, store};
 use super::fit::{JobFacts, check_state};
-use super::job::{JobParts, JobRun};
+use super::job::{JobParts, JobRun, no_more_batches};
 use super::relay::Relay;
 use super::runs::end_beside;
 use super::{Program, Running, grants};
@@ -233,6 +233,89 @@ impl Running {
     }
 }
 
+/// A run that was put together and has not joined the job.
+struct NewRun {
+    run: Run,
+    /// The parts that the job needs. They have no checkpoints yet.
+    parts: JobRun,
+    intervals: Arc<Intervals>,
+    state: StateStore,
+    start: Option<StartCheckpoints>,
+    listeners: ListenerBus,
+}
+
+impl NewRun {
+    /// Puts a run together.
+    fn make(job: &JobParts, program: Program, options: OtherOptions) -> Result<Self, Error> {
+        let Program { plugin, described, graph } = program;
+        let settings = options.settings.unwrap_or_else(|| job.settings.clone());
+        job.check(&graph, &settings)?;
+        let subject = settings.job.plugin.shown().into_owned();
+        let intervals = Intervals::of(&graph, settings.job.batch_interval);
+        let intervals = Arc::new(intervals.map_err(|errors| super::graph_error(&subject, &errors))?);
+        let graph = Arc::new(graph);
+        let id = job.ingest.number_run();
+        let listeners = job.listeners_of(id, options.listeners);
+        let facts = JobFacts {
+            env: &job.env,
+            settings: &settings,
+            plugin_digest: plugin.digest(),
+            nodes: &described,
+            graph: &graph,
+            intervals: &intervals,
+        };
+        let memory = job.memory(&settings, options.memory_bytes)?;
+        let storage = memory.storage.clone();
+        let grants = grants(&settings);
+        let outputs = Arc::new(Outputs::open(&job.env, &settings.job.name, &graph, &grants, &storage)?);
+        job.claims.add(&job.env, &settings.job.name, &graph, &grants, &outputs)?;
+        outputs.observe(options.observe.as_deref());
+        let state = StateStore::new(storage.clone());
+        let states = LiveStates::new(&graph, state.clone());
+        let of_run = (&graph, &intervals, state.clone());
+        let start = options.has_checkpoints.then(|| job.checkpoints(id, &facts, of_run, &listeners)).transpose()?;
+        let (directory, start) = start.unzip();
+        let priority = Priority::default();
+        priority.set_low(options.has_low_priority);
+        let parts = RunParts {
+            env: job.env.with_priority(&priority),
+            id,
+            plugin: plugin.clone(),
+            intervals: intervals.clone(),
+            memory,
+            state: state.clone(),
+            outputs: outputs.clone(),
+            graph: graph.clone(),
+            handover: job.runs.handover().clone(),
+            grants,
+            blocks: job.ingest.blocks().clone(),
+            ranges: job.ingest.ranges().clone(),
+            faults: options.faults,
+            listeners: listeners.clone(),
+        };
+        let run = Run::new(&settings, parts)?;
+        let (stop, done, tap) = (run.stop(), run.done(), run.tap());
+        let checkpoints = None;
+        let parts = JobRun {
+            id,
+            plugin,
+            described,
+            graph,
+            settings,
+            outputs,
+            states,
+            priority,
+            checkpoints,
+            stop,
+            directory,
+            storage,
+            tap,
+            done,
+        };
+        Ok(Self { run, parts, intervals, state, start, listeners })
+    }
+}
+
 /// Starts a second run of a job, which takes over the state that `carry` names.
 pub(super) async fn attach(
     job: &Arc<JobParts>,
@@ -240,60 +323,12 @@ pub(super) async fn attach(
     options: OtherOptions,
     carry: Option<Carry>,
 ) -> Result<OtherRun, Error> {
-    let ingest = &job.ingest;
-    let Program { plugin, described, graph } = program;
-    let settings = options.settings.unwrap_or_else(|| job.settings.clone());
-    job.check(&graph, &settings)?;
-    let subject = settings.job.plugin.shown().into_owned();
-    let intervals = Intervals::of(&graph, settings.job.batch_interval);
-    let intervals = Arc::new(intervals.map_err(|errors| super::graph_error(&subject, &errors))?);
-    let graph = Arc::new(graph);
-    let id = ingest.number_run();
-    let listeners = job.listeners_of(id, options.listeners);
-    let facts = JobFacts {
-        env: &job.env,
-        settings: &settings,
-        plugin_digest: plugin.digest(),
-        nodes: &described,
-        graph: &graph,
-        intervals: &intervals,
-    };
-    let memory = job.memory(&settings, options.memory_bytes)?;
-    let storage = memory.storage.clone();
-    let grants = grants(&settings);
-    let outputs = Arc::new(Outputs::open(&job.env, &settings.job.name, &graph, &grants, &memory.storage)?);
-    job.claims.add(&job.env, &settings.job.name, &graph, &grants, &outputs)?;
-    outputs.observe(options.observe.as_deref());
-    let state = StateStore::new(memory.storage.clone());
-    let states = LiveStates::new(&graph, state.clone());
-    let store = state.clone();
-    let of_run = (&graph, &intervals, state.clone());
-    let start = options.has_checkpoints.then(|| job.checkpoints(id, &facts, of_run, &listeners)).transpose()?;
-    let (directory, start) = start.unzip();
-    let priority = Priority::default();
-    priority.set_low(options.has_low_priority);
-    let parts = RunParts {
-        env: job.env.with_priority(&priority),
-        id,
-        plugin: plugin.clone(),
-        intervals: intervals.clone(),
-        memory,
-        state,
-        outputs: outputs.clone(),
-        graph: graph.clone(),
-        handover: job.runs.handover().clone(),
-        grants,
-        blocks: ingest.blocks().clone(),
-        ranges: ingest.ranges().clone(),
-        faults: options.faults,
-        listeners: listeners.clone(),
-    };
-    let run = Run::new(&settings, parts)?;
-    let (stop, done, tap) = (run.stop(), run.done(), run.tap());
+    let NewRun { run, mut parts, intervals, state, start, listeners } = NewRun::make(job, program, options)?;
+    let (ingest, id) = (&job.ingest, parts.id);
     let (taker, batches) = run.taker();
     let (started, begun) = oneshot::channel();
     let tapped = carry.clone();
-    let (has_checkpoints, zero) = (start.is_some(), job.beginning.zero);
+    let (can_restart, zero) = (start.is_some(), job.beginning.zero);
     let make = Box::new(move |after, data_after| {
         let checkpoints = start.map(|start| start(Beginning { zero, data_after }, after));
         let versions = tapped.map(|carry| carry.tap.after(after));
@@ -301,37 +336,25 @@ pub(super) async fn attach(
         let _ = started.send((checkpoints.clone(), versions, data_after));
         taker.keeping(checkpoints)
     });
-    let (backlog, can_restart, reach) = (Backlog::LeaveBehind, has_checkpoints, intervals.reach_of_all());
+    let (backlog, reach) = (Backlog::LeaveBehind, intervals.reach_of_all());
     let joining = Joining { run: id, backlog, can_restart, reach, make };
     let after = ingest.attach(joining).await.ok_or_else(no_more_batches)?;
     let (checkpoints, versions, data_after) = begun.await.map_err(|_| no_more_batches())?;
+    parts.checkpoints.clone_from(&checkpoints);
     let has_carried = carry.is_some();
-    let mut carried = Vec::new();
-    if let (Some(carry), Some(versions)) = (carry, versions) {
-        let copied = match versions.await {
-            Ok(versions) => {
-                let parallelism = settings.job.parallelism;
-                carry.copy(&versions, (&graph, parallelism), after, &store)
-            }
-            Err(_) => Err(no_more_batches()),
-        };
-        let saved = match (copied, &checkpoints) {
-            (Ok(copied), Some(checkpoints)) => checkpoints.save_state(after).await.map(|()| copied),
-            (copied, _) => copied,
-        };
-        match saved {
-            Ok(copied) => carried = copied,
-            Err(error) => {
-                ingest.detach(id).await;
-                ingest.tracker().run_ended(id).await;
-                return Err(error);
-            }
-        }
+    let carried = match carry.zip(versions) {
+        Some((carry, versions)) => carry.take_over(&parts, versions.await.ok(), after, &state).await,
+        None => Ok(Vec::new()),
+    };
+    if carried.is_err() {
+        ingest.detach(id).await;
+        ingest.tracker().run_ended(id).await;
     }
+    let carried = carried?;
     listeners.post(&Event::StreamingStarted {
-        job: settings.job.name.clone(),
+        job: parts.settings.job.name.clone(),
         time: job.env.clock.now(),
-        batch_interval: settings.job.batch_interval,
+        batch_interval: parts.settings.job.batch_interval,
     });
     let (beginning, carried_at) = (Beginning { zero, data_after }, [after]);
     let input = RunInput {
@@ -339,29 +362,26 @@ pub(super) async fn attach(
         tracker: ingest.tracker().clone(),
         beginning: Some(beginning),
         needs: intervals.needs(after, beginning, if has_carried { &carried_at } else { &[] }),
-        checkpoints: checkpoints.clone(),
+        checkpoints,
     };
+    let ended = process(job, &parts, run, input, listeners);
+    Ok(OtherRun { job: job.clone(), run: parts, intervals, carried, after, data_after, ended, outcome: None })
+}
+
+/// Lets a run process its batches. Returns a channel that gets the outcome of the run.
+fn process(
+    job: &JobParts,
+    parts: &JobRun,
+    run: Run,
+    input: RunInput,
+    listeners: ListenerBus,
+) -> oneshot::Receiver<Result<(), Error>> {
+    let id = parts.id;
     let (processed, holdings) = run.process(input);
     let (end, ended) = oneshot::channel();
     let (end_job, job_end) = oneshot::channel();
     let (lives, is_over) = watch::channel(());
-    job.runs.add(id, stop.clone(), is_over, Some(job_end));
-    let run = JobRun {
-        id,
-        plugin,
-        described,
-        graph,
-        settings,
-        outputs,
-        states,
-        priority,
-        checkpoints,
-        stop,
-        directory,
-        storage,
-        tap,
-        done,
-    };
+    job.runs.add(id, parts.stop.clone(), is_over, Some(job_end));
     let (runs, clock) = (job.runs.clone(), job.env.clock.clone());
     let process = async move {
         let ended = processed.await;
@@ -380,9 +400,5 @@ pub(super) async fn attach(
         let _ = end.send(outcome);
     };
     job.env.control.spawn("job scheduler", Box::pin(process));
-    Ok(OtherRun { job: job.clone(), run, intervals, carried, after, data_after, ended, outcome: None })
-}
-
-fn no_more_batches() -> Error {
-    Error::new(ErrorKind::Unavailable, "the job makes no more batches").help("start the job again first")
+    ended
 }

@@ -3,6 +3,7 @@
 //! Owns the copy of versions of state into the memory of the new run, and the snapshot that makes the copy durable. Which
 //! operators take state over is decided before.
 
+use super::job::{JobRun, no_more_batches};
 use crate::block::RowStorage;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Graph;
@@ -23,12 +24,32 @@ pub(super) struct Carry {
 }
 
 impl Carry {
+    /// Lets a new run, which has not begun, take over the state that the old run had after `batch`. Makes the state durable
+    /// if the run has checkpoints. Returns the number of keys of each node of the new run.
+    ///
+    /// # Errors
+    /// Returns an error if the old run has ended, or if the state cannot be stored.
+    pub(super) async fn take_over(
+        &self,
+        run: &JobRun,
+        versions: Option<Versions>,
+        batch: Time,
+        state: &StateStore,
+    ) -> Result<Vec<(NodeId, u64)>, Error> {
+        let versions = versions.ok_or_else(no_more_batches)?;
+        let keys = self.copy(&versions, (&run.graph, run.settings.job.parallelism), batch, state)?;
+        if let Some(checkpoints) = &run.checkpoints {
+            checkpoints.save_state(batch).await?;
+        }
+        Ok(keys)
+    }
+
     /// Copies the state of the old run after `batch` into the store of the new run. Returns the number of keys of each
     /// node of the new run.
     ///
     /// # Errors
     /// Returns an error if the state does not fit into the memory and the spill directory of the new run.
-    pub(super) fn copy(
+    fn copy(
         &self,
         versions: &Versions,
         (graph, parallelism): (&Graph, u32),

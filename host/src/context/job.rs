@@ -5,6 +5,7 @@ use super::runs::Runs;
 use crate::block::RowStorage;
 use crate::config::Settings;
 use crate::env::{Env, Priority};
+use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, DescribedNode, Graph};
 use crate::ids::RunId;
 use crate::ingest::IngestHandle;
@@ -69,4 +70,9 @@ pub(super) struct JobRun {
     pub(super) tap: Arc<StateTap>,
     /// The last batch that is done. The channel closes when the run has ended.
     pub(super) done: watch::Receiver<Option<Time>>,
+}
+
+/// The error of a run that cannot join a job, because the job is about to end.
+pub(super) fn no_more_batches() -> Error {
+    Error::new(ErrorKind::Unavailable, "the job makes no more batches").help("start the job again first")
 }

@@ -8,9 +8,10 @@ use super::job::{JobParts, JobRun};
 use super::relay::{Relay, Watcher};
 use super::runs::{RunEnd, Runs, end_beside};
 use super::{RunOptions, StreamingContext, grants};
-use crate::block::BlockStore;
+use crate::block::{BlockStore, RangeReaders};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Ownership, Trouble, remove_unless};
 use crate::config::Settings;
+use crate::engine::FaultInjector;
 use crate::env::{Env, Panic, Priority, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals, Needs};
@@ -42,6 +43,90 @@ impl StreamingContext {
     /// Returns an error if the engine cannot be set up, or if the checkpoint directory does not fit the job or is in
     /// use.
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
+        let (opened, claims) = self.open(&options)?;
+        let (env, settings, graph) = (self.env.clone(), self.settings.clone(), self.graph.clone());
+        let (sources, intervals) = (std::mem::take(&mut self.sources), self.intervals.clone());
+        let (budget, storage) = (self.memory.budget.clone(), self.memory.storage.clone());
+        let listeners = options.listeners.clone();
+        let handed_over = opened.as_ref().and_then(|opened| opened.ownership.handed_over());
+        let handover = Arc::new(Handover::new(handed_over.map(|handed_over| handed_over.after())));
+        let watcher = Watcher::default();
+        let relay = Relay { job: listeners.clone(), handover: handover.clone(), watcher: watcher.clone() };
+        let of_run = ListenerBus::new(vec![Arc::new(relay)]);
+        let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+        let of_job = OfJob {
+            handover: handover.clone(),
+            listeners: of_run.clone(),
+            blocks: blocks.clone(),
+            ranges: sources.ranges(),
+            faults: options.faults.clone(),
+        };
+        let FirstRun { run, mut parts, state } = FirstRun::make(self, opened.as_ref(), of_job)?;
+        listeners.post(&Event::StreamingStarted {
+            job: settings.job.name.clone(),
+            time: env.clock.now(),
+            batch_interval: settings.job.batch_interval,
+        });
+        let of_plugin = (&graph, &intervals, state.clone());
+        let resumed = Resumed::start(&env, &settings, of_plugin, (&listeners, &of_run), opened)?;
+        let Resumed { history, ownership, checkpoints, beginning, needs, first, catch_up } = resumed;
+        let ingest_parts =
+            IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), history, ownership };
+        let ingest = Ingest::start(ingest_parts);
+        let tracker = ingest.handle().tracker().clone();
+        parts.checkpoints = checkpoints.map(|start| start(tracker.clone()));
+        let clock_settings = ClockSettings {
+            first,
+            catch_up,
+            interval: settings.job.batch_interval,
+            stop_after: options.stop_after,
+            stop_when_idle: options.stop_when_idle,
+        };
+        let (taker, batches) = run.taker();
+        let taker = taker.keeping(parts.checkpoints.clone());
+        let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
+        let checkpoints = parts.checkpoints.clone();
+        let input = RunInput { batches, tracker, beginning: Some(beginning), needs, checkpoints };
+        let (processed, holdings_of_run) = run.process(input);
+        let control = env.control.clone();
+        let (requests, requested) = watch::channel(StopRequest::None);
+        let requests = Arc::new(requests);
+        let ingest = ingest.make_batches(clock_settings, taker, requested);
+        let runs = Runs::new(handover);
+        let (lives, is_over) = watch::channel(());
+        runs.add(RunId::FIRST, parts.stop.clone(), is_over, None);
+        let has_checkpoints = settings.job.checkpoint.is_some();
+        let job = Arc::new(JobParts {
+            env: env.clone(),
+            settings,
+            budget,
+            storage,
+            beginning,
+            ingest: ingest.clone(),
+            listeners: listeners.clone(),
+            watcher,
+            claims: claims.clone(),
+            runs: runs.clone(),
+            states: LiveStates::new(&graph, state),
+            graph,
+            owner: Mutex::new(parts),
+        });
+        let holdings = Holdings { env, ingest, runs, claims, listeners, has_checkpoints, requests: requests.clone() };
+        let (end, ended) = oneshot::channel();
+        control.spawn(
+            "job scheduler",
+            Box::pin(async move {
+                let outcome = holdings.let_go((processed.await, holdings_of_run), lives).await;
+                // Nobody waits for the end: the program is about to end.
+                let _ = end.send(outcome);
+            }),
+        );
+        Ok(Running { job, requests, ended })
+    }
+
+    /// Takes over the checkpoint directory, if the job has one, and the places of the outputs. Makes the inputs go on where
+    /// they were.
+    fn open(&mut self, options: &RunOptions) -> Result<(Option<Opened>, Claims), Error> {
         let found = match &self.settings.job.checkpoint {
             Some(_) => {
                 let found = self.resumption(options.start_from, options.catch_up)?;
@@ -67,127 +152,82 @@ impl StreamingContext {
             // The plan that was made after the claim counts: the last owner may have written after the first reading.
             opened.resumption.resume_inputs(&mut self.sources.inputs)?;
         }
-        let Self { env, settings, plugin, described, graph, intervals, memory, outputs, sources } = self;
-        let listeners = options.listeners.clone();
-        let handed_over = opened.as_ref().and_then(|opened| opened.ownership.handed_over());
-        let handover = Arc::new(Handover::new(handed_over.map(|handed_over| handed_over.after())));
-        let watcher = Watcher::default();
-        let relay = |job| Arc::new(Relay { job, handover: handover.clone(), watcher: watcher.clone() });
-        let of_run = ListenerBus::new(vec![relay(listeners.clone())]);
-        let directory = opened.as_ref().map(|opened| opened.resumption.run.clone());
-        let outputs = Arc::new(outputs);
-        let priority = Priority::default();
-        let (budget, storage) = (memory.budget.clone(), memory.storage.clone());
-        let blocks = BlockStore::new(memory.storage.clone(), settings.receiver.store_limit_bytes);
-        let state = StateStore::new(memory.storage.clone());
-        if let Some(opened) = &opened {
-            opened.resumption.restore_state(&graph, &intervals, settings.job.parallelism, &state)?;
-        }
-        let states = LiveStates::new(&graph, state.clone());
-        let run_parts = RunParts {
-            env: env.with_priority(&priority),
-            id: RunId::FIRST,
-            plugin: plugin.clone(),
-            graph: graph.clone(),
-            intervals: intervals.clone(),
-            memory,
-            state: state.clone(),
-            outputs: outputs.clone(),
-            handover: handover.clone(),
-            grants: grants(&settings),
-            blocks: blocks.clone(),
-            ranges: sources.ranges(),
-            faults: options.faults.clone(),
-            listeners: of_run.clone(),
-        };
-        let run = Run::new(&settings, run_parts)?;
-        listeners.post(&Event::StreamingStarted {
-            job: settings.job.name.clone(),
-            time: env.clock.now(),
-            batch_interval: settings.job.batch_interval,
-        });
-        let of_plugin = (&graph, &intervals, state.clone());
-        let resumed = Resumed::start(&env, &settings, of_plugin, (&listeners, &of_run), opened)?;
-        let Resumed { history, ownership, checkpoints, beginning, needs, first, catch_up } = resumed;
-        let ingest_parts =
-            IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), history, ownership };
-        let ingest = Ingest::start(ingest_parts);
-        let tracker = ingest.handle().tracker().clone();
-        let checkpoints = checkpoints.map(|start| start(tracker.clone()));
-        let clock_settings = ClockSettings {
-            first,
-            catch_up,
-            interval: settings.job.batch_interval,
-            stop_after: options.stop_after,
-            stop_when_idle: options.stop_when_idle,
-        };
-        let (taker, batches) = run.taker();
-        let taker = taker.keeping(checkpoints.clone());
-        let (stop, done, tap) = (run.stop(), run.done(), run.tap());
-        let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
-        let (processed, run) = run.process(RunInput {
-            batches,
-            tracker,
-            beginning: Some(beginning),
-            needs,
-            checkpoints: checkpoints.clone(),
-        });
-        let control = env.control.clone();
-        let (requests, requested) = watch::channel(StopRequest::None);
-        let requests = Arc::new(requests);
-        let ingest = ingest.make_batches(clock_settings, taker, requested);
-        let runs = Runs::new(handover);
-        let (lives, is_over) = watch::channel(());
-        runs.add(RunId::FIRST, stop.clone(), is_over, None);
-        let first_run = JobRun {
-            id: RunId::FIRST,
-            plugin,
-            described,
-            graph: graph.clone(),
-            settings: settings.clone(),
-            outputs,
-            states: states.clone(),
-            priority,
-            checkpoints,
-            stop,
-            directory,
-            storage: storage.clone(),
-            tap,
-            done,
-        };
-        let has_checkpoints = settings.job.checkpoint.is_some();
-        let job = Arc::new(JobParts {
-            env: env.clone(),
-            settings,
-            graph,
-            budget,
-            storage,
-            beginning,
-            ingest: ingest.clone(),
-            listeners: listeners.clone(),
-            watcher,
-            claims: claims.clone(),
-            runs: runs.clone(),
-            states: LiveStates::new(&first_run.graph, state),
-            owner: Mutex::new(first_run),
-        });
-        let holdings = Holdings { env, ingest, runs, claims, listeners, has_checkpoints, requests: requests.clone() };
-        let (end, ended) = oneshot::channel();
-        control.spawn(
-            "job scheduler",
-            Box::pin(async move {
-                let outcome = holdings.let_go((processed.await, run), lives).await;
-                // Nobody waits for the end: the program is about to end.
-                let _ = end.send(outcome);
-            }),
-        );
-        Ok(Running { job, requests, ended })
+        Ok((opened, claims))
     }
 
     /// Claims the places of the outputs for this job.
     fn claim_outputs(&self, claims: &Claims) -> Result<(), Error> {
         let Self { env, settings, graph, outputs, .. } = self;
         claims.add(env, &settings.job.name, graph, &grants(settings), outputs)
+    }
+}
+
+/// The parts of a job that its first run uses.
+struct OfJob {
+    handover: Arc<Handover>,
+    listeners: ListenerBus,
+    blocks: BlockStore,
+    ranges: RangeReaders,
+    faults: Arc<dyn FaultInjector>,
+}
+
+/// The run with which a job begins.
+struct FirstRun {
+    run: Run,
+    /// The parts that the job needs. They have no checkpoints yet.
+    parts: JobRun,
+    state: StateStore,
+}
+
+impl FirstRun {
+    /// Puts the run together, with the state that it had when the job was stopped.
+    fn make(context: StreamingContext, opened: Option<&Opened>, of_job: OfJob) -> Result<Self, Error> {
+        let StreamingContext { env, settings, plugin, described, graph, intervals, memory, outputs, .. } = context;
+        let OfJob { handover, listeners, blocks, ranges, faults } = of_job;
+        let storage = memory.storage.clone();
+        let state = StateStore::new(storage.clone());
+        if let Some(opened) = opened {
+            opened.resumption.restore_state(&graph, &intervals, settings.job.parallelism, &state)?;
+        }
+        let (states, outputs) = (LiveStates::new(&graph, state.clone()), Arc::new(outputs));
+        let (id, priority) = (RunId::FIRST, Priority::default());
+        let parts = RunParts {
+            env: env.with_priority(&priority),
+            id,
+            plugin: plugin.clone(),
+            graph: graph.clone(),
+            intervals,
+            memory,
+            state: state.clone(),
+            outputs: outputs.clone(),
+            handover,
+            grants: grants(&settings),
+            blocks,
+            ranges,
+            faults,
+            listeners,
+        };
+        let run = Run::new(&settings, parts)?;
+        let (stop, done, tap) = (run.stop(), run.done(), run.tap());
+        let directory = opened.map(|opened| opened.resumption.run.clone());
+        let checkpoints = None;
+        let parts = JobRun {
+            id,
+            plugin,
+            described,
+            graph,
+            settings,
+            outputs,
+            states,
+            priority,
+            checkpoints,
+            stop,
+            directory,
+            storage,
+            tap,
+            done,
+        };
+        Ok(Self { run, parts, state })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::{
     AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, StageInfo, StageOperator,
-    StageRows, StreamInputInfo,
+    StageRows, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;
@@ -64,170 +64,63 @@ impl<'a> From<&'a LinesInfo> for JsonLines<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event")]
 enum JsonEvent<'a> {
-    StreamingStarted {
-        job: &'a str,
-        start_time_ms: u64,
-        batch_interval_ms: u64,
-    },
-    ReceiverStarted {
-        receiver: JsonReceiver<'a>,
-    },
-    ReceiverError {
-        receiver: JsonReceiver<'a>,
-        retry_in_ms: Option<u64>,
-    },
-    ReceiverStopped {
-        receiver: JsonReceiver<'a>,
-    },
-    InputError {
-        source: &'a str,
-        error: &'a str,
-    },
-    FilesPassedOver {
-        source: &'a str,
-        cause: &'a str,
-        files: u64,
-        example: &'a str,
-    },
-    FileChanged {
-        source: &'a str,
-        batch_time_ms: u64,
-        file: &'a str,
-        unread_bytes: Option<u64>,
-    },
-    FileMissing {
-        source: &'a str,
-        batch_time_ms: u64,
-        file: &'a str,
-    },
-    DataLost {
-        source: &'a str,
-        partition: &'a str,
-        position: i64,
-        problem: &'a str,
-    },
-    FileDone {
-        source: &'a str,
-        file: &'a str,
-        moved_to: Option<&'a str>,
-    },
-    FileLeft {
-        source: &'a str,
-        file: &'a str,
-        reason: &'a str,
-    },
+    StreamingStarted { job: &'a str, start_time_ms: u64, batch_interval_ms: u64 },
+    ReceiverStarted { receiver: JsonReceiver<'a> },
+    ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
+    ReceiverStopped { receiver: JsonReceiver<'a> },
+    InputError { source: &'a str, error: &'a str },
+    FilesPassedOver { source: &'a str, cause: &'a str, files: u64, example: &'a str },
+    FileChanged { source: &'a str, batch_time_ms: u64, file: &'a str, unread_bytes: Option<u64> },
+    FileMissing { source: &'a str, batch_time_ms: u64, file: &'a str },
+    DataLost { source: &'a str, partition: &'a str, position: i64, problem: &'a str },
+    FileDone { source: &'a str, file: &'a str, moved_to: Option<&'a str> },
+    FileLeft { source: &'a str, file: &'a str, reason: &'a str },
     LinesDropped(JsonDropped<'a>),
     TextReplaced(JsonReplaced<'a>),
-    LineCutOff {
-        source: &'a str,
-    },
-    RecordsDropped {
-        source: &'a str,
-        records: u64,
-    },
-    BatchSubmitted {
-        batch: JsonBatch<'a>,
-    },
-    BatchStarted {
-        batch: JsonBatch<'a>,
-    },
-    BatchCompleted {
-        batch: JsonBatch<'a>,
-    },
-    OutputOperationStarted {
-        output_operation: JsonOutput<'a>,
-    },
-    OutputOperationCompleted {
-        output_operation: JsonOutput<'a>,
-    },
-    StageCompleted {
-        stage: JsonStage<'a>,
-    },
-    TaskRetried {
-        batch_time_ms: u64,
-        stage_id: u32,
-        partition: u32,
-        reason: &'a str,
-        retry_in_ms: u64,
-    },
-    AccumulatorsUpdated {
-        batch_time_ms: u64,
-        accumulators: &'a [AccumulatorInfo],
-    },
-    DataSpilled {
-        batch_time_ms: u64,
-        bytes: u64,
-    },
-    FallingBehind {
-        lag: JsonLag,
-    },
-    CaughtUp {
-        lag: JsonLag,
-    },
-    EventsDropped {
-        count: u64,
-    },
-    RecoveryStarted {
-        run: &'a str,
-        zero_time_ms: u64,
-        restored: u64,
-        rerun_ms: Vec<u64>,
-        missed: u64,
-    },
-    RecordsLost {
-        source: &'a str,
-        batch_time_ms: u64,
-        records: u64,
-    },
-    BatchesWithoutData {
-        from_ms: u64,
-        through_ms: u64,
-        batches: u64,
-    },
-    CheckpointOpened {
-        run: &'a str,
-        epoch: u64,
-    },
-    SnapshotWritten {
-        batch_time_ms: u64,
-        is_full: bool,
-        keys: u64,
-        rows: u64,
-        bytes: u64,
-        duration_ms: f64,
-    },
-    CheckpointWritten {
-        written_time_ms: u64,
-    },
-    CheckpointFailed {
-        what: &'a str,
-        error: &'a str,
-    },
-    CheckpointResumed {
-        what: &'a str,
-    },
-    UpgradeChanged {
-        step: &'a str,
-        plugin: &'a str,
-        after_batch_time_ms: Option<u64>,
-        compared: u64,
-        differences: u64,
-        reason: Option<&'a str>,
-    },
-    HostPanicked {
-        what: &'a str,
-        batch_time_ms: Option<u64>,
-        message: &'a str,
-    },
-    ClockSetBack {
-        from_ms: u64,
-        to_ms: u64,
-        next_batch_time_ms: u64,
-    },
-    StreamingStopped {
-        end_time_ms: u64,
-        error: Option<&'a str>,
-    },
+    LineCutOff { source: &'a str },
+    RecordsDropped { source: &'a str, records: u64 },
+    BatchSubmitted { batch: JsonBatch<'a> },
+    BatchStarted { batch: JsonBatch<'a> },
+    BatchCompleted { batch: JsonBatch<'a> },
+    OutputOperationStarted { output_operation: JsonOutput<'a> },
+    OutputOperationCompleted { output_operation: JsonOutput<'a> },
+    StageCompleted { stage: JsonStage<'a> },
+    TaskRetried { batch_time_ms: u64, stage_id: u32, partition: u32, reason: &'a str, retry_in_ms: u64 },
+    AccumulatorsUpdated { batch_time_ms: u64, accumulators: &'a [AccumulatorInfo] },
+    DataSpilled { batch_time_ms: u64, bytes: u64 },
+    FallingBehind { lag: JsonLag },
+    CaughtUp { lag: JsonLag },
+    EventsDropped { count: u64 },
+    RecoveryStarted { run: &'a str, zero_time_ms: u64, restored: u64, rerun_ms: Vec<u64>, missed: u64 },
+    RecordsLost { source: &'a str, batch_time_ms: u64, records: u64 },
+    BatchesWithoutData { from_ms: u64, through_ms: u64, batches: u64 },
+    CheckpointOpened { run: &'a str, epoch: u64 },
+    SnapshotWritten { batch_time_ms: u64, is_full: bool, keys: u64, rows: u64, bytes: u64, duration_ms: f64 },
+    CheckpointWritten { written_time_ms: u64 },
+    CheckpointFailed { what: &'a str, error: &'a str },
+    CheckpointResumed { what: &'a str },
+    UpgradeChanged(JsonUpgrade<'a>),
+    HostPanicked { what: &'a str, batch_time_ms: Option<u64>, message: &'a str },
+    ClockSetBack { from_ms: u64, to_ms: u64, next_batch_time_ms: u64 },
+    StreamingStopped { end_time_ms: u64, error: Option<&'a str> },
+}
+
+#[derive(Serialize)]
+struct JsonUpgrade<'a> {
+    step: &'a str,
+    plugin: &'a str,
+    after_batch_time_ms: Option<u64>,
+    compared: u64,
+    differences: u64,
+    reason: Option<&'a str>,
+}
+
+impl<'a> From<&'a UpgradeInfo> for JsonUpgrade<'a> {
+    fn from(info: &'a UpgradeInfo) -> Self {
+        let UpgradeInfo { step, plugin, after, compared, differences, reason } = info;
+        let (after_batch_time_ms, reason) = (after.map(Time::as_ms), reason.as_deref());
+        Self { step, plugin, after_batch_time_ms, compared: *compared, differences: *differences, reason }
+    }
 }
 
 #[derive(Serialize)]
@@ -407,14 +300,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::CheckpointWritten { time } => Self::CheckpointWritten { written_time_ms: time.as_ms() },
             Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
-            Event::UpgradeChanged(info) => Self::UpgradeChanged {
-                step: &info.step,
-                plugin: &info.plugin,
-                after_batch_time_ms: info.after.map(Time::as_ms),
-                compared: info.compared,
-                differences: info.differences,
-                reason: info.reason.as_deref(),
-            },
+            Event::UpgradeChanged(info) => Self::UpgradeChanged(info.into()),
             Event::HostPanicked { what, batch, message } => {
                 Self::HostPanicked { what, batch_time_ms: batch.map(Time::as_ms), message }
             }

@@ -110,6 +110,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "run",
         &[
+            "lock",
             "error",
             "time",
             "ids",
@@ -135,6 +136,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "state_reader",
         &[
+            "lock",
             "shown",
             "error",
             "time",
@@ -149,9 +151,23 @@ const LAYERS: &[(&str, &[&str])] = &[
             "checkpoint",
         ],
     ),
+    ("upgrade", &["lock", "shown", "error", "time", "ids", "listener", "comparison"]),
     (
         "control",
-        &["shown", "error", "time", "data", "env", "memory", "listener", "block", "state", "ingest", "state_reader"],
+        &[
+            "shown",
+            "error",
+            "time",
+            "data",
+            "env",
+            "memory",
+            "listener",
+            "block",
+            "state",
+            "ingest",
+            "state_reader",
+            "upgrade",
+        ],
     ),
     ("context", EVERYTHING_BELOW),
     (
@@ -175,6 +191,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "ingest",
             "run",
             "state_reader",
+            "upgrade",
         ],
     ),
     ("fuzzing", &["time", "config", "data", "env", "memory", "block", "state", "checkpoint"]),
