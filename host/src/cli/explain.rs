@@ -5,7 +5,7 @@ use super::{count, print};
 use crate::context::{Program, StreamingContext};
 use crate::env::{Env, real};
 use crate::error::{Error, ErrorKind};
-use crate::graph::Explanation;
+use crate::graph::{Explanation, GraphDifference};
 use crate::shown::Shown as _;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ impl Subject {
     }
 }
 
-/// Prints an explanation or a comparison.
+/// Prints an explanation or a difference.
 pub fn explain(args: &ExplainArgs) -> Result<ExitCode, Error> {
     let executors = start_threads(1)?;
     let env = real(&executors);
@@ -62,12 +62,12 @@ pub fn explain(args: &ExplainArgs) -> Result<ExitCode, Error> {
         }
         Some(other) => {
             let after = subject(other, args, &env)?;
-            let comparison = before.explanation.compare(&after.explanation);
+            let difference = GraphDifference::between(&before.explanation, &after.explanation);
             if args.json {
                 let file = |subject: &Subject| serde_json::json!({ "file": subject.file, "job": subject.job });
-                json(&serde_json::json!({ "before": file(&before), "after": file(&after) }), &comparison)?
+                json(&serde_json::json!({ "before": file(&before), "after": file(&after) }), &difference)?
             } else {
-                format!("from {}\nto {}\n\n{comparison}", before.label(), after.label())
+                format!("from {}\nto {}\n\n{difference}", before.label(), after.label())
             }
         }
     };

@@ -1,19 +1,15 @@
-//! A graph and its stages in a form for people and for scripts, and a comparison of two graphs.
+//! A graph and its stages in a form for people and for scripts.
 //!
-//! Owns [`Explanation`] and [`Comparison`]: plain data made by pure functions, shown as text by `Display` and as JSON
-//! by serde. Names and types come from a plugin, so the text shows control characters in them as escapes. The code of
-//! closures is not seen.
+//! Owns [`Explanation`]: plain data made by pure functions, shown as text by `Display` and as JSON by serde. Names and
+//! types come from a plugin, so the text shows control characters in them as escapes.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
-
-mod compare;
-
-pub use compare::Comparison;
 
 use super::described::{DescribedNode, ParameterValue};
 use super::node::Node;
 use super::program::Graph;
 use super::stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput};
+use crate::data::schema::RecordType;
 use crate::ids::NodeId;
 use crate::shown::escape_control;
 use crate::time::whole_ms;
@@ -52,6 +48,20 @@ pub struct ExplainedNode {
     pub rows: Option<String>,
     /// The type of the rows that the node sends through a shuffle; `None` if it has no shuffle.
     pub exchanges: Option<String>,
+    /// The type of the pairs of key and state; `None` if the node has no state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The types themselves, which say more than their texts.
+    #[serde(skip)]
+    pub(super) types: NodeTypes,
+}
+
+/// The types of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NodeTypes {
+    pub(super) rows: Option<RecordType>,
+    pub(super) exchanged: Option<RecordType>,
+    pub(super) state: Option<RecordType>,
 }
 
 /// The value of a parameter.
@@ -204,11 +214,6 @@ impl Explanation {
         self
     }
 
-    /// Compares this graph with the graph `after` that replaces it.
-    pub fn compare(&self, after: &Self) -> Comparison {
-        compare::compare(&self.nodes, &after.nodes)
-    }
-
     fn write_branch(&self, f: &mut fmt::Formatter<'_>, branch: &ExplainedBranch) -> fmt::Result {
         match &branch.reads {
             Reads::Source { node } => writeln!(f, "  reads   {}", self.label(*node))?,
@@ -255,6 +260,8 @@ fn explain_node(node: &Node, described: &DescribedNode) -> ExplainedNode {
         parameters: described.parameters.iter().map(|(name, value)| (name.clone(), parameter(value))).collect(),
         rows: node.rows.as_ref().map(ToString::to_string),
         exchanges: node.exchanged.as_ref().map(ToString::to_string),
+        state: node.state.as_ref().map(ToString::to_string),
+        types: NodeTypes { rows: node.rows.clone(), exchanged: node.exchanged.clone(), state: node.state.clone() },
     }
 }
 
@@ -386,4 +393,4 @@ fn write_table(f: &mut fmt::Formatter<'_>, rows: &[[String; 6]]) -> fmt::Result 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -4,6 +4,7 @@
 
 mod call;
 mod described;
+mod difference;
 mod error;
 mod explain;
 mod interval;
@@ -20,13 +21,14 @@ mod validate;
 
 pub use call::CallError;
 pub use described::{DescribedNode, ParameterValue};
+pub use difference::{Change, GraphDifference, Kept, OutputPair, StateFit};
 pub use error::GraphError;
-pub use explain::{Comparison, ExplainedNode, Explanation};
+pub use explain::{ExplainedNode, Explanation};
 pub use interval::{Beginning, Intervals, window_times};
 pub use join::joined_rows;
 pub use kind::{KINDS, Kind};
 pub use needs::Needs;
-pub use node::{Node, StorageLevel};
+pub use node::{Node, StorageLevel, output_name};
 pub use operation::{Compression, FileFormat, JoinKind, Operation, ParquetOptions, StateForm, Stateful};
 pub use program::{Call, Graph};
 pub use stage::{Branch, Distribution, OutputJob, Role, Stage, StageGraph, StageInput, StageOutput, Step};

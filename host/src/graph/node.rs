@@ -66,3 +66,9 @@ impl fmt::Display for Node {
         }
     }
 }
+
+/// The name under which an output shows its results: the name that the plugin's author gave it, or its kind and its
+/// position among the outputs, as in `print-0`.
+pub fn output_name(name: Option<&str>, kind: &str, position: usize) -> String {
+    name.map_or_else(|| format!("{kind}-{position}"), str::to_owned)
+}

@@ -36,7 +36,7 @@ use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::grants::{GrantError, GrantedPlace, Grants};
-use crate::graph::{FileFormat, Graph, Node, Operation};
+use crate::graph::{FileFormat, Graph, Node, Operation, output_name};
 use crate::ids::NodeId;
 use crate::lock::lock;
 use crate::time::Time;
@@ -235,7 +235,7 @@ pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, Str
 fn identified<'a>(job: &str, graph: &'a Graph) -> Vec<(OutputId, &'a Node, RecordType)> {
     let identify = |(position, node): (usize, &'a Node)| {
         let rows = node.parents.first().and_then(|parent| graph.node(*parent)?.rows.clone())?;
-        let output = node.name.clone().unwrap_or_else(|| format!("{}-{position}", node.kind));
+        let output = output_name(node.name.as_deref(), &node.kind, position);
         Some((OutputId { job: job.to_owned(), output }, node, rows))
     };
     graph.outputs().enumerate().filter_map(identify).collect()

@@ -1,24 +1,25 @@
-//! Golden texts: word count, a graph with a shared node, and comparisons of graphs.
+//! Golden texts: word count, and a graph with a shared node.
 
 use super::*;
+use crate::graph::GraphDifference;
 use crate::graph::validate::tests::{cogrouped, node, pair, text};
 
-fn explain(described: &[DescribedNode]) -> Explanation {
+pub fn explain(described: &[DescribedNode]) -> Explanation {
     let graph = Graph::from_described(described).expect("the graph is valid");
     Explanation::new(described, &graph, 2)
 }
 
-fn named(mut node: DescribedNode, name: &str) -> DescribedNode {
+pub fn named(mut node: DescribedNode, name: &str) -> DescribedNode {
     node.name = Some(name.to_owned());
     node
 }
 
-fn with(mut node: DescribedNode, parameter: &str, value: ParameterValue) -> DescribedNode {
+pub fn with(mut node: DescribedNode, parameter: &str, value: ParameterValue) -> DescribedNode {
     node.parameters.push((parameter.to_owned(), value));
     node
 }
 
-fn word_count() -> Vec<DescribedNode> {
+pub fn word_count() -> Vec<DescribedNode> {
     vec![
         node("source", &[], text()),
         node("flat_map", &[0], text()),
@@ -156,85 +157,9 @@ fn control_characters_are_shown_by_code() {
     let evil = with(named(node("map", &[0], text()), "plain"), "\u{1b}[31mp\n", ParameterValue::Text("\r".to_owned()));
     let graph = explain(&[node("source", &[], text()), evil, node("print", &[1], Vec::new())]);
     let other = explain(&[node("source", &[], text()), node("print", &[0], Vec::new())]);
-    for text in [graph.to_string(), graph.compare(&other).to_string(), other.compare(&graph).to_string()] {
+    let between = |before, after| GraphDifference::between(before, after).to_string();
+    for text in [graph.to_string(), between(&graph, &other), between(&other, &graph)] {
         assert!(!text.contains(['\u{1b}', '\r']), "{text:?}");
     }
     assert!(graph.to_string().contains(r#"\u{1b}[31mp\u{a}="\u{d}""#), "{graph}");
-}
-
-const NOT_COMPARED: &str =
-    "Code in closures is not compared: an operator that is the same may compute something else.\n";
-const BY_PLACE: &str =
-    "Operators are matched by name, those without one by kind and place: `.name()` keeps them apart.\n";
-
-fn compared(before: &[DescribedNode], after: &[DescribedNode]) -> String {
-    explain(before).compare(&explain(after)).to_string()
-}
-
-#[test]
-fn a_graph_is_the_same_as_itself() {
-    let expected = "\
-same     `source` (node 0)
-same     `flat_map` (node 1)
-same     `map` (node 2)
-same     `counts` (reduce_by_key, node 3)
-same     `print` (node 4)
-
-5 same, 0 changed, 0 gone, 0 new
-";
-    assert_eq!(compared(&word_count(), &word_count()), format!("{expected}{NOT_COMPARED}"));
-}
-
-/// A node with a name is found at any position, and so are the nodes that read it.
-#[test]
-fn every_difference_is_told() {
-    let mut after = word_count();
-    after.insert(1, node("filter", &[0], text()));
-    after[2].parents = vec![1];
-    after[3] = node("map", &[2], text());
-    after[4] = named(with(node("filter", &[3], text()), "partitions", ParameterValue::Integer(4)), "counts");
-    after[5] = DescribedNode {
-        parameters: vec![("rows".to_owned(), ParameterValue::Integer(5))],
-        ..node("print", &[4], Vec::new())
-    };
-    let expected = "\
-same     `source` (node 0)
-changed  `counts` (reduce_by_key, node 3), now node 4
-           kind: reduce_by_key -> filter
-           reads: `map` (node 2) -> `map` (node 3)
-           parameter partitions: none -> 4
-           rows: (text, u64) -> text
-           exchanges: (text, u64) -> none
-changed  `print` (node 4), now node 5
-           parameter rows: 10 -> 5
-gone     `flat_map` (node 1)
-gone     `map` (node 2)
-new      `filter` (node 1)
-new      `flat_map` (node 2)
-new      `map` (node 3)
-
-1 same, 2 changed, 2 gone, 3 new
-";
-    assert_eq!(compared(&word_count(), &after), format!("{expected}{NOT_COMPARED}{BY_PLACE}"));
-}
-
-#[test]
-fn what_is_gone_on_one_way_is_new_on_the_other() {
-    let mut after = word_count();
-    after.push(node("print", &[3], Vec::new()));
-    let forth = explain(&word_count()).compare(&explain(&after));
-    let back = explain(&after).compare(&explain(&word_count()));
-    assert_eq!((forth.new.len(), forth.gone.len(), back.new.len(), back.gone.len()), (1, 0, 0, 1));
-    assert_eq!(forth.new, back.gone);
-    assert!(forth.kept.iter().all(|kept| kept.changes.is_empty()));
-}
-
-/// Each node reads the node before it. If places were written out, each node would take as long as the whole graph.
-#[test]
-fn a_deep_graph_is_compared_in_no_time() {
-    let mut deep = vec![node("source", &[], text())];
-    deep.extend((0..1900).map(|parent| node("map", &[parent], text())));
-    deep.push(node("print", &[1900], Vec::new()));
-    let deep = explain(&deep);
-    assert_eq!(deep.compare(&deep).kept.len(), 1902);
 }
