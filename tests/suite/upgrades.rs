@@ -369,6 +369,10 @@ fn state_is_carried_over_on_request() {
     assert_eq!(status.phase, Phase::Done, "{status:?}");
     let state = &status.state[0];
     assert!(state.is_carried && state.keys > 0 && state.operator.contains("`totals`"), "{state:?}");
+    assert!(
+        status.graph.iter().any(|line| line == "1 same, 1 changed, 0 gone, 0 new" || line.contains(" same, ")),
+        "{status:?}"
+    );
     assert_eq!(status.exact_from_ms, status.full_from_ms);
     // The old plugin has counted the batches through this one, and the new plugin those after it.
     let joined_after = status.joined_after_ms.expect("it has joined");

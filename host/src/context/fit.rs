@@ -28,8 +28,11 @@ pub(super) fn check_fit(facts: &JobFacts<'_>, run: &str, place: &str, metadata: 
             facts.settings.job.plugin.shown(),
             facts.plugin_digest
         );
-        let help = "bring the old plugin back, or start a new run of the new one with --fresh: it goes on with the next \
-                    batch, with empty windows and without state";
+        let help = "bring the old plugin back; to replace it without a gap, start the job with the old plugin and run \
+                    `host upgrade JOB.TOML --plugin NEW.wasm`, which compares both before it hands over; or start a new \
+                    run of the new one with --fresh: it goes on with the next batch, with empty windows and without \
+                    state; or run the new one beside the old one with a checkpoint directory of its own, if its sources \
+                    can be read twice";
         return Err(Error::new(ErrorKind::User, message).help(help));
     }
     let mut fresh = Vec::new();

@@ -204,7 +204,7 @@ pub struct UpgradeInfo {
 
 impl fmt::Display for UpgradeInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.step, self.plugin)?;
+        write!(f, "{}: plugin {}", self.step, self.plugin)?;
         if let Some(after) = self.after {
             write!(f, ", after batch {after}")?;
         }

@@ -42,6 +42,14 @@ impl Phase {
         matches!(self, Self::Done | Self::RolledBack | Self::Withdrawn | Self::Aborted)
     }
 
+    /// The step that begins the phase, for events.
+    pub fn step(self) -> String {
+        match self {
+            Self::HandedOver => "handed over".to_owned(),
+            phase => phase.to_string(),
+        }
+    }
+
     /// Whether the new run processes batches and shows no results.
     pub const fn is_before_hand_over(self) -> bool {
         matches!(self, Self::WarmingUp | Self::Comparing | Self::Ready)

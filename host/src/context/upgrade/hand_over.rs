@@ -7,7 +7,7 @@
 use super::super::checkpoint::store;
 use super::super::job::JobRun;
 use super::{Over, Pair, Request, Upgrade, in_background};
-use crate::checkpoint::{HandedOver, Ownership, end_trial, remove_run, save_plugin, saved_plugin};
+use crate::checkpoint::{HandedOver, Ownership, begin_trial, end_trial, remove_run, save_plugin, saved_plugin};
 use crate::comparison::Side;
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::lock::lock;
@@ -50,6 +50,7 @@ impl Upgrade {
         from.priority.set_low(true);
         job.states.show(&to.states);
         *lock(&job.owner) = to.clone();
+        self.mark(from, to);
         handed_over
     }
 
@@ -86,6 +87,20 @@ impl Upgrade {
             self.write_owner(ownership, &run, handed_over).await?;
         }
         Err(failed(format!("{} has ended", to.id)))
+    }
+
+    /// Records which of two runs is needed after a restart: the one that shows results, and the other one only if it is to
+    /// be kept. If this fails, a directory that is not needed stays.
+    fn mark(&self, from: &JobRun, to: &JobRun) {
+        let job = &self.shared.job;
+        let (Some(from), Some(to), Ok(store)) = (&from.directory, &to.directory, store(&job.env, &job.settings)) else {
+            return;
+        };
+        let is_kept = self.options.keep_old_run;
+        let marked = end_trial(&*store, to).and_then(|()| if is_kept { Ok(()) } else { begin_trial(&*store, from) });
+        if let Err(error) = marked {
+            tracing::warn!("cannot mark which runs in {} are needed: {error}", store.describe());
+        }
     }
 
     /// Writes the owner record. Tries again while the storage does not answer: until it does, it is not known which run
@@ -148,14 +163,9 @@ impl Upgrade {
     /// Ends the old run, after the new run has taken the job over. Removes the directory of the old run, unless it is to
     /// be kept.
     pub(super) async fn end_old(&self, pair: Pair) {
-        let Pair { old, new, comparing, .. } = pair;
+        let Pair { old, comparing, .. } = pair;
         let job = &self.shared.job;
         comparing.end(job);
-        if let (Some(directory), Ok(store)) = (&new.run.directory, store(&job.env, &job.settings))
-            && let Err(error) = end_trial(&*store, directory)
-        {
-            tracing::debug!("{directory} stays marked as a run on trial: {error}");
-        }
         job.ingest.detach(old.id).await;
         if let Some(mut is_over) = job.runs.is_over(old.id) {
             // Nothing is ever sent: the channel closes when the run has ended.

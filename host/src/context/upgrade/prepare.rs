@@ -6,15 +6,16 @@ use super::super::carry::Carry;
 use super::super::checkpoint::store;
 use super::super::{Program, StreamingContext, read_plugin};
 use super::comparing::Comparing;
-use super::state::states;
+use super::state::States;
 use super::{Pair, Upgrade};
 use crate::checkpoint::{begin_trial, save_plugin};
 use crate::config::{self, Change, KeyChange, Settings};
 use crate::env::{advice, persistence};
 use crate::error::{Error, ErrorKind};
+use crate::graph::{Explanation, GraphDifference};
 use crate::lock::lock;
 use crate::shown::Shown as _;
-use crate::upgrade::{CarriedState, ChangedKey};
+use crate::upgrade::ChangedKey;
 
 /// The largest job file that is read.
 const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -51,10 +52,16 @@ impl Upgrade {
             status.new_digest = digest;
             status.old_run.clone_from(&old.directory);
         });
-        let (states, dropped) = states(&old.graph, &program.graph, self.options.carry_state);
-        let operators: Vec<_> = states.iter().filter_map(|state| Some((state.old?, state.new))).collect();
-        let begins_empty = states.iter().any(|state| state.old.is_none());
-        let carry = (!operators.is_empty()).then(|| Carry { tap: old.tap.clone(), operators });
+        let explained = |nodes, graph, settings: &Settings| Explanation::new(nodes, graph, settings.job.parallelism);
+        let difference = GraphDifference::between(
+            &explained(&old.described, &old.graph, &old.settings),
+            &explained(&program.described, &program.graph, &settings),
+        );
+        let states = States::of(&difference, self.options.carry_state);
+        self.change(|status| status.graph = difference.to_string().lines().map(str::to_owned).collect());
+        let begins_empty = states.begins_empty;
+        let carry = Carry { tap: old.tap.clone(), operators: states.carried.clone() };
+        let carry = (!carry.operators.is_empty()).then_some(carry);
         let options = OtherOptions {
             memory_bytes: Some(self.options.memory_bytes.unwrap_or(settings.engine.memory_bytes)),
             settings: Some(settings),
@@ -78,9 +85,7 @@ impl Upgrade {
         // With all data since the beginning of the job, nothing is missing.
         let has_all = new.data_after <= job.beginning.data_after;
         let full_from = if has_all { next } else { next.max(new.data_after + reach) };
-        let keys_of = |node| new.carried.iter().find(|(carried, _)| *carried == node).map_or(0, |(_, keys)| *keys);
-        let told = states.into_iter().map(|state| CarriedState { keys: keys_of(state.new), ..state.told });
-        let told: Vec<CarriedState> = told.chain(dropped).collect();
+        let told = states.told(&new.carried);
         self.change(|status| {
             status.new_run.clone_from(&new.run.directory);
             status.joined_after_ms = Some(new.after().as_ms());

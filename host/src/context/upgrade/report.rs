@@ -17,7 +17,7 @@ impl Upgrade {
             _ => "the plugin of the job file".to_owned(),
         };
         self.shared.job.listeners.post(&Event::UpgradeChanged(UpgradeInfo {
-            step: status.phase.to_string(),
+            step: status.phase.step(),
             plugin,
             after,
             compared: status.compared,

@@ -1,71 +1,55 @@
-//! Which operators of a new plugin take over the state of the old one.
+//! What becomes of the state of each operator in an upgrade.
 //!
-//! Owns the conditions: the same operator, the same types, and a form of state that does not depend on earlier data.
+//! Owns the words for users. Whether a state fits an operator is decided in `graph/difference.rs`.
 
-use crate::data::schema::schema_id;
-use crate::graph::{Graph, Node, StateForm};
+use crate::graph::{GraphDifference, StateFit};
 use crate::ids::NodeId;
 use crate::upgrade::CarriedState;
 
-/// An operator with state of the new graph.
-pub(super) struct StateOf {
-    pub(super) new: NodeId,
-    /// The operator of the old graph whose state is taken over. `None` if the state begins empty.
-    pub(super) old: Option<NodeId>,
-    /// What users are told.
-    pub(super) told: CarriedState,
+/// What becomes of the state of operators.
+pub(super) struct States {
+    /// The operators whose state is carried over: the node in the old graph, and that in the new one.
+    pub(super) carried: Vec<(NodeId, NodeId)>,
+    /// Whether an operator with state begins without state.
+    pub(super) begins_empty: bool,
+    told: Vec<(Option<NodeId>, CarriedState)>,
 }
 
-/// Finds, for each operator with state of the new graph, the operator of the old graph whose state it may take over.
-/// With `is_wanted` false, all states begin empty. Operators of the old graph whose state is dropped are told last.
-pub(super) fn states(old: &Graph, new: &Graph, is_wanted: bool) -> (Vec<StateOf>, Vec<CarriedState>) {
-    let with_state = |graph: &Graph| -> Vec<Node> {
-        graph.nodes().iter().filter(|node| node.operation.stateful().is_some()).cloned().collect()
-    };
-    let (olds, news) = (with_state(old), with_state(new));
-    let of_new = |node: &Node| {
-        let matching = olds.iter().find(|old_node| id(old_node, &olds) == id(node, &news));
-        let reason = refusal(matching, node, is_wanted);
-        let old = matching.filter(|_| reason.is_empty()).map(|old_node| old_node.id);
-        let told = CarriedState { operator: node.to_string(), is_carried: old.is_some(), keys: 0, reason };
-        StateOf { new: node.id, old, told }
-    };
-    let states: Vec<StateOf> = news.iter().map(of_new).collect();
-    let is_dropped = |node: &&Node| !news.iter().any(|new_node| id(new_node, &news) == id(node, &olds));
-    let dropped = olds.iter().filter(is_dropped).map(|node| CarriedState {
-        operator: node.to_string(),
-        is_carried: false,
-        keys: 0,
-        reason: "the new plugin has no such operator, and the state is dropped".to_owned(),
-    });
-    (states, dropped.collect())
-}
-
-/// The identity of an operator with state: its name, or else its kind and its position among those of this kind.
-fn id(node: &Node, all: &[Node]) -> (Option<String>, String, usize) {
-    match &node.name {
-        Some(name) => (Some(name.clone()), String::new(), 0),
-        None => {
-            let is_before = |other: &&Node| other.name.is_none() && other.kind == node.kind && other.id < node.id;
-            (None, node.kind.clone(), all.iter().filter(is_before).count())
+impl States {
+    /// Decides what becomes of the state of operators. With `is_wanted` false, no state is carried over.
+    pub(super) fn of(difference: &GraphDifference, is_wanted: bool) -> Self {
+        let carried: Vec<(NodeId, NodeId)> = if is_wanted { difference.carried().collect() } else { Vec::new() };
+        let mut told = Vec::new();
+        let mut tell = |new: Option<u32>, operator: String, reason: String| {
+            let is_carried = reason.is_empty();
+            told.push((new.map(NodeId), CarriedState { operator, is_carried, keys: 0, reason }));
+        };
+        for kept in &difference.kept {
+            let reason = match &kept.state {
+                Some(StateFit::Fits) if is_wanted => String::new(),
+                Some(StateFit::Fits) => "--carry-state was not given".to_owned(),
+                Some(other) => other.to_string(),
+                None if kept.after.state.is_some() => "the operator had no state".to_owned(),
+                None => continue,
+            };
+            tell(kept.after.state.as_ref().map(|_| kept.after.node), kept.after.to_string(), reason);
         }
+        for node in difference.new.iter().filter(|node| node.state.is_some()) {
+            tell(Some(node.node), node.to_string(), "the operator is new".to_owned());
+        }
+        for node in difference.gone.iter().filter(|node| node.state.is_some()) {
+            tell(None, node.to_string(), "the operator is gone, and its state is dropped".to_owned());
+        }
+        let begins_empty = told.iter().any(|(new, told)| new.is_some() && !told.is_carried);
+        Self { carried, begins_empty, told }
     }
-}
 
-/// Why an operator does not take over the state of another one. Empty if it does.
-fn refusal(old: Option<&Node>, new: &Node, is_wanted: bool) -> String {
-    let Some(old) = old else { return "the old plugin has no such operator".to_owned() };
-    let form = |node: &Node| node.operation.stateful().map(|stateful| stateful.form);
-    let types = |node: &Node| node.state.as_ref().map(|pair| schema_id(pair.fields()));
-    if !is_wanted {
-        return "--carry-state was not given".to_owned();
+    /// What users are told, with the numbers of keys of the nodes of the new graph.
+    pub(super) fn told(self, keys: &[(NodeId, u64)]) -> Vec<CarriedState> {
+        let with_keys = |(new, told): (Option<NodeId>, CarriedState)| {
+            let keys = keys.iter().find(|(node, _)| Some(*node) == new).map_or(0, |(_, keys)| *keys);
+            CarriedState { keys, ..told }
+        };
+        self.told.into_iter().map(with_keys).collect()
     }
-    if form(new) == Some(StateForm::Window) || form(old) == Some(StateForm::Window) {
-        return "a window is filled from the stream".to_owned();
-    }
-    if types(old) != types(new) {
-        let shown = |node: &Node| node.state.as_ref().map(ToString::to_string).unwrap_or_default();
-        return format!("its state was {} and is {}", shown(old), shown(new));
-    }
-    String::new()
 }
