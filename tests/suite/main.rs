@@ -11,6 +11,7 @@ mod hostile_drivers;
 mod hostile_variables;
 mod killed;
 mod large_partitions;
+mod large_states;
 mod ledger;
 mod listeners;
 mod memory;

@@ -11,6 +11,7 @@ use super::records::RecordStore;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use super::stage_info::StageTally;
+use super::state::StateRoom;
 use super::wanted::Wanted;
 use super::{Engine, JobRequest};
 use crate::block::{BlockStore, DataSetStore, RangeReaders, ReadPart, RowStorage};
@@ -152,10 +153,12 @@ impl EmbeddedEngine {
         let cancel = parts.plugin.cancel();
         let large_bytes = parts.plugin.limits().memory_bytes / LARGE_SHARE;
         let joins = JoinRoom::new(stores.storage.clone(), &parts.budget, parts.slots);
+        let state_room = StateRoom::new(&parts.budget, parts.slots);
         let records = Arc::<RecordStore>::default();
         let config = SessionConfig::new()
             .with_extension(stores.clone())
             .with_extension(Arc::new(joins))
+            .with_extension(Arc::new(state_room))
             .with_extension(Arc::new(stores.state.clone()))
             .with_extension(Arc::new(LoadedPlugin {
                 plugin: parts.plugin,

@@ -4,7 +4,7 @@
 //! key. These rows are put into the order in which the keys first appear in the whole partition. So the result does not
 //! show that there were parts.
 
-use super::join::{Divider, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
+use super::join::{Divider, Division, Input, JoinRoom, LEVELS_MAX, PARTS, PartFacts};
 use super::merge::{SortedRuns, add_order, order_of, with_order, without_order};
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::run;
@@ -161,7 +161,7 @@ impl Reduction {
 
     /// Divides rows into parts. The first part comes last in the list.
     async fn divide(&self, mut input: Input, level: u32) -> Result<Vec<Part>> {
-        let divider = Divider::new(&self.room.storage, &self.keys, level);
+        let divider = Divider::new(&self.room.storage, &self.keys, Division::Bits { level });
         let (rows, facts) = divider.divide(Vec::new(), &mut input).await?;
         let whole = facts.iter().map(|facts| facts.weight).sum();
         let parts = (0..PARTS).rev().zip(facts.iter().rev()).filter(|(_, facts)| facts.weight > 0);

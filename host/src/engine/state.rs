@@ -5,20 +5,25 @@
 
 mod call;
 mod keys;
+mod pages;
 mod partitions;
+mod parts;
 mod records;
 mod rows;
 mod window;
 
+pub(super) use parts::{KeyTooLarge, StateRoom};
 pub(super) use window::Slide;
 
 use self::call::PluginCall;
+use self::pages::PageReader;
+use self::parts::{Part, Parts};
 use super::node::{Execution, PlanNode, Rows, Work};
 use super::plugin_exec::run;
 use super::plugin_task::{LoadedPlugin, PluginTask};
 use super::updates::UpdatesOfNode;
 use super::{external, internal};
-use crate::block::{RowStorage, RowsWriter, Scratch, SpillError};
+use crate::block::{RowStorage, RowsWriter, SpillError};
 use crate::data::schema::RecordType;
 use crate::graph::{StateForm, StateTypes};
 use crate::ids::NodeId;
@@ -26,7 +31,7 @@ use crate::plugin::TaskProgram;
 use crate::state::{Layout, PartitionState, PartitionWriter, StateError, StateStore, Touched, is_of_partition};
 use crate::time::Duration;
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::{concat_batches, take, take_record_batch};
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::SendableRecordBatchStream;
@@ -83,16 +88,10 @@ impl Work for StateWork {
         let plugin = execution.extension::<LoadedPlugin>("plugin")?;
         let store = execution.extension::<StateStore>("state")?;
         let inputs = execution.inputs()?;
-        let run = StateRun::new(self.clone(), plugin, &store)?.run(store, inputs);
+        let room = *execution.extension::<StateRoom>("room for parts of state")?;
+        let run = StateRun::new(self.clone(), plugin, &store, room)?.run(store, inputs);
         Ok(futures::stream::once(run).try_flatten().boxed())
     }
-}
-
-/// The rows that a stateful operation reads, in memory.
-struct Read {
-    rows: RecordBatch,
-    /// The memory of the rows, and of their order by key.
-    _scratch: Scratch,
 }
 
 /// The memory for a row's hash, its place in the order of keys, and its place in lists of values.
@@ -104,6 +103,7 @@ struct StateRun {
     layout: Arc<Layout>,
     storage: RowStorage,
     plugin: Arc<LoadedPlugin>,
+    room: StateRoom,
     /// The rows of the node so far.
     emitted: RowsWriter,
     /// The partition's state before the batch.
@@ -115,13 +115,13 @@ struct StateRun {
 }
 
 impl StateRun {
-    fn new(work: StateWork, plugin: Arc<LoadedPlugin>, store: &StateStore) -> Result<Self> {
+    fn new(work: StateWork, plugin: Arc<LoadedPlugin>, store: &StateStore, room: StateRoom) -> Result<Self> {
         let layout = store.layout(work.node, &work.pair).ok_or_else(|| internal("state is pairs"))?;
         let storage = store.storage().clone();
         let after = PartitionWriter::new(&storage, &layout, store.saved(work.node).as_ms());
         let now_ms = work.program.batch.as_ms();
         let emitted = storage.writer(1);
-        Ok(Self { work, layout, storage, plugin, emitted, before: PartitionState::default(), after, now_ms })
+        Ok(Self { work, layout, storage, plugin, room, emitted, before: PartitionState::default(), after, now_ms })
     }
 
     async fn run(mut self, store: Arc<StateStore>, inputs: Vec<SendableRecordBatchStream>) -> Result<Rows> {
@@ -147,44 +147,43 @@ impl StateRun {
     async fn initial(&self, program: TaskProgram) -> Result<PartitionState> {
         let (partition, partitions) = (program.partition, self.work.partitions);
         let mut rows = run(self.plugin.clone(), program, futures::stream::empty().boxed(), self.work.updates.clone());
-        let (mut pairs, mut scratch, mut hashes) = (Vec::new(), self.storage.scratch(), Vec::new());
-        let mut bytes = 0;
+        let (mut pairs, mut hashes) = (self.storage.writer(1), Vec::new());
         while let Some(batch) = rows.next().await.transpose()? {
             self.layout.encoder().hash_column(batch.column(0), &mut hashes).map_err(external)?;
             let of_partition = (0..).zip(&hashes).filter(|(_, hash)| is_of_partition(**hash, partition, partitions));
             let of_partition: UInt64Array = of_partition.map(|(row, _): (u64, _)| row).collect();
-            let batch = take_record_batch(&batch, &of_partition)?;
-            bytes += bytes_of(&batch);
-            scratch.resize(bytes).map_err(external)?;
-            pairs.push(batch);
+            if !of_partition.is_empty() {
+                pairs.append(0, take_record_batch(&batch, &of_partition)?).map_err(external)?;
+            }
         }
-        let pairs = concat_batches(self.work.pair.arrow(), &pairs)?;
-        let touched = Touched::of(&self.layout, pairs.column(0), partition, partitions).map_err(external)?;
-        let last = (0..touched.len()).map(|key| touched.rows_of(key).last().copied().unwrap_or_default());
-        let pairs = take_record_batch(&pairs, &last.collect::<UInt32Array>())?;
-        let hashes: UInt64Array = touched.hashes().to_vec().into();
-        let times = UInt64Array::from_value(self.now_ms, hashes.len());
-        let rows = self.layout.rows(hashes, times, None, pairs.column(0).clone(), pairs.column(1).clone());
         let mut initial = PartitionWriter::new(&self.storage, &self.layout, 0);
-        initial.write(0, &rows.map_err(external)?).map_err(external)?;
+        let mut parts = self.parts(&self.work.pair).of_rows(&pairs.finish());
+        while let Some(part) = parts.next().await? {
+            initial.piece(self.initial_rows(&part)?, true)?;
+        }
+        initial.end_page(None, 0)?;
         Ok(initial.finish())
     }
 
-    /// Reads all rows.
-    async fn read(&self, inputs: Vec<SendableRecordBatchStream>) -> Result<(Read, usize)> {
-        let (mut batches, mut bytes, mut scratch, mut first) = (Vec::new(), 0, self.storage.scratch(), None);
-        for mut input in inputs {
-            while let Some(batch) = input.next().await.transpose()? {
-                bytes += bytes_of(&batch);
-                scratch.resize(bytes).map_err(external)?;
-                batches.push(batch);
-            }
-            first.get_or_insert_with(|| batches.iter().map(RecordBatch::num_rows).sum());
-        }
-        // The rows are copied into one piece, and the values are copied in the order of keys.
-        scratch.resize(bytes * 3).map_err(external)?;
-        let rows = concat_batches(self.work.read.arrow(), &batches)?;
-        Ok((Read { rows, _scratch: scratch }, first.unwrap_or_default()))
+    /// The rows of state of initial pairs, one for each key.
+    fn initial_rows(&self, pairs: &Part) -> Result<RecordBatch> {
+        let touched = self.touched(&pairs.rows)?;
+        let last = (0..touched.len()).map(|key| touched.rows_of(key).last().copied().unwrap_or_default());
+        let pairs = take_record_batch(&pairs.rows, &last.collect::<UInt32Array>())?;
+        let hashes: UInt64Array = touched.hashes().to_vec().into();
+        let times = UInt64Array::from_value(self.now_ms, hashes.len());
+        Ok(self.layout.rows(hashes, times, None, pairs.column(0).clone(), pairs.column(1).clone())?)
+    }
+
+    /// A reader of the pages of the state before the batch.
+    fn reader(&self) -> PageReader {
+        PageReader::new(&self.layout, self.after.forgotten_ms())
+    }
+
+    /// Parts of rows of this type.
+    fn parts(&self, rows: &RecordType) -> Parts {
+        let partition = (self.work.program.partition, self.work.partitions);
+        Parts::new(&self.storage, self.layout.encoder(), rows, self.room, partition)
     }
 
     /// The different keys of rows.
@@ -225,3 +224,6 @@ impl From<StateError> for DataFusionError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

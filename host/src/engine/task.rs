@@ -9,6 +9,7 @@ use super::plugin_task::{PluginError, unless_cancelled};
 use super::retry::Cause;
 use super::shuffle::ShuffleWriter;
 use super::stage_info::{TaskMetrics, rows_read};
+use super::state::KeyTooLarge;
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
 use crate::env::persistence;
@@ -129,12 +130,10 @@ impl AttemptError {
         if let Some(error) = error.downcast_ref::<SpillError>() {
             return error.into();
         }
-        let cause = match error.downcast_ref::<JoinError>() {
-            // The failure is transient: other tasks give their memory back.
-            Some(JoinError::NoRoom { .. }) => Cause::Transient,
-            _ => Cause::Permanent,
-        };
-        Self::new(cause, error)
+        let has_no_room = matches!(error.downcast_ref(), Some(JoinError::NoRoom { .. }));
+        // The failure is transient: other tasks give their memory back.
+        let is_transient = has_no_room || error.is::<KeyTooLarge>();
+        Self::new(if is_transient { Cause::Transient } else { Cause::Permanent }, error)
     }
 }
 

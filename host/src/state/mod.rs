@@ -10,6 +10,7 @@ mod layout;
 mod merge;
 mod merged_parts;
 mod page;
+mod page_rows;
 mod partition;
 mod patch;
 mod saved;

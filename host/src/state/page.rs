@@ -5,6 +5,7 @@
 use super::error::StateError;
 use super::layout::{self, HASH, KEY, Layout, Open, STATE, TIME};
 use super::merge;
+use super::page_rows::PageRows;
 use super::patch::{Patch, patched};
 use super::touched::Touched;
 use crate::block::{RowStorage, StoredRows};
@@ -12,10 +13,6 @@ use arrow::array::{ArrayRef, RecordBatch};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A page with more rows than this is written as several pages of at most half as many.
-const ROWS_MAX: usize = 16 * 1024;
-/// A page with more bytes than this is written as several pages, if it has several rows.
-const BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A page is written anew when it has at least this many leaves of changes. Up to seven more are allowed, depending on
 /// the page, so that not all pages are written anew in the same batch.
 const CHANGES_MAX: u64 = 8;
@@ -90,21 +87,19 @@ pub struct OpenPage {
 }
 
 impl Page {
-    /// Writes sorted rows as pages. The first page begins at the hash `first`.
+    /// Writes rows as pages. The first page begins at the hash `first`.
     ///
     /// # Errors
-    /// Returns an error if the rows cannot be stored.
-    pub fn write(storage: &RowStorage, first: u64, rows: &RecordBatch) -> Result<Vec<Self>, StateError> {
+    /// Returns an error if the rows cannot be read or stored.
+    pub fn write(storage: &RowStorage, first: u64, rows: PageRows) -> Result<Vec<Self>, StateError> {
         let mut pages = Vec::new();
-        let mut first = first;
-        for range in cuts(rows) {
-            let rows = if range.len() == rows.num_rows() { rows.clone() } else { copy(rows, &range)? };
-            if range.start > 0 {
-                first = layout::hashes(&rows).values().first().copied().unwrap_or(first);
-            }
+        rows.pages(|rows| {
+            let of_rows = layout::hashes(&rows).values().first().copied();
+            let first = of_rows.filter(|_| !pages.is_empty()).unwrap_or(first);
             let keys = (rows.num_rows() - layout::removed(&rows).true_count()) as u64;
             pages.push(Self { first, leaves: vec![Leaf::store(storage, rows)?], keys });
-        }
+            Ok(())
+        })?;
         Ok(pages)
     }
 
@@ -236,31 +231,4 @@ impl OpenPage {
     pub fn states(&self) -> impl Iterator<Item = &ArrayRef> {
         self.leaves.iter().map(|leaf| layout::states(&leaf.rows))
     }
-}
-
-/// The rows of each page that rows are written to.
-fn cuts(rows: &RecordBatch) -> Vec<Range<usize>> {
-    let count = rows.num_rows();
-    let bytes = crate::data::chunk::row_bytes(rows, 0..count);
-    if count <= ROWS_MAX && (bytes <= BYTES_MAX || count <= 1) {
-        return std::iter::once(0..count).filter(|range| !range.is_empty()).collect();
-    }
-    let pages = count.div_ceil(ROWS_MAX / 2).max(bytes.div_ceil(BYTES_MAX / 2)).min(count);
-    let start = |page: usize| page * count / pages;
-    let mut cuts: Vec<usize> = (0..=pages).map(start).collect();
-    // Keys of the same hash stay in one page.
-    let hashes = layout::hashes(rows).values();
-    for cut in &mut cuts {
-        while *cut > 0 && *cut < count && hashes[*cut - 1] == hashes[*cut] {
-            *cut += 1;
-        }
-    }
-    cuts.dedup();
-    cuts.windows(2).map(|cut| cut[0]..cut[1]).collect()
-}
-
-/// A copy of some rows, which does not hold the memory of the other rows.
-fn copy(rows: &RecordBatch, range: &Range<usize>) -> Result<RecordBatch, StateError> {
-    let positions: arrow::array::UInt64Array = (range.start as u64..range.end as u64).collect();
-    Ok(arrow::compute::take_record_batch(rows, &positions)?)
 }

@@ -3,6 +3,7 @@
 use super::error::StateError;
 use super::layout::Layout;
 use super::page::{Found, Page};
+use super::page_rows::PageRows;
 use super::patch::Patch;
 use crate::block::RowStorage;
 use arrow::array::{BooleanArray, RecordBatch};
@@ -62,12 +63,23 @@ pub struct PartitionWriter {
     /// Removals at this time or before are saved, and are forgotten where a page is written anew.
     forgotten_ms: u64,
     pages: Vec<Arc<Page>>,
+    /// The pieces of the next page.
+    next: PageRows,
+    /// Whether a piece of the next page differs from the page before the batch.
+    is_changed: bool,
 }
 
 impl PartitionWriter {
     /// Makes a writer. Removals at `forgotten_ms` or before are forgotten.
     pub fn new(storage: &RowStorage, layout: &Arc<Layout>, forgotten_ms: u64) -> Self {
-        Self { storage: storage.clone(), layout: layout.clone(), forgotten_ms, pages: Vec::new() }
+        Self {
+            storage: storage.clone(),
+            layout: layout.clone(),
+            forgotten_ms,
+            pages: Vec::new(),
+            next: PageRows::default(),
+            is_changed: false,
+        }
     }
 
     /// The time up to which removals are forgotten.
@@ -84,8 +96,32 @@ impl PartitionWriter {
     ///
     /// # Errors
     /// Returns an error if the rows cannot be stored.
-    pub fn write(&mut self, first: u64, rows: &RecordBatch) -> Result<(), StateError> {
-        self.pages.extend(Page::write(&self.storage, first, rows)?.into_iter().map(Arc::new));
+    pub fn write(&mut self, first: u64, rows: RecordBatch) -> Result<(), StateError> {
+        self.piece(rows, true)?;
+        self.end_page(None, first)
+    }
+
+    /// Adds sorted rows to the next page. `is_changed` says whether they differ from those of the page that they are in
+    /// place of.
+    ///
+    /// # Errors
+    /// Returns an error if the rows cannot be stored.
+    pub fn piece(&mut self, rows: RecordBatch, is_changed: bool) -> Result<(), StateError> {
+        self.is_changed |= is_changed;
+        self.next.push(&self.storage, rows)
+    }
+
+    /// Ends a page. Its pieces are in place of `before`, which is kept if no piece has changed, and begin at `first`.
+    ///
+    /// # Errors
+    /// Returns an error if the rows cannot be read or stored.
+    pub fn end_page(&mut self, before: Option<&Arc<Page>>, first: u64) -> Result<(), StateError> {
+        let rows = std::mem::take(&mut self.next);
+        if std::mem::take(&mut self.is_changed) {
+            self.pages.extend(Page::write(&self.storage, first, rows)?.into_iter().map(Arc::new));
+        } else {
+            self.keep(before);
+        }
         Ok(())
     }
 
@@ -101,7 +137,7 @@ impl PartitionWriter {
         found: &[Option<Found>],
         keys: u64,
     ) -> Result<(), StateError> {
-        let Some(page) = at.page else { return self.write(at.first, changes) };
+        let Some(page) = at.page else { return self.write(at.first, changes.clone()) };
         if changes.num_rows() == 0 {
             self.keep(at.page);
             return Ok(());
@@ -128,7 +164,7 @@ impl PartitionWriter {
             Some(changed) => self.pages.push(Arc::new(changed)),
             None => {
                 let rows = page.open(&self.layout)?.with(&self.layout, changes, self.forgotten_ms)?;
-                self.write(at.first, &rows)?;
+                self.write(at.first, rows)?;
             }
         }
         Ok(())

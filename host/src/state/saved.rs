@@ -139,7 +139,7 @@ fn distribute(rows: &RecordBatch, writers: &mut [PartitionWriter]) -> Result<(),
         if start < end {
             let positions: arrow::array::UInt64Array = (start as u64..end as u64).collect();
             let rows = arrow::compute::take_record_batch(rows, &positions).map_err(StateError::from)?;
-            writer.write(hashes.get(start).copied().unwrap_or(0), &rows)?;
+            writer.write(hashes.get(start).copied().unwrap_or(0), rows)?;
         }
         start = end;
     }

@@ -1,6 +1,6 @@
 //! Operators on many rows, made from a few numbers: more rows than fit into an instance, or into the memory of the job.
 
-use millstream::{Cut, DStream, Output, Record, StreamingContext, Text};
+use millstream::{Chain, Cut, DStream, Output, Record, State, StateSpec, StreamingContext, Text, seconds};
 
 fn argument(ctx: &StreamingContext, name: &str) -> Option<u64> {
     ctx.arg(name).and_then(|number| number.parse().ok())
@@ -85,6 +85,70 @@ pub fn large(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operator:
         "large_sort" => {
             let sorted = texts.map(|(key, text)| (key % 1000, text)).transform(|rdd| rdd.sort_by_key(false));
             partitions(&sorted.erase(), |(key, text)| [key, number(&text), 0])
+        }
+        _ => return states(&texts, operator),
+    })
+}
+
+/// A state: how many texts a key had, a digest of all of them, and the last one.
+type Seen = (u64, u64, String);
+
+fn seen(texts: &[Text], before: Option<Seen>) -> Seen {
+    let (count, hash, last) = before.unwrap_or_default();
+    let last = texts.last().map_or(last, ToString::to_string);
+    (count + texts.len() as u64, texts.iter().map(|text| number(text)).fold(hash, digest), last)
+}
+
+/// Digests of all states.
+fn digests<C: Chain<Out = (u64, Seen)>>(states: &DStream<(u64, Seen), C>) -> Output {
+    let small = states.map(|(key, (count, hash, last))| (digest(key, count), hash, number(&last)));
+    partitions(&small.erase(), <[u64; 3]>::from)
+}
+
+/// Operators that keep state of large partitions. `None` if there is no such operator.
+fn states<C: Chain<Out = (u64, String)>>(texts: &DStream<(u64, String), C>, operator: &str) -> Option<Output> {
+    let initial = || (0..17_000u64).map(|n| (scrambled(n), (1, n, text(n))));
+    Some(match operator {
+        "large_update_by_key" => {
+            let texts = texts.map(|(key, text)| (key, Text::from(text)));
+            // Some keys leave at their third text.
+            let states = texts.update_state_by_key(|texts: Vec<Text>, before| {
+                Some(seen(&texts, before)).filter(|(count, ..)| count % 3 > 0 || count % 2 > 0)
+            });
+            digests(&states.initial_state(initial))
+        }
+        "large_update_by_partition" => {
+            let texts = texts.map(|(key, text)| (key, Text::from(text)));
+            let states = texts.update_state_by_partition(|keys| {
+                let states =
+                    keys.map(|(key, texts, before): (u64, Vec<Text>, Option<Seen>)| (key, seen(&texts, before)));
+                states.filter(|(key, _)| key % 5 > 0).collect::<Vec<_>>()
+            });
+            digests(&states)
+        }
+        "large_mapping" => {
+            let spec = StateSpec::function(|key: &u64, text: Option<String>, state: &mut State<Seen>| {
+                let before = state.get_option().cloned();
+                let Some(text) = text else { return (*key, before.unwrap_or_default()) };
+                let after = seen(&[Text::from(text)], before);
+                state.update(after.clone());
+                (*key, after)
+            });
+            let spec = spec.initial_state(initial).timeout(seconds(1));
+            digests(&texts.map_with_state(spec).into_stream())
+        }
+        "large_inverse" => {
+            let values = texts.map(|(key, text)| (key, (0..50).map(|n| number(&text) * n).collect::<Vec<u64>>()));
+            let with = |a: Vec<u64>, b: Vec<u64>, f: fn(u64, u64) -> u64| -> Vec<u64> {
+                a.into_iter().zip(b).map(|(a, b)| f(a, b)).collect()
+            };
+            let sums = values.reduce_by_key_and_window_inverse_filtered(
+                move |a, b| with(a, b, u64::wrapping_add),
+                move |a, b| with(a, b, u64::wrapping_sub),
+                seconds(2),
+                |(_, sums)| sums.iter().any(|sum| *sum > 0),
+            );
+            partitions(&sums.map(|(key, sums)| (key, sums[1], sums[49])).erase(), <[u64; 3]>::from)
         }
         _ => return None,
     })

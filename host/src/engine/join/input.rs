@@ -51,7 +51,7 @@ impl Input {
     }
 
     /// Makes an input from stored rows, with pieces as large as those of this input.
-    pub(super) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
+    pub(in crate::engine) fn stored(&self, rows: &StoredRows, bucket: usize) -> Self {
         Self { piece_bytes: self.piece_bytes, ..Self::bucket(rows, bucket, 0) }
     }
 
@@ -91,7 +91,7 @@ impl Input {
 
     /// Moves rows into `taken`, until they take `limit` bytes or there are no more rows. Returns true if there are no
     /// more rows.
-    pub(super) async fn take(&mut self, limit: usize, taken: &mut Taken) -> Result<bool> {
+    pub(in crate::engine) async fn take(&mut self, limit: usize, taken: &mut Taken) -> Result<bool> {
         while taken.weight < limit {
             let Some(rows) = self.next().await? else { return Ok(true) };
             taken.weight += weight(&rows);
@@ -103,7 +103,7 @@ impl Input {
 
 /// Rows in memory.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(in crate::engine) struct Taken {
     pub rows: Vec<RecordBatch>,
     pub weight: usize,
 }

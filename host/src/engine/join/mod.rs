@@ -33,8 +33,8 @@ mod table;
 mod tests;
 
 pub(super) use exec::JoinExec;
-pub(super) use input::Input;
-pub(super) use parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
+pub(super) use input::{Input, Taken};
+pub(super) use parts::{Divider, Division, LEVELS_MAX, PARTS, PartFacts};
 pub(super) use room::JoinRoom;
 pub(super) use run::JoinError;
 

@@ -14,16 +14,36 @@ use datafusion_common::Result;
 /// How many parts a division makes. Each level of division uses other bits of the hash, from the lowest bits up.
 pub(in crate::engine) const PARTS: usize = 1 << PART_BITS;
 const PART_BITS: u32 = 4;
-/// The most levels of division. All hashes in a part of the last level have the same lower 24 bits.
+/// The most levels of division by bits. All hashes in a part of the last level have the same lower 24 bits.
 pub(in crate::engine) const LEVELS_MAX: u32 = 6;
 
 /// Small pieces are concatenated up to about this many bytes before they are divided.
 const GATHERED_BYTES: usize = 128 * 1024;
 
-/// Divides the rows of one parent of a join, or of a reduction.
+/// How a division chooses the part of a row by the hash of its key.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) enum Division {
+    /// By bits of the hash. Each level takes other bits.
+    Bits { level: u32 },
+    /// By ranges of hashes, so that the parts are in the order of hashes. The first range begins at `first`, and each
+    /// range has `width` hashes.
+    Ranges { first: u64, width: u64 },
+}
+
+impl Division {
+    fn part(self, hash: u64) -> usize {
+        match self {
+            Self::Bits { level } => (hash >> (level * PART_BITS)) as usize % PARTS,
+            // A hash behind the last range belongs to the last part.
+            Self::Ranges { first, width } => (hash.saturating_sub(first) / width.max(1)).min(PARTS as u64 - 1) as usize,
+        }
+    }
+}
+
+/// Divides the rows of one parent of a join, of a reduction, or of a stateful operation.
 pub(in crate::engine) struct Divider<'a> {
     keys: &'a KeyEncoder,
-    level: u32,
+    division: Division,
     writer: RowsWriter,
     gathered: Vec<RecordBatch>,
     gathered_bytes: usize,
@@ -47,7 +67,7 @@ impl PartFacts {
     }
 
     /// The facts about the rows of both together.
-    pub(super) fn and(self, other: Self) -> Self {
+    pub(in crate::engine) fn and(self, other: Self) -> Self {
         let hashes = match (self.hashes, other.hashes) {
             (Some(mine), Some(theirs)) => Some((mine.0.min(theirs.0), mine.1.max(theirs.1))),
             (mine, theirs) => mine.or(theirs),
@@ -57,10 +77,10 @@ impl PartFacts {
 }
 
 impl<'a> Divider<'a> {
-    pub(in crate::engine) fn new(storage: &RowStorage, keys: &'a KeyEncoder, level: u32) -> Self {
+    pub(in crate::engine) fn new(storage: &RowStorage, keys: &'a KeyEncoder, division: Division) -> Self {
         Self {
             keys,
-            level,
+            division,
             writer: storage.writer(PARTS),
             gathered: Vec::new(),
             gathered_bytes: 0,
@@ -101,7 +121,7 @@ impl<'a> Divider<'a> {
         self.keys.hash_column(batch.column(0), &mut self.hashes).map_err(external)?;
         self.rows.iter_mut().for_each(Vec::clear);
         for (row, hash) in (0u32..).zip(&self.hashes) {
-            let part = (hash >> (self.level * PART_BITS)) as usize % PARTS;
+            let part = self.division.part(*hash);
             self.rows[part].push(row);
             let (least, greatest) = self.parts[part].hashes.get_or_insert((*hash, *hash));
             (*least, *greatest) = ((*least).min(*hash), (*greatest).max(*hash));

@@ -4,7 +4,7 @@
 
 use super::input::{Input, Taken};
 use super::pairs::Pairs;
-use super::parts::{Divider, LEVELS_MAX, PARTS, PartFacts};
+use super::parts::{Divider, Division, LEVELS_MAX, PARTS, PartFacts};
 use super::room::{JoinRoom, UNCOUNTED_BYTES};
 use super::{Join, external, internal};
 use crate::data::chunk;
@@ -141,7 +141,7 @@ impl Run {
     async fn divide(&mut self, sides: Vec<(Vec<RecordBatch>, Input)>, level: u32) -> Result<()> {
         let mut divided = Vec::new();
         for (first, mut rest) in sides {
-            let divider = Divider::new(&self.room.storage, &self.join.keys, level);
+            let divider = Divider::new(&self.room.storage, &self.join.keys, Division::Bits { level });
             let (rows, facts) = divider.divide(first, &mut rest).await?;
             divided.push((rest, rows, facts));
         }

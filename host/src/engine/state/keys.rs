@@ -1,11 +1,12 @@
 //! `update_state_by_key`: the plugin sees each key that has state or new values, with its state and its new values.
 
 use super::call::PluginCall;
+use super::parts::{Part, Piece};
 use super::rows::{Entry, Keys, entries};
-use super::{Read, StateRun, taken};
-use crate::engine::internal;
+use super::{StateRun, bytes_of, taken};
 use crate::engine::plugin_task::unless_cancelled;
-use crate::state::{self, Layout, Page, Touched};
+use crate::engine::{external, internal};
+use crate::state::{self, Layout, Touched};
 use arrow::array::{ArrayRef, ListArray, RecordBatch};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::concat;
@@ -13,15 +14,12 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion_common::Result;
 use datafusion_execution::SendableRecordBatchStream;
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
-/// A page whose keys the plugin has seen, and has not answered.
-struct Asked {
-    page: Option<Arc<Page>>,
-    /// The smallest hash of the page.
-    first: u64,
-    /// All rows of the page.
+/// Keys that the plugin has seen, and has not answered.
+struct Asked<'a> {
+    piece: Piece<'a>,
+    /// All rows of the piece.
     rows: RecordBatch,
     keys: Keys,
 }
@@ -29,91 +27,87 @@ struct Asked {
 impl StateRun {
     /// Updates the state of all keys.
     pub(super) async fn update_keys(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
-        let (read, _) = self.read(inputs).await?;
-        let touched = self.touched(&read.rows)?;
-        let (mut call, mut asked) = (self.call()?, VecDeque::new());
-        let before = self.before.clone();
-        for at in before.pages() {
-            unless_cancelled(&self.plugin.plugin.cancel())?;
-            let rows = self.rows_of(at.page)?;
-            let (keys, pushed) = self.keys_of(&read, &touched, touched.range(at.first, at.end), &rows)?;
-            call.ask(&pushed)?;
-            asked.push_back(Asked { page: at.page.cloned(), first: at.first, rows, keys });
-            self.answered(&mut call, &mut asked)?;
+        let mut parts = self.parts(&self.work.read).of_streams(inputs);
+        let (mut call, mut asked, mut pages) = (self.call()?, VecDeque::new(), self.reader());
+        let (before, mut scratch) = (self.before.clone(), self.storage.scratch());
+        while let Some(part) = parts.next().await? {
+            let touched = self.touched(&part.rows)?;
+            for piece in part.pieces(&before) {
+                unless_cancelled(&self.plugin.plugin.cancel())?;
+                let rows = pages.rows(piece)?;
+                let (keys, pushed) = self.keys_of(&part, &touched, piece, &rows)?;
+                call.ask(&pushed)?;
+                asked.push_back(Asked { piece, rows, keys });
+                self.answered(&mut call, &mut asked)?;
+                // A plugin that answers late makes keys wait.
+                let waiting = asked.iter().rev().skip(1).map(|asked| bytes_of(&asked.rows) + asked.keys.bytes());
+                scratch.resize(waiting.sum()).map_err(external)?;
+            }
         }
         call.ask_no_more()?;
         self.answered(&mut call, &mut asked)?;
         if asked.is_empty() && !call.has_answers() { Ok(()) } else { Err(call.wrong_answers()) }
     }
 
-    /// All rows of a page, those of removed keys included.
-    pub(super) fn rows_of(&self, page: Option<&Arc<Page>>) -> Result<RecordBatch> {
-        let Some(page) = page else { return Ok(RecordBatch::new_empty(self.layout.schema().clone())) };
-        Ok(page.open(&self.layout)?.newest(self.after.forgotten_ms())?)
-    }
-
-    /// The keys of a page that have state or new values, and the rows with which the plugin is asked for their new states.
+    /// The keys of a piece that have state or new values, and the rows with which the plugin is asked for their new states.
     pub(super) fn keys_of(
         &self,
-        read: &Read,
+        part: &Part,
         touched: &Touched,
-        range: Range<usize>,
+        piece: Piece<'_>,
         rows: &RecordBatch,
     ) -> Result<(Keys, RecordBatch)> {
         let live = state::live(rows)?;
-        let entries = entries(&live, touched, range, &self.layout)?;
+        let entries = entries(&live, touched, touched.range(piece.first, piece.end), &self.layout)?;
         let keys = Keys::of(&self.layout, &live, touched, &entries)?;
         let of_key = entries.iter().map(|(_, key): &Entry| *key);
         let ty = self.work.types.update.arrow();
         let values =
-            lists(ty, 2, read.rows.column(1), of_key.map(|key| key.map_or(&[][..], |key| touched.rows_of(key))))?;
+            lists(ty, 2, part.rows.column(1), of_key.map(|key| key.map_or(&[][..], |key| touched.rows_of(key))))?;
         let states = optional(&self.layout, &keys);
         let pushed = RecordBatch::try_new(ty.clone(), vec![keys.keys.clone(), states, values])?;
         Ok((keys, pushed))
     }
 
-    /// Makes the next pages of those that the plugin has answered.
-    fn answered(&mut self, call: &mut PluginCall, asked: &mut VecDeque<Asked>) -> Result<()> {
+    /// Makes the next rows of the pieces that the plugin has answered.
+    fn answered(&mut self, call: &mut PluginCall, asked: &mut VecDeque<Asked<'_>>) -> Result<()> {
         while let Some(next) = asked.front() {
             let Some(answers) = call.answers(next.keys.len())? else { return Ok(()) };
-            let Some(Asked { page, first, rows, keys }) = asked.pop_front() else { return Ok(()) };
+            let Some(Asked { piece, rows, keys }) = asked.pop_front() else { return Ok(()) };
             let (states, exists) = self.layout.states(answers.column(0));
-            self.replace(
-                page.as_ref(),
-                first,
-                &rows,
-                keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?,
-            )?;
+            self.replace(piece, rows, keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?)?;
         }
         Ok(())
     }
 
-    /// Replaces the rows of a page by those that its keys have after the batch, and emits the pairs of key and state. `None`
-    /// if nothing has changed.
-    pub(super) fn replace(
-        &mut self,
-        page: Option<&Arc<Page>>,
-        first: u64,
-        rows: &RecordBatch,
-        changed: Option<RecordBatch>,
-    ) -> Result<()> {
-        let Some(changed) = changed else {
-            self.after.keep(page);
-            return self.emit_pairs(rows);
-        };
-        // Removals that no snapshot has yet stay with the page.
-        let next = match state::removed(rows).true_count() {
-            0 => changed,
-            _ => state::merged(&self.layout, rows.clone(), changed, self.after.forgotten_ms())?,
-        };
-        self.after.write(first, &next)?;
-        self.emit_pairs(&next)
+    /// Replaces the rows of a piece by those that all its keys have after the batch, and emits the pairs of key and state.
+    /// `None` if nothing has changed.
+    pub(super) fn replace(&mut self, piece: Piece<'_>, rows: RecordBatch, changed: Option<RecordBatch>) -> Result<()> {
+        match changed {
+            None => self.next_rows(piece, rows, false),
+            // Removals that no snapshot has yet stay with the page.
+            Some(changed) if state::removed(&rows).true_count() > 0 => {
+                let merged = state::merged(&self.layout, rows, changed, self.after.forgotten_ms())?;
+                self.next_rows(piece, merged, true)
+            }
+            Some(changed) => self.next_rows(piece, changed, true),
+        }
+    }
+
+    /// Puts rows into the next state in place of those of a piece, and emits their pairs of key and state. `is_changed`
+    /// says whether the rows differ from those of the piece.
+    pub(super) fn next_rows(&mut self, piece: Piece<'_>, rows: RecordBatch, is_changed: bool) -> Result<()> {
+        self.after.piece(rows.clone(), is_changed)?;
+        if piece.is_last() {
+            self.after.end_page(piece.page.page, piece.page.first)?;
+        }
+        self.emit_pairs(&rows)
     }
 
     /// Emits the pairs of key and state of rows of state.
     pub(super) fn emit_pairs(&mut self, rows: &RecordBatch) -> Result<()> {
         let pairs = self.layout.pairs(&state::live(rows)?)?;
-        self.emit(pairs).map_err(crate::engine::external)
+        self.emit(pairs).map_err(external)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::data::chunk::{PIECE_ROWS, chunks, pieces};
 use crate::engine::plugin_task::{CHUNK_BYTES, PluginError, unless_cancelled};
 use crate::engine::{external, internal};
 use crate::plugin::{EmittedRows, Failure};
-use crate::state::{self, Found, PartitionWriter};
+use crate::state::{self, Found, OpenPage, PartitionWriter};
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::{concat_batches, filter_record_batch, interleave, take};
 use arrow::datatypes::UInt32Type;
@@ -62,7 +62,8 @@ impl StateRun {
         for at in before.pages() {
             let range = touched.range(at.first, at.end);
             if !range.is_empty() {
-                of_pages.push(self.touched_keys(at, &touched, range)?);
+                let open = at.page.map_or_else(|| Ok(OpenPage::default()), |page| page.open(&self.layout))?;
+                of_pages.push(self.touched_keys(&open, &touched, range)?);
             }
         }
         let Some(keys) = Keys::joined(of_pages)? else { return Err(internal("a chunk has a key")) };
@@ -115,7 +116,7 @@ impl StateRun {
     }
 
     /// Adds sorted rows to the state before the next chunk. `growth` says for each row by how many keys the state grows.
-    /// `found` has the row of each key in its page; it may be empty.
+    /// `found` has the row of each key in its page.
     fn apply(&mut self, rows: &RecordBatch, growth: &[i64], found: &[Option<Found>]) -> Result<()> {
         let mut next = PartitionWriter::new(&self.storage, &self.layout, self.after.forgotten_ms());
         let hashes = state::hashes(rows).values();
@@ -140,33 +141,32 @@ impl StateRun {
     fn time_out(&mut self, call: &mut PluginCall) -> Result<()> {
         let Some(timeout) = self.work.timeout else { return Ok(()) };
         let oldest_ms = (self.work.program.batch - timeout).as_ms();
+        let mut next = PartitionWriter::new(&self.storage, &self.layout, self.after.forgotten_ms());
         let before = self.before.clone();
-        let mut removed = Vec::new();
-        for at in before.pages().filter(|at| at.page.is_some_and(|page| page.may_have_older(oldest_ms))) {
+        for at in before.pages() {
+            let Some(page) = at.page.filter(|page| page.may_have_older(oldest_ms)) else {
+                next.keep(at.page);
+                continue;
+            };
             unless_cancelled(&self.plugin.plugin.cancel())?;
-            let live = state::live(&self.rows_of(at.page)?)?;
+            let live = state::live(&page.open(&self.layout)?.newest(self.after.forgotten_ms())?)?;
             let is_expired = state::times(&live).values().iter().map(|time| Some(*time < oldest_ms));
             let expired = filter_record_batch(&live, &is_expired.collect::<BooleanArray>())?;
-            if expired.num_rows() == 0 {
-                continue;
-            }
             for emitted in call.push(TIMED_OUT, &self.layout.pairs(&expired)?)? {
                 self.emit_all(emitted)?;
             }
             let count = expired.num_rows();
-            removed.push(self.layout.rows(
+            let removed = self.layout.rows(
                 state::hashes(&expired).clone(),
                 UInt64Array::from_value(self.now_ms, count),
                 Some(vec![true; count].into()),
                 state::keys(&expired).clone(),
                 state::states(&expired).clone(),
-            )?);
+            )?;
+            next.change(at, &removed, &[], page.keys().saturating_sub(count as u64))?;
         }
-        if removed.is_empty() {
-            return Ok(());
-        }
-        let removed = concat_batches(self.layout.schema(), &removed)?;
-        self.apply(&removed, &vec![-1; removed.num_rows()], &[])
+        self.before = next.finish();
+        Ok(())
     }
 
     fn emit_all(&mut self, emitted: EmittedRows) -> Result<()> {

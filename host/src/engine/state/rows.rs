@@ -88,6 +88,12 @@ impl Keys {
         self.hashes.len()
     }
 
+    /// About how many bytes the keys and states take.
+    pub(super) fn bytes(&self) -> usize {
+        let values = [&self.keys, &self.states].map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+        values.iter().sum::<usize>() + 2 * size_of::<u64>() * self.len()
+    }
+
     /// The rows of state of these keys after the batch, those of removed keys included. `after` says which states there
     /// are, and `states` has their values. `None` if nothing has changed. A key that had no state and has none is left out.
     pub(super) fn after(

@@ -1,17 +1,22 @@
 //! Windows with an inverse function: the plugin sees each key whose values leave or enter the window.
 
+use super::StateRun;
+use super::call::PluginCall;
 use super::keys::lists;
+use super::pages::PageReader;
+use super::parts::{Part, Piece};
 use super::rows::Keys;
-use super::{Read, StateRun};
+use crate::engine::external;
 use crate::engine::plugin_task::unless_cancelled;
 use crate::graph::window_times;
-use crate::state::{Found, OpenPage, PageRange, Touched};
+use crate::state::{self, Found, OpenPage, Touched};
 use crate::time::{Duration, Time};
 use arrow::array::{ArrayRef, RecordBatch, UInt32Array, UInt64Array};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{interleave, take};
 use datafusion_common::Result;
 use datafusion_execution::SendableRecordBatchStream;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// How a window moves on to a batch.
@@ -56,65 +61,68 @@ impl Slide {
 impl StateRun {
     /// Moves the window forward. The inputs are the values that leave, and those that enter.
     pub(super) async fn slide_window(&mut self, inputs: Vec<SendableRecordBatchStream>) -> Result<()> {
-        let (read, leaving) = self.read(inputs).await?;
-        let touched = self.touched(&read.rows)?;
-        let mut call = self.call()?;
-        // The plugin may answer late, so the pages are made when all keys are answered.
-        let mut asked = Vec::new();
-        let before = self.before.clone();
-        for at in before.pages() {
-            unless_cancelled(&self.plugin.plugin.cancel())?;
-            let range = touched.range(at.first, at.end);
-            if self.work.is_anew {
-                let (keys, rows) = self.keys_anew(&read, &touched, range, &self.rows_of(at.page)?)?;
-                call.ask(&rows)?;
-                asked.push(Some(keys).filter(|keys| keys.len() > 0));
-                continue;
+        let mut parts = self.parts(&self.work.read).of_streams(inputs);
+        let (mut call, mut asked) = (self.call()?, VecDeque::new());
+        // The plugin answers later than it is asked, so the rows of a page are read on their own.
+        let (mut pages, mut answered) = (self.reader(), self.reader());
+        let (before, mut scratch) = (self.before.clone(), self.storage.scratch());
+        while let Some(part) = parts.next().await? {
+            let touched = self.touched(&part.rows)?;
+            for piece in part.pieces(&before) {
+                unless_cancelled(&self.plugin.plugin.cancel())?;
+                let range = touched.range(piece.first, piece.end);
+                let keys = if self.work.is_anew {
+                    let (keys, rows) = self.keys_anew(&part, &touched, piece, &pages.rows(piece)?)?;
+                    call.ask(&rows)?;
+                    keys
+                } else {
+                    let keys = self.touched_keys(pages.open(piece)?, &touched, range.clone())?;
+                    call.ask(&self.window_rows(&part, &touched, range, &keys)?)?;
+                    keys
+                };
+                asked.push_back((piece, keys));
+                self.moved(&mut call, &mut asked, &mut answered)?;
+                // A plugin that answers late makes keys wait.
+                let waiting = asked.iter().rev().skip(1).map(|(_, keys)| keys.bytes());
+                scratch.resize(waiting.sum()).map_err(external)?;
             }
-            let keys = if range.is_empty() { None } else { Some(self.touched_keys(at, &touched, range.clone())?) };
-            if let Some(keys) = &keys {
-                call.ask(&self.window_rows(&touched, range, keys, read.rows.column(1), leaving)?)?;
-            }
-            asked.push(keys);
         }
         call.ask_no_more()?;
-        for (at, keys) in before.pages().zip(asked) {
-            let rows = self.rows_of(at.page)?;
-            let changed = match keys {
-                None => None,
-                Some(keys) => {
-                    let Some(answers) = call.answers(keys.len())? else { return Err(call.wrong_answers()) };
-                    let (states, exists) = self.layout.states(answers.column(0));
-                    keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)?
-                }
-            };
-            match changed {
-                None => {
-                    self.after.keep(at.page);
-                    self.emit_pairs(&rows)?;
-                }
+        self.moved(&mut call, &mut asked, &mut answered)?;
+        if asked.is_empty() && !call.has_answers() { Ok(()) } else { Err(call.wrong_answers()) }
+    }
+
+    /// Makes the next rows of the pieces that the plugin has answered.
+    fn moved(
+        &mut self,
+        call: &mut PluginCall,
+        asked: &mut VecDeque<(Piece<'_>, Keys)>,
+        pages: &mut PageReader,
+    ) -> Result<()> {
+        while let Some((_, keys)) = asked.front() {
+            let Some(answers) = call.answers(keys.len())? else { return Ok(()) };
+            let Some((piece, keys)) = asked.pop_front() else { return Ok(()) };
+            let rows = pages.rows(piece)?;
+            let (states, exists) = self.layout.states(answers.column(0));
+            match keys.after(&self.layout, &states, exists.as_ref(), self.now_ms)? {
+                None => self.next_rows(piece, rows, false)?,
                 Some(changed) => {
-                    let rows = crate::state::merged(&self.layout, rows, changed, self.after.forgotten_ms())?;
-                    self.after.write(at.first, &rows)?;
-                    self.emit_pairs(&rows)?;
+                    let rows = state::merged(&self.layout, rows, changed, self.after.forgotten_ms())?;
+                    self.next_rows(piece, rows, true)?;
                 }
             }
         }
-        if call.has_answers() { Err(call.wrong_answers()) } else { Ok(()) }
+        Ok(())
     }
 
     /// The touched keys of a page, with their states.
-    pub(super) fn touched_keys(&self, at: PageRange<'_>, touched: &Touched, range: Range<usize>) -> Result<Keys> {
-        let open = match at.page {
-            Some(page) => page.open(&self.layout)?,
-            None => OpenPage::default(),
-        };
+    pub(super) fn touched_keys(&self, open: &OpenPage, touched: &Touched, range: Range<usize>) -> Result<Keys> {
         let found = open.find(touched, range.clone())?;
         let rows: UInt32Array = range.clone().map(|key| touched.first_row(key) as u32).collect();
         Ok(Keys {
             keys: take(touched.column(), &rows, None)?,
             hashes: range.map(|key| touched.hash(key)).collect(),
-            states: self.states_of(&open, &found)?,
+            states: self.states_of(open, &found)?,
             exists: Some(found.iter().map(Option::is_some).collect()),
             times: found.iter().map(|found| found.map_or(0, |found| open.time_ms(found))).collect::<UInt64Array>(),
             found,
@@ -140,36 +148,29 @@ impl StateRun {
     /// asked for their values. So the plugin gives no value for a key without values in the window.
     fn keys_anew(
         &self,
-        read: &Read,
+        part: &Part,
         touched: &Touched,
-        range: Range<usize>,
+        piece: Piece<'_>,
         rows: &RecordBatch,
     ) -> Result<(Keys, RecordBatch)> {
-        let (keys, update) = self.keys_of(read, touched, range, rows)?;
+        let (keys, update) = self.keys_of(part, touched, piece, rows)?;
         let ty = self.work.types.window.arrow();
         let no_states = take(&self.layout.no_state(), &UInt32Array::from_value(0, keys.len()), None)?;
         let columns = vec![
             keys.keys.clone(),
             self.layout.optional(no_states, Some(NullBuffer::new_null(keys.len()))),
-            lists(ty, 2, read.rows.column(1), std::iter::repeat_n(&[][..], keys.len()))?,
+            lists(ty, 2, part.rows.column(1), std::iter::repeat_n(&[][..], keys.len()))?,
             update.column(2).clone(),
         ];
         Ok((keys, RecordBatch::try_new(ty.clone(), columns)?))
     }
 
-    fn window_rows(
-        &self,
-        touched: &Touched,
-        range: Range<usize>,
-        keys: &Keys,
-        values: &ArrayRef,
-        leaving: usize,
-    ) -> Result<RecordBatch> {
-        let ty = self.work.types.window.arrow();
+    fn window_rows(&self, part: &Part, touched: &Touched, range: Range<usize>, keys: &Keys) -> Result<RecordBatch> {
+        let (ty, values) = (self.work.types.window.arrow(), part.rows.column(1));
         // Rows that leave come before those that enter.
         let split = |key| {
             let rows = touched.rows_of(key);
-            rows.split_at(rows.partition_point(|row| (*row as usize) < leaving))
+            rows.split_at(rows.partition_point(|row| (*row as usize) < part.leaving))
         };
         let (leave, enter) = (range.clone().map(|key| split(key).0), range.map(|key| split(key).1));
         let columns = vec![
