@@ -124,6 +124,16 @@ impl StreamingContext {
         Self::with_loader(env, settings, &PluginLoader::of_this_program(), receivers)
     }
 
+    /// Does the same as [`StreamingContext::new`], but always uses the plugin that the job file names, also if the job was
+    /// upgraded to another plugin.
+    ///
+    /// # Errors
+    /// Returns an error for every problem that can be found before the job starts.
+    pub fn of_job_file(env: Env, settings: Settings, receivers: &Receivers) -> Result<Self, Error> {
+        let program = Self::describe(&env, &settings)?;
+        Self::with_program(env, settings, program, receivers)
+    }
+
     /// Does the same as [`StreamingContext::new`]. `loader` compiles the plugin.
     ///
     /// # Errors

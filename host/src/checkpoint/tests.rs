@@ -78,6 +78,7 @@ fn metadata(version: u32) -> Metadata {
         rows: vec![field.clone()],
         exchanged: Some(vec![field]),
         state: None,
+        earlier_state: None,
     };
     let settings = BTreeMap::from([("job.name".to_owned(), "\"words\"".to_owned())]);
     let graph = (&[node][..], "stage 0\n".to_owned());

@@ -8,6 +8,7 @@ use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
 use super::stopper::{STOPPED_AT_ONCE, Stopper};
 use super::{recovery, words};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
+use crate::config::Settings;
 use crate::control::Control;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
@@ -113,7 +114,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         return Err(Error::new(ErrorKind::User, message).help("set job.checkpoint in the job file"));
     }
     if args.dry_run_recovery {
-        let context = StreamingContext::new(env, settings, receivers)?;
+        let context = context(args, env, settings, receivers)?;
         let found = context.resumption(args.start_from(), args.catch_up())?;
         let code = recovery::tell(&found, args.json)?;
         executors.shutdown();
@@ -127,7 +128,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     let progress = shows_progress.then(Arc::<Progress>::default);
     let outcome: Result<_, Error> = executors.block_on(async {
         let job = settings.job.clone();
-        let context = StreamingContext::new(env.clone(), settings.clone(), receivers)?;
+        let context = context(args, env.clone(), settings.clone(), receivers)?;
         // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let listeners = listeners(args, &env, progress.clone(), status.clone())?;
@@ -166,6 +167,14 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     // Clients that wait for the end see it when this process has ended and its connections are closed.
     std::mem::forget(farewell);
     outcome
+}
+
+/// The job, with the plugin of the run that goes on. A new run has the plugin that the job file names.
+fn context(args: &RunArgs, env: Env, settings: Settings, receivers: &Receivers) -> Result<StreamingContext, Error> {
+    if args.fresh {
+        return StreamingContext::of_job_file(env, settings, receivers);
+    }
+    StreamingContext::new(env, settings, receivers)
 }
 
 /// Why a run has not ended gracefully, for clients that wait for its end. `None` if the run has ended gracefully.

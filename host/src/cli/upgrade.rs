@@ -53,7 +53,7 @@ struct BeginArgs {
     #[arg(long)]
     auto: bool,
     /// Withdraw the new plugin if there are more differences than this: rows that only one plugin has, keys with other
-    /// values, and batches whose rows have another order.
+    /// values, batches whose rows have another order, and batches that could not be compared.
     #[arg(long, value_name = "DIFFERENCES")]
     max_diff: Option<u64>,
     /// The new plugin is not ready if its batches take more than this many times as long. With --auto, it is withdrawn.

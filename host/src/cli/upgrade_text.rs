@@ -58,7 +58,13 @@ pub fn progress(status: &UpgradeStatus) -> String {
 
 /// How a command about an upgrade has ended.
 pub fn summary(status: &UpgradeStatus) -> String {
-    let mut text = format!("upgrade to {}: {}\n", status.plugin.shown(), status.phase);
+    let asked_for = status.options.plugin.as_ref().map(|plugin| plugin.shown().into_owned());
+    let plugin = match (&*status.plugin, asked_for) {
+        ("", Some(plugin)) => plugin,
+        ("", None) => "the plugin of the job file".to_owned(),
+        (plugin, _) => plugin.shown().into_owned(),
+    };
+    let mut text = format!("upgrade to {plugin}: {}\n", status.phase);
     if status.phase != Phase::Preparing {
         let compared = counted(status.compared, "batch");
         let _ = writeln!(text, "{compared} compared, {}", counted(status.differences, "difference"));

@@ -19,7 +19,7 @@ pub(super) struct Carry {
     /// Takes the state of the run beside the new one.
     pub(super) tap: Arc<StateTap>,
     /// For each operator whose state is taken over: its node in the old run, and its node in the new one. The types of
-    /// both are the same.
+    /// both are the same, or the new operator migrates states of the old type.
     pub(super) operators: Vec<(NodeId, NodeId)>,
 }
 
@@ -70,7 +70,11 @@ impl Carry {
                     .help("give the new run more memory with --memory, or more room for spilled rows")
             })?;
             keys.push((*new, copied.keys()));
-            state.restore(*new, copied, batch);
+            if node.state.as_ref() == Some(copied.layout.pair()) {
+                state.restore(*new, copied, batch);
+            } else {
+                state.set_earlier(*new, copied);
+            }
         }
         Ok(keys)
     }

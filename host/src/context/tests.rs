@@ -77,6 +77,7 @@ fn graph() -> Graph {
         rows: rows.to_vec(),
         exchanged: None,
         state: None,
+        earlier_state: None,
     };
     let described = [
         node("source", &[], ("source", ParameterValue::Text("lines".to_owned())), &[value]),

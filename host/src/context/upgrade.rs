@@ -9,6 +9,8 @@ mod prepare;
 mod report;
 mod state;
 
+pub(super) use self::prepare::is_of_ingest;
+
 use self::comparing::Comparing;
 use super::Running;
 use super::beside::OtherRun;

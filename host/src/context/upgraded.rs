@@ -4,6 +4,7 @@
 //! took the job over while the job file named this very plugin.
 
 use super::checkpoint::store;
+use super::upgrade::is_of_ingest;
 use super::read_plugin;
 use crate::checkpoint::{current_owner, read_run, saved_plugin};
 use crate::config::{self, Change, Settings, changes};
@@ -64,7 +65,7 @@ impl Upgraded {
         }
         let saved: Vec<(String, String)> = changes(&settings.given, &metadata.run.settings)
             .into_iter()
-            .filter(|change| change.change == Change::Fresh)
+            .filter(|change| change.change == Change::Fresh && !is_of_ingest(&change.key))
             .filter_map(|change| Some((change.key, change.after?)))
             .collect();
         if saved.is_empty() {

@@ -260,11 +260,18 @@ impl Planner {
             StateForm::Window => vec![leaf(task, leaving.to_vec(), &read), leaf(task, entering.to_vec(), &read)],
             _ => vec![leaf(task, entering.to_vec(), &read)],
         };
+        let migrate = node.earlier_state.clone().map(|earlier| TaskProgram {
+            input_type: earlier,
+            more_inputs: Vec::new(),
+            state_type: None,
+            ..of_role(Role::Migrate, &types.state)
+        });
         let work = StateWork {
             node: id,
             form,
             program: of_role(Role::State(form), output_type),
             initial: stateful.has_initial.then(|| of_role(Role::Initial, &pair)),
+            migrate,
             timeout: stateful.timeout,
             partitions: task_input.partitions,
             is_anew: task_input.is_anew,

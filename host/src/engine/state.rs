@@ -5,6 +5,7 @@
 
 mod call;
 mod keys;
+mod migrate;
 mod pages;
 mod partitions;
 mod parts;
@@ -51,6 +52,8 @@ pub(super) struct StateWork {
     pub program: TaskProgram,
     /// The program that makes the initial state. `None` if there is no initial state.
     pub initial: Option<TaskProgram>,
+    /// The task that migrates states of an earlier version of the plugin. `None` if the node migrates none.
+    pub migrate: Option<TaskProgram>,
     /// The types of the rows between host and plugin.
     pub types: StateTypes,
     /// The type of the pairs of key and state.
@@ -126,10 +129,12 @@ impl StateRun {
 
     async fn run(mut self, store: Arc<StateStore>, inputs: Vec<SendableRecordBatchStream>) -> Result<Rows> {
         let partition = self.work.program.partition;
-        self.before = match (store.version(self.work.node), self.work.initial.clone()) {
-            (Some(version), _) => version.partitions.get(partition as usize).cloned().unwrap_or_default(),
-            (None, Some(program)) => self.initial(program).await?,
-            (None, None) => PartitionState::default(),
+        let earlier = store.earlier(self.work.node).zip(self.work.migrate.clone());
+        self.before = match (store.version(self.work.node), earlier, self.work.initial.clone()) {
+            (Some(version), ..) => version.partitions.get(partition as usize).cloned().unwrap_or_default(),
+            (None, Some((earlier, program)), _) => self.migrated(program, &earlier)?,
+            (None, None, Some(program)) => self.initial(program).await?,
+            (None, None, None) => PartitionState::default(),
         };
         match self.work.form {
             StateForm::Keys => self.update_keys(inputs).await?,

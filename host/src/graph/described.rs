@@ -34,4 +34,7 @@ pub struct DescribedNode {
     pub exchanged: Option<Vec<Field>>,
     /// The fields of the node's state, a pair of key and state; `None` if the node keeps no state between batches.
     pub state: Option<Vec<Field>>,
+    /// The fields of earlier states that the node can migrate, a pair of key and earlier state; `None` if the node migrates
+    /// no states.
+    pub earlier_state: Option<Vec<Field>>,
 }

@@ -54,6 +54,13 @@ pub struct Kept {
 pub enum StateFit {
     /// It can: both operators have the same type of key and state.
     Fits,
+    /// It can: the later operator migrates states of the earlier type.
+    Migrates {
+        /// The earlier type of the pairs of key and state.
+        before: String,
+        /// The later type of the pairs of key and state.
+        after: String,
+    },
     /// It cannot: the types of keys or states differ.
     OtherType {
         /// The earlier type of the pairs of key and state.
@@ -172,7 +179,8 @@ impl GraphDifference {
 
     /// The operators of both graphs whose state can be carried over: the earlier node and the later node.
     pub fn carried(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
-        let fitting = self.kept.iter().filter(|kept| kept.state == Some(StateFit::Fits));
+        let fits = |kept: &&Kept| matches!(kept.state, Some(StateFit::Fits | StateFit::Migrates { .. }));
+        let fitting = self.kept.iter().filter(fits);
         fitting.map(|kept| (NodeId(kept.before.node), NodeId(kept.after.node)))
     }
 
@@ -187,13 +195,18 @@ impl StateFit {
     fn of(before: &ExplainedNode, after: &ExplainedNode) -> Option<Self> {
         let earlier = before.types.state.as_ref()?;
         let Some(later) = &after.types.state else { return Some(Self::NoState) };
+        let after_types = &after.types;
         let is_windowed =
             |node: &ExplainedNode| Kind::named(&node.kind).and_then(Kind::state_form) == Some(StateForm::Window);
         Some(if is_windowed(before) || is_windowed(after) {
             Self::OfWindow
         } else if earlier != later {
             let (before, after) = type_texts(Some(earlier), Some(later));
-            Self::OtherType { before: before.unwrap_or_default(), after: after.unwrap_or_default() }
+            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+            match &after_types.earlier_state {
+                Some(migrated) if migrated == earlier => Self::Migrates { before, after },
+                _ => Self::OtherType { before, after },
+            }
         } else {
             Self::Fits
         })
@@ -283,8 +296,9 @@ impl fmt::Display for GraphDifference {
             let moved = if before.node == after.node { String::new() } else { format!(", now node {}", after.node) };
             writeln!(f, "{word}  {before}{moved}")?;
             // A state that cannot be carried over says itself how its type differs.
-            let is_told =
-                |change: &&Change| change.what == "state" && matches!(state, Some(StateFit::OtherType { .. }));
+            let is_told = |change: &&Change| {
+                change.what == "state" && matches!(state, Some(StateFit::OtherType { .. } | StateFit::Migrates { .. }))
+            };
             for Change { what, before, after } in changes.iter().filter(|change| !is_told(change)) {
                 let value = |value: &Option<String>| escape_control(value.as_deref().unwrap_or("none")).into_owned();
                 writeln!(f, "           {}: {} -> {}", escape_control(what), value(before), value(after))?;
@@ -323,6 +337,10 @@ impl fmt::Display for StateFit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fits => f.write_str("its state can be carried over"),
+            Self::Migrates { before, after } => {
+                let (before, after) = (escape_control(before), escape_control(after));
+                write!(f, "its state can be carried over: the plugin migrates {before} to {after}")
+            }
             Self::OtherType { before, after } => {
                 let (before, after) = (escape_control(before), escape_control(after));
                 write!(f, "its state cannot be carried over: its type was {before} and is {after}")

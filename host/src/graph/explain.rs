@@ -62,6 +62,8 @@ pub(super) struct NodeTypes {
     pub(super) rows: Option<RecordType>,
     pub(super) exchanged: Option<RecordType>,
     pub(super) state: Option<RecordType>,
+    /// The type of the earlier states that the node migrates.
+    pub(super) earlier_state: Option<RecordType>,
 }
 
 /// The value of a parameter.
@@ -261,7 +263,12 @@ fn explain_node(node: &Node, described: &DescribedNode) -> ExplainedNode {
         rows: node.rows.as_ref().map(ToString::to_string),
         exchanges: node.exchanged.as_ref().map(ToString::to_string),
         state: node.state.as_ref().map(ToString::to_string),
-        types: NodeTypes { rows: node.rows.clone(), exchanged: node.exchanged.clone(), state: node.state.clone() },
+        types: NodeTypes {
+            rows: node.rows.clone(),
+            exchanged: node.exchanged.clone(),
+            state: node.state.clone(),
+            earlier_state: node.earlier_state.clone(),
+        },
     }
 }
 

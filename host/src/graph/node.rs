@@ -51,6 +51,8 @@ pub struct Node {
     pub exchanged: Option<RecordType>,
     /// The type of the pairs of key and state of a stateful node. `None` for all other nodes.
     pub state: Option<RecordType>,
+    /// The type of the pairs of key and earlier state that a stateful node can migrate. `None` if it migrates no states.
+    pub earlier_state: Option<RecordType>,
     /// Where the node's rows are kept for its readers. `None` if the node is not persisted.
     pub storage: Option<StorageLevel>,
     /// How long the node's rows are kept after their batch. `None` if the node is not remembered.

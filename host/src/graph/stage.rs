@@ -23,6 +23,8 @@ pub enum Role {
     Reduce,
     /// The initial state of a stateful node.
     Initial,
+    /// Converts states that an earlier version of the plugin has left.
+    Migrate,
     /// The change of state by new values.
     State(StateForm),
 }
@@ -35,6 +37,7 @@ impl Role {
             Self::Combine => "combine",
             Self::Reduce => "reduce",
             Self::Initial => "initial",
+            Self::Migrate => "migrate",
             Self::State(StateForm::Keys) => "update",
             Self::State(StateForm::Partitions) => "update_partition",
             Self::State(StateForm::Records) => "map_with_state",

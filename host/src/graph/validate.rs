@@ -14,6 +14,7 @@ use super::error::GraphError;
 use super::node::{Node, StorageLevel};
 use super::operation::Operation;
 use super::program::{Graph, NODES_MAX};
+use crate::data::schema::{Field, RecordType};
 use crate::ids::NodeId;
 use crate::shown;
 use std::collections::BTreeMap;
@@ -132,6 +133,11 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
         (_, Some(_)) => return Err(Some(subject.error("it declares a type of state, but has none"))),
         (_, None) => None,
     };
+    let earlier_state = match (&state, &described.earlier_state) {
+        (Some(state), Some(fields)) => Some(earlier_state(subject, state, fields)?),
+        (None, Some(_)) => return Err(Some(subject.error("it migrates states, but has none"))),
+        (_, None) => None,
+    };
     let types = NodeTypes { rows: rows.as_ref(), exchanged: exchanged.as_ref(), state: state.as_ref() };
     check_types(subject, &operation, &parents, types).map_err(Some)?;
     let storage = match subject.text("persist") {
@@ -154,9 +160,24 @@ fn check_node(subject: &Subject<'_>, before: Before<'_>) -> Result<Node, Option<
         rows,
         exchanged,
         state,
+        earlier_state,
         storage,
         remember,
     })
+}
+
+/// The type of the earlier states that a node migrates. Their keys have the type of the keys of its states.
+fn earlier_state(
+    subject: &Subject<'_>,
+    state: &RecordType,
+    fields: &[Field],
+) -> Result<RecordType, Option<GraphError>> {
+    let earlier = subject.record_type("earlier state", fields)?;
+    let key = |pair: &RecordType| pair.pair().map(|(key, _)| key);
+    if key(&earlier).is_some() && key(&earlier) == key(state) {
+        return Ok(earlier);
+    }
+    Err(Some(subject.error(format!("it migrates states of {earlier}, but its own states are {state}"))))
 }
 
 #[cfg(test)]

@@ -186,8 +186,8 @@ impl StageInfo {
 /// A step of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpgradeInfo {
-    /// The step: `preparing`, `warming up`, `comparing`, `ready`, `handed over`, `handed back`, `done`, `rolled back`,
-    /// `withdrawn` or `aborted`.
+    /// The step: `preparing`, `warming up`, `comparing`, `ready`, `handing over`, `handed over`, `handing back`, `done`,
+    /// `rolled back`, `withdrawn` or `aborted`.
     pub step: String,
     /// The new plugin.
     pub plugin: String,
@@ -195,8 +195,8 @@ pub struct UpgradeInfo {
     pub after: Option<Time>,
     /// The number of batches that were compared.
     pub compared: u64,
-    /// The number of differences in these batches: rows that only one run has, keys with other values, and batches whose
-    /// rows have another order.
+    /// The number of differences in these batches: rows that only one run has, keys with other values, batches whose rows
+    /// have another order, and batches that could not be compared.
     pub differences: u64,
     /// Why the step was taken. `None` if a user asked for it, or if it follows from the step before.
     pub reason: Option<String>,

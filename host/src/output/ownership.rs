@@ -216,6 +216,7 @@ mod tests {
             rows: rows.to_vec(),
             exchanged: None,
             state: None,
+            earlier_state: None,
         };
         let mut nodes = vec![node("source", &[], vec![text("source", "lines")], std::slice::from_ref(&rows))];
         for (prefix, suffix) in prefixes {

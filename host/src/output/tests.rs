@@ -28,6 +28,7 @@ fn described(kind: &str, parents: &[u32], parameters: &[(&str, &str)]) -> Descri
         rows,
         exchanged: None,
         state: None,
+        earlier_state: None,
     }
 }
 

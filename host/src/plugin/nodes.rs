@@ -20,6 +20,7 @@ pub(super) fn node(node: nodes::Node) -> DescribedNode {
         rows: fields(node.rows),
         exchanged: node.exchanged.map(fields),
         state: node.state.map(fields),
+        earlier_state: node.earlier_state.map(fields),
     }
 }
 

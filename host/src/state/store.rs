@@ -34,6 +34,8 @@ pub struct StateStore {
 struct NodeState {
     layout: Option<Arc<Layout>>,
     version: Option<Version>,
+    /// The state that an earlier version of the plugin has left, until the first version is made of it.
+    earlier: Option<Version>,
     /// The states that tasks have made for a batch that is not done.
     made: BTreeMap<(Time, u32), PartitionState>,
     /// The time of the last version that is saved.
@@ -108,10 +110,23 @@ impl StateStore {
             let layout = state.layout.clone().filter(|_| of_batch.len() == partitions as usize);
             let version = layout.map(|layout| Version { batch, layout, partitions: of_batch.into() });
             let old = version.as_ref().and_then(|version| state.version.replace(version.clone()));
-            (version, (old, made))
+            let earlier = state.earlier.take_if(|_| version.is_some());
+            (version, (old, earlier, made))
         });
         drop(old);
         version
+    }
+
+    /// The state of an earlier version of the plugin, of which the first version of the node's state is made. `None` if
+    /// there is none, or if the node has a version already.
+    pub fn earlier(&self, node: NodeId) -> Option<Version> {
+        self.with(node, |state| state.earlier.clone())
+    }
+
+    /// Sets the state that an earlier version of the plugin has left, at the start of a run. It has another type than the
+    /// state of the node.
+    pub fn set_earlier(&self, node: NodeId, earlier: Version) {
+        self.with(node, |state| state.earlier = Some(earlier));
     }
 
     /// Sets the state of a node at the start of a run. The version is that of the snapshot of the time `saved`.

@@ -176,8 +176,8 @@ pub struct UpgradeStatus {
     pub exact_from_ms: Option<u64>,
     /// How many batches were compared.
     pub compared: u64,
-    /// The number of differences in these batches: rows that only one run has, keys with other values, and batches whose
-    /// rows have another order.
+    /// The number of differences in these batches: rows that only one run has, keys with other values, batches whose rows
+    /// have another order, and batches that could not be compared.
     pub differences: u64,
     /// How many times as long as those of the old run the batches of the new run take.
     pub slowdown: Option<f64>,

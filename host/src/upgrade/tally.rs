@@ -208,7 +208,10 @@ impl StreamingListener for Tallies {
                     .iter()
                     .map(|operator| operator.name.clone().unwrap_or_else(|| operator.kind.clone()))
                     .collect();
-                let name = operators.join(" -> ");
+                let name = match operators.as_slice() {
+                    [] => format!("stage {}", info.stage_id),
+                    operators => operators.join(" -> "),
+                };
                 if stages.len() < STAGES_MAX || stages.contains_key(&name) {
                     *stages.entry(name).or_default() += info.duration;
                 }

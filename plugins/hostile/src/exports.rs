@@ -34,6 +34,7 @@ impl program::Guest for Telling {
                     rows: vec![types::Field { kind: "u64".to_owned(), ..nodes[0].rows[0].clone() }],
                     exchanged: None,
                     state: None,
+                    earlier_state: None,
                 };
                 graph.nodes.push(union);
             }

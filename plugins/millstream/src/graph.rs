@@ -38,6 +38,7 @@ pub(crate) struct Node {
     pub rows: Vec<Field>,
     pub exchanged: Option<Vec<Field>>,
     pub state: Option<Vec<Field>>,
+    pub earlier_state: Option<Vec<Field>>,
     pub code: Code,
 }
 
@@ -200,7 +201,17 @@ impl Graph {
     ) -> NodeId {
         let id = self.next.get();
         self.next.set(id + 1);
-        let node = Node { kind, name: None, parents, parameters, rows, exchanged: None, state: None, code };
+        let node = Node {
+            kind,
+            name: None,
+            parents,
+            parameters,
+            rows,
+            exchanged: None,
+            state: None,
+            earlier_state: None,
+            code,
+        };
         self.nodes.borrow_mut().insert(id, node);
         id
     }

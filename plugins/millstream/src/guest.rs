@@ -80,6 +80,7 @@ pub(crate) fn node(node: &Node) -> nodes::Node {
         rows: schema(&node.rows),
         exchanged: node.exchanged.as_deref().map(schema),
         state: node.state.as_deref().map(schema),
+        earlier_state: node.earlier_state.as_deref().map(schema),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::ids::NodeId;
 use crate::key::Key;
 use crate::kind::Kind;
 use crate::record::{Record, fields_of};
-use crate::stateful::{InitialHead, StateCode};
+use crate::stateful::{InitialHead, MigrateHead, StateCode};
 use crate::time::Time;
 use std::time::Duration;
 use update::{PartitionHead, UpdateHead};
@@ -158,6 +158,45 @@ impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
             self.graph.invalid(format!(
                 "initial_state(..) follows `{}`: it belongs directly after update_state_by_key or update_state_by_partition; \
                  for map_with_state, set it in the StateSpec",
+                kind.name()
+            ));
+        }
+        self
+    }
+}
+
+impl<K: Key, S: Record> DStream<(K, S), Cut<(K, S)>> {
+    /// Makes this version of the plugin able to take over states of another type, which an earlier version has kept. When a
+    /// job is upgraded with `--carry-state`, and the operator of the running plugin has states of type `E`, `migrate` is
+    /// called for each key. `Ok(None)` drops the key. An error stops the upgrade, and the message names the key; the
+    /// earlier version goes on. May be called only after `update_state_by_key` and its form `_with_time`.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// // The earlier version kept a count. This version also keeps the last value.
+    /// let out = testing::run(vec![vec![("hello".to_string(), 7u64)]], |pairs| {
+    ///     let counts = pairs.update_state_by_key(|values, state: Option<(u64, u64)>| {
+    ///         let (count, last) = state.unwrap_or_default();
+    ///         Some((count + values.len() as u64, values.last().copied().unwrap_or(last)))
+    ///     });
+    ///     counts.migrate_state(|_, count: u64| Ok(Some((count, 0))))
+    /// });
+    /// assert_eq!(out, [vec![("hello".to_string(), (1, 7))]]);
+    /// ```
+    #[must_use]
+    pub fn migrate_state<E: Record>(self, migrate: impl Fn(&K, E) -> Result<Option<S>, String> + 'static) -> Self {
+        let mut other = None;
+        self.graph.change(self.node, |node| match (node.kind, &mut node.code.state) {
+            (Kind::UpdateStateByKey, Some(code)) => {
+                code.migrate = Some(MigrateHead::<K, E, S, _>::code(migrate));
+                node.earlier_state = Some(fields_of::<(K, E)>());
+            }
+            (kind, _) => other = Some(kind),
+        });
+        if let Some(kind) = other {
+            self.graph.invalid(format!(
+                "migrate_state(..) follows `{}`: it belongs directly after update_state_by_key; for map_with_state, set it \
+                 in the StateSpec",
                 kind.name()
             ));
         }

@@ -9,7 +9,7 @@ use crate::chunk::Chunk;
 use crate::ends::{Emitter, TaskError};
 use crate::ids::NodeId;
 use crate::key::Key;
-use crate::record::Record;
+use crate::record::{Column, Record, read_column};
 use crate::time::Time;
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -50,6 +50,8 @@ pub(crate) struct StateCode {
     pub open: OpenState,
     /// The code of the role `initial`. `None` if there is no initial state.
     pub initial: Option<OpenState>,
+    /// The code of the role `migrate`. `None` if no earlier states are migrated.
+    pub migrate: Option<OpenState>,
     /// How the test harness keeps the state.
     #[cfg(not(target_family = "wasm"))]
     pub model: Rc<dyn model::Model>,
@@ -58,8 +60,12 @@ pub(crate) struct StateCode {
 impl StateCode {
     /// Makes the code of a task with this role. `None` if the node does not have the role.
     pub fn open(&self, role: &str, task: StateTask) -> Option<Box<dyn StateHead>> {
-        let open =
-            if role == self.role { Some(&self.open) } else { self.initial.as_ref().filter(|_| role == "initial") };
+        let open = match role {
+            role if role == self.role => Some(&self.open),
+            "initial" => self.initial.as_ref(),
+            "migrate" => self.migrate.as_ref(),
+            _ => None,
+        };
         open.map(|open| open(task))
     }
 }
@@ -91,5 +97,50 @@ impl<K: Key, S: Record, R: IntoIterator<Item = (K, S)>, F: Fn() -> R + 'static> 
         let mut out = Emitter::<(K, S)>::default();
         (self.rows)().into_iter().for_each(|row| out.push(row));
         out.flush();
+    }
+}
+
+/// The code of the role `migrate`: converts states that an earlier version of the plugin has left.
+pub(crate) struct MigrateHead<K, E, S: Record, F> {
+    migrate: Rc<F>,
+    task: StateTask,
+    out: Emitter<Option<S>>,
+    kind: PhantomData<fn(K, E)>,
+}
+
+impl<K: Key, E: Record, S: Record, F> MigrateHead<K, E, S, F>
+where
+    F: Fn(&K, E) -> Result<Option<S>, String> + 'static,
+{
+    pub fn code(migrate: F) -> OpenState {
+        let migrate = Rc::new(migrate);
+        Box::new(move |task| {
+            Box::new(Self { migrate: Rc::clone(&migrate), task, out: Emitter::default(), kind: PhantomData })
+        })
+    }
+}
+
+impl<K: Key, E: Record, S: Record, F> StateHead for MigrateHead<K, E, S, F>
+where
+    F: Fn(&K, E) -> Result<Option<S>, String> + 'static,
+{
+    fn push(&mut self, input: u32, chunk: Chunk) -> Result<(), TaskError> {
+        if input != 0 {
+            return Err(no_input(input));
+        }
+        let ((keys, states), rows) = read_column::<(K, E)>(chunk)?;
+        for row in 0..rows {
+            self.task.trace_row();
+            match (self.migrate)(&keys.get(row), states.get(row)) {
+                Ok(state) => self.out.push(state),
+                // The host knows which key this is.
+                Err(reason) => panic!("the state cannot be migrated: {reason}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.out.flush();
     }
 }

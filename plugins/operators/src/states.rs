@@ -104,7 +104,40 @@ pub fn states(numbers: &DStream<i64, Cut<i64>>, operator: &str) -> Option<Output
             sums.update_state_by_key(|sums, last: Option<Vec<i64>>| Some([last.unwrap_or_default(), sums].concat()))
                 .print_n(100)
         }
-        _ => return inverse_windows(numbers, &pairs, operator).or_else(|| misfits(&pairs, operator)),
+        _ => {
+            let found = inverse_windows(numbers, &pairs, operator).or_else(|| migrations(&pairs, operator));
+            return found.or_else(|| misfits(&pairs, operator));
+        }
+    })
+}
+
+/// Operators that take over the states of `update_state_by_key` and `map_with_state`, which have other types. `None` if the
+/// operator is another.
+fn migrations<C: Chain<Out = (i64, i64)>>(pairs: &DStream<(i64, i64), C>, operator: &str) -> Option<Output> {
+    let refuses = operator == "state_migration_refused";
+    let with_batches = |values: Vec<i64>, state: Option<(i64, u64)>| {
+        let (sum, batches) = state.unwrap_or_default();
+        Some((sum + values.iter().sum::<i64>(), batches + 1))
+    };
+    let migrate = move |key: &i64, sum: i64| match key {
+        2 if refuses => Err("there is no place for it".to_owned()),
+        0 => Ok(None),
+        _ => Ok(Some((sum, 1000))),
+    };
+    Some(match operator {
+        "state_migrated" | "state_migration_refused" => {
+            pairs.update_state_by_key(with_batches).migrate_state(migrate).name("sums").print_n(100)
+        }
+        "map_with_state_migrated" => {
+            let spec = StateSpec::function(|key: &i64, value: Option<i64>, state: &mut State<u64>| {
+                let count = state.get_option().copied().unwrap_or(0) + u64::from(value.is_some());
+                state.update(count);
+                format!("{key}: {count}")
+            });
+            let migrated = spec.migrate_state(|_, values: Vec<i64>| Ok(Some(values.len() as u64)));
+            pairs.map_with_state(migrated).into_stream().print_n(100)
+        }
+        _ => return None,
     })
 }
 

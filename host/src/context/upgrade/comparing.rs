@@ -93,10 +93,11 @@ impl Comparing {
     }
 }
 
-/// How many differences an output has: rows, and batches with rows in another order.
+/// How many differences an output has: rows, batches with rows in another order, and batches that could not be compared.
 pub(super) fn differences(output: &OutputComparison) -> u64 {
     let rows = &output.rows;
-    rows.rows_only_old + rows.rows_only_new + rows.keys_changed + output.batches_order_different
+    let batches = output.batches_order_different + output.batches_not_compared;
+    rows.rows_only_old + rows.rows_only_new + rows.keys_changed + batches
 }
 
 /// The number of batches of the output for which most batches were looked at. `None` if no output is in both runs.

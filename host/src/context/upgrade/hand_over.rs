@@ -76,7 +76,6 @@ impl Upgrade {
             if let Some(checkpoints) = &to.checkpoints {
                 checkpoints.written().await.map_err(Over::withdrawn)?;
             }
-            self.save_plugin_of(from).await;
             let record = HandedOver::new(after, from_run, &self.digest_in_job_file(from).await);
             self.write_owner(ownership, to_run, Some(record)).await?;
         }
@@ -132,9 +131,9 @@ impl Upgrade {
         read.map_or_else(|_| run.plugin.digest().to_owned(), |bytes| digest(&bytes))
     }
 
-    /// Saves the plugin of a run in the directory of the run, so that the run can take the job back after a restart. If
+    /// Saves the plugin of the old run in the directory of the run, so that the run can be resumed after it got the job back. If
     /// the plugin's file has changed since, the plugin is not saved.
-    async fn save_plugin_of(&self, run: &JobRun) {
+    pub(super) async fn save_plugin_of(&self, run: &JobRun) {
         let job = &self.shared.job;
         let (Some(directory), Ok(store)) = (&run.directory, store(&job.env, &job.settings)) else { return };
         let limit = run.settings.limits.plugin_size_bytes;

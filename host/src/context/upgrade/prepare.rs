@@ -37,6 +37,7 @@ impl Upgrade {
         self.change(|status| status.plugin.clone_from(&shown));
         let changed = config::changes(&old.settings.given, &settings.given);
         refuse_changes_of_ingest(&changed)?;
+        self.save_plugin_of(&old).await;
         let bytes = read_plugin(&job.env, &settings)?;
         let plugin = StreamingContext::load_plugin_with(&self.shared.loader, &settings, &bytes)?;
         let digest = plugin.digest().to_owned();
@@ -114,13 +115,15 @@ impl Upgrade {
     }
 }
 
+/// Whether a key belongs to the ingest, which both runs share.
+pub(in crate::context) fn is_of_ingest(key: &str) -> bool {
+    let is_meant = |of_ingest: &&str| key == **of_ingest || (of_ingest.ends_with('.') && key.starts_with(*of_ingest));
+    OF_INGEST.iter().any(|of_ingest| is_meant(&of_ingest))
+}
+
 /// Refuses changes of keys that both runs share.
 fn refuse_changes_of_ingest(changed: &[KeyChange]) -> Result<(), Error> {
-    let is_shared = |change: &&KeyChange| {
-        let is_meant = |key: &str| change.key == key || (key.ends_with('.') && change.key.starts_with(key));
-        OF_INGEST.iter().any(|key| is_meant(key))
-    };
-    let Some(change) = changed.iter().find(is_shared) else { return Ok(()) };
+    let Some(change) = changed.iter().find(|change| is_of_ingest(&change.key)) else { return Ok(()) };
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
     let message = format!(
         "{} was {} and is {}: both runs share what this key sets",

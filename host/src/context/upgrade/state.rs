@@ -2,7 +2,7 @@
 //!
 //! Owns the words for users. Whether a state fits an operator is decided in `graph/difference.rs`.
 
-use crate::graph::{GraphDifference, StateFit};
+use crate::graph::{ExplainedNode, GraphDifference, StateFit};
 use crate::ids::NodeId;
 use crate::upgrade::CarriedState;
 
@@ -20,27 +20,30 @@ impl States {
     pub(super) fn of(difference: &GraphDifference, is_wanted: bool) -> Self {
         let carried: Vec<(NodeId, NodeId)> = if is_wanted { difference.carried().collect() } else { Vec::new() };
         let mut told = Vec::new();
-        let mut tell = |new: Option<u32>, operator: String, reason: String| {
+        let mut begins_empty = false;
+        let mut tell = |new: Option<&ExplainedNode>, operator: String, reason: String| {
             let is_carried = reason.is_empty();
+            // The state of a window is made of the rows in the window.
+            begins_empty |= !is_carried && new.is_some_and(|node| !is_of_window(node));
+            let new = new.map(|node| node.node);
             told.push((new.map(NodeId), CarriedState { operator, is_carried, keys: 0, reason }));
         };
         for kept in &difference.kept {
             let reason = match &kept.state {
-                Some(StateFit::Fits) if is_wanted => String::new(),
-                Some(StateFit::Fits) => "--carry-state was not given".to_owned(),
+                Some(StateFit::Fits | StateFit::Migrates { .. }) if is_wanted => String::new(),
+                Some(StateFit::Fits | StateFit::Migrates { .. }) => "--carry-state was not given".to_owned(),
                 Some(other) => other.to_string(),
                 None if kept.after.state.is_some() => "the operator had no state".to_owned(),
                 None => continue,
             };
-            tell(kept.after.state.as_ref().map(|_| kept.after.node), kept.after.to_string(), reason);
+            tell(kept.after.state.as_ref().map(|_| &kept.after), kept.after.to_string(), reason);
         }
         for node in difference.new.iter().filter(|node| node.state.is_some()) {
-            tell(Some(node.node), node.to_string(), "the operator is new".to_owned());
+            tell(Some(node), node.to_string(), "the operator is new".to_owned());
         }
         for node in difference.gone.iter().filter(|node| node.state.is_some()) {
             tell(None, node.to_string(), "the operator is gone, and its state is dropped".to_owned());
         }
-        let begins_empty = told.iter().any(|(new, told)| new.is_some() && !told.is_carried);
         Self { carried, begins_empty, told }
     }
 
@@ -52,4 +55,9 @@ impl States {
         };
         self.told.into_iter().map(with_keys).collect()
     }
+}
+
+/// Whether the state of an operator is made of the rows in a window.
+fn is_of_window(node: &ExplainedNode) -> bool {
+    crate::graph::state_form(&node.kind) == Some(StateForm::Window)
 }

@@ -49,6 +49,7 @@ pub fn node(kind: &str, parents: &[u32], rows: Vec<Field>) -> DescribedNode {
         rows,
         exchanged,
         state: None,
+        earlier_state: None,
     }
 }
 

@@ -44,6 +44,7 @@ fn graph_with(kind: &str, ty: &RecordType, options: &[(&str, &str)]) -> Result<G
         rows,
         exchanged: None,
         state: None,
+        earlier_state: None,
     };
     let source = node("source", vec![], &[("source", "s")], ty.fields().to_vec());
     let nodes = [source, node(kind, vec![0], &[&[("prefix", "x")], options].concat(), Vec::new())];

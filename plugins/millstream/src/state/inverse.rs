@@ -153,6 +153,7 @@ where
                 Box::new(Self { functions, task, out: Emitter::default(), kind: PhantomData })
             }),
             initial: None,
+            migrate: None,
             #[cfg(not(target_family = "wasm"))]
             model: model::<K, V, V>(Form::Inverse),
         }

@@ -48,15 +48,17 @@ impl<K: Key, V: Record, C: Chain<Out = (K, V)>> DStream<(K, V), C> {
     where
         F: Fn(Time, &K, Option<V>, &mut State<S>) -> Option<M> + 'static,
     {
-        let StateSpec { function, initial, partitions, timeout, .. } = spec;
+        let StateSpec { function, initial, migrate, partitions, timeout, .. } = spec;
+        let (migrate, earlier) = migrate.unzip();
         let has_initial = initial.is_some();
-        let code = StateCode { initial, ..MappedHead::<K, V, S, M, F>::code(function, timeout) };
+        let code = StateCode { initial, migrate, ..MappedHead::<K, V, S, M, F>::code(function, timeout) };
         let stream = self.stateful::<S, M>(Kind::MapWithState, code);
         self.graph.change(stream.node, |node| {
             let partitions = partitions.map(|partitions| ("partitions", Value::Integer(i64::from(partitions))));
             let initial = has_initial.then_some(("initial", Value::Flag(true)));
             let timeout = timeout.map(|timeout| ("timeout", Value::Duration(timeout)));
             node.parameters.extend([partitions, initial, timeout].into_iter().flatten());
+            node.earlier_state = earlier;
         });
         MapWithStateDStream { stream, kind: PhantomData }
     }
@@ -144,6 +146,7 @@ where
                 })
             }),
             initial: None,
+            migrate: None,
             #[cfg(not(target_family = "wasm"))]
             model: model::<K, V, S>(Form::Mapped { timeout }),
         }

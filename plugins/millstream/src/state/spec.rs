@@ -1,8 +1,8 @@
 //! The specification of a `map_with_state`: its function, initial state, partitions and timeout.
 
 use crate::key::Key;
-use crate::record::Record;
-use crate::stateful::{InitialHead, OpenState};
+use crate::record::{Field, Record, fields_of};
+use crate::stateful::{InitialHead, MigrateHead, OpenState};
 use crate::time::Time;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -106,6 +106,8 @@ impl<S> State<S> {
 pub struct StateSpec<K, V, S, M, F = ()> {
     pub(super) function: F,
     pub(super) initial: Option<OpenState>,
+    /// The code that migrates earlier states, and the type of these states with their keys.
+    pub(super) migrate: Option<(OpenState, Vec<Field>)>,
     pub(super) partitions: Option<u32>,
     pub(super) timeout: Option<Duration>,
     kind: PhantomData<fn(K, V, S) -> M>,
@@ -141,7 +143,7 @@ impl<K: Key, V: Record, S: Record, M: Record> StateSpec<K, V, S, M> {
     where
         F: Fn(Time, &K, Option<V>, &mut State<S>) -> Option<M> + 'static,
     {
-        StateSpec { function, initial: None, partitions: None, timeout: None, kind: PhantomData }
+        StateSpec { function, initial: None, migrate: None, partitions: None, timeout: None, kind: PhantomData }
     }
 }
 
@@ -152,6 +154,14 @@ impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
     #[must_use]
     pub fn initial_state<R: IntoIterator<Item = (K, S)>>(mut self, rows: impl Fn() -> R + 'static) -> Self {
         self.initial = Some(InitialHead::code(rows));
+        self
+    }
+
+    /// Makes this version of the plugin able to take over states of type `E`, which an earlier version has kept: see
+    /// [`migrate_state`](DStream::migrate_state).
+    #[must_use]
+    pub fn migrate_state<E: Record>(mut self, migrate: impl Fn(&K, E) -> Result<Option<S>, String> + 'static) -> Self {
+        self.migrate = Some((MigrateHead::<K, E, S, _>::code(migrate), fields_of::<(K, E)>()));
         self
     }
 

@@ -31,6 +31,7 @@ where
                 Box::new(Self { update: Rc::clone(&update), task, out: Emitter::default(), kind: PhantomData })
             }),
             initial: None,
+            migrate: None,
             #[cfg(not(target_family = "wasm"))]
             model: model::<K, V, S>(Form::Update),
         }
@@ -77,6 +78,7 @@ where
             role: "update_partition",
             open: Box::new(move |task| Box::new(Self { update: Rc::clone(&update), task, rows: Vec::new() })),
             initial: None,
+            migrate: None,
             #[cfg(not(target_family = "wasm"))]
             model: model::<K, V, S>(Form::Partition),
         }
