@@ -4,8 +4,8 @@
 //! took the job over while the job file named this very plugin.
 
 use super::checkpoint::store;
-use super::upgrade::is_of_ingest;
 use super::read_plugin;
+use super::upgrade::is_of_ingest;
 use crate::checkpoint::{current_owner, read_run, saved_plugin};
 use crate::config::{self, Change, Settings, changes};
 use crate::env::{Env, advice, persistence};

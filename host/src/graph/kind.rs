@@ -135,12 +135,12 @@ pub const KINDS: &[Kind] = &[
 
 impl Kind {
     /// The kind of this name; `None` if there is none.
-    pub(super) fn named(name: &str) -> Option<&'static Self> {
+    pub fn named(name: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.name == name)
     }
 
     /// How the function of a stateful kind is called. `None` if the kind has no state.
-    pub(super) const fn state_form(&self) -> Option<StateForm> {
+    pub const fn state_form(&self) -> Option<StateForm> {
         if let Work::State(form) = self.work { Some(form) } else { None }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the words for users. Whether a state fits an operator is decided in `graph/difference.rs`.
 
-use crate::graph::{ExplainedNode, GraphDifference, StateFit};
+use crate::graph::{ExplainedNode, GraphDifference, Kind, StateFit, StateForm};
 use crate::ids::NodeId;
 use crate::upgrade::CarriedState;
 
@@ -59,5 +59,5 @@ impl States {
 
 /// Whether the state of an operator is made of the rows in a window.
 fn is_of_window(node: &ExplainedNode) -> bool {
-    crate::graph::state_form(&node.kind) == Some(StateForm::Window)
+    Kind::named(&node.kind).and_then(Kind::state_form) == Some(StateForm::Window)
 }
