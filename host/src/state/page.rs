@@ -9,7 +9,8 @@ use super::page_rows::PageRows;
 use super::patch::{Patch, patched};
 use super::touched::Touched;
 use crate::block::{RowStorage, StoredRows};
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -135,6 +136,24 @@ impl Page {
     pub fn open(&self, layout: &Layout) -> Result<OpenPage, StateError> {
         let leaves = self.leaves.iter().map(|leaf| leaf.open(layout)).collect::<Result<_, _>>()?;
         Ok(OpenPage { leaves })
+    }
+
+    /// The newest row of each key that changed or was removed after a time, sorted.
+    ///
+    /// # Errors
+    /// Returns an error if the storage fails.
+    pub fn changed_after(&self, layout: &Layout, time_ms: u64) -> Result<RecordBatch, StateError> {
+        let mut changed = Vec::new();
+        for leaf in self.leaves.iter().filter(|leaf| leaf.newest_ms > time_ms) {
+            // The newest row of a key has the latest time. So the older rows need not be merged.
+            let Open { rows, times, .. } = leaf.open(layout)?;
+            let is_new: BooleanArray = times.values().iter().map(|time| Some(*time > time_ms)).collect();
+            changed.push(layout.open(filter_record_batch(&rows, &is_new)?));
+        }
+        if changed.is_empty() {
+            return Ok(RecordBatch::new_empty(layout.schema().clone()));
+        }
+        merge::newest(&changed, time_ms)
     }
 
     /// Makes the page with new states of keys that are in its first leaf, and in no other. `changes` has the new rows

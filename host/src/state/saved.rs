@@ -12,8 +12,8 @@ use super::partition::PartitionWriter;
 use super::store::Version;
 use crate::block::RowStorage;
 use crate::time::Time;
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use arrow::error::ArrowError;
 use arrow_ipc::CompressionType;
 use arrow_ipc::reader::StreamReader;
@@ -80,9 +80,7 @@ pub struct Parts {
 impl Parts {
     fn rows_of(&self, page: &Page) -> Result<RecordBatch, StateError> {
         let Some(after_ms) = self.after_ms else { return layout::live(&page.open(&self.layout)?.newest(u64::MAX)?) };
-        let rows = page.open(&self.layout)?.newest(after_ms)?;
-        let is_new: BooleanArray = layout::times(&rows).values().iter().map(|time| Some(*time > after_ms)).collect();
-        Ok(filter_record_batch(&rows, &is_new)?)
+        page.changed_after(&self.layout, after_ms)
     }
 }
 
