@@ -4,12 +4,14 @@ use super::*;
 use crate::block::{RowStorage, SpillSettings};
 use crate::data::schema::RecordType;
 use crate::env::{Duplex, Env, Simulation};
+use crate::error::{Error, ErrorKind};
 use crate::ingest::StopRequest;
 use crate::listener::{OperatorState, RunState, Status, StatusListener};
 use crate::memory::MemoryBudget;
 use crate::state::StateStore;
 use crate::state_reader::{KeyState, LiveStates};
 use crate::time::{Duration, Time};
+use crate::upgrade::{Phase, UpgradeControl, UpgradeOptions, UpgradeStatus};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +28,70 @@ fn simulation() -> Simulation {
 
 async fn start(env: &Env) -> (Control, Arc<StatusListener>) {
     let status = Arc::new(StatusListener::new(env.clock.clone(), JOB, Some(1)));
-    (Control::start(env, (Path::new(DIRECTORY), JOB), status.clone(), states(env)).await, status)
+    let control = Control::start(env, (Path::new(DIRECTORY), JOB), status.clone(), states(env), Arc::new(Upgraded));
+    (control.await, status)
+}
+
+/// A job whose upgrade is ready, and cannot be ended any more.
+struct Upgraded;
+
+impl UpgradeControl for Upgraded {
+    fn start(&self, options: UpgradeOptions) -> Result<UpgradeStatus, Error> {
+        Ok(UpgradeStatus { options, ..UpgradeStatus::default() })
+    }
+
+    fn status(&self) -> Result<UpgradeStatus, Error> {
+        Ok(UpgradeStatus { phase: Phase::Ready, ..UpgradeStatus::default() })
+    }
+
+    fn commit(&self, force: bool) -> Result<UpgradeStatus, Error> {
+        Ok(UpgradeStatus { phase: if force { Phase::HandedOver } else { Phase::Ready }, ..UpgradeStatus::default() })
+    }
+
+    fn abort(&self) -> Result<UpgradeStatus, Error> {
+        Err(Error::new(ErrorKind::User, "too late").help("roll back"))
+    }
+
+    fn rollback(&self) -> Result<UpgradeStatus, Error> {
+        Ok(UpgradeStatus { phase: Phase::RolledBack, ..UpgradeStatus::default() })
+    }
+}
+
+#[test]
+fn requests_about_upgrades_are_passed_on() {
+    let simulation = simulation();
+    let env = simulation.env();
+    let main = async move {
+        let (control, _) = start(&env).await;
+        let mut client = client(&env).await.unwrap();
+        let options = Box::new(UpgradeOptions { batches: 7, max_slowdown: Some(1.5), ..UpgradeOptions::default() });
+        let requests = [
+            Request::Upgrade { options: options.clone() },
+            Request::UpgradeStatus,
+            Request::UpgradeCommit { force: true },
+            Request::UpgradeAbort,
+            Request::Rollback,
+        ];
+        let mut answers = Vec::new();
+        for request in requests {
+            client.send(&request).await.unwrap();
+            answers.push(client.next().await.unwrap().unwrap());
+        }
+        drop(control);
+        (answers, *options)
+    };
+    let (answers, options) = simulation.run(main).unwrap();
+    let status = |phase| Answer::Upgrade { status: Box::new(UpgradeStatus { phase, ..UpgradeStatus::default() }) };
+    let begun = UpgradeStatus { options, ..UpgradeStatus::default() };
+    let refused = Answer::Failed { error: "too late".to_owned(), help: "roll back".to_owned(), is_temporary: false };
+    let expected = [
+        Answer::Upgrade { status: Box::new(begun) },
+        status(Phase::Ready),
+        status(Phase::HandedOver),
+        refused,
+        status(Phase::RolledBack),
+    ];
+    assert_eq!(answers, expected);
 }
 
 /// The state of an operator before its first batch.

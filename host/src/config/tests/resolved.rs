@@ -55,6 +55,8 @@ fn defaults_are_as_documented() {
             plugin_size_bytes: 64 * MIB,
         },
         given: settings.given.clone(),
+        overrides: settings.overrides.clone(),
+        facts: settings.facts,
         warnings: Vec::new(),
     };
     assert_eq!(settings, expected);
@@ -186,6 +188,8 @@ fn every_key_can_be_set() {
             plugin_size_bytes: 4096 * MIB,
         },
         given: settings.given.clone(),
+        overrides: settings.overrides.clone(),
+        facts: settings.facts,
         warnings: Vec::new(),
     };
     assert_eq!(settings, expected);
