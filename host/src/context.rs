@@ -27,7 +27,7 @@ use self::fit::JobFacts;
 use self::grants::grants;
 use self::upgraded::Upgraded;
 use crate::block::{RowStorage, SpillSettings};
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
@@ -55,6 +55,8 @@ pub struct RunOptions {
     pub faults: Arc<dyn FaultInjector>,
     /// How the job starts, if it has a checkpoint directory.
     pub start_from: StartFrom,
+    /// The settings that can change while the job runs. `None` if nobody else needs them.
+    pub live: Option<Arc<LiveSettings>>,
     /// What happens to missed batches, whose times passed while the job did not run.
     pub catch_up: CatchUpMode,
 }
@@ -67,6 +69,7 @@ impl Default for RunOptions {
             listeners: ListenerBus::default(),
             faults: Arc::new(NoFaults),
             start_from: StartFrom::default(),
+            live: None,
             catch_up: CatchUpMode::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! Upgrades of running jobs in a simulated world: which run shows which batch, also if the machine crashes at any write.
 
+mod keys;
 mod migrations;
 
 use super::support::plugins;

@@ -28,7 +28,7 @@ pub struct SetArgs {
     pub overrides: Vec<(String, String)>,
 }
 
-fn parse_override(text: &str) -> Result<(String, String), String> {
+pub(super) fn parse_override(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it has no `=`; write KEY=VALUE")?;
     if key.trim().is_empty() {
         return Err("it has no key before the `=`; write KEY=VALUE".to_owned());

@@ -15,6 +15,7 @@ mod place;
 mod progress;
 mod recovery;
 mod run;
+mod set;
 mod state;
 mod status;
 mod status_line;
@@ -85,6 +86,10 @@ enum Command {
     /// Give a job that was upgraded back to its old plugin, as long as the old plugin is kept.
     #[command(after_help = EXIT_CODES)]
     Rollback(upgrade::RollbackArgs),
+    /// Set a key of the job file for a running job, until its host ends. Keys that need a restart or an upgrade are
+    /// refused, with the way to change them.
+    #[command(after_help = EXIT_CODES)]
+    Set(set::SetKeyArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -106,6 +111,7 @@ impl Command {
             Self::State(args) => args.json(),
             Self::Upgrade(args) => args.json(),
             Self::Rollback(args) => args.json,
+            Self::Set(args) => args.json,
             Self::Stop(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
@@ -166,6 +172,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::State(args) => state::state(args),
         Command::Upgrade(args) => upgrade::upgrade(args, &line),
         Command::Rollback(args) => upgrade::rollback(args, &line),
+        Command::Set(args) => set::set(args),
         Command::New(args) => new::new(args),
         Command::Completions(args) => generate::completions(args),
         Command::Man(args) => generate::man(args),

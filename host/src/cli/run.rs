@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
 use super::stopper::{STOPPED_AT_ONCE, Stopper};
 use super::{recovery, words};
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::control::Control;
 use crate::env::Env;
@@ -132,15 +132,18 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let listeners = listeners(args, &env, progress.clone(), status.clone())?;
+        let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json);
         // Before this point a signal ends the program at once, as nothing was received yet.
-        let (stopper, stops) = Stopper::start(&env, &settings, status.clone(), |error| words(error, args.json))
-            .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
+        let (stopper, stops) =
+            Stopper::start(&env, (&settings, live.clone()), status.clone(), move |error| words(error, json))
+                .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
             listeners,
             start_from: args.start_from(),
             catch_up: args.catch_up(),
+            live: Some(live),
             ..RunOptions::default()
         };
         let running = context.start(options)?;

@@ -4,7 +4,7 @@
 //! receives signals, or on the thread that serves clients, and never waits.
 
 use super::wishes::{Decision, ONE_WISH, Wishes};
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::env::{Clock, Env, LastResort, hear_stop_signals};
 use crate::error::Error;
 use crate::ingest::StopRequest;
@@ -27,11 +27,11 @@ pub struct Stopper {
     wishes: Mutex<Wishes>,
     clock: Arc<dyn Clock>,
     last_resort: LastResort,
-    stop_timeout: Duration,
-    /// The error of a run whose graceful stop takes too long.
-    overdue: Error,
-    /// The text of this error, as it is printed.
-    overdue_words: String,
+    /// The settings that can change while the job runs. They say how long a graceful stop may take.
+    live: Arc<LiveSettings>,
+    has_checkpoints: bool,
+    /// Makes the printed text of an error.
+    words: Box<dyn Fn(&Error) -> String + Send + Sync>,
     status: Arc<StatusListener>,
     stop: watch::Sender<StopRequest>,
 }
@@ -44,19 +44,18 @@ impl Stopper {
     /// Returns an error if the system refuses a handler or a thread.
     pub fn start(
         env: &Env,
-        settings: &Settings,
+        (settings, live): (&Settings, Arc<LiveSettings>),
         status: Arc<StatusListener>,
-        words: impl FnOnce(&Error) -> String,
+        words: impl Fn(&Error) -> String + Send + Sync + 'static,
     ) -> io::Result<(Arc<Self>, watch::Receiver<StopRequest>)> {
         let (stop, stops) = watch::channel(StopRequest::None);
-        let overdue = stop_took_too_long(settings);
         let stopper = Arc::new(Self {
             wishes: Mutex::default(),
             clock: env.clock.clone(),
             last_resort: LastResort::start()?,
-            stop_timeout: settings.job.stop_timeout,
-            overdue_words: words(&overdue),
-            overdue,
+            live,
+            has_checkpoints: settings.job.checkpoint.is_some(),
+            words: Box::new(words),
             status,
             stop,
         });
@@ -81,8 +80,10 @@ impl Stopper {
         match decision {
             Decision::Nothing => tracing::debug!("{who} asks for what is being done already"),
             Decision::Graceful => {
-                let limit = self.stop_timeout.saturating_add(AT_ONCE_MAX);
-                self.last_resort.end_after(limit, self.overdue.kind.exit_code(), self.overdue_words.clone());
+                let timeout = self.live.stop_timeout();
+                let overdue = stop_took_too_long(timeout, self.has_checkpoints);
+                let limit = timeout.saturating_add(AT_ONCE_MAX);
+                self.last_resort.end_after(limit, overdue.kind.exit_code(), (self.words)(&overdue));
                 self.status.stopping();
                 self.stop.send_replace(StopRequest::Graceful);
                 let seconds = ONE_WISH.as_secs();

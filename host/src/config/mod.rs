@@ -17,6 +17,7 @@ mod files;
 mod key;
 mod keys;
 mod lines;
+mod live;
 mod names;
 mod quote;
 mod range;
@@ -39,6 +40,7 @@ pub use change::{KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use key::Change;
+pub use live::{LIVE_KEYS, LiveSettings};
 pub use settings::{
     Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
     OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,

@@ -12,7 +12,7 @@ use super::runs::end_beside;
 use super::{Program, Running, grants};
 use crate::block::RowStorage;
 use crate::checkpoint::{Retention, RunProgress, Trouble, new_run, run_names};
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::data::schema::RecordType;
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Priority;
@@ -275,6 +275,7 @@ impl NewRun {
         let of_run = (&graph, &intervals, state.clone());
         let start = options.has_checkpoints.then(|| job.checkpoints(id, &facts, of_run, &listeners)).transpose()?;
         let (directory, start) = start.unzip();
+        let live = Arc::new(LiveSettings::new(&settings));
         let priority = Priority::default();
         priority.set_low(options.has_low_priority);
         let parts = RunParts {
@@ -285,6 +286,7 @@ impl NewRun {
             memory,
             state: state.clone(),
             outputs: outputs.clone(),
+            live: live.clone(),
             graph: graph.clone(),
             handover: job.runs.handover().clone(),
             grants,
@@ -307,6 +309,7 @@ impl NewRun {
             priority,
             checkpoints,
             stop,
+            live,
             directory,
             storage,
             tap,

@@ -3,7 +3,7 @@
 use super::relay::Watcher;
 use super::runs::Runs;
 use crate::block::RowStorage;
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::env::{Env, Priority};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, DescribedNode, Graph};
@@ -40,6 +40,10 @@ pub(super) struct JobParts {
     pub(super) claims: Claims,
     /// The runs that have not ended.
     pub(super) runs: Runs,
+    /// The settings that can change while the job runs, for the code that stops the job.
+    pub(super) live: Arc<LiveSettings>,
+    /// The keys that were set while the job runs, with their values as TOML or text.
+    pub(super) set: Mutex<Vec<(String, String)>>,
     /// The state of the run that shows results, for people.
     pub(super) states: LiveStates,
     /// The run that shows results.
@@ -62,6 +66,8 @@ pub(super) struct JobRun {
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub(super) checkpoints: Option<Checkpoints>,
     pub(super) stop: RunStop,
+    /// The settings of the run that can change while the job runs.
+    pub(super) live: Arc<LiveSettings>,
     /// The name of the run's directory. `None` if the run writes no checkpoints.
     pub(super) directory: Option<String>,
     /// The storage for the rows of the run.

@@ -10,7 +10,7 @@ use super::runs::{RunEnd, Runs, end_beside};
 use super::{RunOptions, StreamingContext, grants};
 use crate::block::{BlockStore, RangeReaders};
 use crate::checkpoint::{AllocationLog, AllocationWriter, Ownership, Trouble, remove_unless};
-use crate::config::Settings;
+use crate::config::{LiveSettings, Settings};
 use crate::engine::FaultInjector;
 use crate::env::{Env, Panic, Priority, advice, persistence};
 use crate::error::{Error, ErrorKind};
@@ -54,12 +54,14 @@ impl StreamingContext {
         let relay = Relay { job: listeners.clone(), handover: handover.clone(), watcher: watcher.clone() };
         let of_run = ListenerBus::new(vec![Arc::new(relay)]);
         let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+        let live = options.live.clone().unwrap_or_else(|| Arc::new(LiveSettings::new(&settings)));
         let of_job = OfJob {
             handover: handover.clone(),
             listeners: of_run.clone(),
             blocks: blocks.clone(),
             ranges: sources.ranges(),
             faults: options.faults.clone(),
+            live: live.clone(),
         };
         let FirstRun { run, mut parts, state } = FirstRun::make(self, opened.as_ref(), of_job)?;
         listeners.post(&Event::StreamingStarted {
@@ -107,6 +109,8 @@ impl StreamingContext {
             watcher,
             claims: claims.clone(),
             runs: runs.clone(),
+            live,
+            set: Mutex::default(),
             states: LiveStates::new(&graph, state),
             graph,
             owner: Mutex::new(parts),
@@ -169,6 +173,7 @@ struct OfJob {
     blocks: BlockStore,
     ranges: RangeReaders,
     faults: Arc<dyn FaultInjector>,
+    live: Arc<LiveSettings>,
 }
 
 /// The run with which a job begins.
@@ -183,7 +188,7 @@ impl FirstRun {
     /// Puts the run together, with the state that it had when the job was stopped.
     fn make(context: StreamingContext, opened: Option<&Opened>, of_job: OfJob) -> Result<Self, Error> {
         let StreamingContext { env, settings, plugin, described, graph, intervals, memory, outputs, .. } = context;
-        let OfJob { handover, listeners, blocks, ranges, faults } = of_job;
+        let OfJob { handover, listeners, blocks, ranges, faults, live } = of_job;
         let storage = memory.storage.clone();
         let state = StateStore::new(storage.clone());
         if let Some(opened) = opened {
@@ -200,6 +205,7 @@ impl FirstRun {
             memory,
             state: state.clone(),
             outputs: outputs.clone(),
+            live: live.clone(),
             handover,
             grants: grants(&settings),
             blocks,
@@ -222,6 +228,7 @@ impl FirstRun {
             priority,
             checkpoints,
             stop,
+            live,
             directory,
             storage,
             tap,

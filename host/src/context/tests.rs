@@ -131,7 +131,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             plan: Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() }),
             drivers: None,
             listeners,
-            on_error: OnError::Stop,
+            live: live_settings(),
             batch_interval: INTERVAL,
             beginning: None,
             checkpoints: None,

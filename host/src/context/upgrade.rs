@@ -7,6 +7,7 @@ mod comparing;
 mod hand_over;
 mod prepare;
 mod report;
+mod set;
 mod state;
 
 pub(super) use self::prepare::is_of_ingest;
@@ -20,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::plugin::PluginLoader;
 use crate::time::{Duration, Time};
-use crate::upgrade::{Decision, Facts, Phase, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
+use crate::upgrade::{Decision, Facts, Phase, SetKey, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 
@@ -125,6 +126,10 @@ impl UpgradeControl for Upgrades {
             }
             _ => Err(("no old run is kept", "upgrade to the old plugin: `host upgrade JOB.TOML --plugin OLD.wasm`")),
         })
+    }
+
+    fn set(&self, key: &str, value: &str) -> Result<SetKey, Error> {
+        self.set_key(key, value)
     }
 }
 

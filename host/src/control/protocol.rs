@@ -6,7 +6,7 @@
 
 use crate::listener::OperatorState;
 use crate::state_reader::KeyState;
-use crate::upgrade::{UpgradeOptions, UpgradeStatus};
+use crate::upgrade::{SetKey, UpgradeOptions, UpgradeStatus};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -53,6 +53,13 @@ pub enum Request {
     UpgradeAbort,
     /// Asks the old run to take the job back.
     Rollback,
+    /// Sets a key of the job file for the running job.
+    Set {
+        /// The key, dotted.
+        key: String,
+        /// The value, as TOML or text.
+        value: String,
+    },
 }
 
 /// An answer of a host.
@@ -85,6 +92,11 @@ pub enum Answer {
     Upgrade {
         /// The status.
         status: Box<UpgradeStatus>,
+    },
+    /// A key was set.
+    Set {
+        /// The key, with its values.
+        set: SetKey,
     },
     /// The request is understood, and cannot be answered.
     Failed {

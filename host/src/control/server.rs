@@ -252,6 +252,10 @@ impl Server {
             Ok(Request::UpgradeCommit { force }) => upgrade(self.upgrades.commit(force)),
             Ok(Request::UpgradeAbort) => upgrade(self.upgrades.abort()),
             Ok(Request::Rollback) => upgrade(self.upgrades.rollback()),
+            Ok(Request::Set { key, value }) => match self.upgrades.set(&key, &value) {
+                Ok(set) => Answer::Set { set },
+                Err(error) => failed(error),
+            },
             Err(error) => Answer::Refused { error },
         }
     }

@@ -11,7 +11,7 @@ use crate::memory::MemoryBudget;
 use crate::state::StateStore;
 use crate::state_reader::{KeyState, LiveStates};
 use crate::time::{Duration, Time};
-use crate::upgrade::{Phase, UpgradeControl, UpgradeOptions, UpgradeStatus};
+use crate::upgrade::{Phase, SetKey, UpgradeControl, UpgradeOptions, UpgradeStatus};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +55,10 @@ impl UpgradeControl for Upgraded {
     fn rollback(&self) -> Result<UpgradeStatus, Error> {
         Ok(UpgradeStatus { phase: Phase::RolledBack, ..UpgradeStatus::default() })
     }
+
+    fn set(&self, key: &str, value: &str) -> Result<SetKey, Error> {
+        Ok(SetKey { key: key.to_owned(), before: None, after: value.to_owned() })
+    }
 }
 
 #[test]
@@ -71,6 +75,7 @@ fn requests_about_upgrades_are_passed_on() {
             Request::UpgradeCommit { force: true },
             Request::UpgradeAbort,
             Request::Rollback,
+            Request::Set { key: "job.on_error".to_owned(), value: "stop".to_owned() },
         ];
         let mut answers = Vec::new();
         for request in requests {
@@ -90,6 +95,7 @@ fn requests_about_upgrades_are_passed_on() {
         status(Phase::HandedOver),
         refused,
         status(Phase::RolledBack),
+        Answer::Set { set: SetKey { key: "job.on_error".to_owned(), before: None, after: "stop".to_owned() } },
     ];
     assert_eq!(answers, expected);
 }

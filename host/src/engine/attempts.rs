@@ -84,7 +84,7 @@ impl Shared {
                 continue;
             }
             transient += u32::from(error.cause == Cause::Transient);
-            match after_failure(error.cause, mode.traced, transient, self.tries) {
+            match after_failure(error.cause, mode.traced, transient, (self.tries)()) {
                 Next::Retry { traced, pause } => {
                     let reason = match traced && !mode.traced {
                         true => format!("{}; the task runs once more, traced, to find the record", error.message),

@@ -78,8 +78,8 @@ pub struct EngineParts {
     pub ranges: RangeReaders,
     /// The number of tasks that run at the same time.
     pub slots: usize,
-    /// How many attempts of a task may fail by causes outside the plugin.
-    pub tries: u32,
+    /// Says how many attempts of a task may fail by causes outside the plugin. This can change while the job runs.
+    pub tries: Arc<dyn Fn() -> u32 + Send + Sync>,
     /// Makes tasks fail in tests.
     pub faults: Arc<dyn FaultInjector>,
     /// The listeners that are told of retries.
@@ -113,7 +113,7 @@ pub(super) struct Shared {
     pub(super) slots: Semaphore,
     /// Permits to begin a task. A task returns its permit when it ends.
     beginning: Arc<Semaphore>,
-    pub(super) tries: u32,
+    pub(super) tries: Arc<dyn Fn() -> u32 + Send + Sync>,
     /// Says whether the run is stopped.
     pub(super) cancel: Cancel,
     /// A reduce partition with more bytes than this is reduced in parts.

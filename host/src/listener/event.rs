@@ -216,6 +216,15 @@ pub enum Event {
         /// What could not be written before.
         what: String,
     },
+    /// A key of the job file was set while the job runs.
+    SettingChanged {
+        /// The key, dotted.
+        key: String,
+        /// The value before, as TOML or text; `None` if the key was not given.
+        before: Option<String>,
+        /// The value now, as TOML.
+        after: String,
+    },
     /// An upgrade of the job has come a step further.
     UpgradeChanged(UpgradeInfo),
     /// Code of the host panicked: a defect. The run ends, and the batch does not count as done.
@@ -333,6 +342,9 @@ impl fmt::Display for Event {
             Self::SnapshotWritten(info) => write!(f, "SnapshotWritten {} ({})", info.batch, counted(info.keys, "key")),
             Self::CheckpointFailed { error, .. } => write!(f, "CheckpointFailed: {error}"),
             Self::CheckpointResumed { what } => write!(f, "CheckpointResumed: {what}"),
+            Self::SettingChanged { key, before, after } => {
+                write!(f, "SettingChanged {key}: {} -> {after}", before.as_deref().unwrap_or("not given"))
+            }
             Self::UpgradeChanged(info) => write!(f, "UpgradeChanged {info}"),
             Self::HostPanicked { what, batch, message } => {
                 write!(f, "HostPanicked")?;

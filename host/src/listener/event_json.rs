@@ -99,6 +99,7 @@ enum JsonEvent<'a> {
     CheckpointWritten { written_time_ms: u64 },
     CheckpointFailed { what: &'a str, error: &'a str },
     CheckpointResumed { what: &'a str },
+    SettingChanged { key: &'a str, before: Option<&'a str>, after: &'a str },
     UpgradeChanged(JsonUpgrade<'a>),
     HostPanicked { what: &'a str, batch_time_ms: Option<u64>, message: &'a str },
     ClockSetBack { from_ms: u64, to_ms: u64, next_batch_time_ms: u64 },
@@ -300,6 +301,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::CheckpointWritten { time } => Self::CheckpointWritten { written_time_ms: time.as_ms() },
             Event::CheckpointFailed { what, error } => Self::CheckpointFailed { what, error },
             Event::CheckpointResumed { what } => Self::CheckpointResumed { what },
+            Event::SettingChanged { key, before, after } => {
+                Self::SettingChanged { key, before: before.as_deref(), after }
+            }
             Event::UpgradeChanged(info) => Self::UpgradeChanged(info.into()),
             Event::HostPanicked { what, batch, message } => {
                 Self::HostPanicked { what, batch_time_ms: batch.map(Time::as_ms), message }

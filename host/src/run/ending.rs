@@ -3,6 +3,8 @@
 //! Owns the time after which a graceful stop becomes a stop at once, and the time after which nobody waits for a run
 //! any more.
 
+use super::stop_took_too_long;
+use crate::config::LiveSettings;
 use crate::env::{Clock, Panics, catch_panic};
 use crate::error::Error;
 use crate::ingest::StopRequest;
@@ -38,10 +40,10 @@ pub(super) struct Deadline {
     pub cancel: Cancel,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// How long a graceful stop may take.
-    pub timeout: Duration,
-    /// The error of a run whose graceful stop takes too long.
-    pub overdue: Error,
+    /// The settings that can change while the job runs. They say how long a graceful stop may take.
+    pub live: Arc<LiveSettings>,
+    /// Whether the job has checkpoints.
+    pub has_checkpoints: bool,
     /// Knows whether host code has panicked. A run ends after a panic.
     pub panics: Panics,
 }
@@ -62,7 +64,7 @@ impl Deadline {
             biased;
             outcome = &mut run => return Ended { outcome, is_abandoned: false },
             () = asked(self.stopping.clone(), StopRequest::Now) => (None, AT_ONCE),
-            () = self.is_over() => (Some(self.overdue.clone()), AT_ONCE),
+            timeout = self.is_over() => (Some(stop_took_too_long(timeout, self.has_checkpoints)), AT_ONCE),
             _ = self.panics.first() => (None, AFTER_PANIC),
         };
         self.cancel.cancel();
@@ -80,10 +82,12 @@ impl Deadline {
         }
     }
 
-    /// Resolves when a graceful stop has taken too long.
-    async fn is_over(&self) {
+    /// Resolves when a graceful stop has taken too long. Returns how long it may take.
+    async fn is_over(&self) -> Duration {
         asked(self.stopping.clone(), StopRequest::Graceful).await;
-        self.clock.sleep_until(self.clock.now() + self.timeout).await;
+        let timeout = self.live.stop_timeout();
+        self.clock.sleep_until(self.clock.now() + timeout).await;
+        timeout
     }
 }
 
@@ -99,13 +103,12 @@ async fn asked(mut stopping: watch::Receiver<StopRequest>, request: StopRequest)
 mod tests {
     use super::*;
     use crate::env::Simulation;
-    use crate::error::ErrorKind;
     use crate::time::Time;
 
     const TIMEOUT: Duration = Duration::from_secs(5);
 
     fn late() -> Error {
-        Error::new(ErrorKind::Unavailable, "late")
+        stop_took_too_long(TIMEOUT, false)
     }
 
     /// Runs a simulation in which a run ends this many milliseconds after the request, if it ends by itself.
@@ -117,14 +120,16 @@ mod tests {
                 let (stop, stopping) = watch::channel(request);
                 let stop = Arc::new(stop);
                 let cancel = Cancel::default();
-                let (timeout, overdue) = (TIMEOUT, late());
+                let job = "[job]\nname = \"a\"\nplugin = \"p.wasm\"\nstop_timeout = \"5s\"\n";
+                let settings = crate::config::load(job, "job.toml".as_ref(), &[], &crate::config::Facts { cpus: 1 });
+                let live = Arc::new(LiveSettings::new(&settings.unwrap()));
                 let deadline = Deadline {
                     stop: Arc::downgrade(&stop),
                     stopping,
                     cancel: cancel.clone(),
                     clock: clock.clone(),
-                    timeout,
-                    overdue,
+                    live,
+                    has_checkpoints: false,
                     panics: Panics::default(),
                 };
                 let run = async {

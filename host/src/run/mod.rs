@@ -14,7 +14,7 @@ pub use taker::RunTaker;
 use self::ending::Deadline;
 use self::store_claims::StoreClaims;
 use crate::block::{BlockStore, RangeReaders, RowStorage};
-use crate::config::{OnError, OnMissingFile, Settings, SourceSettings};
+use crate::config::{LiveSettings, OnMissingFile, Settings, SourceSettings};
 use crate::driver::Drivers;
 use crate::engine::{EmbeddedEngine, Engine, EngineParts, FaultInjector, JobPlan};
 use crate::env::{Clock, Env};
@@ -78,6 +78,8 @@ pub struct RunParts {
     pub state: StateStore,
     /// The outputs of the run.
     pub outputs: Arc<Outputs>,
+    /// The settings that can change while the job runs.
+    pub live: Arc<LiveSettings>,
     /// Which run of the job shows the results of each batch.
     pub handover: Arc<Handover>,
     /// The grants: what the plugin may read and write.
@@ -158,7 +160,7 @@ pub struct Run {
     outputs: Arc<Outputs>,
     handover: Arc<Handover>,
     listeners: ListenerBus,
-    on_error: OnError,
+    live: Arc<LiveSettings>,
     batch_interval: Duration,
     stop: RunStop,
     /// The receiver of the requests to stop. It is subscribed before anybody can send a request.
@@ -201,7 +203,7 @@ impl Run {
     /// # Errors
     /// Returns an error if the engine cannot be set up.
     pub fn new(settings: &Settings, parts: RunParts) -> Result<Self, Error> {
-        let RunParts { env, id, graph, intervals, outputs, handover, grants, listeners, .. } = parts;
+        let RunParts { env, id, graph, intervals, outputs, live, handover, grants, listeners, .. } = parts;
         let cancel = Cancel::default();
         let RunMemory { budget, storage, instances } = parts.memory;
         let tap = Arc::new(StateTap::new(parts.state.clone(), intervals.stateful().collect()));
@@ -209,6 +211,7 @@ impl Run {
         let plugin = Arc::new(parts.plugin.for_run(cancel.clone(), variables.clone()));
         let stages = Arc::new(StageGraph::cut_ahead(&graph, settings.job.parallelism));
         let arguments: Vec<(String, String)> = settings.job.args.clone().into_iter().collect();
+        let of_engine = live.clone();
         let engine_parts = EngineParts {
             env: env.clone(),
             run: id,
@@ -225,7 +228,7 @@ impl Run {
             budget,
             encodings: settings.sources.iter().map(|(name, source)| (name.clone(), source.encoding())).collect(),
             slots: settings.engine.threads as usize,
-            tries: settings.engine.task_attempts,
+            tries: Arc::new(move || of_engine.task_attempts()),
             faults: parts.faults,
             listeners: listeners.clone(),
             may_be_gone: sources_whose_files_may_be_gone(settings),
@@ -256,8 +259,8 @@ impl Run {
             stopping: stopping.clone(),
             cancel,
             clock: env.clock.clone(),
-            timeout: settings.job.stop_timeout,
-            overdue: stop_took_too_long(settings),
+            live: live.clone(),
+            has_checkpoints: settings.job.checkpoint.is_some(),
             panics: env.panics.clone(),
         };
         Ok(Self {
@@ -270,7 +273,7 @@ impl Run {
             outputs,
             handover,
             listeners,
-            on_error: settings.job.on_error,
+            live,
             batch_interval: settings.job.batch_interval,
             stop,
             stopping,
@@ -327,7 +330,7 @@ impl Run {
             outputs: self.outputs,
             handover: self.handover,
             listeners: self.listeners,
-            on_error: self.on_error,
+            live: self.live,
             batch_interval: self.batch_interval,
             beginning,
             needs,
@@ -396,9 +399,9 @@ fn fell_behind(batch: Time) -> Error {
 }
 
 /// The error of a run whose graceful stop takes too long.
-pub fn stop_took_too_long(settings: &Settings) -> Error {
-    let seconds = settings.job.stop_timeout.as_secs_f64();
-    let rest = if settings.job.checkpoint.is_some() { "waits for the next start" } else { "is lost" };
+pub fn stop_took_too_long(timeout: Duration, has_checkpoints: bool) -> Error {
+    let seconds = timeout.as_secs_f64();
+    let rest = if has_checkpoints { "waits for the next start" } else { "is lost" };
     let message =
         format!("the graceful stop took longer than job.stop_timeout = {seconds} s: what was not processed yet {rest}");
     Error::new(ErrorKind::Unavailable, message).help("raise job.stop_timeout, or make batches cheaper")

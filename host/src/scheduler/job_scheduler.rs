@@ -7,7 +7,7 @@ use super::job_set::JobSet;
 use super::pace::{Change, Pace};
 use super::state_tap::StateTap;
 use crate::checkpoint::Durable;
-use crate::config::OnError;
+use crate::config::{LiveSettings, OnError};
 use crate::driver::{BatchDrivers, Drivers};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
@@ -44,8 +44,8 @@ pub struct SchedulerParts {
     pub handover: Arc<Handover>,
     /// The listeners that are told of all events of batches.
     pub listeners: ListenerBus,
-    /// What happens to the run when an output fails.
-    pub on_error: OnError,
+    /// The settings that can change while the job runs. They say what happens to the run when an output fails.
+    pub live: Arc<LiveSettings>,
     /// The batch interval.
     pub batch_interval: Duration,
     /// When the run began. `None` if that is not known yet.
@@ -207,7 +207,7 @@ impl JobScheduler {
     /// has a defect, or if the run is stopped at once, the batch counts as not done and runs again.
     fn apply_error_policy(&self, outcome: Result<(), Error>) -> Result<(), Error> {
         let is_stopped = *self.stop.borrow() == StopRequest::Now;
-        match (outcome, self.parts.on_error) {
+        match (outcome, self.parts.live.on_error()) {
             (Err(error), OnError::Continue) if error.kind != ErrorKind::Internal && !is_stopped => {
                 tracing::error!("{error}");
                 Ok(())

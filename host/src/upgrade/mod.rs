@@ -10,12 +10,12 @@ mod tally;
 
 pub use decision::{Decision, Facts, Withdrawal, decide};
 pub use options::UpgradeOptions;
-pub use status::{CarriedState, ChangedKey, Phase, RunReport, StageTime, UpgradeStatus};
+pub use status::{CarriedState, ChangedKey, Phase, RunReport, SetKey, StageTime, UpgradeStatus};
 pub use tally::{RunTally, Tallies};
 
 use crate::error::Error;
 
-/// The upgrades of a running job, as clients of its control socket see them.
+/// The changes of a running job, as clients of its control socket ask for them: upgrades, and keys that are set.
 pub trait UpgradeControl: Send + Sync {
     /// Begins an upgrade. It goes on by itself: the status says how far it has come.
     ///
@@ -46,4 +46,10 @@ pub trait UpgradeControl: Send + Sync {
     /// # Errors
     /// Returns an error if no old run is kept.
     fn rollback(&self) -> Result<UpgradeStatus, Error>;
+
+    /// Sets a key of the job file for the running job, until its host ends.
+    ///
+    /// # Errors
+    /// Returns an error if the key cannot be set while the job runs, or if the value is wrong.
+    fn set(&self, key: &str, value: &str) -> Result<SetKey, Error>;
 }

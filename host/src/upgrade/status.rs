@@ -124,6 +124,18 @@ pub struct ChangedKey {
     pub needs: String,
 }
 
+/// A key of the job file that was set while the job runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SetKey {
+    /// The key, dotted.
+    pub key: String,
+    /// The value before, as TOML or text. `None` if the key was not given.
+    pub before: Option<String>,
+    /// The value now, as TOML.
+    pub after: String,
+}
+
 /// What became of the state of an operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -269,6 +269,7 @@ impl Job {
             faults: self.faults.clone(),
             start_from: self.start_from,
             catch_up: self.catch_up,
+            live: None,
         };
         let env = simulation.env();
         let (receivers, stop_at) = (self.receivers.clone(), self.stop_at.clone());

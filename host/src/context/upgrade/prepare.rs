@@ -4,6 +4,7 @@
 use super::super::beside::{OtherOptions, attach};
 use super::super::carry::Carry;
 use super::super::checkpoint::store;
+use super::super::job::JobParts;
 use super::super::{Program, StreamingContext, read_plugin};
 use super::comparing::Comparing;
 use super::state::States;
@@ -101,18 +102,23 @@ impl Upgrade {
 
     /// The settings of the new run: the job file as it is now, with the keys that the user sets.
     fn settings(&self, old: &Settings) -> Result<Settings, Error> {
-        let env = &self.shared.job.env;
-        let file = &self.shared.job.settings.job.file;
-        let bytes = env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
-            Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
-                .help("an upgrade reads the job file again, from the path that `host run` was given")
-        })?;
-        let mut settings = config::load_again(bytes, old, &self.options.set)?;
+        let job = &self.shared.job;
+        let more = [lock(&job.set).as_slice(), &self.options.set].concat();
+        let mut settings = config::load_again(read_job_file(job)?, old, &more)?;
         if let Some(plugin) = &self.options.plugin {
             settings.job.plugin.clone_from(plugin);
         }
         Ok(settings)
     }
+}
+
+/// Reads the job file again.
+pub(super) fn read_job_file(job: &JobParts) -> Result<Vec<u8>, Error> {
+    let file = &job.settings.job.file;
+    job.env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
+        Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
+            .help("the job file is read again, from the path that `host run` was given")
+    })
 }
 
 /// Whether a key belongs to the ingest, which both runs share.
