@@ -85,7 +85,9 @@ fn another_plugin_is_refused_and_a_fresh_run_goes_on() {
     assert!(error.contains(" in checkpoint belongs to another plugin: that plugin has digest "), "{error}");
     assert!(error.contains(", and recoverable.wasm has "), "{error}");
     assert!(
-        error.contains("\nhelp: bring the old plugin back, or start a new run of the new one with --fresh: "),
+        error.contains(
+            "\nhelp: bring the old plugin back; to replace it without a gap, start the job with the old plugin and run"
+        ),
         "{error}"
     );
     assert_eq!(lines_saved(&directory), ["a b", "c"]);
