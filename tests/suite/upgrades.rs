@@ -2,6 +2,7 @@
 
 mod keys;
 mod migrations;
+mod sockets;
 
 use super::support::plugins;
 use super::support::simulated::START;
@@ -39,6 +40,8 @@ const fn time_of(number: u64) -> u64 {
 struct World {
     simulation: Simulation,
     settings: Settings,
+    /// The job stops after this many batches. `None` if it ends with its queue.
+    stop_after: Option<u64>,
 }
 
 /// What a script can use.
@@ -88,7 +91,7 @@ impl World {
         );
         simulation.file("/jobs/job.toml", job_file.clone());
         let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
-        Self { simulation, settings: settings.expect("the job file is valid") }
+        Self { simulation, settings: settings.expect("the job file is valid"), stop_after: None }
     }
 
     /// The same job with another plugin.
@@ -106,11 +109,12 @@ impl World {
         script: impl FnOnce(Stage) -> F + Send + 'static,
     ) -> Option<(Result<(), Error>, Option<T>)> {
         let (env, settings) = (self.simulation.env(), self.settings.clone());
-        let note = self.simulation.note();
+        let (note, stop_after) = (self.simulation.note(), self.stop_after);
         let main = async move {
             let context =
                 StreamingContext::with_loader(env.clone(), settings, &plugins::loader(), &Receivers::default());
-            let options = RunOptions { stop_when_idle: true, listeners: noted(note), ..RunOptions::default() };
+            let stop_when_idle = stop_after.is_none();
+            let options = RunOptions { stop_after, stop_when_idle, listeners: noted(note), ..RunOptions::default() };
             let mut running: Running = match context.and_then(|context| context.start(options)) {
                 Ok(running) => running,
                 Err(error) => return (Err(error), None),

@@ -282,7 +282,11 @@ impl Upgrade {
                     Some(Request::Commit(_) | Request::Rollback) => {}
                 },
                 ended = pair.new.await_termination() => {
-                    let reason = ended.err().map_or_else(|| "the job ends".to_owned(), |error| error.message);
+                    let Err(error) = ended else {
+                        let error = Error::new(ErrorKind::Unavailable, "the job has ended");
+                        return Err(Over { phase: Phase::Aborted, reason: Some(error.help("start the job again, and upgrade again")) });
+                    };
+                    let reason = error.message;
                     let facts = self.look(pair, Some(reason));
                     if let Decision::Withdraw(reason) = decide(&self.options, &facts) {
                         let error = Error::new(ErrorKind::Plugin, format!("{reason}; the old run goes on"));
