@@ -109,10 +109,8 @@ impl<R> Waiting<R> {
         let is_done = [&self.old, &self.new].map(|batches| batches.is_done(batch));
         let has_skipped = [&self.old, &self.new].map(|batches| batches.has_skipped(batch));
         let too_many = [&self.old, &self.new].map(|batches| batches.results() > self.results_max);
-        let is_known = match (is_done, has_skipped) {
-            ([true, true], _) | ([true, _], [_, true]) | ([_, true], [true, _]) => true,
-            _ => false,
-        };
+        let is_known =
+            matches!((is_done, has_skipped), ([true, true], _) | ([true, _], [_, true]) | ([_, true], [true, _]));
         if !is_known && too_many == [false, false] {
             return None;
         }

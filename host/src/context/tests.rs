@@ -4,7 +4,7 @@
 //! without the rest of a run.
 
 use crate::block::{BlockStore, RowStorage, SpillSettings};
-use crate::config::OnError;
+use crate::config::{Facts, LiveSettings, load};
 use crate::data::schema::Field;
 use crate::engine::{Engine, JobPlan, JobRequest};
 use crate::env::{Env, Simulation};
@@ -118,6 +118,8 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let (batches, queued) = mpsc::channel(1000);
         let taker = RunTaker::new(graph.clone(), listeners.clone(), batches, Arc::default());
         let ingest = ingest.make_batches(settings, taker.keeping(None), stopping.clone());
+        let job = "[job]\nname = \"job\"\nplugin = \"p.wasm\"\n";
+        let job_settings = load(job, "/jobs/job.toml".as_ref(), &[], &Facts { cpus: 1 }).unwrap();
         let stages = Arc::new(StageGraph::cut_ahead(&graph, 1));
         let parts = SchedulerParts {
             needs: crate::graph::Needs::default(),
@@ -131,7 +133,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             plan: Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() }),
             drivers: None,
             listeners,
-            live: live_settings(),
+            live: Arc::new(LiveSettings::new(&job_settings)),
             batch_interval: INTERVAL,
             beginning: None,
             checkpoints: None,

@@ -72,8 +72,8 @@ fn another_order_is_told_apart_from_other_rows() {
 fn a_negative_zero_is_another_row_and_the_same_key() {
     let (old, new) = (json!([-0.0, 1]), json!([0.0, 1]));
     let ty = ty(&[("", "struct", 2), ("0", "f64", 0), ("1", "u8", 0)]);
-    assert_eq!(compare_rows(&ty, &[old.clone()], &[new.clone()]).rows.keys_changed, 1);
-    assert!(compare_rows(&ty, &[new.clone()], &[new]).is_equal());
+    assert_eq!(compare_rows(&ty, std::slice::from_ref(&old), std::slice::from_ref(&new)).rows.keys_changed, 1);
+    assert!(compare_rows(&ty, std::slice::from_ref(&new), std::slice::from_ref(&new)).is_equal());
 }
 
 #[test]

@@ -124,7 +124,7 @@ pub(super) fn read_job_file(job: &JobParts) -> Result<Vec<u8>, Error> {
 /// Whether a key belongs to the ingest, which both runs share.
 pub(in crate::context) fn is_of_ingest(key: &str) -> bool {
     let is_meant = |of_ingest: &&str| key == *of_ingest || (of_ingest.ends_with('.') && key.starts_with(*of_ingest));
-    OF_INGEST.iter().any(|of_ingest| is_meant(&of_ingest))
+    OF_INGEST.iter().any(is_meant)
 }
 
 /// Refuses changes of keys that both runs share.
