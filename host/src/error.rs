@@ -32,6 +32,24 @@ impl ErrorKind {
             Self::Internal => 70,
         }
     }
+
+    /// The name of the kind, for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Plugin => "plugin",
+            Self::Unavailable => "unavailable",
+            Self::Data => "data",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The kind with this name. `None` if there is no such kind.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::User, Self::Plugin, Self::Unavailable, Self::Data, Self::Internal]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
 }
 
 /// Whether the same attempt could succeed when it is made again later.

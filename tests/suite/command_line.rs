@@ -28,6 +28,8 @@ mod states;
 mod stops;
 mod streams;
 mod system_limits;
+mod upgrades;
+mod upgrades_killed;
 mod values;
 
 use super::support::binary::{Directory, Said};

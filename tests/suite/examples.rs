@@ -21,7 +21,7 @@ const BATCHES_OF_LINES: u64 = 5;
 
 /// The examples that other tests run.
 const ELSEWHERE: &[&str] =
-    &["custom_receiver", "network_word_count", "recoverable_network_word_count", "transform_blacklist"];
+    &["custom_receiver", "network_word_count", "recoverable_network_word_count", "transform_blacklist", "upgrade"];
 
 /// The files of a directory, in the order of their names. Empty if there is no such directory.
 fn files(directory: &Path) -> Vec<(String, String)> {

@@ -12,7 +12,6 @@ use host::env::{Env, Simulation, SimulationError};
 use host::error::Error;
 use host::listener::ListenerBus;
 use host::receiver::Receivers;
-use host::time::Time;
 use host::upgrade::{Phase, UpgradeControl, UpgradeOptions, UpgradeStatus};
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};

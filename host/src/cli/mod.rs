@@ -213,14 +213,8 @@ fn refuse(refused: &clap::Error) -> ExitCode {
 /// The text of an error on standard error, for a person or as JSON for a script, with its line end.
 fn words(error: &Error, json: bool) -> String {
     if json {
-        let kind = match error.kind {
-            ErrorKind::User => "user",
-            ErrorKind::Plugin => "plugin",
-            ErrorKind::Unavailable => "unavailable",
-            ErrorKind::Data => "data",
-            ErrorKind::Internal => "internal",
-        };
-        let object = serde_json::json!({ "error": { "kind": kind, "message": error.message, "help": error.help } });
+        let Error { kind, message, help, .. } = error;
+        let object = serde_json::json!({ "error": { "kind": kind.name(), "message": message, "help": help } });
         format!("{}\n", shown::json(&object.to_string()))
     } else {
         format!("error: {error}\n")

@@ -4,7 +4,7 @@ use super::job::{load, start_threads};
 use super::print;
 use super::status_line::{StatusLine, is_shown_to_a_person};
 use super::stop::{RunningJobArgs, connect, told};
-use super::upgrade_text::{as_text, progress, summary};
+use super::upgrade_text::{as_text, differences, progress, summary};
 use crate::control::{Answer, Client, ClientError, Request};
 use crate::env::{Env, real};
 use crate::error::{Error, ErrorKind, Persistence};
@@ -166,8 +166,8 @@ enum Until {
     Ready,
     /// The new plugin shows results.
     HandedOver,
-    /// The upgrade has ended.
-    Over,
+    /// The upgrade has ended, in this way.
+    Over(Phase),
 }
 
 impl Until {
@@ -176,14 +176,23 @@ impl Until {
             Self::Asked => true,
             Self::Ready => phase == Phase::Ready || phase == Phase::HandedOver || phase.is_over(),
             Self::HandedOver => phase == Phase::HandedOver || phase.is_over(),
-            Self::Over => phase.is_over(),
+            Self::Over(_) => phase.is_over(),
+        }
+    }
+
+    /// Whether the upgrade has ended in another way than the command waits for.
+    fn is_failed(self, phase: Phase) -> bool {
+        match self {
+            Self::Asked => false,
+            Self::Ready | Self::HandedOver => matches!(phase, Phase::Withdrawn | Phase::Aborted),
+            Self::Over(wanted) => phase != wanted,
         }
     }
 }
 
 /// Begins an upgrade, or asks something of the one that goes on.
 pub fn upgrade(args: &UpgradeArgs, line: &StatusLine) -> Result<ExitCode, Error> {
-    let (job, request, until, wanted) = match &args.command {
+    let (job, request, until) = match &args.command {
         None => {
             let options = Box::new(args.begin.options()?);
             let until = match (args.begin.no_wait, args.begin.auto) {
@@ -191,45 +200,50 @@ pub fn upgrade(args: &UpgradeArgs, line: &StatusLine) -> Result<ExitCode, Error>
                 (false, false) => Until::Ready,
                 (false, true) => Until::HandedOver,
             };
-            (&args.begin.job, Request::Upgrade { options }, until, None)
+            (&args.begin.job, Request::Upgrade { options }, until)
         }
-        Some(UpgradeCommand::Status(ask)) => (&ask.job, Request::UpgradeStatus, Until::Asked, None),
-        Some(UpgradeCommand::Abort(ask)) => (&ask.job, Request::UpgradeAbort, Until::Over, Some(Phase::Aborted)),
+        Some(UpgradeCommand::Status(ask)) => (&ask.job, Request::UpgradeStatus, Until::Asked),
+        Some(UpgradeCommand::Abort(ask)) => (&ask.job, Request::UpgradeAbort, Until::Over(Phase::Aborted)),
         Some(UpgradeCommand::Commit(commit)) => {
-            (&commit.ask.job, Request::UpgradeCommit { force: commit.force }, Until::HandedOver, None)
+            (&commit.ask.job, Request::UpgradeCommit { force: commit.force }, Until::HandedOver)
         }
     };
     let is_status = matches!(request, Request::UpgradeStatus);
     let status = ask(job, &request, until, args.json(), line)?;
-    // The status of an upgrade that was withdrawn is an answer, not a failure of the question.
-    finish(&status, args.json(), wanted, is_status)
+    finish(&status, args.json(), until, is_status)
 }
 
 /// Gives a job back to its old plugin.
 pub fn rollback(args: &RollbackArgs, line: &StatusLine) -> Result<ExitCode, Error> {
-    let status = ask(&args.job, &Request::Rollback, Until::Over, args.json, line)?;
-    finish(&status, args.json, Some(Phase::RolledBack), false)
+    let until = Until::Over(Phase::RolledBack);
+    let status = ask(&args.job, &Request::Rollback, until, args.json, line)?;
+    finish(&status, args.json, until, false)
 }
 
-/// Prints the status, and decides how the command ends. `wanted` is the end of the upgrade that the command asked for.
-fn finish(status: &UpgradeStatus, json: bool, wanted: Option<Phase>, is_status: bool) -> Result<ExitCode, Error> {
-    let printed = match (json, is_status) {
-        (true, _) => {
-            let text =
-                serde_json::to_string(status).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-            print(&format!("{text}\n"))?
-        }
-        (false, true) => print(&as_text(status))?,
-        (false, false) => print(&summary(status))?,
-    };
-    let has_failed = status.phase == Phase::Withdrawn || wanted.is_some_and(|wanted| wanted != status.phase);
-    if is_status || !has_failed {
-        return Ok(printed);
+/// Prints the status, and decides how the command ends.
+fn finish(status: &UpgradeStatus, json: bool, until: Until, is_status: bool) -> Result<ExitCode, Error> {
+    if json {
+        let text = serde_json::to_string(status).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        print(&format!("{text}\n"))?;
+    } else {
+        print(&if is_status { as_text(status) } else { summary(status) })?;
     }
-    let reason = status.reason.clone().unwrap_or_else(|| format!("the upgrade is {}", status.phase));
-    let help = status.help.clone().unwrap_or_else(|| "look at `host upgrade status`".to_owned());
-    Err(Error::new(ErrorKind::Plugin, format!("the upgrade to {} was withdrawn: {reason}", status.plugin.shown()))
-        .help(help))
+    // The status of an upgrade that was withdrawn is an answer, not a failure of the question.
+    if is_status || !until.is_failed(status.phase) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plugin = status.plugin.shown();
+    match &status.reason {
+        Some(reason) => {
+            let kind = status.reason_kind.as_deref().and_then(ErrorKind::named).unwrap_or(ErrorKind::Plugin);
+            let help = status.help.clone().unwrap_or_else(|| "look at `host upgrade status`".to_owned());
+            Err(Error::new(kind, format!("the upgrade to {plugin} was withdrawn: {reason}")).help(help))
+        }
+        None => {
+            let message = format!("the upgrade to {plugin} did not come to this end: it is {}", status.phase);
+            Err(Error::new(ErrorKind::User, message).help("look at `host upgrade status`"))
+        }
+    }
 }
 
 /// Sends a request, and asks for the status until the upgrade has come as far as the command waits for. Shows the
@@ -248,12 +262,14 @@ fn ask(
     let outcome = executors.block_on(async {
         let mut client = connect(&env, &settings).await?;
         let mut status = asked(&mut client, request, &settings.job.name).await?;
-        let mut told_graph =
-            matches!(request, Request::UpgradeCommit { .. } | Request::Rollback | Request::UpgradeAbort);
-        while !until.is_reached(status.phase) {
-            if !json && !told_graph && status.phase != Phase::Preparing {
-                told_graph = true;
-                print(&super::upgrade_text::differences(&status))?;
+        let mut tells_differences = !json && matches!(request, Request::Upgrade { .. });
+        loop {
+            if tells_differences && status.phase != Phase::Preparing {
+                tells_differences = false;
+                print(&differences(&status))?;
+            }
+            if until.is_reached(status.phase) {
+                return Ok(status);
             }
             if shows {
                 line.set(&progress(&status));
@@ -261,7 +277,6 @@ fn ask(
             pause(&env).await;
             status = asked(&mut client, &Request::UpgradeStatus, &settings.job.name).await?;
         }
-        Ok(status)
     });
     line.clear();
     executors.shutdown();

@@ -20,6 +20,7 @@ use crate::comparison::Side;
 use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::plugin::PluginLoader;
+use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use crate::upgrade::{Decision, Facts, Phase, SetKey, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
 use std::sync::{Arc, Mutex};
@@ -27,14 +28,16 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How many requests may wait. Further ones are refused.
 const REQUESTS_MAX: usize = 16;
+/// Why a request comes too late, and what can be done instead.
+const HAS_TAKEN_OVER: (&str, &str) = ("the new run has taken the job over", "give the job back with `host rollback`");
 /// The longest time between two looks at the facts.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// What a user asks of an upgrade that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
-    /// Let the new run take the job over, even if it is not ready if the flag is set.
-    Commit(bool),
+    /// Let the new run take the job over.
+    Commit,
     /// End the new run.
     Abort,
     /// Let the old run take the job back.
@@ -79,6 +82,7 @@ impl UpgradeControl for Upgrades {
                 .help("look at it with `host upgrade status`, or end it with `host upgrade abort`"));
         }
         let status = UpgradeStatus {
+            plugin: options.plugin.as_ref().unwrap_or(&job.settings.job.plugin).shown().into_owned(),
             options: options.clone(),
             started_ms: job.env.clock.now().as_ms(),
             ..UpgradeStatus::default()
@@ -96,13 +100,20 @@ impl UpgradeControl for Upgrades {
     }
 
     fn commit(&self, force: bool) -> Result<UpgradeStatus, Error> {
-        self.ask(Request::Commit(force), |phase| match phase {
+        self.ask(Request::Commit, |phase| match phase {
             Phase::Ready => Ok(()),
-            phase if phase.is_before_hand_over() && force => Ok(()),
-            phase if phase.is_before_hand_over() => Err((
+            Phase::WarmingUp | Phase::Comparing if force => Ok(()),
+            Phase::WarmingUp | Phase::Comparing => Err((
                 "the new run is not ready",
                 "wait until `host upgrade status` says that it is ready, or give --force",
             )),
+            Phase::Preparing => {
+                Err(("the new run has not begun", "wait until `host upgrade status` says that it is ready"))
+            }
+            Phase::HandingOver => {
+                Err(("the new run takes the job over already", "look at it with `host upgrade status`"))
+            }
+            Phase::HandedOver | Phase::HandingBack => Err(HAS_TAKEN_OVER),
             _ => Err(("no new run waits for this", "begin an upgrade with `host upgrade JOB.TOML --plugin NEW.wasm`")),
         })
     }
@@ -111,9 +122,7 @@ impl UpgradeControl for Upgrades {
         self.ask(Request::Abort, |phase| match phase {
             Phase::Preparing | Phase::HandingOver => Ok(()),
             phase if phase.is_before_hand_over() => Ok(()),
-            Phase::HandedOver | Phase::HandingBack => {
-                Err(("the new run has taken the job over", "give the job back with `host rollback`"))
-            }
+            Phase::HandedOver | Phase::HandingBack => Err(HAS_TAKEN_OVER),
             _ => Err(("there is no new run", "look at the last upgrade with `host upgrade status`")),
         })
     }
@@ -121,8 +130,11 @@ impl UpgradeControl for Upgrades {
     fn rollback(&self) -> Result<UpgradeStatus, Error> {
         self.ask(Request::Rollback, |phase| match phase {
             Phase::HandedOver => Ok(()),
-            phase if phase.is_before_hand_over() => {
+            Phase::Preparing | Phase::WarmingUp | Phase::Comparing | Phase::Ready | Phase::HandingOver => {
                 Err(("the old run still shows results", "end the new run with `host upgrade abort`"))
+            }
+            Phase::HandingBack => {
+                Err(("the old run takes the job back already", "look at it with `host upgrade status`"))
             }
             _ => Err(("no old run is kept", "upgrade to the old plugin: `host upgrade JOB.TOML --plugin OLD.wasm`")),
         })
@@ -195,17 +207,18 @@ impl Upgrade {
             Ok(phase) => Over { phase, reason: None },
             Err(over) => over,
         };
-        self.change(|status| {
-            status.phase = over.phase;
-            status.kept_for = 0;
-            if let Some(reason) = &over.reason {
-                status.reason = Some(reason.message.clone());
-                status.help.clone_from(&reason.help);
-            }
-        });
-        self.write_report();
-        self.tell(None);
-        lock(&self.shared.state).requests = None;
+        let Some(mut status) = lock(&self.shared.state).status.clone() else { return };
+        status.phase = over.phase;
+        status.kept_for = 0;
+        if let Some(reason) = over.reason {
+            status.reason = Some(reason.message);
+            status.reason_kind = Some(reason.kind.name().to_owned());
+            status.help = reason.help;
+        }
+        self.write_report(&mut status);
+        // From now on, another upgrade may begin.
+        *lock(&self.shared.state) = State { status: Some(status.clone()), requests: None };
+        self.tell_of(status, None);
     }
 
     /// Changes the status, which users see.
@@ -277,9 +290,10 @@ impl Upgrade {
             tokio::select! {
                 biased;
                 request = self.requests.recv() => match request {
-                    Some(Request::Commit(force)) if force || self.phase() == Phase::Ready => return Ok(()),
+                    // The request was taken because the phase allowed it, and holds if the phase has changed since.
+                    Some(Request::Commit) => return Ok(()),
                     Some(Request::Abort) | None => return Err(Over { phase: Phase::Aborted, reason: None }),
-                    Some(Request::Commit(_) | Request::Rollback) => {}
+                    Some(Request::Rollback) => {}
                 },
                 ended = pair.new.await_termination() => {
                     let Err(error) = ended else {

@@ -207,6 +207,8 @@ pub struct UpgradeStatus {
     pub kept_for: u64,
     /// Why the upgrade has ended otherwise than asked for. `None` if it has not.
     pub reason: Option<String>,
+    /// Who has to act on that: `user`, `plugin`, `unavailable`, `data` or `internal`, as in errors of all commands.
+    pub reason_kind: Option<String>,
     /// What the user can do about that.
     pub help: Option<String>,
     /// Where the report was written. `None` if it was not written.

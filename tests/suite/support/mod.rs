@@ -10,3 +10,4 @@ pub mod plugins;
 pub mod s3_server;
 pub mod simulated;
 pub mod terminal;
+pub mod upgraded_job;

@@ -6,9 +6,11 @@
 
 use super::super::checkpoint::store;
 use super::super::job::JobRun;
+use super::prepare::read_job_file;
 use super::{Over, Pair, Request, Upgrade, in_background};
 use crate::checkpoint::{HandedOver, Ownership, begin_trial, end_trial, remove_run, save_plugin, saved_plugin};
 use crate::comparison::Side;
+use crate::config;
 use crate::error::{Error, ErrorKind, Persistence};
 use crate::lock::lock;
 use crate::plugin::digest;
@@ -127,7 +129,8 @@ impl Upgrade {
     /// SHA-256 of the plugin that the job file names now. If it cannot be read, that of the plugin of `run`.
     async fn digest_in_job_file(&self, run: &JobRun) -> String {
         let job = &self.shared.job;
-        let read = super::super::read_plugin(&job.env, &job.settings);
+        let now = read_job_file(job).and_then(|bytes| Ok(config::load_again(bytes, &job.settings, &[])?));
+        let read = now.and_then(|now| super::super::read_plugin(&job.env, &now));
         read.map_or_else(|_| run.plugin.digest().to_owned(), |bytes| digest(&bytes))
     }
 
