@@ -123,15 +123,16 @@ impl Job {
             ids.push(InputPartition::Block { id, rows: 10, checksum: None });
         }
         let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""), &storage);
-        let output = outputs.expect("nothing is saved").get(stages.jobs[0].output).expect("it prints").clone();
-        let write = executors.block_on(output.begin(Time::from_ms(1000))).expect("printing begins");
+        let outputs = outputs.expect("nothing is saved");
+        let begun = outputs.begin(stages.jobs[0].output, Time::from_ms(1000), true);
+        let write = executors.block_on(begun).expect("it prints").expect("printing begins");
         let job = stages.jobs[0].clone();
         let intervals = Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows"));
         let plan = Arc::new(JobPlan { graph, stages, calls: Arc::default(), loaded: Arc::default() });
         let request = JobRequest {
             plan,
             batch: Time::from_ms(1000),
-            zero: Time::default(),
+            data_after: Time::default(),
             job,
             input: Arc::new([(NodeId(0), ids)].into()),
             write: Some(write),
@@ -152,7 +153,7 @@ impl Job {
             budget,
             encodings: BTreeMap::new(),
             slots: 2,
-            tries: 1,
+            tries: Arc::new(|| 1),
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
             ranges: std::sync::Arc::default(),

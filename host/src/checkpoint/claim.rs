@@ -54,12 +54,15 @@ pub struct HandedOver {
     /// SHA-256 of the plugin that the job file named at that time, in hexadecimal. As long as the job file names this
     /// plugin, the plugin of the run takes its place.
     pub job_plugin: String,
+    /// The keys of the job file that the upgrade has set, with their values as TOML or text. They hold as long as the
+    /// plugin of the run takes the place of the plugin of the job file.
+    pub set: Vec<(String, String)>,
 }
 
 impl HandedOver {
     /// The run shows the results of the batches after `after`.
-    pub fn new(after: Time, from: &str, job_plugin: &str) -> Self {
-        Self { after_ms: after.as_ms(), from: from.to_owned(), job_plugin: job_plugin.to_owned() }
+    pub fn new(after: Time, from: &str, job_plugin: &str, set: Vec<(String, String)>) -> Self {
+        Self { after_ms: after.as_ms(), from: from.to_owned(), job_plugin: job_plugin.to_owned(), set }
     }
 
     /// The last batch whose results another run has shown.

@@ -7,7 +7,7 @@ use super::checkpoint::store;
 use super::read_plugin;
 use super::upgrade::is_of_ingest;
 use crate::checkpoint::{current_owner, read_run, saved_plugin};
-use crate::config::{self, Change, Settings, changes};
+use crate::config::{self, Settings};
 use crate::env::{Env, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::plugin::digest;
@@ -63,12 +63,9 @@ impl Upgraded {
                 settings.job.plugin.shown()
             );
         }
-        let saved: Vec<(String, String)> = changes(&settings.given, &metadata.run.settings)
-            .into_iter()
-            .filter(|change| change.change == Change::Fresh && !is_of_ingest(&change.key))
-            .filter_map(|change| Some((change.key, change.after?)))
-            .collect();
-        if saved.is_empty() {
+        // Keys of the ingest are never set by an upgrade.
+        let set: Vec<_> = handed_over.set.iter().filter(|(key, _)| !is_of_ingest(key)).cloned().collect();
+        if set.is_empty() {
             return Ok(Self { plugin, ..of_job_file });
         }
         let file = &settings.job.file;
@@ -76,9 +73,9 @@ impl Upgraded {
             Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
                 .help("the keys that the upgrade has set are added to the job file")
         })?;
-        let keys: Vec<&str> = saved.iter().map(|(key, _)| key.as_str()).collect();
-        tracing::warn!("the upgrade has set {}, which still holds", keys.join(", "));
-        let settings = config::load_again(bytes, settings, &saved)?;
+        let keys: Vec<&str> = set.iter().map(|(key, _)| key.as_str()).collect();
+        tracing::warn!("the upgrade has set {}, which holds until job.plugin names another plugin", keys.join(", "));
+        let settings = config::load_again(bytes, settings, &set)?;
         Ok(Self { plugin, settings })
     }
 }

@@ -6,6 +6,7 @@
 
 use super::super::checkpoint::store;
 use super::super::job::JobRun;
+use super::prepare::is_of_ingest;
 use super::prepare::read_job_file;
 use super::{Over, Pair, Request, Upgrade, in_background};
 use crate::checkpoint::{HandedOver, Ownership, begin_trial, end_trial, remove_run, save_plugin, saved_plugin};
@@ -78,7 +79,8 @@ impl Upgrade {
             if let Some(checkpoints) = &to.checkpoints {
                 checkpoints.written().await.map_err(Over::withdrawn)?;
             }
-            let record = HandedOver::new(after, from_run, &self.digest_in_job_file(from).await);
+            let set = to.settings.overrides.iter().filter(|(key, _)| !is_of_ingest(key)).cloned().collect();
+            let record = HandedOver::new(after, from_run, &self.digest_in_job_file(from).await, set);
             self.write_owner(ownership, to_run, Some(record)).await?;
         }
         if job.runs.hand_to(to.id).is_some() {
