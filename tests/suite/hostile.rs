@@ -169,3 +169,15 @@ fn what_a_plugin_finds_around_it_is_the_same_in_every_run() {
     assert!(outcome.printed.contains("Ok(1000000001s) 0 false"), "{}", outcome.printed);
     assert_eq!(run("random"), outcome);
 }
+
+/// The memory of an instance is used again for the next instance. A task finds nothing in its memory that a task before it
+/// has left there.
+#[test]
+fn a_task_finds_its_memory_as_the_plugin_was_compiled() {
+    let outcome = run("leftovers");
+    assert_eq!(outcome.result, Ok(()));
+    // Two tasks of two records each, and then two tasks of one record each.
+    for found in ["a 1 true", "b 2 true", "c 1 true", "boom 2 true", "d 1 true", "e 1 true"] {
+        assert!(outcome.printed.contains(&format!("\n{found}\n")), "{found}: {}", outcome.printed);
+    }
+}

@@ -46,17 +46,19 @@ impl JsonLines {
 }
 
 impl QueuedListener for JsonLines {
-    fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
-        let is_wanted = matches!(
-            event,
-            Event::StreamingStarted { .. }
-                | Event::BatchCompleted(_)
-                | Event::EventsDropped { .. }
-                | Event::StreamingStopped { .. }
-        );
-        if !is_wanted {
-            return;
+    fn filter(&self) -> fn(&Event) -> bool {
+        |event| {
+            matches!(
+                event,
+                Event::StreamingStarted { .. }
+                    | Event::BatchCompleted(_)
+                    | Event::EventsDropped { .. }
+                    | Event::StreamingStopped { .. }
+            )
         }
+    }
+
+    fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
         if let Err(error) = self.console.write(&json_line(at, run, event))
             && !std::mem::replace(&mut self.is_broken, true)
         {

@@ -51,7 +51,25 @@ impl LogListener {
     }
 }
 
+/// Whether the log may show an event. This decides only about the events that come with every batch.
+fn is_shown(event: &Event) -> bool {
+    match event {
+        Event::BatchSubmitted(_)
+        | Event::BatchStarted(_)
+        | Event::OutputOperationStarted(_)
+        | Event::OutputOperationCompleted(_)
+        | Event::StageCompleted(_)
+        | Event::CheckpointWritten { .. } => tracing::enabled!(tracing::Level::DEBUG),
+        Event::BatchCompleted(_) => tracing::enabled!(tracing::Level::INFO),
+        _ => true,
+    }
+}
+
 impl QueuedListener for LogListener {
+    fn filter(&self) -> fn(&Event) -> bool {
+        is_shown
+    }
+
     fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
         let told = Told { run, event };
         match event {

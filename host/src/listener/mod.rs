@@ -85,7 +85,10 @@ impl ListenerBus {
     /// Delivers an event of a run to all listeners.
     pub fn post_of(&self, run: RunId, event: &Event) {
         self.listeners.iter().for_each(|listener| listener.on_event_of(run, event));
-        self.queues.iter().for_each(|queue| queue.post(run, event));
+        let mut queued = None;
+        for queue in self.queues.iter().filter(|queue| queue.takes(event)) {
+            queue.post(run, queued.get_or_insert_with(|| Arc::new(event.clone())).clone());
+        }
     }
 
     /// Waits until the listeners with queues have handled all events that were posted, but only for a bounded time.

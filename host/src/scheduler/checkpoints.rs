@@ -227,13 +227,15 @@ async fn check_owner(ownership: &Ownership, trouble: &mut Trouble) -> Result<(),
 
 /// How many times as long as writing a checkpoint took, no other one is written.
 const REST: u32 = 4;
+/// No rest is shorter, so that batches of a few milliseconds do not have a checkpoint each.
+const REST_MIN: Duration = Duration::from_millis(20);
 /// No rest is longer. So much later, at most, a restart finds that a batch was done.
 const REST_MAX: Duration = Duration::from_millis(100);
 
 /// How long no checkpoint is written after one that took `write`. So checkpoints of short batches leave most of the
-/// disk's time to the allocation log, for which batches wait.
+/// disk's time to the allocation log, for which batches wait. A write that takes no time holds nobody up.
 fn rest_after(write: Duration) -> Duration {
-    write.saturating_mul(REST).min(REST_MAX)
+    if write.is_zero() { Duration::ZERO } else { write.saturating_mul(REST).clamp(REST_MIN, REST_MAX) }
 }
 
 /// The actor that writes checkpoints.
@@ -333,7 +335,8 @@ mod tests {
 
     #[test]
     fn checkpoints_take_a_fifth_of_the_time_at_most() {
-        assert_eq!(rest_after(Duration::from_micros(500)), Duration::from_millis(2));
+        assert_eq!(rest_after(Duration::ZERO), Duration::ZERO);
+        assert_eq!(rest_after(Duration::from_micros(500)), Duration::from_millis(20));
         assert_eq!(rest_after(Duration::from_millis(10)), Duration::from_millis(40));
     }
 

@@ -6,12 +6,15 @@
 mod checkpoints;
 mod job_scheduler;
 mod job_set;
+mod output_jobs;
 mod pace;
+mod parts;
 mod recorder;
 mod snapshots;
 mod state_tap;
 
 pub use checkpoints::{CheckpointParts, Checkpoints};
-pub use job_scheduler::{JobScheduler, SchedulerParts};
+pub use job_scheduler::JobScheduler;
 pub use job_set::JobSet;
+pub use parts::SchedulerParts;
 pub use state_tap::{StateTap, Versions};

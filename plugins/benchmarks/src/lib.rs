@@ -1,9 +1,10 @@
-//! The programs that `bench-programs` measures. The job's argument `program` chooses one. Each program has a
-//! counterpart in `tests/src/bin/native_programs.rs`, which computes the same from the same lines.
+//! The programs that benchmarks measure. The job's argument `program` chooses one. Each program of `bench-programs` has a
+//! counterpart in `tests/src/bin/native_programs.rs`, which computes the same from the same lines. `bench-state` measures
+//! the programs whose names begin with `state-`, and `bench-upgrade` the program `window`.
 
 mod states;
 
-use millstream::{DStream, Record, StreamingContext, Text};
+use millstream::{DStream, Record, StreamingContext, Text, seconds};
 
 /// A record of ten fields.
 #[derive(Record, Clone)]
@@ -73,6 +74,10 @@ fn build(ctx: &StreamingContext) {
             let charged = trades.map(|trade| Trade { fee: trade.price * f64::from(trade.quantity), ..trade });
             charged.filter(|trade| trade.is_sale).map(|trade| trade.fee).reduce(|a, b| a + b).print();
             charged.map(|trade| u64::from(trade.account)).reduce(|a, b| a.max(b)).print()
+        }
+        Some("window") => {
+            let length = ctx.arg("length").and_then(|length| length.parse().ok()).unwrap_or(1);
+            lines.flat_map(|line| line.split(' ')).count_by_window(seconds(length)).print()
         }
         other => panic!("there is no program {other:?}"),
     };

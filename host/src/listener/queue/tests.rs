@@ -66,6 +66,67 @@ fn what_does_not_fit_is_dropped_counted_and_told_at_most_once_a_minute() {
     assert_eq!(dropped(heard(0, 2, &[3, 4])), [(0, 1), (2000, 2)]);
 }
 
+/// Records when it gets each of the events that it wants.
+struct Timed {
+    clock: Arc<dyn Clock>,
+    heard: Arc<Mutex<Vec<(u64, u64)>>>,
+}
+
+impl QueuedListener for Timed {
+    fn on_event(&mut self, at: Time, _: RunId, _: &Event) {
+        lock(&self.heard).push((at.as_ms(), self.clock.now().as_ms()));
+    }
+
+    fn filter(&self) -> fn(&Event) -> bool {
+        |event| matches!(event, Event::DataSpilled { bytes, .. } if *bytes > 0)
+    }
+}
+
+/// Posts events a millisecond apart, through a queue of this capacity, and drains the queue at the end. Returns the times
+/// at which the events were posted and heard, and the time of the end.
+fn timed(capacity: usize, events: &[u64]) -> (Vec<(u64, u64)>, u64) {
+    let simulation = Simulation::new(1, Time::from_ms(0));
+    let env = simulation.env();
+    let (heard, events) = (Arc::<Mutex<Vec<_>>>::default(), events.to_vec());
+    let listener = Timed { clock: env.clock.clone(), heard: heard.clone() };
+    let main = async move {
+        let queue = EventQueue::start(&env, "a test", capacity, Box::new(listener));
+        let bus = ListenerBus::default().with_queues(vec![queue]);
+        for number in events {
+            bus.post(&event(number));
+            env.clock.sleep_until(env.clock.now() + Duration::from_millis(1)).await;
+        }
+        bus.drain().await;
+        env.clock.now().as_ms()
+    };
+    let end = simulation.run(main).unwrap();
+    (lock(&heard).clone(), end)
+}
+
+#[test]
+fn the_first_event_comes_at_once_and_the_next_ones_together() {
+    let posted: Vec<u64> = (0..7).collect();
+    let together = [(0, 0), (1, 5), (2, 5), (3, 5), (4, 5)];
+    let (heard, _) = timed(100, &[1; 7]);
+    assert_eq!(heard[..5], together);
+    assert_eq!(heard.iter().map(|(at, _)| *at).collect::<Vec<_>>(), posted);
+    // The end of a run does not wait for a listener that rests.
+    assert_eq!(timed(100, &[1, 1]), (vec![(0, 0), (1, 2)], 2));
+}
+
+#[test]
+fn a_queue_that_fills_up_does_not_wait() {
+    let (heard, _) = timed(4, &[1; 6]);
+    assert_eq!(heard.len(), 6, "none is lost: {heard:?}");
+    assert!(heard.iter().all(|(at, now)| now - at <= 3), "{heard:?}");
+}
+
+#[test]
+fn a_listener_gets_only_what_it_wants() {
+    let (heard, _) = timed(100, &[0, 1, 0]);
+    assert_eq!(heard, [(1, 1)]);
+}
+
 /// A listener that never finishes handling an event.
 struct Stuck(mpsc::Sender<()>);
 
