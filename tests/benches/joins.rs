@@ -109,7 +109,16 @@ impl Ours {
         let node = |kind: &str, parents: &[u32], parameter: Option<(&str, ParameterValue)>, rows: &[Field]| {
             let parameters = parameter.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
             let (kind, parents, rows) = (kind.to_owned(), parents.to_vec(), rows.to_vec());
-            DescribedNode { kind, name: None, parents, parameters, rows, exchanged: None, state: None }
+            DescribedNode {
+                kind,
+                name: None,
+                parents,
+                parameters,
+                rows,
+                exchanged: None,
+                state: None,
+                earlier_state: None,
+            }
         };
         let source =
             |name: &str| node("source", &[], Some(("source", ParameterValue::Text(name.to_owned()))), pairs().fields());
@@ -139,7 +148,7 @@ impl Ours {
         let request = JobRequest {
             plan,
             batch: Time::from_ms(1000),
-            zero: Time::default(),
+            data_after: Time::default(),
             job,
             input: Arc::new([(NodeId(0), left), (NodeId(1), right)].into()),
             write: Some(Arc::new(Counting(rows.clone()))),
@@ -160,7 +169,7 @@ impl Ours {
             budget,
             encodings: BTreeMap::new(),
             slots: PARTITIONS as usize,
-            tries: 1,
+            tries: Arc::new(|| 1),
             faults: Arc::new(NoFaults),
             listeners: ListenerBus::default(),
             ranges: std::sync::Arc::default(),
