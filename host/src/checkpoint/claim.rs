@@ -51,6 +51,8 @@ pub struct HandedOver {
     after_ms: u64,
     /// The run that handed over: the name of its directory below `runs`.
     pub from: String,
+    /// Whether the directory of that run is kept after the run has ended.
+    pub keeps_from: bool,
     /// SHA-256 of the plugin that the job file named at that time, in hexadecimal. As long as the job file names this
     /// plugin, the plugin of the run takes its place.
     pub job_plugin: String,
@@ -60,9 +62,11 @@ pub struct HandedOver {
 }
 
 impl HandedOver {
-    /// The run shows the results of the batches after `after`.
-    pub fn new(after: Time, from: &str, job_plugin: &str, set: Vec<(String, String)>) -> Self {
-        Self { after_ms: after.as_ms(), from: from.to_owned(), job_plugin: job_plugin.to_owned(), set }
+    /// The run shows the results of the batches after `after`. `from` is the run that handed over, and whether its
+    /// directory is kept.
+    pub fn new(after: Time, (from, keeps_from): (&str, bool), job_plugin: &str, set: Vec<(String, String)>) -> Self {
+        let (after_ms, from, job_plugin) = (after.as_ms(), from.to_owned(), job_plugin.to_owned());
+        Self { after_ms, from, keeps_from, job_plugin, set }
     }
 
     /// The last batch whose results another run has shown.

@@ -322,7 +322,7 @@ mod tests {
         let take = || Ownership::take(store.clone(), &simulation.env()).unwrap();
         take().point_to("run-1", None).unwrap();
         assert_eq!(take().run(), "run-1");
-        let handed_over = Some(HandedOver::new(Time::from_ms(7000), "run-1", "0123", Vec::new()));
+        let handed_over = Some(HandedOver::new(Time::from_ms(7000), ("run-1", false), "0123", Vec::new()));
         let owner = take();
         owner.point_to("run-2", handed_over.clone()).unwrap();
         drop(owner);

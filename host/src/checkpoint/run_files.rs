@@ -1,8 +1,7 @@
 //! What the directory of a run holds besides checkpoints and snapshots: its plugin, and whether the run is on trial.
 //!
 //! Owns the pieces `plugin.wasm` and `trial`, and the removal of a run. A run is on trial from the time it joins a job
-//! until it shows results, and a run that has handed over is on trial until it gets the job back. Nothing of such a run is
-//! needed after a restart.
+//! until it shows results. Nothing of such a run is needed after a restart.
 
 use super::runs::names;
 use crate::env::Store;

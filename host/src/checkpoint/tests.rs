@@ -56,7 +56,7 @@ const RUN: &str = "0123456789abcdef-1";
 
 fn handed_over() -> HandedOver {
     let set = vec![("job.args.x".to_owned(), "\"1\"".to_owned())];
-    HandedOver::new(at(4), "fedcba9876543210-1", &"fedcba9876543210".repeat(4), set)
+    HandedOver::new(at(4), ("fedcba9876543210-1", true), &"fedcba9876543210".repeat(4), set)
 }
 
 /// The checkpoint, as far as a version of it holds it.

@@ -11,7 +11,7 @@ use crate::block::InputPartition;
 use crate::checkpoint::{
     Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
     RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, end_trial, lost_checkpoints, new_run, plan,
-    read_log, read_run, remove_trials, run_names, write_checkpoint,
+    read_log, read_run, remove_run, remove_trials, run_names, write_checkpoint,
 };
 use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
@@ -85,10 +85,15 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Removes the runs that were on trial when the last host ended. They only take space, so that a failure is logged.
+    /// Removes the runs that were on trial when the last host ended, and a run that has handed over and is not to be kept.
+    /// They only take space, so that a failure is logged.
     pub(super) fn remove_trials(&self) {
         let run = &self.resumption.run;
-        let removed = remove_trials(&*self.store, run).and_then(|()| end_trial(&*self.store, run));
+        let handed_over = self.ownership.handed_over().filter(|handed_over| !handed_over.keeps_from);
+        let from = handed_over.map(|handed_over| handed_over.from).filter(|from| from != run);
+        let removed = remove_trials(&*self.store, run)
+            .and_then(|()| end_trial(&*self.store, run))
+            .and_then(|()| from.map_or(Ok(()), |from| remove_run(&*self.store, &from)));
         if let Err(error) = removed {
             tracing::warn!("cannot remove runs that were on trial from {}: {error}", self.store.describe());
         }

@@ -9,7 +9,7 @@ use super::super::job::JobRun;
 use super::prepare::is_of_ingest;
 use super::prepare::read_job_file;
 use super::{Over, Pair, Request, Upgrade, in_background};
-use crate::checkpoint::{HandedOver, Ownership, begin_trial, end_trial, remove_run, save_plugin, saved_plugin};
+use crate::checkpoint::{HandedOver, Ownership, end_trial, remove_run, save_plugin, saved_plugin};
 use crate::comparison::Side;
 use crate::config;
 use crate::error::{Error, ErrorKind, Persistence};
@@ -53,7 +53,7 @@ impl Upgrade {
         from.priority.set_low(true);
         job.states.show(&to.states);
         *lock(&job.owner) = to.clone();
-        self.mark(from, to);
+        self.mark(to);
         handed_over
     }
 
@@ -80,7 +80,12 @@ impl Upgrade {
                 checkpoints.written().await.map_err(Over::withdrawn)?;
             }
             let set = to.settings.overrides.iter().filter(|(key, _)| !is_of_ingest(key)).cloned().collect();
-            let record = HandedOver::new(after, from_run, &self.digest_in_job_file(from).await, set);
+            let record = HandedOver::new(
+                after,
+                (from_run, self.options.keep_old_run),
+                &self.digest_in_job_file(from).await,
+                set,
+            );
             self.write_owner(ownership, to_run, Some(record)).await?;
         }
         if job.runs.hand_to(to.id).is_some() {
@@ -92,17 +97,13 @@ impl Upgrade {
         Err(failed(format!("{} has ended", to.id)))
     }
 
-    /// Records which of two runs is needed after a restart: the one that shows results, and the other one only if it is to
-    /// be kept. If this fails, a directory that is not needed stays.
-    fn mark(&self, from: &JobRun, to: &JobRun) {
+    /// Records that a run shows results, so that a restart needs it. If this fails, the next start records it.
+    fn mark(&self, to: &JobRun) {
         let job = &self.shared.job;
-        let (Some(from), Some(to), Ok(store)) = (&from.directory, &to.directory, store(&job.env, &job.settings)) else {
-            return;
-        };
-        let is_kept = self.options.keep_old_run;
-        let marked = end_trial(&*store, to).and_then(|()| if is_kept { Ok(()) } else { begin_trial(&*store, from) });
-        if let Err(error) = marked {
-            tracing::warn!("cannot mark which runs in {} are needed: {error}", store.describe());
+        if let (Some(to), Ok(store)) = (&to.directory, store(&job.env, &job.settings))
+            && let Err(error) = end_trial(&*store, to)
+        {
+            tracing::warn!("run {to} in {} stays marked as a run on trial: {error}", store.describe());
         }
     }
 
