@@ -11,11 +11,11 @@ use super::relay::Relay;
 use super::runs::end_beside;
 use super::{Program, Running, grants};
 use crate::block::RowStorage;
-use crate::checkpoint::{Retention, RunProgress, Trouble, new_run, run_names};
+use crate::checkpoint::{Retention, RunProgress, Trouble, begin_trial, new_run, run_names};
 use crate::config::{LiveSettings, Settings};
 use crate::data::schema::RecordType;
 use crate::engine::{FaultInjector, NoFaults};
-use crate::env::Priority;
+use crate::env::{Priority, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals};
 use crate::ids::{NodeId, RunId};
@@ -178,6 +178,11 @@ impl JobParts {
         })?;
         let run = new_run(&run_names(&*store)?, facts.plugin_digest);
         let place = store.describe();
+        // Before anything else is in the directory, so that the next start removes it whatever happens.
+        begin_trial(&*store, &run).map_err(|error| {
+            let message = format!("cannot begin run {run} in {place}: {error}");
+            Error::new(ErrorKind::Unavailable, message).help(advice(&error, &place)).lasting(persistence(&error))
+        })?;
         let (policy, clock) = (on_trouble(&self.settings), self.env.clock.clone());
         let trouble = |what| Trouble::new(clock.clone(), listeners.clone(), policy, what, place.clone());
         let snapshot_trouble = trouble("a snapshot of state");

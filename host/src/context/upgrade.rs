@@ -24,7 +24,7 @@ use crate::shown::Shown as _;
 use crate::time::{Duration, Time};
 use crate::upgrade::{Decision, Facts, Phase, SetKey, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many requests may wait. Further ones are refused.
 const REQUESTS_MAX: usize = 16;
@@ -196,6 +196,8 @@ struct Upgrade {
 /// The two runs of an upgrade.
 struct Pair {
     old: JobRun,
+    /// A channel that closes when the old run has ended. `None` if it had ended before.
+    old_is_over: Option<watch::Receiver<()>>,
     new: OtherRun,
     comparing: Comparing,
     full_from: Time,

@@ -47,6 +47,7 @@ fn is_module_file(path: &str) -> bool {
 fn is_crate_root(path: &str) -> bool {
     let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
     let in_src = dir.ends_with("/src") && (name == "lib.rs" || name == "main.rs");
+    let in_src = in_src || (dir.contains("/src/bin/") && name == "main.rs");
     in_src || dir.ends_with("/src/bin") || path == "tests/suite/main.rs"
 }
 

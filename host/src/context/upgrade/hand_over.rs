@@ -168,11 +168,11 @@ impl Upgrade {
     /// Ends the old run, after the new run has taken the job over. Removes the directory of the old run, unless it is to
     /// be kept.
     pub(super) async fn end_old(&self, pair: Pair) {
-        let Pair { old, comparing, .. } = pair;
+        let Pair { old, old_is_over, comparing, .. } = pair;
         let job = &self.shared.job;
         comparing.end(job);
         job.ingest.detach(old.id).await;
-        if let Some(mut is_over) = job.runs.is_over(old.id) {
+        if let Some(mut is_over) = old_is_over {
             // Nothing is ever sent: the channel closes when the run has ended.
             let _ = is_over.changed().await;
         }

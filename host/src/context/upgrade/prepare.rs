@@ -9,7 +9,7 @@ use super::super::{Program, StreamingContext, read_plugin};
 use super::comparing::Comparing;
 use super::state::States;
 use super::{Pair, Upgrade};
-use crate::checkpoint::{begin_trial, save_plugin};
+use crate::checkpoint::save_plugin;
 use crate::config::{self, Change, KeyChange, Settings};
 use crate::env::{advice, persistence};
 use crate::error::{Error, ErrorKind};
@@ -74,7 +74,7 @@ impl Upgrade {
         let new = attach(&job, program, options, carry).await?;
         if let Some(directory) = &new.run.directory {
             let store = store(&job.env, &job.settings)?;
-            let saved = begin_trial(&*store, directory).and_then(|()| save_plugin(&*store, directory, &bytes));
+            let saved = save_plugin(&*store, directory, &bytes);
             if let Err(error) = saved {
                 new.cancel();
                 let message = format!("cannot save the new plugin in {}: {error}", store.describe());
@@ -97,7 +97,8 @@ impl Upgrade {
             status.state = told;
         });
         let comparing = Comparing::begin(&job, &old, &new.run, full_from);
-        Ok(Pair { old, new, comparing, full_from })
+        let old_is_over = job.runs.is_over(old.id);
+        Ok(Pair { old, old_is_over, new, comparing, full_from })
     }
 
     /// The settings of the new run: the job file as it is now, with the keys that the user sets.

@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The most samples of memory that may wait: those of a benchmark of some hours.
+const SAMPLES_MAX: usize = 1 << 20;
+
 /// How long something may take before the benchmark gives up.
 const PATIENCE_MS: u64 = 60_000;
 /// The time between two looks at the events.
@@ -56,7 +59,7 @@ impl LiveHost {
         let child = command.spawn().map_err(|error| {
             format!("cannot run {}: {error}; build it in the same profile: cargo build -p host", program.display())
         })?;
-        let (is_over, (send, seen)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
+        let (is_over, (send, seen)) = (Arc::new(AtomicBool::new(false)), mpsc::sync_channel(SAMPLES_MAX));
         let (over, process) = (is_over.clone(), child.id());
         std::thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
