@@ -61,7 +61,7 @@ impl EventQueue {
         let queue =
             Self { name, clock: clock.clone(), filter, entries, dropped: Arc::default(), hurry: Arc::default() };
         let (dropped, hurry) = (queue.dropped.clone(), queue.hurry.clone());
-        let worker = Worker { name, clock, listener, dropped, hurry, told: None };
+        let worker = Worker { name, clock, listener, dropped, hurry, told: None, is_draining: false };
         env.background.spawn(name, Box::pin(worker.run(inbox)));
         queue
     }
@@ -111,6 +111,9 @@ struct Worker {
     hurry: Arc<Notify>,
     /// When the listener last got a report that it missed events.
     told: Option<Time>,
+    /// Whether somebody has waited for the queue to be empty, as the end of a job does. From then on the listener does not
+    /// rest: the clock may be gone.
+    is_draining: bool,
 }
 
 impl Worker {
@@ -119,6 +122,9 @@ impl Worker {
             self.handle(entry);
             while let Ok(entry) = inbox.try_recv() {
                 self.handle(entry);
+            }
+            if self.is_draining {
+                continue;
             }
             tokio::select! {
                 biased;
@@ -137,6 +143,7 @@ impl Worker {
                 self.listener.on_event(at, run, &event);
             }
             Entry::Drain(reply) => {
+                self.is_draining = true;
                 self.tell_dropped(self.clock.now());
                 // An error means that nobody waits any more, because handling took too long.
                 let _ = reply.send(());
