@@ -158,7 +158,7 @@ impl<K: Key, V: Record, S: Record, M: Record, F> StateSpec<K, V, S, M, F> {
     }
 
     /// Makes this version of the plugin able to take over states of type `E`, which an earlier version has kept: see
-    /// [`migrate_state`](DStream::migrate_state).
+    /// [`migrate_state`](crate::DStream::migrate_state).
     #[must_use]
     pub fn migrate_state<E: Record>(mut self, migrate: impl Fn(&K, E) -> Result<Option<S>, String> + 'static) -> Self {
         self.migrate = Some((MigrateHead::<K, E, S, _>::code(migrate), fields_of::<(K, E)>()));
