@@ -40,6 +40,7 @@ use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime, S
 use crate::receiver::Receivers;
 use crate::run::RunMemory;
 use crate::shown::Shown as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Options of a run that are not settings.
@@ -271,6 +272,24 @@ impl StreamingContext {
             intervals: &self.intervals,
         }
     }
+}
+
+/// The largest job file that is read.
+const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Reads a job file.
+///
+/// # Errors
+/// Returns an error if the file cannot be read, or is larger than job files are.
+pub fn read_job_file(env: &Env, file: &Path) -> Result<Vec<u8>, Error> {
+    env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::FileTooLarge => "it is larger than 1MiB".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::new(ErrorKind::User, format!("cannot read job file {}: {why}", file.shown()))
+            .help("name a job file, such as examples/network_word_count/job.toml")
+    })
 }
 
 /// Reads the component that a job file names.

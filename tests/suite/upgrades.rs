@@ -15,7 +15,7 @@ use host::receiver::Receivers;
 use host::upgrade::{Phase, UpgradeControl, UpgradeOptions, UpgradeStatus};
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The saved rows of each output and batch.
@@ -152,6 +152,17 @@ impl World {
         (told.expect("the script ends before the job"), self.saved())
     }
 
+    /// The directories of runs that have files.
+    fn directories(&self) -> BTreeMap<String, Vec<PathBuf>> {
+        let mut directories = BTreeMap::<String, Vec<PathBuf>>::new();
+        for path in self.simulation.files().into_keys() {
+            let Ok(below) = path.strip_prefix("/jobs/checkpoint/runs") else { continue };
+            let Some(run) = below.iter().next() else { continue };
+            directories.entry(run.to_string_lossy().into_owned()).or_default().push(path);
+        }
+        directories
+    }
+
     /// The rows that are saved now.
     fn saved(&self) -> Saved {
         let mut saved = Saved::new();
@@ -240,12 +251,9 @@ fn the_directory_of_the_old_run_is_kept_on_request() {
             let status = stage.reached(Phase::is_over).await;
             assert_eq!(status.phase, Phase::Done, "{status:?}");
         });
+        let directories = world.directories();
+        assert_eq!(directories.len(), if keep_old_run { 2 } else { 1 }, "{directories:?}");
         let files = world.simulation.files();
-        let runs = Path::new("/jobs/checkpoint/runs");
-        let with_checkpoints: BTreeSet<_> =
-            files.keys().filter_map(|path| path.strip_prefix(runs).ok()?.iter().next()).collect();
-        let told = || files.keys().filter(|path| path.starts_with(runs)).collect::<Vec<_>>();
-        assert_eq!(with_checkpoints.len(), if keep_old_run { 2 } else { 1 }, "{:?}", told());
         let reports = files.keys().filter(|path| path.starts_with("/jobs/.millstream")).count();
         assert_eq!(reports, 1);
     }
@@ -381,14 +389,17 @@ fn state_is_carried_over_on_request() {
         "{status:?}"
     );
     assert_eq!(status.exact_from_ms, status.full_from_ms);
-    // The old plugin has counted the batches through this one, and the new plugin those after it.
-    let joined_after = status.joined_after_ms.expect("it has joined");
+    require_carried_totals(&saved, status.joined_after_ms.expect("it has joined"));
+}
+
+/// Requires the totals of a job in which the old plugin has counted the batches through `joined_after`, and the new plugin
+/// those after it.
+fn require_carried_totals(saved: &Saved, joined_after: u64) {
     let mut totals = BTreeMap::<String, u64>::new();
     for number in 0..BATCHES {
-        let batch = time_of(number);
+        let is_new = time_of(number) > joined_after;
         for line in lines(number) {
             for word in line.split_whitespace() {
-                let is_new = batch > joined_after;
                 let word = if is_new { word.trim_end_matches('.').to_lowercase() } else { word.to_owned() };
                 *totals.entry(word).or_default() += 1;
             }
@@ -397,6 +408,49 @@ fn state_is_carried_over_on_request() {
     let last = time_of(BATCHES - 1);
     let rows: BTreeSet<String> = saved[&("totals".to_owned(), last)].iter().cloned().collect();
     assert_eq!(rows, totals.into_iter().map(|(word, total)| format!("({word},{total})")).collect());
+}
+
+/// A hand-over does not wait for a batch of the new run, if the new run has joined after the last batch.
+#[test]
+fn a_new_plugin_takes_over_right_after_joining() {
+    for seed in 0..3 {
+        let (status, saved) = World::new(seed).run_whole(|stage| async move {
+            stage.until(3200).await;
+            stage.upgrades.start(UpgradeOptions { carry_state: true, ..options() }).expect("an upgrade can begin");
+            let joined = stage.reached(|phase| matches!(phase, Phase::WarmingUp | Phase::Comparing)).await;
+            assert_eq!(joined.compared, 0, "{joined:?}");
+            stage.upgrades.commit(true).expect("the user forces it");
+            stage.reached(Phase::is_over).await
+        });
+        assert_eq!((status.phase, status.reason.clone()), (Phase::Done, None), "seed {seed}: {status:?}");
+        let after = status.handed_over_after_ms.expect("it was handed over");
+        assert_eq!(Some(after), status.joined_after_ms, "no batch came between: {status:?}");
+        require_one_run_for_each_batch(&saved, |batch| batch > after);
+        require_carried_totals(&saved, after);
+    }
+}
+
+/// State is carried from a run that has just been resumed and has done no batch since.
+#[test]
+fn state_is_carried_right_after_a_resume() {
+    for seed in 0..3 {
+        let mut world = World::new(seed);
+        world.stop_after = Some(4);
+        world.run_whole(|_| async {});
+        world.stop_after = None;
+        let resumed_at = world.simulation.env().clock.now();
+        let (status, saved) = world.run_whole(move |stage| async move {
+            let options = UpgradeOptions { auto: true, carry_state: true, ..options() };
+            stage.upgrades.start(options).expect("an upgrade can begin");
+            assert_eq!(stage.env.clock.now(), resumed_at, "no batch has been made since the resume");
+            stage.reached(Phase::is_over).await
+        });
+        assert_eq!((status.phase, status.reason.clone()), (Phase::Done, None), "seed {seed}: {status:?}");
+        assert!(status.state[0].is_carried && status.state[0].keys > 0, "{status:?}");
+        let after = status.handed_over_after_ms.expect("it was handed over");
+        require_one_run_for_each_batch(&saved, |batch| batch > after);
+        require_carried_totals(&saved, status.joined_after_ms.expect("it has joined"));
+    }
 }
 
 /// How many writes of a hand-over are tried as the last ones before a crash.
@@ -432,6 +486,8 @@ fn a_crash_at_any_write_recovers_to_one_of_the_two() {
         let first = (0..BATCHES).map(time_of).find(|batch| is_new(*batch));
         hands.insert(first);
         require_one_run_for_each_batch(&saved, |batch| first.is_some_and(|first| batch >= first));
+        let directories = world.directories();
+        assert_eq!(directories.len(), 1, "only the run that has the job is left: {directories:?}");
     }
     assert!(hands.len() >= 2, "some crashes come before the hand-over, and some after it: {hands:?}");
 }

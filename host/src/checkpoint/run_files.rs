@@ -57,24 +57,27 @@ pub fn saved_plugin(store: &dyn Store, run: &str, bytes_max: u64) -> io::Result<
 /// Returns the error of the storage.
 pub fn remove_run(store: &dyn Store, run: &str) -> io::Result<()> {
     let directory = directory(run);
-    // A run without this piece counts as begun, so it goes last.
-    for place in [format!("{directory}/snapshots"), directory.clone()] {
-        for piece in store.list(&place)?.into_iter().filter(|piece| piece.name != TRIAL) {
-            absent(store.remove(&format!("{place}/{}", piece.name)))?;
-        }
+    store.remove_directory(&format!("{directory}/snapshots"))?;
+    // A run that has pieces, but not this one, counts as begun. So this piece goes last.
+    for piece in store.list(&directory)?.into_iter().filter(|piece| piece.name != TRIAL) {
+        absent(store.remove(&format!("{directory}/{}", piece.name)))?;
     }
-    absent(store.remove(&format!("{directory}/{TRIAL}")))
+    store.remove_directory(&directory)
 }
 
-/// Removes the runs that were on trial when their host ended, except the run `owner`.
+/// Removes the runs that were on trial when their host ended, and the runs that have no pieces, except the run `owner`.
 ///
 /// # Errors
 /// Returns the error of the storage.
 pub fn remove_trials(store: &dyn Store, owner: &str) -> io::Result<()> {
     let runs = names(store).map_err(|error| error.error)?;
     for run in runs.iter().filter(|run| *run != owner) {
-        let is_on_trial = store.list(&directory(run))?.iter().any(|piece| piece.name == TRIAL);
-        if is_on_trial {
+        let directory = directory(run);
+        let pieces = store.list(&directory)?;
+        let is_on_trial = pieces.iter().any(|piece| piece.name == TRIAL);
+        // The host was killed while it wrote the first piece, or removed the last one.
+        let has_nothing = || Ok::<_, io::Error>(pieces.is_empty() && store.directories(&directory)?.is_empty());
+        if is_on_trial || has_nothing()? {
             remove_run(store, run)?;
         }
     }
@@ -109,5 +112,21 @@ mod tests {
         let left = |run: &str| saved_plugin(&store, run, 100).unwrap();
         assert_eq!(["a-1", "b-1", "c-1"].map(left), [None, Some(b"code".to_vec()), Some(b"code".to_vec())]);
         assert!(store.list("runs/a-1/snapshots").unwrap().is_empty());
+    }
+
+    /// Wherever the host is killed in a write, nothing of the run is left after the next start.
+    #[test]
+    fn what_unfinished_writes_of_a_run_have_left_is_removed() {
+        for unfinished in ["runs/a-1/.new-trial", "runs/a-1/.new-plugin.wasm", "runs/a-1/snapshots/.new-1-2"] {
+            let simulation = Simulation::new(1, Time::default());
+            let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+            if !unfinished.ends_with("trial") {
+                begin_trial(&store, "a-1").unwrap();
+            }
+            simulation.file(format!("/checkpoint/{unfinished}"), "half");
+            save_plugin(&store, "c-1", b"code").unwrap();
+            remove_trials(&store, "c-1").unwrap();
+            assert_eq!(names(&store).unwrap(), ["c-1"], "{unfinished}");
+        }
     }
 }

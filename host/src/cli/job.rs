@@ -1,14 +1,11 @@
 //! The job that a command is about: reads its file, sets the keys of the command line, and starts its threads.
 
 use crate::config::{self, Facts, Settings};
+use crate::context::read_job_file;
 use crate::env::{Env, RealExecutors, real};
 use crate::error::{Error, ErrorKind};
-use crate::shown::Shown as _;
 use clap::Args;
 use std::path::{Path, PathBuf};
-
-/// The largest job file that is read.
-const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A job file, and what replaces its keys.
 #[derive(Args)]
@@ -38,16 +35,7 @@ pub(super) fn parse_override(text: &str) -> Result<(String, String), String> {
 
 /// The settings of the job in the file at `job`.
 pub fn load(job: &Path, set: &SetArgs, env: &Env) -> Result<Settings, Error> {
-    let path = job.shown();
-    let unreadable =
-        |why: &dyn std::fmt::Display| Error::new(ErrorKind::User, format!("cannot read job file {path}: {why}"));
-    let bytes = env.disk.read(job, JOB_FILE_BYTES_MAX).map_err(|error| {
-        let unreadable = match error.kind() {
-            std::io::ErrorKind::FileTooLarge => unreadable(&"it is larger than 1MiB"),
-            _ => unreadable(&error),
-        };
-        unreadable.help("name a job file, such as examples/network_word_count/job.toml")
-    })?;
+    let bytes = read_job_file(env, job)?;
     let settings = config::load_bytes(bytes, job, &set.overrides, &facts())?;
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(settings)

@@ -369,6 +369,7 @@ pub(super) async fn attach(
         batches,
         tracker: ingest.tracker().clone(),
         beginning: Some(beginning),
+        done: data_after,
         needs: intervals.needs(after, beginning, if has_carried { &carried_at } else { &[] }),
         checkpoints,
     };

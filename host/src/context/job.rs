@@ -74,8 +74,9 @@ pub(super) struct JobRun {
     pub(super) storage: RowStorage,
     /// Takes the state of the run for another run.
     pub(super) tap: Arc<StateTap>,
-    /// The last batch that is done. The channel closes when the run has ended.
-    pub(super) done: watch::Receiver<Option<Time>>,
+    /// The last batch that is done; before the first batch of the run, the batch before it. The channel closes when the
+    /// run has ended.
+    pub(super) done: watch::Receiver<Time>,
 }
 
 /// The error of a run that cannot join a job, because the job is about to end.

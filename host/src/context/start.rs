@@ -88,7 +88,8 @@ impl StreamingContext {
         let taker = taker.keeping(parts.checkpoints.clone());
         let beginning = beginning.unwrap_or_else(|| Beginning::at(first - settings.job.batch_interval));
         let checkpoints = parts.checkpoints.clone();
-        let input = RunInput { batches, tracker, beginning: Some(beginning), needs, checkpoints };
+        let done = clock_settings.catch_up.first().unwrap_or(first) - settings.job.batch_interval;
+        let input = RunInput { batches, tracker, beginning: Some(beginning), done, needs, checkpoints };
         let (processed, holdings_of_run) = run.process(input);
         let control = env.control.clone();
         let (requests, requested) = watch::channel(StopRequest::None);

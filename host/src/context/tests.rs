@@ -137,7 +137,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             batch_interval: INTERVAL,
             beginning: None,
             checkpoints: None,
-            done: watch::Sender::new(None),
+            done: watch::Sender::new(Time::default()),
             tap: Arc::new(StateTap::new(crate::state::StateStore::new(storage.clone()), Vec::new())),
         };
         JobScheduler::new(parts, stopping).run(queued).await

@@ -21,10 +21,10 @@ use crate::error::{Error, ErrorKind};
 use crate::lock::lock;
 use crate::plugin::PluginLoader;
 use crate::shown::Shown as _;
-use crate::time::{Duration, Time};
+use crate::time::{Duration, Time, times_in};
 use crate::upgrade::{Decision, Facts, Phase, SetKey, UpgradeControl, UpgradeOptions, UpgradeStatus, decide};
 use std::sync::{Arc, Mutex};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// How many requests may wait. Further ones are refused.
 const REQUESTS_MAX: usize = 16;
@@ -242,26 +242,24 @@ impl Upgrade {
     async fn upgrade(&mut self) -> Result<Phase, Over> {
         self.tell(None);
         let mut pair = self.prepare().await.map_err(Over::withdrawn)?;
-        let mut decided = self.try_out(&mut pair).await;
-        loop {
-            let phase = match decided {
-                Err(over) => {
-                    self.end_new(pair).await;
-                    return Err(over);
-                }
-                Ok(()) => Phase::HandingOver,
-            };
-            self.enter(phase, None);
-            match self.hand_over(&pair, Side::New).await {
-                Ok(after) => {
-                    self.change(|status| status.handed_over_after_ms = Some(after.as_ms()));
-                    self.enter(Phase::HandedOver, Some(after));
-                    return self.keep_old(pair, after).await;
-                }
-                // The old run still shows results. The new run goes on, if it can.
-                Err(over) => {
-                    decided = Err(over);
-                }
+        let handed_over = match self.try_out(&mut pair).await {
+            Ok(()) => {
+                self.enter(Phase::HandingOver, None);
+                self.hand_over(&pair, Side::New).await
+            }
+            Err(over) => Err(over),
+        };
+        match handed_over {
+            Ok(after) => {
+                self.change(|status| status.handed_over_after_ms = Some(after.as_ms()));
+                self.enter(Phase::HandedOver, Some(after));
+                self.keep_old(pair, after).await
+            }
+            // The old run still shows results.
+            Err(over) => {
+                pair.comparing.end(&self.shared.job);
+                self.end_new(pair.new).await;
+                Err(over)
             }
         }
     }
@@ -270,8 +268,9 @@ impl Upgrade {
     async fn try_out(&mut self, pair: &mut Pair) -> Result<(), Over> {
         let mut changes = pair.comparing.tallies.changes();
         let clock = self.shared.job.env.clock.clone();
+        let mut has_ended = None;
         loop {
-            let facts = self.look(pair, None);
+            let facts = Facts { ended: has_ended.take(), ..self.look(pair) };
             match decide(&self.options, &facts) {
                 Decision::Withdraw(reason) => {
                     let message = format!("{reason}; the old run goes on");
@@ -300,14 +299,10 @@ impl Upgrade {
                 ended = pair.new.await_termination() => {
                     let Err(error) = ended else {
                         let error = Error::new(ErrorKind::Unavailable, "the job has ended");
-                        return Err(Over { phase: Phase::Aborted, reason: Some(error.help("start the job again, and upgrade again")) });
+                        let reason = error.help("start the job again, and upgrade again");
+                        return Err(Over { phase: Phase::Aborted, reason: Some(reason) });
                     };
-                    let reason = error.message;
-                    let facts = self.look(pair, Some(reason));
-                    if let Decision::Withdraw(reason) = decide(&self.options, &facts) {
-                        let error = Error::new(ErrorKind::Plugin, format!("{reason}; the old run goes on"));
-                        return Err(Over::withdrawn(error.help("mend the plugin, and upgrade again")));
-                    }
+                    has_ended = Some(error.message);
                 }
                 _ = changes.changed() => {}
                 () = clock.sleep(LOOK) => {}
@@ -320,7 +315,7 @@ impl Upgrade {
     }
 
     /// Brings the status up to date, and returns the facts for the next decision.
-    fn look(&self, pair: &Pair, ended: Option<String>) -> Facts {
+    fn look(&self, pair: &Pair) -> Facts {
         let Comparing { tallies, comparison, .. } = &pair.comparing;
         let interval = self.shared.job.settings.job.batch_interval;
         let (old, new) = (tallies.of(Side::Old), tallies.of(Side::New));
@@ -347,7 +342,7 @@ impl Upgrade {
             differences,
             slowdown,
             failure: tallies.failure(),
-            ended,
+            ended: None,
         }
     }
 
@@ -357,9 +352,8 @@ impl Upgrade {
         let mut changes = pair.comparing.tallies.changes();
         let clock = self.shared.job.env.clock.clone();
         loop {
-            self.look(&pair, None);
-            let done = pair.new.run.done.borrow().unwrap_or(after);
-            let kept = crate::time::times_in(done.since(after), interval);
+            self.look(&pair);
+            let kept = times_in(pair.new.run.done.borrow().since(after), interval);
             let left = self.options.keep.saturating_sub(kept);
             self.change(|status| status.kept_for = left);
             let old_ended = pair.old.done.has_changed().is_err();
@@ -374,7 +368,8 @@ impl Upgrade {
                         match self.hand_over(&pair, Side::Old).await {
                             Ok(after) => {
                                 self.change(|status| status.handed_back_after_ms = Some(after.as_ms()));
-                                self.end_new(pair).await;
+                                pair.comparing.end(&self.shared.job);
+                                self.end_new(pair.new).await;
                                 return Ok(Phase::RolledBack);
                             }
                             Err(over) => {
@@ -393,11 +388,4 @@ impl Upgrade {
         self.end_old(pair).await;
         Ok(Phase::Done)
     }
-}
-
-/// Does work that may wait for a disk on a background thread, and waits for it.
-async fn in_background<T: Send + 'static>(job: &JobParts, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (done, result) = oneshot::channel();
-    job.env.background.spawn("upgrade files", Box::pin(async move { drop(done.send(work())) }));
-    result.await.ok()
 }

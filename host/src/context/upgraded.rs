@@ -4,17 +4,14 @@
 //! took the job over while the job file named this very plugin.
 
 use super::checkpoint::store;
-use super::read_plugin;
 use super::upgrade::is_of_ingest;
+use super::{read_job_file, read_plugin};
 use crate::checkpoint::{current_owner, read_run, saved_plugin};
 use crate::config::{self, Settings};
 use crate::env::{Env, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::plugin::digest;
 use crate::shown::Shown as _;
-
-/// The largest job file that is read.
-const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The component that a job starts with, and its settings.
 pub(super) struct Upgraded {
@@ -68,11 +65,7 @@ impl Upgraded {
         if set.is_empty() {
             return Ok(Self { plugin, ..of_job_file });
         }
-        let file = &settings.job.file;
-        let bytes = env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
-            Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
-                .help("the keys that the upgrade has set are added to the job file")
-        })?;
+        let bytes = read_job_file(env, &settings.job.file)?;
         let keys: Vec<&str> = set.iter().map(|(key, _)| key.as_str()).collect();
         tracing::warn!("the upgrade has set {}, which holds until job.plugin names another plugin", keys.join(", "));
         let settings = config::load_again(bytes, settings, &set)?;

@@ -72,6 +72,18 @@ pub trait Store: Send + Sync {
     /// The error of the storage.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Removes a directory with everything in it, also with what unfinished writes have left there. If the directory does
+    /// not exist, that is not an error.
+    ///
+    /// # Errors
+    /// The error of the storage. Then any part of the directory may be left.
+    fn remove_directory(&self, directory: &str) -> io::Result<()> {
+        for below in self.directories(directory)? {
+            self.remove_directory(&format!("{directory}/{below}"))?;
+        }
+        self.list(directory)?.iter().try_for_each(|piece| self.remove(&format!("{directory}/{}", piece.name)))
+    }
+
     /// Takes a lock. `None` if another guard holds the lock.
     ///
     /// # Errors
@@ -228,6 +240,10 @@ impl Store for DiskStore {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.disk.remove(&self.path(name))
+    }
+
+    fn remove_directory(&self, directory: &str) -> io::Result<()> {
+        self.disk.remove(&self.path(directory))
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<LockGuard>> {

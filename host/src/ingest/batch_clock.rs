@@ -49,6 +49,14 @@ pub struct CatchUp {
     pub with_data: BTreeSet<Time>,
 }
 
+impl CatchUp {
+    /// The first batch that is restored, runs again or is left out. `None` if there is none.
+    pub fn first(&self) -> Option<Time> {
+        let left_out = self.left_out.as_ref().map(|(from, _)| from);
+        self.restore.first().or(self.rerun.first()).or(left_out).copied()
+    }
+}
+
 /// The settings of a batch clock.
 #[derive(Clone, Debug)]
 pub struct ClockSettings {

@@ -167,7 +167,7 @@ pub struct Run {
     stopping: watch::Receiver<StopRequest>,
     deadline: Deadline,
     left_behind: Arc<OnceLock<Time>>,
-    done: watch::Sender<Option<Time>>,
+    done: watch::Sender<Time>,
     tap: Arc<StateTap>,
     instances: InstanceMemory,
 }
@@ -183,6 +183,8 @@ pub struct RunInput {
     pub tracker: TrackerHandle,
     /// When the run began. `None` if the first batch that arrives decides this.
     pub beginning: Option<Beginning>,
+    /// The batch before the first batch that the run gets, whether that one is new, runs again, or is restored.
+    pub done: Time,
     /// What the run needs to compute again when it is resumed.
     pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
@@ -279,7 +281,7 @@ impl Run {
             stopping,
             deadline,
             left_behind: Arc::default(),
-            done: watch::Sender::new(None),
+            done: watch::Sender::new(Time::default()),
             tap,
             instances,
         })
@@ -295,8 +297,9 @@ impl Run {
         self.tap.clone()
     }
 
-    /// The last batch of this run that is done. `None` before the first one. The channel closes when the run has ended.
-    pub fn done(&self) -> watch::Receiver<Option<Time>> {
+    /// The last batch of this run that is done; before the first batch of the run, the batch before it. The channel closes
+    /// when the run has ended.
+    pub fn done(&self) -> watch::Receiver<Time> {
         self.done.subscribe()
     }
 
@@ -311,7 +314,9 @@ impl Run {
     /// Runs batches until no more come, the run is stopped, or an output fails for good. Returns a future that does
     /// this, and the resources that the run holds until its end.
     pub fn process(self, input: RunInput) -> (impl Future<Output = Ended> + Send, RunHoldings) {
-        let RunInput { batches, tracker, beginning, needs, checkpoints } = input;
+        let RunInput { batches, tracker, beginning, done, needs, checkpoints } = input;
+        self.tap.batch_done(done);
+        self.done.send_replace(done);
         let Self { stop, stopping, deadline, left_behind, .. } = self;
         let holdings = RunHoldings {
             id: self.id,

@@ -132,7 +132,7 @@ impl JobScheduler {
         self.parts.engine.forget(batch, &self.parts.intervals.needed_after(batch, zero));
         self.parts.tracker.batch_done(self.parts.run, batch, has_failed).await;
         self.parts.tap.batch_done(batch);
-        self.parts.done.send_replace(Some(batch));
+        self.parts.done.send_replace(batch);
     }
 
     /// Records that a batch is done, unless host code has panicked: then it is not known what the batch has done.

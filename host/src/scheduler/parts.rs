@@ -49,8 +49,8 @@ pub struct SchedulerParts {
     pub needs: Needs,
     /// Records the progress of the run. `None` if the run writes no checkpoints.
     pub checkpoints: Option<Checkpoints>,
-    /// The last batch that is done. `None` before the first one.
-    pub done: watch::Sender<Option<Time>>,
+    /// The last batch that is done. Before the first batch of the run, this is the batch before it.
+    pub done: watch::Sender<Time>,
     /// Takes the state of the run for another run.
     pub tap: Arc<StateTap>,
 }

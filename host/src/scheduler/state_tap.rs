@@ -23,8 +23,8 @@ pub struct StateTap {
 
 #[derive(Default)]
 struct Tap {
-    /// The last batch that is done.
-    done: Option<Time>,
+    /// The last batch that is done. Before the first batch of the run, this is the batch before it.
+    done: Time,
     /// The batch after which the state is wanted, and who wants it.
     wanted: Option<(Time, oneshot::Sender<Versions>)>,
 }
@@ -39,10 +39,11 @@ impl StateTap {
         self.nodes.iter().filter_map(|node| Some((*node, self.state.version(*node)?))).collect()
     }
 
-    /// Notes that a batch is done, and that the next one has not begun.
-    pub(super) fn batch_done(&self, batch: Time) {
+    /// Notes that a batch is done, and that the next one has not begun. Before the run begins: notes which batch is before
+    /// its first one.
+    pub fn batch_done(&self, batch: Time) {
         let mut tap = lock(&self.tap);
-        tap.done = tap.done.max(Some(batch));
+        tap.done = batch;
         if tap.wanted.as_ref().is_some_and(|(wanted, _)| *wanted <= batch)
             && let Some((_, send)) = tap.wanted.take()
         {
@@ -56,7 +57,7 @@ impl StateTap {
     pub fn after(&self, batch: Time) -> oneshot::Receiver<Versions> {
         let (send, versions) = oneshot::channel();
         let mut tap = lock(&self.tap);
-        if tap.done.is_none_or(|done| done < batch) {
+        if tap.done < batch {
             tap.wanted = Some((batch, send));
         } else {
             let _ = send.send(self.versions());

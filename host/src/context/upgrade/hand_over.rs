@@ -4,12 +4,13 @@
 //! finish that batch; the decision is written to the owner record; and only then does the other run show results. Results
 //! of later batches wait meanwhile. If the host goes down, the owner record says which run shows which batches.
 
+use super::super::beside::OtherRun;
 use super::super::checkpoint::store;
 use super::super::job::JobRun;
+use super::super::{read_job_file, read_plugin};
 use super::prepare::is_of_ingest;
-use super::prepare::read_job_file;
-use super::{Over, Pair, Request, Upgrade, in_background};
-use crate::checkpoint::{HandedOver, Ownership, end_trial, remove_run, save_plugin, saved_plugin};
+use super::{Over, Pair, Request, Upgrade};
+use crate::checkpoint::{HandedOver, Ownership, current_owner, end_trial, remove_run, save_plugin, saved_plugin};
 use crate::comparison::Side;
 use crate::config;
 use crate::error::{Error, ErrorKind, Persistence};
@@ -80,12 +81,8 @@ impl Upgrade {
                 checkpoints.written().await.map_err(Over::withdrawn)?;
             }
             let set = to.settings.overrides.iter().filter(|(key, _)| !is_of_ingest(key)).cloned().collect();
-            let record = HandedOver::new(
-                after,
-                (from_run, self.options.keep_old_run),
-                &self.digest_in_job_file(from).await,
-                set,
-            );
+            let record =
+                HandedOver::new(after, (from_run, self.options.keep_old_run), &self.digest_in_job_file(from), set);
             self.write_owner(ownership, to_run, Some(record)).await?;
         }
         if job.runs.hand_to(to.id).is_some() {
@@ -107,8 +104,8 @@ impl Upgrade {
         }
     }
 
-    /// Writes the owner record. Tries again while the storage does not answer: until it does, it is not known which run
-    /// the record names.
+    /// Writes the owner record. Tries again while the storage does not say which run the record names: a write that seems
+    /// to fail may have been done.
     async fn write_owner(
         &self,
         ownership: &Arc<Ownership>,
@@ -121,32 +118,42 @@ impl Upgrade {
                 Ok(()) => return Ok(()),
                 Err(error) => Error::from(error),
             };
-            if error.persistence == Persistence::Permanent {
-                return Err(Over::withdrawn(error));
+            match self.named_run() {
+                Some(named) if named == run => {}
+                Some(_) if error.persistence == Persistence::Permanent => return Err(Over::withdrawn(error)),
+                _ => {}
             }
             tracing::warn!("cannot hand over yet: {}; results wait", error.message);
             clock.sleep(PAUSE).await;
         }
     }
 
-    /// SHA-256 of the plugin that the job file names now. If it cannot be read, that of the plugin of `run`.
-    async fn digest_in_job_file(&self, run: &JobRun) -> String {
+    /// The run that the owner record on stable storage names. `None` if that cannot be read.
+    fn named_run(&self) -> Option<String> {
         let job = &self.shared.job;
-        let now = read_job_file(job).and_then(|bytes| Ok(config::load_again(bytes, &job.settings, &[])?));
-        let read = now.and_then(|now| super::super::read_plugin(&job.env, &now));
+        let store = store(&job.env, &job.settings).ok()?;
+        current_owner(&*store).ok()?.map(|owner| owner.run)
+    }
+
+    /// SHA-256 of the plugin that the job file names now. If it cannot be read, that of the plugin of `run`.
+    fn digest_in_job_file(&self, run: &JobRun) -> String {
+        let job = &self.shared.job;
+        let now = read_job_file(&job.env, &job.settings.job.file);
+        let now = now.and_then(|bytes| Ok(config::load_again(bytes, &job.settings, &[])?));
+        let read = now.and_then(|now| read_plugin(&job.env, &now));
         read.map_or_else(|_| run.plugin.digest().to_owned(), |bytes| digest(&bytes))
     }
 
-    /// Saves the plugin of the old run in the directory of the run, so that the run can be resumed after it got the job back. If
-    /// the plugin's file has changed since, the plugin is not saved.
-    pub(super) async fn save_plugin_of(&self, run: &JobRun) {
+    /// Saves the plugin of the old run in the directory of the run, so that the run can be resumed after it got the job
+    /// back. If the plugin's file has changed since, the plugin is not saved.
+    pub(super) fn save_plugin_of(&self, run: &JobRun) {
         let job = &self.shared.job;
         let (Some(directory), Ok(store)) = (&run.directory, store(&job.env, &job.settings)) else { return };
         let limit = run.settings.limits.plugin_size_bytes;
         if let Ok(Some(_)) = saved_plugin(&*store, directory, limit) {
             return;
         }
-        let Ok(bytes) = super::super::read_plugin(&job.env, &run.settings) else { return };
+        let Ok(bytes) = read_plugin(&job.env, &run.settings) else { return };
         if digest(&bytes) == run.plugin.digest()
             && let Err(error) = save_plugin(&*store, directory, &bytes)
         {
@@ -155,14 +162,12 @@ impl Upgrade {
     }
 
     /// Ends the new run, which shows no results, and removes its directory.
-    pub(super) async fn end_new(&self, pair: Pair) {
-        let Pair { mut new, comparing, .. } = pair;
-        comparing.end(&self.shared.job);
+    pub(super) async fn end_new(&self, mut new: OtherRun) {
         new.detach().await;
         new.cancel();
         // How the run ends does not matter any more.
         let _ = new.await_termination().await;
-        self.remove(new.run.directory.as_deref()).await;
+        self.remove(new.run.directory.as_deref());
     }
 
     /// Ends the old run, after the new run has taken the job over. Removes the directory of the old run, unless it is to
@@ -177,26 +182,22 @@ impl Upgrade {
             let _ = is_over.changed().await;
         }
         if !self.options.keep_old_run {
-            self.remove(old.directory.as_deref()).await;
+            self.remove(old.directory.as_deref());
         }
     }
 
-    async fn remove(&self, directory: Option<&str>) {
+    fn remove(&self, directory: Option<&str>) {
         let job = &self.shared.job;
-        let (Some(directory), Ok(store)) = (directory.map(str::to_owned), store(&job.env, &job.settings)) else {
-            return;
-        };
-        let removed = in_background(job, move || remove_run(&*store, &directory).map_err(|error| (directory, error)));
-        if let Some(Err((directory, error))) = removed.await {
+        let (Some(directory), Ok(store)) = (directory, store(&job.env, &job.settings)) else { return };
+        if let Err(error) = remove_run(&*store, directory) {
             tracing::warn!("the directory of run {directory} stays: {error}");
         }
     }
 }
 
 /// Waits until a run has done a batch. Returns false if the run has ended before that.
-async fn is_done(mut done: watch::Receiver<Option<Time>>, batch: Time) -> bool {
-    let is_done = |done: &Option<Time>| done.is_some_and(|done| done >= batch);
-    done.wait_for(is_done).await.is_ok() || done.borrow().is_some_and(|done| done >= batch)
+async fn is_done(mut done: watch::Receiver<Time>, batch: Time) -> bool {
+    done.wait_for(|done| *done >= batch).await.is_ok()
 }
 
 /// Resolves when the user asks to end the upgrade.

@@ -4,8 +4,7 @@
 use super::super::beside::{OtherOptions, attach};
 use super::super::carry::Carry;
 use super::super::checkpoint::store;
-use super::super::job::JobParts;
-use super::super::{Program, StreamingContext, read_plugin};
+use super::super::{Program, StreamingContext, read_job_file, read_plugin};
 use super::comparing::Comparing;
 use super::state::States;
 use super::{Pair, Upgrade};
@@ -17,9 +16,6 @@ use crate::graph::{Explanation, GraphDifference};
 use crate::lock::lock;
 use crate::shown::Shown as _;
 use crate::upgrade::ChangedKey;
-
-/// The largest job file that is read.
-const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The keys of a job file that belong to the ingest, which both runs share.
 const OF_INGEST: [&str; 6] =
@@ -38,7 +34,7 @@ impl Upgrade {
         self.change(|status| status.plugin.clone_from(&shown));
         let changed = config::changes(&old.settings.given, &settings.given);
         refuse_changes_of_ingest(&changed)?;
-        self.save_plugin_of(&old).await;
+        self.save_plugin_of(&old);
         let bytes = read_plugin(&job.env, &settings)?;
         let plugin = StreamingContext::load_plugin_with(&self.shared.loader, &settings, &bytes)?;
         let digest = plugin.digest().to_owned();
@@ -74,9 +70,8 @@ impl Upgrade {
         let new = attach(&job, program, options, carry).await?;
         if let Some(directory) = &new.run.directory {
             let store = store(&job.env, &job.settings)?;
-            let saved = save_plugin(&*store, directory, &bytes);
-            if let Err(error) = saved {
-                new.cancel();
+            if let Err(error) = save_plugin(&*store, directory, &bytes) {
+                self.end_new(new).await;
                 let message = format!("cannot save the new plugin in {}: {error}", store.describe());
                 let help = advice(&error, &store.describe());
                 return Err(Error::new(ErrorKind::Unavailable, message).help(help).lasting(persistence(&error)));
@@ -105,21 +100,12 @@ impl Upgrade {
     fn settings(&self, old: &Settings) -> Result<Settings, Error> {
         let job = &self.shared.job;
         let more = [lock(&job.set).as_slice(), &self.options.set].concat();
-        let mut settings = config::load_again(read_job_file(job)?, old, &more)?;
+        let mut settings = config::load_again(read_job_file(&job.env, &job.settings.job.file)?, old, &more)?;
         if let Some(plugin) = &self.options.plugin {
             settings.job.plugin.clone_from(plugin);
         }
         Ok(settings)
     }
-}
-
-/// Reads the job file again.
-pub(super) fn read_job_file(job: &JobParts) -> Result<Vec<u8>, Error> {
-    let file = &job.settings.job.file;
-    job.env.disk.read(file, JOB_FILE_BYTES_MAX).map_err(|error| {
-        Error::new(ErrorKind::User, format!("cannot read job file {}: {error}", file.shown()))
-            .help("the job file is read again, from the path that `host run` was given")
-    })
 }
 
 /// Whether a key belongs to the ingest, which both runs share.

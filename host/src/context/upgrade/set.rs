@@ -2,8 +2,9 @@
 //!
 //! Owns which keys that are, and the advice for the others.
 
+use super::super::read_job_file;
 use super::Upgrades;
-use super::prepare::{is_of_ingest, read_job_file};
+use super::prepare::is_of_ingest;
 use crate::config::{self, LIVE_KEYS};
 use crate::error::{Error, ErrorKind};
 use crate::listener::Event;
@@ -29,7 +30,7 @@ impl Upgrades {
             return Err(Error::new(ErrorKind::User, message).help(help));
         }
         let owner = lock(&job.owner).clone();
-        let bytes = read_job_file(job)?;
+        let bytes = read_job_file(&job.env, &job.settings.job.file)?;
         let mut set = lock(&job.set);
         let before = set.iter().rev().find(|(known, _)| known == key).map(|(_, value)| value.clone());
         let before = before.or_else(|| owner.settings.given.get(key).cloned());
