@@ -3,8 +3,7 @@
 //!
 //! With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
-use super::support::simulated::{Job, START};
-use host::env::Connection;
+use super::support::simulated::{BLOCKS, Job, START, spaced_lines};
 use host::time::{Duration, Time};
 use millstream_tests::repository;
 use std::collections::BTreeSet;
@@ -15,8 +14,7 @@ use std::path::Path;
 const FIRST_FILE: Duration = Duration::from_millis(1200);
 const NEXT_FILE: Duration = Duration::from_secs(1);
 
-/// The time between two lines of an `input.txt`, and the number of batches that read the lines, as in `examples/run`.
-const NEXT_LINE: Duration = Duration::from_millis(50);
+/// The number of batches that read the lines of an `input.txt`, as in `examples/run`.
 const BATCHES_OF_LINES: u64 = 5;
 
 /// The examples that other tests run.
@@ -60,9 +58,9 @@ fn job(name: &str) -> Job {
         appears = appears + NEXT_FILE;
     }
     if let Some((_, input)) = job.files.iter().find(|(name, _)| name == "input.txt") {
-        let sends = input.lines().map(|line| (NEXT_LINE, format!("{line}\n").into_bytes())).collect();
-        job.servers = vec![("127.0.0.1:9999".to_owned(), vec![Connection { sends, stays_open: true }])];
+        job.servers = vec![("127.0.0.1:9999".to_owned(), vec![spaced_lines(input.lines())])];
         job.stop_after = Some(BATCHES_OF_LINES);
+        job = job.with_tables(BLOCKS);
     }
     job
 }

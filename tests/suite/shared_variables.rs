@@ -1,13 +1,11 @@
 //! Accumulators and broadcast variables through the real WebAssembly path: see also `tests/golden/driver`.
 
-use super::support::simulated::{Death, Job, Outcome};
+use super::support::simulated::{BLOCKS, Death, Job, Outcome, spaced_lines};
 use host::engine::{FaultInjector, FaultPoint};
-use host::env::Connection;
 use host::ids::TaskId;
 use millstream_tests::repository;
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::Duration;
 
 fn job(function: &str, keys: &str) -> Job {
     Job::on_queue("driver_functions", "[1, 2, 3, 4, 5]\n[6, 7, 1]\n[]\n[9]\n")
@@ -123,12 +121,11 @@ fn recoverable_network_word_count() -> Job {
     let mut job = Job::on_queue("recoverable_network_word_count", "");
     job.job_file = read("job.toml").replacen("plugin = \"recoverable_network_word_count.wasm\"\n", "", 1);
     job.files = vec![("out/.keep".to_owned(), String::new())];
-    let line = |line: &str| (Duration::from_millis(50), format!("{line}\n").into_bytes());
-    let sends: Vec<_> = read("input.txt").lines().map(line).collect();
-    let connection = |sends: &[(Duration, Vec<u8>)]| Connection { sends: sends.to_vec(), stays_open: true };
-    job.servers = vec![("127.0.0.1:9999".to_owned(), vec![connection(&sends), connection(&sends[..20])])];
+    let input = read("input.txt");
+    let connections = vec![spaced_lines(input.lines()), spaced_lines(input.lines().take(20))];
+    job.servers = vec![("127.0.0.1:9999".to_owned(), connections)];
     job.stop_after = Some(5);
-    job
+    job.with_tables(BLOCKS)
 }
 
 /// The values of the accumulator that counts the words of the blacklist, as the events report them.
@@ -152,6 +149,10 @@ fn the_recoverable_word_count_appends_its_counts() {
         fs::write(&path, file).expect("the expected file can be written");
     }
     assert_eq!(*file, fs::read_to_string(&path).expect("the example has an expected file"));
+    for seed in 1..=5 {
+        let outcome = job.clone().with_seed(seed).run();
+        assert_eq!((&outcome.result, &outcome.saved["out/counts.txt"]), (&Ok(()), file), "{seed}");
+    }
     let input = fs::read_to_string(path.with_file_name("input.txt")).expect("the example has an input");
     let words = input.lines().flat_map(|line| line.split(' '));
     let listed = words.filter(|word| ["a", "b", "c"].contains(word)).count();

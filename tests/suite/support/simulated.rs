@@ -22,6 +22,23 @@ use std::time::Duration;
 /// When simulated worlds begin.
 pub const START: Time = Time::from_ms(1_000_000_000_500);
 
+/// The time between two of `spaced_lines`, as in `examples/run`.
+const NEXT_LINE: Duration = Duration::from_millis(50);
+
+/// When the first of `spaced_lines` comes. No later line comes in the instant in which a batch or a block of `BLOCKS` ends.
+const FIRST_LINE: Duration = Duration::from_millis(57);
+
+/// A table of a job file with which no block ends in the instant in which a batch ends. The events of one instant may
+/// happen in any order.
+pub const BLOCKS: &str = "\n[receiver]\nblock_interval = \"170ms\"\n";
+
+/// A connection that brings these lines, each at its own time, and stays open.
+pub fn spaced_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Connection {
+    let pauses = std::iter::once(FIRST_LINE).chain(std::iter::repeat(NEXT_LINE));
+    let sends = pauses.zip(lines).map(|(pause, line)| (pause, format!("{line}\n").into_bytes())).collect();
+    Connection { sends, stays_open: true }
+}
+
 /// A job to be run in a simulated world.
 #[derive(Clone)]
 pub struct Job {
