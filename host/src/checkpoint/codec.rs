@@ -52,6 +52,8 @@ pub(super) const ALLOCATIONS: Kind = Kind { magic: *b"MSal", version: 3 };
 pub(super) const ALLOCATIONS_2: Kind = Kind { magic: *b"MSal", version: 2 };
 /// The same in version 1, which did not distinguish files by identity and held no checksums.
 pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
+/// A piece of a received block in the write-ahead log.
+pub(super) const RECEIVED: Kind = Kind { magic: *b"MSrb", version: 1 };
 /// Who owns a checkpoint directory.
 pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 3 };
 /// The same in version 2, in which a run could not hand over to another run.
@@ -89,18 +91,43 @@ pub enum CodecError {
 
 /// Writes a value as a document.
 pub(super) fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError> {
-    let config = bincode::config::standard();
-    let mut bytes = vec![0; HEADER_BYTES];
-    let size = bincode::serde::encode_into_std_write(value, &mut bytes, config)
+    let mut bytes = Vec::new();
+    append_with(kind, &mut bytes, value, &[])?;
+    Ok(bytes)
+}
+
+/// Writes a document to the end of `bytes`. Its payload is a value, and `data` after it.
+pub(super) fn append_with<T: Serialize>(
+    kind: Kind,
+    bytes: &mut Vec<u8>,
+    value: &T,
+    data: &[u8],
+) -> Result<(), CodecError> {
+    let start = bytes.len();
+    bytes.resize(start.saturating_add(HEADER_BYTES), 0);
+    bincode::serde::encode_into_std_write(value, bytes, bincode::config::standard())
         .map_err(|error| CodecError::Payload(error.to_string()))?;
+    bytes.extend_from_slice(data);
+    let Some(document) = bytes.get_mut(start..) else { return Ok(()) };
+    let size = document.len().saturating_sub(HEADER_BYTES);
     if size > PAYLOAD_BYTES_MAX {
         return Err(CodecError::Large(size as u64));
     }
     let head = head(kind, size as u64);
-    let checksum = checksum(&head, bytes.get(HEADER_BYTES..).unwrap_or_default());
+    let checksum = checksum(&head, document.get(HEADER_BYTES..).unwrap_or_default());
     let header = head.into_iter().chain(checksum.to_le_bytes());
-    bytes.iter_mut().zip(header).for_each(|(byte, of_header)| *byte = of_header);
-    Ok(bytes)
+    document.iter_mut().zip(header).for_each(|(byte, of_header)| *byte = of_header);
+    Ok(())
+}
+
+/// Reads the document at the beginning of `bytes` that [`append_with`] has written. Returns the value, the bytes after the
+/// value, and the length of the document.
+pub(super) fn decode_with<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, &[u8], usize), CodecError> {
+    let (payload, end) = payload(kind, bytes)?;
+    let config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
+    let (value, used) =
+        bincode::serde::decode_from_slice(payload, config).map_err(|error| CodecError::Payload(error.to_string()))?;
+    Ok((value, payload.get(used..).unwrap_or_default(), end))
 }
 
 /// Writes a document whose payload is these bytes.
@@ -158,12 +185,9 @@ pub(crate) fn reseal(mut bytes: &mut [u8]) {
 
 /// Reads the document at the beginning of `bytes`. Returns the value and the length of the document.
 pub(super) fn decode<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, usize), CodecError> {
-    let (payload, end) = payload(kind, bytes)?;
-    let config = bincode::config::standard().with_limit::<PAYLOAD_BYTES_MAX>();
-    let (value, used) =
-        bincode::serde::decode_from_slice(payload, config).map_err(|error| CodecError::Payload(error.to_string()))?;
-    if used != payload.len() {
-        return Err(CodecError::Payload(format!("{} bytes are left over", payload.len().saturating_sub(used))));
+    let (value, rest, end) = decode_with(kind, bytes)?;
+    if !rest.is_empty() {
+        return Err(CodecError::Payload(format!("{} bytes are left over", rest.len())));
     }
     Ok((value, end))
 }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! <checkpoint>/ingest/log-EPOCH-NUMBER               what each batch reads          allocation_log.rs
+//! <checkpoint>/ingest/received-EPOCH-NUMBER          what was received              write_ahead_log.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/checkpoint-NUMBER  how far a run has come         runs.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/snapshots/...      the state of a run             snapshots.rs
 //! <checkpoint>/runs/DIGEST-NUMBER/plugin.wasm, trial the plugin of a run            run_files.rs
@@ -34,6 +35,7 @@ mod snapshots;
 mod tests;
 mod trouble;
 mod verify;
+mod write_ahead_log;
 
 pub use allocation_log::AllocationLog;
 pub use allocation_segments::{LogError, ReadLog, TornTail, read as read_log};
@@ -59,3 +61,6 @@ pub use snapshots::{
 };
 pub use trouble::{OnTrouble, Trouble};
 pub use verify::{Verification, verify};
+pub use write_ahead_log::{
+    Entry as LogEntry, LogContent, LogIndex, Need, RecoverError, Recovery, WriteAheadLog, recover as recover_blocks,
+};

@@ -7,6 +7,7 @@ use super::recorded::Recorded;
 use super::result::{BatchComparison, Outcome};
 use super::{ComparedOutput, Limits, Shared};
 use crate::block::Scratch;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 
 /// Stores the rows of the old side, and compares batches when both sides have committed them.
@@ -20,9 +21,13 @@ pub struct ComparisonWorker {
 }
 
 impl ComparisonWorker {
-    /// Compares batches until the comparison is closed or finished, and calls `told` with each result. Blocks while it
-    /// reads and compares rows, so it needs a thread of its own, of low priority.
-    pub async fn run(mut self, mut told: impl FnMut(&BatchComparison) + Send) {
+    /// Compares batches until the comparison is closed or finished, and calls `told` with each result. Before each batch,
+    /// waits for `turn`. Blocks while it reads and compares rows, so it needs a thread of its own, of low priority.
+    pub async fn run(
+        mut self,
+        turn: impl Fn() -> BoxFuture<'static, ()> + Send + Sync,
+        mut told: impl FnMut(&BatchComparison) + Send,
+    ) {
         loop {
             // What was sent before the comparison was finished is taken below.
             let is_finishing = self.shared.is_finishing();
@@ -32,6 +37,7 @@ impl ComparisonWorker {
             }
             match self.intake.ready.pop_front() {
                 Some(ready) => {
+                    turn().await;
                     if let Some(result) = self.result(ready) {
                         self.shared.add(&result);
                         told(&result);

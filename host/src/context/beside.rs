@@ -21,6 +21,7 @@ use crate::graph::{Beginning, Graph, Intervals};
 use crate::ids::{NodeId, RunId};
 use crate::ingest::{Backlog, Joining, StopRequest, check_sources};
 use crate::listener::{Event, ListenerBus, StreamingListener};
+use crate::lock::lock;
 use crate::memory::MemoryBudget;
 use crate::output::{MakeObserver, Outputs};
 use crate::run::{Run, RunInput, RunMemory, RunParts};
@@ -281,7 +282,7 @@ impl NewRun {
         let start = options.has_checkpoints.then(|| job.checkpoints(id, &facts, of_run, &listeners)).transpose()?;
         let (directory, start) = start.unzip();
         let live = Arc::new(LiveSettings::new(&settings));
-        let priority = Priority::default();
+        let priority = Priority::beside(lock(&job.owner).priority.precedence());
         priority.set_low(options.has_low_priority);
         let parts = RunParts {
             env: job.env.with_priority(&priority),

@@ -36,7 +36,7 @@ pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
-pub use priority::Priority;
+pub use priority::{Precedence, Priority};
 pub use real::{RealExecutors, real};
 pub use signals::{hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Connection, Simulation, SimulationError};
@@ -77,7 +77,16 @@ pub trait Executor: Send + Sync {
     /// Starts `future`. `name` is for logs. The future itself sends its result to whoever needs it. If the future
     /// panics, it ends, and [`Env::panics`] records the panic.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>);
+
+    /// Calls all functions, and returns when all have returned. An executor with several threads may call some of them at
+    /// the same time.
+    fn call_all(&self, calls: Vec<Call<'_>>) {
+        calls.into_iter().for_each(|call| call());
+    }
 }
+
+/// A function for [`Executor::call_all`].
+pub type Call<'a> = Box<dyn FnOnce() + Send + 'a>;
 
 /// A function that writes text in pieces, by calling the function that it gets.
 pub type WritePieces<'a> = dyn FnMut(&mut dyn FnMut(&str) -> io::Result<()>) -> io::Result<()> + 'a;

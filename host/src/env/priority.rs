@@ -1,38 +1,119 @@
 //! The priority of the tasks of a run, which can change while the run goes on.
 //!
-//! Owns the choice between the two executors of tasks. A task that runs keeps its priority; the next task gets the new
-//! one.
+//! Owns the choice between the two executors of tasks, and when a task of low priority may begin: while no task of normal
+//! priority is under way, so that the two do not share processors, caches and memory. A task that runs keeps its priority;
+//! the next task gets the new one.
 
-use super::{Env, Executor};
+use super::{Clock, Env, Executor};
+use crate::time::Duration;
 use futures::future::BoxFuture;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// How long a task of low priority waits at most. So a run of low priority goes on, slowly, if the other run never rests.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// The tasks of normal priority that are under way. Clones count the same tasks.
+#[derive(Clone, Debug, Default)]
+pub struct Precedence {
+    counted: Arc<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    tasks: AtomicUsize,
+    ended: Notify,
+}
+
+impl Precedence {
+    /// Counts a task until the result is dropped.
+    fn begin(&self) -> UnderWay {
+        self.counted.tasks.fetch_add(1, Ordering::SeqCst);
+        UnderWay(self.counted.clone())
+    }
+
+    /// Resolves when no task of normal priority is under way, or after [`WAIT_MAX`].
+    pub async fn free(&self, clock: &dyn Clock) {
+        let patience = clock.sleep(WAIT_MAX);
+        tokio::pin!(patience);
+        loop {
+            let ended = self.counted.ended.notified();
+            tokio::pin!(ended);
+            // From here on, the end of a task is noticed.
+            ended.as_mut().enable();
+            if self.counted.tasks.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            tokio::select! {
+                biased;
+                () = ended => {}
+                () = &mut patience => return,
+            }
+        }
+    }
+}
+
+struct UnderWay(Arc<Counted>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if self.0.tasks.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.ended.notify_waiters();
+        }
+    }
+}
 
 /// The priority of the tasks of a run. Clones change the same priority. At first, tasks have the priority of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Priority {
     is_low: Arc<AtomicBool>,
+    precedence: Precedence,
 }
 
 impl Priority {
-    /// With `true`, the next tasks leave the processors to all other threads.
+    /// Makes the priority of a run beside other runs, which use the same `precedence`.
+    pub fn beside(precedence: &Precedence) -> Self {
+        Self { is_low: Arc::default(), precedence: precedence.clone() }
+    }
+
+    /// With `true`, the next tasks leave the processors to all other threads, and each begins when no task of normal
+    /// priority is under way.
     pub fn set_low(&self, is_low: bool) {
         self.is_low.store(is_low, Ordering::Relaxed);
+    }
+
+    /// The tasks of all runs that use the same processors.
+    pub fn precedence(&self) -> &Precedence {
+        &self.precedence
     }
 }
 
 /// Runs tasks with the present priority.
 struct Prioritised {
     priority: Priority,
+    clock: Arc<dyn Clock>,
     normal: Arc<dyn Executor>,
     low: Arc<dyn Executor>,
 }
 
 impl Executor for Prioritised {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        let is_low = self.priority.is_low.load(Ordering::Relaxed);
-        let executor = if is_low { &self.low } else { &self.normal };
-        executor.spawn(name, future);
+        if self.priority.is_low.load(Ordering::Relaxed) {
+            let (precedence, clock) = (self.priority.precedence.clone(), self.clock.clone());
+            let task = async move {
+                precedence.free(&*clock).await;
+                future.await;
+            };
+            self.low.spawn(name, Box::pin(task));
+        } else {
+            let under_way = self.priority.precedence.begin();
+            let task = async move {
+                future.await;
+                drop(under_way);
+            };
+            self.normal.spawn(name, Box::pin(task));
+        }
     }
 }
 
@@ -40,8 +121,8 @@ impl Env {
     /// The same world, but tasks run with this priority.
     #[must_use]
     pub fn with_priority(&self, priority: &Priority) -> Self {
-        let (normal, low) = (self.engine.clone(), self.low_engine.clone());
-        Self { engine: Arc::new(Prioritised { priority: priority.clone(), normal, low }), ..self.clone() }
+        let (clock, normal, low) = (self.clock.clone(), self.engine.clone(), self.low_engine.clone());
+        Self { engine: Arc::new(Prioritised { priority: priority.clone(), clock, normal, low }), ..self.clone() }
     }
 }
 
@@ -54,9 +135,9 @@ mod tests {
 
     /// Runs nothing, and counts.
     #[derive(Default)]
-    struct Counted(Mutex<u32>);
+    struct Spawned(Mutex<u32>);
 
-    impl Executor for Counted {
+    impl Executor for Spawned {
         fn spawn(&self, _: &'static str, _: BoxFuture<'static, ()>) {
             *self.0.lock().unwrap() += 1;
         }
@@ -64,7 +145,7 @@ mod tests {
 
     #[test]
     fn each_task_begins_with_the_priority_of_its_time() {
-        let (normal, low) = (Arc::new(Counted::default()), Arc::new(Counted::default()));
+        let (normal, low) = (Arc::new(Spawned::default()), Arc::new(Spawned::default()));
         let env = Simulation::new(1, Time::default()).env();
         let priority = Priority::default();
         let env = Env { engine: normal.clone(), low_engine: low.clone(), ..env }.with_priority(&priority);
@@ -74,5 +155,44 @@ mod tests {
             (*normal.0.lock().unwrap(), *low.0.lock().unwrap())
         };
         assert_eq!([spawned(false), spawned(true), spawned(true), spawned(false)], [(1, 0), (1, 1), (1, 2), (2, 2)]);
+    }
+
+    /// A task of low priority begins when the last task of normal priority has ended.
+    #[test]
+    fn a_task_of_low_priority_waits_for_the_others() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let (normal, low) = (Priority::default(), Priority::default());
+        let low = Priority { precedence: normal.precedence.clone(), ..low };
+        low.set_low(true);
+        let (first, second) = (env.with_priority(&normal), env.with_priority(&low));
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let task = |name: &'static str, ms: u64| {
+            let (ended, clock) = (ended.clone(), env.clock.clone());
+            Box::pin(async move {
+                clock.sleep(Duration::from_millis(ms)).await;
+                ended.lock().unwrap().push((name, clock.now().as_ms()));
+            })
+        };
+        first.engine.spawn("task", task("short", 100));
+        first.engine.spawn("task", task("long", 300));
+        second.engine.spawn("task", task("low", 50));
+        let clock = env.clock.clone();
+        simulation.run(async move { clock.sleep(Duration::from_millis(400)).await }).unwrap();
+        assert_eq!(*ended.lock().unwrap(), [("short", 100), ("long", 300), ("low", 350)]);
+    }
+
+    #[test]
+    fn a_task_of_low_priority_does_not_wait_for_ever() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let precedence = Precedence::default();
+        let _under_way = precedence.begin();
+        let waited = precedence.clone();
+        let now = simulation.run(async move {
+            waited.free(&*env.clock).await;
+            env.clock.now()
+        });
+        assert_eq!(now.unwrap(), Time::default() + WAIT_MAX);
     }
 }

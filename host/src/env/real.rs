@@ -7,7 +7,7 @@ use super::processes::LinuxProcesses;
 use super::real_disk::Files;
 use super::real_local::UnixSockets;
 use super::s3::S3;
-use super::{Clock, Console, Env, Executor, Incoming, Network, WritePieces};
+use super::{Call, Clock, Console, Env, Executor, Incoming, Network, WritePieces};
 use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
@@ -258,5 +258,21 @@ impl Executor for Threads {
         if let Err(error) = started {
             tracing::warn!("cannot start a thread for {name}: {error}");
         }
+    }
+
+    fn call_all(&self, calls: Vec<Call<'_>>) {
+        let calls = Mutex::new(calls.into_iter());
+        let work = || {
+            while let Some(call) = { lock(&calls).next() } {
+                call();
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..std::thread::available_parallelism().map_or(1, usize::from) {
+                // Without a thread, the other threads make all calls.
+                let _ = std::thread::Builder::new().spawn_scoped(scope, work);
+            }
+            work();
+        });
     }
 }

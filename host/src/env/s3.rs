@@ -220,7 +220,12 @@ impl Store for S3Store {
     fn appender(&self, name: &str) -> io::Result<Box<dyn Appender>> {
         // Objects that an earlier appender of this name has left do not belong to this piece.
         self.remove(name)?;
-        Ok(Box::new(PieceAppender { client: self.client.clone(), path: pieces_of(&self.client.path(name)), next: 0 }))
+        Ok(Box::new(PieceAppender {
+            client: self.client.clone(),
+            path: pieces_of(&self.client.path(name)),
+            next: 0,
+            waiting: Vec::new(),
+        }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -246,12 +251,22 @@ struct PieceAppender {
     /// The path below which the objects of the piece are.
     path: Path,
     next: u32,
+    /// The bytes of the next object.
+    waiting: Vec<u8>,
 }
 
 impl Appender for PieceAppender {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.waiting.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
         let path = self.path.clone().join(format!("{:06}", self.next));
-        let bytes = bytes.to_vec();
+        let bytes = std::mem::take(&mut self.waiting);
         self.client.wait(|store| async move { create(&store, &path, bytes).await })?;
         self.next += 1;
         Ok(())

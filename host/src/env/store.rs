@@ -102,13 +102,29 @@ pub trait Store: Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// Adds to the end of a piece.
+/// Adds to the end of a piece. After an error, any part of the bytes since the last success of [`Appender::sync`] may be
+/// in the piece, and nothing more can be appended.
 pub trait Appender: Send {
+    /// Appends bytes. They may be lost in a crash until [`Appender::sync`] has returned.
+    ///
+    /// # Errors
+    /// The error of the storage.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Waits until all bytes that were appended are on stable storage.
+    ///
+    /// # Errors
+    /// The error of the storage.
+    fn sync(&mut self) -> io::Result<()>;
+
     /// Appends bytes, and waits until they are on stable storage.
     ///
     /// # Errors
-    /// The error of the storage. Then any part of `bytes` may have been appended, and nothing more can be appended.
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// The error of the storage.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes)?;
+        self.sync()
+    }
 
     /// Whether it is better to begin another piece, because this one has become slow to read.
     fn is_long(&self) -> bool {
@@ -272,8 +288,11 @@ struct FileAppender {
 }
 
 impl Appender for FileAppender {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes)?;
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
         self.file.sync()?;
         if let Some(parent) = &self.parent {
             self.disk.sync_directory(parent)?;

@@ -248,7 +248,7 @@ fn batches_of_which_the_worker_is_not_told_are_not_compared() {
     // Four messages a batch, then three without its rows. The last batch that is begun is not ended.
     let begun = (1..=2000).filter(|at| commit(Side::Old, *at)).count();
     assert_eq!(begun, 768 + 1024 / 3 + 1);
-    let mut run = Box::pin(compared.worker.run(|_| {}));
+    let mut run = Box::pin(compared.worker.run(|| Box::pin(async {}), |_| {}));
     let mut step = || {
         let _ = run.as_mut().now_or_never();
     };

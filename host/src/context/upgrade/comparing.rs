@@ -8,6 +8,7 @@ use crate::data::schema::RecordType;
 use crate::error::Error;
 use crate::ids::RunId;
 use crate::listener::{Event, StreamingListener};
+use crate::lock::lock;
 use crate::output::{BatchWrite, Output, Outputs, PartitionWriter};
 use crate::time::Time;
 use crate::upgrade::Tallies;
@@ -61,7 +62,12 @@ impl Comparing {
         };
         let (comparison, worker) = Comparison::new(&new.storage, Limits::default(), &outputs(old), &outputs(new));
         comparison.record_from(full_from);
-        job.env.low_priority.spawn("comparison", Box::pin(worker.run(|_| {})));
+        let (precedence, clock) = (lock(&job.owner).priority.precedence().clone(), job.env.clock.clone());
+        let turn = move || -> BoxFuture<'static, ()> {
+            let (precedence, clock) = (precedence.clone(), clock.clone());
+            Box::pin(async move { precedence.free(&*clock).await })
+        };
+        job.env.low_priority.spawn("comparison", Box::pin(worker.run(turn, |_| {})));
         let tallies = Tallies::new(old.id, new.id);
         let watch = Arc::new(Watch {
             runs: (old.id, new.id),

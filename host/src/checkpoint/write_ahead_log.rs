@@ -1,0 +1,137 @@
+//! The write-ahead log: received blocks, on stable storage before a batch reads them or a receiver acknowledges them.
+//!
+//! Owns the segments `ingest/received-EPOCH-NUMBER`, when a segment is begun, and when a segment is removed. A segment
+//! holds groups of blocks; the blocks of a group are on stable storage together. Each owner of the directory begins
+//! segments of its own. So an owner that was replaced never writes to a segment of its successor. Never decides which
+//! batch reads a block.
+
+#![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
+
+mod index;
+mod record;
+mod recover;
+mod retained;
+mod segment;
+
+pub use index::LogIndex;
+pub use record::Entry;
+pub use recover::{LogContent, Need, RecoverError, Recovery, recover};
+pub(super) use segment::read_documents;
+
+use crate::data::schema::RecordType;
+use crate::env::{Appender, Store};
+use crate::time::{Duration, Time};
+use record::Encoder;
+use segment::{DIRECTORY, SegmentNumber, name};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+/// A segment is closed when it has at least this many bytes.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// A segment is closed when it is at least this old. The value is Spark's `rollingIntervalSecs`.
+const SEGMENT_AGE: Duration = Duration::from_secs(60);
+
+/// Writes the log, for the owner of a directory.
+pub struct WriteAheadLog {
+    index: LogIndex,
+    epoch: u64,
+    next_number: u64,
+    /// Whether a segment is closed after each group.
+    closes_after_write: bool,
+    open: Option<OpenSegment>,
+    encoder: Encoder,
+}
+
+struct OpenSegment {
+    number: SegmentNumber,
+    begun: Time,
+    appenders: Vec<Box<dyn Appender>>,
+    bytes: u64,
+    /// The number of the next group.
+    group: u64,
+}
+
+impl WriteAheadLog {
+    /// Makes the log of the owner with the number `epoch`, which goes on after the segments of earlier owners. Each of the
+    /// `stores` gets everything. `types` are the types of the rows of each source. If `closes_after_write` is true, each
+    /// group gets a segment of its own: some file systems store a file only when the file is closed.
+    pub fn new(
+        stores: Vec<Arc<dyn Store>>,
+        types: BTreeMap<String, RecordType>,
+        epoch: u64,
+        closes_after_write: bool,
+        content: &LogContent,
+    ) -> Self {
+        let index = LogIndex::new(stores, types, content);
+        Self { index, epoch, next_number: 0, closes_after_write, open: None, encoder: Encoder::default() }
+    }
+
+    /// The record of the blocks that are in the log.
+    pub fn index(&self) -> LogIndex {
+        self.index.clone()
+    }
+
+    /// Writes blocks, and waits until they are on stable storage in all stores. After an error, a part of the blocks may
+    /// be in a segment that is not used any more: the next call has to bring all these blocks again.
+    ///
+    /// # Errors
+    /// The error of a store.
+    pub fn append(&mut self, now: Time, entries: &[Entry]) -> io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        // After an error, nothing is known about the end of the segment. So the segment is not used any more.
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin(now)?,
+        };
+        let written = self.encoder.group(entries, open.group, &mut |piece| {
+            open.bytes = open.bytes.saturating_add(piece.len() as u64);
+            open.appenders.iter_mut().try_for_each(|appender| appender.write(piece))
+        });
+        if let Err(error) = written.and_then(|()| open.appenders.iter_mut().try_for_each(|appender| appender.sync())) {
+            self.close(open.number);
+            return Err(error);
+        }
+        open.group = open.group.saturating_add(1);
+        self.index.update(|retained| {
+            entries.iter().for_each(|entry| retained.added(open.number, entry.block.id.clone()));
+        });
+        let is_long = open.bytes >= SEGMENT_BYTES || open.appenders.iter().any(|appender| appender.is_long());
+        if self.closes_after_write || is_long || now.since(open.begun) >= SEGMENT_AGE {
+            self.close(open.number);
+        } else {
+            self.open = Some(open);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, now: Time) -> io::Result<OpenSegment> {
+        let number = (self.epoch, self.next_number);
+        self.next_number = self.next_number.saturating_add(1);
+        let name = format!("{DIRECTORY}/{}", name(number));
+        let appenders = self.index.stores().iter().map(|store| store.appender(&name)).collect::<io::Result<_>>()?;
+        Ok(OpenSegment { number, begun: now, appenders, bytes: 0, group: 0 })
+    }
+
+    fn close(&mut self, number: SegmentNumber) {
+        self.index.update(|retained| retained.closed(number));
+    }
+
+    /// Removes the segments that hold no needed block. A segment that cannot be removed now is removed by the next owner.
+    pub fn remove_unneeded(&mut self, now: Time) {
+        if let Some(open) = self.open.take_if(|open| now.since(open.begun) >= SEGMENT_AGE) {
+            self.close(open.number);
+        }
+        for number in self.index.update(retained::Retained::take_unneeded) {
+            let name = format!("{DIRECTORY}/{}", name(number));
+            for store in self.index.stores() {
+                let _ = store.remove(&name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

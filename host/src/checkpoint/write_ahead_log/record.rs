@@ -1,0 +1,199 @@
+//! The form of received blocks in the write-ahead log.
+//!
+//! Owns the written type. A block is one or more documents, its pieces. A document has the identity of the block, the
+//! place of the piece in its group, and rows as a chunk of `data/chunk`. A written type never changes: a new version of it
+//! is a new type. Never reads or writes a file.
+
+use super::super::codec::{self, CodecError, RECEIVED};
+use crate::block::Block;
+use crate::data::chunk::{self, ChunkError, chunks};
+use crate::data::schema::{RecordType, schema_id};
+use crate::ids::BlockId;
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// A piece has at least one row, and about this many bytes at most if it has several rows.
+const PIECE_BYTES: usize = 4 << 20;
+
+/// A block for the log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The block.
+    pub block: Block,
+    /// The type of the rows.
+    pub ty: RecordType,
+    /// The key by which the sender of the rows recognises them, so that rows that are sent again are not stored again.
+    /// `None` if the source has no such keys.
+    pub key: Option<String>,
+}
+
+/// What a document says of its piece.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Piece {
+    /// The number of the group in its segment.
+    pub(super) group: u64,
+    /// Whether the piece is the last of its group.
+    pub(super) ends_group: bool,
+    source: String,
+    sequence: u64,
+    pub(super) schema_id: [u8; 32],
+    /// The number of rows of the piece.
+    pub(super) rows: u32,
+    /// The places of the buffers of the chunk.
+    directory: Vec<(u32, u32)>,
+    /// Whether the piece is the first of its block.
+    pub(super) begins_block: bool,
+    /// Whether the piece is the last of its block.
+    pub(super) ends_block: bool,
+    pub(super) key: Option<String>,
+}
+
+impl Piece {
+    /// The block that the piece belongs to.
+    pub(super) fn block(&self) -> BlockId {
+        BlockId { source: self.source.clone(), sequence: self.sequence }
+    }
+}
+
+/// Encodes groups of blocks. The encoder keeps buffers for one piece.
+#[derive(Default)]
+pub(super) struct Encoder {
+    document: Vec<u8>,
+    data: Vec<u8>,
+}
+
+/// Takes the bytes of a document.
+pub(super) type Write<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+impl Encoder {
+    /// Encodes the blocks of a group, piece by piece.
+    ///
+    /// # Errors
+    /// The error of `write`, or an error of kind [`io::ErrorKind::InvalidData`] if rows cannot be encoded.
+    pub(super) fn group(&mut self, entries: &[Entry], group: u64, write: &mut Write<'_>) -> io::Result<()> {
+        for (at, entry) in entries.iter().enumerate() {
+            let pieces = pieces(&entry.block.rows);
+            let (id, schema_id) = (&entry.block.id, schema_id(entry.ty.fields()));
+            let is_last_entry = at.saturating_add(1) == entries.len();
+            for (at, rows) in pieces.iter().enumerate() {
+                let ends_block = at.saturating_add(1) == pieces.len();
+                let mut directory = Vec::new();
+                if let Some(rows) = rows {
+                    chunk::encode(rows, &entry.ty, &mut directory, &mut self.data).map_err(invalid)?;
+                }
+                let piece = Piece {
+                    group,
+                    ends_group: is_last_entry && ends_block,
+                    source: id.source.clone(),
+                    sequence: id.sequence,
+                    schema_id,
+                    rows: rows.as_ref().map_or(0, |rows| u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)),
+                    directory,
+                    begins_block: at == 0,
+                    ends_block,
+                    key: entry.key.clone().filter(|_| at == 0),
+                };
+                self.document.clear();
+                let data = if rows.is_some() { self.data.as_slice() } else { &[] };
+                codec::append_with(RECEIVED, &mut self.document, &piece, data).map_err(invalid)?;
+                write(&self.document)?;
+            }
+        }
+        // A single row may have been much larger than pieces are.
+        self.document.shrink_to(PIECE_BYTES);
+        self.data.shrink_to(PIECE_BYTES);
+        Ok(())
+    }
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// The rows of a block in pieces. A block without rows is one piece, `None`.
+fn pieces(rows: &[RecordBatch]) -> Vec<Option<RecordBatch>> {
+    let pieces: Vec<_> = rows.iter().flat_map(|batch| chunks(batch, PIECE_BYTES)).map(Some).collect();
+    if pieces.is_empty() { vec![None] } else { pieces }
+}
+
+/// Reads the document at the beginning of `bytes`. Returns what it says, the bytes of its rows and its length.
+pub(super) fn decode(bytes: &[u8]) -> Result<(Piece, &[u8], usize), CodecError> {
+    codec::decode_with(RECEIVED, bytes)
+}
+
+/// Reads the rows of a piece, which must be of this type.
+pub(super) fn rows(piece: &Piece, data: &[u8], ty: &RecordType) -> Result<Option<RecordBatch>, ChunkError> {
+    if piece.rows == 0 {
+        return Ok(None);
+    }
+    chunk::decode(ty, piece.rows, &piece.directory, data.to_vec()).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::StringArray;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn texts(values: &[String]) -> RecordBatch {
+        let column = Arc::new(StringArray::from(values.to_vec()));
+        RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).unwrap()
+    }
+
+    fn encoded(batches: &[Vec<String>]) -> (Entry, Vec<Vec<u8>>) {
+        let rows: Vec<RecordBatch> = batches.iter().map(|values| texts(values)).collect();
+        let block = Block { id: BlockId { source: "s".into(), sequence: 7 }, rows: rows.into() };
+        let entry = Entry { block, ty: RecordType::text(), key: Some("k".into()) };
+        let mut documents = Vec::new();
+        let mut write = |bytes: &[u8]| {
+            documents.push(bytes.to_vec());
+            Ok(())
+        };
+        Encoder::default().group(std::slice::from_ref(&entry), 3, &mut write).unwrap();
+        (entry, documents)
+    }
+
+    fn values(rows: &RecordBatch) -> Vec<String> {
+        let column = rows.column(0).as_any().downcast_ref::<StringArray>().unwrap().clone();
+        column.iter().map(|text| text.unwrap().to_owned()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(batches in prop::collection::vec(prop::collection::vec(".{0,9}", 0..20), 0..6)) {
+            let (entry, documents) = encoded(&batches);
+            let mut found = Vec::new();
+            for document in &documents {
+                let (piece, bytes, end) = decode(document).unwrap();
+                prop_assert_eq!((end, piece.block(), piece.group), (document.len(), entry.block.id.clone(), 3));
+                prop_assert_eq!(piece.schema_id, schema_id(RecordType::text().fields()));
+                found.extend(rows(&piece, bytes, &RecordType::text()).unwrap().iter().flat_map(values));
+            }
+            prop_assert_eq!(found, batches.concat());
+        }
+
+        /// For any data, reading ends with rows or an error.
+        #[test]
+        fn any_rows_are_read_or_refused(data: Vec<u8>, count: u32, directory: Vec<(u32, u32)>) {
+            let (_, documents) = encoded(&[vec!["one".into(), "two".into()]]);
+            let (piece, ..) = decode(&documents[0]).unwrap();
+            let _ = rows(&piece, &data, &RecordType::text());
+            let _ = rows(&Piece { rows: count, directory, ..piece }, &data, &RecordType::text());
+        }
+    }
+
+    #[test]
+    fn a_large_block_is_written_in_pieces() {
+        let long = |of: usize| "x".repeat(of);
+        let batches = vec![vec![long(3 << 20); 3], vec![long(10)], vec![long(9 << 20)]];
+        let (_, documents) = encoded(&batches);
+        let pieces: Vec<Piece> = documents.iter().map(|document| decode(document).unwrap().0).collect();
+        assert_eq!(pieces.iter().map(|piece| piece.rows).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
+        let flags = |flag: fn(&Piece) -> bool| pieces.iter().map(flag).collect::<Vec<_>>();
+        assert_eq!(flags(|piece| piece.begins_block), [true, false, false, false, false]);
+        assert_eq!(flags(|piece| piece.ends_block && piece.ends_group), [false, false, false, false, true]);
+        assert_eq!(flags(|piece| piece.key.is_some()), [true, false, false, false, false]);
+    }
+}
