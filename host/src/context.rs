@@ -9,6 +9,7 @@ mod checkpoint;
 mod fit;
 mod grants;
 mod job;
+mod received;
 mod relay;
 mod resume;
 mod runs;
@@ -25,6 +26,7 @@ pub use crate::grants::Listed;
 
 use self::fit::JobFacts;
 use self::grants::grants;
+use self::received::Received;
 use self::upgraded::Upgraded;
 use crate::block::{RowStorage, SpillSettings};
 use crate::config::{LiveSettings, Settings};
@@ -259,7 +261,18 @@ impl StreamingContext {
     /// # Errors
     /// Returns an error if the job has no checkpoint directory, or could not start.
     pub fn resumption(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
-        Resumption::find(&self.facts(), &self.sources, from, catch_up)
+        Resumption::find(&self.facts(), from, catch_up)
+    }
+
+    /// As [`Self::resumption`], with the records that the restart would lose.
+    ///
+    /// # Errors
+    /// As [`Self::resumption`], and an error if the write-ahead log cannot be used.
+    pub fn recovery(&self, from: StartFrom, catch_up: CatchUpMode) -> Result<Resumption, Error> {
+        let mut found = self.resumption(from, catch_up)?;
+        let store = found.store.clone();
+        Received::find(&self.env, &self.settings, &self.sources, (&store, &mut found), None)?;
+        Ok(found)
     }
 
     fn facts(&self) -> JobFacts<'_> {

@@ -30,3 +30,4 @@ mod tidy;
 mod two_runs;
 mod upgrades;
 mod windows;
+mod write_ahead_log;

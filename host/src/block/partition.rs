@@ -66,6 +66,16 @@ pub enum InputPartition {
     Range(LogRange),
 }
 
+impl InputPartition {
+    /// The id of the block. `None` if the partition is not a block.
+    pub fn block_id(&self) -> Option<&BlockId> {
+        match self {
+            Self::Block { id, .. } => Some(id),
+            Self::Split(_) | Self::Range(_) => None,
+        }
+    }
+}
+
 /// Divides a file of lines into ranges without gaps, one for each part. A compressed file is one part. So is a file in
 /// an encoding in which line ends cannot be found from the middle of the file.
 pub fn part_ranges(path: &Path, bytes: u64, encoding: Encoding) -> impl Iterator<Item = (u64, u64)> {

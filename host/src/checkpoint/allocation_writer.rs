@@ -41,6 +41,12 @@ pub struct Durable {
 }
 
 impl Durable {
+    /// Stands for an event that will never be on stable storage.
+    pub fn failed(error: Error) -> Self {
+        let (_, state) = watch::channel(LogState { durable: 0, failed: Some(error) });
+        Self { sequence: 1, state }
+    }
+
     /// Waits until the event is on stable storage.
     ///
     /// # Errors

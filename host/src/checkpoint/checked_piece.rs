@@ -1,5 +1,7 @@
 //! [`CheckedPiece`]: a file of a checkpoint directory that was read, and what is wrong with its documents.
 
+use super::allocation_segments::{DocumentState, SegmentDocument};
+
 /// What is wrong with a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -36,6 +38,8 @@ pub enum PieceKind {
     Snapshot,
     /// A segment of the allocation log.
     Segment,
+    /// A segment of the write-ahead log.
+    Received,
 }
 
 /// A file in the directory, and its documents.
@@ -62,6 +66,21 @@ impl CheckedPiece {
             Err(error) => (String::new(), Condition::Damaged(error)),
         };
         Self { name, bytes, kind, is_used: false, documents: vec![CheckedDocument { at: 0, bytes, what, condition }] }
+    }
+
+    /// Makes the entry of a segment of a log.
+    pub(super) fn segment(name: String, kind: PieceKind, bytes: u64, documents: Vec<SegmentDocument>) -> Self {
+        let document = |document: SegmentDocument| CheckedDocument {
+            at: document.at as u64,
+            bytes: document.bytes as u64,
+            what: document.what,
+            condition: match document.state {
+                DocumentState::Whole => Condition::Whole,
+                DocumentState::Torn => Condition::Torn,
+                DocumentState::Damaged(error) => Condition::Damaged(error.to_string()),
+            },
+        };
+        Self { name, bytes, kind, is_used: false, documents: documents.into_iter().map(document).collect() }
     }
 
     /// Whether any document is damaged.

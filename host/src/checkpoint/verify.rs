@@ -6,14 +6,15 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
-use super::allocation_segments::{self, DocumentState, LogError};
+use super::allocation_segments::{self, LogError};
 use super::allocations::Allocations;
-use super::checked_piece::{CheckedDocument, CheckedPiece, Condition, PieceKind};
+use super::checked_piece::{CheckedPiece, PieceKind};
 use super::checked_snapshots;
 use super::claim::{self, Owner};
 use super::metadata::Metadata;
 use super::recovery::check_log;
 use super::runs::{self, RunsError};
+use super::write_ahead_log;
 use crate::env::Store;
 use std::io;
 
@@ -23,8 +24,9 @@ const TRIES_MAX: usize = 5;
 /// The result of checking a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// All files: claims, then the checkpoints and snapshots of each run, then segments. The newest claim, checkpoint and
-    /// segment is first, and the oldest snapshot.
+    /// All files: claims, then the checkpoints and snapshots of each run, then the segments of the allocation log, then those
+    /// of the write-ahead log. The newest claim, checkpoint and segment of the allocation log is first, and the oldest
+    /// snapshot and segment of the write-ahead log.
     pub pieces: Vec<CheckedPiece>,
     /// The contradictions between files, in words.
     pub contradictions: Vec<String>,
@@ -150,18 +152,7 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
     let mut is_found = false;
     for name in allocation_segments::segment_names(store).map_err(of_log)? {
         let Some((bytes, segment)) = allocation_segments::read_segment(store, &name).map_err(of_log)? else { continue };
-        let documents = segment.documents.into_iter().map(|document| CheckedDocument {
-            at: document.at as u64,
-            bytes: document.bytes as u64,
-            what: document.what,
-            condition: match document.state {
-                DocumentState::Whole => Condition::Whole,
-                DocumentState::Torn => Condition::Torn,
-                DocumentState::Damaged(error) => Condition::Damaged(error.to_string()),
-            },
-        });
-        let mut piece =
-            CheckedPiece { name, bytes, kind: PieceKind::Segment, is_used: false, documents: documents.collect() };
+        let mut piece = CheckedPiece::segment(name, PieceKind::Segment, bytes, segment.documents);
         // A segment whose snapshot was never finished is skipped.
         if !is_found && (piece.is_damaged() || segment.record.is_some()) {
             piece.is_used = true;
@@ -170,6 +161,10 @@ fn read_segments(store: &dyn Store, found: &mut Verification, told: &mut Told) -
             told.log = segment.record.filter(|_| is_readable);
         }
         found.pieces.push(piece);
+    }
+    for (name, bytes, documents) in write_ahead_log::read_documents(store).map_err(of_log)? {
+        let piece = CheckedPiece::segment(name, PieceKind::Received, bytes, documents);
+        found.pieces.push(CheckedPiece { is_used: true, ..piece });
     }
     Ok(is_readable)
 }

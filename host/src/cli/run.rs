@@ -115,7 +115,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     }
     if args.dry_run_recovery {
         let context = context(args, env, settings, receivers)?;
-        let found = context.resumption(args.start_from(), args.catch_up())?;
+        let found = context.recovery(args.start_from(), args.catch_up())?;
         let code = recovery::tell(&found, args.json)?;
         executors.shutdown();
         return Ok(code);

@@ -39,6 +39,7 @@ pub(super) fn settings(
     let job = reader.section(root, "job");
     let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
     let job = job.and_then(|table| read_job(&table, batch_interval, origin, reader));
+    let has_checkpoint = job.as_ref().is_ok_and(|job| job.checkpoint.is_some());
     let sources = read_sources(root, directory, reader);
     let receiver = reader.section(root, "receiver");
     let limits = reader.section(root, "limits");
@@ -47,7 +48,12 @@ pub(super) fn settings(
     let engine =
         reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, directory, reader));
     let data_bytes = engine.as_ref().map_err(|e| *e).map(EngineMemory::for_data);
-    let receiver = receiver.and_then(|table| read_receiver(&table, batch_interval, data_bytes, reader));
+    let receiver = receiver.and_then(|table| {
+        let receiver = read_receiver(&table, batch_interval, data_bytes, directory, reader);
+        // If the job has a mistake, it is not known whether the job has a checkpoint directory.
+        let has_none = job.is_ok() && !has_checkpoint;
+        if has_none { refuse_log(&table, reader).and(receiver) } else { receiver }
+    });
     let engine = engine.map(|memory| memory.engine);
     Ok(Settings {
         job: job?,
@@ -232,16 +238,39 @@ fn read_receiver(
     table: &Section<'_>,
     batch_interval: Result<Duration, Reported>,
     data_bytes: Result<u64, Reported>,
+    directory: &Path,
     reader: &mut Reader<'_, '_>,
 ) -> Result<ReceiverSettings, Reported> {
     let block_interval = read_block_interval(table, batch_interval, reader);
     let store_limit = reader.given(table, &keys::RECEIVER_STORE_LIMIT);
     let when_full = reader.read(table, &keys::RECEIVER_WHEN_FULL);
+    let write_ahead_log = reader.read(table, &keys::RECEIVER_WRITE_AHEAD_LOG);
+    let copy = reader.given(table, &keys::RECEIVER_WRITE_AHEAD_LOG_COPY);
+    let closes_files_after_write = reader.read(table, &keys::RECEIVER_WRITE_AHEAD_LOG_FILES);
     let store_limit_bytes = match store_limit? {
         Some(given) => given.value,
         None => data_bytes? / 2,
     };
-    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes, when_full: when_full? })
+    Ok(ReceiverSettings {
+        block_interval: block_interval?,
+        store_limit_bytes,
+        when_full: when_full?,
+        write_ahead_log: write_ahead_log?,
+        write_ahead_log_copy: copy?.map(|given| given.value.below(directory)),
+        closes_files_after_write: closes_files_after_write?,
+    })
+}
+
+/// Refuses the write-ahead log of a job without a checkpoint directory.
+fn refuse_log(table: &Section<'_>, reader: &mut Reader<'_, '_>) -> Result<(), Reported> {
+    match reader.given(table, &keys::RECEIVER_WRITE_AHEAD_LOG)? {
+        Some(given) if given.value => {
+            let message = format!("{}: the log needs a checkpoint directory, and the job has none", given.text);
+            let help = "add `checkpoint = \"checkpoints/NAME\"` to the table [job]".to_owned();
+            Err(reader.report.error(&given.place, message, help))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_block_interval(

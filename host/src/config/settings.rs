@@ -237,7 +237,7 @@ pub enum WhenFull {
 }
 
 /// The settings of `[receiver]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiverSettings {
     /// The time after which a block is cut: 1 ms to the batch interval.
     pub block_interval: Duration,
@@ -245,6 +245,12 @@ pub struct ReceiverSettings {
     pub store_limit_bytes: u64,
     /// What happens to data that arrives when that limit is reached.
     pub when_full: WhenFull,
+    /// Whether received data is written to the write-ahead log.
+    pub write_ahead_log: bool,
+    /// The second place of the log. `None` if the log is stored once.
+    pub write_ahead_log_copy: Option<Location>,
+    /// Whether a file of the log is closed after each write.
+    pub closes_files_after_write: bool,
 }
 
 /// The settings of `[engine]`.

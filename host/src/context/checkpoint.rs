@@ -7,7 +7,6 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 use super::fit::{JobFacts, check_fit};
-use crate::block::InputPartition;
 use crate::checkpoint::{
     Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
     RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, end_trial, lost_checkpoints, new_run, plan,
@@ -17,7 +16,7 @@ use crate::config::{Location, OnCheckpointError, OnError, Settings};
 use crate::env::{DiskStore, Env, Store, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals, Needs};
-use crate::ingest::{CatchUp, Sources};
+use crate::ingest::CatchUp;
 use crate::time::{Duration, Time, whole_ms};
 use crate::tracker::Allocation;
 use std::collections::BTreeMap;
@@ -133,12 +132,7 @@ impl Resumption {
     /// # Errors
     /// Returns an error if the directory cannot be read, if it does not fit the job or the way to start, or if too many
     /// batches were missed.
-    pub(super) fn find(
-        facts: &JobFacts<'_>,
-        sources: &Sources,
-        from: StartFrom,
-        catch_up: CatchUpMode,
-    ) -> Result<Self, Error> {
+    pub(super) fn find(facts: &JobFacts<'_>, from: StartFrom, catch_up: CatchUpMode) -> Result<Self, Error> {
         let store = store(facts.env, facts.settings)?;
         let place = store.describe();
         let mut runs = Vec::new();
@@ -180,10 +174,10 @@ impl Resumption {
                         "{place}: {lost}; the new run goes on after batch {last}, and none before it runs again"
                     );
                 }
-                Self::fresh(facts, store, (&names, saved), log, now)?.finish(facts, sources, catch_up)
+                Self::fresh(facts, store, (&names, saved), log, now)?.finish(facts, catch_up)
             }
             (None, Some(_)) => Ok(Self::first(facts, store, now)),
-            (Some(saved), log) => Self::resumed(facts, store, saved, log, now)?.finish(facts, sources, catch_up),
+            (Some(saved), log) => Self::resumed(facts, store, saved, log, now)?.finish(facts, catch_up),
         }
     }
 
@@ -328,7 +322,7 @@ impl Resumption {
     }
 
     /// Decides the steps, and finds the data that is left of the batches that run again.
-    fn finish(mut self, facts: &JobFacts<'_>, sources: &Sources, catch_up: CatchUpMode) -> Result<Self, Error> {
+    fn finish(mut self, facts: &JobFacts<'_>, catch_up: CatchUpMode) -> Result<Self, Error> {
         let beginning = self.description.beginning();
         let zero = beginning.data_after;
         let interval = facts.settings.job.batch_interval;
@@ -372,20 +366,7 @@ impl Resumption {
         }
         let is_needed = |batch: &Time| restore.contains(batch) || rerun.contains(batch);
         let needed: BTreeMap<Time, _> = self.record.batches().filter(|(batch, _)| is_needed(batch)).collect();
-        for (batch, mut partitions) in needed {
-            for (source, partitions) in &mut partitions {
-                let gives_blocks_again = sources.inputs.iter().any(|input| input.source() == source);
-                let rows = |partition: &InputPartition| match partition {
-                    InputPartition::Block { rows, .. } if !gives_blocks_again => *rows,
-                    _ => 0,
-                };
-                let lost: u64 = partitions.iter().map(rows).sum();
-                if lost > 0 {
-                    partitions.clear();
-                    self.lost.push((batch, source.clone(), lost));
-                }
-            }
-            partitions.retain(|_, partitions| !partitions.is_empty());
+        for (batch, partitions) in needed {
             self.allocated.insert(batch, Allocation { partitions });
         }
         Ok(self)

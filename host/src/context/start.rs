@@ -5,6 +5,7 @@
 
 use super::checkpoint::{Opened, Resumption, on_trouble};
 use super::job::{JobParts, JobRun};
+use super::received::Received;
 use super::relay::{Relay, Watcher};
 use super::runs::{RunEnd, Runs, end_beside};
 use super::{RunOptions, StreamingContext, grants};
@@ -24,7 +25,7 @@ use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::state::StateStore;
 use crate::state_reader::LiveStates;
 use crate::time::Time;
-use crate::tracker::{AllocationHistory, TrackerHandle};
+use crate::tracker::{AllocationHistory, BlockLog, TrackerHandle};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
@@ -43,9 +44,9 @@ impl StreamingContext {
     /// Returns an error if the engine cannot be set up, or if the checkpoint directory does not fit the job or is in
     /// use.
     pub fn start(mut self, options: RunOptions) -> Result<Running, Error> {
-        let (opened, claims) = self.open(&options)?;
+        let (mut opened, claims) = self.open(&options)?;
         let (env, settings, graph) = (self.env.clone(), self.settings.clone(), self.graph.clone());
-        let (sources, intervals) = (std::mem::take(&mut self.sources), self.intervals.clone());
+        let (mut sources, intervals) = (std::mem::take(&mut self.sources), self.intervals.clone());
         let (budget, storage) = (self.memory.budget.clone(), self.memory.storage.clone());
         let listeners = options.listeners.clone();
         let handed_over = opened.as_ref().and_then(|opened| opened.ownership.handed_over());
@@ -54,6 +55,10 @@ impl StreamingContext {
         let relay = Relay { job: listeners.clone(), handover: handover.clone(), watcher: watcher.clone() };
         let of_run = ListenerBus::new(vec![Arc::new(relay)]);
         let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
+        let received = opened.as_mut().map(|opened| opened.received(&env, &settings, &sources, &blocks)).transpose()?;
+        if let Some(received) = &received {
+            received.number_blocks(&mut sources, settings.receiver.write_ahead_log);
+        }
         let live = options.live.clone().unwrap_or_else(|| Arc::new(LiveSettings::new(&settings)));
         let of_job = OfJob {
             handover: handover.clone(),
@@ -70,6 +75,7 @@ impl StreamingContext {
             batch_interval: settings.job.batch_interval,
         });
         let of_plugin = (&graph, &intervals, state.clone());
+        let opened = opened.zip(received);
         let resumed = Resumed::start(&env, &settings, of_plugin, (&listeners, &of_run), opened)?;
         let Resumed { history, ownership, checkpoints, beginning, needs, first, catch_up } = resumed;
         let ingest_parts =
@@ -259,15 +265,18 @@ impl Resumed {
         settings: &Settings,
         (graph, intervals, state): (&Arc<Graph>, &Arc<Intervals>, StateStore),
         (listeners, of_run): (&ListenerBus, &ListenerBus),
-        opened: Option<Opened>,
+        opened: Option<(Opened, Received)>,
     ) -> Result<Self, Error> {
-        let Some(Opened { store, ownership, resumption }) = opened else {
+        let Some((Opened { store, ownership, resumption }, mut received)) = opened else {
             let first = env.clock.now().next_multiple(settings.job.batch_interval);
             let catch_up = CatchUp::default();
             let (history, ownership, checkpoints, beginning, needs) = Default::default();
             return Ok(Self { history, ownership, checkpoints, beginning, needs, first, catch_up });
         };
         let catch_up = resumption.catch_up(graph, intervals);
+        let unallocated = std::mem::take(&mut received.unallocated);
+        let recovered = received.recovered();
+        let block_log = received.log(settings, &resumption, ownership.epoch());
         let Resumption { run, description, progress, snapshots, needs, last_number, kept, .. } = resumption;
         let Resumption { record, plan, allocated, lost, .. } = resumption;
         let goes_on = record.last().is_some() || !resumption.is_new;
@@ -295,11 +304,17 @@ impl Resumed {
                 missed: plan.missed,
             }));
         }
+        recovered.iter().for_each(|recovered| listeners.post(recovered));
         for (batch, source, records) in lost {
             listeners.post(&Event::RecordsLost { source, batch, records });
         }
         let writer = AllocationWriter::start(env, log, trouble("the allocation log", listeners));
-        let history = AllocationHistory { writer, allocated, last_batch };
+        let received = block_log.map(|log| BlockLog {
+            log,
+            trouble: trouble("the write-ahead log", listeners),
+            ownership: ownership.clone(),
+        });
+        let history = AllocationHistory { writer, allocated, last_batch, unallocated, received };
         let snapshot_trouble = trouble("a snapshot of state", of_run);
         let (trouble, owner_trouble) = (trouble("a checkpoint", of_run), trouble("the owner", of_run));
         let (env, graph, intervals, owner) = (env.clone(), graph.clone(), intervals.clone(), ownership.clone());

@@ -1,8 +1,8 @@
 //! The priority of the tasks of a run, which can change while the run goes on.
 //!
 //! Owns the choice between the two executors of tasks, and when a task of low priority may begin: while no task of normal
-//! priority is under way, so that the two do not share processors, caches and memory. A task that runs keeps its priority;
-//! the next task gets the new one.
+//! priority of another run is under way, so that the two do not share processors, caches and memory. A task that runs
+//! keeps its priority; the next task gets the new one.
 
 use super::{Clock, Env, Executor};
 use crate::time::Duration;
@@ -27,14 +27,21 @@ struct Counted {
 }
 
 impl Precedence {
-    /// Counts a task until the result is dropped.
-    fn begin(&self) -> UnderWay {
+    /// Counts a task, in all and in `own`, until the result is dropped.
+    fn begin(&self, own: &Arc<AtomicUsize>) -> UnderWay {
+        own.fetch_add(1, Ordering::SeqCst);
         self.counted.tasks.fetch_add(1, Ordering::SeqCst);
-        UnderWay(self.counted.clone())
+        UnderWay { all: self.counted.clone(), own: own.clone() }
     }
 
     /// Resolves when no task of normal priority is under way, or after [`WAIT_MAX`].
     pub async fn free(&self, clock: &dyn Clock) {
+        self.free_of_others(&AtomicUsize::new(0), clock).await;
+    }
+
+    /// Resolves when only `own` tasks of normal priority are under way, or after [`WAIT_MAX`]. A run whose priority has
+    /// become low in the middle of a batch still has such tasks, and they wait for its new tasks.
+    async fn free_of_others(&self, own: &AtomicUsize, clock: &dyn Clock) {
         let patience = clock.sleep(WAIT_MAX);
         tokio::pin!(patience);
         loop {
@@ -42,7 +49,7 @@ impl Precedence {
             tokio::pin!(ended);
             // From here on, the end of a task is noticed.
             ended.as_mut().enable();
-            if self.counted.tasks.load(Ordering::SeqCst) == 0 {
+            if self.counted.tasks.load(Ordering::SeqCst) <= own.load(Ordering::SeqCst) {
                 return;
             }
             tokio::select! {
@@ -54,13 +61,16 @@ impl Precedence {
     }
 }
 
-struct UnderWay(Arc<Counted>);
+struct UnderWay {
+    all: Arc<Counted>,
+    own: Arc<AtomicUsize>,
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if self.0.tasks.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.0.ended.notify_waiters();
-        }
+        self.all.tasks.fetch_sub(1, Ordering::SeqCst);
+        self.own.fetch_sub(1, Ordering::SeqCst);
+        self.all.ended.notify_waiters();
     }
 }
 
@@ -69,16 +79,18 @@ impl Drop for UnderWay {
 pub struct Priority {
     is_low: Arc<AtomicBool>,
     precedence: Precedence,
+    /// The tasks of the run that are under way with normal priority.
+    own: Arc<AtomicUsize>,
 }
 
 impl Priority {
     /// Makes the priority of a run beside other runs, which use the same `precedence`.
     pub fn beside(precedence: &Precedence) -> Self {
-        Self { is_low: Arc::default(), precedence: precedence.clone() }
+        Self { precedence: precedence.clone(), ..Self::default() }
     }
 
     /// With `true`, the next tasks leave the processors to all other threads, and each begins when no task of normal
-    /// priority is under way.
+    /// priority of another run is under way.
     pub fn set_low(&self, is_low: bool) {
         self.is_low.store(is_low, Ordering::Relaxed);
     }
@@ -100,14 +112,14 @@ struct Prioritised {
 impl Executor for Prioritised {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
         if self.priority.is_low.load(Ordering::Relaxed) {
-            let (precedence, clock) = (self.priority.precedence.clone(), self.clock.clone());
+            let (priority, clock) = (self.priority.clone(), self.clock.clone());
             let task = async move {
-                precedence.free(&*clock).await;
+                priority.precedence.free_of_others(&priority.own, &*clock).await;
                 future.await;
             };
             self.low.spawn(name, Box::pin(task));
         } else {
-            let under_way = self.priority.precedence.begin();
+            let under_way = self.priority.precedence.begin(&self.priority.own);
             let task = async move {
                 future.await;
                 drop(under_way);
@@ -162,8 +174,8 @@ mod tests {
     fn a_task_of_low_priority_waits_for_the_others() {
         let simulation = Simulation::new(1, Time::default());
         let env = simulation.env();
-        let (normal, low) = (Priority::default(), Priority::default());
-        let low = Priority { precedence: normal.precedence.clone(), ..low };
+        let normal = Priority::default();
+        let low = Priority::beside(normal.precedence());
         low.set_low(true);
         let (first, second) = (env.with_priority(&normal), env.with_priority(&low));
         let ended = Arc::new(Mutex::new(Vec::new()));
@@ -182,12 +194,32 @@ mod tests {
         assert_eq!(*ended.lock().unwrap(), [("short", 100), ("long", 300), ("low", 350)]);
     }
 
+    /// A batch that began with normal priority ends with low priority, without waiting for itself.
+    #[test]
+    fn a_run_does_not_wait_for_its_own_tasks() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let priority = Priority::default();
+        let of_run = env.with_priority(&priority);
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let (inner, clock) = (of_run.clone(), env.clock.clone());
+        let batch = async move {
+            priority.set_low(true);
+            let (done, task) = tokio::sync::oneshot::channel();
+            inner.engine.spawn("task", Box::pin(async move { done.send(()).unwrap() }));
+            task.await.unwrap();
+            end.send(clock.now()).unwrap();
+        };
+        of_run.engine.spawn("batch", Box::pin(batch));
+        assert_eq!(simulation.run(ended).unwrap(), Ok(Time::default()));
+    }
+
     #[test]
     fn a_task_of_low_priority_does_not_wait_for_ever() {
         let simulation = Simulation::new(1, Time::default());
         let env = simulation.env();
         let precedence = Precedence::default();
-        let _under_way = precedence.begin();
+        let _under_way = precedence.begin(&Arc::default());
         let waited = precedence.clone();
         let now = simulation.run(async move {
             waited.free(&*env.clock).await;

@@ -5,18 +5,24 @@
 //! they are stopped. Owns the promises, and how bytes stand for an input. Only tests and the feature `fuzzing` build
 //! this module.
 
-use crate::block::{FileVersion, LoadError, LoadedFormat, LoadedPart};
-use crate::checkpoint::{self, SnapshotId, current_owner, read_log, read_part, read_run, read_snapshot, reseal};
+use crate::block::{Block, FileVersion, LoadError, LoadedFormat, LoadedPart};
+use crate::checkpoint::{
+    self, Need, Recovery, SnapshotId, current_owner, read_log, read_part, read_run, read_snapshot, recover_blocks,
+    reseal,
+};
 use crate::config::{self, Facts};
 use crate::data::chunk::{ChunkError, decode, encode};
 use crate::data::json::row_to_json;
 use crate::data::schema::{Field, RecordType};
 use crate::data::text::write_row;
 use crate::env::{DiskStore, Simulation, Store};
+use crate::ids::BlockId;
 use crate::memory::MemoryBudget;
 use crate::state;
 use crate::time::Time;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The types of rows that inputs choose from: a kind and a number of children for each field, in pre-order. A `?`
 /// before the kind makes the field an option.
@@ -30,9 +36,10 @@ const TYPES: &[&[(&str, u32)]] = &[
 ];
 
 /// The names of the files of a checkpoint directory that inputs choose from.
-const PIECES: [&str; 5] = [
+const PIECES: [&str; 6] = [
     "owner/epoch-00000001",
     "ingest/log-00000001-00000000",
+    "ingest/received-00000001-00000000",
     "runs/0123456789abcdef-1/checkpoint-000000000007",
     "runs/0123456789abcdef-1/snapshots/00000001-000000000004000",
     "runs/0123456789abcdef-1/snapshots/00000001-000000000004000-0002-000000",
@@ -108,11 +115,12 @@ pub fn checkpoint(mut bytes: &[u8]) {
     }
     let simulation = Simulation::new(0, Time::default());
     simulation.file(Path::new("/checkpoint").join(piece), content);
-    let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
+    let store: Arc<dyn Store> = Arc::new(DiskStore::new(simulation.env().disk, "/checkpoint".into()));
     read_checkpoint(&store);
 }
 
-fn read_checkpoint(store: &dyn Store) {
+fn read_checkpoint(shared: &Arc<dyn Store>) {
+    let store = &**shared;
     let worded = |error: Option<String>| assert!(error.is_none_or(|error| !error.is_empty()), "an error has words");
     worded(current_owner(store).err().map(|error| error.to_string()));
     worded(read_log(store).err().map(|error| error.to_string()));
@@ -124,8 +132,19 @@ fn read_checkpoint(store: &dyn Store) {
         record.sources_with_ranges().for_each(|source| drop(record.log_positions(source)));
     }
     read_snapshots(store);
+    read_received(shared);
     let verification = checkpoint::verify(store);
     worded(verification.err().map(|error| error.to_string()));
+}
+
+fn read_received(store: &Arc<dyn Store>) {
+    let types = BTreeMap::from([("lines".to_owned(), RecordType::text())]);
+    let (need, take) = (|_: &BlockId| Need::Load, |block: Block| drop(block.row_count()));
+    let stores = [store.clone()];
+    let recovery = Recovery { stores: &stores, types: &types, need: &need, take: &take };
+    let read = recover_blocks(&*Simulation::new(0, Time::default()).env().background, &recovery);
+    let error = read.err().map(|error| error.to_string());
+    assert!(error.is_none_or(|error| !error.is_empty()), "an error has words");
 }
 
 /// The snapshot that the names in [`PIECES`] belong to.

@@ -81,6 +81,20 @@ impl Sources {
         Ok(sources)
     }
 
+    /// The types of the records of the sources that have receivers, by the names of the sources.
+    pub fn received_types(&self) -> BTreeMap<String, RecordType> {
+        let of = |source: &ReceiverSource| (source.settings.source.clone(), source.settings.rows.clone());
+        self.receivers.iter().map(of).collect()
+    }
+
+    /// Gives each receiver the number of its first block. `is_logged` says whether blocks are written to the write-ahead
+    /// log.
+    pub fn number_blocks(&mut self, first: &dyn Fn(&str) -> u64, is_logged: bool) {
+        for ReceiverSource { settings, .. } in &mut self.receivers {
+            (settings.first_block, settings.is_logged) = (first(&settings.source), is_logged);
+        }
+    }
+
     /// The readers of the sources that are read by ranges, by name.
     pub fn ranges(&self) -> RangeReaders {
         let of = |input: &dyn Input| Some((input.source().to_owned(), input.ranges()?));
@@ -140,6 +154,8 @@ fn receiver_settings(
         encoding,
         block_interval: settings.receiver.block_interval,
         when_full: settings.receiver.when_full,
+        first_block: 0,
+        is_logged: false,
     }
 }
 

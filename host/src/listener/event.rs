@@ -181,6 +181,16 @@ pub enum Event {
         /// The number of records.
         records: u64,
     },
+    /// Records of a source were in the write-ahead log when the job started. Batches read those that no batch was given,
+    /// and read the others again as far as windows, state and batches that run again need them.
+    RecordsRecovered {
+        /// The source.
+        source: String,
+        /// The number of blocks.
+        blocks: u64,
+        /// The number of records.
+        records: u64,
+    },
     /// Missed batches had no data, and the graph makes no rows without data. They are counted and not run.
     BatchesWithoutData {
         /// The time of the first batch.
@@ -333,6 +343,10 @@ impl fmt::Display for Event {
                     "RecordsLost {source}: {} of batch {batch}, received and not logged",
                     counted(*records, "record")
                 )
+            }
+            Self::RecordsRecovered { source, blocks, records } => {
+                let (records, blocks) = (counted(*records, "record"), counted(*blocks, "block"));
+                write!(f, "RecordsRecovered {source}: {records} in {blocks}, from the write-ahead log")
             }
             Self::BatchesWithoutData { from, through, batches } => {
                 write!(f, "BatchesWithoutData {from} to {through}: {}", counted(*batches, "batch"))

@@ -93,6 +93,7 @@ enum JsonEvent<'a> {
     EventsDropped { count: u64 },
     RecoveryStarted { run: &'a str, zero_time_ms: u64, restored: u64, rerun_ms: Vec<u64>, missed: u64 },
     RecordsLost { source: &'a str, batch_time_ms: u64, records: u64 },
+    RecordsRecovered { source: &'a str, blocks: u64, records: u64 },
     BatchesWithoutData { from_ms: u64, through_ms: u64, batches: u64 },
     CheckpointOpened { run: &'a str, epoch: u64 },
     SnapshotWritten { batch_time_ms: u64, is_full: bool, keys: u64, rows: u64, bytes: u64, duration_ms: f64 },
@@ -283,6 +284,9 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 rerun_ms: info.rerun.iter().map(|batch| batch.as_ms()).collect(),
                 missed: info.missed,
             },
+            Event::RecordsRecovered { source, blocks, records } => {
+                Self::RecordsRecovered { source, blocks: *blocks, records: *records }
+            }
             Event::RecordsLost { source, batch, records } => {
                 Self::RecordsLost { source, batch_time_ms: batch.as_ms(), records: *records }
             }

@@ -75,7 +75,9 @@ impl QueuedListener for LogListener {
         match event {
             Event::HostPanicked { .. } => tracing::error!("{told}"),
             Event::UpgradeChanged(info) if info.reason.is_some() => tracing::warn!("{told}"),
-            Event::UpgradeChanged(_) | Event::SettingChanged { .. } => tracing::info!("{told}"),
+            Event::UpgradeChanged(_) | Event::SettingChanged { .. } | Event::RecordsRecovered { .. } => {
+                tracing::info!("{told}")
+            }
             Event::ReceiverError { receiver, retry_in: Some(_) } => self.away(at, receiver, event),
             Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
             Event::ReceiverError { .. }

@@ -28,12 +28,12 @@ pub(super) struct BlockGenerator {
 }
 
 impl BlockGenerator {
-    /// Makes the generator of the source with this name. Its lines are in this encoding and have at most
-    /// `max_line_bytes`.
-    pub(super) fn new(source: &str, encoding: Encoding, max_line_bytes: usize) -> Self {
+    /// Makes the generator of the source with this name, whose first block has the number `first`. Its lines are in this
+    /// encoding and have at most `max_line_bytes`.
+    pub(super) fn new(source: &str, first: u64, encoding: Encoding, max_line_bytes: usize) -> Self {
         Self {
             source: source.to_owned(),
-            next: 0,
+            next: first,
             lines: DecodedLines::new(encoding, max_line_bytes, CHUNK_BYTES),
             rows: Vec::new(),
             bytes: 0,
@@ -188,7 +188,7 @@ mod tests {
         /// Every record is in one block, in the order in which it came, however lines, rows and cuts are mixed.
         #[test]
         fn blocks_hold_every_record_once_and_in_order(steps in prop::collection::vec(step(), 0..40)) {
-            let mut blocks = BlockGenerator::new("s", Encoding::UTF_8, 100);
+            let mut blocks = BlockGenerator::new("s", 0, Encoding::UTF_8, 100);
             let (mut given, mut got, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
             let mut take = |block: Option<Block>| {
                 if let Some(block) = block {
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn records_that_come_one_by_one_become_one_chunk() {
-        let mut blocks = BlockGenerator::new("s", Encoding::UTF_8, 100);
+        let mut blocks = BlockGenerator::new("s", 0, Encoding::UTF_8, 100);
         (0..1000).for_each(|number| blocks.push_rows(rows(&[number.to_string()])));
         let block = blocks.cut().unwrap();
         assert_eq!((block.row_count(), block.rows.len()), (1000, 1));

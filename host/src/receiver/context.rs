@@ -71,7 +71,8 @@ impl ReceiverContext {
         listeners: ListenerBus,
         stop: watch::Receiver<StopReceiver>,
     ) -> Self {
-        let generator = BlockGenerator::new(&settings.source, settings.encoding, settings.max_line_bytes);
+        let generator =
+            BlockGenerator::new(&settings.source, settings.first_block, settings.encoding, settings.max_line_bytes);
         let blocks = Blocks { generator, open: store.open(), cut: VecDeque::new() };
         let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
         let shared = Shared {
@@ -339,7 +340,9 @@ impl ReceiverContext {
                 blocks.cut.clear();
                 return Err(StoreError::Stopped);
             };
-            permit.send(BlockReport { block: StoredBlock { rows: block.row_count(), id: block.id }, recorded });
+            let stored = StoredBlock { rows: block.row_count(), id: block.id.clone() };
+            let logged = Some(block).filter(|_| settings.is_logged);
+            permit.send(BlockReport { block: stored, logged, key: None, recorded });
         }
         // The rest is the beginning of a line.
         if blocks.open.hold(blocks.generator.held_bytes()).is_err() {

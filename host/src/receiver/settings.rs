@@ -24,6 +24,10 @@ pub struct ReceiverSettings {
     pub block_interval: Duration,
     /// What happens to a block if there is no room for it.
     pub when_full: WhenFull,
+    /// The number of the first block.
+    pub first_block: u64,
+    /// Whether blocks are written to the write-ahead log.
+    pub is_logged: bool,
 }
 
 /// The request to stop a receiver.

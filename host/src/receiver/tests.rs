@@ -114,6 +114,8 @@ impl World {
             encoding: crate::encoding::Encoding::UTF_8,
             block_interval: BLOCK_INTERVAL,
             when_full,
+            first_block: 0,
+            is_logged: false,
         }
     }
 

@@ -15,11 +15,7 @@ pub struct Allocation {
 impl Allocation {
     /// The ids of all blocks.
     pub fn block_ids(&self) -> Vec<BlockId> {
-        let id = |partition: &InputPartition| match partition {
-            InputPartition::Block { id, .. } => Some(id.clone()),
-            InputPartition::Split(_) | InputPartition::Range(_) => None,
-        };
-        self.partitions.values().flatten().filter_map(id).collect()
+        self.partitions.values().flatten().filter_map(InputPartition::block_id).cloned().collect()
     }
 
     /// The number of records of each source. Records of files and of logs are not counted, because their number is not

@@ -1,17 +1,17 @@
 //! The tracker as an actor: it owns receivers and inputs without receivers, registers stored blocks, and serves the
 //! batch clock.
 
+use super::block_logger::{self, BlockLog, LoggerHandle};
 use super::handle::{Allocated, Needed, PassedOver, Request, TrackerHandle};
 use super::received_block_tracker::{Allocation, ReceivedBlockTracker};
 use crate::block::{BlockStore, InputPartition};
-use crate::checkpoint::AllocationWriter;
+use crate::checkpoint::{AllocationWriter, Durable, LogIndex};
 use crate::env::Env;
 use crate::ids::{BlockId, RunId};
 use crate::input::{DoneFiles, Input, NewData};
 use crate::listener::{Event, ListenerBus};
-use crate::receiver::{BlockReport, ReceiverHandle};
+use crate::receiver::{BlockReport, ReceiverHandle, StopReceiver, StoredBlock};
 use crate::time::{Duration, Time};
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +24,10 @@ pub struct AllocationHistory {
     pub allocated: BTreeMap<Time, Allocation>,
     /// The latest batch that was given its data.
     pub last_batch: Option<Time>,
+    /// The blocks of the write-ahead log that no batch was given, in order. They are in the block store.
+    pub unallocated: Vec<StoredBlock>,
+    /// The write-ahead log. `None` if received blocks are not logged.
+    pub received: Option<BlockLog>,
 }
 
 /// The tracker, as an actor.
@@ -37,6 +41,8 @@ pub struct ReceiverTracker {
     blocks: ReceivedBlockTracker,
     /// `None` in a job without checkpoints.
     writer: Option<AllocationWriter>,
+    /// `None` if received blocks are not logged.
+    logger: Option<LoggerHandle>,
     /// For each run that can be restarted, the data that a restart needs.
     needed: BTreeMap<RunId, Needed>,
     /// No restart needs the data of batches before this time, as far as this was reported and written.
@@ -59,11 +65,19 @@ impl ReceiverTracker {
     ) -> TrackerHandle {
         // The batch clock and the scheduler of each run have at most one open request each.
         let (requests, inbox) = mpsc::channel(16);
-        let (writer, blocks) = match history {
-            Some(AllocationHistory { writer, allocated, last_batch }) => {
-                (Some(writer), ReceivedBlockTracker::resumed(allocated, last_batch))
+        let (writer, mut blocks, unallocated, received) = match history {
+            Some(AllocationHistory { writer, allocated, last_batch, unallocated, received }) => {
+                (Some(writer), ReceivedBlockTracker::resumed(allocated, last_batch), unallocated, received)
             }
-            None => (None, ReceivedBlockTracker::default()),
+            None => (None, ReceivedBlockTracker::default(), Vec::new(), None),
+        };
+        unallocated.into_iter().for_each(|block| received_block(&mut blocks, block));
+        let (reports, logger) = match received {
+            Some(log) => {
+                let (written, reported) = mpsc::channel(reports.max_capacity());
+                (reported, Some(block_logger::start(env, log, reports, written)))
+            }
+            None => (reports, None),
         };
         let tracker = Self {
             env: env.clone(),
@@ -75,6 +89,7 @@ impl ReceiverTracker {
             blocks,
             needed: writer.iter().map(|_| (RunId::FIRST, Needed::default())).collect(),
             writer,
+            logger,
             needed_from: Time::default(),
             forgotten_before: Time::default(),
             finishing: Vec::new(),
@@ -108,8 +123,15 @@ impl ReceiverTracker {
                         waiting.push(reply);
                         self.store.take_all();
                         self.receivers.iter().for_each(|receiver| receiver.stop(request));
-                        let ends = self.receivers.iter().map(ReceiverHandle::ended);
-                        stopping = Box::pin(futures::future::join_all(ends).map(drop));
+                        let ends = futures::future::join_all(self.receivers.iter().map(ReceiverHandle::ended));
+                        let flush = self.logger.as_ref().filter(|_| request == StopReceiver::Graceful);
+                        let flush = flush.map(LoggerHandle::flush);
+                        stopping = Box::pin(async move {
+                            ends.await;
+                            if let Some(flush) = flush {
+                                flush.await;
+                            }
+                        });
                     }
                     Some(request) => self.answer(request).await,
                     None => return,
@@ -119,9 +141,8 @@ impl ReceiverTracker {
     }
 
     fn block_stored(&mut self, report: BlockReport) {
-        let BlockReport { block, recorded } = report;
-        let source = block.id.source.clone();
-        self.blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows, checksum: None });
+        let BlockReport { block, recorded, .. } = report;
+        received_block(&mut self.blocks, block);
         if let Some(recorded) = recorded {
             // If the receiver was dropped while it waited, its source will send the records again.
             let _ = recorded.send(());
@@ -156,6 +177,12 @@ impl ReceiverTracker {
         }
         self.read_inputs(batch);
         let allocation = self.blocks.allocate(batch);
+        if let Some(logger) = &self.logger {
+            logger.index.allocated(batch, allocation.block_ids());
+            if let Some(error) = logger.failed() {
+                return Allocated { allocation, durable: Some(Durable::failed(error)) };
+            }
+        }
         let Some(writer) = &mut self.writer else { return Allocated { allocation, durable: None } };
         if self.needed_from > self.forgotten_before {
             // This event needs no sync of its own, so it is written together with an event that needs one.
@@ -168,7 +195,9 @@ impl ReceiverTracker {
 
     /// Gives no data to the batches up to the batch before the next one that may have data.
     async fn pass_over(&mut self, from: Time, through: Time, interval: Duration) -> Option<PassedOver> {
-        if self.blocks.has_unallocated() || self.blocks.is_allocated(from) {
+        // The next batch reports that nothing is logged any more.
+        let has_failed = self.logger.as_ref().is_some_and(|logger| logger.failed().is_some());
+        if self.blocks.has_unallocated() || self.blocks.is_allocated(from) || has_failed {
             return None;
         }
         let next = self.inputs.iter_mut().filter_map(|input| input.next_data(&self.env, from)).min();
@@ -193,23 +222,42 @@ impl ReceiverTracker {
         }
     }
 
-    /// Lets a run read batches again that were made before. The blocks of receivers are gone after their batches.
-    fn read_past(&mut self, run: RunId, after: Time, batch_interval: Duration) -> Vec<(Time, Allocation)> {
+    /// Lets a run read batches again that were made before. After their batches, the blocks of receivers are only in the
+    /// write-ahead log.
+    async fn read_past(&mut self, run: RunId, after: Time, batch_interval: Duration) -> Vec<(Time, Allocation)> {
         let inputs: BTreeSet<String> = self.inputs.iter().map(|input| input.source().to_owned()).collect();
+        let received = |allocation: &Allocation| -> Vec<BlockId> {
+            allocation.block_ids().into_iter().filter(|block| !inputs.contains(&block.source)).collect()
+        };
+        let index = self.logger.as_ref().map(|logger| logger.index.clone());
         let can_be_read = |allocation: &Allocation| {
-            let is_block = |partition: &InputPartition| matches!(partition, InputPartition::Block { .. });
-            allocation
-                .partitions
-                .iter()
-                .all(|(source, partitions)| inputs.contains(source) || !partitions.iter().any(is_block))
+            let received = received(allocation);
+            received.is_empty() || index.as_ref().is_some_and(|index| index.holds(&received))
         };
         let batches = self.blocks.read_past(run, after, batch_interval, can_be_read);
-        for (_, allocation, is_stored) in &batches {
-            if !is_stored {
-                self.read_again(allocation);
-            }
+        let mut of_log = Vec::new();
+        for (_, allocation, _) in batches.iter().filter(|(.., is_stored)| !is_stored) {
+            self.read_again(allocation);
+            of_log.extend(received(allocation));
+        }
+        if let Some(index) = index.filter(|_| !of_log.is_empty()) {
+            self.load(index, of_log).await;
         }
         batches.into_iter().map(|(batch, allocation, _)| (batch, allocation)).collect()
+    }
+
+    /// Reads blocks of the write-ahead log again. A block that cannot be read is reported by the task that needs it.
+    async fn load(&mut self, index: LogIndex, blocks: Vec<BlockId>) {
+        let (store, (done, loaded)) = (self.store.clone(), oneshot::channel::<()>());
+        let load = async move {
+            if let Err(error) = index.load(&blocks, &mut |block| store.put_at_once(block)) {
+                tracing::warn!("cannot read blocks of the write-ahead log again: {error}");
+            }
+            drop(done);
+        };
+        self.env.background.spawn("write-ahead log", Box::pin(load));
+        // Nothing is sent: the channel closes when the blocks are loaded.
+        let _ = loaded.await;
     }
 
     /// The earliest batch whose allocation a restart needs, for windows and to make sure that no file is read twice.
@@ -227,6 +275,9 @@ impl ReceiverTracker {
         };
         self.needed_from = self.needed_from.max(self.needed_from(from));
         self.blocks.forget_past(from.max(files_from));
+        if let Some(logger) = &self.logger {
+            logger.index.forget_before(self.needed_from);
+        }
         self.finish_files_before(files_from);
     }
 
@@ -300,7 +351,7 @@ impl ReceiverTracker {
                 self.needed.extend(needed.map(|needed| (run, needed)));
             }
             Request::ReadPast { run, after, batch_interval, reply } => {
-                let _ = reply.send(self.read_past(run, after, batch_interval));
+                let _ = reply.send(self.read_past(run, after, batch_interval).await);
             }
             Request::Detach(run) => self.blocks.detach(run),
             Request::RunEnded(run, reply) => {
@@ -329,4 +380,10 @@ impl ReceiverTracker {
             }
         }
     }
+}
+
+/// Adds a received block for the next batch to read.
+fn received_block(blocks: &mut ReceivedBlockTracker, block: StoredBlock) {
+    let source = block.id.source.clone();
+    blocks.partition_added(&source, InputPartition::Block { id: block.id, rows: block.rows, checksum: None });
 }

@@ -39,7 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("comparison", &["lock", "shown", "time", "data", "env", "memory", "block"]),
     ("checkpoint", &["lock", "shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),
-    ("tracker", &["time", "ids", "env", "listener", "block", "input", "receiver", "checkpoint"]),
+    ("tracker", &["error", "time", "ids", "env", "listener", "block", "input", "receiver", "checkpoint"]),
     (
         "engine",
         &[
@@ -194,7 +194,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "upgrade",
         ],
     ),
-    ("fuzzing", &["time", "config", "data", "env", "memory", "block", "state", "checkpoint"]),
+    ("fuzzing", &["time", "ids", "config", "data", "env", "memory", "block", "state", "checkpoint"]),
     ("main", &["plugin", "cli"]),
 ];
 

@@ -156,6 +156,11 @@ impl Read {
 }
 
 impl LogContent {
+    /// Whether there is no segment.
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     fn add(&mut self, number: SegmentNumber, read: Read) {
         let mut needed = Vec::new();
         for (id, rows, key, need) in read.blocks {

@@ -1,3 +1,5 @@
+//! The write-ahead log on a simulated disk: groups that were torn or damaged, segments that are not needed, two stores.
+
 use super::super::allocation_segments::LogError;
 use super::*;
 use crate::block::Block;

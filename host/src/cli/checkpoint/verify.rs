@@ -42,6 +42,11 @@ fn choices(found: &Verification) -> String {
                 at a first start and may read data again that was processed"
             .to_owned();
     }
+    if damaged.iter().any(|piece| piece.kind == PieceKind::Received) {
+        return "bring the file back from a backup, use a job file that names the copy of the log, or remove the file and \
+                lose the records in it"
+            .to_owned();
+    }
     if damaged.iter().any(|piece| piece.kind == PieceKind::Claim && piece.is_used) {
         return "remove the newest file in `owner` if no host uses the directory: the one before it counts then"
             .to_owned();
@@ -74,6 +79,7 @@ const fn kind(kind: PieceKind) -> &'static str {
         PieceKind::Checkpoint => "checkpoint",
         PieceKind::Snapshot => "snapshot",
         PieceKind::Segment => "segment",
+        PieceKind::Received => "received data",
     }
 }
 
@@ -152,6 +158,7 @@ fn of_document(piece: &CheckedPiece, document: &CheckedDocument) -> String {
         ),
         Condition::Damaged(error) => {
             let follows = match (piece.kind, piece.is_used) {
+                (PieceKind::Received, _) => "unless there is a copy of the log, the job cannot start from it",
                 (PieceKind::Segment | PieceKind::Claim, true) => "the job cannot start from it",
                 (PieceKind::Segment, false) => "a newer segment replaces it",
                 (PieceKind::Claim, false) => "a newer claim replaces it",

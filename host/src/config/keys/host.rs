@@ -3,7 +3,7 @@
 use super::super::key::{Change, Declared, Key};
 use super::super::range::{Count, Size, Span};
 use super::super::settings::WhenFull;
-use super::super::shape::{Choice, FilePath};
+use super::super::shape::{Choice, FilePath, Place};
 use super::super::subject::Fallback;
 use super::{GIB, HOUR_MS, KIB, MIB};
 
@@ -36,6 +36,36 @@ keys! {
         "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is \
          dropped, which is reported. Reliable receivers always wait.",
     )
+    .when_changed(Change::Harmless);
+
+    RECEIVER_WRITE_AHEAD_LOG: Choice<bool> = Key::new(
+        "receiver.write_ahead_log",
+        Choice(&[("no", false), ("yes", true)]),
+        Fallback::Text("no"),
+        "Whether received data is written to the [write-ahead log](receivers.md#the-write-ahead-log) in the checkpoint \
+         directory before a batch reads the data, so that a restart reads the data again. Needs `job.checkpoint`.",
+    )
+    .spark("spark.streaming.receiver.writeAheadLog.enable")
+    .when_changed(Change::Harmless);
+
+    RECEIVER_WRITE_AHEAD_LOG_COPY: Place = Key::new(
+        "receiver.write_ahead_log_copy",
+        Place,
+        Fallback::Derived { doc: "none: the log is stored once", example: "/mnt/other/word-count" },
+        "A second place for the write-ahead log, such as a directory on another volume or in an \
+         [object store](object_stores.md). Data is acknowledged when it is in both places, and a restart reads either of \
+         them. In Spark, storage levels that end with `_2` store received data twice.",
+    )
+    .when_changed(Change::Harmless);
+
+    RECEIVER_WRITE_AHEAD_LOG_FILES: Choice<bool> = Key::new(
+        "receiver.write_ahead_log_files",
+        Choice(&[("keep-open", false), ("close-after-write", true)]),
+        Fallback::Text("keep-open"),
+        "Whether a file of the write-ahead log stays open for the next data, or is closed after each write: for file \
+         systems that store a file only when the file is closed. Object stores need no setting.",
+    )
+    .spark("spark.streaming.receiver.writeAheadLog.closeFileAfterWrite")
     .when_changed(Change::Harmless);
 
     ENGINE_THREADS: Count = Key::new(

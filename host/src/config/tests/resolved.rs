@@ -38,6 +38,9 @@ fn defaults_are_as_documented() {
             block_interval: Duration::from_millis(200),
             store_limit_bytes: 512 * MIB,
             when_full: WhenFull::Wait,
+            write_ahead_log: false,
+            write_ahead_log_copy: None,
+            closes_files_after_write: false,
         },
         engine: EngineSettings {
             threads: 4,
@@ -102,6 +105,9 @@ const EVERY_KEY: &str = r#"
     block_interval = "50ms"
     store_limit = "3MiB"
     when_full = "drop-newest"
+    write_ahead_log = "yes"
+    write_ahead_log_copy = "/mnt/log"
+    write_ahead_log_files = "close-after-write"
     [engine]
     threads = 1
     task_attempts = 1
@@ -171,6 +177,9 @@ fn every_key_can_be_set() {
             block_interval: Duration::from_millis(50),
             store_limit_bytes: 3 * MIB,
             when_full: WhenFull::DropNewest,
+            write_ahead_log: true,
+            write_ahead_log_copy: Some(Location::Directory(PathBuf::from("/mnt/log"))),
+            closes_files_after_write: true,
         },
         engine: EngineSettings {
             threads: 1,

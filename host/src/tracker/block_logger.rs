@@ -1,0 +1,146 @@
+//! The write-ahead log as an actor between the receivers and the tracker: each block is on stable storage before the
+//! tracker is told of it. All blocks that wait are written together, with one sync.
+//!
+//! Owns the order of the reports, and the attempts to write. Runs on the background executor, because writing waits for
+//! the disk. Never decides which batch reads a block.
+
+use crate::checkpoint::{LogEntry, LogIndex, OwnerError, Ownership, Trouble, WriteAheadLog};
+use crate::env::Env;
+use crate::error::Error;
+use crate::receiver::BlockReport;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// The most blocks that are written together.
+const GROUP_MAX: usize = 64;
+
+/// A request that is answered when all blocks that were reported before it are written.
+type Flush = oneshot::Sender<()>;
+
+/// The write-ahead log of a job.
+pub struct BlockLog {
+    /// The log.
+    pub log: WriteAheadLog,
+    /// What happens while the log cannot be written.
+    pub trouble: Trouble,
+    /// The right to write to the checkpoint directory.
+    pub ownership: Arc<Ownership>,
+}
+
+/// The handle of the actor.
+pub(super) struct LoggerHandle {
+    pub(super) index: LogIndex,
+    flushes: mpsc::Sender<Flush>,
+    failed: watch::Receiver<Option<Error>>,
+}
+
+impl LoggerHandle {
+    /// Waits until all blocks that were reported before this call are written and the tracker is told of them, or until
+    /// nothing is written any more.
+    pub(super) fn flush(&self) -> impl Future<Output = ()> + Send + 'static {
+        let flushes = self.flushes.clone();
+        async move {
+            let (flush, flushed) = oneshot::channel();
+            // If the actor has ended, nothing is written any more.
+            if flushes.send(flush).await.is_ok() {
+                let _ = flushed.await;
+            }
+        }
+    }
+
+    /// Why nothing is written any more. `None` if blocks are written.
+    pub(super) fn failed(&self) -> Option<Error> {
+        self.failed.borrow().clone()
+    }
+}
+
+/// Starts the actor. It takes the reports from `reports`, and hands them on to `to` when their blocks are written.
+pub(super) fn start(
+    env: &Env,
+    parts: BlockLog,
+    reports: mpsc::Receiver<BlockReport>,
+    to: mpsc::Sender<BlockReport>,
+) -> LoggerHandle {
+    let BlockLog { log, trouble, ownership } = parts;
+    let (flushes, inbox) = mpsc::channel(1);
+    let (fail, failed) = watch::channel(None);
+    let index = log.index();
+    let logger = BlockLogger { env: env.clone(), log, trouble, ownership, index: index.clone(), to, fail };
+    env.background.spawn("write-ahead log", Box::pin(logger.run(reports, inbox)));
+    LoggerHandle { index, flushes, failed }
+}
+
+struct BlockLogger {
+    env: Env,
+    log: WriteAheadLog,
+    trouble: Trouble,
+    ownership: Arc<Ownership>,
+    index: LogIndex,
+    to: mpsc::Sender<BlockReport>,
+    fail: watch::Sender<Option<Error>>,
+}
+
+impl BlockLogger {
+    async fn run(mut self, mut reports: mpsc::Receiver<BlockReport>, mut flushes: mpsc::Receiver<Flush>) {
+        let mut group = Vec::new();
+        let mut has_receivers = true;
+        loop {
+            tokio::select! {
+                biased;
+                count = reports.recv_many(&mut group, GROUP_MAX), if has_receivers => {
+                    has_receivers = count > 0;
+                    if !self.write(&mut group).await {
+                        return;
+                    }
+                }
+                // All blocks that were reported before the request have been taken above.
+                flush = flushes.recv() => match flush {
+                    // It is not an error if nobody waits any more.
+                    Some(flush) => drop(flush.send(())),
+                    // The tracker has ended.
+                    None => return,
+                },
+                () = self.index.changed() => self.log.remove_unneeded(self.env.clock.now()),
+            }
+        }
+    }
+
+    /// Writes blocks, and tells the tracker of them. Returns false if nothing can be written any more.
+    async fn write(&mut self, group: &mut Vec<BlockReport>) -> bool {
+        let entry = |report: &BlockReport| {
+            let block = report.logged.clone()?;
+            Some(LogEntry { ty: self.index.type_of(&block.id.source)?.clone(), block, key: report.key.clone() })
+        };
+        let entries: Vec<LogEntry> = group.iter().filter_map(entry).collect();
+        if let Err(error) = self.append(&entries).await {
+            self.fail.send_replace(Some(error));
+            return false;
+        }
+        for mut report in group.drain(..) {
+            // The rows are in the block store.
+            report.logged = None;
+            if self.to.send(report).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn append(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
+        while let Err(error) = self.log.append(self.env.clock.now(), entries) {
+            self.trouble.wait(&error).await?;
+        }
+        self.log.remove_unneeded(self.env.clock.now());
+        // Another owner that took the directory over before now may not have read these blocks. So they must not be
+        // acknowledged.
+        loop {
+            match self.ownership.check() {
+                Ok(()) => break,
+                Err(OwnerError::Store { error, .. }) => self.trouble.wait(&error).await?,
+                Err(error) => return Err(Error::from(error)),
+            }
+        }
+        self.trouble.over();
+        Ok(())
+    }
+}
