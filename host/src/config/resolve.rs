@@ -15,7 +15,7 @@ use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
-    EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
+    BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
 };
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
@@ -48,11 +48,15 @@ pub(super) fn settings(
         reader.section(root, "engine").and_then(|table| read_engine(&table, facts, instance_bytes, directory, reader));
     let data_bytes = engine.as_ref().map_err(|e| *e).map(EngineMemory::for_data);
     let receiver = receiver.and_then(|table| read_receiver(&table, batch_interval, data_bytes, reader));
+    let max_rate = receiver.as_ref().map_err(|e| *e).map(|receiver| receiver.max_rate);
+    let backpressure = reader.section(root, "backpressure");
+    let backpressure = backpressure.and_then(|table| read_backpressure(&table, max_rate, reader));
     let engine = engine.map(|memory| memory.engine);
     Ok(Settings {
         job: job?,
         sources: sources?,
         receiver: receiver?,
+        backpressure: backpressure?,
         engine: engine?,
         limits: limits?,
         given: BTreeMap::new(),
@@ -237,11 +241,51 @@ fn read_receiver(
     let block_interval = read_block_interval(table, batch_interval, reader);
     let store_limit = reader.given(table, &keys::RECEIVER_STORE_LIMIT);
     let when_full = reader.read(table, &keys::RECEIVER_WHEN_FULL);
+    let max_rate = reader.given(table, &keys::RECEIVER_MAX_RATE);
     let store_limit_bytes = match store_limit? {
         Some(given) => given.value,
         None => data_bytes? / 2,
     };
-    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes, when_full: when_full? })
+    let max_rate = max_rate?.map(|given| given.value);
+    Ok(ReceiverSettings { block_interval: block_interval?, store_limit_bytes, when_full: when_full?, max_rate })
+}
+
+fn read_backpressure(
+    table: &Section<'_>,
+    max_rate: Result<Option<u32>, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<BackpressureSettings, Reported> {
+    let enabled = reader.read(table, &keys::BACKPRESSURE_ENABLED);
+    let initial_rate = reader.given(table, &keys::BACKPRESSURE_INITIAL_RATE);
+    let given_min_rate = reader.given(table, &keys::BACKPRESSURE_MIN_RATE);
+    let proportional = reader.read(table, &keys::BACKPRESSURE_PROPORTIONAL);
+    let integral = reader.read(table, &keys::BACKPRESSURE_INTEGRAL);
+    let derivative = reader.read(table, &keys::BACKPRESSURE_DERIVATIVE);
+    let (initial_rate, given_min_rate) = (initial_rate?, given_min_rate?);
+    let min_rate = match &given_min_rate {
+        Some(given) => Ok(given.value),
+        None => reader.read(table, &keys::BACKPRESSURE_MIN_RATE),
+    };
+    for given in [&initial_rate, &given_min_rate].into_iter().flatten() {
+        if let Some(max_rate) = max_rate?.filter(|max_rate| given.value > *max_rate) {
+            let message = format!("{} is above receiver.max_rate = {max_rate}, which holds in any case", given.text);
+            let help = format!("use {max_rate} or less, or raise receiver.max_rate");
+            return Err(reader.report.error(&given.place, message, help));
+        }
+    }
+    let enabled = enabled?;
+    if let Some(given) = initial_rate.as_ref().filter(|_| !enabled) {
+        let message = format!("{} has no effect while backpressure.enabled is false", given.text);
+        reader.report.warn(&given.place, &message);
+    }
+    Ok(BackpressureSettings {
+        enabled,
+        initial_rate: initial_rate.map(|given| given.value),
+        min_rate: min_rate?,
+        proportional: proportional?,
+        integral: integral?,
+        derivative: derivative?,
+    })
 }
 
 fn read_block_interval(

@@ -4,6 +4,7 @@
 //! runs alone.
 
 use crate::ids::RunId;
+use crate::ingest::Rates;
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::lock::lock;
 use crate::output::Handover;
@@ -27,6 +28,8 @@ pub(super) struct Relay {
     pub(super) job: ListenerBus,
     pub(super) handover: Arc<Handover>,
     pub(super) watcher: Watcher,
+    /// The rates of the receivers, which follow the batches whose results are shown.
+    pub(super) rates: Rates,
 }
 
 impl StreamingListener for Relay {
@@ -45,6 +48,9 @@ impl StreamingListener for Relay {
         };
         if is_shown {
             self.job.post_of(run, event);
+            if let Event::BatchCompleted(info) = event {
+                self.rates.completed(info);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
     UpgradeInfo,
 };
+use super::rates::RateLimitInfo;
 use crate::ids::TaskId;
 use crate::shown::{Shown as _, counted};
 use crate::time::{Duration, Time};
@@ -35,6 +36,8 @@ pub enum Event {
     },
     /// A receiver ended.
     ReceiverStopped(ReceiverInfo),
+    /// The limit of the rate of a receiver is another one, or has another reason.
+    RateLimitChanged(RateLimitInfo),
     /// An input could not be read for a batch. It is read again for the next batch.
     InputError {
         /// The source.
@@ -266,6 +269,7 @@ impl fmt::Display for Event {
                 retry_in.iter().try_for_each(|delay| write!(f, "; next try in {} ms", delay.as_millis()))
             }
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
+            Self::RateLimitChanged(info) => write!(f, "RateLimitChanged {}: {}", info.source, info.limit),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
             Self::FilesPassedOver(info) => write!(f, "FilesPassedOver {info}"),
             Self::FileChanged { source, batch, file, unread_bytes } => {

@@ -4,6 +4,7 @@ use crate::config::WhenFull;
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::time::Duration;
+use tokio::sync::watch;
 
 /// The settings of a receiver.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct ReceiverSettings {
     pub block_interval: Duration,
     /// What happens to a block if there is no room for it.
     pub when_full: WhenFull,
+    /// The most records a second that the receiver takes at present. `None` if there is no limit.
+    pub rate_limit: watch::Receiver<Option<u64>>,
 }
 
 /// The request to stop a receiver.

@@ -114,6 +114,7 @@ impl World {
             encoding: crate::encoding::Encoding::UTF_8,
             block_interval: BLOCK_INTERVAL,
             when_full,
+            rate_limit: tokio::sync::watch::channel(None).1,
         }
     }
 

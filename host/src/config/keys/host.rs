@@ -1,11 +1,12 @@
-//! The keys of the sections `receiver`, `engine` and `limits`.
+//! The keys of the sections `receiver`, `backpressure`, `engine` and `limits`.
 
+use super::super::gain::Decimal;
 use super::super::key::{Change, Declared, Key};
 use super::super::range::{Count, Size, Span};
 use super::super::settings::WhenFull;
-use super::super::shape::{Choice, FilePath};
+use super::super::shape::{Choice, FilePath, Flag};
 use super::super::subject::Fallback;
-use super::{GIB, HOUR_MS, KIB, MIB};
+use super::{GIB, HOUR_MS, KIB, MIB, RATE_MAX};
 
 keys! {
     RECEIVER_BLOCK_INTERVAL: Span = Key::new(
@@ -36,6 +37,74 @@ keys! {
         "What happens to received data when `store_limit` is reached: its receiver waits, or the new block is \
          dropped, which is reported. Reliable receivers always wait.",
     )
+    .when_changed(Change::Harmless);
+
+    RECEIVER_MAX_RATE: Count = Key::new(
+        "receiver.max_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Derived { doc: "none", example: "10000" },
+        "The most records a second that one receiver takes. Its sender has to wait for the rest. `host set` changes it \
+         while the job runs.",
+    )
+    .spark("spark.streaming.receiver.maxRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_ENABLED: Flag = Key::new(
+        "backpressure.enabled",
+        Flag,
+        Fallback::Flag(false),
+        "Whether the rate of each receiver follows the speed at which batches are processed: see \
+         [rates](receivers.md#rates). `host set` changes it while the job runs.",
+    )
+    .spark("spark.streaming.backpressure.enabled")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_INITIAL_RATE: Count = Key::new(
+        "backpressure.initial_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Derived { doc: "`receiver.max_rate`", example: "1000" },
+        "The most records a second that one receiver takes until the first rate is computed, after each start of the \
+         job.",
+    )
+    .spark("spark.streaming.backpressure.initialRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_MIN_RATE: Count = Key::new(
+        "backpressure.min_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Number(100),
+        "The smallest rate that is computed, in records a second. `receiver.max_rate` holds in any case. `host set` \
+         changes it while the job runs.",
+    )
+    .spark("spark.streaming.backpressure.pid.minRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_PROPORTIONAL: Decimal = Key::new(
+        "backpressure.proportional",
+        Decimal,
+        Fallback::Decimal("1.0"),
+        "How much of the difference between the last rate and the processing rate is corrected by each batch.",
+    )
+    .spark("spark.streaming.backpressure.pid.proportional")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_INTEGRAL: Decimal = Key::new(
+        "backpressure.integral",
+        Decimal,
+        Fallback::Decimal("0.2"),
+        "How much the rate is lowered for the records that wait for their batch.",
+    )
+    .spark("spark.streaming.backpressure.pid.integral")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_DERIVATIVE: Decimal = Key::new(
+        "backpressure.derivative",
+        Decimal,
+        Fallback::Decimal("0.0"),
+        "How much the rate follows the speed at which that difference changes, which makes it react sooner and to \
+         chance as well.",
+    )
+    .spark("spark.streaming.backpressure.pid.derived")
     .when_changed(Change::Harmless);
 
     ENGINE_THREADS: Count = Key::new(
