@@ -48,8 +48,7 @@ impl Shape for Decimal {
     type Value = Gain;
 
     fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Gain, Reported> {
-        let range =
-            format!("use a number from 0 to {} with at most six decimals{}", Gain::MAX, subject.default_note());
+        let range = format!("use a number from 0 to {} with at most six decimals{}", Gain::MAX, subject.default_note());
         match &node.raw {
             Raw::Whole { text, .. } | Raw::Fraction(text) => match Gain::parse(text) {
                 Some(gain) => Ok(gain),

@@ -44,8 +44,8 @@ pub use gain::Gain;
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use settings::{
-    Access, BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError,
-    OnError, OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
+    Access, BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location,
+    OnCheckpointError, OnError, OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

@@ -15,7 +15,8 @@ use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
-    BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
+    BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings,
+    SourceSettings, WhenDone,
 };
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;

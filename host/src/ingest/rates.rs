@@ -35,6 +35,23 @@ impl Rates {
         Self { listeners, settings, since, receivers: Arc::default() }
     }
 
+    /// Makes the rates of a job of a test, which has no limits.
+    #[cfg(test)]
+    pub(crate) fn unlimited() -> Self {
+        let job = "[job]\nname = \"job\"\nplugin = \"p.wasm\"\n";
+        let facts = crate::config::Facts { cpus: 1 };
+        let settings = crate::config::load(job, "/jobs/job.toml".as_ref(), &[], &facts).unwrap();
+        Self::new(RateSettings::of(&settings), ListenerBus::default(), Time::default())
+    }
+
+    /// Adds a receiver of a test. Returns its limit.
+    #[cfg(test)]
+    pub(crate) fn watch(&self, source: &str) -> watch::Receiver<Option<u64>> {
+        let (send, limit) = watch::channel(None);
+        self.add(source, 0, send);
+        limit
+    }
+
     /// Adds a receiver, and limits its rate.
     pub(super) fn add(&self, source: &str, stream_id: u32, send: watch::Sender<Option<u64>>) {
         let controller = RateController::new(self.settings, self.since);

@@ -4,8 +4,8 @@
 //! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, RateLimitInfo, RateReason, ReceiverInfo,
-    StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, RateLimitInfo, RateReason,
+    ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;

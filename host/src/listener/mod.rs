@@ -32,8 +32,8 @@ pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
 pub use rates::{MeasuredBatch, RateLimit, RateLimitInfo, RateReason};
 pub use receivers::ReceiverReporter;
 pub use status::{
-    CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, RateStatus, ReceiverStatus, RunState, Status,
-    StatusListener,
+    CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, RateStatus, ReceiverStatus, RunState,
+    Status, StatusListener,
 };
 
 use crate::ids::RunId;

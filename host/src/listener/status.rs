@@ -359,8 +359,9 @@ impl Known {
         if self.is_stopping && status.state != RunState::Stopped {
             status.state = RunState::Stopping;
         }
-        let with_limit = |(id, receiver): (&u32, &ReceiverStatus)| {
-            ReceiverStatus { rate_limit: self.rate_limits.get(id).cloned(), ..receiver.clone() }
+        let with_limit = |(id, receiver): (&u32, &ReceiverStatus)| ReceiverStatus {
+            rate_limit: self.rate_limits.get(id).cloned(),
+            ..receiver.clone()
         };
         status.receivers = self.receivers.iter().map(with_limit).collect();
         status.pending = self.pending.len() as u64;

@@ -2,8 +2,8 @@
 //!
 //! Owns everything that runs all the time between a source and the block store. That is the trait [`Receiver`], which
 //! the built-in socket receiver and the receivers of embedding programs implement; the calls that a receiver can make;
-//! the supervisor, which starts receivers again; and the rates of receivers, which follow from completed batches. Never decides which batch a block belongs to: a receiver reports
-//! each stored block, and the tracker decides.
+//! the supervisor, which starts receivers again; and the rates of receivers, which follow from completed batches. Never
+//! decides which batch a block belongs to: a receiver reports each stored block, and the tracker decides.
 
 mod admission;
 mod block_generator;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
-    ReceiverSettings, Settings, SourceSettings, WhenFull, load,
+    Access, BackpressureSettings, EngineSettings, Facts, Gain, Grant, JobSettings, LimitSettings, Location,
+    OnCheckpointError, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull, load,
 };
 use crate::encoding::Encoding;
 use crate::error::{Error, ErrorKind};
@@ -38,6 +38,15 @@ fn defaults_are_as_documented() {
             block_interval: Duration::from_millis(200),
             store_limit_bytes: 512 * MIB,
             when_full: WhenFull::Wait,
+            max_rate: None,
+        },
+        backpressure: BackpressureSettings {
+            enabled: false,
+            initial_rate: None,
+            min_rate: 100,
+            proportional: Gain::of_millionths(1_000_000),
+            integral: Gain::of_millionths(200_000),
+            derivative: Gain::of_millionths(0),
         },
         engine: EngineSettings {
             threads: 4,
@@ -102,6 +111,14 @@ const EVERY_KEY: &str = r#"
     block_interval = "50ms"
     store_limit = "3MiB"
     when_full = "drop-newest"
+    max_rate = 1_000_000_000
+    [backpressure]
+    enabled = true
+    initial_rate = 500
+    min_rate = 1
+    proportional = 2
+    integral = 0.0
+    derivative = 0.0125
     [engine]
     threads = 1
     task_attempts = 1
@@ -171,6 +188,15 @@ fn every_key_can_be_set() {
             block_interval: Duration::from_millis(50),
             store_limit_bytes: 3 * MIB,
             when_full: WhenFull::DropNewest,
+            max_rate: Some(1_000_000_000),
+        },
+        backpressure: BackpressureSettings {
+            enabled: true,
+            initial_rate: Some(500),
+            min_rate: 1,
+            proportional: Gain::of_millionths(2_000_000),
+            integral: Gain::of_millionths(0),
+            derivative: Gain::of_millionths(12_500),
         },
         engine: EngineSettings {
             threads: 1,
