@@ -90,11 +90,14 @@ impl Admission {
         }
     }
 
-    /// How long the call with this number has to wait until more of its records can be let in. `None` if all its records
-    /// are in.
-    pub(super) fn wait(&mut self, call: u64, now: Duration) -> Option<Duration> {
-        let first_held = self.accepted.saturating_sub(self.held.len() as u64) + 1;
-        (call >= first_held).then(|| self.limiter.wait(now))
+    /// Whether all records of the call with this number are in.
+    pub(super) fn is_in(&self, call: u64) -> bool {
+        call <= self.accepted.saturating_sub(self.held.len() as u64)
+    }
+
+    /// How long to wait until more records can be let in.
+    pub(super) fn wait(&mut self, now: Duration) -> Duration {
+        self.limiter.wait(now)
     }
 
     /// Takes records that cannot be separated, and that do not wait here. Returns how long to wait before, `None` if they

@@ -260,18 +260,27 @@ impl ReceiverContext {
 
     /// Lets records in, as the rate of the receiver allows. Returns when all are in.
     async fn admit(&self, records: Records<'_>) -> Result<(), StoreError> {
-        let mut limit = self.shared.settings.rate_limit.clone();
         let mut blocks = self.open().await?;
         let Blocks { admission, generator, .. } = &mut *blocks;
-        admission.set_limit(*limit.borrow_and_update(), self.shared.clock.monotonic());
-        let call = admission.accept(records, self.shared.clock.monotonic(), generator);
+        let now = self.shared.clock.monotonic();
+        admission.set_limit(*self.shared.settings.rate_limit.borrow(), now);
+        let call = admission.accept(records, now, generator);
+        self.cut_if_full(&mut blocks).await?;
+        if blocks.admission.is_in(call) {
+            return Ok(());
+        }
+        let mut limit = self.shared.settings.rate_limit.clone();
         loop {
+            limit.mark_unchanged();
+            self.release(&mut blocks);
             self.cut_if_full(&mut blocks).await?;
-            let Some(wait) = blocks.admission.wait(call, self.shared.clock.monotonic()) else { return Ok(()) };
+            if blocks.admission.is_in(call) {
+                return Ok(());
+            }
+            let wait = blocks.admission.wait(self.shared.clock.monotonic());
             drop(blocks);
             self.wait_for_rate(wait, &mut limit).await;
             blocks = self.open().await?;
-            self.release(&mut blocks);
         }
     }
 
