@@ -1,12 +1,6 @@
 //! The gains of the rate controller: decimal numbers.
 //!
-//! Owns [`Gain`] and the shape of its values. Never knows what a gain is used for.
-
-use super::quote::segment;
-use super::report::{Report, Reported};
-use super::shape::Shape;
-use super::subject::Subject;
-use super::tree::{Node, Raw};
+//! Owns [`Gain`]. Never knows what a gain is used for.
 
 /// How many parts one has.
 const PARTS: u32 = 1_000_000;
@@ -32,41 +26,12 @@ impl Gain {
     }
 
     /// The gain that a text says. `None` if the text is not a gain.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.replace('_', "");
         let parts = text.parse::<f64>().ok()? * f64::from(PARTS);
         let (whole, is_gain) = (parts.round(), (0.0..=f64::from(Self::MAX * PARTS)).contains(&parts));
         // A millionth of a part is more than what is lost when the number is read.
         (is_gain && (parts - whole).abs() < 1e-6).then_some(Self { millionths: whole as u32 })
-    }
-}
-
-/// The shape of a gain.
-pub(super) struct Decimal;
-
-impl Shape for Decimal {
-    type Value = Gain;
-
-    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Gain, Reported> {
-        let range = format!("use a number from 0 to {} with at most six decimals{}", Gain::MAX, subject.default_note());
-        match &node.raw {
-            Raw::Whole { text, .. } | Raw::Fraction(text) => match Gain::parse(text) {
-                Some(gain) => Ok(gain),
-                None => {
-                    let message = format!("{} is not a number from 0 to {}", subject.given(&node.raw), Gain::MAX);
-                    Err(report.error(&node.place, message, range))
-                }
-            },
-            Raw::Text(text) if Gain::parse(text).is_some() => {
-                let help = format!("remove the quotes: `{} = {text}`", segment(subject.key));
-                Err(subject.wrong_type("a number", help, node, report))
-            }
-            _ => Err(subject.wrong_type("a number", range, node, report)),
-        }
-    }
-
-    fn describe(&self) -> String {
-        format!("number, 0 to {}", Gain::MAX)
     }
 }
 

@@ -56,7 +56,8 @@ fn a_rate_that_was_set_is_no_obstacle_to_an_upgrade() {
         asked.set = vec![("backpressure.integral".to_owned(), "0.5".to_owned())];
         stage.upgrades.start(asked).expect("an upgrade can begin");
         let refused = stage.reached(Phase::is_over).await;
-        stage.upgrades.start(options()).expect("an upgrade can begin");
+        let asked = UpgradeOptions { batches: 1, keep: 1, auto: true, ..options() };
+        stage.upgrades.start(asked).expect("an upgrade can begin");
         (stage.reached(Phase::is_over).await, refused)
     });
     assert_eq!((done.phase, done.reason.clone()), (Phase::Done, None));

@@ -1,8 +1,7 @@
 //! The keys of the sections `receiver`, `backpressure`, `engine` and `limits`.
 
-use super::super::gain::Decimal;
 use super::super::key::{Change, Declared, Key};
-use super::super::range::{Count, Size, Span};
+use super::super::range::{Count, Decimal, Size, Span};
 use super::super::settings::WhenFull;
 use super::super::shape::{Choice, FilePath, Flag};
 use super::super::subject::Fallback;
