@@ -19,6 +19,7 @@ mod outputs;
 mod plugin_log;
 mod plugins;
 mod queues;
+mod rates;
 mod recovery;
 mod runs;
 mod signals;

@@ -19,6 +19,7 @@ mod node_kinds;
 mod object_store;
 mod outputs;
 mod panics;
+mod rates;
 mod receivers;
 mod records;
 mod recovery;

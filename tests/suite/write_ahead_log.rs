@@ -48,7 +48,7 @@ impl Receiver for Reliable {
 }
 
 /// The table of a job file that turns the log on.
-const LOG: &str = "\n[receiver]\nwrite_ahead_log = \"yes\"\n";
+const LOG: &str = "\n[receiver]\nwrite_ahead_log = true\n";
 
 /// A job that reads numbers from a reliable source, for 14 batches.
 fn reliable_job(numbers: u64) -> (Job, Arc<Mutex<Source>>) {
@@ -257,7 +257,7 @@ fn a_log_that_cannot_be_written_is_waited_for() {
 #[test]
 fn files_are_closed_after_each_write_on_request() {
     let (job, _) = reliable_job(60);
-    let job = job.with_tables("write_ahead_log_files = \"close-after-write\"\n");
+    let job = job.with_tables("close_file_after_write = true\n");
     let outcome = job.run_through(&[Death::AfterBatch(6)]);
     assert_eq!((&outcome.result, lost(&outcome)), (&Ok(()), vec![]));
     check_windows_and_state(&outcome);

@@ -5,32 +5,38 @@ use super::allocations::{
     tests::{partitions, range},
 };
 use super::*;
-use crate::block::{FileStamp, InputPartition, LogRange, ReadPart};
+use crate::block::{Block, FileStamp, InputPartition, LogRange, ReadPart};
 use crate::data::schema::{Field, RecordType};
-use crate::env::{DiskStore, Env, Simulation, Store};
+use crate::env::{DiskStore, Env, Executor, Simulation, Store};
 use crate::graph::{Beginning, DescribedNode, ParameterValue};
-use crate::ids::NodeId;
+use crate::ids::{BlockId, NodeId};
 use crate::time::{Duration, Time};
+use arrow::array::{RecordBatch, StringArray};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The number of the last fixture. Another fixture is added when the form of any document changes.
 const NEWEST: u32 = 6;
 
-/// The documents of a directory. Versions before 4 had no snapshots, which are the last two.
-const PIECES: [&str; 5] = [
+/// The documents of a directory. Versions before 4 had no snapshots, and versions before 6 no received data: the last one.
+const PIECES: [&str; 6] = [
     "owner/epoch-00000001",
     "runs/0123456789abcdef-1/checkpoint-000000000007",
     "ingest/log-00000001-00000000",
     "runs/0123456789abcdef-1/snapshots/00000001-000000000004000",
     "runs/0123456789abcdef-1/snapshots/00000001-000000000004000-0002-000000",
+    "ingest/received-00000001-00000000",
 ];
 
 /// The documents of a version.
 fn pieces(version: u32) -> &'static [&'static str] {
-    if version < 4 { &PIECES[..3] } else { &PIECES }
+    match version {
+        ..4 => &PIECES[..3],
+        4..6 => &PIECES[..5],
+        6.. => &PIECES,
+    }
 }
 
 const SNAPSHOT_ID: SnapshotId = SnapshotId { time_ms: 4000, epoch: 1, is_full: true };
@@ -151,6 +157,28 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
         AllocationEvent::Gap { from_ms: 6000, through_ms: 300_000 },
     ])
     .unwrap();
+    let mut received = WriteAheadLog::new(vec![store.clone()], BTreeMap::new(), 1, false, &LogContent::default());
+    let entry = |sequence| LogEntry { block: block(sequence), ty: RecordType::text(), key: Some("key".to_owned()) };
+    received.append(at(5), &[entry(0), entry(1)]).unwrap();
+    received.append(at(5), &[entry(2)]).unwrap();
+}
+
+/// A received block.
+fn block(sequence: u64) -> Block {
+    let column = Arc::new(StringArray::from(vec![format!("line {sequence}"), String::new()]));
+    let rows = RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).unwrap();
+    Block { id: BlockId { source: "lines".to_owned(), sequence }, rows: vec![rows].into() }
+}
+
+/// The received blocks of a directory.
+fn received(store: &Arc<dyn Store>, executor: &dyn Executor) -> (LogContent, Vec<Block>) {
+    let blocks = Mutex::new(Vec::new());
+    let types = BTreeMap::from([("lines".to_owned(), RecordType::text())]);
+    let (need, take) = (|_: &BlockId| Need::Load, |block| blocks.lock().unwrap().push(block));
+    let stores = [store.clone()];
+    let content =
+        recover_blocks(executor, &Recovery { stores: &stores, types: &types, need: &need, take: &take }).unwrap();
+    (content, blocks.into_inner().unwrap())
 }
 
 #[test]
@@ -186,30 +214,37 @@ fn every_version_is_read_for_ever() {
             let kept = std::fs::read(fixture(version).join(name)).unwrap();
             simulation.file(Path::new("/checkpoint").join(name), kept);
         }
-        let store = DiskStore::new(simulation.env().disk, "/checkpoint".into());
-        let owner = current_owner(&store).unwrap().unwrap();
+        let shared: Arc<dyn Store> = Arc::new(DiskStore::new(simulation.env().disk, "/checkpoint".into()));
+        let store = &*shared;
+        let owner = current_owner(store).unwrap().unwrap();
         assert_eq!((owner.epoch, &*owner.run, &*owner.holder), (1, RUN, "process 1 on m"));
-        let run = read_run(&store, RUN, true).unwrap();
+        let run = read_run(store, RUN, true).unwrap();
         assert_eq!(owner.handed_over, (version >= 6).then(handed_over));
         let mut expected = metadata(version);
         if version < 4 {
             expected.snapshots.clear();
         } else {
-            let read = read_snapshot(&store, RUN, &SNAPSHOT_ID).unwrap();
+            let read = read_snapshot(store, RUN, &SNAPSHOT_ID).unwrap();
             assert_eq!(read, snapshot(version));
             let may_have = |hash| read.nodes[0].parts_with(hash).collect::<Vec<_>>();
             let without_index: &[u32] = if version < 5 { &[0] } else { &[] };
             assert_eq!((may_have(6), may_have(7), may_have(1 << 60)), (without_index.to_vec(), vec![0], vec![0]));
-            assert_eq!(read_part(&store, RUN, &SNAPSHOT_ID, (2, 0)).unwrap(), b"rows");
+            assert_eq!(read_part(store, RUN, &SNAPSHOT_ID, (2, 0)).unwrap(), b"rows");
         }
         assert_eq!((run.newest.unwrap().2, run.unreadable), (expected, Vec::new()));
-        let log = read_log(&store).unwrap().unwrap();
+        let log = read_log(store).unwrap().unwrap();
         assert_eq!((log.record.started(), log.record.last(), log.torn), (at(3), Some(at(300)), Vec::new()));
         let batches: Vec<_> = log.record.batches().collect();
         assert_eq!(batches, [(at(5), batch_5(version))]);
         let positions = (version >= 4).then(|| (range(7).partition, range(7).until));
         assert_eq!(log.record.log_positions("log"), positions.into_iter().collect::<BTreeMap<_, _>>());
         assert_eq!(log.record.gaps().collect::<Vec<_>>(), [(at(6), at(300))]);
+        let (content, blocks) = received(&shared, &*simulation.env().background);
+        let expected: Vec<Block> = if version < 6 { Vec::new() } else { (0..3).map(block).collect() };
+        let rows =
+            |blocks: &[Block]| blocks.iter().map(|block| (block.id.clone(), block.rows.clone())).collect::<Vec<_>>();
+        assert_eq!(rows(&blocks), rows(&expected));
+        assert_eq!(content.keys.values().map(Vec::len).sum::<usize>(), expected.len());
     }
 }
 
@@ -218,7 +253,7 @@ proptest! {
     /// decisions keep their rules. `PROPTEST_CASES` says how many directories are tried.
     #[test]
     fn a_directory_that_lies_is_read_without_panic(
-        changes in prop::collection::vec((0usize..5, any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        changes in prop::collection::vec((0usize..6, any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
         let mut pieces = PIECES.map(|name| std::fs::read(fixture(NEWEST).join(name)).unwrap());
         for (piece, at, byte) in changes {

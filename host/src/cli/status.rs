@@ -127,7 +127,9 @@ fn as_text(status: &Status, now: Time) -> String {
         let when = receiver.last_error_ms.map_or_else(String::new, |ms| format!(" at {}", at(ms)));
         let error = receiver.last_error.as_ref();
         let error = error.map_or_else(String::new, |error| format!("; last error{when}: {error}"));
-        line(&format!("receiver of {}", escape_control(&receiver.name)), &format!("{active}{error}"));
+        let name = escape_control(&receiver.name);
+        line(&format!("receiver of {name}"), &format!("{active}{error}"));
+        receiver.rate_limit.iter().for_each(|limit| line(&format!("rate of {name}"), &limit.description));
     }
     if let Some(checkpoint) = &status.checkpoint {
         if let Some(snapshot) = &checkpoint.snapshot {

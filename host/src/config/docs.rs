@@ -86,7 +86,7 @@ fn rows(is_in: impl Fn(&dyn Declared) -> bool) -> String {
         let default = match key.fallback() {
             Fallback::Required(example) => format!("required, such as `{}`", quoted(example)),
             Fallback::Derived { doc, .. } => doc.to_owned(),
-            fixed @ (Fallback::Text(_) | Fallback::Number(_) | Fallback::Empty) => format!("`{}`", fixed.example()),
+            fixed => format!("`{}`", fixed.example()),
         };
         let spark = key.spark().map(|name| format!(" Spark: `{name}`.")).unwrap_or_default();
         let change = if key.change() == Change::Fresh { FRESH } else { "" };

@@ -72,6 +72,8 @@ impl<S: Shape> Key<S> {
             Fallback::Required(_) | Fallback::Derived { .. } => return None,
             Fallback::Text(text) => Raw::Text(text.to_owned()),
             Fallback::Number(number) => Raw::Whole { text: number.to_string(), value: Some(number.into()) },
+            Fallback::Decimal(number) => Raw::Fraction(number.to_owned()),
+            Fallback::Flag(flag) => Raw::Flag(flag),
             Fallback::Empty => Raw::Table(BTreeMap::new()),
         };
         Some(self.check(section, &Node { place: MistakePlace::File, raw }, report))

@@ -15,6 +15,9 @@ const GIB: u64 = 1 << 30;
 /// The largest interval, delay or time limit. A larger value is most likely a wrong unit.
 const HOUR_MS: u64 = 3_600_000;
 
+/// The largest rate, in records a second.
+const RATE_MAX: u32 = 1_000_000_000;
+
 /// The default of `receiver.block_interval`, unless batches are shorter. It is Spark's default.
 pub(super) const DEFAULT_BLOCK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -85,6 +88,6 @@ mod tests {
             let is_type = |of| SOURCE_TYPE.shape().words().any(|word| word == of);
             assert!(key.source_type().is_none_or(is_type), "{}", key.name());
         }
-        assert_eq!(sections(), ["job", SOURCE_SECTION, "receiver", "engine", "limits"]);
+        assert_eq!(sections(), ["job", SOURCE_SECTION, "receiver", "backpressure", "engine", "limits"]);
     }
 }

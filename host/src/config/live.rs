@@ -7,7 +7,14 @@ use crate::time::{Duration, whole_ms};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The keys that can be changed while a job runs.
-pub const LIVE_KEYS: [&str; 3] = ["job.on_error", "job.stop_timeout", "engine.task_attempts"];
+pub const LIVE_KEYS: [&str; 6] = [
+    "job.on_error",
+    "job.stop_timeout",
+    "receiver.max_rate",
+    "backpressure.enabled",
+    "backpressure.min_rate",
+    "engine.task_attempts",
+];
 
 /// The present values of the settings that can be changed while a job runs.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod distance;
 mod docs;
 mod error;
 mod files;
+mod gain;
 mod key;
 mod keys;
 mod lines;
@@ -39,11 +40,12 @@ use std::path::Path;
 pub use change::{KeyChange, changes};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
+pub use gain::Gain;
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use settings::{
-    Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
-    OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
+    Access, BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location,
+    OnCheckpointError, OnError, OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

@@ -1,9 +1,10 @@
-//! The shapes of numbers: counts, durations and sizes, each with a range.
+//! The shapes of numbers: counts, gains, durations and sizes, each with a range.
 //!
 //! Owns their checks and messages. The written form of a quantity is in `units`.
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::gain::Gain;
 use super::quote::{listed, quoted, segment};
 use super::report::{Report, Reported};
 use super::shape::Shape;
@@ -94,6 +95,35 @@ impl Shape for Size {
 
     fn describe(&self) -> String {
         format!("size, {} to {}", SIZES.show(self.min), SIZES.show(self.max))
+    }
+}
+
+/// The shape of a gain.
+pub(super) struct Decimal;
+
+impl Shape for Decimal {
+    type Value = Gain;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Gain, Reported> {
+        let range = format!("use a number from 0 to {} with at most six decimals{}", Gain::MAX, subject.default_note());
+        match &node.raw {
+            Raw::Whole { text, .. } | Raw::Fraction(text) => match Gain::parse(text) {
+                Some(gain) => Ok(gain),
+                None => {
+                    let message = format!("{} is not a number from 0 to {}", subject.given(&node.raw), Gain::MAX);
+                    Err(report.error(&node.place, message, range))
+                }
+            },
+            Raw::Text(text) if Gain::parse(text).is_some() => {
+                let help = format!("remove the quotes: `{} = {text}`", segment(subject.key));
+                Err(subject.wrong_type("a number", help, node, report))
+            }
+            _ => Err(subject.wrong_type("a number", range, node, report)),
+        }
+    }
+
+    fn describe(&self) -> String {
+        format!("number, 0 to {}", Gain::MAX)
     }
 }
 

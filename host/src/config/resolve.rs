@@ -15,7 +15,8 @@ use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
-    EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings, SourceSettings, WhenDone,
+    BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings,
+    SourceSettings, WhenDone,
 };
 use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
@@ -39,7 +40,6 @@ pub(super) fn settings(
     let job = reader.section(root, "job");
     let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
     let job = job.and_then(|table| read_job(&table, batch_interval, origin, reader));
-    let has_checkpoint = job.as_ref().is_ok_and(|job| job.checkpoint.is_some());
     let sources = read_sources(root, directory, reader);
     let receiver = reader.section(root, "receiver");
     let limits = reader.section(root, "limits");
@@ -51,14 +51,18 @@ pub(super) fn settings(
     let receiver = receiver.and_then(|table| {
         let receiver = read_receiver(&table, batch_interval, data_bytes, directory, reader);
         // If the job has a mistake, it is not known whether the job has a checkpoint directory.
-        let has_none = job.is_ok() && !has_checkpoint;
+        let has_none = job.as_ref().is_ok_and(|job| job.checkpoint.is_none());
         if has_none { refuse_log(&table, reader).and(receiver) } else { receiver }
     });
+    let max_rate = receiver.as_ref().map_err(|e| *e).map(|receiver| receiver.max_rate);
+    let backpressure = reader.section(root, "backpressure");
+    let backpressure = backpressure.and_then(|table| read_backpressure(&table, max_rate, reader));
     let engine = engine.map(|memory| memory.engine);
     Ok(Settings {
         job: job?,
         sources: sources?,
         receiver: receiver?,
+        backpressure: backpressure?,
         engine: engine?,
         limits: limits?,
         given: BTreeMap::new(),
@@ -246,7 +250,8 @@ fn read_receiver(
     let when_full = reader.read(table, &keys::RECEIVER_WHEN_FULL);
     let write_ahead_log = reader.read(table, &keys::RECEIVER_WRITE_AHEAD_LOG);
     let copy = reader.given(table, &keys::RECEIVER_WRITE_AHEAD_LOG_COPY);
-    let closes_files_after_write = reader.read(table, &keys::RECEIVER_WRITE_AHEAD_LOG_FILES);
+    let closes_files_after_write = reader.read(table, &keys::RECEIVER_CLOSE_FILE_AFTER_WRITE);
+    let max_rate = reader.given(table, &keys::RECEIVER_MAX_RATE);
     let store_limit_bytes = match store_limit? {
         Some(given) => given.value,
         None => data_bytes? / 2,
@@ -258,6 +263,7 @@ fn read_receiver(
         write_ahead_log: write_ahead_log?,
         write_ahead_log_copy: copy?.map(|given| given.value.below(directory)),
         closes_files_after_write: closes_files_after_write?,
+        max_rate: max_rate?.map(|given| given.value),
     })
 }
 
@@ -271,6 +277,44 @@ fn refuse_log(table: &Section<'_>, reader: &mut Reader<'_, '_>) -> Result<(), Re
         }
         _ => Ok(()),
     }
+}
+
+fn read_backpressure(
+    table: &Section<'_>,
+    max_rate: Result<Option<u32>, Reported>,
+    reader: &mut Reader<'_, '_>,
+) -> Result<BackpressureSettings, Reported> {
+    let enabled = reader.read(table, &keys::BACKPRESSURE_ENABLED);
+    let initial_rate = reader.given(table, &keys::BACKPRESSURE_INITIAL_RATE);
+    let given_min_rate = reader.given(table, &keys::BACKPRESSURE_MIN_RATE);
+    let proportional = reader.read(table, &keys::BACKPRESSURE_PROPORTIONAL);
+    let integral = reader.read(table, &keys::BACKPRESSURE_INTEGRAL);
+    let derivative = reader.read(table, &keys::BACKPRESSURE_DERIVATIVE);
+    let (initial_rate, given_min_rate) = (initial_rate?, given_min_rate?);
+    let min_rate = match &given_min_rate {
+        Some(given) => Ok(given.value),
+        None => reader.read(table, &keys::BACKPRESSURE_MIN_RATE),
+    };
+    for given in [&initial_rate, &given_min_rate].into_iter().flatten() {
+        if let Some(max_rate) = max_rate?.filter(|max_rate| given.value > *max_rate) {
+            let message = format!("{} is above receiver.max_rate = {max_rate}, which holds in any case", given.text);
+            let help = format!("use {max_rate} or less, or raise receiver.max_rate");
+            return Err(reader.report.error(&given.place, message, help));
+        }
+    }
+    let enabled = enabled?;
+    if let Some(given) = initial_rate.as_ref().filter(|_| !enabled) {
+        let message = format!("{} has no effect while backpressure.enabled is false", given.text);
+        reader.report.warn(&given.place, &message);
+    }
+    Ok(BackpressureSettings {
+        enabled,
+        initial_rate: initial_rate.map(|given| given.value),
+        min_rate: min_rate?,
+        proportional: proportional?,
+        integral: integral?,
+        derivative: derivative?,
+    })
 }
 
 fn read_block_interval(

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::gain::Gain;
 use crate::encoding::Encoding;
 use crate::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct Settings {
     pub sources: BTreeMap<String, SourceSettings>,
     /// How received data is cut into blocks.
     pub receiver: ReceiverSettings,
+    /// How rates of receivers follow from the speed of batches.
+    pub backpressure: BackpressureSettings,
     /// The settings of the engine, which runs the tasks.
     pub engine: EngineSettings,
     /// The limits of one plugin instance.
@@ -251,6 +254,26 @@ pub struct ReceiverSettings {
     pub write_ahead_log_copy: Option<Location>,
     /// Whether a file of the log is closed after each write.
     pub closes_files_after_write: bool,
+    /// The most records a second of one receiver: 1 to 10^9. `None` if there is no limit.
+    pub max_rate: Option<u32>,
+}
+
+/// The settings of `[backpressure]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackpressureSettings {
+    /// Whether rates follow from the speed of batches.
+    pub enabled: bool,
+    /// The most records a second of one receiver until the first rate is computed: 1 to 10^9. `None` if there is no
+    /// limit but the largest rate.
+    pub initial_rate: Option<u32>,
+    /// The smallest rate that is computed, in records a second: 1 to 10^9.
+    pub min_rate: u32,
+    /// How much the rate changes by the difference between the last rate and the processing rate.
+    pub proportional: Gain,
+    /// How much the rate changes by the records that wait.
+    pub integral: Gain,
+    /// How much the rate changes by the change of that difference.
+    pub derivative: Gain,
 }
 
 /// The settings of `[engine]`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::distance::nearest;
-use super::quote::{listed, quoted};
+use super::quote::{listed, quoted, segment};
 use super::report::{self, Report, Reported};
 use super::settings::Location;
 use super::subject::{Fallback, Subject};
@@ -239,6 +239,28 @@ impl<T: Copy + Sync> Shape for Choice<T> {
 
     fn describe(&self) -> String {
         listed(&self.words().map(|word| format!("`{}`", quoted(word))).collect::<Vec<_>>(), "or")
+    }
+}
+
+/// The shape of `true` and `false`.
+pub(super) struct Flag;
+
+impl Shape for Flag {
+    type Value = bool;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<bool, Reported> {
+        let help = match &node.raw {
+            Raw::Flag(flag) => return Ok(*flag),
+            Raw::Text(text) if ["true", "false"].contains(&text.as_str()) => {
+                format!("remove the quotes: `{} = {text}`", segment(subject.key))
+            }
+            _ => format!("use true or false{}", subject.default_note()),
+        };
+        Err(subject.wrong_type("a boolean", help, node, report))
+    }
+
+    fn describe(&self) -> String {
+        "`true` or `false`".to_owned()
     }
 }
 

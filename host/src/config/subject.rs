@@ -15,6 +15,10 @@ pub(super) enum Fallback {
     Text(&'static str),
     /// The default is this number.
     Number(u64),
+    /// The default is this decimal number.
+    Decimal(&'static str),
+    /// The default is this boolean.
+    Flag(bool),
     /// The default is an empty table.
     Empty,
     /// The value depends on other settings. `resolve` computes it; the texts here only describe it.
@@ -27,6 +31,8 @@ impl Fallback {
         match self {
             Self::Required(text) | Self::Text(text) | Self::Derived { example: text, .. } => quoted(text),
             Self::Number(number) => number.to_string(),
+            Self::Decimal(number) => number.to_owned(),
+            Self::Flag(flag) => flag.to_string(),
             Self::Empty => "{}".to_owned(),
         }
     }
@@ -34,7 +40,7 @@ impl Fallback {
     /// The default as it is written in TOML; `None` if there is no fixed default.
     pub(super) fn fixed(self) -> Option<String> {
         match self {
-            Self::Text(_) | Self::Number(_) => Some(self.example()),
+            Self::Text(_) | Self::Number(_) | Self::Decimal(_) | Self::Flag(_) => Some(self.example()),
             Self::Required(_) | Self::Empty | Self::Derived { .. } => None,
         }
     }

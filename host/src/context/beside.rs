@@ -218,7 +218,8 @@ impl JobParts {
     /// The listeners of a run: those of the job as long as the run shows results, and `others` always.
     fn listeners_of(&self, id: RunId, others: Vec<Arc<dyn StreamingListener>>) -> ListenerBus {
         let handover = self.runs.handover().clone();
-        let relay = Relay { job: self.listeners.clone(), handover, watcher: self.watcher.clone() };
+        let rates = self.ingest.rates().clone();
+        let relay = Relay { job: self.listeners.clone(), handover, watcher: self.watcher.clone(), rates };
         let listeners = std::iter::once(Arc::new(relay) as Arc<dyn StreamingListener>).chain(others);
         ListenerBus::new(listeners.collect()).of_run(id)
     }

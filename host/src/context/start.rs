@@ -17,9 +17,10 @@ use crate::env::{Env, Panic, Priority, advice, persistence};
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, Graph, Intervals, Needs};
 use crate::ids::RunId;
-use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestHandle, IngestParts, StopRequest};
+use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestHandle, IngestParts, Rates, StopRequest};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
 use crate::output::Handover;
+use crate::receiver::RateSettings;
 use crate::run::{Claims, Run, RunInput, RunParts};
 use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::state::StateStore;
@@ -52,7 +53,9 @@ impl StreamingContext {
         let handed_over = opened.as_ref().and_then(|opened| opened.ownership.handed_over());
         let handover = Arc::new(Handover::new(handed_over.map(|handed_over| handed_over.after())));
         let watcher = Watcher::default();
-        let relay = Relay { job: listeners.clone(), handover: handover.clone(), watcher: watcher.clone() };
+        let rates = Rates::new(RateSettings::of(&settings), listeners.clone(), env.clock.now());
+        let (of_relay, watched) = (handover.clone(), watcher.clone());
+        let relay = Relay { job: listeners.clone(), handover: of_relay, watcher: watched, rates: rates.clone() };
         let of_run = ListenerBus::new(vec![Arc::new(relay)]);
         let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let received = opened.as_mut().map(|opened| opened.received(&env, &settings, &sources, &blocks)).transpose()?;
@@ -79,7 +82,7 @@ impl StreamingContext {
         let resumed = Resumed::start(&env, &settings, of_plugin, (&listeners, &of_run), opened)?;
         let Resumed { history, ownership, checkpoints, beginning, needs, first, catch_up } = resumed;
         let ingest_parts =
-            IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), history, ownership };
+            IngestParts { env: env.clone(), blocks, sources, listeners: listeners.clone(), rates, history, ownership };
         let ingest = Ingest::start(ingest_parts);
         let tracker = ingest.handle().tracker().clone();
         parts.checkpoints = checkpoints.map(|start| start(tracker.clone()));

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::grants::Grants;
 use crate::graph::{DescribedNode, Graph, Intervals, ParameterValue, StageGraph};
 use crate::ids::{NodeId, RunId};
-use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Sources, StopRequest};
+use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Rates, Sources, StopRequest};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
 use crate::output::{Handover, Outputs};
@@ -111,6 +111,7 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
             blocks: store,
             sources: Sources::default(),
             listeners: listeners.clone(),
+            rates: Rates::unlimited(),
             history: None,
             ownership: None,
         });

@@ -66,6 +66,7 @@ impl Shared {
                 context: self.context.clone(),
                 stores: &self.stores,
                 faults: &*self.faults,
+                clock: &*self.env.clock,
                 write: wanted.write,
                 cancel: wanted.cancel,
                 key_type: key_type.as_ref(),

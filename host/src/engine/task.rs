@@ -12,7 +12,7 @@ use super::stage_info::{TaskMetrics, rows_read};
 use super::state::KeyTooLarge;
 use crate::block::{LoadError, RowsWriter, SpillError, value_bytes};
 use crate::data::schema::RecordType;
-use crate::env::persistence;
+use crate::env::{Clock, persistence};
 use crate::error::{Error, Persistence};
 use crate::graph::{Stage, StageOutput};
 use crate::ids::{NodeId, TaskId};
@@ -153,6 +153,7 @@ pub(super) struct Attempt<'a> {
     pub context: Arc<TaskContext>,
     pub stores: &'a LeafStores,
     pub faults: &'a dyn FaultInjector,
+    pub clock: &'a dyn Clock,
     /// The writer of the rows of the last stage, if there is an output.
     pub write: Option<&'a dyn BatchWrite>,
     /// Says whether the run is cancelled.
@@ -187,6 +188,10 @@ impl Attempt<'_> {
             }
         }
         metrics.rows_read = rows_read(&self.plan);
+        let stall = self.faults.stalls(self.task, metrics.rows_read);
+        if !stall.is_zero() {
+            self.clock.sleep(stall).await;
+        }
         let updates = take_updates(&self.plan, self.variables).map_err(PluginError::of_variable)?;
         self.fault(FaultPoint::BeforeCommit)?;
         let TaskId { batch, stage, partition, .. } = self.task;

@@ -35,7 +35,7 @@ fn chunk_of(choice: u8, rows: &str) -> Vec<u8> {
 
 /// A file of the newest checkpoint directory among the test fixtures, as an input of the target `checkpoint`.
 fn piece(choice: usize) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoint-4").join(PIECES[choice]);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/checkpoint-6").join(PIECES[choice]);
     let content = std::fs::read(path).unwrap();
     [0x80 | u8::try_from(choice).unwrap()].into_iter().chain(content).collect()
 }

@@ -90,7 +90,7 @@ impl AttachedRuns {
 #[cfg(test)]
 mod tests {
     use super::super::batch_taker::Purpose;
-    use super::super::{Ingest, IngestParts, Sources};
+    use super::super::{Ingest, IngestParts, Rates, Sources};
     use super::*;
     use crate::block::{BlockStore, RowStorage, SpillSettings};
     use crate::checkpoint::Durable;
@@ -149,6 +149,7 @@ mod tests {
             blocks: BlockStore::new(storage, 1 << 20),
             sources: Sources::default(),
             listeners: ListenerBus::default(),
+            rates: Rates::unlimited(),
             history: None,
             ownership: None,
         });

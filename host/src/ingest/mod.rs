@@ -7,11 +7,13 @@
 mod attached;
 mod batch_clock;
 mod batch_taker;
+mod rates;
 mod sources;
 
 pub use attached::Backlog;
 pub use batch_clock::{CatchUp, ClockSettings, Joining, MakeTaker, StopRequest};
 pub use batch_taker::{BatchTaker, GivenBatch, NotTaken, Purpose};
+pub use rates::Rates;
 pub use sources::{Sources, check_sources};
 
 use self::batch_clock::{BatchClock, ClockParts, Request};
@@ -43,6 +45,8 @@ pub struct IngestParts {
     pub sources: Sources,
     /// The listeners that are told of data that arrives.
     pub listeners: ListenerBus,
+    /// The rates of the receivers.
+    pub rates: Rates,
     /// The writer of the allocation log, and the allocations from before a restart. `None` in a job without
     /// checkpoints.
     pub history: Option<AllocationHistory>,
@@ -64,6 +68,7 @@ pub struct IngestHandle {
     tracker: TrackerHandle,
     blocks: BlockStore,
     ranges: RangeReaders,
+    rates: Rates,
     ownership: Option<Arc<Ownership>>,
     requests: mpsc::Sender<Request>,
     next_run: Arc<AtomicU32>,
@@ -72,10 +77,11 @@ pub struct IngestHandle {
 impl Ingest {
     /// Starts the receivers, and the tracker that registers their blocks.
     pub fn start(parts: IngestParts) -> Self {
-        let IngestParts { env, blocks, sources, listeners, history, ownership } = parts;
+        let IngestParts { env, blocks, sources, listeners, rates, history, ownership } = parts;
         let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let start = |source: ReceiverSource| {
-            let ReceiverSource { settings, make, options } = source;
+            let ReceiverSource { settings, make, options, rate_limit } = source;
+            rates.add(&settings.source, settings.stream_id, rate_limit);
             receiver::start(&env, settings, make, options, blocks.clone(), reports.clone(), listeners.clone())
         };
         let ranges = sources.ranges();
@@ -94,7 +100,7 @@ impl Ingest {
         }
         let (send, requests) = mpsc::channel(QUEUED_REQUESTS_MAX);
         let next_run = Arc::new(AtomicU32::new(RunId::FIRST.0 + 1));
-        let handle = IngestHandle { env, tracker, blocks, ranges, ownership, requests: send, next_run };
+        let handle = IngestHandle { env, tracker, blocks, ranges, rates, ownership, requests: send, next_run };
         Self { handle, listeners, requests }
     }
 
@@ -133,6 +139,11 @@ impl IngestHandle {
     /// The readers of the sources that are read by ranges, by name.
     pub fn ranges(&self) -> &RangeReaders {
         &self.ranges
+    }
+
+    /// The rates of the receivers.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// The right to write to the checkpoint directory. `None` in a job without checkpoints.

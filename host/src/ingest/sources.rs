@@ -15,6 +15,7 @@ use crate::receiver::{self, MakeReceiver, OptionError, ReceiverOptions, Receiver
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The receivers that can be started and the inputs that are open.
 #[derive(Default)]
@@ -29,6 +30,17 @@ pub(super) struct ReceiverSource {
     pub(super) settings: ReceiverSettings,
     pub(super) make: Arc<MakeReceiver>,
     pub(super) options: ReceiverOptions,
+    /// Sets the limit of the receiver's rate.
+    pub(super) rate_limit: watch::Sender<Option<u64>>,
+}
+
+impl ReceiverSource {
+    /// Puts the parts together. The rate of the receiver has no limit yet.
+    fn new(mut settings: ReceiverSettings, make: Arc<MakeReceiver>, options: ReceiverOptions) -> Self {
+        let (rate_limit, limited) = watch::channel(None);
+        settings.rate_limit = limited;
+        Self { settings, make, options, rate_limit }
+    }
 }
 
 impl Sources {
@@ -67,14 +79,14 @@ impl Sources {
                     let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
                     let settings =
                         receiver_settings(graph, settings, name, rows, *reconnect_delay, (*max_line_bytes, *encoding));
-                    sources.receivers.push(ReceiverSource { settings, make, options });
+                    sources.receivers.push(ReceiverSource::new(settings, make, options));
                 }
                 SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes, encoding } => {
                     let options = ReceiverOptions::new(name, rows.clone(), options.clone());
                     let make = receivers.find(receiver, &options).map_err(option_error)?;
                     let settings =
                         receiver_settings(graph, settings, name, rows, *restart_delay, (*max_line_bytes, *encoding));
-                    sources.receivers.push(ReceiverSource { settings, make, options });
+                    sources.receivers.push(ReceiverSource::new(settings, make, options));
                 }
             }
         }
@@ -156,6 +168,7 @@ fn receiver_settings(
         when_full: settings.receiver.when_full,
         first_block: 0,
         is_logged: false,
+        rate_limit: watch::channel(None).1,
     }
 }
 

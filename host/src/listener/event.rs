@@ -6,6 +6,7 @@ use super::info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
     UpgradeInfo,
 };
+use super::rates::RateLimitInfo;
 use crate::ids::TaskId;
 use crate::shown::{Shown as _, counted};
 use crate::time::{Duration, Time};
@@ -35,6 +36,8 @@ pub enum Event {
     },
     /// A receiver ended.
     ReceiverStopped(ReceiverInfo),
+    /// The limit of the rate of a receiver is another one, or has another reason.
+    RateLimitChanged(RateLimitInfo),
     /// An input could not be read for a batch. It is read again for the next batch.
     InputError {
         /// The source.
@@ -276,6 +279,7 @@ impl fmt::Display for Event {
                 retry_in.iter().try_for_each(|delay| write!(f, "; next try in {} ms", delay.as_millis()))
             }
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
+            Self::RateLimitChanged(info) => write!(f, "RateLimitChanged {}: {}", info.source, info.limit),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),
             Self::FilesPassedOver(info) => write!(f, "FilesPassedOver {info}"),
             Self::FileChanged { source, batch, file, unread_bytes } => {
@@ -337,17 +341,8 @@ impl fmt::Display for Event {
             Self::CaughtUp(lag) => fmt_lag("CaughtUp", lag, f),
             Self::EventsDropped { count } => write!(f, "EventsDropped {count}"),
             Self::RecoveryStarted(info) => write!(f, "RecoveryStarted {info}"),
-            Self::RecordsLost { source, batch, records } => {
-                write!(
-                    f,
-                    "RecordsLost {source}: {} of batch {batch}, received and not logged",
-                    counted(*records, "record")
-                )
-            }
-            Self::RecordsRecovered { source, blocks, records } => {
-                let (records, blocks) = (counted(*records, "record"), counted(*blocks, "block"));
-                write!(f, "RecordsRecovered {source}: {records} in {blocks}, from the write-ahead log")
-            }
+            Self::RecordsLost { source, batch, records } => fmt_lost(source, *batch, *records, f),
+            Self::RecordsRecovered { source, blocks, records } => fmt_recovered(source, *blocks, *records, f),
             Self::BatchesWithoutData { from, through, batches } => {
                 write!(f, "BatchesWithoutData {from} to {through}: {}", counted(*batches, "batch"))
             }
@@ -377,6 +372,16 @@ fn fmt_set_back(from: Time, to: Time, next_batch: Time, f: &mut fmt::Formatter<'
         "ClockSetBack from {from} to {to}: batch times never go back, so the next batch is still {next_batch}: it \
          runs when the clock reaches this time again"
     )
+}
+
+fn fmt_lost(source: &str, batch: Time, records: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let records = counted(records, "record");
+    write!(f, "RecordsLost {source}: {records} of batch {batch}, received and not logged")
+}
+
+fn fmt_recovered(source: &str, blocks: u64, records: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (records, blocks) = (counted(records, "record"), counted(blocks, "block"));
+    write!(f, "RecordsRecovered {source}: {records} in {blocks}, from the write-ahead log")
 }
 
 fn fmt_changed(

@@ -4,8 +4,8 @@
 //! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, StageInfo, StageOperator,
-    StageRows, StreamInputInfo, UpgradeInfo,
+    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, RateLimitInfo, RateReason,
+    ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;
@@ -68,6 +68,7 @@ enum JsonEvent<'a> {
     ReceiverStarted { receiver: JsonReceiver<'a> },
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverStopped { receiver: JsonReceiver<'a> },
+    RateLimitChanged(JsonRateLimit<'a>),
     InputError { source: &'a str, error: &'a str },
     FilesPassedOver { source: &'a str, cause: &'a str, files: u64, example: &'a str },
     FileChanged { source: &'a str, batch_time_ms: u64, file: &'a str, unread_bytes: Option<u64> },
@@ -133,6 +134,42 @@ struct JsonReceiver<'a> {
     location: &'a str,
     last_error_message: Option<&'a str>,
     last_error_time_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct JsonRateLimit<'a> {
+    stream_id: u32,
+    source: &'a str,
+    records_per_second: Option<u64>,
+    reason: &'a str,
+    measured: Option<JsonMeasured>,
+}
+
+#[derive(Serialize)]
+struct JsonMeasured {
+    batch_time_ms: u64,
+    num_records: u64,
+    processing_delay_ms: f64,
+    scheduling_delay_ms: f64,
+    processing_rate: u64,
+}
+
+impl<'a> From<&'a RateLimitInfo> for JsonRateLimit<'a> {
+    fn from(info: &'a RateLimitInfo) -> Self {
+        let RateLimitInfo { stream_id, source, limit } = info;
+        let measured = match &limit.reason {
+            RateReason::Backpressure(batch) => Some(JsonMeasured {
+                batch_time_ms: batch.batch.as_ms(),
+                num_records: batch.records,
+                processing_delay_ms: span(batch.processing_delay),
+                scheduling_delay_ms: span(batch.scheduling_delay),
+                processing_rate: batch.processing_rate,
+            }),
+            _ => None,
+        };
+        let (records_per_second, reason) = (limit.rate, limit.reason.word());
+        Self { stream_id: *stream_id, source, records_per_second, reason, measured }
+    }
 }
 
 #[derive(Serialize)]
@@ -231,6 +268,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 Self::ReceiverError { receiver: receiver.into(), retry_in_ms: retry_in.map(whole) }
             }
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
+            Event::RateLimitChanged(info) => Self::RateLimitChanged(info.into()),
             Event::InputError { source, error } => Self::InputError { source, error },
             Event::FilesPassedOver(info) => Self::FilesPassedOver {
                 source: &info.source,

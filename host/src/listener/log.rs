@@ -1,7 +1,7 @@
 //! Events as log lines.
 
 use super::absence::{Absence, Away, Tell};
-use super::{Event, LagInfo, PassedOverCause, QueuedListener, ReceiverInfo};
+use super::{Event, LagInfo, PassedOverCause, QueuedListener, RateLimitInfo, ReceiverInfo};
 use crate::ids::RunId;
 use crate::shown::counted;
 use crate::time::{Duration, Time};
@@ -10,11 +10,13 @@ use std::fmt;
 
 /// Writes events to the log: events that need attention as warnings, batches as information, all other events for
 /// debugging. Of a source that is away, the log has the first failure, then few of the further failures with their
-/// number, and then the return.
+/// number, and then the return. Of the rates of a receiver, the log has those that differ much from the one before.
 #[derive(Default)]
 pub struct LogListener {
     /// The absences of sources, by the source's name.
     absences: BTreeMap<String, Absence>,
+    /// The rates that the log has shown as information, by the source's name. `None` stands for no limit.
+    rates: BTreeMap<String, Option<u64>>,
 }
 
 fn ms(duration: Option<Duration>) -> f64 {
@@ -33,6 +35,22 @@ impl LogListener {
         }
     }
 
+    /// Reports that the limit of a receiver has changed.
+    fn limited(&mut self, info: &RateLimitInfo, event: &Event) {
+        let rate = info.limit.rate;
+        match self.rates.get_mut(&info.source) {
+            Some(shown) if !differs_much(*shown, rate) => tracing::debug!("{event}"),
+            Some(shown) => {
+                *shown = rate;
+                tracing::info!("{event}");
+            }
+            None => {
+                self.rates.insert(info.source.clone(), rate);
+                tracing::info!("{event}");
+            }
+        }
+    }
+
     /// Reports that a receiver has reached its source.
     fn back(&mut self, at: Time, receiver: &ReceiverInfo, event: &Event) {
         let absence = self.absences.entry(receiver.name.clone()).or_default();
@@ -48,6 +66,14 @@ impl LogListener {
             None if was_away => tracing::debug!("{event}"),
             None => tracing::info!("{event}"),
         }
+    }
+}
+
+/// Whether a rate differs much from an earlier one: it is twice as high or half as high, or only one is a limit.
+fn differs_much(before: Option<u64>, now: Option<u64>) -> bool {
+    match (before, now) {
+        (Some(before), Some(now)) => before / 2 >= now || now / 2 >= before,
+        (before, now) => before != now,
     }
 }
 
@@ -80,6 +106,7 @@ impl QueuedListener for LogListener {
             }
             Event::ReceiverError { receiver, retry_in: Some(_) } => self.away(at, receiver, event),
             Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
+            Event::RateLimitChanged(info) => self.limited(info, event),
             Event::ReceiverError { .. }
             | Event::InputError { .. }
             | Event::FileChanged { .. }

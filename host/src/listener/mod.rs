@@ -13,6 +13,7 @@ mod info;
 mod log;
 mod operator_state;
 mod queue;
+mod rates;
 mod receivers;
 mod status;
 
@@ -28,10 +29,11 @@ pub use info::{
 pub use log::LogListener;
 pub use operator_state::{OperatorState, operator_label};
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};
+pub use rates::{MeasuredBatch, RateLimit, RateLimitInfo, RateReason};
 pub use receivers::ReceiverReporter;
 pub use status::{
-    CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, ReceiverStatus, RunState, Status,
-    StatusListener,
+    CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, RateStatus, ReceiverStatus, RunState,
+    Status, StatusListener,
 };
 
 use crate::ids::RunId;

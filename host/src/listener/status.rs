@@ -4,7 +4,7 @@
 //! add members, which are absent from the status of an older host. So all members have defaults. Never keeps rows or
 //! whole batches.
 
-use super::{AccumulatorValue, BatchInfo, Event, OperatorState, ReceiverInfo, StreamingListener};
+use super::{AccumulatorValue, BatchInfo, Event, OperatorState, RateLimit, ReceiverInfo, StreamingListener};
 use crate::env::Clock;
 use crate::lock::lock;
 use crate::time::{Duration, Time, whole_ms};
@@ -144,6 +144,27 @@ pub struct ReceiverStatus {
     pub last_error: Option<String>,
     /// When the last error happened.
     pub last_error_ms: Option<u64>,
+    /// The limit of the receiver's rate. `None` if there was never one.
+    pub rate_limit: Option<RateStatus>,
+}
+
+/// The limit of the rate of a receiver.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RateStatus {
+    /// The most records a second. `None` if there is no limit.
+    pub records_per_second: Option<u64>,
+    /// The reason of the limit, as a word.
+    pub reason: String,
+    /// The limit and its reason, for people.
+    pub description: String,
+}
+
+impl From<&RateLimit> for RateStatus {
+    fn from(limit: &RateLimit) -> Self {
+        let reason = limit.reason.word().to_owned();
+        Self { records_per_second: limit.rate, reason, description: limit.to_string() }
+    }
 }
 
 /// The status of checkpoints.
@@ -191,6 +212,8 @@ struct Known {
     /// All members of the status that the other fields of this struct do not hold.
     status: Status,
     receivers: BTreeMap<u32, ReceiverStatus>,
+    /// The limits of receivers, which may be known before the receivers are.
+    rate_limits: BTreeMap<u32, RateStatus>,
     pending: BTreeSet<Time>,
     /// Batches that are still to run again.
     rerun: BTreeSet<Time>,
@@ -245,6 +268,9 @@ impl Known {
             }
             Event::ReceiverStarted(info) | Event::ReceiverStopped(info) => self.receiver(info),
             Event::ReceiverError { receiver, .. } => self.receiver(receiver),
+            Event::RateLimitChanged(info) => {
+                self.rate_limits.insert(info.stream_id, RateStatus::from(&info.limit));
+            }
             Event::BatchSubmitted(info) => {
                 self.pending.insert(info.batch_time);
                 // Batches that are computed again for windows and state come first, and are not submitted.
@@ -306,6 +332,7 @@ impl Known {
             active: info.active,
             last_error: info.last_error_message.clone(),
             last_error_ms: info.last_error_time.map(Time::as_ms),
+            rate_limit: None,
         };
         self.receivers.insert(info.stream_id, receiver);
     }
@@ -332,7 +359,11 @@ impl Known {
         if self.is_stopping && status.state != RunState::Stopped {
             status.state = RunState::Stopping;
         }
-        status.receivers = self.receivers.values().cloned().collect();
+        let with_limit = |(id, receiver): (&u32, &ReceiverStatus)| ReceiverStatus {
+            rate_limit: self.rate_limits.get(id).cloned(),
+            ..receiver.clone()
+        };
+        status.receivers = self.receivers.iter().map(with_limit).collect();
         status.pending = self.pending.len() as u64;
         status.pending_ms = self.pending.iter().take(PENDING_TOLD_MAX).map(|time| time.as_ms()).collect();
         status.scheduling_delay = self.delay(|(scheduling, _)| *scheduling);

@@ -4,6 +4,7 @@
 //! stays here until it is reported. So if a future that stores records is dropped, nothing is lost and nothing is
 //! stored twice.
 
+use super::admission::{Admission, Records};
 use super::block_generator::BlockGenerator;
 use super::error::StoreError;
 use super::settings::{ReceiverSettings, StopReceiver};
@@ -48,6 +49,8 @@ struct Shared {
 }
 
 struct Blocks {
+    /// Lets records into the generator.
+    admission: Admission,
     generator: BlockGenerator,
     /// The share of memory for the open block.
     open: OpenBlock,
@@ -73,7 +76,8 @@ impl ReceiverContext {
     ) -> Self {
         let generator =
             BlockGenerator::new(&settings.source, settings.first_block, settings.encoding, settings.max_line_bytes);
-        let blocks = Blocks { generator, open: store.open(), cut: VecDeque::new() };
+        let admission = Admission::new(*settings.rate_limit.borrow(), clock.monotonic());
+        let blocks = Blocks { admission, generator, open: store.open(), cut: VecDeque::new() };
         let reporter = ReceiverReporter::new(listeners.clone(), settings.stream_id, &settings.source);
         let shared = Shared {
             clock,
@@ -144,9 +148,7 @@ impl ReceiverContext {
     /// If the records of the source are not text, or if the receiver was stopped.
     pub async fn store_line(&self, line: &str) -> Result<(), StoreError> {
         self.require_text()?;
-        let mut blocks = self.open().await?;
-        blocks.generator.push_line(line);
-        self.cut_if_full(&mut blocks).await
+        self.admit(Records::Line(line)).await
     }
 
     /// Stores lines of text, given as bytes in the source's encoding, in any pieces. The bytes after the last line end
@@ -156,9 +158,7 @@ impl ReceiverContext {
     /// As [`Self::store_line`].
     pub async fn store_bytes(&self, bytes: &[u8]) -> Result<(), StoreError> {
         self.require_text()?;
-        let mut blocks = self.open().await?;
-        blocks.generator.push_bytes(bytes);
-        self.cut_if_full(&mut blocks).await
+        self.admit(Records::Bytes(bytes)).await
     }
 
     /// Says that the bytes given to [`Self::store_bytes`] are complete, even if the last line has no line end.
@@ -166,7 +166,10 @@ impl ReceiverContext {
     /// # Errors
     /// If the receiver was stopped.
     pub async fn end_line(&self) -> Result<(), StoreError> {
-        self.open().await?.generator.end_line();
+        let mut blocks = self.open().await?;
+        let Blocks { admission, generator, .. } = &mut *blocks;
+        admission.release_all(generator);
+        generator.end_line();
         Ok(())
     }
 
@@ -176,9 +179,7 @@ impl ReceiverContext {
     /// If the columns of the rows are not those of [`Self::record_type`], or if the receiver was stopped.
     pub async fn store_rows(&self, rows: RecordBatch) -> Result<(), StoreError> {
         let rows = self.checked(rows)?;
-        let mut blocks = self.open().await?;
-        blocks.generator.push_rows(rows);
-        self.cut_if_full(&mut blocks).await
+        self.admit(Records::Rows(rows)).await
     }
 
     /// Stores rows as a block of their own, which becomes one partition of one batch. Returns when the host guarantees
@@ -189,7 +190,7 @@ impl ReceiverContext {
     /// As [`Self::store_rows`]. After an error, the receiver must not acknowledge anything.
     pub async fn store_block(&self, rows: Vec<RecordBatch>) -> Result<(), StoreError> {
         let rows = rows.into_iter().map(|rows| self.checked(rows)).collect::<Result<Vec<_>, _>>()?;
-        let mut blocks = self.open().await?;
+        let mut blocks = self.admit_whole(rows.iter().map(|rows| rows.num_rows() as u64).sum()).await?;
         blocks.cut();
         let Some(block) = blocks.generator.block(rows) else { return self.deliver(&mut blocks).await };
         let (recorded, answer) = oneshot::channel();
@@ -258,6 +259,75 @@ impl ReceiverContext {
         self.shared.is_closed.load(Ordering::SeqCst)
     }
 
+    /// Lets records in, as the rate of the receiver allows. Returns when all are in.
+    async fn admit(&self, records: Records<'_>) -> Result<(), StoreError> {
+        let mut blocks = self.open().await?;
+        let Blocks { admission, generator, .. } = &mut *blocks;
+        let now = self.shared.clock.monotonic();
+        admission.set_limit(*self.shared.settings.rate_limit.borrow(), now);
+        let call = admission.accept(records, now, generator);
+        self.cut_if_full(&mut blocks).await?;
+        if blocks.admission.is_in(call) {
+            return Ok(());
+        }
+        let mut limit = self.shared.settings.rate_limit.clone();
+        loop {
+            limit.mark_unchanged();
+            self.release(&mut blocks);
+            self.cut_if_full(&mut blocks).await?;
+            if blocks.admission.is_in(call) {
+                return Ok(());
+            }
+            let wait = blocks.admission.wait(self.shared.clock.monotonic());
+            drop(blocks);
+            self.wait_for_rate(wait, &mut limit).await;
+            blocks = self.open().await?;
+        }
+    }
+
+    /// Waits until the rate of the receiver allows a block of this many records, which come in together. Returns the
+    /// locked blocks.
+    async fn admit_whole(&self, records: u64) -> Result<tokio::sync::MutexGuard<'_, Blocks>, StoreError> {
+        let mut limit = self.shared.settings.rate_limit.clone();
+        loop {
+            let mut blocks = self.open().await?;
+            limit.mark_unchanged();
+            self.release(&mut blocks);
+            let wait = blocks.admission.take_whole(records, self.shared.clock.monotonic());
+            let Some(wait) = wait.filter(|_| !self.is_stopped()) else { return Ok(blocks) };
+            drop(blocks);
+            self.wait_for_rate(wait, &mut limit).await;
+        }
+    }
+
+    /// Waits for a time, or until the limit is another one, or until the receiver has to stop.
+    async fn wait_for_rate(&self, wait: Duration, limit: &mut watch::Receiver<Option<u64>>) {
+        let changed = async {
+            // An error means that the limit stays as it is.
+            if limit.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stopped() => {}
+            () = changed => {}
+            () = self.shared.clock.sleep(wait) => {}
+        }
+    }
+
+    /// Lets in the records that the rate allows. If the receiver has to stop, lets all records in: they were received.
+    fn release(&self, blocks: &mut Blocks) {
+        let Blocks { admission, generator, .. } = blocks;
+        let now = self.shared.clock.monotonic();
+        if self.is_stopped() {
+            admission.release_all(generator);
+        } else {
+            admission.set_limit(*self.shared.settings.rate_limit.borrow(), now);
+            admission.release(now, generator);
+        }
+    }
+
     async fn cut_if_full(&self, blocks: &mut Blocks) -> Result<(), StoreError> {
         let has_room = blocks.open.hold(blocks.generator.held_bytes()).is_ok();
         if has_room && !blocks.generator.is_full(blocks.open.bytes_max()) {
@@ -281,6 +351,7 @@ impl ReceiverContext {
     /// Stores and reports the complete records that are not in a block yet.
     pub(super) async fn flush(&self) {
         let mut blocks = self.shared.blocks.lock().await;
+        self.release(&mut blocks);
         blocks.cut();
         // An error means that the run is over. The block is lost with it.
         let _ = self.deliver(&mut blocks).await;
@@ -288,7 +359,12 @@ impl ReceiverContext {
 
     /// Stores the complete records and discards an incomplete line. Half a line is not a record.
     pub(super) async fn abandon_line(&self) {
-        if self.shared.blocks.lock().await.generator.abandon_line() {
+        let mut blocks = self.shared.blocks.lock().await;
+        let Blocks { admission, generator, .. } = &mut *blocks;
+        admission.release_all(generator);
+        let is_cut_off = generator.abandon_line();
+        drop(blocks);
+        if is_cut_off {
             self.shared.listeners.post(&Event::LineCutOff { source: self.source().to_owned() });
         }
         self.flush().await;

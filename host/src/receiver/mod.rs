@@ -2,12 +2,16 @@
 //!
 //! Owns everything that runs all the time between a source and the block store. That is the trait [`Receiver`], which
 //! the built-in socket receiver and the receivers of embedding programs implement; the calls that a receiver can make;
-//! and the supervisor, which starts receivers again. Never decides which batch a block belongs to: a receiver reports
-//! each stored block, and the tracker decides.
+//! the supervisor, which starts receivers again; and the rates of receivers, which follow from completed batches. Never
+//! decides which batch a block belongs to: a receiver reports each stored block, and the tracker decides.
 
+mod admission;
 mod block_generator;
 mod context;
 mod error;
+mod rate_controller;
+mod rate_estimator;
+mod rate_limiter;
 mod registry;
 mod settings;
 mod socket;
@@ -17,6 +21,8 @@ mod tests;
 
 pub use context::ReceiverContext;
 pub use error::{OptionError, ReceiverError, StoreError};
+pub use rate_controller::{RateController, RateSettings};
+pub use rate_estimator::CompletedBatch;
 pub use registry::{MakeReceiver, ReceiverOptions, Receivers};
 pub use settings::{ReceiverSettings, StopReceiver};
 pub use socket::socket;

@@ -4,6 +4,7 @@ use crate::config::WhenFull;
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::time::Duration;
+use tokio::sync::watch;
 
 /// The settings of a receiver.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct ReceiverSettings {
     pub first_block: u64,
     /// Whether blocks are written to the write-ahead log.
     pub is_logged: bool,
+    /// The most records a second that the receiver takes at present. `None` if there is no limit.
+    pub rate_limit: watch::Receiver<Option<u64>>,
 }
 
 /// The request to stop a receiver.

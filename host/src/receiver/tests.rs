@@ -2,6 +2,7 @@
 
 mod blocks;
 mod life;
+mod rates;
 mod records;
 
 use super::*;
@@ -17,7 +18,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 const BLOCK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -33,6 +34,7 @@ struct World {
     env: Env,
     store: BlockStore,
     log: Log,
+    rate_limit: watch::Receiver<Option<u64>>,
 }
 
 struct Listener(Env, Log);
@@ -101,7 +103,7 @@ impl World {
         let budget = MemoryBudget::new(1 << 30, 0).unwrap();
         let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
         let store = BlockStore::new(RowStorage::new(&budget, env.disk.clone(), spill), limit_bytes);
-        Self { simulation, env, store, log: Log::default() }
+        Self { simulation, env, store, log: Log::default(), rate_limit: watch::channel(None).1 }
     }
 
     fn settings(source: &str, rows: RecordType, when_full: WhenFull) -> ReceiverSettings {
@@ -116,6 +118,7 @@ impl World {
             when_full,
             first_block: 0,
             is_logged: false,
+            rate_limit: watch::channel(None).1,
         }
     }
 
@@ -133,9 +136,9 @@ impl World {
         stops: &[(u64, StopReceiver)],
         recorded: impl Fn(&BlockStore, &StoredBlock) + Send + Sync + 'static,
     ) -> Outcome {
-        let Self { simulation, env, store, log } = self;
+        let Self { simulation, env, store, log, rate_limit } = self;
         let listeners = ListenerBus::new(vec![Arc::new(Listener(env.clone(), log.clone()))]);
-        let settings = Self::settings("lines", rows.clone(), when_full);
+        let settings = ReceiverSettings { rate_limit, ..Self::settings("lines", rows.clone(), when_full) };
         let options = ReceiverOptions::new("lines", rows, BTreeMap::new());
         let blocks = Arc::new(Mutex::new(Vec::new()));
         let (kept, stops) = (blocks.clone(), stops.to_vec());
@@ -143,7 +146,7 @@ impl World {
             let (reports, mut reported) = mpsc::channel::<BlockReport>(64);
             let handle = start(&env, settings, make, options, store.clone(), reports, listeners);
             let tracker = async move {
-                while let Some(BlockReport { block, recorded: reply }) = reported.recv().await {
+                while let Some(BlockReport { block, recorded: reply, .. }) = reported.recv().await {
                     kept.lock().unwrap().push(texts(&store, &block.id));
                     recorded(&store, &block);
                     if let Some(reply) = reply {

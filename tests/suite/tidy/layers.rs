@@ -68,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "ingest",
         &[
+            "lock",
             "encoding",
             "error",
             "time",

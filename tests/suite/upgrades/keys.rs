@@ -31,7 +31,7 @@ fn keys_are_set_while_a_job_runs() {
     assert_eq!(
         parallelism,
         "key `job.parallelism` cannot be set while job words runs\nhelp: these keys can: job.on_error, job.stop_timeout, \
-         engine.task_attempts; others change with an upgrade: `host upgrade JOB.TOML --set KEY=VALUE`"
+         receiver.max_rate, backpressure.enabled, backpressure.min_rate, engine.task_attempts; others change with an upgrade: `host upgrade JOB.TOML --set KEY=VALUE`"
     );
     assert!(source.ends_with("help: stop the job gracefully, change its job file, and start it again"), "{source}");
     assert!(unknown.starts_with("key `job.on_eror` cannot be set"), "{unknown}");
@@ -41,4 +41,26 @@ fn keys_are_set_while_a_job_runs() {
         log.iter().any(|line| line.ends_with("SettingChanged job.on_error: not given -> \"continue\"")),
         "{log:#?}"
     );
+}
+
+/// S12.18: both runs of an upgrade share the receivers. A rate that was set while the job runs is no obstacle to an upgrade;
+/// a rate that only the new job file has is.
+#[test]
+fn a_rate_that_was_set_is_no_obstacle_to_an_upgrade() {
+    let world = World::new(1);
+    let ((done, refused), _) = world.run_whole(|stage| async move {
+        stage.until(600).await;
+        stage.upgrades.set("receiver.max_rate", "5000").expect("this key can be set");
+        stage.until(2300).await;
+        let mut asked = options();
+        asked.set = vec![("backpressure.integral".to_owned(), "0.5".to_owned())];
+        stage.upgrades.start(asked).expect("an upgrade can begin");
+        let refused = stage.reached(Phase::is_over).await;
+        let asked = UpgradeOptions { batches: 1, keep: 1, auto: true, ..options() };
+        stage.upgrades.start(asked).expect("an upgrade can begin");
+        (stage.reached(Phase::is_over).await, refused)
+    });
+    assert_eq!((done.phase, done.reason.clone()), (Phase::Done, None));
+    let reason = refused.reason.unwrap_or_default();
+    assert!(reason.contains("backpressure.integral was not given and is 0.5"), "{reason}");
 }

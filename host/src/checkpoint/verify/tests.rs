@@ -1,6 +1,7 @@
 //! Directories as hosts leave them, and directories that no host leaves.
 
 use super::super::allocations::tests::partitions;
+use super::super::checked_piece::Condition;
 use super::super::{AllocationLog, Ownership, RunDescription, RunProgress, write_checkpoint};
 use super::*;
 use crate::env::{DiskStore, Env, Simulation};

@@ -1,11 +1,11 @@
-//! The keys of the sections `receiver`, `engine` and `limits`.
+//! The keys of the sections `receiver`, `backpressure`, `engine` and `limits`.
 
 use super::super::key::{Change, Declared, Key};
-use super::super::range::{Count, Size, Span};
+use super::super::range::{Count, Decimal, Size, Span};
 use super::super::settings::WhenFull;
-use super::super::shape::{Choice, FilePath, Place};
+use super::super::shape::{Choice, FilePath, Flag, Place};
 use super::super::subject::Fallback;
-use super::{GIB, HOUR_MS, KIB, MIB};
+use super::{GIB, HOUR_MS, KIB, MIB, RATE_MAX};
 
 keys! {
     RECEIVER_BLOCK_INTERVAL: Span = Key::new(
@@ -38,10 +38,10 @@ keys! {
     )
     .when_changed(Change::Harmless);
 
-    RECEIVER_WRITE_AHEAD_LOG: Choice<bool> = Key::new(
+    RECEIVER_WRITE_AHEAD_LOG: Flag = Key::new(
         "receiver.write_ahead_log",
-        Choice(&[("no", false), ("yes", true)]),
-        Fallback::Text("no"),
+        Flag,
+        Fallback::Flag(false),
         "Whether received data is written to the [write-ahead log](receivers.md#the-write-ahead-log) in the checkpoint \
          directory before a batch reads the data, so that a restart reads the data again. Needs `job.checkpoint`.",
     )
@@ -58,14 +58,82 @@ keys! {
     )
     .when_changed(Change::Harmless);
 
-    RECEIVER_WRITE_AHEAD_LOG_FILES: Choice<bool> = Key::new(
-        "receiver.write_ahead_log_files",
-        Choice(&[("keep-open", false), ("close-after-write", true)]),
-        Fallback::Text("keep-open"),
-        "Whether a file of the write-ahead log stays open for the next data, or is closed after each write: for file \
-         systems that store a file only when the file is closed. Object stores need no setting.",
+    RECEIVER_CLOSE_FILE_AFTER_WRITE: Flag = Key::new(
+        "receiver.close_file_after_write",
+        Flag,
+        Fallback::Flag(false),
+        "Whether a file of the write-ahead log is closed after each write, for file systems that store a file only when \
+         the file is closed. Object stores need no setting.",
     )
     .spark("spark.streaming.receiver.writeAheadLog.closeFileAfterWrite")
+    .when_changed(Change::Harmless);
+
+    RECEIVER_MAX_RATE: Count = Key::new(
+        "receiver.max_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Derived { doc: "none", example: "10000" },
+        "The most records a second that one receiver takes. Its sender has to wait for the rest. `host set` changes it \
+         while the job runs.",
+    )
+    .spark("spark.streaming.receiver.maxRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_ENABLED: Flag = Key::new(
+        "backpressure.enabled",
+        Flag,
+        Fallback::Flag(false),
+        "Whether the rate of each receiver follows the speed at which batches are processed: see \
+         [rates](receivers.md#rates). `host set` changes it while the job runs.",
+    )
+    .spark("spark.streaming.backpressure.enabled")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_INITIAL_RATE: Count = Key::new(
+        "backpressure.initial_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Derived { doc: "`receiver.max_rate`", example: "1000" },
+        "The most records a second that one receiver takes until the first rate is computed, after each start of the \
+         job.",
+    )
+    .spark("spark.streaming.backpressure.initialRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_MIN_RATE: Count = Key::new(
+        "backpressure.min_rate",
+        Count { min: 1, max: RATE_MAX },
+        Fallback::Number(100),
+        "The smallest rate that is computed, in records a second. `receiver.max_rate` holds in any case. `host set` \
+         changes it while the job runs.",
+    )
+    .spark("spark.streaming.backpressure.pid.minRate")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_PROPORTIONAL: Decimal = Key::new(
+        "backpressure.proportional",
+        Decimal,
+        Fallback::Decimal("1.0"),
+        "How much of the difference between the last rate and the processing rate is corrected by each batch.",
+    )
+    .spark("spark.streaming.backpressure.pid.proportional")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_INTEGRAL: Decimal = Key::new(
+        "backpressure.integral",
+        Decimal,
+        Fallback::Decimal("0.2"),
+        "How much the rate is lowered for the records that wait for their batch.",
+    )
+    .spark("spark.streaming.backpressure.pid.integral")
+    .when_changed(Change::Harmless);
+
+    BACKPRESSURE_DERIVATIVE: Decimal = Key::new(
+        "backpressure.derivative",
+        Decimal,
+        Fallback::Decimal("0.0"),
+        "How much the rate follows the speed at which that difference changes, which makes it react sooner and to \
+         chance as well.",
+    )
+    .spark("spark.streaming.backpressure.pid.derived")
     .when_changed(Change::Harmless);
 
     ENGINE_THREADS: Count = Key::new(

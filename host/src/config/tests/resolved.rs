@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{JOB, loaded};
 use crate::config::{
-    Access, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location, OnCheckpointError, OnError,
-    ReceiverSettings, Settings, SourceSettings, WhenFull, load,
+    Access, BackpressureSettings, EngineSettings, Facts, Gain, Grant, JobSettings, LimitSettings, Location,
+    OnCheckpointError, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull, load,
 };
 use crate::encoding::Encoding;
 use crate::error::{Error, ErrorKind};
@@ -41,6 +41,15 @@ fn defaults_are_as_documented() {
             write_ahead_log: false,
             write_ahead_log_copy: None,
             closes_files_after_write: false,
+            max_rate: None,
+        },
+        backpressure: BackpressureSettings {
+            enabled: false,
+            initial_rate: None,
+            min_rate: 100,
+            proportional: Gain::of_millionths(1_000_000),
+            integral: Gain::of_millionths(200_000),
+            derivative: Gain::of_millionths(0),
         },
         engine: EngineSettings {
             threads: 4,
@@ -105,9 +114,17 @@ const EVERY_KEY: &str = r#"
     block_interval = "50ms"
     store_limit = "3MiB"
     when_full = "drop-newest"
-    write_ahead_log = "yes"
+    write_ahead_log = true
     write_ahead_log_copy = "/mnt/log"
-    write_ahead_log_files = "close-after-write"
+    close_file_after_write = true
+    max_rate = 1_000_000_000
+    [backpressure]
+    enabled = true
+    initial_rate = 500
+    min_rate = 1
+    proportional = 2
+    integral = 0.0
+    derivative = 0.0125
     [engine]
     threads = 1
     task_attempts = 1
@@ -180,6 +197,15 @@ fn every_key_can_be_set() {
             write_ahead_log: true,
             write_ahead_log_copy: Some(Location::Directory(PathBuf::from("/mnt/log"))),
             closes_files_after_write: true,
+            max_rate: Some(1_000_000_000),
+        },
+        backpressure: BackpressureSettings {
+            enabled: true,
+            initial_rate: Some(500),
+            min_rate: 1,
+            proportional: Gain::of_millionths(2_000_000),
+            integral: Gain::of_millionths(0),
+            derivative: Gain::of_millionths(12_500),
         },
         engine: EngineSettings {
             threads: 1,

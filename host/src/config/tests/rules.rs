@@ -26,6 +26,23 @@ const RULES: &[Case] = &[
         ],
     },
     Case {
+        text: Below("[receiver]\nmax_rate = 50\n[backpressure]\nenabled = true\nmin_rate = 60"),
+        set: &[("backpressure.initial_rate", "51")],
+        errors: &[
+            "--set backpressure.initial_rate: backpressure.initial_rate = 51 is above receiver.max_rate = 50, which holds in \
+             any case",
+            "help: use 50 or less, or raise receiver.max_rate",
+        ],
+    },
+    Case {
+        text: Below("[receiver]\nmax_rate = 50\n[backpressure]\nmin_rate = 60"),
+        set: &[],
+        errors: &[
+            "job.toml line 7: backpressure.min_rate = 60 is above receiver.max_rate = 50, which holds in any case",
+            "help: use 50 or less, or raise receiver.max_rate",
+        ],
+    },
+    Case {
         text: Below("[engine]\nthreads = 8\nmemory = \"1GiB\""),
         set: &[],
         errors: &[

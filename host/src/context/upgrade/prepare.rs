@@ -18,8 +18,8 @@ use crate::shown::Shown as _;
 use crate::upgrade::ChangedKey;
 
 /// The keys of a job file that belong to the ingest, which both runs share.
-const OF_INGEST: [&str; 6] =
-    ["job.name", "job.batch_interval", "job.checkpoint", "job.max_catch_up", "sources.", "receiver."];
+const OF_INGEST: [&str; 7] =
+    ["job.name", "job.batch_interval", "job.checkpoint", "job.max_catch_up", "sources.", "receiver.", "backpressure."];
 
 impl Upgrade {
     /// Reads and checks the new plugin, and attaches its run.
@@ -32,7 +32,10 @@ impl Upgrade {
         let settings = self.settings(&old.settings)?;
         let shown = settings.job.plugin.shown().into_owned();
         self.change(|status| status.plugin.clone_from(&shown));
-        let changed = config::changes(&old.settings.given, &settings.given);
+        let mut changed = config::changes(&old.settings.given, &settings.given);
+        // A key of the ingest that was set while the job runs holds for both runs already.
+        let set: Vec<_> = lock(&job.set).iter().map(|(key, _)| key.clone()).collect();
+        changed.retain(|change| !is_of_ingest(&change.key) || !set.contains(&change.key));
         refuse_changes_of_ingest(&changed)?;
         self.save_plugin_of(&old);
         let bytes = read_plugin(&job.env, &settings)?;

@@ -9,6 +9,7 @@ use crate::config::{self, LIVE_KEYS};
 use crate::error::{Error, ErrorKind};
 use crate::listener::Event;
 use crate::lock::lock;
+use crate::receiver::RateSettings;
 use crate::shown;
 use crate::upgrade::SetKey;
 
@@ -38,6 +39,7 @@ impl Upgrades {
         let settings = config::load_again(bytes, &owner.settings, &more)?;
         owner.live.apply(&settings);
         job.live.apply(&settings);
+        job.ingest.rates().set(&RateSettings::of(&settings));
         *set = more;
         let after = settings.given.get(key).cloned().unwrap_or_else(|| value.to_owned());
         let told = SetKey { key: key.to_owned(), before, after };
