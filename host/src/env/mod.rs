@@ -6,6 +6,7 @@
 //! anything.
 
 mod alarm;
+mod child_process;
 mod disk;
 mod failure;
 mod last_resort;
@@ -20,6 +21,7 @@ mod real;
 mod real_disk;
 mod real_local;
 mod s3;
+mod service_manager;
 mod signals;
 mod simulated;
 mod simulated_local;
@@ -30,6 +32,7 @@ mod virtual_clock;
 #[cfg(test)]
 mod contract;
 
+pub use child_process::{ChildProcess, Ended, Happening, end_with_supervisor};
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use last_resort::LastResort;
@@ -38,7 +41,8 @@ pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
 pub use priority::{Precedence, Priority};
 pub use real::{RealExecutors, real};
-pub use signals::{hear_stop_signals, outlive_file_size_limit};
+pub use service_manager::{ServiceManager, watchdog_interval};
+pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 
