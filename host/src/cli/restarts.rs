@@ -306,7 +306,8 @@ mod tests {
                         prop_assert!(within < restarts_max as usize);
                         prop_assert_eq!(number as usize, within + 1);
                         prop_assert!(policy.pause_min <= pause && pause <= policy.pause_max);
-                        prop_assert!(if ran_well { pause == policy.pause_min } else { pause >= last });
+                        let follows = if ran_well { pause == policy.pause_min } else { pause >= last };
+                        prop_assert!(follows, "{:?} after {:?}", pause, last);
                         at += pause;
                         made.push(at);
                         last = pause;

@@ -106,6 +106,8 @@ impl ChildProcess {
             // The receiver lives as long as this process does anything.
             let _ = heard.send(note);
         })?;
+        // Children of the program that this process ran before may have ended before there was a handler.
+        let _ = sender.try_send(Note::ChildEnded);
         let program = std::env::current_exe()?;
         Ok(Self { program, began: Instant::now(), sender, notes, last_number: 0, running: None })
     }
