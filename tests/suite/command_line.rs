@@ -21,7 +21,7 @@ mod plugins;
 mod queues;
 mod recovery;
 mod runs;
-mod service_manager;
+mod service_reports;
 mod signals;
 mod sources;
 mod stateful;

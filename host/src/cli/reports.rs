@@ -2,7 +2,7 @@
 //!
 //! Owns the words. Never decides when a message is sent.
 
-use crate::env::ServiceManager;
+use crate::env::NotifySocket;
 use std::io;
 
 /// The job runs.
@@ -21,7 +21,7 @@ pub(super) fn status(text: &str) -> String {
 }
 
 /// The service manager, if there is one that can be reached. Otherwise the log says why not.
-pub(super) fn manager(found: io::Result<Option<ServiceManager>>) -> Option<ServiceManager> {
+pub(super) fn manager(found: io::Result<Option<NotifySocket>>) -> Option<NotifySocket> {
     found.unwrap_or_else(|error| {
         tracing::warn!("the service manager is told nothing: NOTIFY_SOCKET cannot be used: {error}");
         None
@@ -29,7 +29,7 @@ pub(super) fn manager(found: io::Result<Option<ServiceManager>>) -> Option<Servi
 }
 
 /// Sends a message, if there is a service manager. Returns false if the message could not be sent.
-pub(super) fn tell(manager: Option<&ServiceManager>, message: &str) -> bool {
+pub(super) fn tell(manager: Option<&NotifySocket>, message: &str) -> bool {
     manager.is_none_or(|manager| {
         let sent = manager.tell(message);
         if let Err(error) = &sent {

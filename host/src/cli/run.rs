@@ -13,7 +13,7 @@ use super::{recovery, words};
 use crate::config::{LiveSettings, Settings};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::control::Control;
-use crate::env::{EarlySignals, Env, ServiceManager, end_with_supervisor, watchdog_interval};
+use crate::env::{EarlySignals, Env, NotifySocket, end_with_supervisor, watchdog_interval};
 use crate::error::{Error, ErrorKind};
 use crate::ingest::StopRequest;
 use crate::listener::{
@@ -161,6 +161,9 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         };
         let running = context.start(options)?;
         service.iter().for_each(|service| service.running());
+        if args.supervision.supervised_by.is_some() && job.checkpoint.is_none() {
+            tracing::warn!("the job has no job.checkpoint: after a failure it begins anew, without what was received");
+        }
         let upgrades = Arc::new(running.upgrades(PluginLoader::of_this_program()));
         let states = running.states().clone();
         let mut control = Control::start(&env, (&job.directory, &job.name), status, states, upgrades).await;
@@ -248,8 +251,8 @@ fn follow(supervisor: u32) -> Result<(), Error> {
 /// What tells the service manager or the supervisor of the job. `None` if there is neither.
 fn service(args: &RunArgs, env: &Env, batch_interval: Duration) -> Option<Arc<Service>> {
     let manager = manager(match args.supervision.supervised_by {
-        Some(_) => ServiceManager::of_supervisor().map(Some),
-        None => ServiceManager::of_environment(),
+        Some(_) => NotifySocket::of_supervisor().map(Some),
+        None => NotifySocket::of_environment(),
     })?;
     let send = move |message: &str| tell(Some(&manager), message);
     let service = Service::new(send, env.clock.clone(), watchdog_interval(), batch_interval);

@@ -132,3 +132,71 @@ impl StreamingListener for Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Simulation;
+    use crate::listener::BatchInfo;
+    use crate::time::Time;
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    fn batch(ms: u64) -> BatchInfo {
+        BatchInfo {
+            batch_time: Time::from_ms(ms),
+            inputs: BTreeMap::new(),
+            submission_time: Time::from_ms(ms),
+            processing_start_time: None,
+            processing_end_time: None,
+            scheduling_delay: None,
+            processing_delay: None,
+            output_operations: BTreeMap::new(),
+        }
+    }
+
+    /// The service manager takes nothing at first. The scheduler hangs in the batch of 1100 ms, while the batch clock goes
+    /// on.
+    #[test]
+    fn signs_of_life_end_with_the_progress_of_the_scheduler() {
+        let simulation = Simulation::new(1, Time::from_ms(0));
+        let (env, note) = (simulation.env(), simulation.note());
+        let main = async move {
+            let refusals = AtomicUsize::new(2);
+            let send = move |text: &str| {
+                let is_refused =
+                    refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+                if !is_refused {
+                    note(text);
+                }
+                !is_refused
+            };
+            let service =
+                Service::new(send, env.clock.clone(), Some(Duration::from_millis(400)), Duration::from_millis(100));
+            env.control.spawn("service", Box::pin(service.clone().report()));
+            service.running();
+            for ms in (100..3000).step_by(100) {
+                env.clock.sleep_until(Time::from_ms(ms + 50)).await;
+                service.on_event(&Event::BatchSubmitted(batch(ms)));
+                if ms <= 1100 {
+                    service.on_event(&Event::BatchStarted(batch(ms)));
+                }
+                if ms < 1100 {
+                    service.on_event(&Event::BatchCompleted(batch(ms)));
+                }
+            }
+            service.stopping();
+            env.clock.sleep_until(Time::from_ms(3250)).await;
+        };
+        simulation.run(main).unwrap();
+        let log = simulation.log();
+        let told = |message: &str| -> Vec<u64> {
+            let lines = log.iter().filter(|line| line.contains(message));
+            lines.map(|line| line.split(' ').next().and_then(|ms| ms.parse().ok()).unwrap()).collect()
+        };
+        assert_eq!(told(READY), [100], "{log:?}");
+        assert_eq!(told(STOPPING), [2950]);
+        let alive: Vec<u64> = (100..=1200).step_by(100).chain((3000..=3200).step_by(100)).collect();
+        assert_eq!(told(ALIVE), alive);
+    }
+}

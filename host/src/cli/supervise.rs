@@ -5,7 +5,7 @@
 
 use super::reports::{ALIVE, OWNS_CHECKPOINTS, READY, STOPPING, manager, status, tell};
 use super::restarts::{Decision, Policy, Restarts};
-use crate::env::{ChildProcess, Ended, Happening, ServiceManager, watchdog_interval};
+use crate::env::{ChildProcess, Ended, Happening, NotifySocket, watchdog_interval};
 use crate::error::{Error, ErrorKind};
 use crate::shown::counted;
 use crate::time::Duration;
@@ -53,7 +53,8 @@ fn parse_restarts(text: &str) -> Result<u32, String> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    crate::config::duration(text).ok_or_else(|| "it is not a duration; write a duration such as 30s".to_owned())
+    let duration = crate::config::duration(text).filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "it is not a duration above 0; write a duration such as 30s".to_owned())
 }
 
 /// Runs the job in child processes, one after the other. Returns the exit code of the last one, if its end is final.
@@ -72,7 +73,7 @@ pub fn supervise(args: &SuperviseArgs) -> Result<ExitCode, Error> {
         process: ChildProcess::new().map_err(no_child)?,
         restarts: Restarts::new(policy.clone()),
         policy,
-        manager: manager(ServiceManager::of_environment()),
+        manager: manager(NotifySocket::of_environment()),
         is_fresh: true,
         number: 0,
     };
@@ -84,7 +85,7 @@ struct Supervisor {
     process: ChildProcess,
     restarts: Restarts,
     policy: Policy,
-    manager: Option<ServiceManager>,
+    manager: Option<NotifySocket>,
     /// Whether the next child may have the option [`FRESH`].
     is_fresh: bool,
     /// The number of the last child's process.

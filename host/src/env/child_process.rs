@@ -5,7 +5,7 @@
 //! are those of this process. All processes that become children of this one are reaped, since process 1 of a
 //! container inherits those of others. Never decides what follows from the end of a child.
 
-use super::service_manager::{SOCKET_VARIABLE, WATCHDOG_PROCESS_VARIABLE, WATCHDOG_VARIABLE, watchdog_interval};
+use super::notify_socket::{SOCKET_VARIABLE, WATCHDOG_PROCESS_VARIABLE, WATCHDOG_VARIABLE, watchdog_interval};
 use super::signals::{StopSignal, Watched, hear_signals_of_supervisor};
 use crate::time::Duration;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};

@@ -246,9 +246,9 @@ fn a_signal_ends_a_pause() {
 #[test]
 fn a_restart_goes_on_with_the_new_run() {
     let directory = recoverable();
+    directory.write("queue.jsonl", (0..100).map(|number| format!("[\"line {number}\"]\n")).collect::<String>());
     let said = job(&directory, "run", &["--stop-after", "2"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
-    directory.write("queue.jsonl", (0..100).map(|number| format!("[\"new {number}\"]\n")).collect::<String>());
     let mut host = Running::start(supervised(&directory, &["--fresh"]));
     host.wait_for_more_err("BatchCompleted", 2);
     kill(processes(host.err())[0]);
@@ -256,12 +256,11 @@ fn a_restart_goes_on_with_the_new_run() {
     host.signal("TERM");
     let said = host.finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    let opened: Vec<&str> =
-        said.err.lines().filter_map(|line| line.split_once("CheckpointOpened ")).map(|(_, run)| run).collect();
-    let runs: Vec<Option<&str>> = opened.iter().map(|opened| opened.split(':').next()).collect();
+    let named = said.err.lines().filter_map(|line| line.split_once("RecoveryStarted ")?.1.split_once(':'));
+    let runs: Vec<&str> = named.map(|(run, _)| run).collect();
     assert_eq!(runs.len(), 2, "{}", said.err);
     assert_eq!(runs[0], runs[1], "{}", said.err);
-    assert_eq!(said.err.matches("RecoveryStarted").count(), 1, "{}", said.err);
+    assert!(runs[0].ends_with("-2"), "{}", said.err);
 }
 
 /// A supervisor that is killed leaves no process behind that holds the checkpoint directory.

@@ -20,13 +20,13 @@ pub(super) const WATCHDOG_VARIABLE: &str = "WATCHDOG_USEC";
 pub(super) const WATCHDOG_PROCESS_VARIABLE: &str = "WATCHDOG_PID";
 
 /// The way to the program that has started this one.
-pub struct ServiceManager {
+pub struct NotifySocket {
     socket: UnixDatagram,
     /// Where messages are sent. `None` if the socket is connected.
     address: Option<SocketAddr>,
 }
 
-impl ServiceManager {
+impl NotifySocket {
     /// The service manager that `NOTIFY_SOCKET` names. `None` if there is no such variable.
     ///
     /// # Errors
@@ -94,7 +94,7 @@ mod tests {
 
     /// Sends a message to a socket that is bound here, and returns what came.
     fn told(server: &UnixDatagram, name: &OsStr, text: &str) -> String {
-        ServiceManager::at(name).unwrap().tell(text).unwrap();
+        NotifySocket::at(name).unwrap().tell(text).unwrap();
         let mut bytes = [0; 64];
         let length = server.recv(&mut bytes).unwrap();
         String::from_utf8_lossy(&bytes[..length]).into_owned()
@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn other_addresses_are_refused_and_a_manager_that_is_gone_is_an_error() {
         for name in ["vsock:2:1234", "relative", ""] {
-            assert!(ServiceManager::at(OsStr::new(name)).is_err(), "{name}");
+            assert!(NotifySocket::at(OsStr::new(name)).is_err(), "{name}");
         }
         let directory = tempfile::tempdir().unwrap();
-        let nobody = ServiceManager::at(directory.path().join("notify").as_os_str()).unwrap();
+        let nobody = NotifySocket::at(directory.path().join("notify").as_os_str()).unwrap();
         assert!(nobody.tell("READY=1").is_err());
     }
 
