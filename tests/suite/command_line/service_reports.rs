@@ -34,10 +34,13 @@ impl Manager {
     fn next(&mut self, patience: Duration) -> Option<Vec<String>> {
         self.socket.set_read_timeout(Some(patience)).expect("a time can be set");
         let mut bytes = [0; 4096];
-        let length = match self.socket.recv(&mut bytes) {
-            Ok(length) => length,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
-            Err(error) => panic!("nothing can be received: {error}"),
+        let length = loop {
+            match self.socket.recv(&mut bytes) {
+                Ok(length) => break length,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return None,
+                Err(error) => panic!("nothing can be received: {error}"),
+            }
         };
         let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
