@@ -46,10 +46,15 @@ impl ErrorKind {
 
     /// The kind with this name. `None` if there is no such kind.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::User, Self::Plugin, Self::Unavailable, Self::Data, Self::Internal]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
+
+    /// The kind of the errors with which a program ends that has this exit code. `None` if there is no such kind.
+    pub fn of_exit_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.exit_code() == code)
+    }
+
+    const ALL: [Self; 5] = [Self::User, Self::Plugin, Self::Unavailable, Self::Data, Self::Internal];
 }
 
 /// Whether the same attempt could succeed when it is made again later.

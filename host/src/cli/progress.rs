@@ -83,6 +83,11 @@ impl Progress {
         lock(&self.counts)
     }
 
+    /// The counts, in one line.
+    pub fn text(&self) -> String {
+        self.lock().text()
+    }
+
     /// Sets the line to the counts whenever they change, but not too often. Never ends.
     pub async fn show<T>(&self, clock: Arc<dyn Clock>, set: impl Fn(&str)) -> T {
         loop {

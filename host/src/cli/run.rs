@@ -4,13 +4,16 @@ use super::error_stream::ErrorStream;
 use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::progress::Progress;
+use super::reports::{manager, tell};
+use super::service::Service;
 use super::status_line::{ConsoleAbove, StatusLine, is_shown_to_a_person};
 use super::stopper::{STOPPED_AT_ONCE, Stopper};
+use super::supervise::{SuperviseArgs, supervise};
 use super::{recovery, words};
 use crate::config::{LiveSettings, Settings};
 use crate::context::{CatchUpMode, RunOptions, Running, StartFrom, StreamingContext};
 use crate::control::Control;
-use crate::env::Env;
+use crate::env::{EarlySignals, Env, NotifySocket, end_with_supervisor, watchdog_interval};
 use crate::error::{Error, ErrorKind};
 use crate::ingest::StopRequest;
 use crate::listener::{
@@ -20,6 +23,7 @@ use crate::listener::{
 use crate::plugin::PluginLoader;
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
+use crate::time::Duration;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,6 +66,8 @@ pub struct RunArgs {
     /// Log only warnings and errors, and show no progress on a terminal.
     #[arg(long, short)]
     pub quiet: bool,
+    #[command(flatten)]
+    supervision: SuperviseArgs,
 }
 
 /// Which missed batches are made.
@@ -108,6 +114,11 @@ fn parse_count(text: &str) -> Result<u64, String> {
 
 /// Runs the job. If a person can see the line `line`, `stream` shows the progress of the job there.
 pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &Receivers) -> Result<ExitCode, Error> {
+    if args.supervision.supervise {
+        return supervise(&args.supervision);
+    }
+    let early_signals = EarlySignals::start().map_err(|error| no_signals(&error))?;
+    args.supervision.supervised_by.map_or(Ok(()), follow)?;
     let (executors, mut env, settings) = prepare(&args.job)?;
     if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
         let message = format!("{option} needs a checkpoint directory, and job {} has none", settings.job.name);
@@ -131,12 +142,14 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         let context = context(args, env.clone(), settings.clone(), receivers)?;
         // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
-        let listeners = listeners(args, &env, progress.clone(), status.clone())?;
+        let service = service(args, &env, settings.job.batch_interval);
+        let listeners = listeners(args, &env, (progress.clone(), status.clone(), service.clone()))?;
         let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json);
         // Before this point a signal ends the program at once, as nothing was received yet.
         let (stopper, stops) =
             Stopper::start(&env, (&settings, live.clone()), status.clone(), move |error| words(error, json))
-                .map_err(|error| Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}")))?;
+                .map_err(|error| no_signals(&error))?;
+        early_signals.end();
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
@@ -147,10 +160,14 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
             ..RunOptions::default()
         };
         let running = context.start(options)?;
+        service.iter().for_each(|service| service.running());
+        if args.supervision.supervised_by.is_some() && job.checkpoint.is_none() {
+            tracing::warn!("the job has no job.checkpoint: after a failure it begins anew, without what was received");
+        }
         let upgrades = Arc::new(running.upgrades(PluginLoader::of_this_program()));
         let states = running.states().clone();
         let mut control = Control::start(&env, (&job.directory, &job.name), status, states, upgrades).await;
-        let ended = wait(running, stops, &mut control, &stopper);
+        let ended = wait(running, stops, &mut control, (&stopper, service.as_deref()));
         let outcome = match progress {
             None => ended.await,
             Some(progress) => {
@@ -194,7 +211,7 @@ async fn wait(
     mut running: Running,
     mut stops: watch::Receiver<StopRequest>,
     control: &mut Control,
-    stopper: &Stopper,
+    (stopper, service): (&Stopper, Option<&Service>),
 ) -> Result<ExitCode, Error> {
     loop {
         tokio::select! {
@@ -207,18 +224,47 @@ async fn wait(
                 };
             }
             // The sender lives as long as the thread that hears signals.
-            Ok(()) = stops.changed() => running.stop(*stops.borrow_and_update()),
+            Ok(()) = stops.changed() => {
+                service.into_iter().for_each(Service::stopping);
+                running.stop(*stops.borrow_and_update());
+            }
             request = control.stop_requested() => stopper.request(request),
         }
     }
+}
+
+fn no_signals(error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Unavailable, format!("cannot listen to signals: {error}"))
+}
+
+/// Ends this process as soon as its supervisor, the process with this number, ends.
+fn follow(supervisor: u32) -> Result<(), Error> {
+    let problem = match end_with_supervisor(supervisor) {
+        Ok(true) => return Ok(()),
+        Ok(false) => "it has ended".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::new(ErrorKind::Unavailable, format!("cannot follow the supervisor, process {supervisor}: {problem}"))
+        .help("start the job with `host run --supervise`"))
+}
+
+/// What tells the service manager or the supervisor of the job. `None` if there is neither.
+fn service(args: &RunArgs, env: &Env, batch_interval: Duration) -> Option<Arc<Service>> {
+    let manager = manager(match args.supervision.supervised_by {
+        Some(_) => NotifySocket::of_supervisor().map(Some),
+        None => NotifySocket::of_environment(),
+    })?;
+    let send = move |message: &str| tell(Some(&manager), message);
+    let service = Service::new(send, env.clock.clone(), watchdog_interval(), batch_interval);
+    env.control.spawn("service", Box::pin(service.clone().report()));
+    Some(service)
 }
 
 /// The listeners of the run. A listener that may have to wait for a disk or a pipe gets a queue.
 fn listeners(
     args: &RunArgs,
     env: &Env,
-    progress: Option<Arc<Progress>>,
-    status: Arc<StatusListener>,
+    (progress, status, service): (Option<Arc<Progress>>, Arc<StatusListener>, Option<Arc<Service>>),
 ) -> Result<ListenerBus, Error> {
     let queue = |name, listener: Box<dyn QueuedListener>| EventQueue::start(env, name, QUEUED_EVENTS_MAX, listener);
     let mut queues = Vec::new();
@@ -231,7 +277,8 @@ fn listeners(
     }
     queues.push(queue("the log", Box::<LogListener>::default()));
     let progress = progress.map(|progress| progress as Arc<dyn StreamingListener>);
-    let direct = progress.into_iter().chain([status as Arc<dyn StreamingListener>]);
+    let service = service.map(|service| service as Arc<dyn StreamingListener>);
+    let direct = progress.into_iter().chain([status as Arc<dyn StreamingListener>]).chain(service);
     Ok(ListenerBus::new(direct.collect()).with_queues(queues))
 }
 

@@ -85,23 +85,24 @@ impl Stopper {
                 let limit = timeout.saturating_add(AT_ONCE_MAX);
                 self.last_resort.end_after(limit, overdue.kind.exit_code(), (self.words)(&overdue));
                 self.status.stopping();
-                self.stop.send_replace(StopRequest::Graceful);
+                // The run may end the process as soon as it hears of the request.
                 let seconds = ONE_WISH.as_secs();
                 tracing::info!(
                     "stopping, as {who} wants it: what was received is processed first; a signal after {seconds} s or \
                      more stops at once"
                 );
+                self.stop.send_replace(StopRequest::Graceful);
             }
             Decision::Now(after) => {
                 let words = "the host was ended by force: it waited for something that hangs\n";
                 self.last_resort.end_after(AT_ONCE_MAX, STOPPED_AT_ONCE, words);
                 self.status.stopping();
-                self.stop.send_replace(StopRequest::Now);
                 let after = after.map(|after| format!(", {:.1} s after the first wish to stop", after.as_secs_f64()));
                 tracing::warn!(
                     "stopping at once, as {who} wants it{}: what was received is not processed",
                     after.unwrap_or_default()
                 );
+                self.stop.send_replace(StopRequest::Now);
             }
         }
     }

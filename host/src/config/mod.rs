@@ -35,6 +35,7 @@ mod tests;
 mod tree;
 mod units;
 
+use crate::time::Duration;
 use std::path::Path;
 
 pub use change::{KeyChange, changes};
@@ -75,6 +76,11 @@ pub fn load_bytes(
 /// The number of bytes that a size such as `64MiB` means. `None` if the text is no size.
 pub fn size(text: &str) -> Option<u64> {
     units::SIZES.parse(text).ok()
+}
+
+/// The span that a duration such as `30s` means. `None` if the text is no duration.
+pub fn duration(text: &str) -> Option<Duration> {
+    units::DURATIONS.parse(text).ok().map(Duration::from_millis)
 }
 
 /// Reads the job file of a job again, from its bytes, as it was read before and with more pairs of `--set KEY=VALUE`.

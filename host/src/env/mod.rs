@@ -6,12 +6,14 @@
 //! anything.
 
 mod alarm;
+mod child_process;
 mod disk;
 mod failure;
 mod last_resort;
 mod local;
 mod machine_time;
 mod memory_disk;
+mod notify_socket;
 mod objects;
 mod panics;
 mod priority;
@@ -30,15 +32,17 @@ mod virtual_clock;
 #[cfg(test)]
 mod contract;
 
+pub use child_process::{ChildProcess, Ended, Happening, end_with_supervisor};
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
+pub use notify_socket::{NotifySocket, watchdog_interval};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
 pub use priority::{Precedence, Priority};
 pub use real::{RealExecutors, real};
-pub use signals::{hear_stop_signals, outlive_file_size_limit};
+pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Connection, Simulation, SimulationError};
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 

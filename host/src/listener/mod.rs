@@ -10,6 +10,7 @@ mod event_json;
 mod event_log;
 mod files;
 mod info;
+mod liveness;
 mod log;
 mod operator_state;
 mod queue;
@@ -26,6 +27,7 @@ pub use info::{
     BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
     StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
+pub use liveness::Liveness;
 pub use log::LogListener;
 pub use operator_state::{OperatorState, operator_label};
 pub use queue::{EventQueue, QUEUED_EVENTS_MAX, QueuedListener};

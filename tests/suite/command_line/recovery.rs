@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 
-fn directory() -> Directory {
+pub fn directory() -> Directory {
     let directory = Directory::with_job("recoverable");
     let job = "[job]\nname = \"kept\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"20ms\"\ncheckpoint = \"checkpoint\"\ndirectories = { out = \".\" }\n\
                args = { batch_ms = \"20\" }\n[sources.lines]\ntype = \"queue\"\npath = \"queue.jsonl\"\n";
@@ -28,7 +28,7 @@ fn refused(directory: &Directory, args: &[&str], code: i32) -> String {
     without_times(said.error())
 }
 
-fn lines_saved(directory: &Directory) -> Vec<String> {
+pub fn lines_saved(directory: &Directory) -> Vec<String> {
     let entries = std::fs::read_dir(directory.path("out")).expect("something was saved");
     let mut directories: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
     directories.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lines-")));

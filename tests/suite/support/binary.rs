@@ -69,6 +69,9 @@ impl Directory {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AWS_")) {
             command.env_remove(name);
         }
+        for leaked in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+            command.env_remove(leaked);
+        }
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/caches"));
         command
     }
@@ -195,6 +198,11 @@ impl Running {
     /// The standard output of the program so far, as far as the test has waited for it.
     pub fn out(&self) -> &str {
         &self.said.out
+    }
+
+    /// The standard error of the program so far, as far as the test has waited for it.
+    pub fn err(&self) -> &str {
+        &self.said.err
     }
 
     /// The number of the program's process.

@@ -53,7 +53,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("std::thread::sleep", Place::Only(&["env"])),
     // The cache belongs to the machine and the user, not to the job. A simulation runs without the cache.
     ("std::fs", Place::OnlyAndTests(&["env", "cli", "main", "plugin/cache"])),
-    ("std::process::Command", Place::OnlyAndTests(&["plugin/compile"])),
+    ("std::process::Command", Place::OnlyAndTests(&["env/child_process", "plugin/compile"])),
     ("rustix", Place::Only(&["env", "plugin"])),
     ("sha2", Place::Only(&["plugin", "data/schema/id"])),
     // Not all of `std::net` is listed, because an address is plain data.
