@@ -47,7 +47,7 @@ pub enum RecoverError {
         /// The name of the segment.
         name: String,
         /// What is wrong with the rows.
-        error: ChunkError,
+        error: Box<ChunkError>,
     },
 }
 
@@ -250,7 +250,11 @@ fn rows_of(
     let mut rows = Vec::new();
     for (piece, range) in &found.pieces {
         let of_piece = record::rows(piece, bytes.get(range.clone()).unwrap_or_default(), ty);
-        let failed = |error: ChunkError| RecoverError::Rows { block: found.id.clone(), name: name.to_owned(), error };
+        let failed = |error: ChunkError| RecoverError::Rows {
+            block: found.id.clone(),
+            name: name.to_owned(),
+            error: error.into(),
+        };
         rows.extend(of_piece.map_err(failed)?);
     }
     Ok(Some(Block { id: found.id.clone(), rows: Rows::from(rows) }))
