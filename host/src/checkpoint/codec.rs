@@ -54,6 +54,8 @@ pub(super) const ALLOCATIONS_2: Kind = Kind { magic: *b"MSal", version: 2 };
 pub(super) const ALLOCATIONS_1: Kind = Kind { magic: *b"MSal", version: 1 };
 /// A piece of a received block in the write-ahead log.
 pub(super) const RECEIVED: Kind = Kind { magic: *b"MSrb", version: 1 };
+/// The keys of received blocks, at the beginning of a segment of the write-ahead log.
+pub(super) const RECEIVED_KEYS: Kind = Kind { magic: *b"MSrk", version: 1 };
 /// Who owns a checkpoint directory.
 pub(super) const OWNER: Kind = Kind { magic: *b"MSow", version: 3 };
 /// The same in version 2, in which a run could not hand over to another run.

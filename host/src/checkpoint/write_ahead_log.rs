@@ -8,6 +8,7 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod index;
+mod keys;
 mod record;
 mod recover;
 mod retained;
@@ -21,6 +22,7 @@ pub(super) use segment::read_documents;
 use crate::data::schema::RecordType;
 use crate::env::{Appender, Store};
 use crate::time::{Duration, Time};
+use keys::Keys;
 use record::Encoder;
 use segment::{DIRECTORY, SegmentNumber, name};
 use std::collections::BTreeMap;
@@ -32,13 +34,24 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// A segment is closed when it is at least this old. The value is Spark's `rollingIntervalSecs`.
 const SEGMENT_AGE: Duration = Duration::from_secs(60);
 
+/// How a log is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogOptions {
+    /// The number of the owner of the directory.
+    pub epoch: u64,
+    /// Whether each group gets a segment of its own: some file systems store a file only when the file is closed.
+    pub closes_after_write: bool,
+    /// Whether the keys of blocks are remembered after their segments were removed.
+    pub keeps_keys: bool,
+}
+
 /// Writes the log, for the owner of a directory.
 pub struct WriteAheadLog {
     index: LogIndex,
-    epoch: u64,
+    options: LogOptions,
     next_number: u64,
-    /// Whether a segment is closed after each group.
-    closes_after_write: bool,
+    /// The keys of the blocks in the log, and of earlier ones.
+    keys: Keys,
     open: Option<OpenSegment>,
     encoder: Encoder,
 }
@@ -53,18 +66,17 @@ struct OpenSegment {
 }
 
 impl WriteAheadLog {
-    /// Makes the log of the owner with the number `epoch`, which goes on after the segments of earlier owners. Each of the
-    /// `stores` gets everything. `types` are the types of the rows of each source. If `closes_after_write` is true, each
-    /// group gets a segment of its own: some file systems store a file only when the file is closed.
+    /// Makes the log that goes on after the segments of earlier owners, with their `content`. Each of the `stores` gets
+    /// everything. `types` are the types of the rows of each source.
     pub fn new(
         stores: Vec<Arc<dyn Store>>,
         types: BTreeMap<String, RecordType>,
-        epoch: u64,
-        closes_after_write: bool,
+        options: LogOptions,
         content: &LogContent,
     ) -> Self {
         let index = LogIndex::new(stores, types, content);
-        Self { index, epoch, next_number: 0, closes_after_write, open: None, encoder: Encoder::default() }
+        let keys = if options.keeps_keys { content.keys.clone() } else { Keys::default() };
+        Self { index, options, next_number: 0, keys, open: None, encoder: Encoder::default() }
     }
 
     /// The record of the blocks that are in the log.
@@ -98,8 +110,13 @@ impl WriteAheadLog {
         self.index.update(|retained| {
             entries.iter().for_each(|entry| retained.added(open.number, entry.block.id.clone()));
         });
+        if self.options.keeps_keys {
+            for entry in entries {
+                entry.key.iter().for_each(|key| self.keys.add(&entry.block.id.source, key));
+            }
+        }
         let is_long = open.bytes >= SEGMENT_BYTES || open.appenders.iter().any(|appender| appender.is_long());
-        if self.closes_after_write || is_long || now.since(open.begun) >= SEGMENT_AGE {
+        if self.options.closes_after_write || is_long || now.since(open.begun) >= SEGMENT_AGE {
             self.close(open.number);
         } else {
             self.open = Some(open);
@@ -108,23 +125,32 @@ impl WriteAheadLog {
     }
 
     fn begin(&mut self, now: Time) -> io::Result<OpenSegment> {
-        let number = (self.epoch, self.next_number);
+        let number = (self.options.epoch, self.next_number);
         self.next_number = self.next_number.saturating_add(1);
         let name = format!("{DIRECTORY}/{}", name(number));
-        let appenders = self.index.stores().iter().map(|store| store.appender(&name)).collect::<io::Result<_>>()?;
-        Ok(OpenSegment { number, begun: now, appenders, bytes: 0, group: 0 })
+        let mut appenders =
+            self.index.stores().iter().map(|store| store.appender(&name)).collect::<io::Result<Vec<_>>>()?;
+        let mut bytes = 0;
+        if !self.keys.is_empty() {
+            let keys = self.keys.encode().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            // The keys become durable together with the first group.
+            appenders.iter_mut().try_for_each(|appender| appender.write(&keys))?;
+            bytes = keys.len() as u64;
+        }
+        Ok(OpenSegment { number, begun: now, appenders, bytes, group: 0 })
     }
 
     fn close(&mut self, number: SegmentNumber) {
         self.index.update(|retained| retained.closed(number));
     }
 
-    /// Removes the segments that hold no needed block. A segment that cannot be removed now is removed by the next owner.
+    /// Removes the segments that hold no needed block, but for the newest one if it has keys. A segment that cannot be removed now is removed by the next owner.
     pub fn remove_unneeded(&mut self, now: Time) {
         if let Some(open) = self.open.take_if(|open| now.since(open.begun) >= SEGMENT_AGE) {
             self.close(open.number);
         }
-        for number in self.index.update(retained::Retained::take_unneeded) {
+        let keeps_newest = !self.keys.is_empty();
+        for number in self.index.update(|retained| retained.take_unneeded(keeps_newest)) {
             let name = format!("{DIRECTORY}/{}", name(number));
             for store in self.index.stores() {
                 let _ = store.remove(&name);

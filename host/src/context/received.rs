@@ -6,7 +6,9 @@
 
 use super::checkpoint::{Opened, Resumption, open_store};
 use crate::block::{BlockStore, InputPartition};
-use crate::checkpoint::{LogContent, LogError, Need, RecoverError, Recovery, WriteAheadLog, recover_blocks};
+use crate::checkpoint::{
+    LogContent, LogError, LogOptions, Need, RecoverError, Recovery, WriteAheadLog, recover_blocks,
+};
 use crate::config::Settings;
 use crate::data::schema::RecordType;
 use crate::env::{Env, Store, advice, persistence};
@@ -106,8 +108,9 @@ impl Received {
         if !settings.receiver.write_ahead_log && self.content.is_empty() {
             return None;
         }
-        let closes = settings.receiver.closes_files_after_write;
-        let log = WriteAheadLog::new(self.stores, self.types, epoch, closes, &self.content);
+        let closes_after_write = settings.receiver.closes_files_after_write;
+        let options = LogOptions { epoch, closes_after_write, keeps_keys: settings.receiver.write_ahead_log };
+        let log = WriteAheadLog::new(self.stores, self.types, options, &self.content);
         let index = log.index();
         for (batch, partitions) in opened.record.batches() {
             index.allocated(batch, partitions.values().flatten().filter_map(InputPartition::block_id).cloned());

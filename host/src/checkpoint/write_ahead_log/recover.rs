@@ -4,6 +4,7 @@
 //! Never decides which blocks are needed: the caller says so.
 
 use super::super::allocation_segments::{DocumentState, LogError, TornTail};
+use super::keys::Keys;
 use super::record;
 use super::segment::{DIRECTORY, FoundBlock, Segment, SegmentNumber, name, numbers, read};
 use crate::block::{Block, Rows};
@@ -60,8 +61,8 @@ pub struct LogContent {
     pub blocks: BTreeMap<BlockId, u64>,
     /// For each source, one more than the number of its last block in the log.
     pub next_blocks: BTreeMap<String, u64>,
-    /// The keys of the blocks of each source that have keys, in the order in which the blocks were received.
-    pub keys: BTreeMap<String, Vec<String>>,
+    /// The keys of the blocks in the log, and of earlier ones.
+    pub(super) keys: Keys,
     /// The unfinished ends that were left out.
     pub torn: Vec<TornTail>,
 }
@@ -127,6 +128,8 @@ pub fn load(
 struct Read {
     blocks: Vec<(BlockId, u64, Option<String>, Need)>,
     torn: Option<TornTail>,
+    /// See [`Segment::keys`].
+    keys: Option<Keys>,
 }
 
 impl Read {
@@ -151,11 +154,16 @@ impl Read {
             }
             blocks.push((found.id.clone(), found.rows, found.key.clone(), need));
         }
-        Ok(Self { blocks, torn })
+        Ok(Self { blocks, torn, keys: segment.keys })
     }
 }
 
 impl LogContent {
+    /// The keys of the blocks of a source, also of blocks that are not in the log any more. The oldest is first.
+    pub fn keys_of(&self, source: &str) -> Vec<String> {
+        self.keys.of(source)
+    }
+
     /// Whether there is no segment.
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()
@@ -163,12 +171,12 @@ impl LogContent {
 
     fn add(&mut self, number: SegmentNumber, read: Read) {
         let mut needed = Vec::new();
+        // The keys at the beginning of a segment include those of all earlier segments.
+        self.keys = read.keys.unwrap_or_else(|| std::mem::take(&mut self.keys));
         for (id, rows, key, need) in read.blocks {
             let next = self.next_blocks.entry(id.source.clone()).or_default();
             *next = id.sequence.saturating_add(1).max(*next);
-            if let Some(key) = key {
-                self.keys.entry(id.source.clone()).or_default().push(key);
-            }
+            key.iter().for_each(|key| self.keys.add(&id.source, key));
             if need != Need::None {
                 self.blocks.insert(id.clone(), rows);
                 needed.push(id);

@@ -69,10 +69,14 @@ impl<S: Copy + Ord> Retained<S> {
         self.blocks.contains_key(block)
     }
 
-    /// Removes the segments from the record that are not needed, and returns them.
-    pub(super) fn take_unneeded(&mut self) -> Vec<S> {
-        let is_unneeded = |segment: &Segment| segment.is_closed && segment.needed.is_empty();
-        let unneeded = self.segments.iter().filter(|(_, segment)| is_unneeded(segment)).map(|(number, _)| *number);
+    /// Removes the segments from the record that are not needed, and returns them. With `keeps_newest`, the newest segment
+    /// counts as needed.
+    pub(super) fn take_unneeded(&mut self, keeps_newest: bool) -> Vec<S> {
+        let newest = self.segments.last_key_value().map(|(number, _)| *number).filter(|_| keeps_newest);
+        let is_unneeded = |(number, segment): &(&S, &Segment)| {
+            segment.is_closed && segment.needed.is_empty() && Some(**number) != newest
+        };
+        let unneeded = self.segments.iter().filter(is_unneeded).map(|(number, _)| *number);
         let unneeded: Vec<S> = unneeded.collect();
         unneeded.iter().for_each(|number| drop(self.segments.remove(number)));
         unneeded
@@ -135,7 +139,7 @@ mod tests {
                         retained.forget_before(Time::from_ms(forgotten));
                     }
                 }
-                removed.extend(retained.take_unneeded().into_iter().inspect(|segment| assert!(!removed.contains(segment))).collect::<Vec<_>>());
+                removed.extend(retained.take_unneeded(false).into_iter().inspect(|segment| assert!(!removed.contains(segment))).collect::<Vec<_>>());
                 let is_needed = |batch: &Option<u64>| batch.is_none_or(|batch| batch >= forgotten);
                 let needed: BTreeSet<u64> =
                     blocks.iter().filter(|(_, batch)| is_needed(batch)).map(|(segment, _)| *segment).collect();
@@ -153,7 +157,11 @@ mod tests {
         retained.added(1, block(7));
         retained.closed(1);
         retained.added(2, block(7));
-        assert_eq!(retained.take_unneeded(), [1]);
+        assert_eq!(retained.take_unneeded(true), [1]);
+        retained.closed(2);
+        retained.allocated(Time::from_ms(1), [block(7)]);
         assert_eq!(retained.find(&[block(7)]), [(2, vec![block(7)])]);
+        retained.forget_before(Time::from_ms(2));
+        assert_eq!((retained.take_unneeded(true), retained.take_unneeded(false)), (vec![], vec![2]));
     }
 }

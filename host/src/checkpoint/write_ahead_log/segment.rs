@@ -7,6 +7,7 @@
 
 use super::super::allocation_segments::{DocumentState, LogError, SegmentDocument};
 use super::super::codec::{self, CodecError, RECEIVED};
+use super::keys::Keys;
 use super::record::{self, Piece};
 use crate::env::Store;
 use crate::ids::BlockId;
@@ -56,6 +57,8 @@ pub(super) struct Segment {
     pub(super) blocks: Vec<FoundBlock>,
     /// The documents, in order.
     pub(super) documents: Vec<SegmentDocument>,
+    /// The keys at the beginning of the segment. `None` if the segment does not begin with keys.
+    pub(super) keys: Option<Keys>,
     /// The group of the next document.
     group: u64,
     /// The block whose last piece did not come yet.
@@ -67,6 +70,12 @@ impl Segment {
     pub(super) fn of(bytes: &[u8]) -> Self {
         let mut segment = Self::default();
         let mut at = 0usize;
+        if let Ok((keys, length)) = Keys::decode(bytes) {
+            let (what, state) = ("keys of blocks".to_owned(), DocumentState::Whole);
+            segment.documents.push(SegmentDocument { at, bytes: length, what, state });
+            segment.keys = Some(keys);
+            at = length;
+        }
         while at < bytes.len() {
             let rest = bytes.get(at..).unwrap_or_default();
             let (length, what, state) = match record::decode(rest) {

@@ -68,7 +68,7 @@ impl World {
 
     fn log(&self, epoch: u64, need: Need) -> WriteAheadLog {
         let (content, _) = self.recover_as(need, RecordType::text()).unwrap();
-        WriteAheadLog::new(self.stores.clone(), types(), epoch, false, &content)
+        WriteAheadLog::new(self.stores.clone(), types(), LogOptions { epoch, ..LogOptions::default() }, &content)
     }
 
     /// The paths and lengths of the segments.
@@ -93,7 +93,7 @@ fn blocks_are_read_by_the_next_owner() {
     assert_eq!(world.blocks(), [0, 1, 2, 3, 9]);
     let (content, _) = world.recover_as(Need::Keep, RecordType::text()).unwrap();
     assert_eq!(content.next_blocks["s"], 10);
-    assert_eq!(content.keys["s"], ["k0", "k1", "k2", "k9", "k3"]);
+    assert_eq!(content.keys_of("s"), ["k0", "k1", "k2", "k9", "k3"]);
 }
 
 #[test]
@@ -130,7 +130,8 @@ fn segments_of_an_earlier_owner_are_removed_when_nothing_needs_them() {
 #[test]
 fn each_group_has_a_segment_of_its_own_if_files_are_closed_after_each_write() {
     let world = world(1);
-    let mut log = WriteAheadLog::new(world.stores.clone(), types(), 1, true, &LogContent::default());
+    let options = LogOptions { epoch: 1, closes_after_write: true, keeps_keys: false };
+    let mut log = WriteAheadLog::new(world.stores.clone(), types(), options, &LogContent::default());
     (0..3).for_each(|sequence| log.append(NOW, &[entry(sequence)]).unwrap());
     assert_eq!(world.segments().len(), 3);
     assert_eq!(world.blocks(), [0, 1, 2]);
@@ -166,6 +167,31 @@ fn blocks_are_read_again_from_their_segments() {
     let mut read = Vec::new();
     index.load(&[id(3), id(0), id(7)], &mut |block| read.push(block.id.sequence)).unwrap();
     assert_eq!(read, [0, 3]);
+}
+
+/// The keys of blocks outlive the segments of the blocks.
+#[test]
+fn keys_are_remembered() {
+    let world = world(1);
+    let log = |epoch| {
+        let (content, _) = world.recover_as(Need::Load, RecordType::text()).unwrap();
+        let options = LogOptions { epoch, keeps_keys: true, ..LogOptions::default() };
+        WriteAheadLog::new(world.stores.clone(), types(), options, &content)
+    };
+    let mut first = log(1);
+    for sequence in 0..6 {
+        first.append(NOW + SEGMENT_AGE * sequence, &[entry(sequence.into())]).unwrap();
+    }
+    first.index().allocated(NOW, (0..6).map(id));
+    first.index().forget_before(Time::from_ms(2));
+    first.remove_unneeded(NOW + SEGMENT_AGE * 9);
+    assert_eq!(world.segments().len(), 1, "the newest segment has all keys");
+    let keys = || world.recover_as(Need::None, RecordType::text()).unwrap().0.keys_of("s");
+    assert_eq!(keys(), ["k0", "k1", "k2", "k3", "k4", "k5"]);
+    let mut second = log(2);
+    second.append(NOW, &[entry(6)]).unwrap();
+    second.remove_unneeded(NOW);
+    assert_eq!(keys(), ["k0", "k1", "k2", "k3", "k4", "k5", "k6"]);
 }
 
 /// S16.04: readable from either place.
