@@ -114,7 +114,7 @@ pub fn as_text(status: &UpgradeStatus) -> String {
     line("old plugin", &run(&status.old));
     line("new plugin", &run(&status.new));
     if let Some(slowdown) = status.slowdown {
-        line("processing time of the new plugin", &format!("{slowdown:.2} times that of the old one"));
+        line("time of the tasks of the new plugin", &format!("{slowdown:.2} times that of the old one"));
     }
     match (status.exact_from_ms, status.data_after_ms) {
         (Some(exact), _) => {

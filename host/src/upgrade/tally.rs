@@ -36,11 +36,15 @@ pub struct RunTally {
     pub processing_max: Duration,
     /// The last scheduling delay.
     pub scheduling: Duration,
+    /// The total time of the tasks of each stage.
     stages: BTreeMap<String, Duration>,
+    /// The time of the tasks of the batch that is under way.
+    task_time: Duration,
 }
 
 impl RunTally {
-    fn completed(&mut self, info: &BatchInfo) {
+    /// Counts a batch, and returns the time of its tasks.
+    fn completed(&mut self, info: &BatchInfo) -> Duration {
         self.batches += 1;
         self.last = self.last.max(Some(info.batch_time));
         self.failed += u64::from(info.output_operations.values().any(|output| output.failure_reason.is_some()));
@@ -49,6 +53,7 @@ impl RunTally {
         self.processing += processing;
         self.processing_max = self.processing_max.max(processing);
         self.scheduling = info.scheduling_delay.unwrap_or_default();
+        std::mem::take(&mut self.task_time)
     }
 
     /// The figures, for people and programs.
@@ -81,9 +86,9 @@ impl RunTally {
 struct Counted {
     old: RunTally,
     new: RunTally,
-    /// The processing times of batches that only one run has done so far.
+    /// The task times of batches that only one run has done so far.
     unmatched: BTreeMap<Time, (Option<Duration>, Option<Duration>)>,
-    /// The total processing times of the batches that both have done.
+    /// The total task times of the batches that both have done.
     of_both: (Duration, Duration),
     /// The number of these batches.
     both: u64,
@@ -123,8 +128,8 @@ impl Tallies {
         }
     }
 
-    /// How many times as long as those of the old run the batches of the new run take, over the batches that both have
-    /// done. `None` if there is no such batch.
+    /// How many times as long as those of the old run the tasks of the new run take, over the batches that both have done.
+    /// The time in which tasks wait for tasks of the other run does not count. `None` if there is no such batch.
     pub fn slowdown(&self) -> Option<f64> {
         let counted = lock(&self.counted);
         let (old, new) = counted.of_both;
@@ -160,12 +165,11 @@ impl Counted {
     }
 
     fn completed(&mut self, side: Side, info: &BatchInfo) {
-        self.tally(side).completed(info);
-        let processing = info.processing_delay.unwrap_or_default();
+        let task_time = self.tally(side).completed(info);
         let times = self.unmatched.entry(info.batch_time).or_default();
         match side {
-            Side::Old => times.0 = Some(processing),
-            Side::New => times.1 = Some(processing),
+            Side::Old => times.0 = Some(task_time),
+            Side::New => times.1 = Some(task_time),
         }
         if let (Some(old), Some(new)) = *times {
             self.of_both = (self.of_both.0 + old, self.of_both.1 + new);
@@ -202,7 +206,9 @@ impl StreamingListener for Tallies {
             }
             Event::StageCompleted(info) => {
                 let mut counted = lock(&self.counted);
-                let stages = &mut counted.tally(side).stages;
+                let tally = counted.tally(side);
+                tally.task_time += info.task_time;
+                let stages = &mut tally.stages;
                 let operators: Vec<String> = info
                     .operators
                     .iter()
@@ -213,7 +219,7 @@ impl StreamingListener for Tallies {
                     operators => operators.join(" -> "),
                 };
                 if stages.len() < STAGES_MAX || stages.contains_key(&name) {
-                    *stages.entry(name).or_default() += info.duration;
+                    *stages.entry(name).or_default() += info.task_time;
                 }
             }
             Event::BatchCompleted(info) => {
@@ -222,5 +228,64 @@ impl StreamingListener for Tallies {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{NodeId, StageId};
+    use crate::listener::{StageInfo, StageRows};
+
+    const OLD: RunId = RunId(1);
+    const NEW: RunId = RunId(2);
+
+    fn batch(tallies: &Tallies, run: RunId, second: u64, task_times_ms: &[u64]) {
+        let time = Time::from_ms(second * 1000);
+        for ms in task_times_ms {
+            let output = StageRows { kind: "output", node: NodeId(0), rows: 0 };
+            tallies.on_event_of(
+                run,
+                &Event::StageCompleted(StageInfo {
+                    batch_time: time,
+                    stage_id: StageId(0),
+                    operators: Vec::new(),
+                    inputs: Vec::new(),
+                    output,
+                    shuffle_bytes_written: 0,
+                    num_tasks: 2,
+                    submission_time: time,
+                    completion_time: time,
+                    duration: Duration::from_secs(7),
+                    task_time: Duration::from_millis(*ms),
+                    failure_reason: None,
+                }),
+            );
+        }
+        let info = BatchInfo {
+            batch_time: time,
+            inputs: BTreeMap::new(),
+            submission_time: time,
+            processing_start_time: Some(time),
+            processing_end_time: Some(time),
+            scheduling_delay: Some(Duration::ZERO),
+            processing_delay: Some(Duration::from_secs(run.0.into())),
+            output_operations: BTreeMap::new(),
+        };
+        tallies.on_event_of(run, &Event::BatchCompleted(info));
+    }
+
+    /// Only the time of tasks counts, and only in batches that both runs have done.
+    #[test]
+    fn a_run_that_waits_is_not_slow() {
+        let tallies = Tallies::new(OLD, NEW);
+        batch(&tallies, OLD, 1, &[250, 250]);
+        assert_eq!(tallies.slowdown(), None);
+        batch(&tallies, NEW, 1, &[375, 375]);
+        batch(&tallies, NEW, 2, &[1250]);
+        assert_eq!(tallies.slowdown(), Some(1.5));
+        batch(&tallies, OLD, 2, &[500]);
+        assert_eq!(tallies.slowdown(), Some(2.0));
+        assert_eq!(tallies.of(Side::New).processing_max, Duration::from_secs(2));
     }
 }

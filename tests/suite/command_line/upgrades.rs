@@ -64,7 +64,8 @@ fn a_new_plugin_is_compared_takes_over_and_hands_back() {
     let outputs: Vec<&Value> = status["outputs"].as_array().into_iter().flatten().map(|told| &told["output"]).collect();
     assert_eq!(outputs, ["counts", "recent", "saved totals"]);
     let text = job.succeeds(&["upgrade", "status"]);
-    for line in ["\ncounts: ", "\nold plugin: ", "\nnew plugin: ", "only old", "processing time of the new plugin: "] {
+    for line in ["\ncounts: ", "\nold plugin: ", "\nnew plugin: ", "only old", "time of the tasks of the new plugin: "]
+    {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
     assert_eq!(job.runs().len(), 2);
