@@ -62,6 +62,6 @@ pub use snapshots::{
 pub use trouble::{OnTrouble, Trouble};
 pub use verify::{Verification, verify};
 pub use write_ahead_log::{
-    Entry as LogEntry, LogContent, LogIndex, LogOptions, Need, RecoverError, Recovery, WriteAheadLog,
+    Entry as LogEntry, LogContent, LogIndex, LogOptions, Need, ReadRows, RecoverError, Recovery, WriteAheadLog,
     recover as recover_blocks,
 };

@@ -161,7 +161,11 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     .unwrap();
     let options = LogOptions { epoch: 1, closes_after_write: true, keeps_keys: true };
     let mut received = WriteAheadLog::new(vec![store.clone()], BTreeMap::new(), options, &LogContent::default());
-    let entry = |sequence| LogEntry { block: block(sequence), ty: RecordType::text(), key: Some("key".to_owned()) };
+    let entry = |sequence| {
+        let Block { id, rows } = block(sequence);
+        let rows: Arc<ReadRows> = Arc::new(move || Box::new(rows.to_vec().into_iter().map(Ok)));
+        LogEntry { id, rows, ty: RecordType::text(), key: Some("key".to_owned()) }
+    };
     received.append(at(5), &[entry(0), entry(1)]).unwrap();
     received.append(at(5), &[entry(2)]).unwrap();
 }

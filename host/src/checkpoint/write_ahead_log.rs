@@ -15,7 +15,7 @@ mod retained;
 mod segment;
 
 pub use index::LogIndex;
-pub use record::Entry;
+pub use record::{Entry, ReadRows};
 pub use recover::{LogContent, Need, RecoverError, Recovery, recover};
 pub(super) use segment::read_documents;
 
@@ -108,11 +108,11 @@ impl WriteAheadLog {
         }
         open.group = open.group.saturating_add(1);
         self.index.update(|retained| {
-            entries.iter().for_each(|entry| retained.added(open.number, entry.block.id.clone()));
+            entries.iter().for_each(|entry| retained.added(open.number, entry.id.clone()));
         });
         if self.options.keeps_keys {
             for entry in entries {
-                entry.key.iter().for_each(|key| self.keys.add(&entry.block.id.source, key));
+                entry.key.iter().for_each(|key| self.keys.add(&entry.id.source, key));
             }
         }
         let is_long = open.bytes >= SEGMENT_BYTES || open.appenders.iter().any(|appender| appender.is_long());

@@ -84,8 +84,8 @@ impl Received {
     }
 
     /// Gives each receiver the number of its first block. No earlier block of its source has the number.
-    pub(super) fn number_blocks(&self, sources: &mut Sources, is_logged: bool) {
-        sources.number_blocks(&|source| self.next_blocks.get(source).copied().unwrap_or(0), is_logged);
+    pub(super) fn number_blocks(&self, sources: &mut Sources) {
+        sources.number_blocks(&|source| self.next_blocks.get(source).copied().unwrap_or(0));
     }
 
     /// The events about the records that are in the log.

@@ -60,7 +60,7 @@ impl StreamingContext {
         let blocks = BlockStore::new(storage.clone(), settings.receiver.store_limit_bytes);
         let received = opened.as_mut().map(|opened| opened.received(&env, &settings, &sources, &blocks)).transpose()?;
         if let Some(received) = &received {
-            received.number_blocks(&mut sources, settings.receiver.write_ahead_log);
+            received.number_blocks(&mut sources);
         }
         let live = options.live.clone().unwrap_or_else(|| Arc::new(LiveSettings::new(&settings)));
         let of_job = OfJob {
@@ -312,10 +312,9 @@ impl Resumed {
             listeners.post(&Event::RecordsLost { source, batch, records });
         }
         let writer = AllocationWriter::start(env, log, trouble("the allocation log", listeners));
-        let received = block_log.map(|log| BlockLog {
-            log,
-            trouble: trouble("the write-ahead log", listeners),
-            ownership: ownership.clone(),
+        let received = block_log.map(|log| {
+            let (is_on, trouble) = (settings.receiver.write_ahead_log, trouble("the write-ahead log", listeners));
+            BlockLog { log, is_on, trouble, ownership: ownership.clone() }
         });
         let history = AllocationHistory { writer, allocated, last_batch, unallocated, received };
         let snapshot_trouble = trouble("a snapshot of state", of_run);

@@ -99,11 +99,10 @@ impl Sources {
         self.receivers.iter().map(of).collect()
     }
 
-    /// Gives each receiver the number of its first block. `is_logged` says whether blocks are written to the write-ahead
-    /// log.
-    pub fn number_blocks(&mut self, first: &dyn Fn(&str) -> u64, is_logged: bool) {
+    /// Gives each receiver the number of its first block.
+    pub fn number_blocks(&mut self, first: &dyn Fn(&str) -> u64) {
         for ReceiverSource { settings, .. } in &mut self.receivers {
-            (settings.first_block, settings.is_logged) = (first(&settings.source), is_logged);
+            settings.first_block = first(&settings.source);
         }
     }
 
@@ -167,7 +166,6 @@ fn receiver_settings(
         block_interval: settings.receiver.block_interval,
         when_full: settings.receiver.when_full,
         first_block: 0,
-        is_logged: false,
         rate_limit: watch::channel(None).1,
     }
 }

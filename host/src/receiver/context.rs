@@ -416,9 +416,8 @@ impl ReceiverContext {
                 blocks.cut.clear();
                 return Err(StoreError::Stopped);
             };
-            let stored = StoredBlock { rows: block.row_count(), id: block.id.clone() };
-            let logged = Some(block).filter(|_| settings.is_logged);
-            permit.send(BlockReport { block: stored, logged, key: None, recorded });
+            let stored = StoredBlock { rows: block.row_count(), id: block.id };
+            permit.send(BlockReport { block: stored, key: None, recorded });
         }
         // The rest is the beginning of a line.
         if blocks.open.hold(blocks.generator.held_bytes()).is_err() {

@@ -28,7 +28,6 @@ pub use settings::{ReceiverSettings, StopReceiver};
 pub use socket::socket;
 pub use supervisor::{ReceiverHandle, start};
 
-use crate::block::Block;
 use crate::ids::BlockId;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -71,8 +70,6 @@ pub struct StoredBlock {
 pub struct BlockReport {
     /// The block.
     pub block: StoredBlock,
-    /// The block with its rows, for the write-ahead log. `None` if there is no log.
-    pub logged: Option<Block>,
     /// The key by which the sender of the rows recognises them. `None` if the source has no such keys.
     pub key: Option<String>,
     /// Gets a message when the block is recorded, so that the block survives every failure that the record survives.

@@ -27,8 +27,6 @@ pub struct ReceiverSettings {
     pub when_full: WhenFull,
     /// The number of the first block.
     pub first_block: u64,
-    /// Whether blocks are written to the write-ahead log.
-    pub is_logged: bool,
     /// The most records a second that the receiver takes at present. `None` if there is no limit.
     pub rate_limit: watch::Receiver<Option<u64>>,
 }

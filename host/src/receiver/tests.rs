@@ -117,7 +117,6 @@ impl World {
             block_interval: BLOCK_INTERVAL,
             when_full,
             first_block: 0,
-            is_logged: false,
             rate_limit: watch::channel(None).1,
         }
     }

@@ -4,7 +4,8 @@
 //! Owns the order of the reports, and the attempts to write. Runs on the background executor, because writing waits for
 //! the disk. Never decides which batch reads a block.
 
-use crate::checkpoint::{LogEntry, LogIndex, OwnerError, Ownership, Trouble, WriteAheadLog};
+use crate::block::BlockStore;
+use crate::checkpoint::{LogEntry, LogIndex, OwnerError, Ownership, ReadRows, Trouble, WriteAheadLog};
 use crate::env::Env;
 use crate::error::Error;
 use crate::receiver::BlockReport;
@@ -21,6 +22,8 @@ type Flush = oneshot::Sender<()>;
 pub struct BlockLog {
     /// The log.
     pub log: WriteAheadLog,
+    /// Whether blocks are written to the log. If not, the log only has blocks from before.
+    pub is_on: bool,
     /// What happens while the log cannot be written.
     pub trouble: Trouble,
     /// The right to write to the checkpoint directory.
@@ -58,14 +61,16 @@ impl LoggerHandle {
 pub(super) fn start(
     env: &Env,
     parts: BlockLog,
+    store: BlockStore,
     reports: mpsc::Receiver<BlockReport>,
     to: mpsc::Sender<BlockReport>,
 ) -> LoggerHandle {
-    let BlockLog { log, trouble, ownership } = parts;
+    let BlockLog { log, is_on, trouble, ownership } = parts;
     let (flushes, inbox) = mpsc::channel(1);
     let (fail, failed) = watch::channel(None);
     let index = log.index();
-    let logger = BlockLogger { env: env.clone(), log, trouble, ownership, index: index.clone(), to, fail };
+    let logger =
+        BlockLogger { env: env.clone(), log, is_on, store, trouble, ownership, index: index.clone(), to, fail };
     env.background.spawn("write-ahead log", Box::pin(logger.run(reports, inbox)));
     LoggerHandle { index, flushes, failed }
 }
@@ -73,6 +78,8 @@ pub(super) fn start(
 struct BlockLogger {
     env: Env,
     log: WriteAheadLog,
+    is_on: bool,
+    store: BlockStore,
     trouble: Trouble,
     ownership: Arc<Ownership>,
     index: LogIndex,
@@ -108,17 +115,17 @@ impl BlockLogger {
     /// Writes blocks, and tells the tracker of them. Returns false if nothing can be written any more.
     async fn write(&mut self, group: &mut Vec<BlockReport>) -> bool {
         let entry = |report: &BlockReport| {
-            let block = report.logged.clone()?;
-            Some(LogEntry { ty: self.index.type_of(&block.id.source)?.clone(), block, key: report.key.clone() })
+            let id = report.block.id.clone();
+            let stored = self.store.get(&id)?;
+            let rows: Arc<ReadRows> = Arc::new(move || Box::new(stored.read(0)));
+            Some(LogEntry { ty: self.index.type_of(&id.source)?.clone(), id, rows, key: report.key.clone() })
         };
-        let entries: Vec<LogEntry> = group.iter().filter_map(entry).collect();
+        let entries: Vec<LogEntry> = group.iter().filter(|_| self.is_on).filter_map(entry).collect();
         if let Err(error) = self.append(&entries).await {
             self.fail.send_replace(Some(error));
             return false;
         }
-        for mut report in group.drain(..) {
-            // The rows are in the block store.
-            report.logged = None;
+        for report in group.drain(..) {
             if self.to.send(report).await.is_err() {
                 return false;
             }
@@ -127,6 +134,9 @@ impl BlockLogger {
     }
 
     async fn append(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         while let Err(error) = self.log.append(self.env.clock.now(), entries) {
             self.trouble.wait(&error).await?;
         }

@@ -75,7 +75,7 @@ impl ReceiverTracker {
         let (reports, logger) = match received {
             Some(log) => {
                 let (written, reported) = mpsc::channel(reports.max_capacity());
-                (reported, Some(block_logger::start(env, log, reports, written)))
+                (reported, Some(block_logger::start(env, log, store.clone(), reports, written)))
             }
             None => (reports, None),
         };
@@ -137,6 +137,22 @@ impl ReceiverTracker {
                     None => return,
                 },
             }
+        }
+    }
+
+    /// Registers the blocks that are on their way through the write-ahead log.
+    async fn take_logged(&mut self) {
+        let Some(flush) = self.logger.as_ref().map(LoggerHandle::flush) else { return };
+        tokio::pin!(flush);
+        loop {
+            tokio::select! {
+                biased;
+                Some(report) = self.reports.recv() => self.block_stored(report),
+                () = &mut flush => break,
+            }
+        }
+        while let Ok(report) = self.reports.try_recv() {
+            self.block_stored(report);
         }
     }
 
@@ -375,6 +391,9 @@ impl ReceiverTracker {
             Request::StopReceivers(..) => {}
             Request::IsIdle(reply) => {
                 let has_ended = self.receivers.iter().all(ReceiverHandle::has_ended);
+                if has_ended {
+                    self.take_logged().await;
+                }
                 let idle = has_ended && self.inputs.iter().all(|input| input.is_used_up());
                 let _ = reply.send(idle && !self.blocks.has_unallocated());
             }

@@ -5,22 +5,29 @@
 //! is a new type. Never reads or writes a file.
 
 use super::super::codec::{self, CodecError, RECEIVED};
-use crate::block::Block;
+use crate::block::SpillError;
 use crate::data::chunk::{self, ChunkError, chunks};
 use crate::data::schema::{RecordType, schema_id};
 use crate::ids::BlockId;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 
 /// A piece has at least one row, and about this many bytes at most if it has several rows.
 const PIECE_BYTES: usize = 4 << 20;
 
+/// Reads the rows of a block, chunk by chunk. The rows may be in memory or in a file.
+pub type ReadRows = dyn Fn() -> Box<dyn Iterator<Item = Result<RecordBatch, SpillError>>> + Send + Sync;
+
 /// A block for the log.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Entry {
     /// The block.
-    pub block: Block,
+    pub id: BlockId,
+    /// The rows of the block.
+    pub rows: Arc<ReadRows>,
     /// The type of the rows.
     pub ty: RecordType,
     /// The key by which the sender of the rows recognises them, so that rows that are sent again are not stored again.
@@ -73,13 +80,17 @@ impl Encoder {
     /// The error of `write`, or an error of kind [`io::ErrorKind::InvalidData`] if rows cannot be encoded.
     pub(super) fn group(&mut self, entries: &[Entry], group: u64, write: &mut Write<'_>) -> io::Result<()> {
         for (at, entry) in entries.iter().enumerate() {
-            let pieces = pieces(&entry.block.rows);
-            let (id, schema_id) = (&entry.block.id, schema_id(entry.ty.fields()));
+            let (id, schema_id) = (&entry.id, schema_id(entry.ty.fields()));
             let is_last_entry = at.saturating_add(1) == entries.len();
-            for (at, rows) in pieces.iter().enumerate() {
-                let ends_block = at.saturating_add(1) == pieces.len();
+            let mut pieces = Pieces { rows: (entry.rows)(), chunks: VecDeque::new() };
+            let (mut begins_block, mut next) = (true, pieces.take()?);
+            // A block without rows is one piece.
+            loop {
+                let rows = next.take();
+                next = pieces.take()?;
+                let ends_block = next.is_none();
                 let mut directory = Vec::new();
-                if let Some(rows) = rows {
+                if let Some(rows) = &rows {
                     chunk::encode(rows, &entry.ty, &mut directory, &mut self.data).map_err(invalid)?;
                 }
                 let piece = Piece {
@@ -90,14 +101,18 @@ impl Encoder {
                     schema_id,
                     rows: rows.as_ref().map_or(0, |rows| u32::try_from(rows.num_rows()).unwrap_or(u32::MAX)),
                     directory,
-                    begins_block: at == 0,
+                    begins_block,
                     ends_block,
-                    key: entry.key.clone().filter(|_| at == 0),
+                    key: entry.key.clone().filter(|_| begins_block),
                 };
                 self.document.clear();
                 let data = if rows.is_some() { self.data.as_slice() } else { &[] };
                 codec::append_with(RECEIVED, &mut self.document, &piece, data).map_err(invalid)?;
                 write(&self.document)?;
+                begins_block = false;
+                if ends_block {
+                    break;
+                }
             }
         }
         // A single row may have been much larger than pieces are.
@@ -111,10 +126,21 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// The rows of a block in pieces. A block without rows is one piece, `None`.
-fn pieces(rows: &[RecordBatch]) -> Vec<Option<RecordBatch>> {
-    let pieces: Vec<_> = rows.iter().flat_map(|batch| chunks(batch, PIECE_BYTES)).map(Some).collect();
-    if pieces.is_empty() { vec![None] } else { pieces }
+/// The rows of a block in pieces.
+struct Pieces {
+    rows: Box<dyn Iterator<Item = Result<RecordBatch, SpillError>>>,
+    chunks: VecDeque<RecordBatch>,
+}
+
+impl Pieces {
+    /// The next piece. `None` if there are no more rows.
+    fn take(&mut self) -> io::Result<Option<RecordBatch>> {
+        while self.chunks.is_empty() {
+            let Some(batch) = self.rows.next() else { return Ok(None) };
+            self.chunks.extend(chunks(&batch.map_err(io::Error::other)?, PIECE_BYTES));
+        }
+        Ok(self.chunks.pop_front())
+    }
 }
 
 /// Reads the document at the beginning of `bytes`. Returns what it says, the bytes of its rows and its length.
@@ -144,8 +170,9 @@ mod tests {
 
     fn encoded(batches: &[Vec<String>]) -> (Entry, Vec<Vec<u8>>) {
         let rows: Vec<RecordBatch> = batches.iter().map(|values| texts(values)).collect();
-        let block = Block { id: BlockId { source: "s".into(), sequence: 7 }, rows: rows.into() };
-        let entry = Entry { block, ty: RecordType::text(), key: Some("k".into()) };
+        let rows: Arc<ReadRows> = Arc::new(move || Box::new(rows.clone().into_iter().map(Ok)));
+        let id = BlockId { source: "s".into(), sequence: 7 };
+        let entry = Entry { id, rows, ty: RecordType::text(), key: Some("k".into()) };
         let mut documents = Vec::new();
         let mut write = |bytes: &[u8]| {
             documents.push(bytes.to_vec());
@@ -167,7 +194,7 @@ mod tests {
             let mut found = Vec::new();
             for document in &documents {
                 let (piece, bytes, end) = decode(document).unwrap();
-                prop_assert_eq!((end, piece.block(), piece.group), (document.len(), entry.block.id.clone(), 3));
+                prop_assert_eq!((end, piece.block(), piece.group), (document.len(), entry.id.clone(), 3));
                 prop_assert_eq!(piece.schema_id, schema_id(RecordType::text().fields()));
                 found.extend(rows(&piece, bytes, &RecordType::text()).unwrap().iter().flat_map(values));
             }

@@ -39,8 +39,8 @@ fn id(sequence: u64) -> BlockId {
 fn entry(sequence: u64) -> Entry {
     let column = Arc::new(StringArray::from(vec![format!("row of {sequence}"); 3]));
     let rows = RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).unwrap();
-    let block = Block { id: id(sequence), rows: vec![rows].into() };
-    Entry { block, ty: RecordType::text(), key: Some(format!("k{sequence}")) }
+    let read: Arc<ReadRows> = Arc::new(move || Box::new(std::iter::once(Ok(rows.clone()))));
+    Entry { id: id(sequence), rows: read, ty: RecordType::text(), key: Some(format!("k{sequence}")) }
 }
 
 impl World {
