@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod hostile_drivers;
 mod hostile_variables;
+mod http;
 mod killed;
 mod large_partitions;
 mod large_states;

@@ -68,6 +68,16 @@ impl BlockStore {
     pub fn open(&self) -> OpenBlock {
         OpenBlock::new(self.clone(), self.storage().scratch())
     }
+
+    /// Memory for records on their way into the store, of 0 bytes at first.
+    pub fn scratch(&self) -> Scratch {
+        self.storage().scratch()
+    }
+
+    /// The most memory that records on their way into the store should take together, in bytes.
+    pub fn arriving_bytes_max(&self) -> usize {
+        self.room_bytes() / OPEN_SHARE
+    }
 }
 
 #[cfg(test)]

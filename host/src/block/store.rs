@@ -80,14 +80,18 @@ impl BlockStore {
 
     /// Stores a block; waits while the store is full. An empty store takes every block.
     pub async fn put(&self, block: Block) {
-        let bytes = bytes_of(&block.rows);
+        self.room(bytes_of(&block.rows)).await;
+        if !self.shared.closed.load(Ordering::SeqCst) {
+            self.put_at_once(block);
+        }
+    }
+
+    /// Waits until the store would take a block of `bytes` without waiting. Returns at once if the store is closed.
+    pub async fn room(&self, bytes: usize) {
         loop {
             let removed = self.shared.removed.notified();
-            if self.shared.closed.load(Ordering::SeqCst) {
+            if self.shared.closed.load(Ordering::SeqCst) || self.has_room(bytes) {
                 return;
-            }
-            if self.has_room(bytes) {
-                return self.put_at_once(block);
             }
             removed.await;
         }

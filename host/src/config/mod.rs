@@ -15,6 +15,8 @@ mod docs;
 mod error;
 mod files;
 mod gain;
+mod http;
+mod http_source;
 mod key;
 mod keys;
 mod lines;
@@ -45,8 +47,9 @@ pub use gain::Gain;
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use settings::{
-    Access, BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, Location,
-    OnCheckpointError, OnError, OnMissingFile, ReceiverSettings, Settings, SourceSettings, WhenDone, WhenFull,
+    Access, BackpressureSettings, EngineSettings, Facts, Grant, HttpFormat, HttpSettings, JobSettings, LimitSettings,
+    Location, OnCheckpointError, OnError, OnMissingFile, ReceiverSettings, Secret, Settings, SourceSettings, TlsFiles,
+    WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::http_source;
 use super::key::Declared;
 use super::keys::{self, KEYS, SourceType};
 use super::names::Misspelt;
@@ -207,6 +208,7 @@ fn read_source(
             let encoding = reader.read(table, &keys::QUEUE_ENCODING);
             SourceSettings::Queue { path: directory.join(path?), encoding: encoding? }
         }
+        SourceType::Http => SourceSettings::Http(http_source::read(table, directory, reader)?),
         SourceType::Custom => {
             let receiver = reader.read(table, &keys::CUSTOM_RECEIVER);
             let options = reader.read(table, &keys::CUSTOM_OPTIONS);

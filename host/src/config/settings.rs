@@ -4,6 +4,7 @@
 //! does.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::gain::Gain;
@@ -182,6 +183,8 @@ pub enum SourceSettings {
         /// The encoding of text that has no byte order mark.
         encoding: Encoding,
     },
+    /// The records that clients send over HTTP.
+    Http(HttpSettings),
     /// The records of a receiver that the embedding program has registered.
     Custom {
         /// The name of the receiver.
@@ -206,8 +209,64 @@ impl SourceSettings {
             | Self::LogFile { encoding, .. }
             | Self::Queue { encoding, .. }
             | Self::Custom { encoding, .. } => *encoding,
+            Self::Http(_) => Encoding::UTF_8,
         }
     }
+}
+
+/// The settings of a source of type `http`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// The address at which the host listens. Port 0 stands for any free port. It is an address of this machine itself,
+    /// or there is a token.
+    pub address: SocketAddr,
+    /// The path of the URL to which requests are sent. It begins with `/`.
+    pub path: String,
+    /// The records of a request.
+    pub format: HttpFormat,
+    /// The place of the token that a client has to know. `None` if all clients of this machine may send.
+    pub token: Option<Secret>,
+    /// The files for TLS. `None` if connections are not encrypted.
+    pub tls: Option<TlsFiles>,
+    /// The largest body of a request, in bytes: 1 KiB to 1 GiB.
+    pub max_body_bytes: u64,
+    /// The most requests that are received or wait for their answer at a time: 1 to 65536.
+    pub max_requests: u32,
+    /// The longest time that a request waits for room: 1 ms to 1 h.
+    pub max_wait: Duration,
+    /// The time in which a client has to send a request: 1 ms to 1 h.
+    pub request_timeout: Duration,
+    /// The pause before the receiver is started again: 1 ms to 1 h.
+    pub restart_delay: Duration,
+}
+
+/// The records of an HTTP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpFormat {
+    /// Each line of text is a record.
+    Lines,
+    /// Each line is a record as JSON.
+    JsonLines,
+    /// The whole body is a record.
+    Body,
+}
+
+/// The place of a secret. The secret itself is in no settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Secret {
+    /// A file. The path is relative only if the path of the job file is.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+}
+
+/// The PEM files for TLS. The paths are relative only if the path of the job file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The file with the certificate of the host, and those of its issuers.
+    pub certificate: PathBuf,
+    /// The file with the private key.
+    pub key: PathBuf,
 }
 
 /// What happens to a file that nothing needs any more.

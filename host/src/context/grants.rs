@@ -1,7 +1,7 @@
 //! The grants of a job: the places that its plugin may read and write, and the paths that no grant reaches. They
 //! follow from the job's settings.
 
-use crate::config::{Access, Location, Settings, SourceSettings};
+use crate::config::{Access, Location, Secret, Settings, SourceSettings};
 use crate::grants::{GrantedDirectory, Grants, Withheld};
 use std::collections::BTreeMap;
 
@@ -37,8 +37,45 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
         | SourceSettings::Queue { path, .. } => {
             Some(Withheld { what: format!("source `{name}`"), path: path.clone(), from: Access::Write })
         }
-        SourceSettings::Socket { .. } | SourceSettings::Custom { .. } => None,
+        SourceSettings::Socket { .. } | SourceSettings::Http(_) | SourceSettings::Custom { .. } => None,
     };
     withheld.extend(settings.sources.iter().filter_map(of_source));
+    for (name, source) in &settings.sources {
+        let SourceSettings::Http(http) = source else { continue };
+        let token = http.token.as_ref().and_then(|token| match token {
+            Secret::File(path) => Some((path, "token")),
+            Secret::Variable(_) => None,
+        });
+        let key = http.tls.as_ref().map(|tls| (&tls.key, "tls_key"));
+        withheld.extend(token.into_iter().chain(key).map(|(path, what)| Withheld {
+            what: format!("the {what} of source `{name}`"),
+            path: path.clone(),
+            from: Access::Read,
+        }));
+    }
     withheld
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Facts};
+    use std::path::Path;
+
+    /// A plugin can neither read nor replace the token and the key with which its job serves clients.
+    #[test]
+    fn the_secrets_of_sources_are_withheld() {
+        let text = "[job]\nname = \"wc\"\nplugin = \"wc.wasm\"\n[sources.events]\ntype = \"http\"\n\
+                    address = \"127.0.0.1:0\"\ntoken = \"file:token.txt\"\ntls_certificate = \"c.pem\"\ntls_key = \"k.pem\"\n";
+        let settings = config::load(text, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 1 }).unwrap();
+        let of_source = |withheld: &Withheld| withheld.what.contains("`events`");
+        let secret = |what: &str, path: &str| Withheld { what: what.into(), path: path.into(), from: Access::Read };
+        assert_eq!(
+            withheld(&settings).into_iter().filter(of_source).collect::<Vec<_>>(),
+            [
+                secret("the token of source `events`", "/jobs/token.txt"),
+                secret("the tls_key of source `events`", "/jobs/k.pem"),
+            ]
+        );
+    }
 }

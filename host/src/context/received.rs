@@ -83,8 +83,10 @@ impl Received {
         Ok(Self { stores, types, content, unallocated, next_blocks })
     }
 
-    /// Gives each receiver the number of its first block. No earlier block of its source has the number.
+    /// Gives each receiver the number of its first block, and the keys of the blocks of its source. No earlier block of its
+    /// source has the number.
     pub(super) fn number_blocks(&self, sources: &mut Sources) {
+        sources.recall_keys(&|source| self.content.keys_of(source));
         sources.number_blocks(&|source| self.next_blocks.get(source).copied().unwrap_or(0));
     }
 

@@ -25,6 +25,7 @@ mod s3;
 mod signals;
 mod simulated;
 mod simulated_local;
+mod simulated_network;
 mod simulated_objects;
 mod store;
 mod virtual_clock;
@@ -43,14 +44,15 @@ pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
 pub use priority::{Precedence, Priority};
 pub use real::{RealExecutors, real};
 pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
-pub use simulated::{Connection, Simulation, SimulationError};
+pub use simulated::{Simulation, SimulationError};
+pub use simulated_network::Connection;
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::AsyncRead;
 
 /// Tells the time, and waits for a time.
 pub trait Clock: Send + Sync {
@@ -64,15 +66,26 @@ pub trait Clock: Send + Sync {
     fn sleep(&self, span: Duration) -> BoxFuture<'static, ()>;
 }
 
-/// A connection from which data is read.
-pub trait Incoming: AsyncRead + Send + Unpin {}
-impl<T: AsyncRead + Send + Unpin> Incoming for T {}
-
-/// Connects to servers.
+/// Connects to servers, and lets clients connect to this host.
 pub trait Network: Send + Sync {
     /// Connects to `address`, which is `host:port`, over TCP. If the other side disappears without closing the
     /// connection, reading from the connection fails after two minutes.
-    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>>;
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>>;
+
+    /// Listens at an address over TCP. Port 0 stands for any free port.
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Listener>>>;
+}
+
+/// Waits until clients connect. When the listener is dropped, further clients are refused, and open connections stay
+/// open.
+pub trait Listener: Send + Sync {
+    /// The address at which the listener listens. Its port is never 0.
+    fn address(&self) -> SocketAddr;
+
+    /// Waits for the next connection. After an error, the next call may succeed: the client may have gone, or the
+    /// system may have no more files at the moment. If a client disappears without closing the connection, reading from
+    /// the connection fails after two minutes.
+    fn accept(&self) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>>;
 }
 
 /// Runs futures to their end. On every executor of a world, a future may wait for the clock, for servers and for
@@ -117,13 +130,15 @@ pub trait Console: Send + Sync {
     }
 }
 
-/// Distinguishes processes.
+/// Distinguishes processes, and knows the environment of this one.
 pub trait Processes: Send + Sync {
     /// A name of this process that no other process has, now or later, on this machine or another. `None` if the system
     /// does not give one.
     fn this(&self) -> Option<String>;
     /// Whether the process with this name is known to have ended.
     fn has_ended(&self, process: &str) -> bool;
+    /// The value of an environment variable of this process. `None` if the variable is not set, or is not text.
+    fn variable(&self, name: &str) -> Option<String>;
 }
 
 /// Opens stores behind a network.

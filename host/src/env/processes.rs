@@ -36,6 +36,10 @@ impl Processes for LinuxProcesses {
         };
         ended().unwrap_or(false)
     }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
 }
 
 /// The boot and the namespace in which process numbers are unique: `boot namespace`.

@@ -7,12 +7,13 @@ use super::processes::LinuxProcesses;
 use super::real_disk::Files;
 use super::real_local::UnixSockets;
 use super::s3::S3;
-use super::{Call, Clock, Console, Env, Executor, Incoming, Network, WritePieces};
+use super::{Call, Clock, Console, Duplex, Env, Executor, Listener, Network, WritePieces};
 use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
 use rustix::net::sockopt;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -179,12 +180,41 @@ fn keep_alive(stream: &tokio::net::TcpStream) -> io::Result<()> {
 struct Tcp;
 
 impl Network for Tcp {
-    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>> {
+    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Duplex>>> {
         let address = address.to_owned();
         Box::pin(async move {
             let stream = tokio::net::TcpStream::connect(address).await?;
             keep_alive(&stream)?;
-            Ok(Box::new(stream) as Box<dyn Incoming>)
+            Ok(Box::new(stream) as Box<dyn Duplex>)
+        })
+    }
+
+    fn listen(&self, address: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Listener>>> {
+        Box::pin(async move {
+            let listener = tokio::net::TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok(Box::new(TcpListening { listener, address }) as Box<dyn Listener>)
+        })
+    }
+}
+
+struct TcpListening {
+    listener: tokio::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener for TcpListening {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn accept(&self) -> BoxFuture<'_, io::Result<Box<dyn Duplex>>> {
+        Box::pin(async {
+            let (stream, _) = self.listener.accept().await?;
+            keep_alive(&stream)?;
+            // Answers are short, and clients wait for them.
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Duplex>)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A simulated world: one thread, one seed, and time that passes only when no future can run.
 //!
-//! Owns a small executor that picks the next ready future by the seed, virtual time, scripted connections, files in
-//! memory, and a log of everything that was printed and noted. Two runs with the same seed give the same log. The host
+//! Owns a small executor that picks the next ready future by the seed, virtual time, connections, files in memory, and a
+//! log of everything that was printed and noted. Two runs with the same seed give the same log. The host
 //! cannot distinguish this world from the real one.
 
 #[cfg(test)]
@@ -10,29 +10,19 @@ mod tests;
 use super::memory_disk::MemoryDisk;
 use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
-use super::virtual_clock::{Sleep, VirtualClock};
-use super::{Clock as _, Console, Env, Executor, Incoming, Network};
+use super::simulated_network::{Connection, SimulatedNetwork};
+use super::virtual_clock::VirtualClock;
+use super::{Clock as _, Console, Env, Executor};
 use crate::lock::lock;
-use crate::time::{Duration, Time};
+use crate::time::Time;
 use futures::future::BoxFuture;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use tokio::io::{AsyncRead, ReadBuf};
-
-/// What a scripted server does with one client.
-#[derive(Clone, Debug, Default)]
-pub struct Connection {
-    /// The bytes that the server sends, each with the pause before it.
-    pub sends: Vec<(Duration, Vec<u8>)>,
-    /// Whether the server keeps the connection open after the last bytes.
-    pub stays_open: bool,
-}
+use std::task::{Context, Wake, Waker};
 
 /// Why the main future of a simulation did not run to its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,7 +59,7 @@ struct World {
     clock: VirtualClock,
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     runs: Mutex<u64>,
-    servers: Mutex<BTreeMap<String, VecDeque<Connection>>>,
+    network: SimulatedNetwork,
     files: MemoryDisk,
     pipes: Pipes,
     panics: Panics,
@@ -84,10 +74,10 @@ impl Simulation {
         let files = MemoryDisk::new(clock.clone());
         let world = World {
             pipes: Pipes::new(files.clone()),
+            network: SimulatedNetwork::new(clock.clone(), files.clone()),
             clock,
             spawned: Mutex::default(),
             runs: Mutex::default(),
-            servers: Mutex::default(),
             files,
             panics: Panics::default(),
             log: Mutex::default(),
@@ -98,7 +88,7 @@ impl Simulation {
 
     /// Adds a server that serves these connections, one after the other, and refuses further connections.
     pub fn server(&self, address: &str, connections: Vec<Connection>) {
-        lock(&self.world.servers).insert(address.to_owned(), connections.into());
+        self.world.network.serve(address, connections);
     }
 
     /// Adds a file that exists from now on.
@@ -182,7 +172,7 @@ impl Simulation {
         Env {
             clock: Arc::new(self.world.clock.clone()),
             disk: Arc::new(self.world.files.clone()),
-            network: Arc::new(ScriptedNetwork(self.world.clone())),
+            network: Arc::new(self.world.network.clone()),
             local: Arc::new(self.world.pipes.clone()),
             console: self.world.clone(),
             control: self.world.clone(),
@@ -323,51 +313,5 @@ impl Console for World {
 
     fn is_terminal(&self) -> bool {
         false
-    }
-}
-
-struct ScriptedNetwork(Arc<World>);
-
-impl Network for ScriptedNetwork {
-    fn connect(&self, address: &str) -> BoxFuture<'static, io::Result<Box<dyn Incoming>>> {
-        if self.0.files.is_halted() {
-            return Box::pin(std::future::ready(Err(io::ErrorKind::NetworkUnreachable.into())));
-        }
-        let connection = lock(&self.0.servers).get_mut(address).and_then(VecDeque::pop_front);
-        let world = self.0.clone();
-        Box::pin(async move {
-            let connection = connection.ok_or(io::ErrorKind::ConnectionRefused)?;
-            let stream = ScriptedStream { world, script: connection, wait: None, pending: VecDeque::new() };
-            Ok(Box::new(stream) as Box<dyn Incoming>)
-        })
-    }
-}
-
-/// A connection that sends the bytes of the script at the times of the script.
-struct ScriptedStream {
-    world: Arc<World>,
-    script: Connection,
-    wait: Option<Sleep>,
-    pending: VecDeque<u8>,
-}
-
-impl AsyncRead for ScriptedStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        while this.pending.is_empty() {
-            let Some((delay, _)) = this.script.sends.first() else {
-                return if this.script.stays_open { Poll::Pending } else { Poll::Ready(Ok(())) };
-            };
-            let wait = this.wait.get_or_insert_with(|| this.world.clock.sleep(*delay));
-            if Pin::new(wait).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            this.wait = None;
-            this.pending.extend(this.script.sends.remove(0).1);
-        }
-        let count = buffer.remaining().min(this.pending.len());
-        let bytes: Vec<u8> = this.pending.drain(..count).collect();
-        buffer.put_slice(&bytes);
-        Poll::Ready(Ok(()))
     }
 }

@@ -32,6 +32,11 @@ impl Processes for MemoryDisk {
         let number = process.strip_prefix("process ").and_then(|number| number.parse().ok());
         number.is_some_and(|number: u64| number < self.killed())
     }
+
+    /// The simulation has no environment variables.
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 /// A store in a directory in which nothing can be locked.

@@ -10,7 +10,7 @@ use crate::checkpoint::{
     self, Need, Recovery, SnapshotId, current_owner, read_log, read_part, read_run, read_snapshot, recover_blocks,
     reseal,
 };
-use crate::config::{self, Facts};
+use crate::config::{self, Facts, HttpFormat};
 use crate::data::chunk::{ChunkError, decode, encode};
 use crate::data::json::row_to_json;
 use crate::data::schema::{Field, RecordType};
@@ -18,6 +18,7 @@ use crate::data::text::write_row;
 use crate::env::{DiskStore, Simulation, Store};
 use crate::ids::BlockId;
 use crate::memory::MemoryBudget;
+use crate::receiver::records_of_body;
 use crate::state;
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -191,6 +192,28 @@ pub fn csv(bytes: &[u8]) {
 /// A file of JSON lines that a driver function loads. The first byte chooses the type of the records.
 pub fn json(bytes: &[u8]) {
     load(LoadedFormat::Json, bytes);
+}
+
+/// The body of an HTTP request. A body is refused, or has rows that can be shown. The first byte chooses the type of the
+/// rows, and its highest bit chooses lines of text instead.
+pub fn http_body(mut bytes: &[u8]) {
+    let [choice] = take(&mut bytes);
+    let (format, ty) = if choice & 0x80 == 0 {
+        (HttpFormat::JsonLines, record_type(choice))
+    } else {
+        (HttpFormat::Lines, RecordType::text())
+    };
+    let chunks = match records_of_body(format, &ty, bytes) {
+        Ok(chunks) => chunks,
+        Err(error) => return assert!(error.to_string().starts_with("line "), "{error}"),
+    };
+    let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
+    assert!(chunks.iter().map(arrow::array::RecordBatch::num_rows).sum::<usize>() <= lines, "a line is one record");
+    let mut shown = String::new();
+    for chunk in &chunks {
+        let is_shown = |row| write_row(chunk, &ty, row, &mut shown).is_ok();
+        assert!((0..chunk.num_rows()).all(is_shown), "each record has a text");
+    }
 }
 
 /// Reads the records of a file. An error names the file, and for a wrong record its place.

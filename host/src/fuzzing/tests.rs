@@ -80,6 +80,16 @@ proptest! {
     }
 
     #[test]
+    fn any_body_is_read_or_refused(bytes: Vec<u8>, is_lines: bool, edits in edits()) {
+        http_body(&bytes);
+        let mut body = edited(JSON.as_bytes(), edits);
+        if is_lines && let Some(choice) = body.first_mut() {
+            *choice |= 0x80;
+        }
+        http_body(&body);
+    }
+
+    #[test]
     fn any_json_is_read_or_refused(bytes: Vec<u8>, edits in edits()) {
         json(&bytes);
         json(&edited(JSON.as_bytes(), edits));
@@ -101,6 +111,8 @@ fn the_seeds_are_valid() {
         reader.next_chunk().unwrap().unwrap().num_rows()
     };
     assert_eq!((rows(LoadedFormat::Csv, CSV), rows(LoadedFormat::Json, JSON)), (2, 2));
+    let body = records_of_body(HttpFormat::JsonLines, &record_type(4), &JSON.as_bytes()[1..]).unwrap();
+    assert_eq!(body[0].num_rows(), 2);
     let simulation = Simulation::new(0, Time::default());
     for (choice, name) in PIECES.into_iter().enumerate() {
         let mut content = piece(choice)[1..].to_vec();

@@ -81,6 +81,13 @@ impl Sources {
                         receiver_settings(graph, settings, name, rows, *reconnect_delay, (*max_line_bytes, *encoding));
                     sources.receivers.push(ReceiverSource::new(settings, make, options));
                 }
+                SourceSettings::Http(http) => {
+                    let make = receiver::http(env, name, http, &rows)?;
+                    let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
+                    let lines = (http.max_body_bytes, Encoding::UTF_8);
+                    let settings = receiver_settings(graph, settings, name, rows, http.restart_delay, lines);
+                    sources.receivers.push(ReceiverSource::new(settings, make, options));
+                }
                 SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes, encoding } => {
                     let options = ReceiverOptions::new(name, rows.clone(), options.clone());
                     let make = receivers.find(receiver, &options).map_err(option_error)?;
@@ -103,6 +110,13 @@ impl Sources {
     pub fn number_blocks(&mut self, first: &dyn Fn(&str) -> u64) {
         for ReceiverSource { settings, .. } in &mut self.receivers {
             settings.first_block = first(&settings.source);
+        }
+    }
+
+    /// Gives each receiver the keys of the blocks of its source that the write-ahead log knows, the oldest first.
+    pub fn recall_keys(&mut self, of_source: &dyn Fn(&str) -> Vec<String>) {
+        for ReceiverSource { settings, .. } in &mut self.receivers {
+            settings.known_keys = of_source(&settings.source);
         }
     }
 
@@ -167,6 +181,7 @@ fn receiver_settings(
         when_full: settings.receiver.when_full,
         first_block: 0,
         rate_limit: watch::channel(None).1,
+        known_keys: Vec::new(),
     }
 }
 
@@ -205,7 +220,8 @@ pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
             Some(SourceSettings::Socket { .. }) => Some("a socket gives"),
             Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
             Some(SourceSettings::LogFile { .. }) => Some("a log file gives"),
-            Some(SourceSettings::Queue { .. } | SourceSettings::Custom { .. }) | None => None,
+            // What a receiver of requests gives depends on its format.
+            Some(SourceSettings::Queue { .. } | SourceSettings::Http(_) | SourceSettings::Custom { .. }) | None => None,
         };
         if let Some(gives) = gives_text
             && !is_text

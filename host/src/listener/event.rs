@@ -27,6 +27,13 @@ pub enum Event {
     },
     /// A receiver is connected to its source.
     ReceiverStarted(ReceiverInfo),
+    /// A receiver takes requests of clients.
+    ReceiverListens {
+        /// The source.
+        source: String,
+        /// The URL to which clients send.
+        url: String,
+    },
     /// A receiver lost its source, or never reached it, or reports an error and continues.
     ReceiverError {
         /// The receiver, whose last error is the reason of the event.
@@ -278,6 +285,7 @@ impl fmt::Display for Event {
                 write!(f, "ReceiverError {}: {error}", receiver.name)?;
                 retry_in.iter().try_for_each(|delay| write!(f, "; next try in {} ms", delay.as_millis()))
             }
+            Self::ReceiverListens { source, url } => write!(f, "ReceiverListens {source}: {url}"),
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::RateLimitChanged(info) => write!(f, "RateLimitChanged {}: {}", info.source, info.limit),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),

@@ -4,8 +4,8 @@
 //! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, RateLimitInfo, RateReason,
-    ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, PassedOverInfo, RateLimitInfo,
+    RateReason, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;
@@ -67,6 +67,7 @@ enum JsonEvent<'a> {
     StreamingStarted { job: &'a str, start_time_ms: u64, batch_interval_ms: u64 },
     ReceiverStarted { receiver: JsonReceiver<'a> },
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
+    ReceiverListens { source: &'a str, url: &'a str },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     RateLimitChanged(JsonRateLimit<'a>),
     InputError { source: &'a str, error: &'a str },
@@ -267,15 +268,11 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             Event::ReceiverError { receiver, retry_in } => {
                 Self::ReceiverError { receiver: receiver.into(), retry_in_ms: retry_in.map(whole) }
             }
+            Event::ReceiverListens { source, url } => Self::ReceiverListens { source, url },
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::RateLimitChanged(info) => Self::RateLimitChanged(info.into()),
             Event::InputError { source, error } => Self::InputError { source, error },
-            Event::FilesPassedOver(info) => Self::FilesPassedOver {
-                source: &info.source,
-                cause: info.cause.word(),
-                files: info.files,
-                example: &info.example,
-            },
+            Event::FilesPassedOver(info) => passed_over(info),
             Event::FileChanged { source, batch, file, unread_bytes } => {
                 Self::FileChanged { source, batch_time_ms: batch.as_ms(), file, unread_bytes: *unread_bytes }
             }
@@ -358,6 +355,11 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
         }
     }
+}
+
+fn passed_over(info: &PassedOverInfo) -> JsonEvent<'_> {
+    let PassedOverInfo { source, files, example, .. } = info;
+    JsonEvent::FilesPassedOver { source, cause: info.cause.word(), files: *files, example }
 }
 
 impl<'a> From<&'a ReceiverInfo> for JsonReceiver<'a> {

@@ -128,6 +128,7 @@ impl QueuedListener for LogListener {
             Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{told}"),
             Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{told}"),
             Event::FilesPassedOver(_)
+            | Event::ReceiverListens { .. }
             | Event::StreamingStarted { .. }
             | Event::RecoveryStarted(_)
             | Event::BatchesWithoutData { .. }

@@ -4,6 +4,10 @@
 //! stays here until it is reported. So if a future that stores records is dropped, nothing is lost and nothing is
 //! stored twice.
 
+mod taken;
+
+pub use taken::TakenBlock;
+
 use super::admission::{Admission, Records};
 use super::block_generator::BlockGenerator;
 use super::error::StoreError;
@@ -60,6 +64,8 @@ struct Blocks {
 
 struct CutBlock {
     block: Block,
+    /// See [`ReceiverContext::take_block`].
+    key: Option<String>,
     is_stored: bool,
     /// Sends a message when the block is recorded. `None` if the receiver does not wait for that.
     recorded: Option<oneshot::Sender<()>>,
@@ -130,6 +136,12 @@ impl ReceiverContext {
         }
     }
 
+    /// Tells listeners that the receiver takes requests at `url`.
+    pub fn listens(&self, url: String) {
+        self.shared.listeners.post(&Event::ReceiverListens { source: self.source().to_owned(), url });
+        self.connected();
+    }
+
     /// Whether the source is connected. Spark's `isStarted`.
     pub fn is_connected(&self) -> bool {
         self.shared.is_connected.load(Ordering::SeqCst)
@@ -180,25 +192,6 @@ impl ReceiverContext {
     pub async fn store_rows(&self, rows: RecordBatch) -> Result<(), StoreError> {
         let rows = self.checked(rows)?;
         self.admit(Records::Rows(rows)).await
-    }
-
-    /// Stores rows as a block of their own, which becomes one partition of one batch. Returns when the host guarantees
-    /// that it does not lose the rows: then a reliable receiver acknowledges them. Waits while there is no room.
-    /// Records that were stored earlier come before these rows. Spark's `store(iterator)`.
-    ///
-    /// # Errors
-    /// As [`Self::store_rows`]. After an error, the receiver must not acknowledge anything.
-    pub async fn store_block(&self, rows: Vec<RecordBatch>) -> Result<(), StoreError> {
-        let rows = rows.into_iter().map(|rows| self.checked(rows)).collect::<Result<Vec<_>, _>>()?;
-        let mut blocks = self.admit_whole(rows.iter().map(|rows| rows.num_rows() as u64).sum()).await?;
-        blocks.cut();
-        let Some(block) = blocks.generator.block(rows) else { return self.deliver(&mut blocks).await };
-        let (recorded, answer) = oneshot::channel();
-        blocks.cut.push_back(CutBlock { block, is_stored: false, recorded: Some(recorded) });
-        self.deliver(&mut blocks).await?;
-        drop(blocks);
-        let _waiting = Waiting::begin(&self.shared.waiting);
-        answer.await.map_err(|_| StoreError::Stopped)
     }
 
     /// As [`Self::store_block`], for lines of text, given without line ends. Each text is one record, whatever it
@@ -411,19 +404,24 @@ impl ReceiverContext {
             // A store that is closed takes nothing, and no batch would read the block.
             let is_kept = store.get(&first.block.id).is_some();
             let permit = reports.reserve().await.ok().filter(|_| is_kept);
-            let (Some(permit), Some(CutBlock { block, recorded, .. })) = (permit, blocks.cut.pop_front()) else {
+            let (Some(permit), Some(CutBlock { block, key, recorded, .. })) = (permit, blocks.cut.pop_front()) else {
                 self.close();
                 blocks.cut.clear();
                 return Err(StoreError::Stopped);
             };
             let stored = StoredBlock { rows: block.row_count(), id: block.id };
-            permit.send(BlockReport { block: stored, key: None, recorded });
+            permit.send(BlockReport { block: stored, key, recorded });
         }
         // The rest is the beginning of a line.
         if blocks.open.hold(blocks.generator.held_bytes()).is_err() {
             blocks.generator.drop_line();
         }
         Ok(())
+    }
+
+    /// The store of the blocks.
+    pub(super) fn store(&self) -> &BlockStore {
+        &self.shared.store
     }
 
     /// Whether the receiver waits for the host, not the host for the receiver.
@@ -466,6 +464,6 @@ impl Blocks {
     fn cut(&mut self) {
         let block = self.generator.cut();
         self.open.cut();
-        self.cut.extend(block.map(|block| CutBlock { block, is_stored: false, recorded: None }));
+        self.cut.extend(block.map(|block| CutBlock { block, key: None, is_stored: false, recorded: None }));
     }
 }

@@ -9,6 +9,7 @@ mod admission;
 mod block_generator;
 mod context;
 mod error;
+mod http;
 mod rate_controller;
 mod rate_estimator;
 mod rate_limiter;
@@ -19,8 +20,9 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-pub use context::ReceiverContext;
+pub use context::{ReceiverContext, TakenBlock};
 pub use error::{OptionError, ReceiverError, StoreError};
+pub use http::{BodyError, HttpError, http, records as records_of_body};
 pub use rate_controller::{RateController, RateSettings};
 pub use rate_estimator::CompletedBatch;
 pub use registry::{MakeReceiver, ReceiverOptions, Receivers};

@@ -29,6 +29,9 @@ pub struct ReceiverSettings {
     pub first_block: u64,
     /// The most records a second that the receiver takes at present. `None` if there is no limit.
     pub rate_limit: watch::Receiver<Option<u64>>,
+    /// The keys of blocks that were found when the job continued after a crash: see
+    /// [`ReceiverContext::known_keys`](super::ReceiverContext::known_keys).
+    pub known_keys: Vec<String>,
 }
 
 /// The request to stop a receiver.

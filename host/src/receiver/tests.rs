@@ -1,6 +1,7 @@
 //! Receivers in a simulated world, with a tracker that only records the reports that it gets.
 
 mod blocks;
+mod http;
 mod life;
 mod rates;
 mod records;
@@ -35,6 +36,8 @@ struct World {
     store: BlockStore,
     log: Log,
     rate_limit: watch::Receiver<Option<u64>>,
+    /// See [`ReceiverContext::known_keys`].
+    known_keys: Vec<String>,
 }
 
 struct Listener(Env, Log);
@@ -75,6 +78,8 @@ struct Outcome {
     log: Vec<(u64, String)>,
     /// The records of the blocks that were reported, in order.
     blocks: Vec<Vec<String>>,
+    /// The keys of these blocks that have one.
+    keys: Vec<String>,
 }
 
 impl Outcome {
@@ -103,7 +108,7 @@ impl World {
         let budget = MemoryBudget::new(1 << 30, 0).unwrap();
         let spill = SpillSettings { directory: None, limit_bytes: 0, compressed: false };
         let store = BlockStore::new(RowStorage::new(&budget, env.disk.clone(), spill), limit_bytes);
-        Self { simulation, env, store, log: Log::default(), rate_limit: watch::channel(None).1 }
+        Self { simulation, env, store, log: Log::default(), rate_limit: watch::channel(None).1, known_keys: Vec::new() }
     }
 
     fn settings(source: &str, rows: RecordType, when_full: WhenFull) -> ReceiverSettings {
@@ -118,6 +123,7 @@ impl World {
             when_full,
             first_block: 0,
             rate_limit: watch::channel(None).1,
+            known_keys: Vec::new(),
         }
     }
 
@@ -135,18 +141,20 @@ impl World {
         stops: &[(u64, StopReceiver)],
         recorded: impl Fn(&BlockStore, &StoredBlock) + Send + Sync + 'static,
     ) -> Outcome {
-        let Self { simulation, env, store, log, rate_limit } = self;
+        let Self { simulation, env, store, log, rate_limit, known_keys } = self;
         let listeners = ListenerBus::new(vec![Arc::new(Listener(env.clone(), log.clone()))]);
-        let settings = ReceiverSettings { rate_limit, ..Self::settings("lines", rows.clone(), when_full) };
+        let settings = ReceiverSettings { rate_limit, known_keys, ..Self::settings("lines", rows.clone(), when_full) };
         let options = ReceiverOptions::new("lines", rows, BTreeMap::new());
         let blocks = Arc::new(Mutex::new(Vec::new()));
-        let (kept, stops) = (blocks.clone(), stops.to_vec());
+        let keys = Arc::new(Mutex::new(Vec::new()));
+        let (kept, kept_keys, stops) = (blocks.clone(), keys.clone(), stops.to_vec());
         let main = async move {
             let (reports, mut reported) = mpsc::channel::<BlockReport>(64);
             let handle = start(&env, settings, make, options, store.clone(), reports, listeners);
             let tracker = async move {
-                while let Some(BlockReport { block, recorded: reply, .. }) = reported.recv().await {
+                while let Some(BlockReport { block, key, recorded: reply, .. }) = reported.recv().await {
                     kept.lock().unwrap().push(texts(&store, &block.id));
+                    kept_keys.lock().unwrap().extend(key);
                     recorded(&store, &block);
                     if let Some(reply) = reply {
                         let _ = reply.send(());
@@ -165,7 +173,8 @@ impl World {
         };
         simulation.run(main).unwrap();
         let (log, blocks) = (log.lock().unwrap().clone(), blocks.lock().unwrap().clone());
-        Outcome { log, blocks }
+        let keys = keys.lock().unwrap().clone();
+        Outcome { log, blocks, keys }
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod columns;
+pub mod http_client;
 pub mod killer;
 pub mod numbers;
 pub mod outcome;

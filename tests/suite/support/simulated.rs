@@ -7,7 +7,7 @@ use super::plugins::Lease;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
-use host::env::{Connection, Simulation, SimulationError};
+use host::env::{Connection, Env, Simulation, SimulationError};
 use host::error::{Error, ErrorKind};
 use host::ingest::StopRequest;
 use host::listener::{Event, ListenerBus, StreamingListener};
@@ -52,6 +52,8 @@ pub struct Job {
     pub appearing: Vec<(Time, Time, String, String)>,
     /// Servers: their addresses and connections.
     pub servers: Vec<(String, Vec<Connection>)>,
+    /// Starts clients that connect to the host, in each life of the host.
+    pub clients: Option<Arc<dyn Fn(&Env) + Send + Sync>>,
     /// The seed of all random choices.
     pub seed: u64,
     /// The failures that are injected.
@@ -100,6 +102,7 @@ impl Job {
             files: vec![("queue.jsonl".to_owned(), queue.to_owned())],
             appearing: Vec::new(),
             servers: Vec::new(),
+            clients: None,
             seed: 0,
             faults: Arc::new(NoFaults),
             disk_space: None,
@@ -289,6 +292,7 @@ impl Job {
             live: None,
         };
         let env = simulation.env();
+        self.clients.iter().for_each(|clients| clients(&env));
         let (receivers, stop_at) = (self.receivers.clone(), self.stop_at.clone());
         let main = async move {
             let program = Program::describe(&settings, plugin)?;

@@ -32,7 +32,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("input", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
     ("variables", &["lock", "shown", "time", "data", "env", "memory", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
-    ("receiver", &["lock", "encoding", "time", "ids", "data", "env", "config", "memory", "listener", "block"]),
+    (
+        "receiver",
+        &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"],
+    ),
     (
         "output",
         &["lock", "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "graph", "block"],
@@ -195,7 +198,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "upgrade",
         ],
     ),
-    ("fuzzing", &["time", "ids", "config", "data", "env", "memory", "block", "state", "checkpoint"]),
+    ("fuzzing", &["time", "ids", "config", "data", "env", "memory", "block", "state", "receiver", "checkpoint"]),
     ("main", &["plugin", "cli"]),
 ];
 

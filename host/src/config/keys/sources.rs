@@ -1,12 +1,13 @@
 //! The keys of the sections `sources.NAME`, grouped by the type of the source.
 
 use super::super::files::{AfterUse, NamePatterns};
+use super::super::http::{ListenAddress, SecretPlace, UrlPath};
 use super::super::key::{Change, Declared, Key};
-use super::super::range::{Size, Span};
-use super::super::settings::OnMissingFile;
+use super::super::range::{Count, Size, Span};
+use super::super::settings::{HttpFormat, OnMissingFile};
 use super::super::shape::{Address, Choice, FilePath, Name, Strings, TextEncoding};
 use super::super::subject::Fallback;
-use super::{HOUR_MS, MIB};
+use super::{GIB, HOUR_MS, KIB, MIB};
 
 /// The types of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub(in super::super) enum SourceType {
     TextFiles,
     LogFile,
     Queue,
+    Http,
     Custom,
 }
 
@@ -26,6 +28,7 @@ keys! {
             ("text-files", SourceType::TextFiles),
             ("log-file", SourceType::LogFile),
             ("queue", SourceType::Queue),
+            ("http", SourceType::Http),
             ("custom", SourceType::Custom),
         ]),
         Fallback::Required("socket"),
@@ -213,6 +216,111 @@ keys! {
          the encoding in place of this key.",
     )
     .source_type("queue");
+
+    HTTP_ADDRESS: ListenAddress = Key::new(
+        "sources.NAME.address",
+        ListenAddress,
+        Fallback::Required("127.0.0.1:8080"),
+        "The IP address and the port at which the host takes requests. Port 0 stands for any free port, which the log \
+         names. Without `token`, only an address of the machine itself is accepted. See [sources](sources.md#http).",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_PATH: UrlPath = Key::new(
+        "sources.NAME.path",
+        UrlPath,
+        Fallback::Text("/"),
+        "The path of the URL to which clients send.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_FORMAT: Choice<HttpFormat> = Key::new(
+        "sources.NAME.format",
+        Choice(&[("lines", HttpFormat::Lines), ("json-lines", HttpFormat::JsonLines), ("body", HttpFormat::Body)]),
+        Fallback::Text("lines"),
+        "The records of a request: its lines of text; its lines as JSON values of the type that the plugin reads; or its \
+         body as one record.",
+    )
+    .source_type("http");
+
+    HTTP_TOKEN: SecretPlace = Key::new(
+        "sources.NAME.token",
+        SecretPlace,
+        Fallback::Derived { doc: "none", example: "file:token.txt" },
+        "The file or the environment variable with the token that clients send as `Authorization: Bearer TOKEN`. A file \
+         is relative to the job file.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_TLS_CERTIFICATE: FilePath = Key::new(
+        "sources.NAME.tls_certificate",
+        FilePath,
+        Fallback::Derived { doc: "none", example: "certificate.pem" },
+        "The PEM file with the certificate of the host and those of its issuers. With it, connections use TLS.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_TLS_KEY: FilePath = Key::new(
+        "sources.NAME.tls_key",
+        FilePath,
+        Fallback::Derived { doc: "none", example: "key.pem" },
+        "The PEM file with the private key of `tls_certificate`.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_MAX_BODY: Size = Key::new(
+        "sources.NAME.max_body",
+        Size { min: KIB, max: GIB },
+        Fallback::Text("16MiB"),
+        "The largest body of a request. Larger ones are answered with 413.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_MAX_REQUESTS: Count = Key::new(
+        "sources.NAME.max_requests",
+        Count { min: 1, max: 65_536 },
+        Fallback::Number(256),
+        "The most requests that are received or wait for their answer at a time. The host holds up to four times as many \
+         connections.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_MAX_WAIT: Span = Key::new(
+        "sources.NAME.max_wait",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("10s"),
+        "How long a request waits while there are `max_requests` already, or while the host has no room for its records. \
+         Then the answer is 503.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_REQUEST_TIMEOUT: Span = Key::new(
+        "sources.NAME.request_timeout",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("30s"),
+        "How long a client may take to send the head of a request, and then its body; and how long a connection without a \
+         request stays open.",
+    )
+    .source_type("http")
+    .when_changed(Change::Harmless);
+
+    HTTP_RESTART_DELAY: Span = Key::new(
+        "sources.NAME.restart_delay",
+        Span { min_ms: 1, max_ms: HOUR_MS },
+        Fallback::Text("2s"),
+        "How long to wait before listening again after that failed.",
+    )
+    .spark("spark.streaming.receiverRestartDelay")
+    .source_type("http")
+    .when_changed(Change::Harmless);
 
     CUSTOM_RECEIVER: Name = Key::new(
         "sources.NAME.receiver",

@@ -117,8 +117,8 @@ const NAMES: &[Case] = &[
         text: Below("[sources.lines]\ntype = \"socket\"\naddress = \"127.0.0.1:9999\"\npath = \"x.jsonl\""),
         set: &[],
         errors: &[
-            r#"job.toml line 7: `sources.lines.path` belongs to type "text-files", "log-file" or "queue", but sources.lines has type "socket""#,
-            r#"help: remove it, or set `type` to "text-files", "log-file" or "queue""#,
+            r#"job.toml line 7: `sources.lines.path` belongs to type "text-files", "log-file", "queue" or "http", but sources.lines has type "socket""#,
+            r#"help: remove it, or set `type` to "text-files", "log-file", "queue" or "http""#,
         ],
     },
     Case {
@@ -139,15 +139,15 @@ const NAMES: &[Case] = &[
         text: Below("[sources.lines]\ntype = \"kafka\"\nbrokers = \"x\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "kafka" is not "socket", "text-files", "log-file", "queue" or "custom""#,
-            r#"help: use "socket", "text-files", "log-file", "queue" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "kafka" is not "socket", "text-files", "log-file", "queue", "http" or "custom""#,
+            r#"help: use "socket", "text-files", "log-file", "queue", "http" or "custom""#,
         ],
     },
     Case {
         text: Below("[sources.lines]\ntype = \"sokcet\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue", "http" or "custom""#,
             r#"help: did you mean "socket"?"#,
         ],
     },

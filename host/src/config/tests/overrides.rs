@@ -93,9 +93,9 @@ const OVERRIDES: &[Case] = &[
         errors: &[
             "job.toml line 4: `sources.lines.path` is missing",
             r#"help: add `path = "batches.jsonl"` under [sources.lines]"#,
-            "error: job.toml line 6: `sources.lines.address` belongs to type \"socket\", but sources.lines has \
-             type \"queue\"",
-            r#"help: remove it, or set `type` to "socket""#,
+            "error: job.toml line 6: `sources.lines.address` belongs to type \"socket\" or \"http\", but \
+             sources.lines has type \"queue\"",
+            r#"help: remove it, or set `type` to "socket" or "http""#,
         ],
     },
     Case {

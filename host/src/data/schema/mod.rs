@@ -96,6 +96,11 @@ impl RecordType {
         Self::of_kind(Kind::Text)
     }
 
+    /// The type of bytes: one column `value` of bytes that are always there.
+    pub fn bytes() -> Self {
+        Self::of_kind(Kind::Bytes)
+    }
+
     /// The type of single values of a kind without children.
     fn of_kind(kind: Kind) -> Self {
         let field = Field {

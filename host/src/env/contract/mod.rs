@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod executors;
+mod listeners;
 mod local_sockets;
 mod network;
 mod objects;

@@ -1,6 +1,7 @@
 //! Schedules, servers, clocks and the end of runs.
 
 use super::*;
+use crate::time::Duration;
 use std::io::Write as _;
 use std::path::Path;
 use tokio::io::AsyncReadExt as _;

@@ -105,6 +105,7 @@ fn events() -> Vec<Event> {
         Event::StreamingStarted { job: name(), time: time(1000), batch_interval: Duration::from_millis(500) },
         Event::ReceiverStarted(receiver()),
         Event::ReceiverError { receiver: receiver(), retry_in: Some(Duration::from_secs(2)) },
+        Event::ReceiverListens { source: name(), url: "http://127.0.0.1:8080/".to_owned() },
         Event::ReceiverStopped(receiver()),
         Event::InputError { source: name(), error: name() },
         Event::DataLost { source: name(), partition: name(), position: 7, problem: name() },
@@ -266,7 +267,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 13, 13, 13, 13, 13, 13, 13, 13, 13, 22, 23]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 14, 14, 14, 14, 14, 14, 14, 14, 14, 23, 24]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)
