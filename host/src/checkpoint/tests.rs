@@ -163,7 +163,8 @@ fn write(store: &Arc<dyn Store>, simulation: &Simulation) {
     let mut received = WriteAheadLog::new(vec![store.clone()], BTreeMap::new(), options, &LogContent::default());
     let entry = |sequence| {
         let Block { id, rows } = block(sequence);
-        let rows: Arc<ReadRows> = Arc::new(move || Box::new(rows.to_vec().into_iter().map(Ok)));
+        let rows = rows.to_vec();
+        let rows: Arc<ReadRows> = Arc::new(move || Box::new(rows.clone().into_iter().map(Ok)));
         LogEntry { id, rows, ty: RecordType::text(), key: Some("key".to_owned()) }
     };
     received.append(at(5), &[entry(0), entry(1)]).unwrap();

@@ -39,6 +39,9 @@ pub fn spaced_lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> Connection 
     Connection { sends, stays_open: true }
 }
 
+/// Starts clients of a job in a simulated world.
+pub type Clients = dyn Fn(&Env) + Send + Sync;
+
 /// A job to be run in a simulated world.
 #[derive(Clone)]
 pub struct Job {
@@ -53,7 +56,7 @@ pub struct Job {
     /// Servers: their addresses and connections.
     pub servers: Vec<(String, Vec<Connection>)>,
     /// Starts clients that connect to the host, in each life of the host.
-    pub clients: Option<Arc<dyn Fn(&Env) + Send + Sync>>,
+    pub clients: Option<Arc<Clients>>,
     /// The seed of all random choices.
     pub seed: u64,
     /// The failures that are injected.
