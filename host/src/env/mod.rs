@@ -41,7 +41,7 @@ pub use local::{Duplex, LocalListener, LocalSockets};
 pub use notify_socket::{NotifySocket, watchdog_interval};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
-pub use priority::{Precedence, Priority};
+pub use priority::{Precedence, Priority, UnderWay};
 pub use real::{RealExecutors, real};
 pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Simulation, SimulationError};
@@ -186,6 +186,8 @@ pub struct Env {
     /// Runs futures as `background` does, on threads that leave the processors to all other threads. A future that is
     /// run here must not hold a lock for long.
     pub low_priority: Arc<dyn Executor>,
+    /// The priority of the tasks of the run to which this world belongs.
+    pub priority: Priority,
     /// The panics of host code.
     pub panics: Panics,
 }

@@ -1,8 +1,8 @@
 //! The priority of the tasks of a run, which can change while the run goes on.
 //!
-//! Owns the choice between the two executors of tasks, and when a task of low priority may begin: while no task of normal
-//! priority of another run is under way, so that the two do not share processors, caches and memory. A task that runs
-//! keeps its priority; the next task gets the new one.
+//! Owns the choice between the two executors of tasks, and when a batch of low priority may begin: while no batch of normal
+//! priority is under way, so that the two do not share processors, caches and memory. A task that runs keeps its priority;
+//! the next task gets the new one.
 
 use super::{Clock, Env, Executor};
 use crate::time::Duration;
@@ -11,10 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// How long a task of low priority waits at most. So a run of low priority goes on, slowly, if the other run never rests.
-const WAIT_MAX: Duration = Duration::from_secs(1);
-
-/// The tasks of normal priority that are under way. Clones count the same tasks.
+/// The batches of normal priority that are under way. Clones count the same batches.
 #[derive(Clone, Debug, Default)]
 pub struct Precedence {
     counted: Arc<Counted>,
@@ -22,34 +19,26 @@ pub struct Precedence {
 
 #[derive(Debug, Default)]
 struct Counted {
-    tasks: AtomicUsize,
+    batches: AtomicUsize,
     ended: Notify,
 }
 
 impl Precedence {
-    /// Counts a task, in all and in `own`, until the result is dropped.
-    fn begin(&self, own: &Arc<AtomicUsize>) -> UnderWay {
-        own.fetch_add(1, Ordering::SeqCst);
-        self.counted.tasks.fetch_add(1, Ordering::SeqCst);
-        UnderWay { all: self.counted.clone(), own: own.clone() }
+    fn begin(&self) -> UnderWay {
+        self.counted.batches.fetch_add(1, Ordering::SeqCst);
+        UnderWay { counted: self.counted.clone() }
     }
 
-    /// Resolves when no task of normal priority is under way, or after [`WAIT_MAX`].
-    pub async fn free(&self, clock: &dyn Clock) {
-        self.free_of_others(&AtomicUsize::new(0), clock).await;
-    }
-
-    /// Resolves when only `own` tasks of normal priority are under way, or after [`WAIT_MAX`]. A run whose priority has
-    /// become low in the middle of a batch still has such tasks, and they wait for its new tasks.
-    async fn free_of_others(&self, own: &AtomicUsize, clock: &dyn Clock) {
-        let patience = clock.sleep(WAIT_MAX);
+    /// Resolves when no batch of normal priority is under way, or after `patience`.
+    pub async fn free(&self, clock: &dyn Clock, patience: Duration) {
+        let patience = clock.sleep(patience);
         tokio::pin!(patience);
         loop {
             let ended = self.counted.ended.notified();
             tokio::pin!(ended);
-            // From here on, the end of a task is noticed.
+            // From here on, the end of a batch is noticed.
             ended.as_mut().enable();
-            if self.counted.tasks.load(Ordering::SeqCst) <= own.load(Ordering::SeqCst) {
+            if self.counted.batches.load(Ordering::SeqCst) == 0 {
                 return;
             }
             tokio::select! {
@@ -61,16 +50,15 @@ impl Precedence {
     }
 }
 
-struct UnderWay {
-    all: Arc<Counted>,
-    own: Arc<AtomicUsize>,
+/// A batch of normal priority, as long as the value exists.
+pub struct UnderWay {
+    counted: Arc<Counted>,
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.all.tasks.fetch_sub(1, Ordering::SeqCst);
-        self.own.fetch_sub(1, Ordering::SeqCst);
-        self.all.ended.notify_waiters();
+        self.counted.batches.fetch_sub(1, Ordering::SeqCst);
+        self.counted.ended.notify_waiters();
     }
 }
 
@@ -79,53 +67,49 @@ impl Drop for UnderWay {
 pub struct Priority {
     is_low: Arc<AtomicBool>,
     precedence: Precedence,
-    /// The tasks of the run that are under way with normal priority.
-    own: Arc<AtomicUsize>,
 }
 
 impl Priority {
     /// Makes the priority of a run beside other runs, which use the same `precedence`.
     pub fn beside(precedence: &Precedence) -> Self {
-        Self { precedence: precedence.clone(), ..Self::default() }
+        Self { is_low: Arc::default(), precedence: precedence.clone() }
     }
 
-    /// With `true`, the next tasks leave the processors to all other threads, and each begins when no task of normal
-    /// priority of another run is under way.
+    /// With `true`, the next tasks leave the processors to all other threads, and the next batches begin when no batch of
+    /// normal priority is under way.
     pub fn set_low(&self, is_low: bool) {
         self.is_low.store(is_low, Ordering::Relaxed);
     }
 
-    /// The tasks of all runs that use the same processors.
+    /// The batches of all runs that use the same processors.
     pub fn precedence(&self) -> &Precedence {
         &self.precedence
+    }
+
+    /// Waits until a batch may begin. A batch of low priority waits at most for `patience`, so that it is not held up for
+    /// ever by a run that never rests. A batch of normal priority does not wait, and is under way until the result is
+    /// dropped.
+    pub async fn turn(&self, clock: &dyn Clock, patience: Duration) -> Option<UnderWay> {
+        if self.is_low.load(Ordering::Relaxed) {
+            self.precedence.free(clock, patience).await;
+            return None;
+        }
+        Some(self.precedence.begin())
     }
 }
 
 /// Runs tasks with the present priority.
 struct Prioritised {
     priority: Priority,
-    clock: Arc<dyn Clock>,
     normal: Arc<dyn Executor>,
     low: Arc<dyn Executor>,
 }
 
 impl Executor for Prioritised {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        if self.priority.is_low.load(Ordering::Relaxed) {
-            let (priority, clock) = (self.priority.clone(), self.clock.clone());
-            let task = async move {
-                priority.precedence.free_of_others(&priority.own, &*clock).await;
-                future.await;
-            };
-            self.low.spawn(name, Box::pin(task));
-        } else {
-            let under_way = self.priority.precedence.begin(&self.priority.own);
-            let task = async move {
-                future.await;
-                drop(under_way);
-            };
-            self.normal.spawn(name, Box::pin(task));
-        }
+        let is_low = self.priority.is_low.load(Ordering::Relaxed);
+        let executor = if is_low { &self.low } else { &self.normal };
+        executor.spawn(name, future);
     }
 }
 
@@ -133,8 +117,9 @@ impl Env {
     /// The same world, but tasks run with this priority.
     #[must_use]
     pub fn with_priority(&self, priority: &Priority) -> Self {
-        let (clock, normal, low) = (self.clock.clone(), self.engine.clone(), self.low_engine.clone());
-        Self { engine: Arc::new(Prioritised { priority: priority.clone(), clock, normal, low }), ..self.clone() }
+        let (normal, low) = (self.engine.clone(), self.low_engine.clone());
+        let engine = Arc::new(Prioritised { priority: priority.clone(), normal, low });
+        Self { engine, priority: priority.clone(), ..self.clone() }
     }
 }
 
@@ -169,62 +154,34 @@ mod tests {
         assert_eq!([spawned(false), spawned(true), spawned(true), spawned(false)], [(1, 0), (1, 1), (1, 2), (2, 2)]);
     }
 
-    /// A task of low priority begins when the last task of normal priority has ended.
+    /// A batch of low priority begins when the last batch of normal priority has ended, or after a while.
     #[test]
-    fn a_task_of_low_priority_waits_for_the_others() {
+    fn a_batch_of_low_priority_waits_for_the_others() {
         let simulation = Simulation::new(1, Time::default());
         let env = simulation.env();
         let normal = Priority::default();
         let low = Priority::beside(normal.precedence());
         low.set_low(true);
-        let (first, second) = (env.with_priority(&normal), env.with_priority(&low));
-        let ended = Arc::new(Mutex::new(Vec::new()));
-        let task = |name: &'static str, ms: u64| {
-            let (ended, clock) = (ended.clone(), env.clock.clone());
-            Box::pin(async move {
-                clock.sleep(Duration::from_millis(ms)).await;
-                ended.lock().unwrap().push((name, clock.now().as_ms()));
-            })
-        };
-        first.engine.spawn("task", task("short", 100));
-        first.engine.spawn("task", task("long", 300));
-        second.engine.spawn("task", task("low", 50));
-        let clock = env.clock.clone();
-        simulation.run(async move { clock.sleep(Duration::from_millis(400)).await }).unwrap();
-        assert_eq!(*ended.lock().unwrap(), [("short", 100), ("long", 300), ("low", 350)]);
-    }
-
-    /// A batch that began with normal priority ends with low priority, without waiting for itself.
-    #[test]
-    fn a_run_does_not_wait_for_its_own_tasks() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
-        let priority = Priority::default();
-        let of_run = env.with_priority(&priority);
-        let (end, ended) = tokio::sync::oneshot::channel();
-        let (inner, clock) = (of_run.clone(), env.clock.clone());
-        let batch = async move {
-            priority.set_low(true);
-            let (done, task) = tokio::sync::oneshot::channel();
-            inner.engine.spawn("task", Box::pin(async move { done.send(()).unwrap() }));
-            task.await.unwrap();
-            end.send(clock.now()).unwrap();
-        };
-        of_run.engine.spawn("batch", Box::pin(batch));
-        assert_eq!(simulation.run(ended).unwrap(), Ok(Time::default()));
-    }
-
-    #[test]
-    fn a_task_of_low_priority_does_not_wait_for_ever() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
-        let precedence = Precedence::default();
-        let _under_way = precedence.begin(&Arc::default());
-        let waited = precedence.clone();
-        let now = simulation.run(async move {
-            waited.free(&*env.clock).await;
-            env.clock.now()
+        let ms = Duration::from_millis;
+        let begun = simulation.run(async move {
+            let clock = &*env.clock;
+            let (first, second) = (normal.turn(clock, ms(10)).await, normal.turn(clock, ms(10)).await);
+            assert!(first.is_some() && second.is_some());
+            let ends = async {
+                clock.sleep(ms(100)).await;
+                drop(first);
+                clock.sleep(ms(200)).await;
+                drop(second);
+            };
+            let begins = async {
+                low.turn(clock, ms(50)).await;
+                let impatient = clock.now().as_ms();
+                low.turn(clock, ms(1000)).await;
+                (impatient, clock.now().as_ms())
+            };
+            let ((), begun) = tokio::join!(ends, begins);
+            begun
         });
-        assert_eq!(now.unwrap(), Time::default() + WAIT_MAX);
+        assert_eq!(begun.unwrap(), (50, 300));
     }
 }

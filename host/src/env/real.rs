@@ -7,7 +7,7 @@ use super::processes::LinuxProcesses;
 use super::real_disk::Files;
 use super::real_local::UnixSockets;
 use super::s3::S3;
-use super::{Call, Clock, Console, Duplex, Env, Executor, Listener, Network, WritePieces};
+use super::{Call, Clock, Console, Duplex, Env, Executor, Listener, Network, Priority, WritePieces};
 use crate::lock::lock;
 use crate::time::{Duration, Time};
 use futures::future::BoxFuture;
@@ -110,6 +110,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         objects: Arc::new(S3::default()),
         background: threads(None),
         low_priority: threads(Some(LOWEST_PRIORITY)),
+        priority: Priority::default(),
         panics,
     }
 }

@@ -12,7 +12,7 @@ use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
 use super::simulated_network::{Connection, SimulatedNetwork};
 use super::virtual_clock::VirtualClock;
-use super::{Clock as _, Console, Env, Executor};
+use super::{Clock as _, Console, Env, Executor, Priority};
 use crate::lock::lock;
 use crate::time::Time;
 use futures::future::BoxFuture;
@@ -183,6 +183,7 @@ impl Simulation {
             objects: Arc::new(self.world.files.clone()),
             background: self.world.clone(),
             low_priority: self.world.clone(),
+            priority: Priority::default(),
             panics: self.world.panics.clone(),
         }
     }

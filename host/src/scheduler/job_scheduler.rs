@@ -149,6 +149,7 @@ impl JobScheduler {
         let JobSet { allocation, mut info, submitted, durable, .. } = set;
         let batch = info.batch_time;
         let Some(is_shown) = self.shows(batch).await else { return Ok(()) };
+        let _under_way = parts.env.priority.turn(&*parts.env.clock, parts.batch_interval / 2).await;
         let started = parts.env.clock.monotonic();
         info.processing_start_time = Some(parts.env.clock.now());
         info.scheduling_delay = Some(started.saturating_sub(submitted));

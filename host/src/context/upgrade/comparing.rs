@@ -63,9 +63,10 @@ impl Comparing {
         let (comparison, worker) = Comparison::new(&new.storage, Limits::default(), &outputs(old), &outputs(new));
         comparison.record_from(full_from);
         let (precedence, clock) = (lock(&job.owner).priority.precedence().clone(), job.env.clock.clone());
+        let patience = job.settings.job.batch_interval / 2;
         let turn = move || -> BoxFuture<'static, ()> {
             let (precedence, clock) = (precedence.clone(), clock.clone());
-            Box::pin(async move { precedence.free(&*clock).await })
+            Box::pin(async move { precedence.free(&*clock, patience).await })
         };
         job.env.low_priority.spawn("comparison", Box::pin(worker.run(turn, |_| {})));
         let tallies = Tallies::new(old.id, new.id);
