@@ -89,11 +89,12 @@ pub enum Decision {
 
 /// Decides what follows from the facts.
 pub fn decide(options: &UpgradeOptions, facts: &Facts) -> Decision {
-    if let Some(reason) = &facts.ended {
-        return Decision::Withdraw(Withdrawal::Ended(reason.clone()));
-    }
     if let Some((batch, output, reason)) = facts.failure.clone() {
         return Decision::Withdraw(Withdrawal::OutputFailed { batch, output, reason });
+    }
+    // A run also ends after its output has failed. The failure says more than the end.
+    if let Some(reason) = &facts.ended {
+        return Decision::Withdraw(Withdrawal::Ended(reason.clone()));
     }
     if facts.waiting > options.max_lag {
         let (waiting, max) = (facts.waiting, options.max_lag);
