@@ -6,6 +6,8 @@
 //! The program runs on the real clock. So a seed repeats the moments of the kills, but does not always repeat a
 //! failure.
 
+mod received;
+
 use super::support::binary::{Directory, Running, Said};
 use super::support::numbers::{Numbers, given};
 use millstream_tests::programs;

@@ -372,15 +372,15 @@ fn a_snapshot_is_written_whichever_operation_fails() {
     job.restarts = true;
     let plain = job.run_through(&[Death::AfterBatch(5)]);
     assert_eq!(plain.result, Ok(()));
-    assert!(plain.snapshot_operations > 40, "{}", plain.snapshot_operations);
+    assert!(plain.counted_operations > 40, "{}", plain.counted_operations);
     let mut told = 0;
-    for number in 1..=plain.snapshot_operations {
+    for number in 1..=plain.counted_operations {
         job.fails_at = Some(number);
         let outcome = job.run_through(&[Death::AfterBatch(5)]);
         assert_eq!((&outcome.result, &outcome.bytes), (&Ok(()), &plain.bytes), "operation {number}");
         told += outcome.log.iter().filter(|line| line.contains("CheckpointFailed")).count();
     }
-    assert!(told as u64 > plain.snapshot_operations / 4, "{told} of {}", plain.snapshot_operations);
+    assert!(told as u64 > plain.counted_operations / 4, "{told} of {}", plain.counted_operations);
 }
 
 /// S16.15: a directory that cannot be read for a while is reported. Its files are read later, once, whichever host dies

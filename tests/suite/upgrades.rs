@@ -3,6 +3,7 @@
 mod keys;
 mod migrations;
 mod sockets;
+mod write_ahead_log;
 
 use super::support::plugins;
 use super::support::simulated::START;

@@ -1,7 +1,11 @@
 //! Received data under the write-ahead log, in a simulated world: hosts that die at any write, disks that lose data that
 //! was not synced, damaged copies, disks that are away.
 
+mod faults;
+mod promises;
+
 use super::support::numbers::Numbers;
+use super::support::received::Received;
 use super::support::simulated::{CHECKPOINT, Death, Job, Outcome, START};
 use async_trait::async_trait;
 use host::env::Connection;
@@ -82,56 +86,28 @@ fn socket_job(connections: &[u64], batches: u64) -> Job {
     job.with_checkpoint().with_tables(LOG)
 }
 
-/// The lines that an output has saved, by the time of the batch in ms.
-fn saved(outcome: &Outcome, output: &str) -> BTreeMap<u64, Vec<String>> {
-    let mut saved: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for (path, text) in &outcome.saved {
-        let time = path.strip_prefix(&format!("out/{output}-")).and_then(|rest| rest.split_once(".txt"));
-        if let Some(time) = time.and_then(|(time, _)| time.parse().ok()) {
-            saved.entry(time).or_default().extend(text.lines().map(str::to_owned));
+/// The saved rows of a job.
+fn received(outcome: &Outcome) -> Received {
+    Received::new(1000, |output| {
+        let mut saved: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (path, text) in &outcome.saved {
+            let time = path.strip_prefix(&format!("out/{output}-")).and_then(|rest| rest.split_once(".txt"));
+            if let Some(time) = time.and_then(|(time, _)| time.parse().ok()) {
+                saved.entry(time).or_default().extend(text.lines().map(str::to_owned));
+            }
         }
-    }
-    saved
-}
-
-/// The counts of words, as an output shows them.
-fn shown(counts: &BTreeMap<String, u64>) -> BTreeSet<String> {
-    counts.iter().map(|(word, count)| format!("({word},{count})")).collect()
+        saved
+    })
 }
 
 /// Checks that windows and state hold exactly the words of the lines that the batches have saved.
 fn check_windows_and_state(outcome: &Outcome) {
-    let lines = saved(outcome, "lines");
-    let words = |time: u64| {
-        let lines = lines.get(&time).into_iter().flatten();
-        lines.flat_map(|line| line.split(' ')).map(str::to_owned).collect::<Vec<_>>()
-    };
-    for (time, rows) in saved(outcome, "counts") {
-        let mut counts = BTreeMap::new();
-        for word in [time - 2000, time - 1000, time].into_iter().flat_map(&words) {
-            *counts.entry(word).or_insert(0) += 1;
-        }
-        assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), shown(&counts), "window at {time}: {:#?}", outcome.log);
-    }
-    let mut sums: BTreeMap<String, u64> = [("x".to_owned(), 5), ("initial".to_owned(), 1)].into();
-    for (time, rows) in saved(outcome, "sums") {
-        for word in words(time) {
-            *sums.entry(word).or_insert(0) += 1;
-        }
-        // The state of a word ends at ten.
-        sums.retain(|_, sum| *sum < 10);
-        assert_eq!(rows.into_iter().collect::<BTreeSet<_>>(), shown(&sums), "state at {time}: {:#?}", outcome.log);
-    }
+    received(outcome).check_windows_and_state(&format!("{:#?}", outcome.log));
 }
 
 /// How often each number was saved.
 fn numbers(outcome: &Outcome) -> BTreeMap<u64, u64> {
-    let mut numbers = BTreeMap::new();
-    for line in saved(outcome, "lines").into_values().flatten() {
-        let number = line.split(' ').next().and_then(|word| word.strip_prefix('n')?.parse().ok());
-        *numbers.entry(number.expect("each line has a number")).or_insert(0) += 1;
-    }
-    numbers
+    received(outcome).numbers()
 }
 
 fn lost(outcome: &Outcome) -> Vec<&String> {

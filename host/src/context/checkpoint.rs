@@ -8,7 +8,7 @@
 
 use super::fit::{JobFacts, check_fit};
 use crate::checkpoint::{
-    Allocations, Findings, Kept, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
+    Allocations, Findings, Kept, LogError, Metadata, OnTrouble, Ownership, PlanError, ReadLog, RecoveryPlan, Retention,
     RunDescription, RunProgress, SavedRun, SnapshotId, current_owner, end_trial, lost_checkpoints, new_run, plan,
     read_log, read_run, remove_run, remove_trials, run_names, write_checkpoint,
 };
@@ -191,6 +191,10 @@ impl Resumption {
             }
             Err(error) => {
                 let message = format!("the allocation log in checkpoint directory {place} cannot be used: {error}");
+                if let LogError::Store { error, .. } = &error {
+                    let unavailable = Error::new(ErrorKind::Unavailable, message).help(advice(error, &place));
+                    return Err(unavailable.lasting(persistence(error)));
+                }
                 let help = "bring the file back from a backup, or start anew with --fresh, which reads sources as at a \
                             first start and may read data again that was processed; `host checkpoint verify` says more";
                 return Err(Error::new(ErrorKind::Data, message).help(help));

@@ -114,7 +114,7 @@ pub trait Appender: Send {
     /// Waits until all bytes that were appended are on stable storage.
     ///
     /// # Errors
-    /// The error of the storage.
+    /// The error of the storage; [`io::ErrorKind::NotFound`] if the piece is a file that was removed.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Appends bytes, and waits until they are on stable storage.
@@ -251,7 +251,7 @@ impl Store for DiskStore {
         let path = self.path(name);
         let parent = self.make_parent(name, &path)?;
         let file = self.disk.create_private(&path)?;
-        Ok(Box::new(FileAppender { file, disk: self.disk.clone(), parent: Some(parent) }))
+        Ok(Box::new(FileAppender { file, path, disk: self.disk.clone(), parent: Some(parent) }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -282,6 +282,7 @@ impl Store for DiskStore {
 
 struct FileAppender {
     file: Box<dyn OutputFile>,
+    path: PathBuf,
     disk: Arc<dyn Disk>,
     /// The directory whose entry for the file is not durable yet; `None` when it is durable.
     parent: Option<PathBuf>,
@@ -298,6 +299,12 @@ impl Appender for FileAppender {
             self.disk.sync_directory(parent)?;
             self.parent = None;
         }
-        Ok(())
+        // A file that somebody has removed can be written to, and nobody can read it.
+        match self.disk.entry(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(io::Error::new(error.kind(), format!("{} was removed", self.path.shown())))
+            }
+            found => found.map(drop),
+        }
     }
 }

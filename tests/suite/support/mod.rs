@@ -8,6 +8,7 @@ pub mod killer;
 pub mod numbers;
 pub mod outcome;
 pub mod plugins;
+pub mod received;
 pub mod s3_server;
 pub mod simulated;
 pub mod terminal;

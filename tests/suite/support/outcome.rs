@@ -22,8 +22,8 @@ pub struct Outcome {
     pub spilled_bytes: u64,
     /// The number of writes to the disk.
     pub writes: u64,
-    /// The number of operations on files of snapshots of state.
-    pub snapshot_operations: u64,
+    /// The number of operations on the files of which one may fail: by default, on snapshots of state.
+    pub counted_operations: u64,
     /// The files of the checkpoint directory.
     pub checkpoint: BTreeMap<String, Vec<u8>>,
 }

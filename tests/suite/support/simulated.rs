@@ -7,7 +7,7 @@ use super::plugins::Lease;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
-use host::env::{Connection, Env, Simulation, SimulationError};
+use host::env::{Connection, Disk, Env, Simulation, SimulationError};
 use host::error::{Error, ErrorKind};
 use host::ingest::StopRequest;
 use host::listener::{Event, ListenerBus, StreamingListener};
@@ -83,8 +83,12 @@ pub struct Job {
     pub unreachable: Option<(Time, Time, io::ErrorKind)>,
     /// Whether a host that ended because of this error is started again.
     pub restarts: bool,
-    /// Which operation on a snapshot of state fails, from 1. `None` if none fails.
+    /// Which operation on a file below [`fails_in`](Self::fails_in) fails, from 1. `None` if none fails.
     pub fails_at: Option<u64>,
+    /// The name of the directories whose operations are counted: by default those of snapshots of state.
+    pub fails_in: &'static str,
+    /// Changes the disk when an event comes.
+    pub meddles: Option<fn(&dyn Disk, &Event)>,
     /// The time span in which the directory `in` cannot be listed or read.
     pub source_away: Option<(Time, Time)>,
     /// The time at which the clock is set, and the time to which it is set.
@@ -119,6 +123,8 @@ impl Job {
             fresh_after_first: false,
             unreachable: None,
             fails_at: None,
+            fails_in: "snapshots",
+            meddles: None,
             source_away: None,
             restarts: false,
             clock_jump: None,
@@ -196,7 +202,7 @@ impl Job {
             simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), kind);
         }
         // The operations are counted in any case.
-        simulation.disk_fails_once("snapshots", self.fails_at.unwrap_or(u64::MAX));
+        simulation.disk_fails_once(self.fails_in, self.fails_at.unwrap_or(u64::MAX));
         if let Some((from, until)) = self.source_away {
             simulation.disk_unreachable(from, until, "/jobs/in", io::ErrorKind::TimedOut);
         }
@@ -285,6 +291,7 @@ impl Job {
         listeners.push(recorder.clone());
         let (killer, mut killed) = Killer::new(death);
         listeners.push(Arc::new(killer));
+        listeners.extend(self.meddles.map(|meddle| Meddler::listener(simulation, meddle)));
         let options = RunOptions {
             stop_after: self.stop_after,
             stop_when_idle: self.stop_after.is_none() && self.stop_at.is_empty(),
@@ -360,9 +367,9 @@ impl Job {
         let kept = simulation.files().into_iter().filter(in_checkpoint);
         let kept = kept.map(|(path, bytes)| (path.display().to_string(), bytes)).collect();
         let (printed, log) = (simulation.printed(), simulation.log());
-        let (writes, snapshot_operations) = (simulation.writes(), simulation.disk_operations());
+        let (writes, counted_operations) = (simulation.writes(), simulation.disk_operations());
         let checkpoint = kept;
-        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes, snapshot_operations, checkpoint }
+        Outcome { printed, saved, bytes, log, result, retries, spilled_bytes, writes, counted_operations, checkpoint }
     }
 }
 
@@ -383,6 +390,24 @@ pub enum Death {
     },
     /// The run ends because code of the host panics, and then the process ends.
     ByPanic,
+}
+
+/// Changes the disk when an event comes.
+struct Meddler {
+    disk: Arc<dyn Disk>,
+    meddle: fn(&dyn Disk, &Event),
+}
+
+impl Meddler {
+    fn listener(simulation: &Simulation, meddle: fn(&dyn Disk, &Event)) -> Arc<dyn StreamingListener> {
+        Arc::new(Self { disk: simulation.env().disk, meddle })
+    }
+}
+
+impl StreamingListener for Meddler {
+    fn on_event(&self, event: &Event) {
+        (self.meddle)(&*self.disk, event);
+    }
 }
 
 /// Writes events into the log of the simulated world.

@@ -5,7 +5,7 @@
 
 use super::recover::{LogContent, RecoverError, load};
 use super::retained::Retained;
-use super::segment::{DIRECTORY, SegmentNumber, name};
+use super::segment::SegmentNumber;
 use crate::block::Block;
 use crate::data::schema::RecordType;
 use crate::env::Store;
@@ -78,10 +78,7 @@ impl LogIndex {
     /// # Errors
     /// Returns an error if a segment cannot be read.
     pub fn load(&self, blocks: &[BlockId], take: &mut dyn FnMut(Block)) -> Result<(), RecoverError> {
-        for (segment, blocks) in self.update(|retained| retained.find(blocks)) {
-            let name = format!("{DIRECTORY}/{}", name(segment));
-            load(&self.shared.stores, &name, &blocks, &self.shared.types, take)?;
-        }
-        Ok(())
+        let segments = self.update(|retained| retained.find(blocks));
+        load(&self.shared.stores, &segments, &self.shared.types, take)
     }
 }

@@ -6,7 +6,7 @@
 use super::super::allocation_segments::{DocumentState, LogError, TornTail};
 use super::keys::Keys;
 use super::record;
-use super::segment::{DIRECTORY, FoundBlock, Segment, SegmentNumber, name, numbers, read};
+use super::segment::{DIRECTORY, FoundBlock, Segment, SegmentNumber, name, read, sizes};
 use crate::block::{Block, Rows};
 use crate::data::chunk::ChunkError;
 use crate::data::schema::{RecordType, schema_id};
@@ -85,13 +85,13 @@ pub struct Recovery<'a> {
 /// Returns an error if no store has a whole copy of a segment, or if the rows of a block that has to be read have another
 /// type than the source.
 pub fn recover(executor: &dyn Executor, recovery: &Recovery<'_>) -> Result<LogContent, RecoverError> {
-    let names = segment_numbers(recovery.stores)?;
+    let sizes = segment_sizes(recovery.stores)?;
     let results: Mutex<BTreeMap<SegmentNumber, Result<Read, RecoverError>>> = Mutex::default();
     let taken: Mutex<BTreeSet<BlockId>> = Mutex::default();
-    let calls = names.iter().map(|number| -> Call<'_> {
+    let calls = sizes.iter().map(|(number, bytes)| -> Call<'_> {
         let (results, taken) = (&results, &taken);
         Box::new(move || {
-            let read = Read::of(recovery, *number, taken);
+            let read = Read::of(recovery, (*number, *bytes), taken);
             lock(results).insert(*number, read);
         })
     });
@@ -104,21 +104,25 @@ pub fn recover(executor: &dyn Executor, recovery: &Recovery<'_>) -> Result<LogCo
     Ok(content)
 }
 
-/// Reads blocks of one segment again. Blocks that the segment does not have are left out.
+/// Reads blocks of segments again. Blocks that their segment does not have are left out.
 ///
 /// # Errors
 /// As [`recover`].
-pub fn load(
+pub(super) fn load(
     stores: &[Arc<dyn Store>],
-    name: &str,
-    blocks: &[BlockId],
+    segments: &[(SegmentNumber, Vec<BlockId>)],
     types: &BTreeMap<String, RecordType>,
     take: &mut dyn FnMut(Block),
 ) -> Result<(), RecoverError> {
-    let (bytes, segment) = read_any(stores, name)?;
-    for found in segment.blocks.iter().filter(|found| blocks.contains(&found.id)) {
-        if let Some(block) = rows_of(name, &bytes, found, types)? {
-            take(block);
+    // With one store, there is nothing to compare.
+    let sizes = if stores.len() > 1 { segment_sizes(stores)? } else { BTreeMap::new() };
+    for (number, blocks) in segments {
+        let name = format!("{DIRECTORY}/{}", name(*number));
+        let (bytes, segment) = read_any(stores, &name, sizes.get(number).copied().unwrap_or(0))?;
+        for found in segment.blocks.iter().filter(|found| blocks.contains(&found.id)) {
+            if let Some(block) = rows_of(&name, &bytes, found, types)? {
+                take(block);
+            }
         }
     }
     Ok(())
@@ -135,11 +139,11 @@ struct Read {
 impl Read {
     fn of(
         recovery: &Recovery<'_>,
-        number: SegmentNumber,
+        (number, bytes): (SegmentNumber, u64),
         taken: &Mutex<BTreeSet<BlockId>>,
     ) -> Result<Self, RecoverError> {
         let name = format!("{DIRECTORY}/{}", name(number));
-        let (bytes, segment) = read_any(recovery.stores, &name)?;
+        let (bytes, segment) = read_any(recovery.stores, &name, bytes)?;
         let torn = segment.documents.iter().find(|document| document.state == DocumentState::Torn);
         let torn = torn.map(|torn| TornTail { name: name.clone(), at: torn.at, bytes: torn.bytes });
         let mut blocks = Vec::new();
@@ -187,14 +191,17 @@ impl LogContent {
     }
 }
 
-/// The numbers of the segments that at least one store has, the oldest first.
-fn segment_numbers(stores: &[Arc<dyn Store>]) -> Result<BTreeSet<SegmentNumber>, LogError> {
-    let (mut all, mut failed) = (BTreeSet::new(), None);
+/// The segments that at least one store has, the oldest first, each with the size in bytes of its longest copy.
+fn segment_sizes(stores: &[Arc<dyn Store>]) -> Result<BTreeMap<SegmentNumber, u64>, LogError> {
+    let (mut all, mut failed) = (BTreeMap::new(), None);
     let mut has_read = false;
     for store in stores {
-        match numbers(&**store) {
-            Ok(numbers) => {
-                all.extend(numbers);
+        match sizes(&**store) {
+            Ok(sizes) => {
+                for (number, bytes) in sizes {
+                    let longest = all.entry(number).or_default();
+                    *longest = bytes.max(*longest);
+                }
                 has_read = true;
             }
             Err(error) => failed = Some(error),
@@ -208,18 +215,19 @@ fn segment_numbers(stores: &[Arc<dyn Store>]) -> Result<BTreeSet<SegmentNumber>,
 }
 
 /// Reads a segment from the first store that has it whole, or else from the store whose copy has the most blocks before
-/// its unfinished end.
-fn read_any(stores: &[Arc<dyn Store>], name: &str) -> Result<(Vec<u8>, Segment), LogError> {
-    let (mut first_error, mut torn): (_, Option<(Vec<u8>, Segment)>) = (None, None);
+/// its end. A copy that is shorter than `longest_bytes`, the longest copy, may lack its end.
+fn read_any(stores: &[Arc<dyn Store>], name: &str, longest_bytes: u64) -> Result<(Vec<u8>, Segment), LogError> {
+    let (mut first_error, mut best): (_, Option<(Vec<u8>, Segment)>) = (None, None);
     for store in stores {
         let error = match read(&**store, name) {
             Ok((bytes, segment)) => match damage(name, &segment) {
-                None if segment.documents.iter().all(|document| document.state == DocumentState::Whole) => {
-                    return Ok((bytes, segment));
-                }
                 None => {
-                    let has_more = torn.as_ref().is_none_or(|(_, torn)| segment.blocks.len() > torn.blocks.len());
-                    torn = if has_more { Some((bytes, segment)) } else { torn };
+                    let is_whole = segment.documents.iter().all(|document| document.state == DocumentState::Whole);
+                    if is_whole && bytes.len() as u64 >= longest_bytes {
+                        return Ok((bytes, segment));
+                    }
+                    let has_more = best.as_ref().is_none_or(|(_, best)| segment.blocks.len() > best.blocks.len());
+                    best = if has_more { Some((bytes, segment)) } else { best };
                     continue;
                 }
                 Some(error) => error,
@@ -228,11 +236,8 @@ fn read_any(stores: &[Arc<dyn Store>], name: &str) -> Result<(Vec<u8>, Segment),
         };
         first_error.get_or_insert(error);
     }
-    if let Some(torn) = torn {
-        return Ok(torn);
-    }
     let missing = || LogError::Store { name: name.to_owned(), error: io::ErrorKind::NotFound.into() };
-    Err(first_error.unwrap_or_else(missing))
+    best.ok_or_else(|| first_error.unwrap_or_else(missing))
 }
 
 fn damage(name: &str, segment: &Segment) -> Option<LogError> {

@@ -34,10 +34,11 @@ fn number(name: &str) -> Option<SegmentNumber> {
     Some((epoch.parse().ok()?, number.parse().ok()?))
 }
 
-/// The numbers of all segments in a store.
-pub(super) fn numbers(store: &dyn Store) -> Result<Vec<SegmentNumber>, LogError> {
+/// The numbers of all segments in a store, each with the size of the segment in bytes.
+pub(super) fn sizes(store: &dyn Store) -> Result<Vec<(SegmentNumber, u64)>, LogError> {
     let failed = |error| LogError::Store { name: DIRECTORY.to_owned(), error };
-    Ok(store.list(DIRECTORY).map_err(failed)?.into_iter().filter_map(|piece| number(&piece.name)).collect())
+    let pieces = store.list(DIRECTORY).map_err(failed)?.into_iter();
+    Ok(pieces.filter_map(|piece| Some((number(&piece.name)?, piece.bytes))).collect())
 }
 
 /// A block in a segment.
@@ -159,10 +160,10 @@ pub(super) fn read(store: &dyn Store, name: &str) -> Result<(Vec<u8>, Segment), 
 pub(in super::super) fn read_documents(
     store: &dyn Store,
 ) -> Result<Vec<(String, u64, Vec<SegmentDocument>)>, LogError> {
-    let mut numbers = numbers(store)?;
+    let mut numbers = sizes(store)?;
     numbers.sort_unstable();
     let mut segments = Vec::new();
-    for number in numbers {
+    for (number, _) in numbers {
         let name = format!("{DIRECTORY}/{}", name(number));
         match read(store, &name) {
             Ok((bytes, segment)) => segments.push((name, bytes.len() as u64, segment.documents)),

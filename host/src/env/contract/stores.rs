@@ -106,3 +106,17 @@ fn a_lock_is_held_by_one_or_not_to_be_had() {
         }
     });
 }
+
+/// The bytes of such a file cannot be read any more, so they do not count as stored.
+#[test]
+fn a_file_that_is_removed_while_it_grows_is_an_error() {
+    in_each_world(async |world| {
+        let (_, store) = stores(&world, "removed").remove(0);
+        let mut appender = store.appender("log/1").unwrap();
+        appender.append(b"a").unwrap();
+        store.remove("log/1").unwrap();
+        let error = appender.append(b"b").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(error.to_string().ends_with("/log/1 was removed"), "{error}");
+    });
+}
