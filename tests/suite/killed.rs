@@ -46,11 +46,15 @@ const STATES: [&str; 4] = ["sums", "sessions", "snapshots", "window"];
 
 /// A job with this source, and with these further arguments.
 fn directory(source: &str, args: &str) -> Directory {
+    with_interval(INTERVAL_MS, source, args)
+}
+
+fn with_interval(interval_ms: u64, source: &str, args: &str) -> Directory {
     let directory = Directory::new();
     directory.write("recoverable.wasm", programs::plugin("recoverable"));
     let job = format!(
-        "[job]\nname = \"killed\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{INTERVAL_MS}ms\"\n\
-         checkpoint = \"checkpoint\"\ndirectories = {{ out = \".\" }}\nargs = {{ batch_ms = \"{INTERVAL_MS}\"{args} }}\n[sources.lines]\n{source}\n"
+        "[job]\nname = \"killed\"\nplugin = \"recoverable.wasm\"\nbatch_interval = \"{interval_ms}ms\"\n\
+         checkpoint = \"checkpoint\"\ndirectories = {{ out = \".\" }}\nargs = {{ batch_ms = \"{interval_ms}\"{args} }}\n[sources.lines]\n{source}\n"
     );
     directory.write("job.toml", job);
     directory
