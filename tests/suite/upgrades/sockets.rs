@@ -54,8 +54,7 @@ pub(super) fn check_three_upgrades(seed: u64, tables: &str) -> Saved {
                     continue;
                 }
                 let came = stage.reached(|phase| phase == Phase::HandedOver || phase == Phase::Ready).await;
-                let asked =
-                    if came.phase == Phase::Ready { stage.upgrades.abort() } else { stage.upgrades.rollback() };
+                let asked = if came.phase == Phase::Ready { stage.upgrades.abort() } else { stage.upgrades.rollback() };
                 asked.expect("it can be ended");
                 phases.push(stage.reached(Phase::is_over).await.phase);
             }

@@ -214,19 +214,21 @@ fn segment_sizes(stores: &[Arc<dyn Store>]) -> Result<BTreeMap<SegmentNumber, u6
     }
 }
 
-/// Reads a segment from the first store that has it whole, or else from the store whose copy has the most blocks before
-/// its end. A copy that is shorter than `longest_bytes`, the longest copy, may lack its end.
+/// Reads a segment from the first store that has it whole, or else from the store whose copy has the most documents
+/// before its end. A copy that is shorter than `longest_bytes`, the longest copy, may lack its end.
 fn read_any(stores: &[Arc<dyn Store>], name: &str, longest_bytes: u64) -> Result<(Vec<u8>, Segment), LogError> {
     let (mut first_error, mut best): (_, Option<(Vec<u8>, Segment)>) = (None, None);
     for store in stores {
         let error = match read(&**store, name) {
             Ok((bytes, segment)) => match damage(name, &segment) {
                 None => {
-                    let is_whole = segment.documents.iter().all(|document| document.state == DocumentState::Whole);
-                    if is_whole && bytes.len() as u64 >= longest_bytes {
+                    let whole = |segment: &Segment| {
+                        segment.documents.iter().filter(|document| document.state == DocumentState::Whole).count()
+                    };
+                    if whole(&segment) == segment.documents.len() && bytes.len() as u64 >= longest_bytes {
                         return Ok((bytes, segment));
                     }
-                    let has_more = best.as_ref().is_none_or(|(_, best)| segment.blocks.len() > best.blocks.len());
+                    let has_more = best.as_ref().is_none_or(|(_, best)| whole(&segment) > whole(best));
                     best = if has_more { Some((bytes, segment)) } else { best };
                     continue;
                 }
