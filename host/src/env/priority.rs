@@ -1,8 +1,9 @@
 //! The priority of the tasks of a run, which can change while the run goes on.
 //!
-//! Owns the choice between the two executors of tasks, and when a batch of low priority may begin: while no batch of normal
-//! priority is under way, so that the two do not share processors, caches and memory. A task that runs keeps its priority;
-//! the next task gets the new one.
+//! Owns the choice between the two executors of tasks, and when a batch or a task of low priority may begin: while no batch
+//! of normal priority is under way, so that the two do not share processors, caches and memory. All waits of a batch of low
+//! priority and its tasks are bounded together, so that a run of low priority goes on beside a run that never rests. A task
+//! that runs keeps its priority; the next task gets the new one.
 
 use super::{Clock, Env, Executor};
 use crate::time::Duration;
@@ -67,16 +68,19 @@ impl Drop for UnderWay {
 pub struct Priority {
     is_low: Arc<AtomicBool>,
     precedence: Precedence,
+    /// How long the present batch may still wait for batches of normal priority. Locked by the task that waits; the others
+    /// wait for that task.
+    patience: Arc<tokio::sync::Mutex<Duration>>,
 }
 
 impl Priority {
     /// Makes the priority of a run beside other runs, which use the same `precedence`.
     pub fn beside(precedence: &Precedence) -> Self {
-        Self { is_low: Arc::default(), precedence: precedence.clone() }
+        Self { precedence: precedence.clone(), ..Self::default() }
     }
 
-    /// With `true`, the next tasks leave the processors to all other threads, and the next batches begin when no batch of
-    /// normal priority is under way.
+    /// With `true`, the next tasks leave the processors to all other threads, and the next batches and their tasks begin when
+    /// no batch of normal priority is under way.
     pub fn set_low(&self, is_low: bool) {
         self.is_low.store(is_low, Ordering::Relaxed);
     }
@@ -86,30 +90,47 @@ impl Priority {
         &self.precedence
     }
 
-    /// Waits until a batch may begin. A batch of low priority waits at most for `patience`, so that it is not held up for
-    /// ever by a run that never rests. A batch of normal priority does not wait, and is under way until the result is
-    /// dropped.
+    /// Waits until a batch may begin. A batch of low priority and its tasks wait at most for `patience` in all. A batch of
+    /// normal priority does not wait, and is under way until the result is dropped.
     pub async fn turn(&self, clock: &dyn Clock, patience: Duration) -> Option<UnderWay> {
-        if self.is_low.load(Ordering::Relaxed) {
-            self.precedence.free(clock, patience).await;
+        let is_low = self.is_low.load(Ordering::Relaxed);
+        // If the priority becomes low in the middle of a batch, the tasks of this batch do not wait for their own batch.
+        *self.patience.lock().await = if is_low { patience } else { Duration::ZERO };
+        if is_low {
+            self.wait(clock).await;
             return None;
         }
         Some(self.precedence.begin())
+    }
+
+    /// Waits until no batch of normal priority is under way, or until the patience of the present batch is used up.
+    async fn wait(&self, clock: &dyn Clock) {
+        let mut patience = self.patience.lock().await;
+        let started = clock.monotonic();
+        self.precedence.free(clock, *patience).await;
+        *patience = patience.saturating_sub(clock.monotonic().saturating_sub(started));
     }
 }
 
 /// Runs tasks with the present priority.
 struct Prioritised {
     priority: Priority,
+    clock: Arc<dyn Clock>,
     normal: Arc<dyn Executor>,
     low: Arc<dyn Executor>,
 }
 
 impl Executor for Prioritised {
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) {
-        let is_low = self.priority.is_low.load(Ordering::Relaxed);
-        let executor = if is_low { &self.low } else { &self.normal };
-        executor.spawn(name, future);
+        if !self.priority.is_low.load(Ordering::Relaxed) {
+            return self.normal.spawn(name, future);
+        }
+        let (priority, clock) = (self.priority.clone(), self.clock.clone());
+        let task = async move {
+            priority.wait(&*clock).await;
+            future.await;
+        };
+        self.low.spawn(name, Box::pin(task));
     }
 }
 
@@ -117,8 +138,8 @@ impl Env {
     /// The same world, but tasks run with this priority.
     #[must_use]
     pub fn with_priority(&self, priority: &Priority) -> Self {
-        let (normal, low) = (self.engine.clone(), self.low_engine.clone());
-        let engine = Arc::new(Prioritised { priority: priority.clone(), normal, low });
+        let (clock, normal, low) = (self.clock.clone(), self.engine.clone(), self.low_engine.clone());
+        let engine = Arc::new(Prioritised { priority: priority.clone(), clock, normal, low });
         Self { engine, priority: priority.clone(), ..self.clone() }
     }
 }
@@ -183,5 +204,58 @@ mod tests {
             begun
         });
         assert_eq!(begun.unwrap(), (50, 300));
+    }
+
+    /// The tasks of a batch share its patience, and a task that begins late in the batch waits as well.
+    #[test]
+    fn all_tasks_of_a_batch_wait_for_the_same_time_in_all() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let normal = Priority::default();
+        let low = Priority::beside(normal.precedence());
+        low.set_low(true);
+        let of_low = env.with_priority(&low);
+        let ms = Duration::from_millis;
+        let begun = simulation.run(async move {
+            let clock = env.clock.clone();
+            // The batch itself does not wait.
+            assert!(low.turn(&*clock, ms(100)).await.is_none());
+            let mut begun = Vec::new();
+            for busy_ms in [30, 50, 400, 400] {
+                let under_way = normal.turn(&*clock, ms(1)).await;
+                let started = clock.now();
+                let tasks = [(); 2].map(|()| {
+                    let (begin, begins) = tokio::sync::oneshot::channel();
+                    let clock = clock.clone();
+                    of_low.engine.spawn("task", Box::pin(async move { begin.send(clock.now()).unwrap() }));
+                    begins
+                });
+                clock.sleep(ms(busy_ms)).await;
+                drop(under_way);
+                for task in tasks {
+                    begun.push(task.await.unwrap().since(started).as_millis());
+                }
+            }
+            begun
+        });
+        assert_eq!(begun.unwrap(), [30, 30, 50, 50, 20, 20, 0, 0]);
+    }
+
+    /// A batch that began with normal priority ends with low priority, without waiting for itself.
+    #[test]
+    fn a_batch_does_not_wait_for_itself() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let priority = Priority::default();
+        let of_run = env.with_priority(&priority);
+        let begun = simulation.run(async move {
+            let _under_way = priority.turn(&*env.clock, Duration::from_millis(100)).await;
+            priority.set_low(true);
+            let (begin, begins) = tokio::sync::oneshot::channel();
+            let clock = env.clock.clone();
+            of_run.engine.spawn("task", Box::pin(async move { begin.send(clock.now()).unwrap() }));
+            begins.await.unwrap()
+        });
+        assert_eq!(begun.unwrap(), Time::default());
     }
 }
