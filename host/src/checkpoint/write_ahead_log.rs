@@ -30,7 +30,7 @@ use std::io;
 use std::sync::Arc;
 
 /// A segment is closed when it has at least this many bytes.
-const SEGMENT_BYTES: u64 = 64 << 20;
+const SEGMENT_BYTES: u64 = 32 << 20;
 /// A segment is closed when it is at least this old. The value is Spark's `rollingIntervalSecs`.
 const SEGMENT_AGE: Duration = Duration::from_secs(60);
 

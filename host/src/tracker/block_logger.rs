@@ -12,8 +12,10 @@ use crate::receiver::BlockReport;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The most blocks that are written together.
-const GROUP_MAX: usize = 64;
+/// The most blocks that are taken together.
+const TAKEN_MAX: usize = 64;
+/// Blocks are written together until they have this many bytes, so that segments do not become much longer than they should.
+const GROUP_BYTES: u64 = 8 << 20;
 
 /// A request that is answered when all blocks that were reported before it are written.
 type Flush = oneshot::Sender<()>;
@@ -89,14 +91,14 @@ struct BlockLogger {
 
 impl BlockLogger {
     async fn run(mut self, mut reports: mpsc::Receiver<BlockReport>, mut flushes: mpsc::Receiver<Flush>) {
-        let mut group = Vec::new();
+        let mut taken = Vec::new();
         let mut has_receivers = true;
         loop {
             tokio::select! {
                 biased;
-                count = reports.recv_many(&mut group, GROUP_MAX), if has_receivers => {
+                count = reports.recv_many(&mut taken, TAKEN_MAX), if has_receivers => {
                     has_receivers = count > 0;
-                    if !self.write(&mut group).await {
+                    if !self.write(taken.drain(..)).await {
                         return;
                     }
                 }
@@ -112,23 +114,35 @@ impl BlockLogger {
         }
     }
 
-    /// Writes blocks, and tells the tracker of them. Returns false if nothing can be written any more.
-    async fn write(&mut self, group: &mut Vec<BlockReport>) -> bool {
-        let entry = |report: &BlockReport| {
-            let id = report.block.id.clone();
-            let stored = self.store.get(&id)?;
-            let rows: Arc<ReadRows> = Arc::new(move || Box::new(stored.read(0)));
-            Some(LogEntry { ty: self.index.type_of(&id.source)?.clone(), id, rows, key: report.key.clone() })
-        };
-        let entries: Vec<LogEntry> = group.iter().filter(|_| self.is_on).filter_map(entry).collect();
-        if let Err(error) = self.append(&entries).await {
-            self.fail.send_replace(Some(error));
-            return false;
-        }
-        for report in group.drain(..) {
-            if self.to.send(report).await.is_err() {
+    /// Writes blocks in groups, and tells the tracker of them. Returns false if nothing can be written any more.
+    async fn write(&mut self, taken: impl Iterator<Item = BlockReport>) -> bool {
+        let (mut group, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0u64);
+        let mut taken = taken.peekable();
+        while let Some(report) = taken.next() {
+            if self.is_on
+                && let Some(stored) = self.store.get(&report.block.id)
+                && let Some(ty) = self.index.type_of(&report.block.id.source).cloned()
+            {
+                bytes = bytes.saturating_add(stored.bucket_size(0).bytes);
+                let (id, key) = (report.block.id.clone(), report.key.clone());
+                let rows: Arc<ReadRows> = Arc::new(move || Box::new(stored.read(0)));
+                entries.push(LogEntry { id, rows, ty, key });
+            }
+            group.push(report);
+            if bytes < GROUP_BYTES && taken.peek().is_some() {
+                continue;
+            }
+            if let Err(error) = self.append(&entries).await {
+                self.fail.send_replace(Some(error));
                 return false;
             }
+            for report in group.drain(..) {
+                if self.to.send(report).await.is_err() {
+                    return false;
+                }
+            }
+            entries.clear();
+            bytes = 0;
         }
         true
     }

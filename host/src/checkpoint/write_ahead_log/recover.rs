@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex};
 
+/// How many segments are read at the same time: each of them is in memory as a whole.
+const READ_AT_ONCE: usize = 4;
+
 /// Whether a block of the log is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -88,14 +91,20 @@ pub fn recover(executor: &dyn Executor, recovery: &Recovery<'_>) -> Result<LogCo
     let sizes = segment_sizes(recovery.stores)?;
     let results: Mutex<BTreeMap<SegmentNumber, Result<Read, RecoverError>>> = Mutex::default();
     let taken: Mutex<BTreeSet<BlockId>> = Mutex::default();
-    let calls = sizes.iter().map(|(number, bytes)| -> Call<'_> {
+    let mut calls = sizes.iter().map(|(number, bytes)| -> Call<'_> {
         let (results, taken) = (&results, &taken);
         Box::new(move || {
             let read = Read::of(recovery, (*number, *bytes), taken);
             lock(results).insert(*number, read);
         })
     });
-    executor.call_all(calls.collect());
+    loop {
+        let next: Vec<Call<'_>> = calls.by_ref().take(READ_AT_ONCE).collect();
+        if next.is_empty() {
+            break;
+        }
+        executor.call_all(next);
+    }
     let mut content = LogContent::default();
     let results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     for (number, read) in results {
