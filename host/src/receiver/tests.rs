@@ -27,6 +27,23 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// The type of pairs of a text and a number.
+pub(super) fn pairs() -> RecordType {
+    struct_of(["0", "1"])
+}
+
+/// The type of structs of a text and a number, with these names.
+fn struct_of([text, number]: [&str; 2]) -> RecordType {
+    let field = |name: &str, kind: &str, children| Field {
+        name: name.into(),
+        kind: kind.into(),
+        nullable: false,
+        children,
+        metadata: Vec::new(),
+    };
+    RecordType::parse(vec![field("value", "struct", 2), field(text, "text", 0), field(number, "u64", 0)]).unwrap()
+}
+
 /// What happened, with times in ms.
 type Log = Arc<Mutex<Vec<(u64, String)>>>;
 

@@ -2,10 +2,9 @@
 
 use super::super::support::binary::{Directory, Running, Said};
 use super::require_error;
-use super::signals::{SOCKET_JOB, expected, totals};
+use super::signals::{all_words, connected, counting, send_late, totals};
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 
 const SOCKET: &str = ".millstream/word-count.sock";
@@ -38,24 +37,14 @@ fn require_success(said: &Said) {
 #[test]
 fn stop_processes_what_was_received_and_waits_for_the_end() {
     let directory = Directory::with_job("network_word_count");
-    directory.write("job.toml", SOCKET_JOB);
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
-    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
-    host.wait_for_err("ReceiverStarted lines");
-    let (mut connection, _) = server.accept().expect("the host has connected");
-    connection.write_all(b"first words\n").expect("the host is there");
-    host.wait_for_out("(first,1)\n");
-    host.wait_for_out("(words,1)\n");
-    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-    connection.write_all(late.as_bytes()).expect("the host is there");
-    host.wait_for_err("LinesDropped lines");
+    let (mut host, mut connection) = counting(&directory, |set| directory.host(&["run", "job.toml", "--set", set]));
+    send_late(&mut host, &mut connection);
     require_success(&directory.run(&["stop"]));
     assert!(!directory.path(SOCKET).exists());
     let said = host.finish();
     assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
     assert!(said.err.contains("stopping, as `host stop` wants it: what was received is processed first"));
-    assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+    assert_eq!(totals(&said.out), all_words());
 }
 
 /// S10.04: with `on_error = "continue"`, a batch that fails is given up. A batch that a stop interrupts is not given
@@ -176,12 +165,8 @@ fn status_tells_how_the_job_is() {
 #[test]
 fn status_tells_of_receivers() {
     let directory = Directory::with_job("network_word_count");
-    directory.write("job.toml", SOCKET_JOB);
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = server.local_addr().expect("a server has an address").to_string();
-    let set = format!("sources.lines.address={address}");
-    let mut host = Running::start(directory.host(&["run", "job.toml", "--set", &set]));
-    let (mut connection, _) = server.accept().expect("the host has connected");
+    let (mut host, mut connection) = connected(&directory, |set| directory.host(&["run", "job.toml", "--set", set]));
+    let address = connection.local_addr().expect("a connection has an address");
     connection.write_all(b"first line\nsecond line\n").expect("the host is there");
     host.wait_for_out("(line,2)\n");
     wait_for_socket(&directory, &host);
@@ -197,7 +182,7 @@ fn status_tells_of_receivers() {
     );
     assert_eq!((&told["run"], &told["checkpoint"]), (&Value::Null, &Value::Null));
     assert!(directory.run(&["status"]).out.contains("\nrecords of lines: 2\nreceiver of lines: active\n"));
-    drop((connection, server));
+    drop(connection);
     host.wait_for_err("ReceiverError lines");
     let mut told = status(&directory);
     // The log and the status get the event one after the other.

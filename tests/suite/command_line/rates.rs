@@ -1,10 +1,9 @@
 //! The rate of a receiver, as the commands and the events file show and set it.
 
-use super::super::support::binary::{Directory, Running};
-use super::signals::SOCKET_JOB;
+use super::super::support::binary::Directory;
+use super::signals::connected;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::net::TcpListener;
 
 fn rate(directory: &Directory) -> Value {
     let said = directory.run(&["status", "--json"]);
@@ -18,12 +17,9 @@ fn rate(directory: &Directory) -> Value {
 #[test]
 fn the_rate_is_shown_and_can_be_set() {
     let directory = Directory::with_job("network_word_count");
-    directory.write("job.toml", SOCKET_JOB);
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
-    let args = ["run", "job.toml", "--set", &set, "--set", "receiver.max_rate=1", "--events", "events.jsonl"];
-    let mut host = Running::start(directory.host(&args));
-    let (mut connection, _) = server.accept().expect("the host has connected");
+    let (mut host, mut connection) = connected(&directory, |set| {
+        directory.host(&["run", "job.toml", "--set", set, "--set", "receiver.max_rate=1", "--events", "events.jsonl"])
+    });
     host.wait_for_socket(&directory);
     host.wait_for_err("ReceiverStarted lines");
     // At a record a second, the last of these lines would come in after an hour.

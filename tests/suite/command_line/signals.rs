@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Batches are long enough that the last lines usually wait for their batch when the signal comes.
-pub const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
+const SOCKET_JOB: &str = "[job]\nname = \"word-count\"\nplugin = \"network_word_count.wasm\"\nbatch_interval = \"500ms\"\n\n\
                           [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\nmax_line = \"16B\"\nreconnect_delay = \"1h\"\n\n\
                           [receiver]\nblock_interval = \"50ms\"\n";
 
@@ -25,6 +25,42 @@ fn host_of_a_terminal(directory: &Directory, args: &[&str]) -> Command {
     command
 }
 
+/// Starts a host that counts words from a socket, and accepts its connection. `command` gets the value of `--set` with
+/// which the host finds the socket.
+pub fn connected(directory: &Directory, command: impl FnOnce(&str) -> Command) -> (Running, TcpStream) {
+    directory.write("job.toml", SOCKET_JOB);
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = server.local_addr().expect("a server has an address");
+    let host = Running::start(command(&format!("sources.lines.address={address}")));
+    let (connection, _) = server.accept().expect("the host has connected");
+    (host, connection)
+}
+
+/// As [`connected`], with a host that has counted `first` and `words`.
+pub fn counting(directory: &Directory, command: impl FnOnce(&str) -> Command) -> (Running, TcpStream) {
+    let (mut host, mut connection) = connected(directory, command);
+    host.wait_for_err("ReceiverStarted lines");
+    connection.write_all(b"first words\n").expect("the host is there");
+    host.wait_for_out("(first,1)\n");
+    host.wait_for_out("(words,1)\n");
+    (host, connection)
+}
+
+/// Sends two lines and a line that is too long, and waits until the host has received them.
+pub fn send_late(host: &mut Running, connection: &mut TcpStream) {
+    connection.write_all(late().as_bytes()).expect("the host is there");
+    host.wait_for_err("LinesDropped lines");
+}
+
+fn late() -> String {
+    format!("late words\nmore words\n{}\n", "x".repeat(17))
+}
+
+/// The sums of all counts after [`counting`] and [`send_late`].
+pub fn all_words() -> BTreeMap<String, u64> {
+    expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)])
+}
+
 /// Counts words from a socket. Sends `late`, waits until the host says `received`, and stops the host with a signal.
 /// Returns the sums of the printed counts.
 fn stopped(
@@ -34,16 +70,8 @@ fn stopped(
     after: impl FnOnce(TcpStream) -> Option<TcpStream>,
 ) -> BTreeMap<String, u64> {
     let directory = Directory::with_job("network_word_count");
-    directory.write("job.toml", SOCKET_JOB);
-    let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = server.local_addr().expect("a server has an address");
-    let set = format!("sources.lines.address={address}");
-    let mut host = Running::start(host_of_a_terminal(&directory, &["run", "job.toml", "--set", &set]));
-    host.wait_for_err("ReceiverStarted lines");
-    let (mut connection, _) = server.accept().expect("the host has connected");
-    connection.write_all(b"first words\n").expect("the host is there");
-    host.wait_for_out("(first,1)\n");
-    host.wait_for_out("(words,1)\n");
+    let command = |set: &str| host_of_a_terminal(&directory, &["run", "job.toml", "--set", set]);
+    let (mut host, mut connection) = counting(&directory, command);
     connection.write_all(late.as_bytes()).expect("the host is there");
     let _open = after(connection);
     host.wait_for_err(received);
@@ -65,16 +93,15 @@ pub fn totals(out: &str) -> BTreeMap<String, u64> {
     totals
 }
 
-pub fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+fn expected(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 
 /// S1.27, in the real world.
 #[test]
 fn sigint_processes_what_was_received() {
-    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-    let totals = stopped("INT", &late, "LinesDropped lines", Some);
-    assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+    let totals = stopped("INT", &late(), "LinesDropped lines", Some);
+    assert_eq!(totals, all_words());
 }
 
 /// The server has closed the connection by then, in the middle of a line.
@@ -90,9 +117,8 @@ fn sigterm_processes_what_was_received() {
 /// The terminal does not exist any more.
 #[test]
 fn sighup_processes_what_was_received() {
-    let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-    let totals = stopped("HUP", &late, "LinesDropped lines", Some);
-    assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+    let totals = stopped("HUP", &late(), "LinesDropped lines", Some);
+    assert_eq!(totals, all_words());
 }
 
 /// `timeout` and terminals send a signal to a process and to its group.
@@ -101,7 +127,7 @@ fn a_signal_that_comes_twice_is_one_wish() {
     for _ in 0..5 {
         let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
         let totals = stopped("TERM $PID; kill -INT $PID; kill -TERM", &late, "LinesDropped lines", Some);
-        assert_eq!(totals, expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+        assert_eq!(totals, all_words());
     }
 }
 

@@ -4,12 +4,10 @@
 
 use super::super::support::binary::{Directory, Running, Said};
 use super::recovery::{directory as recoverable, lines_saved};
-use super::signals::{SOCKET_JOB, expected, totals};
+use super::signals::{all_words, counting, send_late, totals};
 use super::{job, require_error};
 use serde_json::Value;
 use std::fs;
-use std::io::Write as _;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -104,18 +102,8 @@ fn commands_reach_the_job_and_a_stop_is_final() {
 fn a_signal_stops_the_job_gracefully() {
     for signal in ["TERM", "INT"] {
         let directory = Directory::with_job("network_word_count");
-        directory.write("job.toml", SOCKET_JOB);
-        let server = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let set = format!("sources.lines.address={}", server.local_addr().expect("a server has an address"));
-        let mut host = Running::start(supervised(&directory, &["--set", &set]));
-        host.wait_for_err("ReceiverStarted lines");
-        let (mut connection, _) = server.accept().expect("the host has connected");
-        connection.write_all(b"first words\n").expect("the host is there");
-        host.wait_for_out("(first,1)\n");
-        host.wait_for_out("(words,1)\n");
-        let late = format!("late words\nmore words\n{}\n", "x".repeat(17));
-        connection.write_all(late.as_bytes()).expect("the host is there");
-        host.wait_for_err("LinesDropped lines");
+        let (mut host, mut connection) = counting(&directory, |set| supervised(&directory, &["--set", set]));
+        send_late(&mut host, &mut connection);
         host.signal(signal);
         let said = host.finish();
         assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
@@ -124,7 +112,7 @@ fn a_signal_stops_the_job_gracefully() {
             "{}",
             said.err
         );
-        assert_eq!(totals(&said.out), expected(&[("first", 1), ("late", 1), ("more", 1), ("words", 3)]));
+        assert_eq!(totals(&said.out), all_words());
         assert_eq!(processes(&said.err).iter().filter_map(|process| state(*process)).count(), 0);
     }
 }

@@ -145,20 +145,9 @@ mod tests {
     use super::*;
     use crate::block::row_count;
     use crate::data::json::row_to_json;
-    use crate::data::schema::Field;
+    use crate::receiver::tests::pairs;
     use proptest::prelude::*;
     use serde_json::json;
-
-    fn pairs() -> RecordType {
-        let field = |name: &str, kind: &str, children| Field {
-            name: name.into(),
-            kind: kind.into(),
-            nullable: false,
-            children,
-            metadata: Vec::new(),
-        };
-        RecordType::parse(vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]).unwrap()
-    }
 
     fn values(format: HttpFormat, ty: &RecordType, body: &[u8]) -> Result<Vec<Value>, String> {
         let chunks = records(format, ty, body).map_err(|error| error.to_string())?;

@@ -185,15 +185,7 @@ fn each_mistake_has_its_status() {
 /// Records are read as the type that the plugin reads. A request with one wrong line is refused as a whole.
 #[test]
 fn json_lines_have_the_type_that_the_plugin_reads() {
-    let field = |name: &str, kind: &str, children| Field {
-        name: name.into(),
-        kind: kind.into(),
-        nullable: false,
-        children,
-        metadata: Vec::new(),
-    };
-    let fields = vec![field("value", "struct", 2), field("name", "text", 0), field("count", "u64", 0)];
-    let rows = RecordType::parse(fields).unwrap();
+    let rows = struct_of(["name", "count"]);
     let settings = HttpSettings { format: HttpFormat::JsonLines, max_body_bytes: 1 << 20, ..settings() };
     // From 64 KiB on, a body is parsed on a thread of its own.
     let many: String = (0..4000).map(|count| format!("{{\"name\":\"n{count}\",\"count\":{count}}}\n")).collect();

@@ -3,17 +3,6 @@
 use super::*;
 use proptest::prelude::*;
 
-fn pairs() -> RecordType {
-    let field = |name: &str, kind: &str, children| Field {
-        name: name.into(),
-        kind: kind.into(),
-        nullable: false,
-        children,
-        metadata: Vec::new(),
-    };
-    RecordType::parse(vec![field("value", "struct", 2), field("0", "text", 0), field("1", "u64", 0)]).unwrap()
-}
-
 /// Rows of another type than the type that the plugin reads are refused, and the receiver is not started again because
 /// of them.
 #[test]
