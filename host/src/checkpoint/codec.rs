@@ -16,6 +16,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use crate::data::checksum::Checksum;
 use crate::data::key::hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -94,12 +95,13 @@ pub enum CodecError {
 /// Writes a value as a document.
 pub(super) fn encode<T: Serialize>(kind: Kind, value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
-    append_with(kind, &mut bytes, value, &[])?;
+    append_before(kind, &mut bytes, value, &[])?;
     Ok(bytes)
 }
 
-/// Writes a document to the end of `bytes`. Its payload is a value, and `data` after it.
-pub(super) fn append_with<T: Serialize>(
+/// Writes a document to the end of `bytes`, except for its last part. The payload is a value, and `data` after it. The
+/// caller writes `data` after `bytes`, so that long data is not copied.
+pub(super) fn append_before<T: Serialize>(
     kind: Kind,
     bytes: &mut Vec<u8>,
     value: &T,
@@ -109,20 +111,21 @@ pub(super) fn append_with<T: Serialize>(
     bytes.resize(start.saturating_add(HEADER_BYTES), 0);
     bincode::serde::encode_into_std_write(value, bytes, bincode::config::standard())
         .map_err(|error| CodecError::Payload(error.to_string()))?;
-    bytes.extend_from_slice(data);
     let Some(document) = bytes.get_mut(start..) else { return Ok(()) };
-    let size = document.len().saturating_sub(HEADER_BYTES);
+    let size = document.len().saturating_sub(HEADER_BYTES).saturating_add(data.len());
     if size > PAYLOAD_BYTES_MAX {
         return Err(CodecError::Large(size as u64));
     }
     let head = head(kind, size as u64);
-    let checksum = checksum(&head, document.get(HEADER_BYTES..).unwrap_or_default());
-    let header = head.into_iter().chain(checksum.to_le_bytes());
+    let mut payload = Checksum::default();
+    payload.add(document.get(HEADER_BYTES..).unwrap_or_default());
+    payload.add(data);
+    let header = head.into_iter().chain(checksum(&head, payload.value()).to_le_bytes());
     document.iter_mut().zip(header).for_each(|(byte, of_header)| *byte = of_header);
     Ok(())
 }
 
-/// Reads the document at the beginning of `bytes` that [`append_with`] has written. Returns the value, the bytes after the
+/// Reads the document at the beginning of `bytes` that [`append_before`] has begun. Returns the value, the bytes after the
 /// value, and the length of the document.
 pub(super) fn decode_with<T: DeserializeOwned>(kind: Kind, bytes: &[u8]) -> Result<(T, &[u8], usize), CodecError> {
     let (payload, end) = payload(kind, bytes)?;
@@ -140,7 +143,7 @@ pub(super) fn seal(kind: Kind, payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     let head = head(kind, payload.len() as u64);
     let mut bytes = Vec::with_capacity(HEADER_BYTES.saturating_add(payload.len()));
     bytes.extend_from_slice(&head);
-    bytes.extend_from_slice(&checksum(&head, payload).to_le_bytes());
+    bytes.extend_from_slice(&checksum(&head, hash(payload)).to_le_bytes());
     bytes.extend_from_slice(payload);
     Ok(bytes)
 }
@@ -163,10 +166,11 @@ fn head(kind: Kind, size: u64) -> [u8; 16] {
     head
 }
 
-fn checksum(head: &[u8; 16], payload: &[u8]) -> u64 {
+/// The checksum of a document whose payload has this hash.
+fn checksum(head: &[u8; 16], payload: u64) -> u64 {
     // The checksum covers the header too. So a payload with another header does not pass the check.
     let mut both = hash(head).to_le_bytes().to_vec();
-    both.extend_from_slice(&hash(payload).to_le_bytes());
+    both.extend_from_slice(&payload.to_le_bytes());
     hash(&both)
 }
 
@@ -179,7 +183,7 @@ pub(crate) fn reseal(mut bytes: &mut [u8]) {
         size.copy_from_slice(&head[8..]);
         let size = usize::try_from(u64::from_le_bytes(size)).unwrap_or(usize::MAX);
         let Some((document, rest)) = bytes.split_at_mut_checked(HEADER_BYTES.saturating_add(size)) else { return };
-        let sum = checksum(&head, document.get(HEADER_BYTES..).unwrap_or_default());
+        let sum = checksum(&head, hash(document.get(HEADER_BYTES..).unwrap_or_default()));
         document.iter_mut().skip(16).zip(sum.to_le_bytes()).for_each(|(byte, of_sum)| *byte = of_sum);
         bytes = rest;
     }
@@ -228,7 +232,7 @@ fn payload(kind: Kind, bytes: &[u8]) -> Result<(&[u8], usize), CodecError> {
     let Some(payload) = rest.get(..size) else { return Err(short(HEADER_BYTES.saturating_add(size) as u64)) };
     let mut head = [0; 16];
     head.copy_from_slice(header.get(..16).unwrap_or(&[0; 16]));
-    if checksum(&head, payload) != number(16, 24) {
+    if checksum(&head, hash(payload)) != number(16, 24) {
         return Err(CodecError::Checksum);
     }
     let version = number(4, 6) as u16;
@@ -281,7 +285,7 @@ mod tests {
             let size = claimed.unwrap_or(payload.len() as u64);
             let head = head(METADATA, size);
             let mut bytes = head.to_vec();
-            bytes.extend(checksum(&head, &payload).to_le_bytes());
+            bytes.extend(checksum(&head, hash(&payload)).to_le_bytes());
             bytes.extend(payload);
             let _ = decode::<Vec<Vec<String>>>(METADATA, &bytes);
         }

@@ -63,22 +63,29 @@ impl Piece {
     }
 }
 
+/// Rows of at least this many bytes are written without another copy. Shorter documents are written together.
+const LONG_BYTES: usize = 64 << 10;
+
 /// Encodes groups of blocks. The encoder keeps buffers for one piece.
 #[derive(Default)]
 pub(super) struct Encoder {
-    document: Vec<u8>,
+    /// The documents, or the beginning of one, that are not written yet.
+    documents: Vec<u8>,
+    /// The rows of a piece.
     data: Vec<u8>,
 }
 
-/// Takes the bytes of a document.
+/// Takes the next bytes of the documents.
 pub(super) type Write<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 
 impl Encoder {
-    /// Encodes the blocks of a group, piece by piece.
+    /// Encodes the blocks of a group, piece by piece. The calls of `write` get the bytes of the group in order, cut
+    /// anywhere.
     ///
     /// # Errors
     /// The error of `write`, or an error of kind [`io::ErrorKind::InvalidData`] if rows cannot be encoded.
     pub(super) fn group(&mut self, entries: &[Entry], group: u64, write: &mut Write<'_>) -> io::Result<()> {
+        self.documents.clear();
         for (at, entry) in entries.iter().enumerate() {
             let (id, schema_id) = (&entry.id, schema_id(entry.ty.fields()));
             let is_last_entry = at.saturating_add(1) == entries.len();
@@ -105,18 +112,29 @@ impl Encoder {
                     ends_block,
                     key: entry.key.clone().filter(|_| begins_block),
                 };
-                self.document.clear();
                 let data = if rows.is_some() { self.data.as_slice() } else { &[] };
-                codec::append_with(RECEIVED, &mut self.document, &piece, data).map_err(invalid)?;
-                write(&self.document)?;
+                codec::append_before(RECEIVED, &mut self.documents, &piece, data).map_err(invalid)?;
+                if data.len() < LONG_BYTES {
+                    self.documents.extend_from_slice(data);
+                } else {
+                    write(&self.documents)?;
+                    self.documents.clear();
+                    write(data)?;
+                }
+                if self.documents.len() >= LONG_BYTES {
+                    write(&self.documents)?;
+                    self.documents.clear();
+                }
                 begins_block = false;
                 if ends_block {
                     break;
                 }
             }
         }
+        if !self.documents.is_empty() {
+            write(&self.documents)?;
+        }
         // A single row may have been much larger than pieces are.
-        self.document.shrink_to(PIECE_BYTES);
         self.data.shrink_to(PIECE_BYTES);
         Ok(())
     }
@@ -168,17 +186,23 @@ mod tests {
         RecordBatch::try_new(RecordType::text().arrow().clone(), vec![column]).unwrap()
     }
 
+    /// An entry with these rows, and the documents of its group.
     fn encoded(batches: &[Vec<String>]) -> (Entry, Vec<Vec<u8>>) {
         let rows: Vec<RecordBatch> = batches.iter().map(|values| texts(values)).collect();
         let rows: Arc<ReadRows> = Arc::new(move || Box::new(rows.clone().into_iter().map(Ok)));
         let id = BlockId { source: "s".into(), sequence: 7 };
         let entry = Entry { id, rows, ty: RecordType::text(), key: Some("k".into()) };
-        let mut documents = Vec::new();
+        let mut written = Vec::new();
         let mut write = |bytes: &[u8]| {
-            documents.push(bytes.to_vec());
+            written.extend_from_slice(bytes);
             Ok(())
         };
         Encoder::default().group(std::slice::from_ref(&entry), 3, &mut write).unwrap();
+        let mut documents = Vec::new();
+        while !written.is_empty() {
+            let rest = written.split_off(decode(&written).unwrap().2);
+            documents.push(std::mem::replace(&mut written, rest));
+        }
         (entry, documents)
     }
 
