@@ -1,7 +1,9 @@
 //! The programs that benchmarks measure. The job's argument `program` chooses one. Each program of `bench-programs` has a
 //! counterpart in `tests/src/bin/native_programs.rs`, which computes the same from the same lines. `bench-state` measures
-//! the programs whose names begin with `state-`, and `bench-upgrade` the program `window`.
+//! the programs whose names begin with `state-`, `bench-upgrade` the program `window`, and `bench-receive` the programs
+//! `count` and `first`. The program `soak` runs for a long time.
 
+mod soak;
 mod states;
 
 use millstream::{DStream, Record, StreamingContext, Text, seconds};
@@ -56,10 +58,16 @@ fn build(ctx: &StreamingContext) {
         states::build(ctx, program);
         return;
     }
+    if ctx.arg("program") == Some("soak") {
+        soak::build(ctx);
+        return;
+    }
     let lines = ctx.text_stream("lines");
     match ctx.arg("program") {
         Some("grep") => lines.filter(|line| line.contains("needle")).count().print(),
         Some("count-by-value") => lines.flat_map(|line| line.split(' ')).count_by_value().count().print(),
+        Some("count") => lines.count().print(),
+        Some("first") => lines.print_n(1),
         Some("sums") => {
             let sums = lines.flat_map(|line| pair::<f64>(&line)).reduce_by_key(|a, b| a + b);
             sums.map(|(_, sum)| sum).reduce(|a, b| a + b).print()

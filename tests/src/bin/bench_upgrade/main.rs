@@ -14,9 +14,6 @@
 //! * `windows`: the time from `host upgrade` to a new run that is ready, for windows of several lengths: on a socket, where
 //!   the windows fill from the stream, and on a queue, whose batches are given to the new run again.
 
-mod events;
-mod live;
-mod numbers;
 mod rounds;
 mod saved;
 mod source;

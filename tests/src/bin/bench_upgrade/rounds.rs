@@ -1,11 +1,11 @@
 //! Hand-overs and rollbacks, again and again: processing times, lateness, memory, and whether everything is saved once.
 
 use crate::Options;
-use crate::events::{Batch, Events};
-use crate::live::{LiveHost, now_ms, pause};
-use crate::numbers::{largest, mean, median, quantile};
 use crate::saved;
 use crate::source::{Source, WORDS_IN_LINE};
+use millstream_tests::events::{Batch, Events};
+use millstream_tests::live::{LiveHost, now_ms, pause};
+use millstream_tests::numbers::{largest, mean, median, quantile};
 use millstream_tests::programs;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

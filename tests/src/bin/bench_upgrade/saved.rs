@@ -1,7 +1,7 @@
 //! The saved counts of words: whether each batch is there once, complete, and of the right plugin.
 
-use crate::events::Batch;
 use crate::source::WORDS_IN_LINE;
+use millstream_tests::events::Batch;
 use std::fs;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! A server that sends lines of words at a steady rate, which can be changed at any time.
 
-use crate::live::pause;
+use millstream_tests::live::pause;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;

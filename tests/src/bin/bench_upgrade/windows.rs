@@ -1,8 +1,8 @@
 //! The time from `host upgrade` to a new run that is ready, by the length of the window.
 
 use crate::Options;
-use crate::live::{LiveHost, now_ms, pause};
 use crate::source::{self, Source};
+use millstream_tests::live::{LiveHost, now_ms, pause};
 use millstream_tests::programs;
 use std::fmt::Write as _;
 use std::path::Path;

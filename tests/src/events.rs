@@ -61,6 +61,9 @@ impl Events {
     }
 
     /// Reads the lines that were written since the last time.
+    ///
+    /// # Errors
+    /// Returns an error if an event cannot be read.
     pub fn read(&mut self) -> Result<(), String> {
         let Ok(mut file) = File::open(&self.path) else { return Ok(()) };
         let failed = |error: std::io::Error| format!("cannot read events: {error}");

@@ -4,7 +4,7 @@ use crate::events::Events;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -33,6 +33,16 @@ pub fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The path for a new directory of the program `name`, in `parent` or else beside the program.
+///
+/// # Errors
+/// Returns an error if the system does not tell where this program is.
+pub fn directory(parent: Option<&str>, name: &str) -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let parent = parent.map(PathBuf::from).or_else(|| program.parent().map(Path::to_path_buf)).unwrap_or_default();
+    Ok(parent.join(format!("millstream-{name}-{}", std::process::id())))
+}
+
 /// A host that runs the file `job.toml` of a directory. Its end is the end of the host.
 pub struct LiveHost {
     program: PathBuf,
@@ -46,16 +56,29 @@ pub struct LiveHost {
 
 impl LiveHost {
     /// Starts the host that lies beside this program.
+    ///
+    /// # Errors
+    /// Returns an error if the directory cannot be written, or if the host cannot be started.
     pub fn start(directory: &Path, job: &str) -> Result<Self, String> {
+        Self::start_with(directory, job, Stdio::null())
+    }
+
+    /// As [`Self::start`]. The host prints to `output`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(directory: &Path, job: &str, output: Stdio) -> Result<Self, String> {
         let failed = |what: &str, error: std::io::Error| format!("cannot {what}: {error}");
         fs::create_dir_all(directory.join("out")).map_err(|error| failed("make a directory", error))?;
         fs::write(directory.join("job.toml"), job).map_err(|error| failed("write the job file", error))?;
+        // The events of an earlier host are not those of this one. There need not be any.
+        let _ = fs::remove_file(directory.join("events"));
         let log = File::create(directory.join("log")).map_err(|error| failed("write a log", error))?;
         let program = std::env::current_exe().map_err(|error| failed("find this program", error))?;
         let program = program.with_file_name("host");
         let mut command = Command::new(&program);
         command.args(["run", "job.toml", "--quiet", "--events", "events"]).current_dir(directory);
-        command.env("MILLSTREAM_LOG", "warn").stdout(Stdio::null()).stderr(log);
+        command.env("MILLSTREAM_LOG", "warn").stdout(output).stderr(log);
         let child = command.spawn().map_err(|error| {
             format!("cannot run {}: {error}; build it in the same profile: cargo build -p host", program.display())
         })?;
@@ -80,6 +103,25 @@ impl LiveHost {
         &self.directory
     }
 
+    /// What the host prints. `None` if that is no pipe, or was taken before.
+    pub fn take_output(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// The number of the host's process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the host, which cannot do anything before its end.
+    ///
+    /// # Errors
+    /// Returns an error if the system does not do so.
+    pub fn kill(mut self) -> Result<(), String> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(|error| format!("cannot kill the host: {error}"))
+    }
+
     /// Waits until the events show something.
     ///
     /// # Errors
@@ -91,9 +133,7 @@ impl LiveHost {
             if let Some(found) = look(&self.events) {
                 return Ok(found);
             }
-            if let Some(status) = self.child.try_wait().map_err(|error| format!("cannot wait: {error}"))? {
-                return Err(format!("the host ended with {status} before there was {what}{}", self.log()));
-            }
+            self.check().map_err(|error| format!("there is no {what}: {error}"))?;
             if now_ms() > until {
                 return Err(format!("there is no {what} after {} s{}", PATIENCE_MS / 1000, self.log()));
             }
@@ -101,7 +141,21 @@ impl LiveHost {
         }
     }
 
+    /// Checks that the host runs.
+    ///
+    /// # Errors
+    /// Returns an error if the host has ended.
+    pub fn check(&mut self) -> Result<(), String> {
+        match self.child.try_wait().map_err(|error| format!("cannot wait: {error}"))? {
+            Some(status) => Err(format!("the host ended with {status}{}", self.log())),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until this many more batches are done.
+    ///
+    /// # Errors
+    /// As [`Self::wait_for`].
     pub fn wait_for_batches(&mut self, count: usize) -> Result<(), String> {
         self.events.read()?;
         let done = self.events.batches.len();
@@ -122,6 +176,9 @@ impl LiveHost {
     }
 
     /// Runs a command of the host about the job, and returns the status of the upgrade.
+    ///
+    /// # Errors
+    /// Returns an error if the command fails.
     pub fn ask(&self, args: &[&str]) -> Result<Value, String> {
         let output = Command::new(&self.program).args(args).arg("--json").current_dir(&self.directory).output();
         let output = output.map_err(|error| format!("cannot run the host: {error}"))?;
@@ -138,6 +195,9 @@ impl LiveHost {
     }
 
     /// Stops the job, and waits until all that was received is processed.
+    ///
+    /// # Errors
+    /// Returns an error if the host does not stop, or ends with an error.
     pub fn stop(&mut self) -> Result<(), String> {
         let output = Command::new(&self.program).args(["stop", "job.toml"]).current_dir(&self.directory).output();
         let output = output.map_err(|error| format!("cannot run the host: {error}"))?;
