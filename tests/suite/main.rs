@@ -26,6 +26,7 @@ mod records;
 mod recovery;
 mod shared_variables;
 mod simulation;
+mod soak;
 mod support;
 mod text_files;
 mod tidy;
