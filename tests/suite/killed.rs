@@ -6,10 +6,12 @@
 //! The program runs on the real clock. So a seed repeats the moments of the kills, but does not always repeat a
 //! failure.
 
+mod posted;
 mod received;
 
 use super::support::binary::{Directory, Running, Said};
 use super::support::numbers::{Numbers, given};
+use super::support::received::Received;
 use millstream_tests::programs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
@@ -19,6 +21,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// How often each job is killed, unless `MILLSTREAM_KILLS` says otherwise.
 const KILLS: u64 = 25;
 const INTERVAL_MS: u64 = 100;
+/// The interval of jobs over receivers. The host makes all batches whose times pass while it is down, and has to get ahead
+/// of the kills on a busy machine.
+const LONG_INTERVAL_MS: u64 = 500;
 
 fn kills() -> u64 {
     given("MILLSTREAM_KILLS").unwrap_or(KILLS)
@@ -84,6 +89,16 @@ fn saved(directory: &Directory, output: &str) -> BTreeMap<u64, BTreeMap<String, 
         }
     }
     saved
+}
+
+/// What a job over a receiver has saved.
+fn received(directory: &Directory) -> Received {
+    Received::new(LONG_INTERVAL_MS, |output| {
+        let lines = |files: BTreeMap<String, String>| {
+            files.values().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        };
+        saved(directory, output).into_iter().map(|(time, files)| (time, lines(files))).collect()
+    })
 }
 
 /// Starts the job and kills it after a while, again and again. Returns how often the job had begun to work.

@@ -1,6 +1,5 @@
 //! A job over a plain socket with the write-ahead log, killed again and again. Its server never sends a line twice.
 
-use super::super::support::received::Received;
 use super::*;
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -43,9 +42,6 @@ fn send(mut connection: TcpStream, mut next: u64) -> u64 {
         sleep(Duration::from_millis(10));
     }
 }
-
-/// The host makes all batches whose times pass while it is down, and has to get ahead of the kills on a busy machine.
-const LONG_INTERVAL_MS: u64 = 500;
 
 /// The digits of a number, so that the text of a line is in the log as it is.
 const DIGITS: usize = 10;
@@ -108,12 +104,7 @@ fn check(tables: &str, kills: u64, after_kill: impl Fn(&Directory, u64)) {
     said += &(ended.out + &ended.err);
     assert!(!said.contains("RecordsLost"), "{said}");
     assert!(said.contains("RecordsRecovered"), "{said}");
-    let received = Received::new(LONG_INTERVAL_MS, |output| {
-        let lines = |files: BTreeMap<String, String>| {
-            files.values().flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
-        };
-        saved(&directory, output).into_iter().map(|(time, files)| (time, lines(files))).collect()
-    });
+    let received = received(&directory);
     received.check_windows_and_state("");
     check_gaps(&received.numbers(), &server.first.lock().expect("nobody panics"), &logged, &said);
 }
