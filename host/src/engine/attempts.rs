@@ -11,6 +11,7 @@ use super::retry::{Cause, Next, after_failure};
 use super::stage_info::TaskMetrics;
 use super::task::{Attempt, AttemptError};
 use super::wanted::Wanted;
+use crate::env::timed;
 use crate::error::Error;
 use crate::graph::Stage;
 use crate::ids::TaskId;
@@ -115,9 +116,8 @@ impl Shared {
     /// Runs `run` when a slot is free, and adds the time that it took to `time`.
     async fn in_a_slot<T>(&self, run: impl Future<Output = T>, time: &mut Duration) -> T {
         let _slot = self.slots.acquire().await;
-        let started = self.env.clock.monotonic();
-        let outcome = run.await;
-        *time += self.env.clock.monotonic().saturating_sub(started);
+        let (outcome, took) = timed(&*self.env.clock, run).await;
+        *time += took;
         outcome
     }
 

@@ -165,6 +165,8 @@ impl EmbeddedEngine {
                 storage: stores.storage.clone(),
                 records: records.clone(),
                 variables: parts.variables.clone(),
+                priority: parts.env.priority.clone(),
+                clock: parts.env.clock.clone(),
             }));
         let context = Arc::new(TaskContext::new(
             None,

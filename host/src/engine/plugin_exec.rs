@@ -59,7 +59,8 @@ pub(super) fn run(plugin: Arc<LoadedPlugin>, program: TaskProgram, input: Rows, 
         return futures::stream::once(run_again(plugin, program, input, updates)).try_flatten().boxed();
     }
     let (chunks, ready) = (VecDeque::new(), EmittedRows::default());
-    let run = Run { task: PluginTask::new(plugin, program, updates), input, chunks, ready, done: false };
+    let task = PluginTask::new(plugin.clone(), program, updates);
+    let run = Run { plugin, task, input, chunks, ready, done: false };
     futures::stream::try_unfold(run, |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) }).boxed()
 }
 
@@ -95,6 +96,7 @@ async fn run_again(
 
 /// An execution in progress.
 struct Run {
+    plugin: Arc<LoadedPlugin>,
     task: PluginTask,
     input: Rows,
     /// The chunks of the input that were not pushed yet.
@@ -113,7 +115,10 @@ impl Run {
                 return Ok(None);
             }
             self.ready = match self.chunks.pop_front() {
-                Some(chunk) => self.push(&chunk)?,
+                Some(chunk) => {
+                    self.plugin.give_way().await;
+                    self.push(&chunk)?
+                }
                 None => match self.input.next().await.transpose()? {
                     Some(batch) => {
                         self.chunks.extend(chunk::chunks(&batch, CHUNK_BYTES));

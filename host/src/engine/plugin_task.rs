@@ -8,6 +8,7 @@ use super::updates::UpdatesOfNode;
 use crate::block::RowStorage;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, text};
+use crate::env::{Clock, Priority};
 use crate::plugin::{Cancel, EmittedRows, Failure, Plugin, TaskInstance, TaskProgram, TracedPlace};
 use crate::shown;
 use crate::variables::{SharedVariables, VariableError};
@@ -95,6 +96,16 @@ pub(super) struct LoadedPlugin {
     pub records: Arc<RecordStore>,
     /// The shared variables of the run.
     pub variables: Arc<SharedVariables>,
+    /// The priority of the run, and the clock by which its tasks give way.
+    pub priority: Priority,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl LoadedPlugin {
+    /// Lets the batches of another run go first, if this run has low priority.
+    pub(super) async fn give_way(&self) {
+        self.priority.give_way(&*self.clock).await;
+    }
 }
 
 /// A task of the plugin.

@@ -41,7 +41,7 @@ pub use local::{Duplex, LocalListener, LocalSockets};
 pub use notify_socket::{NotifySocket, watchdog_interval};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
-pub use priority::{Precedence, Priority, UnderWay};
+pub use priority::{Precedence, Priority, UnderWay, timed};
 pub use real::{RealExecutors, real};
 pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Simulation, SimulationError};

@@ -1,16 +1,33 @@
 //! The priority of the tasks of a run, which can change while the run goes on.
 //!
-//! Owns the choice between the two executors of tasks, and when a batch or a task of low priority may begin: while no batch
-//! of normal priority is under way, so that the two do not share processors, caches and memory. All waits of a batch of low
-//! priority and its tasks are bounded together, so that a run of low priority goes on beside a run that never rests. A task
-//! that runs keeps its priority; the next task gets the new one.
+//! Owns the choice between the two executors of tasks, and when a batch or a task of low priority may begin or go on: while
+//! no batch of normal priority is under way, so that the two do not share processors, caches and memory. All waits of a
+//! batch of low priority and its tasks are bounded together, so that a run of low priority goes on beside a run that never
+//! rests. A task that runs keeps its thread; the next task gets the new priority.
 
 use super::{Clock, Env, Executor};
 use crate::time::Duration;
 use futures::future::BoxFuture;
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
+
+tokio::task_local! {
+    /// For how long the present task has given way.
+    static GAVE_WAY: Cell<Duration>;
+}
+
+/// Runs a task. Returns also the time that the task took, without the time for which it gave way.
+pub async fn timed<T>(clock: &dyn Clock, task: impl Future<Output = T>) -> (T, Duration) {
+    let timed = async {
+        let started = clock.monotonic();
+        let outcome = task.await;
+        let waited = GAVE_WAY.try_with(Cell::get).unwrap_or_default();
+        (outcome, clock.monotonic().saturating_sub(started).saturating_sub(waited))
+    };
+    GAVE_WAY.scope(Cell::new(Duration::ZERO), timed).await
+}
 
 /// The batches of normal priority that are under way. Clones count the same batches.
 #[derive(Clone, Debug, Default)]
@@ -103,9 +120,24 @@ impl Priority {
         Some(self.precedence.begin())
     }
 
+    /// Lets batches of normal priority go first. A task of low priority calls this between two pieces of work.
+    pub async fn give_way(&self, clock: &dyn Clock) {
+        if !self.is_low.load(Ordering::Relaxed) || self.precedence.counted.batches.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let started = clock.monotonic();
+        self.wait(clock).await;
+        let waited = clock.monotonic().saturating_sub(started);
+        // Outside of `timed`, nobody asks for the time.
+        let _ = GAVE_WAY.try_with(|so_far| so_far.set(so_far.get() + waited));
+    }
+
     /// Waits until no batch of normal priority is under way, or until the patience of the present batch is used up.
     async fn wait(&self, clock: &dyn Clock) {
         let mut patience = self.patience.lock().await;
+        if patience.is_zero() {
+            return;
+        }
         let started = clock.monotonic();
         self.precedence.free(clock, *patience).await;
         *patience = patience.saturating_sub(clock.monotonic().saturating_sub(started));
@@ -239,6 +271,33 @@ mod tests {
             begun
         });
         assert_eq!(begun.unwrap(), [30, 30, 50, 50, 20, 20, 0, 0]);
+    }
+
+    /// A task of low priority gives way between two pieces of its work, and its time is counted without that.
+    #[test]
+    fn a_task_gives_way_in_its_middle() {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        let normal = Priority::default();
+        let low = Priority::beside(normal.precedence());
+        low.set_low(true);
+        let ms = Duration::from_millis;
+        let times = simulation.run(async move {
+            let clock = &*env.clock;
+            assert!(low.turn(clock, ms(100)).await.is_none());
+            let task = async {
+                clock.sleep(ms(5)).await;
+                low.give_way(clock).await;
+                clock.now().as_ms()
+            };
+            let batch = async {
+                let _under_way = normal.turn(clock, ms(1)).await;
+                clock.sleep(ms(40)).await;
+            };
+            let ((gone_on, took), ()) = tokio::join!(timed(clock, task), batch);
+            (gone_on, took)
+        });
+        assert_eq!(times.unwrap(), (40, ms(5)));
     }
 
     /// A batch that began with normal priority ends with low priority, without waiting for itself.
