@@ -144,7 +144,8 @@ impl WriteAheadLog {
         self.index.update(|retained| retained.closed(number));
     }
 
-    /// Removes the segments that hold no needed block, but for the newest one if it has keys. A segment that cannot be removed now is removed by the next owner.
+    /// Removes the segments that hold no needed block, but for the newest one if it has keys. A segment that cannot be
+    /// removed now is removed by the next owner.
     pub fn remove_unneeded(&mut self, now: Time) {
         if let Some(open) = self.open.take_if(|open| now.since(open.begun) >= SEGMENT_AGE) {
             self.close(open.number);

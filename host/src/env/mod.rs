@@ -8,6 +8,7 @@
 mod alarm;
 mod child_process;
 mod disk;
+mod early_sync;
 mod failure;
 mod last_resort;
 mod local;

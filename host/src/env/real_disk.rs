@@ -1,5 +1,6 @@
 //! The machine's files.
 
+use super::early_sync::EarlySync;
 use super::machine_time::time_of;
 use super::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 use crate::lock::lock;
@@ -122,7 +123,7 @@ impl Disk for Files {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn OutputFile>> {
-        Ok(Box::new(regular(path, OpenOptions::new().append(true).create(true))?))
+        Ok(Box::new(EarlySync::new(regular(path, OpenOptions::new().append(true).create(true))?)))
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
