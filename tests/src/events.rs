@@ -1,6 +1,7 @@
-//! The events file of a running host: its batches, and the steps of upgrades.
+//! The events file of a running host: its batches, its addresses, and the steps of upgrades.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -50,6 +51,8 @@ pub struct Events {
     pub batches: Vec<Batch>,
     /// The steps of all upgrades.
     pub steps: Vec<Step>,
+    /// The address at which each receiver of requests listens, by source.
+    pub addresses: BTreeMap<String, String>,
     /// How many events the host has dropped.
     pub dropped: u64,
 }
@@ -57,7 +60,7 @@ pub struct Events {
 impl Events {
     /// The events of a file, which need not exist yet.
     pub fn of(path: PathBuf) -> Self {
-        Self { path, read_bytes: 0, batches: Vec::new(), steps: Vec::new(), dropped: 0 }
+        Self { path, read_bytes: 0, batches: Vec::new(), steps: Vec::new(), addresses: BTreeMap::new(), dropped: 0 }
     }
 
     /// Reads the lines that were written since the last time.
@@ -89,6 +92,12 @@ impl Events {
                 step: event["step"].as_str().unwrap_or_default().to_owned(),
                 after_ms: event["after_batch_time_ms"].as_u64(),
             }),
+            Some("ReceiverListens") => {
+                let url = event["url"].as_str().unwrap_or_default();
+                let address = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+                let source = event["source"].as_str().unwrap_or_default();
+                self.addresses.insert(source.to_owned(), address.to_owned());
+            }
             Some("EventsDropped") => self.dropped += event["count"].as_u64().unwrap_or(1),
             _ => {}
         }

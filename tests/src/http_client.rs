@@ -18,6 +18,9 @@ pub fn parsed(answer: &str) -> (u16, String) {
 }
 
 /// Sends a request on a connection, and waits for the answer.
+///
+/// # Errors
+/// Returns an error if the connection breaks.
 pub fn exchange(connection: &mut (impl Read + Write), request: &[u8]) -> io::Result<(u16, String)> {
     connection.write_all(request)?;
     let mut answer = String::new();
@@ -26,6 +29,9 @@ pub fn exchange(connection: &mut (impl Read + Write), request: &[u8]) -> io::Res
 }
 
 /// Sends a request to a host of this machine, and waits for the answer.
+///
+/// # Errors
+/// Returns an error if the connection breaks.
 pub fn post(address: &str, path: &str, head: &[&str], body: &str) -> io::Result<(u16, String)> {
     exchange(&mut TcpStream::connect(address)?, &request(path, head, body))
 }

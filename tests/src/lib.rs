@@ -3,12 +3,13 @@
 //! [`coverage`] reads the table that says which row of the feature checklist is shown by which test, [`parity`] shows
 //! that table to readers, [`test_log`] reads what `cargo test` printed, [`markdown`] finds headings and links,
 //! [`repository`] finds and reads files, [`programs`] builds plugins and the host, [`arguments`] reads the options of
-//! benchmarks, [`live`] runs a host and [`events`] reads its events, [`numbers`] has quantiles, and [`ranges`] divides a
-//! text among the threads of a native program. Nothing here knows the host's code.
+//! benchmarks, [`live`] runs a host and [`events`] reads its events, [`http_client`] sends records, [`numbers`] has
+//! quantiles, and [`ranges`] divides a text among the threads of a native program. Nothing here knows the host's code.
 
 pub mod arguments;
 pub mod coverage;
 pub mod events;
+pub mod http_client;
 pub mod live;
 pub mod markdown;
 pub mod numbers;

@@ -1,9 +1,9 @@
 //! The source of type `http`: real clients of the real program, and the whole host in a simulated world.
 
 use super::support::binary::{Directory, Running};
-use super::support::http_client::{exchange, parsed, post, request};
 use super::support::simulated::{Death, Job, Outcome, START};
 use host::env::Env;
+use millstream_tests::http_client::{exchange, parsed, post, request};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpStream;

@@ -1,9 +1,12 @@
-//! A job that runs for days, in a simulated world: a socket and files, a window, two states and their join, two outputs,
+//! A job that runs for days, in a simulated world: a socket, files and requests, a window, three states and their join, two outputs,
 //! the write-ahead log and checkpoints. `tests/src/bin/soak` runs the same job for minutes of real time.
 
 use super::support::simulated::{Job, Outcome, START};
-use host::env::Connection;
+use host::env::{Connection, Env};
+use millstream_tests::http_client::{parsed, request};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The batch interval.
 const BATCH_MS: u64 = 3_600_000;
@@ -14,6 +17,8 @@ const DAY: u64 = 86_400_000 / BATCH_MS;
 const LINES: u64 = 7;
 /// The number of lines of each file. There is one file for each batch.
 const FILE_LINES: u64 = 10;
+/// The number of lines of each request. There is one request for each batch.
+const POST_LINES: u64 = 15;
 /// The number of keys.
 const KEYS: u64 = 5;
 /// The number of batches in a window, as in the plugin.
@@ -27,6 +32,20 @@ fn line(number: u64) -> String {
     format!("{} {number}\n", number % KEYS)
 }
 
+/// Sends requests, one in each batch interval.
+async fn send_requests(env: Env, requests: u64) {
+    env.clock.sleep(Duration::from_millis(BATCH_MS / 3)).await;
+    for number in 0..requests {
+        let lines: String = (number * POST_LINES..(number + 1) * POST_LINES).map(line).collect();
+        let mut connection = env.network.connect("127.0.0.1:8080").await.expect("the job listens");
+        connection.write_all(&request("/", &[], &lines)).await.expect("the job reads");
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.expect("the job answers");
+        assert_eq!(parsed(&answer).0, 200, "{answer}");
+        env.clock.sleep(Duration::from_millis(BATCH_MS)).await;
+    }
+}
+
 /// The job for some days.
 fn job(days: u64) -> Job {
     let batches = days * DAY;
@@ -38,6 +57,7 @@ fn job(days: u64) -> Job {
          batch_ms = \"{BATCH_MS}\", out = \"out:out/\" }}\n\n\
          [sources.lines]\ntype = \"socket\"\naddress = \"server:1\"\n\n\
          [sources.files]\ntype = \"text-files\"\npath = \"in\"\nwhen_done = \"delete\"\n\n\
+         [sources.posts]\ntype = \"http\"\naddress = \"127.0.0.1:8080\"\n\n\
          [receiver]\nwrite_ahead_log = true\n\n[engine]\nthreads = 1\nmemory = \"{memory}B\"\n"
     );
     job.files = vec![("in/.keep".to_owned(), String::new())];
@@ -50,6 +70,9 @@ fn job(days: u64) -> Job {
         (written, written, format!("in/{batch:05}"), text)
     };
     job.appearing = (0..batches - 1).map(file).collect();
+    job.clients = Some(Arc::new(move |env: &Env| {
+        env.control.spawn("client", Box::pin(send_requests(env.clone(), batches - 1)));
+    }));
     job.stop_after = Some(batches);
     job.with_checkpoint()
 }
@@ -94,10 +117,11 @@ fn a_job_of_seven_days_does_not_grow() {
             assert_eq!(of(rows, 1), lines[first..=at].iter().sum::<u64>(), "the window of {time}");
         }
         let (sent, written) = (lines.iter().sum::<u64>(), (days * DAY - 1) * FILE_LINES);
+        let posted = (days * DAY - 1) * POST_LINES;
         assert!(sent + LINES >= days * DAY * LINES, "{sent}");
         let totals = saved(&outcome, "totals").pop().expect("the last batch").1;
         let sum = |count: u64| (0..count).sum::<u64>();
-        assert_eq!(totals, [[sent, sum(sent), written, sum(written)]]);
+        assert_eq!(totals, [[sent, sum(sent), written, sum(written), posted, sum(posted)]]);
         outcome
     });
     for (below, limit) in [("/ingest/received-", 0), ("/ingest/", ALLOCATIONS_BYTES), ("/runs/", 0)] {

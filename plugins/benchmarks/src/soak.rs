@@ -1,8 +1,9 @@
 //! The program of the soak: windows, state and a join, over records that come steadily. Each record is a key and a number.
 //!
 //! Each batch saves two texts. `counts` holds `(0,RECORDS,SUM)`, the number and the sum of the records of the stream
-//! `lines` in the batch, and `(1,RECORDS,0)`, their number in the window. `totals` holds `(LINES,SUM,LINES,SUM)`, the
-//! number and the sum of all records so far: those of `lines`, and those of `files`, for keys that both have.
+//! `lines` in the batch, and `(1,RECORDS,0)`, their number in the window. `totals` holds
+//! `(COUNT,SUM,COUNT,SUM,COUNT,SUM)`, the number and the sum of all records so far: those of `lines`, those of `files`, and
+//! those of `posts`, for keys that all have.
 
 use crate::pair;
 use millstream::{DStream, StreamingContext, milliseconds};
@@ -19,7 +20,7 @@ pub fn build(ctx: &StreamingContext) {
     let out = ctx.arg("out").unwrap_or("out:");
     let place = |name: &str| format!("{out}{name}");
     let records = |source: &str| ctx.text_stream(source).flat_map(|line| pair::<u64>(&line)).erase();
-    let (lines, files) = (records("lines"), records("files"));
+    let (lines, files, posts) = (records("lines"), records("files"), records("posts"));
 
     let add = |a: (u64, u64, u64), b: (u64, u64, u64)| (a.0, a.1 + b.1, a.2 + b.2);
     let in_batch = lines.map(|(_, number)| (0u64, 1u64, number)).reduce(add);
@@ -34,8 +35,8 @@ pub fn build(ctx: &StreamingContext) {
         });
         totals.checkpoint(batches(SNAPSHOT_BATCHES))
     };
-    let joined = totals(&lines).join(&totals(&files));
-    let joined = joined.map(|(_, (lines, files))| (lines.0, lines.1, files.0, files.1));
-    let sums = joined.reduce(|a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2, a.3 + b.3));
+    let joined = totals(&lines).join(&totals(&files)).join(&totals(&posts));
+    let joined = joined.map(|(_, ((lines, files), posts))| (lines.0, lines.1, files.0, files.1, posts.0, posts.1));
+    let sums = joined.reduce(|a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2, a.3 + b.3, a.4 + b.4, a.5 + b.5));
     sums.save_as_text_files(&place("totals"), "txt").name("totals");
 }

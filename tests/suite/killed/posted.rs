@@ -1,8 +1,8 @@
 //! A job over HTTP with the write-ahead log, killed again and again. Its clients send each record with a key until the
 //! record is answered.
 
-use super::super::support::http_client::post;
 use super::*;
+use millstream_tests::http_client::post;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -25,13 +25,17 @@ struct Shared {
 fn send(client: u64, shared: &Shared) -> u64 {
     let mut sent = 0;
     while !shared.is_over.load(Ordering::Relaxed) {
-        let record = format!("n{} w{}", client * NUMBERS + sent, sent % 5);
-        let key = format!("Idempotency-Key: \"{record}\"");
+        let number = client * NUMBERS + sent;
+        let record = format!("n{number} w{}", sent % 5);
+        let key = format!("Idempotency-Key: \"{number}\"");
         loop {
             let address = shared.address.lock().expect("nobody panics").clone();
             let answer = address.map(|address| post(&address, "/lines", &[&key], &record));
-            if let Some(Ok((200, _))) = answer {
-                break;
+            match answer {
+                Some(Ok((200, _))) => break,
+                Some(Ok((status @ (400..=428 | 430..500), body))) => panic!("{record}: {status} {body}"),
+                // No host, an end in the middle of the answer, or a host that has no room now.
+                _ => {}
             }
             sleep(Duration::from_millis(5));
         }

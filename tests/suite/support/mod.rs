@@ -3,7 +3,6 @@
 
 pub mod binary;
 pub mod columns;
-pub mod http_client;
 pub mod killer;
 pub mod numbers;
 pub mod outcome;

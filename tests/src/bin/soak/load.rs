@@ -1,5 +1,7 @@
-//! The load of the soak: a server that sends lines at a steady rate, and files that appear one after the other.
+//! The load of the soak: a server that sends lines at a steady rate, files that appear one after the other, and a client
+//! that sends requests until they are answered.
 
+use millstream_tests::http_client::post;
 use millstream_tests::live::pause;
 use std::fs;
 use std::io::{self, Write};
@@ -16,6 +18,10 @@ const KEYS: u64 = 500;
 const FILE_LINES: u64 = 2 * KEYS;
 /// The time between two files.
 const NEXT_FILE: Duration = Duration::from_secs(1);
+/// The number of lines of a request.
+const POST_LINES: u64 = KEYS;
+/// The time between two requests.
+const NEXT_POST: Duration = Duration::from_millis(200);
 /// The time between two writes to the socket.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -33,6 +39,9 @@ pub struct Load {
 struct Shared {
     lines: Mutex<Total>,
     files: Mutex<Total>,
+    posts: Mutex<Total>,
+    /// Where the job takes requests. `None` while no job does.
+    requests: Mutex<Option<String>>,
     /// The lines that were sent on the connection that was lost last, in its last second.
     in_lost_second: AtomicU64,
     is_paused: AtomicBool,
@@ -43,9 +52,13 @@ fn total(of: &Mutex<Total>) -> Total {
     *of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Adds the records with these numbers, and returns their lines.
+/// Adds this number of records, and returns their lines.
 fn lines(of: &Mutex<Total>, count: u64) -> String {
-    let mut total = of.lock().unwrap_or_else(PoisonError::into_inner);
+    numbered(&mut of.lock().unwrap_or_else(PoisonError::into_inner), count)
+}
+
+/// As [`lines`].
+fn numbered(total: &mut Total, count: u64) -> String {
     let numbers = total.0..total.0 + count;
     total.0 += count;
     total.1 += numbers.clone().sum::<u64>();
@@ -54,13 +67,15 @@ fn lines(of: &Mutex<Total>, count: u64) -> String {
 
 impl Load {
     /// Starts to send `lines_per_second` to the client of a free port, and to write files into a directory.
+    /// Sends requests after [`Self::post_to`].
     pub fn start(directory: &Path, lines_per_second: u64) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot serve lines: {error}");
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let shared = Arc::new(Shared::default());
-        let (of_server, of_writer, directory) = (shared.clone(), shared.clone(), directory.to_owned());
+        let (of_server, of_writer, of_client) = (shared.clone(), shared.clone(), shared.clone());
+        let directory = directory.to_owned();
         let server = std::thread::spawn(move || {
             while !of_server.is_over.load(Ordering::Relaxed) {
                 match listener.accept() {
@@ -71,7 +86,8 @@ impl Load {
             }
         });
         let writer = std::thread::spawn(move || write_files(&directory, &of_writer));
-        Ok(Self { address, shared, threads: vec![server, writer] })
+        let client = std::thread::spawn(move || send_requests(&of_client));
+        Ok(Self { address, shared, threads: vec![server, writer, client] })
     }
 
     /// The address of the server.
@@ -87,6 +103,16 @@ impl Load {
     /// The lines of the files that were written.
     pub fn files(&self) -> Total {
         total(&self.shared.files)
+    }
+
+    /// The lines of the requests that were answered.
+    pub fn posts(&self) -> Total {
+        total(&self.shared.posts)
+    }
+
+    /// Sends requests to this address from now on. A request that was not answered is sent to the new address.
+    pub fn post_to(&self, address: String) {
+        *self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
     }
 
     /// The lines that were sent in the last second of the connection that was lost last.
@@ -157,6 +183,29 @@ impl Drop for Recent<'_> {
     fn drop(&mut self) {
         let lines = self.lines.iter().map(|(_, lines)| lines).sum();
         self.shared.in_lost_second.store(lines, Ordering::Relaxed);
+    }
+}
+
+/// Sends requests until the load is over, each with the same key until it is answered.
+fn send_requests(shared: &Shared) {
+    let mut number = 0;
+    while !shared.is_over.load(Ordering::Relaxed) {
+        pause(NEXT_POST);
+        if shared.is_paused.load(Ordering::Relaxed) {
+            continue;
+        }
+        let (key, mut sent) = (format!("Idempotency-Key: \"{number}\""), total(&shared.posts));
+        let lines = numbered(&mut sent, POST_LINES);
+        number += 1;
+        while !shared.is_over.load(Ordering::Relaxed) {
+            let address = shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let answer = address.map(|address| post(&address, "/posts", &[&key], &lines));
+            if let Some(Ok((200, _))) = answer {
+                *shared.posts.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+                break;
+            }
+            pause(TICK);
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! [--recovery-seconds N] [--directory PATH]`
 //!
 //! Build the real program first: `cargo build --release -p host`. The directory of the job is made in `--directory`, by
-//! default beside this program, because the directory for temporary files may be in memory. The job reads a socket and
-//! files, keeps a window, two states and their join, saves two outputs, and has the write-ahead log and checkpoints. A
+//! default beside this program, because the directory for temporary files may be in memory. The job reads a socket,
+//! files and requests, keeps a window, three states and their join, saves two outputs, and has the write-ahead log and checkpoints. A
 //! reader takes each saved batch and removes it. Each second the soak looks at the resident memory, open files and threads
 //! of the host, and at the size and the number of files of each directory of the job. The soak fails
 //!
@@ -14,7 +14,7 @@
 //! * if totals are wrong: at the end the load pauses, and states and saved batches must hold exactly what was sent. Each
 //!   window must hold the records of its batches;
 //! * if a restart is slow: the job is stopped and started again; then it is killed under load, and started again. Each time
-//!   the first batch must be done within `--recovery-seconds`. After the kill, files, windows and states must be exact.
+//!   the first batch must be done within `--recovery-seconds`. After the kill, files, requests, windows and states must be exact.
 //!   Lines of the socket may be missing that came less than a second before the kill, or while no host ran.
 
 mod load;
@@ -80,22 +80,23 @@ fn soak(directory: &Path, options: &Options) -> Result<(), String> {
     let job = job(&load, options.interval_ms)?;
     let mut results = Results::of(&directory.join("out"), options.interval_ms);
 
-    let host = run_until(directory, &job, options, &mut results)?;
+    let host = run_until(directory, &job, &load, options, &mut results)?;
     let lost = finish(host, &load, &mut results)?;
     if lost > 0 {
         return Err(format!("{lost} lines are missing without a kill"));
     }
     println!(
-        "all {} lines and {} lines of files are in the saved batches, windows and states",
+        "all {} lines, {} lines of files and {} lines of requests are in the saved batches, windows and states",
         load.lines().0,
-        load.files().0
+        load.files().0,
+        load.posts().0
     );
 
     load.go_on();
-    let host = restart(directory, &job, options, "a stop")?;
+    let host = restart(directory, &job, &load, options, "a stop")?;
     pause(BEFORE_KILL);
     host.kill()?;
-    let host = restart(directory, &job, options, "a kill")?;
+    let host = restart(directory, &job, &load, options, "a kill")?;
     let lost = finish(host, &load, &mut results)?;
     let may_be_lost = load.lines_sent_unread() + options.lines_per_second;
     println!("after the kill {lost} lines are missing, of at most {may_be_lost} that were not in the log");
@@ -106,8 +107,15 @@ fn soak(directory: &Path, options: &Options) -> Result<(), String> {
 }
 
 /// Runs the job for the time that was asked for, and checks that nothing grows.
-fn run_until(directory: &Path, job: &str, options: &Options, results: &mut Results) -> Result<LiveHost, String> {
+fn run_until(
+    directory: &Path,
+    job: &str,
+    load: &Load,
+    options: &Options,
+    results: &mut Results,
+) -> Result<LiveHost, String> {
     let mut host = LiveHost::start(directory, job)?;
+    take_requests(&mut host, load)?;
     host.wait_for_batches(1)?;
     let mut samples = Samples::of(host.process(), directory);
     let until = now_ms() + options.minutes * 60_000;
@@ -142,14 +150,17 @@ fn finish(mut host: LiveHost, load: &Load, results: &mut Results) -> Result<u64,
         pause(LOOK);
         results.take()?;
         let now = results.totals();
-        let is_complete = now.is_some_and(|totals| totals.files == load.files() && totals.lines == results.lines());
+        let is_complete = now.is_some_and(|totals| {
+            totals.files == load.files() && totals.posts == load.posts() && totals.lines == results.lines()
+        });
         if is_complete && (now.is_some_and(|totals| totals.lines == load.lines()) || now == before) {
             break;
         }
         before = now;
         if now_ms() > until {
-            let (lines, files) = (load.lines(), load.files());
-            return Err(format!("sent {lines:?} and {files:?}, saved {:?}, states {now:?}", results.lines()));
+            let (lines, files, posts) = (load.lines(), load.files(), load.posts());
+            let saved = results.lines();
+            return Err(format!("sent {lines:?}, {files:?} and {posts:?}, saved {saved:?}, states {now:?}"));
         }
     }
     host.stop()?;
@@ -159,9 +170,10 @@ fn finish(mut host: LiveHost, load: &Load, results: &mut Results) -> Result<u64,
 }
 
 /// Starts the job again. Fails if the job takes too long until a batch is done.
-fn restart(directory: &Path, job: &str, options: &Options, after: &str) -> Result<LiveHost, String> {
+fn restart(directory: &Path, job: &str, load: &Load, options: &Options, after: &str) -> Result<LiveHost, String> {
     let begun_ms = now_ms();
     let mut host = LiveHost::start(directory, job)?;
+    take_requests(&mut host, load)?;
     host.wait_for_batches(1)?;
     let took_ms = now_ms() - begun_ms;
     println!("after {after}, the first batch was done {took_ms} ms after the start");
@@ -169,6 +181,12 @@ fn restart(directory: &Path, job: &str, options: &Options, after: &str) -> Resul
         return Err(format!("that is more than {} s", options.recovery_seconds));
     }
     Ok(host)
+}
+
+/// Sends the requests of the load to a host, once the host takes them.
+fn take_requests(host: &mut LiveHost, load: &Load) -> Result<(), String> {
+    load.post_to(host.wait_for("address of requests", |events| events.addresses.get("posts").cloned())?);
+    Ok(())
 }
 
 fn job(load: &Load, interval_ms: u64) -> Result<String, String> {
@@ -179,6 +197,7 @@ fn job(load: &Load, interval_ms: u64) -> Result<String, String> {
          args = {{ program = \"soak\", batch_ms = \"{interval_ms}\" }}\ndirectories = {{ out = \"out\" }}\n\n\
          [sources.lines]\ntype = \"socket\"\naddress = \"{}\"\nreconnect_delay = \"100ms\"\n\n\
          [sources.files]\ntype = \"text-files\"\npath = \"in\"\nwhen_done = \"delete\"\nmin_remember = \"10s\"\n\n\
+         [sources.posts]\ntype = \"http\"\naddress = \"127.0.0.1:0\"\npath = \"/posts\"\n\n\
          [receiver]\nwrite_ahead_log = true\n\n[engine]\nspill_directory = \"spill\"\n",
         load.address()
     ))

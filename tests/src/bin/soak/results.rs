@@ -8,13 +8,15 @@ use std::path::{Path, PathBuf};
 /// The number of batches of the window, as in the plugin.
 const WINDOW_BATCHES: u64 = 10;
 
-/// The totals of the states, for keys that both have.
+/// The totals of the states, for keys that all have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
     /// The records of the socket.
     pub lines: Total,
     /// The records of files.
     pub files: Total,
+    /// The records that were sent over HTTP.
+    pub posts: Total,
 }
 
 /// What a batch saved.
@@ -64,8 +66,7 @@ impl Results {
                     batch.in_window = of(1).map_or(0, |row| row[1]);
                 }
                 _ => {
-                    let totals = |row: &Vec<u64>| Totals { lines: (row[0], row[1]), files: (row[2], row[3]) };
-                    batch.totals = rows.first().map(totals);
+                    batch.totals = rows.first().map(|row| totals(row)).transpose()?;
                 }
             }
             fs::remove_dir_all(entry.path()).map_err(failed)?;
@@ -101,6 +102,15 @@ impl Results {
             }
         }
         Ok(())
+    }
+}
+
+fn totals(row: &[u64]) -> Result<Totals, String> {
+    match row {
+        [lines, of_lines, files, of_files, posts, of_posts] => {
+            Ok(Totals { lines: (*lines, *of_lines), files: (*files, *of_files), posts: (*posts, *of_posts) })
+        }
+        _ => Err(format!("{row:?} is not six totals")),
     }
 }
 
