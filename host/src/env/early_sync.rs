@@ -38,7 +38,6 @@ impl EarlySync {
         }
         self.wait()?;
         let file = self.file.try_clone()?;
-        #[expect(clippy::disallowed_methods, reason = "a sync blocks, and no executor is known here")]
         let started = std::thread::Builder::new().name("sync".to_owned()).spawn(move || file.sync_data());
         // Without a thread, the sync at the end stores everything.
         self.early = started.ok();
