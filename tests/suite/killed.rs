@@ -6,6 +6,7 @@
 //! The program runs on the real clock. So a seed repeats the moments of the kills, but does not always repeat a
 //! failure.
 
+mod consumed;
 mod posted;
 mod received;
 

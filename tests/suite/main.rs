@@ -16,6 +16,7 @@ mod large_states;
 mod ledger;
 mod listeners;
 mod memory;
+mod nats;
 mod node_kinds;
 mod object_store;
 mod outputs;

@@ -3,6 +3,7 @@
 mod keys;
 mod migrations;
 mod sockets;
+mod streams;
 mod write_ahead_log;
 
 use super::support::plugins;

@@ -123,8 +123,9 @@ impl Command {
     /// The default level of the log, if the environment does not set one.
     fn log_level(&self) -> &'static str {
         match self {
-            Self::Run(args) if args.quiet => "warn",
-            _ => "info",
+            // The events of receivers say what this library would say of its connections.
+            Self::Run(args) if args.quiet => "warn,async_nats=off",
+            _ => "info,async_nats=off",
         }
     }
 }

@@ -9,7 +9,7 @@ use super::key::Declared as _;
 use super::keys;
 use super::report::Reported;
 use super::sections::{Reader, Section};
-use super::settings::{HttpSettings, Secret, TlsFiles};
+use super::settings::{HttpSettings, TlsFiles};
 
 /// Reads the keys of a source of type `http`.
 pub(super) fn read(
@@ -53,10 +53,7 @@ pub(super) fn read(
         address,
         path: path?,
         format: format?,
-        token: token.map(|secret| match secret {
-            Secret::File(path) => Secret::File(directory.join(path)),
-            variable @ Secret::Variable(_) => variable,
-        }),
+        token: token.map(|secret| secret.below(directory)),
         tls,
         max_body_bytes: max_body_bytes?,
         max_requests: max_requests?,

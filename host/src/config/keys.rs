@@ -50,15 +50,17 @@ macro_rules! keys {
 
 mod host;
 mod job;
+mod nats;
 mod sources;
 
 pub(super) use host::*;
 pub(super) use job::*;
+pub(super) use nats::*;
 pub(super) use sources::*;
 
 /// All keys, in the order of the documentation.
 pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> =
-    LazyLock::new(|| [job::KEYS, sources::KEYS, host::KEYS].concat());
+    LazyLock::new(|| [job::KEYS, sources::KEYS, nats::KEYS, host::KEYS].concat());
 
 /// The names of the tables, in the order of the documentation: `job`, `sources.NAME` and so on.
 pub(super) fn sections() -> Vec<&'static str> {

@@ -22,10 +22,13 @@ mod keys;
 mod lines;
 mod live;
 mod names;
+mod nats;
+mod nats_source;
 mod quote;
 mod range;
 mod report;
 mod resolve;
+mod secret_place;
 mod sections;
 mod settings;
 mod shape;
@@ -47,9 +50,9 @@ pub use gain::Gain;
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use settings::{
-    Access, BackpressureSettings, EngineSettings, Facts, Grant, HttpFormat, HttpSettings, JobSettings, LimitSettings,
-    Location, OnCheckpointError, OnError, OnMissingFile, ReceiverSettings, Secret, Settings, SourceSettings, TlsFiles,
-    WhenDone, WhenFull,
+    Access, BackpressureSettings, DeliverFrom, EngineSettings, Facts, Grant, HttpSettings, JobSettings, LimitSettings,
+    Location, NatsLogin, NatsSettings, OnBadMessage, OnCheckpointError, OnError, OnMissingFile, PayloadFormat,
+    ReceiverSettings, Secret, Settings, SourceSettings, TlsFiles, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

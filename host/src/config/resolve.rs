@@ -12,6 +12,7 @@ use super::http_source;
 use super::key::Declared;
 use super::keys::{self, KEYS, SourceType};
 use super::names::Misspelt;
+use super::nats_source;
 use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
@@ -209,6 +210,7 @@ fn read_source(
             SourceSettings::Queue { path: directory.join(path?), encoding: encoding? }
         }
         SourceType::Http => SourceSettings::Http(http_source::read(table, directory, reader)?),
+        SourceType::Nats => SourceSettings::Nats(nats_source::read(table, directory, reader)?),
         SourceType::Custom => {
             let receiver = reader.read(table, &keys::CUSTOM_RECEIVER);
             let options = reader.read(table, &keys::CUSTOM_OPTIONS);

@@ -185,6 +185,8 @@ pub enum SourceSettings {
     },
     /// The records that clients send over HTTP.
     Http(HttpSettings),
+    /// The messages of a stream of NATS JetStream.
+    Nats(NatsSettings),
     /// The records of a receiver that the embedding program has registered.
     Custom {
         /// The name of the receiver.
@@ -209,7 +211,7 @@ impl SourceSettings {
             | Self::LogFile { encoding, .. }
             | Self::Queue { encoding, .. }
             | Self::Custom { encoding, .. } => *encoding,
-            Self::Http(_) => Encoding::UTF_8,
+            Self::Http(_) | Self::Nats(_) => Encoding::UTF_8,
         }
     }
 }
@@ -223,7 +225,7 @@ pub struct HttpSettings {
     /// The path of the URL to which requests are sent. It begins with `/`.
     pub path: String,
     /// The records of a request.
-    pub format: HttpFormat,
+    pub format: PayloadFormat,
     /// The place of the token that a client has to know. `None` if all clients of this machine may send.
     pub token: Option<Secret>,
     /// The files for TLS. `None` if connections are not encrypted.
@@ -240,15 +242,98 @@ pub struct HttpSettings {
     pub restart_delay: Duration,
 }
 
-/// The records of an HTTP request.
+/// The records of a payload: the body of a request, or a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HttpFormat {
+pub enum PayloadFormat {
     /// Each line of text is a record.
     Lines,
     /// Each line is a record as JSON.
     JsonLines,
-    /// The whole body is a record.
-    Body,
+    /// The whole payload is a record.
+    Whole,
+}
+
+/// The settings of a source of type `nats`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsSettings {
+    /// The servers, each as `host:port`. The client connects to one of them. There is at least one.
+    pub servers: Vec<String>,
+    /// The name of the stream.
+    pub stream: String,
+    /// The name of the durable consumer. `None` if the name follows from job and source.
+    pub consumer: Option<String>,
+    /// The pattern of the subjects of the messages. `None` if all messages of the stream are read.
+    pub filter_subject: Option<String>,
+    /// The first message of a consumer that does not exist yet.
+    pub deliver: DeliverFrom,
+    /// The records of a message.
+    pub format: PayloadFormat,
+    /// What the client shows to the server. `None` if the server lets everybody in.
+    pub login: Option<NatsLogin>,
+    /// Whether connections use TLS.
+    pub tls: bool,
+    /// The PEM file with the certificates that may have issued that of the server. `None` if those of the system may.
+    pub tls_ca: Option<PathBuf>,
+    /// How long the server waits for an acknowledgement before it delivers a message again: 1 s to 1 h.
+    pub ack_wait: Duration,
+    /// The most messages that are delivered and not acknowledged: 1 to 100,000.
+    pub max_ack_pending: u32,
+    /// What happens to a message that is no record.
+    pub on_bad_message: OnBadMessage,
+    /// The pause before the receiver is started again: 1 ms to 1 h.
+    pub restart_delay: Duration,
+}
+
+/// The first message that a new consumer of a stream gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliverFrom {
+    /// The first message that the stream has.
+    All,
+    /// The first message that comes after the consumer was made.
+    New,
+    /// The last message that the stream has.
+    Last,
+    /// The last message of each subject that the stream has.
+    LastPerSubject,
+}
+
+/// What a client shows to a NATS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NatsLogin {
+    /// A user and a password.
+    Password {
+        /// The name of the user.
+        user: String,
+        /// The place of the password.
+        password: Secret,
+    },
+    /// The place of a token.
+    Token(Secret),
+    /// The place of a credentials file, with a JWT and the seed of its key.
+    Credentials(Secret),
+    /// The place of the seed of an NKey.
+    NkeySeed(Secret),
+}
+
+impl NatsLogin {
+    /// The place of the secret, and the key that names the place.
+    pub const fn secret(&self) -> (&Secret, &'static str) {
+        match self {
+            Self::Password { password, .. } => (password, "password"),
+            Self::Token(secret) => (secret, "token"),
+            Self::Credentials(secret) => (secret, "credentials"),
+            Self::NkeySeed(secret) => (secret, "nkey_seed"),
+        }
+    }
+}
+
+/// What happens to a message that is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBadMessage {
+    /// The message is terminated: the server does not deliver it again, and the receiver goes on.
+    Terminate,
+    /// The receiver stops. The message stays unacknowledged.
+    Stop,
 }
 
 /// The place of a secret. The secret itself is in no settings.

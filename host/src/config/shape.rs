@@ -140,7 +140,8 @@ impl Shape for Place {
 pub(super) struct Address;
 
 impl Address {
-    fn fault(address: &str) -> Option<(String, String)> {
+    /// The fault of an address, and what to do about it. `None` if the address is valid.
+    pub(super) fn fault(address: &str) -> Option<(String, String)> {
         let as_written = "write it as host:port, such as \"127.0.0.1:9999\"".to_owned();
         if let Some((_, rest)) = address.split_once("://") {
             let rest = rest.split('/').next().unwrap_or_default();

@@ -1,9 +1,10 @@
 //! The grants of a job: the places that its plugin may read and write, and the paths that no grant reaches. They
 //! follow from the job's settings.
 
-use crate::config::{Access, Location, Secret, Settings, SourceSettings};
+use crate::config::{Access, Location, NatsLogin, Secret, Settings, SourceSettings};
 use crate::grants::{GrantedDirectory, Grants, Withheld};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The grants of a job to its plugin.
 pub(super) fn grants(settings: &Settings) -> Grants {
@@ -37,30 +38,43 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
         | SourceSettings::Queue { path, .. } => {
             Some(Withheld { what: format!("source `{name}`"), path: path.clone(), from: Access::Write })
         }
-        SourceSettings::Socket { .. } | SourceSettings::Http(_) | SourceSettings::Custom { .. } => None,
+        SourceSettings::Socket { .. }
+        | SourceSettings::Http(_)
+        | SourceSettings::Nats(_)
+        | SourceSettings::Custom { .. } => None,
     };
     withheld.extend(settings.sources.iter().filter_map(of_source));
     for (name, source) in &settings.sources {
-        let SourceSettings::Http(http) = source else { continue };
-        let token = http.token.as_ref().and_then(|token| match token {
-            Secret::File(path) => Some((path, "token")),
-            Secret::Variable(_) => None,
-        });
-        let key = http.tls.as_ref().map(|tls| (&tls.key, "tls_key"));
-        withheld.extend(token.into_iter().chain(key).map(|(path, what)| Withheld {
+        withheld.extend(secret_files(source).into_iter().map(|(path, what)| Withheld {
             what: format!("the {what} of source `{name}`"),
-            path: path.clone(),
+            path: path.to_owned(),
             from: Access::Read,
         }));
     }
     withheld
 }
 
+/// The files with secrets of a source, each with the key that names it.
+fn secret_files(source: &SourceSettings) -> Vec<(&Path, &'static str)> {
+    let (secret, key) = match source {
+        SourceSettings::Http(http) => {
+            let key = http.tls.as_ref().map(|tls| (tls.key.as_path(), "tls_key"));
+            (http.token.as_ref().map(|token| (token, "token")), key)
+        }
+        SourceSettings::Nats(nats) => (nats.login.as_ref().map(NatsLogin::secret), None),
+        _ => (None, None),
+    };
+    let file = secret.and_then(|(secret, what)| match secret {
+        Secret::File(path) => Some((path.as_path(), what)),
+        Secret::Variable(_) => None,
+    });
+    file.into_iter().chain(key).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{self, Facts};
-    use std::path::Path;
 
     /// A plugin can neither read nor replace the token and the key with which its job serves clients.
     #[test]

@@ -14,6 +14,8 @@ mod last_resort;
 mod local;
 mod machine_time;
 mod memory_disk;
+mod message_streams;
+mod nats;
 mod notify_socket;
 mod objects;
 mod panics;
@@ -28,6 +30,7 @@ mod simulated;
 mod simulated_local;
 mod simulated_network;
 mod simulated_objects;
+mod simulated_streams;
 mod store;
 mod virtual_clock;
 
@@ -39,6 +42,9 @@ pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
+pub use message_streams::{
+    ConsumerPlace, FirstMessage, Hidden, Login, Message, MessageConsumer, MessageStreams, PullLimits, Receipt, Verdict,
+};
 pub use notify_socket::{NotifySocket, watchdog_interval};
 pub use objects::{Objects, UPLOAD_PIECE_BYTES, Upload};
 pub use panics::{Panic, Panics, catch_panic, catch_panic_of};
@@ -182,6 +188,8 @@ pub struct Env {
     pub processes: Arc<dyn Processes>,
     /// Stores behind a network.
     pub objects: Arc<dyn ObjectStores>,
+    /// Streams of messages behind a network.
+    pub message_streams: Arc<dyn MessageStreams>,
     /// Runs futures that may wait long for a disk, a pipe or a terminal: each has a thread of its own.
     pub background: Arc<dyn Executor>,
     /// Runs futures as `background` does, on threads that leave the processors to all other threads. A future that is

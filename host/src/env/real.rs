@@ -2,6 +2,7 @@
 
 use super::alarm::Alarm;
 use super::machine_time::time_of;
+use super::nats::Nats;
 use super::panics::{Panics, recorded};
 use super::processes::LinuxProcesses;
 use super::real_disk::Files;
@@ -108,6 +109,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         identity: identity().into(),
         processes: Arc::new(LinuxProcesses),
         objects: Arc::new(S3::default()),
+        message_streams: Arc::new(Nats),
         background: threads(None),
         low_priority: threads(Some(LOWEST_PRIORITY)),
         priority: Priority::default(),

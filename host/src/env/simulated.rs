@@ -11,6 +11,7 @@ use super::memory_disk::MemoryDisk;
 use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
 use super::simulated_network::{Connection, SimulatedNetwork};
+use super::simulated_streams::SimulatedStreams;
 use super::virtual_clock::VirtualClock;
 use super::{Clock as _, Console, Env, Executor, Priority};
 use crate::lock::lock;
@@ -60,6 +61,7 @@ struct World {
     spawned: Mutex<Vec<BoxFuture<'static, ()>>>,
     runs: Mutex<u64>,
     network: SimulatedNetwork,
+    streams: SimulatedStreams,
     files: MemoryDisk,
     pipes: Pipes,
     panics: Panics,
@@ -75,6 +77,7 @@ impl Simulation {
         let world = World {
             pipes: Pipes::new(files.clone()),
             network: SimulatedNetwork::new(clock.clone(), files.clone()),
+            streams: SimulatedStreams::new(clock.clone(), files.clone()),
             clock,
             spawned: Mutex::default(),
             runs: Mutex::default(),
@@ -89,6 +92,26 @@ impl Simulation {
     /// Adds a server that serves these connections, one after the other, and refuses further connections.
     pub fn server(&self, address: &str, connections: Vec<Connection>) {
         self.world.network.serve(address, connections);
+    }
+
+    /// Adds a message that appears in a stream at a time. The messages of a stream are added in the order of their times.
+    pub fn message(&self, appears: Time, stream: &str, subject: &str, payload: impl Into<Vec<u8>>) {
+        self.world.streams.add(appears, stream, subject, payload.into());
+    }
+
+    /// During a span of time, the server of all streams of messages is away. Its connections end when the span begins.
+    pub fn streams_away(&self, from: Time, until: Time) {
+        self.world.streams.away(from, until);
+    }
+
+    /// Of all that the server of streams is told of messages, each of this number is lost.
+    pub fn verdicts_lost(&self, every: u64) {
+        self.world.streams.lose(every);
+    }
+
+    /// Somebody removes the consumers of all streams of messages at a time.
+    pub fn remove_consumers(&self, at: Time) {
+        self.world.streams.remove_consumers(at);
     }
 
     /// Adds a file that exists from now on.
@@ -181,6 +204,7 @@ impl Simulation {
             identity: "a process of the simulation".into(),
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),
+            message_streams: Arc::new(self.world.streams.clone()),
             background: self.world.clone(),
             low_priority: self.world.clone(),
             priority: Priority::default(),

@@ -10,7 +10,7 @@ use crate::checkpoint::{
     self, Need, Recovery, SnapshotId, current_owner, read_log, read_part, read_run, read_snapshot, recover_blocks,
     reseal,
 };
-use crate::config::{self, Facts, HttpFormat};
+use crate::config::{self, Facts, PayloadFormat};
 use crate::data::chunk::{ChunkError, decode, encode};
 use crate::data::json::row_to_json;
 use crate::data::schema::{Field, RecordType};
@@ -18,7 +18,7 @@ use crate::data::text::write_row;
 use crate::env::{DiskStore, Simulation, Store};
 use crate::ids::BlockId;
 use crate::memory::MemoryBudget;
-use crate::receiver::records_of_body;
+use crate::receiver::records_of_payload;
 use crate::state;
 use crate::time::Time;
 use std::collections::BTreeMap;
@@ -199,11 +199,11 @@ pub fn json(bytes: &[u8]) {
 pub fn http_body(mut bytes: &[u8]) {
     let [choice] = take(&mut bytes);
     let (format, ty) = if choice & 0x80 == 0 {
-        (HttpFormat::JsonLines, record_type(choice))
+        (PayloadFormat::JsonLines, record_type(choice))
     } else {
-        (HttpFormat::Lines, RecordType::text())
+        (PayloadFormat::Lines, RecordType::text())
     };
-    let chunks = match records_of_body(format, &ty, bytes) {
+    let chunks = match records_of_payload(format, &ty, bytes) {
         Ok(chunks) => chunks,
         Err(error) => return assert!(error.to_string().starts_with("line "), "{error}"),
     };

@@ -111,7 +111,7 @@ fn the_seeds_are_valid() {
         reader.next_chunk().unwrap().unwrap().num_rows()
     };
     assert_eq!((rows(LoadedFormat::Csv, CSV), rows(LoadedFormat::Json, JSON)), (2, 2));
-    let body = records_of_body(HttpFormat::JsonLines, &record_type(4), &JSON.as_bytes()[1..]).unwrap();
+    let body = records_of_payload(PayloadFormat::JsonLines, &record_type(4), &JSON.as_bytes()[1..]).unwrap();
     assert_eq!(body[0].num_rows(), 2);
     let simulation = Simulation::new(0, Time::default());
     for (choice, name) in PIECES.into_iter().enumerate() {

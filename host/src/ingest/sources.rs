@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// The longest line and the encoding of lines, for a receiver that gives no bytes of lines.
+const NO_LINES: (u64, Encoding) = (u64::MAX, Encoding::UTF_8);
+
 /// The receivers that can be started and the inputs that are open.
 #[derive(Default)]
 pub struct Sources {
@@ -86,6 +89,12 @@ impl Sources {
                     let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
                     let lines = (http.max_body_bytes, Encoding::UTF_8);
                     let settings = receiver_settings(graph, settings, name, rows, http.restart_delay, lines);
+                    sources.receivers.push(ReceiverSource::new(settings, make, options));
+                }
+                SourceSettings::Nats(nats) => {
+                    let make = receiver::nats(env, (&settings.job.name, name), nats, &rows)?;
+                    let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
+                    let settings = receiver_settings(graph, settings, name, rows, nats.restart_delay, NO_LINES);
                     sources.receivers.push(ReceiverSource::new(settings, make, options));
                 }
                 SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes, encoding } => {
@@ -221,7 +230,13 @@ pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
             Some(SourceSettings::TextFiles { .. }) => Some("text files give"),
             Some(SourceSettings::LogFile { .. }) => Some("a log file gives"),
             // What a receiver of requests gives depends on its format.
-            Some(SourceSettings::Queue { .. } | SourceSettings::Http(_) | SourceSettings::Custom { .. }) | None => None,
+            Some(
+                SourceSettings::Queue { .. }
+                | SourceSettings::Http(_)
+                | SourceSettings::Nats(_)
+                | SourceSettings::Custom { .. },
+            )
+            | None => None,
         };
         if let Some(gives) = gives_text
             && !is_text

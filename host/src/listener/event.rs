@@ -3,8 +3,8 @@
 use super::accumulators::AccumulatorInfo;
 use super::files::PassedOverInfo;
 use super::info::{
-    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
-    UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo,
+    StageInfo, UpgradeInfo,
 };
 use super::rates::RateLimitInfo;
 use crate::ids::TaskId;
@@ -135,6 +135,8 @@ pub enum Event {
         /// The number of records.
         records: u64,
     },
+    /// Messages of a stream are no records, and the server was told not to deliver them again, as the job file says.
+    MessagesGivenUp(GivenUpInfo),
     /// A batch waits for its turn.
     BatchSubmitted(BatchInfo),
     /// A batch's outputs run.
@@ -320,6 +322,7 @@ impl fmt::Display for Event {
             Self::RecordsDropped { source, records } => {
                 write!(f, "RecordsDropped {source}: {}, as the block store is full", counted(*records, "record"))
             }
+            Self::MessagesGivenUp(info) => write!(f, "MessagesGivenUp {info}"),
             Self::BatchSubmitted(info) => {
                 write!(f, "BatchSubmitted {}: {}", info.batch_time, counted(info.num_records(), "record"))
             }

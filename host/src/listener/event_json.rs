@@ -4,8 +4,8 @@
 //! Unix epoch, and spans are milliseconds with up to three decimals. Never decides which events there are.
 
 use super::{
-    AccumulatorInfo, BatchInfo, Event, LagInfo, LinesInfo, OutputOperationInfo, PassedOverInfo, RateLimitInfo,
-    RateReason, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    AccumulatorInfo, BatchInfo, Event, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, PassedOverInfo,
+    RateLimitInfo, RateReason, ReceiverInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 use crate::ids::RunId;
 use crate::shown::json;
@@ -81,6 +81,7 @@ enum JsonEvent<'a> {
     TextReplaced(JsonReplaced<'a>),
     LineCutOff { source: &'a str },
     RecordsDropped { source: &'a str, records: u64 },
+    MessagesGivenUp(&'a GivenUpInfo),
     BatchSubmitted { batch: JsonBatch<'a> },
     BatchStarted { batch: JsonBatch<'a> },
     BatchCompleted { batch: JsonBatch<'a> },
@@ -292,6 +293,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
             }
             Event::LineCutOff { source } => Self::LineCutOff { source },
             Event::RecordsDropped { source, records } => Self::RecordsDropped { source, records: *records },
+            Event::MessagesGivenUp(info) => Self::MessagesGivenUp(info),
             Event::BatchSubmitted(info) => Self::BatchSubmitted { batch: info.into() },
             Event::BatchStarted(info) => Self::BatchStarted { batch: info.into() },
             Event::BatchCompleted(info) => Self::BatchCompleted { batch: info.into() },

@@ -6,6 +6,7 @@
 use crate::ids::{NodeId, StageId};
 use crate::shown::counted;
 use crate::time::{Duration, Time};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -29,6 +30,29 @@ impl fmt::Display for LinesInfo {
         write!(f, "line {}", self.first_line)?;
         self.after_byte.iter().try_for_each(|byte| write!(f, " after byte {byte}"))?;
         self.file.iter().try_for_each(|file| write!(f, " of {file}"))
+    }
+}
+
+/// Messages of a stream that are no records, and that the server does not deliver again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GivenUpInfo {
+    /// The source.
+    pub source: String,
+    /// The stream.
+    pub stream: String,
+    /// The number of messages.
+    pub messages: u64,
+    /// The number of the first message in its stream.
+    pub first_sequence: u64,
+    /// What is wrong with the first message.
+    pub problem: String,
+}
+
+impl fmt::Display for GivenUpInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, stream, messages, first_sequence, problem } = self;
+        let count = counted(*messages, "message");
+        write!(f, "{source}: {count} of stream `{stream}`; message {first_sequence} is no record: {problem}")
     }
 }
 

@@ -115,6 +115,7 @@ impl QueuedListener for LogListener {
             | Event::FileLeft { .. }
             | Event::LineCutOff { .. }
             | Event::RecordsDropped { .. }
+            | Event::MessagesGivenUp { .. }
             | Event::RecordsLost { .. }
             | Event::CheckpointFailed { .. }
             | Event::LinesDropped { .. }

@@ -24,8 +24,8 @@ pub use event_json::json_line;
 pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo, StageInfo,
-    StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo,
+    StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 pub use liveness::Liveness;
 pub use log::LogListener;

@@ -293,6 +293,7 @@ impl Known {
             Event::RecordsDropped { records, .. } | Event::RecordsLost { records, .. } => {
                 status.records_lost += records
             }
+            Event::MessagesGivenUp(info) => status.records_lost += info.messages,
             Event::AccumulatorsUpdated { accumulators, .. } => {
                 let values =
                     accumulators.iter().map(|accumulator| (accumulator.name.clone(), accumulator.value.clone()));

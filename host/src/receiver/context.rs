@@ -123,6 +123,26 @@ impl ReceiverContext {
         *self.shared.stop.borrow() != StopReceiver::No
     }
 
+    /// How often a block is cut.
+    pub(super) fn block_interval(&self) -> Duration {
+        self.shared.settings.block_interval
+    }
+
+    /// The most bytes of a block, which follow from the memory of the job and the number of its receivers.
+    pub(super) async fn block_bytes_max(&self) -> usize {
+        self.shared.blocks.lock().await.open.bytes_max()
+    }
+
+    /// The most records a second that the receiver takes at present. `None` if there is no limit.
+    pub(super) fn rate_limit(&self) -> Option<u64> {
+        *self.shared.settings.rate_limit.borrow()
+    }
+
+    /// Tells listeners of an event.
+    pub(super) fn post(&self, event: &Event) {
+        self.shared.listeners.post(event);
+    }
+
     /// Waits for `duration`. In a simulation this takes no real time.
     pub async fn sleep(&self, duration: Duration) {
         let clock = &self.shared.clock;

@@ -3,6 +3,7 @@
 mod blocks;
 mod http;
 mod life;
+mod nats;
 mod rates;
 mod records;
 

@@ -1,9 +1,10 @@
 //! The code that tests of the whole program share: programs that are built on demand, jobs in a simulated world, the
-//! real binary, saved files as text, and a server that speaks S3.
+//! real binary, saved files as text, a server that speaks S3, and one of NATS.
 
 pub mod binary;
 pub mod columns;
 pub mod killer;
+pub mod nats_server;
 pub mod numbers;
 pub mod outcome;
 pub mod plugins;

@@ -55,6 +55,12 @@ pub struct Job {
     pub appearing: Vec<(Time, Time, String, String)>,
     /// Servers: their addresses and connections.
     pub servers: Vec<(String, Vec<Connection>)>,
+    /// The messages of the stream `EVENTS`: when each comes, and its content.
+    pub messages: Vec<(Time, String)>,
+    /// The time span in which the server of the stream is away.
+    pub streams_away: Option<(Time, Time)>,
+    /// Of the acknowledgements, each of this number is lost. 0 if none is.
+    pub verdicts_lost: u64,
     /// Starts clients that connect to the host, in each life of the host.
     pub clients: Option<Arc<Clients>>,
     /// The seed of all random choices.
@@ -109,6 +115,9 @@ impl Job {
             files: vec![("queue.jsonl".to_owned(), queue.to_owned())],
             appearing: Vec::new(),
             servers: Vec::new(),
+            messages: Vec::new(),
+            streams_away: None,
+            verdicts_lost: 0,
             clients: None,
             seed: 0,
             faults: Arc::new(NoFaults),
@@ -198,6 +207,11 @@ impl Job {
         for (address, connections) in &self.servers {
             simulation.server(address, connections.clone());
         }
+        for (comes, message) in &self.messages {
+            simulation.message(*comes, "EVENTS", "events", message.as_str());
+        }
+        simulation.verdicts_lost(self.verdicts_lost);
+        self.streams_away.into_iter().for_each(|(from, until)| simulation.streams_away(from, until));
         if let Some((from, until, kind)) = self.unreachable {
             simulation.disk_unreachable(from, until, Path::new("/jobs").join(CHECKPOINT), kind);
         }

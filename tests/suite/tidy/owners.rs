@@ -36,6 +36,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("hyper_util", Place::Only(&["receiver/http"])),
     ("tokio_rustls", Place::Only(&["receiver/http/tls"])),
     ("object_store", Place::Only(&["env/s3"])),
+    ("async_nats", Place::Only(&["env/nats"])),
     ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),
     ("encoding_rs", Place::Only(&["encoding"])),

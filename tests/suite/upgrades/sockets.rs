@@ -31,9 +31,14 @@ fn no_record_of_a_socket_is_lost_or_doubled() {
     }
 }
 
-/// Upgrades a job, hands it over and back, and aborts an upgrade. Returns the saved rows.
+/// As [`three_upgrades`], over a socket.
 pub(super) fn check_three_upgrades(seed: u64, tables: &str) -> Saved {
-    let world = world(seed, tables);
+    three_upgrades(world(seed, tables), seed)
+}
+
+/// Upgrades a job, hands it over and back, and aborts an upgrade. Requires that each word was counted once. Returns the saved
+/// rows.
+pub(super) fn three_upgrades(world: World, seed: u64) -> Saved {
     let (ended, phases) = world
         .run(|stage| async move {
             let mut phases = Vec::new();

@@ -1,10 +1,11 @@
-//! The keys of the sections `sources.NAME`, grouped by the type of the source.
+//! The keys of the sections `sources.NAME`, grouped by the type of the source. Those of type `nats` are in `nats`.
 
 use super::super::files::{AfterUse, NamePatterns};
-use super::super::http::{ListenAddress, SecretPlace, UrlPath};
+use super::super::http::{ListenAddress, UrlPath};
 use super::super::key::{Change, Declared, Key};
 use super::super::range::{Count, Size, Span};
-use super::super::settings::{HttpFormat, OnMissingFile};
+use super::super::secret_place::SecretPlace;
+use super::super::settings::{OnMissingFile, PayloadFormat};
 use super::super::shape::{Address, Choice, FilePath, Name, Strings, TextEncoding};
 use super::super::subject::Fallback;
 use super::{GIB, HOUR_MS, KIB, MIB};
@@ -17,6 +18,7 @@ pub(in super::super) enum SourceType {
     LogFile,
     Queue,
     Http,
+    Nats,
     Custom,
 }
 
@@ -29,6 +31,7 @@ keys! {
             ("log-file", SourceType::LogFile),
             ("queue", SourceType::Queue),
             ("http", SourceType::Http),
+            ("nats", SourceType::Nats),
             ("custom", SourceType::Custom),
         ]),
         Fallback::Required("socket"),
@@ -236,9 +239,9 @@ keys! {
     .source_type("http")
     .when_changed(Change::Harmless);
 
-    HTTP_FORMAT: Choice<HttpFormat> = Key::new(
+    HTTP_FORMAT: Choice<PayloadFormat> = Key::new(
         "sources.NAME.format",
-        Choice(&[("lines", HttpFormat::Lines), ("json-lines", HttpFormat::JsonLines), ("body", HttpFormat::Body)]),
+        Choice(&[("lines", PayloadFormat::Lines), ("json-lines", PayloadFormat::JsonLines), ("body", PayloadFormat::Whole)]),
         Fallback::Text("lines"),
         "The records of a request: its lines of text; its lines as JSON values of the type that the plugin reads; or its \
          body as one record.",

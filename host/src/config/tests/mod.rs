@@ -1,6 +1,7 @@
 //! Tests of the job file as its reader meets it: a text goes in, settings or the exact words of the errors come out.
 
 mod names;
+mod nats_values;
 mod overrides;
 mod properties;
 mod resolved;

@@ -139,15 +139,15 @@ const NAMES: &[Case] = &[
         text: Below("[sources.lines]\ntype = \"kafka\"\nbrokers = \"x\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "kafka" is not "socket", "text-files", "log-file", "queue", "http" or "custom""#,
-            r#"help: use "socket", "text-files", "log-file", "queue", "http" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "kafka" is not "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
+            r#"help: use "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
         ],
     },
     Case {
         text: Below("[sources.lines]\ntype = \"sokcet\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue", "http" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
             r#"help: did you mean "socket"?"#,
         ],
     },

@@ -2,7 +2,7 @@
 
 use super::Text::Below;
 use super::{Case, JOB, check, loaded};
-use crate::config::{HttpFormat, HttpSettings, Secret, SourceSettings, TlsFiles};
+use crate::config::{HttpSettings, PayloadFormat, Secret, SourceSettings, TlsFiles};
 use crate::time::Duration;
 
 #[test]
@@ -22,7 +22,7 @@ fn a_source_of_requests_has_defaults() {
     let defaults = HttpSettings {
         address: "127.0.0.1:0".parse().unwrap(),
         path: "/".to_owned(),
-        format: HttpFormat::Lines,
+        format: PayloadFormat::Lines,
         token: None,
         tls: None,
         max_body_bytes: 16 << 20,

@@ -8,17 +8,20 @@ mod disk;
 mod executors;
 mod listeners;
 mod local_sockets;
+mod message_streams;
 mod network;
 mod objects;
 mod stores;
 
-use super::{Connection, Env, Executor, Objects, RealExecutors, Simulation, Store, real, s3};
+use super::{Connection, Env, Executor, Objects, RealExecutors, Simulation, Store, nats, real, s3};
 use crate::time::{Duration, Time};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// The number of schedules of the simulated world under which each test runs.
@@ -34,8 +37,51 @@ pub(super) struct World {
     pub(super) store: Arc<dyn Store>,
     /// A store of objects behind a network, as for outputs.
     pub(super) outputs: Arc<dyn Objects>,
+    /// Starts a server of streams of messages. `None` if the world has none.
+    pub(super) streams: Box<dyn Fn() -> Option<StreamServer> + Send + Sync>,
     /// Starts a server that follows a script, and returns the server's address.
     serve: Box<dyn Fn(Vec<Connection>) -> String + Send + Sync>,
+}
+
+/// A server of streams of messages.
+pub(super) struct StreamServer {
+    pub(super) address: String,
+    /// Puts a message into a stream. The subject begins with the name of the stream.
+    pub(super) publish: Box<Publish>,
+    /// Stops the server.
+    pub(super) stop: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Puts a message into a stream, given by stream, subject and content.
+type Publish = dyn Fn(&str, &str, &[u8]) -> BoxFuture<'static, ()> + Send + Sync;
+
+impl StreamServer {
+    /// A server of the machine. `None` if the machine has none.
+    fn real() -> Option<Self> {
+        let server = Arc::new(Mutex::new(Some(nats::tests::Server::start()?)));
+        let address = server.lock().unwrap().as_ref().unwrap().address.clone();
+        let publisher = server.clone();
+        let publish = move |stream: &str, subject: &str, payload: &[u8]| {
+            publisher.lock().unwrap().as_ref().unwrap().publish(stream, subject, payload)
+        };
+        let stop = move || drop(server.lock().unwrap().take());
+        Some(Self { address, publish: Box::new(publish), stop: Box::new(stop) })
+    }
+
+    /// A server of a simulation.
+    fn simulated(simulation: &Arc<Simulation>) -> Self {
+        let (publisher, stopped) = (simulation.clone(), simulation.clone());
+        let publish = move |stream: &str, subject: &str, payload: &[u8]| {
+            publisher.message(Time::default(), stream, subject, payload);
+            std::future::ready(()).boxed()
+        };
+        let stop = move || {
+            // A connection that is as old as the absence of the server has not ended yet.
+            let now = stopped.env().clock.now();
+            stopped.streams_away(now + Duration::from_millis(1), Time::from_ms(u64::MAX));
+        };
+        Self { address: "nats:4222".to_owned(), publish: Box::new(publish), stop: Box::new(stop) }
+    }
 }
 
 impl World {
@@ -81,7 +127,8 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
     // A server that speaks S3 is tested only with the whole program.
     let (store, outputs) = s3::tests::in_memory();
     let root = directory.path().to_path_buf();
-    let world = World { env: real(&executors), root, store, outputs, serve: Box::new(serve) };
+    let streams = Box::new(StreamServer::real);
+    let world = World { env: real(&executors), root, store, outputs, streams, serve: Box::new(serve) };
     executors.block_on(test(Arc::new(world)));
     executors.shutdown();
     for seed in 0..SEEDS {
@@ -97,7 +144,9 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
         };
         let store = env.objects.open("s3://bucket/checkpoint").unwrap();
         let outputs = env.objects.outputs("s3://bucket/outputs").unwrap();
-        let world = World { env, root, store, outputs, serve: Box::new(serve) };
+        let of_streams = simulation.clone();
+        let streams = Box::new(move || Some(StreamServer::simulated(&of_streams)));
+        let world = World { env, root, store, outputs, streams, serve: Box::new(serve) };
         simulation.run(test(Arc::new(world))).unwrap();
     }
 }

@@ -113,6 +113,13 @@ fn events() -> Vec<Event> {
         Event::TextReplaced { source: Some(name()), encoding: "UTF-8".to_owned(), lines: lines() },
         Event::LineCutOff { source: name() },
         Event::RecordsDropped { source: name(), records: 8 },
+        Event::MessagesGivenUp(GivenUpInfo {
+            source: name(),
+            stream: name(),
+            messages: 2,
+            first_sequence: 7,
+            problem: name(),
+        }),
         Event::BatchSubmitted(batch()),
         Event::BatchStarted(batch()),
         Event::BatchCompleted(batch()),
@@ -267,7 +274,7 @@ fn a_file_is_written_when_a_batch_is_done() {
             lines()
         })
         .collect();
-    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 14, 14, 14, 14, 14, 14, 14, 14, 14, 23, 24]);
+    assert_eq!(steps, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 15, 15, 15, 15, 15, 15, 15, 15, 15, 24, 25]);
     assert_eq!(
         EventLog::create(&*env.disk, Path::new("/nowhere/file")).err().map(|e| e.kind()),
         Some(io::ErrorKind::NotFound)

@@ -49,6 +49,16 @@ impl ReceiverContext {
         Ok(TakenBlock { context: self.clone(), answer })
     }
 
+    /// Waits until the host has room for records, and the rate lets records in. A receiver that asks its source for records
+    /// waits here first. So nothing comes for which there is no room.
+    ///
+    /// # Errors
+    /// If the receiver was stopped.
+    pub async fn room(&self) -> Result<(), StoreError> {
+        self.shared.store.room(1).await;
+        self.admit_whole(0).await.map(drop)
+    }
+
     /// The keys of blocks that the host has found when the job continued after a crash, oldest first. Keys of blocks
     /// that were taken since are not among them.
     pub fn known_keys(&self) -> &[String] {

@@ -1,6 +1,7 @@
 //! Why a source of type `http` cannot be served.
 
 use crate::error::{Error, ErrorKind};
+use crate::receiver::secret::SecretError;
 use crate::shown::Shown as _;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,22 +31,9 @@ pub enum HttpError {
         /// The error of the system.
         error: io::Error,
     },
-    /// An environment variable is not set.
-    #[error("source `{name}`: the environment variable {variable} is not set")]
-    NoVariable {
-        /// The name of the source.
-        name: String,
-        /// The variable.
-        variable: String,
-    },
-    /// The place of the token holds something else.
-    #[error("source `{name}`: {place} holds no token: one word of ASCII letters, digits and signs")]
-    BadToken {
-        /// The name of the source.
-        name: String,
-        /// The file or the variable.
-        place: String,
-    },
+    /// The token cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The files for TLS cannot be used.
     #[error("source `{name}`: {} cannot be used for TLS: {problem}", path.shown())]
     Tls {
@@ -66,19 +54,19 @@ impl HttpError {
 
 impl From<HttpError> for Error {
     fn from(error: HttpError) -> Self {
-        let help = match &error {
+        let said = error.to_string();
+        let help = match error {
+            HttpError::Secret(error) => return error.into(),
             HttpError::Type { .. } => {
                 "use format = \"json-lines\" for records that are not text, or read text and parse it"
             }
             HttpError::Unreadable { .. } => {
                 "the path is relative to the job file, and the host must be allowed to read it"
             }
-            HttpError::NoVariable { .. } => "set it for the host, or name a file as in `token = \"file:token.txt\"`",
-            HttpError::BadToken { .. } => "write a token such as that of `openssl rand -hex 32`, and nothing else",
             HttpError::Tls { .. } => {
                 "tls_certificate is a PEM file of certificates, that of the host first; tls_key is a PEM file with its key"
             }
         };
-        Self::new(ErrorKind::User, error.to_string()).help(help)
+        Self::new(ErrorKind::User, said).help(help)
     }
 }

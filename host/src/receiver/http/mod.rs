@@ -5,7 +5,6 @@
 //! records that are on their way into the store go on.
 
 mod answer;
-mod body;
 mod connection;
 mod error;
 mod fate;
@@ -17,7 +16,6 @@ mod room;
 mod secret;
 mod tls;
 
-pub use body::{BodyError, records};
 pub use error::HttpError;
 
 use self::connection::{Activity, serve};
@@ -31,6 +29,7 @@ use self::tls::Tls;
 use super::Receiver;
 use super::context::ReceiverContext;
 use super::error::ReceiverError;
+use super::payload::misfit;
 use super::registry::MakeReceiver;
 use crate::config::HttpSettings;
 use crate::data::schema::RecordType;
@@ -51,7 +50,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// If the token or the certificate cannot be read, or if requests cannot hold records of the type.
 pub fn http(env: &Env, name: &str, settings: &HttpSettings, rows: &RecordType) -> Result<Arc<MakeReceiver>, HttpError> {
-    if let Some(problem) = body::misfit(settings.format, rows) {
+    if let Some(problem) = misfit(settings.format, rows) {
         return Err(HttpError::Type { name: name.to_owned(), ty: rows.to_string(), problem });
     }
     let token = settings.token.as_ref().map(|secret| Token::read(env, name, secret)).transpose()?;

@@ -4,7 +4,6 @@
 //! whose client disappears is stored if its whole body came.
 
 use super::answer::Answer;
-use super::body;
 use super::fate::{Fate, Outcome};
 use super::groups::Groups;
 use super::keys::{Claim, Found, Keys, key_of};
@@ -12,12 +11,13 @@ use super::refusals::Refusals;
 use super::room::{Memory, Place, Room};
 use super::secret::Token;
 use crate::block::{bytes_of, row_count};
-use crate::config::{HttpFormat, HttpSettings};
+use crate::config::{HttpSettings, PayloadFormat};
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::lock::lock;
 use crate::receiver::context::ReceiverContext;
+use crate::receiver::payload;
 use crate::time::Duration;
 use arrow::array::RecordBatch;
 use http_body_util::BodyExt as _;
@@ -84,7 +84,7 @@ impl Requests {
         if header(header::CONTENT_ENCODING).is_some_and(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
             return Err(Answer::unsupported("compressed bodies are not read: send the body as it is"));
         }
-        let is_text = self.settings.format != HttpFormat::Body || *self.context.record_type() == RecordType::text();
+        let is_text = self.settings.format != PayloadFormat::Whole || *self.context.record_type() == RecordType::text();
         if let Some(problem) = header(header::CONTENT_TYPE).and_then(|value| unsupported(value, is_text)) {
             return Err(Answer::unsupported(problem));
         }
@@ -187,7 +187,7 @@ impl Requests {
     async fn rows(&self, body: Vec<u8>) -> Result<Vec<RecordBatch>, Answer> {
         let (format, ty) = (self.settings.format, self.context.record_type().clone());
         let is_small = body.len() < OWN_THREAD_BYTES;
-        let parse = move || body::records(format, &ty, &body).map_err(|error| Answer::bad(error.to_string()));
+        let parse = move || payload::records(format, &ty, &body).map_err(|error| Answer::bad(error.to_string()));
         if is_small {
             return parse();
         }

@@ -1,16 +1,12 @@
-//! The token of a source: how it is read, and how a client shows that it knows the token.
+//! The token of a source, and how a client shows that it knows the token.
 //!
 //! Never shows the token: not in messages, events or settings.
 
-use super::error::HttpError;
 use crate::config::Secret;
 use crate::env::Env;
-use crate::shown::Shown as _;
+use crate::receiver::secret::{self, SecretError};
 use std::fmt;
 use std::sync::Arc;
-
-/// The largest file with a token, in bytes.
-const FILE_BYTES_MAX: u64 = 4096;
 
 /// A token that is compared and never shown.
 #[derive(Clone)]
@@ -24,23 +20,8 @@ impl fmt::Debug for Token {
 
 impl Token {
     /// Reads the token of a source. White space around it does not belong to it.
-    pub(super) fn read(env: &Env, source: &str, secret: &Secret) -> Result<Self, HttpError> {
-        let (place, text) = match secret {
-            Secret::File(path) => {
-                let text = env.disk.read(path, FILE_BYTES_MAX);
-                let unreadable = |error| HttpError::unreadable(source, "token", path, error);
-                (path.shown().to_string(), text.map_err(unreadable)?)
-            }
-            Secret::Variable(name) => {
-                let unset = || HttpError::NoVariable { name: source.to_owned(), variable: name.clone() };
-                (format!("the environment variable {name}"), env.processes.variable(name).ok_or_else(unset)?.into())
-            }
-        };
-        let token = text.trim_ascii();
-        if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-            return Err(HttpError::BadToken { name: source.to_owned(), place });
-        }
-        Ok(Self(token.into()))
+    pub(super) fn read(env: &Env, source: &str, secret: &Secret) -> Result<Self, SecretError> {
+        Ok(Self(secret::read(env, source, "token", secret)?.token()?.into()))
     }
 
     /// Whether the value of a header `Authorization` has the token. How long that takes tells nothing about the token
@@ -60,7 +41,7 @@ mod tests {
     use crate::env::Simulation;
     use crate::time::Time;
 
-    fn read(content: &str) -> Result<Token, HttpError> {
+    fn read(content: &str) -> Result<Token, SecretError> {
         let simulation = Simulation::new(0, Time::default());
         simulation.file("/token", content);
         Token::read(&simulation.env(), "events", &Secret::File("/token".into()))

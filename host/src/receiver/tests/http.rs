@@ -4,7 +4,7 @@ mod keys;
 mod limits;
 
 use super::*;
-use crate::config::{HttpFormat, HttpSettings, Secret};
+use crate::config::{HttpSettings, PayloadFormat, Secret};
 use crate::receiver::http;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,7 +16,7 @@ fn settings() -> HttpSettings {
     HttpSettings {
         address: ADDRESS.parse().unwrap(),
         path: "/events".to_owned(),
-        format: HttpFormat::Lines,
+        format: PayloadFormat::Lines,
         token: None,
         tls: None,
         max_body_bytes: 10_000,
@@ -186,7 +186,7 @@ fn each_mistake_has_its_status() {
 #[test]
 fn json_lines_have_the_type_that_the_plugin_reads() {
     let rows = struct_of(["name", "count"]);
-    let settings = HttpSettings { format: HttpFormat::JsonLines, max_body_bytes: 1 << 20, ..settings() };
+    let settings = HttpSettings { format: PayloadFormat::JsonLines, max_body_bytes: 1 << 20, ..settings() };
     // From 64 KiB on, a body is parsed on a thread of its own.
     let many: String = (0..4000).map(|count| format!("{{\"name\":\"n{count}\",\"count\":{count}}}\n")).collect();
     let (outcome, answers) = served(world(), &settings, rows, 600_000, |clients| async move {

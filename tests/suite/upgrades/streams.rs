@@ -1,0 +1,36 @@
+//! Upgrades of a job over a stream of messages, whose server loses acknowledgements and goes away for a while.
+
+use super::sockets::three_upgrades;
+use super::*;
+
+/// A job that counts the words `w0`, `w1` and so on of a stream, to which one comes every 125 ms.
+fn world(seed: u64) -> World {
+    let mut world = World::new(seed);
+    for number in 0..400 {
+        let comes = START + Duration::from_millis(130 + number * 125);
+        world.simulation.message(comes, "WORDS", "words", format!("w{number}"));
+    }
+    world.simulation.verdicts_lost(5);
+    world.simulation.streams_away(START + Duration::from_secs(8), START + Duration::from_secs(9));
+    let job_file =
+        String::from_utf8(world.simulation.files()[Path::new("/jobs/job.toml")].clone()).expect("it is text");
+    let (job, _) = job_file.split_once("[sources.lines]").expect("it has a source");
+    let job_file = format!(
+        "{job}[sources.lines]\ntype = \"nats\"\nservers = \"nats:4222\"\nstream = \"WORDS\"\nack_wait = \"1s\"\n\
+         restart_delay = \"100ms\"\n\n[receiver]\nwrite_ahead_log = true\n"
+    );
+    world.simulation.file("/jobs/job.toml", job_file.clone());
+    let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
+    world.settings = settings.expect("the job file is valid");
+    world.stop_after = Some(24);
+    world
+}
+
+/// The messages of a stream are received once, and both runs read them. No record is lost, doubled or skipped when the new
+/// plugin takes over, when the old one gets the job back, and when a plugin is withdrawn.
+#[test]
+fn no_message_of_a_stream_is_lost_or_doubled() {
+    for seed in 0..3 {
+        three_upgrades(world(seed), seed);
+    }
+}
