@@ -147,7 +147,7 @@ keys! {
         Count { min: 1, max: 100_000 },
         Fallback::Number(10_000),
         "The most messages that are delivered and not yet acknowledged. A message is acknowledged when its block is stored, \
-         so this bounds the messages of about two block intervals.",
+         and a block has at most half as many messages.",
     )
     .source_type("nats")
     .when_changed(Change::Harmless);

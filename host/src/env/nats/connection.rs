@@ -11,7 +11,7 @@ use tokio::sync::watch;
 /// How long to wait for one server.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// How long to wait for the answer to a request.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
+const ANSWER_TIME: Duration = Duration::from_secs(10);
 /// How often the server is asked whether it is there. After two questions without an answer, the connection is lost.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -3,7 +3,8 @@
 //! Owns what is asked of the server, and the meaning of the answers.
 
 use super::super::{ConsumerPlace, FirstMessage, Message, MessageConsumer, PullLimits, Receipt, Verdict};
-use super::connection::{ANSWER_TIME, Connection};
+use super::connection::Connection;
+use crate::time::Duration;
 use async_nats::jetstream::consumer::pull::{BatchConfig, Config};
 use async_nats::jetstream::consumer::{AckPolicy, Config as AnyConfig, Consumer, DeliverPolicy};
 use async_nats::jetstream::context::ConsumerInfoErrorKind;
@@ -19,6 +20,10 @@ use tokio::sync::Mutex;
 
 /// What the server says when a message has more bytes than a pull asks for.
 const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
+
+/// How much longer than a pull lasts the client waits for what the server says at its end. What comes later belongs to the next
+/// pull.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// A consumer, with its connection.
 pub(super) struct DurableConsumer {
@@ -63,7 +68,8 @@ impl DurableConsumer {
         })
     }
 
-    /// The messages of a pull. The pull ends when the server says so, or with its last message.
+    /// The messages of a pull. The pull ends with its last message, or when the server says so, which `nats-server` 2.9.10 does not
+    /// always do.
     async fn pulled(&self, limits: PullLimits) -> io::Result<Vec<Message>> {
         let mut received = self.received.lock().await;
         let inbox = format!("{}.{}", self.inbox, self.next.fetch_add(1, Ordering::Relaxed));
@@ -71,11 +77,15 @@ impl DurableConsumer {
             if self.is_large.swap(false, Ordering::Relaxed) { (1, 0) } else { (limits.messages, limits.bytes) };
         let request = BatchConfig { batch, max_bytes, expires: Some(limits.wait), ..BatchConfig::default() };
         self.consumer.request_batch(request, inbox.as_str().into()).await.map_err(io::Error::other)?;
+        let end = tokio::time::sleep(limits.wait.saturating_add(GRACE));
+        tokio::pin!(end);
         let mut messages = Vec::new();
         while messages.len() < batch {
-            let next = tokio::time::timeout(limits.wait.saturating_add(ANSWER_TIME), received.next()).await;
-            let next = next.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the server does not answer"))?;
-            let next = next.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+            let next = tokio::select! {
+                biased;
+                next = received.next() => next.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?,
+                () = &mut end => break,
+            };
             match next.status {
                 None | Some(StatusCode::OK) => messages.push(self.message(next)?),
                 Some(status) if is_end(status, next.description.as_deref()) => {

@@ -135,7 +135,8 @@ impl<'a> Reading<'a> {
 
     /// The most messages of a block.
     fn messages_max(&self) -> usize {
-        let most = MESSAGES_MAX.min(self.settings.max_ack_pending as usize);
+        // While one block is stored, the next one comes.
+        let most = MESSAGES_MAX.min(self.settings.max_ack_pending.div_ceil(2) as usize);
         let Some(rate) = self.context.rate_limit() else { return most };
         let of_interval = u128::from(rate).saturating_mul(self.context.block_interval().as_millis()) / 1000;
         usize::try_from(of_interval).unwrap_or(most).clamp(1, most)
