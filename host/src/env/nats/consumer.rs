@@ -68,8 +68,8 @@ impl DurableConsumer {
         })
     }
 
-    /// The messages of a pull. The pull ends with its last message, or when the server says so, which `nats-server` 2.9.10 does not
-    /// always do.
+    /// The messages of a pull. The pull ends with its last message, or when the server says so, which `nats-server` 2.9.10
+    /// does not always do.
     async fn pulled(&self, limits: PullLimits) -> io::Result<Vec<Message>> {
         let mut received = self.received.lock().await;
         let inbox = format!("{}.{}", self.inbox, self.next.fetch_add(1, Ordering::Relaxed));
@@ -77,6 +77,7 @@ impl DurableConsumer {
             if self.is_large.swap(false, Ordering::Relaxed) { (1, 0) } else { (limits.messages, limits.bytes) };
         let request = BatchConfig { batch, max_bytes, expires: Some(limits.wait), ..BatchConfig::default() };
         self.consumer.request_batch(request, inbox.as_str().into()).await.map_err(io::Error::other)?;
+        #[expect(clippy::disallowed_methods, reason = "the end of a request to a real server")]
         let end = tokio::time::sleep(limits.wait.saturating_add(GRACE));
         tokio::pin!(end);
         let mut messages = Vec::new();
