@@ -112,6 +112,10 @@ fn records_of_all(format: PayloadFormat, rows: &RecordType, payloads: &[Vec<u8>]
             Some(_) => lines.push(b'\n'),
         }
     }
+    // Only the first mark of a payload is no text. A second one would be taken for the mark of all payloads.
+    if lines.starts_with(BYTE_ORDER_MARK) {
+        return None;
+    }
     records(format, rows, &lines).ok()
 }
 
@@ -251,6 +255,7 @@ mod tests {
         fn payloads_that_are_read_together_are_read_as_one_by_one(
             payloads in prop::collection::vec(prop_oneof![
                 "[a\u{feff}\n\r]{0,6}".prop_map(String::into_bytes),
+                Just("\u{feff}\u{feff}a".into()),
                 "(\\[\"[a-c]\",[0-9]\\][\n ]?){0,3}".prop_map(String::into_bytes),
                 Just(b"\xff".to_vec()),
                 Just(b"[\"a\",1]\n[".to_vec()),
