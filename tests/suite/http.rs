@@ -32,24 +32,6 @@ const SAVING: &str = "[job]\nname = \"saved\"\nplugin = \"recoverable.wasm\"\nba
                       directories = { out = \".\" }\nargs = { batch_ms = \"50\" }\n\n\
                       [sources.lines]\ntype = \"http\"\naddress = \"127.0.0.1:0\"\npath = \"/lines\"\n";
 
-/// The lines that the job has saved, each with the number of times.
-fn saved(directory: &Directory) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for batch in std::fs::read_dir(directory.path("out")).expect("there are outputs") {
-        let batch = batch.expect("the directory can be read");
-        if !batch.file_name().to_string_lossy().starts_with("lines-") {
-            continue;
-        }
-        for file in std::fs::read_dir(batch.path()).expect("an output is a directory") {
-            let text = std::fs::read_to_string(file.expect("the directory can be read").path());
-            for line in text.expect("a file can be read").lines() {
-                *lines.entry(line.to_owned()).or_default() += 1;
-            }
-        }
-    }
-    lines
-}
-
 fn stopped(host: Running) -> (BTreeMap<String, u64>, String) {
     host.signal("INT");
     let said = host.finish();
@@ -103,7 +85,7 @@ fn each_record_of_clients_that_send_again_is_counted_once() {
     let expected: BTreeMap<String, u64> =
         (0..CLIENTS).flat_map(|client| (0..RECORDS).map(move |number| (format!("w{client}-{number}"), 1))).collect();
     stopped(host);
-    assert_eq!(saved(&directory), expected);
+    assert_eq!(directory.saved_lines(), expected);
 }
 
 fn tls_client(address: &str) -> StreamOwned<ClientConnection, TcpStream> {

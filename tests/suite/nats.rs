@@ -15,24 +15,6 @@ fn job(server: &str, keys: &str, tables: &str) -> String {
     )
 }
 
-/// The lines that the job has saved, each with the number of times.
-fn saved(directory: &Directory) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    let Ok(batches) = std::fs::read_dir(directory.path("out")) else { return lines };
-    for batch in batches.map(|batch| batch.expect("the directory can be read")) {
-        if !batch.file_name().to_string_lossy().starts_with("lines-") {
-            continue;
-        }
-        for file in std::fs::read_dir(batch.path()).expect("an output is a directory") {
-            let text = std::fs::read_to_string(file.expect("the directory can be read").path());
-            for line in text.expect("a file can be read").lines() {
-                *lines.entry(line.to_owned()).or_default() += 1;
-            }
-        }
-    }
-    lines
-}
-
 fn numbered(count: u64) -> BTreeMap<String, u64> {
     (0..count).map(|number| (format!("n{number}"), 1)).collect()
 }
@@ -86,13 +68,13 @@ fn a_server_that_is_started_again_loses_and_doubles_nothing() {
     assert_eq!(info["config"]["ack_policy"], "explicit", "{info}");
     assert_eq!((&info["config"]["max_ack_pending"], &info["num_ack_pending"]), (&64.into(), &0.into()), "{info}");
     let log = stopped(host);
-    assert_eq!(saved(&directory), numbered(700), "{log}");
+    assert_eq!(directory.saved_lines(), numbered(700), "{log}");
     // The next start goes on behind them.
     publish(&mut client, 10);
     let mut host = Running::start(directory.host(&["run", "job.toml", "--json"]));
     wait_until_acknowledged(&mut host, &mut client, "millstream=saved=lines", 710);
     stopped(host);
-    assert_eq!(saved(&directory), numbered(710));
+    assert_eq!(directory.saved_lines(), numbered(710));
 }
 
 /// Messages that are no records are given up and reported, with the number in the stream; only those of the subject are
@@ -117,7 +99,7 @@ fn bad_messages_are_named_and_given_up() {
     host.wait_for_err("MessagesGivenUp lines: 1 message of stream `EVENTS`; message 3 is no record: line 1, column ");
     wait_until_acknowledged(&mut host, &mut client, "mine", 4);
     stopped(host);
-    assert_eq!(saved(&directory), numbered(3));
+    assert_eq!(directory.saved_lines(), numbered(3));
 }
 
 /// The ways to log in, and TLS. Secrets are in no log, no event and no checkpoint.
@@ -175,7 +157,7 @@ fn the_host_logs_in_and_speaks_tls() {
             client.make_stream("EVENTS", "events.>");
             client.publish("events.a", "n0").expect("the stream takes it");
             host.wait_for_err("ReceiverStarted lines");
-            while saved(&directory).is_empty() {
+            while directory.saved_lines().is_empty() {
                 std::thread::yield_now();
             }
         }

@@ -193,6 +193,20 @@ mod tests {
         }
     }
 
+    fn world() -> (Simulation, Env) {
+        let simulation = Simulation::new(1, Time::default());
+        let env = simulation.env();
+        (simulation, env)
+    }
+
+    /// The priorities of two runs that use the same processors: a normal one and a low one.
+    fn two_runs() -> (Priority, Priority) {
+        let normal = Priority::default();
+        let low = Priority::beside(normal.precedence());
+        low.set_low(true);
+        (normal, low)
+    }
+
     #[test]
     fn each_task_begins_with_the_priority_of_its_time() {
         let (normal, low) = (Arc::new(Spawned::default()), Arc::new(Spawned::default()));
@@ -210,11 +224,8 @@ mod tests {
     /// A batch of low priority begins when the last batch of normal priority has ended, or after a while.
     #[test]
     fn a_batch_of_low_priority_waits_for_the_others() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
-        let normal = Priority::default();
-        let low = Priority::beside(normal.precedence());
-        low.set_low(true);
+        let (simulation, env) = world();
+        let (normal, low) = two_runs();
         let ms = Duration::from_millis;
         let begun = simulation.run(async move {
             let clock = &*env.clock;
@@ -241,11 +252,8 @@ mod tests {
     /// The tasks of a batch share its patience, and a task that begins late in the batch waits as well.
     #[test]
     fn all_tasks_of_a_batch_wait_for_the_same_time_in_all() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
-        let normal = Priority::default();
-        let low = Priority::beside(normal.precedence());
-        low.set_low(true);
+        let (simulation, env) = world();
+        let (normal, low) = two_runs();
         let of_low = env.with_priority(&low);
         let ms = Duration::from_millis;
         let begun = simulation.run(async move {
@@ -276,11 +284,8 @@ mod tests {
     /// A task of low priority gives way between two pieces of its work, and its time is counted without that.
     #[test]
     fn a_task_gives_way_in_its_middle() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
-        let normal = Priority::default();
-        let low = Priority::beside(normal.precedence());
-        low.set_low(true);
+        let (simulation, env) = world();
+        let (normal, low) = two_runs();
         let ms = Duration::from_millis;
         let times = simulation.run(async move {
             let clock = &*env.clock;
@@ -303,8 +308,7 @@ mod tests {
     /// A batch that began with normal priority ends with low priority, without waiting for itself.
     #[test]
     fn a_batch_does_not_wait_for_itself() {
-        let simulation = Simulation::new(1, Time::default());
-        let env = simulation.env();
+        let (simulation, env) = world();
         let priority = Priority::default();
         let of_run = env.with_priority(&priority);
         let begun = simulation.run(async move {

@@ -3,6 +3,7 @@
 //! No process exists longer than its test: dropping a [`Running`] kills the process.
 
 use millstream_tests::programs;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,6 +32,24 @@ impl Directory {
     pub fn new() -> Self {
         // A hidden directory could not be granted to a plugin.
         Self(tempfile::Builder::new().prefix("millstream-").tempdir().expect("a temporary directory can be made"))
+    }
+
+    /// The lines that a job with the plugin `recoverable` has saved in `out`, each with the number of times.
+    pub fn saved_lines(&self) -> BTreeMap<String, u64> {
+        let mut lines = BTreeMap::new();
+        let Ok(batches) = std::fs::read_dir(self.path("out")) else { return lines };
+        for batch in batches.map(|batch| batch.expect("the directory can be read")) {
+            if !batch.file_name().to_string_lossy().starts_with("lines-") {
+                continue;
+            }
+            for file in std::fs::read_dir(batch.path()).expect("an output is a directory") {
+                let text = std::fs::read_to_string(file.expect("the directory can be read").path());
+                for line in text.expect("a file can be read").lines() {
+                    *lines.entry(line.to_owned()).or_default() += 1;
+                }
+            }
+        }
+        lines
     }
 
     /// Makes a directory with the component `PLUGIN.wasm` of a workspace package, with `job.toml`, and with the

@@ -11,15 +11,20 @@ pub(super) fn world(seed: u64, tables: &str) -> World {
     let word = |number| (Duration::from_millis(delay_ms(number)), format!("w{number}\n").into_bytes());
     let connection = |words: std::ops::Range<u64>| Connection { sends: words.map(word).collect(), stays_open: false };
     world.simulation.server("server:9999", vec![connection(0..160), connection(160..400)]);
+    read_from(&mut world, &format!("type = \"socket\"\naddress = \"server:9999\"\n{tables}"));
+    world.stop_after = Some(24);
+    world
+}
+
+/// Gives the job of a world another source, which has these keys. Tables may follow.
+pub(super) fn read_from(world: &mut World, source: &str) {
     let job_file =
         String::from_utf8(world.simulation.files()[Path::new("/jobs/job.toml")].clone()).expect("it is text");
     let (job, _) = job_file.split_once("[sources.lines]").expect("it has a source");
-    let job_file = format!("{job}[sources.lines]\ntype = \"socket\"\naddress = \"server:9999\"\n{tables}");
+    let job_file = format!("{job}[sources.lines]\n{source}");
     world.simulation.file("/jobs/job.toml", job_file.clone());
     let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
     world.settings = settings.expect("the job file is valid");
-    world.stop_after = Some(24);
-    world
 }
 
 /// The blocks of a socket are received once, and both runs read them. No record is lost, doubled or skipped when the new

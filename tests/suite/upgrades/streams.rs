@@ -1,6 +1,6 @@
 //! Upgrades of a job over a stream of messages, whose server loses acknowledgements and goes away for a while.
 
-use super::sockets::three_upgrades;
+use super::sockets::{read_from, three_upgrades};
 use super::*;
 
 /// A job that counts the words `w0`, `w1` and so on of a stream, to which one comes every 125 ms.
@@ -12,16 +12,9 @@ fn world(seed: u64) -> World {
     }
     world.simulation.verdicts_lost(5);
     world.simulation.streams_away(START + Duration::from_secs(8), START + Duration::from_secs(9));
-    let job_file =
-        String::from_utf8(world.simulation.files()[Path::new("/jobs/job.toml")].clone()).expect("it is text");
-    let (job, _) = job_file.split_once("[sources.lines]").expect("it has a source");
-    let job_file = format!(
-        "{job}[sources.lines]\ntype = \"nats\"\nservers = \"nats:4222\"\nstream = \"WORDS\"\nack_wait = \"1s\"\n\
-         restart_delay = \"100ms\"\n\n[receiver]\nwrite_ahead_log = true\n"
-    );
-    world.simulation.file("/jobs/job.toml", job_file.clone());
-    let settings = config::load(&job_file, Path::new("/jobs/job.toml"), &[], &Facts { cpus: 2 });
-    world.settings = settings.expect("the job file is valid");
+    let source = "type = \"nats\"\nservers = \"nats:4222\"\nstream = \"WORDS\"\nack_wait = \"1s\"\n\
+                  restart_delay = \"100ms\"\n\n[receiver]\nwrite_ahead_log = true\n";
+    read_from(&mut world, source);
     world.stop_after = Some(24);
     world
 }
