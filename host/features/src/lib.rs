@@ -1,0 +1,1 @@
+//! Nothing: this crate only selects features of dependencies. `Cargo.toml` says why.
