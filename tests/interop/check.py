@@ -7,9 +7,11 @@ import datetime
 import decimal
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import duckdb
 import pandas
@@ -21,6 +23,7 @@ import pyarrow.json
 import pyarrow.parquet
 from pyspark.sql import SparkSession
 
+import times
 from rows import DEEP, FLAT, LOADED, hexed, json_value, named
 
 EXTENSIONS = {"arrow": ".arrow", "parquet": ".parquet", "csv": ".csv", "json": ".json", "text": ""}
@@ -312,7 +315,9 @@ def check_loading(job, spark):
         frame.coalesce(1).write.option("compression", codec).parquet(f"{job.directory}/in/{written[-1]}")
     pandas.DataFrame(LOADED).to_parquet(job.directory / "in" / "pandas", index=False)
     written.append("pandas")
-    job.run({"flat": [1]}, f'load = "{",".join(written)}"')
+    of_times = times.write_for_loading(job.directory / "in", spark)
+    job.run({"flat": [1]}, f'load = "{",".join(written)}", load_times = "{",".join(of_times)}"')
+    times.check_loaded(check, job, of_times)
     for name in written:
         lines = (job.directory / "out" / name / "part-00000.json").read_text(encoding="utf-8").splitlines()
         check(f"loaded from {name}", in_order(json.loads(line) for line in lines), in_order(LOADED))
@@ -320,21 +325,25 @@ def check_loading(job, spark):
 
 def main(host, plugin, directory):
     started = datetime.datetime.now()
+    # Spark gives instants in the zone of this process.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     spark = (
         SparkSession.builder.master("local[2]").appName("interop")
         .config("spark.ui.enabled", False).config("spark.ui.showConsoleProgress", False)
-        .config("spark.sql.shuffle.partitions", 2)
+        .config("spark.sql.shuffle.partitions", 2).config("spark.sql.session.timeZone", "UTC")
         .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
         .config("spark.sql.warehouse.dir", f"{directory}/warehouse").getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
     job = Job(host, plugin, f"{directory}/job")
-    job.run({"flat": FLAT, "deep": DEEP}, "")
+    job.run({"flat": FLAT, "deep": DEEP} | times.sources(), "")
     check_arrow(job)
     check_parquet(job, spark)
     check_csv(job, spark)
     check_json(job, spark)
     check_text(job, spark)
+    times.check_saved(check, job, spark, single)
     check_loading(job, spark)
     spark.stop()
     seconds = (datetime.datetime.now() - started).seconds

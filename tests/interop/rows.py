@@ -1,5 +1,7 @@
 """The rows that the host saves: as Python values, and as the JSON of a queue."""
 
+import datetime
+import decimal
 import math
 
 FLAT = [
@@ -68,9 +70,13 @@ def named(value):
 
 
 def json_value(value):
-    """The value as the JSON of a queue: bytes in hexadecimal digits, floats that are no numbers by name."""
+    """The value as the JSON of a queue: bytes in hexadecimal digits, floats that are no numbers by name, times as text."""
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, (datetime.date, datetime.time)):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return f"{value:f}"
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, (list, tuple)):

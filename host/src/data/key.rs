@@ -13,6 +13,9 @@
 //! | `i8` to `i64`, `u8` to `u64` | the value, little-endian, in the width of the type |
 //! | `f32` | the IEEE 754 bits, little-endian; `-0.0` as `0.0`, every NaN as `0x7fc00000` |
 //! | `f64` | the IEEE 754 bits, little-endian; `-0.0` as `0.0`, every NaN as `0x7ff8000000000000` |
+//! | `date`, `time[s]`, `time[ms]` | the number that stands for the value, as an `i32` |
+//! | other times, `datetime[..]`, `timestamp[..]` | the number that stands for the value, as an `i64` |
+//! | `decimal(..)` | the number of units of the last digit, as a signed integer of 128 bits, little-endian |
 //! | `text`, `bytes` | the length (`u32`, little-endian), then the bytes; where the value is last, only the bytes |
 //! | `list` | the number of items (`u32`, little-endian), then the items, none of which is last |
 //! | `struct` | the members in order; where the struct is last, so is its last member |
@@ -32,7 +35,7 @@ pub use encoded::EncodedKeys;
 pub use order::KeyOrder;
 
 use super::schema::RecordType;
-use super::view::{Column, Values, ViewError, items, match_values};
+use super::view::{Column, Values, ViewError, items, match_fixed};
 use arrow::array::{Array, ArrayRef};
 use twox_hash::XxHash3_64;
 
@@ -95,8 +98,8 @@ impl KeyEncoder {
             hash_encoded(&column, rows, out);
             return Ok(());
         }
-        match_values!(&column.values,
-            integer(values) => out.extend(values.iter().map(|value| hash(&value.to_le_bytes()))),
+        match_fixed!(&column.values,
+            number(values) => out.extend(values.iter().map(|value| hash(&value.to_le_bytes()))),
             Values::Text(texts) => hash_pieces(texts.offsets(), texts.value_data(), out),
             Values::Bytes(bytes) => hash_pieces(bytes.offsets(), bytes.value_data(), out),
             _ => hash_encoded(&column, rows, out),
@@ -132,8 +135,8 @@ fn write(column: &Column<'_>, row: usize, last: bool, out: &mut Vec<u8>) {
             return;
         }
     }
-    match_values!(&column.values,
-        integer(values) => {
+    match_fixed!(&column.values,
+        number(values) => {
             if let Some(value) = values.get(row) {
                 out.extend_from_slice(&value.to_le_bytes());
             }

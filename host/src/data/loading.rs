@@ -1,8 +1,12 @@
 //! Columns of files that other programs wrote, as rows of a type.
 //!
 //! Owns which column of a file belongs to which column of a type: columns are found by the names of [`super::columns`],
-//! in any order, and other columns of the file are ignored. Owns which values fit: values of the same kind, and
-//! integers of any width if the values fit. Never reads a file.
+//! in any order, and other columns of the file are ignored. Owns which values fit: values of the same kind, integers of
+//! any width if the values fit, and [times and decimals](exact) of any unit and scale if nothing is lost. Never reads a
+//! file.
+
+mod exact;
+mod forms;
 
 use super::columns::{member_name, named_columns};
 use super::schema::{Kind, Node, RecordType};
@@ -107,7 +111,7 @@ fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
     if let (false, Some(nulls)) = (node.nullable(), &nulls) {
         return Err(Fault::new(first_absent(nulls), "", format!("expected {node}, found no value")));
     }
-    let other = || Fault::new(0, "", format!("expected {node}, found {}", array.data_type()));
+    let other = || Fault::new(0, "", format!("expected {node}, found {}", forms::advised(array.data_type())));
     match (node.kind, node.children.as_slice()) {
         (Kind::List, [item]) => list(node, item, array).ok_or_else(other)?,
         (Kind::Struct, members) => {
@@ -125,16 +129,34 @@ fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
             let values = StructArray::try_new_with_length(fields.clone(), columns, nulls, values.len());
             Ok(Arc::new(values.map_err(|error| refused(&error))?))
         }
+        _ if *array.data_type() == DataType::Null => absent(node, array.len(), &[] as &[&str]),
+        (Kind::Temporal(temporal), _) => exact::temporals(node, temporal, array).ok_or_else(other)?,
+        (Kind::Decimal(decimal), _) => exact::decimals(node, decimal, array).ok_or_else(other)?,
         _ if fits(node.kind, array.data_type()) => cast(node, array),
         _ => Err(other()),
     }
 }
 
-/// The values of a list array of any of Arrow's kinds. `None` if the array is not a list.
+/// The values of a list array of any of Arrow's kinds; a map is a list of its entries. `None` if the array is neither.
 fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, Fault>> {
-    let (DataType::List(field) | DataType::LargeList(field)) = array.data_type() else { return None };
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    let plain = cast_with_options(array, &DataType::List(Arc::clone(field)), &options);
+    let (DataType::List(field)
+    | DataType::LargeList(field)
+    | DataType::FixedSizeList(field, _)
+    | DataType::Map(field, _)) = array.data_type()
+    else {
+        return None;
+    };
+    let plain = match array.as_map_opt() {
+        Some(map) => {
+            let (offsets, entries) = (map.offsets().clone(), Arc::new(map.entries().clone()));
+            ListArray::try_new(Arc::clone(field), offsets, entries, map.nulls().cloned())
+                .map(|list| Arc::new(list) as ArrayRef)
+        }
+        None => {
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            cast_with_options(array, &DataType::List(Arc::clone(field)), &options)
+        }
+    };
     let list = match &plain {
         Ok(plain) => plain.as_list_opt::<i32>()?,
         Err(error) => return Some(Err(refused(error))),
@@ -181,7 +203,7 @@ fn fits(kind: Kind, found: &DataType) -> bool {
             found,
             DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
         ),
-        Kind::List | Kind::Struct => false,
+        Kind::Temporal(_) | Kind::Decimal(_) | Kind::List | Kind::Struct => false,
     }
 }
 

@@ -1,14 +1,17 @@
-//! Columns without unsigned integers, for readers that have no unsigned integers.
+//! Columns without unsigned integers and without times in seconds, for readers that have neither.
 //!
-//! Owns which signed type replaces an unsigned type. The signed type follows from the type of the rows alone, never
-//! from their values, so that all files of an output have the same columns. `u8` and `u16` become signed integers of 32
-//! bits, `u32` and `u64` of 64 bits. A `u64` that does not fit is an error, unless such columns are decimals of 20
-//! digits, which hold every `u64`. Never knows the format of a file.
+//! Owns which type replaces such a type. The type follows from the type of the rows alone, never from their values, so
+//! that all files of an output have the same columns. `u8` and `u16` become signed integers of 32 bits, `u32` and `u64`
+//! of 64 bits. A `u64` that does not fit is an error, unless such columns are decimals of 20 digits, which hold every
+//! `u64`. Times in seconds become times in milliseconds. Never knows the format of a file.
 
 use arrow::array::{Array as _, ArrayRef, AsArray, ListArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{
+    DataType, Field, FieldRef, Int64Type, Schema, SchemaRef, Time32MillisecondType, Time32SecondType, TimeUnit,
+    TimestampMillisecondType, TimestampSecondType, UInt64Type,
+};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
@@ -28,12 +31,22 @@ pub enum SignedError {
         /// The value.
         value: u64,
     },
+    /// A time is too far away.
+    #[error(
+        "column `{column}` has a time {seconds} seconds from 1970-01-01, which does not fit into a column of milliseconds"
+    )]
+    TooFar {
+        /// The column, and the member in it.
+        column: String,
+        /// The time.
+        seconds: i64,
+    },
     /// Arrow does not build the columns.
     #[error("arrow refuses the columns: {0}")]
     Arrow(#[from] ArrowError),
 }
 
-/// Makes the columns of one type signed.
+/// Makes the columns of one type signed, and their times finer than seconds.
 #[derive(Clone, Debug)]
 pub struct Signed {
     schema: SchemaRef,
@@ -69,6 +82,8 @@ fn signed_field(field: &Field, name: &str, decimals: bool) -> FieldRef {
         DataType::UInt8 | DataType::UInt16 => DataType::Int32,
         DataType::UInt64 if decimals => DataType::Decimal128(U64_DIGITS, 0),
         DataType::UInt32 | DataType::UInt64 => DataType::Int64,
+        DataType::Time32(TimeUnit::Second) => DataType::Time32(TimeUnit::Millisecond),
+        DataType::Timestamp(TimeUnit::Second, zone) => DataType::Timestamp(TimeUnit::Millisecond, zone.clone()),
         DataType::List(item) => DataType::List(signed_field(item, ITEM, decimals)),
         DataType::Struct(members) => {
             DataType::Struct(members.iter().map(|member| signed_field(member, member.name(), decimals)).collect())
@@ -91,6 +106,20 @@ fn signed(array: &ArrayRef, ty: &DataType, mask: Option<&NullBuffer>, path: &str
                 return Err(SignedError::TooLarge { column: path.to_owned(), value });
             }
             Arc::new(values.unary::<_, Int64Type>(u64::cast_signed))
+        }
+        (DataType::Time32(TimeUnit::Second), DataType::Time32(TimeUnit::Millisecond)) => {
+            let values = array.as_primitive::<Time32SecondType>();
+            Arc::new(values.unary::<_, Time32MillisecondType>(|seconds| seconds.wrapping_mul(1_000)))
+        }
+        (DataType::Timestamp(TimeUnit::Second, _), DataType::Timestamp(TimeUnit::Millisecond, zone)) => {
+            let values = array.as_primitive::<TimestampSecondType>();
+            let is_there = |row: usize| there.as_ref().is_none_or(|there| there.is_valid(row));
+            let too_far = |(row, value): &(usize, &i64)| value.checked_mul(1_000).is_none() && is_there(*row);
+            if let Some((_, &seconds)) = values.values().iter().enumerate().find(too_far) {
+                return Err(SignedError::TooFar { column: path.to_owned(), seconds });
+            }
+            let millis = values.unary::<_, TimestampMillisecondType>(|seconds| seconds.wrapping_mul(1_000));
+            Arc::new(millis.with_timezone_opt(zone.clone()))
         }
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
@@ -171,6 +200,13 @@ mod tests {
             ("i64", DataType::Int64),
             ("f32", DataType::Float32),
             ("text", DataType::Utf8),
+            ("date", DataType::Date32),
+            ("time[s]", DataType::Time32(TimeUnit::Millisecond)),
+            ("time[ns]", DataType::Time64(TimeUnit::Nanosecond)),
+            ("datetime[s]", DataType::Timestamp(TimeUnit::Millisecond, None)),
+            ("timestamp[s]", DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))),
+            ("timestamp[us]", DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            ("decimal(12,2)", DataType::Decimal128(12, 2)),
         ];
         for (kind, signed) in expected {
             assert_eq!(signed_type(&[("", kind, 0)], false), signed, "{kind}");
@@ -211,6 +247,25 @@ mod tests {
         assert_eq!(told(json!({"n": n, "small": [], "deep": null})), expected("n"));
         assert_eq!(told(json!({"n": 1, "small": [[1, 1], [1, n]], "deep": null})), expected("small.element._2"));
         assert_eq!(told(json!({"n": 1, "small": [], "deep": {"m": n}})), expected("deep.m"));
+    }
+
+    #[test]
+    fn seconds_become_milliseconds() {
+        let ty = ty(&[("", "struct", 2), ("at", "timestamp[s]", 0), ("of_day", "?time[s]", 0)]);
+        let signed = |at: &str| {
+            let rows = json::records(&ty, &[json!({"at": at, "of_day": "23:59:59"}), json!({"at": at})]).unwrap();
+            Signed::new(&rows.schema(), false).columns(&rows)
+        };
+        let rows = signed("2026-01-31T23:59:59Z").unwrap();
+        assert_eq!(*rows.column(0).data_type(), DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())));
+        let back = from_columns(&ty, &rows, &[]).unwrap();
+        let row = json::row_to_json(&back, &ty, 0).unwrap();
+        assert_eq!(row, json!({"at": "2026-01-31T23:59:59Z", "of_day": "23:59:59"}));
+        assert_eq!(
+            signed("+292277026596-12-04T15:30:07Z").unwrap_err().to_string(),
+            "column `at` has a time 9223372036854775807 seconds from 1970-01-01, which does not fit into a column of \
+             milliseconds"
+        );
     }
 
     /// Values below an absent list or struct are not looked at.

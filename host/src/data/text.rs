@@ -2,7 +2,7 @@
 //!
 //! Owns the text form of every value. The form is that of Scala and Java where these have one. Never parses.
 
-use super::schema::RecordType;
+use super::schema::{Kind, Node, RecordType};
 use super::view::{self, Column, Values, ViewError, items, match_values};
 use arrow::array::RecordBatch;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 /// Writes rows of one batch.
 pub struct RowWriter<'a> {
     columns: Vec<Column<'a>>,
-    flat: bool,
+    ty: &'a RecordType,
     rows: usize,
 }
 
@@ -20,7 +20,7 @@ impl<'a> RowWriter<'a> {
     /// # Errors
     /// If the batch does not have the type.
     pub fn new(batch: &'a RecordBatch, ty: &'a RecordType) -> Result<Self, ViewError> {
-        Ok(Self { columns: view::columns(ty, batch)?, flat: ty.is_flat(), rows: batch.num_rows() })
+        Ok(Self { columns: view::columns(ty, batch)?, ty, rows: batch.num_rows() })
     }
 
     /// Appends row `row`, without a line end.
@@ -31,8 +31,8 @@ impl<'a> RowWriter<'a> {
         if row >= self.rows {
             return Err(ViewError::Row { row, rows: self.rows });
         }
-        if self.flat {
-            write_members(&self.columns, row, out);
+        if self.ty.is_flat() {
+            write_struct(self.ty.root(), &self.columns, row, out);
         } else {
             self.columns.iter().for_each(|column| write_value(column, row, out));
         }
@@ -42,8 +42,8 @@ impl<'a> RowWriter<'a> {
 
 /// Appends row `row` of `batch`, which is of type `ty`, without a line end. For many rows, keep a [`RowWriter`].
 ///
-/// Tuples and structs print as `(hello,1)`, lists as `[1, 2]`, options as `Some(x)` and `None`, bytes in hexadecimal,
-/// floats as Java prints them, text as it is.
+/// Tuples and structs print as `(hello,1)`, variants of enums as `Moved(5)`, lists as `[1, 2]`, options as `Some(x)` and `None`, bytes in hexadecimal,
+/// floats as Java prints them, text as it is. `temporal.rs` and `decimal.rs` have the text of dates, times and decimals.
 ///
 /// # Errors
 /// If the batch does not have the type or the row.
@@ -83,6 +83,21 @@ pub(super) fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
                 write_f64(value, out);
             }
         }
+        Values::Temporal32(temporal, values) => {
+            if let Some(&value) = values.get(row) {
+                temporal.write(value.into(), out);
+            }
+        }
+        Values::Temporal64(temporal, values) => {
+            if let Some(&value) = values.get(row) {
+                temporal.write(value, out);
+            }
+        }
+        Values::Decimal(decimal, values) => {
+            if let Some(&value) = values.get(row) {
+                decimal.write(value, out);
+            }
+        }
         Values::Bool(bits) => out.push_str(if bits.value(row) { "true" } else { "false" }),
         Values::Text(texts) => out.push_str(texts.value(row)),
         Values::Bytes(bytes) => write_hex(bytes.value(row), out),
@@ -98,9 +113,29 @@ pub(super) fn write_present(column: &Column<'_>, row: usize, out: &mut String) {
         }
         Values::Struct(members) => match members.as_slice() {
             [inner] if column.node.wraps_option() => write_value(inner, row, out),
-            members => write_members(members, row, out),
+            members => write_struct(column.node, members, row, out),
         }
     );
+}
+
+/// Appends a struct or a tuple, or the variant that it stands for.
+fn write_struct(node: &Node, members: &[Column<'_>], row: usize, out: &mut String) {
+    match view::variant(node, members, row) {
+        None => write_members(members, row, out),
+        Some((name, None)) => out.push_str(name),
+        Some((name, Some(data))) => {
+            out.push_str(name);
+            let has_parentheses =
+                data.node.kind == Kind::Struct && data.node.variants.is_none() && !data.node.wraps_option();
+            if has_parentheses {
+                write_present(data, row, out);
+            } else {
+                out.push('(');
+                write_present(data, row, out);
+                out.push(')');
+            }
+        }
+    }
 }
 
 fn write_members(members: &[Column<'_>], row: usize, out: &mut String) {

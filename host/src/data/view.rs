@@ -2,11 +2,16 @@
 //!
 //! Owns the check that the columns of a batch have the type of its rows. Never copies values.
 
+use super::decimal::Decimal;
 use super::schema::{Kind, Node, RecordType};
+use super::temporal::Temporal;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 
 /// Columns do not have the type of their rows.
@@ -89,6 +94,9 @@ pub(super) enum Values<'a> {
     F64(&'a ScalarBuffer<f64>),
     Text(&'a StringArray),
     Bytes(&'a BinaryArray),
+    Temporal32(Temporal, &'a ScalarBuffer<i32>),
+    Temporal64(Temporal, &'a ScalarBuffer<i64>),
+    Decimal(Decimal, &'a ScalarBuffer<i128>),
     List(&'a OffsetBuffer<i32>, Box<Column<'a>>),
     Struct(Vec<Column<'a>>),
 }
@@ -110,6 +118,20 @@ macro_rules! match_values {
     };
 }
 pub(super) use match_values;
+
+/// Matches [`Values`], with one arm for all values but floats that are whole numbers: integers, dates, times, decimals.
+macro_rules! match_fixed {
+    ($values:expr, number($n:ident) => $number:expr, $($rest:tt)*) => {
+        $crate::data::view::match_values!($values,
+            integer($n) => $number,
+            $crate::data::view::Values::Temporal32(_, $n) => $number,
+            $crate::data::view::Values::Temporal64(_, $n) => $number,
+            $crate::data::view::Values::Decimal(_, $n) => $number,
+            $($rest)*
+        )
+    };
+}
+pub(super) use match_fixed;
 
 impl<'a> Column<'a> {
     /// Sees `array` as the values of `node`. Where `mask` says that the parent is absent, the value may be absent too.
@@ -144,6 +166,13 @@ impl<'a> Column<'a> {
             Kind::U64 => number!(U64, UInt64Type),
             Kind::F32 => number!(F32, Float32Type),
             Kind::F64 => number!(F64, Float64Type),
+            Kind::Temporal(temporal) => {
+                temporals(temporal, array).filter(|_| array.data_type() == node.field.data_type())
+            }
+            Kind::Decimal(decimal) => array
+                .as_primitive_opt::<Decimal128Type>()
+                .filter(|array| array.data_type() == node.field.data_type())
+                .map(|array| Values::Decimal(decimal, array.values())),
             Kind::Text => array.as_string_opt::<i32>().map(Values::Text),
             Kind::Bytes => array.as_binary_opt::<i32>().map(Values::Bytes),
             Kind::List => match (array.as_list_opt::<i32>(), node.children.as_slice()) {
@@ -178,6 +207,27 @@ impl<'a> Column<'a> {
     }
 }
 
+/// The numbers of a column of dates or times.
+fn temporals(temporal: Temporal, array: &dyn Array) -> Option<Values<'_>> {
+    macro_rules! numbers {
+        ($variant:ident, $type:ty) => {
+            array.as_primitive_opt::<$type>().map(|array| Values::$variant(temporal, array.values()))
+        };
+    }
+    match array.data_type() {
+        DataType::Date32 => numbers!(Temporal32, Date32Type),
+        DataType::Time32(TimeUnit::Second) => numbers!(Temporal32, Time32SecondType),
+        DataType::Time32(TimeUnit::Millisecond) => numbers!(Temporal32, Time32MillisecondType),
+        DataType::Time64(TimeUnit::Microsecond) => numbers!(Temporal64, Time64MicrosecondType),
+        DataType::Time64(TimeUnit::Nanosecond) => numbers!(Temporal64, Time64NanosecondType),
+        DataType::Timestamp(TimeUnit::Second, _) => numbers!(Temporal64, TimestampSecondType),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => numbers!(Temporal64, TimestampMillisecondType),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => numbers!(Temporal64, TimestampMicrosecondType),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => numbers!(Temporal64, TimestampNanosecondType),
+        _ => None,
+    }
+}
+
 /// Sees a batch as rows of `ty`: one column for each of [`RecordType::columns`].
 pub(super) fn columns<'a>(ty: &'a RecordType, batch: &'a RecordBatch) -> Result<Vec<Column<'a>>, ViewError> {
     let nodes = ty.columns();
@@ -186,6 +236,19 @@ pub(super) fn columns<'a>(ty: &'a RecordType, batch: &'a RecordBatch) -> Result<
     }
     let pairs = nodes.iter().zip(batch.columns());
     pairs.map(|(node, array): (&Node, &ArrayRef)| Column::new(node, array, None)).collect()
+}
+
+/// Which variant the members of an enum stand for in a row, and its data. `None` if the struct is no enum.
+pub(super) fn variant<'a, 'b>(
+    node: &Node,
+    members: &'b [Column<'a>],
+    row: usize,
+) -> Option<(&'a str, Option<&'b Column<'a>>)> {
+    node.variants.as_ref()?;
+    let (tag, data) = members.split_first()?;
+    let Values::Text(names) = &tag.values else { return None };
+    let name = names.value(row);
+    Some((name, data.iter().find(|data| data.node.name() == name && !data.is_absent(row))))
 }
 
 /// The items of a row of a list.

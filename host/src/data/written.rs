@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use std::ops::Range;
 
-/// The most bytes of an integer or a float, in any form.
-const NUMBER_BYTES: usize = 32;
+/// The most bytes of a number, a date or a time, in any form. The longest is a decimal in quotes.
+const NUMBER_BYTES: usize = 48;
 /// The most bytes around a value: brackets, separators, `Some` and `None`.
 const AROUND_BYTES: usize = 10;
 /// The most bytes that one byte of text becomes when it is escaped, as in `\u{1b}`.

@@ -34,6 +34,8 @@ const TYPES: &[&[(&str, u32)]] = &[
     &[("list", 1), ("?text", 0)],
     &[("struct", 2), ("?struct", 2), ("i32", 0), ("list", 1), ("u64", 0), ("?list", 1), ("f32", 0)],
     &[("?struct", 1), ("list", 1), ("struct", 2), ("text", 0), ("?i8", 0)],
+    &[("struct", 4), ("timestamp[us]", 0), ("?date", 0), ("decimal(12,2)", 0), ("?time[s]", 0)],
+    &[("struct", 3), ("time[ns]", 0), ("list", 1), ("datetime[ms]", 0), ("?decimal(38,38)", 0)],
 ];
 
 /// The names of the files of a checkpoint directory that inputs choose from.

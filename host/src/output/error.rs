@@ -98,6 +98,9 @@ impl SaveError {
             Self::Encode(EncodeError::Signed(SignedError::TooLarge { .. })) => {
                 (ErrorKind::User, "save it with `u64_as(U64Column::Decimal)`, or map it to another type".to_owned())
             }
+            Self::Encode(EncodeError::Signed(SignedError::TooFar { .. })) => {
+                (ErrorKind::User, "let the column be a date, or correct the time".to_owned())
+            }
             Self::Rows(_) | Self::Encode(_) | Self::Missing(_) => {
                 (ErrorKind::Internal, "please report this".to_owned())
             }

@@ -69,7 +69,7 @@ fn told(name: &str, error: &SaveError) -> Error {
     match error {
         SaveError::Disk { error, .. } => Error::new(ErrorKind::Unavailable, format!("cannot write {name}: {error}"))
             .help("is there room, and may you write there? is the program that reads the output still there?"),
-        SaveError::Encode(EncodeError::Signed(SignedError::TooLarge { .. })) => {
+        SaveError::Encode(EncodeError::Signed(SignedError::TooLarge { .. } | SignedError::TooFar { .. })) => {
             Error::new(ErrorKind::User, format!("{name} cannot be written as Parquet: {error}"))
                 .help("write it as JSON")
         }

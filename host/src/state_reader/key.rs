@@ -1,7 +1,7 @@
 //! Keys as people write them: a text becomes a key of a type.
 //!
-//! Owns the form of such a text. A key of type `text` is the text itself, bytes are hexadecimal digits, and all other
-//! keys are JSON, in the form in which `queue` sources read rows.
+//! Owns the form of such a text. A key of type `text` is the text itself, bytes are hexadecimal digits, dates, times and
+//! decimals may stand without quotes, and all other keys are JSON, in the form in which `queue` sources read rows.
 
 use crate::data::json::{JsonError, parse, records, row_to_json};
 use crate::data::schema::RecordType;
@@ -17,6 +17,7 @@ pub fn read(ty: &RecordType, text: &str) -> Result<(ArrayRef, Value), String> {
     let parsed = parse(text.as_bytes());
     let value = match (root, parsed) {
         ("text" | "bytes", _) => Value::from(text),
+        (_, Ok(Value::Number(_)) | Err(_)) if ty.is_temporal_or_decimal() => Value::from(text),
         // A float may be `NaN` or `Infinity`, which are no JSON.
         ("f32" | "f64", Err(_)) => Value::from(text),
         (_, Ok(value)) => value,

@@ -58,6 +58,10 @@ fn a_key_is_read_by_its_type() {
     let pair = RecordType::tuple(&[&text, &number]).unwrap();
     assert_eq!(shown(&pair, "[\"a\", 7]"), ok("[\"a\",7]"));
     assert_eq!(shown(&pair, "[\"a\", \"b\"]"), Err("expected u32 at `[1]`, found \"b\"".to_owned()));
+    let of = |kind: &str| crate::data::arbitrary::ty(&[("", kind, 0)]);
+    assert_eq!(shown(&of("timestamp[us]"), "2026-02-01T00:30:00+01:00"), ok("\"2026-01-31T23:30:00Z\""));
+    assert_eq!(shown(&of("date"), "\"2026-01-31\""), ok("\"2026-01-31\""));
+    assert_eq!(shown(&of("decimal(38,1)"), "1234567890123456789.50"), ok("\"1234567890123456789.5\""));
     let optional = text.optional().unwrap();
     assert_eq!((shown(&optional, "null"), shown(&optional, "\"a\"")), (ok("null"), ok("\"a\"")));
     assert!(shown(&optional, "a").is_err());

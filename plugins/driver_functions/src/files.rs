@@ -1,6 +1,10 @@
 //! Driver functions that load, save, read and write files, and that read earlier data sets.
 
-use millstream::{Chain, DStream, Rdd, Record, StreamingContext, Text, Time, files, seconds};
+use millstream::unit::{Nanos, Seconds};
+use millstream::{
+    Chain, DStream, Date, Decimal, LocalDateTime, Rdd, Record, StreamingContext, Text, Time, TimeOfDay, Timestamp,
+    files, seconds,
+};
 
 /// A record of a file of names.
 #[derive(Clone, Record)]
@@ -8,6 +12,25 @@ struct Name {
     number: i64,
     name: Text,
     age: Option<u8>,
+}
+
+/// A record of dates, times and a decimal.
+#[derive(Clone, Record)]
+struct Sale {
+    at: Timestamp,
+    day: Option<Date>,
+    clock: TimeOfDay<Seconds>,
+    local: LocalDateTime<Nanos>,
+    price: Decimal<12, 2>,
+}
+
+/// An enum whose variants hold data.
+#[derive(Clone, Record)]
+enum Change {
+    None,
+    Renamed { number: i64, name: Option<Text> },
+    Added(i64),
+    Removed(Option<u8>),
 }
 
 /// A record that files of all formats except CSV can hold.
@@ -25,6 +48,31 @@ fn name(n: i64) -> Name {
         _ => Text::from(format!("name {n}")),
     };
     Name { number: n, name, age: u8::try_from(n).ok().filter(|n| n % 2 == 0) }
+}
+
+/// The beginning of an hour, before or after 1970.
+fn hour(n: i64) -> Timestamp {
+    Timestamp::from_count((n - 4) * 3_600_000_000)
+}
+
+fn sale(n: i64) -> Sale {
+    let day = Date::from_days(n as i32 - 4);
+    Sale {
+        at: hour(n),
+        day: (n % 3 > 0).then_some(day),
+        clock: TimeOfDay::new(n as u8, 59, 59).unwrap_or_else(|| panic!("{n} is no hour")),
+        local: LocalDateTime::from_count(n - 4),
+        price: Decimal::from_unscaled(i128::from(n - 4) * 1_050).unwrap_or_default(),
+    }
+}
+
+fn change(n: i64) -> Change {
+    match n % 4 {
+        0 => Change::None,
+        1 => Change::Renamed { number: n, name: (n > 2).then(|| Text::from("né")) },
+        2 => Change::Added(-n),
+        _ => Change::Removed(u8::try_from(n).ok().filter(|n| n % 2 == 0)),
+    }
 }
 
 fn nested(n: i64) -> Nested {
@@ -96,6 +144,13 @@ fn saves<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool
             rdd.map(|n| (n % 3 > 0).then_some(n)).save_as_csv_file(&csv);
             rdd.context().csv_file::<Option<i64>>(&csv).save_as_text_file(&path("from-csv", time));
         }),
+        "save_and_load_enums" => numbers.foreach_rdd_with_time(|rdd, time| save(&rdd, change, time)),
+        "save_and_load_times" => numbers.foreach_rdd_with_time(|rdd, time| {
+            let csv = path("csv", time);
+            rdd.map(sale).save_as_csv_file(&csv);
+            rdd.context().csv_file::<Sale>(&csv).save_as_text_file(&path("from-csv", time));
+            save(&rdd, sale, time);
+        }),
         "save_twice" => numbers.foreach_rdd(|rdd| rdd.save_as_text_file("out/numbers")),
         _ => return false,
     };
@@ -105,6 +160,13 @@ fn saves<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool
 fn loads<C: Chain<Out = i64>>(numbers: &DStream<i64, C>, function: &str) -> bool {
     match function {
         "csv_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().csv_file("names.csv"))).print_n(100),
+        "join_on_times" => {
+            let joined = numbers.transform(|rdd| {
+                let sales = rdd.context().csv_file::<Sale>("sales.csv").map(|sale| (sale.at, (sale.day, sale.price)));
+                rdd.map(|n| (hour(n), n)).join(&sales)
+            });
+            joined.print_n(100)
+        }
         "json_file" => numbers.transform(|rdd| named(&rdd, &rdd.context().json_file("names"))).print_n(100),
         "text_file" => {
             let longer = |rdd: Rdd<i64>| {

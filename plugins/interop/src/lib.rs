@@ -1,6 +1,10 @@
 //! Values of every type, saved in every format and loaded again. `tests/interop` has other programs read these files.
 
-use millstream::{Bytes, Chain, Compression, DStream, Parquet, Record, StreamingContext, Text, U64Column};
+use millstream::unit::{Nanos, Seconds};
+use millstream::{
+    Bytes, Chain, Compression, DStream, Date, Decimal, LocalDateTime, Parquet, Record, StreamingContext, Text,
+    TimeOfDay, Timestamp, U64Column,
+};
 
 /// A column of each type that has one value.
 #[derive(Record, Clone)]
@@ -40,6 +44,27 @@ struct Deep {
     inner: Option<Inner>,
 }
 
+/// Dates, times and decimals that all programs know.
+#[derive(Record, Clone)]
+struct Times {
+    id: i64,
+    at: Timestamp,
+    second: Timestamp<Seconds>,
+    local: Option<LocalDateTime>,
+    day: Option<Date>,
+    price: Option<Decimal<12, 2>>,
+}
+
+/// Times that Spark does not know, and a decimal of all digits.
+#[derive(Record, Clone)]
+struct Clocks {
+    id: i64,
+    clock: TimeOfDay,
+    second: TimeOfDay<Seconds>,
+    nano: Timestamp<Nanos>,
+    wide: Decimal<38, 18>,
+}
+
 /// A record that other programs wrote.
 #[derive(Record, Clone)]
 struct Loaded {
@@ -69,9 +94,14 @@ fn save_deep<C: Chain<Out = Deep>>(deep: &DStream<Deep, C>) {
 fn build(ctx: &StreamingContext) {
     if let Some(paths) = ctx.arg("load") {
         let paths: Vec<String> = paths.split(',').map(str::to_owned).collect();
+        let of_times: Vec<String> = ctx.arg("load_times").unwrap_or_default().split(',').map(str::to_owned).collect();
         ctx.stream::<i64>("flat").foreach_rdd(move |rdd| {
             for path in &paths {
                 let rows = rdd.context().parquet_file::<Loaded>(&format!("in:{path}"));
+                rows.save_as_json_file(&format!("out:{path}"));
+            }
+            for path in &of_times {
+                let rows = rdd.context().parquet_file::<Times>(&format!("in:{path}"));
                 rows.save_as_json_file(&format!("out:{path}"));
             }
         });
@@ -80,6 +110,12 @@ fn build(ctx: &StreamingContext) {
     let flat = ctx.stream::<Flat>("flat");
     save_flat(&flat);
     save_deep(&ctx.stream::<Deep>("deep"));
+    let times = ctx.stream::<Times>("times");
+    times.save_as_object_files("out:times-arrow", "").name("times-arrow");
+    times.save_as_parquet_files("out:times-parquet", "").name("times-parquet");
+    times.save_as_csv_files("out:times-csv", "").name("times-csv");
+    times.save_as_json_files("out:times-json", "").name("times-json");
+    ctx.stream::<Clocks>("clocks").save_as_parquet_files("out:clocks-parquet", "").name("clocks-parquet");
     let hashes = flat.map(|row| row.u_64.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let options = Parquet::default().compression(Compression::Zstd).u64_as(U64Column::Decimal);
     hashes.save_as_parquet_files_with("out:hashes", "", options).name("hashes");

@@ -4,6 +4,7 @@
 //! the program do not matter.
 
 use crate::shape::{Field, Shape};
+use crate::tagged;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
@@ -14,6 +15,7 @@ pub fn record(input: &DeriveInput, shape: &Shape) -> TokenStream {
     let implementation = match shape {
         Shape::Struct(fields) => struct_record(input, fields),
         Shape::Choice(variants) => choice_record(input, variants),
+        Shape::Tagged(variants) => tagged::record(input, variants),
         Shape::Serde { version, structure } => serde_record(input, *version, structure),
     };
     quote! {
@@ -42,6 +44,7 @@ pub fn key(input: &DeriveInput, shape: &Shape) -> TokenStream {
             }
             (encode, quote!(Self { #decode }), compare)
         }
+        Shape::Tagged(variants) => tagged::key(input, variants),
         Shape::Choice(_) => (
             quote!(__m::choice_key::encode(self, __last, __out);),
             quote!(__m::choice_key::decode(__bytes, __last)),
@@ -189,7 +192,7 @@ fn choice_record(input: &DeriveInput, variants: &[Ident]) -> TokenStream {
     let positions = at.clone();
     quote! {
         #[automatically_derived]
-        impl __m::choice::Choice for #ident {
+        impl __m::choice::Named for #ident {
             const TYPE: &'static str = #type_name;
             const NAMES: &'static [&'static str] = &[#(#names),*];
             fn position(&self) -> usize {
@@ -197,6 +200,10 @@ fn choice_record(input: &DeriveInput, variants: &[Ident]) -> TokenStream {
                     #(Self::#variants => #at,)*
                 }
             }
+        }
+
+        #[automatically_derived]
+        impl __m::choice::Choice for #ident {
             fn at(__position: usize) -> ::std::option::Option<Self> {
                 match __position {
                     #(#positions => ::std::option::Option::Some(Self::#variants),)*

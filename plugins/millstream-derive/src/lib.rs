@@ -5,6 +5,7 @@
 mod expand;
 mod shape;
 mod structure;
+mod tagged;
 
 use proc_macro::TokenStream;
 use shape::Shape;
@@ -17,6 +18,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | struct with named fields | columns, named as the fields are | `(1,2)` |
 /// | tuple struct | columns, as a tuple | `(1,2)` |
 /// | enum whose variants hold no data | text: the name of the variant | `Red` |
+/// | enum whose variants hold data | a text `type`, and a column for the data of each variant | `Moved(5)` |
 /// | any type with `#[record(serde)]` | bytes: the value in serde's encoding | hexadecimal digits |
 #[proc_macro_derive(Record, attributes(record))]
 pub fn record(input: TokenStream) -> TokenStream {

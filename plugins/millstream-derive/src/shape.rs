@@ -6,13 +6,16 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Data, DeriveInput, Error, Fields, LitInt, Member, Result, Type};
 
+/// The column that names the variant of an enum with data.
+const TAG_NAME: &str = "type";
 /// The longest name of a field that the host accepts, in bytes.
 const NAME_BYTES_MAX: usize = 256;
 
 /// Attributes of serde that need a format which stores names. The format of records stores no names.
 const SELF_DESCRIBING: [&str; 4] = ["untagged", "tag", "flatten", "skip_serializing_if"];
 
-/// One field of a struct.
+/// One field of a struct or a variant.
+#[derive(Clone)]
 pub struct Field {
     /// The name or the index of the field in Rust.
     pub member: Member,
@@ -22,12 +25,43 @@ pub struct Field {
     pub ty: Type,
 }
 
+/// A variant of an enum.
+pub struct Variant {
+    /// The name of the variant.
+    pub ident: Ident,
+    /// The data of the variant.
+    pub data: VariantData,
+}
+
+/// The data of a variant.
+pub enum VariantData {
+    /// No data.
+    None,
+    /// One field without a name.
+    One(Box<Type>),
+    /// Several fields, or fields with names.
+    Members(Vec<Field>),
+}
+
+impl VariantData {
+    /// The fields of the variant.
+    pub fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(ty) => vec![Field { member: Member::from(0), name: "0".to_owned(), ty: Type::clone(ty) }],
+            Self::Members(fields) => fields.clone(),
+        }
+    }
+}
+
 /// How the macros make a record of a type.
 pub enum Shape {
     /// A struct: a column for each field.
     Struct(Vec<Field>),
     /// An enum without data: text.
     Choice(Vec<Ident>),
+    /// An enum with data: a struct with the name of the variant and its data.
+    Tagged(Vec<Variant>),
     /// Bytes that serde makes.
     Serde {
         /// The version of the type, which its author counts.
@@ -55,7 +89,7 @@ impl Shape {
         }
         match &input.data {
             Data::Struct(data) => members(&input.ident, &data.fields).map(Self::Struct),
-            Data::Enum(data) => choice(input, data).map(Self::Choice),
+            Data::Enum(data) => variants(input, data),
             Data::Union(data) => Err(Error::new(
                 data.union_token.span,
                 "a union does not say which of its fields holds a value: use an enum with `#[record(serde)]`",
@@ -170,16 +204,36 @@ fn names(ty: &Type, name: &Ident) -> bool {
     found(quote::quote!(#ty), name)
 }
 
-fn choice(input: &DeriveInput, data: &syn::DataEnum) -> Result<Vec<Ident>> {
+fn variants(input: &DeriveInput, data: &syn::DataEnum) -> Result<Shape> {
     if data.variants.is_empty() {
         return Err(Error::new(input.ident.span(), "an enum without variants has no values: give it some"));
     }
-    if let Some(variant) = data.variants.iter().find(|variant| !matches!(variant.fields, Fields::Unit)) {
-        let message = "an enum whose variants hold data has no columns: derive serde's `Serialize` and `Deserialize` \
-                       too, and write `#[record(serde)]` before the enum, which then travels as bytes";
-        return Err(Error::new_spanned(variant, message));
+    if data.variants.iter().all(|variant| matches!(variant.fields, Fields::Unit)) {
+        return Ok(Shape::Choice(data.variants.iter().map(|variant| variant.ident.clone()).collect()));
     }
-    Ok(data.variants.iter().map(|variant| variant.ident.clone()).collect())
+    let variant = |variant: &syn::Variant| {
+        let ident = variant.ident.clone();
+        if ident.unraw() == TAG_NAME {
+            return Err(Error::new(
+                ident.span(),
+                "`type` is the column that names the variant: give the variant another name",
+            ));
+        }
+        let data = match &variant.fields {
+            Fields::Unit => VariantData::None,
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => {
+                let [field] = <[Field; 1]>::try_from(members(&input.ident, &variant.fields)?)
+                    .map_err(|_| Error::new(ident.span(), "one field is expected"))?;
+                VariantData::One(Box::new(field.ty))
+            }
+            fields if fields.is_empty() => {
+                return Err(Error::new(ident.span(), "a variant with braces needs a field in them: remove the braces"));
+            }
+            fields => VariantData::Members(members(&input.ident, fields)?),
+        };
+        Ok(Variant { ident, data })
+    };
+    data.variants.iter().map(variant).collect::<Result<_>>().map(Shape::Tagged)
 }
 
 fn refuse_self_describing(input: &DeriveInput) -> Result<()> {
@@ -240,6 +294,15 @@ mod tests {
     }
 
     #[test]
+    fn an_enum_with_data_is_tagged() {
+        let Ok(Shape::Tagged(variants)) = shape("enum E { A, B(u8), C { d: u8, e: u8 }, F(u8, u8) }") else {
+            panic!("another shape")
+        };
+        let counts: Vec<usize> = variants.iter().map(|variant| variant.data.fields().len()).collect();
+        assert_eq!(counts, [0, 1, 2, 2]);
+    }
+
+    #[test]
     fn what_cannot_be_a_record_says_what_can() {
         for (text, said) in [
             ("struct A<'a>(&'a str);", "use `Text` for a `&str`"),
@@ -251,7 +314,9 @@ mod tests {
             ("struct A(Vec<Self>);", "a type that contains itself has no columns"),
             ("union A { a: u8, b: i8 }", "use an enum with `#[record(serde)]`"),
             ("enum A {}", "an enum without variants has no values"),
-            ("enum A { B, C(u8) }", "write `#[record(serde)]` before the enum"),
+            ("enum A { B, C(Vec<A>) }", "a type that contains itself has no columns"),
+            ("enum A { r#type(u8) }", "give the variant another name"),
+            ("enum A { B(u8), C {} }", "remove the braces"),
             ("#[record(bytes)] struct A(u8);", "unknown: there are `serde`"),
             ("#[record(version = 2)] struct A(u8);", "`#[record(serde, version = 2)]`"),
             ("struct A(#[record(serde)] u8);", "stands before the type"),

@@ -52,7 +52,7 @@ fn report_panics() {
 pub(crate) fn schema(fields: &[Field]) -> types::Schema {
     let field = |field: &Field| types::Field {
         name: field.name.clone(),
-        kind: field.kind.to_owned(),
+        kind: field.kind.clone().into_owned(),
         nullable: field.nullable,
         children: field.children,
         metadata: field.metadata.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),

@@ -32,7 +32,8 @@ pub trait Key: Record {
     /// `max`.
     ///
     /// Numbers are ordered by value. `-0.0` equals `0.0`. All NaN values are equal, and NaN is larger than all other
-    /// values, infinity included. An absent value is smaller than a value that is there. Texts and bytes are ordered
+    /// values, infinity included. An absent value is smaller than a value that is there. Dates and times are ordered as
+    /// they pass, and decimals by value. Texts and bytes are ordered
     /// byte by byte, lists item by item, tuples and structs member by member. Enums are ordered by the names of their
     /// variants, and values with `#[record(serde)]` by their encodings. A `PartialOrd` or `Ord` that the plugin's
     /// author implements has no influence. A descending order is the reverse, so NaN comes first.
@@ -70,7 +71,7 @@ pub trait Key: Record {
 
 /// Removes `count` bytes from the front of `bytes`. An encoding is only read by the type that wrote it, in the same
 /// task.
-fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
+pub(crate) fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (front, rest) = bytes.split_at(count.min(bytes.len()));
     *bytes = rest;
     front
@@ -193,6 +194,18 @@ impl Key for String {
     }
 }
 
+impl Key for char {
+    fn encode(&self, last: bool, out: &mut Vec<u8>) {
+        encode_bytes(self.encode_utf8(&mut [0; 4]).as_bytes(), last, out);
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        self.cmp(other)
+    }
+    fn decode(bytes: &mut &[u8], last: bool) -> Self {
+        String::decode(bytes, last).chars().next().unwrap_or_default()
+    }
+}
+
 impl Key for Bytes {
     fn encode(&self, last: bool, out: &mut Vec<u8>) {
         encode_bytes(&self.0, last, out);
@@ -225,16 +238,37 @@ impl<K: Key> Key for Option<K> {
 
 impl<K: Key> Key for Vec<K> {
     fn encode(&self, _: bool, out: &mut Vec<u8>) {
-        out.extend_from_slice(&(self.len() as u32).to_le_bytes());
-        self.iter().for_each(|item| item.encode(false, out));
+        encode_list(self, out);
     }
     fn compare(&self, other: &Self) -> Ordering {
-        let different = self.iter().zip(other).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
-        different.unwrap_or_else(|| self.len().cmp(&other.len()))
+        compare_lists(self, other)
     }
     fn decode(bytes: &mut &[u8], _: bool) -> Self {
         (0..u32::from_le_bytes(take_array(bytes))).map(|_| K::decode(bytes, false)).collect()
     }
+}
+
+impl<K: Key, const N: usize> Key for [K; N] {
+    fn encode(&self, _: bool, out: &mut Vec<u8>) {
+        encode_list(self, out);
+    }
+    fn compare(&self, other: &Self) -> Ordering {
+        compare_lists(self, other)
+    }
+    fn decode(bytes: &mut &[u8], _: bool) -> Self {
+        let _length: [u8; 4] = take_array(bytes);
+        std::array::from_fn(|_| K::decode(bytes, false))
+    }
+}
+
+fn encode_list<K: Key>(items: &[K], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(items.len() as u32).to_le_bytes());
+    items.iter().for_each(|item| item.encode(false, out));
+}
+
+fn compare_lists<K: Key>(a: &[K], b: &[K]) -> Ordering {
+    let different = a.iter().zip(b).map(|(a, b)| a.compare(b)).find(|order| order.is_ne());
+    different.unwrap_or_else(|| a.len().cmp(&b.len()))
 }
 
 macro_rules! tuple_key {

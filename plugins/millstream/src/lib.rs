@@ -23,12 +23,14 @@ mod accumulator;
 mod action;
 mod aggregate;
 mod broadcast;
+mod calendar;
 mod chain;
 #[doc(hidden)]
 pub mod choice_key;
 mod chunk;
 mod combine;
 mod context;
+mod decimal;
 mod driver;
 mod dstream;
 mod ends;
@@ -41,6 +43,7 @@ mod join;
 mod key;
 mod kind;
 mod load;
+mod numbered;
 mod output;
 mod pair;
 mod parquet;
@@ -55,9 +58,12 @@ mod save;
 #[cfg(feature = "serde")]
 #[doc(hidden)]
 pub mod serde_key;
+#[cfg(feature = "serde")]
+mod serde_numbers;
 mod state;
 mod stateful;
 mod task;
+mod temporal;
 mod text;
 mod time;
 mod values;
@@ -75,6 +81,7 @@ pub use accumulator::{CollectionAccumulator, DoubleAccumulator, LongAccumulator}
 pub use broadcast::Broadcast;
 pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, Then, Union};
 pub use context::StreamingContext;
+pub use decimal::Decimal;
 pub use flow::{DStream, Flow, InBatch, InStream, Rdd};
 pub use key::Key;
 pub use load::DriverContext;
@@ -86,6 +93,7 @@ pub use place::Partition;
 pub use record::{Bytes, Record};
 pub use runtime::{Level, log};
 pub use state::{MapWithStateDStream, State, StateSpec};
+pub use temporal::{Date, LocalDateTime, ParseError, TimeOfDay, Timestamp, unit};
 pub use text::{Split, SplitWhitespace, Text};
 pub use time::Time;
 pub use window::{Window, milliseconds, minutes, seconds};

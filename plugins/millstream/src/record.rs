@@ -3,6 +3,7 @@
 //! Owns the trait, and its implementations for types of Rust. Never knows operators or the plugin boundary.
 
 use crate::chunk::{Chunk, ChunkReader, ChunkWriter, Malformed};
+use std::borrow::Cow;
 
 /// One field of a row type, as `wit/types.wit` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub struct Field {
     /// The name of the field. The members of a tuple are named `0`, `1` and so on, the item of a list `item`.
     pub name: String,
     /// The type of the field's values, by its name in `wit/types.wit`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Whether the value may be absent.
     pub nullable: bool,
     /// How many of the fields that follow are children of this field.
@@ -21,8 +22,8 @@ pub struct Field {
 
 impl Field {
     /// Makes a field without children.
-    pub fn leaf(name: &str, kind: &'static str) -> Self {
-        Self { name: name.to_owned(), kind, nullable: false, children: 0, metadata: Vec::new() }
+    pub fn leaf(name: &str, kind: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.to_owned(), kind: kind.into(), nullable: false, children: 0, metadata: Vec::new() }
     }
 
     /// Makes a struct field. The fields of its members follow it.
@@ -31,8 +32,8 @@ impl Field {
     }
 }
 
-/// A type that elements of a stream can have: booleans, numbers, text, bytes, options, lists and tuples of them, and
-/// types of your own with `#[derive(Record)]`.
+/// A type that elements of a stream can have: booleans, numbers, text, bytes, dates, times, decimals, options, lists
+/// and tuples of them, and types of your own with `#[derive(Record)]`.
 ///
 /// ```
 /// use millstream::{Key, Record, Text, testing};
@@ -59,10 +60,11 @@ impl Field {
 /// |---|---|
 /// | struct | columns, named as the fields are; the fields must be records |
 /// | enum whose variants hold no data | text: the name of the variant |
+/// | enum whose variants hold data | a text `type`, and a column for the data of each variant |
 /// | any type with `#[record(serde)]` | bytes, in serde's encoding |
 ///
-/// Some types have no columns: an enum whose variants hold data, a type that contains itself, a type of another crate.
-/// Values of such types are sent in serde's encoding:
+/// Some types have no columns: a type that contains itself, a type of another crate. Values of such types are sent in
+/// serde's encoding:
 ///
 /// ```
 /// use millstream::{Record, testing};
@@ -88,13 +90,13 @@ impl Field {
 /// The encoding is [postcard's](https://postcard.jamesmunns.com/wire-format), which is compact and does not store names
 /// or types. So serde's `untagged`, `tag`, `flatten` and `skip_serializing_if` cannot be used with this encoding.
 ///
-/// An enum that holds data is refused without `#[record(serde)]`:
+/// A type that contains itself is refused without `#[record(serde)]`:
 ///
 /// ```compile_fail
 /// #[derive(millstream::Record)]
-/// enum Event {
-///     Start,
-///     Moved { by: i64 },
+/// enum Tree {
+///     Leaf(i64),
+///     Node(Vec<Tree>),
 /// }
 /// ```
 ///
@@ -192,7 +194,7 @@ pub(crate) fn rows_of<T: Record>(chunk: Chunk) -> Vec<T> {
     (0..rows).map(|row| column.get(row)).collect()
 }
 
-mod fixed {
+pub(crate) mod fixed {
     use super::*;
     use std::rc::Rc;
 
@@ -217,6 +219,8 @@ mod fixed {
 
     macro_rules! fixed {
         ($($type:ty, $kind:literal, $width:literal, $show:expr;)*) => {$(
+            fixed_columns!($type, $width);
+
             impl Record for $type {
                 type Column = FixedColumn<$type>;
                 type Builder = FixedBuilder<$type>;
@@ -228,7 +232,11 @@ mod fixed {
                     show(*self, out);
                 }
             }
+        )*};
+    }
 
+    macro_rules! fixed_columns {
+        ($type:ty, $width:literal) => {
             impl Column for FixedColumn<$type> {
                 type Item = $type;
                 fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
@@ -264,8 +272,11 @@ mod fixed {
                     self.bytes.clear();
                 }
             }
-        )*};
+        };
     }
+
+    // Decimals travel as such numbers.
+    fixed_columns!(i128, 16);
 
     fixed! {
         i8, "i8", 1, |n, out| out.push_str(&n.to_string());
@@ -418,6 +429,7 @@ mod bool_record {
 }
 
 pub mod choice;
+mod list;
 #[cfg(feature = "serde")]
 pub mod serde;
 #[cfg(all(test, feature = "serde"))]

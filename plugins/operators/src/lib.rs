@@ -1,9 +1,11 @@
 //! Single operators on a stream of numbers or pairs. The job's argument `operator` chooses one.
 
+mod enums;
 mod joins;
 mod large;
 mod outputs;
 mod states;
+mod times;
 mod windows;
 
 use millstream::{Bytes, Chain, Cut, DStream, Key, Level, Output, Record, StreamingContext, Text};
@@ -124,6 +126,7 @@ fn build(ctx: &StreamingContext) {
             ctx.stream::<(u8, Event)>("lines").print_n(100);
             return;
         }
+        _ if times::times(ctx, &operator).or_else(|| enums::enums(ctx, &operator)).is_some() => return,
         _ => {}
     }
     let numbers = ctx.stream::<i64>("lines");

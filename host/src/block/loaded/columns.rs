@@ -1,15 +1,19 @@
 //! Parquet files, read from a [`Disk`].
 //!
-//! Owns which row groups belong to a part: the row groups that begin in the range of the part. Never decides what a
-//! column means: see `data/loading.rs`.
+//! Owns which row groups belong to a part: the row groups that begin in the range of the part. Owns what INT96 is: an
+//! instant, in microseconds, as Spark reads it. Never decides what other columns mean: see `data/loading.rs`.
 
 use super::{LoadError, LoadedPart};
 use crate::data::loading::{column_names, from_columns};
 use crate::data::schema::RecordType;
 use crate::env::Disk;
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, TimeUnit};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Type;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -73,11 +77,43 @@ fn begins_at(group: &RowGroupMetaData) -> u64 {
     u64::try_from(start).unwrap_or_default()
 }
 
+/// What a file says about itself, with columns of INT96 as instants.
+fn metadata(file: &DiskFile) -> Result<ArrowReaderMetadata, ParquetError> {
+    let plain = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
+    let mut types = plain.parquet_schema().columns().iter().map(|leaf| leaf.physical_type());
+    if !types.clone().any(|ty| ty == Type::INT96) {
+        return Ok(plain);
+    }
+    let fields: Vec<_> = plain.schema().fields().iter().map(|field| with_instants(field, &mut types)).collect();
+    let schema = Schema::new_with_metadata(fields, plain.schema().metadata().clone());
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+    ArrowReaderMetadata::try_new(Arc::clone(plain.metadata()), options)
+}
+
+/// A field with its leaves of INT96 as instants. Takes the types of its leaves off `types`.
+fn with_instants(field: &FieldRef, types: &mut impl Iterator<Item = Type>) -> FieldRef {
+    let ty = match field.data_type() {
+        DataType::List(item) => DataType::List(with_instants(item, types)),
+        DataType::LargeList(item) => DataType::LargeList(with_instants(item, types)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(with_instants(item, types), *length),
+        DataType::Map(entries, is_sorted) => DataType::Map(with_instants(entries, types), *is_sorted),
+        DataType::Struct(members) => {
+            DataType::Struct(members.iter().map(|member| with_instants(member, types)).collect())
+        }
+        other => match types.next() {
+            Some(Type::INT96) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            _ => other.clone(),
+        },
+    };
+    Arc::new(Field::clone(field).with_data_type(ty))
+}
+
 impl ColumnsReader {
     pub(super) fn open(disk: Arc<dyn Disk>, part: &LoadedPart, ty: &RecordType) -> Result<Self, LoadError> {
         let file = DiskFile { disk, path: part.file.path.clone(), bytes: part.file.bytes };
         let refused = |error: ParquetError| part.content(error.to_string());
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(refused)?;
+        let metadata = metadata(&file).map_err(refused)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let wanted = column_names(ty);
         let columns = builder.schema().fields().iter().enumerate();
         let roots: Vec<usize> = columns.filter(|(_, field)| wanted.contains(field.name())).map(|(at, _)| at).collect();

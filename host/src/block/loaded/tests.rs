@@ -242,3 +242,5 @@ fn large_files_have_many_parts_and_csv_has_one() {
     }
     assert_eq!(bounds(LoadedFormat::Csv), [(0, file.bytes)]);
 }
+
+mod other_programs;

@@ -2,6 +2,7 @@
 
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
+use super::super::fixed;
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::utf8::{NotText, text_array};
 use super::{ALIGNMENT, ChunkError, ColumnProblem, ROWS_MAX, VALUES_MAX};
@@ -159,6 +160,11 @@ impl Reader<'_> {
             Kind::U64 => self.numbers::<UInt64Type>(node, rows, nulls)?,
             Kind::F32 => self.numbers::<Float32Type>(node, rows, nulls)?,
             Kind::F64 => self.numbers::<Float64Type>(node, rows, nulls)?,
+            Kind::Temporal(temporal) if temporal.is_narrow() => {
+                self.fixed(node, rows, nulls, |value: i32| temporal.holds(value.into()))?
+            }
+            Kind::Temporal(temporal) => self.fixed(node, rows, nulls, |value| temporal.holds(value))?,
+            Kind::Decimal(decimal) => self.fixed(node, rows, nulls, |value| decimal.holds(value))?,
             Kind::Text => {
                 let (offsets, bytes) = self.pieces(node, rows)?;
                 let array = text_array(offsets, &bytes, nulls).map_err(|error| match error {
@@ -221,6 +227,23 @@ impl Reader<'_> {
         let width = size_of::<T::Native>() as u64;
         let (_, values) = self.exactly(node, (rows as u64).saturating_mul(width), rows)?;
         Ok(Arc::new(PrimitiveArray::<T>::try_new(aligned(values), nulls)?))
+    }
+
+    /// Numbers of which only some stand for a value. The numbers of absent values may be anything.
+    fn fixed<T: ArrowNativeType>(
+        &mut self,
+        node: &Node,
+        rows: usize,
+        nulls: Option<NullBuffer>,
+        holds: impl Fn(T) -> bool,
+    ) -> Result<ArrayRef, Trouble> {
+        let (_, values) = self.exactly(node, (rows as u64).saturating_mul(size_of::<T>() as u64), rows)?;
+        let values: ScalarBuffer<T> = aligned(values);
+        let is_there = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        if let Some((row, _)) = values.iter().enumerate().find(|(row, value)| !holds(**value) && is_there(*row)) {
+            return Err(Trouble::new(node, ColumnProblem::Range { row }));
+        }
+        Ok(fixed::array(node.field.data_type(), rows, values.into_inner(), nulls)?)
     }
 
     /// Offsets and the bytes they point into.

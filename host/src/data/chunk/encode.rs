@@ -1,7 +1,7 @@
 //! Writes a batch as a chunk. The same rows give the same bytes, however the batch was sliced.
 
 use super::super::schema::RecordType;
-use super::super::view::{self, Column, Values, match_values};
+use super::super::view::{self, Column, Values, match_fixed};
 use super::{ALIGNMENT, ChunkError, ROWS_MAX};
 use arrow::array::RecordBatch;
 use arrow::buffer::{BooleanBuffer, OffsetBuffer, ScalarBuffer};
@@ -48,8 +48,8 @@ impl Writer<'_> {
             Some(bits) => self.bits(&bits)?,
             None => self.buffer(0, |_| ())?,
         }
-        match_values!(&column.values,
-            integer(values) => self.numbers(values, &rows),
+        match_fixed!(&column.values,
+            number(values) => self.numbers(values, &rows),
             Values::F32(values) => self.numbers(values, &rows),
             Values::F64(values) => self.numbers(values, &rows),
             Values::Bool(bits) => self.bits(&bits.slice(rows.start, rows.len())),

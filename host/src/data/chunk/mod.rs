@@ -8,7 +8,7 @@
 //! the buffers in pre-order over the fields of the type. Each field gives its validity bitmap first (least significant
 //! bit first; length 0 means that no value is absent), then:
 //!
-//! - `bool`: one bit a row; numbers: their values, little-endian;
+//! - `bool`: one bit a row; numbers, dates, times and decimals: their values, little-endian;
 //! - `text`, `bytes`: rows + 1 offsets (`i32`), then the bytes that the offsets point into;
 //! - `list`: rows + 1 offsets (`i32`), then the buffers of its child, which has as many rows as the last offset says;
 //! - `struct`: nothing more, then the buffers of its children.
@@ -173,6 +173,12 @@ pub enum ColumnProblem {
         buffer: usize,
         /// How many values the lists hold.
         values: usize,
+    },
+    /// A number stands for no value of the type: a time of 24 hours or more, or a decimal with too many digits.
+    #[error("row {row} is outside of the range of the type")]
+    Range {
+        /// The first such row.
+        row: usize,
     },
     /// A value is absent where the type has no absent values.
     #[error("row {row} is absent, but the field is not optional")]

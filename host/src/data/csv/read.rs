@@ -5,6 +5,7 @@
 //! depend on how the bytes are cut into pushes. Never reads a file.
 
 use super::super::columns::named_columns;
+use super::super::fixed;
 use super::super::loading::{Fault, missing};
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::text::parse_hex;
@@ -13,6 +14,7 @@ use arrow::array::{
     ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
     StringArray,
 };
+use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::{
     Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -285,6 +287,15 @@ fn column(node: &Node, cells: &Cells, is_only: bool) -> Result<ArrayRef, (usize,
         Kind::U64 => numbers::<UInt64Type>(node, texts)?,
         Kind::F32 => numbers::<Float32Type>(node, texts)?,
         Kind::F64 => numbers::<Float64Type>(node, texts)?,
+        Kind::Temporal(temporal) => {
+            let (values, nulls) = split(each(node, texts, |text| temporal.parse(text))?);
+            fixed::temporals(temporal, values, nulls).map_err(|error| (0, error.to_string()))?
+        }
+        Kind::Decimal(decimal) => {
+            let (values, nulls) = split(each(node, texts, |text| decimal.parse(text))?);
+            fixed::array(node.field.data_type(), texts.len(), Buffer::from_vec(values), nulls)
+                .map_err(|error| (0, error.to_string()))?
+        }
         Kind::Text => Arc::new(texts.iter().copied().collect::<StringArray>()),
         Kind::Bytes => {
             let bytes = each(node, texts, parse_hex)?;
@@ -304,6 +315,12 @@ fn each<T>(
         Some(text) => parse(text).map(Some).ok_or_else(|| (row, format!("expected {node}, found {}", quoted(text)))),
     };
     texts.iter().enumerate().map(value).collect()
+}
+
+/// The values, and which of them are there.
+fn split<T: Default>(values: Vec<Option<T>>) -> (Vec<T>, Option<NullBuffer>) {
+    let there = values.iter().map(Option::is_some).collect();
+    (values.into_iter().map(Option::unwrap_or_default).collect(), Some(there))
 }
 
 fn quoted(text: &str) -> String {

@@ -8,7 +8,10 @@
 //! | `bool`, numbers | boolean, number; a float may also be `"NaN"`, `"Infinity"` or `"-Infinity"` |
 //! | `text` | string |
 //! | `bytes` | string of hexadecimal digits, two a byte |
+//! | dates and times | string, as [`super::temporal`] writes it |
+//! | `decimal(..)` | string of digits, as `"-12.50"`; a number is read, too, if it has at most 15 digits |
 //! | `list`, tuple | array |
+//! | enum whose variants hold data | `"Start"`, and `{"Moved": ..}` for a variant with data |
 //! | other `struct` | object; a member that may be absent may be left out |
 //! | absent value | `null` |
 

@@ -64,6 +64,15 @@ fn plain(node: &Node, value: Value) -> Value {
             [item] => Value::Array(items.into_iter().map(|value| plain(item, value)).collect()),
             _ => Value::Array(items),
         },
+        (Kind::Struct, Value::Object(mut members)) if node.variants.is_some() => {
+            // In files, an enum is the struct that stands for it. JSON in place of columns stays as it is.
+            let Some(Value::String(name)) = members.get("type").cloned() else { return Value::Object(members) };
+            let data = node.children.iter().skip(1).find(|child| child.name() == name);
+            match data.and_then(|child| Some((child, members.remove(&name)?))) {
+                Some((child, value)) => Value::Object(Map::from_iter([(name, plain(child, value))])),
+                None => Value::String(name),
+            }
+        }
         (Kind::Struct, Value::Object(mut members)) => {
             let own = node.children.iter().enumerate().map(|(at, child)| {
                 let value = members.remove(&*member_name(node.is_tuple, at, child));

@@ -6,7 +6,7 @@
 
 use super::super::columns::{member_name, named_columns};
 use super::super::schema::RecordType;
-use super::super::text::write_hex;
+use super::super::text::{write_hex, write_present};
 use super::super::view::{self, Column, Values, ViewError, items, match_values};
 use arrow::array::RecordBatch;
 use serde::Serialize;
@@ -81,6 +81,11 @@ fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
         }
         Values::Bool(bits) => out.push_str(if bits.value(row) { "true" } else { "false" }),
         Values::Text(texts) => write_json(texts.value(row), out),
+        Values::Temporal32(..) | Values::Temporal64(..) | Values::Decimal(..) => {
+            out.push('"');
+            write_present(column, row, out);
+            out.push('"');
+        }
         Values::Bytes(bytes) => {
             out.push('"');
             write_hex(bytes.value(row), out);

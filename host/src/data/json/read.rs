@@ -1,5 +1,7 @@
 //! Reads rows from JSON values, column by column.
 
+use super::super::decimal::Decimal;
+use super::super::fixed;
 use super::super::schema::{Kind, Node, RecordType};
 use super::super::text::parse_hex;
 use super::JsonError;
@@ -22,6 +24,8 @@ const QUOTED_CHARS_MAX: usize = 40;
 /// How many members of an object a message names, and in how many characters.
 const MEMBERS_MAX: usize = 20;
 const NAMES_CHARS_MAX: usize = 200;
+/// Two different numbers of this many decimal digits are never the same float of 64 bits.
+const FLOAT_DIGITS: usize = 15;
 
 /// Makes a batch of `ty` with one row for each of `values`.
 ///
@@ -142,6 +146,14 @@ fn column(node: &Node, cells: &[Cell<'_>]) -> Result<ArrayRef, Trouble> {
         Kind::U64 => integers::<UInt64Type>(node, cells, nulls)?,
         Kind::F32 => numbers::<Float32Type>(map(node, cells, float32)?, nulls)?,
         Kind::F64 => numbers::<Float64Type>(map(node, cells, float64)?, nulls)?,
+        Kind::Temporal(temporal) => {
+            let values = map(node, cells, |value| temporal.parse(value.as_str()?))?;
+            fixed::temporals(temporal, values, nulls)?
+        }
+        Kind::Decimal(ty) => {
+            let values: Vec<i128> = map(node, cells, |value| decimal(ty, value))?;
+            fixed::array(node.field.data_type(), cells.len(), Buffer::from_vec(values), nulls)?
+        }
         Kind::Text => {
             let texts = map(node, cells, |value| value.as_str().map(str::as_bytes))?;
             Arc::new(StringArray::try_new(offsets(texts.iter().map(|t| t.len()))?, texts.concat().into(), nulls)?)
@@ -188,6 +200,11 @@ fn map<'a, T: Default>(
 fn expected(node: &Node) -> String {
     match node.kind {
         Kind::Bytes => format!("{node} as a string of hexadecimal digits"),
+        Kind::Temporal(temporal) => format!("{node} as a string such as {}", temporal.example()),
+        Kind::Decimal(_) => format!("{node} as a string of digits"),
+        Kind::Struct if node.variants.is_some() => {
+            format!("{node} as a string, or an object of one variant with its data")
+        }
         _ => node.to_string(),
     }
 }
@@ -223,6 +240,21 @@ fn float64(value: &Value) -> Option<f64> {
     }
 }
 
+/// A number in JSON has 64 bits here. Numbers of more digits than a float can tell apart have to be strings.
+fn decimal(ty: Decimal, value: &Value) -> Option<i128> {
+    match value {
+        Value::String(text) => ty.parse(text),
+        Value::Number(number) if number.is_f64() => {
+            let text = number.to_string();
+            let digits = text.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);
+            let significant = digits.skip_while(|digit| *digit == b'0').count();
+            ty.parse(&text).filter(|_| significant <= FLOAT_DIGITS)
+        }
+        Value::Number(number) => ty.parse(&number.to_string()),
+        _ => None,
+    }
+}
+
 fn float32(value: &Value) -> Option<f32> {
     let wide = float64(value)?;
     let narrow = wide as f32;
@@ -240,8 +272,35 @@ fn offsets(lengths: impl Iterator<Item = usize>) -> Result<OffsetBuffer<i32>, Tr
     Ok(OffsetBuffer::new(offsets.into()))
 }
 
+/// The columns of an enum: the name of the variant, and a column for each variant with data.
+fn variants(node: &Node, names: &[String], cells: &[Cell<'_>]) -> Result<Vec<ArrayRef>, Trouble> {
+    let Some((tag, data)) = node.children.split_first() else {
+        return Err(Trouble::Other(JsonError::Arrow("an enum without variants".to_owned())));
+    };
+    let has_data = |name: &str| data.iter().any(|child| child.name() == name);
+    let variant = |value: &'_ Value| match value {
+        Value::String(name) => (names.contains(name) && !has_data(name)).then(|| name.clone()),
+        Value::Object(object) => {
+            let (name, value) = object.iter().next().filter(|_| object.len() == 1)?;
+            (has_data(name) && !value.is_null()).then(|| name.clone())
+        }
+        _ => None,
+    };
+    let tags: Vec<Value> = map(node, cells, variant)?.into_iter().map(Value::String).collect();
+    let tag_cells: Vec<Cell<'_>> = cells.iter().zip(&tags).map(|(cell, tag)| cell.map(|_| tag)).collect();
+    let mut columns = vec![column(tag, &tag_cells)?];
+    for child in data {
+        let cells: Vec<Cell<'_>> = cells.iter().map(|cell| cell.and_then(|value| value.get(child.name()))).collect();
+        columns.push(column(child, &cells).map_err(|trouble| trouble.in_member(node, child.name()))?);
+    }
+    Ok(columns)
+}
+
 /// The columns of the members of a struct.
 fn members(node: &Node, cells: &[Cell<'_>]) -> Result<Vec<ArrayRef>, Trouble> {
+    if let Some(names) = &node.variants {
+        return variants(node, names, cells);
+    }
     for (at, value) in cells.iter().enumerate().filter_map(|(at, cell)| cell.map(|value| (at, value))) {
         check_members(node, at, value)?;
     }

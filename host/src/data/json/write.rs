@@ -1,7 +1,7 @@
 //! Writes rows as JSON values.
 
-use super::super::schema::RecordType;
-use super::super::text::write_hex;
+use super::super::schema::{Node, RecordType};
+use super::super::text::{write_hex, write_present};
 use super::super::view::{self, Column, Values, ViewError, items, match_values};
 use arrow::array::RecordBatch;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ pub fn row_to_json(batch: &RecordBatch, ty: &RecordType, row: usize) -> Result<V
     let columns = view::columns(ty, batch)?;
     Ok(match columns.as_slice() {
         [column] if !ty.is_flat() => value(column, row),
-        columns => members(columns, ty.root().is_tuple, row),
+        columns => members(ty.root(), columns, row),
     })
 }
 
@@ -32,18 +32,28 @@ fn value(column: &Column<'_>, row: usize) -> Value {
         Values::F64(values) => values.get(row).copied().map_or(Value::Null, float64),
         Values::Bool(bits) => Value::from(bits.value(row)),
         Values::Text(texts) => Value::from(texts.value(row)),
+        Values::Temporal32(..) | Values::Temporal64(..) | Values::Decimal(..) => {
+            let mut text = String::new();
+            write_present(column, row, &mut text);
+            Value::from(text)
+        }
         Values::Bytes(bytes) => {
             let mut digits = String::new();
             write_hex(bytes.value(row), &mut digits);
             Value::from(digits)
         }
         Values::List(offsets, values) => Value::Array(items(offsets, row).map(|item| value(values, item)).collect()),
-        Values::Struct(columns) => members(columns, column.node.is_tuple, row),
+        Values::Struct(columns) => members(column.node, columns, row),
     )
 }
 
-fn members(columns: &[Column<'_>], tuple: bool, row: usize) -> Value {
-    if tuple {
+fn members(node: &Node, columns: &[Column<'_>], row: usize) -> Value {
+    match view::variant(node, columns, row) {
+        None => {}
+        Some((name, None)) => return Value::from(name),
+        Some((name, Some(data))) => return Value::Object(Map::from_iter([(name.to_owned(), value(data, row))])),
+    }
+    if node.is_tuple {
         return Value::Array(columns.iter().map(|column| value(column, row)).collect());
     }
     let members = columns.iter().map(|column| (column.node.name().to_owned(), value(column, row)));

@@ -64,7 +64,9 @@ impl KeyEncoder {
         match &column.values {
             // The numbers are their own encodings.
             Values::U64(values) => return Ok(EncodedKeys(Encodings::Words((*values).clone()))),
-            Values::I64(values) => return Ok(EncodedKeys(Encodings::Words(values.inner().clone().into()))),
+            Values::I64(values) | Values::Temporal64(_, values) => {
+                return Ok(EncodedKeys(Encodings::Words(values.inner().clone().into())));
+            }
             _ => {}
         }
         let words: Vec<u64> = match_values!(&column.values,
@@ -72,6 +74,7 @@ impl KeyEncoder {
             Values::F32(values) => values.iter().map(|&value| u64::from(canonical_f32(value))).collect(),
             Values::F64(values) => values.iter().map(|&value| canonical_f64(value)).collect(),
             Values::Bool(bits) => bits.iter().map(u64::from).collect(),
+            Values::Temporal32(_, values) => values.iter().map(|value| word(&value.to_le_bytes())).collect(),
             Values::Text(texts) => {
                 return Ok(EncodedKeys(Encodings::Bytes(texts.offsets().clone(), texts.values().clone())));
             }

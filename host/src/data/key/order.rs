@@ -1,7 +1,7 @@
 //! The order of keys, which all sorts use.
 //!
-//! Owns the definition: absent values come before all others, `false` before `true`, numbers by value, texts and bytes
-//! byte by byte, lists item by item, and structs and tuples member by member. Among floats, `-0.0` equals `0.0`. Every
+//! Owns the definition: absent values come before all others, `false` before `true`, numbers and decimals by value,
+//! dates and times as they pass, texts and bytes byte by byte, lists item by item, and structs and tuples member by member. Among floats, `-0.0` equals `0.0`. Every
 //! NaN equals every other NaN and is larger than all other values, infinity too. The same holds for floats inside of
 //! lists, structs and tuples. Two keys are equal in this order exactly if their encodings are equal. A descending order
 //! is the reverse, so NaN comes first and absent values come last. The plugin SDK compares values in the same way

@@ -91,7 +91,10 @@ fn what_does_not_fit_is_told_with_row_and_column() {
         "0 n: there is no such column, and i64 has to be there; the columns are `m`"
     );
     let texts = Arc::new(StringArray::from(vec!["1", "2"])) as ArrayRef;
-    assert_eq!(fault(vec![("n", texts.clone())]), "0 n: expected i64, found Utf8");
+    assert_eq!(
+        fault(vec![("n", texts.clone())]),
+        "0 n: expected i64, found Utf8; a field of type text reads such a column"
+    );
     let whole = Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef;
     let members = |columns: Vec<(&str, ArrayRef)>| Arc::new(StructArray::from(batch(columns))) as ArrayRef;
     assert_eq!(
@@ -136,5 +139,109 @@ fn decimals_without_a_fraction_are_integers() {
     let fault = from_columns(&wanted, &decimals(vec![0, -1], 0)).unwrap_err();
     assert_eq!(told(&fault), "1 value: expected u64, found a value outside of its range");
     let fault = from_columns(&wanted, &decimals(vec![10], 1)).unwrap_err();
-    assert_eq!(told(&fault), "0 value: expected u64, found Decimal128(20, 1)");
+    assert_eq!(
+        told(&fault),
+        "0 value: expected u64, found Decimal128(20, 1); a field of type decimal(20,1) reads such a column"
+    );
+}
+
+/// Each value of a column of times, in the text of the record's type, or the fault.
+fn times(kind: &str, ty: DataType, values: Vec<Option<i64>>) -> Result<Vec<String>, String> {
+    let wanted = super::super::arbitrary::ty(&[("", kind, 0)]);
+    let numbers = Arc::new(Int64Array::from(values)) as ArrayRef;
+    let narrow = arrow::compute::cast(&numbers, &DataType::Int32);
+    let is_narrow = matches!(ty, DataType::Date32 | DataType::Time32(_));
+    let numbers = if is_narrow { narrow.unwrap() } else { numbers };
+    let column = arrow::compute::cast(&numbers, &ty).unwrap();
+    match from_columns(&wanted, &batch(vec![("value", column)])) {
+        Ok(rows) => Ok(shown(&wanted, &rows)),
+        Err(fault) => Err(told(&fault)),
+    }
+}
+
+#[test]
+fn times_of_any_unit_are_read_if_nothing_is_lost() {
+    use arrow::datatypes::TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    let zone = |zone: &str| Some(zone.into());
+    let half = Ok(vec!["\"1970-01-01T00:00:00.500Z\"".to_owned()]);
+    let read = |kind, unit, zone, value| times(kind, DataType::Timestamp(unit, zone), vec![Some(value)]);
+    assert_eq!(read("timestamp[us]", Millisecond, zone("UTC"), 500), half);
+    assert_eq!(read("timestamp[ms]", Nanosecond, zone("Europe/Berlin"), 500_000_000), half);
+    assert_eq!(read("timestamp[ns]", Microsecond, zone("+02:00"), 500_000), half);
+    assert_eq!(
+        read("timestamp[us]", Nanosecond, zone("UTC"), -1),
+        Err("0 value: expected timestamp[us], found 1969-12-31T23:59:59.999999999Z, which does not fit exactly".into())
+    );
+    assert!(read("timestamp[ns]", Second, zone("UTC"), i64::MAX).unwrap_err().ends_with("does not fit exactly"));
+    assert_eq!(
+        read("timestamp[us]", Microsecond, None, 0),
+        Err("0 value: expected timestamp[us], found Timestamp(µs); a field of type datetime[us] reads such a column"
+            .into())
+    );
+    assert_eq!(read("datetime[s]", Millisecond, None, 2_000), Ok(vec!["\"1970-01-01T00:00:02\"".to_owned()]));
+    assert_eq!(times("date", DataType::Date32, vec![Some(-1)]), Ok(vec!["\"1969-12-31\"".to_owned()]));
+    assert_eq!(times("date", DataType::Date64, vec![Some(86_400_000)]), Ok(vec!["\"1970-01-02\"".to_owned()]));
+    assert!(times("date", DataType::Date64, vec![Some(1)]).is_err());
+    let clock = Ok(vec!["\"00:00:01\"".to_owned()]);
+    assert_eq!(times("time[s]", DataType::Time64(Nanosecond), vec![Some(1_000_000_000)]), clock);
+    assert_eq!(times("time[ns]", DataType::Time32(Millisecond), vec![Some(1_000)]), clock);
+    // Some programs write the end of a day so.
+    let midnight = times("time[us]", DataType::Time64(Microsecond), vec![Some(0), Some(86_400_000_000)]);
+    assert_eq!(midnight, Err("1 value: expected time[us], found 86400000000, which does not fit exactly".into()));
+}
+
+#[test]
+fn decimals_of_any_scale_are_read_if_nothing_is_lost() {
+    use arrow::array::{Decimal128Array, Decimal256Array, UInt64Array};
+    use arrow::datatypes::i256;
+    let wanted = ty(&[("", "?decimal(20,2)", 0)]);
+    let read = |column: ArrayRef| match from_columns(&wanted, &batch(vec![("value", column)])) {
+        Ok(rows) => Ok(shown(&wanted, &rows)),
+        Err(fault) => Err(told(&fault)),
+    };
+    let of = |value: i128, precision, scale| {
+        let array = Decimal128Array::from(vec![None, Some(value)]).with_precision_and_scale(precision, scale).unwrap();
+        read(Arc::new(array))
+    };
+    let one = Ok(vec!["null".to_owned(), "\"1.50\"".to_owned()]);
+    assert_eq!((of(15, 3, 1), of(1_500_000, 20, 6), of(150, 38, 2)), (one.clone(), one.clone(), one));
+    assert_eq!(
+        of(1_005, 10, 3),
+        Err("1 value: expected option<decimal(20,2)>, found 1.005, which does not fit exactly".to_owned())
+    );
+    assert!(of(10_i128.pow(18), 38, 0).is_err() && of(10_i128.pow(18) - 1, 38, 0).is_ok());
+    let wide = Decimal256Array::from(vec![i256::from(-25)]).with_precision_and_scale(60, 1).unwrap();
+    assert_eq!(read(Arc::new(wide)), Ok(vec!["\"-2.50\"".to_owned()]));
+    assert_eq!(read(Arc::new(UInt64Array::from(vec![7]))), Ok(vec!["\"7.00\"".to_owned()]));
+    let floats = read(Arc::new(arrow::array::Float64Array::from(vec![1.5])));
+    let advice = "0 value: expected option<decimal(20,2)>, found Float64; a field of type f64 reads such a column";
+    assert_eq!(floats, Err(advice.to_owned()));
+}
+
+#[test]
+fn a_column_that_no_record_has_is_told_with_what_it_should_be() {
+    use arrow::array::{DurationSecondArray, IntervalMonthDayNanoArray, MapBuilder, NullArray, StringBuilder};
+    let wanted = ty(&[("", "?i64", 0)]);
+    let fault = |column: ArrayRef| told(&from_columns(&wanted, &batch(vec![("value", column)])).unwrap_err());
+    assert_eq!(
+        fault(Arc::new(DurationSecondArray::from(vec![1]))),
+        "0 value: expected option<i64>, found Duration(s); no record has such a column: cast it to a number where the file \
+         is written"
+    );
+    assert!(fault(Arc::new(IntervalMonthDayNanoArray::from(vec![None]))).contains("cast it to text where"));
+    let absent = from_columns(&wanted, &batch(vec![("value", Arc::new(NullArray::new(2)))])).unwrap();
+    assert_eq!(shown(&wanted, &absent), ["null", "null"]);
+    // A map is a list of its entries.
+    let mut map = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    map.keys().append_value("a");
+    map.values().append_null();
+    map.append(true).unwrap();
+    map.append(true).unwrap();
+    let column: ArrayRef = Arc::new(map.finish());
+    assert!(fault(column.clone()).contains("a field of type list of structs with the members `key` and `value` reads"));
+    let names = column.as_map().entries_fields();
+    let (key, value) = (names.0.name().as_str(), names.1.name().as_str());
+    let entries = ty(&[("", "list", 1), ("", "struct", 2), (key, "text", 0), (value, "?text", 0)]);
+    let rows = from_columns(&entries, &batch(vec![("value", column.clone())])).unwrap();
+    assert_eq!(shown(&entries, &rows), [format!(r#"[{{"{key}":"a","{value}":null}}]"#), "[]".to_owned()]);
 }

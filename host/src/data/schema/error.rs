@@ -77,6 +77,17 @@ pub enum SchemaError {
         /// The number of fields in the list.
         found: usize,
     },
+    /// A struct that claims to be an enum and is none.
+    #[error(
+        "field {position} `{name}` has variants, but is no struct of a text `type` and of optional members that are called \
+         as variants are"
+    )]
+    Variants {
+        /// The field's position in the list.
+        position: usize,
+        /// The name of the field.
+        name: String,
+    },
     /// Too many metadata entries, or too long ones.
     #[error(
         "the metadata of field {position} `{name}` has more than {METADATA_MAX} entries, \

@@ -36,19 +36,25 @@ const METADATA_BYTES_MAX: usize = 1024;
 const ROOT_NAME: &str = "value";
 /// The name of a list's child.
 const ITEM_NAME: &str = "item";
+/// The name of the text that says which variant a value of an enum is.
+const TAG_NAME: &str = "type";
+/// The metadata of a struct that stands for an enum: the names of its variants, with commas.
+const VARIANTS: &str = "variants";
 
 /// One field of a type, in a pre-order list: the `children` fields that follow belong to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Field {
     /// Tuple members are called `0`, `1` and so on.
     pub name: String,
-    /// One of `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64`, `text`, `bytes`, `list` and `struct`.
+    /// One of `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64`, `text`, `bytes`, `list`, `struct`, the kinds of dates
+    /// and times, such as `timestamp[us]`, and `decimal(precision,scale)`.
     pub kind: String,
     /// Whether a value may be absent.
     pub nullable: bool,
     /// The number of direct children of this field, which follow it in the list.
     pub children: u32,
-    /// The identity of a user's type that travels as `bytes`. The host compares metadata and does not interpret it.
+    /// The identity of a user's type that travels as `bytes`, which the host compares and does not interpret. Of a struct
+    /// that stands for an enum whose variants hold data: `variants`, the names of the variants with commas between them.
     pub metadata: Vec<(String, String)>,
 }
 
@@ -150,7 +156,10 @@ impl RecordType {
     fn part(&self, start: usize, node: &Node) -> Option<Self> {
         let mut fields = self.0.fields.get(start..start.checked_add(node.fields)?)?.to_vec();
         ROOT_NAME.clone_into(&mut fields.first_mut()?.name);
-        let root = Node::new(node.kind, ROOT_NAME, node.nullable(), node.children.clone());
+        let root = Node {
+            variants: node.variants.clone(),
+            ..Node::new(node.kind, ROOT_NAME, node.nullable(), node.children.clone())
+        };
         Some(Self::assemble(fields, root))
     }
 
@@ -159,6 +168,11 @@ impl RecordType {
     pub fn opaque(&self) -> Option<&str> {
         let mut metadata = self.0.fields.iter().flat_map(|field| &field.metadata);
         metadata.find(|(key, _)| key == "type").map(|(_, name)| name.as_str())
+    }
+
+    /// Whether values are single dates, times or decimals, which JSON has as strings.
+    pub fn is_temporal_or_decimal(&self) -> bool {
+        matches!(self.0.root.kind, Kind::Temporal(_) | Kind::Decimal(_))
     }
 
     /// How many buffers a chunk of these rows has.
@@ -209,6 +223,7 @@ impl Parser<'_> {
             return Err(SchemaError::NameLength { position, length });
         }
         let (name, nullable, children) = (field.name.clone(), field.nullable, field.children);
+        let variants = field.metadata.iter().find(|(key, _)| key == VARIANTS).map(|(_, names)| names.clone());
         if depth > DEPTH_MAX {
             return Err(SchemaError::TooDeep { position, name });
         }
@@ -216,7 +231,7 @@ impl Parser<'_> {
         if field.metadata.len() > METADATA_MAX || field.metadata.iter().any(too_long) {
             return Err(SchemaError::Metadata { position, name });
         }
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == field.kind) else {
+        let Some(kind) = Kind::parse(&field.kind) else {
             let kind = field.kind.chars().take(NAME_BYTES_MAX).collect();
             return Err(SchemaError::UnknownKind { position, name, kind });
         };
@@ -247,6 +262,10 @@ impl Parser<'_> {
             }
             nodes.push(node);
         }
-        Ok(Node::new(kind, &name, nullable, nodes))
+        let node = Node::new(kind, &name, nullable, nodes);
+        match variants {
+            Some(names) => node.with_variants(&names).ok_or(SchemaError::Variants { position, name }),
+            None => Ok(node),
+        }
     }
 }

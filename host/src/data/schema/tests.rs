@@ -25,10 +25,48 @@ fn types_print_as_spark_would_write_them() {
     assert_eq!(RecordType::text().to_string(), "text");
     assert_eq!(pair().to_string(), "(list<text>, u64)");
     assert_eq!(shown(vec![optional("", "i64", 0)]), "option<i64>");
+    assert_eq!(shown(vec![optional("", "timestamp[us]", 0)]), "option<timestamp[us]>");
+    assert_eq!(shown(vec![field("", "decimal(38,2)", 0)]), "decimal(38,2)");
     assert_eq!(shown(vec![field("", "list", 1), optional("e", "f64", 0)]), "list<option<f64>>");
     assert_eq!(shown(vec![field("", "struct", 1), field("a", "i64", 0)]), "struct{a: i64}");
     assert_eq!(shown(vec![optional("", "struct", 1), optional("value", "i64", 0)]), "option<option<i64>>");
     assert_eq!(shown(vec![optional("", "struct", 1), field("value", "i64", 0)]), "option<struct{value: i64}>");
+}
+
+fn an_enum(names: &str) -> Vec<Field> {
+    let mut root = field("", "struct", 3);
+    root.metadata = vec![("variants".into(), names.into())];
+    vec![
+        root,
+        field("type", "text", 0),
+        optional("Moved", "struct", 1),
+        field("by", "i64", 0),
+        optional("Said", "text", 0),
+    ]
+}
+
+#[test]
+fn an_enum_is_a_struct_with_variants() {
+    let shown = |fields| RecordType::parse(fields).unwrap().to_string();
+    assert_eq!(shown(an_enum("Start,Moved,Said")), "enum{Start, Moved: struct{by: i64}, Said: text}");
+    let mut optional = an_enum("Moved,Said,End");
+    optional[0].nullable = true;
+    assert_eq!(shown(optional), "option<enum{Moved: struct{by: i64}, Said: text, End}>");
+    let list = [vec![field("", "list", 1)], an_enum("Moved,Said")].concat();
+    assert_eq!(shown(list), "list<enum{Moved: struct{by: i64}, Said: text}>");
+    let told = "field 0 `value` has variants, but is no struct of a text `type` and of optional members that are called as \
+                variants are";
+    for names in ["", "Start", "Said,Moved", "Moved,Said,Moved", "Moved,,Said"] {
+        assert_eq!(problem(an_enum(names)), told);
+    }
+    let mut untagged = an_enum("Moved,Said");
+    untagged[1].kind = "bytes".into();
+    assert_eq!(problem(untagged), told);
+    let pair = [vec![field("", "struct", 2)], an_enum("Moved,Said"), vec![field("n", "u8", 0)]].concat();
+    let mut pair = pair;
+    (pair[1].name, pair[6].name) = ("0".into(), "1".into());
+    let (key, _) = RecordType::parse(pair).unwrap().pair().unwrap();
+    assert_eq!(key, RecordType::parse(an_enum("Moved,Said")).unwrap());
 }
 
 #[test]
@@ -62,6 +100,18 @@ fn each_mistake_is_named() {
         problem(vec![field("a", "quaternion", 0)]),
         "field 0 `value` is of the kind `quaternion`, which this host does not know"
     );
+    for kind in [
+        "decimal(5,6)",
+        "decimal(0,0)",
+        "decimal(39,2)",
+        "decimal(5,-2)",
+        "decimal(05,2)",
+        "decimal(5, 2)",
+        "timestamp",
+    ] {
+        let told = format!("field 0 `value` is of the kind `{kind}`, which this host does not know");
+        assert_eq!(problem(vec![field("a", kind, 0)]), told);
+    }
     assert_eq!(problem(vec![field("a", "list", 0)]), "field 0 `value` (list) has 0 children, exactly 1 is needed");
     assert_eq!(problem(vec![field("a", "struct", 0)]), "field 0 `value` (struct) has 0 children, at least 1 is needed");
     assert_eq!(problem(vec![field("a", "u8", 7)]), "field 0 `value` (u8) has 7 children, none are needed");

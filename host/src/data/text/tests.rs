@@ -27,6 +27,9 @@ fn rows_print_as_in_scala() {
     assert_eq!(shown(&[("", "list", 1), ("", "?u8", 0)], json!([1, null, 2])), "[Some(1), None, Some(2)]");
     assert_eq!(shown(&[("", "?struct", 2), ("0", "u8", 0), ("1", "f64", 0)], json!([1, 2])), "Some((1,2.0))");
     assert_eq!(shown(&[("", "?struct", 2), ("0", "u8", 0), ("1", "f64", 0)], json!(null)), "None");
+    assert_eq!(shown(&[("", "timestamp[us]", 0)], json!("2026-02-01T01:59:59.5+02:00")), "2026-01-31T23:59:59.500Z");
+    let day = [("", "struct", 2), ("0", "?date", 0), ("1", "decimal(5,2)", 0)];
+    assert_eq!(shown(&day, json!(["2026-01-31", "-1.5"])), "(Some(2026-01-31),-1.50)");
     let twice = [("", "?struct", 1), ("value", "?u8", 0)];
     assert_eq!(shown(&twice, json!({"value": 1})), "Some(Some(1))");
     assert_eq!(shown(&twice, json!({"value": null})), "Some(None)");

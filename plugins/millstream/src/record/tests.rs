@@ -42,6 +42,8 @@ enum Event {
 #[record(serde)]
 struct Tick;
 
+mod tagged;
+
 fn round_trip<T: Record>(values: Vec<T>) -> Vec<T> {
     let count = values.len();
     let (column, rows) = read_column::<T>(chunk(values)).expect("it is well-formed");
@@ -93,7 +95,7 @@ fn a_type_in_serdes_encoding_says_what_it_is() {
     let [field] = fields_of::<Event>().try_into().expect("one field");
     let Field { kind, metadata, .. } = field;
     let value = |key: &str| metadata.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str());
-    assert_eq!((kind, value("type"), value("version")), ("bytes", Some("Event"), Some("3")));
+    assert_eq!((&*kind, value("type"), value("version")), ("bytes", Some("Event"), Some("3")));
     let structure = value("structure").expect("it has one");
     assert!(structure.len() == 16 && structure.bytes().all(|digit| digit.is_ascii_hexdigit()), "{structure}");
     assert_ne!(fields_of::<Tick>()[0].metadata[2].1, structure);

@@ -1,4 +1,4 @@
-//! Records whose values vary in size: text, bytes and lists. Also records made of other records: options and tuples.
+//! Records whose values vary in size: text and bytes. Also records made of other records: options and tuples.
 
 use super::bool_record::{BitBuilder, BitColumn};
 use super::{Builder, ChunkReader, ChunkWriter, Column, Field, Malformed, Record};
@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 
 /// Offsets into a list of items. The items of row `n` are at `offset(n)..offset(n + 1)`.
-struct Offsets {
+pub(super) struct Offsets {
     data: Rc<Vec<u8>>,
     start: usize,
 }
 
 impl Offsets {
-    fn read(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
+    pub(super) fn read(source: &mut ChunkReader, rows: usize) -> Result<Self, Malformed> {
         let range = source.buffer()?;
         if rows > 0 && range.len() < (rows + 1).saturating_mul(4) {
             return Err(Malformed::from("an offsets buffer is too short for its rows"));
@@ -22,7 +22,7 @@ impl Offsets {
     }
 
     #[inline(always)]
-    fn get(&self, at: usize) -> usize {
+    pub(super) fn get(&self, at: usize) -> usize {
         let at = self.start + at * 4;
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&self.data[at..at + 4]);
@@ -32,7 +32,7 @@ impl Offsets {
 
 /// Appends the end of a row to an offsets buffer, whose first offset is 0.
 #[inline]
-fn push_offset(offsets: &mut Vec<u8>, end: usize) {
+pub(super) fn push_offset(offsets: &mut Vec<u8>, end: usize) {
     if offsets.is_empty() {
         offsets.extend_from_slice(&[0; 4]);
     }
@@ -189,87 +189,22 @@ bytes_record! {
         },
         |item| &item.0,
         |value, out| show_bytes(&value.0, out);
+    char, "text",
+        |self, row| {
+            let (start, end) = self.range(row);
+            single_char(&self.data[start..end])
+        },
+        |item| item.encode_utf8(&mut [0; 4]).as_bytes(),
+        |value, out| out.push(*value);
 }
 
-/// A column of lists, one for each row.
-pub struct ListColumn<T: Record> {
-    offsets: Offsets,
-    items: T::Column,
-}
-
-/// Collects lists, one for each row.
-pub struct ListBuilder<T: Record> {
-    offsets: Vec<u8>,
-    items: T::Builder,
-    count: usize,
-}
-
-impl<T: Record> Default for ListBuilder<T> {
-    fn default() -> Self {
-        Self { offsets: Vec::new(), items: T::Builder::default(), count: 0 }
-    }
-}
-
-impl<T: Record> Record for Vec<T> {
-    type Column = ListColumn<T>;
-    type Builder = ListBuilder<T>;
-    fn describe(name: &str, fields: &mut Vec<Field>) {
-        fields.push(Field { children: 1, ..Field::leaf(name, "list") });
-        T::describe("item", fields);
-    }
-    fn show(&self, out: &mut String) {
-        out.push('[');
-        for (at, item) in self.iter().enumerate() {
-            if at > 0 {
-                out.push_str(", ");
-            }
-            item.show(out);
-        }
-        out.push(']');
-    }
-}
-
-impl<T: Record> Column for ListColumn<T> {
-    type Item = Vec<T>;
-    fn read(source: &mut ChunkReader, rows: usize, _: bool) -> Result<Self, Malformed> {
-        source.buffer()?;
-        let offsets = Offsets::read(source, rows)?;
-        let count = if rows == 0 { 0 } else { offsets.get(rows) };
-        Ok(Self { offsets, items: T::Column::read(source, count, false)? })
-    }
-    #[inline]
-    fn get(&self, row: usize) -> Vec<T> {
-        (self.offsets.get(row)..self.offsets.get(row + 1)).map(|at| self.items.get(at)).collect()
-    }
-}
-
-impl<T: Record> ListColumn<T> {
-    /// Merges the items of a row, in order; `None` if the row has no items.
-    #[inline]
-    pub(crate) fn reduce(&self, row: usize, function: impl Fn(T, T) -> T) -> Option<T> {
-        (self.offsets.get(row)..self.offsets.get(row + 1)).map(|at| self.items.get(at)).reduce(function)
-    }
-}
-
-impl<T: Record> Builder for ListBuilder<T> {
-    type Item = Vec<T>;
-    fn push(&mut self, items: Vec<T>) {
-        self.count += items.len();
-        items.into_iter().for_each(|item| self.items.push(item));
-        push_offset(&mut self.offsets, self.count);
-    }
-    fn push_absent(&mut self) {
-        push_offset(&mut self.offsets, self.count);
-    }
-    fn bytes(&self) -> usize {
-        self.offsets.len() + self.items.bytes()
-    }
-    fn write(&mut self, out: &mut ChunkWriter, _: bool) {
-        out.field();
-        out.buffer(&self.offsets);
-        self.items.write(out, false);
-        self.offsets.clear();
-        self.count = 0;
+/// The only character of a text.
+fn single_char(text: &[u8]) -> char {
+    let text = String::from_utf8_lossy(text);
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(only), None) => only,
+        _ => panic!("{text:?} is not a single character: the record has a `char` here"),
     }
 }
 
