@@ -25,9 +25,7 @@ use std::str::FromStr;
 /// assert_eq!((price + price).to_string(), "39.80");
 /// assert!("0.005".parse::<Decimal<12, 2>>().is_err());
 ///
-/// let out = testing::run(vec![vec![("a", price), ("a", price)]], |rows| {
-///     rows.map(|(name, price)| (millstream::Text::from(name), price)).reduce_by_key(|a, b| a + b)
-/// });
+/// let out = testing::run(vec![vec![(1u8, price), (1, price)]], |rows| rows.reduce_by_key(|a, b| a + b));
 /// assert_eq!(out[0][0].1.unscaled(), 3_980);
 /// ```
 ///
