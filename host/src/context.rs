@@ -37,7 +37,7 @@ use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
 use crate::ingest::{Sources, check_sources};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
-use crate::output::{self, Outputs};
+use crate::output::{self, Granted, Outputs};
 use crate::plugin::{Failure, Limits, LoadError, Plugin, PluginLoader, Runtime, StartError};
 use crate::receiver::Receivers;
 use crate::run::RunMemory;
@@ -218,7 +218,8 @@ impl StreamingContext {
             Error::new(ErrorKind::User, format!("job {}: {error}", settings.job.name)).help(error.help())
         })?;
         let storage = RowStorage::new(&budget, env.disk.clone(), spill_settings(&settings));
-        let outputs = Outputs::open(&env, &settings.job.name, &graph, &grants, &storage)?;
+        let granted = Granted { grants: &grants, connections: &settings.connections };
+        let outputs = Outputs::open(&env, &settings.job.name, &graph, granted, &storage)?;
         let sources = Sources::open(&env, &graph, &settings, receivers)?;
         Ok(Self {
             env,
@@ -238,9 +239,11 @@ impl StreamingContext {
         &self.graph
     }
 
-    /// The outputs that save files, each with the path of a batch. In a path, `TIME_IN_MS` stands for the batch's time.
+    /// The outputs that write somewhere, each with the place: a topic, or the path of the files of a batch, in which
+    /// `TIME_IN_MS` stands for the batch's time.
     pub fn destinations<'a>(settings: &Settings, graph: &'a Graph) -> Vec<(&'a Node, String)> {
-        output::destinations(graph, &grants(settings))
+        let granted = Granted { grants: &grants(settings), connections: &settings.connections };
+        output::destinations(graph, granted)
     }
 
     /// The places that the plugin may read or write.

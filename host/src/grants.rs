@@ -8,9 +8,11 @@
 #![cfg_attr(not(test), warn(clippy::arithmetic_side_effects))]
 
 mod error;
+mod topics;
 mod withheld;
 
 pub use error::{GrantError, Refusal};
+pub use topics::{GrantedTopic, TopicError, granted_topic};
 pub use withheld::Withheld;
 
 use crate::config::Access;

@@ -18,6 +18,8 @@ pub mod data;
 pub mod env;
 pub mod memory;
 
+pub mod clients;
+
 pub mod grants;
 
 pub mod graph;

@@ -17,7 +17,7 @@ use host::graph::{Graph, Intervals, StageGraph};
 use host::ids::{BlockId, NodeId, RunId};
 use host::listener::ListenerBus;
 use host::memory::MemoryBudget;
-use host::output::Outputs;
+use host::output::{Granted, Outputs};
 use host::plugin::{Plugin, TaskInstance, TaskProgram, TaskStep};
 use host::state::StateStore;
 use host::time::{Duration, Time};
@@ -122,9 +122,9 @@ impl Job {
             blocks.put_at_once(Block { id: id.clone(), rows: vec![lines(10)].into() });
             ids.push(InputPartition::Block { id, rows: 10, checksum: None });
         }
-        let outputs = Outputs::open(&real(&executors), "bench", &graph, &Grants::writing(""), &storage);
+        let outputs = Outputs::open(&real(&executors), "bench", &graph, Granted::files(&Grants::writing("")), &storage);
         let outputs = outputs.expect("nothing is saved");
-        let begun = outputs.begin(stages.jobs[0].output, Time::from_ms(1000), true);
+        let begun = outputs.begin(stages.jobs[0].output, (Time::from_ms(1000), Time::default()), true);
         let write = executors.block_on(begun).expect("it prints").expect("printing begins");
         let job = stages.jobs[0].clone();
         let intervals = Arc::new(Intervals::of(&graph, Duration::from_secs(1)).expect("there are no windows"));

@@ -152,6 +152,7 @@ goldens! {
         save_as_object_files,
         save_as_parquet_files,
         save_as_text_files,
+        save_to_kafka,
         serde_records,
         serde_records_as_keys,
         serde_records_as_values,

@@ -51,7 +51,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Output for Collected {
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+    fn begin(&self, batch: Time, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         let write = CollectedBatch { output: self.clone(), batch, rows: Arc::default() };
         Box::pin(async move { Ok(Arc::new(write) as Arc<dyn BatchWrite>) })
     }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::key::Change;
-use super::keys::{KEYS, SOURCE_SECTION};
+use super::keys::{KEYS, NamedTables};
 use super::quote::{escaped, segment};
 use super::tree::{Node, Raw, Table};
 
@@ -35,27 +35,32 @@ pub fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
     keys.iter().filter(differs).map(|key| change(key)).collect()
 }
 
-/// The type, as TOML, of the source that a key belongs to; `None` if the key belongs to no source, or the type is not
-/// given.
-fn type_of<'a>(key: &str, given: &'a BTreeMap<String, String>) -> Option<&'a str> {
-    let rest = after_segment(key.strip_prefix("sources.")?);
-    let source = key.strip_suffix(rest)?;
-    given.get(&format!("{source}type")).map(String::as_str)
+/// The tables with names that a key belongs to, and the key without their head. `None` if the key is in none.
+fn named(key: &str) -> Option<(&'static NamedTables, &str)> {
+    let (head, rest) = key.split_once('.')?;
+    Some((NamedTables::find(head)?, rest))
 }
 
-/// The effect of a changed value of a key. `source_type` is the type of the key's source, if it is known. If this
-/// version of the host does not know the key, it does not use the key.
-fn meaning(key: &str, source_type: Option<&str>) -> Change {
-    let own = match key.strip_prefix("sources.") {
-        Some(rest) => format!("{SOURCE_SECTION}.{}", after_segment(rest)),
+/// The type, as TOML, of the source or connection that a key belongs to; `None` if the key belongs to neither, or the
+/// type is not given.
+fn type_of<'a>(key: &str, given: &'a BTreeMap<String, String>) -> Option<&'a str> {
+    let rest = after_segment(named(key)?.1);
+    let table = key.strip_suffix(rest)?;
+    given.get(&format!("{table}type")).map(String::as_str)
+}
+
+/// The effect of a changed value of a key. `table_type` is the type of the key's source or connection, if it is known. If
+/// this version of the host does not know the key, it does not use the key.
+fn meaning(key: &str, table_type: Option<&str>) -> Change {
+    let own = match named(key) {
+        Some((tables, rest)) => format!("{}.{}", tables.section, after_segment(rest)),
         None => key.to_owned(),
     };
     let is_meant = |name: &str| own.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    // Sources of different types may have keys with the same name.
-    let is_of_source = |of: Option<&str>| {
-        of.zip(source_type).is_none_or(|(of, source_type)| source_type.trim_matches(['"', '\'']) == of)
-    };
-    let meant = KEYS.iter().filter(|key| is_meant(key.name()) && is_of_source(key.source_type()));
+    // Tables of different types may have keys with the same name.
+    let is_of_table =
+        |of: Option<&str>| of.zip(table_type).is_none_or(|(of, table_type)| table_type.trim_matches(['"', '\'']) == of);
+    let meant = KEYS.iter().filter(|key| is_meant(key.name()) && is_of_table(key.of_type()));
     let found = meant.map(|key| key.change());
     found.max().unwrap_or(Change::Harmless)
 }

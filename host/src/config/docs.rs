@@ -4,7 +4,7 @@
 
 use super::key::Change;
 use super::key::Declared;
-use super::keys::{KEYS, SOURCE_SECTION, sections};
+use super::keys::{KEYS, NamedTables, sections};
 use super::quote::quoted;
 use super::shape::NAME_RULE;
 use super::subject::Fallback;
@@ -57,8 +57,8 @@ pub fn markdown() -> String {
     text.push_str("  A kB is 1000 bytes, a KiB is 1024.\n");
     text.push_str(OVERRIDES);
     for section in sections() {
-        if section == SOURCE_SECTION {
-            text.push_str(&sources());
+        if let Some(tables) = NamedTables::find(section) {
+            text.push_str(&named(tables));
         } else {
             text.push_str(&format!("\n## [{section}]\n\n"));
             text.push_str(&rows(|key| key.section() == section));
@@ -67,15 +67,16 @@ pub fn markdown() -> String {
     text
 }
 
-fn sources() -> String {
-    let mut text = format!("\n## [{SOURCE_SECTION}]\n\nOne table for each source. ");
-    text.push_str(&format!("NAME is the name under which the plugin asks for it:\n{NAME_RULE}.\n\n"));
-    text.push_str(&rows(|key| key.section() == SOURCE_SECTION && key.source_type().is_none()));
-    let mut types: Vec<_> = KEYS.iter().filter_map(|key| key.source_type()).collect();
+fn named(tables: &NamedTables) -> String {
+    let NamedTables { section, doc, .. } = tables;
+    let mut text = format!("\n## [{section}]\n\n{doc}\n{NAME_RULE}.\n\n");
+    let is_in = |key: &dyn Declared| key.section() == *section;
+    text.push_str(&rows(|key| is_in(key) && key.of_type().is_none()));
+    let mut types: Vec<_> = KEYS.iter().filter(|key| is_in(**key)).filter_map(|key| key.of_type()).collect();
     types.dedup();
-    for source_type in types {
-        text.push_str(&format!("\n### type = {}\n\n", quoted(source_type)));
-        text.push_str(&rows(|key| key.source_type() == Some(source_type)));
+    for of_type in types {
+        text.push_str(&format!("\n### type = {}\n\n", quoted(of_type)));
+        text.push_str(&rows(|key| is_in(key) && key.of_type() == Some(of_type)));
     }
     text
 }

@@ -28,14 +28,14 @@ pub(super) struct Key<S: 'static> {
     fallback: Fallback,
     doc: &'static str,
     spark: Option<&'static str>,
-    source_type: Option<&'static str>,
+    of_type: Option<&'static str>,
     change: Change,
 }
 
 impl<S: Shape> Key<S> {
     /// Makes a key with this dotted name, in which `NAME` stands for any name.
     pub(super) const fn new(name: &'static str, shape: S, fallback: Fallback, doc: &'static str) -> Self {
-        Self { name, shape, fallback, doc, spark: None, source_type: None, change: Change::Restart }
+        Self { name, shape, fallback, doc, spark: None, of_type: None, change: Change::Restart }
     }
 
     /// Adds the name of the same setting in Spark.
@@ -44,9 +44,9 @@ impl<S: Shape> Key<S> {
         self
     }
 
-    /// Limits the key to sources of one type.
-    pub(super) const fn source_type(mut self, name: &'static str) -> Self {
-        self.source_type = Some(name);
+    /// Limits the key to sources or connections of one type.
+    pub(super) const fn of_type(mut self, name: &'static str) -> Self {
+        self.of_type = Some(name);
         self
     }
 
@@ -90,9 +90,9 @@ pub(super) trait Declared: Sync {
     fn name(&self) -> &'static str;
     /// The name of the same setting in Spark; `None` if there is none.
     fn spark(&self) -> Option<&'static str>;
-    /// The only type of source that has this key. `None` if all types have the key, or if the key is outside of
-    /// `[sources]`.
-    fn source_type(&self) -> Option<&'static str>;
+    /// The only type of source or connection that has this key. `None` if all types have the key, or if the key is in
+    /// neither.
+    fn of_type(&self) -> Option<&'static str>;
     /// The effect of a changed value on a job that has a checkpoint.
     fn change(&self) -> Change;
     /// The value that is used if the key is absent.
@@ -123,8 +123,8 @@ impl<S: Shape> Declared for Key<S> {
     fn spark(&self) -> Option<&'static str> {
         self.spark
     }
-    fn source_type(&self) -> Option<&'static str> {
-        self.source_type
+    fn of_type(&self) -> Option<&'static str> {
+        self.of_type
     }
     fn change(&self) -> Change {
         self.change

@@ -48,19 +48,23 @@ macro_rules! keys {
     };
 }
 
+mod connections;
 mod host;
 mod job;
 mod nats;
 mod sources;
 
+pub(super) use connections::*;
 pub(super) use host::*;
 pub(super) use job::*;
 pub(super) use nats::*;
 pub(super) use sources::*;
 
 /// All keys, in the order of the documentation.
-pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> =
-    LazyLock::new(|| [job::KEYS, sources::KEYS, nats::KEYS, host::KEYS].concat());
+pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> = LazyLock::new(|| {
+    let connections = [connections::KEYS, &CONNECTION_CLIENT.all()].concat();
+    [job::KEYS, sources::KEYS, nats::KEYS, &connections, host::KEYS].concat()
+});
 
 /// The names of the tables, in the order of the documentation: `job`, `sources.NAME` and so on.
 pub(super) fn sections() -> Vec<&'static str> {
@@ -69,8 +73,47 @@ pub(super) fn sections() -> Vec<&'static str> {
     sections
 }
 
-/// The section of all sources.
-pub(super) const SOURCE_SECTION: &str = "sources.NAME";
+/// Tables of the job file that have names and types, as `[sources.lines]`.
+pub(super) struct NamedTables {
+    /// The table that has all of them: `sources`.
+    pub(super) head: &'static str,
+    /// Their section in the table of keys: `sources.NAME`.
+    pub(super) section: &'static str,
+    /// What each of them is, for messages.
+    pub(super) one: &'static str,
+    /// A name, for messages.
+    pub(super) example: &'static str,
+    /// What they are and what NAME is, for the documentation.
+    pub(super) doc: &'static str,
+}
+
+/// The tables of sources.
+pub(super) static SOURCES: NamedTables = NamedTables {
+    head: "sources",
+    section: "sources.NAME",
+    one: "source",
+    example: "lines",
+    doc: "One table for each source. NAME is the name under which the plugin asks for it:",
+};
+
+/// The tables of connections.
+pub(super) static CONNECTIONS: NamedTables = NamedTables {
+    head: "connections",
+    section: "connections.NAME",
+    one: "connection",
+    example: "kafka",
+    doc: "One table for each connection that outputs of the plugin may use. NAME is the name under which the plugin names it:",
+};
+
+/// All kinds of tables that have names and types.
+pub(super) static NAMED: [&NamedTables; 2] = [&SOURCES, &CONNECTIONS];
+
+impl NamedTables {
+    /// The tables that have this head or section. `None` if there are none.
+    pub(super) fn find(name: &str) -> Option<&'static Self> {
+        NAMED.into_iter().find(|tables| tables.head == name || tables.section == name)
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -85,11 +128,17 @@ mod tests {
         for key in KEYS.iter() {
             assert!(key.doc().ends_with('.') && !key.doc().contains("  "), "{}", key.name());
             assert!(key.has_valid_default(&mut Report::new(Path::new("job.toml"))), "{}", key.name());
-            assert!(names.insert((key.name(), key.source_type())), "{} is declared twice", key.name());
+            assert!(names.insert((key.name(), key.of_type())), "{} is declared twice", key.name());
             assert!(!key.section().is_empty(), "{} stands in no table", key.name());
-            let is_type = |of| SOURCE_TYPE.shape().words().any(|word| word == of);
-            assert!(key.source_type().is_none_or(is_type), "{}", key.name());
+            let types: Vec<&str> = match key.section() {
+                "connections.NAME" => CONNECTION_TYPE.shape().words().collect(),
+                _ => SOURCE_TYPE.shape().words().collect(),
+            };
+            assert!(key.of_type().is_none_or(|of| types.contains(&of)), "{}", key.name());
         }
-        assert_eq!(sections(), ["job", SOURCE_SECTION, "receiver", "backpressure", "engine", "limits"]);
+        assert_eq!(
+            sections(),
+            ["job", SOURCES.section, CONNECTIONS.section, "receiver", "backpressure", "engine", "limits"]
+        );
     }
 }

@@ -9,6 +9,8 @@
 //! `sections`, which checks values with `shape`, `range` and `units`. `settings` is the result.
 
 mod change;
+mod connection_settings;
+mod connections;
 mod directories;
 mod distance;
 mod docs;
@@ -17,6 +19,9 @@ mod files;
 mod gain;
 mod http;
 mod http_source;
+mod kafka_client;
+mod kafka_connection;
+mod kafka_settings;
 mod key;
 mod keys;
 mod lines;
@@ -28,8 +33,10 @@ mod quote;
 mod range;
 mod report;
 mod resolve;
+mod secret;
 mod secret_place;
 mod sections;
+mod servers;
 mod settings;
 mod shape;
 mod subject;
@@ -37,6 +44,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod topic_patterns;
 mod tree;
 mod units;
 
@@ -44,15 +52,18 @@ use crate::time::Duration;
 use std::path::Path;
 
 pub use change::{KeyChange, changes};
+pub use connection_settings::{ConnectionSettings, Delivery, KafkaConnection};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use gain::Gain;
+pub use kafka_settings::{KafkaClientSettings, KafkaLogin, KafkaOption, SaslMechanism};
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
+pub use secret::Secret;
 pub use settings::{
     Access, BackpressureSettings, DeliverFrom, EngineSettings, Facts, Grant, HttpSettings, JobSettings, LimitSettings,
     Location, NatsLogin, NatsSettings, OnBadMessage, OnCheckpointError, OnError, OnMissingFile, PayloadFormat,
-    ReceiverSettings, Secret, Settings, SourceSettings, TlsFiles, WhenDone, WhenFull,
+    ReceiverSettings, Settings, SourceSettings, TlsFiles, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

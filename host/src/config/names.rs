@@ -1,13 +1,13 @@
 //! Finds names in the job file that do not exist, or do not exist in their place.
 //!
 //! Owns the messages about unknown tables and keys, with the names that were probably meant. Never looks at values,
-//! except the type of a source, which decides which keys the source has.
+//! except the type of a source or a connection, which decides which keys it has.
 
 use std::collections::BTreeSet;
 
 use super::distance::nearest;
 use super::key::Declared;
-use super::keys::{KEYS, SOURCE_SECTION, sections};
+use super::keys::{KEYS, NamedTables, sections};
 use super::quote::{listed, quoted, segment};
 use super::report::Report;
 use super::suggest;
@@ -27,16 +27,16 @@ pub(super) fn check(root: &Table, report: &mut Report<'_>) -> Misspelt {
             }
             continue;
         };
-        match head.as_str() {
-            "sources" => {
-                for (name, node) in table {
-                    if let Raw::Table(source) = &node.raw {
-                        names.source(&format!("sources.{}", segment(name)), source);
-                    }
+        if let Some(tables) = NamedTables::find(head) {
+            for (name, node) in table {
+                if let Raw::Table(table) = &node.raw {
+                    names.named(&format!("{head}.{}", segment(name)), tables, table);
                 }
             }
-            section if sections().contains(&section) => names.section(section, table),
-            unknown => names.unknown_table(unknown, table, node),
+        } else if sections().contains(&head.as_str()) {
+            names.section(head, table);
+        } else {
+            names.unknown_table(head, table, node);
         }
     }
     names.misspelt
@@ -47,11 +47,10 @@ fn heads() -> Vec<&'static str> {
     sections().iter().map(|section| section.split('.').next().unwrap_or(section)).collect()
 }
 
-/// The keys of a table that a source of the given type may have.
-fn keys_of(section: &str, source_type: Option<&str>) -> Vec<&'static str> {
+/// The keys of a table that a source or connection of the given type may have.
+fn keys_of(section: &str, table_type: Option<&str>) -> Vec<&'static str> {
     let holds = |key: &&&dyn Declared| {
-        key.section() == section
-            && (source_type.is_none() || key.source_type().is_none() || key.source_type() == source_type)
+        key.section() == section && (table_type.is_none() || key.of_type().is_none() || key.of_type() == table_type)
     };
     let mut keys: Vec<_> = KEYS.iter().filter(holds).map(|key| key.leaf()).collect();
     let mut seen = BTreeSet::new();
@@ -72,33 +71,33 @@ impl Names<'_, '_> {
         }
     }
 
-    fn source(&mut self, section: &str, table: &Table) {
+    fn named(&mut self, section: &str, tables: &NamedTables, table: &Table) {
+        let keys = || KEYS.iter().filter(|key| key.section() == tables.section);
         let given = table.get("type").map(|node| &node.raw);
-        let source_type = match given {
-            Some(Raw::Text(text)) if KEYS.iter().any(|key| key.source_type() == Some(text)) => Some(text.as_str()),
+        let table_type = match given {
+            Some(Raw::Text(text)) if keys().any(|key| key.of_type() == Some(text)) => Some(text.as_str()),
             _ => None,
         };
-        let known = keys_of(SOURCE_SECTION, source_type);
+        let known = keys_of(tables.section, table_type);
         for (key, node) in table.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
-            let of_key = |declared: &&&dyn Declared| declared.section() == SOURCE_SECTION && declared.leaf() == key;
-            let types: Vec<_> = KEYS.iter().filter(of_key).filter_map(|key| key.source_type()).map(quoted).collect();
-            let Some(source_type) = source_type.filter(|_| !types.is_empty()) else {
-                // If the type of the source does not exist, a key that is not similar to any known key is taken for a
+            let of_key = keys().filter(|declared| declared.leaf() == key);
+            let types: Vec<_> = of_key.filter_map(|key| key.of_type()).map(quoted).collect();
+            let Some(table_type) = table_type.filter(|_| !types.is_empty()) else {
+                // If the type does not exist, a key that is not similar to any known key is taken for a
                 // key of that type.
-                let is_of_unknown_type = given.is_some() && source_type.is_none();
+                let is_of_unknown_type = given.is_some() && table_type.is_none();
                 if !is_of_unknown_type || !suggest::keys(section, key, &known).is_empty() {
-                    self.unknown_key(section, key, &known, source_type, node);
+                    self.unknown_key(section, key, &known, table_type.map(|of| (tables.one, of)), node);
                 }
                 continue;
             };
             let types = listed(&types, "or");
-            let message =
-                format!("`{section}.{key}` belongs to type {types}, but {section} has type \"{source_type}\"");
+            let message = format!("`{section}.{key}` belongs to type {types}, but {section} has type \"{table_type}\"");
             self.report.error(&node.place, message, format!("remove it, or set `type` to {types}"));
         }
     }
 
-    fn unknown_key(&mut self, section: &str, key: &str, here: &[&'static str], source_type: Option<&str>, node: &Node) {
+    fn unknown_key(&mut self, section: &str, key: &str, here: &[&'static str], of: Option<(&str, &str)>, node: &Node) {
         let meant = suggest::keys(section, key, here);
         let help = if !meant.is_empty() {
             did_you_mean(&meant)
@@ -108,8 +107,8 @@ impl Names<'_, '_> {
             tables_there_are()
         } else {
             let keys: Vec<_> = here.iter().map(|key| format!("`{key}`")).collect();
-            let owner = match source_type {
-                Some(source_type) => format!("a source of type {}", quoted(source_type)),
+            let owner = match of {
+                Some((one, table_type)) => format!("a {one} of type {}", quoted(table_type)),
                 None => format!("[{section}]"),
             };
             format!("{owner} has the keys {}", listed(&keys, "and"))

@@ -3,37 +3,9 @@
 //! Owns these shapes and their messages. The rules for names and subjects are those of NATS. Never resolves a host name.
 
 use super::report::{Report, Reported};
-use super::shape::{Address, Shape};
+use super::shape::Shape;
 use super::subject::Subject;
 use super::tree::Node;
-
-/// The shape of the addresses of servers, separated by commas.
-pub(super) struct Servers;
-
-impl Shape for Servers {
-    type Value = Vec<String>;
-
-    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<Vec<String>, Reported> {
-        let text = subject.text(node, report)?;
-        if text.contains('@') {
-            // It may hold a password, which the message must not show.
-            let message = format!("`{}` has an `@`: a user and a password do not stand with a server", subject.name());
-            let help = "use the keys `user` and `password`, or another way to log in";
-            return Err(report.error(&node.place, message, help.to_owned()));
-        }
-        let servers: Vec<String> = text.split(',').map(|server| server.trim().to_owned()).collect();
-        match servers.iter().find_map(|server| Address::fault(server)) {
-            None => Ok(servers),
-            Some((fault, help)) => {
-                Err(report.error(&node.place, format!("{} {fault}", subject.given(&node.raw)), help))
-            }
-        }
-    }
-
-    fn describe(&self) -> String {
-        "string: host:port, several separated by commas".to_owned()
-    }
-}
 
 /// The shape of the name of a stream or a consumer.
 pub(super) struct StreamName;
@@ -92,25 +64,5 @@ impl Shape for SubjectPattern {
 
     fn describe(&self) -> String {
         "string: a subject of NATS, with `*` and `>`".to_owned()
-    }
-}
-
-/// The shape of a text that is not empty.
-pub(super) struct Word;
-
-impl Shape for Word {
-    type Value = String;
-
-    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<String, Reported> {
-        let text = subject.text(node, report)?;
-        if text.is_empty() {
-            let help = format!("write it as in `{} = {}`", subject.key, subject.fallback.example());
-            return Err(report.error(&node.place, format!("{} is empty", subject.given(&node.raw)), help));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn describe(&self) -> String {
-        "string".to_owned()
     }
 }

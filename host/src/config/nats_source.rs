@@ -3,16 +3,17 @@
 //! Owns the rules between these keys: there is at most one way to log in, and a password needs its user. Never reads a
 //! secret or a certificate.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use super::key::{Declared as _, Key};
 use super::keys;
 use super::quote::listed;
 use super::report::Reported;
+use super::secret::Secret;
 use super::secret_place::SecretPlace;
 use super::sections::{Given, Reader, Section};
-use super::settings::{NatsLogin, NatsSettings, Secret};
+use super::servers::is_here;
+use super::settings::{NatsLogin, NatsSettings};
 
 /// Reads the keys of a source of type `nats`.
 pub(super) fn read(
@@ -136,11 +137,4 @@ fn warn_of_plain_secrets(
         reader.report.warn(&given.place, &message);
     }
     Ok(())
-}
-
-/// Whether a server is known to be on this machine.
-fn is_here(server: &str) -> bool {
-    let host = server.rsplit_once(':').map_or(server, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

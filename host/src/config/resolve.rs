@@ -8,19 +8,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::connections;
 use super::http_source;
-use super::key::Declared;
-use super::keys::{self, KEYS, SourceType};
+use super::keys::{self, SourceType};
 use super::names::Misspelt;
 use super::nats_source;
-use super::quote::quoted;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
     BackpressureSettings, EngineSettings, Facts, Grant, JobSettings, LimitSettings, ReceiverSettings, Settings,
     SourceSettings, WhenDone,
 };
-use super::shape::{NAME_RULE, Name};
 use super::tree::Table;
 use super::units::{DURATIONS, SIZES};
 use crate::encoding::Encoding;
@@ -43,6 +41,7 @@ pub(super) fn settings(
     let batch_interval = job.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::JOB_BATCH_INTERVAL));
     let job = job.and_then(|table| read_job(&table, batch_interval, origin, reader));
     let sources = read_sources(root, directory, reader);
+    let connections = connections::read(root, directory, reader);
     let receiver = reader.section(root, "receiver");
     let limits = reader.section(root, "limits");
     let instance_bytes = limits.as_ref().map_err(|e| *e).and_then(|table| reader.read(table, &keys::LIMITS_MEMORY));
@@ -63,6 +62,7 @@ pub(super) fn settings(
     Ok(Settings {
         job: job?,
         sources: sources?,
+        connections: connections?,
         receiver: receiver?,
         backpressure: backpressure?,
         engine: engine?,
@@ -118,7 +118,7 @@ fn read_sources(
     directory: &Path,
     reader: &mut Reader<'_, '_>,
 ) -> Result<BTreeMap<String, SourceSettings>, Reported> {
-    let tables = reader.sources(root)?;
+    let tables = reader.named(root, &keys::SOURCES)?;
     let mut sources = BTreeMap::new();
     let mut fault = None;
     for (name, table) in tables {
@@ -136,23 +136,8 @@ fn read_source(
     directory: &Path,
     reader: &mut Reader<'_, '_>,
 ) -> Result<SourceSettings, Reported> {
-    let has_valid_name = match Name::fault(name, "lines") {
-        None => Ok(()),
-        Some((fault, fixed)) => {
-            let message = format!("the name of source {} {fault}", quoted(name));
-            Err(reader.report.error(table.place(), message, format!("use {NAME_RULE}, as in [sources.{fixed}]")))
-        }
-    };
-    let source_type = match reader.given(table, &keys::SOURCE_TYPE)? {
-        Some(given) => given.value,
-        None => {
-            // If a key belongs to only one type of source, the key shows which type was meant.
-            let meant = KEYS.iter().filter(|key| table.has(key.leaf())).find_map(|key| key.source_type());
-            let example = meant.map_or_else(|| keys::SOURCE_TYPE.fallback().example(), quoted);
-            return Err(reader.missing(table, keys::SOURCE_TYPE.leaf(), &example));
-        }
-    };
-    let source = match source_type {
+    let has_valid_name = reader.check_name(name, table, &keys::SOURCES);
+    let source = match reader.table_type(table, &keys::SOURCES, &keys::SOURCE_TYPE)? {
         SourceType::Socket => {
             let address = reader.read(table, &keys::SOCKET_ADDRESS);
             let reconnect_delay = reader.read(table, &keys::SOCKET_RECONNECT_DELAY);

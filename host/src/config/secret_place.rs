@@ -2,11 +2,9 @@
 //!
 //! Owns the shape and its messages. A secret is named, and never written in the job file. Never reads a secret.
 
-use std::path::Path;
-
 use super::quote::{listed, quoted};
 use super::report::{Report, Reported};
-use super::settings::Secret;
+use super::secret::Secret;
 use super::shape::Shape;
 use super::subject::Subject;
 use super::tree::Node;
@@ -38,15 +36,5 @@ impl Shape for SecretPlace {
 
     fn describe(&self) -> String {
         format!("string: `{FILE}PATH` or `{VARIABLE}NAME`")
-    }
-}
-
-impl Secret {
-    /// The same place. The path of a file is relative to `directory` if it is not absolute.
-    pub(super) fn below(self, directory: &Path) -> Self {
-        match self {
-            Self::File(path) => Self::File(directory.join(path)),
-            variable @ Self::Variable(_) => variable,
-        }
     }
 }

@@ -4,11 +4,11 @@
 //! knows no rules between keys: `resolve` has them.
 
 use super::key::{Declared, Key};
-use super::keys::{KEYS, SOURCE_SECTION};
+use super::keys::{KEYS, NamedTables};
 use super::names::Misspelt;
-use super::quote::segment;
+use super::quote::{quoted, segment};
 use super::report::{MistakePlace, Report, Reported};
-use super::shape::Shape;
+use super::shape::{Choice, NAME_RULE, Name, Shape};
 use super::tree::{Node, Raw, Table};
 
 /// A table such as `[job]` or `[sources.lines]`.
@@ -21,8 +21,8 @@ pub(super) struct Section<'t> {
     place: MistakePlace,
 }
 
-/// A table below `[sources]`.
-type OfSource<'t> = Result<Section<'t>, Reported>;
+/// A table below `[sources]` or `[connections]`.
+type OfNamed<'t> = Result<Section<'t>, Reported>;
 
 /// Reads keys and reports their mistakes.
 pub(super) struct Reader<'r, 'a> {
@@ -46,7 +46,7 @@ impl Reader<'_, '_> {
         match root.get(head) {
             None => Ok(Section { name: head.to_owned(), table: None, place: MistakePlace::File }),
             Some(node) => {
-                let header = if head == "sources" { SOURCE_SECTION } else { head };
+                let header = NamedTables::find(head).map_or(head, |tables| tables.section);
                 let help = match node.raw {
                     Raw::List { has_tables: true } => format!("write [{header}] once, in single brackets"),
                     _ => format!("write [{header}], and its keys below it"),
@@ -56,20 +56,50 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// The tables below `[sources]`, by name.
-    pub(super) fn sources<'t>(&mut self, root: &'t Table) -> Result<Vec<(&'t str, OfSource<'t>)>, Reported> {
-        let Section { table: Some(table), .. } = self.section(root, "sources")? else { return Ok(Vec::new()) };
-        let source = |(name, node): (&'t String, &'t Node)| {
-            let dotted = format!("sources.{}", segment(name));
-            let is_key = KEYS.iter().any(|key| key.section() == SOURCE_SECTION && key.leaf() == name);
+    /// The tables that have names, by name.
+    pub(super) fn named<'t>(
+        &mut self,
+        root: &'t Table,
+        tables: &NamedTables,
+    ) -> Result<Vec<(&'t str, OfNamed<'t>)>, Reported> {
+        let NamedTables { head, section, one, example, .. } = tables;
+        let Section { table: Some(table), .. } = self.section(root, head)? else { return Ok(Vec::new()) };
+        let named = |(name, node): (&'t String, &'t Node)| {
+            let dotted = format!("{head}.{}", segment(name));
+            let is_key = KEYS.iter().any(|key| key.section() == *section && key.leaf() == name);
             let help = if is_key {
-                "every source has a name: write [sources.lines], for example, and its keys below it".to_owned()
+                format!("every {one} has a name: write [{head}.{example}], for example, and its keys below it")
             } else {
                 format!("write [{dotted}], and its keys below it")
             };
             (name.as_str(), self.table(dotted, node, help))
         };
-        Ok(table.iter().map(source).collect())
+        Ok(table.iter().map(named).collect())
+    }
+
+    /// Checks the name of a table.
+    pub(super) fn check_name(&mut self, name: &str, table: &Section<'_>, tables: &NamedTables) -> Result<(), Reported> {
+        let NamedTables { head, one, example, .. } = tables;
+        let Some((fault, fixed)) = Name::fault(name, example) else { return Ok(()) };
+        let message = format!("the name of {one} {} {fault}", quoted(name));
+        Err(self.report.error(table.place(), message, format!("use {NAME_RULE}, as in [{head}.{fixed}]")))
+    }
+
+    /// The type of a table that has a name.
+    pub(super) fn table_type<T: Copy + Sync>(
+        &mut self,
+        table: &Section<'_>,
+        tables: &NamedTables,
+        key: &Key<Choice<T>>,
+    ) -> Result<T, Reported> {
+        if let Some(given) = self.given(table, key)? {
+            return Ok(given.value);
+        }
+        // If a key belongs to only one type, the key shows which type was meant.
+        let mut keys = KEYS.iter().filter(|key| key.section() == tables.section && table.has(key.leaf()));
+        let meant = keys.find_map(|key| key.of_type());
+        let example = meant.map_or_else(|| key.fallback().example(), quoted);
+        Err(self.missing(table, key.leaf(), &example))
     }
 
     fn table<'t>(&mut self, name: String, node: &'t Node, help: String) -> Result<Section<'t>, Reported> {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::connection_settings::ConnectionSettings;
 use super::gain::Gain;
+use super::secret::Secret;
 use crate::encoding::Encoding;
 use crate::time::Duration;
 
@@ -18,6 +20,8 @@ pub struct Settings {
     pub job: JobSettings,
     /// The sources of records, by the names under which the plugin asks for them. There may be none.
     pub sources: BTreeMap<String, SourceSettings>,
+    /// The connections that outputs may use, by the names under which the plugin names them. There may be none.
+    pub connections: BTreeMap<String, ConnectionSettings>,
     /// How received data is cut into blocks.
     pub receiver: ReceiverSettings,
     /// How rates of receivers follow from the speed of batches.
@@ -334,15 +338,6 @@ pub enum OnBadMessage {
     Terminate,
     /// The receiver stops. The message stays unacknowledged.
     Stop,
-}
-
-/// The place of a secret. The secret itself is in no settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Secret {
-    /// A file. The path is relative only if the path of the job file is.
-    File(PathBuf),
-    /// An environment variable.
-    Variable(String),
 }
 
 /// The PEM files for TLS. The paths are relative only if the path of the job file is.

@@ -243,6 +243,26 @@ impl<T: Copy + Sync> Shape for Choice<T> {
     }
 }
 
+/// The shape of a text that is not empty.
+pub(super) struct Word;
+
+impl Shape for Word {
+    type Value = String;
+
+    fn check(&self, subject: &Subject<'_>, node: &Node, report: &mut Report<'_>) -> Result<String, Reported> {
+        let text = subject.text(node, report)?;
+        if text.is_empty() {
+            let help = format!("write it as in `{} = {}`", subject.key, subject.fallback.example());
+            return Err(report.error(&node.place, format!("{} is empty", subject.given(&node.raw)), help));
+        }
+        Ok(text.to_owned())
+    }
+
+    fn describe(&self) -> String {
+        "string".to_owned()
+    }
+}
+
 /// The shape of `true` and `false`.
 pub(super) struct Flag;
 

@@ -4,7 +4,7 @@
 
 use super::distance::{nearest, snake_case};
 use super::key::Declared;
-use super::keys::{KEYS, SOURCE_SECTION};
+use super::keys::{KEYS, NamedTables};
 
 /// The keys that may have been meant by the key `leaf`, as dotted names. `here` are the keys of the table that contains
 /// `leaf`. `section` is the name of that table in the file, as in `sources.lines`; empty at the top level.
@@ -36,9 +36,10 @@ pub(super) fn keys(section: &str, leaf: &str, here: &[&'static str]) -> Vec<Stri
     near.map(|near| by(&|key| key.leaf() == near)).unwrap_or_default()
 }
 
-/// The name of a key, with the name of the current source in place of `NAME`.
+/// The name of a key, with the name of the current source or connection in place of `NAME`.
 fn in_section(section: &str, key: &dyn Declared) -> String {
-    if key.section() == SOURCE_SECTION && section.starts_with("sources.") {
+    let is_here = |tables: &NamedTables| section.split_once('.').is_some_and(|(head, _)| head == tables.head);
+    if NamedTables::find(key.section()).is_some_and(is_here) {
         return format!("{section}.{}", key.leaf());
     }
     key.name().to_owned()

@@ -23,7 +23,7 @@ use crate::ingest::{Backlog, Joining, StopRequest, check_sources};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::lock::lock;
 use crate::memory::MemoryBudget;
-use crate::output::{MakeObserver, Outputs};
+use crate::output::{Granted, MakeObserver, Outputs};
 use crate::run::{Run, RunInput, RunMemory, RunParts};
 use crate::scheduler::{CheckpointParts, Checkpoints};
 use crate::shown::Shown as _;
@@ -274,7 +274,8 @@ impl NewRun {
         let memory = job.memory(&settings, options.memory_bytes)?;
         let storage = memory.storage.clone();
         let grants = grants(&settings);
-        let outputs = Arc::new(Outputs::open(&job.env, &settings.job.name, &graph, &grants, &storage)?);
+        let granted = Granted { grants: &grants, connections: &settings.connections };
+        let outputs = Arc::new(Outputs::open(&job.env, &settings.job.name, &graph, granted, &storage)?);
         job.claims.add(&job.env, &settings.job.name, &graph, &grants, &outputs)?;
         outputs.observe(options.observe.as_deref());
         let state = StateStore::new(storage.clone());

@@ -1,7 +1,7 @@
 //! The grants of a job: the places that its plugin may read and write, and the paths that no grant reaches. They
 //! follow from the job's settings.
 
-use crate::config::{Access, Location, NatsLogin, Secret, Settings, SourceSettings};
+use crate::config::{Access, ConnectionSettings, Location, NatsLogin, Secret, Settings, SourceSettings};
 use crate::grants::{GrantedDirectory, Grants, Withheld};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,9 +44,13 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
         | SourceSettings::Custom { .. } => None,
     };
     withheld.extend(settings.sources.iter().filter_map(of_source));
-    for (name, source) in &settings.sources {
-        withheld.extend(secret_files(source).into_iter().map(|(path, what)| Withheld {
-            what: format!("the {what} of source `{name}`"),
+    let sources = settings.sources.iter().map(|(name, source)| (format!("source `{name}`"), secret_files(source)));
+    let connections = settings.connections.iter().map(|(name, connection)| match connection {
+        ConnectionSettings::Kafka(kafka) => (format!("connection `{name}`"), files_of(kafka.client.secrets())),
+    });
+    for (of, files) in sources.chain(connections) {
+        withheld.extend(files.into_iter().map(|(path, what)| Withheld {
+            what: format!("the {what} of {of}"),
             path: path.to_owned(),
             from: Access::Read,
         }));
@@ -54,21 +58,35 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
     withheld
 }
 
-/// The files with secrets of a source, each with the key that names it.
-fn secret_files(source: &SourceSettings) -> Vec<(&Path, &'static str)> {
-    let (secret, key) = match source {
-        SourceSettings::Http(http) => {
-            let key = http.tls.as_ref().map(|tls| (tls.key.as_path(), "tls_key"));
-            (http.token.as_ref().map(|token| (token, "token")), key)
+/// The secrets that are files, each with the key that names it.
+fn files_of(secrets: Vec<(&Secret, String)>) -> Vec<(&Path, String)> {
+    let mut files = Vec::new();
+    for (secret, what) in secrets {
+        if let Secret::File(path) = secret {
+            files.push((path.as_path(), what));
         }
-        SourceSettings::Nats(nats) => (nats.login.as_ref().map(NatsLogin::secret), None),
-        _ => (None, None),
+    }
+    files
+}
+
+/// The files with secrets of a source, each with the key that names it.
+fn secret_files(source: &SourceSettings) -> Vec<(&Path, String)> {
+    let (secrets, key) = match source {
+        SourceSettings::Http(http) => {
+            let key = http.tls.as_ref().map(|tls| (tls.key.as_path(), "tls_key".to_owned()));
+            (http.token.iter().map(|token| (token, "token".to_owned())).collect(), key)
+        }
+        SourceSettings::Nats(nats) => {
+            let secret = nats.login.iter().map(NatsLogin::secret);
+            (secret.map(|(secret, key)| (secret, key.to_owned())).collect(), None)
+        }
+        SourceSettings::Socket { .. }
+        | SourceSettings::TextFiles { .. }
+        | SourceSettings::LogFile { .. }
+        | SourceSettings::Queue { .. }
+        | SourceSettings::Custom { .. } => (Vec::new(), None),
     };
-    let file = secret.and_then(|(secret, what)| match secret {
-        Secret::File(path) => Some((path.as_path(), what)),
-        Secret::Variable(_) => None,
-    });
-    file.into_iter().chain(key).collect()
+    files_of(secrets).into_iter().chain(key).collect()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::ids::{NodeId, RunId};
 use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestParts, Rates, Sources, StopRequest};
 use crate::listener::{Event, ListenerBus, StreamingListener};
 use crate::memory::MemoryBudget;
-use crate::output::{Handover, Outputs};
+use crate::output::{Granted, Handover, Outputs};
 use crate::plugin::RecordedCall;
 use crate::run::RunTaker;
 use crate::scheduler::{JobScheduler, SchedulerParts, StateTap};
@@ -125,7 +125,9 @@ fn run(durations_ms: &[u64]) -> Vec<Event> {
         let parts = SchedulerParts {
             needs: crate::graph::Needs::default(),
             engine: Arc::new(SlowEngine { env: env.clone(), durations_ms: Mutex::new(durations_ms) }),
-            outputs: Arc::new(Outputs::open(&env, "job", &graph, &Grants::writing("/jobs"), &storage).unwrap()),
+            outputs: Arc::new(
+                Outputs::open(&env, "job", &graph, Granted::files(&Grants::writing("/jobs")), &storage).unwrap(),
+            ),
             intervals: Arc::new(Intervals::of(&graph, INTERVAL).unwrap()),
             env,
             run: RunId::FIRST,

@@ -15,6 +15,7 @@ pub mod json;
 pub mod key;
 pub mod lines;
 pub mod loading;
+pub mod message;
 pub mod schema;
 pub mod signed;
 mod temporal;

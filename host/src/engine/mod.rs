@@ -32,6 +32,7 @@ mod wanted;
 
 pub use embedded::{EmbeddedEngine, EngineParts};
 pub use fault::{FaultInjector, FaultPoint, NoFaults};
+pub use retry::{Cause, Next, after_failure};
 
 use crate::block::{InputPartition, LoadedPart, ReadPart};
 use crate::error::Error;

@@ -10,10 +10,13 @@ mod child_process;
 mod disk;
 mod early_sync;
 mod failure;
+mod kafka;
+mod kafka_topics;
 mod last_resort;
 mod local;
 mod machine_time;
 mod memory_disk;
+mod message_producers;
 mod message_streams;
 mod nats;
 mod notify_socket;
@@ -30,6 +33,7 @@ mod simulated;
 mod simulated_local;
 mod simulated_network;
 mod simulated_objects;
+mod simulated_producers;
 mod simulated_streams;
 mod store;
 mod virtual_clock;
@@ -40,8 +44,13 @@ mod contract;
 pub use child_process::{ChildProcess, Ended, Happening, end_with_supervisor};
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
+pub use kafka_topics::{KafkaPlace, KafkaValue};
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
+pub use message_producers::{
+    MessageProducer, MessageProducers, OutgoingMessage, OutgoingMessages, PRODUCER_QUEUE_BYTES, ProduceError,
+    ProducerPlace, SendOne,
+};
 pub use message_streams::{
     ConsumerPlace, FirstMessage, Hidden, Login, Message, MessageConsumer, MessageStreams, PullLimits, Receipt, Verdict,
 };
@@ -53,6 +62,7 @@ pub use real::{RealExecutors, real};
 pub use signals::{EarlySignals, StopSignal, hear_stop_signals, outlive_file_size_limit};
 pub use simulated::{Simulation, SimulationError};
 pub use simulated_network::Connection;
+pub use simulated_producers::WrittenMessage;
 pub use store::{Appender, DiskStore, LockGuard, Store, StoredPiece};
 
 use crate::time::{Duration, Time};
@@ -190,6 +200,8 @@ pub struct Env {
     pub objects: Arc<dyn ObjectStores>,
     /// Streams of messages behind a network.
     pub message_streams: Arc<dyn MessageStreams>,
+    /// Producers of messages, to write to topics behind a network.
+    pub message_producers: Arc<dyn MessageProducers>,
     /// Runs futures that may wait long for a disk, a pipe or a terminal: each has a thread of its own.
     pub background: Arc<dyn Executor>,
     /// Runs futures as `background` does, on threads that leave the processors to all other threads. A future that is

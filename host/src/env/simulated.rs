@@ -11,6 +11,7 @@ use super::memory_disk::MemoryDisk;
 use super::panics::{Panics, recorded};
 use super::simulated_local::Pipes;
 use super::simulated_network::{Connection, SimulatedNetwork};
+use super::simulated_producers::{SimulatedProducers, WrittenMessage};
 use super::simulated_streams::SimulatedStreams;
 use super::virtual_clock::VirtualClock;
 use super::{Clock as _, Console, Env, Executor, Priority};
@@ -62,6 +63,7 @@ struct World {
     runs: Mutex<u64>,
     network: SimulatedNetwork,
     streams: SimulatedStreams,
+    producers: SimulatedProducers,
     files: MemoryDisk,
     pipes: Pipes,
     panics: Panics,
@@ -78,6 +80,7 @@ impl Simulation {
             pipes: Pipes::new(files.clone()),
             network: SimulatedNetwork::new(clock.clone(), files.clone()),
             streams: SimulatedStreams::new(clock.clone(), files.clone()),
+            producers: SimulatedProducers::new(clock.clone(), files.clone()),
             clock,
             spawned: Mutex::default(),
             runs: Mutex::default(),
@@ -112,6 +115,21 @@ impl Simulation {
     /// Somebody removes the consumers of all streams of messages at a time.
     pub fn remove_consumers(&self, at: Time) {
         self.world.streams.remove_consumers(at);
+    }
+
+    /// The messages that were written to each topic, as readers of committed messages see them.
+    pub fn topics(&self) -> BTreeMap<String, Vec<WrittenMessage>> {
+        self.world.producers.topics()
+    }
+
+    /// During a span of time, nobody can write to topics.
+    pub fn topics_away(&self, from: Time, until: Time) {
+        self.world.producers.away(from, until);
+    }
+
+    /// Of the writes to topics, each of this number fails: by turns before the messages are stored, and after.
+    pub fn writes_to_topics_fail(&self, every: u64) {
+        self.world.producers.fail(every);
     }
 
     /// Adds a file that exists from now on.
@@ -205,6 +223,7 @@ impl Simulation {
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),
             message_streams: Arc::new(self.world.streams.clone()),
+            message_producers: Arc::new(self.world.producers.clone()),
             background: self.world.clone(),
             low_priority: self.world.clone(),
             priority: Priority::default(),

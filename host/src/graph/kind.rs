@@ -42,6 +42,7 @@ pub(super) enum Work {
     Load(FileFormat),
     Slice,
     SaveAsFiles(FileFormat),
+    SaveToKafka,
 }
 
 /// One row of the table.
@@ -121,6 +122,7 @@ pub const KINDS: &[Kind] = &[
     quiet("save_as_parquet_files", ONE, Work::SaveAsFiles(PARQUET)),
     quiet("save_as_csv_files", ONE, Work::SaveAsFiles(FileFormat::Csv)),
     quiet("save_as_json_files", ONE, Work::SaveAsFiles(FileFormat::Json)),
+    quiet("save_to_kafka", ONE, Work::SaveToKafka),
     busy("save_as_text_file", ONE, Work::SaveAsFile(FileFormat::Text)),
     busy("save_as_object_file", ONE, Work::SaveAsFile(FileFormat::Arrow)),
     busy("save_as_parquet_file", ONE, Work::SaveAsFile(PARQUET)),

@@ -100,12 +100,24 @@ pub enum Operation {
         /// The part of the name after the time; empty if there is none.
         suffix: String,
     },
+    /// The rows of each batch are written to a topic of Kafka, as messages.
+    SaveToKafka {
+        /// The topic: `TOPIC`, or `CONNECTION:TOPIC`.
+        topic: String,
+    },
 }
 
 impl Operation {
     /// Whether the operation is an output. An output has no rows of its own. Batches are computed for their outputs.
     pub const fn is_output(&self) -> bool {
-        matches!(self, Self::Print { .. } | Self::SaveAsFiles { .. } | Self::SaveAsFile { .. } | Self::ForeachRdd)
+        matches!(
+            self,
+            Self::Print { .. }
+                | Self::SaveAsFiles { .. }
+                | Self::SaveAsFile { .. }
+                | Self::SaveToKafka { .. }
+                | Self::ForeachRdd
+        )
     }
 
     /// Whether the operation sends its rows through a shuffle of its own.

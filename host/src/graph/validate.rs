@@ -90,6 +90,7 @@ pub(super) fn check_made<'a>(
         | Operation::Transform
         | Operation::ForeachRdd
         | Operation::SaveAsFiles { .. }
+        | Operation::SaveToKafka { .. }
         | Operation::Print { .. } => {
             Err(subject.error("it is for streams only, not for a data set in a driver function"))
         }

@@ -103,7 +103,7 @@ impl ObjectsOutput {
 }
 
 impl Output for ObjectsOutput {
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+    fn begin(&self, batch: Time, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         Box::pin(async move {
             let name = format!("{}-{}{}", self.shared.name, batch.as_ms(), self.shared.suffix);
             let work = Arc::new(ObjectsBatch { shared: self.shared.clone(), batch, name, finished: Mutex::default() });

@@ -52,7 +52,7 @@ impl FileEncoder {
 }
 
 /// The memory in bytes that the longest of these rows needs as text; 0 if that row is short.
-fn text_bytes(rows: &RecordBatch) -> usize {
+pub(super) fn text_bytes(rows: &RecordBatch) -> usize {
     let longest = if written_bytes_max(rows, 0..rows.num_rows()) <= SHORT_BYTES {
         0
     } else {

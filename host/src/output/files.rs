@@ -37,7 +37,7 @@ impl FilesOutput {
 }
 
 impl Output for FilesOutput {
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+    fn begin(&self, batch: Time, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         Box::pin(async move {
             let directory = self.directories.begin(batch)?;
             Ok(self::batch(directory, self.format, self.ty.clone(), self.storage.clone()))

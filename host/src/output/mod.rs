@@ -17,6 +17,7 @@ mod error;
 mod files;
 mod format;
 mod handover;
+mod kafka;
 mod names;
 mod observed;
 mod ownership;
@@ -32,10 +33,11 @@ pub use row_file::RowFile;
 use withheld::Withheld;
 
 use crate::block::RowStorage;
+use crate::config::ConnectionSettings;
 use crate::data::schema::RecordType;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::grants::{GrantError, GrantedPlace, Grants};
+use crate::grants::{GrantError, GrantedPlace, GrantedTopic, Grants, granted_topic};
 use crate::graph::{FileFormat, Graph, Node, Operation, output_name};
 use crate::ids::NodeId;
 use crate::lock::lock;
@@ -44,6 +46,7 @@ use arrow::array::RecordBatch;
 use batch_directory::BatchDirectories;
 use batch_objects::{ObjectsOutput, ObjectsPlace};
 use futures::future::BoxFuture;
+use kafka::KafkaOutput;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -51,8 +54,9 @@ use std::sync::{Arc, Mutex};
 /// An output of a job.
 pub trait Output: Send + Sync {
     /// Begins to take the rows of a batch. Removes what an earlier run of the batch or of the program has left
-    /// unfinished.
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>>;
+    /// unfinished. `zero` is the time before the first batch of the job. With it, batches of a job that was started
+    /// anew are told apart.
+    fn begin(&self, batch: Time, zero: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>>;
 }
 
 /// One batch of an output. The caller that begins a batch also commits or aborts it.
@@ -62,6 +66,11 @@ pub trait BatchWrite: Send + Sync {
 
     /// Makes everything visible at once that the writers of all `partitions` have finished, and nothing else.
     fn commit(&self, partitions: u32) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Whether a commit that failed can be tried again. Such a commit makes nothing visible twice.
+    fn can_commit_again(&self) -> bool {
+        false
+    }
 
     /// Removes everything that was written for the batch. Anything that cannot be removed now is removed when the
     /// output begins its next batch.
@@ -76,6 +85,23 @@ pub trait PartitionWriter: Send {
 
     /// Ends the rows of the attempt. If another attempt runs later, it replaces this one.
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>>;
+}
+
+/// What a job grants to the outputs of its plugin.
+#[derive(Clone, Copy)]
+pub struct Granted<'a> {
+    /// The directories and object stores.
+    pub grants: &'a Grants,
+    /// The connections, with the topics that they grant.
+    pub connections: &'a BTreeMap<String, ConnectionSettings>,
+}
+
+impl<'a> Granted<'a> {
+    /// Grants no topics.
+    pub const fn files(grants: &'a Grants) -> Self {
+        static NO_CONNECTIONS: BTreeMap<String, ConnectionSettings> = BTreeMap::new();
+        Self { grants, connections: &NO_CONNECTIONS }
+    }
 }
 
 /// The identity of an output. Together with the batch and the partition, it identifies everything that an output makes.
@@ -107,22 +133,35 @@ impl Outputs {
     ///
     /// # Errors
     /// All known problems of the places that the outputs write to.
-    pub fn open(env: &Env, job: &str, graph: &Graph, grants: &Grants, storage: &RowStorage) -> Result<Self, Error> {
+    pub fn open(
+        env: &Env,
+        job: &str,
+        graph: &Graph,
+        granted: Granted<'_>,
+        storage: &RowStorage,
+    ) -> Result<Self, Error> {
         let mut outputs: BTreeMap<NodeId, Arc<dyn Output>> = BTreeMap::new();
         let mut store_places = Vec::new();
         let mut problems = Problems::default();
         for (id, node, ty) in identified(job, graph) {
             match &node.operation {
                 Operation::SaveAsFiles { format, prefix, suffix } => {
-                    match open_files(env, &id, node, grants, (prefix, suffix), (*format, ty), storage) {
+                    match open_files(env, &id, node, granted.grants, (prefix, suffix), (*format, ty), storage) {
                         Ok(opened) => {
                             problems.check(node, opened.pattern, opened.checked);
                             outputs.insert(node.id, opened.output);
                             store_places.extend(opened.store_place);
                         }
-                        Err(error) => problems.add(node, &error),
+                        Err(error) => problems.add(node, &error, error.help()),
                     }
                 }
+                Operation::SaveToKafka { topic } => match granted_topic(granted.connections, topic) {
+                    Ok(topic) => {
+                        let output = KafkaOutput::new(env, &id, node.to_string(), &topic, ty, storage.clone());
+                        outputs.insert(node.id, Arc::new(output));
+                    }
+                    Err(error) => problems.add(node, &error, error.help()),
+                },
                 Operation::Print { rows } => {
                     let (console, storage) = (env.console.clone(), storage.clone());
                     outputs.insert(node.id, Arc::new(print::PrintOutput::new(console, storage, id.output, ty, *rows)));
@@ -150,21 +189,27 @@ impl Outputs {
         self.with_rows.iter().map(|(_, name, ty)| (name.as_str(), ty))
     }
 
-    /// Begins to take the rows of a batch of an output. If the results of the batch are not shown, only the observer of
+    /// Begins to take the rows of a batch of an output of a job that began after the time `zero`. If the results of the batch are not shown, only the observer of
     /// the output gets the rows. `None` if the node has no output here.
     ///
     /// # Errors
     /// The error of the output.
-    pub async fn begin(&self, node: NodeId, batch: Time, is_shown: bool) -> Option<Result<Arc<dyn BatchWrite>, Error>> {
+    pub async fn begin(
+        &self,
+        node: NodeId,
+        (batch, zero): (Time, Time),
+        is_shown: bool,
+    ) -> Option<Result<Arc<dyn BatchWrite>, Error>> {
         let output = self.by_node.get(&node)?;
         let observer = lock(&self.observers).get(&node).cloned();
-        let begun = if is_shown { output.begin(batch).await } else { Ok(Arc::new(Withheld) as Arc<dyn BatchWrite>) };
+        let begun =
+            if is_shown { output.begin(batch, zero).await } else { Ok(Arc::new(Withheld) as Arc<dyn BatchWrite>) };
         let output = match begun {
             Ok(output) => output,
             Err(error) => return Some(Err(error)),
         };
         let Some(observer) = observer else { return Some(Ok(output)) };
-        Some(Ok(match observer.begin(batch).await {
+        Some(Ok(match observer.begin(batch, zero).await {
             Ok(observer) => Arc::new(Observed { output, observer }),
             Err(_) => output,
         }))
@@ -215,12 +260,17 @@ fn open_files(
     }
 }
 
-/// For messages: each output that saves files, as its node, and the path of the files of a batch, in which `TIME`
-/// stands for the batch's time. Outputs whose paths are not granted are left out.
-pub fn destinations<'a>(graph: &'a Graph, grants: &Grants) -> Vec<(&'a Node, String)> {
+/// For messages: each output that writes somewhere, as its node, and the place. The place of an output that saves files is
+/// the path of the files of a batch, in which `TIME` stands for the batch's time. Outputs whose places are not granted are
+/// left out.
+pub fn destinations<'a>(graph: &'a Graph, granted: Granted<'_>) -> Vec<(&'a Node, String)> {
     let destination = |node: &'a Node| match &node.operation {
+        Operation::SaveToKafka { topic } => {
+            let GrantedTopic { connection, topic, .. } = granted_topic(granted.connections, topic).ok()?;
+            Some((node, format!("topic {topic} of connection {connection}")))
+        }
         Operation::SaveAsFiles { prefix, suffix, .. } => {
-            let path = match grants.resolve_place(prefix).ok()? {
+            let path = match granted.grants.resolve_place(prefix).ok()? {
                 GrantedPlace::Disk(place) => place.path(),
                 GrantedPlace::Objects(url, name) => PathBuf::from(format!("{url}/{name}")),
             };
@@ -251,14 +301,14 @@ struct Problems {
 }
 
 impl Problems {
-    fn add(&mut self, node: &Node, error: &GrantError) {
+    fn add(&mut self, node: &Node, error: &dyn std::error::Error, help: String) {
         self.found.push(format!("output {node} cannot be written: {error}"));
-        self.help.get_or_insert(error.help());
+        self.help.get_or_insert(help);
     }
 
     fn check(&mut self, node: &Node, pattern: String, checked: Result<(), GrantError>) {
         if let Err(error) = checked {
-            self.add(node, &error);
+            self.add(node, &error, error.help());
         }
         if let Some(other) = self.taken.insert(pattern.clone(), node.to_string()) {
             self.found.push(format!("output {node} writes to {pattern}, as output {other} does"));

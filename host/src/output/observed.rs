@@ -39,6 +39,10 @@ impl BatchWrite for Observed {
         })
     }
 
+    fn can_commit_again(&self) -> bool {
+        self.output.can_commit_again()
+    }
+
     fn abort(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.output.abort().await;

@@ -42,7 +42,7 @@ impl PrintOutput {
 }
 
 impl Output for PrintOutput {
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+    fn begin(&self, batch: Time, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         let write = PrintBatch {
             console: self.console.clone(),
             storage: self.storage.clone(),

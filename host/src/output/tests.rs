@@ -63,7 +63,13 @@ impl World {
     fn open(&self) -> Result<Outputs, Error> {
         let objects = BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]);
         let grants = Grants::writing("/jobs").with_objects(objects);
-        Outputs::open(&self.simulation.env(), "job", &self.graph, &grants, &storage(&self.simulation.env()))
+        Outputs::open(
+            &self.simulation.env(),
+            "job",
+            &self.graph,
+            Granted::files(&grants),
+            &storage(&self.simulation.env()),
+        )
     }
 
     /// The only output, as a run that has just started sees it.
@@ -77,7 +83,7 @@ impl World {
 
     fn begin(&self, output: &Arc<dyn Output>) -> Result<Arc<dyn BatchWrite>, Error> {
         let output = output.clone();
-        self.run(async move { output.begin(BATCH).await })
+        self.run(async move { output.begin(BATCH, Time::default()).await })
     }
 
     fn write(&self, batch: &Arc<dyn BatchWrite>, partition: u32, attempt: u32, lines: &[&str]) -> Result<(), Error> {
@@ -315,7 +321,7 @@ fn people_are_told_where_files_go() {
     let grants = Grants::writing("/var/out");
     let grants = grants.with_objects(BTreeMap::from([("s3".to_owned(), "s3://bucket/prefix".to_owned())]));
     let graph = saving(&[("out:a/x", ""), ("y", "txt"), ("../z", ""), ("s3:a/x", "txt"), ("s3:y", "")]);
-    let told: Vec<String> = destinations(&graph, &grants).into_iter().map(|(_, path)| path).collect();
+    let told: Vec<String> = destinations(&graph, Granted::files(&grants)).into_iter().map(|(_, path)| path).collect();
     let of_stores = ["s3://bucket/prefix/a/x-TIME_IN_MS.txt", "s3://bucket/prefix/y-TIME_IN_MS"];
     assert_eq!(told, [&["/var/out/a/x-TIME_IN_MS", "/var/out/y-TIME_IN_MS.txt"][..], &of_stores].concat());
 }

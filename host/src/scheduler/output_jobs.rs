@@ -7,9 +7,9 @@ use super::parts::SchedulerParts;
 use crate::checkpoint::Durable;
 use crate::config::OnError;
 use crate::driver::BatchDrivers;
-use crate::engine::{BatchInput, JobRequest};
+use crate::engine::{BatchInput, Cause, JobRequest, Next, after_failure};
 use crate::env::catch_panic;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Persistence};
 use crate::graph::{Beginning, Node, Operation, OutputJob};
 use crate::ids::NodeId;
 use crate::ingest::StopRequest;
@@ -209,14 +209,11 @@ impl OutputJobs {
             return run.drivers.as_ref().ok_or_else(|| missing(job.output))?.foreach(job.output).await;
         }
         let batch = run.batch;
-        let begun = parts.outputs.begin(job.output, batch, run.is_shown);
+        let begun = parts.outputs.begin(job.output, (batch, run.beginning.zero), run.is_shown);
         let begun = async { begun.await.unwrap_or_else(|| Err(missing(job.output))) };
         let write = self.guarded(batch, begun).await?;
         let outcome = match self.compute(job, run, Some(write.clone())).await {
-            Ok(partitions) => match self.may_show(run).await {
-                Ok(()) => self.guarded(batch, write.commit(partitions)).await,
-                Err(error) => Err(error),
-            },
+            Ok(partitions) => self.commit(run, &*write, partitions).await,
             Err(error) => Err(error),
         };
         if outcome.is_err() {
@@ -227,6 +224,28 @@ impl OutputJobs {
             self.guarded(batch, aborted).await?;
         }
         outcome
+    }
+
+    /// Commits an output, if this host may show results. If the output allows that, a commit that failed for a cause that
+    /// may pass is tried again, as a task is.
+    async fn commit(&self, run: &BatchRun, write: &dyn BatchWrite, partitions: u32) -> Result<(), Error> {
+        let mut failures = 0;
+        loop {
+            self.may_show(run).await?;
+            let Err(error) = self.guarded(run.batch, write.commit(partitions)).await else { return Ok(()) };
+            failures += 1;
+            let cause = match error.persistence {
+                Persistence::Transient if write.can_commit_again() => Cause::Transient,
+                _ => Cause::Permanent,
+            };
+            match after_failure(cause, false, failures, self.parts.live.task_attempts()) {
+                Next::Retry { pause, .. } => {
+                    tracing::warn!("{}; the commit is tried again in {pause:?}", error.message);
+                    self.parts.env.clock.sleep(pause).await;
+                }
+                Next::Fail => return Err(error),
+            }
+        }
     }
 
     /// Runs a step of an output. A panic is reported once, and is then the error of the step.

@@ -1,4 +1,4 @@
-//! Outputs that the host carries out: rows that are printed, and rows that are saved in files.
+//! Outputs that the host carries out: rows that are printed, saved in files or written to Kafka.
 //!
 //! Owns [`Output`]. Nothing is printed or saved here: each call adds a node to the graph.
 
@@ -140,6 +140,31 @@ impl<T: Record, C: Chain<Out = T>> DStream<T, C> {
     /// ```
     pub fn save_as_json_files(&self, prefix: &str, suffix: &str) -> Output {
         self.save(Kind::SaveAsJsonFiles, prefix, suffix)
+    }
+
+    /// Writes the values of every batch to a topic of Kafka, each as a message. `topic` is a topic of the connection that the
+    /// job file calls `kafka`. The form `connection:topic` means a topic of another connection. The job file says which
+    /// topics it grants, and whether a batch is a transaction. Spark: `foreachRDD` with a producer.
+    ///
+    /// | value | message |
+    /// |---|---|
+    /// | pair | its key, which chooses the partition, and its value |
+    /// | [`KafkaMessage`](crate::KafkaMessage) | key, value, headers, partition and time |
+    /// | any other value | the value, without a key |
+    ///
+    /// Text and bytes are written as they are. `None` is a key or a value that is not there. Everything else is JSON, as in
+    /// [`save_as_json_files`](DStream::save_as_json_files): a struct is an object.
+    ///
+    /// ```
+    /// use millstream::testing;
+    /// let job = testing::Job::new(|ctx| {
+    ///     let words = ctx.text_stream("lines").flat_map(|line| line.split(' '));
+    ///     words.map(|word| (word, 1u64)).reduce_by_key(|a, b| a + b).save_to_kafka("counts");
+    /// });
+    /// assert_eq!(job.batch("lines", ["a b a"]).run()[0].rows, ["(a,2)", "(b,1)"]);
+    /// ```
+    pub fn save_to_kafka(&self, topic: &str) -> Output {
+        self.output(Kind::SaveToKafka, vec![("topic", Value::Text(topic.to_owned()))])
     }
 
     fn save(&self, kind: Kind, prefix: &str, suffix: &str) -> Output {

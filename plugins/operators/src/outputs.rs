@@ -1,7 +1,7 @@
-//! Single outputs that save files.
+//! Single outputs that save files or write to topics.
 
 use crate::{Event, Parity, Reading, event, parity, reading};
-use millstream::{Bytes, Chain, Cut, DStream, Output, Record, StreamingContext, Text};
+use millstream::{Bytes, Chain, Cut, DStream, KafkaMessage, Output, Record, StreamingContext, Text};
 
 /// Single values of many types.
 #[derive(Record, Clone)]
@@ -61,6 +61,19 @@ pub fn outputs(ctx: &StreamingContext, numbers: &DStream<i64, Cut<i64>>, operato
             deep(&numbers).save_as_json_files(prefix, "json").name("numbers");
             sum.save_as_json_files("sum", "")
         }
+        "save_to_kafka" => {
+            let (numbers, sum) = two(numbers);
+            numbers.map(|n| (Text::from(if n % 2 == 0 { "even" } else { "odd" }), reading(n))).save_to_kafka("pairs");
+            numbers
+                .map(|n| match n {
+                    1 => KafkaMessage::default(),
+                    n => KafkaMessage::of("x").key("k").header("n", n.to_string()).partition(1).timestamp_ms(n),
+                })
+                .save_to_kafka("kafka:messages")
+                .name("messages");
+            sum.save_to_kafka("sums")
+        }
+        "save_events_to_kafka" => numbers.map(event).save_to_kafka("events"),
         "save_lists_as_csv_files" => deep(numbers).save_as_csv_files(prefix, "csv").name("numbers"),
         _ => return None,
     })

@@ -157,10 +157,13 @@ impl Golden {
     }
 }
 
+/// The connection of jobs that write to topics.
+const KAFKA: &str = "\n[connections.kafka]\ntype = \"kafka\"\nservers = \"kafka:9092\"\ntopics = \"*\"\n\n";
+
 /// The job of a golden file over these batches.
 pub fn job(file: &GoldenFile, batches: &[String]) -> Job {
     let queue: String = batches.iter().flat_map(|batch| [batch, "\n"]).collect();
-    let mut job = Job::on_queue(&file.plugin, &queue).with_job_keys(&file.job_keys);
+    let mut job = Job::on_queue(&file.plugin, &queue).with_job_keys(&file.job_keys).with_tables(KAFKA);
     job.files.extend(file.files.iter().cloned());
     job
 }

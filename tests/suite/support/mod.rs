@@ -1,8 +1,11 @@
 //! The code that tests of the whole program share: programs that are built on demand, jobs in a simulated world, the
-//! real binary, saved files as text, a server that speaks S3, and one of NATS.
+//! real binary, saved files and topics as text, and servers: of S3, NATS and Kafka.
 
 pub mod binary;
 pub mod columns;
+#[path = "../../kafka/broker.rs"]
+#[expect(dead_code, reason = "the unit tests of the host use the rest")]
+pub mod kafka_broker;
 pub mod killer;
 pub mod nats_server;
 pub mod numbers;
@@ -12,4 +15,5 @@ pub mod received;
 pub mod s3_server;
 pub mod simulated;
 pub mod terminal;
+pub mod topics;
 pub mod upgraded_job;

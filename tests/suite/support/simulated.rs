@@ -4,6 +4,7 @@ use super::columns;
 use super::killer::Killer;
 pub use super::outcome::Outcome;
 use super::plugins::Lease;
+use super::topics;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
@@ -375,7 +376,7 @@ impl Job {
             let path = path.strip_prefix("/jobs").unwrap_or(&path).display().to_string();
             (path, bytes)
         });
-        let bytes: BTreeMap<_, _> = bytes.collect();
+        let bytes: BTreeMap<_, _> = bytes.chain(topics::shown(simulation.topics())).collect();
         let saved = bytes.iter().map(|(path, bytes)| (path.clone(), columns::shown(bytes))).collect();
         let in_checkpoint = |(path, _): &(PathBuf, Vec<u8>)| path.starts_with(&checkpoint);
         let kept = simulation.files().into_iter().filter(in_checkpoint);

@@ -24,6 +24,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("env", &["lock", "shown", "error", "time"]),
     ("config", &["encoding", "error", "time"]),
     ("memory", &["lock"]),
+    ("clients", &["shown", "error", "env", "config"]),
     ("grants", &["shown", "env", "config"]),
     ("listener", &["lock", "shown", "time", "ids", "env"]),
     ("graph", &["shown", "time", "ids", "data"]),
@@ -34,11 +35,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
     (
         "receiver",
-        &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "listener", "block"],
+        &[
+            "lock", "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "clients",
+            "listener", "block",
+        ],
     ),
     (
         "output",
-        &["lock", "shown", "error", "time", "ids", "data", "env", "config", "memory", "grants", "graph", "block"],
+        &[
+            "lock", "shown", "error", "time", "ids", "data", "env", "config", "clients", "memory", "grants", "graph",
+            "block",
+        ],
     ),
     ("comparison", &["lock", "shown", "time", "data", "env", "memory", "block"]),
     ("checkpoint", &["lock", "shown", "error", "time", "ids", "data", "env", "listener", "graph", "block"]),

@@ -37,6 +37,7 @@ const OWNERS: &[(&str, Place)] = &[
     ("tokio_rustls", Place::Only(&["receiver/http/tls"])),
     ("object_store", Place::Only(&["env/s3"])),
     ("async_nats", Place::Only(&["env/nats"])),
+    ("rdkafka", Place::Only(&["env/kafka"])),
     ("tempfile", Place::OnlyAndTests(&["env"])),
     ("twox_hash", Place::Only(&["data"])),
     ("encoding_rs", Place::Only(&["encoding"])),

@@ -1,11 +1,12 @@
 //! The keys of the sections `sources.NAME` with `type = "nats"`.
 
 use super::super::key::{Change, Declared, Key};
-use super::super::nats::{Servers, StreamName, SubjectPattern, Word};
+use super::super::nats::{StreamName, SubjectPattern};
 use super::super::range::{Count, Span};
 use super::super::secret_place::SecretPlace;
+use super::super::servers::Servers;
 use super::super::settings::{DeliverFrom, OnBadMessage, PayloadFormat};
-use super::super::shape::{Choice, FilePath, Flag};
+use super::super::shape::{Choice, FilePath, Flag, Word};
 use super::super::subject::Fallback;
 use super::HOUR_MS;
 
@@ -17,7 +18,7 @@ keys! {
         "The NATS server to read from, or several servers of a cluster, separated by commas: the host connects to any of \
          them. See [sources](sources.md#nats-jetstream).",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_STREAM: StreamName = Key::new(
@@ -26,7 +27,7 @@ keys! {
         Fallback::Required("EVENTS"),
         "The stream of JetStream whose messages are read. The stream has to exist.",
     )
-    .source_type("nats");
+    .of_type("nats");
 
     NATS_CONSUMER: StreamName = Key::new(
         "sources.NAME.consumer",
@@ -35,7 +36,7 @@ keys! {
         "The durable consumer of the stream, which remembers what was acknowledged. If the consumer does not exist, it is \
          made. Each job needs a consumer of its own.",
     )
-    .source_type("nats");
+    .of_type("nats");
 
     NATS_FILTER: SubjectPattern = Key::new(
         "sources.NAME.filter_subject",
@@ -43,7 +44,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "events.>" },
         "Only messages whose subject fits are read. `*` stands for one part of a subject, and `>` for all further parts.",
     )
-    .source_type("nats");
+    .of_type("nats");
 
     NATS_DELIVER: Choice<DeliverFrom> = Key::new(
         "sources.NAME.deliver",
@@ -57,7 +58,7 @@ keys! {
         "Where a consumer begins that is made: with all messages that the stream has; with those that come from then on; \
          with the last one; or with the last one of each subject.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_FORMAT: Choice<PayloadFormat> = Key::new(
@@ -67,7 +68,7 @@ keys! {
         "The records of a message: its lines of text; its lines as JSON values of the type that the plugin reads; or the \
          message as one record.",
     )
-    .source_type("nats");
+    .of_type("nats");
 
     NATS_USER: Word = Key::new(
         "sources.NAME.user",
@@ -75,7 +76,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "millstream" },
         "The user as whom the host connects, with `password`.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_PASSWORD: SecretPlace = Key::new(
@@ -84,7 +85,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "file:password.txt" },
         "The file or the environment variable with the password of `user`. A file is relative to the job file.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_TOKEN: SecretPlace = Key::new(
@@ -93,7 +94,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "file:token.txt" },
         "The file or the environment variable with the token with which the host connects.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_CREDENTIALS: SecretPlace = Key::new(
@@ -102,7 +103,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "file:user.creds" },
         "The credentials file, or the environment variable with its content: a JWT and the seed of its key.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_NKEY_SEED: SecretPlace = Key::new(
@@ -111,7 +112,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "file:user.nk" },
         "The file or the environment variable with the seed of the NKey with which the host connects.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_TLS: Flag = Key::new(
@@ -120,7 +121,7 @@ keys! {
         Fallback::Derived { doc: "true with `tls_ca`, else false", example: "true" },
         "Whether the connection must use TLS. If not, the connection uses TLS only if the server requires TLS.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_TLS_CA: FilePath = Key::new(
@@ -129,7 +130,7 @@ keys! {
         Fallback::Derived { doc: "those of the system", example: "ca.pem" },
         "The PEM file with the certificates of the authorities that may have issued the certificate of the server.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_ACK_WAIT: Span = Key::new(
@@ -139,7 +140,7 @@ keys! {
         "How long the server waits for an acknowledgement before it delivers a message again. The host asks for more time \
          while it cannot take a message.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_MAX_ACK_PENDING: Count = Key::new(
@@ -149,7 +150,7 @@ keys! {
         "The most messages that are delivered and not yet acknowledged. A message is acknowledged when its block is stored, \
          and a block has at most half as many messages.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_ON_BAD_MESSAGE: Choice<OnBadMessage> = Key::new(
@@ -159,7 +160,7 @@ keys! {
         "What happens to a message that is no record of the `format`: the server is told not to deliver it again, which is \
          reported and counted; or the receiver stops, and the job goes on without it.",
     )
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 
     NATS_RESTART_DELAY: Span = Key::new(
@@ -169,6 +170,6 @@ keys! {
         "How long to wait before connecting again after the connection failed or ended.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("nats")
+    .of_type("nats")
     .when_changed(Change::Harmless);
 }

@@ -45,7 +45,7 @@ keys! {
         Fallback::Required("127.0.0.1:9999"),
         "The server to read lines from. An IPv6 address stands in brackets.",
     )
-    .source_type("socket");
+    .of_type("socket");
 
     SOCKET_RECONNECT_DELAY: Span = Key::new(
         "sources.NAME.reconnect_delay",
@@ -54,7 +54,7 @@ keys! {
         "How long to wait before connecting again after a connection failed or ended.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("socket")
+    .of_type("socket")
     .when_changed(Change::Harmless);
 
     SOCKET_IDLE_TIMEOUT: Span = Key::new(
@@ -64,7 +64,7 @@ keys! {
         "A connection on which no byte arrives for this time counts as lost and is opened again. Set it for servers \
          that send all the time. Without it, TCP keepalive notices after two minutes that a server is gone.",
     )
-    .source_type("socket")
+    .of_type("socket")
     .when_changed(Change::Harmless);
 
     SOCKET_MAX_LINE: Size = Key::new(
@@ -73,7 +73,7 @@ keys! {
         Fallback::Text("1MiB"),
         "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
     )
-    .source_type("socket");
+    .of_type("socket");
 
     SOCKET_ENCODING: TextEncoding = Key::new(
         "sources.NAME.encoding",
@@ -82,7 +82,7 @@ keys! {
         "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
          the encoding in place of this key.",
     )
-    .source_type("socket");
+    .of_type("socket");
 
     TEXT_FILES_PATH: FilePath = Key::new(
         "sources.NAME.path",
@@ -91,7 +91,7 @@ keys! {
         "The directory whose files are read as they appear, or a pattern of directories with `*`, `?` and `[a-z]`, and \
          with `**` for a directory and all below it. See [sources](sources.md#files).",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_EXISTING: Choice<bool> = Key::new(
         "sources.NAME.existing_files",
@@ -100,7 +100,7 @@ keys! {
         "Whether files are read that were modified before the job started for the first time, whatever their age. In \
          Spark: `newFilesOnly = false`.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_MIN_REMEMBER: Span = Key::new(
         "sources.NAME.min_remember",
@@ -110,7 +110,7 @@ keys! {
          still read. For as long after a batch has read a file, changes of the file are not read.",
     )
     .spark("spark.streaming.fileStream.minRememberDuration")
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_INCLUDE: NamePatterns = Key::new(
         "sources.NAME.include",
@@ -119,7 +119,7 @@ keys! {
         "Which files are read, by their names; all if it is empty. Names that begin with `.` or `_` or end with \
          `._COPYING_` are left out in any case.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_IGNORE: NamePatterns = Key::new(
         "sources.NAME.ignore",
@@ -127,7 +127,7 @@ keys! {
         Fallback::Text(""),
         "Which files are not read, by their names.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_WHEN_DONE: AfterUse = Key::new(
         "sources.NAME.when_done",
@@ -136,7 +136,7 @@ keys! {
         "What becomes of a file that no batch, window or restart needs any more: it stays, is removed, or is moved into a \
          directory. A file that changed meanwhile, or whose batch failed, stays.",
     )
-    .source_type("text-files")
+    .of_type("text-files")
     .when_changed(Change::Harmless);
 
     TEXT_FILES_ON_MISSING: Choice<OnMissingFile> = Key::new(
@@ -146,7 +146,7 @@ keys! {
         "What happens when a file is gone that a batch has to read: the batch fails, or goes on without the file, which \
          is told and counted.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_MAX_LINE: Size = Key::new(
         "sources.NAME.max_line",
@@ -154,7 +154,7 @@ keys! {
         Fallback::Text("1MiB"),
         "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     TEXT_FILES_ENCODING: TextEncoding = Key::new(
         "sources.NAME.encoding",
@@ -163,7 +163,7 @@ keys! {
         "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
          the encoding in place of this key.",
     )
-    .source_type("text-files");
+    .of_type("text-files");
 
     LOG_FILE_PATH: FilePath = Key::new(
         "sources.NAME.path",
@@ -172,7 +172,7 @@ keys! {
         "The file whose lines are read as they are appended. When another file gets this name, the rest of the old file \
          is read first. See [sources](sources.md#log-files).",
     )
-    .source_type("log-file")
+    .of_type("log-file")
     .when_changed(Change::Fresh);
 
     LOG_FILE_START: Choice<bool> = Key::new(
@@ -182,7 +182,7 @@ keys! {
         "Where a job begins to read that is started for the first time: with the first line of the file, or with the \
          first line that is appended after the start.",
     )
-    .source_type("log-file")
+    .of_type("log-file")
     .when_changed(Change::Harmless);
 
     LOG_FILE_MAX_LINE: Size = Key::new(
@@ -191,7 +191,7 @@ keys! {
         Fallback::Text("1MiB"),
         "The longest line that is accepted, in bytes of UTF-8. Longer lines are dropped, and reported.",
     )
-    .source_type("log-file");
+    .of_type("log-file");
 
     LOG_FILE_ENCODING: TextEncoding = Key::new(
         "sources.NAME.encoding",
@@ -200,7 +200,7 @@ keys! {
         "The [encoding](text.md#encodings) of the text: one in which each line ends with the byte 10, so not UTF-16. \
          A byte order mark at the beginning is removed, and decides the encoding in place of this key.",
     )
-    .source_type("log-file");
+    .of_type("log-file");
 
     QUEUE_PATH: FilePath = Key::new(
         "sources.NAME.path",
@@ -208,7 +208,7 @@ keys! {
         Fallback::Required("batches.jsonl"),
         "A file with one data set a line, each a JSON array of records; every batch takes the next line.",
     )
-    .source_type("queue")
+    .of_type("queue")
     .when_changed(Change::Fresh);
 
     QUEUE_ENCODING: TextEncoding = Key::new(
@@ -218,7 +218,7 @@ keys! {
         "The [encoding](text.md#encodings) of the text. A byte order mark at the beginning is removed, and decides \
          the encoding in place of this key.",
     )
-    .source_type("queue");
+    .of_type("queue");
 
     HTTP_ADDRESS: ListenAddress = Key::new(
         "sources.NAME.address",
@@ -227,7 +227,7 @@ keys! {
         "The IP address and the port at which the host takes requests. Port 0 stands for any free port, which the log \
          names. Without `token`, only an address of the machine itself is accepted. See [sources](sources.md#http).",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_PATH: UrlPath = Key::new(
@@ -236,7 +236,7 @@ keys! {
         Fallback::Text("/"),
         "The path of the URL to which clients send.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_FORMAT: Choice<PayloadFormat> = Key::new(
@@ -246,7 +246,7 @@ keys! {
         "The records of a request: its lines of text; its lines as JSON values of the type that the plugin reads; or its \
          body as one record.",
     )
-    .source_type("http");
+    .of_type("http");
 
     HTTP_TOKEN: SecretPlace = Key::new(
         "sources.NAME.token",
@@ -255,7 +255,7 @@ keys! {
         "The file or the environment variable with the token that clients send as `Authorization: Bearer TOKEN`. A file \
          is relative to the job file.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_TLS_CERTIFICATE: FilePath = Key::new(
@@ -264,7 +264,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "certificate.pem" },
         "The PEM file with the certificate of the host and those of its issuers. With it, connections use TLS.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_TLS_KEY: FilePath = Key::new(
@@ -273,7 +273,7 @@ keys! {
         Fallback::Derived { doc: "none", example: "key.pem" },
         "The PEM file with the private key of `tls_certificate`.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_MAX_BODY: Size = Key::new(
@@ -282,7 +282,7 @@ keys! {
         Fallback::Text("16MiB"),
         "The largest body of a request. Larger ones are answered with 413.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_MAX_REQUESTS: Count = Key::new(
@@ -292,7 +292,7 @@ keys! {
         "The most requests that are received or wait for their answer at a time. The host holds up to four times as many \
          connections.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_MAX_WAIT: Span = Key::new(
@@ -302,7 +302,7 @@ keys! {
         "How long a request waits while there are `max_requests` already, or while the host has no room for its records. \
          Then the answer is 503.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_REQUEST_TIMEOUT: Span = Key::new(
@@ -312,7 +312,7 @@ keys! {
         "How long a client may take to send the head of a request, and then its body; and how long a connection without a \
          request stays open.",
     )
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     HTTP_RESTART_DELAY: Span = Key::new(
@@ -322,7 +322,7 @@ keys! {
         "How long to wait before listening again after that failed.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("http")
+    .of_type("http")
     .when_changed(Change::Harmless);
 
     CUSTOM_RECEIVER: Name = Key::new(
@@ -332,7 +332,7 @@ keys! {
         "The receiver, by the name under which the program that embeds the host knows it. The program `host` has none: \
          see [receivers](receivers.md).",
     )
-    .source_type("custom");
+    .of_type("custom");
 
     CUSTOM_OPTIONS: Strings = Key::new(
         "sources.NAME.options",
@@ -340,7 +340,7 @@ keys! {
         Fallback::Empty,
         "The options of the receiver, by name. All values are strings. Each receiver defines its own options.",
     )
-    .source_type("custom");
+    .of_type("custom");
 
     CUSTOM_RESTART_DELAY: Span = Key::new(
         "sources.NAME.restart_delay",
@@ -349,7 +349,7 @@ keys! {
         "How long to wait before starting a receiver again that has failed, unless its error says otherwise.",
     )
     .spark("spark.streaming.receiverRestartDelay")
-    .source_type("custom")
+    .of_type("custom")
     .when_changed(Change::Harmless);
 
     CUSTOM_MAX_LINE: Size = Key::new(
@@ -358,7 +358,7 @@ keys! {
         Fallback::Text("1MiB"),
         "The longest line that is accepted, in bytes of UTF-8, if the receiver gives lines.",
     )
-    .source_type("custom");
+    .of_type("custom");
 
     CUSTOM_ENCODING: TextEncoding = Key::new(
         "sources.NAME.encoding",
@@ -367,5 +367,5 @@ keys! {
         "The [encoding](text.md#encodings) of lines that the receiver gives as bytes. A byte order mark at the \
          beginning is removed, and decides the encoding in place of this key.",
     )
-    .source_type("custom");
+    .of_type("custom");
 }

@@ -34,6 +34,7 @@ fn defaults_are_as_documented() {
             on_checkpoint_error: OnCheckpointError::Wait,
         },
         sources: BTreeMap::new(),
+        connections: BTreeMap::new(),
         receiver: ReceiverSettings {
             block_interval: Duration::from_millis(200),
             store_limit_bytes: 512 * MIB,
@@ -190,6 +191,7 @@ fn every_key_can_be_set() {
             ("test.1".to_owned(), queue),
             ("tickets".to_owned(), custom),
         ]),
+        connections: BTreeMap::new(),
         receiver: ReceiverSettings {
             block_interval: Duration::from_millis(50),
             store_limit_bytes: 3 * MIB,

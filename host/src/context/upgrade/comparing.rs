@@ -135,7 +135,7 @@ struct RecordedBatch(Option<BatchRecorder>);
 struct RecordedPartition(Option<PartitionRecorder>);
 
 impl Output for Recorded {
-    fn begin(&self, batch: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
+    fn begin(&self, batch: Time, _: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
         let recorder = self.comparison.recorder(self.side, &self.output, batch);
         Box::pin(async { Ok(Arc::new(RecordedBatch(recorder)) as Arc<dyn BatchWrite>) })
     }

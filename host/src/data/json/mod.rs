@@ -26,6 +26,7 @@ mod tests;
 
 pub use named::named_records;
 pub use objects::ObjectWriter;
+pub(in crate::data) use objects::write_value;
 pub use read::records;
 pub use strict::parse;
 pub use write::row_to_json;

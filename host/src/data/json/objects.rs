@@ -57,7 +57,7 @@ impl<'a> ObjectWriter<'a> {
 }
 
 /// Appends one value of a column that has the row.
-fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
+pub(in crate::data) fn write_value(column: &Column<'_>, row: usize, out: &mut String) {
     if column.is_absent(row) {
         out.push_str("null");
         return;

@@ -8,11 +8,13 @@ mod disk;
 mod executors;
 mod listeners;
 mod local_sockets;
+mod message_producers;
 mod message_streams;
 mod network;
 mod objects;
 mod stores;
 
+use self::message_producers::Cluster;
 use super::{Connection, Env, Executor, Objects, RealExecutors, Simulation, Store, nats, real, s3};
 use crate::time::{Duration, Time};
 use futures::FutureExt as _;
@@ -39,6 +41,8 @@ pub(super) struct World {
     pub(super) outputs: Arc<dyn Objects>,
     /// Starts a server of streams of messages. `None` if the world has none.
     pub(super) streams: Box<dyn Fn() -> Option<StreamServer> + Send + Sync>,
+    /// A cluster of Kafka. `None` if the world has none.
+    pub(super) kafka: Box<dyn Fn() -> Option<Arc<dyn Cluster>> + Send + Sync>,
     /// Starts a server that follows a script, and returns the server's address.
     serve: Box<dyn Fn(Vec<Connection>) -> String + Send + Sync>,
 }
@@ -128,7 +132,8 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
     let (store, outputs) = s3::tests::in_memory();
     let root = directory.path().to_path_buf();
     let streams = Box::new(StreamServer::real);
-    let world = World { env: real(&executors), root, store, outputs, streams, serve: Box::new(serve) };
+    let kafka = Box::new(message_producers::real);
+    let world = World { env: real(&executors), root, store, outputs, streams, kafka, serve: Box::new(serve) };
     executors.block_on(test(Arc::new(world)));
     executors.shutdown();
     for seed in 0..SEEDS {
@@ -146,7 +151,9 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
         let outputs = env.objects.outputs("s3://bucket/outputs").unwrap();
         let of_streams = simulation.clone();
         let streams = Box::new(move || Some(StreamServer::simulated(&of_streams)));
-        let world = World { env, root, store, outputs, streams, serve: Box::new(serve) };
+        let of_kafka = simulation.clone();
+        let kafka = Box::new(move || Some(message_producers::simulated(&of_kafka)));
+        let world = World { env, root, store, outputs, streams, kafka, serve: Box::new(serve) };
         simulation.run(test(Arc::new(world))).unwrap();
     }
 }

@@ -88,6 +88,11 @@ fn with_parameters(subject: &Subject<'_>, work: Work) -> Result<Operation, Graph
             let (prefix, suffix) = (prefix.to_owned(), suffix.to_owned());
             Operation::SaveAsFiles { format: with_options(subject, format)?, prefix, suffix }
         }
+        // Nor whether it grants this topic.
+        Work::SaveToKafka => {
+            let topic = subject.text("topic").ok_or_else(|| missing("topic"))?;
+            Operation::SaveToKafka { topic: topic.to_owned() }
+        }
         Work::SaveAsFile(format) => {
             Operation::SaveAsFile { format: with_options(subject, format)?, path: subject.path()? }
         }

@@ -68,6 +68,10 @@ pub fn check_types(
                 None => Ok(()),
             }
         }
+        Operation::SaveToKafka { .. } => {
+            let written = parents.first().and_then(|parent| parent.rows.as_ref());
+            written.map_or(Ok(()), |rows| check_readable(subject, rows))
+        }
         Operation::Load { format, .. } => rows.map_or(Ok(()), |rows| check_loaded(subject, *format, rows)),
         _ => Ok(()),
     }
@@ -112,16 +116,20 @@ fn check_loaded(subject: &Subject<'_>, format: FileFormat, rows: &RecordType) ->
         let problem = || subject.error(format!("it gives lines of text, not {rows}"));
         return if *rows == RecordType::text() { Ok(()) } else { Err(problem()) };
     }
-    if let Some(opaque) = rows.opaque() {
-        let ty = shown::name(opaque);
-        return Err(subject.error(format!("{ty} is a type of the plugin's own, whose bytes only the plugin can read")));
-    }
+    check_readable(subject, rows)?;
     match columns::nested(rows) {
         Some((column, ty)) if format == FileFormat::Csv => {
             Err(GraphError::Nested { subject: subject.name(), column, ty })
         }
         _ => Ok(()),
     }
+}
+
+/// Checks that others than the plugin can read the rows.
+fn check_readable(subject: &Subject<'_>, rows: &RecordType) -> Result<(), GraphError> {
+    let Some(opaque) = rows.opaque() else { return Ok(()) };
+    let ty = shown::name(opaque);
+    Err(subject.error(format!("{ty} is a type of the plugin's own, whose bytes only the plugin can read")))
 }
 
 fn show(ty: Option<&RecordType>) -> String {

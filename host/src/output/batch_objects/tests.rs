@@ -29,7 +29,7 @@ impl World {
 
     fn begin(&self) -> Result<Arc<dyn BatchWrite>, Error> {
         let output = ObjectsOutput { shared: self.output.shared.clone() };
-        self.run(async move { output.begin(BATCH).await })
+        self.run(async move { output.begin(BATCH, Time::default()).await })
     }
 
     fn write(&self, batch: &Arc<dyn BatchWrite>, partition: u32, attempt: u32, lines: &[&str]) {

@@ -1,8 +1,8 @@
 //! Files that are read back with the readers of Arrow, and comparisons of their bytes.
 
-use super::super::Outputs;
 use super::super::error::SaveError;
 use super::super::tests::storage;
+use super::super::{Granted, Outputs};
 use crate::config::Access;
 use crate::data::arbitrary::{rows, ty};
 use crate::data::key::hash;
@@ -69,10 +69,10 @@ fn saved_with(
     let grants = Grants::writing("/jobs");
     let graph = graph_with(kind, ty, options).unwrap();
     let storage = storage(&simulation.env());
-    let output =
-        Outputs::open(&simulation.env(), "job", &graph, &grants, &storage).unwrap().get(NodeId(1)).unwrap().clone();
+    let outputs = Outputs::open(&simulation.env(), "job", &graph, Granted::files(&grants), &storage).unwrap();
+    let output = outputs.get(NodeId(1)).unwrap().clone();
     let work = async move {
-        let batch = output.begin(Time::from_ms(5)).await?;
+        let batch = output.begin(Time::from_ms(5), Time::default()).await?;
         let mut writer = batch.writer(0, 0).await?;
         for rows in batches {
             writer.write(rows).await?;

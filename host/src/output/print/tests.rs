@@ -45,7 +45,7 @@ fn print(
     let output = PrintOutput::new(console.clone(), storage.clone(), "print-0".to_owned(), RecordType::text(), limit);
     let partitions = partitions.to_vec();
     futures::executor::block_on(async move {
-        let batch = output.begin(Time::from_ms(1_357_008_430_000)).await?;
+        let batch = output.begin(Time::from_ms(1_357_008_430_000), Time::default()).await?;
         for (partition, rows) in (0..).zip(partitions) {
             let mut writer = batch.writer(partition, 0).await?;
             for rows in rows {

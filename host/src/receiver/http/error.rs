@@ -1,7 +1,7 @@
 //! Why a source of type `http` cannot be served.
 
+use crate::clients::SecretError;
 use crate::error::{Error, ErrorKind};
-use crate::receiver::secret::SecretError;
 use crate::shown::Shown as _;
 use std::io;
 use std::path::{Path, PathBuf};

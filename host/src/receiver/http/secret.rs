@@ -2,9 +2,9 @@
 //!
 //! Never shows the token: not in messages, events or settings.
 
+use crate::clients::{self, SecretError};
 use crate::config::Secret;
 use crate::env::Env;
-use crate::receiver::secret::{self, SecretError};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl fmt::Debug for Token {
 impl Token {
     /// Reads the token of a source. White space around it does not belong to it.
     pub(super) fn read(env: &Env, source: &str, secret: &Secret) -> Result<Self, SecretError> {
-        Ok(Self(secret::read(env, source, "token", secret)?.token()?.into()))
+        Ok(Self(clients::read_secret(env, &format!("source `{source}`"), "token", secret)?.token()?.into()))
     }
 
     /// Whether the value of a header `Authorization` has the token. How long that takes tells nothing about the token

@@ -1,7 +1,7 @@
 //! Why a source of type `nats` cannot be read.
 
+use crate::clients::SecretError;
 use crate::error::{Error, ErrorKind};
-use crate::receiver::secret::SecretError;
 use crate::shown::Shown as _;
 use std::path::PathBuf;
 

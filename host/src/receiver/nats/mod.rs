@@ -20,16 +20,13 @@ use super::context::ReceiverContext;
 use super::error::ReceiverError;
 use super::payload::misfit;
 use super::registry::MakeReceiver;
-use super::secret;
+use crate::clients;
 use crate::config::{DeliverFrom, NatsLogin, NatsSettings};
 use crate::data::schema::RecordType;
 use crate::env::{ConsumerPlace, Env, FirstMessage, Hidden, Login};
 use async_trait::async_trait;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The largest file of authorities, in bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Makes receivers of the messages of a stream for the source `name` of a job, whose records are of type `rows`. Secrets
 /// are read now.
@@ -84,18 +81,16 @@ fn consumer_of(job: &str, source: &str) -> String {
 
 /// Checks that a file has certificates.
 fn check_authorities(env: &Env, name: &str, path: &Path) -> Result<(), NatsError> {
-    let problem = match env.disk.read(path, FILE_BYTES_MAX) {
-        Ok(text) if String::from_utf8_lossy(&text).contains("-----BEGIN CERTIFICATE-----") => return Ok(()),
-        Ok(_) => "it has no certificate".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(NatsError::Authorities { name: name.to_owned(), path: path.to_owned(), problem })
+    match clients::fault_of_certificates(env, path) {
+        None => Ok(()),
+        Some(problem) => Err(NatsError::Authorities { name: name.to_owned(), path: path.to_owned(), problem }),
+    }
 }
 
 /// Reads the secret with which the host logs in.
 fn read_login(env: &Env, name: &str, login: &NatsLogin) -> Result<Login, NatsError> {
     let (secret, key) = login.secret();
-    let found = secret::read(env, name, key, secret)?;
+    let found = clients::read_secret(env, &format!("source `{name}`"), key, secret)?;
     let is_line = |text: &str| !text.contains(char::is_control);
     Ok(match login {
         NatsLogin::Password { user, .. } => {

@@ -1,4 +1,4 @@
-//! The secrets of a source, such as a token or a password: how they are read.
+//! The secrets of a source or a connection, such as a token or a password: how they are read.
 //!
 //! Owns where a secret may be: in a file, or in an environment variable. Never shows a secret: not in messages, events or
 //! settings.
@@ -13,36 +13,36 @@ use std::path::PathBuf;
 /// The largest file with a secret, in bytes.
 const FILE_BYTES_MAX: u64 = 16 << 10;
 
-/// Why a secret of a source cannot be read.
+/// Why a secret cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read.
-    #[error("source `{name}`: cannot read its `{key}`, {}: {error}", path.shown())]
+    #[error("{of}: cannot read its `{key}`, {}: {error}", path.shown())]
     Unreadable {
-        /// The name of the source.
-        name: String,
+        /// The table that names the secret: ``source `lines` ``.
+        of: String,
         /// The key that names the file.
-        key: &'static str,
+        key: String,
         /// The file.
         path: PathBuf,
         /// The error of the system.
         error: io::Error,
     },
     /// The environment variable is not set.
-    #[error("source `{name}`: the environment variable {variable} is not set")]
+    #[error("{of}: the environment variable {variable} is not set")]
     NoVariable {
-        /// The name of the source.
-        name: String,
+        /// The table that names the secret: ``source `lines` ``.
+        of: String,
         /// The key that names the variable.
-        key: &'static str,
+        key: String,
         /// The variable.
         variable: String,
     },
     /// The file or the variable holds something else.
-    #[error("source `{name}`: {place} holds no {expected}")]
+    #[error("{of}: {place} holds no {expected}")]
     Unfit {
-        /// The name of the source.
-        name: String,
+        /// The table that names the secret: ``source `lines` ``.
+        of: String,
         /// The file or the variable.
         place: String,
         /// What it should hold.
@@ -53,33 +53,40 @@ pub enum SecretError {
 }
 
 /// A secret as it was read.
-pub(super) struct Found {
-    name: String,
+pub struct Found {
+    /// The table that names the secret.
+    of: String,
     /// The file or the variable, for people.
     place: String,
     /// The secret, without the white space around it.
     bytes: Vec<u8>,
 }
 
-/// Reads the secret that `key` of a source names.
-pub(super) fn read(env: &Env, source: &str, key: &'static str, secret: &Secret) -> Result<Found, SecretError> {
-    let name = source.to_owned();
+/// Reads the secret that `key` of a table names. `of` is the table, for people: ``source `lines` ``.
+///
+/// # Errors
+/// If the file cannot be read, or if the environment variable is not set.
+pub fn read(env: &Env, of: &str, key: &str, secret: &Secret) -> Result<Found, SecretError> {
+    let (of, key) = (of.to_owned(), key.to_owned());
     let (place, bytes) = match secret {
         Secret::File(path) => match env.disk.read(path, FILE_BYTES_MAX) {
             Ok(bytes) => (path.shown().to_string(), bytes),
-            Err(error) => return Err(SecretError::Unreadable { name, key, path: path.clone(), error }),
+            Err(error) => return Err(SecretError::Unreadable { of, key, path: path.clone(), error }),
         },
         Secret::Variable(variable) => match env.processes.variable(variable) {
             Some(text) => (format!("the environment variable {variable}"), text.into_bytes()),
-            None => return Err(SecretError::NoVariable { name, key, variable: variable.clone() }),
+            None => return Err(SecretError::NoVariable { of, key, variable: variable.clone() }),
         },
     };
-    Ok(Found { name, place, bytes: bytes.trim_ascii().to_vec() })
+    Ok(Found { of, place, bytes: bytes.trim_ascii().to_vec() })
 }
 
 impl Found {
     /// The secret as one word of ASCII letters, digits and signs.
-    pub(super) fn token(self) -> Result<Vec<u8>, SecretError> {
+    ///
+    /// # Errors
+    /// If the secret is anything else.
+    pub fn token(self) -> Result<Vec<u8>, SecretError> {
         if self.bytes.is_empty() || !self.bytes.iter().all(u8::is_ascii_graphic) {
             let help = "write a token such as that of `openssl rand -hex 32`, and nothing else";
             return Err(self.unfit("token: one word of ASCII letters, digits and signs", help));
@@ -89,7 +96,10 @@ impl Found {
 
     /// The secret as a text that is not empty and fulfils a condition. If it does not, the place of the secret holds none
     /// of what is `expected`.
-    pub(super) fn text(
+    ///
+    /// # Errors
+    /// If the secret is empty, is not UTF-8, or does not fulfil the condition.
+    pub fn text(
         self,
         expected: &'static str,
         help: &'static str,
@@ -102,7 +112,7 @@ impl Found {
     }
 
     fn unfit(self, expected: &'static str, help: &'static str) -> SecretError {
-        SecretError::Unfit { name: self.name, place: self.place, expected, help }
+        SecretError::Unfit { of: self.of, place: self.place, expected, help }
     }
 }
 
