@@ -19,8 +19,8 @@ pub mod env;
 pub mod memory;
 
 pub mod clients;
-
 pub mod grants;
+pub mod messages;
 
 pub mod graph;
 pub mod listener;

@@ -236,8 +236,8 @@ impl Broker {
         let mut record = BaseRecord::<[u8], [u8]>::to(topic).partition(partition);
         record.key = key;
         record.payload = value;
-        let pairs = headers.iter().map(|(key, value)| Header { key, value: value.map(str::as_bytes) });
-        record.headers = Some(pairs.fold(OwnedHeaders::new(), OwnedHeaders::insert));
+        let add = |all: OwnedHeaders, (key, value): &(&str, Option<&str>)| all.insert(Header { key, value: *value });
+        record.headers = Some(headers.iter().fold(OwnedHeaders::new(), add));
         send_one(&producer, record);
         producer.flush(PATIENCE).expect("the broker takes the record");
     }

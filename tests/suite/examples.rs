@@ -4,6 +4,7 @@
 //! With `MILLSTREAM_BLESS=1` the expected output is rewritten.
 
 use super::support::simulated::{BLOCKS, Job, START, spaced_lines};
+use host::env::TopicPartition;
 use host::time::{Duration, Time};
 use millstream_tests::repository;
 use std::collections::BTreeSet;
@@ -57,7 +58,15 @@ fn job(name: &str) -> Job {
         job.appearing.push((appears, appears, format!("incoming/{name}"), text));
         appears = appears + NEXT_FILE;
     }
-    if let Some((_, input)) = job.files.iter().find(|(name, _)| name == "input.txt") {
+    let input = job.files.iter().find(|(name, _)| name == "input.txt").map(|(_, input)| input.clone());
+    if let Some(input) = input.filter(|_| job.job_file.contains("type = \"kafka")) {
+        for (number, line) in (0..2).cycle().zip(input.lines()) {
+            let of = TopicPartition { topic: "test-topic".to_owned(), number };
+            job.kafka.push((START, of, Some(line.to_owned())));
+        }
+        job.stop_after = Some(2);
+        job = job.with_tables(BLOCKS);
+    } else if let Some((_, input)) = job.files.iter().find(|(name, _)| name == "input.txt") {
         job.servers = vec![("127.0.0.1:9999".to_owned(), vec![spaced_lines(input.lines())])];
         job.stop_after = Some(BATCHES_OF_LINES);
         job = job.with_tables(BLOCKS);
@@ -93,12 +102,16 @@ macro_rules! examples {
 }
 
 examples! {
+    /// S18.17.
+    direct_kafka_word_count
     /// S18.20.
     hdfs_word_count
     /// S18.24.
     hot_words
     /// S2.23.
     queue_stream
+    /// S18.16, S18.21.
+    kafka_word_count
     /// S18.14.
     response_code_count
     /// S18.15.

@@ -9,6 +9,7 @@
 mod consumed;
 mod posted;
 mod received;
+mod topics;
 
 use super::support::binary::{Directory, Running, Said};
 use super::support::numbers::{Numbers, given};

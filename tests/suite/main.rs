@@ -10,6 +10,7 @@ mod hostile;
 mod hostile_drivers;
 mod hostile_variables;
 mod http;
+mod kafka;
 mod killed;
 mod large_partitions;
 mod large_states;

@@ -58,7 +58,7 @@ pub trait RangeReader: Send + Sync {
 
     /// Describes the origin of a record of a range, in the form `file app.log, line 8`. Records are counted from 0.
     /// `None` if the origin is not known.
-    fn origin(&self, range: &LogRange, record: u64) -> Option<String>;
+    fn origin<'a>(&'a self, range: &'a LogRange, record: u64) -> BoxFuture<'a, Option<String>>;
 }
 
 /// The readers of the sources that are read by ranges, by name.
@@ -81,7 +81,7 @@ pub trait RangeRows: Send {
     }
 }
 
-/// The faults of the lines of a range.
+/// The faults of the records of a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeFaults {
     /// The file that has the lines.
@@ -94,6 +94,34 @@ pub struct RangeFaults {
     pub dropped: BadLines,
     /// The lines in which bytes were replaced.
     pub replaced: BadLines,
+    /// The messages that were left out because they are no records.
+    pub refused: Option<Refused>,
+    /// The records that were left out because the source does not have them any more.
+    pub gone: Option<Gone>,
+}
+
+/// Messages of a range that are no records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// How many there are.
+    pub messages: u64,
+    /// The position of the first one.
+    pub first: i64,
+    /// What is wrong with the first one.
+    pub problem: String,
+}
+
+/// Records of a range that the source does not have any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The position of the first of them.
+    pub from: i64,
+    /// The position after the last of them.
+    pub until: i64,
+    /// The first position that the source has.
+    pub start: i64,
+    /// The position after the last one that the source has.
+    pub end: i64,
 }
 
 /// Why a range was not read.

@@ -51,19 +51,23 @@ macro_rules! keys {
 mod connections;
 mod host;
 mod job;
+mod kafka;
+mod kafka_receiver;
 mod nats;
 mod sources;
 
 pub(super) use connections::*;
 pub(super) use host::*;
 pub(super) use job::*;
+pub(super) use kafka::*;
+pub(super) use kafka_receiver::*;
 pub(super) use nats::*;
 pub(super) use sources::*;
 
 /// All keys, in the order of the documentation.
 pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> = LazyLock::new(|| {
     let connections = [connections::KEYS, &CONNECTION_CLIENT.all()].concat();
-    [job::KEYS, sources::KEYS, nats::KEYS, &connections, host::KEYS].concat()
+    [job::KEYS, sources::KEYS, nats::KEYS, &kafka::ALL, &kafka_receiver::ALL, &connections, host::KEYS].concat()
 });
 
 /// The names of the tables, in the order of the documentation: `job`, `sources.NAME` and so on.

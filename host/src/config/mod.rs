@@ -22,6 +22,8 @@ mod http_source;
 mod kafka_client;
 mod kafka_connection;
 mod kafka_settings;
+mod kafka_source;
+mod kafka_topics;
 mod key;
 mod keys;
 mod lines;
@@ -56,7 +58,10 @@ pub use connection_settings::{ConnectionSettings, Delivery, KafkaConnection};
 pub use docs::markdown;
 pub use error::{ConfigError, ConfigErrors};
 pub use gain::Gain;
-pub use kafka_settings::{KafkaClientSettings, KafkaLogin, KafkaOption, SaslMechanism};
+pub use kafka_settings::{
+    KafkaClientSettings, KafkaFormat, KafkaLogin, KafkaOption, KafkaReceiverSettings, KafkaSettings, KafkaStart,
+    KafkaTopics, OnBadKafkaMessage, OnDataLoss, SaslMechanism,
+};
 pub use key::Change;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use secret::Secret;

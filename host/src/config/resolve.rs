@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::connections;
 use super::http_source;
+use super::kafka_source;
 use super::keys::{self, SourceType};
 use super::names::Misspelt;
 use super::nats_source;
@@ -196,6 +197,10 @@ fn read_source(
         }
         SourceType::Http => SourceSettings::Http(http_source::read(table, directory, reader)?),
         SourceType::Nats => SourceSettings::Nats(nats_source::read(table, directory, reader)?),
+        SourceType::KafkaReceiver => {
+            SourceSettings::KafkaReceiver(kafka_source::read_receiver(table, directory, reader)?)
+        }
+        SourceType::Kafka => SourceSettings::Kafka(kafka_source::read(table, directory, reader)?),
         SourceType::Custom => {
             let receiver = reader.read(table, &keys::CUSTOM_RECEIVER);
             let options = reader.read(table, &keys::CUSTOM_OPTIONS);

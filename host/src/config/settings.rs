@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::connection_settings::ConnectionSettings;
 use super::gain::Gain;
+use super::kafka_settings::{KafkaReceiverSettings, KafkaSettings};
 use super::secret::Secret;
 use crate::encoding::Encoding;
 use crate::time::Duration;
@@ -191,6 +192,10 @@ pub enum SourceSettings {
     Http(HttpSettings),
     /// The messages of a stream of NATS JetStream.
     Nats(NatsSettings),
+    /// Ranges of offsets of topics of Kafka.
+    Kafka(KafkaSettings),
+    /// The records that a member of a consumer group of Kafka gets.
+    KafkaReceiver(KafkaReceiverSettings),
     /// The records of a receiver that the embedding program has registered.
     Custom {
         /// The name of the receiver.
@@ -215,7 +220,7 @@ impl SourceSettings {
             | Self::LogFile { encoding, .. }
             | Self::Queue { encoding, .. }
             | Self::Custom { encoding, .. } => *encoding,
-            Self::Http(_) | Self::Nats(_) => Encoding::UTF_8,
+            Self::Http(_) | Self::Nats(_) | Self::Kafka(_) | Self::KafkaReceiver(_) => Encoding::UTF_8,
         }
     }
 }

@@ -41,6 +41,8 @@ fn withheld(settings: &Settings) -> Vec<Withheld> {
         SourceSettings::Socket { .. }
         | SourceSettings::Http(_)
         | SourceSettings::Nats(_)
+        | SourceSettings::Kafka(_)
+        | SourceSettings::KafkaReceiver(_)
         | SourceSettings::Custom { .. } => None,
     };
     withheld.extend(settings.sources.iter().filter_map(of_source));
@@ -80,6 +82,8 @@ fn secret_files(source: &SourceSettings) -> Vec<(&Path, String)> {
             let secret = nats.login.iter().map(NatsLogin::secret);
             (secret.map(|(secret, key)| (secret, key.to_owned())).collect(), None)
         }
+        SourceSettings::Kafka(kafka) => (kafka.client.secrets(), None),
+        SourceSettings::KafkaReceiver(kafka) => (kafka.client.secrets(), None),
         SourceSettings::Socket { .. }
         | SourceSettings::TextFiles { .. }
         | SourceSettings::LogFile { .. }

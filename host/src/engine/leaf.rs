@@ -7,8 +7,8 @@ use super::plugin_task::unless_cancelled;
 use super::shuffle::ShuffleStore;
 use super::split_reads::SplitReads;
 use crate::block::{
-    BlockStore, CheckedSplit, DataSetStore, FileSplit, InputPartition, LinePlace, LoadedPart, LogRange, RangeError,
-    RangeReaders, RangeRows, RowStorage, RowsReader, SplitError, SplitReader,
+    BlockStore, CheckedSplit, DataSetStore, FileSplit, Gone, InputPartition, LinePlace, LoadedPart, LogRange,
+    RangeError, RangeReaders, RangeRows, RowStorage, RowsReader, SplitError, SplitReader,
 };
 use crate::data::lines::BadLines;
 use crate::data::schema::RecordType;
@@ -16,10 +16,10 @@ use crate::encoding::Encoding;
 use crate::env::Disk;
 use crate::error::Error;
 use crate::ids::{NodeId, StageId};
-use crate::listener::{Event, LinesInfo, ListenerBus};
+use crate::listener::{Event, GivenUpInfo, LinesInfo, ListenerBus};
 use crate::memory::MemoryBudget;
 use crate::plugin::Cancel;
-use crate::shown::Shown as _;
+use crate::shown::{Shown as _, counted};
 use crate::state::{Page, StateStore, live};
 use crate::time::Time;
 use arrow::array::RecordBatch;
@@ -182,6 +182,26 @@ impl LeafStores {
         if faults.replaced.count > 0 {
             let (source, encoding) = (Some(source), faults.encoding.to_string());
             self.listeners.post(&Event::TextReplaced { source, encoding, lines: lines(faults.replaced) });
+        }
+        if let Some(refused) = faults.refused {
+            self.listeners.post(&Event::MessagesGivenUp(GivenUpInfo {
+                source: range.source.clone(),
+                stream: range.partition.clone(),
+                messages: refused.messages,
+                first_sequence: refused.first.unsigned_abs(),
+                problem: refused.problem,
+            }));
+        }
+        if let Some(Gone { from, until, start, end }) = faults.gone {
+            self.listeners.post(&Event::DataLost {
+                source: range.source.clone(),
+                partition: range.partition.clone(),
+                position: from,
+                problem: format!(
+                    "offsets {from} to {until} ({}) are gone; the partition has {start} to {end}",
+                    counted(until.abs_diff(from), "offset")
+                ),
+            });
         }
         self.splits.range_ended(batch, range, count, rows.checksum());
     }

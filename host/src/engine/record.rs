@@ -35,7 +35,7 @@ pub(super) async fn describe(
             continue;
         }
         let (mut value, row) = (String::new(), usize::try_from(left).ok()?);
-        let origin = origin(stores, pieces, number);
+        let origin = origin(stores, pieces, number).await;
         if written_bytes_max(&chunk, row..row + 1) > WRITTEN_BYTES_MAX {
             return Some(format!("record {number}{origin}: too long to be shown"));
         }
@@ -46,7 +46,7 @@ pub(super) async fn describe(
 
 /// Describes the origin of the record, in the form ` of source `lines`, file in/a.txt, line 8`. Empty if an
 /// earlier stage made the records.
-fn origin(stores: &LeafStores, pieces: &[InputPiece], number: u64) -> String {
+async fn origin(stores: &LeafStores, pieces: &[InputPiece], number: u64) -> String {
     match pieces {
         [InputPiece::Input(InputPartition::Block { id, .. })] => format!(" of source `{}`", id.source.shown()),
         [InputPiece::Input(InputPartition::Split(split))] => {
@@ -54,8 +54,10 @@ fn origin(stores: &LeafStores, pieces: &[InputPiece], number: u64) -> String {
             format!(" of source `{}`, file {}{line}", split.source.shown(), split.path.shown())
         }
         [InputPiece::Input(InputPartition::Range(range))] => {
-            let reader = stores.ranges.get(&range.source);
-            let place = reader.and_then(|reader| reader.origin(range, number)).map(|place| format!(", {place}"));
+            let place = match stores.ranges.get(&range.source) {
+                Some(reader) => reader.origin(range, number).await.map(|place| format!(", {place}")),
+                None => None,
+            };
             format!(" of source `{}`{}", range.source.shown(), place.unwrap_or_default())
         }
         [InputPiece::Loaded(LoadedPart { file, .. })] => format!(" of file {}", file.path.shown()),

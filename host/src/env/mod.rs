@@ -30,6 +30,7 @@ mod real_local;
 mod s3;
 mod signals;
 mod simulated;
+mod simulated_kafka;
 mod simulated_local;
 mod simulated_network;
 mod simulated_objects;
@@ -44,7 +45,10 @@ mod contract;
 pub use child_process::{ChildProcess, Ended, Happening, end_with_supervisor};
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
-pub use kafka_topics::{KafkaPlace, KafkaValue};
+pub use kafka_topics::{
+    GroupRecord, KafkaClusters, KafkaLog, KafkaMember, KafkaPlace, KafkaValue, LogFault, LogPlace, LogRecord, Offsets,
+    TakeRecord, TopicPartition,
+};
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
 pub use message_producers::{
@@ -200,6 +204,8 @@ pub struct Env {
     pub objects: Arc<dyn ObjectStores>,
     /// Streams of messages behind a network.
     pub message_streams: Arc<dyn MessageStreams>,
+    /// Clusters of Kafka behind a network.
+    pub kafka: Arc<dyn KafkaClusters>,
     /// Producers of messages, to write to topics behind a network.
     pub message_producers: Arc<dyn MessageProducers>,
     /// Runs futures that may wait long for a disk, a pipe or a terminal: each has a thread of its own.

@@ -1,7 +1,7 @@
 //! The real world: the machine's clock, files and sockets, and two thread pools.
 
 use super::alarm::Alarm;
-use super::kafka::KafkaProducers;
+use super::kafka::{Kafka, KafkaProducers};
 use super::machine_time::time_of;
 use super::nats::Nats;
 use super::panics::{Panics, recorded};
@@ -111,6 +111,7 @@ pub fn real(executors: &RealExecutors) -> Env {
         processes: Arc::new(LinuxProcesses),
         objects: Arc::new(S3::default()),
         message_streams: Arc::new(Nats),
+        kafka: Arc::new(Kafka),
         message_producers: Arc::new(KafkaProducers),
         background: threads(None),
         low_priority: threads(Some(LOWEST_PRIORITY)),

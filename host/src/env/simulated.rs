@@ -9,12 +9,13 @@ mod tests;
 
 use super::memory_disk::MemoryDisk;
 use super::panics::{Panics, recorded};
+use super::simulated_kafka::SimulatedKafka;
 use super::simulated_local::Pipes;
 use super::simulated_network::{Connection, SimulatedNetwork};
 use super::simulated_producers::{SimulatedProducers, WrittenMessage};
 use super::simulated_streams::SimulatedStreams;
 use super::virtual_clock::VirtualClock;
-use super::{Clock as _, Console, Env, Executor, Priority};
+use super::{Clock as _, Console, Env, Executor, Priority, TopicPartition};
 use crate::lock::lock;
 use crate::time::Time;
 use futures::future::BoxFuture;
@@ -63,6 +64,7 @@ struct World {
     runs: Mutex<u64>,
     network: SimulatedNetwork,
     streams: SimulatedStreams,
+    kafka: SimulatedKafka,
     producers: SimulatedProducers,
     files: MemoryDisk,
     pipes: Pipes,
@@ -80,6 +82,7 @@ impl Simulation {
             pipes: Pipes::new(files.clone()),
             network: SimulatedNetwork::new(clock.clone(), files.clone()),
             streams: SimulatedStreams::new(clock.clone(), files.clone()),
+            kafka: SimulatedKafka::new(clock.clone(), files.clone()),
             producers: SimulatedProducers::new(clock.clone(), files.clone()),
             clock,
             spawned: Mutex::default(),
@@ -115,6 +118,37 @@ impl Simulation {
     /// Somebody removes the consumers of all streams of messages at a time.
     pub fn remove_consumers(&self, at: Time) {
         self.world.streams.remove_consumers(at);
+    }
+
+    /// Makes a topic of Kafka, or gives it more partitions.
+    pub fn kafka_topic(&self, topic: &str, partitions: usize) {
+        self.world.kafka.topic(topic, partitions);
+    }
+
+    /// Adds a record that appears in a partition at a time. The records of a partition are added in the order of their
+    /// times, and numbered in this order.
+    pub fn kafka_record(&self, appears: Time, of: &TopicPartition, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.world.kafka.add(appears, of, key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec));
+    }
+
+    /// Adds the marker of a transaction to a partition: it takes an offset, and is no record.
+    pub fn kafka_marker(&self, appears: Time, of: &TopicPartition) {
+        self.world.kafka.add_marker(appears, of);
+    }
+
+    /// During a span of time, no broker of Kafka answers.
+    pub fn kafka_away(&self, from: Time, until: Time) {
+        self.world.kafka.away(from, until);
+    }
+
+    /// At a time, the records of a partition before an offset are removed.
+    pub fn kafka_removes(&self, at: Time, of: &TopicPartition, before: i64) {
+        self.world.kafka.remove_before(at, of, before);
+    }
+
+    /// The offset that a group has committed for a partition. `None` if there is none.
+    pub fn kafka_committed(&self, group: &str, of: &TopicPartition) -> Option<i64> {
+        self.world.kafka.committed_by(group, of)
     }
 
     /// The messages that were written to each topic, as readers of committed messages see them.
@@ -223,6 +257,7 @@ impl Simulation {
             processes: Arc::new(self.world.files.clone()),
             objects: Arc::new(self.world.files.clone()),
             message_streams: Arc::new(self.world.streams.clone()),
+            kafka: Arc::new(self.world.kafka.clone()),
             message_producers: Arc::new(self.world.producers.clone()),
             background: self.world.clone(),
             low_priority: self.world.clone(),

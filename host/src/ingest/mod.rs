@@ -77,7 +77,7 @@ pub struct IngestHandle {
 impl Ingest {
     /// Starts the receivers, and the tracker that registers their blocks.
     pub fn start(parts: IngestParts) -> Self {
-        let IngestParts { env, blocks, sources, listeners, rates, history, ownership } = parts;
+        let IngestParts { env, blocks, mut sources, listeners, rates, history, ownership } = parts;
         let (reports, reported) = mpsc::channel(REPORTED_BLOCKS_MAX);
         let start = |source: ReceiverSource| {
             let ReceiverSource { settings, make, options, rate_limit } = source;
@@ -85,6 +85,7 @@ impl Ingest {
             receiver::start(&env, settings, make, options, blocks.clone(), reports.clone(), listeners.clone())
         };
         let ranges = sources.ranges();
+        sources.limit_inputs(&rates);
         let receivers = sources.receivers.into_iter().map(start).collect();
         let tracker = ReceiverTracker::start(
             &env,

@@ -1,4 +1,4 @@
-//! The limits of the rates of all receivers of a job.
+//! The limits of the rates of all receivers of a job, and of its inputs that have a rate.
 //!
 //! Owns a rate controller for each receiver. The controllers get the completed batches of the run that shows results.
 //! Each limit that changes goes to its receiver and, as an event, to the listeners. Never slows a receiver down.
@@ -23,6 +23,8 @@ pub struct Rates {
 
 struct Limited {
     stream_id: u32,
+    /// Whether it is a receiver, for which the job file has a largest rate.
+    is_receiver: bool,
     controller: RateController,
     send: watch::Sender<Option<u64>>,
     /// The limit that listeners know. `None` if they know none, and there is none.
@@ -54,8 +56,17 @@ impl Rates {
 
     /// Adds a receiver, and limits its rate.
     pub(super) fn add(&self, source: &str, stream_id: u32, send: watch::Sender<Option<u64>>) {
-        let controller = RateController::new(self.settings, self.since);
-        let mut limited = Limited { stream_id, controller, send, told: None };
+        self.add_limited(source, stream_id, send, true);
+    }
+
+    /// Adds an input without a receiver, and limits its rate.
+    pub(super) fn add_input(&self, source: &str, stream_id: u32, send: watch::Sender<Option<u64>>) {
+        self.add_limited(source, stream_id, send, false);
+    }
+
+    fn add_limited(&self, source: &str, stream_id: u32, send: watch::Sender<Option<u64>>, is_receiver: bool) {
+        let controller = RateController::new(of(is_receiver, &self.settings), self.since);
+        let mut limited = Limited { stream_id, is_receiver, controller, send, told: None };
         limited.tell(source, &self.listeners);
         lock(&self.receivers).insert(source.to_owned(), limited);
     }
@@ -84,10 +95,15 @@ impl Rates {
     /// Takes the settings that can be changed while the job runs.
     pub fn set(&self, settings: &RateSettings) {
         for (source, limited) in lock(&self.receivers).iter_mut() {
-            limited.controller.set(settings);
+            limited.controller.set(&of(limited.is_receiver, settings));
             limited.tell(source, &self.listeners);
         }
     }
+}
+
+/// The settings of a receiver or an input.
+fn of(is_receiver: bool, settings: &RateSettings) -> RateSettings {
+    RateSettings { max_rate: settings.max_rate.filter(|_| is_receiver), ..*settings }
 }
 
 impl Limited {

@@ -3,14 +3,16 @@
 //! Owns the step from `[sources.NAME]` to a receiver that can be started or an input that is open. Never starts a
 //! receiver.
 
+use super::rates::Rates;
 use crate::block::RangeReaders;
+use crate::clients;
 use crate::config::{self, Settings, SourceSettings};
 use crate::data::schema::RecordType;
 use crate::encoding::Encoding;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Graph, Operation};
-use crate::input::{Input, LogFile, LogFileSettings, QueueInput, TextFiles, TextFilesSettings, WhenDone};
+use crate::input::{Input, Kafka, LogFile, LogFileSettings, QueueInput, TextFiles, TextFilesSettings, WhenDone};
 use crate::receiver::{self, MakeReceiver, OptionError, ReceiverOptions, ReceiverSettings, Receivers};
 use crate::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +28,8 @@ pub struct Sources {
     pub(super) receivers: Vec<ReceiverSource>,
     /// The inputs.
     pub inputs: Vec<Box<dyn Input>>,
+    /// The numbers of the streams, by the names of the sources.
+    stream_ids: BTreeMap<String, u32>,
 }
 
 /// Everything that is needed to start a receiver.
@@ -52,7 +56,8 @@ impl Sources {
     /// # Errors
     /// Returns an error if an input cannot be opened, or if a receiver is unknown or does not accept its options.
     pub fn open(env: &Env, graph: &Graph, settings: &Settings, receivers: &Receivers) -> Result<Self, Error> {
-        let mut sources = Self { receivers: Vec::new(), inputs: Vec::new() };
+        let ids = graph.stream_ids().into_iter().map(|(name, id)| (name.to_owned(), id));
+        let mut sources = Self { stream_ids: ids.collect(), ..Self::default() };
         for (name, source) in &settings.sources {
             let Some(rows) = source_type(graph, name) else { continue };
             match source {
@@ -97,6 +102,19 @@ impl Sources {
                     let settings = receiver_settings(graph, settings, name, rows, nats.restart_delay, NO_LINES);
                     sources.receivers.push(ReceiverSource::new(settings, make, options));
                 }
+                SourceSettings::Kafka(kafka) => {
+                    let place = clients::kafka_client(env, &format!("source `{name}`"), &kafka.client)?;
+                    let (job, slide) = (settings.job.name.as_str(), settings.job.batch_interval);
+                    let input = Kafka::start(env, (job, name), kafka, &place, &rows, slide)?;
+                    sources.inputs.push(Box::new(input));
+                }
+                SourceSettings::KafkaReceiver(kafka) => {
+                    let place = clients::kafka_client(env, &format!("source `{name}`"), &kafka.client)?;
+                    let make = receiver::kafka(env, name, kafka, &place, &rows)?;
+                    let options = ReceiverOptions::new(name, rows.clone(), BTreeMap::new());
+                    let settings = receiver_settings(graph, settings, name, rows, kafka.restart_delay, NO_LINES);
+                    sources.receivers.push(ReceiverSource::new(settings, make, options));
+                }
                 SourceSettings::Custom { receiver, options, restart_delay, max_line_bytes, encoding } => {
                     let options = ReceiverOptions::new(name, rows.clone(), options.clone());
                     let make = receivers.find(receiver, &options).map_err(option_error)?;
@@ -107,6 +125,17 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// Limits the rates of the inputs that have one.
+    pub(super) fn limit_inputs(&mut self, rates: &Rates) {
+        for input in &mut self.inputs {
+            let (limit, limited) = watch::channel(None);
+            if input.limit_rate(limited) {
+                let stream_id = self.stream_ids.get(input.source()).copied().unwrap_or(0);
+                rates.add_input(input.source(), stream_id, limit);
+            }
+        }
     }
 
     /// The types of the records of the sources that have receivers, by the names of the sources.
@@ -234,6 +263,8 @@ pub fn check_sources(graph: &Graph, settings: &Settings) -> Result<(), Error> {
                 SourceSettings::Queue { .. }
                 | SourceSettings::Http(_)
                 | SourceSettings::Nats(_)
+                | SourceSettings::Kafka(_)
+                | SourceSettings::KafkaReceiver(_)
                 | SourceSettings::Custom { .. },
             )
             | None => None,

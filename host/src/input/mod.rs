@@ -7,6 +7,7 @@
 mod after_use;
 mod directories;
 mod error;
+mod kafka;
 mod log_file;
 mod passed_over;
 mod queue;
@@ -15,6 +16,7 @@ mod text_files;
 
 pub use after_use::{DoneFiles, WhenDone};
 pub use error::TextFilesError;
+pub use kafka::Kafka;
 pub use log_file::{LogFile, LogFileSettings};
 pub use queue::{QueueError, QueueInput};
 pub use text_files::{TextFiles, TextFilesSettings};
@@ -25,8 +27,10 @@ use crate::error::Error;
 use crate::ids::BlockId;
 use crate::listener::Event;
 use crate::time::{Duration, Time};
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The data that an input has for a batch.
 #[derive(Debug, Default)]
@@ -78,6 +82,16 @@ pub trait Input: Send {
     /// Returns an error if data that batches have read is gone.
     fn resume(&mut self, history: InputHistory<'_>) -> Result<(), Error>;
 
+    /// Obeys a limit of its rate, in records a second, from now on. Returns false if the input has no rate.
+    fn limit_rate(&mut self, _: watch::Receiver<Option<u64>>) -> bool {
+        false
+    }
+
+    /// Asks servers what [`Input::read`] needs to know for the next batch. Takes some seconds at most.
+    fn prepare<'a>(&'a mut self, _: &'a Env) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// The data of `batch`. No other batch gets this data.
     ///
     /// # Errors
@@ -102,6 +116,14 @@ pub trait Input: Send {
     /// How long before a batch the allocations of other batches are needed to decide what the batch gets.
     fn remembered(&self) -> Duration {
         Duration::ZERO
+    }
+
+    /// Records that all runs are done with a batch.
+    fn done(&mut self, _: &Env, _: Time) {}
+
+    /// Waits some seconds at most until servers know what they are told of batches that are done.
+    fn end<'a>(&'a mut self, _: &'a Env) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     /// Records that a batch has failed for good. The files that the batch was given stay where they are.

@@ -166,8 +166,9 @@ impl ReceiverTracker {
     }
 
     /// Asks the inputs without receivers for the data of `batch`.
-    fn read_inputs(&mut self, batch: Time) {
+    async fn read_inputs(&mut self, batch: Time) {
         for input in &mut self.inputs {
+            input.prepare(&self.env).await;
             match input.read(&self.env, batch) {
                 Ok(NewData { partitions, blocks, events }) => {
                     for partition in partitions {
@@ -191,7 +192,7 @@ impl ReceiverTracker {
             self.read_again(&allocation);
             return Allocated { allocation, durable: None };
         }
-        self.read_inputs(batch);
+        self.read_inputs(batch).await;
         let allocation = self.blocks.allocate(batch);
         if let Some(logger) = &self.logger {
             logger.index.allocated(batch, allocation.block_ids());
@@ -300,6 +301,9 @@ impl ReceiverTracker {
     /// Releases the data of a batch that no run reads any more.
     fn release(&mut self, batch: Time, blocks: &[BlockId]) {
         self.store.remove(blocks);
+        for input in &mut self.inputs {
+            input.done(&self.env, batch);
+        }
         if self.writer.is_none() {
             // Windows read data sets, and without checkpoints no restart reads the files again.
             self.blocks.forget_past(batch + Duration::from_millis(1));
@@ -381,6 +385,9 @@ impl ReceiverTracker {
                 let _ = reply.send(());
             }
             Request::FinishFiles(reply) => {
+                for input in &mut self.inputs {
+                    input.end(&self.env).await;
+                }
                 for finished in self.finishing.drain(..) {
                     // Nothing is sent: the channel closes when the files are done.
                     let _ = finished.await;

@@ -1,5 +1,6 @@
 //! [`KafkaMessage`]: a row that says everything about the message that it becomes.
 
+use crate::kafka::KafkaHeader;
 use crate::record::Bytes;
 use crate::text::Text;
 use millstream_derive::Record;
@@ -59,13 +60,4 @@ impl KafkaMessage {
     pub fn timestamp_ms(self, timestamp_ms: i64) -> Self {
         Self { timestamp_ms: Some(timestamp_ms), ..self }
     }
-}
-
-/// A header of a message of Kafka.
-#[derive(Record, Clone, PartialEq, Eq, Debug)]
-pub struct KafkaHeader {
-    /// The name.
-    pub key: Text,
-    /// The value. `None` if the header has none.
-    pub value: Option<Bytes>,
 }

@@ -40,6 +40,7 @@ mod fold;
 mod graph;
 mod ids;
 mod join;
+mod kafka;
 mod kafka_message;
 mod key;
 mod kind;
@@ -84,7 +85,8 @@ pub use chain::{Apply, Chain, Cut, Erased, Filter, FlatMap, Map, MapPartitions, 
 pub use context::StreamingContext;
 pub use decimal::Decimal;
 pub use flow::{DStream, Flow, InBatch, InStream, Rdd};
-pub use kafka_message::{KafkaHeader, KafkaMessage};
+pub use kafka::{KafkaHeader, KafkaRecord};
+pub use kafka_message::KafkaMessage;
 pub use key::Key;
 pub use load::DriverContext;
 pub use millstream_derive::{Key, Record};

@@ -8,7 +8,7 @@ use super::topics;
 use host::config::{self, Facts};
 use host::context::{CatchUpMode, Program, RunOptions, StartFrom, StreamingContext};
 use host::engine::{FaultInjector, NoFaults};
-use host::env::{Connection, Disk, Env, Simulation, SimulationError};
+use host::env::{Connection, Disk, Env, Simulation, SimulationError, TopicPartition};
 use host::error::{Error, ErrorKind};
 use host::ingest::StopRequest;
 use host::listener::{Event, ListenerBus, StreamingListener};
@@ -62,6 +62,10 @@ pub struct Job {
     pub streams_away: Option<(Time, Time)>,
     /// Of the acknowledgements, each of this number is lost. 0 if none is.
     pub verdicts_lost: u64,
+    /// The records of topics of Kafka: when each comes, its partition and its value. `None` is the marker of a transaction.
+    pub kafka: Vec<(Time, TopicPartition, Option<String>)>,
+    /// The time span in which no broker answers.
+    pub kafka_away: Option<(Time, Time)>,
     /// Starts clients that connect to the host, in each life of the host.
     pub clients: Option<Arc<Clients>>,
     /// The seed of all random choices.
@@ -119,6 +123,8 @@ impl Job {
             messages: Vec::new(),
             streams_away: None,
             verdicts_lost: 0,
+            kafka: Vec::new(),
+            kafka_away: None,
             clients: None,
             seed: 0,
             faults: Arc::new(NoFaults),
@@ -211,6 +217,13 @@ impl Job {
         for (comes, message) in &self.messages {
             simulation.message(*comes, "EVENTS", "events", message.as_str());
         }
+        for (comes, of, value) in &self.kafka {
+            match value {
+                Some(value) => simulation.kafka_record(*comes, of, None, Some(value.as_bytes())),
+                None => simulation.kafka_marker(*comes, of),
+            }
+        }
+        self.kafka_away.into_iter().for_each(|(from, until)| simulation.kafka_away(from, until));
         simulation.verdicts_lost(self.verdicts_lost);
         self.streams_away.into_iter().for_each(|(from, until)| simulation.streams_away(from, until));
         if let Some((from, until, kind)) = self.unreachable {

@@ -25,19 +25,26 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["encoding", "error", "time"]),
     ("memory", &["lock"]),
     ("clients", &["shown", "error", "env", "config"]),
+    ("messages", &["data", "env", "config"]),
     ("grants", &["shown", "env", "config"]),
     ("listener", &["lock", "shown", "time", "ids", "env"]),
     ("graph", &["shown", "time", "ids", "data"]),
     ("block", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "memory"]),
     ("state", &["lock", "time", "ids", "data", "env", "memory", "block"]),
-    ("input", &["lock", "shown", "encoding", "error", "time", "ids", "data", "env", "listener", "block"]),
+    (
+        "input",
+        &[
+            "lock", "shown", "encoding", "error", "time", "ids", "data", "env", "config", "messages", "listener",
+            "block",
+        ],
+    ),
     ("variables", &["lock", "shown", "time", "data", "env", "memory", "listener", "block"]),
     ("plugin", &["shown", "error", "time", "ids", "data", "env", "memory", "graph", "block", "variables"]),
     (
         "receiver",
         &[
             "lock", "shown", "encoding", "error", "time", "ids", "data", "env", "config", "memory", "clients",
-            "listener", "block",
+            "messages", "listener", "block",
         ],
     ),
     (
@@ -87,6 +94,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "env",
             "config",
             "memory",
+            "clients",
             "listener",
             "graph",
             "block",

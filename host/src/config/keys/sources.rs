@@ -1,4 +1,5 @@
-//! The keys of the sections `sources.NAME`, grouped by the type of the source. Those of type `nats` are in `nats`.
+//! The keys of the sections `sources.NAME`, grouped by the type of the source. Those of the types `nats`, `kafka` and
+//! `kafka-receiver` are in files of their own.
 
 use super::super::files::{AfterUse, NamePatterns};
 use super::super::http::{ListenAddress, UrlPath};
@@ -19,6 +20,8 @@ pub(in super::super) enum SourceType {
     Queue,
     Http,
     Nats,
+    Kafka,
+    KafkaReceiver,
     Custom,
 }
 
@@ -32,6 +35,8 @@ keys! {
             ("queue", SourceType::Queue),
             ("http", SourceType::Http),
             ("nats", SourceType::Nats),
+            ("kafka", SourceType::Kafka),
+            ("kafka-receiver", SourceType::KafkaReceiver),
             ("custom", SourceType::Custom),
         ]),
         Fallback::Required("socket"),

@@ -1,5 +1,6 @@
 //! Tests of the job file as its reader meets it: a text goes in, settings or the exact words of the errors come out.
 
+mod kafka_values;
 mod names;
 mod nats_values;
 mod overrides;

@@ -136,18 +136,18 @@ const NAMES: &[Case] = &[
         errors: &["job.toml line 5: unknown key `sources.lines.typ`", "help: did you mean `sources.lines.type`?"],
     },
     Case {
-        text: Below("[sources.lines]\ntype = \"kafka\"\nbrokers = \"x\""),
+        text: Below("[sources.lines]\ntype = \"kinesis\"\nbrokers = \"x\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "kafka" is not "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
-            r#"help: use "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "kinesis" is not "socket", "text-files", "log-file", "queue", "http", "nats", "kafka", "kafka-receiver" or "custom""#,
+            r#"help: use "socket", "text-files", "log-file", "queue", "http", "nats", "kafka", "kafka-receiver" or "custom""#,
         ],
     },
     Case {
         text: Below("[sources.lines]\ntype = \"sokcet\""),
         set: &[],
         errors: &[
-            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue", "http", "nats" or "custom""#,
+            r#"job.toml line 5: sources.lines.type = "sokcet" is not "socket", "text-files", "log-file", "queue", "http", "nats", "kafka", "kafka-receiver" or "custom""#,
             r#"help: did you mean "socket"?"#,
         ],
     },

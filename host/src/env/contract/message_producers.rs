@@ -91,7 +91,7 @@ async fn write(producer: &dyn MessageProducer, values: &[&'static str], mark: &s
 #[test]
 fn a_write_is_seen_whole_with_its_mark_and_the_last_producer_of_an_id_is_the_only_one() {
     in_each_world(async |world: Arc<World>| {
-        let Some(cluster) = (world.kafka)() else { return };
+        let Some(cluster) = (world.producers)() else { return };
         let (place, topic) =
             (KafkaPlace { servers: vec![cluster.address()], values: BTreeMap::new() }, cluster.topic(1));
         let open = async |id: Option<&str>| open(&world, &place, &topic, id).await;

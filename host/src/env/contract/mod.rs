@@ -6,6 +6,7 @@
 mod clock;
 mod disk;
 mod executors;
+mod kafka;
 mod listeners;
 mod local_sockets;
 mod message_producers;
@@ -14,7 +15,7 @@ mod network;
 mod objects;
 mod stores;
 
-use self::message_producers::Cluster;
+use self::kafka::Cluster;
 use super::{Connection, Env, Executor, Objects, RealExecutors, Simulation, Store, nats, real, s3};
 use crate::time::{Duration, Time};
 use futures::FutureExt as _;
@@ -42,7 +43,9 @@ pub(super) struct World {
     /// Starts a server of streams of messages. `None` if the world has none.
     pub(super) streams: Box<dyn Fn() -> Option<StreamServer> + Send + Sync>,
     /// A cluster of Kafka. `None` if the world has none.
-    pub(super) kafka: Box<dyn Fn() -> Option<Arc<dyn Cluster>> + Send + Sync>,
+    kafka: Box<dyn Fn() -> Option<Arc<dyn Cluster>> + Send + Sync>,
+    /// A cluster of Kafka to which messages are written. `None` if the world has none.
+    producers: Box<dyn Fn() -> Option<Arc<dyn message_producers::Cluster>> + Send + Sync>,
     /// Starts a server that follows a script, and returns the server's address.
     serve: Box<dyn Fn(Vec<Connection>) -> String + Send + Sync>,
 }
@@ -132,8 +135,10 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
     let (store, outputs) = s3::tests::in_memory();
     let root = directory.path().to_path_buf();
     let streams = Box::new(StreamServer::real);
-    let kafka = Box::new(message_producers::real);
-    let world = World { env: real(&executors), root, store, outputs, streams, kafka, serve: Box::new(serve) };
+    let kafka = Box::new(kafka::real);
+    let producers = Box::new(message_producers::real);
+    let env = real(&executors);
+    let world = World { env, root, store, outputs, streams, kafka, producers, serve: Box::new(serve) };
     executors.block_on(test(Arc::new(world)));
     executors.shutdown();
     for seed in 0..SEEDS {
@@ -152,8 +157,10 @@ pub(super) fn in_each_world<F: Future<Output = ()> + Send + 'static>(test: impl 
         let of_streams = simulation.clone();
         let streams = Box::new(move || Some(StreamServer::simulated(&of_streams)));
         let of_kafka = simulation.clone();
-        let kafka = Box::new(move || Some(message_producers::simulated(&of_kafka)));
-        let world = World { env, root, store, outputs, streams, kafka, serve: Box::new(serve) };
+        let kafka = Box::new(move || Some(kafka::simulated(&of_kafka)));
+        let of_producers = simulation.clone();
+        let producers = Box::new(move || Some(message_producers::simulated(&of_producers)));
+        let world = World { env, root, store, outputs, streams, kafka, producers, serve: Box::new(serve) };
         simulation.run(test(Arc::new(world))).unwrap();
     }
 }

@@ -1,7 +1,88 @@
-//! A real broker for the contract of producers.
+//! A real broker for the contract of [`KafkaLog`](super::super::KafkaLog), and what only a real broker does.
+
+use super::super::real::RealExecutors;
+use super::super::{KafkaClusters as _, KafkaPlace, LogFault, LogPlace, TopicPartition};
+use super::Kafka;
+use std::collections::BTreeMap;
 
 #[path = "../../../../tests/kafka/broker.rs"]
 #[expect(dead_code, reason = "the suite uses the rest")]
 mod broker;
 
 pub(in super::super) use broker::Broker;
+
+fn place(broker: &Broker) -> KafkaPlace {
+    KafkaPlace { servers: vec![broker.address().to_owned()], values: BTreeMap::new() }
+}
+
+/// All records from an offset up to another, each with its offset, however many calls that takes.
+async fn read(
+    log: &dyn super::super::KafkaLog,
+    partition: &TopicPartition,
+    from: i64,
+    until: i64,
+) -> Result<Vec<(i64, String)>, LogFault> {
+    let (mut position, mut records) = (from, Vec::new());
+    while position < until {
+        let mut take = |record: &super::super::LogRecord<'_>| {
+            if record.offset >= until {
+                return false;
+            }
+            records.push((record.offset, String::from_utf8_lossy(record.value.unwrap_or_default()).into_owned()));
+            true
+        };
+        position = log.read(partition, position, &mut take).await?;
+    }
+    Ok(records)
+}
+
+/// Markers and records of aborted transactions take offsets. A range ends behind them, wherever they are, and whoever has
+/// read before.
+#[test]
+fn transactions_leave_gaps_and_ranges_end_behind_them() {
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.topic(1);
+    broker.transaction(&topic, 0, &["a", "b"], true);
+    broker.transaction(&topic, 0, &["x", "y"], false);
+    broker.send(&topic, 0, ["c"]);
+    broker.transaction(&topic, 0, &["d"], true);
+    broker.transaction(&topic, 0, &["z"], false);
+    let executors = RealExecutors::start(1).unwrap();
+    executors.block_on(async {
+        let log = Kafka.log(&place(broker), "g").unwrap();
+        let partition = TopicPartition { topic, number: 0 };
+        let end = 11;
+        // The broker writes markers after it has answered.
+        while log.offsets(vec![(partition.clone(), LogPlace::End)]).await.unwrap()[&partition] < end {
+            std::thread::yield_now();
+        }
+        let all: Vec<(i64, String)> = [(0, "a"), (1, "b"), (6, "c"), (7, "d")].map(|(at, v)| (at, v.to_owned())).into();
+        for _ in 0..2 {
+            assert_eq!(read(&*log, &partition, 0, end).await.unwrap(), all);
+        }
+        for cut in 0..=end {
+            let mut parts = read(&*log, &partition, 0, cut).await.unwrap();
+            parts.extend(read(&*log, &partition, cut, end).await.unwrap());
+            assert_eq!(parts, all, "cut at {cut}");
+        }
+        for from in (0..end).rev() {
+            let rest: Vec<_> = all.iter().filter(|(at, _)| *at >= from).cloned().collect();
+            assert_eq!(read(&*log, &partition, from, end).await.unwrap(), rest, "from {from}");
+        }
+    });
+    executors.shutdown();
+}
+
+/// Settings that the library does not know, or does not take, are refused by name. Secrets are not shown.
+#[test]
+fn settings_are_refused_by_name() {
+    use super::super::{Hidden, KafkaValue};
+    let refused = |name: &str, value: KafkaValue| {
+        let place = KafkaPlace { servers: vec!["127.0.0.1:1".to_owned()], values: [(name.to_owned(), value)].into() };
+        Kafka.log(&place, "g").err().expect("it is refused").to_string()
+    };
+    let plain = refused("fetch.min.byte", KafkaValue::Plain("1".to_owned()));
+    assert!(plain.contains("`fetch.min.byte`"), "{plain}");
+    let secret = refused("fetch.min.bytes", KafkaValue::Secret(Hidden("s3cret".to_owned())));
+    assert_eq!(secret, "the value of `fetch.min.bytes` is not valid");
+}

@@ -161,7 +161,14 @@ impl RangeReader for LogFileReader {
         Ok(Box::new(self.open_rows(range)?))
     }
 
-    fn origin(&self, range: &LogRange, record: u64) -> Option<String> {
+    fn origin<'a>(&'a self, range: &'a LogRange, record: u64) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(self.line_of(range, record)))
+    }
+}
+
+impl LogFileReader {
+    /// The file and the line of a record of a range.
+    pub(super) fn line_of(&self, range: &LogRange, record: u64) -> Option<String> {
         let mut lines = self.open_rows(range).ok()?;
         let mut rows = 0;
         while rows <= record {
@@ -273,7 +280,14 @@ impl RangeRows for Lines {
             faults.replaced.first += before;
         }
         let (dropped, replaced) = (faults.dropped, faults.replaced);
-        RangeFaults { file: self.path.clone(), encoding: self.lines.encoding(), after_byte, dropped, replaced }
+        RangeFaults {
+            file: self.path.clone(),
+            encoding: self.lines.encoding(),
+            after_byte,
+            dropped,
+            replaced,
+            ..RangeFaults::default()
+        }
     }
 }
 

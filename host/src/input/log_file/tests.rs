@@ -181,7 +181,7 @@ fn a_line_is_read_when_its_end_is_there() {
     assert_eq!(world.batch(), ["two", "three"]);
     let [_, second] = &world.ranges[..] else { panic!("{:?}", world.ranges) };
     assert_eq!((second.from, second.until, second.is_last), (4, 14, false));
-    assert_eq!(world.log.reader.origin(second, 1).as_deref(), Some("file /logs/app.log, line 3"));
+    assert_eq!(world.log.reader.line_of(second, 1).as_deref(), Some("file /logs/app.log, line 3"));
 }
 
 #[test]
