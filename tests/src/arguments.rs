@@ -1,5 +1,7 @@
-//! The arguments of the benchmark programs: options with a value each.
+//! The arguments of the benchmark programs: options with a value each, and which measurements are made.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The variable that an option sets.
@@ -31,6 +33,34 @@ fn read_from(mut args: impl Iterator<Item = String>, mut places: Vec<(&str, Plac
             }
             Place::Text(text) => **text = Some(value),
         }
+    }
+    Ok(())
+}
+
+/// Measures something in a directory, with options, and prints it.
+pub type Measure<O> = fn(&Path, &O) -> Result<(), String>;
+
+/// Makes each measurement in a new directory that `directory` names, or only the one with the name `only`.
+///
+/// # Errors
+/// Returns an error if no measurement has the name, or the first error of a measurement.
+pub fn measure<O>(
+    measurements: &[(&str, Measure<O>)],
+    only: Option<&str>,
+    directory: impl Fn() -> Result<PathBuf, String>,
+    options: &O,
+) -> Result<(), String> {
+    if let Some(only) = only.filter(|only| measurements.iter().all(|(name, _)| name != only)) {
+        let known: Vec<&str> = measurements.iter().map(|(name, _)| *name).collect();
+        return Err(format!("there is no measurement {only}; the measurements are {}", known.join(", ")));
+    }
+    for (name, measure) in measurements.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        println!("---- {name}");
+        let directory = directory()?;
+        let outcome = measure(&directory, options);
+        // What cannot be removed has no effect on the next run, which has another name.
+        let _ = fs::remove_dir_all(&directory);
+        outcome?;
     }
     Ok(())
 }

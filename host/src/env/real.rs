@@ -27,7 +27,7 @@ pub struct RealExecutors {
     low_engine: LaterRuntime,
 }
 
-/// A pool of threads of lowest priority for tasks. Its threads are started when the first task comes.
+/// A pool of threads of low priority for tasks. Its threads are started when the first task comes.
 #[derive(Clone)]
 struct LaterRuntime {
     threads: usize,
@@ -47,7 +47,7 @@ impl LaterRuntime {
         let runtime = Builder::new_multi_thread()
             .worker_threads(self.threads)
             .thread_name("low engine")
-            .on_thread_start(|| set_priority(LOWEST_PRIORITY))
+            .on_thread_start(|| set_priority(LOW_PRIORITY))
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
@@ -256,7 +256,7 @@ impl Executor for Pool {
     }
 }
 
-/// Runs tasks on threads of lowest priority.
+/// Runs tasks on threads of low priority.
 struct LaterPool {
     runtime: LaterRuntime,
     /// Runs the tasks if the system refuses threads.
@@ -274,6 +274,9 @@ impl Executor for LaterPool {
 
 /// The `nice` value of threads that leave the processors to all others.
 const LOWEST_PRIORITY: i32 = 19;
+/// The `nice` value of the threads that run tasks of low priority. Beside threads of normal priority, such a thread gets about
+/// a tenth of a processor: a new run must keep up with its batches on a busy machine.
+const LOW_PRIORITY: i32 = 10;
 
 /// Starts a thread for each future. When the program ends, it does not wait for threads that still run.
 struct Threads {

@@ -68,6 +68,7 @@ fn build(ctx: &StreamingContext) {
         Some("count-by-value") => lines.flat_map(|line| line.split(' ')).count_by_value().count().print(),
         Some("count") => lines.count().print(),
         Some("first") => lines.print_n(1),
+        Some("save") => lines.filter(|line| line.contains("77")).save_as_text_files("out:saved", ""),
         Some("sums") => {
             let sums = lines.flat_map(|line| pair::<f64>(&line)).reduce_by_key(|a, b| a + b);
             sums.map(|(_, sum)| sum).reduce(|a, b| a + b).print()

@@ -1,10 +1,12 @@
 //! A server that sends lines as fast as its client takes them, and a client that only reads.
 
+use crate::processors::Thread;
 use millstream_tests::live::pause;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -68,25 +70,38 @@ impl Flood {
     ///
     /// # Errors
     /// Returns an error if no client comes, or if the server sends nothing.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
     pub fn rate<T>(&self, warm_up: Duration, seconds: u64, meanwhile: impl Fn() -> T) -> Result<(f64, T, T), String> {
-        let sent = || self.shared.sent_bytes.load(Ordering::Relaxed);
-        let begun = Instant::now();
-        while sent() == 0 {
-            if begun.elapsed() > PATIENCE {
-                return Err(format!("no client took bytes for {} s", PATIENCE.as_secs()));
-            }
-            pause(LOOK);
-        }
-        pause(warm_up);
-        let (from, before, since) = (sent(), meanwhile(), Instant::now());
-        pause(Duration::from_secs(seconds));
-        let (bytes, after) = (sent() - from, meanwhile());
-        if bytes == 0 {
-            return Err("the client took no bytes".to_owned());
-        }
-        Ok((bytes as f64 / since.elapsed().as_secs_f64(), before, after))
+        rate(&self.shared.sent_bytes, warm_up, seconds, meanwhile)
     }
+}
+
+/// As [`Flood::rate`], for any count of bytes.
+///
+/// # Errors
+/// Returns an error if no bytes are counted.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub fn rate<T>(
+    counted: &AtomicU64,
+    warm_up: Duration,
+    seconds: u64,
+    meanwhile: impl Fn() -> T,
+) -> Result<(f64, T, T), String> {
+    let sent = || counted.load(Ordering::Relaxed);
+    let begun = Instant::now();
+    while sent() == 0 {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("nobody took bytes for {} s", PATIENCE.as_secs()));
+        }
+        pause(LOOK);
+    }
+    pause(warm_up);
+    let (from, before, since) = (sent(), meanwhile(), Instant::now());
+    pause(Duration::from_secs(seconds));
+    let (bytes, after) = (sent() - from, meanwhile());
+    if bytes == 0 {
+        return Err("no bytes were taken".to_owned());
+    }
+    Ok((bytes as f64 / since.elapsed().as_secs_f64(), before, after))
 }
 
 impl Drop for Flood {
@@ -113,11 +128,19 @@ fn send(mut client: &TcpStream, text: &[u8], shared: &Shared) -> io::Result<()> 
 }
 
 /// Reads all that a server sends, on a thread of its own, and does nothing with it.
-pub fn read_only(address: SocketAddr) -> JoinHandle<io::Result<()>> {
-    std::thread::spawn(move || {
+///
+/// # Errors
+/// Returns an error if the thread does not start.
+pub fn read_only(address: SocketAddr) -> Result<(JoinHandle<io::Result<()>>, Thread), String> {
+    // One message is ever sent.
+    let (send, started) = mpsc::sync_channel(1);
+    let reader = std::thread::spawn(move || {
+        // The receiver waits for it.
+        let _ = send.send(Thread::current());
         let mut connection = TcpStream::connect(address)?;
         let mut buffer = vec![0; READ_BYTES];
         while connection.read(&mut buffer)? > 0 {}
         Ok(())
-    })
+    });
+    Ok((reader, started.recv().map_err(|_| "the reader did not start".to_owned())?))
 }

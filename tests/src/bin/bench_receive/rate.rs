@@ -1,6 +1,7 @@
 //! How many bytes a socket receiver takes: without the log, with the log, and what the machine could do.
 
 use crate::flood::{self, Flood};
+use crate::processors::{self, Rate};
 use crate::{Options, job};
 use millstream_tests::live::{LiveHost, pause};
 use millstream_tests::numbers::median;
@@ -19,19 +20,12 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 /// The header of a document of the log: its kind, version, size and checksum.
 const HEADER_BYTES: u64 = 24;
 
-/// One measurement.
-struct Rate {
-    bytes_per_second: f64,
-    /// The processor time of the process that received, in seconds of each second. `None` if the system does not tell.
-    processors: Option<f64>,
-}
-
 /// Measures all rates, round by round.
 ///
 /// # Errors
 /// Returns an error if a host or a server fails.
 pub fn measure(directory: &Path, options: &Options) -> Result<(), String> {
-    let (mut parts, mut of_reading, mut groups) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parts, mut of_reading, mut groups, mut for_each) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let [mut without, mut with, mut files, mut reads] = [const { Vec::new() }; 4];
     for round in 0..=options.rounds {
         // The first round compiles the plugin, and is not counted.
@@ -49,19 +43,20 @@ pub fn measure(directory: &Path, options: &Options) -> Result<(), String> {
         }
         let smaller = off.bytes_per_second.min(file);
         parts.push(on.bytes_per_second / smaller);
-        of_reading.push(off.bytes_per_second / read);
+        of_reading.push(off.bytes_per_second / read.bytes_per_second);
         println!(
-            "log off {}, log on {}, write and sync {:.0} MB/s in groups of {:.1} MB, read {:.0} MB/s",
-            shown(&off),
-            shown(&on),
+            "log off {}, log on {}, write and sync {:.0} MB/s in groups of {:.1} MB, read {}",
+            off.shown(),
+            on.shown(),
             file / 1e6,
             group / 1e6,
-            read / 1e6
+            read.shown()
         );
         groups.push(group);
         [&mut without, &mut with].into_iter().zip([&off, &on]).for_each(|(all, one)| all.push(one.bytes_per_second));
         files.push(file);
-        reads.push(read);
+        for_each.push(off.for_each() / read.for_each());
+        reads.push(read.bytes_per_second);
     }
     let mb = |rates: &[f64]| median(rates) / 1e6;
     println!(
@@ -73,19 +68,9 @@ pub fn measure(directory: &Path, options: &Options) -> Result<(), String> {
         mb(&groups)
     );
     println!("log off / a loop that only reads: {:.2} of {of_reading:.2?}", median(&of_reading));
+    println!("the same for each processor: {:.2} of {for_each:.2?}", median(&for_each));
     println!("log on / the smaller of log off and write and sync: {:.2} of {parts:.2?}", median(&parts));
     Ok(())
-}
-
-fn shown(rate: &Rate) -> String {
-    let processors = rate.processors.map(|processors| {
-        format!(
-            " ({:.2} processors, {:.0} MB/s for each)",
-            processors,
-            rate.bytes_per_second / processors.max(0.01) / 1e6
-        )
-    });
-    format!("{:.0} MB/s{}", rate.bytes_per_second / 1e6, processors.unwrap_or_default())
 }
 
 /// Lets a job receive. Returns the rate and, if the job has a log, the mean size of its groups in bytes.
@@ -94,24 +79,14 @@ fn receive(directory: &Path, options: &Options, has_log: bool) -> Result<(Rate, 
     let mut host = LiveHost::start(directory, &job("count", flood.address(), INTERVAL_MS, has_log)?)?;
     host.wait_for_batches(1)?;
     let process = host.process();
-    let (bytes_per_second, before, after) = flood.rate(WARM_UP, options.seconds, || processor_seconds(process))?;
-    let processors = before.zip(after).map(|(before, after)| (after - before) / options.seconds as f64);
+    let (bytes_per_second, before, after) = flood.rate(WARM_UP, options.seconds, || processors::of_process(process))?;
     let group = groups(&directory.join("checkpoint/ingest"));
     host.events.read()?;
     if let Some(batch) = host.events.batches.last() {
         println!("{} batches, the last {:.0} ms late", host.events.batches.len(), batch.lateness_ms());
     }
     host.kill()?;
-    Ok((Rate { bytes_per_second, processors }, group))
-}
-
-/// The processor time of a process so far. `None` if the system does not tell.
-fn processor_seconds(process: u32) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program, which may hold anything, is in parentheses. The times are the 14th and 15th word.
-    let mut words = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let ticks = |word: Option<&str>| word?.parse::<f64>().ok();
-    Some((ticks(words.next())? + ticks(words.next())?) / 100.0)
+    Ok((Rate::new(bytes_per_second, before, after, options.seconds), group))
 }
 
 /// The mean size of the groups of the log, in bytes. `None` if there is no group.
@@ -178,13 +153,13 @@ fn write(directory: &Path, options: &Options, group: f64) -> Result<f64, String>
     Ok(written as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Reads from the same server, and does nothing else. Returns the bytes a second.
-fn read(options: &Options) -> Result<f64, String> {
+/// Reads from the same server, and does nothing else.
+fn read(options: &Options) -> Result<Rate, String> {
     let flood = Flood::start(flood::text(options.line_bytes))?;
-    let reader = flood::read_only(flood.address());
-    let (rate, ..) = flood.rate(WARM_UP / 3, options.seconds, || ())?;
+    let (reader, thread) = flood::read_only(flood.address())?;
+    let (rate, before, after) = flood.rate(WARM_UP / 3, options.seconds, || thread.seconds())?;
     drop(flood);
     pause(Duration::from_millis(1));
     reader.join().map_err(|_| "the reader panicked".to_owned())?.map_err(|error| format!("cannot read: {error}"))?;
-    Ok(rate)
+    Ok(Rate::new(rate, before, after, options.seconds))
 }

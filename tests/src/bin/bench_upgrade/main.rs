@@ -19,8 +19,7 @@ mod saved;
 mod source;
 mod windows;
 
-use millstream_tests::arguments::{self, Place};
-use std::path::Path;
+use millstream_tests::arguments::{self, Measure, Place};
 use std::process::ExitCode;
 
 /// The options of the command line.
@@ -33,10 +32,7 @@ pub struct Options {
     only: Option<String>,
 }
 
-/// Measures something in a directory, and prints it.
-type Measure = fn(&Path, &Options) -> Result<(), String>;
-
-const MEASUREMENTS: [(&str, Measure); 2] = [("hand-over", rounds::measure), ("windows", windows::measure)];
+const MEASUREMENTS: [(&str, Measure<Options>); 2] = [("hand-over", rounds::measure), ("windows", windows::measure)];
 
 fn main() -> ExitCode {
     arguments::end(options().and_then(|options| run(&options)))
@@ -54,22 +50,10 @@ fn options() -> Result<Options, String> {
     if [options.seconds, options.rounds, options.interval_ms, options.load_percent].contains(&0) {
         return Err("the numbers must be above 0".to_owned());
     }
-    if let Some(only) = options.only.as_ref().filter(|only| MEASUREMENTS.iter().all(|(name, _)| name != only)) {
-        let known: Vec<&str> = MEASUREMENTS.iter().map(|(name, _)| *name).collect();
-        return Err(format!("there is no measurement {only}; the measurements are {}", known.join(", ")));
-    }
     Ok(options)
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let chosen = |name: &str| options.only.as_ref().is_none_or(|only| only == name);
-    for (name, measure) in MEASUREMENTS.iter().filter(|(name, _)| chosen(name)) {
-        println!("---- {name}");
-        let directory = std::env::temp_dir().join(format!("millstream-bench-upgrade-{}", std::process::id()));
-        let outcome = measure(&directory, options);
-        // If the directory cannot be removed, the system removes it with other temporary files.
-        let _ = std::fs::remove_dir_all(&directory);
-        outcome?;
-    }
-    Ok(())
+    let directory = || Ok(std::env::temp_dir().join(format!("millstream-bench-upgrade-{}", std::process::id())));
+    arguments::measure(&MEASUREMENTS, options.only.as_deref(), directory, options)
 }
