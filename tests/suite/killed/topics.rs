@@ -38,7 +38,7 @@ fn check(source: &str, group: &str, tables: &str) {
         move || produce(&broker, &topic, &partitions, &is_over)
     });
     let mut numbers = Numbers(seed());
-    for kill in 0..kills().div_ceil(8) {
+    for kill in 0..kills().div_ceil(12) {
         let mut host = Running::start(directory.host(&["run", "job.toml", "--json"]));
         if numbers.below(4) > 0 {
             host.wait_for_out("StreamingStarted");
@@ -50,7 +50,7 @@ fn check(source: &str, group: &str, tables: &str) {
             sleep(Duration::from_millis(numbers.below(100)));
             broker.resume();
         }
-        if kill == 1 {
+        if kill == 3 {
             broker.lock().expect("nobody panics").grow_topic(&topic, 3);
             partitions.store(3, Ordering::Relaxed);
         }
