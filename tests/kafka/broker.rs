@@ -9,7 +9,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicRe
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -196,10 +196,10 @@ impl Broker {
         }
     }
 
-    /// A producer that loses and doubles nothing.
+    /// A producer that loses and doubles nothing. It finds new partitions soon.
     pub fn producer(&self) -> BaseProducer {
         let mut config = self.config();
-        config.set("enable.idempotence", "true").set("linger.ms", "0");
+        config.set("enable.idempotence", "true").set("linger.ms", "0").set("topic.metadata.refresh.interval.ms", "100");
         config.create().expect("the client can be made")
     }
 
@@ -337,12 +337,18 @@ impl Broker {
     }
 }
 
+/// Gives a record to a producer, and waits while the producer has no room or does not know of a new partition yet.
 fn send_one(producer: &BaseProducer, record: BaseRecord<'_, [u8], [u8]>) {
     let mut record = record;
     loop {
         match producer.send(record) {
             Ok(()) => return,
-            Err((_, full)) => record = full,
+            Err((error, refused)) => {
+                let code = error.rdkafka_error_code();
+                let passes = matches!(code, Some(RDKafkaErrorCode::QueueFull | RDKafkaErrorCode::UnknownPartition));
+                assert!(passes, "a record cannot be sent: {error}");
+                record = refused;
+            }
         }
         // The call takes the whole time, also if there is room before.
         producer.poll(MOMENT);

@@ -38,7 +38,7 @@ fn check(source: &str, group: &str, tables: &str) {
         move || produce(&broker, &topic, &partitions, &is_over)
     });
     let mut numbers = Numbers(seed());
-    for kill in 0..kills().div_ceil(12) {
+    for kill in 0..kills().div_ceil(4) {
         let mut host = Running::start(directory.host(&["run", "job.toml", "--json"]));
         if numbers.below(4) > 0 {
             host.wait_for_out("StreamingStarted");
