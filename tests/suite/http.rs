@@ -1,7 +1,7 @@
 //! The source of type `http`: real clients of the real program, and the whole host in a simulated world.
 
 use super::support::binary::{Directory, Running};
-use super::support::simulated::{Death, Job, Outcome, START};
+use super::support::simulated::{Death, Job, START};
 use host::env::Env;
 use millstream_tests::http_client::{exchange, parsed, post, request};
 use std::collections::BTreeMap;
@@ -32,10 +32,9 @@ const SAVING: &str = "[job]\nname = \"saved\"\nplugin = \"recoverable.wasm\"\nba
                       directories = { out = \".\" }\nargs = { batch_ms = \"50\" }\n\n\
                       [sources.lines]\ntype = \"http\"\naddress = \"127.0.0.1:0\"\npath = \"/lines\"\n";
 
+/// Stops the host. Returns the sums of the counts that it printed, by word, and its log.
 fn stopped(host: Running) -> (BTreeMap<String, u64>, String) {
-    host.signal("INT");
-    let said = host.finish();
-    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+    let said = host.stopped();
     let mut totals = BTreeMap::new();
     for line in said.out.lines() {
         let pair =
@@ -202,7 +201,7 @@ fn a_graceful_stop_counts_what_was_answered() {
         job.stop_at = vec![START + Duration::from_millis(100 + seed * 171)];
         let outcome = job.run();
         assert_eq!(outcome.result, Ok(()));
-        let totals = saved_lines(&outcome);
+        let totals = outcome.saved_lines();
         assert!(totals.values().all(|count| *count == 1), "{seed}: {totals:?}");
         // The clients print which records were answered.
         let answered: Vec<String> =
@@ -214,17 +213,6 @@ fn a_graceful_stop_counts_what_was_answered() {
         // A record may have been stored whose client did not wait for the answer, and the host stopped.
         assert!(totals.len() <= answered.len() + 3, "{seed}: {} of {}", answered.len(), totals.len());
     }
-}
-
-/// The lines that a simulated job has saved, each with the number of times.
-fn saved_lines(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for (_, text) in outcome.saved.iter().filter(|(path, _)| path.starts_with("out/lines-")) {
-        for line in text.lines() {
-            *lines.entry(line.to_owned()).or_default() += 1;
-        }
-    }
-    lines
 }
 
 /// S12.13, S2.46: the host dies at any write, and the machine loses what was not synced. Under the write-ahead log, each
@@ -241,13 +229,11 @@ fn records_survive_crashes_once() {
         let of_clients = progress.clone();
         job.clients = Some(Arc::new(move |env: &Env| clients(env, &of_clients)));
         job.stop_at = vec![START + Duration::from_secs(40)];
-        let deaths =
-            [Death::AtWrite { write: 20 + seed * 13, seed }, Death::AfterBatch(2), Death::AtWrite { write: 90, seed }];
-        let outcome = job.run_through(&deaths);
+        let outcome = job.run_through(&Death::three(seed));
         assert_eq!(outcome.result, Ok(()), "{seed}");
         let expected: BTreeMap<String, u64> =
             (0..3).flat_map(|client| (0..RECORDS).map(move |number| (format!("w{client}-{number}"), 1))).collect();
-        assert_eq!(saved_lines(&outcome), expected, "{seed}");
+        assert_eq!(outcome.saved_lines(), expected, "{seed}");
     }
 }
 

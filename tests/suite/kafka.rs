@@ -4,7 +4,8 @@ mod brokers;
 
 use super::support::binary::{Directory, Running};
 use super::support::kafka_broker::Broker;
-use super::support::simulated::{Death, Job, Outcome, START};
+use super::support::numbers::numbered;
+use super::support::simulated::{Death, Job, START};
 use host::env::TopicPartition;
 use millstream_tests::repository;
 use std::collections::BTreeMap;
@@ -20,17 +21,6 @@ fn job(broker: &str, topic: &str, keys: &str) -> String {
     )
 }
 
-fn numbered(count: u64) -> BTreeMap<String, u64> {
-    (0..count).map(|number| (format!("n{number}"), 1)).collect()
-}
-
-fn stopped(host: Running) -> String {
-    host.signal("INT");
-    let said = host.finish();
-    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    said.err
-}
-
 fn started(directory: &Directory) -> Running {
     Running::start(directory.host(&["run", "job.toml", "--json"]))
 }
@@ -39,6 +29,15 @@ fn started(directory: &Directory) -> Running {
 fn wait_until_saved(host: &mut Running, directory: &Directory, count: u64) {
     while directory.saved_lines().values().sum::<u64>() < count {
         host.wait_for_more_out("\"event\":\"BatchCompleted\"", 1);
+    }
+}
+
+/// A function that sends so many numbered records to a partition of a topic, and goes on with the next number.
+fn sender(topic: &str) -> impl FnMut(&Broker, i32, u64) + use<> {
+    let (topic, mut next) = (topic.to_owned(), 0);
+    move |broker, partition, count| {
+        broker.send(&topic, partition, (next..next + count).map(|number| format!("n{number}")));
+        next += count;
     }
 }
 
@@ -51,12 +50,7 @@ fn each_record_is_saved_once_whatever_happens() {
     let directory = Directory::with_job("recoverable");
     let keys = "group = \"watched\"\n";
     directory.write("job.toml", job(broker.address(), &format!("topics = \"{topic}\""), keys));
-    let mut next = 0;
-    let mut send = |broker: &Broker, partition: i32, count: u64| {
-        let values: Vec<String> = (next..next + count).map(|number| format!("n{number}")).collect();
-        next += count;
-        broker.send(&topic, partition, values);
-    };
+    let mut send = sender(&topic);
     send(&broker, 0, 300);
     let mut host = started(&directory);
     wait_until_saved(&mut host, &directory, 300);
@@ -80,7 +74,7 @@ fn each_record_is_saved_once_whatever_happens() {
     send(&broker, 2, 100);
     let mut host = started(&directory);
     wait_until_saved(&mut host, &directory, 702);
-    let log = stopped(host);
+    let log = host.stopped().err;
     let expected = numbered(700).into_iter().chain(["c0", "c1"].map(|value| (value.to_owned(), 1))).collect();
     assert_eq!(directory.saved_lines(), expected, "{log}");
     let committed: Vec<_> = (0..3).map(|number| broker.committed("watched", &topic, number)).collect();
@@ -112,7 +106,7 @@ fn what_is_read_follows_from_the_job_file() {
         let mut host = started(&directory);
         wait_until_saved(&mut host, &directory, count);
         host.wait_for_more_out("\"event\":\"BatchCompleted\"", 2);
-        stopped(host);
+        host.stopped();
         assert_eq!(directory.saved_lines().values().sum::<u64>(), count, "{topics} {keys}");
     }
 }
@@ -137,7 +131,7 @@ fn what_cannot_be_read_is_named_by_its_offset() {
     let mut host = started(&directory);
     host.wait_for_err("MessagesGivenUp lines");
     wait_until_saved(&mut host, &directory, 2);
-    stopped(host);
+    host.stopped();
     assert_eq!(directory.saved_lines(), numbered(2));
     // Records are removed before the job has read them.
     broker.send(&topic, 0, ["n2", "n3", "n4"]);
@@ -150,7 +144,7 @@ fn what_cannot_be_read_is_named_by_its_offset() {
     let mut host = started(&directory);
     host.wait_for_err("DataLost lines");
     wait_until_saved(&mut host, &directory, 3);
-    let log = stopped(host);
+    let log = host.stopped().err;
     assert!(log.contains("offsets 3 to 5 (2 offsets) are gone; the partition has 5 to 6"), "{log}");
 }
 
@@ -167,7 +161,7 @@ fn a_broker_that_is_down_is_waited_for() {
     host.wait_for_err("InputError lines: the brokers");
     broker.resume();
     wait_until_saved(&mut host, &directory, 1);
-    stopped(host);
+    host.stopped();
     assert_eq!(directory.saved_lines(), numbered(1));
 }
 
@@ -178,11 +172,9 @@ fn records_survive_crashes_once() {
     for seed in 0..12 {
         let mut job = simulated(seed).with_checkpoint();
         job.kafka_away = Some((START + Duration::from_secs(9 + seed % 5), START + Duration::from_secs(16)));
-        let deaths =
-            [Death::AtWrite { write: 20 + seed * 13, seed }, Death::AfterBatch(2), Death::AtWrite { write: 90, seed }];
-        let outcome = job.run_through(&deaths);
+        let outcome = job.run_through(&Death::three(seed));
         assert_eq!(outcome.result, Ok(()), "{seed}");
-        assert_eq!(saved_lines(&outcome), numbered(RECORDS), "{seed}");
+        assert_eq!(outcome.saved_lines(), numbered(RECORDS), "{seed}");
     }
 }
 
@@ -208,17 +200,6 @@ fn simulated(seed: u64) -> Job {
     job
 }
 
-/// The lines that a simulated job has saved, each with the number of times.
-fn saved_lines(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for (_, text) in outcome.saved.iter().filter(|(path, _)| path.starts_with("out/lines-")) {
-        for line in text.lines() {
-            *lines.entry(line.to_owned()).or_default() += 1;
-        }
-    }
-    lines
-}
-
 /// A job that saves the lines of a member of a group.
 fn receiver_job(broker: &str, topic: &str, keys: &str) -> String {
     let source = format!(
@@ -238,12 +219,7 @@ fn a_member_of_a_group_saves_each_record_once() {
     let directory = Directory::with_job("recoverable");
     let log = "\n[receiver]\nblock_interval = \"50ms\"\nwrite_ahead_log = true\n";
     directory.write("job.toml", receiver_job(broker.address(), &topic, log));
-    let mut next = 0;
-    let mut send = |broker: &Broker, partition: i32, count: u64| {
-        let values: Vec<String> = (next..next + count).map(|number| format!("n{number}")).collect();
-        next += count;
-        broker.send(&topic, partition, values);
-    };
+    let mut send = sender(&topic);
     send(&broker, 0, 300);
     let mut host = started(&directory);
     wait_until_saved(&mut host, &directory, 300);
@@ -257,7 +233,7 @@ fn a_member_of_a_group_saves_each_record_once() {
     broker.resume();
     send(&broker, 1, 100);
     wait_until_saved(&mut host, &directory, 600);
-    let log = stopped(host);
+    let log = host.stopped().err;
     assert_eq!(directory.saved_lines(), numbered(600), "{log}");
     let committed = [0, 1].map(|number| broker.committed("members", &topic, number));
     assert_eq!(committed, [Some(400), Some(200)]);
@@ -272,11 +248,9 @@ fn records_of_a_group_survive_crashes_once() {
         job.job_file = job.job_file.replace("type = \"kafka\"", "type = \"kafka-receiver\"\ngroup = \"g\"");
         job.job_file += "\n[receiver]\nwrite_ahead_log = true\n";
         job.kafka_away = Some((START + Duration::from_secs(9 + seed % 5), START + Duration::from_secs(16)));
-        let deaths =
-            [Death::AtWrite { write: 20 + seed * 13, seed }, Death::AfterBatch(2), Death::AtWrite { write: 90, seed }];
-        let outcome = job.run_through(&deaths);
+        let outcome = job.run_through(&Death::three(seed));
         assert_eq!(outcome.result, Ok(()), "{seed}");
-        assert_eq!(saved_lines(&outcome), numbered(RECORDS), "{seed}");
+        assert_eq!(outcome.saved_lines(), numbered(RECORDS), "{seed}");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::support::binary::{Directory, Running};
 use super::support::nats_server::{Client, Server};
-use super::support::simulated::{Death, Job, Outcome, START};
-use std::collections::BTreeMap;
+use super::support::numbers::numbered;
+use super::support::simulated::{Death, Job, START};
 use std::time::Duration;
 
 /// A job that saves its lines.
@@ -13,17 +13,6 @@ fn job(server: &str, keys: &str, tables: &str) -> String {
          directories = {{ out = \".\" }}\nargs = {{ batch_ms = \"50\" }}\n\n\
          [sources.lines]\ntype = \"nats\"\nservers = \"{server}\"\nstream = \"EVENTS\"\nrestart_delay = \"20ms\"\n{keys}{tables}"
     )
-}
-
-fn numbered(count: u64) -> BTreeMap<String, u64> {
-    (0..count).map(|number| (format!("n{number}"), 1)).collect()
-}
-
-fn stopped(host: Running) -> String {
-    host.signal("INT");
-    let said = host.finish();
-    assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
-    said.err
 }
 
 /// Waits until a consumer has acknowledged all messages of the stream, or all but those that are given up.
@@ -67,13 +56,13 @@ fn a_server_that_is_started_again_loses_and_doubles_nothing() {
     let info = client.consumer("EVENTS", "millstream=saved=lines");
     assert_eq!(info["config"]["ack_policy"], "explicit", "{info}");
     assert_eq!((&info["config"]["max_ack_pending"], &info["num_ack_pending"]), (&64.into(), &0.into()), "{info}");
-    let log = stopped(host);
+    let log = host.stopped().err;
     assert_eq!(directory.saved_lines(), numbered(700), "{log}");
     // The next start goes on behind them.
     publish(&mut client, 10);
     let mut host = Running::start(directory.host(&["run", "job.toml", "--json"]));
     wait_until_acknowledged(&mut host, &mut client, "millstream=saved=lines", 710);
-    stopped(host);
+    host.stopped();
     assert_eq!(directory.saved_lines(), numbered(710));
 }
 
@@ -98,7 +87,7 @@ fn bad_messages_are_named_and_given_up() {
     let mut host = Running::start(directory.host(&["run", "job.toml", "--json"]));
     host.wait_for_err("MessagesGivenUp lines: 1 message of stream `EVENTS`; message 3 is no record: line 1, column ");
     wait_until_acknowledged(&mut host, &mut client, "mine", 4);
-    stopped(host);
+    host.stopped();
     assert_eq!(directory.saved_lines(), numbered(3));
 }
 
@@ -161,7 +150,7 @@ fn the_host_logs_in_and_speaks_tls() {
                 std::thread::yield_now();
             }
         }
-        let mut said = stopped(host);
+        let mut said = host.stopped().err;
         // With another secret, the server lets nobody in.
         let wrong = match secret {
             SEED => OTHER_SEED.to_owned(),
@@ -172,7 +161,7 @@ fn the_host_logs_in_and_speaks_tls() {
         let mut host = started("wrong-horse");
         host.wait_for_err("ReceiverError lines: cannot read stream `EVENTS`");
         assert!(host.err().contains("authorization"), "{}", host.err());
-        said += &stopped(host);
+        said += &host.stopped().err;
         let mut directories = vec![directory.path("state")];
         let mut files = vec![directory.path("events.jsonl")];
         while let Some(next) = directories.pop() {
@@ -227,11 +216,9 @@ fn messages_survive_crashes_once() {
         job.job_file += "\n[receiver]\nwrite_ahead_log = true\n";
         job.streams_away = Some((START + Duration::from_secs(9 + seed % 5), START + Duration::from_secs(16)));
         job.verdicts_lost = 2 + seed % 7;
-        let deaths =
-            [Death::AtWrite { write: 20 + seed * 13, seed }, Death::AfterBatch(2), Death::AtWrite { write: 90, seed }];
-        let outcome = job.run_through(&deaths);
+        let outcome = job.run_through(&Death::three(seed));
         assert_eq!(outcome.result, Ok(()), "{seed}");
-        assert_eq!(saved_lines(&outcome), numbered(MESSAGES), "{seed}");
+        assert_eq!(outcome.saved_lines(), numbered(MESSAGES), "{seed}");
     }
 }
 
@@ -249,15 +236,4 @@ fn simulated(seed: u64) -> Job {
         (0..MESSAGES).map(|number| (START + Duration::from_millis(37 * number), format!("n{number}"))).collect();
     job.stop_at = vec![START + Duration::from_secs(60)];
     job
-}
-
-/// The lines that a simulated job has saved, each with the number of times.
-fn saved_lines(outcome: &Outcome) -> BTreeMap<String, u64> {
-    let mut lines = BTreeMap::new();
-    for (_, text) in outcome.saved.iter().filter(|(path, _)| path.starts_with("out/lines-")) {
-        for line in text.lines() {
-            *lines.entry(line.to_owned()).or_default() += 1;
-        }
-    }
-    lines
 }

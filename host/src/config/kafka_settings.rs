@@ -1,4 +1,4 @@
-//! The settings of clients of Kafka.
+//! The settings of clients of Kafka, and of the sources that read topics.
 
 use super::secret::Secret;
 use crate::time::{Duration, Time};

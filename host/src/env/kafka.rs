@@ -1,7 +1,7 @@
 //! Clusters of Kafka.
 //!
-//! Owns the crate `rdkafka`: no other module uses it. The library has threads of its own, which keep connections and find the
-//! leaders of partitions.
+//! Owns the crate `rdkafka`: no other module uses it. The library has threads of its own, which keep connections, find the
+//! leaders of partitions and fetch records ahead of their readers.
 
 mod config;
 mod consumer;

@@ -17,6 +17,7 @@ mod messages;
 use self::error::WriteError;
 use self::mark::Mark;
 use self::messages::BatchMessages;
+use super::batch_rows::BatchRows;
 use super::{BatchWrite, Output, OutputId, PartitionWriter};
 use crate::block::{RowStorage, RowsWriter, StoredRows};
 use crate::clients::kafka_client;
@@ -81,18 +82,15 @@ impl KafkaOutput {
 
 impl Output for KafkaOutput {
     fn begin(&self, batch: Time, zero: Time) -> BoxFuture<'_, Result<Arc<dyn BatchWrite>, Error>> {
-        let write = KafkaBatch { shared: self.0.clone(), mark: Mark { zero, batch }, rows: Arc::default() };
+        let write = KafkaBatch { shared: self.0.clone(), mark: Mark { zero, batch }, rows: BatchRows::default() };
         Box::pin(async move { Ok(Arc::new(write) as Arc<dyn BatchWrite>) })
     }
 }
 
-/// The rows of each finished partition. A partition without rows has no entry.
-type Rows = Mutex<BTreeMap<u32, StoredRows>>;
-
 struct KafkaBatch {
     shared: Arc<Shared>,
     mark: Mark,
-    rows: Arc<Rows>,
+    rows: BatchRows,
 }
 
 impl Shared {
@@ -123,7 +121,7 @@ impl Shared {
 impl KafkaBatch {
     async fn commit(&self, partitions: u32) -> Result<(), WriteError> {
         let shared = &self.shared;
-        let mut rows = lock(&self.rows).clone();
+        let mut rows = self.rows.all();
         // These are the rows of partitions that the last stage does not have.
         drop(rows.split_off(&partitions));
         if rows.is_empty() {
@@ -183,7 +181,7 @@ impl BatchWrite for KafkaBatch {
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { lock(&self.rows).clear() })
+        Box::pin(async move { drop(self.rows.take()) })
     }
 }
 
@@ -192,7 +190,7 @@ struct KafkaWriter {
     batch: Time,
     partition: u32,
     taken: RowsWriter,
-    rows: Arc<Rows>,
+    rows: BatchRows,
 }
 
 impl PartitionWriter for KafkaWriter {
@@ -205,15 +203,7 @@ impl PartitionWriter for KafkaWriter {
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let rows = self.taken.finish();
-            let mut partitions = lock(&self.rows);
-            // The rows of an earlier attempt are replaced.
-            let replaced = match rows.row_count() {
-                0 => partitions.remove(&self.partition),
-                _ => partitions.insert(self.partition, rows),
-            };
-            drop(partitions);
-            drop(replaced);
+            self.rows.put(self.partition, self.taken.finish());
             Ok(())
         })
     }

@@ -9,6 +9,7 @@
 
 mod batch_directory;
 mod batch_objects;
+mod batch_rows;
 mod columnar;
 mod driver_files;
 mod encoder;

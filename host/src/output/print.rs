@@ -5,19 +5,18 @@ mod printing;
 
 use self::error::PrintError;
 use self::printing::{Form, Printing};
+use super::batch_rows::BatchRows;
 use super::{BatchWrite, Output, PartitionWriter};
 use crate::block::{RowStorage, RowsWriter, StoredRows};
 use crate::data::schema::RecordType;
 use crate::env::Console;
 use crate::error::Error;
-use crate::lock::lock;
 use crate::time::Time;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use futures::future::BoxFuture;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// An output that prints the first `limit` rows of each batch.
 pub(super) struct PrintOutput {
@@ -50,14 +49,11 @@ impl Output for PrintOutput {
             ty: self.ty.clone(),
             limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
             batch,
-            rows: Arc::default(),
+            rows: BatchRows::default(),
         };
         Box::pin(async move { Ok(Arc::new(write) as Arc<dyn BatchWrite>) })
     }
 }
-
-/// The first rows of each finished partition. A partition without rows has no entry.
-type Rows = Mutex<BTreeMap<u32, StoredRows>>;
 
 struct PrintBatch {
     console: Arc<dyn Console>,
@@ -66,12 +62,13 @@ struct PrintBatch {
     ty: RecordType,
     limit: usize,
     batch: Time,
-    rows: Arc<Rows>,
+    /// The first rows of each partition.
+    rows: BatchRows,
 }
 
 impl PrintBatch {
     fn print(&self) -> Result<(), PrintError> {
-        let partitions: Vec<StoredRows> = std::mem::take(&mut *lock(&self.rows)).into_values().collect();
+        let partitions: Vec<StoredRows> = self.rows.take().into_values().collect();
         let form = match self.console.takes_json() {
             true => Form::Json,
             false => Form::Text { escaped: self.console.is_terminal() },
@@ -116,7 +113,7 @@ impl BatchWrite for PrintBatch {
     }
 
     fn abort(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move { lock(&self.rows).clear() })
+        Box::pin(async move { drop(self.rows.take()) })
     }
 }
 
@@ -125,7 +122,7 @@ struct PrintWriter {
     batch: Time,
     wanted: usize,
     taken: RowsWriter,
-    rows: Arc<Rows>,
+    rows: BatchRows,
 }
 
 impl PrintWriter {
@@ -158,15 +155,7 @@ impl PartitionWriter for PrintWriter {
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move {
-            let rows = self.taken.finish();
-            let mut partitions = lock(&self.rows);
-            // The rows of an earlier attempt are replaced.
-            let replaced = match rows.row_count() {
-                0 => partitions.remove(&self.partition),
-                _ => partitions.insert(self.partition, rows),
-            };
-            drop(partitions);
-            drop(replaced);
+            self.rows.put(self.partition, self.taken.finish());
             Ok(())
         })
     }

@@ -123,7 +123,7 @@ numbered_records! {
     [] Date;
 }
 
-/// An instant, as microseconds since 1970-01-01T00:00:00Z, or in another [unit]. Spark's `TimestampType`.
+/// An instant, as microseconds since 1970-01-01T00:00:00Z, or in another [unit](mod@unit). Spark's `TimestampType`.
 ///
 /// A timestamp has no zone: it is printed, and written to JSON and CSV, in UTC: `2026-01-31T23:59:59.500Z`. A text with
 /// another zone is read as the same instant. There are no leap seconds.
@@ -143,7 +143,7 @@ numbered_records! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp<U: Unit = Micros>(i64, PhantomData<U>);
 
-/// A date and a time of day on some clock, without a zone, in microseconds or in another [unit]. Spark's
+/// A date and a time of day on some clock, without a zone, in microseconds or in another [unit](mod@unit). Spark's
 /// `TimestampNTZType`. Use [`Timestamp`] for an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalDateTime<U: Unit = Micros>(i64, PhantomData<U>);
@@ -152,7 +152,7 @@ pub struct LocalDateTime<U: Unit = Micros>(i64, PhantomData<U>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Date(i32);
 
-/// A time of day from 00:00:00 to below 24:00:00, in microseconds or in another [unit].
+/// A time of day from 00:00:00 to below 24:00:00, in microseconds or in another [unit](mod@unit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeOfDay<U: Unit = Micros>(i64, PhantomData<U>);
 

@@ -84,7 +84,7 @@ fn the_host_logs_in_and_speaks_tls() {
         } else {
             host.wait_for_err("InputError lines: ");
         }
-        let said = stopped(host);
+        let said = host.stopped().err;
         assert_eq!(directory.saved_lines(), numbered(if is_let_in { 2 } else { 0 }), "{said}");
         let shown = directory.run(&["explain", "job.toml"]);
         let events = std::fs::read_to_string(directory.path("events.jsonl")).expect("there are events");
@@ -136,6 +136,6 @@ fn a_leader_that_moves_loses_and_doubles_nothing() {
         brokers[0].wait_for_replicas("moved", 3);
     }
     wait_until_saved(&mut host, &directory, 600);
-    let log = stopped(host);
+    let log = host.stopped().err;
     assert_eq!(directory.saved_lines(), numbered(600), "{log}");
 }

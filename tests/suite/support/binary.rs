@@ -257,6 +257,14 @@ impl Running {
         }
     }
 
+    /// Asks the host to stop, and waits until it has ended without an error.
+    pub fn stopped(self) -> Said {
+        self.signal("INT");
+        let said = self.finish();
+        assert_eq!((said.code, said.error()), (Some(0), ""), "{}", said.err);
+        said
+    }
+
     /// Waits for the end of the program.
     pub fn finish(mut self) -> Said {
         let deadline = deadline();

@@ -1,5 +1,6 @@
 //! Random numbers of tests, and numbers that the caller of the tests sets.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// A small generator of numbers. The same seed gives the same numbers.
@@ -15,6 +16,11 @@ impl Numbers {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % limit.max(1)
     }
+}
+
+/// The lines `n0`, `n1` and so on, each once: what a job has saved that got `count` numbered records.
+pub fn numbered(count: u64) -> BTreeMap<String, u64> {
+    (0..count).map(|number| (format!("n{number}"), 1)).collect()
 }
 
 /// The value of an environment variable of the tests. `None` if it is not set.

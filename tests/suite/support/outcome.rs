@@ -35,6 +35,17 @@ impl Outcome {
         self.printed.clone() + &files.collect::<String>()
     }
 
+    /// The lines of the output `lines` that were saved, each with the number of times.
+    pub fn saved_lines(&self) -> BTreeMap<String, u64> {
+        let mut lines = BTreeMap::new();
+        for (_, text) in self.saved.iter().filter(|(path, _)| path.starts_with("out/lines-")) {
+            for line in text.lines() {
+                *lines.entry(line.to_owned()).or_default() += 1;
+            }
+        }
+        lines
+    }
+
     /// The sums of all counts that a word count printed, by word.
     pub fn totals(&self) -> BTreeMap<String, u64> {
         let mut totals = BTreeMap::new();

@@ -420,6 +420,13 @@ pub enum Death {
     ByPanic,
 }
 
+impl Death {
+    /// A machine that ends at a write which depends on the seed, a process that ends after a batch, and a machine again.
+    pub fn three(seed: u64) -> [Self; 3] {
+        [Self::AtWrite { write: 20 + seed * 13, seed }, Self::AfterBatch(2), Self::AtWrite { write: 90, seed }]
+    }
+}
+
 /// Changes the disk when an event comes.
 struct Meddler {
     disk: Arc<dyn Disk>,

@@ -92,7 +92,8 @@ struct Assigned {
     given: i64,
     /// There are no records from `given` to this offset.
     position: i64,
-    /// A position of the library up to this offset may be from before the consumer moved.
+    /// A position of the library up to this offset says nothing: it may be from before the consumer moved, and it is one too
+    /// far after the library has said where the partition ends.
     stale: i64,
     /// Whether the consumer fetches nothing any more.
     is_broken: bool,
@@ -279,6 +280,7 @@ impl Fetcher {
                 }
                 Content::End(offset) => {
                     assigned.position = assigned.position.max(offset);
+                    assigned.stale = assigned.stale.max(offset + 1);
                     None
                 }
                 Content::Error(code, said) => fault(self.consumer.context(), code, &said),

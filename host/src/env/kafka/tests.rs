@@ -86,3 +86,24 @@ fn settings_are_refused_by_name() {
     let secret = refused("fetch.min.bytes", KafkaValue::Secret(Hidden("s3cret".to_owned())));
     assert_eq!(secret, "the value of `fetch.min.bytes` is not valid");
 }
+
+/// A reader at the end of a partition waits, however often the library has said where the partition ends.
+#[test]
+fn a_reader_that_waits_at_the_end_is_given_what_comes() {
+    let Some(broker) = Broker::shared() else { return };
+    let partition = TopicPartition { topic: broker.topic(1), number: 0 };
+    broker.send(&partition.topic, 0, ["0"]);
+    let executors = RealExecutors::start(1).unwrap();
+    executors.block_on(async {
+        let log = Kafka.log(&place(broker), "g").unwrap();
+        assert_eq!(read(&*log, &partition, 0, 1).await.unwrap(), [(0, "0".to_owned())]);
+        for end in 1..4 {
+            let mut reader = Box::pin(read(&*log, &partition, end, end + 1));
+            let waited = tokio::time::timeout(std::time::Duration::from_millis(300), &mut reader).await;
+            assert!(waited.is_err(), "nothing is there at {end}, but the reader has ended with {waited:?}");
+            broker.send(&partition.topic, 0, [end.to_string()]);
+            assert_eq!(reader.await.unwrap(), [(end, end.to_string())]);
+        }
+    });
+    executors.shutdown();
+}

@@ -7,7 +7,7 @@ use crate::env::Simulation;
 use crate::memory::MemoryBudget;
 use arrow::array::{ArrayRef, StringArray};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Pieces of text.
 struct Pieces {
