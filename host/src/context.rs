@@ -304,7 +304,7 @@ pub fn read_job_file(env: &Env, file: &Path) -> Result<Vec<u8>, Error> {
             _ => error.to_string(),
         };
         Error::new(ErrorKind::User, format!("cannot read job file {}: {why}", file.shown()))
-            .help("name a job file, such as examples/network_word_count/job.toml")
+            .help("name a job file; without a name, it is job.toml in the current directory")
     })
 }
 

@@ -46,7 +46,15 @@ pub fn host() -> &'static Path {
 /// # Panics
 /// If the program cannot be built.
 pub fn native(name: &str) -> PathBuf {
-    cargo(&["build", "--locked", "-p", name, "--bin", name]);
+    program(name, name)
+}
+
+/// The native program `name` of a workspace package, built as the tests are.
+///
+/// # Panics
+/// If the program cannot be built.
+pub fn program(name: &str, package: &str) -> PathBuf {
+    cargo(&["build", "--locked", "-p", package, "--bin", name]);
     target_directory().join("debug").join(name)
 }
 

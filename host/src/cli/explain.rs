@@ -1,6 +1,6 @@
 //! `host explain`: the graph of a plugin and its stages, and what another plugin would change.
 
-use super::job::{SetArgs, load, of_plugin, start_threads};
+use super::job::{JOB_FILE, SetArgs, load, of_plugin, start_threads};
 use super::{count, print};
 use crate::context::{Program, StreamingContext};
 use crate::env::{Env, real};
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub struct ExplainArgs {
     /// The job file, or a plugin, whose name ends in `.wasm`.
-    #[arg(value_name = "JOB.TOML")]
+    #[arg(value_name = "JOB.TOML", default_value = JOB_FILE)]
     job: PathBuf,
     /// Show instead what another job file or plugin would change: operators that are the same, changed, gone and new.
     /// The code in closures is not compared.

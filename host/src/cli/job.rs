@@ -7,11 +7,14 @@ use crate::error::{Error, ErrorKind};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
+/// The name of the job file in the current directory, which commands take by default.
+pub const JOB_FILE: &str = "job.toml";
+
 /// A job file, and what replaces its keys.
 #[derive(Args)]
 pub struct JobArgs {
     /// The job file.
-    #[arg(value_name = "JOB.TOML")]
+    #[arg(value_name = "JOB.TOML", default_value = JOB_FILE)]
     pub job: PathBuf,
     #[command(flatten)]
     pub set: SetArgs,
@@ -20,7 +23,8 @@ pub struct JobArgs {
 /// What replaces keys of a job file.
 #[derive(Args)]
 pub struct SetArgs {
-    /// Set a key of the job file, as in `--set sources.lines.address=127.0.0.1:9999`. Can be repeated.
+    /// Set a key of the job file, as in `--set sources.lines.address=127.0.0.1:9999`. A string needs no quotes. Can be
+    /// repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_override)]
     pub overrides: Vec<(String, String)>,
 }

@@ -10,6 +10,7 @@ mod explain;
 mod generate;
 mod job;
 mod json_lines;
+mod list;
 mod new;
 mod place;
 mod progress;
@@ -33,10 +34,11 @@ use crate::env::catch_panic_of;
 use crate::error::{Error, ErrorKind};
 use crate::receiver::Receivers;
 use crate::shown::{self, counted};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use error_stream::ErrorStream;
 use status_line::StatusLine;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
@@ -52,7 +54,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Runs stream-processing jobs whose code is a sandboxed WebAssembly plugin.
 #[derive(Parser)]
-#[command(name = "host", version, after_help = EXIT_CODES)]
+#[command(name = "host", after_help = EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -70,6 +72,9 @@ enum Command {
     /// Show the status of a running job. The job file identifies the job.
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
+    /// List the jobs that run here: those whose job files are in a directory, or in the directories directly below it.
+    #[command(after_help = EXIT_CODES)]
+    List(list::ListArgs),
     /// Check a job file and its plugin without starting anything.
     #[command(after_help = EXIT_CODES)]
     Check(check::CheckArgs),
@@ -109,6 +114,7 @@ impl Command {
         match self {
             Self::Run(args) => args.json,
             Self::Status(args) => args.json,
+            Self::List(args) => args.json,
             Self::Check(args) => args.json,
             Self::Explain(args) => args.json,
             Self::Checkpoint(args) => args.json(),
@@ -130,9 +136,10 @@ impl Command {
     }
 }
 
-/// Runs the program `host` and returns its exit code.
-pub fn main() -> ExitCode {
-    run_program(&Receivers::default())
+/// Runs the program `host` and returns its exit code. `commit` is the commit of the source that the program was built
+/// from; `None` if that is not known.
+pub fn main(commit: Option<&str>) -> ExitCode {
+    run_program(commit, &Receivers::default())
 }
 
 /// Runs `host` with receivers of your own, and returns the exit code. The `main` of a program that embeds the host has
@@ -140,11 +147,27 @@ pub fn main() -> ExitCode {
 /// `custom`.
 pub fn main_with(receivers: &Receivers) -> ExitCode {
     // A child that compiles a plugin for a parent has no command line.
-    crate::plugin::serve_compilation().unwrap_or_else(|| run_program(receivers))
+    crate::plugin::serve_compilation().unwrap_or_else(|| run_program(None, receivers))
 }
 
-fn run_program(receivers: &Receivers) -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// The name by which this program was called: `host`, `millstream`, or that of a program that embeds the host.
+fn called_name() -> String {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let name = called.as_ref().and_then(|path| path.file_name()).and_then(|name| name.to_str());
+    name.unwrap_or("host").to_owned()
+}
+
+/// The definition of the command line, under the name by which this program was called.
+fn command(commit: Option<&str>) -> clap::Command {
+    let version = format!("{} (commit {})", env!("CARGO_PKG_VERSION"), commit.unwrap_or("unknown"));
+    // Both texts are made once and are needed until the process ends.
+    let (name, version): (&'static str, &'static str) = (called_name().leak(), version.leak());
+    Cli::command().name(name).version(version)
+}
+
+fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
+    let command = command(commit);
+    let cli = match command.clone().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(refused) => return refuse(&refused),
     };
@@ -171,6 +194,7 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Run(args) => run::run(args, &line, &stream, receivers),
         Command::Stop(args) => stop::stop(args, &line),
         Command::Status(args) => status::status(args),
+        Command::List(args) => list::list(args),
         Command::Check(args) => check::check(args, receivers),
         Command::Explain(args) => explain::explain(args),
         Command::Checkpoint(args) => checkpoint::checkpoint(args),
@@ -179,8 +203,8 @@ fn run_program(receivers: &Receivers) -> ExitCode {
         Command::Rollback(args) => upgrade::rollback(args, &line),
         Command::Set(args) => set::set(args),
         Command::New(args) => new::new(args),
-        Command::Completions(args) => generate::completions(args),
-        Command::Man(args) => generate::man(args),
+        Command::Completions(args) => generate::completions(args, command),
+        Command::Man(args) => generate::man(args, command),
     };
     let outcome = catch_panic_of("the command", run).unwrap_or_else(|panic| Err(Error::from(&panic)));
     let (code, last_words) = match outcome {

@@ -3,7 +3,7 @@
 //! Owns the rule for names, the search for the SDK, and the files of the crate, whose texts are in `template/`. Never
 //! overwrites a file: the crate gets a new directory.
 
-use super::print;
+use super::{called_name, print};
 use crate::error::{Error, ErrorKind};
 use crate::shown::{self, Shown as _};
 use clap::Args;
@@ -94,13 +94,13 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
     ))
 }
 
-/// The command that runs this program from any directory: the path of the program, or `host` if it was called without a
-/// path.
+/// The command that runs this program from any directory: the path of the program, or its name if it was called without
+/// a path.
 fn command() -> String {
     let called = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     match std::env::current_exe() {
         Ok(path) if called.components().count() > 1 => path.shown().into_owned(),
-        _ => "host".to_owned(),
+        _ => called_name(),
     }
 }
 

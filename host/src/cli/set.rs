@@ -1,6 +1,6 @@
 //! `host set`: sets a key of a running job.
 
-use super::job::{SetArgs, load, start_threads};
+use super::job::{JOB_FILE, SetArgs, load, start_threads};
 use super::print;
 use super::stop::{connect, told};
 use crate::control::{Answer, ClientError, Request};
@@ -14,9 +14,10 @@ use std::process::ExitCode;
 
 /// The arguments of `host set`.
 #[derive(Args)]
+#[command(allow_missing_positional = true)]
 pub struct SetKeyArgs {
     /// The job file.
-    #[arg(value_name = "JOB.TOML")]
+    #[arg(value_name = "JOB.TOML", default_value = JOB_FILE)]
     job: PathBuf,
     /// The key and its new value, as in `job.on_error=continue`.
     #[arg(value_name = "KEY=VALUE", value_parser = super::job::parse_override)]

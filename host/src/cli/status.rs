@@ -3,7 +3,7 @@
 use super::job::{load, start_threads};
 use super::print;
 use super::stop::{RunningJobArgs, connect, told};
-use crate::control::{Answer, ClientError, Request};
+use crate::control::{Answer, Client, ClientError, Request};
 use crate::env::real;
 use crate::error::Error;
 use crate::listener::{Delay, RunState, Status};
@@ -31,15 +31,8 @@ pub fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     let settings = load(&args.job.job, &args.job.set, &env)?;
     let job = &settings.job.name;
     let status = executors.block_on(async {
-        let mut client = connect(&env, &settings).await?;
-        let failed = |error: ClientError| told(job, &error);
-        client.send(&Request::Status).await.map_err(failed)?;
-        match client.next().await.map_err(failed)? {
-            Some(Answer::Status { status }) => Ok(status),
-            Some(_) => Err(failed(ClientError::Strange("that is no status".to_owned()))),
-            // The job has just ended.
-            None => Err(failed(ClientError::NotRunning)),
-        }
+        let client = connect(&env, &settings).await?;
+        ask(client).await.map_err(|error| told(job, &error))
     })?;
     let code = if args.json {
         print(&format!("{status}\n"))
@@ -52,7 +45,18 @@ pub fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     code
 }
 
-const fn state(state: RunState) -> &'static str {
+/// Asks a host for its status, in the form in which it is sent.
+pub(super) async fn ask(mut client: Client) -> Result<serde_json::Value, ClientError> {
+    client.send(&Request::Status).await?;
+    match client.next().await? {
+        Some(Answer::Status { status }) => Ok(status),
+        Some(_) => Err(ClientError::Strange("that is no status".to_owned())),
+        // The job has just ended.
+        None => Err(ClientError::NotRunning),
+    }
+}
+
+pub(super) const fn state(state: RunState) -> &'static str {
     match state {
         RunState::Starting => "starting",
         RunState::Recovering => "recovering",

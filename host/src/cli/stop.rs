@@ -1,6 +1,6 @@
 //! `host stop`, and the code that it shares with `host status`: requests to the host that runs a job.
 
-use super::job::{SetArgs, load, start_threads};
+use super::job::{JOB_FILE, SetArgs, load, start_threads};
 use super::status_line::{StatusLine, is_shown_to_a_person};
 use crate::config::Settings;
 use crate::control::{Answer, Client, ClientError, Request};
@@ -20,7 +20,7 @@ const ASKED_EVERY: Duration = Duration::from_millis(250);
 #[derive(Args)]
 pub struct RunningJobArgs {
     /// The job file.
-    #[arg(value_name = "JOB.TOML", default_value = "job.toml")]
+    #[arg(value_name = "JOB.TOML", default_value = JOB_FILE)]
     pub job: PathBuf,
     #[command(flatten)]
     pub set: SetArgs,

@@ -43,10 +43,11 @@ const OVERRIDES: &str = r#"
 ## On the command line
 
 `--set KEY=VALUE` replaces one value: `--set sources.lines.address=10.0.0.5:9999`. The value is read as TOML if it is
-TOML, else as a string: `--set job.parallelism=4` sets a number, `--set job.batch_interval=5s` a string. A string that
-looks like a number needs quotes that the shell leaves alone: `--set 'job.args.min_length="3"'`. The last of several
-wins. A table, as in `--set 'job.args={}'`, replaces the whole table. Paths are relative to the directory of the job
-file here too.
+TOML, else as a string: `--set job.parallelism=4` sets a number, `--set job.batch_interval=5s` a string. A string needs
+no quotes: `--set job.args.min_length=3` sets the string `"3"`, because the arguments of a plugin are strings. Only `true`
+and `false` as a string, and a string that is written like an array or a table, need quotes that the shell leaves alone:
+`--set 'job.args.verbose="true"'`. The last of several wins. A table, as in `--set 'job.args={}'`, replaces the whole table.
+Paths are relative to the directory of the job file here too.
 "#;
 
 /// The text of `docs/configuration.md`: Markdown, one table of keys for each table of the job file.

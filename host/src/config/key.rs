@@ -101,6 +101,8 @@ pub(super) trait Declared: Sync {
     fn doc(&self) -> &'static str;
     /// The type and the range of the value, for a reader.
     fn describe(&self) -> String;
+    /// All values, as they are written after `--set KEY=`. Empty if they are too many to list.
+    fn values(&self) -> Vec<&'static str>;
     /// Whether the fixed default passes the check of the key. True if there is none.
     #[cfg(test)]
     fn has_valid_default(&self, report: &mut Report<'_>) -> bool;
@@ -137,6 +139,9 @@ impl<S: Shape> Declared for Key<S> {
     }
     fn describe(&self) -> String {
         self.shape.describe()
+    }
+    fn values(&self) -> Vec<&'static str> {
+        self.shape.values()
     }
     #[cfg(test)]
     fn has_valid_default(&self, report: &mut Report<'_>) -> bool {

@@ -5,6 +5,7 @@
 //! `resolve`.
 
 use super::key::Declared;
+use super::subject::Fallback;
 use crate::time::Duration;
 use std::sync::LazyLock;
 
@@ -69,6 +70,23 @@ pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> = LazyLock::new(|| 
     let connections = [connections::KEYS, &CONNECTION_CLIENT.all()].concat();
     [job::KEYS, sources::KEYS, nats::KEYS, &kafka::ALL, &kafka_receiver::ALL, &connections, host::KEYS].concat()
 });
+
+/// How an argument of `--set` can begin, for completions in a shell: each key and `=`, with each value of a key that has
+/// only a few. A table whose keys have other names in each job is named with a `.` at the end.
+pub fn beginnings() -> Vec<String> {
+    let mut beginnings: Vec<String> = Vec::new();
+    for key in KEYS.iter() {
+        let (name, values) = (key.name(), key.values());
+        match (name.split_once("NAME"), key.fallback(), values.is_empty()) {
+            (Some((table, _)), _, _) if beginnings.last().is_some_and(|last| last == table) => {}
+            (Some((table, _)), _, _) => beginnings.push(table.to_owned()),
+            (None, Fallback::Empty, _) => beginnings.push(format!("{name}.")),
+            (None, _, true) => beginnings.push(format!("{name}=")),
+            (None, _, false) => beginnings.extend(values.iter().map(|value| format!("{name}={value}"))),
+        }
+    }
+    beginnings
+}
 
 /// The names of the tables, in the order of the documentation: `job`, `sources.NAME` and so on.
 pub(super) fn sections() -> Vec<&'static str> {

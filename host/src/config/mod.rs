@@ -63,6 +63,7 @@ pub use kafka_settings::{
     KafkaTopics, OnBadKafkaMessage, OnDataLoss, SaslMechanism,
 };
 pub use key::Change;
+pub use keys::beginnings;
 pub use live::{LIVE_KEYS, LiveSettings};
 pub use secret::Secret;
 pub use settings::{

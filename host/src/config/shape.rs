@@ -24,6 +24,11 @@ pub(super) trait Shape: Sync {
 
     /// The type and the range of the values, for the documentation.
     fn describe(&self) -> String;
+
+    /// All values, as they are written after `--set KEY=`. Empty if they are too many to list.
+    fn values(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
 }
 
 /// The shape of a name of a job or a source.
@@ -241,6 +246,10 @@ impl<T: Copy + Sync> Shape for Choice<T> {
     fn describe(&self) -> String {
         listed(&self.words().map(|word| format!("`{}`", quoted(word))).collect::<Vec<_>>(), "or")
     }
+
+    fn values(&self) -> Vec<&'static str> {
+        self.words().collect()
+    }
 }
 
 /// The shape of a text that is not empty.
@@ -282,6 +291,10 @@ impl Shape for Flag {
 
     fn describe(&self) -> String {
         "`true` or `false`".to_owned()
+    }
+
+    fn values(&self) -> Vec<&'static str> {
+        vec!["true", "false"]
     }
 }
 

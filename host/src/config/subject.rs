@@ -79,10 +79,14 @@ impl Subject<'_> {
         report.error(&node.place, format!("`{}` must be {wanted}, not {}", self.name(), node.raw.kind()), help)
     }
 
-    /// The text of a string value. Reports any other value.
+    /// The text of a string value. A value of `--set` needs no quotes: a number or a date there is the text as it was
+    /// written. Reports any other value.
     pub(super) fn text<'n>(&self, node: &'n Node, report: &mut Report<'_>) -> Result<&'n str, Reported> {
         let help = match (&node.raw, node.raw.literal()) {
             (Raw::Text(text), _) => return Ok(text),
+            (Raw::Whole { text, .. } | Raw::Fraction(text) | Raw::Moment(text), _) if self.is_override => {
+                return Ok(text);
+            }
             (_, Some(value)) if self.is_override => {
                 format!("quote it so that the shell keeps the quotes: --set '{}=\"{value}\"'", self.name())
             }

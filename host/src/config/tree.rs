@@ -60,6 +60,16 @@ impl Raw {
         }
     }
 
+    /// The same value, with the text of a number, a date or a time as it was written.
+    fn as_written(self, written: &str) -> Self {
+        match self {
+            Self::Whole { value, .. } => Self::Whole { text: written.to_owned(), value },
+            Self::Fraction(_) => Self::Fraction(written.to_owned()),
+            Self::Moment(_) => Self::Moment(written.to_owned()),
+            other => other,
+        }
+    }
+
     /// The value as a message shows it; `None` for arrays and tables.
     pub(super) fn literal(&self) -> Option<String> {
         match self {
@@ -92,7 +102,7 @@ pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &m
             continue;
         };
         let raw = match DeValue::parse(value.trim()) {
-            Ok(value) => raw(value.get_ref(), &|_| place.clone()),
+            Ok(parsed) => raw(parsed.get_ref(), &|_| place.clone()).as_written(value.trim()),
             Err(_) => Raw::Text(value.clone()),
         };
         insert(root, &path, last, Node { place, raw });

@@ -48,7 +48,15 @@ impl Client {
     /// Returns an error if no connection can be made, for example because no host listens there.
     pub async fn connect(env: &Env, directory: &Path, job: &str) -> Result<Self, ClientError> {
         let (directory, name) = socket_place(directory, job);
-        let stream = env.local.connect(&directory, &name).await.map_err(|error| match error.kind() {
+        Self::connect_to(env, &directory, &name).await
+    }
+
+    /// Connects to the host that listens at a socket of this name in a directory.
+    ///
+    /// # Errors
+    /// Returns an error if no connection can be made, for example because no host listens there.
+    pub async fn connect_to(env: &Env, directory: &Path, name: &str) -> Result<Self, ClientError> {
+        let stream = env.local.connect(directory, name).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
             io::ErrorKind::PermissionDenied => ClientError::NotAllowed(error),
             io::ErrorKind::WouldBlock => ClientError::Silent,

@@ -1,6 +1,6 @@
 //! The arguments of `host`, and the help about them.
 
-use super::super::support::binary::Directory;
+use super::super::support::binary::{Directory, Running};
 use super::require_error;
 
 /// The text of `--help` about the exit codes.
@@ -36,7 +36,7 @@ fn help_names_the_commands_and_the_exit_codes() {
 #[test]
 fn help_on_a_command_names_its_options_and_the_exit_codes() {
     let run = help(&["run", "--help"]);
-    for option in ["<JOB.TOML>", "--set <KEY=VALUE>", "--stop-after <BATCHES>", "--stop-when-idle", "--help"] {
+    for option in ["[JOB.TOML]", "--set <KEY=VALUE>", "--stop-after <BATCHES>", "--stop-when-idle", "--help"] {
         assert!(run.contains(option), "{option}: {run}");
     }
     assert!(run.contains("SIGINT") && run.contains("SIGTERM"), "{run}");
@@ -48,9 +48,28 @@ fn help_on_a_command_names_its_options_and_the_exit_codes() {
 
 #[test]
 fn the_version_is_that_of_the_package() {
+    // The host was built in the same environment as these tests, or by a command in it.
+    let commit = std::env::var("MILLSTREAM_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
     for args in [["--version"], ["-V"]] {
-        assert_eq!(help(&args), concat!("host ", env!("CARGO_PKG_VERSION"), "\n"));
+        assert_eq!(help(&args), format!("host {} (commit {commit})\n", env!("CARGO_PKG_VERSION")));
     }
+}
+
+/// Other packages also install a program `host`. The same program has a name that no other package has.
+#[test]
+fn the_program_has_two_names() {
+    let directory = Directory::with_job("network_word_count");
+    let program = millstream_tests::programs::program("millstream", "host");
+    let run = |args: &[&str]| Running::start(directory.program(&program, args)).finish();
+    let version = run(&["--version"]);
+    assert!(version.out.starts_with(concat!("millstream ", env!("CARGO_PKG_VERSION"), " (commit ")), "{}", version.out);
+    let help = run(&["run", "--help"]);
+    assert!(help.out.contains("\nUsage: millstream run [OPTIONS] [JOB.TOML]\n"), "{}", help.out);
+    assert!(run(&["completions", "fish"]).out.contains("complete -c millstream "));
+    // The program compiles plugins in a child process of the same program.
+    let ran = run(&["run", "--stop-when-idle"]);
+    assert_eq!((ran.code, ran.error()), (Some(0), ""), "{}", ran.err);
+    assert!(ran.out.contains("\n(hello,1)\n"), "{}", ran.out);
 }
 
 #[test]
@@ -67,11 +86,26 @@ fn without_a_command_help_is_shown_as_an_error() {
     assert!(said.err.contains("\nUsage: host <COMMAND>\n") && said.err.ends_with(EXIT_CODES), "{}", said.err);
 }
 
+/// Commands without a job file take `job.toml` of the working directory. If that is not there, the error says so.
 #[test]
-fn a_missing_job_file_argument_is_named() {
-    let expected = "error: the following required arguments were not provided:\n  <JOB.TOML>\n\n\
-                    Usage: host run <JOB.TOML>\n\nFor more information, try '--help'.";
-    require_error(&Directory::new().run(&["run"]), 2, expected);
+fn the_job_file_is_that_of_the_working_directory() {
+    let expected = "error: cannot read job file job.toml: No such file or directory (os error 2)\n\
+                    help: name a job file; without a name, it is job.toml in the current directory";
+    let nowhere = Directory::new();
+    for command in ["run", "check", "explain", "stop", "status", "upgrade", "rollback"] {
+        require_error(&nowhere.run(&[command]), 2, expected);
+    }
+    require_error(&nowhere.run(&["set", "receiver.max_rate=7"]), 2, expected);
+    for command in [["state", "list"], ["checkpoint", "show"], ["checkpoint", "verify"]] {
+        let expected = "error: cannot look for a checkpoint in job.toml: No such file or directory (os error 2)\n\
+                        help: name the directory in job.checkpoint, or the job file that names it";
+        require_error(&nowhere.run(&command), 2, expected);
+    }
+    let directory = Directory::with_job("network_word_count");
+    assert!(directory.run(&["check"]).out.starts_with("word-count: ok, "));
+    assert!(directory.run(&["explain"]).out.starts_with("job word-count in job.toml: "));
+    let said = directory.run(&["set", "receiver.max_rate=7"]);
+    assert!(said.err.starts_with("error: cannot reach the host of job word-count: it does not run\n"), "{}", said.err);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `host stop` and `host status`: another process sends requests to a running job.
+//! `host stop`, `host status` and `host list`: another process sends requests to a running job.
 
 use super::super::support::binary::{Directory, Running, Said};
 use super::require_error;
@@ -275,6 +275,44 @@ fn two_jobs_of_one_directory_are_told_apart() {
     assert_eq!(status(&directory)["pid"], json!(first.id()));
     require_success(&directory.run(&["stop"]));
     assert_eq!(first.finish().code, Some(0));
+}
+
+/// Jobs are found by their sockets. A socket that a killed job left behind is no running job.
+#[test]
+fn the_jobs_that_run_here_are_listed() {
+    let above = Directory::new();
+    let list = |directory: &Directory, args: &[&str]| {
+        let said = directory.run(&[&["list"], args].concat());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+        said.out
+    };
+    assert_eq!(list(&above, &[]), "no job runs in .\n");
+    assert_eq!(list(&above, &["--json"]), "{\"jobs\":[]}\n");
+    let directory = Directory::with_job("network_word_count");
+    std::os::unix::fs::symlink(directory.path(""), above.path("words")).expect("a link can be made");
+    let host = started(&directory, &[]);
+    let told = list(&directory, &[]);
+    assert!(told.starts_with("word-count: running for ") && told.ends_with(" pending, in .\n"), "{told}");
+    assert!(told.contains(&format!(" s, process {}, ", host.id())), "{told}");
+    let told = list(&above, &[]);
+    assert!(told.starts_with("word-count: running for ") && told.ends_with(" pending, in ./words\n"), "{told}");
+    let told: Value = serde_json::from_str(&list(&above, &["--json"])).expect("it is JSON");
+    let (job, process) = (&told["jobs"][0], json!(host.id()));
+    assert_eq!((&job["job"], &job["status"]["pid"], &job["problem"]), (&json!("word-count"), &process, &Value::Null));
+    assert_eq!(told["jobs"].as_array().map(Vec::len), Some(1));
+
+    host.signal("KILL");
+    assert_eq!(host.finish().code, None);
+    let left = ".millstream/word-count.sock";
+    let expected = format!("word-count: not running, in .: its host was killed, and left the socket ./{left}\n");
+    assert_eq!(list(&directory, &[]), expected);
+    let told: Value = serde_json::from_str(&list(&directory, &["--json"])).expect("it is JSON");
+    let expected = json!({"jobs": [{"job": "word-count", "directory": ".", "socket": format!("./{left}"), "status": null,
+                                    "problem": "it does not run"}]});
+    assert_eq!(told, expected);
+    let expected = "error: cannot look for jobs in nowhere: No such file or directory (os error 2)\n\
+                    help: name directories that hold job files, or the directory that holds these directories";
+    require_error(&above.run(&["list", "nowhere"]), 2, expected);
 }
 
 /// A job without a checkpoint directory may run twice.

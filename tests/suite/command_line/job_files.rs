@@ -18,7 +18,7 @@ fn refused(text: impl AsRef<[u8]>, expected: &str) {
 fn a_job_file_that_is_missing() {
     for command in ["run", "check"] {
         let expected = "error: cannot read job file nope.toml: No such file or directory (os error 2)\n\
-                        help: name a job file, such as examples/network_word_count/job.toml";
+                        help: name a job file; without a name, it is job.toml in the current directory";
         require_error(&Directory::new().run(&[command, "nope.toml"]), 2, expected);
     }
 }
@@ -27,7 +27,7 @@ fn a_job_file_that_is_missing() {
 fn a_directory_in_place_of_a_job_file() {
     for command in ["run", "check"] {
         let expected = "error: cannot read job file .: Is a directory (os error 21)\n\
-                        help: name a job file, such as examples/network_word_count/job.toml";
+                        help: name a job file; without a name, it is job.toml in the current directory";
         require_error(&Directory::new().run(&[command, "."]), 2, expected);
     }
 }
@@ -43,7 +43,7 @@ fn a_job_file_that_is_not_utf8() {
 #[test]
 fn a_job_file_that_is_too_large() {
     let expected = "error: cannot read job file job.toml: it is larger than 1MiB\n\
-                    help: name a job file, such as examples/network_word_count/job.toml";
+                    help: name a job file; without a name, it is job.toml in the current directory";
     refused("# a comment\n".repeat(100_000), expected);
 }
 

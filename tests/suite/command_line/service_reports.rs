@@ -181,7 +181,7 @@ fn the_unit_file_is_valid() {
     const UNIT: &str = "docs/systemd/millstream@.service";
     let unit = repository::file(UNIT).expect("the unit file can be read").text;
     let command =
-        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/host ")).expect("it has a command");
+        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/millstream ")).expect("it has a command");
     let directory = Directory::with_job("network_word_count");
     let args: Vec<&str> = command.split(' ').chain(["--stop-when-idle"]).collect();
     let said = directory.run(&args);
@@ -192,7 +192,7 @@ fn the_unit_file_is_valid() {
     }
     let host = programs::host().to_str().expect("the path is text");
     // systemd wants the program to be there.
-    directory.write("millstream@job.service", unit.replace("/usr/local/bin/host", host));
+    directory.write("millstream@job.service", unit.replace("/usr/local/bin/millstream", host));
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(directory.path("millstream@job.service"));
     let verified = verify.output().expect("systemd-analyze can be started");

@@ -7,7 +7,7 @@ mod show;
 mod state;
 mod verify;
 
-use super::job::{SetArgs, start_threads};
+use super::job::{JOB_FILE, SetArgs, start_threads};
 use super::place::Place;
 use crate::env::real;
 use crate::error::Error;
@@ -50,7 +50,7 @@ struct VerifyArgs {
 #[derive(Args)]
 struct PlaceArgs {
     /// The checkpoint directory, or the file of a job that has one.
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", default_value = JOB_FILE)]
     place: PathBuf,
     /// Print one JSON object. An error is one too, on standard error: `{"error": {"kind", "message", "help"}}`.
     #[arg(long)]

@@ -8,7 +8,7 @@ mod export;
 mod get;
 mod list;
 
-use super::job::{SetArgs, start_threads};
+use super::job::{JOB_FILE, SetArgs, start_threads};
 use super::place::Place;
 use super::stop::told;
 use crate::control::{Answer, Client, ClientError, Request};
@@ -74,7 +74,7 @@ struct ExportArgs {
 #[derive(Args)]
 struct PlaceArgs {
     /// The checkpoint directory or its URL, or the file of a job. If the job of the file runs, its host is asked.
-    #[arg(value_name = "DIR|JOB.TOML")]
+    #[arg(value_name = "DIR|JOB.TOML", default_value = JOB_FILE)]
     place: PathBuf,
     #[command(flatten)]
     set: SetArgs,

@@ -32,18 +32,18 @@ const OVERRIDES: &[Case] = &[
     },
     Case {
         text: Below(""),
-        set: &[("job.name", "5")],
+        set: &[("job.checkpoint", "false")],
         errors: &[
-            "--set job.name: `job.name` must be a string, not a whole number",
-            r#"help: quote it so that the shell keeps the quotes: --set 'job.name="5"'"#,
+            "--set job.checkpoint: `job.checkpoint` must be a string, not a boolean",
+            r#"help: quote it so that the shell keeps the quotes: --set 'job.checkpoint="false"'"#,
         ],
     },
     Case {
         text: Below(""),
-        set: &[("job.args.min_length", "3")],
+        set: &[("job.args.min_length", "[3]")],
         errors: &[
-            "--set job.args.min_length: `job.args.min_length` must be a string, not a whole number",
-            r#"help: quote it so that the shell keeps the quotes: --set 'job.args.min_length="3"'"#,
+            "--set job.args.min_length: `job.args.min_length` must be a string, not an array",
+            r#"help: write it as in `min_length = "value"`"#,
         ],
     },
     Case {

@@ -1,0 +1,8 @@
+//! The program `millstream`: the program `host` under a name that no other package has.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // A child that compiles a plugin for a parent has no command line.
+    host::plugin::serve_compilation().unwrap_or_else(|| host::cli::main(option_env!("MILLSTREAM_COMMIT")))
+}
