@@ -6,6 +6,7 @@ mod arguments;
 mod checkpoint_files;
 mod containment;
 mod control;
+mod dev;
 mod driver_files;
 mod encoded_files;
 mod explain;

@@ -4,8 +4,8 @@
 use super::print;
 use crate::config::beginnings;
 use crate::error::{Error, ErrorKind};
-use clap::{Args, ValueHint};
 use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueHint};
 use clap_complete::Shell;
 use std::process::ExitCode;
 

@@ -127,7 +127,10 @@ fn as_text(socket: &Socket, found: &Found, now: Time) -> String {
         Ok(status) => serde_json::from_value::<Status>(status.clone()),
         Err(ClientError::NotRunning) => {
             let left = socket.path();
-            return format!("{name}: not running, in {place}: its host was killed, and left the socket {}\n", left.shown());
+            return format!(
+                "{name}: not running, in {place}: its host was killed, and left the socket {}\n",
+                left.shown()
+            );
         }
         Err(error) => return problem(error),
     };

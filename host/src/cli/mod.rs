@@ -5,6 +5,7 @@
 
 mod check;
 mod checkpoint;
+mod dev;
 mod error_stream;
 mod explain;
 mod generate;
@@ -102,6 +103,10 @@ enum Command {
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
+    /// Develop a plugin: build its crate, check the job, run the tests of the crate and then the job, and do all this
+    /// again whenever a file of the crate or the job file changes. Ends with SIGINT, SIGTERM or SIGHUP.
+    #[command(after_help = EXIT_CODES)]
+    Dev(dev::DevArgs),
     /// Print the script that completes this program's commands and options in a shell.
     Completions(generate::CompletionsArgs),
     /// Print the manual page of this program, or of one of its commands.
@@ -122,7 +127,7 @@ impl Command {
             Self::Upgrade(args) => args.json(),
             Self::Rollback(args) => args.json,
             Self::Set(args) => args.json,
-            Self::Stop(_) | Self::New(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Stop(_) | Self::New(_) | Self::Dev(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -202,7 +207,8 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
         Command::Upgrade(args) => upgrade::upgrade(args, &line),
         Command::Rollback(args) => upgrade::rollback(args, &line),
         Command::Set(args) => set::set(args),
-        Command::New(args) => new::new(args),
+        Command::New(args) => new::new(args, commit),
+        Command::Dev(args) => dev::dev(args),
         Command::Completions(args) => generate::completions(args, command),
         Command::Man(args) => generate::man(args, command),
     };

@@ -48,21 +48,21 @@ pub struct NewArgs {
     /// Make the directory NAME in this one.
     #[arg(long, value_name = "DIR", default_value = ".")]
     path: PathBuf,
-    /// The millstream crate that the plugin is built with. By default that of the clone which the current directory
-    /// is in.
-    #[arg(long, value_name = "PATH")]
-    sdk: Option<PathBuf>,
+    /// Let the crate depend on the millstream crate at this path, by default that of the clone which the current directory
+    /// is in. Without this option, the crate depends on the repository of Millstream, and can be shared.
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    path_sdk: Option<Option<PathBuf>>,
 }
 
-/// Makes the crate and says what to do next.
-pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
+/// Makes the crate and says what to do next. `commit` is the commit that this program was built from; `None` if that is
+/// not known.
+pub fn new(args: &NewArgs, commit: Option<&str>) -> Result<ExitCode, Error> {
     let name = &args.name;
     check_name(name)?;
-    let sdk = match &args.sdk {
-        Some(path) => given_sdk(path)?,
-        None => find_sdk()?,
+    let sdk = match &args.path_sdk {
+        Some(path) => format!("{{ path = {} }}", quoted(&path.as_deref().map_or_else(find_sdk, given_sdk)?)?),
+        None => from_repository(commit),
     };
-    let sdk = quoted(&sdk)?;
     let directory = if args.path == Path::new(".") { PathBuf::from(name) } else { args.path.join(name) };
     let cannot =
         |path: &Path, error: &io::Error| Error::new(ErrorKind::User, format!("cannot make {}: {error}", path.shown()));
@@ -87,11 +87,21 @@ pub fn new(args: &NewArgs) -> Result<ExitCode, Error> {
     }
     print(&format!(
         "made {}: a plugin that counts words, its job and two batches\n\n\
-         cd {}\ncargo test\ncargo build --release --target wasm32-wasip2\n{} run job.toml --stop-when-idle\n",
+         cd {}\ncargo test\ncargo build --release --target wasm32-wasip2\n{} run --stop-when-idle\n",
         directory.shown(),
         directory.shown(),
         command()
     ))
+}
+
+/// The dependency on the repository of Millstream, as a value of a manifest: at this commit, or else at its newest one.
+fn from_repository(commit: Option<&str>) -> String {
+    let repository = env!("CARGO_PKG_REPOSITORY");
+    // A commit with changes is in no repository.
+    match commit.filter(|commit| commit.chars().all(|digit| digit.is_ascii_hexdigit())) {
+        Some(commit) => format!("{{ git = \"{repository}\", rev = \"{commit}\" }}"),
+        None => format!("{{ git = \"{repository}\" }}"),
+    }
 }
 
 /// The command that runs this program from any directory: the path of the program, or its name if it was called without
@@ -141,7 +151,7 @@ fn find_sdk() -> Result<PathBuf, Error> {
     let found = here.ancestors().map(|directory| directory.join(SDK)).find(|path| is_sdk(path));
     found.ok_or_else(|| {
         Error::new(ErrorKind::User, "cannot find the millstream crate: the current directory is not in a clone of it")
-            .help(format!("give its path, as in `--sdk ~/millstream/{SDK}`"))
+            .help(format!("give its path, as in `--path-sdk ~/millstream/{SDK}`"))
     })
 }
 
@@ -187,6 +197,32 @@ mod tests {
         for name in ["traffic", "word-count", "word_count2", &"x".repeat(64)] {
             assert_eq!(check_name(name), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_crate_depends_on_the_repository_at_the_commit_of_the_program() {
+        let repository = env!("CARGO_PKG_REPOSITORY");
+        assert!(repository.starts_with("https://"), "{repository}");
+        let expected = format!("{{ git = \"{repository}\", rev = \"0123456789ab\" }}");
+        assert_eq!(from_repository(Some("0123456789ab")), expected);
+        for unknown in [None, Some("unknown"), Some("0123456789ab-dirty")] {
+            assert_eq!(from_repository(unknown), format!("{{ git = \"{repository}\" }}"));
+        }
+    }
+
+    /// What the job file shows in comments is right: the keys exist, and have these values.
+    #[test]
+    fn the_comments_of_the_job_file_are_keys() {
+        let text = include_str!("template/job.toml.template").replace("{{name}}", "traffic");
+        let is_shown =
+            |line: &str| line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let shown = |line: &str| line.strip_prefix("# ").filter(|rest| is_shown(rest)).unwrap_or(line).to_owned();
+        let with_comments: Vec<String> = text.lines().map(shown).collect();
+        let load =
+            |text: &str| crate::config::load(text, Path::new("job.toml"), &[], &crate::config::Facts { cpus: 2 });
+        let (plain, full) = (load(&text).unwrap(), load(&with_comments.join("\n")).unwrap());
+        assert_eq!((plain.job.checkpoint.is_some(), plain.sources.len()), (false, 1));
+        assert_eq!((full.job.checkpoint.is_some(), full.sources.len()), (true, 2));
     }
 
     #[test]

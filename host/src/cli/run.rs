@@ -118,7 +118,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         return supervise(&args.supervision);
     }
     let early_signals = EarlySignals::start().map_err(|error| no_signals(&error))?;
-    args.supervision.supervised_by.map_or(Ok(()), follow)?;
+    args.supervision.parent().map_or(Ok(()), follow)?;
     let (executors, mut env, settings) = prepare(&args.job)?;
     if let (Some(option), None) = (args.needs_checkpoint(), &settings.job.checkpoint) {
         let message = format!("{option} needs a checkpoint directory, and job {} has none", settings.job.name);
@@ -250,7 +250,7 @@ fn follow(supervisor: u32) -> Result<(), Error> {
 
 /// What tells the service manager or the supervisor of the job. `None` if there is neither.
 fn service(args: &RunArgs, env: &Env, batch_interval: Duration) -> Option<Arc<Service>> {
-    let manager = manager(match args.supervision.supervised_by {
+    let manager = manager(match args.supervision.parent() {
         Some(_) => NotifySocket::of_supervisor().map(Some),
         None => NotifySocket::of_environment(),
     })?;

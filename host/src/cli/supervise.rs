@@ -46,7 +46,20 @@ pub struct SuperviseArgs {
     /// The process of the supervisor, which has started this process.
     #[arg(long, hide = true, value_name = "PROCESS", conflicts_with = "supervise")]
     pub supervised_by: Option<u32>,
+    /// The process of `host dev`, which has started this process.
+    #[arg(long, hide = true, value_name = "PROCESS", conflicts_with_all = ["supervise", "supervised_by"])]
+    developed_by: Option<u32>,
 }
+
+impl SuperviseArgs {
+    /// The process that has started this one, and without which this one ends. `None` if there is none.
+    pub fn parent(&self) -> Option<u32> {
+        self.supervised_by.or(self.developed_by)
+    }
+}
+
+/// The option that names the process of `host dev` to the job.
+pub(super) const DEVELOPED_BY: &str = "--developed-by";
 
 fn parse_restarts(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "it is not a whole number".to_owned())

@@ -61,7 +61,7 @@ impl Raw {
     }
 
     /// The same value, with the text of a number, a date or a time as it was written.
-    fn as_written(self, written: &str) -> Self {
+    fn with_text(self, written: &str) -> Self {
         match self {
             Self::Whole { value, .. } => Self::Whole { text: written.to_owned(), value },
             Self::Fraction(_) => Self::Fraction(written.to_owned()),
@@ -102,7 +102,7 @@ pub(super) fn apply(root: &mut Table, overrides: &[(String, String)], report: &m
             continue;
         };
         let raw = match DeValue::parse(value.trim()) {
-            Ok(parsed) => raw(parsed.get_ref(), &|_| place.clone()).as_written(value.trim()),
+            Ok(parsed) => raw(parsed.get_ref(), &|_| place.clone()).with_text(value.trim()),
             Err(_) => Raw::Text(value.clone()),
         };
         insert(root, &path, last, Node { place, raw });

@@ -1,8 +1,8 @@
 //! A child process that a supervisor starts and watches, and the signals that the supervisor gets meanwhile.
 //!
 //! Owns the child, the socket through which the child reports, and the reaping of processes. Everything that happens
-//! comes through one function, in order. The standard input of the child is its end of the socket; its other streams
-//! are those of this process. All processes that become children of this one are reaped, since process 1 of a
+//! comes through one function, in order. The standard input of the child is its end of the socket, or empty if the child is
+//! another program; its other streams are those of this process. All processes that become children of this one are reaped, since process 1 of a
 //! container inherits those of others. Never decides what follows from the end of a child.
 
 use super::notify_socket::{SOCKET_VARIABLE, WATCHDOG_PROCESS_VARIABLE, WATCHDOG_VARIABLE, watchdog_interval};
@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Instant;
@@ -76,6 +76,31 @@ struct Running {
     /// How and when the process ended. `None` while the process runs.
     ended: Option<(Ended, Duration)>,
     is_silent: bool,
+}
+
+/// A command that runs another program, or this one.
+#[derive(Clone, Debug, Default)]
+pub struct ChildCommand {
+    /// The program, as `PATH` finds it. `None` stands for the program of this process.
+    pub program: Option<&'static str>,
+    /// The arguments.
+    pub arguments: Vec<OsString>,
+    /// The working directory. `None` stands for that of this process.
+    pub directory: Option<PathBuf>,
+    /// Environment variables that are set for the child.
+    pub variables: Vec<(&'static str, OsString)>,
+    /// Whether the output of the child is thrown away.
+    pub is_quiet: bool,
+}
+
+impl ChildCommand {
+    fn of(&self, this: &Path) -> Command {
+        let mut command = Command::new(self.program.map_or(this, Path::new));
+        command.args(&self.arguments).stdin(Stdio::null());
+        self.directory.iter().for_each(|directory| _ = command.current_dir(directory));
+        self.variables.iter().for_each(|(name, value)| _ = command.env(name, value));
+        command
+    }
 }
 
 /// The child of a supervisor: at most one at a time.
@@ -140,6 +165,31 @@ impl ChildProcess {
         Ok(id)
     }
 
+    /// Starts a child that sends no reports, and whose standard input is empty. Returns the number of its process.
+    ///
+    /// # Errors
+    /// If the system refuses a process; [`io::ErrorKind::NotFound`] if there is no such program.
+    pub fn start_command(&mut self, command: &ChildCommand) -> io::Result<u32> {
+        let mut started = command.of(&self.program);
+        if command.is_quiet {
+            started.stdout(Stdio::null()).stderr(Stdio::null());
+        }
+        let process = started.spawn()?;
+        self.last_number += 1;
+        let id = process.id();
+        self.running = Some(Running { number: self.last_number, process, ended: None, is_silent: true });
+        Ok(id)
+    }
+
+    /// What a command prints to standard output. Returns when the command has ended.
+    ///
+    /// # Errors
+    /// If the system refuses a process, or if the output cannot be read.
+    pub fn output_of(&self, command: &ChildCommand) -> io::Result<String> {
+        let output = command.of(&self.program).stderr(Stdio::null()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Sends a signal to the child, if it still runs.
     pub fn pass_on(&self, signal: StopSignal) {
         let Some(Running { process, ended: None, .. }) = &self.running else { return };
@@ -186,6 +236,11 @@ impl ChildProcess {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Whether there is a child that was started and whose end was not reported yet.
+    pub const fn has_child(&self) -> bool {
+        self.running.is_some()
     }
 
     fn is_running(&self, number: u64) -> bool {

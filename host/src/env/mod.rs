@@ -42,7 +42,7 @@ mod virtual_clock;
 #[cfg(test)]
 mod contract;
 
-pub use child_process::{ChildProcess, Ended, Happening, end_with_supervisor};
+pub use child_process::{ChildCommand, ChildProcess, Ended, Happening, end_with_supervisor};
 pub use disk::{DirectoryEntry, Disk, FileId, OutputFile, ScratchFile};
 pub use failure::{StoreError, StoreFault, advice, persistence, persistence_of_kind};
 pub use kafka_topics::{

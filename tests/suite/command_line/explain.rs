@@ -142,7 +142,9 @@ fn shells_get_their_completions() {
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{shell}");
         assert!(said.out.contains(words) && said.out.contains("stop-when-idle"), "{shell}: {}", said.out);
         // The keys after `--set`, and the values of keys that have only a few.
-        for key in ["job.batch_interval=", "job.on_error=continue", "backpressure.enabled=true", "job.args.", "sources."] {
+        for key in
+            ["job.batch_interval=", "job.on_error=continue", "backpressure.enabled=true", "job.args.", "sources."]
+        {
             assert!(said.out.contains(key), "{shell}: {key}: {}", said.out);
         }
         assert!(!said.out.contains("sources.NAME"), "{shell}: {}", said.out);
@@ -165,6 +167,6 @@ fn manual_pages_are_printed() {
     let page = directory.run(&["man", "run"]);
     assert!(page.out.contains(".TH host-run 1 ") && page.out.contains("stop\\-when\\-idle"), "{}", page.out);
     let expected = "error: there is no command `walk`\n\
-                    help: the commands are run, stop, status, list, check, explain, checkpoint, state, upgrade, rollback, set, new, completions, man, help";
+                    help: the commands are run, stop, status, list, check, explain, checkpoint, state, upgrade, rollback, set, new, dev, completions, man, help";
     require_error(&directory.run(&["man", "walk"]), 2, expected);
 }

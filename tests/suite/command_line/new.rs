@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The directory of the SDK in this repository.
-fn sdk() -> String {
+pub(super) fn sdk() -> String {
     repository::root().join("plugins/millstream").display().to_string()
 }
 
@@ -56,11 +56,11 @@ fn second_program() -> String {
 fn a_new_plugin_builds_and_runs_at_once() {
     let directory = Directory::new();
     directory.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = []\n");
-    let said = directory.run(&["new", "new-word-count", "--sdk", &sdk()]);
+    let said = directory.run(&["new", "new-word-count", "--path-sdk", &sdk()]);
     let expected = format!(
         "made new-word-count: a plugin that counts words, its job and two batches\n\n\
          cd new-word-count\ncargo test\ncargo build --release --target wasm32-wasip2\n\
-         {} run job.toml --stop-when-idle\n",
+         {} run --stop-when-idle\n",
         programs::host().display()
     );
     assert_eq!((said.out.as_str(), said.err.as_str(), said.code), (expected.as_str(), "", Some(0)));
@@ -106,7 +106,7 @@ fn a_new_plugin_overwrites_nothing() {
     directory.write("taken", "precious");
     let new = |name: &str, args: &[&str]| {
         let sdk = sdk();
-        let args: Vec<&str> = ["new", name, "--sdk", &sdk].iter().chain(args).copied().collect();
+        let args: Vec<&str> = ["new", name, "--path-sdk", &sdk].iter().chain(args).copied().collect();
         directory.run(&args)
     };
     let expected = "error: cannot make taken: File exists (os error 17)\n\
@@ -122,23 +122,30 @@ fn a_new_plugin_overwrites_nothing() {
 }
 
 #[test]
-fn the_sdk_is_that_of_the_clone_or_given() {
+fn the_sdk_is_that_of_the_clone_or_given_or_of_the_repository() {
     let directory = Directory::new();
     let expected = "error: cannot find the millstream crate: the current directory is not in a clone of it\n\
-                    help: give its path, as in `--sdk ~/millstream/plugins/millstream`";
-    require_error(&directory.run(&["new", "mine"]), 2, expected);
+                    help: give its path, as in `--path-sdk ~/millstream/plugins/millstream`";
+    require_error(&directory.run(&["new", "mine", "--path-sdk"]), 2, expected);
     let expected = "error: there is no millstream crate at nowhere\n\
                     help: give the directory plugins/millstream of a clone of Millstream";
-    require_error(&directory.run(&["new", "mine", "--sdk", "nowhere"]), 2, expected);
+    require_error(&directory.run(&["new", "mine", "--path-sdk", "nowhere"]), 2, expected);
     assert!(!directory.path("mine").exists());
 
     // The command runs in some directory of the clone.
     let scratch = directory.path("");
-    let mut command = directory.host(&["new", "mine", "--path"]);
+    let mut command = directory.host(&["new", "mine", "--path-sdk", "--path"]);
     command.arg(&scratch).current_dir(repository::root().join("host/src"));
     let said = Running::start(command).finish();
     assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
     let manifest = std::fs::read_to_string(directory.path("mine/Cargo.toml")).expect("it was made");
     let real = std::fs::canonicalize(sdk()).expect("the SDK is there");
     assert!(manifest.contains(&format!("millstream = {{ path = \"{}\" }}", real.display())), "{manifest}");
+
+    // Without the option, the crate names no path of this machine, and can be shared.
+    let said = directory.run(&["new", "shared"]);
+    assert_eq!((said.err.as_str(), said.code), ("", Some(0)));
+    let manifest = std::fs::read_to_string(directory.path("shared/Cargo.toml")).expect("it was made");
+    assert!(manifest.contains(concat!("\nmillstream = { git = \"", env!("CARGO_PKG_REPOSITORY"), "\"")), "{manifest}");
+    assert!(!manifest.contains("path ="), "{manifest}");
 }

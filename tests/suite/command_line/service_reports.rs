@@ -180,8 +180,10 @@ fn a_job_needs_no_service_manager() {
 fn the_unit_file_is_valid() {
     const UNIT: &str = "docs/systemd/millstream@.service";
     let unit = repository::file(UNIT).expect("the unit file can be read").text;
-    let command =
-        unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/millstream ")).expect("it has a command");
+    let command = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/millstream "))
+        .expect("it has a command");
     let directory = Directory::with_job("network_word_count");
     let args: Vec<&str> = command.split(' ').chain(["--stop-when-idle"]).collect();
     let said = directory.run(&args);

@@ -301,14 +301,8 @@ fn overrides_replace_and_add() {
     let settings = loaded(&text, &set).unwrap();
     assert_eq!((settings.job.name.as_str(), settings.job.parallelism), ("second", 7));
     assert_eq!(settings.job.batch_interval, Duration::from_secs(5));
-    let args = [
-        ("a", "1"),
-        ("b", "two"),
-        ("c d", "3"),
-        ("number", "0x1F"),
-        ("fraction", "1_0.50"),
-        ("day", "2026-11-01"),
-    ];
+    let args =
+        [("a", "1"), ("b", "two"), ("c d", "3"), ("number", "0x1F"), ("fraction", "1_0.50"), ("day", "2026-11-01")];
     let args = args.map(|(key, value)| (key.to_owned(), value.to_owned()));
     assert_eq!(settings.job.args, args.into());
     let path = |name: &str| match &settings.sources[name] {
