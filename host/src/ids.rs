@@ -71,7 +71,7 @@ impl fmt::Display for RunId {
     }
 }
 
-/// `batch 1700000012000 ms, stage 0, partition 1`, and for a run beside the first one `run 1, batch ...`
+/// `batch 2023-11-14T22:13:32Z, stage 0, partition 1`, and for a run beside the first one `run 1, batch ...`
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.run != RunId::FIRST {

@@ -37,6 +37,12 @@ impl Time {
         self.floor(interval) + interval
     }
 
+    /// The time of day in UTC, in whole seconds: `22:13:32`.
+    pub fn of_day(self) -> String {
+        let seconds = self.0 / 1000;
+        format!("{:02}:{:02}:{:02}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
+    }
+
     /// The time from `earlier` to this point; zero if `earlier` is not before this point.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -76,11 +82,39 @@ impl Sub<Duration> for Time {
     }
 }
 
-/// `1700000012000 ms`, as Spark prints a batch time.
+/// `2023-11-14T22:13:32Z`: the time in UTC, with milliseconds if they are not zero. JSON, names of files and the text that
+/// `print` writes to a program have the milliseconds since the Unix epoch instead: [`Time::as_ms`].
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
+        let (year, month, day) = date(self.0 / DAY_MS);
+        write!(f, "{year:04}-{month:02}-{day:02}T{}", self.of_day())?;
+        match self.0 % 1000 {
+            0 => f.write_str("Z"),
+            ms => write!(f, ".{ms:03}Z"),
+        }
     }
+}
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+
+/// The year, month and day of the day with this number, where 1970-01-01 has the number 0.
+#[cfg_attr(
+    not(test),
+    expect(clippy::arithmetic_side_effects, reason = "the days of any `Time` are far from the end of the range")
+)]
+const fn date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that a leap day is the last day of its year. Day 0 is the first of March of year 0.
+    let days = days + 719_468;
+    // The calendar repeats after 400 years.
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let is_next_year = month >= 10;
+    let month = if is_next_year { month - 9 } else { month + 3 };
+    (era * 400 + year + is_next_year as u64, month, day)
 }
 
 #[cfg(test)]
@@ -93,6 +127,36 @@ mod tests {
         assert_eq!(Time::from_ms(1999).next_multiple(interval), Time::from_ms(2000));
         assert_eq!(Time::from_ms(2000).next_multiple(interval), Time::from_ms(3000));
         assert_eq!(Time::from_ms(2000).floor(interval), Time::from_ms(2000));
+    }
+
+    #[test]
+    fn times_are_shown_as_people_write_them() {
+        for (ms, shown) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1, "1970-01-01T00:00:00.001Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (951_868_800_000, "2000-03-01T00:00:00Z"),
+            (1_357_008_430_000, "2013-01-01T02:47:10Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+            (4_107_542_399_050, "2100-02-28T23:59:59.050Z"),
+            (u64::MAX, "584556019-04-03T14:25:51.615Z"),
+        ] {
+            assert_eq!(Time::from_ms(ms).to_string(), shown);
+        }
+        assert_eq!(Time::from_ms(1_357_008_430_999).of_day(), "02:47:10");
+        // Each day follows the day before.
+        let mut before = date(0);
+        for days in 1..400 * 366 {
+            let (year, month, day) = date(days);
+            let follows = match before {
+                (y, 12, 31) => (year, month, day) == (y + 1, 1, 1),
+                (y, m, _) if day == 1 => (year, month) == (y, m + 1),
+                (y, m, d) => (year, month, day) == (y, m, d + 1),
+            };
+            assert!(follows, "{before:?} {year} {month} {day}");
+            before = (year, month, day);
+        }
     }
 
     #[test]

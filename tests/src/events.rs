@@ -116,7 +116,7 @@ fn batch(batch: &Value) -> Option<Batch> {
         time_ms: batch["batch_time_ms"].as_u64()?,
         start_ms: batch["processing_start_time_ms"].as_u64()?,
         end_ms: batch["processing_end_time_ms"].as_u64()?,
-        processing_ms: batch["processing_delay_ms"].as_f64()?,
+        processing_ms: batch["processing_time_ms"].as_f64()?,
         total_ms: batch["total_delay_ms"].as_f64()?,
         records: batch["inputs"].as_array()?.iter().filter_map(|input| input["num_records"].as_u64()).sum(),
         failures: outputs.iter().filter(|output| !output["failure_reason"].is_null()).count(),

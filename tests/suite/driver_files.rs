@@ -45,7 +45,7 @@ fn a_directory_that_is_there_is_not_replaced() {
     let error = job("save_twice").run().error();
     assert_eq!(
         error,
-        "output `save_as_text_file` (node 2) did not save batch 1000000002000 ms: /jobs/out/numbers is there already: it \
+        "output `save_as_text_file` (node 2) did not save batch 2001-09-09T01:46:42Z: /jobs/out/numbers is there already: it \
          was saved by job golden, output foreach_rdd-0/0, batch 1000000001000 ms\n\
          help: move it away, or let the path have the batch's time in it, as in `out/counts-{time}`"
     );
@@ -70,14 +70,14 @@ fn a_file_may_change_between_batches() {
 fn a_file_must_not_change_within_a_batch() {
     let error = with_file("changed_file", "data/names.csv", "number,name\n1,given\n").run().error();
     assert!(
-        error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
+        error.contains(" failed on batch 2001-09-09T01:46:41Z, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
         "{error}"
     );
     assert!(error.contains("\nhelp: all reads of a batch must see the same file"), "{error}");
     // The change is also reported to another function of the batch, which has just asked for the file.
     let error = with_file("changed_for_another", "data/names.csv", "number,name\n1,given\n").run().error();
     assert!(
-        error.contains(" failed on batch 1000000001000 ms, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
+        error.contains(" failed on batch 2001-09-09T01:46:41Z, partition 0: /jobs/data/names.csv changed while the batch read it: it had 20 bytes"),
         "{error}"
     );
 }
@@ -85,7 +85,7 @@ fn a_file_must_not_change_within_a_batch() {
 #[test]
 fn what_is_wrong_in_a_file_is_told_with_its_place() {
     let told = |function: &str, path: &str, content: &str| with_file(function, path, content).run().error();
-    let place = "operator `map` (node 4) failed on batch 1000000001000 ms, partition 0";
+    let place = "operator `map` (node 4) failed on batch 2001-09-09T01:46:41Z, partition 0";
     let fix = "help: correct the file, or the record that the plugin reads it as";
     assert_eq!(
         told("csv_file", "names.csv", "age,number,name\n1,1,a\n300,2,b\n"),
@@ -97,7 +97,7 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
     );
     assert_eq!(
         told("csv_file", "names", ""),
-        "driver function of `transform` (node 1) failed on batch 1000000001000 ms: cannot load `names.csv`: nothing is \
+        "driver function of `transform` (node 1) failed on batch 2001-09-09T01:46:41Z: cannot load `names.csv`: nothing is \
          there\nhelp: is it there, below one of job.directories?"
     );
 }
@@ -105,10 +105,10 @@ fn what_is_wrong_in_a_file_is_told_with_its_place() {
 #[test]
 fn files_are_for_driver_functions_below_what_is_granted() {
     let error = job("write_outside").run().error();
-    let place = "driver function of `foreach_rdd` (node 1) failed on batch 1000000001000 ms: ";
+    let place = "driver function of `foreach_rdd` (node 1) failed on batch 2001-09-09T01:46:41Z: ";
     assert!(error.starts_with(&format!("{place}cannot write `../out`: ")), "{error}");
     let error = job("write_in_a_task").run().error();
-    let told = "operator `map` (node 1) failed on batch 1000000001000 ms, partition 0";
+    let told = "operator `map` (node 1) failed on batch 2001-09-09T01:46:41Z, partition 0";
     assert!(error.starts_with(told) && error.contains("is not available here: only in a driver function"), "{error}");
 }
 
@@ -117,14 +117,14 @@ fn files_are_for_driver_functions_below_what_is_granted() {
 fn a_slice_that_is_not_there_is_told() {
     let error = job("slice_not_kept").run().error();
     assert!(
-        error.starts_with("`slice` (node 4) failed on batch 1000000002000 ms: the data set of `map` (node 1) of batch 1000000001000 ms is not there\nhelp: keep the stream's data sets: "),
+        error.starts_with("`slice` (node 4) failed on batch 2001-09-09T01:46:42Z: the data set of `map` (node 1) of batch 2001-09-09T01:46:41Z is not there\nhelp: keep the stream's data sets: "),
         "{error}"
     );
     let error = job("slice_of_the_future").run().error();
-    assert!(error.contains("a slice of `map` (node 1) ends at 1000000002000 ms, after the batch"), "{error}");
+    assert!(error.contains("a slice of `map` (node 1) ends at 2001-09-09T01:46:42Z, after the batch"), "{error}");
     let error = job("slice_of_itself").run().error();
     assert!(
-        error.contains("the data set of `transform` (node 1) of batch 1000000001000 ms is not made yet"),
+        error.contains("the data set of `transform` (node 1) of batch 2001-09-09T01:46:41Z is not made yet"),
         "{error}"
     );
 }

@@ -241,7 +241,7 @@ fn a_task_that_fails_too_often_ends_the_run() {
     assert_eq!(outcome.retries, 3);
     assert_eq!(
         outcome.error(),
-        "operator `reduce_by_key` (node 3) failed on batch 1000000001000 ms, partition 1: injected failure: Begin\n\
+        "operator `reduce_by_key` (node 3) failed on batch 2001-09-09T01:46:41Z, partition 1: injected failure: Begin\n\
          help: set job.on_error = \"continue\" to go on with the next batch when this happens; the host has tried 4 times: \
          the warnings above tell of each attempt"
     );

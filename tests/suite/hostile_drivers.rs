@@ -4,7 +4,7 @@
 use super::hostile::{job, run};
 
 /// The beginning of the message of every failure of the driver function.
-const PLACE: &str = "driver function of `rude` (foreach_rdd, node 1) failed on batch 1000000001000 ms: ";
+const PLACE: &str = "driver function of `rude` (foreach_rdd, node 1) failed on batch 2001-09-09T01:46:41Z: ";
 
 /// The error of a job whose driver function misbehaves, without its place and its help.
 pub(super) fn failure(behaviour: &str) -> String {
@@ -114,7 +114,7 @@ fn the_record_of_a_function_takes_memory() {
 fn a_task_of_an_action_fails_as_any_other() {
     let error = run("driver-task").error();
     assert!(
-        error.starts_with("operator `foreach_partition` (node 2) failed on batch 1000000001000 ms, partition 1"),
+        error.starts_with("operator `foreach_partition` (node 2) failed on batch 2001-09-09T01:46:41Z, partition 1"),
         "{error}"
     );
     assert!(error.contains("the task does not like this line"), "{error}");

@@ -116,10 +116,10 @@ fn outputs_run_one_at_a_time_in_order() {
             .log
             .iter()
             .filter(is_output)
-            .map(|line| line.split(' ').skip(2).take(4).collect::<Vec<_>>().join(" "))
+            .map(|line| line.split(' ').skip(2).take(3).collect::<Vec<_>>().join(" "))
             .collect();
         let mut expected = Vec::new();
-        for batch in ["1000000001000 ms:", "1000000002000 ms:"] {
+        for batch in ["2001-09-09T01:46:41Z:", "2001-09-09T01:46:42Z:"] {
             for output in 0..3 {
                 expected.push(format!("OutputOperationStarted {batch} {output}"));
                 expected.push(format!("OutputOperationCompleted {batch} {output}"));

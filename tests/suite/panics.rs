@@ -64,7 +64,7 @@ fn nothing_is_lost(job: &Job, what: &str) {
     let told = told(&outcome);
     assert_eq!(told.len(), 1, "{what}: {told:?}");
     let (batch, rest) = told[0].split_once(": ").expect("it names a batch");
-    assert!(batch.ends_with(" ms"), "{what}: {}", told[0]);
+    assert!(batch.ends_with('Z'), "{what}: {}", told[0]);
     assert!(rest.contains(" panicked at tests/suite/panics.rs:") && rest.ends_with(": on purpose"), "{what}: {rest}");
 }
 
@@ -78,7 +78,7 @@ fn the_batch_of_a_task_that_panics_runs_again() {
         let careless = Careless { calls_left: AtomicUsize::new(calls), is_hit: |_| false };
         let ended = self::job().with_faults(careless).run().result.expect_err("it panics");
         assert!(ended.message.starts_with("defect of the host, at batch "), "{ended}");
-        assert!(ended.message.contains(" ms: the task of stage "), "{ended}");
+        assert!(ended.message.contains("Z: the task of stage "), "{ended}");
         assert!(ended.help.is_some_and(|help| help.contains("does not count as done: start the job again")));
     }
 }

@@ -86,7 +86,7 @@ fn a_job_goes_on_where_it_was() {
     // were not known to be done.
     assert!(told[0].contains("4 batches restored") || told[0].contains("5 batches restored"), "{told:?}");
     let completed = |batch: u64| {
-        let line = format!("BatchCompleted {} ms", SECOND_0 + batch * 1000);
+        let line = format!("BatchCompleted {}", Time::from_ms(SECOND_0 + batch * 1000));
         outcome.log.iter().filter(|logged| logged.ends_with(&line)).count()
     };
     assert!((1..=5).all(|batch| completed(batch) == 1), "{:#?}", outcome.log);
@@ -258,13 +258,13 @@ fn too_many_missed_batches_are_a_question() {
     assert_eq!(
         asked.error(),
         "1000 batches were missed while the job did not run, which is more than job.max_catch_up = 100\n\
-         help: --catch-up all makes them all; --catch-up none leaves out those from 1000000003000 ms to 1000001002000 ms"
+         help: --catch-up all makes them all; --catch-up none leaves out those from 2001-09-09T01:46:43Z to 2001-09-09T02:03:22Z"
     );
     job.catch_up = CatchUpMode::None;
     let left_out = job.run_through(&[Death::AfterBatch(2)]);
     assert_eq!(left_out.result, Ok(()));
     let batches: Vec<&String> = left_out.log.iter().filter(|line| line.contains("BatchCompleted")).collect();
-    assert!(batches.iter().any(|line| line.contains("BatchCompleted 1000001003000 ms")), "{batches:#?}");
+    assert!(batches.iter().any(|line| line.contains("BatchCompleted 2001-09-09T02:03:23Z")), "{batches:#?}");
     job.catch_up = CatchUpMode::All;
     assert_eq!(job.run_through(&[Death::AfterBatch(2)]).result, Ok(()));
 }

@@ -2,6 +2,7 @@
 
 use super::support::binary::Directory;
 use super::support::simulated::{Death, Job, Outcome};
+use host::time::Time;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::BTreeMap;
@@ -157,7 +158,7 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     let window = Window { length: 3, slide: None };
     let job = job(&batches, window, Window { length: 1, slide: None });
     let stopped = job.run().error();
-    assert!(stopped.contains("batch 1000000002000 ms, partition 1, record 0: panicked"), "{stopped}");
+    assert!(stopped.contains("batch 2001-09-09T01:46:42Z, partition 1, record 0: panicked"), "{stopped}");
     let outcome = job.with_job_keys("on_error = \"continue\"").run();
     assert_eq!(outcome.result, Ok(()));
     // Each of the windows fails in these seconds. The count of the batch, which is not a window, does not fail.
@@ -171,15 +172,15 @@ fn windows_over_a_failed_batch_fail_and_later_ones_do_not() {
     let failures: Vec<&str> =
         outcome.log.iter().filter_map(|line| line.split("OutputOperationCompleted ").nth(1)).collect();
     let of_the_first = |second: u64| {
-        failures.iter().find_map(|line| line.strip_prefix(&format!("{} ms: 0 ", SECOND_0 + second * 1000)))
+        failures.iter().find_map(|line| line.strip_prefix(&format!("{}: 0 ", Time::from_ms(SECOND_0 + second * 1000))))
     };
     let gap = |at: &str| {
         format!(
-            "`print` (node 3): `window` (node 2) failed on batch {at} ms: it reads batch 1000000002000 ms, which failed"
+            "`print` (node 3): `window` (node 2) failed on batch {at}: it reads batch 2001-09-09T01:46:42Z, which failed"
         )
     };
-    assert_eq!(of_the_first(3).map(str::to_owned), Some(gap("1000000003000")));
-    assert_eq!(of_the_first(4).map(str::to_owned), Some(gap("1000000004000")));
+    assert_eq!(of_the_first(3).map(str::to_owned), Some(gap("2001-09-09T01:46:43Z")));
+    assert_eq!(of_the_first(4).map(str::to_owned), Some(gap("2001-09-09T01:46:44Z")));
     assert_eq!(of_the_first(5), Some("`print` (node 3)"));
 }
 

@@ -226,7 +226,10 @@ mod tests {
         assert_eq!(change(&reborn).unwrap(), "another file has its name");
         // Less than a millisecond later.
         let rewritten = DirectoryEntry { modified_ns: 5_000_000_002, ..entry() };
-        assert_eq!(change(&rewritten).unwrap(), "it was modified at 5000 ms, and before that at 5000 ms");
+        assert_eq!(
+            change(&rewritten).unwrap(),
+            "it was modified at 1970-01-01T00:00:05Z, and before that at 1970-01-01T00:00:05Z"
+        );
         let shorter = DirectoryEntry { bytes: 3, ..entry() };
         assert_eq!(change(&shorter).unwrap(), "it is 7 bytes shorter");
         let pipe = DirectoryEntry { is_regular: false, ..entry() };

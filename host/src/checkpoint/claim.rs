@@ -284,7 +284,7 @@ pub(super) fn encode(owner: &Owner, place: impl FnOnce() -> String) -> Result<(S
     }
 }
 
-/// The owner in words: `process 17 on machine m, since 1700000000000 ms`
+/// The owner in words: `process 17 on machine m, since 2023-11-14T22:13:20Z`
 pub(super) fn who(owner: &Owner) -> String {
     format!("{}, since {}", owner.holder.shown(), owner.since())
 }

@@ -273,7 +273,7 @@ mod tests {
         assert_eq!(
             take("process 2 on m").err().map(|error| Error::from(error).to_string()),
             Some(
-                "checkpoint directory /checkpoint is in use by process 1 on m, since 5 ms\n\
+                "checkpoint directory /checkpoint is in use by process 1 on m, since 1970-01-01T00:00:00.005Z\n\
                  help: stop that host with `host stop`, or give this job a checkpoint directory of its own"
                     .to_owned()
             )
@@ -340,7 +340,7 @@ mod tests {
         let refused = take().err().map(|error| Error::from(error).to_string()).unwrap();
         assert_eq!(
             refused,
-            "checkpoint directory s3://bucket/prefix is in use by a process of the simulation, since 0 ms\n\
+            "checkpoint directory s3://bucket/prefix is in use by a process of the simulation, since 1970-01-01T00:00:00Z\n\
              help: stop that host, or give this job a checkpoint directory of its own; the directory of a host that \
              no longer runs is free 15 s after its last write"
         );
@@ -359,7 +359,10 @@ mod tests {
         let taker = store.clone();
         let other = Meddled::new(&store, "create", move || drop(Ownership::take(taker.clone(), &hasty).unwrap()));
         let refused = Ownership::take(other, &host(&simulation, "slow")).err().map(|error| error.to_string());
-        assert_eq!(refused.as_deref(), Some("checkpoint directory s3://bucket/prefix is in use by hasty, since 0 ms"));
+        assert_eq!(
+            refused.as_deref(),
+            Some("checkpoint directory s3://bucket/prefix is in use by hasty, since 1970-01-01T00:00:00Z")
+        );
         assert_eq!(current(&*store).unwrap().unwrap().holder, "hasty");
     }
 

@@ -235,7 +235,7 @@ mod tests {
         };
         assert_eq!(
             plan(&found).unwrap_err().to_string(),
-            "the log of what batches read ends with batch 1000 ms, but batch 3000 ms was the last that was made"
+            "the log of what batches read ends with batch 1970-01-01T00:00:01Z, but batch 1970-01-01T00:00:03Z was the last that was made"
         );
     }
 

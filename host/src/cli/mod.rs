@@ -12,6 +12,7 @@ mod generate;
 mod job;
 mod json_lines;
 mod list;
+mod log_form;
 mod new;
 mod place;
 mod progress;
@@ -37,6 +38,7 @@ use crate::receiver::Receivers;
 use crate::shown::{self, counted};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use error_stream::ErrorStream;
+use log_form::{LogArg, LogForm, coloured};
 use status_line::StatusLine;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -131,6 +133,14 @@ impl Command {
         }
     }
 
+    /// The form of the log that the user asks for.
+    fn log(&self) -> LogArg {
+        match self {
+            Self::Run(args) => args.log,
+            _ => LogArg::default(),
+        }
+    }
+
     /// The default level of the log, if the environment does not set one.
     fn log_level(&self) -> &'static str {
         match self {
@@ -183,18 +193,21 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
     let log = stream.clone();
     // An empty NO_COLOR counts as none: https://no-color.org
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let (is_coloured, form) = (is_terminal && !no_color, LogForm::new(cli.command.log(), is_terminal));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(move || log.clone())
         .fmt_fields(debug_fn(|out, field, value| write_field(out, field.name(), &format!("{value:?}"))).delimited(" "))
         // When nobody reads the log, the program continues, and writes no complaint to the log.
         .log_internal_errors(false)
-        .with_ansi(!no_color && std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(is_coloured)
+        .event_format(form)
         .init();
     if let Err(error) = crate::env::outlive_file_size_limit() {
         tracing::warn!("a write beyond the system's limit for the size of a file will end the host: {error}");
     }
-    let json = cli.command.json();
+    let json = cli.command.json() || form == LogForm::Json;
     let run = || match &cli.command {
         Command::Run(args) => run::run(args, &line, &stream, receivers),
         Command::Stop(args) => stop::stop(args, &line),
@@ -217,6 +230,7 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
         Ok(code) => (code, String::new()),
         Err(error) => (ExitCode::from(error.kind.exit_code()), words(&error, json)),
     };
+    let last_words = if is_coloured && !json { coloured(&last_words) } else { last_words };
     stream.finish(&last_words);
     code
 }

@@ -60,7 +60,8 @@ impl Counts {
         let batches = counted(self.completed, "batch");
         let queued = self.submitted.saturating_sub(self.started);
         let delay = self.total_delay.as_secs_f64();
-        let mut text = format!("{batches} done, {queued} queued, {:.0} records/s, delay {delay:.1} s", self.rate());
+        let mut text =
+            format!("{batches} done, {queued} queued, {:.0} records/s, total delay {delay:.1} s", self.rate());
         if self.outputs_failed > 0 {
             text.push_str(&format!(", {} failed", counted(self.outputs_failed, "output")));
         }
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn the_line_tells_what_is_done_and_what_waits() {
         let mut counts = Counts::default();
-        assert_eq!(counts.text(), "0 batches done, 0 queued, 0 records/s, delay 0.0 s");
+        assert_eq!(counts.text(), "0 batches done, 0 queued, 0 records/s, total delay 0.0 s");
         let events = [
             started(),
             Event::BatchSubmitted(batch(0)),
@@ -161,10 +162,10 @@ mod tests {
             Event::BatchCompleted(batch(40)),
         ];
         events.iter().for_each(|event| counts.hear(event));
-        assert_eq!(counts.text(), "1 batch done, 2 queued, 80 records/s, delay 0.3 s");
+        assert_eq!(counts.text(), "1 batch done, 2 queued, 80 records/s, total delay 0.3 s");
         counts.hear(&Event::BatchCompleted(batch(60)));
         counts.hear(&Event::FallingBehind(lag()));
-        assert_eq!(counts.text(), "2 batches done, 2 queued, 100 records/s, delay 0.3 s, falling behind");
+        assert_eq!(counts.text(), "2 batches done, 2 queued, 100 records/s, total delay 0.3 s, falling behind");
         counts.hear(&Event::CaughtUp(lag()));
         assert!(!counts.text().contains("behind"));
     }

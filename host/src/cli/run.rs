@@ -3,6 +3,7 @@
 use super::error_stream::ErrorStream;
 use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
+use super::log_form::LogArg;
 use super::progress::Progress;
 use super::reports::{manager, tell};
 use super::service::Service;
@@ -63,6 +64,9 @@ pub struct RunArgs {
     /// an error as one JSON object, in the last line of standard error.
     #[arg(long)]
     pub json: bool,
+    /// The form of the log, on standard error. With `json`, errors are one JSON object in the last line too.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub log: LogArg,
     /// Log only warnings and errors, and show no progress on a terminal.
     #[arg(long, short)]
     pub quiet: bool,
@@ -135,7 +139,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
     if args.json {
         env.console = Arc::new(JsonConsole(env.console));
     }
-    let shows_progress = is_shown_to_a_person() && !args.json && !args.quiet;
+    let shows_progress = is_shown_to_a_person() && !args.json && !args.quiet && args.log == LogArg::Text;
     let progress = shows_progress.then(Arc::<Progress>::default);
     let outcome: Result<_, Error> = executors.block_on(async {
         let job = settings.job.clone();
@@ -144,7 +148,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let service = service(args, &env, settings.job.batch_interval);
         let listeners = listeners(args, &env, (progress.clone(), status.clone(), service.clone()))?;
-        let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json);
+        let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json || args.log == LogArg::Json);
         // Before this point a signal ends the program at once, as nothing was received yet.
         let (stopper, stops) =
             Stopper::start(&env, (&settings, live.clone()), status.clone(), move |error| words(error, json))

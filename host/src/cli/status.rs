@@ -98,7 +98,7 @@ fn as_text(status: &Status, now: Time) -> String {
     line("batches pending", &format!("{}{listed}", status.pending));
     let delay = |delay: &Delay| format!("{:.1} ms, {:.1} ms on average", delay.last_ms, delay.average_ms);
     status.scheduling_delay.iter().for_each(|told| line("scheduling delay", &delay(told)));
-    status.processing_delay.iter().for_each(|told| line("processing time", &delay(told)));
+    status.processing_time.iter().for_each(|told| line("processing time", &delay(told)));
     for (source, records) in &status.records {
         line(&format!("records of {}", escape_control(source)), &records.to_string());
     }

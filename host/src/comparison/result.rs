@@ -4,6 +4,7 @@
 //! files. Later versions may add members, so all members have defaults. Never reads rows.
 
 use crate::shown::{Shown as _, counted};
+use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -266,7 +267,8 @@ impl fmt::Display for OutputComparison {
             writeln!(f, "  {batches} with the same rows in another order")?;
         }
         if let (Some(first), Some(last)) = (self.first_different_ms, self.last_different_ms) {
-            writeln!(f, "  the first batch that differs is {first} ms, the last one is {last} ms")?;
+            let (first, last) = (Time::from_ms(first), Time::from_ms(last));
+            writeln!(f, "  the first batch that differs is {first}, the last one is {last}")?;
         }
         if self.batches_not_compared > 0 {
             let batches = counted(self.batches_not_compared, "batch");
@@ -285,10 +287,10 @@ impl fmt::Display for OutputComparison {
     }
 }
 
-/// Shows a sample as `batch 2000 ms: key hello: old 1, new 2`.
+/// Shows a sample as `batch 2026-11-27T09:00:00Z: key hello: old 1, new 2`.
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "batch {} ms: ", self.batch_ms)?;
+        write!(f, "batch {}: ", Time::from_ms(self.batch_ms))?;
         if let Some(row) = self.row {
             write!(f, "the order differs from row {row} on: ")?;
         }

@@ -179,15 +179,15 @@ fn the_delays_of_a_batch_add_up() {
 fn a_batch_is_told_of_from_its_submission_to_its_end() {
     let events = run(&[1500, 0]);
     let names: Vec<String> =
-        events.iter().map(|event| event.to_string().split(':').next().unwrap().to_owned()).collect();
+        events.iter().map(|event| event.to_string().split(": ").next().unwrap().to_owned()).collect();
     let one = |batch: u64| {
         ["BatchStarted", "OutputOperationStarted", "OutputOperationCompleted", "BatchCompleted"]
-            .map(|name| format!("{name} {batch} ms"))
+            .map(|name| format!("{name} {}", Time::from_ms(batch)))
     };
-    let mut expected = vec!["BatchSubmitted 1000 ms".to_owned()];
+    let mut expected = vec!["BatchSubmitted 1970-01-01T00:00:01Z".to_owned()];
     expected.extend(one(1000));
     // The second batch waits while the first runs.
-    expected.insert(3, "BatchSubmitted 2000 ms".to_owned());
+    expected.insert(3, "BatchSubmitted 1970-01-01T00:00:02Z".to_owned());
     expected.extend(one(2000));
     assert_eq!(names, expected);
     let Some(Event::BatchSubmitted(submitted)) = events.first() else { panic!("{events:?}") };

@@ -1,4 +1,4 @@
-//! Conversion of the machine's times to points in time.
+//! The machine's times as points in time.
 
 use crate::time::Time;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,4 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(super) fn time_of(time: SystemTime) -> Time {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The time of the machine, for lines of the log: they are written also where there is no [`Clock`](super::Clock).
+#[expect(clippy::disallowed_methods, reason = "the log of a simulation is not part of its results")]
+pub fn machine_time() -> Time {
+    time_of(SystemTime::now())
 }

@@ -51,6 +51,7 @@ pub use kafka_topics::{
 };
 pub use last_resort::LastResort;
 pub use local::{Duplex, LocalListener, LocalSockets};
+pub use machine_time::machine_time;
 pub use message_producers::{
     MessageProducer, MessageProducers, OutgoingMessage, OutgoingMessages, PRODUCER_QUEUE_BYTES, ProduceError,
     ProducerPlace, SendOne,

@@ -369,8 +369,8 @@ impl World {
         if self.files.is_halted() {
             return;
         }
-        let now = self.clock.now();
-        lock(&self.log).push(format!("{now} {line}"));
+        let now_ms = self.clock.now().as_ms();
+        lock(&self.log).push(format!("{now_ms} ms {line}"));
     }
 }
 

@@ -151,7 +151,7 @@ struct JsonRateLimit<'a> {
 struct JsonMeasured {
     batch_time_ms: u64,
     num_records: u64,
-    processing_delay_ms: f64,
+    processing_time_ms: f64,
     scheduling_delay_ms: f64,
     processing_rate: u64,
 }
@@ -163,7 +163,7 @@ impl<'a> From<&'a RateLimitInfo> for JsonRateLimit<'a> {
             RateReason::Backpressure(batch) => Some(JsonMeasured {
                 batch_time_ms: batch.batch.as_ms(),
                 num_records: batch.records,
-                processing_delay_ms: span(batch.processing_delay),
+                processing_time_ms: span(batch.processing_delay),
                 scheduling_delay_ms: span(batch.scheduling_delay),
                 processing_rate: batch.processing_rate,
             }),
@@ -191,7 +191,7 @@ struct JsonBatch<'a> {
     processing_start_time_ms: Option<u64>,
     processing_end_time_ms: Option<u64>,
     scheduling_delay_ms: Option<f64>,
-    processing_delay_ms: Option<f64>,
+    processing_time_ms: Option<f64>,
     total_delay_ms: Option<f64>,
     output_operations: Vec<JsonOutput<'a>>,
 }
@@ -246,7 +246,7 @@ struct JsonLag {
     batch_time_ms: u64,
     scheduling_delay_ms: f64,
     growth_ms: f64,
-    processing_delay_average_ms: f64,
+    processing_time_average_ms: f64,
     batch_interval_ms: u64,
 }
 
@@ -398,7 +398,7 @@ impl<'a> From<&'a BatchInfo> for JsonBatch<'a> {
             processing_start_time_ms: info.processing_start_time.map(Time::as_ms),
             processing_end_time_ms: info.processing_end_time.map(Time::as_ms),
             scheduling_delay_ms: info.scheduling_delay.map(span),
-            processing_delay_ms: info.processing_delay.map(span),
+            processing_time_ms: info.processing_delay.map(span),
             total_delay_ms: info.total_delay().map(span),
             output_operations: info.output_operations.values().map(JsonOutput::from).collect(),
         }
@@ -459,7 +459,7 @@ impl From<&LagInfo> for JsonLag {
             batch_time_ms: lag.batch_time.as_ms(),
             scheduling_delay_ms: span(lag.scheduling_delay),
             growth_ms: span(lag.growth),
-            processing_delay_average_ms: span(lag.processing_delay_average),
+            processing_time_average_ms: span(lag.processing_delay_average),
             batch_interval_ms: whole(lag.batch_interval),
         }
     }

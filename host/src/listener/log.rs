@@ -160,7 +160,7 @@ impl QueuedListener for LogListener {
             }
             Event::FallingBehind(lag) => tracing::warn!("{}{}", told.subject(), falling_behind(lag)),
             Event::CaughtUp(lag) => tracing::info!(
-                "{}the job has caught up: batch {} waited {:.1} ms",
+                "{}the job has caught up: batch {} had a scheduling delay of {:.1} ms",
                 told.subject(),
                 lag.batch_time,
                 ms(Some(lag.scheduling_delay))
@@ -193,12 +193,12 @@ fn falling_behind(lag: &LagInfo) -> String {
     let growth = if lag.growth.is_zero() {
         String::new()
     } else {
-        format!(", {:.1} ms longer than shortly before", ms(Some(lag.growth)))
+        format!(", {:.1} ms more than shortly before", ms(Some(lag.growth)))
     };
     format!(
-        "the job falls behind: batch {} waited {:.1} ms for earlier ones{growth}; batches take {:.1} ms on average, and \
-         one comes every {:.1} ms. Make batches cheaper, raise engine.threads or job.parallelism, or raise \
-         job.batch_interval above what a batch takes",
+        "the job falls behind: batch {} had a scheduling delay of {:.1} ms{growth}; the processing time of batches is {:.1} ms \
+         on average, and one comes every {:.1} ms. Make batches cheaper, raise engine.threads or job.parallelism, or raise \
+         job.batch_interval above the processing time",
         lag.batch_time,
         ms(Some(lag.scheduling_delay)),
         ms(Some(lag.processing_delay_average)),

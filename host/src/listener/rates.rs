@@ -86,8 +86,11 @@ impl fmt::Display for RateReason {
                 let MeasuredBatch { batch, records, processing_rate, .. } = measured;
                 let records = counted(*records, "record");
                 let (took, waited) = (ms(measured.processing_delay), ms(measured.scheduling_delay));
-                write!(f, "batch {batch} had {records} and took {took:.1} ms, so {processing_rate} a second, ")?;
-                write!(f, "and had waited {waited:.1} ms")
+                write!(
+                    f,
+                    "batch {batch} had {records} and a processing time of {took:.1} ms, so {processing_rate} a second, "
+                )?;
+                write!(f, "and a scheduling delay of {waited:.1} ms")
             }
         }
     }

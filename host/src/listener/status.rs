@@ -62,8 +62,9 @@ pub struct Status {
     pub pending_ms: Vec<u64>,
     /// How long batches waited for earlier batches.
     pub scheduling_delay: Option<Delay>,
-    /// How long the outputs of batches took.
-    pub processing_delay: Option<Delay>,
+    /// How long the outputs of batches took. Hosts of earlier versions call it a delay.
+    #[serde(alias = "processing_delay")]
+    pub processing_time: Option<Delay>,
     /// Whether the job is found to fall behind.
     pub is_behind: bool,
     /// The number of records of the batches that are done, by source.
@@ -122,7 +123,7 @@ pub struct PassedOverStatus {
     pub example: String,
 }
 
-/// A delay of batches.
+/// A delay or a processing time of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delay {
@@ -217,7 +218,7 @@ struct Known {
     pending: BTreeSet<Time>,
     /// Batches that are still to run again.
     rerun: BTreeSet<Time>,
-    /// Scheduling and processing delays of the last batches, the newest first.
+    /// Scheduling delays and processing times of the last batches, the newest first.
     delays: VecDeque<(Duration, Duration)>,
     is_stopping: bool,
 }
@@ -368,7 +369,7 @@ impl Known {
         status.pending = self.pending.len() as u64;
         status.pending_ms = self.pending.iter().take(PENDING_TOLD_MAX).map(|time| time.as_ms()).collect();
         status.scheduling_delay = self.delay(|(scheduling, _)| *scheduling);
-        status.processing_delay = self.delay(|(_, processing)| *processing);
+        status.processing_time = self.delay(|(_, processing)| *processing);
         status
     }
 

@@ -126,7 +126,8 @@ pub(super) fn begin_once(
     let shared = Arc::new(shared);
     let begun = shared.place.make_parent(&*shared.disk).map_err(SaveError::from).and_then(|parent| {
         let mut directory = BatchDirectory::new(&shared, &parent, batch, shared.place.name());
-        directory.maker = format!("job {}, output {}, batch {batch}\n", id.job, id.output);
+        // The text is compared with that of other starts, and stays as it is.
+        directory.maker = format!("job {}, output {}, batch {} ms\n", id.job, id.output, batch.as_ms());
         let disk = directory.disk();
         if sweeps {
             let entries = disk.list(&parent).map_err(cannot("list", &parent))?;

@@ -165,7 +165,8 @@ impl Outputs {
                 },
                 Operation::Print { rows } => {
                     let (console, storage) = (env.console.clone(), storage.clone());
-                    outputs.insert(node.id, Arc::new(print::PrintOutput::new(console, storage, id.output, ty, *rows)));
+                    let names = (id.output.clone(), title(&id, node, graph));
+                    outputs.insert(node.id, Arc::new(print::PrintOutput::new(console, storage, names, ty, *rows)));
                 }
                 _ => {}
             }
@@ -290,6 +291,17 @@ fn identified<'a>(job: &str, graph: &'a Graph) -> Vec<(OutputId, &'a Node, Recor
         Some((OutputId { job: job.to_owned(), output }, node, rows))
     };
     graph.outputs().enumerate().filter_map(identify).collect()
+}
+
+/// What people read above the rows of a `print`: the name of the output, and that of its stream if only the stream was given
+/// one. `None` if the job has no other `print`.
+fn title(id: &OutputId, node: &Node, graph: &Graph) -> Option<String> {
+    let prints = graph.outputs().filter(|output| matches!(output.operation, Operation::Print { .. })).count();
+    let of_stream = node.parents.first().and_then(|parent| graph.node(*parent)?.name.as_ref());
+    (prints > 1).then(|| match of_stream.filter(|_| node.name.is_none()) {
+        Some(stream) => format!("{} of {stream}", id.output),
+        None => id.output.clone(),
+    })
 }
 
 /// Collects the problems of outputs.

@@ -245,7 +245,7 @@ mod tests {
         let first = take(&simulation, "one", &[("data:out/counts", "txt")]).unwrap();
         let refused = take(&simulation, "one", &[("data:out/counts", "txt")]).err().unwrap();
         assert!(refused.contains("cannot write to /data/out/counts-TIME_IN_MS.txt: job one, "), "{refused}");
-        assert!(refused.contains(", since 5 ms does\nhelp: stop that host"), "{refused}");
+        assert!(refused.contains(", since 1970-01-01T00:00:00.005Z does\nhelp: stop that host"), "{refused}");
         // Another job, the same prefix; and the same job after its prefix was changed.
         assert!(take(&simulation, "two", &[("data:out/counts", "txt")]).is_err());
         assert!(take(&simulation, "one", &[("data:out/others", "txt")]).is_err());

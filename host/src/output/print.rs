@@ -23,20 +23,22 @@ pub(super) struct PrintOutput {
     console: Arc<dyn Console>,
     storage: RowStorage,
     name: String,
+    /// What people read above the rows; `None` if the job prints nothing else.
+    title: Option<String>,
     ty: RecordType,
     limit: u32,
 }
 
 impl PrintOutput {
-    /// Makes an output with this name. The rows of a batch wait in `storage` until all of them are there.
-    pub(super) const fn new(
+    /// Makes an output with this name and title. The rows of a batch wait in `storage` until all of them are there.
+    pub(super) fn new(
         console: Arc<dyn Console>,
         storage: RowStorage,
-        name: String,
+        (name, title): (String, Option<String>),
         ty: RecordType,
         limit: u32,
     ) -> Self {
-        Self { console, storage, name, ty, limit }
+        Self { console, storage, name, title, ty, limit }
     }
 }
 
@@ -46,6 +48,7 @@ impl Output for PrintOutput {
             console: self.console.clone(),
             storage: self.storage.clone(),
             name: self.name.clone(),
+            title: self.title.clone(),
             ty: self.ty.clone(),
             limit: usize::try_from(self.limit).unwrap_or(usize::MAX),
             batch,
@@ -59,6 +62,7 @@ struct PrintBatch {
     console: Arc<dyn Console>,
     storage: RowStorage,
     name: String,
+    title: Option<String>,
     ty: RecordType,
     limit: usize,
     batch: Time,
@@ -71,7 +75,7 @@ impl PrintBatch {
         let partitions: Vec<StoredRows> = self.rows.take().into_values().collect();
         let form = match self.console.takes_json() {
             true => Form::Json,
-            false => Form::Text { escaped: self.console.is_terminal() },
+            false => Form::Text { for_terminal: self.console.is_terminal() },
         };
         // The fault of the rows, if there is one. It is not a fault of the console.
         let mut fault = None;
@@ -84,7 +88,7 @@ impl PrintBatch {
                 scratch: self.storage.scratch(),
                 write,
             };
-            match printing.print(&self.name, &partitions, self.limit) {
+            match printing.print((&self.name, self.title.as_deref()), &partitions, self.limit) {
                 Err(PrintError::Console { error, .. }) => Err(error),
                 Err(error) => {
                     fault = Some(error);

@@ -243,7 +243,7 @@ fn what_no_output_has_put_there_stays() {
         assert_eq!(
             error.to_string(),
             format!(
-                "output `save_as_text_files` (node 1) did not save batch 1000 ms: /jobs/out/x-1000.txt is in the way: \
+                "output `save_as_text_files` (node 1) did not save batch 1970-01-01T00:00:01Z: /jobs/out/x-1000.txt is in the way: \
                  {what}\nhelp: move it away, or give the output another prefix"
             )
         );
@@ -279,7 +279,7 @@ fn a_directory_that_becomes_read_only_is_told() {
     world.simulation.read_only("/jobs/out");
     let expected = |when| {
         format!(
-            "output `save_as_text_files` (node 1) did not save batch 1000 ms: cannot {when} the directory /jobs/out: \
+            "output `save_as_text_files` (node 1) did not save batch 1970-01-01T00:00:01Z: cannot {when} the directory /jobs/out: \
              permission denied\nhelp: whoever runs the host needs the right to write in /jobs/out"
         )
     };

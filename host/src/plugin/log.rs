@@ -81,7 +81,7 @@ impl PluginLog {
             Origin::GraphAgain => return,
             Origin::Graph => (None, None, None),
             Origin::Task { operators, batch, partition } => {
-                (named(operators, at), Some(batch.as_ms()), Some(*partition))
+                (named(operators, at), Some(tracing::field::display(*batch)), Some(*partition))
             }
         };
         self.lines = self.lines.saturating_add(1);

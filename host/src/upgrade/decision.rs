@@ -179,7 +179,7 @@ mod tests {
         let failure = Some((at(7), "output counts".to_owned(), "it trapped".to_owned()));
         assert_eq!(
             withdrawn(&ready, Facts { failure, ..good() }),
-            "output counts of the new plugin failed at batch 7000 ms: it trapped"
+            "output counts of the new plugin failed at batch 1970-01-01T00:00:07Z: it trapped"
         );
         assert_eq!(
             withdrawn(&ready, Facts { ended: Some("out of memory".to_owned()), ..good() }),

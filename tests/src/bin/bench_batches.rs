@@ -150,7 +150,7 @@ impl Measured {
             match event["event"].as_str() {
                 Some("StreamingStarted") => started_ms = event["time_ms"].as_u64(),
                 Some("BatchCompleted") => {
-                    processing.extend(event["batch"]["processing_delay_ms"].as_f64());
+                    processing.extend(event["batch"]["processing_time_ms"].as_f64());
                     scheduling.extend(event["batch"]["scheduling_delay_ms"].as_f64());
                     first_done_ms = first_done_ms.or(event["time_ms"].as_u64());
                     last_done_ms = event["time_ms"].as_u64().unwrap_or(last_done_ms);

@@ -306,7 +306,8 @@ fn run_host(program: &Path, job: &Path) -> Result<Ran, String> {
     }
     let processing = said.split("processing time ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
     let processing = processing.ok_or_else(|| format!("the host did not say how long the batch took:\n{said}"))?;
-    let is_row = |line: &&str| !line.is_empty() && !line.starts_with("---") && !line.starts_with("Time: ");
+    let is_heading = |line: &str| ["---", "Time: ", "Output: "].iter().any(|begin| line.starts_with(begin));
+    let is_row = |line: &&str| !line.is_empty() && !is_heading(line);
     let printed = String::from_utf8_lossy(&output.stdout);
     let rows = printed.lines().filter(is_row).map(str::to_owned).collect();
     Ok(Ran { seconds, processing: processing / 1e3, rows })

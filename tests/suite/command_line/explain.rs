@@ -117,8 +117,8 @@ fn errors_for_scripts_are_one_object() {
     for command in ["run", "check"] {
         require_error(&job(&directory, command, &["--json"]), 2, json);
     }
-    let json = r#"{"error":{"help":"Usage: host check --json <JOB.TOML>\nFor more information, try '--help'.","kind":"user","message":"the following required arguments were not provided:\n  <JOB.TOML>"}}"#;
-    require_error(&directory.run(&["check", "--json"]), 2, json);
+    let json = r#"{"error":{"help":"Usage: host set --json [JOB.TOML] <KEY=VALUE>\nFor more information, try '--help'.","kind":"user","message":"the following required arguments were not provided:\n  <KEY=VALUE>"}}"#;
+    require_error(&directory.run(&["set", "--json"]), 2, json);
 }
 
 /// The log comes before the error, and standard output is JSON too.

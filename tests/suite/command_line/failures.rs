@@ -25,7 +25,7 @@ fn what_cannot_pass_is_tried_once() {
     assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(!said.err.contains("TaskRetried"), "{}", said.err);
     let error = without_times(said.error());
-    assert!(error.contains(" failed on batch T ms, partition 0: "), "{error}");
+    assert!(error.contains(" failed on batch T, partition 0: "), "{error}");
     assert!(error.contains("names.csv, line 3, column `age`: expected option<u8>, found `300`\n"), "{error}");
     assert!(error.ends_with("help: correct the file, or the record that the plugin reads it as\n"), "{error}");
 }

@@ -47,7 +47,7 @@ fn the_events_file_tells_of_the_whole_run() {
         json!([{ "stream_id": 0, "name": "lines", "num_records": 2, "description": null }])
     );
     for batch in &batches {
-        let sum = number(&batch["scheduling_delay_ms"]) + number(&batch["processing_delay_ms"]);
+        let sum = number(&batch["scheduling_delay_ms"]) + number(&batch["processing_time_ms"]);
         assert!((number(&batch["total_delay_ms"]) - sum).abs() < 0.002, "{batch}");
         let [batch_time, submitted, started, ended] =
             ["batch_time_ms", "submission_time_ms", "processing_start_time_ms", "processing_end_time_ms"]
@@ -243,23 +243,61 @@ fn on_terminal(kind: &str, args: &[&str]) -> Seen {
     seen
 }
 
+/// Whether a line on a terminal is one of the log. Such a line begins with the time of day.
+fn is_log(line: &str) -> bool {
+    let shape: String = line.chars().take(9).map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "00:00:00 "
+}
+
 /// The text on the screen, without the log.
 fn output(seen: &Seen) -> String {
-    let is_log = |line: &&String| [" INFO ", " WARN "].iter().any(|level| line.contains(level));
-    let lines: Vec<&str> = seen.screen.iter().filter(|line| !is_log(line)).map(String::as_str).collect();
+    let lines: Vec<&str> = seen.screen.iter().map(String::as_str).filter(|line| !is_log(line)).collect();
     without_times(&lines.join("\n"))
 }
 
 #[test]
 fn a_terminal_shows_progress_that_garbles_nothing() {
     let seen = on_terminal("xterm", &[]);
-    assert!(seen.written.contains("0 batches done, 0 queued, 0 records/s, delay 0.0 s"), "{:?}", seen.written);
+    assert!(seen.written.contains("0 batches done, 0 queued, 0 records/s, total delay 0.0 s"), "{:?}", seen.written);
     assert!(!seen.screen.iter().any(|line| line.contains("queued")), "it is gone in the end: {:#?}", seen.screen);
     let piped = job(&Directory::with_job("network_word_count"), "run", &["--stop-when-idle"]);
-    assert_eq!(output(&seen), without_times(&piped.out));
+    // A program gets the time as Spark prints it, and a person in a readable form.
+    assert_eq!(output(&seen), without_times(&piped.out).replace("Time: T ms", "Time: T"));
+    let is_bare = |line: &String| !["INFO", "host::"].iter().any(|word| line.contains(word));
+    assert!(seen.screen.iter().all(is_bare), "{:#?}", seen.screen);
     let log = |lines: &mut dyn Iterator<Item = &str>| lines.filter(|line| line.contains("BatchCompleted")).count();
     assert_eq!(log(&mut seen.screen.iter().map(String::as_str)), log(&mut piped.err.lines()));
     assert!(!seen.written.contains("\u{1b}[3"), "NO_COLOR: no colours");
+}
+
+/// On a terminal, an error is seen at once.
+#[test]
+fn an_error_on_a_terminal_is_coloured() {
+    let directory = Directory::new();
+    let mut command = directory.host(&["check"]);
+    command.env("TERM", "xterm");
+    let seen = OnTerminal::start(command).finish();
+    let expected = "\u{1b}[1;31merror:\u{1b}[0m cannot read job file job.toml: ";
+    assert!(seen.written.starts_with(expected), "{:?}", seen.written);
+    let mut command = directory.host(&["check"]);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    assert!(OnTerminal::start(command).finish().written.starts_with("error: cannot read job file"));
+}
+
+/// The log is JSON to the last line, which is the error of the run.
+#[test]
+fn the_log_can_be_json() {
+    let directory = Directory::with_job("hostile");
+    directory.write("queue.jsonl", "[\"boom\"]\n");
+    let said = job(&directory, "run", &["--log", "json", "--set", "job.args.does=panic"]);
+    assert_eq!(said.code, Some(3));
+    let lines = json_lines(&said.err);
+    let (last, lines) = lines.split_last().expect("there is a log");
+    assert_eq!(last["error"]["kind"], "plugin", "{last}");
+    let is_start = |line: &&Value| line["message"] == "StreamingStarted word-count";
+    let start = lines.iter().find(is_start).expect("the job has started");
+    assert_eq!((&start["level"], &start["module"]), (&json!("info"), &json!("host::listener::log")));
+    assert!(number(&start["time_ms"]) > 1.7e12, "{start}");
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn a_plugin_that_panics_on_a_record() {
     assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
     assert_eq!(
         without_position(&without_times(said.error())),
-        "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: panicked at P:\n  \
+        "error: operator `fragile` (map, node 1) failed on batch T, partition 1, record 1: panicked at P:\n  \
          the plugin does not like this line\n  record 1 of source `lines`: boom\n\
          help: fix the plugin, or set job.on_error = \"continue\" to go on with the next batch\n"
     );
@@ -191,7 +191,7 @@ fn a_plugin_that_panics_on_record_4817_of_partition_1() {
     directory.write("queue.jsonl", format!("[{}]\n", lines.join(",")));
     let said = job(&directory, "run", &["--set", "job.args.does=panic"]);
     assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{}", said.err);
-    let place = "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 4817: panicked at ";
+    let place = "error: operator `fragile` (map, node 1) failed on batch T, partition 1, record 4817: panicked at ";
     assert!(without_times(said.error()).starts_with(place), "{}", said.error());
 }
 
@@ -231,7 +231,7 @@ fn a_plugin_that_wants_too_much() {
         limits.iter().for_each(|limit| args.extend(["--set", limit]));
         let said = job(&directory, "run", &args);
         assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{does}: {}", said.err);
-        let place = "error: operator `fragile` (map, node 1) failed on batch T ms, partition 1, record 1: ";
+        let place = "error: operator `fragile` (map, node 1) failed on batch T, partition 1, record 1: ";
         assert!(without_times(said.error()).starts_with(place), "{does}: {}", said.error());
         assert!(said.error().contains(expected) && said.error().contains("\nhelp: "), "{does}: {}", said.error());
     }

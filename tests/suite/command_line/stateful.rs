@@ -86,9 +86,7 @@ fn a_checkpoint_interval_that_does_not_fit_is_refused() {
 #[test]
 fn failures_name_the_key() {
     let unlucky = |operator: &str, what: &str| {
-        format!(
-            "operator {operator} failed on batch T ms, partition 0, record 1: panicked: an unlucky number\n  {what}"
-        )
+        format!("operator {operator} failed on batch T, partition 0, record 1: panicked: an unlucky number\n  {what}")
     };
     let sessions = "`sessions` (map_with_state, node 2)";
     for (name, queue, expected) in [
@@ -102,7 +100,7 @@ fn failures_name_the_key() {
         (
             "state_for_keys_of_others",
             "[1]\n",
-            "operator `all` (update_state_by_partition, node 2) failed on batch T ms, partition 0: it returned broken data: it gave a \
+            "operator `all` (update_state_by_partition, node 2) failed on batch T, partition 0: it returned broken data: it gave a \
              state to key 0, which belongs to another partition: it can give states to the keys that it sees"
                 .to_owned(),
         ),

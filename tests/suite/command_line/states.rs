@@ -3,6 +3,7 @@
 use super::super::support::binary::{Directory, Running, Said};
 use super::super::support::columns::shown;
 use super::require_error;
+use host::time::Time;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,8 @@ fn operators_with_state_are_listed() {
     let said = directory.run(&["state", "list", "job.toml", "--set", CHECKPOINT]);
     let expected = format!(
         "the last snapshot: 1 operator\n  `sums` (update_state_by_key, node 2): 3 keys, {bytes} bytes, i64 -> i64, after \
-         batch {batch} ms\n"
+         batch {}\n",
+        Time::from_ms(batch)
     );
     assert_eq!((said.code, said.out, said.err), (Some(0), expected, String::new()));
 }
@@ -104,7 +106,7 @@ fn the_batch_that_made_a_state_is_named() {
     for command in [["state", "list"], ["checkpoint", "show"]] {
         let said = directory.run(&[&command[..], &["checkpoint"]].concat());
         let line = said.out.lines().find(|line| line.contains(window)).expect("a line about the window");
-        assert!(line.ends_with(&format!(" -> i64, after batch {} ms", third - 1000)), "{line}");
+        assert!(line.ends_with(&format!(" -> i64, after batch {}", Time::from_ms(third - 1000))), "{line}");
     }
 }
 
@@ -122,7 +124,8 @@ fn the_state_of_a_key_is_shown() {
     let said = directory.run(&["state", "get", "checkpoint", "--operator", "sums", "--key", "1"]);
     let batch = told["operator"]["batch_ms"].as_u64().expect("a time");
     let expected = format!(
-        "operator: `sums` (update_state_by_key, node 2)\nfrom: the last snapshot, after batch {batch} ms\nkey: 1\nstate: 6\n"
+        "operator: `sums` (update_state_by_key, node 2)\nfrom: the last snapshot, after batch {}\nkey: 1\nstate: 6\n",
+        Time::from_ms(batch)
     );
     assert_eq!((said.code, said.out, said.err), (Some(0), expected, String::new()));
 }
@@ -361,8 +364,8 @@ fn a_damaged_part_is_found() {
     for part in [
         "\n  state after batch: ",
         "\n    `sums` (update_state_by_key, node 2): 3 keys, ",
-        " ms\n  snapshots: 1\n    batch ",
-        " ms: all keys, 3 rows, ",
+        "Z\n  snapshots: 1\n    batch ",
+        "Z: all keys, 3 rows, ",
     ] {
         assert!(said.out.contains(part), "{part:?} is missing in {}", said.out);
     }
@@ -391,7 +394,7 @@ fn a_running_job_shows_its_state() {
     assert!(batch_of(&later) > batch_of(&first), "batches go on");
     let said = get(&["--key", "0"]);
     assert!(
-        said.out.contains("\nfrom: the running job, after batch 1") && said.out.ends_with("\nstate: 3\n"),
+        said.out.contains("\nfrom: the running job, after batch 2") && said.out.ends_with("\nstate: 3\n"),
         "{}",
         said.out
     );

@@ -29,7 +29,7 @@ fn a_reader_of_the_output_that_goes_away_ends_the_run() {
     let said = with_closed_stdout(directory.host(&["run", "job.toml"]));
     assert_eq!(
         without_times(said.error()),
-        "error: cannot print batch T ms to standard output: Broken pipe (os error 32)\n\
+        "error: cannot print batch T to standard output: Broken pipe (os error 32)\n\
          help: is the program that reads the output still there?\n"
     );
     assert_eq!(said.code, Some(4));

@@ -20,7 +20,7 @@ fn a_file_that_may_not_grow_is_a_full_disk() {
     assert_eq!(directory.run(&["check", "job.toml"]).code, Some(0));
     directory.write("queue.jsonl", format!("[\"{}\"]\n", "x".repeat(20 << 20)));
     let said = run_with(&directory, "-f 16384", &["run", "job.toml", "--stop-when-idle"]);
-    let expected = "error: cannot print batch T ms to standard output: File too large (os error 27)\n\
+    let expected = "error: cannot print batch T to standard output: File too large (os error 27)\n\
                     help: is the program that reads the output still there?\n";
     assert_eq!((said.code, without_times(said.error()).as_str()), (Some(4), expected), "{}", said.err);
 }

@@ -74,7 +74,7 @@ fn a_new_plugin_is_compared_takes_over_and_hands_back() {
     let committed = job.succeeds(&["upgrade", "commit"]);
     let lines: Vec<String> = without_times(&committed).lines().map(str::to_owned).collect();
     assert_eq!(lines[0], "upgrade to v2.wasm: handed over, the old run is kept", "{committed}");
-    assert_eq!(lines[2], "the new plugin shows results after batch T ms", "{committed}");
+    assert_eq!(lines[2], "the new plugin shows results after batch T", "{committed}");
     assert!(lines[3].ends_with(" batches: `host rollback` gives the job back"), "{committed}");
     let over = job.status()["handed_over_after_ms"].as_u64().expect("it was handed over");
     let run = serde_json::from_str::<Value>(&job.succeeds(&["status", "--json"])).expect("a status is JSON");

@@ -1,7 +1,7 @@
 //! `kill -9` while a job is upgraded: the next `host run` goes on with exactly one of the two plugins, and each record is
 //! saved once.
 
-use super::super::support::binary::{Running, Said};
+use super::super::support::binary::{Running, Said, time_ms};
 use super::super::support::upgraded_job::UpgradedJob;
 use millstream_tests::programs;
 
@@ -21,8 +21,8 @@ fn kill(host: Running) -> Said {
 /// The batch after which a job was upgraded, as the log of a start says. `None` if the log says nothing of an upgrade.
 fn upgraded_after(log: &str) -> Option<u64> {
     let (_, rest) = log.split_once(WARNING)?;
-    let (batch, _) = rest.split_once(" ms: the plugin of run ")?;
-    Some(batch.parse().expect("a batch is a number"))
+    let (batch, _) = rest.split_once(": the plugin of run ")?;
+    Some(time_ms(batch))
 }
 
 /// Kills the host in this step of an upgrade to the new plugin. The job goes on with the old plugin.

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// that never prints the text takes this long.
 const PATIENCE_WITH_OTHER_LINES: Duration = Duration::from_secs(300);
 
+/// How long, in both cases, if the program builds crates: other tests build as well, and cargo lets one build in after the other.
+const PATIENCE_WITH_BUILDS: Duration = Duration::from_secs(1800);
+
 /// How many lines may wait to be read by the test.
 const LINES_MAX: usize = 64;
 
@@ -136,18 +139,42 @@ impl Said {
     }
 }
 
-/// `text` with `T` in place of each time in milliseconds.
+/// `text` with `T` in place of each time, in milliseconds or as `2026-11-27T19:46:40.020Z`.
 pub fn without_times(text: &str) -> String {
     // No other number is that long.
     const DIGITS_MIN: usize = 13;
     let (mut out, mut rest) = (String::new(), text);
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let length = rest[start..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - start);
+        let found = &rest[start..];
+        let digits = found.find(|c: char| !c.is_ascii_digit()).unwrap_or(found.len());
+        let readable = readable_time(found);
+        let length = readable.unwrap_or(digits);
         out.push_str(&rest[..start]);
-        out.push_str(if length < DIGITS_MIN { &rest[start..start + length] } else { "T" });
-        rest = &rest[start + length..];
+        out.push_str(if readable.is_some() || digits >= DIGITS_MIN { "T" } else { &found[..length] });
+        rest = &found[length..];
     }
     out + rest
+}
+
+/// The length of the time with which the text begins, as in `2026-11-27T19:46:40Z`. `None` if it begins with something else.
+fn readable_time(text: &str) -> Option<usize> {
+    let end = text.find('Z')? + 1;
+    let shape: String = text[..end].chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    ["0000-00-00T00:00:00Z", "0000-00-00T00:00:00.000Z"].contains(&shape.as_str()).then_some(end)
+}
+
+/// The milliseconds since 1970 of a time such as `2026-11-27T19:46:40.020Z`.
+pub fn time_ms(shown: &str) -> u64 {
+    let parts = shown.trim_end_matches('Z').split(['-', 'T', ':', '.']);
+    let parts: Vec<u64> = parts.map(|part| part.parse().expect("a time has numbers")).collect();
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let february = 28 + u64::from(is_leap(parts[0]));
+    let months = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let days_before_year: u64 = (1970..parts[0]).map(|year| 365 + u64::from(is_leap(year))).sum();
+    let days_before_month: u64 = months.iter().zip(1..parts[1]).map(|(days, _)| days).sum();
+    let days = days_before_year + days_before_month + parts[2] - 1;
+    let seconds = ((days * 24 + parts[3]) * 60 + parts[4]) * 60 + parts[5];
+    seconds * 1000 + parts.get(6).copied().unwrap_or(0)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +188,8 @@ pub struct Running {
     child: Child,
     lines: Receiver<(Stream, String)>,
     said: Said,
+    patience: Duration,
+    patience_with_other_lines: Duration,
 }
 
 impl Running {
@@ -181,7 +210,19 @@ impl Running {
         if let Some(err) = child.stderr.take() {
             read_lines(err, Stream::Err, send);
         }
-        Self { child, lines, said: Said::default() }
+        Self {
+            child,
+            lines,
+            said: Said::default(),
+            patience: PATIENCE,
+            patience_with_other_lines: PATIENCE_WITH_OTHER_LINES,
+        }
+    }
+
+    /// The same program, which builds crates: everything takes longer.
+    pub fn that_builds(mut self) -> Self {
+        (self.patience, self.patience_with_other_lines) = (PATIENCE_WITH_BUILDS, PATIENCE_WITH_BUILDS);
+        self
     }
 
     /// Waits until standard output contains `text`.
@@ -208,7 +249,7 @@ impl Running {
 
     /// Reads lines until `is_said` returns true. `wanted` names the text that the program has to print.
     fn wait_until(&mut self, wanted: &str, is_said: impl Fn(&Said) -> bool) {
-        let deadline = deadline();
+        let deadline = self.deadline();
         while !is_said(&self.said) {
             assert!(self.read_line(deadline), "it ended without saying {wanted}: {:#?}", self.said);
         }
@@ -267,7 +308,7 @@ impl Running {
 
     /// Waits for the end of the program.
     pub fn finish(mut self) -> Said {
-        let deadline = deadline();
+        let deadline = self.deadline();
         while self.read_line(deadline) {}
         let status = self.child.wait().expect("a child can be waited for");
         let mut said = std::mem::take(&mut self.said);
@@ -275,10 +316,15 @@ impl Running {
         said
     }
 
+    /// The time at which a wait that begins now is given up.
+    fn deadline(&self) -> Instant {
+        now() + self.patience_with_other_lines
+    }
+
     /// Reads the next line. Returns false when there are no more lines. Gives up after the deadline, or when no line
     /// comes for long.
     fn read_line(&mut self, deadline: Instant) -> bool {
-        match self.lines.recv_timeout(PATIENCE.min(deadline.saturating_duration_since(now()))) {
+        match self.lines.recv_timeout(self.patience.min(deadline.saturating_duration_since(now()))) {
             Ok(line) => self.said.add(line),
             Err(RecvTimeoutError::Disconnected) => return false,
             Err(RecvTimeoutError::Timeout) => panic!("it hangs; so far it said: {:#?}", self.said),
@@ -291,11 +337,6 @@ impl Running {
 #[expect(clippy::disallowed_methods, reason = "the real program runs on the real clock")]
 fn now() -> Instant {
     Instant::now()
-}
-
-/// The time at which a wait that begins now is given up.
-fn deadline() -> Instant {
-    now() + PATIENCE_WITH_OTHER_LINES
 }
 
 impl Drop for Running {

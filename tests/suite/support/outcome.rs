@@ -58,10 +58,11 @@ impl Outcome {
         totals
     }
 
-    /// The printed text of each batch: the time of the batch in ms, and the lines.
+    /// The printed text of each batch: the time of the batch in ms, and the lines. Names of outputs are left out.
     pub fn batches(&self) -> Vec<(u64, Vec<String>)> {
         let mut batches: Vec<(u64, Vec<String>)> = Vec::new();
-        for line in self.printed.lines().filter(|line| !line.is_empty() && !line.starts_with("---")) {
+        let is_heading = |line: &&str| line.starts_with("---") || line.starts_with("Output: ");
+        for line in self.printed.lines().filter(|line| !line.is_empty() && !is_heading(line)) {
             match (line.strip_prefix("Time: ").and_then(|rest| rest.strip_suffix(" ms")), batches.last_mut()) {
                 (Some(time), _) => batches.push((time.parse().expect("a time is a number"), Vec::new())),
                 (None, Some((_, lines))) => lines.push(line.to_owned()),

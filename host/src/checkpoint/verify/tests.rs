@@ -103,7 +103,7 @@ fn a_checkpoint_that_knows_more_than_the_log_contradicts_it() {
         found.contradictions,
         [
             format!(
-                "{name}: the log of what batches read ends with batch 2000 ms, but batch 4000 ms was the last that was made"
+                "{name}: the log of what batches read ends with batch 1970-01-01T00:00:02Z, but batch 1970-01-01T00:00:04Z was the last that was made"
             ),
             format!("{name} says that source `queue` was read up to block 5, the allocation log up to block 3"),
         ]

@@ -21,11 +21,11 @@ fn differences_of_pairs_are_told_by_key() {
             "counts: 1 batch compared, 0 equal",
             "  5 rows of the old version, 5 rows of the new one",
             "  1 batch with different rows: 1 only old, 1 only new, 2 keys changed",
-            "  the first batch that differs is 1000 ms, the last one is 1000 ms",
-            "  batch 1000 ms: key b: old 2, new 20",
-            "  batch 1000 ms: key c: only old: 3",
-            "  batch 1000 ms: key d: old [4, 5], new [5, 6]",
-            "  batch 1000 ms: key e: only new: 7",
+            "  the first batch that differs is 1970-01-01T00:00:01Z, the last one is 1970-01-01T00:00:01Z",
+            "  batch 1970-01-01T00:00:01Z: key b: old 2, new 20",
+            "  batch 1970-01-01T00:00:01Z: key c: only old: 3",
+            "  batch 1970-01-01T00:00:01Z: key d: old [4, 5], new [5, 6]",
+            "  batch 1970-01-01T00:00:01Z: key e: only new: 7",
         ]
     );
     assert!(!result.is_equal());
@@ -42,9 +42,9 @@ fn equal_rows_that_are_frequent_count_as_often_as_they_are_there() {
     assert_eq!(
         lines,
         [
-            "  batch 1000 ms: only new: z",
-            "  batch 1000 ms: only old: x (3 times, 1 in the other version)",
-            "  batch 1000 ms: only old: y",
+            "  batch 1970-01-01T00:00:01Z: only new: z",
+            "  batch 1970-01-01T00:00:01Z: only old: x (3 times, 1 in the other version)",
+            "  batch 1970-01-01T00:00:01Z: only old: y",
         ]
     );
 }
@@ -61,8 +61,8 @@ fn another_order_is_told_apart_from_other_rows() {
             "counts: 1 batch compared, 0 equal",
             "  3 rows of the old version, 3 rows of the new one",
             "  1 batch with the same rows in another order",
-            "  the first batch that differs is 1000 ms, the last one is 1000 ms",
-            "  batch 1000 ms: the order differs from row 1 on: old b, new c",
+            "  the first batch that differs is 1970-01-01T00:00:01Z, the last one is 1970-01-01T00:00:01Z",
+            "  batch 1970-01-01T00:00:01Z: the order differs from row 1 on: old b, new c",
         ]
     );
 }
@@ -353,7 +353,7 @@ fn keys_and_values_of_any_type_are_shown() {
     let fields = [("", "struct", 2), ("0", "struct", 2), ("0", "text", 0), ("1", "u8", 0), ("1", "?list", 1)];
     let ty = ty(&[&fields[..], &[("item", "f64", 0)]].concat());
     let result = compare_rows(&ty, &[json!([["a", 1], [1.5]])], &[json!([["a", 1], null])]);
-    assert_eq!(shown(&result)[4], "  batch 1000 ms: key (a,1): old Some([1.5]), new None");
+    assert_eq!(shown(&result)[4], "  batch 1970-01-01T00:00:01Z: key (a,1): old Some([1.5]), new None");
 }
 
 /// Of many values of a key, those are shown that the other side does not have.
@@ -361,9 +361,9 @@ fn keys_and_values_of_any_type_are_shown() {
 fn of_many_values_only_the_different_ones_are_shown() {
     let many = |from: u64, to: u64| (from..to).map(|value| json!(["a", value])).collect::<Vec<_>>();
     let result = compare_rows(&pairs(), &many(0, 10), &many(1, 15));
-    assert_eq!(shown(&result)[4], "  batch 1000 ms: key a: old 0, new [10, 11, 12 and 2 more]");
+    assert_eq!(shown(&result)[4], "  batch 1970-01-01T00:00:01Z: key a: old 0, new [10, 11, 12 and 2 more]");
     let result = compare_rows(&pairs(), &many(0, 30), &many(0, 31));
-    assert_eq!(shown(&result)[4], "  batch 1000 ms: key a: old 30 values, new 31 values");
+    assert_eq!(shown(&result)[4], "  batch 1970-01-01T00:00:01Z: key a: old 30 values, new 31 values");
 }
 
 /// The names are those that other programs read.

@@ -61,7 +61,7 @@ fn waiting_for_nothing_is_an_error() {
     let stuck = Simulation::new(1, Time::from_ms(0)).run(std::future::pending::<()>());
     assert_eq!(
         stuck.unwrap_err().to_string(),
-        "the simulation of seed 1 is stuck at 0 ms: 1 futures wait for each other"
+        "the simulation of seed 1 is stuck at 1970-01-01T00:00:00Z: 1 futures wait for each other"
     );
 }
 

@@ -220,7 +220,7 @@ fn what_followed_in_a_file_that_is_gone_is_lost_and_told() {
     assert_eq!(world.positions.len(), 1);
     let error = world.read(&world.ranges[0]).unwrap_err();
     let expected = format!(
-        "source `lines` cannot read batch 9 ms: the file of partition {name} is not in /logs any more; the batch reads its \
+        "source `lines` cannot read batch 1970-01-01T00:00:00.009Z: the file of partition {name} is not in /logs any more; the batch reads its \
          bytes 0 to 4"
     );
     assert_eq!(error, expected);

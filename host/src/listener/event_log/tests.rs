@@ -154,7 +154,7 @@ fn a_line_has_the_fields_of_its_event() {
             "batch_time_ms": 2000, "num_records": 7,
             "inputs": [{ "stream_id": 0, "name": "lines", "num_records": 7, "description": "/in/a" }],
             "submission_time_ms": 2001, "processing_start_time_ms": 2002, "processing_end_time_ms": null,
-            "scheduling_delay_ms": 1.5, "processing_delay_ms": null, "total_delay_ms": null,
+            "scheduling_delay_ms": 1.5, "processing_time_ms": null, "total_delay_ms": null,
             "output_operations": [output],
         },
     });

@@ -55,7 +55,7 @@ fn batches_and_receivers_are_summed_up() {
     assert_eq!((status.batches_completed, status.last_batch_ms, status.pending), (2, Some(2000), 1));
     assert_eq!(status.pending_ms, [3000]);
     assert_eq!(status.scheduling_delay, Some(Delay { last_ms: 30.0, average_ms: 20.0 }));
-    assert_eq!(status.processing_delay, Some(Delay { last_ms: 60.0, average_ms: 40.0 }));
+    assert_eq!(status.processing_time, Some(Delay { last_ms: 60.0, average_ms: 40.0 }));
     assert_eq!(status.accumulators, BTreeMap::from([("n".to_owned(), AccumulatorValue::long(7, 2))]));
     assert_eq!(status.records, BTreeMap::from([("lines".to_owned(), 20)]));
     assert_eq!(status.receivers[0].last_error.as_deref(), Some("gone"));

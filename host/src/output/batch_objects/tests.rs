@@ -162,7 +162,7 @@ fn what_no_output_has_put_there_stays() {
         assert_eq!(
             world.begin().err().unwrap().to_string(),
             format!(
-                "output `x` did not save batch 1000 ms: s3://bucket/a/x-1000.txt is in the way: it holds `{what}`, which no \
+                "output `x` did not save batch 1970-01-01T00:00:01Z: s3://bucket/a/x-1000.txt is in the way: it holds `{what}`, which no \
                  output has put there\nhelp: move it away, or give the output another prefix"
             )
         );
@@ -177,7 +177,7 @@ fn a_store_that_is_out_of_reach_is_told() {
     world.simulation.disk_unreachable(Time::default(), Time::from_ms(10), "/buckets", kind);
     assert_eq!(
         world.begin().err().unwrap().to_string(),
-        "output `x` did not save batch 1000 ms: cannot list s3://bucket/a/x-1000.txt/: connection refused\n\
+        "output `x` did not save batch 1970-01-01T00:00:01Z: cannot list s3://bucket/a/x-1000.txt/: connection refused\n\
          help: is the object store up, and can this machine reach it?"
     );
 }

@@ -75,7 +75,7 @@ fn what_another_save_has_made_stays() {
     let help = "help: move it away, or let the path have the batch's time in it, as in `out/counts-{time}`";
     for (position, ms) in [(0, 8), (1, 7)] {
         let told = format!(
-            "output `save` (node 5) did not save batch {ms} ms: /jobs/out/x is there already: it was saved by job job, output \
+            "output `save` (node 5) did not save batch 1970-01-01T00:00:00.00{ms}Z: /jobs/out/x is there already: it was saved by job job, output \
              out/0, batch 7 ms\n{help}"
         );
         assert_eq!(world.save(position, ms, "out/x", "b"), Err(told));
@@ -91,7 +91,9 @@ fn what_another_save_has_made_stays() {
         let told = world.save(0, 7, path, "b").unwrap_err();
         assert_eq!(
             told,
-            format!("output `save` (node 5) did not save batch 7 ms: /jobs/{path} is there already: {what}\n{help}")
+            format!(
+                "output `save` (node 5) did not save batch 1970-01-01T00:00:00.007Z: /jobs/{path} is there already: {what}\n{help}"
+            )
         );
     }
 }

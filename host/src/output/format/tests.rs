@@ -243,7 +243,7 @@ fn a_count_that_does_not_fit_into_a_signed_column_fails() {
     let error = save(u64::MAX, &[]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "output `save_as_parquet_files` (node 1) did not save batch 5 ms: column `_2` has the value \
+        "output `save_as_parquet_files` (node 1) did not save batch 1970-01-01T00:00:00.005Z: column `_2` has the value \
          18446744073709551615, which does not fit into a signed column of 64 bits\n\
          help: save it with `u64_as(U64Column::Decimal)`, or map it to another type"
     );

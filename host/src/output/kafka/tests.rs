@@ -163,7 +163,7 @@ fn brokers_that_are_away_fail_a_commit_for_a_time() {
     assert_eq!(error.persistence, crate::error::Persistence::Transient);
     assert_eq!(
         error.to_string(),
-        "output `all` (save_to_kafka, node 1) did not write batch 2000 ms to topic `clean` of connection `kafka`: the \
+        "output `all` (save_to_kafka, node 1) did not write batch 1970-01-01T00:00:02Z to topic `clean` of connection `kafka`: the \
          brokers are away\nhelp: wait until the brokers are back"
     );
     // A batch without rows needs no broker.

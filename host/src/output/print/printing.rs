@@ -22,8 +22,8 @@ const JSON_BYTES: usize = 8;
 /// The form of the printed rows.
 #[derive(Clone, Copy)]
 pub(super) enum Form {
-    /// For people, in Spark's form. If `escaped`, control characters are escaped.
-    Text { escaped: bool },
+    /// For people, in Spark's form. On a terminal, times are readable, and control characters are escaped.
+    Text { for_terminal: bool },
     /// One JSON object in one line. docs/events.md describes it.
     Json,
 }
@@ -40,11 +40,21 @@ pub(super) struct Printing<'a> {
 }
 
 impl Printing<'_> {
-    /// Writes the first `limit` rows of the partitions, in order.
-    pub(super) fn print(mut self, name: &str, partitions: &[StoredRows], limit: usize) -> Result<(), PrintError> {
+    /// Writes the first `limit` rows of the partitions, in order. Programs read the name of the output, and people its title
+    /// if it has one.
+    pub(super) fn print(
+        mut self,
+        (name, title): (&str, Option<&str>),
+        partitions: &[StoredRows],
+        limit: usize,
+    ) -> Result<(), PrintError> {
         let time = self.batch;
         let heading = match self.form {
-            Form::Text { .. } => format!("{RULE}\nTime: {time}\n{RULE}\n"),
+            Form::Text { for_terminal } => {
+                let time = if for_terminal { time.to_string() } else { format!("{} ms", time.as_ms()) };
+                let output = title.map_or_else(String::new, |title| format!("Output: {}\n", escape_control(title)));
+                format!("{RULE}\nTime: {time}\n{output}{RULE}\n")
+            }
             Form::Json => {
                 let (time, name) = (time.as_ms(), serde_json::Value::from(name));
                 format!("{{\"event\":\"Printed\",\"batch_time_ms\":{time},\"output\":{name},\"rows\":[")
@@ -79,11 +89,11 @@ impl Printing<'_> {
             let bytes = if are_short { 0 } else { written_bytes_max(rows, row..row + 1) };
             self.make_room(bytes)?;
             match self.form {
-                Form::Text { escaped } => {
+                Form::Text { for_terminal } => {
                     let start = self.out.len();
                     writer.write(row, &mut self.out).map_err(|error| self.broken(error))?;
                     // Text from outside must not be able to move the cursor of the reader's terminal.
-                    if escaped && let std::borrow::Cow::Owned(line) = escape_control(&self.out[start..]) {
+                    if for_terminal && let std::borrow::Cow::Owned(line) = escape_control(&self.out[start..]) {
                         self.out.replace_range(start.., &line);
                     }
                     self.out.push('\n');

@@ -38,11 +38,22 @@ fn print(
     (json, terminal): (bool, bool),
     memory: u64,
 ) -> Result<Vec<String>, Error> {
+    print_titled(None, partitions, limit, (json, terminal), memory)
+}
+
+fn print_titled(
+    title: Option<&str>,
+    partitions: &[Vec<RecordBatch>],
+    limit: u32,
+    (json, terminal): (bool, bool),
+    memory: u64,
+) -> Result<Vec<String>, Error> {
     let console = Arc::new(Pieces { json, terminal, pieces: Mutex::default() });
     let settings = SpillSettings { directory: None, limit_bytes: u64::MAX, compressed: false };
     let disk = Simulation::new(0, Time::default()).env().disk;
     let storage = RowStorage::new(&MemoryBudget::new(memory, 0).unwrap(), disk, settings);
-    let output = PrintOutput::new(console.clone(), storage.clone(), "print-0".to_owned(), RecordType::text(), limit);
+    let names = ("print-0".to_owned(), title.map(str::to_owned));
+    let output = PrintOutput::new(console.clone(), storage.clone(), names, RecordType::text(), limit);
     let partitions = partitions.to_vec();
     futures::executor::block_on(async move {
         let batch = output.begin(Time::from_ms(1_357_008_430_000), Time::default()).await?;
@@ -75,6 +86,15 @@ fn has_the_form_that_spark_prints() {
         shown(&[lines(&["a"]), lines(&["b"])], 10, false),
         format!("{rule}\nTime: 1357008430000 ms\n{rule}\na\nb\n\n")
     );
+}
+
+/// Of several outputs, each is named. On a terminal, the time is readable.
+#[test]
+fn people_read_the_name_of_the_output_and_the_time() {
+    let rule = "-".repeat(43);
+    let named = print_titled(Some("counts\u{1b}"), &[lines(&["a"])], 10, (false, false), 0).unwrap().concat();
+    assert_eq!(named, format!("{rule}\nTime: 1357008430000 ms\nOutput: counts\\u{{1b}}\n{rule}\na\n\n"));
+    assert_eq!(shown(&[lines(&["a"])], 10, true), format!("{rule}\nTime: 2013-01-01T02:47:10Z\n{rule}\na\n\n"));
 }
 
 #[test]
@@ -122,7 +142,7 @@ fn many_rows_are_printed_in_pieces() {
 fn a_row_whose_text_does_not_fit_is_an_error_that_says_what_to_do() {
     let long = lines(&["\u{1b}".repeat(1 << 22).as_str()]);
     let error = print(std::slice::from_ref(&long), 1, (false, true), 1 << 20).unwrap_err();
-    assert!(error.message.starts_with("cannot print batch 1357008430000 ms: "), "{error:?}");
+    assert!(error.message.starts_with("cannot print batch 2013-01-01T02:47:10Z: "), "{error:?}");
     assert!(error.help.is_some_and(|help| help.contains("raise engine.memory")));
     let shorter = lines(&["\u{1b}".repeat(1 << 16).as_str()]);
     let printed = print(&[shorter], 1, (false, true), 1 << 20).unwrap().concat();
