@@ -287,7 +287,7 @@ fn a_fresh_run_goes_on_with_the_next_batch() {
     let mut job = queue_job(14);
     let first = job.run_through(&[Death::AfterBatch(5)]);
     assert_eq!(first.result, Ok(()));
-    job.fresh_after_first = true;
+    job.after_first = Some(|job| job.start_from = StartFrom::Fresh);
     let fresh = job.run_through(&[Death::AfterBatch(5)]);
     assert_eq!(fresh.result, Ok(()));
     // Each batch read the same data, and the data was read once. The windows of the fresh run began empty.

@@ -188,6 +188,21 @@ fn a_state_over_a_socket_lacks_nothing() {
     assert!(!lost(&outcome).is_empty());
 }
 
+/// The log is turned off after a death: the job reads what is in the log, adds nothing, and removes the log when nothing needs
+/// it any more.
+#[test]
+fn a_log_that_was_turned_off_is_used_up() {
+    let mut job = socket_job(&[30, 120], 20);
+    job.after_first = Some(|job| job.job_file = job.job_file.replace(LOG, ""));
+    let outcome = job.run_through(&[Death::AfterBatch(4)]);
+    assert_eq!((&outcome.result, lost(&outcome)), (&Ok(()), vec![]));
+    check_windows_and_state(&outcome);
+    let recovered = outcome.log.iter().filter(|line| line.contains(" RecordsRecovered lines: ")).count();
+    assert_eq!(recovered, 1, "{:#?}", outcome.log);
+    let left: Vec<_> = outcome.checkpoint.keys().filter(|path| path.contains("/ingest/received-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 /// S16.04, S16.06: a log in two places is read from either of them.
 #[test]
 fn a_damaged_log_is_read_from_its_copy() {

@@ -9,6 +9,7 @@
 
 mod index;
 mod keys;
+mod prepared;
 mod record;
 mod recover;
 mod retained;
@@ -20,9 +21,10 @@ pub use recover::{LogContent, Need, RecoverError, Recovery, recover};
 pub(super) use segment::read_documents;
 
 use crate::data::schema::RecordType;
-use crate::env::{Appender, Store};
+use crate::env::{Appender, Call, Executor, Store};
 use crate::time::{Duration, Time};
 use keys::Keys;
+use prepared::Prepared;
 use record::Encoder;
 use segment::{DIRECTORY, SegmentNumber, name};
 use std::collections::BTreeMap;
@@ -45,6 +47,9 @@ pub struct LogOptions {
     pub keeps_keys: bool,
 }
 
+/// An executor, and blocks that it encodes while the disk stores others.
+pub type Ahead<'a> = (&'a dyn Executor, &'a [Entry]);
+
 /// Writes the log, for the owner of a directory.
 pub struct WriteAheadLog {
     index: LogIndex,
@@ -54,6 +59,8 @@ pub struct WriteAheadLog {
     keys: Keys,
     open: Option<OpenSegment>,
     encoder: Encoder,
+    /// The next group, if it is encoded.
+    prepared: Prepared,
 }
 
 struct OpenSegment {
@@ -76,7 +83,15 @@ impl WriteAheadLog {
     ) -> Self {
         let index = LogIndex::new(stores, types, content);
         let keys = if options.keeps_keys { content.keys.clone() } else { Keys::default() };
-        Self { index, options, next_number: 0, keys, open: None, encoder: Encoder::default() }
+        Self {
+            index,
+            options,
+            next_number: 0,
+            keys,
+            open: None,
+            encoder: Encoder::default(),
+            prepared: Prepared::default(),
+        }
     }
 
     /// The record of the blocks that are in the log.
@@ -84,12 +99,21 @@ impl WriteAheadLog {
         self.index.clone()
     }
 
-    /// Writes blocks, and waits until they are on stable storage in all stores. After an error, a part of the blocks may
-    /// be in a segment that is not used any more: the next call has to bring all these blocks again.
+    /// Writes blocks, and waits until they are on stable storage in all stores. After an error, a part of the blocks may be
+    /// in a segment that is not used any more: the next call has to bring all these blocks again.
     ///
     /// # Errors
     /// The error of a store.
     pub fn append(&mut self, now: Time, entries: &[Entry]) -> io::Result<()> {
+        self.append_ahead(now, entries, None)
+    }
+
+    /// Writes blocks as [`WriteAheadLog::append`] does. While the disk stores them, the executor encodes other blocks:
+    /// those that the next call is expected to bring.
+    ///
+    /// # Errors
+    /// The error of a store.
+    pub fn append_ahead(&mut self, now: Time, entries: &[Entry], next: Option<Ahead<'_>>) -> io::Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -98,14 +122,19 @@ impl WriteAheadLog {
             Some(open) => open,
             None => self.begin(now)?,
         };
-        let written = self.encoder.group(entries, open.group, &mut |piece| {
-            open.bytes = open.bytes.saturating_add(piece.len() as u64);
-            open.appenders.iter_mut().try_for_each(|appender| appender.write(piece))
+        let written = self.write(&mut open, entries).and_then(|closes| {
+            let closes = closes || now.since(open.begun) >= SEGMENT_AGE;
+            let group = if closes { 0 } else { open.group.saturating_add(1) };
+            self.sync(&mut open, next, group).map(|()| closes)
         });
-        if let Err(error) = written.and_then(|()| open.appenders.iter_mut().try_for_each(|appender| appender.sync())) {
-            self.close(open.number);
-            return Err(error);
-        }
+        let closes = match written {
+            Ok(closes) => closes,
+            Err(error) => {
+                self.prepared.forget();
+                self.close(open.number);
+                return Err(error);
+            }
+        };
         open.group = open.group.saturating_add(1);
         self.index.update(|retained| {
             entries.iter().for_each(|entry| retained.added(open.number, entry.id.clone()));
@@ -115,13 +144,46 @@ impl WriteAheadLog {
                 entry.key.iter().for_each(|key| self.keys.add(&entry.id.source, key));
             }
         }
-        let is_long = open.bytes >= SEGMENT_BYTES || open.appenders.iter().any(|appender| appender.is_long());
-        if self.options.closes_after_write || is_long || now.since(open.begun) >= SEGMENT_AGE {
+        if closes {
             self.close(open.number);
         } else {
             self.open = Some(open);
         }
         Ok(())
+    }
+
+    /// Writes a group, encoded before or now. Returns whether the segment is then closed for its length.
+    fn write(&mut self, open: &mut OpenSegment, entries: &[Entry]) -> io::Result<bool> {
+        let (bytes, appenders) = (&mut open.bytes, &mut open.appenders);
+        let mut write = |piece: &mut Vec<u8>| {
+            *bytes = bytes.saturating_add(piece.len() as u64);
+            appenders.iter_mut().try_for_each(|appender| appender.write(piece))
+        };
+        match self.prepared.take(entries, open.group) {
+            Some(mut pieces) => {
+                let written = pieces.iter_mut().try_for_each(write);
+                self.prepared.recycle(pieces);
+                written?;
+            }
+            None => self.encoder.group(entries, open.group, &mut write)?,
+        }
+        let is_long = open.bytes >= SEGMENT_BYTES || open.appenders.iter().any(|appender| appender.is_long());
+        Ok(self.options.closes_after_write || is_long)
+    }
+
+    /// Waits until what was written is on stable storage, and encodes the next group meanwhile.
+    fn sync(&mut self, open: &mut OpenSegment, next: Option<Ahead<'_>>, group: u64) -> io::Result<()> {
+        let mut sync = || open.appenders.iter_mut().try_for_each(|appender| appender.sync());
+        let Some((executor, next)) = next else {
+            self.prepared.forget();
+            return sync();
+        };
+        let mut synced = Ok(());
+        let (encoder, prepared) = (&mut self.encoder, &mut self.prepared);
+        let calls: Vec<Call<'_>> =
+            vec![Box::new(|| synced = sync()), Box::new(move || prepared.prepare(encoder, next, group))];
+        executor.call_all(calls);
+        synced
     }
 
     fn begin(&mut self, now: Time) -> io::Result<OpenSegment> {

@@ -4,11 +4,12 @@
 //! Owns the order of the reports, and the attempts to write. Runs on the background executor, because writing waits for
 //! the disk. Never decides which batch reads a block.
 
-use crate::block::BlockStore;
+use crate::block::{BlockStore, Scratch};
 use crate::checkpoint::{LogEntry, LogIndex, OwnerError, Ownership, ReadRows, Trouble, WriteAheadLog};
 use crate::env::Env;
 use crate::error::Error;
 use crate::receiver::BlockReport;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,6 +17,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 const TAKEN_MAX: usize = 64;
 /// Blocks are written together until they have this many bytes, so that segments do not become much longer than they should.
 const GROUP_BYTES: u64 = 8 << 20;
+
+/// A group of at least this many bytes is encoded while the group before it is stored. Handing a shorter one to another
+/// thread would take longer than encoding it.
+const AHEAD_BYTES_MIN: u64 = 1 << 20;
 
 /// A request that is answered when all blocks that were reported before it are written.
 type Flush = oneshot::Sender<()>;
@@ -71,10 +76,22 @@ pub(super) fn start(
     let (flushes, inbox) = mpsc::channel(1);
     let (fail, failed) = watch::channel(None);
     let index = log.index();
-    let logger =
-        BlockLogger { env: env.clone(), log, is_on, store, trouble, ownership, index: index.clone(), to, fail };
-    env.background.spawn("write-ahead log", Box::pin(logger.run(reports, inbox)));
+    let next_memory = store.scratch();
+    let (env, of_logger) = (env.clone(), index.clone());
+    let logger = BlockLogger { env, log, is_on, store, next_memory, trouble, ownership, index: of_logger, to, fail };
+    let executor = logger.env.background.clone();
+    executor.spawn("write-ahead log", Box::pin(logger.run(reports, inbox)));
     LoggerHandle { index, flushes, failed }
+}
+
+/// Blocks that are written together.
+struct Group {
+    /// All blocks, also those that are not for the log.
+    reports: Vec<BlockReport>,
+    /// The blocks for the log.
+    entries: Vec<LogEntry>,
+    /// The size of the blocks for the log.
+    bytes: u64,
 }
 
 struct BlockLogger {
@@ -82,6 +99,8 @@ struct BlockLogger {
     log: WriteAheadLog,
     is_on: bool,
     store: BlockStore,
+    /// The memory of the group that is encoded ahead.
+    next_memory: Scratch,
     trouble: Trouble,
     ownership: Arc<Ownership>,
     index: LogIndex,
@@ -98,7 +117,7 @@ impl BlockLogger {
                 biased;
                 count = reports.recv_many(&mut taken, TAKEN_MAX), if has_receivers => {
                     has_receivers = count > 0;
-                    if !self.write(taken.drain(..)).await {
+                    if !self.write(taken.drain(..).collect(), &mut reports).await {
                         return;
                     }
                 }
@@ -114,44 +133,61 @@ impl BlockLogger {
         }
     }
 
-    /// Writes blocks in groups, and tells the tracker of them. Returns false if nothing can be written any more.
-    async fn write(&mut self, taken: impl Iterator<Item = BlockReport>) -> bool {
-        let (mut group, mut entries, mut bytes) = (Vec::new(), Vec::new(), 0u64);
-        let mut taken = taken.peekable();
-        while let Some(report) = taken.next() {
-            if self.is_on
-                && let Some(stored) = self.store.get(&report.block.id)
-                && let Some(ty) = self.index.type_of(&report.block.id.source).cloned()
+    /// Writes blocks in groups, and tells the tracker of them. Takes more reports as long as there are some. Returns false
+    /// if nothing can be written any more.
+    async fn write(&mut self, mut taken: VecDeque<BlockReport>, reports: &mut mpsc::Receiver<BlockReport>) -> bool {
+        let mut group = self.group(&mut taken);
+        while !group.reports.is_empty() {
+            while taken.len() < TAKEN_MAX
+                && let Ok(report) = reports.try_recv()
             {
-                bytes = bytes.saturating_add(stored.bucket_size(0).bytes);
-                let (id, key) = (report.block.id.clone(), report.key.clone());
-                let rows: Arc<ReadRows> = Arc::new(move || Box::new(stored.read(0)));
-                entries.push(LogEntry { id, rows, ty, key });
+                taken.push_back(report);
             }
-            group.push(report);
-            if bytes < GROUP_BYTES && taken.peek().is_some() {
-                continue;
-            }
-            if let Err(error) = self.append(&entries).await {
+            let next = self.group(&mut taken);
+            if let Err(error) = self.append(&group, &next).await {
                 self.fail.send_replace(Some(error));
                 return false;
             }
-            for report in group.drain(..) {
+            for report in group.reports {
                 if self.to.send(report).await.is_err() {
                     return false;
                 }
             }
-            entries.clear();
-            bytes = 0;
+            group = next;
         }
         true
     }
 
-    async fn append(&mut self, entries: &[LogEntry]) -> Result<(), Error> {
-        if entries.is_empty() {
+    /// Takes the reports of the next group. The group is empty if there are no more.
+    fn group(&self, taken: &mut VecDeque<BlockReport>) -> Group {
+        let mut group = Group { reports: Vec::new(), entries: Vec::new(), bytes: 0 };
+        while group.bytes < GROUP_BYTES
+            && let Some(report) = taken.pop_front()
+        {
+            if self.is_on
+                && let Some(stored) = self.store.get(&report.block.id)
+                && let Some(ty) = self.index.type_of(&report.block.id.source).cloned()
+            {
+                group.bytes = group.bytes.saturating_add(stored.bucket_size(0).bytes);
+                let (id, key) = (report.block.id.clone(), report.key.clone());
+                let rows: Arc<ReadRows> = Arc::new(move || Box::new(stored.read(0)));
+                group.entries.push(LogEntry { id, rows, ty, key });
+            }
+            group.reports.push(report);
+        }
+        group
+    }
+
+    async fn append(&mut self, group: &Group, next: &Group) -> Result<(), Error> {
+        if group.entries.is_empty() {
             return Ok(());
         }
-        while let Err(error) = self.log.append(self.env.clock.now(), entries) {
+        // What is encoded ahead takes memory until it is written. Without this memory, it is encoded when it is written.
+        let bytes = if next.bytes >= AHEAD_BYTES_MIN { usize::try_from(next.bytes).unwrap_or(usize::MAX) } else { 0 };
+        let has_memory = self.next_memory.resize(bytes).is_ok();
+        let executor = self.env.background.clone();
+        let next = || (bytes > 0 && has_memory).then_some((&*executor, next.entries.as_slice()));
+        while let Err(error) = self.log.append_ahead(self.env.clock.now(), &group.entries, next()) {
             self.trouble.wait(&error).await?;
         }
         self.log.remove_unneeded(self.env.clock.now());

@@ -88,8 +88,8 @@ pub struct Job {
     pub start_from: StartFrom,
     /// What happens to missed batches.
     pub catch_up: CatchUpMode,
-    /// Whether lives after the first begin with a fresh run.
-    pub fresh_after_first: bool,
+    /// Changes the job after its first death.
+    pub after_first: Option<fn(&mut Job)>,
     /// The time span in which the checkpoint directory cannot be reached or written, and the error of the disk.
     pub unreachable: Option<(Time, Time, io::ErrorKind)>,
     /// Whether a host that ended because of this error is started again.
@@ -136,7 +136,7 @@ impl Job {
             listeners: Vec::new(),
             start_from: StartFrom::default(),
             catch_up: CatchUpMode::default(),
-            fresh_after_first: false,
+            after_first: None,
             unreachable: None,
             fails_at: None,
             fails_in: "snapshots",
@@ -244,8 +244,8 @@ impl Job {
                 return self.outcome(&simulation, &given, &recorder, result);
             }
             self.between_lives(&simulation);
-            if self.fresh_after_first {
-                job.start_from = StartFrom::Fresh;
+            if let Some(change) = job.after_first.take() {
+                change(&mut job);
             }
         }
         let result = job.live_if_reachable(&simulation, &recorder, None).expect("nothing ends the last life");

@@ -75,12 +75,12 @@ pub(super) struct Encoder {
     data: Vec<u8>,
 }
 
-/// Takes the next bytes of the documents.
-pub(super) type Write<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+/// Takes the next bytes of the documents. May take the vector, and leaves any other one, whose content is ignored.
+pub(super) type Write<'a> = dyn FnMut(&mut Vec<u8>) -> io::Result<()> + 'a;
 
 impl Encoder {
     /// Encodes the blocks of a group, piece by piece. The calls of `write` get the bytes of the group in order, cut
-    /// anywhere.
+    /// anywhere. After an error, the encoder can be used again.
     ///
     /// # Errors
     /// The error of `write`, or an error of kind [`io::ErrorKind::InvalidData`] if rows cannot be encoded.
@@ -112,17 +112,19 @@ impl Encoder {
                     ends_block,
                     key: entry.key.clone().filter(|_| begins_block),
                 };
-                let data = if rows.is_some() { self.data.as_slice() } else { &[] };
-                codec::append_before(RECEIVED, &mut self.documents, &piece, data).map_err(invalid)?;
-                if data.len() < LONG_BYTES {
-                    self.documents.extend_from_slice(data);
+                if rows.is_none() {
+                    self.data.clear();
+                }
+                codec::append_before(RECEIVED, &mut self.documents, &piece, &self.data).map_err(invalid)?;
+                if self.data.len() < LONG_BYTES {
+                    self.documents.extend_from_slice(&self.data);
                 } else {
-                    write(&self.documents)?;
+                    write(&mut self.documents)?;
                     self.documents.clear();
-                    write(data)?;
+                    write(&mut self.data)?;
                 }
                 if self.documents.len() >= LONG_BYTES {
-                    write(&self.documents)?;
+                    write(&mut self.documents)?;
                     self.documents.clear();
                 }
                 begins_block = false;
@@ -132,7 +134,7 @@ impl Encoder {
             }
         }
         if !self.documents.is_empty() {
-            write(&self.documents)?;
+            write(&mut self.documents)?;
         }
         // A single row may have been much larger than pieces are.
         self.data.shrink_to(PIECE_BYTES);
@@ -193,7 +195,7 @@ mod tests {
         let id = BlockId { source: "s".into(), sequence: 7 };
         let entry = Entry { id, rows, ty: RecordType::text(), key: Some("k".into()) };
         let mut written = Vec::new();
-        let mut write = |bytes: &[u8]| {
+        let mut write = |bytes: &mut Vec<u8>| {
             written.extend_from_slice(bytes);
             Ok(())
         };

@@ -234,6 +234,35 @@ fn rows_of_another_type_are_refused() {
 }
 
 proptest! {
+    /// Blocks that were encoded ahead are written as all others, also if other blocks come than was expected, or the disk
+    /// has no room for a while.
+    #[test]
+    fn what_is_encoded_ahead_is_written_the_same(
+        groups in prop::collection::vec((1u64..4, any::<bool>(), any::<bool>(), any::<bool>()), 1..12),
+    ) {
+        let segments = |ahead: bool| {
+            let world = world(2);
+            let mut log = world.log(1, Need::Load);
+            let executor = world.simulation.env().background;
+            let (mut now, mut first) = (NOW, 0);
+            for (count, is_expected, fails, is_later) in &groups {
+                let entries: Vec<Entry> = (first..first + count).map(entry).collect();
+                first += count;
+                let expected: Vec<Entry> = (first..first + 2 + u64::from(*is_expected)).map(entry).collect();
+                let next = ahead.then_some((&*executor, expected.as_slice()));
+                now = if *is_later { now + SEGMENT_AGE } else { now };
+                if *fails {
+                    world.simulation.disk_space(10);
+                    assert!(log.append_ahead(now, &entries, next).is_err());
+                    world.simulation.disk_space(1 << 20);
+                }
+                log.append_ahead(now, &entries, next).unwrap();
+            }
+            world.segments()
+        };
+        prop_assert_eq!(segments(true), segments(false));
+    }
+
     /// Wherever the last group stopped, all groups before it are read. A broken document of the last group is torn, also
     /// if documents of the same group are whole after it, because the disk may have stored them first.
     #[test]
