@@ -99,6 +99,17 @@ impl Broker {
         child.wait().expect("a child can be waited for");
     }
 
+    /// Stops the broker in whatever it does, or lets it go on. Its connections stay.
+    pub fn freeze(&self, is_frozen: bool) {
+        let script = self.running.as_ref().expect("the broker runs").id();
+        let children = std::fs::read_to_string(format!("/proc/{script}/task/{script}/children"));
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        for process in children.expect("the kernel knows the children").split_whitespace() {
+            let sent = Command::new("sh").args(["-c", &format!("kill {signal} {process}")]).status();
+            assert!(sent.expect("there is a shell").success(), "the broker takes signals");
+        }
+    }
+
     /// The address for clients.
     pub fn address(&self) -> &str {
         &self.address

@@ -60,8 +60,10 @@ fn job(name: &str) -> Job {
     }
     let input = job.files.iter().find(|(name, _)| name == "input.txt").map(|(_, input)| input.clone());
     if let Some(input) = input.filter(|_| job.job_file.contains("type = \"kafka")) {
+        let topic = job.job_file.split("topics = \"").nth(1).and_then(|rest| rest.split('"').next());
+        let topic = topic.expect("a source of Kafka names its topics");
         for (number, line) in (0..2).cycle().zip(input.lines()) {
-            let of = TopicPartition { topic: "test-topic".to_owned(), number };
+            let of = TopicPartition { topic: topic.to_owned(), number };
             job.kafka.push((START, of, Some(line.to_owned())));
         }
         job.stop_after = Some(2);
@@ -112,6 +114,8 @@ examples! {
     queue_stream
     /// S18.16, S18.21.
     kafka_word_count
+    /// S16.22.
+    kafka_to_kafka
     /// S18.14.
     response_code_count
     /// S18.15.

@@ -1,12 +1,13 @@
 //! The source of type `kafka`: a real broker and the real program, and the whole host in a simulated world.
 
 mod brokers;
+mod offsets;
 
 use super::support::binary::{Directory, Running};
-use super::support::kafka_broker::Broker;
 use super::support::numbers::numbered;
 use super::support::simulated::{Death, Job, START};
 use host::env::TopicPartition;
+use millstream_tests::kafka_broker::Broker;
 use millstream_tests::repository;
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -10,6 +10,7 @@ mod consumed;
 mod posted;
 mod received;
 mod topics;
+mod written;
 
 use super::support::binary::{Directory, Running, Said};
 use super::support::numbers::{Numbers, given};

@@ -11,6 +11,7 @@ mod hostile_drivers;
 mod hostile_variables;
 mod http;
 mod kafka;
+mod kafka_output;
 mod killed;
 mod large_partitions;
 mod large_states;

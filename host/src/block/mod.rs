@@ -23,7 +23,7 @@ pub use file_stamp::{FileStamp, SplitError};
 pub use loaded::{FileVersion, LoadError, LoadedFormat, LoadedPart, LoadedReader, ReplacedLines};
 pub use open::OpenBlock;
 pub use partition::{FileSplit, InputPartition, LinePlace, PART_BYTES, SplitReader, part_ranges};
-pub use range::{Gone, LogRange, RangeError, RangeFaults, RangeReader, RangeReaders, RangeRows, Refused};
+pub use range::{Gone, LogRange, OffsetRange, RangeError, RangeFaults, RangeReader, RangeReaders, RangeRows, Refused};
 pub use row_bytes::{bytes_of, value_bytes};
 pub use spill::{SpillError, SpillSettings};
 pub use storage::{BucketSize, Described, RowStorage, RowsReader, RowsWriter, Scratch, StoredRows};

@@ -59,6 +59,33 @@ pub trait RangeReader: Send + Sync {
     /// Describes the origin of a record of a range, in the form `file app.log, line 8`. Records are counted from 0.
     /// `None` if the origin is not known.
     fn origin<'a>(&'a self, range: &'a LogRange, record: u64) -> BoxFuture<'a, Option<String>>;
+
+    /// The range as users see it. `None` if the source has no topics.
+    fn offsets(&self, _: &LogRange) -> Option<OffsetRange> {
+        None
+    }
+
+    /// Takes note that the servers are to be told, when a batch is done, that everything before the ends of the ranges is
+    /// processed.
+    ///
+    /// # Errors
+    /// Returns an error if the servers are not told of what users say.
+    fn commit(&self, _batch: Time, _ranges: &[OffsetRange]) -> Result<(), Error> {
+        Err(Error::new(ErrorKind::User, "the source has no consumer group").help("name a source of type `kafka`"))
+    }
+}
+
+/// The records of a partition of a topic that a batch reads: what users see of a range.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OffsetRange {
+    /// The topic.
+    pub topic: String,
+    /// The number of the partition.
+    pub partition: i32,
+    /// The offset of the first record.
+    pub first: i64,
+    /// The offset after the last record.
+    pub end: i64,
 }
 
 /// The readers of the sources that are read by ranges, by name.

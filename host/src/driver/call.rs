@@ -1,11 +1,11 @@
 //! The functions of the host that a running driver function can call.
 //!
 //! Owns what each call of the host does, in order, and the record of the calls: actions, saves, loaded files, slices,
-//! small files. Never computes rows itself.
+//! small files, ranges of topics. Never computes rows itself.
 
 use super::collected::Collected;
 use super::{Batch, State};
-use crate::block::{FileVersion, LoadedFormat, LoadedPart};
+use crate::block::{FileVersion, LoadedFormat, LoadedPart, OffsetRange};
 use crate::data::key;
 use crate::error::{Error, ErrorKind};
 use crate::graph::{Beginning, DescribedNode, FileFormat, Node, Operation};
@@ -270,6 +270,23 @@ impl DataSets for CallDataSets {
         let content = content.map_err(|error| self.fail_here(&state, error))?.map(Arc::from);
         self.record(&mut state, RecordedStep::Read { path, content: content.clone() })?;
         Ok(content)
+    }
+
+    fn ranges(&mut self, source: String) -> Result<Vec<OffsetRange>, Failure> {
+        self.in_time()?;
+        let ranges = self.batch.offset_ranges(&source);
+        let mut state = self.batch.lock();
+        let ranges = ranges.map_err(|error| self.fail_here(&state, error))?;
+        self.record(&mut state, RecordedStep::Ranges { source, ranges: ranges.clone() })?;
+        Ok(ranges)
+    }
+
+    fn commit(&mut self, source: String, ranges: Vec<OffsetRange>) -> Result<(), Failure> {
+        self.in_time()?;
+        let committed = self.batch.commit_offsets(&source, &ranges);
+        let mut state = self.batch.lock();
+        committed.map_err(|error| self.fail_here(&state, error))?;
+        self.record(&mut state, RecordedStep::Commit { source, ranges })
     }
 
     fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure> {

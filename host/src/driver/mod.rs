@@ -11,8 +11,9 @@
 
 mod call;
 mod collected;
+mod offsets;
 
-use crate::block::{FileVersion, LoadedPart, RowStorage, Scratch};
+use crate::block::{FileVersion, LoadedPart, RangeReaders, RowStorage, Scratch};
 use crate::engine::{BatchInput, Engine, JobPlan, JobRequest};
 use crate::env::{Env, catch_panic};
 use crate::error::{Error, ErrorKind};
@@ -45,6 +46,8 @@ pub struct Drivers {
     pub plan: Arc<JobPlan>,
     /// The files that the functions read and write.
     pub files: DriverFiles,
+    /// The readers of the sources that are read by ranges.
+    pub ranges: RangeReaders,
     /// The storage for the rows of actions. It also lends memory for the records of the functions.
     pub storage: RowStorage,
     /// The accumulators and broadcast variables of the run.
@@ -59,7 +62,7 @@ pub struct Drivers {
 
 impl Drivers {
     /// Makes the driver functions of a batch. No function has run yet. If the results of the batch are not shown, the
-    /// functions write no files.
+    /// functions write no files and commit no offsets.
     pub fn begin(
         self: &Arc<Self>,
         batch: Time,

@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::failure::Failure;
+use crate::block::OffsetRange;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -38,6 +39,19 @@ pub trait DataSets: Send {
     /// # Errors
     /// If the path is not granted, or if the file cannot be read or has more than `limit` bytes.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
+
+    /// The ranges that the batch reads from a source with topics, in order.
+    ///
+    /// # Errors
+    /// If there is no such source.
+    fn ranges(&mut self, source: String) -> Result<Vec<OffsetRange>, Failure>;
+
+    /// Tells the consumer group of a source, when the batch is done, that everything before the ends of the ranges is
+    /// processed.
+    ///
+    /// # Errors
+    /// If there is no such source, or if the source tells its group of all offsets itself.
+    fn commit(&mut self, source: String, ranges: Vec<OffsetRange>) -> Result<(), Failure>;
 
     /// Does something with a shared variable.
     ///

@@ -3,13 +3,14 @@
 //! Owns the linking of such code. The code runs on a stack of its own, so that waiting for the host blocks no thread.
 //! Never answers a call itself: see [`Functions`].
 
-use super::bindings::millstream::plugin::{data_sets, files, nodes, replays, types};
+use super::bindings::millstream::plugin::{data_sets, files, nodes, replays, topics, types};
 use super::failure::Failure;
 use super::functions::{Functions, Step};
 use super::load_error::LoadError;
 use super::nodes::node;
 use super::state::TaskState;
 use super::words::foreign;
+use crate::block::OffsetRange;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -108,6 +109,25 @@ impl files::Host for TaskState {
     }
 }
 
+impl topics::Host for TaskState {
+    fn ranges(&mut self, source: String) -> wasmtime::Result<Vec<topics::OffsetRange>> {
+        self.stopwatch.stop();
+        let ranges = self.at_step(Step::InFunction, "topics.ranges")?.ranges(source);
+        self.stopwatch.start();
+        let given = |OffsetRange { topic, partition, first, end }| topics::OffsetRange { topic, partition, first, end };
+        ranges.map(|ranges| ranges.into_iter().map(given).collect()).map_err(|failure| self.fail(failure))
+    }
+
+    fn commit(&mut self, source: String, ranges: Vec<topics::OffsetRange>) -> wasmtime::Result<()> {
+        let taken = |topics::OffsetRange { topic, partition, first, end }| OffsetRange { topic, partition, first, end };
+        self.stopwatch.stop();
+        let functions = self.at_step(Step::InFunction, "topics.commit")?;
+        let committed = functions.commit(source, ranges.into_iter().map(taken).collect());
+        self.stopwatch.start();
+        committed.map_err(|failure| self.fail(failure))
+    }
+}
+
 impl replays::Host for TaskState {
     fn begin(&mut self) -> wasmtime::Result<()> {
         match self.driver.as_mut().and_then(|functions| functions.begin_task()) {
@@ -148,6 +168,7 @@ impl DriverPlugin {
         type State = HasSelf<TaskState>;
         data_sets::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
         files::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
+        topics::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
         replays::add_to_linker::<_, State>(linker, |state| state).map_err(LoadError::Engine)?;
         let pre = linker.instantiate_pre(component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
         let export = |interface: &str, function: &str| {

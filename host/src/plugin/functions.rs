@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::bindings::millstream::plugin::types;
 use super::failure::Failure;
 use super::program::TaskProgram;
+use crate::block::OffsetRange;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -67,6 +68,12 @@ pub(super) trait Functions: Send {
 
     /// The content of a file of at most `limit` bytes; `None` if there is no such file.
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure>;
+
+    /// The ranges that the batch reads from a source with topics.
+    fn ranges(&mut self, source: String) -> Result<Vec<OffsetRange>, Failure>;
+
+    /// Tells the consumer group of a source of ranges, when the batch is done.
+    fn commit(&mut self, source: String, ranges: Vec<OffsetRange>) -> Result<(), Failure>;
 
     /// Does something with a shared variable.
     fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure>;

@@ -3,6 +3,7 @@
 use super::data_sets::{DataSets, DriverCall};
 use super::failure::Failure;
 use super::functions::{Answered, Begun, Functions, Step};
+use crate::block::OffsetRange;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -59,6 +60,14 @@ impl Functions for Live {
 
     fn read(&mut self, path: String, limit: u64) -> Result<Option<Arc<[u8]>>, Failure> {
         self.data_sets.read(path, limit)
+    }
+
+    fn ranges(&mut self, source: String) -> Result<Vec<OffsetRange>, Failure> {
+        self.data_sets.ranges(source)
+    }
+
+    fn commit(&mut self, source: String, ranges: Vec<OffsetRange>) -> Result<(), Failure> {
+        self.data_sets.commit(source, ranges)
     }
 
     fn variable(&mut self, call: VariableCall) -> Result<VariableAnswer, Failure> {

@@ -4,6 +4,7 @@
 
 use super::answer::Answer;
 use super::bindings::exports::millstream::plugin::tasks;
+use crate::block::OffsetRange;
 use crate::graph::DescribedNode;
 use crate::ids::NodeId;
 use crate::time::Time;
@@ -97,6 +98,20 @@ pub enum RecordedStep {
         /// The content of the file; `None` if the file did not exist.
         content: Option<Arc<[u8]>>,
     },
+    /// The ranges that the batch reads from a source.
+    Ranges {
+        /// The source.
+        source: String,
+        /// The ranges.
+        ranges: Vec<OffsetRange>,
+    },
+    /// Ranges of which the function told the consumer group of a source.
+    Commit {
+        /// The source.
+        source: String,
+        /// The ranges.
+        ranges: Vec<OffsetRange>,
+    },
     /// A call for a shared variable.
     Variable {
         /// What the function asked for, in words.
@@ -116,6 +131,10 @@ impl RecordedStep {
             Self::Action(action) => made_bytes(&action.made),
             Self::Slice { times, .. } => size_of_val(times.as_slice()),
             Self::Write { path, .. } => path.len(),
+            Self::Ranges { source, ranges } | Self::Commit { source, ranges } => {
+                let topics = ranges.iter().map(|range| range.topic.len().saturating_add(size_of::<OffsetRange>()));
+                topics.fold(source.len(), usize::saturating_add)
+            }
             Self::Variable { asked, .. } => asked.len(),
             Self::Read { path, content } => {
                 path.len().saturating_add(content.as_ref().map_or(0, |content| content.len()))
@@ -137,6 +156,8 @@ impl RecordedStep {
             Self::Slice { of, .. } => format!("a slice of node {of}"),
             Self::Write { path, .. } => format!("a write to `{path}`"),
             Self::Read { path, .. } => format!("a read of `{path}`"),
+            Self::Ranges { source, .. } => format!("the ranges of source `{source}`"),
+            Self::Commit { source, .. } => format!("a commit of offsets of source `{source}`"),
             Self::Variable { asked, .. } => asked.clone(),
         }
     }

@@ -15,6 +15,7 @@ use super::functions::{Answered, Begun, Functions, Step};
 use super::program::TaskProgram;
 use super::record::{RecordedCall, RecordedStep};
 use super::words::foreign;
+use crate::block::OffsetRange;
 use crate::data::schema::RecordType;
 use crate::data::{chunk, key};
 use crate::graph::DescribedNode;
@@ -164,6 +165,26 @@ impl Functions for Replay {
         };
         self.at.1 = self.at.1.saturating_add(1);
         Ok(content)
+    }
+
+    /// The recorded ranges of a source.
+    fn ranges(&mut self, source: String) -> Result<Vec<OffsetRange>, Failure> {
+        let ranges = match self.recorded() {
+            Some(RecordedStep::Ranges { source: known, ranges }) if *known == source => ranges.clone(),
+            _ => return Err(self.asked_other(&format!("the ranges of source `{}`", foreign(&source)))),
+        };
+        self.at.1 = self.at.1.saturating_add(1);
+        Ok(ranges)
+    }
+
+    /// Compares a commit with its record. Nobody is told of the offsets again.
+    fn commit(&mut self, source: String, ranges: Vec<OffsetRange>) -> Result<(), Failure> {
+        match self.recorded() {
+            Some(RecordedStep::Commit { source: known, ranges: first }) if *known == source && *first == ranges => {}
+            _ => return Err(self.asked_other(&format!("a commit of offsets of source `{}`", foreign(&source)))),
+        }
+        self.at.1 = self.at.1.saturating_add(1);
+        Ok(())
     }
 
     /// The recorded answer of a call for a shared variable. Nothing is changed, because the call did so the first time.

@@ -164,7 +164,8 @@ pub(super) fn trap_imports(
     for (imported, item) in component.component_type().imports(component.engine()) {
         let interface = imported.strip_prefix(package).and_then(|rest| rest.strip_prefix('/'));
         let name = interface.and_then(|interface| interface.split('@').next());
-        if let (Some("data-sets" | "files" | "replays"), ComponentItem::ComponentInstance(interface)) = (name, item.ty)
+        if let (Some("data-sets" | "files" | "topics" | "replays"), ComponentItem::ComponentInstance(interface)) =
+            (name, item.ty)
         {
             let place = "here: only in a driver function";
             trap_all(linker, imported, &interface, component, place).map_err(LoadError::Engine)?;

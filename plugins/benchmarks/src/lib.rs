@@ -1,7 +1,8 @@
 //! The programs that benchmarks measure. The job's argument `program` chooses one. Each program of `bench-programs` has a
 //! counterpart in `tests/src/bin/native_programs.rs`, which computes the same from the same lines. `bench-state` measures
 //! the programs whose names begin with `state-`, `bench-upgrade` the program `window`, and `bench-receive` the programs
-//! `count` and `first`. The program `soak` runs for a long time.
+//! `count` and `first`, and `bench-kafka` the program `kafka`. `prove-kafka` runs the program `files-and-kafka`. The program
+//! `soak` runs for a long time.
 
 mod soak;
 mod states;
@@ -68,6 +69,12 @@ fn build(ctx: &StreamingContext) {
         Some("count-by-value") => lines.flat_map(|line| line.split(' ')).count_by_value().count().print(),
         Some("count") => lines.count().print(),
         Some("first") => lines.print_n(1),
+        Some("kafka") => lines.save_to_kafka(ctx.arg("topic").unwrap_or("out")),
+        Some("files-and-kafka") => {
+            let lines = lines.erase();
+            lines.save_as_text_files("lines", "txt").name("lines");
+            lines.save_to_kafka("copies").name("copies")
+        }
         Some("save") => lines.filter(|line| line.contains("77")).save_as_text_files("out:saved", ""),
         Some("sums") => {
             let sums = lines.flat_map(|line| pair::<f64>(&line)).reduce_by_key(|a, b| a + b);

@@ -46,6 +46,8 @@ mod key;
 mod kind;
 mod load;
 mod numbered;
+mod offset_range;
+pub mod offsets;
 mod output;
 mod pair;
 mod parquet;

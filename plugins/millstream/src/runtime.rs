@@ -4,6 +4,7 @@
 
 use crate::chunk::Chunk;
 use crate::ids::NodeId;
+use crate::offset_range::OffsetRange;
 use crate::time::Time;
 
 /// The level of a log line.
@@ -53,12 +54,23 @@ pub(crate) fn read_file(path: &str) -> Option<Vec<u8>> {
     imp::read_file(path)
 }
 
+/// The ranges that the batch reads from a source. May be called only in a driver function.
+pub(crate) fn offset_ranges(source: &str) -> Vec<OffsetRange> {
+    imp::offset_ranges(source)
+}
+
+/// Tells the consumer group of a source of ranges. May be called only in a driver function.
+pub(crate) fn commit_offsets(source: &str, ranges: &[OffsetRange]) {
+    imp::commit_offsets(source, ranges);
+}
+
 #[cfg(target_family = "wasm")]
 mod imp {
-    use super::{Chunk, Level, NodeId, Time};
+    use super::{Chunk, Level, NodeId, OffsetRange, Time};
     use crate::bindings::millstream::plugin::data_sets;
     use crate::bindings::millstream::plugin::files;
     use crate::bindings::millstream::plugin::runtime;
+    use crate::bindings::millstream::plugin::topics;
     use crate::bindings::millstream::plugin::types;
 
     pub fn log(level: Level, message: &str) {
@@ -99,11 +111,31 @@ mod imp {
     pub fn read_file(path: &str) -> Option<Vec<u8>> {
         files::read(path)
     }
+
+    pub fn offset_ranges(source: &str) -> Vec<OffsetRange> {
+        let given = |range: topics::OffsetRange| OffsetRange {
+            topic: range.topic,
+            partition: range.partition,
+            first: range.first,
+            end: range.end,
+        };
+        topics::ranges(source).into_iter().map(given).collect()
+    }
+
+    pub fn commit_offsets(source: &str, ranges: &[OffsetRange]) {
+        let taken = ranges.iter().map(|range| topics::OffsetRange {
+            topic: range.topic.clone(),
+            partition: range.partition,
+            first: range.first,
+            end: range.end,
+        });
+        topics::commit(source, &taken.collect::<Vec<_>>());
+    }
 }
 
 #[cfg(not(target_family = "wasm"))]
 mod imp {
-    use super::{Chunk, Level, NodeId, Time};
+    use super::{Chunk, Level, NodeId, OffsetRange, Time};
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -117,6 +149,8 @@ mod imp {
         fn write_file(&self, path: &str, content: &[u8]);
         /// Reads a file; `None` if the file does not exist.
         fn read_file(&self, path: &str) -> Option<Vec<u8>>;
+        /// The ranges that the batch reads from a source.
+        fn offset_ranges(&self, source: &str) -> Vec<OffsetRange>;
     }
 
     thread_local! {
@@ -157,6 +191,18 @@ mod imp {
 
     pub fn read_file(path: &str) -> Option<Vec<u8>> {
         host("a file").read_file(path)
+    }
+
+    pub fn offset_ranges(source: &str) -> Vec<OffsetRange> {
+        host("a range of offsets").offset_ranges(source)
+    }
+
+    pub fn commit_offsets(source: &str, ranges: &[OffsetRange]) {
+        let known = host("a commit of offsets").offset_ranges(source);
+        assert!(
+            ranges.iter().all(|range| known.contains(range)),
+            "{ranges:?} are not the ranges of the batch, {known:?}"
+        );
     }
 
     fn host(what: &str) -> Rc<dyn TestHost> {

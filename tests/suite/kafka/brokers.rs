@@ -52,8 +52,8 @@ fn all_files(directory: std::path::PathBuf) -> String {
     text
 }
 
-/// The host logs in by SASL over TLS, each way, as a reader of ranges and as a member of a group. Secrets are in no log, no
-/// event and no checkpoint.
+/// The host logs in by SASL over TLS, each way: as a reader of ranges, as a member of a group, and to write. Secrets are in no
+/// log, no event and no checkpoint.
 #[test]
 fn the_host_logs_in_and_speaks_tls() {
     let files = Directory::new();
@@ -62,20 +62,26 @@ fn the_host_logs_in_and_speaks_tls() {
     broker.send(&topic, 0, ["n0", "n1"]);
     let of_ca = format!("tls_ca = \"{}\"", files.path("ca.pem").display());
     let login = |password: &str| format!("{of_ca}\nuser = \"millstream\"\npassword = \"{password}\"\n");
-    let topics = format!("topics = \"{topic}\"");
-    let cases = [
-        (job(broker.address(), &topics, &login("env:KAFKA_SECRET")), true),
-        (job(broker.address(), &topics, &(login("file:secret.txt") + "sasl_mechanism = \"plain\"\n")), true),
-        (receiver_job(broker.address(), &topic, &login("file:secret.txt")), true),
-        (job(broker.address(), &topics, &login("file:wrong.txt")), false),
+    let by_ranges = |keys: &str| job(broker.address(), &format!("topics = \"{topic}\""), keys);
+    let in_a_group = |keys: &str| receiver_job(broker.address(), &topic, keys);
+    type JobFile<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(JobFile<'_>, String, bool); 5] = [
+        (&by_ranges, login("env:KAFKA_SECRET"), true),
+        (&by_ranges, login("file:secret.txt") + "sasl_mechanism = \"plain\"\n", true),
+        (&in_a_group, login("file:secret.txt"), true),
+        (&by_ranges, login("file:wrong.txt"), false),
         // The authorities of the system have not issued the certificate.
-        (job(broker.address(), &topics, &login("file:secret.txt").replace(&of_ca, "tls = true")), false),
+        (&by_ranges, login("file:secret.txt").replace(&of_ca, "tls = true"), false),
     ];
-    for (text, is_let_in) in cases {
+    for (job, keys, is_let_in) in cases {
         let directory = Directory::with_job("recoverable");
         directory.write("secret.txt", format!("{SECRET}\n"));
         directory.write("wrong.txt", "wrong-horse");
-        directory.write("job.toml", &text);
+        let copies = broker.topic(1);
+        let args = ("batch_ms = \"50\"", format!("batch_ms = \"50\", topic = \"{copies}\""));
+        let place = format!("type = \"kafka\"\nservers = \"{}\"\ntopics = \"{copies}\"\n", broker.address());
+        let text = job(&keys).replacen(args.0, &args.1, 1);
+        directory.write("job.toml", format!("{text}\n[connections.kafka]\n{place}{keys}"));
         let mut command = directory.host(&["run", "job.toml", "--json", "--events", "events.jsonl"]);
         command.env("KAFKA_SECRET", SECRET);
         let mut host = Running::start(command);
@@ -85,7 +91,9 @@ fn the_host_logs_in_and_speaks_tls() {
             host.wait_for_err("InputError lines: ");
         }
         let said = host.stopped().err;
-        assert_eq!(directory.saved_lines(), numbered(if is_let_in { 2 } else { 0 }), "{said}");
+        let count = if is_let_in { 2 } else { 0 };
+        assert_eq!(directory.saved_lines(), numbered(count), "{said}");
+        assert_eq!(broker.read_back(&copies).len() as u64, count, "{said}");
         let shown = directory.run(&["explain", "job.toml"]);
         let events = std::fs::read_to_string(directory.path("events.jsonl")).expect("there are events");
         let all = said + &shown.out + &shown.err + &events + &all_files(directory.path("state"));

@@ -1,8 +1,8 @@
 //! Jobs over topics of Kafka, by ranges of offsets and as a member of a group, killed again and again, and now and then their
 //! broker too. The topic grows. A producer puts each record into the topic once.
 
-use super::super::support::kafka_broker::Broker;
 use super::*;
+use millstream_tests::kafka_broker::Broker;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 

@@ -3,9 +3,6 @@
 
 pub mod binary;
 pub mod columns;
-#[path = "../../kafka/broker.rs"]
-#[expect(dead_code, reason = "the unit tests of the host use the rest")]
-pub mod kafka_broker;
 pub mod killer;
 pub mod nats_server;
 pub mod numbers;

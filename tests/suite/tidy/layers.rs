@@ -80,7 +80,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "driver",
-        &["lock", "error", "time", "ids", "data", "env", "graph", "block", "variables", "plugin", "output", "engine"],
+        &[
+            "lock",
+            "shown",
+            "error",
+            "time",
+            "ids",
+            "data",
+            "env",
+            "graph",
+            "block",
+            "variables",
+            "plugin",
+            "output",
+            "engine",
+        ],
     ),
     (
         "ingest",

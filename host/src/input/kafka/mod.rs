@@ -4,10 +4,12 @@
 //! records, and tasks read the ranges, by `reader.rs`. Positions are those of the allocation log. The consumer group is
 //! only told of them.
 
+mod commits;
 mod news;
 mod plan;
 mod reader;
 
+use self::commits::Commits;
 use self::news::{News, Question};
 use self::plan::Limits;
 use self::reader::KafkaReader;
@@ -99,6 +101,7 @@ impl Kafka {
             form,
             on_data_loss: settings.on_data_loss,
             on_bad_message: settings.on_bad_message,
+            commits: Commits::new(settings.commits_offsets),
         };
         Ok(Self {
             source: name.to_owned(),
@@ -294,8 +297,11 @@ impl Input for Kafka {
     }
 
     fn done(&mut self, env: &Env, batch: Time) {
-        let Some(offsets) = self.given.remove(&batch).filter(|_| self.settings.commits_offsets) else { return };
-        self.commit(env, offsets);
+        let given = self.given.remove(&batch).unwrap_or_default();
+        let offsets = if self.settings.commits_offsets { given } else { self.reader.commits.take(batch) };
+        if !offsets.is_empty() {
+            self.commit(env, offsets);
+        }
     }
 
     fn end<'a>(&'a mut self, env: &'a Env) -> BoxFuture<'a, ()> {

@@ -3,12 +3,14 @@
 //! Owns how a range ends: at its last offset, or where it is known that no record follows before it. Owns what happens when
 //! records of a range are gone, and when a message is no record.
 
+use super::commits::Commits;
 use super::partition_of;
-use crate::block::{Gone, LogRange, RangeError, RangeFaults, RangeReader, RangeRows, Refused};
+use crate::block::{Gone, LogRange, OffsetRange, RangeError, RangeFaults, RangeReader, RangeRows, Refused};
 use crate::config::{OnBadKafkaMessage, OnDataLoss};
 use crate::env::{KafkaLog, LogFault, LogPlace, LogRecord, TopicPartition, persistence};
-use crate::error::{ErrorKind, Persistence};
+use crate::error::{Error, ErrorKind, Persistence};
 use crate::messages::{Form, Messages, Misfit};
+use crate::time::Time;
 use arrow::array::RecordBatch;
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
@@ -25,6 +27,7 @@ pub(super) struct KafkaReader {
     pub form: Form,
     pub on_data_loss: OnDataLoss,
     pub on_bad_message: OnBadKafkaMessage,
+    pub commits: Commits,
 }
 
 impl RangeReader for KafkaReader {
@@ -48,6 +51,15 @@ impl RangeReader for KafkaReader {
             ready: VecDeque::new(),
             faults: RangeFaults::default(),
         }))
+    }
+
+    fn offsets(&self, range: &LogRange) -> Option<OffsetRange> {
+        let TopicPartition { topic, number } = partition_of(&range.partition)?;
+        Some(OffsetRange { topic, partition: number, first: range.from, end: range.until })
+    }
+
+    fn commit(&self, batch: Time, ranges: &[OffsetRange]) -> Result<(), Error> {
+        self.commits.add(batch, ranges)
     }
 
     /// Reads the range again: its offsets may have gaps, and messages may be left out.

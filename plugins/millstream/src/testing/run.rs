@@ -11,6 +11,7 @@ use crate::ends::TaskError;
 use crate::graph::{Graph, Node, Value};
 use crate::ids::NodeId;
 use crate::kind::Kind;
+use crate::offset_range::OffsetRange;
 use crate::place::Place;
 use crate::runtime::{TestHost, set_test_host, take_emitted, take_states, take_trace};
 use crate::stateful::model::Given;
@@ -402,5 +403,13 @@ impl TestHost for InFunction {
 
     fn read_file(&self, path: &str) -> Option<Vec<u8>> {
         self.run.files.read(path)
+    }
+
+    fn offset_ranges(&self, source: &str) -> Vec<OffsetRange> {
+        let batches = self.run.sources.get(source).unwrap_or_else(|| panic!("there is no source `{source}`"));
+        let end = |batch: usize| batches.iter().take(batch).map(|rows| i64::from(rows.rows)).sum();
+        let (first, end) = (end(self.batch), end(self.batch + 1));
+        let range = OffsetRange { topic: source.to_owned(), partition: 0, first, end };
+        if first < end { vec![range] } else { Vec::new() }
     }
 }
