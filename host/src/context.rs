@@ -33,7 +33,7 @@ use crate::config::{LiveSettings, Settings};
 use crate::engine::{FaultInjector, NoFaults};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::graph::{DescribedNode, Graph, GraphError, Intervals, Node};
+use crate::graph::{DescribedNode, Explanation, Graph, GraphError, Intervals, Node};
 use crate::ingest::{Sources, check_sources};
 use crate::listener::ListenerBus;
 use crate::memory::MemoryBudget;
@@ -154,6 +154,11 @@ impl StreamingContext {
         let plugin = Self::load_plugin_with(loader, &settings, &plugin)?;
         let program = Program::describe(&settings, plugin)?;
         Self::with_program(env, settings, program, receivers)
+    }
+
+    /// The graph of the job and its stages, for people.
+    pub fn explanation(&self) -> Explanation {
+        Explanation::new(&self.described, &self.graph, self.settings.job.parallelism)
     }
 
     /// Reads and loads the plugin and asks it for its graph. Does not check whether the graph fits the job file.

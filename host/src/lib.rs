@@ -20,6 +20,7 @@ pub mod memory;
 
 pub mod clients;
 pub mod grants;
+pub mod http;
 pub mod messages;
 
 pub mod graph;
@@ -52,6 +53,7 @@ pub mod state_reader;
 pub mod upgrade;
 
 pub mod control;
+pub mod ui;
 
 // What puts it all together.
 pub mod context;

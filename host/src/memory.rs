@@ -4,8 +4,12 @@
 //! to, so that an instance which grows below its limit never fails for lack of memory. Never allocates the memory
 //! itself.
 
+mod consumers;
+
+use self::consumers::CountedPool;
 use crate::lock::lock;
-use datafusion_execution::memory_pool::{FairSpillPool, MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion_execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +25,7 @@ pub struct NoRoom {
 /// The budget. Clones share it.
 #[derive(Clone)]
 pub struct MemoryBudget {
-    pool: Arc<dyn MemoryPool>,
+    pool: Arc<CountedPool>,
     budget: usize,
     /// The memory that is set aside for the plugin instances of all runs, in bytes.
     instances: Arc<AtomicUsize>,
@@ -36,7 +40,7 @@ impl MemoryBudget {
     /// Returns an error if the budget is smaller than the memory of the instances.
     pub fn new(budget: u64, instances: u64) -> Result<Self, NoRoom> {
         let budget = usize::try_from(budget).unwrap_or(usize::MAX);
-        let pool: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(budget));
+        let pool = Arc::new(CountedPool::new(budget));
         let mut whole = Self { pool, budget, instances: Arc::default(), _kept: None };
         whole._kept = Some(Arc::new(whole.set_aside(instances)?));
         Ok(whole)
@@ -47,7 +51,7 @@ impl MemoryBudget {
     /// # Errors
     /// Returns an error if the budget has less memory left.
     pub fn set_aside(&self, bytes: u64) -> Result<InstanceMemory, NoRoom> {
-        let reservation = MemoryConsumer::new("plugin instances").register(&self.pool);
+        let reservation = MemoryConsumer::new("plugin instances").register(&self.pool());
         let (asked, reserved) = (usize::try_from(bytes).unwrap_or(usize::MAX), self.pool.reserved());
         reservation.try_grow(asked).map_err(|_| NoRoom { asked, budget: self.budget, reserved })?;
         self.instances.fetch_add(asked, Ordering::Relaxed);
@@ -57,6 +61,16 @@ impl MemoryBudget {
     /// The pool that operators reserve from.
     pub fn pool(&self) -> Arc<dyn MemoryPool> {
         self.pool.clone()
+    }
+
+    /// The whole budget, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.budget
+    }
+
+    /// How many bytes each consumer has reserved, by the name of the consumer.
+    pub fn consumers(&self) -> BTreeMap<String, usize> {
+        self.pool.taken()
     }
 
     /// A reservation of `consumer`, of 0 bytes at first.
@@ -81,7 +95,7 @@ impl MemoryBudget {
     }
 
     fn room_with(&self, consumer: &str, leaves_some: bool) -> Room {
-        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool), leaves_some, budget: self.clone() }
+        Room { reservation: MemoryConsumer::new(consumer).register(&self.pool()), leaves_some, budget: self.clone() }
     }
 }
 

@@ -34,6 +34,7 @@ mod support;
 mod text_files;
 mod tidy;
 mod two_runs;
+mod ui;
 mod upgrades;
 mod windows;
 mod write_ahead_log;

@@ -14,6 +14,7 @@ mod json_lines;
 mod list;
 mod log_form;
 mod new;
+mod page;
 mod place;
 mod progress;
 mod recovery;
@@ -28,6 +29,7 @@ mod status_line;
 mod stop;
 mod stopper;
 mod supervise;
+mod ui;
 mod upgrade;
 mod upgrade_text;
 mod wishes;
@@ -102,6 +104,9 @@ enum Command {
     /// refused, with the way to change them.
     #[command(after_help = EXIT_CODES)]
     Set(set::SetKeyArgs),
+    /// Serve the page of a job that has ended, from its checkpoint directory.
+    #[command(after_help = EXIT_CODES)]
+    Ui(ui::UiArgs),
     /// Make a plugin crate with a job file, which build and run at once.
     #[command(after_help = EXIT_CODES)]
     New(new::NewArgs),
@@ -129,7 +134,7 @@ impl Command {
             Self::Upgrade(args) => args.json(),
             Self::Rollback(args) => args.json,
             Self::Set(args) => args.json,
-            Self::Stop(_) | Self::New(_) | Self::Dev(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Stop(_) | Self::Ui(_) | Self::New(_) | Self::Dev(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 
@@ -220,6 +225,7 @@ fn run_program(commit: Option<&str>, receivers: &Receivers) -> ExitCode {
         Command::Upgrade(args) => upgrade::upgrade(args, &line),
         Command::Rollback(args) => upgrade::rollback(args, &line),
         Command::Set(args) => set::set(args),
+        Command::Ui(args) => ui::ui(args),
         Command::New(args) => new::new(args, commit),
         Command::Dev(args) => dev::dev(args),
         Command::Completions(args) => generate::completions(args, command),

@@ -4,6 +4,7 @@ use super::error_stream::ErrorStream;
 use super::job::{JobArgs, prepare};
 use super::json_lines::{JsonConsole, JsonLines};
 use super::log_form::LogArg;
+use super::page::{Monitoring, Queued};
 use super::progress::Progress;
 use super::reports::{manager, tell};
 use super::service::Service;
@@ -25,6 +26,7 @@ use crate::plugin::PluginLoader;
 use crate::receiver::Receivers;
 use crate::shown::Shown as _;
 use crate::time::Duration;
+use crate::ui::JobParts;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -67,6 +69,10 @@ pub struct RunArgs {
     /// The form of the log, on standard error. With `json`, errors are one JSON object in the last line too.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogArg,
+    /// Serve the page of the job at `ui.address`, or at a free port of this machine if the job file has no `ui.address`.
+    /// The log says where. docs/web.md describes the page.
+    #[arg(long)]
+    ui: bool,
     /// Log only warnings and errors, and show no progress on a terminal.
     #[arg(long, short)]
     pub quiet: bool,
@@ -147,13 +153,16 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         // The events file may be a pipe that nobody reads yet.
         let status = Arc::new(StatusListener::new(env.clock.clone(), &job.name, Some(std::process::id())));
         let service = service(args, &env, settings.job.batch_interval);
-        let listeners = listeners(args, &env, (progress.clone(), status.clone(), service.clone()))?;
+        let (mut monitoring, queued) = Monitoring::start(&env, &settings, args.ui)?;
+        let listeners = listeners(args, &env, (progress.clone(), status.clone(), service.clone()), queued)?;
         let (live, json) = (Arc::new(LiveSettings::new(&settings)), args.json || args.log == LogArg::Json);
         // Before this point a signal ends the program at once, as nothing was received yet.
         let (stopper, stops) =
             Stopper::start(&env, (&settings, live.clone()), status.clone(), move |error| words(error, json))
                 .map_err(|error| no_signals(&error))?;
         early_signals.end();
+        let facts = (&settings, status.clone(), context.explanation());
+        monitoring.open(&env, facts, &stopper, &listeners).await?;
         let options = RunOptions {
             stop_after: args.stop_after,
             stop_when_idle: args.stop_when_idle,
@@ -170,6 +179,11 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
         }
         let upgrades = Arc::new(running.upgrades(PluginLoader::of_this_program()));
         let states = running.states().clone();
+        monitoring.attach(JobParts {
+            states: states.clone(),
+            upgrades: upgrades.clone(),
+            memory: running.memory().clone(),
+        });
         let mut control = Control::start(&env, (&job.directory, &job.name), status, states, upgrades).await;
         let ended = wait(running, stops, &mut control, (&stopper, service.as_deref()));
         let outcome = match progress {
@@ -182,6 +196,7 @@ pub fn run(args: &RunArgs, line: &StatusLine, stream: &ErrorStream, receivers: &
                 }
             }
         };
+        monitoring.finish().await;
         let farewell = control.finish(not_graceful(&outcome)).await;
         Ok((outcome, farewell))
     });
@@ -232,7 +247,7 @@ async fn wait(
                 service.into_iter().for_each(Service::stopping);
                 running.stop(*stops.borrow_and_update());
             }
-            request = control.stop_requested() => stopper.request(request),
+            request = control.stop_requested() => stopper.request("`host stop`", request),
         }
     }
 }
@@ -269,6 +284,7 @@ fn listeners(
     args: &RunArgs,
     env: &Env,
     (progress, status, service): (Option<Arc<Progress>>, Arc<StatusListener>, Option<Arc<Service>>),
+    queued: Vec<Queued>,
 ) -> Result<ListenerBus, Error> {
     let queue = |name, listener: Box<dyn QueuedListener>| EventQueue::start(env, name, QUEUED_EVENTS_MAX, listener);
     let mut queues = Vec::new();
@@ -279,6 +295,7 @@ fn listeners(
     if args.json {
         queues.push(queue("standard output", Box::new(JsonLines::new(env.console.clone()))));
     }
+    queues.extend(queued.into_iter().map(|(name, listener)| queue(name, listener)));
     queues.push(queue("the log", Box::<LogListener>::default()));
     let progress = progress.map(|progress| progress as Arc<dyn StreamingListener>);
     let service = service.map(|service| service as Arc<dyn StreamingListener>);

@@ -64,9 +64,9 @@ impl Stopper {
         Ok((stopper, stops))
     }
 
-    /// Handles a request of a client to stop.
-    pub fn request(&self, request: StopRequest) {
-        self.decide("`host stop`", |wishes, at| wishes.request(request, at));
+    /// Handles a request of a client to stop. `who` names the client in the log.
+    pub fn request(&self, who: &str, request: StopRequest) {
+        self.decide(who, |wishes, at| wishes.request(request, at));
     }
 
     /// Whether an immediate stop was requested.

@@ -55,7 +55,9 @@ mod job;
 mod kafka;
 mod kafka_receiver;
 mod nats;
+mod otlp;
 mod sources;
+mod ui;
 
 pub(super) use connections::*;
 pub(super) use host::*;
@@ -63,12 +65,25 @@ pub(super) use job::*;
 pub(super) use kafka::*;
 pub(super) use kafka_receiver::*;
 pub(super) use nats::*;
+pub(super) use otlp::*;
 pub(super) use sources::*;
+pub(super) use ui::*;
 
 /// All keys, in the order of the documentation.
 pub(super) static KEYS: LazyLock<Vec<&'static dyn Declared>> = LazyLock::new(|| {
     let connections = [connections::KEYS, &CONNECTION_CLIENT.all()].concat();
-    [job::KEYS, sources::KEYS, nats::KEYS, &kafka::ALL, &kafka_receiver::ALL, &connections, host::KEYS].concat()
+    [
+        job::KEYS,
+        sources::KEYS,
+        nats::KEYS,
+        &kafka::ALL,
+        &kafka_receiver::ALL,
+        &connections,
+        host::KEYS,
+        ui::KEYS,
+        otlp::KEYS,
+    ]
+    .concat()
 });
 
 /// How an argument of `--set` can begin, for completions in a shell: each key and `=`, with each value of a key that has
@@ -160,7 +175,7 @@ mod tests {
         }
         assert_eq!(
             sections(),
-            ["job", SOURCES.section, CONNECTIONS.section, "receiver", "backpressure", "engine", "limits"]
+            ["job", SOURCES.section, CONNECTIONS.section, "receiver", "backpressure", "engine", "limits", "ui", "otlp"]
         );
     }
 }

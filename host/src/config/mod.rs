@@ -9,6 +9,7 @@
 //! `sections`, which checks values with `shape`, `range` and `units`. `settings` is the result.
 
 mod change;
+mod collector;
 mod connection_settings;
 mod connections;
 mod directories;
@@ -27,10 +28,12 @@ mod kafka_topics;
 mod key;
 mod keys;
 mod lines;
+mod listening;
 mod live;
 mod names;
 mod nats;
 mod nats_source;
+mod otlp;
 mod quote;
 mod range;
 mod report;
@@ -48,6 +51,7 @@ mod syntax;
 mod tests;
 mod topic_patterns;
 mod tree;
+mod ui;
 mod units;
 
 use crate::time::Duration;
@@ -68,8 +72,8 @@ pub use live::{LIVE_KEYS, LiveSettings};
 pub use secret::Secret;
 pub use settings::{
     Access, BackpressureSettings, DeliverFrom, EngineSettings, Facts, Grant, HttpSettings, JobSettings, LimitSettings,
-    Location, NatsLogin, NatsSettings, OnBadMessage, OnCheckpointError, OnError, OnMissingFile, PayloadFormat,
-    ReceiverSettings, Settings, SourceSettings, TlsFiles, WhenDone, WhenFull,
+    Location, NatsLogin, NatsSettings, OnBadMessage, OnCheckpointError, OnError, OnMissingFile, OtlpServer,
+    OtlpSettings, PayloadFormat, ReceiverSettings, Settings, SourceSettings, TlsFiles, UiSettings, WhenDone, WhenFull,
 };
 
 /// Reads the settings of a job from the bytes of its job file: see [`load`].

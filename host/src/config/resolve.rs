@@ -14,6 +14,7 @@ use super::kafka_source;
 use super::keys::{self, SourceType};
 use super::names::Misspelt;
 use super::nats_source;
+use super::otlp;
 use super::report::{Report, Reported};
 use super::sections::{Reader, Section};
 use super::settings::{
@@ -21,6 +22,7 @@ use super::settings::{
     SourceSettings, WhenDone,
 };
 use super::tree::Table;
+use super::ui;
 use super::units::{DURATIONS, SIZES};
 use crate::encoding::Encoding;
 use crate::time::{Duration, whole_ms};
@@ -60,6 +62,8 @@ pub(super) fn settings(
     let backpressure = reader.section(root, "backpressure");
     let backpressure = backpressure.and_then(|table| read_backpressure(&table, max_rate, reader));
     let engine = engine.map(|memory| memory.engine);
+    let ui = reader.section(root, "ui").and_then(|table| ui::read(&table, directory, reader));
+    let otlp = reader.section(root, "otlp").and_then(|table| otlp::read(&table, directory, reader));
     Ok(Settings {
         job: job?,
         sources: sources?,
@@ -68,6 +72,8 @@ pub(super) fn settings(
         backpressure: backpressure?,
         engine: engine?,
         limits: limits?,
+        ui: ui?,
+        otlp: otlp?,
         given: BTreeMap::new(),
         overrides: Vec::new(),
         facts: *facts,

@@ -31,6 +31,10 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// The limits of one plugin instance.
     pub limits: LimitSettings,
+    /// The page of the job.
+    pub ui: UiSettings,
+    /// The collector that gets metrics and traces.
+    pub otlp: OtlpSettings,
     /// The keys that the job file and the command line give: dotted, with their values as TOML.
     pub given: BTreeMap<String, String>,
     /// The pairs of `--set KEY=VALUE` with which the job file was read.
@@ -451,6 +455,40 @@ pub struct LimitSettings {
     pub result_size_bytes: u64,
     /// The size of the largest accepted plugin file: 1 KiB to 4 GiB.
     pub plugin_size_bytes: u64,
+}
+
+/// The settings of `[ui]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UiSettings {
+    /// The address at which the host serves the page. `None` if it serves none. It is an address of this machine itself,
+    /// or there is a token.
+    pub address: Option<SocketAddr>,
+    /// The place of the token that a client has to know. `None` if all clients of this machine may look.
+    pub token: Option<Secret>,
+    /// The files for TLS. `None` if connections are not encrypted.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The settings of `[otlp]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpSettings {
+    /// The collector. `None` if nothing is sent.
+    pub server: Option<OtlpServer>,
+    /// The place of the token that the collector wants.
+    pub token: Option<Secret>,
+    /// How often metrics and traces are sent: 100 ms to 1 h.
+    pub interval: Duration,
+    /// Whether traces are sent.
+    pub traces: bool,
+}
+
+/// A collector of OpenTelemetry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtlpServer {
+    /// The address `host:port`.
+    pub address: String,
+    /// What comes before `/v1/metrics` in the path. Empty in most cases.
+    pub path: String,
 }
 
 /// Facts about the machine on which the job runs.

@@ -19,6 +19,7 @@ use crate::graph::{Beginning, Graph, Intervals, Needs};
 use crate::ids::RunId;
 use crate::ingest::{CatchUp, ClockSettings, Ingest, IngestHandle, IngestParts, Rates, StopRequest};
 use crate::listener::{Event, ListenerBus, RecoveryInfo};
+use crate::memory::MemoryBudget;
 use crate::output::Handover;
 use crate::receiver::RateSettings;
 use crate::run::{Claims, Run, RunInput, RunParts};
@@ -418,6 +419,11 @@ impl Running {
     /// The state of the run whose results are shown.
     pub fn states(&self) -> &LiveStates {
         &self.job.states
+    }
+
+    /// The memory of the job.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.job.budget
     }
 
     /// Waits until the job ends, because it was stopped or because of an error.

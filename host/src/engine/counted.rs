@@ -7,8 +7,10 @@ use super::JobRequest;
 use super::plugin_exec::PluginExec;
 use super::reduce::ReduceExec;
 use super::state::StateExec;
+use super::updates::UpdatesOfNode;
 use crate::error::{Error, ErrorKind};
 use crate::graph::Stage;
+use crate::listener::PluginUse;
 use crate::variables::{SharedVariables, Updates, VariableError};
 use datafusion_physical_plan::ExecutionPlan;
 use std::sync::Arc;
@@ -25,12 +27,23 @@ pub(super) fn take_updates(
     for child in plan.children() {
         variables.collect(&mut all, take_updates(child, variables)?)?;
     }
-    let node: &dyn ExecutionPlan = &**plan;
-    let own = node.downcast_ref::<PluginExec>().map(|node| node.work().updates.take());
-    let own = own.or_else(|| node.downcast_ref::<ReduceExec>().map(|node| node.work().updates.take()));
-    let own = own.or_else(|| node.downcast_ref::<StateExec>().map(|node| node.work().updates.take()));
-    variables.collect(&mut all, own.unwrap_or_default())?;
+    variables.collect(&mut all, of_node(plan).map(UpdatesOfNode::take).unwrap_or_default())?;
     Ok(all)
+}
+
+/// What the instances of all nodes of a plan have used.
+pub(super) fn plugin_use(plan: &Arc<dyn ExecutionPlan>) -> PluginUse {
+    let mut all = of_node(plan).map(UpdatesOfNode::used).unwrap_or_default();
+    plan.children().into_iter().for_each(|child| all.add(plugin_use(child)));
+    all
+}
+
+/// What a node of a plan holds; `None` if the node runs no code of the plugin.
+fn of_node(plan: &Arc<dyn ExecutionPlan>) -> Option<&UpdatesOfNode> {
+    let node: &dyn ExecutionPlan = &**plan;
+    let own = node.downcast_ref::<PluginExec>().map(|node| &node.work().updates);
+    let own = own.or_else(|| node.downcast_ref::<ReduceExec>().map(|node| &node.work().updates));
+    own.or_else(|| node.downcast_ref::<StateExec>().map(|node| &node.work().updates))
 }
 
 /// The updates of the tasks of a stage.

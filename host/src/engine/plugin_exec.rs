@@ -89,8 +89,8 @@ async fn run_again(
     if let Some(error) = lock(&failed).take() {
         return Err(error);
     }
-    let (rows, made) = outcome.map_err(PluginError::new)?;
-    updates.add(&plugin.variables, made).map_err(PluginError::of_variable)?;
+    let (rows, made, used) = outcome.map_err(PluginError::new)?;
+    updates.add(&plugin.variables, made, used).map_err(PluginError::of_variable)?;
     Ok(futures::stream::iter(rows.map(|rows| rows.map_err(external))))
 }
 

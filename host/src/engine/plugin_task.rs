@@ -161,7 +161,9 @@ impl PluginTask {
         // The memory of the instance goes back to the pool before the rows are handed on.
         let Some(mut instance) = self.instance.take() else { return Ok(EmittedRows::default()) };
         let emitted = instance.finish().map_err(PluginError::new)?;
-        self.updates.add(&self.plugin.variables, instance.take_updates()).map_err(PluginError::of_variable)?;
+        self.updates
+            .add(&self.plugin.variables, instance.take_updates(), instance.used())
+            .map_err(PluginError::of_variable)?;
         Ok(emitted)
     }
 }

@@ -5,7 +5,7 @@
 use super::JobRequest;
 use crate::graph::{Graph, Stage, StageInput, StageOutput};
 use crate::ids::NodeId;
-use crate::listener::{StageInfo, StageOperator, StageRows};
+use crate::listener::{PluginUse, StageInfo, StageOperator, StageRows};
 use crate::time::{Duration, Time};
 use datafusion_physical_plan::ExecutionPlan;
 use std::collections::BTreeSet;
@@ -20,6 +20,8 @@ pub(super) struct TaskMetrics {
     pub shuffle_bytes_written: u64,
     /// The time of the task, including attempts that failed.
     pub time: Duration,
+    /// What code of the plugin has used in the attempt that succeeded.
+    pub plugin: PluginUse,
 }
 
 /// The number of rows that the leaves of a plan have read.
@@ -69,6 +71,7 @@ impl StageTally {
             completion_time: now,
             duration: Duration::ZERO,
             task_time: Duration::ZERO,
+            plugin: PluginUse::default(),
             failure_reason: None,
         };
         Self { info }
@@ -83,6 +86,7 @@ impl StageTally {
         info.output.rows += metrics.rows_written;
         info.shuffle_bytes_written += metrics.shuffle_bytes_written;
         info.task_time += metrics.time;
+        info.plugin.add(metrics.plugin);
     }
 
     /// Makes the report of the stage when it has ended.

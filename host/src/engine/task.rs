@@ -1,7 +1,7 @@
 //! Runs one attempt at a task: executes the plan of the task, and passes the rows to the store of the stage or to the
 //! output.
 
-use super::counted::take_updates;
+use super::counted::{plugin_use, take_updates};
 use super::fault::{FaultInjector, FaultPoint};
 use super::join::JoinError;
 use super::leaf::{InputError, LeafStores};
@@ -188,6 +188,7 @@ impl Attempt<'_> {
             }
         }
         metrics.rows_read = rows_read(&self.plan);
+        metrics.plugin = plugin_use(&self.plan);
         let stall = self.faults.stalls(self.task, metrics.rows_read);
         if !stall.is_zero() {
             self.clock.sleep(stall).await;

@@ -34,6 +34,11 @@ pub enum Event {
         /// The URL to which clients send.
         url: String,
     },
+    /// The page of the job is served.
+    PageListens {
+        /// The URL of the page.
+        url: String,
+    },
     /// A receiver lost its source, or never reached it, or reports an error and continues.
     ReceiverError {
         /// The receiver, whose last error is the reason of the event.
@@ -288,6 +293,7 @@ impl fmt::Display for Event {
                 retry_in.iter().try_for_each(|delay| write!(f, "; next try in {} ms", delay.as_millis()))
             }
             Self::ReceiverListens { source, url } => write!(f, "ReceiverListens {source}: {url}"),
+            Self::PageListens { url } => write!(f, "PageListens: {url}"),
             Self::ReceiverStopped(receiver) => write!(f, "ReceiverStopped {}", receiver.name),
             Self::RateLimitChanged(info) => write!(f, "RateLimitChanged {}: {}", info.source, info.limit),
             Self::InputError { source, error } => write!(f, "InputError {source}: {error}"),

@@ -68,6 +68,7 @@ enum JsonEvent<'a> {
     ReceiverStarted { receiver: JsonReceiver<'a> },
     ReceiverError { receiver: JsonReceiver<'a>, retry_in_ms: Option<u64> },
     ReceiverListens { source: &'a str, url: &'a str },
+    PageListens { url: &'a str },
     ReceiverStopped { receiver: JsonReceiver<'a> },
     RateLimitChanged(JsonRateLimit<'a>),
     InputError { source: &'a str, error: &'a str },
@@ -238,6 +239,9 @@ struct JsonStage<'a> {
     completion_time_ms: u64,
     duration_ms: f64,
     task_time_ms: f64,
+    plugin_time_ms: f64,
+    plugin_calls: u64,
+    plugin_memory_bytes: u64,
     failure_reason: Option<&'a str>,
 }
 
@@ -270,6 +274,7 @@ impl<'a> From<&'a Event> for JsonEvent<'a> {
                 Self::ReceiverError { receiver: receiver.into(), retry_in_ms: retry_in.map(whole) }
             }
             Event::ReceiverListens { source, url } => Self::ReceiverListens { source, url },
+            Event::PageListens { url } => Self::PageListens { url },
             Event::ReceiverStopped(info) => Self::ReceiverStopped { receiver: info.into() },
             Event::RateLimitChanged(info) => Self::RateLimitChanged(info.into()),
             Event::InputError { source, error } => Self::InputError { source, error },
@@ -442,6 +447,9 @@ impl<'a> From<&'a StageInfo> for JsonStage<'a> {
             completion_time_ms: info.completion_time.as_ms(),
             duration_ms: span(info.duration),
             task_time_ms: span(info.task_time),
+            plugin_time_ms: span(info.plugin.time),
+            plugin_calls: info.plugin.calls,
+            plugin_memory_bytes: info.plugin.memory_bytes,
             failure_reason: info.failure_reason.as_deref(),
         }
     }

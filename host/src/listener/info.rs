@@ -170,6 +170,26 @@ pub struct StageRows {
     pub rows: u64,
 }
 
+/// What code of the plugin has used in tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PluginUse {
+    /// The time in code of the plugin.
+    pub time: Duration,
+    /// How many functions of the plugin were called.
+    pub calls: u64,
+    /// The largest memory of an instance, in bytes.
+    pub memory_bytes: u64,
+}
+
+impl PluginUse {
+    /// Adds what other instances have used.
+    pub fn add(&mut self, other: Self) {
+        self.time = self.time.saturating_add(other.time);
+        self.calls = self.calls.saturating_add(other.calls);
+        self.memory_bytes = self.memory_bytes.max(other.memory_bytes);
+    }
+}
+
 /// What is known of one stage of a batch that has run. The operators run as one loop, so rows and time are those of the
 /// whole stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +216,8 @@ pub struct StageInfo {
     pub duration: Duration,
     /// The sum of the times of all tasks, failed attempts included.
     pub task_time: Duration,
+    /// What code of the plugin has used in the attempts that succeeded.
+    pub plugin: PluginUse,
     /// Why the stage failed. The numbers of rows are then those of the tasks that succeeded.
     pub failure_reason: Option<String>,
 }

@@ -1,7 +1,8 @@
 //! Events as log lines.
 
 use super::absence::{Absence, Away, Tell};
-use super::{Event, LagInfo, PassedOverCause, QueuedListener, RateLimitInfo, ReceiverInfo};
+use super::attention::Attention;
+use super::{Event, QueuedListener, RateLimitInfo, ReceiverInfo};
 use crate::ids::RunId;
 use crate::shown::counted;
 use crate::time::{Duration, Time};
@@ -99,44 +100,9 @@ impl QueuedListener for LogListener {
     fn on_event(&mut self, at: Time, run: RunId, event: &Event) {
         let told = Told { run, event };
         match event {
-            Event::HostPanicked { .. } => tracing::error!("{told}"),
-            Event::UpgradeChanged(info) if info.reason.is_some() => tracing::warn!("{told}"),
-            Event::UpgradeChanged(_) | Event::SettingChanged { .. } | Event::RecordsRecovered { .. } => {
-                tracing::info!("{told}")
-            }
             Event::ReceiverError { receiver, retry_in: Some(_) } => self.away(at, receiver, event),
             Event::ReceiverStarted(receiver) => self.back(at, receiver, event),
             Event::RateLimitChanged(info) => self.limited(info, event),
-            Event::ReceiverError { .. }
-            | Event::InputError { .. }
-            | Event::FileChanged { .. }
-            | Event::FileMissing { .. }
-            | Event::DataLost { .. }
-            | Event::FileLeft { .. }
-            | Event::LineCutOff { .. }
-            | Event::RecordsDropped { .. }
-            | Event::MessagesGivenUp { .. }
-            | Event::RecordsLost { .. }
-            | Event::CheckpointFailed { .. }
-            | Event::LinesDropped { .. }
-            | Event::TextReplaced { .. }
-            | Event::ClockSetBack { .. }
-            | Event::TaskRetried { .. } => {
-                tracing::warn!("{told}");
-            }
-            // The start of the job has warned of such files already.
-            Event::FilesPassedOver(info) if info.cause == PassedOverCause::MatchedByPath => tracing::debug!("{told}"),
-            Event::FilesPassedOver(info) if !info.is_first => tracing::debug!("{told}"),
-            Event::FilesPassedOver(info) if !info.cause.is_asked_for() => tracing::warn!("{told}"),
-            Event::FilesPassedOver(_)
-            | Event::ReceiverListens { .. }
-            | Event::StreamingStarted { .. }
-            | Event::RecoveryStarted(_)
-            | Event::BatchesWithoutData { .. }
-            | Event::CheckpointResumed { .. }
-            | Event::StreamingStopped { .. } => {
-                tracing::info!("{told}");
-            }
             Event::BatchCompleted(info) => tracing::info!(
                 "{told}: {}, scheduling delay {:.1} ms, processing time {:.1} ms, total delay {:.1} ms",
                 counted(info.num_records(), "record"),
@@ -158,14 +124,12 @@ impl QueuedListener for LogListener {
                     operators.join(", "),
                 );
             }
-            Event::FallingBehind(lag) => tracing::warn!("{}{}", told.subject(), falling_behind(lag)),
-            Event::CaughtUp(lag) => tracing::info!(
-                "{}the job has caught up: batch {} had a scheduling delay of {:.1} ms",
-                told.subject(),
-                lag.batch_time,
-                ms(Some(lag.scheduling_delay))
-            ),
-            _ => tracing::debug!("{told}"),
+            _ => match event.attention() {
+                Attention::Error => tracing::error!("{told}"),
+                Attention::Warning => tracing::warn!("{told}"),
+                Attention::Notice => tracing::info!("{told}"),
+                Attention::Detail => tracing::debug!("{told}"),
+            },
         }
     }
 }
@@ -176,32 +140,11 @@ struct Told<'a> {
     event: &'a Event,
 }
 
-impl Told<'_> {
-    fn subject(&self) -> String {
-        if self.run == RunId::FIRST { String::new() } else { format!("{}: ", self.run) }
-    }
-}
-
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.subject(), self.event)
+        if self.run != RunId::FIRST {
+            write!(f, "{}: ", self.run)?;
+        }
+        f.write_str(&self.event.words())
     }
-}
-
-/// The text of a warning: by how much a job is behind, and what can be done.
-fn falling_behind(lag: &LagInfo) -> String {
-    let growth = if lag.growth.is_zero() {
-        String::new()
-    } else {
-        format!(", {:.1} ms more than shortly before", ms(Some(lag.growth)))
-    };
-    format!(
-        "the job falls behind: batch {} had a scheduling delay of {:.1} ms{growth}; the processing time of batches is {:.1} ms \
-         on average, and one comes every {:.1} ms. Make batches cheaper, raise engine.threads or job.parallelism, or raise \
-         job.batch_interval above the processing time",
-        lag.batch_time,
-        ms(Some(lag.scheduling_delay)),
-        ms(Some(lag.processing_delay_average)),
-        ms(Some(lag.batch_interval)),
-    )
 }

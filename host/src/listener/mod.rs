@@ -5,6 +5,7 @@
 
 mod absence;
 mod accumulators;
+mod attention;
 mod event;
 mod event_json;
 mod event_log;
@@ -19,13 +20,14 @@ mod receivers;
 mod status;
 
 pub use accumulators::{AccumulatorInfo, AccumulatorValue, Double};
+pub use attention::Attention;
 pub use event::Event;
 pub use event_json::json_line;
 pub use event_log::EventLog;
 pub use files::{PassedOverCause, PassedOverInfo};
 pub use info::{
-    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, ReceiverInfo, RecoveryInfo, SnapshotInfo,
-    StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
+    BatchInfo, GivenUpInfo, LagInfo, LinesInfo, OutputOperationInfo, PluginUse, ReceiverInfo, RecoveryInfo,
+    SnapshotInfo, StageInfo, StageOperator, StageRows, StreamInputInfo, UpgradeInfo,
 };
 pub use liveness::Liveness;
 pub use log::LogListener;
@@ -35,7 +37,7 @@ pub use rates::{MeasuredBatch, RateLimit, RateLimitInfo, RateReason};
 pub use receivers::ReceiverReporter;
 pub use status::{
     CheckpointStatus, CheckpointTrouble, Delay, FilesStatus, PassedOverStatus, RateStatus, ReceiverStatus, RunState,
-    Status, StatusListener,
+    Status, StatusListener, Summary,
 };
 
 use crate::ids::RunId;

@@ -10,6 +10,7 @@ use crate::lock::lock;
 use crate::time::{Duration, Time, whole_ms};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The number of batches over which averages are taken.
@@ -137,8 +138,14 @@ pub struct Delay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReceiverStatus {
+    /// The number of the receiver's source.
+    pub stream_id: u32,
     /// The name of the receiver's source.
     pub name: String,
+    /// Where the receiver runs: `driver` is the host's own process.
+    pub location: String,
+    /// The URL at which the receiver takes requests. `None` if it takes none.
+    pub url: Option<String>,
     /// Whether the receiver is connected.
     pub active: bool,
     /// The message of the receiver's last error.
@@ -205,43 +212,52 @@ pub struct CheckpointTrouble {
 /// Keeps the status of one job.
 pub struct StatusListener {
     clock: Arc<dyn Clock>,
-    known: Mutex<Known>,
+    known: Mutex<Summary>,
+    /// Whether the job was asked to stop. No event says so. Outside of the mutex, so that who only asks for this never
+    /// makes an actor wait.
+    is_stopping: AtomicBool,
 }
 
+/// The events of one job, summed up.
 #[derive(Default)]
-struct Known {
+pub struct Summary {
     /// All members of the status that the other fields of this struct do not hold.
     status: Status,
     receivers: BTreeMap<u32, ReceiverStatus>,
     /// The limits of receivers, which may be known before the receivers are.
     rate_limits: BTreeMap<u32, RateStatus>,
+    /// The URLs at which receivers take requests, by source.
+    urls: BTreeMap<String, String>,
     pending: BTreeSet<Time>,
     /// Batches that are still to run again.
     rerun: BTreeSet<Time>,
     /// Scheduling delays and processing times of the last batches, the newest first.
     delays: VecDeque<(Duration, Duration)>,
-    is_stopping: bool,
 }
 
 impl StatusListener {
     /// Makes a listener for a job that is about to start in this process.
     pub fn new(clock: Arc<dyn Clock>, job: &str, pid: Option<u32>) -> Self {
-        let since_ms = clock.now().as_ms();
-        let status = Status { job: job.to_owned(), pid, since_ms, ..Status::default() };
-        Self { clock, known: Mutex::new(Known { status, ..Known::default() }) }
+        let summary = Summary::new(clock.now(), job, pid);
+        Self { clock, known: Mutex::new(summary), is_stopping: AtomicBool::new(false) }
     }
 
     /// Records that the job was asked to stop.
     pub fn stopping(&self) {
-        self.lock().is_stopping = true;
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the job was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
     }
 
     /// The current status of the job.
     pub fn status(&self) -> Status {
-        self.lock().told()
+        self.lock().told(self.is_stopping())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Summary> {
         lock(&self.known)
     }
 }
@@ -253,8 +269,23 @@ impl StreamingListener for StatusListener {
     }
 }
 
-impl Known {
-    fn hear(&mut self, now: Time, event: &Event) {
+impl Summary {
+    /// Nothing has happened yet to a job that is about to start at `now` in the process `pid`.
+    pub fn new(now: Time, job: &str, pid: Option<u32>) -> Self {
+        let status = Status { job: job.to_owned(), pid, since_ms: now.as_ms(), ..Status::default() };
+        Self { status, ..Self::default() }
+    }
+
+    /// The events of a job of which only the status is known.
+    pub fn restored(status: Status) -> Self {
+        let receivers = status.receivers.iter().map(|receiver| (receiver.stream_id, receiver.clone())).collect();
+        let limited = status.receivers.iter().filter_map(|known| Some((known.stream_id, known.rate_limit.clone()?)));
+        let rate_limits = limited.collect();
+        Self { receivers, rate_limits, status, ..Self::default() }
+    }
+
+    /// An event of the job has happened.
+    pub fn hear(&mut self, now: Time, event: &Event) {
         let status = &mut self.status;
         match event {
             Event::StreamingStarted { batch_interval, .. } => {
@@ -272,6 +303,7 @@ impl Known {
             Event::RateLimitChanged(info) => {
                 self.rate_limits.insert(info.stream_id, RateStatus::from(&info.limit));
             }
+            Event::ReceiverListens { source, url } => drop(self.urls.insert(source.clone(), url.clone())),
             Event::BatchSubmitted(info) => {
                 self.pending.insert(info.batch_time);
                 // Batches that are computed again for windows and state come first, and are not submitted.
@@ -330,7 +362,10 @@ impl Known {
 
     fn receiver(&mut self, info: &ReceiverInfo) {
         let receiver = ReceiverStatus {
+            stream_id: info.stream_id,
             name: info.name.clone(),
+            location: info.location.clone(),
+            url: None,
             active: info.active,
             last_error: info.last_error_message.clone(),
             last_error_ms: info.last_error_time.map(Time::as_ms),
@@ -340,7 +375,10 @@ impl Known {
     }
 
     fn completed(&mut self, info: &BatchInfo) {
-        self.pending.remove(&info.batch_time);
+        // Batches are done in order. The event of an earlier one may be missing.
+        while self.pending.first().is_some_and(|first| *first <= info.batch_time) {
+            self.pending.pop_first();
+        }
         let was_last = self.rerun.remove(&info.batch_time) && self.rerun.is_empty();
         let status = &mut self.status;
         if was_last && status.state == RunState::Recovering {
@@ -356,13 +394,15 @@ impl Known {
         self.delays.truncate(AVERAGED);
     }
 
-    fn told(&self) -> Status {
+    /// The status of the job, which was asked to stop if `is_stopping`.
+    pub fn told(&self, is_stopping: bool) -> Status {
         let mut status = self.status.clone();
-        if self.is_stopping && status.state != RunState::Stopped {
+        if is_stopping && status.state != RunState::Stopped {
             status.state = RunState::Stopping;
         }
         let with_limit = |(id, receiver): (&u32, &ReceiverStatus)| ReceiverStatus {
             rate_limit: self.rate_limits.get(id).cloned(),
+            url: self.urls.get(&receiver.name).cloned(),
             ..receiver.clone()
         };
         status.receivers = self.receivers.iter().map(with_limit).collect();

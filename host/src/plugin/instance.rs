@@ -8,7 +8,7 @@ use super::bindings::exports::millstream::plugin::tasks;
 use super::crossing::Crossing;
 use super::emitted::EmittedRows;
 use super::failure::{Failure, TracedPlace};
-use super::limits::Limits;
+use super::limits::{Limits, Used};
 use super::linked::Plugin;
 use super::program::{TaskProgram, task_request};
 use super::state::{TaskState, classify, limited_store, refusal};
@@ -23,6 +23,8 @@ pub(super) struct Instance {
     store: Store<TaskState>,
     bindings: bindings::Plugin,
     limits: Limits,
+    /// How many functions of the plugin were called.
+    calls: u64,
 }
 
 impl Instance {
@@ -34,7 +36,7 @@ impl Instance {
         state.stopwatch.stop();
         state.log.end_call(None);
         match bindings {
-            Ok(bindings) => Ok(Self { store, bindings, limits }),
+            Ok(bindings) => Ok(Self { store, bindings, limits, calls: 0 }),
             Err(error) => Err(classify(store.data_mut(), &limits, &error)),
         }
     }
@@ -47,6 +49,7 @@ impl Instance {
         if self.store.data().cancel.is_cancelled() {
             return Err(Failure::Cancelled);
         }
+        self.calls += 1;
         self.store.data_mut().stopwatch.start();
         // The epoch may have changed since the last call.
         self.store.set_epoch_deadline(1);
@@ -127,9 +130,9 @@ impl TaskInstance {
         std::mem::take(&mut self.instance.store.data_mut().updates)
     }
 
-    /// The largest linear memory that the instance has had, in bytes.
-    pub fn peak_memory_bytes(&self) -> usize {
-        self.instance.store.data().limiter.granted()
+    /// What the instance has used so far.
+    pub fn used(&self) -> Used {
+        self.instance.store.data().used(self.instance.calls)
     }
 
     fn run(

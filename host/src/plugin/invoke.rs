@@ -7,6 +7,7 @@ use super::data_sets::{DataSets, DriverCall, RowsStream};
 use super::emitted::{Emitted, EmittedRows};
 use super::failure::{Failure, TracedPlace};
 use super::functions::Step;
+use super::limits::Used;
 use super::linked::Plugin;
 use super::live::Live;
 use super::log::PluginLog;
@@ -56,7 +57,8 @@ impl Plugin {
         }
     }
 
-    /// Runs a task that needs the closures of driver functions, and returns its rows and its updates of accumulators.
+    /// Runs a task that needs the closures of driver functions, and returns its rows, its updates of accumulators and what
+    /// it has used.
     /// The functions run again first, and get the answers that `records` holds from their first run. If the task emits
     /// many rows, they wait in `storage`.
     ///
@@ -69,7 +71,7 @@ impl Plugin {
         records: Vec<Arc<RecordedCall>>,
         input: RowsStream,
         storage: &RowStorage,
-    ) -> Result<(EmittedRows, Updates), (Failure, Option<TracedPlace>)> {
+    ) -> Result<(EmittedRows, Updates, Used), (Failure, Option<TracedPlace>)> {
         let mut state = TaskState::new(&self.runtime, self.cancel(), Some(program.output_type.clone()));
         state.emitted = Emitted::new(Some(storage.clone()));
         state.variables = self.variables.clone();
@@ -104,8 +106,9 @@ impl Plugin {
     }
 }
 
-/// The rows and the updates of a task that is done.
-fn results(store: &mut Store<TaskState>) -> (EmittedRows, Updates) {
+/// The rows and the updates of a task that is done, and what the task has used in its one call.
+fn results(store: &mut Store<TaskState>) -> (EmittedRows, Updates, Used) {
     let state = store.data_mut();
-    (state.emitted.take(), std::mem::take(&mut state.updates))
+    state.stopwatch.stop();
+    (state.emitted.take(), std::mem::take(&mut state.updates), state.used(1))
 }

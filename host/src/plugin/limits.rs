@@ -71,16 +71,28 @@ impl ResourceLimiter for MemoryLimiter {
     }
 }
 
+/// What an instance has used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The time that code of the plugin has run.
+    pub time: Duration,
+    /// How many functions of the plugin were called.
+    pub calls: u64,
+    /// The largest linear memory, in bytes.
+    pub memory_bytes: u64,
+}
+
 /// Counts the time spent in plugin code, over several calls.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
+    limit: Duration,
     left: Duration,
     running_since: Option<Instant>,
 }
 
 impl Stopwatch {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { left: limits.task_time, running_since: None }
+        Self { limit: limits.task_time, left: limits.task_time, running_since: None }
     }
 
     pub(super) fn start(&mut self) {
@@ -91,6 +103,11 @@ impl Stopwatch {
         if let Some(since) = self.running_since.take() {
             self.left = self.left.saturating_sub(now().duration_since(since));
         }
+    }
+
+    /// The time that was counted so far, at most the limit.
+    pub(super) fn counted(&self) -> Duration {
+        self.limit.saturating_sub(self.left)
     }
 
     pub(super) fn is_over(&self) -> bool {

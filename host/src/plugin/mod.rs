@@ -40,7 +40,7 @@ pub use data_sets::{DataSets, DriverCall, RowsStream};
 pub use emitted::EmittedRows;
 pub use failure::{Failure, TracedPlace};
 pub use instance::TaskInstance;
-pub use limits::Limits;
+pub use limits::{Limits, Used};
 pub use linked::Plugin;
 pub use load::PluginLoader;
 pub use load_error::LoadError;

@@ -7,7 +7,7 @@ use super::bindings::millstream::plugin::{runtime as interface, types};
 use super::emitted::Emitted;
 use super::failure::{Failure, TracedPlace};
 use super::functions::Functions;
-use super::limits::{Limits, MemoryLimiter, Stopwatch};
+use super::limits::{Limits, MemoryLimiter, Stopwatch, Used};
 use super::log::{Output, PluginLog};
 use super::program::TaskProgram;
 use super::runtime::{Cancel, Runtime};
@@ -203,6 +203,13 @@ impl interface::Host for TaskState {
 }
 
 impl types::Host for TaskState {}
+
+impl TaskState {
+    /// What an instance with this state has used in `calls` calls.
+    pub(super) fn used(&self, calls: u64) -> Used {
+        Used { time: self.stopwatch.counted(), calls, memory_bytes: self.limiter.granted() as u64 }
+    }
+}
 
 /// Makes a store whose code keeps within the limits.
 pub(super) fn limited_store(runtime: &Runtime, state: TaskState) -> Store<TaskState> {

@@ -235,7 +235,7 @@ impl StreamingListener for Tallies {
 mod tests {
     use super::*;
     use crate::ids::{NodeId, StageId};
-    use crate::listener::{StageInfo, StageRows};
+    use crate::listener::{PluginUse, StageInfo, StageRows};
 
     const OLD: RunId = RunId(1);
     const NEW: RunId = RunId(2);
@@ -258,6 +258,7 @@ mod tests {
                     completion_time: time,
                     duration: Duration::from_secs(7),
                     task_time: Duration::from_millis(*ms),
+                    plugin: PluginUse::default(),
                     failure_reason: None,
                 }),
             );

@@ -1,20 +1,24 @@
 //! The benchmark of small batches: how long they take, whether they wait, and what an idle host costs.
 //!
 //! `cargo run --release -p millstream-tests --bin bench-batches -- [--seconds N] [--interval-ms N] [--records N]
-//! [--rounds N]`
+//! [--rounds N] [--pages N]`
 //!
 //! Runs `host run` in real time on a queue of small batches of words, which the example network_word_count counts with
 //! its limits on. Reads from the events file the processing time and scheduling delay of each batch, the time from exec
 //! to StreamingStarted, and the time from there to the end of the first batch. Prints how much memory the host had.
 //! With `--rounds`, the host runs that often without and that often with a checkpoint directory, in turn, and the
-//! benchmark prints the cost of checkpoints.
+//! benchmark prints the cost of checkpoints. With `--pages` as well, the host has no checkpoint directory but so many open
+//! pages, and a scrape of its metrics each second, and the benchmark prints the cost of these.
 
 use millstream_tests::arguments::{self, Place};
-use millstream_tests::programs;
+use millstream_tests::live::pause;
+use millstream_tests::{http_client, programs};
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 struct Options {
     seconds: u64,
@@ -22,6 +26,17 @@ struct Options {
     records: u64,
     /// The number of runs without and of runs with checkpoints, in turn; 0 for one run without checkpoints.
     rounds: u64,
+    /// The number of open pages in place of checkpoints; 0 for checkpoints.
+    pages: u64,
+}
+
+/// What a run has that other runs do not have.
+#[derive(Clone, Copy)]
+enum Extra {
+    Nothing,
+    Checkpoints,
+    /// So many open pages, and a scrape each second.
+    Pages(u64),
 }
 
 fn main() -> ExitCode {
@@ -29,12 +44,13 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { seconds: 60, interval_ms: 10, records: 100, rounds: 0 };
+    let mut options = Options { seconds: 60, interval_ms: 10, records: 100, rounds: 0, pages: 0 };
     arguments::read(vec![
         ("--seconds", Place::Number(&mut options.seconds)),
         ("--interval-ms", Place::Number(&mut options.interval_ms)),
         ("--records", Place::Number(&mut options.records)),
         ("--rounds", Place::Number(&mut options.rounds)),
+        ("--pages", Place::Number(&mut options.pages)),
     ])?;
     Ok(options)
 }
@@ -62,30 +78,38 @@ fn measure(directory: &Path, options: &Options) -> Result<(), String> {
     );
     write("job.toml", &job).map_err(|error| failed("write the job file", error))?;
     let bin = std::env::current_exe().map_err(|error| failed("find this program", error))?.with_file_name("host");
-    let bench = |checkpoint: bool, stop_after: u64| {
+    let bench = |extra: Extra, stop_after: u64| {
         let begun_ms = now_ms();
         // Each run begins with a directory of its own.
         let _ = std::fs::remove_dir_all(directory.join("checkpoint"));
-        let memory_kib = run_host(&bin, directory, stop_after, checkpoint)?;
+        let memory_kib = run_host(&bin, directory, stop_after, extra)?;
         let events = std::fs::read_to_string(directory.join("events")).map_err(|error| failed("read events", error))?;
         Measured::read(&events, begun_ms, memory_kib)
     };
     // The first run compiles the plugin.
-    bench(false, 1)?;
+    bench(Extra::Nothing, 1)?;
     if options.rounds == 0 {
-        bench(false, batches)?.report(options);
+        bench(Extra::Nothing, batches)?.report(options);
         return Ok(());
     }
-    let mut ratios = Vec::new();
+    let (extra, name) = match options.pages {
+        0 => (Extra::Checkpoints, "checkpoints"),
+        pages => (Extra::Pages(pages), "pages"),
+    };
+    let (mut ratios, mut slowest, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds {
-        let (without, with) = (bench(false, batches)?, bench(true, batches)?);
+        let (without, with) = (bench(Extra::Nothing, batches)?, bench(extra, batches)?);
         for (what, measured) in [("without", &without), ("with", &with)] {
-            println!("---- {what} checkpoints");
+            println!("---- {what} {name}");
             measured.report(options);
         }
         ratios.push(with.batches_per_second() / without.batches_per_second());
+        slowest.push(with.slowest_ms() / without.slowest_ms());
+        memory.push(with.memory_kib as f64 / 1024.0 - without.memory_kib as f64 / 1024.0);
     }
-    println!("---- rate with checkpoints / without: {ratios:.3?}");
+    println!("---- rate with {name} / without: {ratios:.3?}");
+    println!("---- p99 of the processing time with {name} / without: {slowest:.3?}");
+    println!("---- memory with {name} beyond that without, in MiB: {memory:.1?}");
     Ok(())
 }
 
@@ -100,14 +124,26 @@ fn queue(batches: u64, records: u64) -> String {
 }
 
 /// Runs the host to its end and returns the largest resident memory that was seen, in KiB.
-fn run_host(program: &Path, directory: &Path, stop_after: u64, checkpoint: bool) -> Result<u64, String> {
+fn run_host(program: &Path, directory: &Path, stop_after: u64, extra: Extra) -> Result<u64, String> {
     let mut command = Command::new(program);
     command.args(["run", "job.toml", "--quiet", "--events", "events", "--stop-after", &stop_after.to_string()]);
-    if checkpoint {
-        command.args(["--set", "job.checkpoint=checkpoint"]);
+    let mut address = None;
+    match extra {
+        Extra::Nothing => {}
+        Extra::Checkpoints => _ = command.args(["--set", "job.checkpoint=checkpoint"]),
+        Extra::Pages(_) => {
+            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+            let free = free.map_err(|error| format!("cannot find a free port: {error}"))?;
+            command.args(["--set", &format!("ui.address={free}")]);
+            address = Some(free);
+        }
     }
     command.current_dir(directory).stdout(Stdio::null()).env("MILLSTREAM_LOG", "error");
     let mut child = command.spawn().map_err(|error| format!("cannot run {}: {error}", program.display()))?;
+    if let (Some(address), Extra::Pages(pages)) = (address, extra) {
+        (0..pages).for_each(|_| drop(std::thread::spawn(move || keep_open(address))));
+        std::thread::spawn(move || scrape(address));
+    }
     let mut memory_kib = 0;
     loop {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
@@ -120,6 +156,34 @@ fn run_host(program: &Path, directory: &Path, stop_after: u64, checkpoint: bool)
             #[expect(clippy::disallowed_methods, reason = "a benchmark runs in real time")]
             None => std::thread::sleep(std::time::Duration::from_millis(20)),
         }
+    }
+}
+
+/// What a page of the host sends to the end: its size. `None` if nobody answers.
+fn ask(address: SocketAddr, path: &str) -> Option<u64> {
+    let mut connection = TcpStream::connect(address).ok()?;
+    let host = format!("Host: {address}");
+    connection.write_all(&http_client::asks(path, &[&host])).ok()?;
+    std::io::copy(&mut connection, &mut std::io::sink()).ok()
+}
+
+/// An open page, which reads everything. Ends with the host.
+fn keep_open(address: SocketAddr) {
+    while ask(address, "/api/millstream/v1/events").is_none() {
+        pause(Duration::from_millis(50));
+    }
+}
+
+/// Scrapes the metrics each second. Ends with the host.
+fn scrape(address: SocketAddr) {
+    let mut has_answered = false;
+    loop {
+        match ask(address, "/metrics") {
+            Some(_) => has_answered = true,
+            None if has_answered => return,
+            None => {}
+        }
+        pause(Duration::from_secs(1));
     }
 }
 
@@ -173,6 +237,13 @@ impl Measured {
 
     fn batches_per_second(&self) -> f64 {
         (self.processing.len() as f64 - 1.0) * 1000.0 / (self.batches_ms.max(1) as f64)
+    }
+
+    /// 99 % of the batches took at most this long.
+    fn slowest_ms(&self) -> f64 {
+        let mut sorted = self.processing.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() * 99 / 100).copied().unwrap_or(f64::NAN)
     }
 
     fn report(&self, options: &Options) {

@@ -101,6 +101,11 @@ fn the_events_file_tells_what_each_stage_read_and_wrote() {
     assert!(number(&map["shuffle_bytes_written"]) >= 64.0, "{map}");
     assert_eq!(reduce["shuffle_bytes_written"], 0);
     assert!(number(&map["task_time_ms"]) > 0.0 && number(&map["duration_ms"]) > 0.0, "{map}");
+    // Code of the plugin runs within the time of its tasks, in one instance for each of them: opened, fed and finished.
+    for stage in [map, reduce] {
+        assert!(number(&stage["plugin_time_ms"]) <= number(&stage["task_time_ms"]), "{stage}");
+        assert!(number(&stage["plugin_calls"]) >= 3.0 && number(&stage["plugin_memory_bytes"]) >= 65_536.0, "{stage}");
+    }
     // An empty batch has stages too, and no rows.
     assert_eq!((&stages[4]["rows_read"], &stages[5]["rows_written"]), (&json!(0), &json!(0)));
 }

@@ -66,7 +66,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 1: unknown key `frobnicate`",
-            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine] and [limits]",
+            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine], [limits], [ui] and [otlp]",
         ],
     },
     Case {
@@ -79,7 +79,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: unknown table `[kafka]`",
-            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine] and [limits]",
+            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine], [limits], [ui] and [otlp]",
         ],
     },
     Case {
@@ -95,7 +95,7 @@ const NAMES: &[Case] = &[
         set: &[],
         errors: &[
             "job.toml line 4: unknown table `[tuning]`",
-            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine] and [limits]",
+            "help: the tables are [job], [sources.NAME], [connections.NAME], [receiver], [backpressure], [engine], [limits], [ui] and [otlp]",
             "error: job.toml line 5: unknown key `tuning.threads`",
             "help: did you mean `engine.threads`?",
         ],

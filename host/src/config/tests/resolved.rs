@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{JOB, loaded};
 use crate::config::{
     Access, BackpressureSettings, EngineSettings, Facts, Gain, Grant, JobSettings, LimitSettings, Location,
-    OnCheckpointError, OnError, ReceiverSettings, Settings, SourceSettings, WhenFull, load,
+    OnCheckpointError, OnError, OtlpSettings, ReceiverSettings, Settings, SourceSettings, UiSettings, WhenFull, load,
 };
 use crate::encoding::Encoding;
 use crate::error::{Error, ErrorKind};
@@ -67,6 +67,8 @@ fn defaults_are_as_documented() {
             result_size_bytes: 128 * MIB,
             plugin_size_bytes: 64 * MIB,
         },
+        ui: UiSettings::default(),
+        otlp: OtlpSettings { server: None, token: None, interval: Duration::from_secs(10), traces: true },
         given: settings.given.clone(),
         overrides: settings.overrides.clone(),
         facts: settings.facts,
@@ -224,6 +226,8 @@ fn every_key_can_be_set() {
             result_size_bytes: 1024,
             plugin_size_bytes: 4096 * MIB,
         },
+        ui: UiSettings::default(),
+        otlp: OtlpSettings { server: None, token: None, interval: Duration::from_secs(10), traces: true },
         given: settings.given.clone(),
         overrides: settings.overrides.clone(),
         facts: settings.facts,

@@ -69,6 +69,7 @@ fn stage() -> StageInfo {
         completion_time: time(2003),
         duration: Duration::from_millis(1),
         task_time: Duration::from_millis(2),
+        plugin: PluginUse { time: Duration::from_micros(1500), calls: 6, memory_bytes: 65_536 },
         failure_reason: None,
     }
 }
@@ -168,6 +169,7 @@ fn a_line_has_the_fields_of_its_event() {
             "output": { "kind": "shuffle", "node": 4, "rows": 5 },
             "rows_read": 7, "rows_written": 5, "shuffle_bytes_written": 80, "num_tasks": 2,
             "submission_time_ms": 2002, "completion_time_ms": 2003, "duration_ms": 1.0, "task_time_ms": 2.0,
+            "plugin_time_ms": 1.5, "plugin_calls": 6, "plugin_memory_bytes": 65536,
             "failure_reason": null,
         },
     });

@@ -2,6 +2,7 @@
 //!
 //! Owns the words that clients read. A client may send a request again if the status is 408, 429 or 5xx.
 
+use crate::http::{Content, Response};
 use serde_json::json;
 
 /// The seconds after which a client should try again.
@@ -90,5 +91,13 @@ impl Answer {
     /// The host stops. The records were not stored.
     pub(super) fn stopping() -> Self {
         Self::busy("the host stops; the records were not stored")
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        let mut headers = vec![("content-type", "application/json".to_owned())];
+        headers.extend(answer.header);
+        Self { status: answer.status, headers, content: Content::Whole(answer.body.into()) }
     }
 }

@@ -9,21 +9,18 @@ use super::groups::Groups;
 use super::keys::{Claim, Found, Keys, key_of};
 use super::refusals::Refusals;
 use super::room::{Memory, Place, Room};
-use super::secret::Token;
 use crate::block::{bytes_of, row_count};
 use crate::config::{HttpSettings, PayloadFormat};
 use crate::data::key::hash;
 use crate::data::schema::RecordType;
 use crate::env::Env;
+use crate::http::{Body, Head, Method, Response, Service, Token, header};
 use crate::lock::lock;
 use crate::receiver::context::ReceiverContext;
 use crate::receiver::payload;
 use crate::time::Duration;
 use arrow::array::RecordBatch;
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
-use hyper::{Method, Request, header};
+use async_trait::async_trait;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
@@ -48,15 +45,14 @@ pub(super) struct Requests {
     pub(super) refusals: Mutex<Refusals>,
 }
 
-impl Requests {
-    /// Answers a request.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let (head, mut body) = request.into_parts();
+#[async_trait]
+impl Service for Requests {
+    async fn answer(&self, head: Head, mut body: Body) -> Response {
         let answer = match self.checked(&head) {
             Ok(key) => self.received(key, &mut body).await.unwrap_or_else(|refused| refused),
             Err(refused) => {
                 if announced_bytes(&head).is_some_and(|bytes| bytes <= DRAINED_BYTES_MAX) {
-                    self.within(DRAIN_TIME, async { while let Some(Ok(_)) = body.frame().await {} }).await;
+                    self.within(DRAIN_TIME, async { while let Some(Ok(_)) = body.next().await {} }).await;
                 }
                 refused
             }
@@ -66,11 +62,17 @@ impl Requests {
             let report = lock(&self.refusals).refused(now, answer.status, problem);
             report.into_iter().for_each(|report| self.context.report_error(report));
         }
-        answer
+        answer.into()
     }
 
+    async fn stopped(&self) {
+        self.context.stopped().await;
+    }
+}
+
+impl Requests {
     /// The key of a request whose head is in order.
-    fn checked(&self, head: &Parts) -> Result<Option<Vec<u8>>, Answer> {
+    fn checked(&self, head: &Head) -> Result<Option<Vec<u8>>, Answer> {
         let header = |name| head.headers.get(name).map(header::HeaderValue::as_bytes);
         if self.token.as_ref().is_some_and(|token| !token.is_known(header(header::AUTHORIZATION))) {
             return Err(Answer::unauthorized());
@@ -103,7 +105,7 @@ impl Requests {
     }
 
     /// Reads the body of a request, and stores its records.
-    async fn received(&self, key: Option<Vec<u8>>, incoming: &mut Incoming) -> Result<Answer, Answer> {
+    async fn received(&self, key: Option<Vec<u8>>, incoming: &mut Body) -> Result<Answer, Answer> {
         let place = self.within(self.settings.max_wait, self.room.enter()).await.flatten();
         let mut place = place.ok_or_else(|| Answer::busy("there are `max_requests` requests already"))?;
         let stops = async {
@@ -134,12 +136,11 @@ impl Requests {
     }
 
     /// Reads a body.
-    async fn body(&self, incoming: &mut Incoming, memory: &mut Memory) -> Result<Vec<u8>, Answer> {
+    async fn body(&self, incoming: &mut Body, memory: &mut Memory) -> Result<Vec<u8>, Answer> {
         let no_room = || Answer::busy("the host has no memory for the body");
         let mut body = Vec::new();
-        while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|error| Answer::bad(format!("the body broke off: {error}")))?;
-            let Ok(data) = frame.into_data() else { continue };
+        while let Some(data) = incoming.next().await {
+            let data = data.map_err(|error| Answer::bad(format!("the body broke off: {error}")))?;
             let bytes = body.len().saturating_add(data.len());
             if bytes as u64 > self.settings.max_body_bytes {
                 return Err(Answer::too_large(self.settings.max_body_bytes));
@@ -220,7 +221,7 @@ fn answered(records: u64, fate: Fate) -> Result<Answer, Answer> {
 }
 
 /// The size of the body that the head announces, in bytes; `None` if it does not.
-fn announced_bytes(head: &Parts) -> Option<u64> {
+fn announced_bytes(head: &Head) -> Option<u64> {
     head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

@@ -1,20 +1,18 @@
 //! One connection of a client: HTTP/1.1, and how long the client may do nothing.
 //!
-//! Owns when a connection is closed: after a time without a request, when newer connections need its place, and when the
-//! receiver stops. A connection whose request is being answered is never closed.
+//! Owns when a connection is closed: after a time without a request, when the client leaves an answer unread, when newer
+//! connections need its place, and when the service stops. A connection whose request is being answered is closed only
+//! if the client does not read.
 
-use super::answer::Answer;
-use super::requests::Requests;
+use super::Service;
+use super::message::Body;
 use super::tls::Tls;
-use crate::env::Duplex;
+use super::watched::{Stuck, Watched};
+use crate::env::{Clock, Duplex};
 use crate::lock::lock;
 use crate::time::Duration;
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -25,7 +23,7 @@ use tokio::sync::Notify;
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The largest buffer of a connection, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
-/// How long a connection without a request stays open when the receiver has to stop.
+/// How long a connection without a request stays open when the service has to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a connection is doing, as others see it.
@@ -71,14 +69,37 @@ impl Activity {
     }
 }
 
-/// Serves a connection until it ends.
-pub(super) async fn serve(
-    connection: Box<dyn Duplex>,
-    tls: Option<Tls>,
-    requests: Arc<Requests>,
+/// What serves a connection.
+pub(super) struct Served {
+    pub(super) service: Arc<dyn Service>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// How long the client may do nothing.
+    pub(super) patience: Duration,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// A request that is received or answered. Dropping the value ends it.
+struct Busy {
     activity: Arc<Activity>,
-) {
-    let clock = requests.env.clock.clone();
+    clock: Arc<dyn Clock>,
+}
+
+impl Busy {
+    fn new(activity: &Arc<Activity>, clock: &Arc<dyn Clock>) -> Self {
+        activity.change(true, clock.monotonic());
+        Self { activity: activity.clone(), clock: clock.clone() }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.activity.change(false, self.clock.monotonic());
+    }
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn serve(connection: Box<dyn Duplex>, tls: Option<Tls>, served: Served) {
+    let Served { service, clock, patience, activity } = served;
     let connection = match tls {
         None => connection,
         Some(tls) => tokio::select! {
@@ -88,40 +109,43 @@ pub(super) async fn serve(
                 // The client speaks no TLS, or does not trust the certificate.
                 Err(_) => return,
             },
-            () = clock.sleep(requests.settings.request_timeout) => return,
+            () = clock.sleep(patience) => return,
             () = activity.close.notified() => return,
-            () = requests.context.stopped() => return,
+            () = service.stopped() => return,
         },
     };
-    let service = service_fn(|request| {
-        let (requests, activity) = (requests.clone(), activity.clone());
-        activity.change(true, requests.env.clock.monotonic());
+    let stuck = Stuck::default();
+    let connection = Watched { connection, clock: clock.clone(), stuck: stuck.clone() };
+    let answers = service_fn(|request| {
+        let (service, busy) = (service.clone(), Busy::new(&activity, &clock));
         async move {
-            let answer = requests.answer(request).await;
-            activity.change(false, requests.env.clock.monotonic());
-            Ok::<_, Infallible>(response(answer))
+            let (head, body) = hyper::Request::into_parts(request);
+            let answer = service.answer(head, Body(body)).await;
+            Ok::<_, Infallible>(answer.into_sent(busy))
         }
     });
     let served = http1::Builder::new()
         .half_close(true)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(connection), service);
+        .serve_connection(TokioIo::new(connection), answers);
     let mut served = pin!(served);
     let mut is_stopping = false;
     loop {
         let before = activity.state();
-        let patience = if is_stopping { STOP_PATIENCE } else { requests.settings.request_timeout };
+        let pause = if is_stopping { STOP_PATIENCE } else { patience };
         tokio::select! {
             biased;
             // An error is one of the client, or of the network: it has got an answer, or is gone.
             _ = &mut served => return,
-            () = requests.context.stopped(), if !is_stopping => {
+            () = service.stopped(), if !is_stopping => {
                 is_stopping = true;
                 served.as_mut().graceful_shutdown();
             }
-            () = clock.sleep(patience) => {
-                if !before.is_busy && activity.state() == before {
+            () = clock.sleep(pause) => {
+                let is_idle = !before.is_busy && activity.state() == before;
+                let is_stuck = stuck.since().is_some_and(|since| clock.monotonic().saturating_sub(since) >= pause);
+                if is_idle || is_stuck {
                     return;
                 }
             }
@@ -132,18 +156,4 @@ pub(super) async fn serve(
             }
         }
     }
-}
-
-/// The answer in the form in which it is sent.
-fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some((name, value)) = answer.header
-        && let Ok(value) = HeaderValue::from_str(&value)
-    {
-        headers.insert(name, value);
-    }
-    response
 }

@@ -1,4 +1,4 @@
-//! The token of a source, and how a client shows that it knows the token.
+//! A token, and how a client shows that it knows the token.
 //!
 //! Never shows the token: not in messages, events or settings.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// A token that is compared and never shown.
 #[derive(Clone)]
-pub(super) struct Token(Arc<[u8]>);
+pub struct Token(Arc<[u8]>);
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,14 +19,17 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Reads the token of a source. White space around it does not belong to it.
-    pub(super) fn read(env: &Env, source: &str, secret: &Secret) -> Result<Self, SecretError> {
-        Ok(Self(clients::read_secret(env, &format!("source `{source}`"), "token", secret)?.token()?.into()))
+    /// Reads the token of `subject`, as in source `lines`. White space around it does not belong to it.
+    ///
+    /// # Errors
+    /// If the token cannot be read, or is more than one word.
+    pub fn read(env: &Env, subject: &str, secret: &Secret) -> Result<Self, SecretError> {
+        Ok(Self(clients::read_secret(env, subject, "token", secret)?.token()?.into()))
     }
 
     /// Whether the value of a header `Authorization` has the token. How long that takes tells nothing about the token
     /// but its length.
-    pub(super) fn is_known(&self, authorization: Option<&[u8]>) -> bool {
+    pub fn is_known(&self, authorization: Option<&[u8]>) -> bool {
         let given = authorization.and_then(|value| value.split_at_checked(b"Bearer ".len()));
         let Some((scheme, given)) = given else { return false };
         let given = given.trim_ascii();
@@ -44,7 +47,7 @@ mod tests {
     fn read(content: &str) -> Result<Token, SecretError> {
         let simulation = Simulation::new(0, Time::default());
         simulation.file("/token", content);
-        Token::read(&simulation.env(), "events", &Secret::File("/token".into()))
+        Token::read(&simulation.env(), "source `events`", &Secret::File("/token".into()))
     }
 
     #[test]
@@ -65,7 +68,7 @@ mod tests {
             assert_eq!(error, "source `events`: /token holds no token: one word of ASCII letters, digits and signs");
         }
         let simulation = Simulation::new(0, Time::default());
-        let unset = Token::read(&simulation.env(), "events", &Secret::Variable("T".into())).unwrap_err();
+        let unset = Token::read(&simulation.env(), "source `events`", &Secret::Variable("T".into())).unwrap_err();
         assert_eq!(unset.to_string(), "source `events`: the environment variable T is not set");
     }
 }
