@@ -167,6 +167,6 @@ fn manual_pages_are_printed() {
     let page = directory.run(&["man", "run"]);
     assert!(page.out.contains(".TH host-run 1 ") && page.out.contains("stop\\-when\\-idle"), "{}", page.out);
     let expected = "error: there is no command `walk`\n\
-                    help: the commands are run, stop, status, list, check, explain, checkpoint, state, upgrade, rollback, set, new, dev, completions, man, help";
+                    help: the commands are run, stop, status, list, check, explain, checkpoint, state, upgrade, rollback, set, ui, new, dev, completions, man, help";
     require_error(&directory.run(&["man", "walk"]), 2, expected);
 }
