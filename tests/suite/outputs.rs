@@ -55,7 +55,10 @@ fn a_full_disk_ends_the_run_and_leaves_whole_batches() {
             break;
         }
         let error = outcome.error();
-        assert!(error.contains(" did not save batch 2001-09-09T01:46:4") && error.contains("cannot write /jobs/"), "{error}");
+        assert!(
+            error.contains(" did not save batch 2001-09-09T01:46:4") && error.contains("cannot write /jobs/"),
+            "{error}"
+        );
         assert!(error.contains("(partition ") && error.contains("\nhelp: make room on the disk of /jobs"), "{error}");
         errors.insert(error.split(" did not").next().map(str::to_owned));
         assert!(outcome.retries >= 3, "{error}");
