@@ -45,6 +45,8 @@ struct Shared {
     /// The lines that were sent on the connection that was lost last, in its last second.
     in_lost_second: AtomicU64,
     is_paused: AtomicBool,
+    /// Whether files are written.
+    has_files: AtomicBool,
     is_over: AtomicBool,
 }
 
@@ -66,8 +68,8 @@ fn numbered(total: &mut Total, count: u64) -> String {
 }
 
 impl Load {
-    /// Starts to send `lines_per_second` to the client of a free port, and to write files into a directory.
-    /// Sends requests after [`Self::post_to`].
+    /// Starts to send `lines_per_second` to the client of a free port. Writes files into a directory after
+    /// [`Self::begin_files`], and sends requests after [`Self::post_to`].
     pub fn start(directory: &Path, lines_per_second: u64) -> Result<Self, String> {
         let failed = |error: io::Error| format!("cannot serve lines: {error}");
         let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(failed)?;
@@ -88,6 +90,11 @@ impl Load {
         let writer = std::thread::spawn(move || write_files(&directory, &of_writer));
         let client = std::thread::spawn(move || send_requests(&of_client));
         Ok(Self { address, shared, threads: vec![server, writer, client] })
+    }
+
+    /// Begins to write files.
+    pub fn begin_files(&self) {
+        self.shared.has_files.store(true, Ordering::Relaxed);
     }
 
     /// The address of the server.
@@ -213,7 +220,7 @@ fn write_files(directory: &Path, shared: &Shared) {
     let mut number = 0;
     while !shared.is_over.load(Ordering::Relaxed) {
         pause(NEXT_FILE);
-        if shared.is_paused.load(Ordering::Relaxed) {
+        if shared.is_paused.load(Ordering::Relaxed) || !shared.has_files.load(Ordering::Relaxed) {
             continue;
         }
         number += 1;

@@ -117,6 +117,8 @@ fn run_until(
     let mut host = LiveHost::start(directory, job)?;
     take_requests(&mut host, load)?;
     host.wait_for_batches(1)?;
+    // Files that are older than the first batch by more than `min_remember` are not for this job.
+    load.begin_files();
     let mut samples = Samples::of(host.process(), directory);
     let until = now_ms() + options.minutes * 60_000;
     let mut next_report = now_ms();
