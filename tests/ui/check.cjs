@@ -235,9 +235,8 @@ const followFiles = async (browser) => {
   await page.goto(`${url}#/`);
   await page.waitForSelector('[data-item="completed"] tbody tr');
   await page.evaluate(() => window.getSelection().selectAllChildren(document.querySelector("footer")));
-  const rows = await page.locator('[data-item="completed"] tbody tr').all();
-  const shown = [];
-  for (const row of rows) shown.push([await row.locator("a").getAttribute("href"), await row.locator("td").allInnerTexts()]);
+  // All at once: between two questions, the page may show another batch.
+  const shown = await page.evaluate(() => Array.from(document.querySelectorAll('[data-item="completed"] tbody tr'), (row) => [row.querySelector("a").getAttribute("href"), Array.from(row.querySelectorAll("td"), (cell) => cell.innerText)]));
   const span = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : `${ms.toFixed(0)} ms`);
   await until("the events of these batches", () => job.batches().some((one) => `#/batch/${one.batch_time_ms}` === shown[0][0]));
   const events = new Map(job.batches().map((one) => [`#/batch/${one.batch_time_ms}`, one]));
