@@ -177,7 +177,8 @@ fn live_and_die(broker: &mut Broker, job: &Path, text: &str, orders: &Orders, op
 /// Checks that topic and files have each number once, or at least once.
 fn check(broker: &Broker, out: &Path, options: &Options) -> Result<(), String> {
     let may_repeat = options.is_member()?;
-    in_topic(broker, options).check("the topic", may_repeat)?;
+    let numbers = in_topic(broker, options);
+    numbers.check("the topic", may_repeat).map_err(|error| format!("{error}{}", copies_of_first(broker, &numbers)))?;
     let mut in_files = Numbers::new(options.records);
     let failed = |error: std::io::Error| format!("cannot read what was saved: {error}");
     for batch in fs::read_dir(out).map_err(failed)? {
@@ -191,6 +192,20 @@ fn check(broker: &Broker, out: &Path, options: &Options) -> Result<(), String> {
         }
     }
     in_files.check("the files", may_repeat)
+}
+
+/// Where the copies of the first number are that is in the topic more than once. Empty if there is none.
+fn copies_of_first(broker: &Broker, numbers: &Numbers) -> String {
+    let Some(number) = numbers.seen.iter().position(|count| *count > 1) else { return String::new() };
+    let (value, mut places) = (format!("n{number}"), String::new());
+    broker.each_committed("copies", |message| {
+        if message.value.as_deref() == Some(&value) {
+            let id = message.headers.first().map(|(_, id)| id.as_str()).unwrap_or_default();
+            let (partition, offset, at) = (message.partition, message.offset, message.timestamp_ms);
+            places += &format!("\n{value}: partition {partition}, offset {offset}, written at {at} ms, {id}");
+        }
+    });
+    places
 }
 
 /// How often each number was seen.
