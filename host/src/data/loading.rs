@@ -82,7 +82,7 @@ pub fn column_names(ty: &RecordType) -> Vec<String> {
 pub fn from_columns(ty: &RecordType, batch: &RecordBatch, there: &[String]) -> Result<RecordBatch, Fault> {
     let rows = batch.num_rows();
     let column = |(name, node): (std::borrow::Cow<'_, str>, &Node)| match batch.column_by_name(&name) {
-        Some(array) => converted(node, array).map_err(|fault| fault.inside(&name)),
+        Some(array) => converted(node, array, None).map_err(|fault| fault.inside(&name)),
         None => absent(node, rows, there).map_err(|fault| fault.inside(&name)),
     };
     let columns = named_columns(ty).map(column).collect::<Result<Vec<_>, _>>()?;
@@ -106,20 +106,24 @@ fn first_absent(nulls: &NullBuffer) -> usize {
     (0..nulls.len()).find(|row| nulls.is_null(*row)).unwrap_or(0)
 }
 
-fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
-    let nulls = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+/// The values of an array as values of a node. `parent` marks the rows in which a struct around the array is absent: there the
+/// array need not have a value.
+fn converted(node: &Node, array: &ArrayRef, parent: Option<&NullBuffer>) -> Result<ArrayRef, Fault> {
+    let own = array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+    let nulls = if node.nullable() { own.clone() } else { unmasked(own.as_ref(), parent) };
     if let (false, Some(nulls)) = (node.nullable(), &nulls) {
         return Err(Fault::new(first_absent(nulls), "", format!("expected {node}, found no value")));
     }
     let other = || Fault::new(0, "", format!("expected {node}, found {}", forms::advised(array.data_type())));
     match (node.kind, node.children.as_slice()) {
-        (Kind::List, [item]) => list(node, item, array).ok_or_else(other)?,
+        (Kind::List, [item]) => list(node, item, array, nulls).ok_or_else(other)?,
         (Kind::Struct, members) => {
             let values = array.as_struct_opt().ok_or_else(other)?;
+            let around = NullBuffer::union(own.as_ref(), parent);
             let member = |(at, member): (usize, &Node)| {
                 let name = member_name(node.is_tuple, at, member);
                 let found = match values.column_by_name(&name) {
-                    Some(found) => converted(member, &without_masked(found, nulls.as_ref())),
+                    Some(found) => converted(member, found, around.as_ref()),
                     None => absent(member, values.len(), &values.column_names()),
                 };
                 found.map_err(|fault| fault.inside(&name))
@@ -130,15 +134,15 @@ fn converted(node: &Node, array: &ArrayRef) -> Result<ArrayRef, Fault> {
             Ok(Arc::new(values.map_err(|error| refused(&error))?))
         }
         _ if *array.data_type() == DataType::Null => absent(node, array.len(), &[] as &[&str]),
-        (Kind::Temporal(temporal), _) => exact::temporals(node, temporal, array).ok_or_else(other)?,
-        (Kind::Decimal(decimal), _) => exact::decimals(node, decimal, array).ok_or_else(other)?,
-        _ if fits(node.kind, array.data_type()) => cast(node, array),
+        (Kind::Temporal(temporal), _) => with(nulls, exact::temporals(node, temporal, array).ok_or_else(other)??),
+        (Kind::Decimal(decimal), _) => with(nulls, exact::decimals(node, decimal, array).ok_or_else(other)??),
+        _ if fits(node.kind, array.data_type()) => with(nulls, cast(node, array)?),
         _ => Err(other()),
     }
 }
 
 /// The values of a list array of any of Arrow's kinds; a map is a list of its entries. `None` if the array is neither.
-fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, Fault>> {
+fn list(node: &Node, item: &Node, array: &ArrayRef, nulls: Option<NullBuffer>) -> Option<Result<ArrayRef, Fault>> {
     let (DataType::List(field)
     | DataType::LargeList(field)
     | DataType::FixedSizeList(field, _)
@@ -164,25 +168,33 @@ fn list(node: &Node, item: &Node, array: &ArrayRef) -> Option<Result<ArrayRef, F
     let offsets = list.offsets();
     let row_of = |at: usize| offsets.partition_point(|&offset| offset as usize <= at).saturating_sub(1);
     let values =
-        converted(item, list.values()).map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
+        converted(item, list.values(), None).map_err(|fault| Fault { row: row_of(fault.row), ..fault.inside("item") });
     Some(values.and_then(|values| {
         let DataType::List(field) = node.field.data_type() else {
             return Err(Fault::new(0, "", "a list without a child"));
         };
-        let list = ListArray::try_new(Arc::clone(field), offsets.clone(), values, list.nulls().cloned());
+        let list = ListArray::try_new(Arc::clone(field), offsets.clone(), values, nulls);
         Ok(Arc::new(list.map_err(|error| refused(&error))?) as ArrayRef)
     }))
 }
 
-/// The member of a struct. If the struct is absent wherever the member is absent, the result has no absent values.
-fn without_masked(member: &ArrayRef, parent: Option<&NullBuffer>) -> ArrayRef {
-    let Some((parent, own)) = parent.zip(member.nulls()) else { return Arc::clone(member) };
-    let is_masked = (0..own.len()).all(|row| own.is_valid(row) || parent.is_null(row));
-    if !is_masked {
-        return Arc::clone(member);
+/// Which rows have no value although no struct around them is absent. `None` if there are no such rows.
+fn unmasked(own: Option<&NullBuffer>, parent: Option<&NullBuffer>) -> Option<NullBuffer> {
+    let own = own?;
+    let nulls = match parent {
+        Some(parent) => NullBuffer::new(own.inner() | &!parent.inner()),
+        None => own.clone(),
+    };
+    (nulls.null_count() > 0).then_some(nulls)
+}
+
+/// The values with other rows marked as absent.
+fn with(nulls: Option<NullBuffer>, values: ArrayRef) -> Result<ArrayRef, Fault> {
+    if nulls.as_ref() == values.nulls() {
+        return Ok(values);
     }
-    let plain = member.to_data().into_builder().nulls(None).build();
-    plain.map_or_else(|_| Arc::clone(member), arrow::array::make_array)
+    let values = values.to_data().into_builder().nulls(nulls).build().map_err(|error| refused(&error))?;
+    Ok(arrow::array::make_array(values))
 }
 
 /// Whether values of a type in a file can be values of a kind.

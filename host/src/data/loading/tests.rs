@@ -5,6 +5,7 @@ use super::super::columns::{ColumnsError, Pieces};
 use super::super::json::{self, row_to_json};
 use super::*;
 use arrow::array::{Int64Array, LargeListArray, LargeStringArray, StringArray};
+use arrow::datatypes::Field;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -244,4 +245,30 @@ fn a_column_that_no_record_has_is_told_with_what_it_should_be() {
     let entries = ty(&[("", "list", 1), ("", "struct", 2), (key, "text", 0), (value, "?text", 0)]);
     let rows = from_columns(&entries, &batch(vec![("value", column.clone())])).unwrap();
     assert_eq!(shown(&entries, &rows), [format!(r#"[{{"{key}":"a","{value}":null}}]"#), "[]".to_owned()]);
+}
+
+/// A file may mark each member of an absent struct as absent, at any depth.
+#[test]
+fn members_of_an_absent_struct_need_no_values() {
+    let structs = |name: &str, member: ArrayRef, nulls: [bool; 3]| {
+        let field = Arc::new(Field::new(name, member.data_type().clone(), true));
+        let nulls = NullBuffer::from(nulls.to_vec());
+        Arc::new(StructArray::try_new([field].into(), vec![member], Some(nulls)).unwrap()) as ArrayRef
+    };
+    let column = |middle: [bool; 3], leaf: [Option<i64>; 3]| {
+        let leaf = Arc::new(Int64Array::from(leaf.to_vec()));
+        batch(vec![("a", structs("b", structs("c", leaf, middle), [true, false, true]))])
+    };
+    let absent = column([true, false, true], [Some(1), None, Some(3)]);
+    for (middle, leaf) in [("struct", "i64"), ("?struct", "i64"), ("struct", "?i64"), ("?struct", "?i64")] {
+        let wanted = ty(&[("", "struct", 1), ("a", "?struct", 1), ("b", middle, 1), ("c", leaf, 0)]);
+        let rows = from_columns(&wanted, &absent).unwrap();
+        assert_eq!(shown(&wanted, &rows), [r#"{"a":{"b":{"c":1}}}"#, r#"{"a":null}"#, r#"{"a":{"b":{"c":3}}}"#]);
+    }
+    let wanted = ty(&[("", "struct", 1), ("a", "?struct", 1), ("b", "?struct", 1), ("c", "i64", 0)]);
+    let rows = from_columns(&wanted, &column([true, false, false], [Some(1), None, None])).unwrap();
+    assert_eq!(shown(&wanted, &rows), [r#"{"a":{"b":{"c":1}}}"#, r#"{"a":null}"#, r#"{"a":{"b":null}}"#]);
+    // A row is a fault if the member alone is absent.
+    let fault = from_columns(&wanted, &column([true, false, true], [Some(1), None, None])).unwrap_err();
+    assert_eq!(told(&fault), "2 a.b.c: expected i64, found no value");
 }
