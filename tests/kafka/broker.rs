@@ -340,6 +340,8 @@ impl Broker {
         let mut config = self.config();
         config
             .set("group.id", "reads-back")
+            // A commit would end a wait for records early.
+            .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "50")
             .set("enable.partition.eof", "true");

@@ -17,7 +17,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -339,6 +339,13 @@ fn offsets(list: &TopicPartitionList) -> Offsets {
     of.collect()
 }
 
+/// The partitions of a list that have an error in place of an answer.
+fn unanswered(list: &TopicPartitionList) -> BTreeSet<TopicPartition> {
+    let elements = list.elements();
+    let of = elements.iter().filter(|element| element.error().is_err());
+    of.map(|element| TopicPartition { topic: element.topic().to_owned(), number: element.partition() }).collect()
+}
+
 impl KafkaLog for Consumer {
     fn topics(&self, wanted: Option<Vec<String>>) -> BoxFuture<'static, io::Result<BTreeMap<String, i32>>> {
         self.ask(move |consumer| {
@@ -369,11 +376,14 @@ impl KafkaLog for Consumer {
                 LogPlace::Since(time) => Offset::Offset(i64::try_from(time.as_ms()).unwrap_or(i64::MAX)),
             };
             let asked = list(of.iter().map(|(partition, at)| (partition, place(at))))?;
-            let mut found = offsets(&consumer.offsets_for_times(asked, ANSWER_TIME)?);
+            let answer = consumer.offsets_for_times(asked, ANSWER_TIME)?;
+            let (mut found, unanswered) = (offsets(&answer), unanswered(&answer));
             // A time after the last record is answered by no offset.
-            let missing: Vec<_> =
-                of.iter().map(|(partition, _)| partition).filter(|at| !found.contains_key(at)).collect();
-            if !missing.is_empty() && of.iter().any(|(_, place)| matches!(place, LogPlace::Since(_))) {
+            let is_missing = |(partition, place): &&(TopicPartition, LogPlace)| {
+                matches!(place, LogPlace::Since(_)) && !found.contains_key(partition) && !unanswered.contains(partition)
+            };
+            let missing: Vec<_> = of.iter().filter(is_missing).map(|(partition, _)| partition).collect();
+            if !missing.is_empty() {
                 let asked = list(missing.into_iter().map(|partition| (partition, Offset::End)))?;
                 found.extend(offsets(&consumer.offsets_for_times(asked, ANSWER_TIME)?));
             }
@@ -384,7 +394,10 @@ impl KafkaLog for Consumer {
     fn committed(&self, of: Vec<TopicPartition>) -> BoxFuture<'static, io::Result<Offsets>> {
         self.ask(move |consumer| {
             let asked = list(of.iter().map(|partition| (partition, Offset::Invalid)))?;
-            Ok(offsets(&consumer.committed_offsets(asked, ANSWER_TIME)?))
+            let committed = consumer.committed_offsets(asked, ANSWER_TIME)?;
+            // A partition with an error may have an offset.
+            committed.elements().iter().try_for_each(|element| element.error())?;
+            Ok(offsets(&committed))
         })
     }
 

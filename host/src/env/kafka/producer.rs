@@ -19,12 +19,13 @@ use rdkafka::ClientContext;
 use rdkafka::bindings::rd_kafka_flush;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::{Offset, TopicPartitionList};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// How long to wait for room in the queue of the client before looking again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(1);
@@ -33,7 +34,7 @@ const FLUSH_STEP_MS: i32 = 10;
 /// How long giving up a transaction may take.
 const ABORT_TIME: Duration = Duration::from_secs(5);
 /// The partition of the topic under whose name the mark is committed.
-const MARK_PARTITION: i32 = 0;
+pub(super) const MARK_PARTITION: i32 = 0;
 
 /// Connects producers of Kafka.
 pub(in super::super) struct KafkaProducers;
@@ -141,13 +142,7 @@ impl Connected {
             config.set("group.id", &id).set("enable.auto.commit", "false");
             let consumer: BaseConsumer = config.create().map_err(fault)?;
             let group = consumer.group_metadata().ok_or(KafkaError::Canceled).map_err(fault)?;
-            let mut place = TopicPartitionList::new();
-            place.add_partition(&connected.topic, MARK_PARTITION);
-            let committed = consumer.committed_offsets(place, timeout).map_err(fault)?;
-            let has_mark = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-                matches!(element.offset(), Offset::Offset(_)) && !element.metadata().is_empty()
-            };
-            let mark = committed.elements().iter().find(|element| has_mark(element)).map(|e| e.metadata().to_owned());
+            let mark = last_mark(&consumer, &connected.topic, timeout).map_err(fault)?;
             connected.transaction = Some(Transaction { id, group, mark });
         }
         Ok(connected)
@@ -244,6 +239,33 @@ impl Connected {
             _ => refused(error, lock(&self.producer.context().last).as_ref(), subject),
         }
     }
+}
+
+/// The mark of the last committed batch. `None` if no batch was committed. Waits while a transaction that has a mark is not
+/// complete: until then the servers do not say which mark is the last.
+#[expect(clippy::disallowed_methods, reason = "the library waits in real time")]
+fn last_mark(consumer: &BaseConsumer, topic: &str, timeout: Duration) -> KafkaResult<Option<String>> {
+    let until = Instant::now() + timeout;
+    loop {
+        let mut place = TopicPartitionList::new();
+        place.add_partition(topic, MARK_PARTITION);
+        let committed = consumer.committed_offsets(place, until.saturating_duration_since(Instant::now()))?;
+        // The call is no error if the servers answer with an error in place of the mark.
+        match committed.elements().iter().try_for_each(TopicPartitionListElem::error) {
+            Err(error) if is_unstable(&error) && Instant::now() < until => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let has_mark = |element: &&TopicPartitionListElem<'_>| {
+                    matches!(element.offset(), Offset::Offset(_)) && !element.metadata().is_empty()
+                };
+                return Ok(committed.elements().iter().find(has_mark).map(|mark| mark.metadata().to_owned()));
+            }
+        }
+    }
+}
+
+fn is_unstable(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnstableOffsetCommit)
 }
 
 /// Whether the code says that another producer has the transactional id.

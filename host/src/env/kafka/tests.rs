@@ -1,8 +1,15 @@
 //! A real broker for the contract of [`KafkaLog`](super::super::KafkaLog), and what only a real broker does.
 
 use super::super::real::RealExecutors;
-use super::super::{KafkaClusters as _, KafkaPlace, LogFault, LogPlace, TopicPartition};
-use super::Kafka;
+use super::super::{
+    KafkaClusters as _, KafkaPlace, LogFault, LogPlace, MessageProducers as _, ProducerPlace, TopicPartition,
+};
+use super::producer::MARK_PARTITION;
+use super::{Kafka, KafkaProducers};
+use crate::time::Duration;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::producer::{BaseProducer, Producer as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 
 #[path = "../../../../tests/kafka/broker.rs"]
@@ -104,6 +111,42 @@ fn a_reader_that_waits_at_the_end_is_given_what_comes() {
             broker.send(&partition.topic, 0, [end.to_string()]);
             assert_eq!(reader.await.unwrap(), [(end, end.to_string())]);
         }
+    });
+    executors.shutdown();
+}
+
+/// While a transaction that has a mark is not complete, nobody knows the last mark. A producer that took this for no mark would
+/// write a batch twice.
+#[test]
+fn a_mark_that_is_not_known_yet_is_an_error() {
+    const SHORT: Duration = Duration::from_secs(2);
+    const PATIENCE: Duration = Duration::from_secs(30);
+    let Some(broker) = Broker::shared() else { return };
+    let topic = broker.topic(1);
+    let id = format!("marks of {topic}");
+    let mut config = broker.config();
+    let consumer: BaseConsumer = config.set("group.id", &id).create().unwrap();
+    let mut config = broker.config();
+    let other: BaseProducer = config.set("transactional.id", format!("beside {id}")).create().unwrap();
+    other.init_transactions(PATIENCE).unwrap();
+    other.begin_transaction().unwrap();
+    let mut mark = TopicPartitionList::new();
+    mark.add_partition_offset(&topic, MARK_PARTITION, Offset::Offset(0)).unwrap();
+    for mut element in mark.elements() {
+        element.set_metadata("the mark");
+    }
+    other.send_offsets_to_transaction(&mark, &consumer.group_metadata().unwrap(), PATIENCE).unwrap();
+    let executors = RealExecutors::start(1).unwrap();
+    executors.block_on(async {
+        let place = |timeout| {
+            let (client, topic, transactional_id) = (place(broker), topic.clone(), Some(id.clone()));
+            ProducerPlace { client, topic, transactional_id, timeout }
+        };
+        let opened = KafkaProducers.open(&place(SHORT)).await;
+        assert!(opened.is_err(), "the mark is {:?}", opened.map(|producer| producer.mark()));
+        other.commit_transaction(PATIENCE).unwrap();
+        // The broker may complete the transaction after it has answered: the producer waits for that.
+        assert_eq!(KafkaProducers.open(&place(PATIENCE)).await.unwrap().mark().as_deref(), Some("the mark"));
     });
     executors.shutdown();
 }
