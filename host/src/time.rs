@@ -37,6 +37,11 @@ impl Time {
         self.floor(interval) + interval
     }
 
+    /// The year, month and day in UTC.
+    pub fn date(self) -> (i64, i64, i64) {
+        date(i64::try_from(self.0 / DAY_MS).unwrap_or(i64::MAX))
+    }
+
     /// The time of day in UTC, in whole seconds: `22:13:32`.
     pub fn of_day(self) -> String {
         let seconds = self.0 / 1000;
@@ -86,7 +91,7 @@ impl Sub<Duration> for Time {
 /// `print` writes to a program have the milliseconds since the Unix epoch instead: [`Time::as_ms`].
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = date(self.0 / DAY_MS);
+        let (year, month, day) = self.date();
         write!(f, "{year:04}-{month:02}-{day:02}T{}", self.of_day())?;
         match self.0 % 1000 {
             0 => f.write_str("Z"),
@@ -98,23 +103,28 @@ impl fmt::Display for Time {
 /// A day, in milliseconds.
 const DAY_MS: u64 = 86_400_000;
 
-/// The year, month and day of the day with this number, where 1970-01-01 has the number 0.
+/// The year, month and day of the day with this number, where 1970-01-01 has the number 0. The calendar is the Gregorian one, also
+/// for the time before its introduction.
 #[cfg_attr(
     not(test),
-    expect(clippy::arithmetic_side_effects, reason = "the days of any `Time` are far from the end of the range")
+    expect(
+        clippy::arithmetic_side_effects,
+        reason = "days that 64 bits of seconds have are far from the end of the range"
+    )
 )]
-const fn date(days: u64) -> (u64, u64, u64) {
+pub const fn date(days: i64) -> (i64, i64, i64) {
     // Years begin in March here, so that a leap day is the last day of its year. Day 0 is the first of March of year 0.
     let days = days + 719_468;
     // The calendar repeats after 400 years.
-    let (era, day) = (days / 146_097, days % 146_097);
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
+    // Five months from March on have 153 days, again and again.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
     let is_next_year = month >= 10;
     let month = if is_next_year { month - 9 } else { month + 3 };
-    (era * 400 + year + is_next_year as u64, month, day)
+    (era * 400 + year + is_next_year as i64, month, day)
 }
 
 #[cfg(test)]
@@ -137,6 +147,9 @@ mod tests {
             (951_782_399_999, "2000-02-28T23:59:59.999Z"),
             (951_782_400_000, "2000-02-29T00:00:00Z"),
             (951_868_800_000, "2000-03-01T00:00:00Z"),
+            (1_709_164_800_000, "2024-02-29T00:00:00Z"),
+            (1_767_225_599_000, "2025-12-31T23:59:59Z"),
+            (1_795_788_123_004, "2026-11-27T14:02:03.004Z"),
             (1_357_008_430_000, "2013-01-01T02:47:10Z"),
             (4_107_542_400_000, "2100-03-01T00:00:00Z"),
             (4_107_542_399_050, "2100-02-28T23:59:59.050Z"),

@@ -1,7 +1,7 @@
 //! Dates, times and timestamps: which number stands for which of them, and their text.
 //!
-//! Owns the calendar: the Gregorian one, for all years, with days of 86,400 seconds. There are no leap seconds, as in
-//! Unix time. Owns the text that printing, JSON and CSV use, and its limits. The plugin SDK writes and reads the same
+//! The calendar is that of `time.rs`: the Gregorian one, for all years, with days of 86,400 seconds. There are no leap seconds, as
+//! in Unix time. Owns the text that printing, JSON and CSV use, and its limits. The plugin SDK writes and reads the same
 //! text (`calendar.rs`), and tests on both sides hold the same examples. Never knows a zone: a timestamp is an instant,
 //! and its text is in UTC.
 //!
@@ -18,6 +18,7 @@
 //! point, as long as the unit can hold the value exactly. For a timestamp, a reader needs a zone, `Z` or an offset such
 //! as `+02:00` or `+02`. For a date and time without a zone, a reader refuses a zone.
 
+use crate::time::date;
 use arrow::datatypes::{DataType, TimeUnit};
 use std::fmt::Write as _;
 
@@ -192,15 +193,7 @@ impl Temporal {
 }
 
 fn write_date(days: i64, out: &mut String) {
-    let days = days + EPOCH_DAYS;
-    let (era, day_of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / (ERA_DAYS - 1)) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Five months from March on have 153 days, again and again.
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = era * 400 + year_of_era + next;
+    let (year, month, day) = date(days);
     // Writing to a string cannot fail.
     let _ = match year {
         0..=9999 => write!(out, "{year:04}-{month:02}-{day:02}"),

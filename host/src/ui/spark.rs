@@ -3,7 +3,7 @@
 //! Owns Spark's names, units and messages: members that Spark leaves out when they are not known are left out. The id of
 //! the application is the name of the job. Never adds a member that Spark does not have.
 
-use super::date::Date;
+use super::date::as_in_spark as date;
 use super::model::{Batch, BatchStatus, Model, Output};
 use super::query::Query;
 use crate::listener::{ReceiverStatus, Status};
@@ -19,10 +19,6 @@ pub(super) type Missing = (u16, String);
 /// Whole milliseconds of microseconds, rounded down, as Spark counts them.
 const fn whole_ms(us: u64) -> u64 {
     us / 1000
-}
-
-fn date(ms: u64) -> String {
-    Date::of_ms(ms).as_in_spark()
 }
 
 fn average(values: impl Iterator<Item = u64>) -> Option<u64> {

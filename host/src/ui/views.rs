@@ -4,7 +4,7 @@
 //! milliseconds, points in time milliseconds since the Unix epoch, and what is not known is `null`.
 
 use super::batch_view::BatchView;
-use super::date::Date;
+use super::date::minute;
 use super::health::{Health, Piece};
 use super::model::{BOUNDS_US, Histogram, Level, Model, Note, Slot, Spans, Step, ms};
 use super::monitor::{Memory, health};
@@ -249,7 +249,7 @@ pub(super) fn job<'a>(
 fn sentence(health: &Health) -> String {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.clone(),
-        Piece::TimeMs(ms) => Date::of_ms(*ms).to_string(),
+        Piece::TimeMs(ms) => minute(*ms),
     };
     health.sentence.iter().map(piece).collect()
 }

@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("error", &["shown"]),
     ("time", &[]),
     ("ids", &["time"]),
-    ("data", &["shown", "encoding"]),
+    ("data", &["shown", "encoding", "time"]),
     ("env", &["lock", "shown", "error", "time"]),
     ("config", &["encoding", "error", "time"]),
     ("memory", &["lock"]),
